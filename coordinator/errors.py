@@ -1,0 +1,30 @@
+"""The root of every error that this package raises on purpose.
+
+The tree, so that a caller can catch as widely as it means to::
+
+    CoordinatorError                  anything below
+    +-- ConfigurationError            a file or variable that people wrote is wrong: place, reason, remedy
+    |   +-- DependenciesError         ... in dependencies.json
+    +-- InvalidReport                 a run state that nobody could read back
+    +-- StoreError                    etcd
+    |   +-- StoreUnavailable          no answer, or none that can be trusted: a write may have happened
+    |   +-- Compacted                 the revision asked for is no longer kept
+    |   +-- TransactionTooLarge       more operations or bytes than etcd takes in one transaction
+    |   +-- AccessDenied              etcd knows us and says no
+    +-- EnvironmentUnavailable        an Airflow gave no answer that settles the question: ask again later
+    +-- LeadershipLost                the lease is gone, or too short for what was about to be done
+
+Each message says what was expected, what was found, where, and what to do.
+"""
+
+
+class CoordinatorError(Exception):
+    """Anything that the coordinator raises on purpose."""
+
+
+class ConfigurationError(CoordinatorError):
+    """Something that people wrote (a file, a variable, an option) cannot be used as it stands."""
+
+
+class LeadershipLost(CoordinatorError):
+    """This watcher may not write or send any more: its lease is gone or about to end."""

@@ -1,0 +1,72 @@
+"""Partitions, and the run ids made of them (design sections 2 and 5).
+
+A partition is a string. Where it is a date-time it is written in UTC as ``2026-11-20T00:00:00Z``, with
+microseconds only if they are not zero, so that one instant has one spelling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+
+RUN_ID_LIMIT = 250
+"""Airflow refuses a longer run_id."""
+
+_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})")
+_NOT_ALLOWED_IN_RUN_ID = re.compile(r"[^A-Za-z0-9_.:+-]")
+
+
+def format_instant(instant: datetime) -> str:
+    """Spell an instant as a partition.
+
+    :param instant: an aware date-time, in any time zone.
+    :raises ValueError: the date-time is naive.
+    """
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} has no time zone; an instant needs one")
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def parse_instant(partition: str) -> datetime | None:
+    """Read a partition as an instant in UTC; ``None`` when it is not a date-time with a time zone."""
+    if not _DATE_TIME.fullmatch(partition):
+        return None
+    try:
+        return datetime.fromisoformat(partition).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def partition_of_run(
+    *, run_id: str, logical_date: datetime | None, partition_key: str | None, conf: object
+) -> str:
+    """The partition of an Airflow run (design section 2, *partition*).
+
+    :param conf: the run's conf; a run that the coordinator started says there what it was started for.
+    """
+    if isinstance(conf, dict):
+        ours = conf.get("coordinator")
+        if isinstance(ours, dict) and isinstance(ours.get("partition"), str) and ours["partition"]:
+            return str(ours["partition"])
+    if partition_key:
+        return partition_key
+    if logical_date is not None:
+        return format_instant(logical_date)
+    return run_id
+
+
+def coordinator_run_id(partition: str, sequence: int) -> str:
+    """The run_id of a run that the coordinator creates: ``coordinator__<partition>__<n>``.
+
+    Airflow allows ``A-Za-z0-9_.~:+-`` and 250 characters. Other bytes, and ``~`` itself, become ``~`` and two
+    hex digits, so that two partitions never meet in one run_id; a long partition is cut and gets a hash.
+    """
+    escaped = _NOT_ALLOWED_IN_RUN_ID.sub(
+        lambda found: "".join(f"~{byte:02x}" for byte in found.group().encode()), partition
+    )
+    room = RUN_ID_LIMIT - len(f"coordinator____{sequence}")
+    if len(escaped) > room:
+        digest = hashlib.sha256(partition.encode()).hexdigest()[:16]
+        escaped = f"{escaped[: room - 17]}-{digest}"
+    return f"coordinator__{escaped}__{sequence}"

@@ -1,0 +1,49 @@
+"""References to pipelines: ``environment/dag_id``, or ``dag_id`` alone for the environment ``default``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DEFAULT_ENVIRONMENT = "default"
+
+
+class PipelineRef(NamedTuple):
+    """A DAG in an environment (design section 2, *pipeline*).
+
+    A named tuple, because it is hashed on every completion.
+    """
+
+    environment: str
+    dag_id: str
+
+    def __str__(self) -> str:
+        if self.environment == DEFAULT_ENVIRONMENT and "/" not in self.dag_id:
+            return self.dag_id
+        return f"{self.environment}/{self.dag_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> PipelineRef:
+        """Read a reference.
+
+        :param text: ``environment/dag_id`` or ``dag_id``; the first ``/`` divides.
+        :raises ValueError: a part is empty, or has leading or trailing blanks.
+        """
+        environment, slash, dag_id = text.partition("/")
+        if not slash:
+            environment, dag_id = DEFAULT_ENVIRONMENT, text
+        for part in (environment, dag_id):
+            if not part or part != part.strip():
+                raise ValueError(
+                    f"{text!r} is not a pipeline reference; expected 'dag_id' or 'environment/dag_id'"
+                )
+        return cls(environment, dag_id)
+
+
+class Target(NamedTuple):
+    """A pipeline in a partition: the identity that is examined, decided about and fired."""
+
+    pipeline: PipelineRef
+    partition: str
+
+    def __str__(self) -> str:
+        return f"{self.pipeline}@{self.partition}"

@@ -1,0 +1,151 @@
+"""What the watcher needs of an environment: start a run once, and ask what became of it.
+
+A runner knows its environment's protocol and nothing of dependencies, records or leadership. Every method is
+one bounded conversation; waiting, backing off and deciding again are the watcher's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from coordinator.errors import CoordinatorError
+from coordinator.model.runstate import State
+from coordinator.model.trigger import Action
+
+
+class EnvironmentUnavailable(CoordinatorError):
+    """No answer that settles the question: time-out, connection error, 429, 5xx. Ask before repeating."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RequestRefused(CoordinatorError):
+    """The environment understood a question and will not answer it (401, 403, 422 and the like)."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RunRef(NamedTuple):
+    """A run in an environment."""
+
+    dag_id: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRun:
+    """A run as its environment shows it."""
+
+    dag_id: str
+    run_id: str
+    state: State
+    queued_at: datetime | None
+    logical_date: datetime | None = None
+    partition_key: str | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    conf: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def token(self) -> str | None:
+        """The token of the intent that created this run, if the coordinator did."""
+        ours = self.conf.get("coordinator")
+        token = ours.get("token") if isinstance(ours, Mapping) else None
+        return token if isinstance(token, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """One effect: create a run, or clear one (design section 5, point 3).
+
+    ``before`` is the queued_at of the run to be cleared, as the environment showed it before the intent: when
+    it differs afterwards, the clear has happened.
+    """
+
+    dag_id: str
+    action: Action
+    run_id: str
+    token: str
+    logical_date: datetime | None = None
+    conf: Mapping[str, Any] = field(default_factory=dict)
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """The effect is there: the run that our request made or cleared."""
+
+    run: ObservedRun
+
+
+@dataclass(frozen=True, slots=True)
+class NotHappened:
+    """The effect is known not to be there. ``run_missing``: the run to be cleared no longer exists."""
+
+    reason: str
+    run_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A run that is not ours stands where ours should be created: adopt it by the rerun policy.
+
+    Either it has our run_id and another token (another life of this partition: retention, a restored etcd),
+    or it has our logical date (a person's).
+    """
+
+    run: ObservedRun
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The environment will not do it until somebody changes something (404, 403, 422 ...)."""
+
+    status: int
+    answer: str
+
+
+Outcome = Happened | NotHappened | Foreign | Refused
+
+
+class Runner(Protocol):
+    """An environment. Used from several threads at once. Every method may raise ``EnvironmentUnavailable``."""
+
+    def start(self, request: StartRequest) -> Outcome:
+        """Send the request, once; resolve an ambiguous answer (409, 500) by asking.
+
+        :raises EnvironmentUnavailable: it may or may not have happened (the line was cut, a time-out, 5xx, and
+            asking did not help): call :meth:`ask` later, before anything else.
+        """
+
+    def ask(self, request: StartRequest) -> Outcome:
+        """What became of a request that may have been sent. Sends nothing that changes anything."""
+
+    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+        """The present state of these runs, ``None`` for one that does not exist; in few requests.
+
+        :param timeout: seconds, for the whole look.
+        :raises RequestRefused: not allowed to look.
+        """
+
+    def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
+        """For ``doctor``: reachable, credentials good, every DAG there and not paused. Raises nothing."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentReport:
+    """What ``doctor`` found in one environment. ``problem`` is what keeps everything from working."""
+
+    version: str | None = None
+    problem: str | None = None
+    missing_dags: tuple[str, ...] = ()
+    paused_dags: tuple[str, ...] = ()

@@ -1,0 +1,197 @@
+"""Settings: ``coordinator.toml`` and environment variables (design section 6), read into checked values.
+
+Every value can also be given by an environment variable: ``COORDINATOR_`` and the path with ``__`` between,
+for example ``COORDINATOR_ETCD__ENDPOINTS='["10.0.0.1:2379"]'``. A variable wins over the file. Credentials
+stand in neither: settings name a variable or a file that holds them.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from coordinator.errors import ConfigurationError
+from coordinator.model.references import DEFAULT_ENVIRONMENT
+
+CONFIG_VARIABLE = "COORDINATOR_CONFIG"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EtcdSettings(_Section):
+    """Where etcd is. ``timeout``: seconds for one request."""
+
+    endpoints: list[str] = Field(default_factory=lambda: ["127.0.0.1:2379"], min_length=1)
+    prefix: str = "/coordinator"
+    timeout: float = Field(default=5.0, gt=0)
+    ca_cert: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    username: str | None = None
+    password_env: str | None = None
+    password_file: Path | None = None
+
+    @field_validator("prefix")
+    @classmethod
+    def _starts_with_slash(cls, prefix: str) -> str:
+        if not prefix.startswith("/") or not prefix.rstrip("/"):
+            raise ValueError("must start with '/' and name something, like '/coordinator'")
+        return prefix.rstrip("/")
+
+    @field_validator("endpoints")
+    @classmethod
+    def _host_and_port(cls, endpoints: list[str]) -> list[str]:
+        for endpoint in endpoints:
+            host, colon, port = endpoint.rpartition(":")
+            if not (host and colon and port.isdigit()) or "/" in endpoint:
+                raise ValueError(f"{endpoint!r} is not an endpoint; expected 'host:port', like '127.0.0.1:2379'")
+        return endpoints
+
+    def password(self) -> str | None:
+        """The password, from where the settings say it is. :raises ConfigurationError: it is not there."""
+        return _secret("etcd", self.password_env, self.password_file)
+
+
+class EnvironmentSettings(_Section):
+    """One Airflow deployment.
+
+    :ivar max_in_flight: requests sent at the same time; 1 where Airflow runs on SQLite.
+    :ivar request_timeout: seconds for one request that starts or clears a run.
+    """
+
+    kind: Literal["airflow"] = "airflow"
+    url: str
+    username: str | None = None
+    password_env: str | None = None
+    password_file: Path | None = None
+    token_env: str | None = None
+    token_file: Path | None = None
+    ca_cert: Path | None = None
+    max_in_flight: int = Field(default=8, ge=1, le=256)
+    request_timeout: float = Field(default=5.0, gt=0)
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
+        return url.rstrip("/")
+
+    def password(self, name: str) -> str | None:
+        return _secret(f"environments.{name}", self.password_env, self.password_file)
+
+    def token(self, name: str) -> str | None:
+        return _secret(f"environments.{name}", self.token_env, self.token_file)
+
+
+class WatcherSettings(_Section):
+    """The service. All durations in seconds.
+
+    :ivar lease_ttl: a leader that is silent for so long is replaced.
+    :ivar fresh_for: an input whose completion arrived live so recently needs no look.
+    :ivar look_timeout: bound of a look at upstreams' environments.
+    :ivar follow_after: a run that has reported nothing for so long is asked about, and then again as often.
+    :ivar blocked_retry: a refused request is tried again so often.
+    :ivar reexamine_every: everything is examined again so often, whether or not something happened.
+    :ivar backoff_max: the longest pause between two tries on an environment that does not answer.
+    """
+
+    lease_ttl: int = Field(default=10, ge=2)
+    fresh_for: float = Field(default=1.0, ge=0)
+    look_timeout: float = Field(default=2.0, gt=0)
+    follow_after: float = Field(default=5.0, gt=0)
+    blocked_retry: float = Field(default=60.0, gt=0)
+    reexamine_every: float = Field(default=300.0, gt=0)
+    backoff_initial: float = Field(default=0.5, gt=0)
+    backoff_max: float = Field(default=30.0, gt=0)
+
+
+class HttpSettings(_Section):
+    """``/healthz`` and ``/readyz`` of the watcher; no ``listen``, no listener."""
+
+    listen: str | None = None
+
+
+class ReporterSettings(_Section):
+    """The listener inside Airflow: which environment it speaks for, and where its outbox is."""
+
+    environment: str = DEFAULT_ENVIRONMENT
+    outbox: Path | None = None
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="COORDINATOR_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    etcd: EtcdSettings = Field(default_factory=EtcdSettings)
+    environments: dict[str, EnvironmentSettings] = Field(default_factory=dict)
+    watcher: WatcherSettings = Field(default_factory=WatcherSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    reporter: ReporterSettings = Field(default_factory=ReporterSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the file (which arrives as init values); nothing else is read."""
+        return (env_settings, init_settings)
+
+
+def load_settings(path: str | Path | None = None) -> Settings:
+    """Read the settings.
+
+    :param path: the file; without one, the variable ``COORDINATOR_CONFIG`` names it; without that, variables
+        and defaults alone.
+    :raises ConfigurationError: with file, place, reason.
+    """
+    chosen = path or os.environ.get(CONFIG_VARIABLE)
+    document: dict[str, Any] = {}
+    if chosen:
+        try:
+            document = tomllib.loads(Path(chosen).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigurationError(
+                f"{chosen}: no such file; name the configuration with --config or {CONFIG_VARIABLE}"
+            ) from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigurationError(f"{chosen}: cannot be read: {error}") from error
+    try:
+        return Settings(**document)
+    except ValidationError as error:
+        where = str(chosen) if chosen else "environment variables"
+        problems = "\n".join(
+            f"{where}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise ConfigurationError(problems) from error
+
+
+def _secret(
+    owner: str, variable: str | None, file: Path | None, environ: Mapping[str, str] = os.environ
+) -> str | None:
+    if variable is not None:
+        if variable not in environ:
+            raise ConfigurationError(f"{owner}: the environment variable {variable} is not set; it holds a credential")
+        return environ[variable]
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(f"{owner}: the credential file {file} cannot be read: {error.strerror}") from error
+    return None

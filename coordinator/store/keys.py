@@ -1,0 +1,110 @@
+"""Which key holds what (design section 3): building keys and reading them back.
+
+Segments are percent-encoded where they hold ``/``, ``%`` or control characters, so no name from outside can
+leave its own segment.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from coordinator.model.references import PipelineRef, Target
+
+DEFAULT_PREFIX = "/coordinator"
+
+_TO_ENCODE = re.compile(r"[/%\x00-\x1f\x7f]")
+
+
+def encode_segment(text: str) -> str:
+    """Encode one path segment; only what must be is encoded, so that keys stay readable."""
+    return _TO_ENCODE.sub(lambda found: f"%{ord(found.group()):02X}", text)
+
+
+@dataclass(frozen=True, slots=True)
+class StateKey:
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerKey:
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class DependenciesKey:
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldKey:
+    pipeline: PipelineRef
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderKey:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherKey:
+    watcher_id: str
+
+
+ParsedKey = StateKey | TriggerKey | DependenciesKey | HoldKey | LeaderKey | WatcherKey
+
+
+class Keys:
+    """The keys under one prefix.
+
+    :param prefix: starts with ``/``; a trailing ``/`` is dropped.
+    """
+
+    def __init__(self, prefix: str = DEFAULT_PREFIX) -> None:
+        self.prefix = prefix.rstrip("/")
+        self.root = self.prefix + "/"
+        self.leader = self.root + "leader"
+
+    def state(self, target: Target) -> str:
+        return self._of_target("state", target)
+
+    def trigger(self, target: Target) -> str:
+        return self._of_target("trigger", target)
+
+    def dependencies(self, owner: str) -> str:
+        return f"{self.root}dependencies/{encode_segment(owner)}"
+
+    def hold(self, pipeline: PipelineRef) -> str:
+        environment, dag_id = map(encode_segment, pipeline)
+        return f"{self.root}hold/{environment}/{dag_id}"
+
+    def watcher(self, watcher_id: str) -> str:
+        return f"{self.root}watchers/{encode_segment(watcher_id)}"
+
+    def parse(self, key: str) -> ParsedKey | None:
+        """What a key holds; ``None`` for a key that is none of ours."""
+        if not key.startswith(self.root):
+            return None
+        kind, *rest = key[len(self.root) :].split("/")
+        names = [unquote(part) if "%" in part else part for part in rest]
+        if not all(names):
+            return None
+        match kind, names:
+            case "state", [environment, dag_id, partition]:
+                return StateKey(Target(PipelineRef(environment, dag_id), partition))
+            case "trigger", [environment, dag_id, partition]:
+                return TriggerKey(Target(PipelineRef(environment, dag_id), partition))
+            case "dependencies", [owner]:
+                return DependenciesKey(owner)
+            case "hold", [environment, dag_id]:
+                return HoldKey(PipelineRef(environment, dag_id))
+            case "leader", []:
+                return LeaderKey()
+            case "watchers", [watcher_id]:
+                return WatcherKey(watcher_id)
+        return None
+
+    def _of_target(self, kind: str, target: Target) -> str:
+        (environment, dag_id), partition = target
+        return f"{self.root}{kind}/{encode_segment(environment)}/{encode_segment(dag_id)}/{encode_segment(partition)}"

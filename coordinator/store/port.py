@@ -1,0 +1,186 @@
+"""What the coordinator needs of an etcd, and nothing more.
+
+Two implementations keep the same promises (and pass the same contract tests): ``connection.EtcdStore`` over
+gRPC and ``memory.MemoryStore``. Revisions, leases and transactions mean what etcd's documentation says they
+mean (https://etcd.io/docs/v3.5/learning/api/).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from coordinator.errors import CoordinatorError
+
+MAX_OPERATIONS = 128
+"""etcd's default ``--max-txn-ops``: at most so many operations, and so many compares, in one transaction."""
+
+
+class StoreError(CoordinatorError):
+    """etcd did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """No answer from etcd, or none that can be trusted. A write may or may not have been applied: read back."""
+
+
+class Compacted(StoreError):
+    """The revision asked for is no longer kept; list again."""
+
+    def __init__(self, message: str, *, compact_revision: int = 0) -> None:
+        super().__init__(message)
+        self.compact_revision = compact_revision
+
+
+class TransactionTooLarge(StoreError):
+    """More operations or bytes than etcd takes in one transaction."""
+
+
+class AccessDenied(StoreError):
+    """etcd knows who asks, and says no."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """A key as it stands at a revision."""
+
+    key: str
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All keys under a prefix, as they stood at ``revision``."""
+
+    items: list[KeyValue]
+    revision: int
+    cluster_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A key was put (``value``) or deleted (``value is None``) at ``revision``."""
+
+    key: str
+    revision: int
+    kv: KeyValue | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a watch delivered: changes in revision order, and the revision up to which it is complete.
+
+    Without changes it is a progress notification. A change's whole revision is in one batch.
+    """
+
+    changes: tuple[Changed, ...]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModRevisionIs:
+    """Compare: the key was last modified at this revision; 0: it does not exist."""
+
+    key: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRevisionIs:
+    """Compare: the key was created at this revision; 0: it does not exist. Fences writes by leadership."""
+
+    key: str
+    revision: int
+
+
+Compare = ModRevisionIs | CreateRevisionIs
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    key: str
+    value: bytes
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Apply ``then`` if all ``compares`` hold; else read the keys of ``otherwise`` and change nothing."""
+
+    compares: tuple[Compare, ...]
+    then: tuple[Put | Delete, ...]
+    otherwise: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The answer to a transaction.
+
+    ``revision`` is the store's revision after it: that of the writes when it succeeded. ``found`` are the
+    keys of ``otherwise`` as they stand when it did not succeed, in order, ``None`` for an absent key.
+    """
+
+    succeeded: bool
+    revision: int
+    found: tuple[KeyValue | None, ...] = ()
+
+
+class WatchStream(Protocol):
+    """One watch. Use as a context manager: leaving it cancels the watch, also from another thread."""
+
+    def receive(self, timeout: float) -> Changes | None:
+        """The next batch, or ``None`` after ``timeout`` seconds of silence.
+
+        :raises Compacted: the watch fell behind the compaction; list again.
+        :raises StoreUnavailable: the watch has ended for any other reason; it must be opened again.
+        """
+
+    def request_progress(self) -> None:
+        """Ask the server to say up to which revision this watch is complete (an event-less batch)."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> WatchStream: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Store(Protocol):
+    """An etcd. Every method may raise :class:`StoreUnavailable` and :class:`AccessDenied`."""
+
+    def list(self, prefix: str) -> Listing:
+        """All keys under ``prefix``: paginated, linearizable, pinned at one revision."""
+
+    def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
+        """One key, now or at a revision. :raises Compacted: that revision is no longer kept."""
+
+    def commit(self, transaction: Transaction) -> Committed:
+        """Run a transaction. :raises TransactionTooLarge: see :data:`MAX_OPERATIONS`."""
+
+    def watch(self, prefix: str, *, from_revision: int) -> WatchStream:
+        """Watch all keys under ``prefix``, from ``from_revision`` on, with progress notifications.
+
+        :raises Compacted: that revision is no longer kept.
+        """
+
+    def grant_lease(self, ttl: int) -> int:
+        """A new lease of ``ttl`` seconds; its id."""
+
+    def refresh_lease(self, lease: int) -> int:
+        """Keep a lease alive; seconds that it now has left, 0 when it has expired (etcd raises nothing then)."""
+
+    def revoke_lease(self, lease: int) -> None:
+        """End a lease and delete its keys. Nothing happens when it has expired already."""
+
+    def close(self) -> None: ...
