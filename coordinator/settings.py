@@ -130,9 +130,7 @@ class ReporterSettings(_Section):
 class Settings(BaseSettings):
     """Everything that can be configured."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="COORDINATOR_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="COORDINATOR_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     etcd: EtcdSettings = Field(default_factory=EtcdSettings)
     environments: dict[str, EnvironmentSettings] = Field(default_factory=dict)
@@ -182,9 +180,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
         raise ConfigurationError(problems) from error
 
 
-def _secret(
-    owner: str, variable: str | None, file: Path | None, environ: Mapping[str, str] = os.environ
-) -> str | None:
+def _secret(owner: str, variable: str | None, file: Path | None, environ: Mapping[str, str] = os.environ) -> str | None:
     if variable is not None:
         if variable not in environ:
             raise ConfigurationError(f"{owner}: the environment variable {variable} is not set; it holds a credential")

@@ -38,9 +38,7 @@ def parse_instant(partition: str) -> datetime | None:
         return None
 
 
-def partition_of_run(
-    *, run_id: str, logical_date: datetime | None, partition_key: str | None, conf: object
-) -> str:
+def partition_of_run(*, run_id: str, logical_date: datetime | None, partition_key: str | None, conf: object) -> str:
     """The partition of an Airflow run (design section 2, *partition*).
 
     :param conf: the run's conf; a run that the coordinator started says there what it was started for.

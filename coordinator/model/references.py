@@ -33,9 +33,7 @@ class PipelineRef(NamedTuple):
             environment, dag_id = DEFAULT_ENVIRONMENT, text
         for part in (environment, dag_id):
             if not part or part != part.strip():
-                raise ValueError(
-                    f"{text!r} is not a pipeline reference; expected 'dag_id' or 'environment/dag_id'"
-                )
+                raise ValueError(f"{text!r} is not a pipeline reference; expected 'dag_id' or 'environment/dag_id'")
         return cls(environment, dag_id)
 
 

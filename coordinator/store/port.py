@@ -22,7 +22,7 @@ class StoreError(CoordinatorError):
 
 
 class StoreUnavailable(StoreError):
-    """No answer from etcd, or none that can be trusted. A write may or may not have been applied: read back."""
+    """No answer from etcd, or none to trust: a write may or may not have been applied. Read back."""
 
 
 class Compacted(StoreError):
@@ -178,7 +178,7 @@ class Store(Protocol):
         """A new lease of ``ttl`` seconds; its id."""
 
     def refresh_lease(self, lease: int) -> int:
-        """Keep a lease alive; seconds that it now has left, 0 when it has expired (etcd raises nothing then)."""
+        """Keep a lease alive. Returns the seconds it has left; 0: it has expired (etcd raises nothing)."""
 
     def revoke_lease(self, lease: int) -> None:
         """End a lease and delete its keys. Nothing happens when it has expired already."""
