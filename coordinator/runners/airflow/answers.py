@@ -1,0 +1,170 @@
+"""The shape of what Airflow says, checked at the border. Unknown fields are ignored: newer versions add some."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from coordinator.model.runstate import Instant, State
+from coordinator.runners.port import EnvironmentUnavailable, ObservedRun
+
+MAX_DETAIL = 500
+"""Characters of an answer that go into a record, a log line or a message."""
+
+_Shape = TypeVar("_Shape", bound=BaseModel)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class RunAnswer(_Answer):
+    """``DAGRunResponse``."""
+
+    dag_id: str
+    dag_run_id: str
+    state: State
+    queued_at: Instant | None
+    logical_date: Instant | None = None
+    partition_key: str | None = None
+    start_date: Instant | None = None
+    end_date: Instant | None = None
+    conf: dict[str, Any] | None = None
+
+    def observed(self) -> ObservedRun:
+        return ObservedRun(
+            dag_id=self.dag_id,
+            run_id=self.dag_run_id,
+            state=self.state,
+            queued_at=self.queued_at,
+            logical_date=self.logical_date,
+            partition_key=self.partition_key,
+            start_date=self.start_date,
+            end_date=self.end_date,
+            conf=self.conf or {},
+        )
+
+
+class RunsAnswer(_Answer):
+    """``DAGRunCollectionResponse``, paged by offset."""
+
+    dag_runs: list[RunAnswer]
+    total_entries: int
+
+
+class DagAnswer(_Answer):
+    """``DAGResponse``. ``is_stale``: the file that defined the DAG no longer does."""
+
+    dag_id: str
+    is_paused: bool
+    is_stale: bool = False
+
+
+class DagsAnswer(_Answer):
+    """``DAGCollectionResponse``, paged by offset."""
+
+    dags: list[DagAnswer]
+    total_entries: int
+
+
+class TokenAnswer(_Answer):
+    access_token: str
+
+
+class VersionAnswer(_Answer):
+    version: str
+
+
+class _Component(_Answer):
+    status: str | None = None
+
+
+class HealthAnswer(_Answer):
+    """``HealthInfoResponse``. A component that is not run has no status."""
+
+    metadatabase: _Component
+    scheduler: _Component
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it came. ``question``: method and address, for messages."""
+
+    question: str
+    status: int
+    body: bytes
+    retry_after: float | None = None
+
+    def read(self, shape: type[_Shape]) -> _Shape:
+        """The body, checked. :raises EnvironmentUnavailable: it is something else."""
+        try:
+            return shape.model_validate_json(self.body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"])) or "body"
+            raise self.unavailable(
+                f"not the {shape.__name__} that Airflow's API v2 gives: {place}: {first['msg']}"
+            ) from (None)
+
+    def detail(self) -> str:
+        """What a refusal says, shortened.
+
+        :raises EnvironmentUnavailable: the body is not Airflow's ``{"detail": ...}``. Something in between
+            answered, like a load balancer's own 404 while its backend is away: that says nothing of the DAG.
+        """
+        try:
+            document = json.loads(self.body)
+        except ValueError:
+            document = None
+        if not isinstance(document, Mapping) or not ("detail" in document or "error" in document):
+            raise self.unavailable('no JSON with a "detail", so not Airflow\'s own answer')
+        # "error" is what Airflow says to an address that it does not know: {"error": "API route not found"}.
+        detail = document["detail"] if "detail" in document else document["error"]
+        text = detail if isinstance(detail, str) else json.dumps(_without_input(detail), ensure_ascii=False)
+        return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 3] + "..."
+
+    def unavailable(self, why: str | None = None) -> EnvironmentUnavailable:
+        """The error that says: this answer settles nothing."""
+        return EnvironmentUnavailable(
+            f"{self.question} answered {self.status}{': ' + why if why else ''}", retry_after=self.retry_after
+        )
+
+    def raise_if_unsettled(self) -> None:
+        """:raises EnvironmentUnavailable: 429, 5xx, or a status that the API does not have (1xx, 3xx)."""
+        if 300 <= self.status < 400:
+            raise self.unavailable("a redirect, which is not followed; set the environment's url to the API itself")
+        if self.status == 429 or self.status >= 500 or self.status < 200:
+            raise self.unavailable()
+
+
+def _without_input(detail: Any) -> Any:
+    """A 422 repeats the whole input beside each of its complaints; the complaint is what people need."""
+    if isinstance(detail, list):
+        return [
+            {key: entry[key] for key in ("loc", "msg") if key in entry} if isinstance(entry, dict) else entry
+            for entry in detail
+        ]
+    return detail
+
+
+def read_retry_after(value: str | None) -> float | None:
+    """Seconds out of a ``Retry-After`` header: a number, or a date. ``None`` when there is none to be read."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(int(value)))
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())

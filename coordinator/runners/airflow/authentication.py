@@ -1,0 +1,132 @@
+"""The Authorization header of an environment, and when to renew it.
+
+Three ways, in this order: a token from the settings; a user name and password, exchanged for a token at
+``POST /auth/token``; the same as HTTP Basic where the environment has no such address (its auth manager, or a
+proxy in front, wants it so). Credentials are read when they are needed, so that a rotated file is picked up.
+Nothing here puts a credential into a message, a log line or a ``repr``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from coordinator.errors import ConfigurationError
+from coordinator.runners.airflow.answers import Answer, TokenAnswer
+from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.port import EnvironmentUnavailable, RequestRefused
+from coordinator.settings import EnvironmentSettings
+
+_log = structlog.get_logger(__name__)
+
+RENEW_EARLY = 0.1
+"""Part of a token's life that is not used, so that it does not expire on the way."""
+
+Login = Callable[[Mapping[str, str], Deadline], Answer]
+"""Sends user name and password to ``POST /auth/token``."""
+
+
+class Authentication:
+    """One environment's header, shared by all threads.
+
+    :param name: the environment, for messages.
+    :param login: asks the environment for a token.
+    """
+
+    def __init__(self, name: str, settings: EnvironmentSettings, login: Login) -> None:
+        self._name = name
+        self._settings = settings
+        self._login = login
+        self._lock = threading.Lock()
+        self._header: str | None = None
+        self._known = False
+        self._good_until = float("inf")
+
+    def __repr__(self) -> str:
+        return f"<Authentication of environment {self._name}>"
+
+    def header(self, deadline: Deadline) -> str | None:
+        """The header to send, from a login if need be; ``None`` where no credentials are configured.
+
+        :raises RequestRefused: the credentials are missing or not accepted.
+        :raises EnvironmentUnavailable: there was no answer to the login.
+        """
+        if self._known and time.monotonic() < self._good_until:
+            return self._header
+        return self.renew(self._header, deadline)
+
+    def renew(self, rejected: str | None, deadline: Deadline) -> str | None:
+        """The header after ``rejected`` has expired or was answered 401. One thread renews, the others wait.
+
+        Equal to ``rejected`` when there is nothing newer. Raises as :meth:`header` does.
+        """
+        if not self._lock.acquire(timeout=max(0.0, deadline.remaining())):
+            raise EnvironmentUnavailable(
+                f"environment {self._name}: another thread's login took longer than {deadline.seconds:g} s"
+            )
+        try:
+            if self._known and self._header != rejected and time.monotonic() < self._good_until:
+                return self._header
+            asked_at = time.monotonic()
+            header, lifetime = self._obtain(deadline)
+            self._header, self._known = header, True
+            self._good_until = asked_at + lifetime * (1 - RENEW_EARLY)
+            return header
+        finally:
+            self._lock.release()
+
+    def _obtain(self, deadline: Deadline) -> tuple[str | None, float]:
+        try:
+            token = self._settings.token(self._name)
+            password = self._settings.password(self._name)
+        except ConfigurationError as error:
+            raise RequestRefused(str(error), status=401) from error
+        if token is not None:
+            return f"Bearer {token}", float("inf")
+        username = self._settings.username
+        if username is None:
+            return None, float("inf")
+        if password is None:
+            raise RequestRefused(
+                f"environments.{self._name} has a username and no password; set password_env or password_file",
+                status=401,
+            )
+        return self._exchange(username, password, deadline)
+
+    def _exchange(self, username: str, password: str, deadline: Deadline) -> tuple[str, float]:
+        answer = self._login({"username": username, "password": password}, deadline)
+        if answer.status in (200, 201):
+            token = answer.read(TokenAnswer).access_token
+            _log.info("logged in", environment=self._name, username=username)
+            return f"Bearer {token}", _lifetime(token)
+        if answer.status in (404, 405):
+            _log.info("no token to be had; using HTTP Basic", environment=self._name, answered=answer.status)
+            pair = base64.b64encode(f"{username}:{password}".encode()).decode()
+            return f"Basic {pair}", float("inf")
+        answer.raise_if_unsettled()
+        # Not the answer's own words: a 422 repeats what was sent, password included.
+        raise RequestRefused(
+            f"{answer.question} answered {answer.status}: environment {self._name} does not accept the credentials of "
+            f"user {username!r}",
+            status=answer.status,
+        )
+
+
+def _lifetime(token: str) -> float:
+    """Seconds between a JWT's ``iat`` and ``exp``, so that the two clocks need not agree.
+
+    Without end for a token that cannot be read: the 401 will say when it is over.
+    """
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        lifetime = float(claims["exp"]) - float(claims["iat"])
+    except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
+        return float("inf")
+    return lifetime if lifetime > 0 else float("inf")

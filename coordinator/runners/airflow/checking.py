@@ -1,0 +1,78 @@
+"""What ``doctor`` wants to know of an environment: reachable, credentials good, every DAG there and not paused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coordinator.runners.airflow.answers import Answer, DagAnswer, DagsAnswer, HealthAnswer, VersionAnswer
+from coordinator.runners.airflow.client import AirflowClient, addressable, segment
+from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
+from coordinator.runners.airflow.starting import refusal
+from coordinator.runners.port import EnvironmentReport, EnvironmentUnavailable, RequestRefused
+
+
+def check(client: AirflowClient, dag_ids: Sequence[str], *, request_timeout: float) -> EnvironmentReport:
+    """Look around; raises nothing.
+
+    Good credentials are ones that may read DAGs. That they may also trigger cannot be tried without doing it.
+
+    :param request_timeout: seconds, for each request.
+    """
+    version: str | None = None
+    try:
+        version = _version(client, Deadline(request_timeout))
+        dags = _find_dags(client, dag_ids, request_timeout)
+        return EnvironmentReport(
+            version=version,
+            problem=_health_problem(client, Deadline(request_timeout)),
+            missing_dags=tuple(dag_id for dag_id in dag_ids if dag_id not in dags),
+            paused_dags=tuple(dag_id for dag_id in dag_ids if dag_id in dags and dags[dag_id].is_paused),
+        )
+    except (EnvironmentUnavailable, RequestRefused) as problem:
+        return EnvironmentReport(version=version, problem=str(problem))
+
+
+def _version(client: AirflowClient, deadline: Deadline) -> str:
+    answer = client.get_public("/version", deadline=deadline)
+    if answer.status != 200:
+        raise refusal(answer)
+    return answer.read(VersionAnswer).version
+
+
+def _health_problem(client: AirflowClient, deadline: Deadline) -> str | None:
+    answer = client.get_public("/monitor/health", deadline=deadline)
+    if answer.status != 200:
+        raise refusal(answer)
+    health = answer.read(HealthAnswer)
+    for name, component in (("metadatabase", health.metadatabase), ("scheduler", health.scheduler)):
+        if component.status != "healthy":
+            return f"its {name} is {component.status or 'not running'}: nothing that is triggered will run"
+    return None
+
+
+def _find_dags(client: AirflowClient, dag_ids: Sequence[str], request_timeout: float) -> dict[str, DagAnswer]:
+    found: dict[str, DagAnswer] = {}
+    listable = sorted({dag_id for dag_id in dag_ids if usable_as_prefix(dag_id)})
+    for batch in batches(listable, parts=lambda dag_id: (dag_id,)):
+        filters = {"dag_id_prefix_pattern": pattern(batch)}
+        found.update(
+            gather(client, "/dags", filters, wanted=batch, read=_read_page, deadline=Deadline(request_timeout))
+        )
+    if not listable:
+        _read_page(client.get("/dags", query={"limit": 1}, deadline=Deadline(request_timeout)))
+    for dag_id in dag_ids:
+        if dag_id not in found and addressable(dag_id):
+            answer = client.get(f"/dags/{segment(dag_id)}", deadline=Deadline(request_timeout))
+            if answer.status == 200:
+                found[dag_id] = answer.read(DagAnswer)
+            elif answer.status != 404:
+                raise refusal(answer)
+    return {dag_id: dag for dag_id, dag in found.items() if not dag.is_stale}
+
+
+def _read_page(answer: Answer) -> Page[str, DagAnswer]:
+    if answer.status != 200:
+        raise refusal(answer)
+    page = answer.read(DagsAnswer)
+    return Page({dag.dag_id: dag for dag in page.dags}, len(page.dags), page.total_entries)

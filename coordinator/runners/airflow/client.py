@@ -1,0 +1,193 @@
+"""One request to an Airflow, and its answer: addresses, sessions, credentials, and what can go wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
+
+from coordinator.errors import ConfigurationError
+from coordinator.runners.airflow.answers import Answer, read_retry_after
+from coordinator.runners.airflow.authentication import Authentication
+from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
+from coordinator.runners.port import EnvironmentUnavailable
+from coordinator.settings import EnvironmentSettings
+from coordinator.version import __version__
+
+MAX_BODY = 64 * 1024 * 1024
+"""Bytes of an answer that are read: a page of a hundred runs with a large conf each fits in."""
+
+API = "/api/v2"
+
+
+def segment(name: str) -> str:
+    """A DAG id or run id as one segment of a path, so that nothing in it can change the address."""
+    return quote(name, safe="")
+
+
+def addressable(name: str) -> bool:
+    """Whether a name can be a segment of a path at all.
+
+    Airflow's server decodes ``%2F`` before it looks for the address, and clients drop ``.`` and ``..``.
+    """
+    return "/" not in name and name not in ("", ".", "..")
+
+
+class AirflowClient:
+    """Speaks to one environment. Used from several threads at once, each with its own session.
+
+    :param name: the environment, for messages.
+    :raises ConfigurationError: the URL holds credentials; they would end up in messages.
+    """
+
+    def __init__(self, name: str, settings: EnvironmentSettings) -> None:
+        parts = urlsplit(settings.url)
+        if "@" in parts.netloc:
+            raise ConfigurationError(
+                f"environments.{name}.url: holds credentials; use username with password_env or password_file"
+            )
+        self.name = name
+        self._base = settings.url
+        self._verify: bool | str = str(settings.ca_cert) if settings.ca_cert else True
+        self._authentication = Authentication(name, settings, self._login)
+        self._local = threading.local()
+        self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+        self._sessions_lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<AirflowClient {self.name} at {self._base}>"
+
+    def get(self, path: str, *, deadline: Deadline, query: Mapping[str, str | int] | None = None) -> Answer:
+        """Ask. ``path`` follows ``/api/v2``. Raises as :meth:`send` does."""
+        return self.send("GET", path, deadline=deadline, query=query)
+
+    def post(self, path: str, body: Mapping[str, Any], *, deadline: Deadline) -> Answer:
+        """Send. ``path`` follows ``/api/v2``. Raises as :meth:`send` does."""
+        return self.send("POST", path, deadline=deadline, body=body)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        deadline: Deadline,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """One request with credentials, repeated once with renewed ones if the first were not accepted.
+
+        That repetition is safe for a POST too: Airflow looks at the token before anything else.
+
+        :param deadline: bounds everything: a login, connecting, sending, the whole of the answer.
+        :raises EnvironmentUnavailable: no answer.
+        :raises RequestRefused: no credentials that the environment accepts.
+        """
+        header = self._authentication.header(deadline)
+        answer = self._exchange(method, API + path, header, deadline=deadline, query=query, body=body)
+        if _rejects_token(answer):
+            renewed = self._authentication.renew(header, deadline)
+            if renewed != header:
+                answer = self._exchange(method, API + path, renewed, deadline=deadline, query=query, body=body)
+        return answer
+
+    def get_public(self, path: str, *, deadline: Deadline) -> Answer:
+        """Ask what needs no login. :raises EnvironmentUnavailable: no answer."""
+        return self._exchange("GET", API + path, None, deadline=deadline)
+
+    def close(self) -> None:
+        """Close every thread's connections. Threads still in a conversation get ``EnvironmentUnavailable``."""
+        with self._sessions_lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.close()
+
+    def _login(self, credentials: Mapping[str, str], deadline: Deadline) -> Answer:
+        return self._exchange("POST", "/auth/token", None, deadline=deadline, body=credentials)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        authorization: str | None,
+        *,
+        deadline: Deadline,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        question = f"{method} {self._base}{path}"
+        headers = {"Authorization": authorization} if authorization else {}
+        content = None
+        if body is not None:
+            content = json.dumps(body, separators=(",", ":")).encode()
+            headers["Content-Type"] = "application/json"
+        session, leash = self._session()
+        leash.deadline = deadline
+        try:
+            with session.request(
+                method,
+                self._base + path,
+                params=query,
+                data=content,
+                headers=headers,
+                # A redirected POST would arrive as a GET, or with our credentials at another host.
+                allow_redirects=False,
+                timeout=max(0.001, deadline.remaining()),
+                stream=True,
+            ) as response:
+                answered = response.raw.read(MAX_BODY + 1, decode_content=True)
+                if len(answered) > MAX_BODY:
+                    raise EnvironmentUnavailable(f"{question} answered with more than {MAX_BODY} bytes")
+                return Answer(
+                    question=question,
+                    status=response.status_code,
+                    body=answered,
+                    retry_after=read_retry_after(response.headers.get("Retry-After")),
+                )
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise EnvironmentUnavailable(f"{question}: no answer: {_reason(error, deadline)}") from error
+        finally:
+            leash.deadline = None
+
+    def _session(self) -> tuple[requests.Session, Leash]:
+        try:
+            return self._local.session, self._local.leash
+        except AttributeError:
+            pass
+        leash = Leash()
+        session = requests.Session()
+        session.mount("http://", LeashedAdapter(leash))
+        session.mount("https://", LeashedAdapter(leash))
+        # requests would look into the environment and ~/.netrc on every single request, and put what it finds
+        # in ~/.netrc in place of our Authorization header. Proxies are the part of it that is wanted.
+        session.proxies = dict(get_environ_proxies(self._base))
+        session.trust_env = False
+        session.verify = self._verify
+        session.headers["User-Agent"] = f"coordinator/{__version__}"
+        session.headers["Accept"] = "application/json"
+        with self._sessions_lock:
+            self._sessions.add(session)
+        self._local.session, self._local.leash = session, leash
+        return session, leash
+
+
+def _rejects_token(answer: Answer) -> bool:
+    """Whether a newer token may help. Airflow answers 401 to an expired one, and 403 to one signed with another
+    secret: its own, after a restart without a fixed ``[api_auth] jwt_secret``."""
+    return answer.status == 401 or (answer.status == 403 and b"Invalid JWT token" in answer.body)
+
+
+def _reason(error: BaseException, deadline: Deadline) -> str:
+    """The innermost cause in few words; the libraries' own texts nest four deep."""
+    if deadline.remaining() <= 0:
+        return f"timed out after {deadline.seconds:g} s"
+    innermost = error
+    while (cause := innermost.__cause__ or innermost.__context__) is not None:
+        innermost = cause
+    return f"{type(innermost).__name__}: {innermost}"

@@ -1,0 +1,158 @@
+"""One bound for a whole conversation, down to the socket.
+
+requests' time-outs bound each single wait for bytes, and a connect per address: a server that sends a byte a
+second, or a name with several dead addresses, takes any multiple of them. The watcher checks that its lease
+outlives a conversation before it starts one, so here every wait gets only what is left of one deadline.
+
+What stays outside the bound: resolving a name (``getaddrinfo`` has the resolver's own time-outs).
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.ssl_ import create_urllib3_context
+
+
+class Deadline:
+    """A point on the monotonic clock.
+
+    :param seconds: from now on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left; 0 or less when the time is up."""
+        return self._at - time.monotonic()
+
+    def time_left(self) -> float:
+        """Seconds left, for a wait. :raises TimeoutError: the time is up."""
+        left = self.remaining()
+        if left <= 0:
+            raise TimeoutError(f"timed out after {self.seconds:g} s")
+        return left
+
+
+class Leash:
+    """Holds the deadline of the conversation that a session is in. A session belongs to one thread."""
+
+    __slots__ = ("deadline",)
+
+    def __init__(self) -> None:
+        self.deadline: Deadline | None = None
+
+    def time_left(self) -> float | None:
+        return None if self.deadline is None else self.deadline.time_left()
+
+
+class _LeashedSocket(socket.socket):
+    leash: Leash
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.leash.time_left())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(self.leash.time_left())
+        return super().sendall(*args, **kwargs)
+
+
+class _LeashedTLSSocket(ssl.SSLSocket):
+    # Set once the handshake is done; the handshake itself is bounded by the time-out set before it.
+    leash: Leash | None = None
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        if self.leash is not None:
+            self.settimeout(self.leash.time_left())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        if self.leash is not None:
+            self.settimeout(self.leash.time_left())
+        return super().sendall(*args, **kwargs)
+
+
+def _connect(connection: HTTPConnection, leash: Leash) -> socket.socket:
+    """urllib3's ``_new_conn``, with one deadline over all addresses of the name."""
+    host = connection._dns_host.strip("[]")
+    try:
+        addresses = socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise NameResolutionError(connection.host, connection, error) from error  # type: ignore[arg-type]
+    failure: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, address in addresses:
+        candidate = _LeashedSocket(family, kind, protocol)
+        candidate.leash = leash
+        try:
+            # One small write per request: waiting for more to send (Nagle) only costs time.
+            candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            candidate.settimeout(leash.time_left())
+            candidate.connect(address)
+            return candidate
+        except OSError as error:
+            candidate.close()
+            failure = error
+    if isinstance(failure, TimeoutError):
+        raise ConnectTimeoutError(connection, "timed out while connecting") from failure
+    raise NewConnectionError(connection, str(failure)) from failure
+
+
+class _LeashedHTTPConnection(HTTPConnection):
+    leash: Leash
+
+    def _new_conn(self) -> socket.socket:
+        return _connect(self, self.leash)
+
+
+class _LeashedHTTPSConnection(HTTPSConnection):
+    leash: Leash
+
+    def _new_conn(self) -> socket.socket:
+        return _connect(self, self.leash)
+
+    def connect(self) -> None:
+        super().connect()
+        if isinstance(self.sock, _LeashedTLSSocket):
+            self.sock.leash = self.leash
+
+
+class LeashedAdapter(HTTPAdapter):
+    """A transport whose every wait ends with ``leash.deadline``. Never repeats a request by itself."""
+
+    def __init__(self, leash: Leash) -> None:
+        self._leash = leash
+        # A session belongs to one thread and an environment is one host: one connection is all it can use.
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._tls())
+        self._put_on_leash(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
+        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs, ssl_context=self._tls())
+        self._put_on_leash(manager)
+        return manager
+
+    def _tls(self) -> ssl.SSLContext:
+        context = create_urllib3_context()
+        context.sslsocket_class = _LeashedTLSSocket
+        return context
+
+    def _put_on_leash(self, manager: PoolManager) -> None:
+        # Classes made here, since pools make their connections from a class and take no further arguments.
+        plain = type("Plain", (_LeashedHTTPConnection,), {"leash": self._leash})
+        encrypted = type("Encrypted", (_LeashedHTTPSConnection,), {"leash": self._leash})
+        manager.pool_classes_by_scheme = {
+            "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("EncryptedPool", (HTTPSConnectionPool,), {"ConnectionCls": encrypted}),
+        }

@@ -1,0 +1,109 @@
+"""Many exact names out of lists that Airflow only filters by prefix.
+
+``*_prefix_pattern`` (Airflow 3.3, ``api_fastapi/common/parameters.py``) takes several terms divided by ``|``, and
+becomes ``column >= term AND column < next`` for each: case-sensitive, ``%`` and ``_`` are themselves, answered
+from an index. Its older brother ``*_pattern`` is ``ILIKE '%term%'`` instead, which scans the whole table.
+
+A prefix answers with more than was asked for (``x__1`` also finds ``x__10``; what is not a letter or a digit is
+dropped from the end), and an older Airflow ignores a filter that it does not know and answers with everything.
+So an answer is compared name by name, and a name that it lacks is asked for by itself: the filter only ever
+decides how many requests it takes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+from coordinator.runners.airflow.answers import Answer
+from coordinator.runners.airflow.client import AirflowClient
+from coordinator.runners.airflow.deadline import Deadline
+
+PAGE = 100
+"""Airflow's own ``[api] maximum_page_limit``: asking for more changes nothing."""
+
+MAX_TERMS = 6000
+"""Characters of filters in one address: proxies take 8 KiB by default, and the rest needs room too."""
+
+_USABLE = re.compile(r"(?=.*[A-Za-z0-9])[!-{}~]+")
+
+_Name = TypeVar("_Name")
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_Name, _Item]):
+    """What one answer lists, and how many entries there are in all."""
+
+    items: Mapping[_Name, _Item]
+    length: int
+    total: int
+
+
+def usable_as_prefix(name: str) -> bool:
+    """Whether Airflow reads the name as one term: no ``|``, no blanks, a letter or digit to compare."""
+    return _USABLE.fullmatch(name) is not None
+
+
+def pattern(names: Iterable[str]) -> str:
+    """The terms for a ``*_prefix_pattern``."""
+    return "|".join(sorted(set(names)))
+
+
+def batches(names: Sequence[_Name], parts: Callable[[_Name], Sequence[str]]) -> Iterator[list[_Name]]:
+    """Cut names into batches whose terms fit into one address, and whose exact matches fit into one page.
+
+    :param parts: the terms that a name adds; what the batch has already costs nothing.
+    """
+    batch: list[_Name] = []
+    terms: set[str] = set()
+    size = 0
+    for name in names:
+        added = set(parts(name)) - terms
+        cost = sum(len(quote(term, safe="")) + 3 for term in added)
+        if batch and (size + cost > MAX_TERMS or len(batch) == PAGE):
+            yield batch
+            batch, terms, size = [], set(), 0
+            added = set(parts(name))
+            cost = sum(len(quote(term, safe="")) + 3 for term in added)
+        batch.append(name)
+        terms |= added
+        size += cost
+    if batch:
+        yield batch
+
+
+def gather(
+    client: AirflowClient,
+    path: str,
+    filters: Mapping[str, str],
+    *,
+    wanted: Iterable[_Name],
+    read: Callable[[Answer], Page[_Name, _Item]],
+    deadline: Deadline,
+) -> dict[_Name, _Item]:
+    """What the list has of ``wanted``, read page by page as long as that is cheaper than asking one by one.
+
+    A name that is missing from the result may exist all the same: entries move between pages while they are read.
+
+    :param read: checks an answer and raises what it must.
+    """
+    found: dict[_Name, _Item] = {}
+    missing = set(wanted)
+    offset = 0
+    while missing:
+        answer = client.get(path, query={**filters, "limit": PAGE, "offset": offset}, deadline=deadline)
+        page = read(answer)
+        for name in missing & page.items.keys():
+            found[name] = page.items[name]
+        missing -= found.keys()
+        offset += page.length
+        if page.length == 0 or offset >= page.total:
+            break
+        pages_left = -(-(page.total - offset) // page.length)
+        if pages_left > len(missing):
+            break
+    return found

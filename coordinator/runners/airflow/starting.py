@@ -1,0 +1,203 @@
+"""What each answer to a trigger or a clear means, and asking when it does not say (design section 5, points 3, 4).
+
+The answers are Airflow 3.3's (``api_fastapi/core_api/routes/public/dag_run.py``). Two of them are ambiguous: a
+409 hides which of the two unique constraints was violated, run_id or logical date; and identical requests that
+arrive together are answered one 200, some 409, some 500. Both are resolved by reading.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coordinator.model.partitions import format_instant
+from coordinator.model.trigger import Action
+from coordinator.runners.airflow.answers import Answer, DagAnswer, RunAnswer, RunsAnswer
+from coordinator.runners.airflow.client import AirflowClient, addressable, segment
+from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.port import (
+    Foreign,
+    Happened,
+    NotHappened,
+    ObservedRun,
+    Outcome,
+    Refused,
+    RequestRefused,
+    StartRequest,
+)
+
+AMBIGUOUS = (409, 500)
+
+
+def runs_path(dag_id: str) -> str:
+    return f"/dags/{segment(dag_id)}/dagRuns"
+
+
+def run_path(dag_id: str, run_id: str) -> str:
+    return f"{runs_path(dag_id)}/{segment(run_id)}"
+
+
+def start(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+    """Send the request once; resolve an ambiguous answer by asking.
+
+    :raises EnvironmentUnavailable: it may or may not have happened.
+    """
+    if not (addressable(request.dag_id) and addressable(request.run_id)):
+        return Refused(400, f"{request.dag_id}/{request.run_id} cannot be named in an address of Airflow's API")
+    try:
+        if request.action is Action.CREATE:
+            return _create(client, request, deadline)
+        return _clear(client, request, deadline)
+    except RequestRefused as refusal:
+        return Refused(refusal.status, str(refusal))
+
+
+def ask(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+    """What became of a request that may have been sent, by GET alone.
+
+    :raises EnvironmentUnavailable: no answer that says so.
+    """
+    try:
+        if request.action is Action.CREATE:
+            return _ask_created(client, request, deadline)
+        return _ask_cleared(client, request, deadline)
+    except RequestRefused as refusal:
+        return Refused(refusal.status, str(refusal))
+
+
+def find_run(client: AirflowClient, dag_id: str, run_id: str, deadline: Deadline) -> ObservedRun | None:
+    """One run; ``None`` if it is known not to exist.
+
+    :raises RequestRefused: not allowed to see it.
+    :raises EnvironmentUnavailable: no answer that says so.
+    """
+    if not addressable(dag_id) or not addressable(run_id):
+        # There is no address to ask for it, and Airflow's own rules for names keep it from existing.
+        return None
+    answer = client.get(run_path(dag_id, run_id), deadline=deadline)
+    if answer.status == 200:
+        return _read_run(answer, dag_id, run_id)
+    # A 404 that does not name the run is about the address: the url points somewhere else.
+    if answer.status == 404 and run_id in answer.detail():
+        return None
+    raise refusal(answer)
+
+
+def refusal(answer: Answer) -> RequestRefused:
+    """The error for an answer that refuses. :raises EnvironmentUnavailable: it settles nothing."""
+    answer.raise_if_unsettled()
+    return RequestRefused(f"{answer.question} answered {answer.status}: {answer.detail()}", status=answer.status)
+
+
+def _create(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+    body: dict[str, Any] = {
+        "dag_run_id": request.run_id,
+        # Required even where it is null: without the key, Airflow answers 422.
+        "logical_date": None if request.logical_date is None else format_instant(request.logical_date),
+        "conf": dict(request.conf),
+    }
+    answer = client.post(runs_path(request.dag_id), body, deadline=deadline)
+    if answer.status == 200:
+        return Happened(_read_run(answer, request.dag_id, request.run_id))
+    if answer.status == 500:
+        return _ask_created(client, request, deadline)
+    if answer.status == 409:
+        return _resolve_conflict(client, request, deadline)
+    return _refused(answer)
+
+
+def _resolve_conflict(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+    outcome = _ask_created(client, request, deadline)
+    if not isinstance(outcome, NotHappened) or request.logical_date is None:
+        return outcome
+    same_date = _find_on_date(client, request, deadline)
+    if same_date is not None:
+        return Foreign(same_date)
+    return NotHappened(
+        f"Airflow answered 409 to {request.dag_id}/{request.run_id}, and now has neither this run nor another one on "
+        "its logical date: what was in the way is gone"
+    )
+
+
+def _ask_created(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+    run = find_run(client, request.dag_id, request.run_id, deadline)
+    if run is None:
+        return NotHappened(f"there is no run {request.run_id} of {request.dag_id}")
+    return Happened(run) if run.token == request.token else Foreign(run)
+
+
+def _find_on_date(client: AirflowClient, request: StartRequest, deadline: Deadline) -> ObservedRun | None:
+    assert request.logical_date is not None
+    date = format_instant(request.logical_date)
+    # Answered from the unique index on (dag_id, logical_date), so there is one at most.
+    answer = client.get(
+        runs_path(request.dag_id),
+        query={"logical_date_gte": date, "logical_date_lte": date, "limit": 1},
+        deadline=deadline,
+    )
+    if answer.status != 200:
+        raise refusal(answer)
+    for run in answer.read(RunsAnswer).dag_runs:
+        if run.dag_id == request.dag_id and run.logical_date == request.logical_date:
+            return run.observed()
+    return None
+
+
+def _clear(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+    # dry_run is true unless it is said to be false.
+    answer = client.post(f"{run_path(request.dag_id, request.run_id)}/clear", {"dry_run": False}, deadline=deadline)
+    if answer.status == 200:
+        return _judge_cleared(request, _read_run(answer, request.dag_id, request.run_id))
+    if answer.status in AMBIGUOUS:
+        return _ask_cleared(client, request, deadline)
+    if answer.status == 404:
+        refused = _refused(answer)
+        if find_run(client, request.dag_id, request.run_id, deadline) is None:
+            return _missing(client, request, deadline)
+        return refused
+    return _refused(answer)
+
+
+def _judge_cleared(request: StartRequest, run: ObservedRun) -> Outcome:
+    """A clear is answered with the run as it is after it, so with its new queued_at.
+
+    Airflow gives one only to runs that have task instances (``clear_task_instances``): without any, a clear is
+    answered 200 and nothing runs. That is for a person to see, not to be repeated for ever.
+    """
+    if run.queued_at != request.before:
+        return Happened(run)
+    return Refused(
+        200,
+        f"Airflow cleared nothing of {request.dag_id}/{request.run_id}: its queued_at is what it was; a run "
+        "without task instances cannot be cleared",
+    )
+
+
+def _ask_cleared(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+    run = find_run(client, request.dag_id, request.run_id, deadline)
+    if run is None:
+        return _missing(client, request, deadline)
+    if run.queued_at != request.before:
+        return Happened(run)
+    return NotHappened(f"the queued_at of {request.dag_id}/{request.run_id} is what it was before the request")
+
+
+def _missing(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+    """The run to be cleared is not there: a deleted run is created anew, a deleted DAG is for a person to see."""
+    answer = client.get(f"/dags/{segment(request.dag_id)}", deadline=deadline)
+    if answer.status == 200:
+        if answer.read(DagAnswer).is_stale:
+            return Refused(404, f"the DAG {request.dag_id} is stale: no file defines it any more")
+        return NotHappened(f"there is no run {request.run_id} of {request.dag_id} to clear", run_missing=True)
+    return _refused(answer)
+
+
+def _read_run(answer: Answer, dag_id: str, run_id: str) -> ObservedRun:
+    run = answer.read(RunAnswer)
+    if (run.dag_id, run.dag_run_id) != (dag_id, run_id):
+        raise answer.unavailable(f"about another run: {run.dag_id}/{run.dag_run_id}")
+    return run.observed()
+
+
+def _refused(answer: Answer) -> Refused:
+    answer.raise_if_unsettled()
+    return Refused(answer.status, answer.detail())
