@@ -11,6 +11,7 @@ The tree, so that a caller can catch as widely as it means to::
     |   +-- Compacted                 the revision asked for is no longer kept
     |   +-- TransactionTooLarge       more operations or bytes than etcd takes in one transaction
     |   +-- AccessDenied              etcd knows us and says no
+    |   +-- LeaseNotFound             the lease that a key was to be put on has expired
     +-- EnvironmentUnavailable        an Airflow gave no answer that settles the question: ask again later
     +-- LeadershipLost                the lease is gone, or too short for what was about to be done
 

@@ -41,6 +41,10 @@ class AccessDenied(StoreError):
     """etcd knows who asks, and says no."""
 
 
+class LeaseNotFound(StoreError):
+    """A key was to be put on a lease that has expired: nothing was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyValue:
     """A key as it stands at a revision."""
@@ -135,7 +139,17 @@ class Committed:
 
 
 class WatchStream(Protocol):
-    """One watch. Use as a context manager: leaving it cancels the watch, also from another thread."""
+    """One watch. Use as a context manager: leaving it cancels the watch, also from another thread.
+
+    ``cluster_id`` and ``revision`` are those of the store when the watch was created: another cluster, or a
+    revision lower than one seen before, is a store restored from a backup.
+    """
+
+    @property
+    def cluster_id(self) -> int: ...
+
+    @property
+    def revision(self) -> int: ...
 
     def receive(self, timeout: float) -> Changes | None:
         """The next batch, or ``None`` after ``timeout`` seconds of silence.
@@ -166,7 +180,11 @@ class Store(Protocol):
         """One key, now or at a revision. :raises Compacted: that revision is no longer kept."""
 
     def commit(self, transaction: Transaction) -> Committed:
-        """Run a transaction. :raises TransactionTooLarge: see :data:`MAX_OPERATIONS`."""
+        """Run a transaction.
+
+        :raises TransactionTooLarge: see :data:`MAX_OPERATIONS`; nothing was written.
+        :raises LeaseNotFound: the lease of a put has expired; nothing was written.
+        """
 
     def watch(self, prefix: str, *, from_revision: int) -> WatchStream:
         """Watch all keys under ``prefix``, from ``from_revision`` on, with progress notifications.

@@ -1,0 +1,285 @@
+"""The port over the package etcd3 (design section 6, ``[etcd]``).
+
+Only etcd3's channel and stubs are used. Its convenience layer drops what is needed here: limits and revisions
+of a range, the header of a transaction, most error codes, cancelled watches.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from coordinator.settings import EtcdSettings
+from coordinator.store.etcd_watch import EtcdWatch
+from coordinator.store.failures import token_refused
+from coordinator.store.members import Member, Members
+from coordinator.store.port import (
+    MAX_OPERATIONS,
+    AccessDenied,
+    Committed,
+    Compacted,
+    CreateRevisionIs,
+    KeyValue,
+    LeaseNotFound,
+    Listing,
+    Put,
+    StoreError,
+    StoreUnavailable,
+    Transaction,
+    TransactionTooLarge,
+)
+from coordinator.store.protobuf import import_etcd3
+
+_FIRST_PAGE = 1_000
+_PAGE_BYTES = 4 * 1024 * 1024
+"""Aimed at. Few large pages, because etcd counts the whole range anew for every page (``RangeResponse.count``)."""
+
+_LARGEST_PAGE = 50_000
+_LIST_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """What one endpoint says of itself, for ``doctor``.
+
+    :ivar problem: why it could not be asked; the rest then says nothing.
+    :ivar db_size: bytes on disk.
+    :ivar is_leader: whether it leads its cluster; ``has_leader``: whether anybody does.
+    :ivar alarms: raised in the cluster: ``NOSPACE``, ``CORRUPT``.
+    """
+
+    endpoint: str
+    problem: str | None = None
+    version: str = ""
+    db_size: int = 0
+    cluster_id: int = 0
+    is_leader: bool = False
+    has_leader: bool = False
+    alarms: tuple[str, ...] = ()
+
+
+def connect(settings: EtcdSettings) -> EtcdStore:
+    """A client of etcd. Connects with the first request, so etcd need not be there yet.
+
+    :raises ConfigurationError: certificates or the password are not where the settings say.
+    """
+    return EtcdStore(settings)
+
+
+class EtcdStore:
+    """A :class:`coordinator.store.port.Store` over gRPC. Safe from several threads; not to be used after fork()."""
+
+    def __init__(self, settings: EtcdSettings) -> None:
+        self._members = Members(settings)
+        self._rpc = import_etcd3().etcdrpc
+        self._process = os.getpid()
+
+    def list(self, prefix: str) -> Listing:
+        for _ in range(_LIST_TRIES - 1):
+            try:
+                return self._list_once(prefix)
+            except Compacted:  # between two pages: the pinned revision is gone, start anew
+                continue
+        return self._list_once(prefix)
+
+    def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
+        request = self._rpc.RangeRequest(key=_encoded(key), revision=revision)
+        answer = self._call(lambda member: member.kv.Range, request, doing=f"reading {key}", repeatable=True)
+        return _key_value(answer.kvs[0]) if answer.kvs else None
+
+    def commit(self, transaction: Transaction) -> Committed:
+        largest = max(len(transaction.compares), len(transaction.then), len(transaction.otherwise))
+        if largest > MAX_OPERATIONS:
+            raise TransactionTooLarge(
+                f"a transaction with {largest} compares or operations; etcd takes at most {MAX_OPERATIONS} "
+                "of each, nothing was written, split it up"
+            )
+        doing = f"a transaction on {transaction.then[0].key if transaction.then else 'nothing'}"
+        answer = self._call(lambda member: member.kv.Txn, self._txn(transaction), doing=doing, repeatable=False)
+        if answer.succeeded:
+            return Committed(True, int(answer.header.revision))
+        ranges = (response.response_range.kvs for response in answer.responses)
+        found = tuple(_key_value(kvs[0]) if kvs else None for kvs in ranges)
+        return Committed(False, int(answer.header.revision), found)
+
+    def watch(self, prefix: str, *, from_revision: int) -> EtcdWatch:
+        try:
+            return self._open_watch(prefix, from_revision)
+        except AccessDenied as error:
+            # A watch that is cancelled for its token names the reason only in the text.
+            if not token_refused(str(error)):
+                raise
+            return self._open_watch(prefix, from_revision)
+
+    def grant_lease(self, ttl: int) -> int:
+        request = self._rpc.LeaseGrantRequest(TTL=ttl)
+        # A lease granted without anybody knowing does no harm: nothing is on it, and it ends by itself.
+        answer = self._call(lambda member: member.leases.LeaseGrant, request, doing="granting a lease", repeatable=True)
+        return int(answer.ID)
+
+    def refresh_lease(self, lease: int) -> int:
+        request = self._rpc.LeaseKeepAliveRequest(ID=lease)
+        doing = f"keeping lease {lease:x} alive"
+        return int(
+            self._call(lambda member: _once(member.leases.LeaseKeepAlive), request, doing=doing, repeatable=True)
+        )
+
+    def revoke_lease(self, lease: int) -> None:
+        request = self._rpc.LeaseRevokeRequest(ID=lease)
+        doing = f"revoking lease {lease:x}"
+        try:
+            self._call(lambda member: member.leases.LeaseRevoke, request, doing=doing, repeatable=True)
+        except LeaseNotFound:  # it has expired already, or an earlier try has revoked it
+            return
+
+    def status(self) -> tuple[MemberStatus, ...]:
+        """Ask every endpoint for its state. Raises nothing: what went wrong is in ``problem``."""
+        return tuple(map(self._status_of, self._members.all))
+
+    def close(self) -> None:
+        self._members.close()
+
+    def _call(self, method: Callable[[Member], Any], request: object, *, doing: str, repeatable: bool) -> Any:
+        self._check_process()
+        return self._members.call(method, request, doing=doing, repeatable=repeatable)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise StoreError(
+                f"this etcd client belongs to process {self._process}, and this is its fork {os.getpid()}: gRPC "
+                "does not survive fork(); connect anew in the child"
+            )
+
+    def _list_once(self, prefix: str) -> Listing:
+        key, range_end = _encoded(prefix), _end_of(prefix)
+        limit, revision, cluster_id = _FIRST_PAGE, 0, 0
+        items: list[KeyValue] = []
+        while True:
+            request = self._rpc.RangeRequest(key=key, range_end=range_end, limit=limit, revision=revision)
+            page = self._call(lambda member: member.kv.Range, request, doing=f"listing {prefix}", repeatable=True)
+            if not revision:
+                revision, cluster_id = int(page.header.revision), int(page.header.cluster_id)
+            items.extend(map(_key_value, page.kvs))
+            if not page.more:
+                return Listing(items, revision, cluster_id)
+            key = page.kvs[-1].key + b"\x00"
+            limit = min(_LARGEST_PAGE, max(1, _PAGE_BYTES * len(page.kvs) // page.ByteSize()))
+
+    def _txn(self, transaction: Transaction) -> Any:
+        rpc = self._rpc
+        request = rpc.TxnRequest()
+        for compare in transaction.compares:
+            entry = request.compare.add(key=_encoded(compare.key), result=rpc.Compare.EQUAL)
+            if isinstance(compare, CreateRevisionIs):
+                entry.target, entry.create_revision = rpc.Compare.CREATE, compare.revision
+            else:
+                entry.target, entry.mod_revision = rpc.Compare.MOD, compare.revision
+        for operation in transaction.then:
+            if isinstance(operation, Put):
+                put = request.success.add().request_put
+                put.key, put.value, put.lease = _encoded(operation.key), operation.value, operation.lease
+            else:
+                request.success.add().request_delete_range.key = _encoded(operation.key)
+        for key in transaction.otherwise:
+            request.failure.add().request_range.key = _encoded(key)
+        return request
+
+    def _open_watch(self, prefix: str, from_revision: int) -> EtcdWatch:
+        self._check_process()
+        member = self._members.in_use
+        metadata = self._members.metadata(member)
+        try:
+            stream = EtcdWatch(
+                member,
+                metadata,
+                key=_encoded(prefix),
+                range_end=_end_of(prefix),
+                from_revision=from_revision,
+                on_loss=lambda: self._members.leave(member),
+            )
+        except ValueError as error:  # what gRPC raises on a closed channel
+            raise StoreUnavailable(f"etcd {member.endpoint}, watching {prefix}: this client is closed") from error
+        try:
+            stream.open(self._members.timeout)
+            if from_revision <= stream.revision:
+                self._refuse_compacted(prefix, from_revision)
+            stream.trust_requested_progress(self._version_of(member))
+        except StoreError as error:
+            stream.close()
+            if token_refused(str(error)):
+                self._members.renew_token(metadata)
+            raise
+        return stream
+
+    def _refuse_compacted(self, prefix: str, revision: int) -> None:
+        """Find out at once whether a revision is still kept.
+
+        etcd creates a watch from a compacted revision all the same, and cancels it when it gets round to it. The
+        key that is called like the prefix is inside the range that we may read, and costs etcd nothing to find.
+        """
+        self.get(prefix, revision=revision)
+
+    def _version_of(self, member: Member) -> tuple[int, ...]:
+        try:
+            answer = self._members.call_one(
+                member, lambda one: one.maintenance.Status, self._rpc.StatusRequest(), doing="asking for the version"
+            )
+        except AccessDenied:  # not everybody may ask; an unknown version is trusted with less
+            return ()
+        return tuple(map(int, re.findall(r"\d+", str(answer.version))[:3]))
+
+    def _status_of(self, member: Member) -> MemberStatus:
+        try:
+            self._check_process()
+            ask = self._rpc.AlarmRequest(action=self._rpc.AlarmRequest.GET)
+            state = self._members.call_one(
+                member, lambda one: one.maintenance.Status, self._rpc.StatusRequest(), doing="asking for the status"
+            )
+            alarms = self._members.call_one(
+                member, lambda one: one.maintenance.Alarm, ask, doing="asking for alarms"
+            ).alarms
+        except StoreError as error:
+            return MemberStatus(member.endpoint, problem=str(error))
+        return MemberStatus(
+            endpoint=member.endpoint,
+            version=str(state.version),
+            db_size=int(state.dbSize),
+            cluster_id=int(state.header.cluster_id),
+            is_leader=bool(state.leader) and state.leader == state.header.member_id,
+            has_leader=bool(state.leader),
+            alarms=tuple(str(self._rpc.AlarmType.Name(alarm.alarm)) for alarm in alarms),
+        )
+
+
+def _once(keep_alive: Callable[..., Any]) -> Callable[..., int]:
+    """One request on the keep-alive stream, and its answer: the seconds left."""
+
+    def ask(request: object, **options: object) -> int:
+        answers = keep_alive(iter((request,)), **options)
+        try:
+            return int(next(answers).TTL)
+        except StopIteration:
+            raise StoreUnavailable("etcd ended a keep-alive stream without an answer") from None
+        finally:
+            answers.cancel()
+
+    return ask
+
+
+def _encoded(key: str) -> bytes:
+    # Keys of other programs under our prefix may be no UTF-8; they must come back as what they are.
+    return key.encode("utf-8", "surrogateescape")
+
+
+def _key_value(kv: Any) -> KeyValue:
+    key = kv.key.decode("utf-8", "surrogateescape")
+    return KeyValue(key, kv.value, kv.create_revision, kv.mod_revision, kv.lease)
+
+
+def _end_of(prefix: str) -> bytes:
+    """The first key after all that start with ``prefix`` (etcd's ``range_end`` for a prefix)."""
+    key = _encoded(prefix).rstrip(b"\xff")
+    return key[:-1] + bytes((key[-1] + 1,)) if key else b"\x00"

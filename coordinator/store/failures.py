@@ -1,0 +1,72 @@
+"""gRPC statuses, told apart as the port's errors.
+
+etcd3 translates four codes and lets the others through raw; and one code means several things in etcd
+(RESOURCE_EXHAUSTED: too large, too many requests, or out of space), so that the text has to be read too. The texts
+are those of etcd's ``api/v3rpc/rpctypes/error.go``, the same from 3.4 to 3.6.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coordinator.store.port import (
+    AccessDenied,
+    Compacted,
+    LeaseNotFound,
+    StoreError,
+    StoreUnavailable,
+    TransactionTooLarge,
+)
+
+_TOKEN_REFUSED = ("invalid auth token", "revision of auth store is old", "user name is empty")
+_DENIED = ("permission denied", "authentication failed", "user name not found", *_TOKEN_REFUSED)
+_TOO_LARGE = ("request is too large", "too many operations", "message larger than max", "larger than max (")
+_BROKEN_OFF = frozenset(
+    {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN", "INTERNAL", "ABORTED", "DATA_LOSS"}
+)
+
+
+def code_of(error: Any) -> str:
+    """The name of the gRPC status of an RpcError."""
+    return str(error.code().name)
+
+
+def details_of(error: Any) -> str:
+    return str(error.details() or "")
+
+
+def token_refused(details: str) -> bool:
+    """Whether the token has expired, was given out by a server that has forgotten it, or is needed by now.
+
+    The request was refused before anything was done, so it may be repeated.
+    """
+    return any(text in details for text in _TOKEN_REFUSED)
+
+
+def never_sent(error: Any) -> bool:
+    """Whether a request certainly did not reach a server, so that even a write may be sent to another one."""
+    return (
+        hasattr(error, "code") and code_of(error) == "UNAVAILABLE" and "failed to connect to all" in details_of(error)
+    )
+
+
+def translate(error: Any, *, doing: str, endpoint: str) -> StoreError:
+    """The port's error for a gRPC error.
+
+    :param doing: what was attempted, for the message: ``listing /coordinator/``.
+    """
+    code, details = code_of(error), details_of(error)
+    found = f"etcd {endpoint}, {doing}: {code}: {details}"
+    if code == "OUT_OF_RANGE" and "compacted" in details:
+        return Compacted(f"{found}; the history asked for is no longer kept, list again")
+    if any(text in details for text in _TOO_LARGE):
+        return TransactionTooLarge(f"{found}; nothing was written, split it up")
+    if "lease not found" in details:
+        return LeaseNotFound(f"{found}; nothing was written, a new lease is needed")
+    if code in ("PERMISSION_DENIED", "UNAUTHENTICATED") or any(text in details for text in _DENIED):
+        return AccessDenied(f"{found}; check etcd.username, its password, and the roles granted to it")
+    if "database space exceeded" in details:
+        return StoreUnavailable(f"{found}; compact, defragment and disarm the alarm (coordinator doctor shows it)")
+    if code in _BROKEN_OFF or code == "RESOURCE_EXHAUSTED":
+        return StoreUnavailable(f"{found}; a write may or may not have been applied")
+    return StoreError(found)

@@ -1,0 +1,189 @@
+"""The members of an etcd cluster: a channel to each endpoint, which one is in use, and the token shown to it.
+
+etcd3 0.12 knows one endpoint only. gRPC's own balancing over ``ipv4:a,b`` takes no host names and no TLS names,
+so there is a channel per endpoint here: requests go to one until it fails, then to the next.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from coordinator.errors import ConfigurationError
+from coordinator.settings import EtcdSettings
+from coordinator.store.failures import details_of, never_sent, token_refused, translate
+from coordinator.store.port import StoreUnavailable
+from coordinator.store.protobuf import import_etcd3
+
+log = structlog.get_logger(__name__)
+
+KEEPALIVE_MS = 10_000
+"""Not less: etcd cuts a client that pings more often than every 5 s (``--grpc-keepalive-min-time``)."""
+
+PING_TIMEOUT_MS = 3_000
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),  # gRPC's default of 4 MB is less than one page of a list
+    ("grpc.max_send_message_length", -1),  # the server's answer names the limit, gRPC's does not
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
+    ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MS),  # else a frozen server is noticed after a minute
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # in fact the time limit of one attempt to connect
+    ("grpc.max_reconnect_backoff_ms", 1_000),  # gRPC's default grows to two minutes of not even trying
+    ("grpc.use_local_subchannel_pool", 1),  # a new client must not inherit an old one's back-off
+    ("grpc.enable_http_proxy", 0),
+)
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+class Member:
+    """One endpoint: etcd3's client of it, for its channel and stubs.
+
+    etcd3's own way with user and password is not used: it fails over a plaintext channel (call credentials
+    need TLS) and knows no end of a token.
+    """
+
+    def __init__(self, endpoint: str, settings: EtcdSettings) -> None:
+        etcd3 = import_etcd3()
+        host, _, port = endpoint.rpartition(":")
+        self.endpoint = endpoint
+        try:
+            self.client = etcd3.Etcd3Client(
+                host=host,
+                port=int(port),
+                ca_cert=settings.ca_cert,
+                cert_cert=settings.cert,
+                cert_key=settings.key,
+                timeout=settings.timeout,
+                grpc_options=CHANNEL_OPTIONS,
+            )
+        except OSError as error:
+            raise ConfigurationError(f"etcd: {error.filename} cannot be read: {error.strerror}") from error
+        self.kv = self.client.kvstub
+        self.leases = self.client.leasestub
+        self.maintenance = self.client.maintenancestub
+        self.watches = etcd3.etcdrpc.WatchStub(self.client.channel)
+        self.authentication = etcd3.etcdrpc.AuthStub(self.client.channel)
+
+    def close(self) -> None:
+        # Not client.close(): it is the channel's close and nothing more, but etcd3 is free to change that.
+        self.client.channel.close()
+
+
+class Members:
+    """All endpoints, one of which is in use. Safe from several threads."""
+
+    def __init__(self, settings: EtcdSettings) -> None:
+        """:raises ConfigurationError: certificates or the password are not where the settings say."""
+        if settings.ca_cert is None and (settings.cert or settings.key):
+            raise ConfigurationError("etcd: cert and key need ca_cert too; without it the channel would be plaintext")
+        if (settings.cert is None) is not (settings.key is None):
+            raise ConfigurationError("etcd: cert and key belong together, only one of them is set")
+        self.timeout = settings.timeout
+        self._username = settings.username
+        self._password = settings.password() if settings.username else None
+        if self._username and self._password is None:
+            raise ConfigurationError("etcd: username is set; set password_env or password_file too")
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._closed = False
+        self.all = tuple(Member(endpoint, settings) for endpoint in settings.endpoints)
+        self._in_use = 0
+
+    @property
+    def in_use(self) -> Member:
+        return self.all[self._in_use]
+
+    def leave(self, member: Member) -> None:
+        """A member has failed: the next request goes to the next one, unless it already does."""
+        with self._lock:
+            if self._closed or member is not self.in_use or len(self.all) == 1:
+                return
+            self._in_use = (self._in_use + 1) % len(self.all)
+            successor = self.in_use.endpoint
+        log.warning("etcd endpoint left", endpoint=member.endpoint, successor=successor)
+
+    def call(self, method: Callable[[Member], Any], request: object, *, doing: str, repeatable: bool) -> Any:
+        """Send one request and return the answer.
+
+        :param method: picks the stub's method of a member.
+        :param repeatable: reading: tried once on every endpoint. A write is tried on another endpoint only if
+            it certainly was not sent.
+        :raises StoreError: see :func:`coordinator.store.failures.translate`.
+        """
+        left = len(self.all)
+        while True:
+            member = self.in_use
+            try:
+                return self.call_one(member, method, request, doing=doing)
+            except StoreUnavailable as failure:
+                self.leave(member)
+                left -= 1
+                if left and (repeatable or never_sent(failure.__cause__)):
+                    continue
+                raise
+
+    def call_one(self, member: Member, method: Callable[[Member], Any], request: object, *, doing: str) -> Any:
+        """Send one request to one member, whichever is in use. :raises StoreError: as :meth:`call` does."""
+        import grpc
+
+        renewed = False
+        while True:
+            metadata = self.metadata(member)
+            try:
+                return method(member)(request, timeout=self.timeout, metadata=metadata)
+            except grpc.RpcError as error:
+                if token_refused(details_of(error)) and not renewed and self._username:
+                    self.renew_token(metadata)
+                    renewed = True
+                    continue
+                raise translate(error, doing=doing, endpoint=member.endpoint) from error
+            except ValueError as error:
+                # What gRPC raises on a closed channel; close() may come from another thread at any time.
+                if not self._closed:
+                    raise
+                raise StoreUnavailable(f"etcd {member.endpoint}, {doing}: this client is closed") from error
+
+    def metadata(self, member: Member) -> Metadata:
+        """What to send along with a request: the token, if there is a user."""
+        if self._username is None:
+            return ()
+        with self._lock:
+            token = self._token
+        return _shown(self._authenticate(member) if token is None else token)
+
+    def renew_token(self, refused: Metadata) -> None:
+        """Forget the token that was refused, unless another thread already has a new one."""
+        with self._lock:
+            if _shown(self._token) == refused:
+                self._token = None
+
+    def _authenticate(self, member: Member) -> str:
+        import grpc
+
+        request = import_etcd3().etcdrpc.AuthenticateRequest(name=self._username, password=self._password)
+        try:
+            token = str(member.authentication.Authenticate(request, timeout=self.timeout).token)
+        except grpc.RpcError as error:
+            if "authentication is not enabled" not in details_of(error):
+                raise translate(error, doing=f"logging in as {self._username}", endpoint=member.endpoint) from error
+            # As etcd's own client does: a server without authentication asks for no token.
+            token = ""
+        with self._lock:
+            self._token = token
+        return token
+
+    def close(self) -> None:
+        self._closed = True
+        for member in self.all:
+            member.close()
+
+
+def _shown(token: str | None) -> Metadata:
+    return (("token", token),) if token else ()

@@ -1,0 +1,77 @@
+"""Makes ``import etcd3`` work on today's protobuf, with the fast decoder.
+
+The generated modules of etcd3 0.12 build their descriptors one by one, which protobuf has refused since 4.0
+("Descriptors cannot be created directly"). The official way round, ``PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python``,
+slows down every protobuf user of the process. The same files also hold their descriptors in serialized form, and
+that is what today's generated code is made of: so they are read from the files (without importing these), and
+the modules are built as ``protoc`` would build them today.
+
+The descriptors go into a pool of their own: they are called ``kv.proto``, ``auth.proto`` and ``rpc.proto``, and
+in the process-wide pool any other package with a file of such a name would be a conflict.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import re
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+
+from coordinator.errors import ConfigurationError
+
+_MODULES = ("kv_pb2", "auth_pb2", "rpc_pb2")
+"""In the order in which they import each other."""
+
+_SERIALIZED = re.compile(r"serialized_pb=_b\(('(?:[^'\\]|\\.)*')\)")
+
+_lock = threading.Lock()
+
+
+def import_etcd3() -> ModuleType:
+    """The package etcd3, ready for use; the first call prepares it. Safe from several threads.
+
+    :raises ConfigurationError: etcd3 is not installed, or not in the form that 0.12 has.
+    """
+    with _lock:
+        if "etcd3.etcdrpc.rpc_pb2" not in sys.modules:
+            _register_modules()
+        return importlib.import_module("etcd3")
+
+
+def _register_modules() -> None:
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from google.protobuf.internal import builder
+
+    pool = DescriptorPool()
+    built = {}
+    for name, (file, serialized) in _serialized_descriptors().items():
+        module = ModuleType(f"etcd3.etcdrpc.{name}")
+        module.__file__ = str(file)
+        namespace = vars(module)
+        pool.AddSerializedFile(serialized)
+        namespace["DESCRIPTOR"] = pool.FindFileByName(f"{name.removesuffix('_pb2')}.proto")
+        builder.BuildMessageAndEnumDescriptors(namespace["DESCRIPTOR"], namespace)
+        builder.BuildTopDescriptorsAndMessages(namespace["DESCRIPTOR"], module.__name__, namespace)
+        built[module.__name__] = module
+    sys.modules.update(built)
+
+
+def _serialized_descriptors() -> dict[str, tuple[Path, bytes]]:
+    spec = importlib.util.find_spec("etcd3")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigurationError("the package etcd3 is not installed; expected etcd3 0.12: pip install 'etcd3>=0.12'")
+    folder = Path(next(iter(spec.submodule_search_locations))) / "etcdrpc"
+    found = {}
+    for name in _MODULES:
+        file = folder / f"{name}.py"
+        match = _SERIALIZED.search(file.read_text(encoding="utf-8")) if file.is_file() else None
+        if match is None:
+            raise ConfigurationError(
+                f"{file}: no serialized descriptor found; this is not etcd3 0.12: pip install 'etcd3>=0.12,<0.13'"
+            )
+        found[name] = (file, str(ast.literal_eval(match.group(1))).encode("latin-1"))
+    return found
