@@ -1,0 +1,19 @@
+"""Reading ``dependencies.json`` (design section 6): from text to checked values, or to every problem with its place.
+
+``document``    ``parse_document``: the entries, and the cycles they would close
+``conditions``  the tree of what a pipeline waits for
+``fields``      what every object needs: known fields only, each once, of the right type
+``findings``    what is wrong so far, and where
+``cycles``      who would wait for itself
+``json_text``   JSON with duplicate keys and places
+``problems``    what a person gets to see
+``dumping``     the way back: the canonical JSON of a document
+
+Import from here: the modules are private to this package.
+"""
+
+from coordinator.model.parsing.document import MAX_BYTES, parse_document
+from coordinator.model.parsing.dumping import dump_document
+from coordinator.model.parsing.problems import DependenciesError, Problem
+
+__all__ = ["MAX_BYTES", "DependenciesError", "Problem", "dump_document", "parse_document"]

@@ -1,0 +1,126 @@
+"""Reading the tree of what a pipeline waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from coordinator.model.conditions import AtLeast, Condition, Dependency, On, all_of, any_of
+from coordinator.model.parsing.cycles import Edges
+from coordinator.model.parsing.fields import FieldReader
+from coordinator.model.parsing.findings import Cursor, Findings, described
+from coordinator.model.parsing.json_text import Members
+from coordinator.model.references import PipelineRef
+
+FIELDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "pipeline": ("pipeline", "on"),
+    "all": ("all",),
+    "any": ("any",),
+    "at_least": ("at_least", "of"),
+}
+"""The forms of a condition that is an object, and the fields of each."""
+
+CONDITION_FIELDS = tuple(name for fields in FIELDS_OF.values() for name in fields)
+FIELDS_OF_LATER = ("partition", "trigger", "max_age", "wait", "deadline")
+"""Fields of a dependency that the design has and this version has not."""
+
+
+class ConditionReader:
+    """Reads conditions, and notes who waits for whom on the way: ``edges``."""
+
+    def __init__(self, findings: Findings, fields: FieldReader) -> None:
+        self._findings = findings
+        self._fields = fields
+        self.edges: Edges = {}
+
+    def read(self, cursor: Cursor, downstream: PipelineRef | None) -> Condition | None:
+        """A condition; ``None`` when a part of it could not be read.
+
+        :param downstream: who waits; ``None`` when its own name could not be read.
+        """
+        match cursor.value:
+            case str():
+                return self._dependency(cursor, On.SUCCESS, downstream)
+            case list():
+                branches = self._branches(cursor, downstream)
+                return None if branches is None else all_of(*branches)
+            case Members():
+                return self._object(cursor, downstream)
+            case other:
+                forms = ", ".join(FIELDS_OF)
+                expected = f"expected a pipeline reference, a list, or an object with one of {forms}"
+                self._findings.add(cursor, f"{expected}; found {described(other)}")
+                return None
+
+    def _object(self, cursor: Cursor, downstream: PipelineRef | None) -> Condition | None:
+        fields = self._fields.members(cursor, "a condition")
+        forms = [form for form in FIELDS_OF if form in fields]
+        if len(forms) > 1:
+            self._findings.add(cursor, f"{' and '.join(map(repr, forms))} in one object", "nest one in the other")
+            return None
+        if not forms:
+            self._fields.refuse_unknown(fields, known=CONDITION_FIELDS, later=FIELDS_OF_LATER)
+            self._findings.add(cursor, f"expected one of {', '.join(map(repr, FIELDS_OF))}; found none of them")
+            return None
+        form = forms[0]
+        later = FIELDS_OF_LATER if form == "pipeline" else ()
+        self._fields.refuse_unknown(fields, known=FIELDS_OF[form], later=later)
+        match form:
+            case "pipeline":
+                return self._dependency(
+                    fields["pipeline"], self._fields.choice(fields.get("on"), On.SUCCESS), downstream
+                )
+            case "at_least":
+                return self._at_least(cursor, fields, downstream)
+            case _:
+                branches = self._branches(fields[form], downstream)
+                if branches is None:
+                    return None
+                return all_of(*branches) if form == "all" else any_of(*branches)
+
+    def _at_least(
+        self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None
+    ) -> Condition | None:
+        if "of" not in fields:
+            self._findings.add(cursor, "'of' is missing", 'write {"at_least": n, "of": [...]}')
+            return None
+        of, n = fields["of"].value, fields["at_least"].value
+        branches = self._branches(fields["of"], downstream)
+        if not isinstance(n, int) or isinstance(n, bool):
+            self._findings.add(fields["at_least"], f"expected a whole number; found {described(n)}")
+            return None
+        if isinstance(of, list) and of and not 1 <= n <= len(of):
+            expected = f"expected 1 to {len(of)}, as 'of' has {len(of)} branches"
+            self._findings.add(fields["at_least"], f"{expected}; found {n}")
+            return None
+        return None if branches is None else AtLeast(n, branches)
+
+    def _branches(self, cursor: Cursor, downstream: PipelineRef | None) -> tuple[Condition, ...] | None:
+        if not isinstance(cursor.value, list):
+            self._findings.add(cursor, f"expected a list; found {described(cursor.value)}")
+            return None
+        if not cursor.value:
+            self._findings.add(cursor, "empty list: nothing to wait for", "name an upstream, or remove the entry")
+            return None
+        first_given: dict[Condition, Cursor] = {}
+        whole = True
+        for item in cursor.items():
+            branch = self.read(item, downstream)
+            if branch is None:
+                whole = False
+            elif (first := first_given.setdefault(branch, item)) is not item:
+                self._findings.add(item, f"{branch} is listed twice", "remove one", first=first)
+                whole = False
+        return tuple(first_given) if whole else None
+
+    def _dependency(self, cursor: Cursor, on: On, downstream: PipelineRef | None) -> Dependency | None:
+        text = self._fields.text(cursor, "a pipeline reference")
+        upstream = None if text is None else self._fields.reference(text, cursor)
+        if upstream is None:
+            return None
+        if upstream == downstream:
+            self._findings.add(cursor, f"{upstream} depends on itself", "remove it")
+            return None
+        if downstream is not None:
+            self.edges.setdefault(downstream, {}).setdefault(upstream, cursor)
+        return Dependency(upstream, on)

@@ -1,0 +1,33 @@
+"""Who would wait for itself: the cycles that dependencies close."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Iterator
+
+from coordinator.model.parsing.findings import Cursor
+from coordinator.model.references import PipelineRef
+
+Edges = dict[PipelineRef, dict[PipelineRef, Cursor]]
+"""Downstream -> upstream -> where that dependency stands."""
+
+MAX_CYCLES = 20
+"""A document with more is wrong in a way that a longer list does not make clearer; each costs a sort."""
+
+
+def find_cycles(edges: Edges) -> Iterator[tuple[tuple[PipelineRef, ...], Cursor]]:
+    """Cycles, upstream first, and the dependency that closes each. Every one found is cut, to find the next."""
+    remaining = {downstream: set(upstreams) for downstream, upstreams in edges.items()}
+    for _ in range(MAX_CYCLES):
+        try:
+            graphlib.TopologicalSorter(remaining).prepare()
+        except graphlib.CycleError as error:
+            # graphlib: each node is an immediate predecessor of the next; the first and the last are the same.
+            ring = error.args[1][:-1]
+            start = ring.index(min(ring))
+            cycle = (*ring[start:], *ring[:start], ring[start])
+            upstream, downstream = cycle[-2:]
+            remaining[downstream].discard(upstream)
+            yield cycle, edges[downstream][upstream]
+        else:
+            return

@@ -1,0 +1,133 @@
+"""``parse_document``: from the text of ``dependencies.json`` to checked values.
+
+The forms::
+
+    {"child":  "parent",
+     "child2": ["parent1", "team_b/parent2"],
+     "child3": {"upstream": <condition>, "rerun": "clear", "settle": "wave", "conf": {...}}}
+
+where a condition is a reference, a list (all of them), ``{"all": [...]}``, ``{"any": [...]}``,
+``{"at_least": n, "of": [...]}`` or ``{"pipeline": reference, "on": "success" | "failure" | "done"}``, nested
+freely. What the design knows and this version does not is refused by name, never silently ignored.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from coordinator.model.dependencies import Document, Downstream, Rerun, Settle
+from coordinator.model.parsing.conditions import CONDITION_FIELDS, ConditionReader
+from coordinator.model.parsing.cycles import find_cycles
+from coordinator.model.parsing.fields import FieldReader
+from coordinator.model.parsing.findings import Cursor, Findings, described
+from coordinator.model.parsing.json_text import JsonSyntaxError, Members, line_and_column, read_json
+from coordinator.model.parsing.problems import DependenciesError, Problem
+from coordinator.model.references import PipelineRef
+
+MAX_BYTES = 8 * 1024 * 1024
+"""A larger file is refused. 50,000 dependencies need about 3 MB."""
+
+SCHEMA_KEY = "$schema"
+ENTRY_FIELDS = ("upstream", "rerun", "settle", "conf")
+ENTRY_FIELDS_OF_LATER = ("deadline", "catchup", "partition", "trigger", "max_age", "wait")
+RERUN_OF_LATER = ("new_run", "ignore", "hold")
+RESERVED_CONF = "coordinator"
+"""The member of a run's conf in which the coordinator says what the run is for (design section 5)."""
+
+
+def parse_document(text: bytes | str, *, source: str, environments: Collection[str] | None = None) -> Document:
+    """Read a dependency document.
+
+    :param source: what to call the document in messages, such as the file's name.
+    :param environments: the known environments; ``None``: any name will do.
+    :raises DependenciesError: holding everything that is wrong, not only the first thing.
+    """
+    characters = _decoded(text, source)
+    try:
+        root = Cursor(read_json(characters))
+    except JsonSyntaxError as error:
+        line, column = line_and_column(characters, error.offset)
+        raise DependenciesError(source, [Problem(line, column, "", error.reason, error.remedy)]) from None
+    findings = Findings()
+    document = _DocumentReader(findings, FieldReader(findings, environments)).read(root)
+    if findings:
+        raise DependenciesError(source, findings.placed_in(characters))
+    return document
+
+
+def _decoded(text: bytes | str, source: str) -> str:
+    if len(text) > MAX_BYTES:
+        reason = f"{len(text)} bytes; expected at most {MAX_BYTES}"
+        raise DependenciesError(source, [Problem(1, 1, "", reason, "split it by environment")])
+    if isinstance(text, str):
+        return text.removeprefix("\ufeff")
+    text = text.removeprefix(codecs.BOM_UTF8)
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        before = text[: error.start].decode()
+        line, column = line_and_column(before, len(before))
+        reason = f"not UTF-8: byte 0x{text[error.start]:02x}, {error.reason}"
+        raise DependenciesError(source, [Problem(line, column, "", reason, "save the file as UTF-8")]) from None
+
+
+class _DocumentReader:
+    def __init__(self, findings: Findings, fields: FieldReader) -> None:
+        self._findings = findings
+        self._fields = fields
+        self._conditions = ConditionReader(findings, fields)
+
+    def read(self, root: Cursor) -> Document:
+        entries: dict[PipelineRef, Downstream] = {}
+        first_given: dict[PipelineRef, Cursor] = {}
+        for name, cursor in self._fields.members(root, "an object: each pipeline with what it waits for").items():
+            if name == SCHEMA_KEY:
+                self._fields.text(cursor, "the address of a JSON Schema")
+                continue
+            pipeline = self._fields.reference(name, cursor.at_key())
+            if pipeline is not None and (first := first_given.setdefault(pipeline, cursor)) is not cursor:
+                reason = f"{name!r} and {first.name!r} are one pipeline"
+                self._findings.add(cursor.at_key(), reason, "merge the two", first=first.at_key())
+            entry = self._entry(cursor, pipeline)
+            if entry is not None:
+                entries[entry.pipeline] = entry
+        for cycle, closing in find_cycles(self._conditions.edges):
+            reason = f"closes a cycle: {' -> '.join(map(str, cycle))}"
+            self._findings.add(closing, reason, "each would wait for the other for ever: remove one dependency of it")
+        return entries
+
+    def _entry(self, cursor: Cursor, pipeline: PipelineRef | None) -> Downstream | None:
+        if not isinstance(cursor.value, Members):
+            condition = self._conditions.read(cursor, pipeline)
+            return None if condition is None or pipeline is None else Downstream(pipeline, condition)
+        fields = self._fields.members(cursor, "an object")
+        bare = [member for name, member in fields.items() if name in CONDITION_FIELDS]
+        if bare and "upstream" not in fields:
+            reason = f"{bare[0].name!r} belongs to a condition, and a condition under 'upstream'"
+            self._findings.add(bare[0].at_key(), reason, 'write {"upstream": {...}}')
+            return None
+        self._fields.refuse_unknown(fields, known=ENTRY_FIELDS, later=ENTRY_FIELDS_OF_LATER)
+        rerun = self._fields.choice(fields.get("rerun"), Rerun.CLEAR, later=RERUN_OF_LATER)
+        settle = self._fields.choice(fields.get("settle"), Settle.WAVE)
+        conf = self._conf(fields.get("conf"))
+        if "upstream" not in fields:
+            self._findings.add(cursor, "'upstream' is missing", "say what the pipeline waits for")
+            return None
+        condition = self._conditions.read(fields["upstream"], pipeline)
+        if condition is None or pipeline is None:
+            return None
+        return Downstream(pipeline, condition, rerun=rerun, settle=settle, conf=conf)
+
+    def _conf(self, cursor: Cursor | None) -> Mapping[str, Any]:
+        if cursor is None:
+            return {}
+        if not isinstance(cursor.value, Members):
+            self._findings.add(cursor, f"expected an object; found {described(cursor.value)}")
+            return {}
+        for member in cursor.members():
+            if member.name == RESERVED_CONF:
+                self._findings.add(member.at_key(), f"{RESERVED_CONF!r} is the coordinator's own place", "rename it")
+        conf: Mapping[str, Any] = self._fields.plain(cursor)
+        return conf

@@ -1,0 +1,43 @@
+"""The canonical JSON of a document: shortest forms, entries in order, so that equal documents read equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coordinator.model.conditions import Condition, Dependency, On
+from coordinator.model.dependencies import Document, Downstream, Rerun, Settle
+from coordinator.model.parsing.document import SCHEMA_KEY
+from coordinator.model.references import PipelineRef
+
+
+def dump_document(document: Document) -> dict[str, Any]:
+    """A document as JSON values; ``parse_document`` makes an equal document of them."""
+    return {_key(pipeline): _entry(document[pipeline]) for pipeline in sorted(document)}
+
+
+def _key(pipeline: PipelineRef) -> str:
+    text = str(pipeline)
+    return f"{pipeline.environment}/{pipeline.dag_id}" if text == SCHEMA_KEY else text
+
+
+def _entry(downstream: Downstream) -> Any:
+    upstream = _condition(downstream.condition)
+    fields: dict[str, Any] = {"upstream": upstream}
+    if downstream.rerun is not Rerun.CLEAR:
+        fields["rerun"] = str(downstream.rerun)
+    if downstream.settle is not Settle.WAVE:
+        fields["settle"] = str(downstream.settle)
+    if downstream.conf:
+        fields["conf"] = dict(downstream.conf)
+    # A condition that is an object stands under "upstream": an entry that is one is read as the entry's fields.
+    return upstream if len(fields) == 1 and not isinstance(upstream, dict) else fields
+
+
+def _condition(condition: Condition) -> Any:
+    if isinstance(condition, Dependency):
+        reference = str(condition.upstream)
+        return reference if condition.on is On.SUCCESS else {"pipeline": reference, "on": str(condition.on)}
+    branches = [_condition(branch) for branch in condition.of]
+    if condition.n == len(branches):
+        return branches
+    return {"any": branches} if condition.n == 1 else {"at_least": condition.n, "of": branches}

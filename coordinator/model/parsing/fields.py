@@ -1,0 +1,118 @@
+"""What every object in the document needs: known fields only, each once, each of the right type.
+
+A method that finds something wrong notes it and answers with what lets the reading go on, so that one pass
+finds every problem.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+from coordinator.model.parsing.findings import Cursor, Findings, described, nearest
+from coordinator.model.parsing.json_text import Members, NotJson
+from coordinator.model.references import PipelineRef
+
+Choice = TypeVar("Choice", bound=enum.StrEnum)
+
+
+class FieldReader:
+    """Reads single fields.
+
+    :param environments: the known environments; ``None``: any name will do.
+    """
+
+    def __init__(self, findings: Findings, environments: Collection[str] | None) -> None:
+        self._findings = findings
+        self._environments = environments
+
+    def members(self, cursor: Cursor, expected: str) -> dict[str, Cursor]:
+        """The members of an object. A key that is given twice is a problem: ``json`` would keep the last one."""
+        if not isinstance(cursor.value, Members):
+            self._findings.add(cursor, f"expected {expected}; found {described(cursor.value)}")
+            return {}
+        members: dict[str, Cursor] = {}
+        for member in cursor.members():
+            first = members.setdefault(member.name, member)
+            if first is not member:
+                reason = f"the key {described(member.name)} is given twice"
+                self._findings.add(member.at_key(), reason, "merge the two", first=first.at_key())
+            self._is_unicode(member.name, member.at_key())
+        return members
+
+    def refuse_unknown(self, fields: Mapping[str, Cursor], *, known: Sequence[str], later: Collection[str]) -> None:
+        """Fields that nobody reads are mistakes. ``later``: in the design, and not in this version."""
+        for name, cursor in fields.items():
+            if name in known:
+                continue
+            if name in later:
+                self._findings.add(cursor.at_key(), f"{name!r} is not supported yet", "remove it")
+            else:
+                reason = f"unknown field {described(name)}{nearest(name, known)}"
+                self._findings.add(cursor.at_key(), reason, f"known are {', '.join(known)}")
+
+    def text(self, cursor: Cursor, expected: str) -> str | None:
+        if isinstance(cursor.value, str):
+            return cursor.value
+        self._findings.add(cursor, f"expected {expected}; found {described(cursor.value)}")
+        return None
+
+    def choice(self, cursor: Cursor | None, default: Choice, *, later: Collection[str] = ()) -> Choice:
+        """One of a few words; an absent field means the default."""
+        if cursor is None:
+            return default
+        words = [str(word) for word in type(default)]
+        if isinstance(cursor.value, str) and cursor.value in words:
+            return type(default)(cursor.value)
+        expected = f"expected {' or '.join(map(repr, words))}"
+        if isinstance(cursor.value, str) and cursor.value in later:
+            self._findings.add(cursor, f"{cursor.value!r} is not supported yet; {expected}")
+        else:
+            hint = nearest(cursor.value, words) if isinstance(cursor.value, str) else ""
+            self._findings.add(cursor, f"{expected}; found {described(cursor.value)}{hint}")
+        return default
+
+    def reference(self, text: str, cursor: Cursor) -> PipelineRef | None:
+        """A pipeline, in a known environment."""
+        if not self._is_unicode(text, cursor):
+            return None
+        try:
+            pipeline = PipelineRef.parse(text)
+        except ValueError as error:
+            self._findings.add(cursor, str(error))
+            return None
+        if self._environments is not None and pipeline.environment not in self._environments:
+            known = sorted(self._environments)
+            self._findings.add(
+                cursor,
+                f"unknown environment {described(pipeline.environment)}{nearest(pipeline.environment, known)}",
+                f"configured are {', '.join(known)}" if known else "none is configured",
+            )
+            return None
+        return pipeline
+
+    def plain(self, cursor: Cursor) -> Any:
+        """Any JSON, as Python's plain values (the conf of a run)."""
+        match cursor.value:
+            case Members():
+                return {name: self.plain(member) for name, member in self.members(cursor, "an object").items()}
+            case list():
+                return [self.plain(item) for item in cursor.items()]
+            case str() as text:
+                self._is_unicode(text, cursor)
+                return text
+            case NotJson(reason=reason):
+                self._findings.add(cursor, f"{described(cursor.value)}: {reason}")
+                return None
+            case value:
+                return value
+
+    def _is_unicode(self, text: str, cursor: Cursor) -> bool:
+        """JSON can spell half of a surrogate pair; UTF-8, and so etcd, cannot."""
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self._findings.add(cursor, f"{described(text)} holds half a surrogate pair, which is no character")
+            return False
+        return True

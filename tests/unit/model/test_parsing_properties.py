@@ -1,0 +1,124 @@
+"""dependencies.json: what holds for every document and for every heap of bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.model.conditions import AtLeast, Condition, Dependency, On
+from coordinator.model.dependencies import Document, Downstream, Rerun, Settle
+from coordinator.model.parsing import DependenciesError, Problem, dump_document, parse_document
+from coordinator.model.references import PipelineRef
+
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1, max_size=8).filter(
+    lambda text: text == text.strip()
+)
+dag_ids = st.one_of(names, st.just("$schema"), st.builds("{}/{}".format, names, names))
+pipelines = st.builds(PipelineRef, st.one_of(st.just("default"), names), dag_ids)
+plain_json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=5,
+)
+confs = st.dictionaries(names.filter(lambda name: name != "coordinator"), plain_json, max_size=3)
+
+
+def conditions(upstreams: list[PipelineRef]) -> st.SearchStrategy[Condition]:
+    leaf = st.builds(Dependency, st.sampled_from(upstreams), st.sampled_from(On))
+
+    def inner(children: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
+        branches = st.lists(children, min_size=1, max_size=4, unique=True).map(tuple)
+        return branches.flatmap(lambda of: st.integers(1, len(of)).map(lambda n: AtLeast(n, of)))
+
+    return st.recursive(leaf, inner, max_leaves=8)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Document:
+    """Documents without cycles: each pipeline waits for pipelines before it only."""
+    known = draw(st.lists(pipelines, min_size=1, max_size=6, unique=True))
+    document = {}
+    for position in range(1, len(known)):
+        pipeline = known[position]
+        document[pipeline] = Downstream(
+            pipeline,
+            draw(conditions(known[:position])),
+            rerun=draw(st.sampled_from(Rerun)),
+            settle=draw(st.sampled_from(Settle)),
+            conf=draw(confs),
+        )
+    return document
+
+
+@given(documents(), st.booleans(), st.sampled_from([None, 2]))
+def test_a_dumped_document_is_read_back_equal(document: Document, ascii_only: bool, indent: int | None) -> None:
+    text = json.dumps(dump_document(document), ensure_ascii=ascii_only, indent=indent, allow_nan=False)
+    assert parse_document(text, source="dumped") == document
+    assert parse_document(text.encode(), source="dumped") == document
+
+
+@given(documents())
+def test_the_canonical_form_is_stable(document: Document) -> None:
+    dumped = dump_document(document)
+    again = dump_document(parse_document(json.dumps(dumped), source="dumped"))
+    assert json.dumps(again) == json.dumps(dumped)
+
+
+def problems_of(text: bytes | str) -> tuple[Problem, ...]:
+    """Anything but a DependenciesError goes on to fail the test."""
+    try:
+        parse_document(text, source="anything", environments={"default"})
+    except DependenciesError as error:
+        return error.problems or pytest.fail("refused without a problem")
+    return ()
+
+
+def refused_or_read(text: bytes | str) -> None:
+    lines = (text if isinstance(text, bytes) else text.encode("utf-8", "replace")).count(b"\n") + 1
+    for problem in problems_of(text):
+        assert 1 <= problem.line <= lines
+        assert problem.column >= 1
+        assert problem.reason
+
+
+@given(st.one_of(st.binary(), st.text(), st.text('{}[]":, \n\\abc1-eNulInfity/#', max_size=60)))
+def test_a_heap_of_bytes_is_refused_and_nothing_else(text: bytes | str) -> None:
+    refused_or_read(text)
+
+
+words = st.sampled_from(
+    ["a", "b", "team_b/c", "upstream", "all", "any", "at_least", "of", "pipeline", "on", "success", "rerun", "conf", ""]
+)
+near_misses: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-1, 4), st.floats(), words, st.just("\ud800")),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(words, near_misses, max_size=4))
+def test_json_that_is_almost_a_document_is_refused_with_places(value: dict[str, Any]) -> None:
+    refused_or_read(json.dumps(value))
+
+
+@given(documents(), st.data())
+def test_one_broken_byte_never_raises_anything_else(document: Document, data: st.DataObject) -> None:
+    text = bytearray(json.dumps(dump_document(document), indent=1).encode())
+    text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
+    refused_or_read(bytes(text))
+
+
+@given(documents().filter(len), st.data())
+def test_an_entry_given_twice_is_always_found(document: Document, data: st.DataObject) -> None:
+    members = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in dump_document(document).items()]
+    members.append(data.draw(st.sampled_from(members)))
+    with pytest.raises(DependenciesError, match="given twice"):
+        parse_document("{" + ",\n".join(members) + "}", source="doubled")
