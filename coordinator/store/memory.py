@@ -67,7 +67,7 @@ class MemoryEtcd:
     def list(self, prefix: str) -> Listing:
         with self.changed:
             self.expire_leases()
-            items = [self._present[key] for key in sorted(self._present) if key.startswith(prefix)]
+            items = [self._present[key] for key in sorted(key for key in self._present if key.startswith(prefix))]
             return Listing(items, self.revision, self.cluster_id)
 
     def get(self, key: str, revision: int = 0) -> KeyValue | None:

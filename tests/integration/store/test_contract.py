@@ -1,0 +1,431 @@
+"""What every store promises. Each test runs against a real etcd and against the one in memory."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+
+import pytest
+
+from coordinator.store.keys import Keys
+from coordinator.store.port import (
+    MAX_OPERATIONS,
+    Changed,
+    Changes,
+    Committed,
+    Compacted,
+    CreateRevisionIs,
+    Delete,
+    KeyValue,
+    LeaseNotFound,
+    ModRevisionIs,
+    Put,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    Transaction,
+    TransactionTooLarge,
+    WatchStream,
+)
+from tests.integration.store.conftest import Contestant
+
+LIMIT = 15.0
+
+
+def put(store: Store, key: str, value: bytes = b"x", lease: int = 0) -> int:
+    """Put a key; the revision of that."""
+    return store.commit(Transaction((), (Put(key, value, lease),))).revision
+
+
+def next_changes(stream: WatchStream, count: int) -> list[Changed]:
+    """The next ``count`` changes of a watch."""
+    found: list[Changed] = []
+    until = monotonic() + LIMIT
+    while len(found) < count:
+        batch = stream.receive(until - monotonic())
+        assert batch is not None, f"expected {count} changes, found {found}"
+        found.extend(batch.changes)
+    return found
+
+
+def next_progress(stream: WatchStream) -> Changes:
+    """Ask for progress until the watch says that it is complete up to somewhere."""
+    until = monotonic() + LIMIT
+    while monotonic() < until:
+        stream.request_progress()
+        batch = stream.receive(1.0)
+        if batch is not None and not batch.changes:
+            return batch
+    raise AssertionError("no progress notification")
+
+
+def test_a_list_shows_what_is_under_the_prefix_in_order_and_nothing_else(store: Store, keys: Keys) -> None:
+    for name in ("b", "a", "c/d"):
+        put(store, keys.root + name, name.encode())
+    last = put(store, keys.prefix + "0beyond")
+    listing = store.list(keys.root)
+    assert [(kv.key, kv.value) for kv in listing.items] == [
+        (keys.root + "a", b"a"),
+        (keys.root + "b", b"b"),
+        (keys.root + "c/d", b"c/d"),
+    ]
+    assert listing.revision >= last
+    assert listing.cluster_id != 0
+
+
+def test_an_empty_list_has_a_revision_too(store: Store, keys: Keys) -> None:
+    before = put(store, keys.prefix + "0beyond")
+    assert store.list(keys.root).items == []
+    assert store.list(keys.root).revision >= before
+
+
+def test_a_list_of_many_pages_is_as_of_one_revision(store: Store, keys: Keys) -> None:
+    names = [f"{keys.root}{number:05}" for number in range(3_000)]
+    for start in range(0, len(names), MAX_OPERATIONS):
+        store.commit(Transaction((), tuple(Put(name, b"v" * 100) for name in names[start : start + MAX_OPERATIONS])))
+    stop = threading.Event()
+
+    def keep_changing() -> None:
+        # The first and the last key change together, so a list of two revisions would show them apart.
+        count = 0
+        while not stop.is_set():
+            count += 1
+            value = str(count).encode()
+            store.commit(Transaction((), (Put(names[0], value), Put(names[-1], value))))
+
+    writer = threading.Thread(target=keep_changing)
+    writer.start()
+    try:
+        for _ in range(5):
+            items = store.list(keys.root).items
+            assert [kv.key for kv in items] == names
+            assert items[0].mod_revision == items[-1].mod_revision or items[0].value == items[-1].value
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_a_key_tells_when_it_was_created_and_changed(store: Store, keys: Keys) -> None:
+    key = keys.root + "k"
+    assert store.get(key) is None
+    created = put(store, key, b"1")
+    changed = put(store, key, b"2")
+    assert changed > created
+    assert store.get(key) == KeyValue(key, b"2", created, changed)
+
+
+def test_a_deleted_and_recreated_key_is_a_new_one(store: Store, keys: Keys) -> None:
+    key = keys.root + "k"
+    put(store, key)
+    store.commit(Transaction((), (Delete(key),)))
+    again = put(store, key)
+    found = store.get(key)
+    assert found is not None
+    assert found.create_revision == again
+
+
+def test_a_key_can_be_read_as_it_was(store: Store, keys: Keys) -> None:
+    key = keys.root + "k"
+    first = put(store, key, b"1")
+    second = put(store, key, b"2")
+    deleted = store.commit(Transaction((), (Delete(key),))).revision
+    assert store.get(key, revision=first) == KeyValue(key, b"1", first, first)
+    assert store.get(key, revision=second) == KeyValue(key, b"2", first, second)
+    assert store.get(key, revision=deleted) is None
+
+
+def test_reading_a_compacted_revision_says_so(contestant: Contestant, keys: Keys) -> None:
+    key = keys.root + "k"
+    old = put(contestant.store, key, b"1")
+    new = put(contestant.store, key, b"2")
+    contestant.compact(new)
+    with pytest.raises(Compacted):
+        contestant.store.get(key, revision=old)
+    assert contestant.store.get(key, revision=new) == KeyValue(key, b"2", old, new)
+
+
+def test_reading_a_revision_of_the_future_is_an_error(store: Store, keys: Keys) -> None:
+    with pytest.raises(StoreError):
+        store.get(keys.root + "k", revision=put(store, keys.root + "k") + 1_000_000)
+
+
+def test_keys_are_text_of_any_kind(store: Store, keys: Keys) -> None:
+    key = keys.root + "état/日本 %2F\udcff"
+    put(store, key, bytes(range(256)))
+    assert [kv.key for kv in store.list(keys.root).items] == [key]
+    assert store.get(key) is not None
+
+
+def test_a_transaction_is_done_whole_at_one_revision(store: Store, keys: Keys) -> None:
+    put(store, keys.root + "old")
+    answer = store.commit(
+        Transaction((), (Put(keys.root + "a", b"1"), Put(keys.root + "b", b"2"), Delete(keys.root + "old")))
+    )
+    listing = store.list(keys.root)
+    assert answer == Committed(True, answer.revision)
+    assert {kv.mod_revision for kv in listing.items} == {answer.revision}
+    assert [kv.key for kv in listing.items] == [keys.root + "a", keys.root + "b"]
+
+
+def test_a_compare_that_does_not_hold_changes_nothing_and_shows_what_is_there(store: Store, keys: Keys) -> None:
+    present, absent = keys.root + "present", keys.root + "absent"
+    revision = put(store, present, b"1")
+    answer = store.commit(
+        Transaction((ModRevisionIs(present, revision + 1),), (Put(present, b"2"),), otherwise=(absent, present))
+    )
+    assert not answer.succeeded
+    assert answer.found == (None, KeyValue(present, b"1", revision, revision))
+    assert answer.revision >= revision
+    assert store.get(present) == answer.found[1]
+
+
+@pytest.mark.parametrize("compare", [ModRevisionIs, CreateRevisionIs])
+def test_zero_compares_with_a_key_that_is_not_there(
+    store: Store, keys: Keys, compare: type[ModRevisionIs] | type[CreateRevisionIs]
+) -> None:
+    key = keys.root + "k"
+    only_once = Transaction((compare(key, 0),), (Put(key, b"1"),))
+    assert store.commit(only_once).succeeded
+    assert not store.commit(only_once).succeeded
+
+
+def test_the_create_revision_outlives_changes_and_the_mod_revision_does_not(store: Store, keys: Keys) -> None:
+    key, other = keys.root + "k", keys.root + "other"
+    created = put(store, key)
+    changed = put(store, key)
+    fenced = Transaction((CreateRevisionIs(key, created), ModRevisionIs(key, changed)), (Put(other, b""),))
+    assert store.commit(fenced).succeeded
+    put(store, key)
+    assert store.commit(Transaction((CreateRevisionIs(key, created),), (Put(other, b""),))).succeeded
+    assert not store.commit(fenced).succeeded
+
+
+def test_a_transaction_that_changes_nothing_takes_no_revision(store: Store, keys: Keys) -> None:
+    revision = put(store, keys.root + "k")
+    assert store.commit(Transaction((), (Delete(keys.root + "absent"),))).revision == revision
+
+
+def test_a_transaction_with_more_operations_than_etcd_takes_is_refused_whole(store: Store, keys: Keys) -> None:
+    def puts(count: int) -> tuple[Put, ...]:
+        return tuple(Put(f"{keys.root}{number}", b"") for number in range(count))
+
+    assert store.commit(Transaction((), puts(MAX_OPERATIONS))).succeeded
+    with pytest.raises(TransactionTooLarge):
+        store.commit(Transaction((), puts(MAX_OPERATIONS + 1)))
+    with pytest.raises(TransactionTooLarge):
+        store.commit(Transaction(tuple(ModRevisionIs(put.key, 0) for put in puts(MAX_OPERATIONS + 1)), ()))
+    assert len(store.list(keys.root).items) == MAX_OPERATIONS
+
+
+@pytest.mark.parametrize("megabytes", [2, 6])
+def test_a_transaction_with_more_bytes_than_etcd_takes_is_refused(store: Store, keys: Keys, megabytes: int) -> None:
+    with pytest.raises(TransactionTooLarge):
+        put(store, keys.root + "k", b"x" * megabytes * 1024 * 1024)
+    assert store.get(keys.root + "k") is None
+
+
+def test_a_key_cannot_be_put_twice_in_one_transaction(store: Store, keys: Keys) -> None:
+    with pytest.raises(StoreError):
+        store.commit(Transaction((), (Put(keys.root + "k", b"1"), Put(keys.root + "k", b"2"))))
+
+
+def test_a_watch_delivers_puts_and_deletes_with_their_revisions(store: Store, keys: Keys) -> None:
+    key = keys.root + "k"
+    start = store.list(keys.root).revision + 1
+    with store.watch(keys.root, from_revision=start) as stream:
+        first = put(store, key, b"1")
+        second = put(store, key, b"2")
+        put(store, keys.prefix + "0beyond")
+        deleted = store.commit(Transaction((), (Delete(key),))).revision
+        assert next_changes(stream, 3) == [
+            Changed(key, first, KeyValue(key, b"1", first, first)),
+            Changed(key, second, KeyValue(key, b"2", first, second)),
+            Changed(key, deleted, None),
+        ]
+
+
+def test_a_watch_knows_the_store_that_it_is_on(store: Store, keys: Keys) -> None:
+    revision = put(store, keys.root + "k")
+    with store.watch(keys.root, from_revision=revision + 1) as stream:
+        assert stream.cluster_id == store.list(keys.root).cluster_id
+        assert stream.revision >= revision
+
+
+def test_a_watch_is_complete_up_to_its_last_change(store: Store, keys: Keys) -> None:
+    with store.watch(keys.root, from_revision=store.list(keys.root).revision + 1) as stream:
+        revision = put(store, keys.root + "k")
+        put(store, keys.prefix + "0beyond")
+        batch = stream.receive(LIMIT)
+        assert batch is not None
+        assert batch.revision == revision
+
+
+def test_a_silent_watch_returns_after_its_time_out(store: Store, keys: Keys) -> None:
+    with store.watch(keys.root, from_revision=store.list(keys.root).revision + 1) as stream:
+        assert stream.receive(0) is None
+        before = monotonic()
+        assert stream.receive(0.2) is None
+        assert 0.15 < monotonic() - before < LIMIT
+
+
+def test_a_watch_from_the_past_replays_history_and_goes_on(store: Store, keys: Keys) -> None:
+    revisions = [put(store, f"{keys.root}{number}") for number in range(2_500)]
+    with store.watch(keys.root, from_revision=revisions[0]) as stream:
+        assert [change.revision for change in next_changes(stream, len(revisions))] == revisions
+        last = put(store, keys.root + "live")
+        assert [change.revision for change in next_changes(stream, 1)] == [last]
+
+
+def test_a_watch_resumed_after_its_last_change_loses_and_repeats_nothing(store: Store, keys: Keys) -> None:
+    start = store.list(keys.root).revision + 1
+    with store.watch(keys.root, from_revision=start) as stream:
+        before = put(store, keys.root + "a")
+        assert [change.revision for change in next_changes(stream, 1)] == [before]
+    between = put(store, keys.root + "b")
+    with store.watch(keys.root, from_revision=before + 1) as stream:
+        after = put(store, keys.root + "c")
+        assert [change.revision for change in next_changes(stream, 2)] == [between, after]
+
+
+def test_the_changes_of_one_revision_come_in_one_batch(store: Store, keys: Keys) -> None:
+    start = store.list(keys.root).revision + 1
+    whole = tuple(Put(f"{keys.root}{number:03}", b"v" * 10_000) for number in range(100))
+    revisions = [store.commit(Transaction((), whole)).revision for _ in range(5)]
+    with store.watch(keys.root, from_revision=start) as stream:
+        seen: list[int] = []
+        while len(seen) < len(revisions):
+            batch = stream.receive(LIMIT)
+            assert batch is not None
+            for revision in sorted({change.revision for change in batch.changes}):
+                assert sum(change.revision == revision for change in batch.changes) == len(whole)
+                seen.append(revision)
+    assert seen == revisions
+
+
+def test_progress_can_be_asked_for(store: Store, keys: Keys) -> None:
+    revision = put(store, keys.root + "k")
+    with store.watch(keys.root, from_revision=revision + 1) as stream:
+        assert next_progress(stream).revision >= revision
+
+
+def test_progress_never_claims_a_change_that_has_not_been_delivered(store: Store, keys: Keys) -> None:
+    """etcd before 3.5.8 answers a progress request at once, ahead of the changes that are still to come."""
+    start = store.list(keys.root).revision + 1
+    last = 0
+    for _ in range(50):
+        last = store.commit(
+            Transaction((), tuple(Put(f"{keys.root}{number}", b"v" * 1_000) for number in range(100)))
+        ).revision
+    delivered = start - 1
+    with store.watch(keys.root, from_revision=start) as stream:
+        while delivered < last:
+            stream.request_progress()
+            batch = stream.receive(LIMIT)
+            assert batch is not None
+            if batch.changes:
+                delivered = batch.changes[-1].revision
+            assert batch.revision <= delivered
+
+
+def test_watching_a_compacted_revision_says_so_at_once(contestant: Contestant, keys: Keys) -> None:
+    old = put(contestant.store, keys.root + "k")
+    new = put(contestant.store, keys.root + "k")
+    contestant.compact(new)
+    with pytest.raises(Compacted):
+        contestant.store.watch(keys.root, from_revision=old)
+    with contestant.store.watch(keys.root, from_revision=new) as stream:
+        assert [change.revision for change in next_changes(stream, 1)] == [new]
+
+
+def test_a_closed_watch_wakes_whoever_waits_on_it(store: Store, keys: Keys) -> None:
+    stream = store.watch(keys.root, from_revision=store.list(keys.root).revision + 1)
+    ended = threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(StoreUnavailable):
+            stream.receive(LIMIT)
+        ended.set()
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    stream.close()
+    assert ended.wait(2.0)
+    waiter.join()
+    with pytest.raises(StoreUnavailable):
+        stream.receive(0)
+
+
+def test_watches_do_not_disturb_each_other(store: Store, keys: Keys) -> None:
+    start = store.list(keys.root).revision + 1
+    with (
+        store.watch(keys.root + "a/", from_revision=start) as a,
+        store.watch(keys.root + "b/", from_revision=start) as b,
+    ):
+        put(store, keys.root + "a/1")
+        put(store, keys.root + "b/1")
+        assert [change.key for change in next_changes(a, 1)] == [keys.root + "a/1"]
+        a.close()
+        put(store, keys.root + "b/2")
+        assert [change.key for change in next_changes(b, 2)] == [keys.root + "b/1", keys.root + "b/2"]
+
+
+def test_a_lease_that_ends_takes_its_keys_along(contestant: Contestant, keys: Keys) -> None:
+    store, key = contestant.store, keys.root + "k"
+    lease = store.grant_lease(contestant.shortest_lease)
+    revision = put(store, key, lease=lease)
+    found = store.get(key)
+    assert found is not None
+    assert found.lease == lease
+    with store.watch(keys.root, from_revision=revision + 1) as stream:
+        (change,) = next_changes(stream, 1)
+    assert (change.key, change.kv) == (key, None)
+    assert store.get(key) is None
+
+
+def test_a_lease_kept_alive_does_not_end(contestant: Contestant, keys: Keys) -> None:
+    store = contestant.store
+    lease = store.grant_lease(contestant.shortest_lease)
+    revision = put(store, keys.root + "k", lease=lease)
+    until = monotonic() + 2 * contestant.shortest_lease
+    with store.watch(keys.root, from_revision=revision + 1) as stream:
+        while monotonic() < until:
+            assert store.refresh_lease(lease) == contestant.shortest_lease
+            assert stream.receive(contestant.shortest_lease / 4) is None
+    store.revoke_lease(lease)
+
+
+def test_a_revoked_lease_takes_its_keys_along_at_one_revision(store: Store, keys: Keys) -> None:
+    lease = store.grant_lease(60)
+    put(store, keys.root + "a", lease=lease)
+    revision = put(store, keys.root + "b", lease=lease)
+    with store.watch(keys.root, from_revision=revision + 1) as stream:
+        store.revoke_lease(lease)
+        changes = next_changes(stream, 2)
+    assert [change.key for change in changes] == [keys.root + "a", keys.root + "b"]
+    assert len({change.revision for change in changes}) == 1
+
+
+def test_a_lease_that_has_ended_cannot_be_kept_alive_nor_used(store: Store, keys: Keys) -> None:
+    lease = store.grant_lease(60)
+    store.revoke_lease(lease)
+    store.revoke_lease(lease)
+    assert store.refresh_lease(lease) == 0
+    with pytest.raises(LeaseNotFound):
+        put(store, keys.root + "k", lease=lease)
+    assert store.get(keys.root + "k") is None
+
+
+def test_a_key_put_again_without_its_lease_outlives_it(store: Store, keys: Keys) -> None:
+    lease = store.grant_lease(60)
+    put(store, keys.root + "k", lease=lease)
+    put(store, keys.root + "k")
+    store.revoke_lease(lease)
+    assert store.get(keys.root + "k") is not None
+
+
+def test_a_closed_store_says_so(keys: Keys, contestant: Contestant) -> None:
+    contestant.store.close()
+    with pytest.raises(StoreUnavailable):
+        contestant.store.list(keys.root)
+    with pytest.raises(StoreUnavailable):
+        contestant.store.watch(keys.root, from_revision=1)
