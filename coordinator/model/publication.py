@@ -1,0 +1,95 @@
+"""A published dependency document: the document, and since when each of its dependencies is active.
+
+Activation belongs to the dependency, not to the document (design section 4, *new*): publishing a dependency
+again unchanged keeps it; removing and adding it renews it. A dependency that is new in a publication becomes
+active with the revision of that very put, which nobody can know beforehand: it is written as absent, and means
+"the revision of this key" until the next publication writes it out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from coordinator.model.conditions import Dependency, leaves
+from coordinator.model.dependencies import Document
+from coordinator.model.graph import Node
+from coordinator.model.parsing import DependenciesError, dump_document, parse_document
+from coordinator.model.references import PipelineRef
+from coordinator.model.runstate import Unreadable
+
+Activations = Mapping[tuple[PipelineRef, Dependency], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What stands under ``dependencies/<owner>``.
+
+    :ivar active_since: etcd revisions; a dependency that is absent became active with this publication.
+    """
+
+    document: Document
+    active_since: Activations
+
+    def nodes(self, revision: int) -> list[Node]:
+        """The graph's nodes. :param revision: etcd revision of the publication's key."""
+        return [
+            Node(
+                downstream,
+                {leaf: self.active_since.get((pipeline, leaf), revision) for leaf in leaves(downstream.condition)},
+            )
+            for pipeline, downstream in self.document.items()
+        ]
+
+
+def publish(document: Document, previous: Publication | None, previous_revision: int) -> Publication:
+    """What to publish so that dependencies which were there before keep their activation.
+
+    :param previous: what is published now, at ``previous_revision``.
+    """
+    if previous is None:
+        return Publication(document, {})
+    present = {
+        (node.downstream.pipeline, dependency): revision
+        for node in previous.nodes(previous_revision)
+        for dependency, revision in node.active_since.items()
+    }
+    kept = {
+        (pipeline, leaf): present[pipeline, leaf]
+        for pipeline, downstream in document.items()
+        for leaf in leaves(downstream.condition)
+        if (pipeline, leaf) in present
+    }
+    return Publication(document, kept)
+
+
+def dump_publication(publication: Publication) -> bytes:
+    """The bytes for etcd."""
+    by_downstream: dict[str, dict[str, int]] = {}
+    for (pipeline, dependency), revision in publication.active_since.items():
+        by_downstream.setdefault(str(pipeline), {})[str(dependency)] = revision
+    value = {"dependencies": dump_document(publication.document), "active_since": by_downstream}
+    return json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
+
+
+def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
+    """Read what stands under a ``dependencies/`` key. Never raises."""
+    try:
+        content = json.loads(value)
+        document = parse_document(json.dumps(content["dependencies"]), source=source)
+        since: Mapping[str, Mapping[str, Any]] = content.get("active_since", {})
+        return Publication(
+            document,
+            {
+                (pipeline, leaf): int(since[str(pipeline)][str(leaf)])
+                for pipeline, downstream in document.items()
+                for leaf in leaves(downstream.condition)
+                if str(leaf) in since.get(str(pipeline), {})
+            },
+        )
+    except DependenciesError as error:
+        return Unreadable(str(error))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return Unreadable(f"{type(error).__name__}: {error}; expected a published dependency document")

@@ -1,0 +1,207 @@
+"""What stands in etcd, as far as this watcher has read it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from coordinator.model.hold import Hold, read_hold
+from coordinator.model.publication import Publication, read_publication
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import Unreadable, read_run_state
+from coordinator.model.trigger import TriggerRecord, read_record
+from coordinator.model.view import SeenRecord, SeenState
+from coordinator.store.keys import (
+    DependenciesKey,
+    HoldKey,
+    Keys,
+    LeaderKey,
+    ParsedKey,
+    StateKey,
+    TriggerKey,
+    WatcherKey,
+)
+from coordinator.store.port import Changes, KeyValue, Listing
+
+
+@dataclass(slots=True)
+class Touched:
+    """What a batch of changes touched."""
+
+    targets: set[Target] = field(default_factory=set)
+    held: set[PipelineRef] = field(default_factory=set)
+    dependencies: bool = False
+    leader_gone: bool = False
+    states: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    value: Publication | Unreadable
+    revision: int
+
+
+class Cache:
+    """Facts by target. Values that cannot be read are kept as such and listed in ``problems``.
+
+    :param fresh_for: seconds for which a completion that arrived live counts as fresh.
+    :ivar revision: everything up to this etcd revision has been read.
+    """
+
+    def __init__(self, keys: Keys, *, fresh_for: float = 1.0) -> None:
+        self._keys = keys
+        self._fresh_for = fresh_for
+        self.revision = 0
+        self.problems: dict[str, str] = {}
+        self.published: dict[str, Published] = {}
+        self.leader: bytes | None = None
+        self.watchers: dict[str, bytes] = {}
+        self._states: dict[Target, SeenState] = {}
+        self._records: dict[Target, SeenRecord] = {}
+        self._holds: dict[PipelineRef, Hold | Unreadable] = {}
+        self._arrived: dict[Target, float] = {}
+        self._arrivals: deque[tuple[float, Target]] = deque()
+
+    def state(self, target: Target) -> SeenState | None:
+        return self._states.get(target)
+
+    def record(self, target: Target) -> SeenRecord | None:
+        return self._records.get(target)
+
+    def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
+        return self._holds.get(pipeline)
+
+    def holds(self) -> Iterator[tuple[PipelineRef, Hold | Unreadable]]:
+        return iter(self._holds.items())
+
+    def targets(self) -> Iterator[Target]:
+        """Everything that has a state or a record."""
+        yield from self._states
+        yield from (target for target in self._records if target not in self._states)
+
+    def __len__(self) -> int:
+        return len(self._states) + len(self._records)
+
+    def is_fresh(self, target: Target, now: float) -> bool:
+        """Whether the target's present state arrived live a moment ago (design section 5, point 1)."""
+        arrived = self._arrived.get(target)
+        return arrived is not None and now - arrived <= self._fresh_for
+
+    def replace(self, listing: Listing) -> Touched:
+        """Start over from a listing: after the first list, a compaction, a restore."""
+        touched = Touched(targets=set(self.targets()), held=set(self._holds), dependencies=True)
+        for store in (self._states, self._records, self._holds, self.published, self.watchers, self.problems):
+            store.clear()
+        self._arrived.clear()
+        self._arrivals.clear()
+        self.leader = None
+        for item in listing.items:
+            self._put(item, touched)
+        self.revision = listing.revision
+        touched.leader_gone = self.leader is None
+        return touched
+
+    def apply(self, changes: Changes, *, now: float, live: bool) -> Touched:
+        """Take in what a watch delivered.
+
+        :param now: monotonic seconds.
+        :param live: these changes have just happened, as far as anybody can tell.
+        """
+        touched = Touched()
+        for change in changes.changes:
+            if change.kv is None:
+                self._delete(change.key, change.revision, touched)
+            else:
+                self._put(change.kv, touched, arrived=now if live else None)
+        self.revision = max(self.revision, changes.revision)
+        self._forget_arrivals(now)
+        return touched
+
+    def note_record(self, target: Target, record: TriggerRecord, revision: int) -> None:
+        """Take in a record that this watcher has just written, before the watch brings it back."""
+        self._records[target] = SeenRecord(record, revision)
+        self.problems.pop(self._keys.trigger(target), None)
+
+    def _put(self, item: KeyValue, touched: Touched, *, arrived: float | None = None) -> None:
+        match self._keys.parse(item.key):
+            case StateKey(target):
+                touched.states += 1
+                state = read_run_state(item.value)
+                self._states[target] = SeenState(state, item.mod_revision)
+                self._note_problem(item.key, state)
+                self._arrived.pop(target, None)
+                if arrived is not None:
+                    self._arrived[target] = arrived
+                    self._arrivals.append((arrived, target))
+                touched.targets.add(target)
+            case TriggerKey(target):
+                known = self._records.get(target)
+                if known is not None and known.revision >= item.mod_revision:
+                    return  # our own write, noted when it was committed
+                record = read_record(item.value)
+                self._records[target] = SeenRecord(record, item.mod_revision)
+                self._note_problem(item.key, record)
+                touched.targets.add(target)
+            case HoldKey(pipeline):
+                hold = read_hold(item.value)
+                self._holds[pipeline] = hold
+                self._note_problem(item.key, hold)
+                touched.held.add(pipeline)
+            case DependenciesKey(owner):
+                publication = read_publication(item.value, source=item.key)
+                self.published[owner] = Published(publication, item.mod_revision)
+                self._note_problem(item.key, publication)
+                touched.dependencies = True
+            case LeaderKey():
+                self.leader = item.value
+            case WatcherKey(watcher_id):
+                self.watchers[watcher_id] = item.value
+            case None:
+                self.problems[item.key] = "not a key of the coordinator; it is ignored"
+
+    def _delete(self, key: str, revision: int, touched: Touched) -> None:
+        self.problems.pop(key, None)
+        parsed: ParsedKey | None = self._keys.parse(key)
+        match parsed:
+            case StateKey(target):
+                touched.states += 1
+                self._states.pop(target, None)
+                self._arrived.pop(target, None)
+                touched.targets.add(target)
+            case TriggerKey(target):
+                known = self._records.get(target)
+                if known is not None and known.revision < revision:
+                    del self._records[target]
+                    touched.targets.add(target)
+            case HoldKey(pipeline):
+                self._holds.pop(pipeline, None)
+                touched.held.add(pipeline)
+            case DependenciesKey(owner):
+                self.published.pop(owner, None)
+                touched.dependencies = True
+            case LeaderKey():
+                self.leader = None
+                touched.leader_gone = True
+            case WatcherKey(watcher_id):
+                self.watchers.pop(watcher_id, None)
+            case None:
+                pass
+
+    def _note_problem(self, key: str, value: object) -> None:
+        if isinstance(value, Unreadable):
+            self.problems[key] = value.reason
+        else:
+            self.problems.pop(key, None)
+
+    def _forget_arrivals(self, now: float) -> None:
+        while self._arrivals and now - self._arrivals[0][0] > self._fresh_for:
+            arrived, target = self._arrivals.popleft()
+            if self._arrived.get(target) == arrived:
+                del self._arrived[target]
+
+
+def unsettled_of(pipelines: Iterable[PipelineRef], unsettled: Iterable[Target]) -> set[Target]:
+    """The targets that a change of these pipelines' holds can touch: a hold matters only to what is due."""
+    wanted = set(pipelines)
+    return {target for target in unsettled if target.pipeline in wanted}

@@ -1,0 +1,213 @@
+"""Lanes: the bounded way into each environment, so that one that is slow or away delays only its own pipelines.
+
+A lane holds the jobs for one environment, lets at most ``limit`` effects run at once, and backs off with jitter
+while the environment does not answer: then one effect at a time goes out to try. Looks have a way of their own
+beside the effects, one at a time; what is asked meanwhile goes out together as the next one.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+from tenacity import RetryCallState, Retrying, wait_exponential_jitter
+
+from coordinator.errors import CoordinatorError
+from coordinator.model.references import Target
+from coordinator.runners.port import (
+    EnvironmentUnavailable,
+    ObservedRun,
+    Outcome,
+    RequestRefused,
+    Runner,
+    RunRef,
+    StartRequest,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class Effect(enum.StrEnum):
+    """What an effect job does."""
+
+    START = "start"
+    ASK = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectDone:
+    """A message to the reconciler: what came of an effect. Exactly one of ``outcome`` and ``error`` is set."""
+
+    environment: str
+    target: Target
+    token: str
+    effect: Effect
+    outcome: Outcome | None = None
+    error: CoordinatorError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookDone:
+    """A message to the reconciler: what a look saw. Exactly one of ``seen`` and ``error`` is set."""
+
+    environment: str
+    asked: frozenset[RunRef]
+    seen: Mapping[RunRef, ObservedRun | None] | None = None
+    error: CoordinatorError | None = None
+
+
+Guard = Callable[[float], None]
+"""Raises :class:`~coordinator.errors.LeadershipLost` unless the lease surely lasts so many seconds more."""
+
+
+class Executor(Protocol):
+    """Runs jobs beside the reconciler and posts what they return to its mailbox."""
+
+    def submit(self, environment: str, job: Callable[[], EffectDone | LookDone]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _EffectJob:
+    target: Target
+    request: StartRequest
+    effect: Effect
+
+
+class Backoff:
+    """Exponential pauses with jitter, without end.
+
+    :param initial: seconds, about, after the first failure.
+    :param longest: seconds, at most.
+    """
+
+    def __init__(self, *, initial: float, longest: float) -> None:
+        self._wait = wait_exponential_jitter(initial=initial, max=longest, jitter=initial / 2)
+        self._retrying = Retrying()
+
+    def pause(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row."""
+        state = RetryCallState(self._retrying, None, (), {})
+        state.attempt_number = max(1, failures)
+        return float(self._wait(state))
+
+
+@dataclass(slots=True)
+class Lane:
+    """The way into one environment. Used by the reconciler's thread only; jobs run elsewhere."""
+
+    environment: str
+    runner: Runner
+    limit: int
+    request_timeout: float
+    executor: Executor
+    backoff: Backoff
+    guard: Guard
+    failures: int = 0
+    not_before: float = 0.0
+    last_error: str | None = None
+    looking: frozenset[RunRef] | None = None
+    _waiting: deque[_EffectJob] = field(default_factory=deque)
+    _under_way: set[tuple[Target, str]] = field(default_factory=set)
+    _to_look: dict[RunRef, float] = field(default_factory=dict)
+
+    def is_down(self, now: float) -> bool:
+        """Whether the environment is known not to answer, and it is not yet time to try again."""
+        return self.failures > 0 and now < self.not_before
+
+    def is_idle(self) -> bool:
+        return not (self._waiting or self._under_way or self._to_look or self.looking)
+
+    def is_busy(self) -> bool:
+        """Whether an effect is under way."""
+        return bool(self._under_way)
+
+    def start(self, target: Target, request: StartRequest) -> None:
+        """Send a request when there is room."""
+        self._waiting.append(_EffectJob(target, request, Effect.START))
+
+    def ask(self, target: Target, request: StartRequest) -> None:
+        """Ask what became of a request when there is room."""
+        self._waiting.append(_EffectJob(target, request, Effect.ASK))
+
+    def look(self, run: RunRef, *, timeout: float) -> None:
+        """Look at a run with the next look that goes out. :param timeout: seconds; the longest asked for counts."""
+        self._to_look[run] = max(timeout, self._to_look.get(run, 0.0))
+
+    def forget(self) -> None:
+        """Drop what has not gone out yet: this watcher leads no more."""
+        self._waiting.clear()
+        self._to_look.clear()
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds from which on :meth:`pump` can let out what now has to wait."""
+        return self.not_before if self.failures and (self._waiting or self._to_look) else None
+
+    def pump(self, now: float) -> None:
+        """Let out what may go out now."""
+        if self.is_down(now):
+            return
+        if self._to_look and self.looking is None:
+            self._send_look()
+        limit = 1 if self.failures else self.limit
+        while self._waiting and len(self._under_way) < limit:
+            self._send_effect(self._waiting.popleft())
+
+    def finished(self, message: EffectDone | LookDone, now: float) -> None:
+        """Take note that a job is over, and of what it says about the environment."""
+        if isinstance(message, LookDone):
+            self.looking = None
+        else:
+            self._under_way.discard((message.target, message.token))
+        if isinstance(message.error, EnvironmentUnavailable):
+            self.failures += 1
+            pause = self.backoff.pause(self.failures)
+            self.not_before = now + max(pause, message.error.retry_after or 0.0)
+            self.last_error = str(message.error)
+        elif message.error is None or isinstance(message.error, RequestRefused):
+            self.failures, self.not_before, self.last_error = 0, 0.0, None
+
+    def _send_effect(self, job: _EffectJob) -> None:
+        self._under_way.add((job.target, job.request.token))
+        environment, guard, runner, timeout = self.environment, self.guard, self.runner, self.request_timeout
+
+        def run() -> EffectDone:
+            try:
+                if job.effect is Effect.START:
+                    guard(timeout)
+                    outcome = runner.start(job.request)
+                else:
+                    outcome = runner.ask(job.request)
+            except CoordinatorError as error:
+                return EffectDone(environment, job.target, job.request.token, job.effect, error=error)
+            except Exception as error:  # noqa: BLE001 - a defect of a runner must not lose the trigger
+                return EffectDone(
+                    environment, job.target, job.request.token, job.effect, error=_defect(job.effect, error)
+                )
+            return EffectDone(environment, job.target, job.request.token, job.effect, outcome=outcome)
+
+        self.executor.submit(environment, run)
+
+    def _send_look(self) -> None:
+        asked, timeout = frozenset(self._to_look), max(self._to_look.values())
+        self._to_look = {}
+        self.looking = asked
+        environment, runner = self.environment, self.runner
+
+        def run() -> LookDone:
+            try:
+                return LookDone(environment, asked, seen=runner.look(asked, timeout=timeout))
+            except CoordinatorError as error:
+                return LookDone(environment, asked, error=error)
+            except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
+                return LookDone(environment, asked, error=_defect("look", error))
+
+        self.executor.submit(environment, run)
+
+
+def _defect(what: str, error: Exception) -> EnvironmentUnavailable:
+    _log.exception("runner.defect", doing=what, exc_info=error)
+    return EnvironmentUnavailable(f"{what} failed unexpectedly: {type(error).__name__}; see the log")

@@ -1,0 +1,163 @@
+"""Looks: asking the environments, before an intent, about the runs that a decision stands on.
+
+A person's clear is silent until the run starts: Airflow has no listener for ``queued``. So before D fires, the
+runs behind its inputs are looked at, and, where D's own run is to be cleared, that run. An input whose
+completion arrived live a moment ago needs no look, so a chain pays nothing. A look at an upstream's environment
+is bounded: a deployment that is away never holds back pipelines of others (design section 5, point 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from coordinator.model.decide import Decision
+from coordinator.model.references import Target
+from coordinator.model.trigger import Consumed
+from coordinator.runners.port import ObservedRun, RunRef
+from coordinator.watcher.cache import Cache
+from coordinator.watcher.lanes import Lane, LookDone
+from coordinator.watcher.records import same_inputs
+
+Question = tuple[str, RunRef]
+"""A run in an environment that is asked about."""
+
+
+@dataclass(slots=True)
+class Ticket:
+    """What a decision waits to hear before it may become an intent.
+
+    :ivar inputs: the decision that it was issued for; another one needs another ticket.
+    :ivar own: D's own run, when that is to be cleared.
+    :ivar deadline: monotonic seconds; upstreams' environments are not waited for any longer.
+    :ivar not_before_revision: what a look brought to light is in etcd from this revision on.
+    """
+
+    inputs: Mapping[Target, Consumed]
+    own: Question | None
+    deadline: float
+    waiting: set[Question] = field(default_factory=set)
+    own_run: ObservedRun | None = None
+    own_seen: bool = False
+    answered_at: float | None = None
+    not_before_revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One run that was asked about: whose it is, and who waits for the answer."""
+
+    ref: RunRef
+    run: ObservedRun | None
+    subjects: frozenset[Target]
+    askers: frozenset[Target]
+
+
+class Looks:
+    """The tickets of all decisions, and what is being asked for them."""
+
+    def __init__(self, cache: Cache, lanes: Mapping[str, Lane], *, timeout: float) -> None:
+        self._cache = cache
+        self._lanes = lanes
+        self._timeout = timeout
+        self._tickets: dict[Target, Ticket] = {}
+        self._subjects: dict[Question, set[Target]] = {}
+        self._askers: dict[Question, set[Target]] = {}
+
+    def clear(self) -> None:
+        self._tickets.clear()
+        self._subjects.clear()
+        self._askers.clear()
+
+    def drop(self, target: Target) -> None:
+        """The decision has become an intent, or is no more."""
+        self._tickets.pop(target, None)
+
+    def has_ticket(self, target: Target) -> bool:
+        return target in self._tickets
+
+    def ticket(self, decision: Decision, own_run_id: str | None, *, now: float) -> Ticket:
+        """The ticket of a decision; issued, and its questions sent on their way, if there is no valid one.
+
+        :param own_run_id: the run of the target itself that is to be cleared.
+        """
+        target = decision.target
+        ticket = self._tickets.get(target)
+        if ticket is None or not self._is_valid(ticket, decision, now):
+            ticket = self._issue(decision, own_run_id, now)
+            self._tickets[target] = ticket
+        elif ticket.waiting and now >= ticket.deadline:
+            ticket.waiting.intersection_update({ticket.own} if ticket.own is not None else ())
+        if not ticket.waiting and ticket.answered_at is None:
+            ticket.answered_at = now
+        return ticket
+
+    def follow(self, target: Target, ref: RunRef, *, timeout: float) -> None:
+        """Ask about a run on nobody's behalf."""
+        environment = target.pipeline.environment
+        if (lane := self._lanes.get(environment)) is not None:
+            self._subjects.setdefault((environment, ref), set()).add(target)
+            lane.look(ref, timeout=timeout)
+
+    def answered(self, message: LookDone) -> Iterator[Answer]:
+        """Take in what a look saw, or that it failed. Who was waiting waits no more, but for its own run."""
+        for ref in message.asked:
+            question = (message.environment, ref)
+            subjects = frozenset(self._subjects.pop(question, ()))
+            askers = frozenset(self._askers.pop(question, ()))
+            for asker in askers:
+                ticket = self._tickets.get(asker)
+                if ticket is None:
+                    continue
+                ticket.waiting.discard(question)
+                if question == ticket.own and message.seen is not None:
+                    ticket.own_seen, ticket.own_run = True, message.seen.get(ref)
+            if message.seen is not None:
+                yield Answer(ref, message.seen.get(ref), subjects, askers)
+            else:
+                yield Answer(ref, None, frozenset(), askers)
+
+    def hold_until(self, askers: frozenset[Target], revision: int) -> None:
+        """These decisions must be made again on what stands in etcd at this revision."""
+        for asker in askers:
+            if (ticket := self._tickets.get(asker)) is not None:
+                ticket.not_before_revision = max(ticket.not_before_revision, revision)
+
+    def _is_valid(self, ticket: Ticket, decision: Decision, now: float) -> bool:
+        expired = ticket.answered_at is not None and now - ticket.answered_at > self._timeout
+        return not expired and same_inputs(ticket.inputs, decision.inputs)
+
+    def _issue(self, decision: Decision, own_run_id: str | None, now: float) -> Ticket:
+        target = decision.target
+        own = None
+        if own_run_id is not None:
+            own = (target.pipeline.environment, RunRef(target.pipeline.dag_id, own_run_id))
+        ticket = Ticket(inputs=decision.inputs, own=own, deadline=now + self._timeout)
+        for upstream, consumed in decision.inputs.items():
+            question = self._question_about(upstream, consumed, now)
+            if question is not None:
+                self._ask(question, subject=upstream, asker=target, ticket=ticket)
+        if own is not None:
+            self._ask(own, subject=target, asker=target, ticket=ticket)
+        return ticket
+
+    def _question_about(self, upstream: Target, consumed: Consumed, now: float) -> Question | None:
+        """What to ask about an input; nothing when it is fresh, its environment is away, or it cannot be told.
+
+        A state without queued_at cannot be compared with what the environment shows: its writer has no
+        protection (design section 3).
+        """
+        run_id, environment = consumed.attempt.run_id, upstream.pipeline.environment
+        lane = self._lanes.get(environment)
+        if run_id is None or consumed.attempt.queued_at is None or lane is None:
+            return None
+        if lane.is_down(now) or self._cache.is_fresh(upstream, now):
+            return None
+        return environment, RunRef(upstream.pipeline.dag_id, run_id)
+
+    def _ask(self, question: Question, *, subject: Target, asker: Target, ticket: Ticket) -> None:
+        environment, ref = question
+        self._subjects.setdefault(question, set()).add(subject)
+        self._askers.setdefault(question, set()).add(asker)
+        ticket.waiting.add(question)
+        self._lanes[environment].look(ref, timeout=self._timeout)

@@ -1,0 +1,59 @@
+"""What an environment showed, weighed against what etcd says: reports on behalf of those that do not report."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+from coordinator.model.runstate import (
+    Attempt,
+    RunState,
+    RunStateDocument,
+    Unreadable,
+    Verdict,
+    judge_report,
+)
+from coordinator.runners.port import ObservedRun
+
+
+class Weight(enum.Enum):
+    """What becomes of an observation."""
+
+    NOTHING = "nothing new"
+    REPORT = "report it"
+    LATER = "give its own reporter the time to say it first"
+
+
+def weigh(present: RunState | Unreadable | None, run: ObservedRun, *, in_flight: bool, seen_before: bool) -> Weight:
+    """Whether an observed run is to be reported on its pipeline's behalf.
+
+    :param present: what stands under the state key.
+    :param in_flight: the pipeline's record waits for the end of a run that we started.
+    :param seen_before: the same was observed a while ago already.
+    """
+    observed = RunState(run.state, Attempt(run.run_id, run.queued_at))
+    if not isinstance(present, RunState):
+        # A key that somebody deleted says "not yet" and is left so, unless something moves or is waited for.
+        return Weight.REPORT if in_flight or not run.state.is_terminal else Weight.NOTHING
+    if present.attempt.queued_at is None:
+        # Its writer lives and sends no queued_at: its own report of the end would be another completion beside
+        # ours. So ours waits for a second look, and is made only when a flight must end.
+        if not in_flight or not run.state.is_terminal:
+            return Weight.NOTHING
+        return Weight.REPORT if seen_before else Weight.LATER
+    return Weight.REPORT if judge_report(present, observed) is Verdict.NEW else Weight.NOTHING
+
+
+def document_of(run: ObservedRun, *, reported_by: str, observed_at: datetime) -> RunStateDocument:
+    """The run state that an observation becomes."""
+    return RunStateDocument(
+        state=run.state,
+        run_id=run.run_id,
+        queued_at=run.queued_at,
+        logical_date=run.logical_date,
+        partition_key=run.partition_key,
+        start_date=run.start_date,
+        end_date=run.end_date,
+        observed_at=observed_at,
+        reported_by=reported_by,
+    )

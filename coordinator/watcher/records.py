@@ -1,0 +1,144 @@
+"""The life of a trigger record: each step as a function from what is known to the record to be written."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from coordinator.model.decide import Decision
+from coordinator.model.graph import Graph
+from coordinator.model.partitions import coordinator_run_id, parse_instant
+from coordinator.model.references import Target
+from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
+from coordinator.runners.port import ObservedRun, StartRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingRun:
+    """The run that is to be cleared, as its environment shows it now."""
+
+    run_id: str
+    queued_at: datetime | None
+
+
+def intend(
+    decision: Decision, previous: TriggerRecord | None, existing: ExistingRun | None, *, who: str, when: datetime
+) -> TriggerRecord:
+    """The intent that a decision to fire becomes (design section 5, point 2).
+
+    :param existing: the run in this partition; with one the rerun policy applies, without one a run is created.
+    """
+    sequence = 1
+    if previous is not None:
+        # A request that is known not to have happened gives its number back, and with it its run_id: should it
+        # land late after all, ours meets it there instead of running beside it.
+        unused = previous.status in (Status.WITHDRAWN, Status.BLOCKED)
+        sequence = previous.sequence if unused else previous.sequence + 1
+    return TriggerRecord(
+        status=Status.INTENT,
+        sequence=sequence,
+        action=Action.CREATE if existing is None else Action.CLEAR,
+        run_id=coordinator_run_id(decision.target.partition, sequence) if existing is None else existing.run_id,
+        token=uuid.uuid4().hex,
+        wave=decision.wave,
+        before=None if existing is None else existing.queued_at,
+        inputs=decision.inputs,
+        consumed=previous.consumed if previous is not None else {},
+        who=who,
+        when=when,
+    )
+
+
+def existing_run_id(record: TriggerRecord | None) -> str | None:
+    """The run that a record knows to exist in its partition."""
+    if record is None or (record.status is Status.INTENT and record.action is Action.CREATE):
+        return None
+    return record.run_id
+
+
+def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequest:
+    """The request that an intent stands for (design section 5, point 3). The same intent gives the same request."""
+    assert record.run_id is not None
+    node = graph.node(target.pipeline)
+    own_conf: Mapping[str, Any] = node.downstream.conf if node is not None else {}
+    inputs = [
+        {
+            "pipeline": str(input_target.pipeline),
+            "partition": input_target.partition,
+            "run_id": consumed.attempt.run_id,
+            "state": consumed.state.value,
+            "revision": consumed.revision,
+        }
+        for input_target, consumed in record.inputs.items()
+    ]
+    ours = {
+        "partition": target.partition,
+        "sequence": record.sequence,
+        "token": record.token,
+        "wave": record.wave,
+        "inputs": inputs,
+    }
+    return StartRequest(
+        dag_id=target.pipeline.dag_id,
+        action=record.action,
+        run_id=record.run_id,
+        token=record.token,
+        logical_date=parse_instant(target.partition) if record.action is Action.CREATE else None,
+        conf={**own_conf, "coordinator": ours},
+        before=record.before,
+    )
+
+
+def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
+    """The effect is known: the inputs are consumed."""
+    return replace(
+        record,
+        status=Status.SENT,
+        run_id=run.run_id,
+        attempt=run.queued_at,
+        consumed={**record.consumed, **record.inputs},
+        inputs={},
+        last_error=None,
+    )
+
+
+def done(record: TriggerRecord, *, note: str | None = None) -> TriggerRecord:
+    """The run has ended."""
+    return replace(record, status=Status.DONE, last_error=note)
+
+
+def blocked(record: TriggerRecord, answer: str) -> TriggerRecord:
+    """The environment refuses. Nothing is consumed."""
+    return replace(record, status=Status.BLOCKED, run_id=existing_run_id(record), last_error=answer)
+
+
+def withdrawn(record: TriggerRecord, reason: str) -> TriggerRecord:
+    """The request is known not to have happened, and will not be repeated as it stands."""
+    return replace(record, status=Status.WITHDRAWN, run_id=existing_run_id(record), last_error=reason)
+
+
+def without_run(record: TriggerRecord, reason: str) -> TriggerRecord:
+    """The run that was to be cleared does not exist any more: the next request creates one."""
+    return replace(record, status=Status.WITHDRAWN, run_id=None, last_error=reason)
+
+
+def adopted(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
+    """A run that is not ours stands where ours should be: it becomes the partition's run, for the rerun policy."""
+    return replace(
+        record,
+        status=Status.WITHDRAWN,
+        run_id=run.run_id,
+        last_error=f"run {run.run_id} was there already and is adopted",
+    )
+
+
+def same_inputs(one: Mapping[Target, Consumed], other: Mapping[Target, Consumed]) -> bool:
+    """Whether two decisions use the same completions."""
+    return one.keys() == other.keys() and all(
+        mine.revision == other[target].revision
+        or (mine.state is other[target].state and mine.attempt.same_as(other[target].attempt))
+        for target, mine in one.items()
+    )

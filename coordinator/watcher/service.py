@@ -1,0 +1,244 @@
+"""The service: the threads around the reconciler, and its life from start to stop.
+
+=============  ===========================================================================================
+thread         what it does
+=============  ===========================================================================================
+the caller's   takes messages from the mailbox and steps the reconciler; publishes the dependencies file
+reflector      list + watch; posts what it reads
+candidate      keeps the lease, campaigns
+environment    a pool each: requests to Airflow
+=============  ===========================================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from coordinator.errors import ConfigurationError, LeadershipLost
+from coordinator.runners.port import Runner
+from coordinator.settings import Settings
+from coordinator.store.election import Candidate
+from coordinator.store.keys import Keys
+from coordinator.store.port import Store
+from coordinator.store.reflector import Reflector
+from coordinator.watcher.clock import Clock, SystemClock
+from coordinator.watcher.lanes import Backoff, Lane
+from coordinator.watcher.pools import Pools
+from coordinator.watcher.publisher import Publisher
+from coordinator.watcher.reconciler import Message, Reconciler
+
+_log = structlog.get_logger(__name__)
+
+TICK = 1.0
+"""Seconds between two looks at the dependencies file and the limits, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A message that says only: look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What ``/readyz`` and ``status`` say of a watcher.
+
+    :ivar connected: the cache is filled and the watch is alive.
+    :ivar revision: etcd revision up to which it has read.
+    :ivar idle: nothing is queued, asked, sent or being written.
+    """
+
+    watcher: str
+    leads: bool
+    connected: bool
+    revision: int
+    idle: bool
+    stepped_at: float
+    problems: Mapping[str, str]
+
+
+class Watcher:
+    """See the module.
+
+    :param runners: the environments by name.
+    :param dependencies: the file to publish; without one the watcher obeys what is published.
+    :raises ConfigurationError: the lease is too short for a request.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        runners: Mapping[str, Runner],
+        dependencies: Path | None = None,
+        owner: str = "default",
+        watcher_id: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        _check_times(settings)
+        self.watcher_id = watcher_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        keys = Keys(settings.etcd.prefix)
+        self._mailbox: queue.SimpleQueue[Message | Wake] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._reflector = Reflector(store, keys.root)
+        self._candidate = Candidate(
+            store,
+            keys,
+            watcher_id=self.watcher_id,
+            ttl=settings.watcher.lease_ttl,
+            on_change=lambda: self._mailbox.put(Wake()),
+        )
+        self._pools = Pools(
+            {name: settings.environments[name].max_in_flight for name in runners}, lambda done: self._mailbox.put(done)
+        )
+        backoff = Backoff(initial=settings.watcher.backoff_initial, longest=settings.watcher.backoff_max)
+        self.reconciler = Reconciler(
+            store=store,
+            keys=keys,
+            lanes={
+                name: Lane(
+                    environment=name,
+                    runner=runner,
+                    limit=settings.environments[name].max_in_flight,
+                    request_timeout=settings.environments[name].request_timeout,
+                    executor=self._pools,
+                    backoff=backoff,
+                    guard=self._guard,
+                )
+                for name, runner in runners.items()
+            },
+            leadership=self._candidate.leadership,
+            settings=settings.watcher,
+            clock=self._clock,
+            who=self.watcher_id,
+        )
+        self._publisher = None
+        self._owner = owner
+        if dependencies is not None:
+            self._publisher = Publisher(
+                dependencies, owner=owner, store=store, keys=keys, environments=set(settings.environments)
+            )
+        self._stepped_at = self._clock.monotonic()
+
+    def run(self, *, max_runtime: float | None = None, max_events: int | None = None) -> None:
+        """Watch until :meth:`stop`, or until a limit is reached; then end what is under way and resign.
+
+        :param max_runtime: seconds.
+        :param max_events: changes of run states.
+        """
+        began = self._clock.monotonic()
+        reading = threading.Thread(target=self._read, name="reflector", daemon=True)
+        reading.start()
+        self._candidate.start()
+        _log.info("watcher.started", watcher=self.watcher_id, prefix=self._settings.etcd.prefix)
+        try:
+            while not self._stop.is_set():
+                self._turn()
+                if max_runtime is not None and self._clock.monotonic() - began >= max_runtime:
+                    _log.info("watcher.limit_reached", max_runtime=max_runtime)
+                    break
+                if max_events is not None and self.reconciler.states_seen >= max_events and self.reconciler.is_idle():
+                    _log.info("watcher.limit_reached", max_events=max_events)
+                    break
+            self._drain()
+        finally:
+            self._stop.set()
+            self._candidate.resign()
+            self._pools.close()
+            reading.join(timeout=self._settings.etcd.timeout)
+            _log.info("watcher.stopped", watcher=self.watcher_id)
+
+    def stop(self) -> None:
+        """Ask :meth:`run` to end. Safe in a signal handler and from any thread."""
+        self._stop.set()
+        self._mailbox.put(Wake())
+
+    def health(self) -> Health:
+        """How this watcher is doing. Safe from any thread."""
+        reconciler = self.reconciler
+        problems = dict(reconciler.cache.problems)
+        if reconciler.graph_problem is not None:
+            problems["dependencies"] = reconciler.graph_problem
+        if self._publisher is not None and self._publisher.problem is not None:
+            problems["dependencies file"] = self._publisher.problem
+        return Health(
+            watcher=self.watcher_id,
+            leads=reconciler.leads,
+            connected=reconciler.connected,
+            revision=reconciler.cache.revision,
+            idle=self._mailbox.empty() and reconciler.is_idle(),
+            stepped_at=self._stepped_at,
+            problems=problems,
+        )
+
+    def _turn(self) -> None:
+        self._publish()
+        messages = self._receive(self._patience())
+        self.reconciler.step(message for message in messages if not isinstance(message, Wake))
+        self._stepped_at = self._clock.monotonic()
+
+    def _patience(self) -> float:
+        wake_at = self.reconciler.wake_at()
+        return TICK if wake_at is None else min(TICK, max(0.0, wake_at - self._clock.monotonic()))
+
+    def _receive(self, timeout: float) -> list[Message | Wake]:
+        """All messages that are there, after waiting for the first."""
+        messages: list[Message | Wake] = []
+        try:
+            messages.append(self._mailbox.get(timeout=timeout))
+            while True:
+                messages.append(self._mailbox.get_nowait())
+        except queue.Empty:
+            return messages
+
+    def _publish(self) -> None:
+        if self._publisher is None:
+            return
+        self._publisher.read()
+        leadership = self._candidate.leadership()
+        if leadership is not None and self.reconciler.leads:
+            published = self.reconciler.cache.published.get(self._owner)
+            self._publisher.publish(published, term=leadership.create_revision)
+
+    def _drain(self) -> None:
+        """End what is under way: every request is bounded, so this is too."""
+        self.reconciler.drain()
+        longest = max((env.request_timeout for env in self._settings.environments.values()), default=0.0)
+        until = self._clock.monotonic() + longest + self._settings.etcd.timeout
+        while not self.reconciler.is_drained() and self._clock.monotonic() < until:
+            self.reconciler.step(m for m in self._receive(0.1) if not isinstance(m, Wake))
+
+    def _read(self) -> None:
+        for update in self._reflector.updates(self._stop):
+            self._mailbox.put(update)
+
+    def _guard(self, seconds: float) -> None:
+        leadership = self._candidate.leadership()
+        remaining = leadership.remaining() if leadership is not None else 0.0
+        if remaining <= seconds:
+            raise LeadershipLost(
+                f"the lease lasts {remaining:.1f} s more and the request may take {seconds:.1f} s: nothing is sent"
+            )
+
+
+def _check_times(settings: Settings) -> None:
+    """A lease is renewed at a third of its life: a request must fit into what surely is left then."""
+    surely_left = settings.watcher.lease_ttl * 2 / 3
+    for name, environment in settings.environments.items():
+        if environment.request_timeout >= surely_left:
+            raise ConfigurationError(
+                f"environments.{name}.request_timeout: {environment.request_timeout} s does not fit into "
+                f"watcher.lease_ttl: expected less than two thirds of it ({surely_left:.1f} s); "
+                "raise the one or lower the other"
+            )

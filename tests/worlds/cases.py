@@ -1,0 +1,367 @@
+"""The cases that shaped the rule, as scripts. Each says what happens, and asserts what must be seen.
+
+The numbers are those of the design's list of cases. ``ON_REAL_ETCD`` are the ones that are also played on a real
+etcd with HTTP servers in place of Airflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from coordinator.model.runstate import RunState, State
+from coordinator.model.trigger import Status
+from tests.worlds.world import World
+
+Case = Callable[[World], None]
+
+
+def case_01_unequal_ends(world: World) -> None:
+    """R -> A -> D, X -> D. R and X are cleared by hand and both run; X ends first: D runs once, after A."""
+    world.dependencies({"A": "R", "D": ["A", "X"]})
+    world.first_run("R", "X")
+    assert world.runs("D") == 1
+    world.clear("R")
+    world.clear("X")
+    world.start("R")
+    world.start("X")
+    world.finish("X")
+    world.settle()
+    assert world.runs("D") == 1
+    world.by_hand("A")
+    world.finish("R")
+    world.settle()
+    assert world.runs("D") == 1
+    world.run("A")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+def case_02_environment_away(world: World) -> None:
+    """R -> A -> D, R -> D. R is cleared and succeeds while A's environment is down: D waits for A; once in all."""
+    world.dependencies({"team_b/A": "R", "D": ["team_b/A", "R"]})
+    world.first_run("R")
+    assert world.runs("D") == 1
+    world.down("team_b")
+    world.rerun("R")
+    world.settle()
+    assert world.runs("D") == 1
+    world.up("team_b")
+    world.settle()
+    assert (world.runs("team_b/A"), world.runs("D")) == (2, 2)
+
+
+def case_03_failure_on_the_way(world: World) -> None:
+    """R -> A -> B -> D, R -> D. R succeeds, A fails; later A is cleared and succeeds: D once in all, after B."""
+    world.dependencies({"A": "R", "B": "A", "D": ["B", "R"]})
+    world.first_run("R")
+    world.by_hand("A", "B")
+    world.rerun("R")
+    world.settle()
+    world.run("A", "failed")
+    world.settle()
+    assert (world.runs("B"), world.runs("D")) == (1, 1)
+    world.rerun("A")
+    world.settle()
+    assert world.runs("D") == 1
+    world.run("B")
+    world.settle()
+    assert (world.runs("B"), world.runs("D")) == (2, 2)
+
+
+def case_05_branch_without_news(world: World) -> None:
+    """D = any(all(A, B), C), has run for C with B failed. A is cleared and succeeds: D does not run."""
+    _any_of_all(world)
+    world.rerun("A")
+    world.settle()
+    assert world.runs("D") == 1
+
+
+def case_06_unused_news_does_not_unsettle(world: World) -> None:
+    """As 5, and E = all(D, X). Then X is cleared: E runs once."""
+    _any_of_all(world)
+    assert world.runs("E") == 1
+    world.rerun("A")
+    world.rerun("X")
+    world.settle()
+    assert (world.runs("D"), world.runs("E")) == (1, 2)
+
+
+def _any_of_all(world: World) -> None:
+    world.dependencies({"D": {"upstream": {"any": [["A", "B"], "C"]}}, "E": ["D", "X"]})
+    world.by_hand("A", "B", "C", "X")
+    for name, state in (("B", "failed"), ("A", "success"), ("C", "success"), ("X", "success")):
+        world.trigger(name)
+        world.run(name, state)
+    world.settle()
+    assert world.runs("D") == 1
+
+
+def case_07_any_waits_for_what_comes(world: World) -> None:
+    """R -> A, R -> B, D = any(A, B). R is cleared; A ends well before B: D runs once, after both."""
+    world.dependencies({"A": "R", "B": "R", "D": {"upstream": {"any": ["A", "B"]}}})
+    world.first_run("R")
+    assert world.runs("D") == 1
+    world.by_hand("A", "B")
+    world.rerun("R")
+    world.settle()
+    world.run("A")
+    world.settle()
+    assert world.runs("D") == 1
+    world.run("B")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+def case_08_removed_and_added_again(world: World) -> None:
+    """D = all(A, B). The dependency on A is removed; A is rerun; it is added again: nothing for the past."""
+    world.dependencies({"D": ["A", "B"]})
+    world.first_run("A", "B")
+    world.dependencies({"D": ["B"]})
+    world.rerun("A")
+    world.settle()
+    world.dependencies({"D": ["A", "B"]})
+    world.settle()
+    assert world.runs("D") == 1
+    world.rerun("A")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+def case_09_same_document_again(world: World) -> None:
+    """D = all(A, B). A and B succeed while no watcher runs; the same document is published again: D runs once."""
+    world.dependencies({"D": ["A", "B"]})
+    world.stop_watcher()
+    world.by_hand("A", "B")
+    for name in ("A", "B"):
+        world.trigger(name)
+        world.run(name)
+    world.dependencies({"D": ["A", "B"]})
+    world.start_watcher()
+    world.settle()
+    assert world.runs("D") == 1
+
+
+def case_10_success_before_running(world: World) -> None:
+    """A's ``success`` arrives before its ``running``: D runs once; A's state stays ``success``."""
+    world.dependencies({"D": "A"})
+    world.by_hand("A")
+    world.trigger("A")
+    world.delay_reports("A")
+    world.start("A")
+    late = world.take_delayed("A")
+    world.deliver_reports("A")
+    world.finish("A")
+    world.settle()
+    late()
+    world.settle()
+    state = world.state("A")
+    assert isinstance(state, RunState)
+    assert state.state is State.SUCCESS
+    assert world.runs("D") == 1
+
+
+def case_11_late_end_of_an_older_attempt(world: World) -> None:
+    """R -> A -> D, R -> D. A was cleared by hand, its reports delayed; the coordinator clears A for R; now the
+    delayed success arrives: D waits for A's newest attempt; once in all."""
+    world.dependencies({"A": "R", "D": ["A", "R"]})
+    world.first_run("R")
+    world.by_hand("A")
+    world.delay_reports("A")
+    world.rerun("A")
+    late = world.take_delayed("A")
+    world.deliver_reports("A")
+    world.rerun("R")
+    world.settle()
+    assert world.requests("A") == 2
+    late()
+    world.settle()
+    assert world.runs("D") == 1
+    world.run("A")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+def case_12_killed_between_intent_and_request(world: World) -> None:
+    """A -> D. D was cleared by hand, its reports delayed; the coordinator is killed between intent and request:
+    D still gets an attempt queued after A's end."""
+    world.dependencies({"D": "A"})
+    world.first_run("A")
+    world.by_hand("D")
+    world.delay_reports("D")
+    world.rerun("D")
+    world.kill_before_request("D")
+    world.rerun("A")
+    world.settle()
+    assert (world.runs("D"), world.requests("D")) == (2, 1)
+    world.start_watcher()
+    world.settle()
+    world.run("D")
+    world.deliver_reports("D")
+    world.settle()
+    assert (world.runs("D"), world.requests("D")) == (3, 2)
+
+
+def case_13_another_life(world: World) -> None:
+    """A -> D. Record and states are gone from etcd; the run is still in Airflow. A is cleared: D runs, in it."""
+    world.dependencies({"D": "A"})
+    world.first_run("A")
+    world.delete_record("D")
+    world.delete_state("D")
+    world.delete_state("A")
+    world.settle()
+    world.rerun("A")
+    world.settle()
+    assert world.runs("D") == 2
+    record = world.record("D")
+    assert record is not None
+    assert record.run_id == "coordinator__2026-11-20T00:00:00Z__1"
+
+
+def case_15_never_reports(world: World) -> None:
+    """D's environment never reports. A is cleared, twice: D has been started three times in all."""
+    world.dependencies({"team_b/D": "A", "E": "team_b/D"})
+    world.silence("team_b")
+    world.first_run("A")
+    for _ in range(2):
+        world.rerun("A")
+        world.settle()
+    assert (world.runs("team_b/D"), world.runs("E")) == (3, 3)
+
+
+def case_16_upstream_reruns_meanwhile(world: World) -> None:
+    """D's environment goes down after the intent; meanwhile A is cleared and runs; it comes back: D does not
+    start while A runs; once in all, after A."""
+    world.dependencies({"team_b/D": "A"})
+    world.first_run("A")
+    world.kill_before_request("team_b/D")
+    world.rerun("A")
+    world.settle()
+    world.down("team_b")
+    world.start_watcher()
+    world.settle()
+    record = world.record("team_b/D")
+    assert record is not None
+    assert record.status is Status.INTENT
+    world.clear("A")
+    world.start("A")
+    world.settle()
+    world.up("team_b")
+    world.settle()
+    assert world.runs("team_b/D") == 1
+    world.finish("A")
+    world.settle()
+    assert world.runs("team_b/D") == 2
+
+
+def case_17_frozen_leader(world: World) -> None:
+    """The leader is frozen between intent and request for longer than its lease; its successor clears D; the old
+    leader wakes: D was cleared once."""
+    world.dependencies({"D": "A"})
+    world.first_run("A")
+    world.freeze_before_request("D")
+    world.rerun("A")
+    world.settle()
+    assert world.runs("D") == 1
+    world.start_watcher()
+    world.settle()
+    assert world.runs("D") == 2
+    world.thaw()
+    world.settle()
+    assert world.runs("D") == 2
+
+
+def case_18_state_key_deleted(world: World) -> None:
+    """D's state key is deleted after its end. Then A is cleared: D runs once."""
+    world.dependencies({"D": "A"})
+    world.first_run("A")
+    world.delete_state("D")
+    world.settle()
+    world.rerun("A")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+def case_19_silent_clear(world: World) -> None:
+    """D = all(A, B). Both are cleared together; A runs at once, B waits in the queue, unreported: D once, after B."""
+    world.dependencies({"D": ["A", "B"]})
+    world.first_run("A", "B")
+    world.pass_time()
+    world.clear("B")
+    world.rerun("A")
+    world.settle()
+    assert world.runs("D") == 1
+    world.run("B")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+def case_21_set_by_hand_and_back(world: World) -> None:
+    """A is set by hand to failed, then to success again, same attempt: D does not run."""
+    world.dependencies({"D": "A"})
+    world.first_run("A")
+    world.set_state("A", "failed")
+    world.settle()
+    world.set_state("A", "success")
+    world.settle()
+    assert world.runs("D") == 1
+
+
+def case_22_late_data(world: World) -> None:
+    """D = at_least 2 of 3. Two arrive, D runs, then the third: D runs again, once."""
+    world.dependencies({"D": {"upstream": {"at_least": 2, "of": ["A", "B", "C"]}}})
+    world.first_run("A", "B")
+    assert world.runs("D") == 1
+    world.first_run("C")
+    assert world.runs("D") == 2
+
+
+def case_23_two_runs_in_one_partition(world: World) -> None:
+    """A is also triggered by hand in the same partition while its scheduled run is running; the older one ends
+    last: D runs once."""
+    world.dependencies({"D": "A"})
+    world.by_hand("A")
+    older = world.trigger("A", run_id="scheduled")
+    world.start("A", run_id=older)
+    newer = world.trigger("A", run_id="manual")
+    world.start("A", run_id=newer)
+    world.settle()
+    world.finish("A", run_id=newer)
+    world.settle()
+    world.finish("A", run_id=older)
+    world.settle()
+    assert world.runs("D") == 1
+
+
+def case_24_started_by_hand(world: World) -> None:
+    """D has been started by hand and is running when A completes: it is left to finish, then runs again once."""
+    world.dependencies({"D": "A"})
+    world.by_hand("A", "D")
+    world.trigger("D")
+    world.start("D")
+    world.trigger("A")
+    world.run("A")
+    world.settle()
+    assert (world.runs("D"), world.requests("D")) == (1, 0)
+    world.finish("D")
+    world.settle()
+    world.run("D")
+    world.settle()
+    assert (world.runs("D"), world.requests("D")) == (2, 1)
+
+
+def case_25_held_branch_is_not_needed(world: World) -> None:
+    """U = any(A, B), R -> B, B held; E = all(U, X). R is cleared, X is cleared: E runs once."""
+    world.dependencies({"B": "R", "U": {"upstream": {"any": ["A", "B"]}}, "E": ["U", "X"]})
+    world.first_run("A", "R", "X")
+    runs = world.runs("U"), world.runs("E")
+    world.hold("B")
+    world.rerun("R")
+    world.settle()
+    world.rerun("X")
+    world.settle()
+    assert (world.runs("U"), world.runs("E")) == (runs[0], runs[1] + 1)
+
+
+CASES: dict[str, Case] = {name: script for name, script in globals().items() if name.startswith("case_")}
+
+ON_REAL_ETCD = [name for name in CASES if name[5:7] in {"01", "02", "03", "11", "12", "16", "17", "19"}]

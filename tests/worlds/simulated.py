@@ -1,0 +1,337 @@
+"""A world in memory, on virtual time: the real rule, reconciler, looks and lanes against an etcd in memory."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from coordinator.errors import LeadershipLost
+from coordinator.model.hold import Hold, dump_hold
+from coordinator.model.parsing import parse_document
+from coordinator.model.publication import Publication, dump_publication, publish, read_publication
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
+from coordinator.model.trigger import Status, TriggerRecord, read_record
+from coordinator.reporting import write_report
+from coordinator.runners.port import ObservedRun
+from coordinator.settings import WatcherSettings
+from coordinator.store.election import Candidate
+from coordinator.store.keys import Keys
+from coordinator.store.memory import MemoryEtcd, MemoryStore
+from coordinator.store.port import Delete, Put, Store, Transaction, WatchStream
+from coordinator.store.reflector import Snapshot
+from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
+from coordinator.watcher.reconciler import Message, Reconciler
+from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of, partition_of
+from tests.worlds.world import PARTITION, World, target
+
+EPOCH = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+class VirtualClock:
+    """Time that passes only when told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.seconds)
+
+
+class StandStill(BaseException):
+    """The watcher goes no further than this."""
+
+
+class SimulatedWatcher:
+    """One watcher: what the service is around the reconciler, without threads."""
+
+    def __init__(self, world: SimulatedWorld, name: str) -> None:
+        self._world = world
+        self._store: Store = MemoryStore(world.etcd)
+        self._mailbox: deque[Message] = deque()
+        self._jobs: deque[Callable[[], EffectDone | LookDone]] = deque()
+        self._stream: WatchStream | None = None
+        self.frozen = False
+        self.candidate = Candidate(self._store, world.keys, watcher_id=name, ttl=10, clock=world.clock.monotonic)
+        settings = world.settings
+        self.reconciler = Reconciler(
+            store=self._store,
+            keys=world.keys,
+            lanes={
+                environment: Lane(
+                    environment=environment,
+                    runner=airflow,
+                    limit=4,
+                    request_timeout=5.0,
+                    executor=self,
+                    backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
+                    guard=self._guard,
+                )
+                for environment, airflow in world.airflows.items()
+            },
+            leadership=self.candidate.leadership,
+            settings=settings,
+            clock=world.clock,
+            who=name,
+        )
+
+    def submit(self, environment: str, job: Callable[[], EffectDone | LookDone]) -> None:
+        del environment
+        self._jobs.append(job)
+
+    def turn(self) -> bool:
+        """One turn: read the watch, run a job, step. Returns whether there was anything to do."""
+        if self.frozen:
+            return False
+        self.candidate.keep_alive_once()
+        if self.candidate.leadership() is None:
+            self.candidate.campaign_once()
+        if self._stream is None:
+            listing = self._store.list(self._world.keys.root)
+            self._stream = self._store.watch(self._world.keys.root, from_revision=listing.revision + 1)
+            self._mailbox.append(Snapshot(listing))
+        while (changes := self._stream.receive(0)) is not None:
+            self._mailbox.append(changes)
+        if self._jobs:
+            try:
+                self._mailbox.append(self._jobs[0]())
+            except StandStill:
+                return True
+            self._jobs.popleft()
+        messages = list(self._mailbox)
+        self._mailbox.clear()
+        wake_at = self.reconciler.wake_at()
+        due = wake_at is not None and wake_at <= self._world.clock.seconds
+        self.reconciler.step(messages)
+        return bool(messages or self._jobs or due)
+
+    def _guard(self, seconds: float) -> None:
+        self._world.before_request(self)
+        leadership = self.candidate.leadership()
+        if leadership is None or leadership.remaining() <= seconds:
+            raise LeadershipLost("the lease is too short")
+
+
+class SimulatedWorld(World):
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.keys = Keys()
+        self.etcd = MemoryEtcd(clock=self.clock.monotonic)
+        self.store = MemoryStore(self.etcd)
+        self.settings = WatcherSettings()
+        self.airflows: dict[str, SimulatedAirflow] = {}
+        for environment in ("default", "team_b"):
+            self.airflows[environment] = SimulatedAirflow(
+                tick=self._tick, report=lambda run, environment=environment: self._report(environment, run)
+            )
+        self._by_hand: set[str] = set()
+        self._delayed: dict[str, list[Callable[[], None]]] = {}
+        self._silent: set[str] = set()
+        self._kill_for: str | None = None
+        self._freeze_for: str | None = None
+        self._frozen: SimulatedWatcher | None = None
+        self._count = 0
+        self.watcher: SimulatedWatcher | None = None
+        self.start_watcher()
+
+    # -- World ---------------------------------------------------------------------------------------------------
+
+    def dependencies(self, document: Mapping[str, Any]) -> None:
+        key = self.keys.dependencies("default")
+        present = self.store.get(key)
+        previous = read_publication(present.value, source=key) if present is not None else None
+        assert previous is None or isinstance(previous, Publication)
+        parsed = parse_document(json.dumps(document), source="case")
+        publication = publish(parsed, previous, present.mod_revision if present is not None else 0)
+        self._put(key, dump_publication(publication))
+        self.settle()
+
+    def by_hand(self, *names: str) -> None:
+        self._by_hand.update(names)
+
+    def by_itself(self, *names: str) -> None:
+        self._by_hand.difference_update(names)
+
+    def trigger(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> str:
+        airflow, dag_id = self._of(name)
+        # Two runs in one partition cannot share a logical date in Airflow: the partition is in the conf then.
+        conf = {"coordinator": {"partition": partition}} if run_id is not None else {}
+        logical_date = None if run_id is not None else logical_date_of(partition)
+        run_id = run_id or f"scheduled__{partition}"
+        airflow.create(dag_id, run_id, logical_date=logical_date, conf=conf)
+        return run_id
+
+    def clear(self, name: str, *, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.clear(dag_id, airflow.newest(dag_id, partition).run_id)
+
+    def start(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.begin(dag_id, run_id or airflow.newest(dag_id, partition, State.QUEUED).run_id)
+        self._turn_all()
+
+    def finish(
+        self, name: str, state: str = "success", *, partition: str = PARTITION, run_id: str | None = None
+    ) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.end(dag_id, run_id or airflow.newest(dag_id, partition, State.RUNNING).run_id, State(state))
+        self._turn_all()
+
+    def set_state(self, name: str, state: str, *, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.set_state(dag_id, airflow.newest(dag_id, partition).run_id, State(state))
+
+    def hold(self, name: str) -> None:
+        self._put(self.keys.hold(PipelineRef.parse(name)), dump_hold(Hold(why="a test", who="it")))
+        self.settle()
+
+    def release(self, name: str) -> None:
+        self._delete(self.keys.hold(PipelineRef.parse(name)))
+
+    def down(self, environment: str) -> None:
+        self.airflows[environment].is_down = True
+
+    def up(self, environment: str) -> None:
+        self.airflows[environment].is_down = False
+
+    def delay_reports(self, *names: str) -> None:
+        for name in names:
+            self._delayed.setdefault(name, [])
+
+    def deliver_reports(self, *names: str) -> None:
+        for name in names:
+            for report in self._delayed.pop(name, []):
+                report()
+
+    def take_delayed(self, name: str) -> Callable[[], None]:
+        taken, self._delayed[name] = self._delayed[name], []
+        return lambda: [report() for report in taken] and None
+
+    def pass_time(self) -> None:
+        self.clock.seconds += 5.0
+
+    def silence(self, *environments: str) -> None:
+        self._silent.update(environments)
+
+    def delete_state(self, name: str, *, partition: str = PARTITION) -> None:
+        self._delete(self.keys.state(target(name, partition)))
+
+    def delete_record(self, name: str, *, partition: str = PARTITION) -> None:
+        self._delete(self.keys.trigger(target(name, partition)))
+
+    def stop_watcher(self) -> None:
+        self.watcher = None
+
+    def start_watcher(self) -> None:
+        self._count += 1
+        self.watcher = SimulatedWatcher(self, f"watcher-{self._count}")
+
+    def kill_before_request(self, name: str) -> None:
+        self._kill_for = name
+
+    def freeze_before_request(self, name: str) -> None:
+        self._freeze_for = name
+
+    def thaw(self) -> None:
+        assert self._frozen is not None
+        self._frozen.frozen = False
+
+    def settle(self) -> None:
+        until = self.clock.seconds + 60
+        for _ in range(100_000):
+            if self._turn_all() or self._airflow_goes_on():
+                continue
+            self.clock.seconds += 0.5
+            if self.clock.seconds > until:
+                return
+        raise AssertionError("the world does not come to rest")
+
+    def runs(self, name: str, *, partition: str = PARTITION) -> int:
+        airflow, dag_id = self._of(name)
+        return airflow.started.count((dag_id, partition))
+
+    def requests(self, name: str, *, partition: str = PARTITION) -> int:
+        airflow, dag_id = self._of(name)
+        return airflow.effects.count((dag_id, partition))
+
+    def state(self, name: str, *, partition: str = PARTITION) -> RunState | Unreadable | None:
+        found = self.store.get(self.keys.state(target(name, partition)))
+        return read_run_state(found.value) if found is not None else None
+
+    def record(self, name: str, *, partition: str = PARTITION) -> TriggerRecord | None:
+        found = self.store.get(self.keys.trigger(target(name, partition)))
+        record = read_record(found.value) if found is not None else None
+        assert not isinstance(record, Unreadable)
+        return record
+
+    # -- behind it -------------------------------------------------------------------------------------------------
+
+    def before_request(self, watcher: SimulatedWatcher) -> None:
+        """Called by a watcher right before it sends."""
+        if self._is_intended(self._kill_for):
+            self._kill_for = None
+            self.watcher = None
+            raise StandStill
+        if self._is_intended(self._freeze_for):
+            self._freeze_for = None
+            self._frozen, self.watcher = watcher, None
+            watcher.frozen = True
+            raise StandStill
+
+    def _is_intended(self, name: str | None) -> bool:
+        record = self.record(name) if name is not None else None
+        return record is not None and record.status is Status.INTENT
+
+    def _turn_all(self) -> bool:
+        frozen = self._frozen.turn() if self._frozen is not None else False
+        return (self.watcher.turn() if self.watcher is not None else False) or frozen
+
+    def _airflow_goes_on(self) -> bool:
+        for environment, airflow in self.airflows.items():
+            for run in airflow.waiting():
+                name = str(PipelineRef(environment, run.dag_id))
+                if name in self._by_hand or airflow.is_down:
+                    continue
+                if run.state is State.QUEUED:
+                    airflow.begin(run.dag_id, run.run_id)
+                else:
+                    airflow.end(run.dag_id, run.run_id, State.SUCCESS)
+                return True
+        return False
+
+    def _report(self, environment: str, run: ObservedRun) -> None:
+        if environment in self._silent:
+            return
+        pipeline = PipelineRef(environment, run.dag_id)
+        document = RunStateDocument(
+            state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=self._tick()
+        )
+        where = Target(pipeline, partition_of(run))
+
+        def deliver() -> None:
+            write_report(self.store, self.keys, where, document)
+
+        if str(pipeline) in self._delayed:
+            self._delayed[str(pipeline)].append(deliver)
+        else:
+            deliver()
+
+    def _tick(self) -> datetime:
+        self.clock.seconds += 0.001
+        return self.clock.now()
+
+    def _of(self, name: str) -> tuple[SimulatedAirflow, str]:
+        pipeline = PipelineRef.parse(name)
+        return self.airflows[pipeline.environment], pipeline.dag_id
+
+    def _put(self, key: str, value: bytes) -> None:
+        self.store.commit(Transaction((), (Put(key, value),)))
+
+    def _delete(self, key: str) -> None:
+        self.store.commit(Transaction((), (Delete(key),)))

@@ -1,0 +1,160 @@
+"""What a case can do and see, whichever world it plays in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState, Unreadable
+from coordinator.model.trigger import TriggerRecord
+
+PARTITION = "2026-11-20T00:00:00Z"
+
+
+class World(ABC):
+    """Pipelines are named by reference (``A``, ``team_b/A``). Runs of a pipeline go by themselves, queued to
+    success, when the coordinator starts them, unless the pipeline is :meth:`by_hand`."""
+
+    # -- what is there ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def dependencies(self, document: Mapping[str, Any]) -> None:
+        """Publish a dependency document, and wait until the coordinator obeys it."""
+
+    @abstractmethod
+    def by_hand(self, *names: str) -> None:
+        """From now on runs of these pipelines wait for :meth:`start` and :meth:`finish`."""
+
+    @abstractmethod
+    def by_itself(self, *names: str) -> None:
+        """Take :meth:`by_hand` back. Runs that wait go on."""
+
+    # -- what people and schedulers do -------------------------------------------------------------------------
+
+    @abstractmethod
+    def trigger(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> str:
+        """A scheduler or a person makes a run; it waits in the queue, silently. Returns its run_id."""
+
+    @abstractmethod
+    def clear(self, name: str, *, partition: str = PARTITION) -> None:
+        """A person clears the newest run; it waits in the queue, silently."""
+
+    @abstractmethod
+    def start(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> None:
+        """The queued run starts, and reports ``running``."""
+
+    @abstractmethod
+    def finish(
+        self, name: str, state: str = "success", *, partition: str = PARTITION, run_id: str | None = None
+    ) -> None:
+        """The running run ends, and reports it."""
+
+    @abstractmethod
+    def set_state(self, name: str, state: str, *, partition: str = PARTITION) -> None:
+        """A person sets the newest run's state by hand; it is reported."""
+
+    @abstractmethod
+    def hold(self, name: str) -> None: ...
+
+    @abstractmethod
+    def release(self, name: str) -> None: ...
+
+    # -- what goes wrong ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def down(self, environment: str) -> None:
+        """The environment answers nothing."""
+
+    @abstractmethod
+    def up(self, environment: str) -> None: ...
+
+    @abstractmethod
+    def delay_reports(self, *names: str) -> None:
+        """What these pipelines report from now on waits."""
+
+    @abstractmethod
+    def deliver_reports(self, *names: str) -> None:
+        """The delayed reports arrive, in order; later ones are not delayed."""
+
+    @abstractmethod
+    def take_delayed(self, name: str) -> Callable[[], None]:
+        """Take the delayed reports of a pipeline out of the queue, to deliver them later by calling this."""
+
+    @abstractmethod
+    def pass_time(self) -> None:
+        """Let so much time pass that nothing is fresh any more."""
+
+    @abstractmethod
+    def silence(self, *environments: str) -> None:
+        """These environments never report."""
+
+    @abstractmethod
+    def delete_state(self, name: str, *, partition: str = PARTITION) -> None: ...
+
+    @abstractmethod
+    def delete_record(self, name: str, *, partition: str = PARTITION) -> None: ...
+
+    @abstractmethod
+    def stop_watcher(self) -> None:
+        """The watcher is killed."""
+
+    @abstractmethod
+    def start_watcher(self) -> None: ...
+
+    @abstractmethod
+    def kill_before_request(self, name: str) -> None:
+        """The watcher is killed after the next intent for this pipeline is written, before its request goes out."""
+
+    @abstractmethod
+    def freeze_before_request(self, name: str) -> None:
+        """The watcher stands still after the next intent for this pipeline, until :meth:`thaw`."""
+
+    @abstractmethod
+    def thaw(self) -> None:
+        """The frozen watcher goes on."""
+
+    # -- what is seen ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Wait until everything that can happen by itself has happened."""
+
+    @abstractmethod
+    def runs(self, name: str, *, partition: str = PARTITION) -> int:
+        """How many attempts have been started in all."""
+
+    @abstractmethod
+    def requests(self, name: str, *, partition: str = PARTITION) -> int:
+        """How many requests of the coordinator had an effect on this pipeline."""
+
+    @abstractmethod
+    def state(self, name: str, *, partition: str = PARTITION) -> RunState | Unreadable | None: ...
+
+    @abstractmethod
+    def record(self, name: str, *, partition: str = PARTITION) -> TriggerRecord | None: ...
+
+    # -- built on these ----------------------------------------------------------------------------------------
+
+    def run(self, name: str, state: str = "success", *, partition: str = PARTITION) -> None:
+        """The queued run starts and ends."""
+        self.start(name, partition=partition)
+        self.finish(name, state, partition=partition)
+
+    def first_run(self, *names: str) -> None:
+        """These sources run once, and everything below them follows."""
+        self.by_hand(*names)
+        for name in names:
+            self.trigger(name)
+            self.run(name)
+        self.settle()
+
+    def rerun(self, name: str, state: str = "success") -> None:
+        """A person clears it, and it runs."""
+        self.clear(name)
+        self.run(name, state)
+
+
+def target(name: str, partition: str = PARTITION) -> Target:
+    return Target(PipelineRef.parse(name), partition)
