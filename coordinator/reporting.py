@@ -1,0 +1,206 @@
+"""Reporting a run state: idempotent, and never putting the older over the newer (design sections 3 and 5.8).
+
+:func:`write_report` is the rule and the transaction, for whoever has a store already (the outbox inside Airflow,
+the command line). :func:`report` is for everybody else's code: it reads the settings and connects by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+import tenacity
+from pydantic import ValidationError
+
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import (
+    InvalidReport,
+    RunStateDocument,
+    State,
+    Unreadable,
+    Verdict,
+    judge_report,
+    read_run_state,
+)
+from coordinator.settings import EtcdSettings, Settings, load_settings
+from coordinator.store.keys import Keys
+from coordinator.store.port import KeyValue, ModRevisionIs, Put, Store, StoreUnavailable, Transaction
+
+log = structlog.get_logger(__name__)
+
+_LOST_RACES = 50
+"""Each is another report that got in between; so many in a row mean that something else is wrong."""
+
+
+def write_report(
+    store: Store, keys: Keys, target: Target, document: RunStateDocument, *, within: float = 30.0
+) -> Verdict:
+    """Write a run state, if it is news.
+
+    A write whose answer was lost is recognised when it is found in etcd, and not written a second time.
+
+    :param within: seconds to go on trying while etcd cannot be reached.
+    :returns: ``NEW``: written. ``REPEAT``, ``OUTDATED``: there was nothing to write, which is no error.
+    :raises InvalidReport: it could not be read back.
+    :raises StoreUnavailable: etcd could not be reached in time; reporting it again later is safe.
+    """
+    writing = _Writing(store, keys.state(target), _checked_value(target, document), document)
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(StoreUnavailable),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
+        stop=tenacity.stop_after_delay(within),
+        before_sleep=lambda attempt: log.warning(
+            "report not written yet", target=str(target), error=str(attempt.outcome and attempt.outcome.exception())
+        ),
+        reraise=True,
+    )
+    verdict: Verdict = retrying(writing.attempt)
+    log.info("reported", target=str(target), state=str(document.state), run_id=document.run_id, verdict=verdict.value)
+    return verdict
+
+
+def _checked_value(target: Target, document: RunStateDocument) -> bytes:
+    try:
+        value = document.to_value()
+    except ValueError as error:  # a text that is no UTF-8, for example
+        raise InvalidReport(f"the report on {target} cannot be written as JSON: {error}") from error
+    read_back = read_run_state(value)
+    if isinstance(read_back, Unreadable):
+        raise InvalidReport(f"the report on {target} could not be read back: {read_back.reason}")
+    return value
+
+
+class _Writing:
+    """One report on its way: what has to be known from one attempt to the next."""
+
+    def __init__(self, store: Store, key: str, value: bytes, document: RunStateDocument) -> None:
+        self._store = store
+        self._key = key
+        self._value = value
+        self._report = document.to_run_state()
+        self._sent_over: int | None = None
+        """The revision that we have tried to write over, if the answer to that is unknown."""
+
+    def attempt(self) -> Verdict:
+        present = self._store.get(self._key)
+        for _ in range(_LOST_RACES):
+            if self._is_ours(present):
+                return Verdict.NEW
+            verdict = judge_report(None if present is None else read_run_state(present.value), self._report)
+            if verdict is not Verdict.NEW:
+                return verdict
+            base = 0 if present is None else present.mod_revision
+            self._sent_over = base
+            answer = self._store.commit(
+                Transaction((ModRevisionIs(self._key, base),), (Put(self._key, self._value),), otherwise=(self._key,))
+            )
+            if answer.succeeded:
+                return Verdict.NEW
+            present = answer.found[0]
+        raise StoreUnavailable(
+            f"{self._key}: {_LOST_RACES} other writers in a row came first; expected one or two, find out who writes"
+        )
+
+    def _is_ours(self, present: KeyValue | None) -> bool:
+        """Whether what is there is what we wrote, though we were not told.
+
+        A bare word has no attempt to be recognised by: put again it would be another completion.
+        """
+        return (
+            present is not None
+            and self._sent_over is not None
+            and present.mod_revision > self._sent_over
+            and present.value == self._value
+        )
+
+
+def report(
+    pipeline: str | PipelineRef,
+    state: str | State,
+    *,
+    partition: str,
+    run_id: str | None = None,
+    queued_at: datetime | str | None = None,
+    attempt: int | None = None,
+    settings: Settings | str | Path | None = None,
+    within: float = 30.0,
+    **details: Any,
+) -> Verdict:
+    """Tell the coordinator what became of a run.
+
+    :param pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``.
+    :param state: ``queued``, ``running``, ``success`` or ``failed``.
+    :param partition: the piece of data that the run is about.
+    :param run_id: with ``queued_at`` or ``attempt``: tells attempts apart. Without, every report is a completion.
+    :param queued_at: when this attempt was queued; new with every clear.
+    :param attempt: a number that grows with every attempt, for runs that have no queued_at.
+    :param settings: the settings, or their file; by default as ``load_settings()`` finds them.
+    :param within: seconds to go on trying while etcd cannot be reached.
+    :param details: other fields of a run state (``end_date``, ``note``, ...); unknown ones are kept.
+    :raises InvalidReport: something in it cannot be what it should be.
+    :raises ConfigurationError: the settings are wrong.
+    :raises StoreUnavailable: etcd could not be reached in time.
+    """
+    document = make_document(state, run_id=run_id, queued_at=queued_at, attempt=attempt, **details)
+    if not partition:
+        raise InvalidReport("the partition is empty; expected the piece of data that the run is about")
+    try:
+        target = Target(pipeline if isinstance(pipeline, PipelineRef) else PipelineRef.parse(pipeline), partition)
+    except ValueError as error:
+        raise InvalidReport(str(error)) from error
+    loaded = settings if isinstance(settings, Settings) else load_settings(settings)
+    return write_report(_store_of_this_process(loaded.etcd), Keys(loaded.etcd.prefix), target, document, within=within)
+
+
+def make_document(state: str | State, **fields: Any) -> RunStateDocument:
+    """Check the fields of a report. :raises InvalidReport: names the field and what was expected."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return RunStateDocument.model_validate({"state": state, **given})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, found {problem['input']!r}"
+            for problem in error.errors(include_url=False)
+        )
+        raise InvalidReport(f"not a run state: {problems}") from error
+
+
+class _Connected:
+    """The store that this process uses for its reports. A fork starts without one: gRPC does not survive it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.settings: EtcdSettings | None = None
+        self.store: Store | None = None
+
+
+_connected = _Connected()
+_inherited: list[_Connected] = []
+
+
+def _forget_in_child() -> None:
+    """After fork(): the lock may be held by a thread that is not there, and the channel is broken.
+
+    It must not be collected either: closing a channel whose threads are gone may hang.
+    """
+    global _connected
+    _inherited.append(_connected)
+    _connected = _Connected()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _store_of_this_process(settings: EtcdSettings) -> Store:
+    from coordinator.store.connection import connect
+
+    with _connected.lock:
+        if _connected.store is None or _connected.settings != settings:
+            if _connected.store is not None:
+                _connected.store.close()
+            _connected.store, _connected.settings = connect(settings), settings
+        return _connected.store
