@@ -1,0 +1,15 @@
+"""The command ``coordinator``: parse, call, print (design section 6).
+
+``application``  the commands, one line each; ``main``
+``failures``     what an error becomes: one message, and an exit code
+``options``      options that several commands share
+``output``       tables for people, JSON for programs
+``logs``         where log lines go
+and one file a command. A command imports what it needs when it runs, so that ``--help`` and completion are quick.
+
+May import everything below it; nothing imports this package.
+"""
+
+from coordinator.cli.application import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,69 @@
+"""The commands, put together. A new one: a file with a function, an import and a line here."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.doctor import doctor
+from coordinator.cli.etcd import etcd
+from coordinator.cli.failures import EXIT_CODES_HELP, CommandGroup, ExitCode
+from coordinator.cli.hold import hold
+from coordinator.cli.logs import LogLevel, configure_logs
+from coordinator.cli.release import release
+from coordinator.cli.report import report
+from coordinator.cli.validate import validate
+from coordinator.version import __version__
+
+# No pretty exceptions: they print local variables, and a local variable may be a credential.
+app = typer.Typer(
+    name="coordinator",
+    cls=CommandGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog=EXIT_CODES_HELP,
+)
+
+app.command()(validate)
+app.command()(report)
+app.command()(hold)
+app.command()(release)
+app.command()(doctor)
+app.command()(etcd)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"coordinator {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def coordinator(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    log_level: Annotated[
+        LogLevel, typer.Option(envvar="COORDINATOR_LOG_LEVEL", help="Least severe log line to print, on stderr.")
+    ] = LogLevel.INFO,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Start pipelines in many Airflow deployments once their upstreams are satisfied, exactly once, over etcd."""
+    del debug, version  # read by CommandGroup and by the callback
+    configure_logs(log_level)
+
+
+def main() -> None:
+    """The entry point of the script."""
+    try:
+        app(prog_name="coordinator")
+    except Exception:  # noqa: BLE001 - left alone, Python would exit with 1, which promises "a problem was found"
+        traceback.print_exc()
+        typer.echo("coordinator: this is a mistake in the coordinator itself; please report the lines above", err=True)
+        sys.exit(ExitCode.MISTAKE)

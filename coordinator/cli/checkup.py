@@ -1,0 +1,181 @@
+"""What ``doctor`` looks at, and what it makes of it. Finds and grades; prints nothing, raises nothing."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from coordinator.errors import ConfigurationError, CoordinatorError
+from coordinator.model.conditions import leaves
+from coordinator.model.parsing import DependenciesError, parse_document
+from coordinator.model.references import PipelineRef
+from coordinator.runners.airflow import AirflowRunner
+from coordinator.runners.port import EnvironmentReport
+from coordinator.settings import EnvironmentSettings, Settings
+from coordinator.store.connection import EtcdStore, MemberStatus, connect
+from coordinator.store.keys import Keys
+from coordinator.store.port import StoreError
+
+_AT_ONCE = 8
+_NAMED = 10
+
+_INCONSISTENT = ((3, 5, 0), (3, 5, 2))
+"""etcd's own announcement: data of a member may become inconsistent when it is killed under load."""
+
+_RECOMMENDED = (3, 5, 33)
+"""Watches that lost events were mended up to 3.5.18, a hole in watch permissions in 3.5.33."""
+
+
+class Grade(enum.StrEnum):
+    """``problem``: something that should run will not. ``warning``: it runs, and somebody should know."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the answer."""
+
+    grade: Grade
+    subject: str
+    found: str
+    remedy: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return {name: str(value) for name, value in asdict(self).items()}
+
+
+def examine(settings: Settings, dependencies: Path) -> list[Finding]:
+    """Look at etcd, the dependencies and every environment."""
+    pipelines, of_document = _pipelines_of(dependencies)
+    findings = [*_examine_etcd(settings), *of_document, *_unconfigured(pipelines, settings.environments)]
+    dag_ids = {
+        name: sorted({each.dag_id for each in pipelines if each.environment == name}) for name in settings.environments
+    }
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        reports = pool.map(
+            lambda name: _ask_environment(name, settings.environments[name], dag_ids[name]), settings.environments
+        )
+        for name, report in zip(settings.environments, reports, strict=True):
+            findings += judge_environment(name, report, len(dag_ids[name]))
+    if not settings.environments:
+        findings.append(Finding(Grade.PROBLEM, "environments", "none is configured", "add [environments.default]"))
+    return findings
+
+
+def judge_member(member: MemberStatus) -> Iterator[Finding]:
+    """What an etcd member's answer means."""
+    subject = f"etcd {member.endpoint}"
+    if member.problem is not None:
+        yield Finding(Grade.PROBLEM, subject, member.problem, "start it, or mend [etcd] in the configuration")
+        return
+    for alarm in member.alarms:
+        remedy = "compact, defragment and disarm" if alarm == "NOSPACE" else "restore this member from a good one"
+        yield Finding(Grade.PROBLEM, subject, f"alarm {alarm}", remedy)
+    if not member.has_leader:
+        yield Finding(Grade.PROBLEM, subject, "its cluster has no leader", "start the other members")
+    version = tuple(map(int, re.findall(r"\d+", member.version)[:3]))
+    if _INCONSISTENT[0] <= version <= _INCONSISTENT[1]:
+        found = f"version {member.version}: a member that is killed under load may lose consistency"
+        yield Finding(Grade.WARNING, subject, found, "not for production: use 3.5.33 or later")
+    elif version < _RECOMMENDED:
+        found = f"version {member.version}: watches may lose events (the coordinator makes up for it)"
+        yield Finding(Grade.WARNING, subject, found, "for production use 3.5.33 or later")
+    else:
+        yield Finding(Grade.OK, subject, f"version {member.version}, {member.db_size / 2**20:.1f} MiB")
+
+
+def judge_environment(name: str, report: EnvironmentReport, dags: int) -> Iterator[Finding]:
+    """What an environment's answer means. ``dags``: how many it was asked about."""
+    subject = f"environment {name}"
+    if report.problem is not None:
+        yield Finding(Grade.PROBLEM, subject, report.problem, f"see [environments.{name}] in the configuration")
+    if report.missing_dags:
+        found = f"not there: {_some(report.missing_dags)}"
+        yield Finding(Grade.PROBLEM, subject, found, "deploy them, or mend dependencies.json")
+    if report.paused_dags:
+        found = f"paused: {_some(report.paused_dags)}"
+        yield Finding(Grade.PROBLEM, subject, found, "unpause them: a paused DAG takes a run and never starts it")
+    if not (report.problem or report.missing_dags or report.paused_dags):
+        yield Finding(Grade.OK, subject, f"version {report.version}, {dags} DAGs there and not paused")
+
+
+def _examine_etcd(settings: Settings) -> Iterator[Finding]:
+    try:
+        store = connect(settings.etcd)
+    except ConfigurationError as error:
+        yield Finding(Grade.PROBLEM, "etcd", str(error), "see [etcd] in the configuration")
+        return
+    try:
+        members = store.status()
+        for member in members:
+            yield from judge_member(member)
+        if any(member.problem is None for member in members):
+            yield _leader(store, Keys(settings.etcd.prefix))
+    finally:
+        store.close()
+
+
+def _leader(store: EtcdStore, keys: Keys) -> Finding:
+    try:
+        leader = store.get(keys.leader)
+    except StoreError as error:
+        return Finding(Grade.PROBLEM, f"keys {keys.root}", str(error), "let this user read and write the prefix")
+    if leader is None:
+        return Finding(Grade.WARNING, "watcher", "none leads", "start one: coordinator watch")
+    return Finding(Grade.OK, "watcher", f"leads: {leader.value.decode(errors='replace')}")
+
+
+def _pipelines_of(dependencies: Path) -> tuple[Collection[PipelineRef], list[Finding]]:
+    subject = str(dependencies)
+    try:
+        document = parse_document(dependencies.read_bytes(), source=subject)
+    except OSError as error:
+        remedy = "name it with --dependencies"
+        return (), [Finding(Grade.PROBLEM, subject, f"cannot be read: {error.strerror}", remedy)]
+    except DependenciesError as error:
+        return (), [
+            Finding(
+                Grade.PROBLEM,
+                f"{subject}:{problem.line}:{problem.column}",
+                f"{problem.path} {problem.reason}".strip(),
+                problem.remedy,
+            )
+            for problem in error.problems
+        ]
+    pipelines = set(document)
+    for downstream in document.values():
+        pipelines.update(leaf.upstream for leaf in leaves(downstream.condition))
+    return pipelines, [Finding(Grade.OK, subject, f"{len(document)} pipelines wait for others")]
+
+
+def _unconfigured(
+    pipelines: Collection[PipelineRef], environments: Mapping[str, EnvironmentSettings]
+) -> Iterator[Finding]:
+    for name in sorted({pipeline.environment for pipeline in pipelines} - set(environments)):
+        named = sorted(str(pipeline) for pipeline in pipelines if pipeline.environment == name)
+        found = f"not configured, and named by {_some(named)}"
+        yield Finding(Grade.PROBLEM, f"environment {name}", found, f"add [environments.{name}]")
+
+
+def _ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]) -> EnvironmentReport:
+    try:
+        runner = AirflowRunner(name, settings)
+        try:
+            return runner.check(dag_ids)
+        finally:
+            runner.close()
+    except CoordinatorError as error:  # such as a credential that is not where the settings say
+        return EnvironmentReport(problem=str(error))
+
+
+def _some(names: Collection[str]) -> str:
+    """Names, but not thousands of them."""
+    shown = ", ".join(list(names)[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

@@ -1,0 +1,57 @@
+"""``coordinator doctor``: is everything there that the coordinator needs?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.failures import ExitCode
+from coordinator.cli.options import ConfigOption, JsonOption
+from coordinator.cli.output import people, print_json, table
+
+if TYPE_CHECKING:
+    from coordinator.cli.checkup import Finding
+
+
+def doctor(
+    *,
+    config: ConfigOption = None,
+    dependencies: Annotated[
+        Path, typer.Option("--dependencies", "-d", help="Its DAGs must be there, and not paused.")
+    ] = Path("dependencies.json"),
+    as_json: JsonOption = False,
+) -> None:
+    """Check etcd, every environment, and that every DAG of dependencies.json is there and not paused.
+
+    Changes nothing. Exit code 1 when something keeps pipelines from running; warnings alone do not count.
+
+    Example: [bold]coordinator doctor --config coordinator.toml --dependencies dependencies.json[/bold]
+    """
+    from coordinator.cli.checkup import Grade, examine
+    from coordinator.settings import load_settings
+
+    settings = load_settings(config)
+    with people(stderr=True).status("asking etcd and every environment"):
+        findings = examine(settings, dependencies)
+    problems = sum(finding.grade is Grade.PROBLEM for finding in findings)
+    if as_json:
+        print_json({"ok": not problems, "findings": [finding.as_json() for finding in findings]})
+    else:
+        _print(findings, problems)
+    if problems:
+        raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _print(findings: list[Finding], problems: int) -> None:
+    from rich.text import Text
+
+    styles = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+    rows = (
+        (Text(str(finding.grade), styles[finding.grade]), finding.subject, finding.found, finding.remedy)
+        for finding in findings
+    )
+    console = people()
+    console.print(table("", "what", "found", "what to do", rows=rows))
+    console.print(f"{problems} problem{'' if problems == 1 else 's'}" if problems else "no problems")

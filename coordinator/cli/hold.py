@@ -1,0 +1,44 @@
+"""``coordinator hold``: a pipeline is not to be started until somebody releases it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.connecting import etcd_of
+from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, person, pipeline_of
+from coordinator.cli.output import hold_as_json, hold_in_words, print_json
+
+
+def hold(
+    pipeline: PipelineArgument,
+    *,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; shown wherever the pipeline is waited for.")],
+    who: Annotated[str | None, typer.Option(help="By whom.", show_default="user@host")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a pipeline: it is not started, in any partition, until it is released.
+
+    Its upstreams go on, and what it missed is made up for after the release. A run that it has now is left alone.
+    Holding it again changes the reason and keeps the time.
+
+    Example: [bold]coordinator hold team_b/load_customers --reason "bad source file, see T-123"[/bold]
+    """
+    from coordinator.holding import put_hold
+    from coordinator.model.hold import Hold
+
+    held = pipeline_of(pipeline)
+    wanted = Hold(why=reason, who=who or person(), since=datetime.now(UTC))
+    with etcd_of(config) as (store, keys):
+        change = put_hold(store, keys, held, wanted)
+    if as_json:
+        print_json({"pipeline": str(held), "changed": change.changed, **hold_as_json(change.after)})
+    elif change.before is None:
+        typer.echo(f"{held}: held: {hold_in_words(change.after)}")
+    elif change.changed:
+        typer.echo(f"{held}: was held: {hold_in_words(change.before)}; now: {hold_in_words(change.after)}")
+    else:
+        typer.echo(f"{held}: was held already: {hold_in_words(change.after)}")

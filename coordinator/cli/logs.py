@@ -1,0 +1,42 @@
+"""Where log lines go: stderr, one event a line; stdout belongs to what the command prints."""
+
+from __future__ import annotations
+
+import enum
+
+
+class LogLevel(enum.StrEnum):
+    """The least severe line that is printed."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def configure_logs(level: LogLevel) -> None:
+    """Lines with colours on a terminal, JSON anywhere else."""
+    import logging
+    import sys
+
+    import structlog
+
+    terminal = sys.stderr.isatty()
+    renderer: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if terminal
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            *renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        # No file given: the stderr of the moment, as tests and redirections replace it.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

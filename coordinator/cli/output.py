@@ -1,0 +1,69 @@
+"""Tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from coordinator.model.hold import Hold
+    from coordinator.model.runstate import Unreadable
+
+WIDTH_OF_A_PIPE = 200
+"""Where nobody says how wide the output is, lines are not broken so early that grep misses what it looks for."""
+
+
+def print_json(value: Any, *, one_line: bool = False) -> None:
+    """JSON on stdout."""
+    typer.echo(json.dumps(value, indent=None if one_line else 2, ensure_ascii=False))
+
+
+def people(*, stderr: bool = False) -> Console:
+    """A console for people: colours and width on a terminal, plain text in a pipe."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not console.is_terminal and "COLUMNS" not in console._environ:
+        console.width = WIDTH_OF_A_PIPE
+    return console
+
+
+def table(*columns: str, rows: Iterable[Iterable[str | Text]] = ()) -> Table:
+    """A table. Cells are taken as they are: no markup in them, whatever a DAG is called."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return made
+
+
+def hold_in_words(hold: Hold | Unreadable | None) -> str:
+    """A hold for people: why, by whom, since when."""
+    from coordinator.model.hold import Hold
+    from coordinator.model.partitions import format_instant
+
+    if not isinstance(hold, Hold):
+        return "for a reason that cannot be read" if hold else "not held"
+    words = repr(hold.why) if hold.why else "without a reason"
+    if hold.who:
+        words += f" by {hold.who}"
+    return words + (f" since {format_instant(hold.since)}" if hold.since else "")
+
+
+def hold_as_json(hold: Hold | Unreadable | None) -> dict[str, object]:
+    """A hold for programs."""
+    from coordinator.model.hold import Hold
+
+    if isinstance(hold, Hold):
+        return {"held": True, "why": hold.why, "who": hold.who, "since": hold.since and hold.since.isoformat()}
+    return {"held": hold is not None, "why": None, "who": None, "since": None}

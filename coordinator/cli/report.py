@@ -1,0 +1,128 @@
+"""``coordinator report``: say what became of a run, for pipelines outside Airflow and for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.connecting import etcd_of
+from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, person, pipeline_of
+from coordinator.cli.output import print_json
+
+if TYPE_CHECKING:
+    from coordinator.model.runstate import RunStateDocument
+
+Instant = Annotated[str | None, typer.Option(help="ISO 8601; UTC where it names no zone.", show_default=False)]
+
+
+def report(
+    pipeline: PipelineArgument,
+    state: Annotated[str, typer.Argument(help="queued, running, success or failed.", show_default=False)],
+    *,
+    partition: Annotated[
+        str | None,
+        typer.Option(
+            "--partition",
+            "-p",
+            help="Without it: the partition key, the logical date or the run id.",
+            show_default=False,
+        ),
+    ] = None,
+    run_id: Annotated[str | None, typer.Option(show_default=False)] = None,
+    queued_at: Instant = None,
+    attempt: Annotated[
+        int | None, typer.Option(help="Counts the executions of a run that has no queued_at.", show_default=False)
+    ] = None,
+    logical_date: Instant = None,
+    partition_key: Annotated[str | None, typer.Option(show_default=False)] = None,
+    data_interval_start: Instant = None,
+    data_interval_end: Instant = None,
+    start_date: Instant = None,
+    end_date: Instant = None,
+    note: Annotated[str | None, typer.Option(show_default=False)] = None,
+    reported_by: Annotated[str | None, typer.Option(show_default="user@host")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Report the state of a run.
+
+    May be repeated: the same state of the same attempt again changes nothing. Give --run-id with --queued-at or
+    --attempt, or repeats and late reports cannot be told from new completions.
+
+    Example: [bold]coordinator report 01_pipeline success -p 2026-11-20 --run-id nightly --attempt 1[/bold]
+    """
+    from coordinator.model.references import Target
+    from coordinator.reporting import write_report
+
+    document = _document(
+        state=state,
+        run_id=run_id,
+        queued_at=queued_at,
+        attempt=attempt,
+        logical_date=logical_date,
+        partition_key=partition_key,
+        data_interval_start=data_interval_start,
+        data_interval_end=data_interval_end,
+        start_date=start_date,
+        end_date=end_date,
+        note=note,
+        reported_by=reported_by or f"coordinator report, {person()}",
+    )
+    target = Target(pipeline_of(pipeline), _partition(partition, document))
+    with etcd_of(config) as (store, keys):
+        verdict = write_report(store, keys, target, document)
+    if as_json:
+        print_json(
+            {
+                "pipeline": str(target.pipeline),
+                "partition": target.partition,
+                "state": str(document.state),
+                "verdict": verdict.value,
+                "key": keys.state(target),
+            }
+        )
+    else:
+        typer.echo(f"{target}: {document.state}: {_IN_WORDS[verdict.value]}")
+
+
+_IN_WORDS = {
+    "new": "written",
+    "repeat": "was there already, nothing changed",
+    "outdated": "older than what is there, nothing changed",
+}
+
+
+def _document(**fields: Any) -> RunStateDocument:
+    from pydantic import ValidationError
+
+    from coordinator.model.runstate import RunStateDocument
+
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return RunStateDocument.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        hint = "STATE" if name == "state" else f"--{name.replace('_', '-')}"
+        raise typer.BadParameter(f"{first['msg']}; found {given[name]!r}", param_hint=hint) from None
+
+
+def _partition(partition: str | None, document: RunStateDocument) -> str:
+    """The partition, in the one spelling that an instant has (design section 2)."""
+    from coordinator.model.partitions import format_instant, parse_instant, partition_of_run
+
+    if partition:
+        instant = parse_instant(partition)
+        return partition if instant is None else format_instant(instant)
+    derived = partition_of_run(
+        run_id=document.run_id or "",
+        logical_date=document.logical_date,
+        partition_key=document.partition_key,
+        conf=None,
+    )
+    if not derived:
+        raise typer.BadParameter(
+            "expected a partition, or a partition key, logical date or run id to take it from", param_hint="--partition"
+        )
+    return derived
