@@ -1,0 +1,325 @@
+"""A stand-in for Airflow 3.3's API server, for tests and benchmarks.
+
+In a test::
+
+    with StandInAirflow() as airflow:
+        airflow.dag("quick", auto=0)             # runs by itself, at once
+        airflow.dag("slow")                      # waits for airflow.start(...) and airflow.finish(...)
+        airflow.on_state(report)                 # called for running, success, failed, in order
+        airflow.faults.next("trigger", Fault.cut_after())
+
+As a process of its own, so that a benchmark does not share its interpreter::
+
+    python -m tests.standin.airflow --port 0 --any-dag
+
+prints its port, and gives the requests that it got at ``/_standin/requests``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from coordinator.model.runstate import State
+from coordinator.runners.port import ObservedRun
+from tests.standin import bodies
+from tests.standin.dagruns import DagRuns, NoSuchRun, OnState
+from tests.standin.faults import Faults
+from tests.standin.http11 import Request, Response, Server
+from tests.standin.login import Logins
+from tests.standin.rest import Call, RestApi, kind_of
+
+USERNAME, PASSWORD = "admin", "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A request that arrived. ``arrived``: time.monotonic(), which all processes of a Linux machine share."""
+
+    arrived: float
+    kind: str
+    method: str
+    path: str
+    dag_id: str | None
+    run_id: str | None
+    status: int | None
+    """``None``: the connection was cut instead of an answer."""
+
+
+class StandInAirflow:
+    """The server, and the hands of the people and of the scheduler behind it.
+
+    :param port: 0 takes a free one.
+    :param sqlite: as Airflow on SQLite: of two triggers at once, one is answered 500.
+    """
+
+    def __init__(self, port: int = 0, *, sqlite: bool = False) -> None:
+        self.world = DagRuns()
+        self.faults = Faults()
+        self.logins = Logins({USERNAME: (PASSWORD, "admin"), "eve": ("eve", "viewer")})
+        self.requests: list[Recorded] = []
+        self.api = RestApi(self.world, self.logins, sqlite=sqlite)
+        self._answered = threading.Condition()
+        self._stopped = threading.Event()
+        self._server = Server(self._handle, port)
+        self._server.start()
+
+    # Where it is, and whether
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    username, password = USERNAME, PASSWORD
+
+    @property
+    def connections(self) -> int:
+        """How many have been opened so far."""
+        return self._server.accepted
+
+    def down(self) -> None:
+        """Stop listening and cut every connection. What runs, goes on."""
+        self._server.stop()
+
+    def up(self) -> None:
+        """Listen again, on the same port."""
+        self._server.start()
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._server.stop()
+        self.world.close()
+
+    def __enter__(self) -> StandInAirflow:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # DAGs, people, the scheduler
+
+    def dag(
+        self,
+        dag_id: str,
+        *,
+        auto: float | None = None,
+        ends: State = State.SUCCESS,
+        paused: bool = False,
+        tasks: bool = True,
+        refuse: Callable[[dict[str, Any]], str | None] | None = None,
+    ) -> None:
+        """Declare a DAG, or declare it anew; its runs stay.
+
+        :param auto: seconds that a run takes by itself; ``None``: until :meth:`start` and :meth:`finish`.
+        :param ends: the state in which runs end by themselves.
+        :param tasks: without tasks, a clear changes nothing.
+        :param refuse: looks at a conf, and says what is wrong with it.
+        """
+        self.world.dag(dag_id, auto=auto, ends=ends, paused=paused, tasks=tasks, refuse=refuse)
+
+    def on_state(self, subscriber: OnState, *, queued: bool = False) -> None:
+        """Call for every run that becomes running, success or failed; in order, in one other thread.
+
+        :param queued: for queued too, which no listener in Airflow hears of.
+        """
+        self.world.on_state(subscriber, queued=queued)
+
+    def trigger_by_hand(
+        self,
+        dag_id: str,
+        run_id: str | None = None,
+        *,
+        logical_date: datetime | None = None,
+        conf: dict[str, Any] | None = None,
+    ) -> ObservedRun:
+        with self.world.changed:
+            return self.world.trigger(dag_id, run_id, logical_date=logical_date, conf=conf, by="somebody").observed()
+
+    def clear_by_hand(self, dag_id: str, run_id: str) -> ObservedRun:
+        with self.world.changed:
+            return self.world.clear(dag_id, run_id).observed()
+
+    def start(self, dag_id: str, run_id: str) -> None:
+        """Let a queued run begin; returns once the subscribers have heard of it."""
+        self._wait(self.world.start(dag_id, run_id))
+
+    def finish(self, dag_id: str, run_id: str, state: State = State.SUCCESS) -> None:
+        """Let a run end; returns once the subscribers have heard of it."""
+        self._wait(self.world.finish(dag_id, run_id, state))
+
+    def set_state(self, dag_id: str, run_id: str, state: State) -> None:
+        """As a person in the UI: queued, success or failed; returns once the subscribers have heard of it."""
+        self._wait(self.world.set_state(dag_id, run_id, state))
+
+    def delete(self, dag_id: str, run_id: str) -> None:
+        self.world.delete(dag_id, run_id)
+
+    def pause(self, dag_id: str, paused: bool = True) -> None:
+        self.world.pause(dag_id, paused)
+
+    # Looking and waiting
+
+    def run(self, dag_id: str, run_id: str) -> ObservedRun | None:
+        with self.world.changed:
+            try:
+                return self.world.get(dag_id, run_id).observed()
+            except NoSuchRun:
+                return None
+
+    def runs(self, dag_id: str) -> list[ObservedRun]:
+        """All runs of a DAG, oldest first."""
+        with self.world.changed:
+            return [run.observed() for run in self.world.dags[dag_id].runs.values()]
+
+    def starts(self, dag_id: str) -> int:
+        """How often runs of a DAG have begun: every attempt counts."""
+        with self.world.changed:
+            return sum(run.starts for run in self.world.dags[dag_id].runs.values())
+
+    @property
+    def history(self) -> list[ObservedRun]:
+        """Every state that any run has taken, in order."""
+        with self.world.changed:
+            return list(self.world.history)
+
+    def await_run(self, dag_id: str, run_id: str, state: State, *, timeout: float = 10.0) -> ObservedRun:
+        """Wait for a run to be in a state. :raises AssertionError: it is not in time."""
+
+        def reached() -> bool:
+            run = self.run(dag_id, run_id)
+            return run is not None and run.state is state
+
+        self.await_that(reached, f"{dag_id}/{run_id} {state}", timeout=timeout)
+        run = self.run(dag_id, run_id)
+        assert run is not None
+        return run
+
+    def await_that(self, holds: Callable[[], bool], what: str, *, timeout: float = 10.0) -> None:
+        """Wait for something that changes with runs. :raises AssertionError: not in time."""
+        with self.world.changed:
+            assert self.world.changed.wait_for(holds, timeout), f"not within {timeout} s: {what}"
+
+    def await_requests(self, kind: str, count: int, *, timeout: float = 10.0) -> list[Recorded]:
+        """Wait until so many requests of a kind have been answered. :raises AssertionError: not in time."""
+        with self._answered:
+            ok = self._answered.wait_for(lambda: len(self.requests_of(kind)) >= count, timeout)
+        found = self.requests_of(kind)
+        assert ok, f"not within {timeout} s: {count} requests of kind {kind!r}; found {len(found)}"
+        return found
+
+    def requests_of(self, kind: str) -> list[Recorded]:
+        return [request for request in list(self.requests) if request.kind == kind]
+
+    def _wait(self, delivered: threading.Event) -> None:
+        assert delivered.wait(30), "a subscriber has not come back within 30 s"
+        assert not self.world.failures, self.world.failures[0]
+
+    # Requests
+
+    def _handle(self, request: Request) -> Response | None:
+        split = urlsplit(request.target)
+        call = Call(
+            method=request.method,
+            parts=unquote(split.path).strip("/").split("/"),
+            query=split.query,
+            body=request.body,
+            authorization=request.headers.get("authorization"),
+        )
+        parts = call.parts
+        if parts[0] == "_standin":
+            return self._own(request, parts)
+        kind = kind_of(request.method, parts)
+        dag_id = parts[3] if len(parts) > 3 and parts[2] == "dags" else None
+        run_id = parts[5] if len(parts) > 5 else None
+        fault = self.faults.take(kind) if kind else None
+        response: Response | None = None
+        if fault is not None and fault.acts:
+            if fault.wait is not None:
+                while not fault.wait.wait(0.05) and not self._stopped.is_set():
+                    pass
+            if fault.seconds is not None:
+                self._stopped.wait(fault.seconds)
+        if fault is None or fault.acts:
+            response = self.api.answer(kind, call)
+        if kind == "trigger":
+            run_id = _named_run(request.body)
+        if fault is not None:
+            if fault.cuts:
+                response = None
+            elif fault.status is not None:
+                text = isinstance(fault.body, str)
+                response = Response(
+                    fault.status,
+                    fault.body.encode() if text else bodies.encode(fault.body),
+                    content_type="text/plain" if text else "application/json",
+                    headers=fault.headers,
+                )
+            elif response is not None:
+                response.drip = fault.drip
+        if kind is not None:
+            status = None if response is None else response.status
+            with self._answered:
+                self.requests.append(
+                    Recorded(request.arrived, kind, request.method, split.path, dag_id, run_id, status)
+                )
+                self._answered.notify_all()
+        return response
+
+    def _own(self, request: Request, parts: list[str]) -> Response:
+        """What only the stand-in has, for whoever runs it as a process of its own."""
+        match request.method, parts[1:]:
+            case "GET", ["requests"]:
+                listed = [
+                    [entry.arrived, entry.kind, entry.dag_id, entry.run_id, entry.status]
+                    for entry in list(self.requests)
+                ]
+                return Response(200, bodies.encode(listed))
+            case "GET", ["clock"]:
+                return Response(200, bodies.encode(time.monotonic()))
+            case "POST", ["reset"]:
+                self.requests.clear()
+                return Response(204)
+        return Response(404, bodies.encode({"error": "no such thing in the stand-in"}))
+
+
+def _named_run(body: bytes) -> str | None:
+    try:
+        named = json.loads(body)["dag_run_id"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return named if isinstance(named, str) else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A stand-in Airflow as a process of its own; prints its port.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--any-dag", action="store_true", help="every DAG exists")
+    parser.add_argument("--dag", action="append", default=[], metavar="ID[=SECONDS]", help="a DAG; SECONDS: by itself")
+    options = parser.parse_args()
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with StandInAirflow(options.port) as airflow:
+        for declared in options.dag:
+            name, _, seconds = declared.partition("=")
+            airflow.dag(name, auto=float(seconds) if seconds else None)
+        if options.any_dag:
+            airflow.world.any_dag = airflow.world.dag
+        print(airflow.port, flush=True)
+        stopped.wait()
+
+
+if __name__ == "__main__":
+    main()

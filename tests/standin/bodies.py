@@ -1,0 +1,173 @@
+"""The shape of Airflow 3.3's bodies, both ways; ``recorded/`` holds real ones."""
+
+from __future__ import annotations
+
+import enum
+import json
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from coordinator.model.partitions import format_instant
+from tests.standin.dagruns import Dag, Run
+
+CONFLICT = {
+    "detail": {
+        "reason": "Unique constraint violation",
+        "statement": "hidden",
+        "orig_error": "hidden",
+        "message": "Serious error when handling your request. Check logs for more details - "
+        "you will find it in api server when you look for ID 2TPurqGQ",
+    }
+}
+DATABASE_ERROR = {"detail": {**CONFLICT["detail"], "reason": "Database error"}}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TriggerBody(_Strict):
+    dag_run_id: str | None = None
+    data_interval_start: AwareDatetime | None = None
+    data_interval_end: AwareDatetime | None = None
+    logical_date: AwareDatetime | None
+    run_after: datetime | None = None
+    conf: dict[str, Any] | None = None
+    note: str | None = None
+    partition_key: str | None = None
+
+
+class ClearBody(_Strict):
+    dry_run: bool = True
+    only_failed: bool = False
+    only_new: bool = False
+    run_on_latest_version: bool | None = None
+    note: str | None = None
+
+
+class _SettableState(enum.Enum):
+    QUEUED = "queued"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+class PatchRunBody(_Strict):
+    state: _SettableState | None = None
+    note: str | None = None
+
+
+class PatchDagBody(_Strict):
+    is_paused: bool
+
+
+def complaints(error: ValidationError) -> dict[str, Any]:
+    """FastAPI's 422."""
+    return {
+        "detail": [
+            {
+                "type": problem["type"],
+                "loc": ["body", *problem["loc"]],
+                "msg": problem["msg"],
+                "input": problem["input"],
+            }
+            for problem in error.errors(include_url=False, include_context=False)
+        ]
+    }
+
+
+def _instant(value: datetime | None) -> str | None:
+    return None if value is None else format_instant(value)
+
+
+def run_body(run: Run) -> dict[str, Any]:
+    """``DAGRunResponse``."""
+    date = _instant(run.logical_date)
+    ended = run.start_date is not None and run.end_date is not None
+    return {
+        "dag_run_id": run.run_id,
+        "dag_id": run.dag_id,
+        "logical_date": date,
+        "queued_at": _instant(run.queued_at),
+        "start_date": _instant(run.start_date),
+        "end_date": _instant(run.end_date),
+        "duration": (run.end_date - run.start_date).total_seconds() if ended else None,  # type: ignore[operator]
+        "data_interval_start": date,
+        "data_interval_end": date,
+        "run_after": _instant(run.run_after),
+        "last_scheduling_decision": _instant(run.start_date),
+        "run_type": run.run_type,
+        "state": run.state.value,
+        "triggered_by": "rest_api",
+        "triggering_user_name": run.by,
+        "conf": run.conf,
+        "note": run.note,
+        "dag_versions": [
+            {
+                "id": "01a1fdfa-0657-7519-b13f-ea0de5e01eae",
+                "version_number": 1,
+                "dag_id": run.dag_id,
+                "bundle_name": "dags-folder",
+                "bundle_version": None,
+                "created_at": "2026-11-21T11:59:43.698389Z",
+                "dag_display_name": run.dag_id,
+                "bundle_url": None,
+            }
+        ]
+        if run.versioned
+        else [],
+        "bundle_version": None,
+        "dag_display_name": run.dag_id,
+        "partition_key": None,
+        "partition_date": None,
+    }
+
+
+def page_body(runs: list[Run], total: int) -> dict[str, Any]:
+    """``DAGRunCollectionResponse``."""
+    return {
+        "dag_runs": [run_body(run) for run in runs],
+        "total_entries": total,
+        "total_entries_limit": None,
+        "next_cursor": None,
+        "previous_cursor": None,
+    }
+
+
+def dag_body(dag: Dag) -> dict[str, Any]:
+    """``DAGResponse``."""
+    return {
+        "dag_id": dag.dag_id,
+        "dag_display_name": dag.dag_id,
+        "is_paused": dag.paused,
+        "is_stale": False,
+        "last_parsed_time": "2026-11-21T12:05:47.574810Z",
+        "last_parse_duration": 0.13,
+        "last_expired": None,
+        "bundle_name": "dags-folder",
+        "bundle_version": None,
+        "relative_fileloc": "dags.py",
+        "fileloc": "/opt/airflow/dags/dags.py",
+        "description": None,
+        "timetable_summary": None,
+        "timetable_description": "Never, external triggers only",
+        "timetable_partitioned": False,
+        "timetable_periodic": False,
+        "tags": [],
+        "max_active_tasks": 16,
+        "max_active_runs": 16,
+        "max_consecutive_failed_dag_runs": 0,
+        "has_task_concurrency_limits": False,
+        "has_import_errors": False,
+        "next_dagrun_logical_date": None,
+        "next_dagrun_data_interval_start": None,
+        "next_dagrun_data_interval_end": None,
+        "next_dagrun_run_after": None,
+        "allowed_run_types": None,
+        "owners": ["airflow"],
+    }
+
+
+def encode(body: Any) -> bytes:
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()

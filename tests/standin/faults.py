@@ -1,0 +1,89 @@
+"""What may go wrong with the next request of a kind: answers, cut lines, delays."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+KINDS = ("trigger", "clear", "get", "list", "patch", "delete", "login", "dag", "dags", "public")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Use the constructors below. ``acts``: whether the request takes effect before it goes wrong."""
+
+    acts: bool
+    status: int | None = None
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    cuts: bool = False
+    wait: threading.Event | None = None
+    seconds: float | None = None
+    drip: float | None = None
+
+    @classmethod
+    def answer(
+        cls, status: int, body: Any = None, *, headers: dict[str, str] | None = None, acts: bool = False
+    ) -> Fault:
+        """Answer this in place of the real answer. A ``str`` body is sent as it is, anything else as JSON."""
+        return cls(acts=acts, status=status, body={"detail": "fault"} if body is None else body, headers=headers or {})
+
+    @classmethod
+    def cut_before(cls) -> Fault:
+        """Cut the connection; nothing has happened."""
+        return cls(acts=False, cuts=True)
+
+    @classmethod
+    def cut_after(cls) -> Fault:
+        """Act, then cut the connection without an answer."""
+        return cls(acts=True, cuts=True)
+
+    @classmethod
+    def delay(cls, seconds: float) -> Fault:
+        """Act and answer so much later."""
+        return cls(acts=True, seconds=seconds)
+
+    @classmethod
+    def hang(cls, released: threading.Event) -> Fault:
+        """Act and answer only when ``released`` is set."""
+        return cls(acts=True, wait=released)
+
+    @classmethod
+    def drip_answer(cls, seconds: float) -> Fault:
+        """Act, and answer one byte at a time with so many seconds between."""
+        return cls(acts=True, drip=seconds)
+
+
+class Faults:
+    """The faults that are waiting for a request, in order, by kind."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next: dict[str, deque[Fault]] = {kind: deque() for kind in KINDS}
+        self._always: dict[str, Fault] = {}
+
+    def next(self, kind: str, *faults: Fault) -> None:
+        """The next requests of this kind meet these faults, one each."""
+        with self._lock:
+            self._next[kind].extend(faults)
+
+    def always(self, kind: str, fault: Fault) -> None:
+        """Every request of this kind meets this fault, until :meth:`clear`."""
+        with self._lock:
+            self._next[kind]
+            self._always[kind] = fault
+
+    def clear(self) -> None:
+        with self._lock:
+            self._always.clear()
+            for waiting in self._next.values():
+                waiting.clear()
+
+    def take(self, kind: str) -> Fault | None:
+        waiting = self._next[kind]
+        if not waiting and not self._always:
+            return None
+        with self._lock:
+            return waiting.popleft() if waiting else self._always.get(kind)
