@@ -65,9 +65,10 @@ def write_report(
 
 def _checked_value(target: Target, document: RunStateDocument) -> bytes:
     try:
+        str(target).encode()
         value = document.to_value()
-    except ValueError as error:  # a text that is no UTF-8, for example
-        raise InvalidReport(f"the report on {target} cannot be written as JSON: {error}") from error
+    except ValueError as error:  # half of a surrogate pair, which no UTF-8 can hold
+        raise InvalidReport(f"the report on {target} cannot be written down: {error}") from error
     read_back = read_run_state(value)
     if isinstance(read_back, Unreadable):
         raise InvalidReport(f"the report on {target} could not be read back: {read_back.reason}")
