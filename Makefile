@@ -1,0 +1,103 @@
+# Everything that people do with this repository. `make help` lists it.
+#
+#   VENV=dir           where the virtual environment is (.venv)
+#   PYTHON=path        use this Python as it is, and create nothing
+#   BASE_PYTHON=path   make the virtual environment with this Python (3.11 to 3.13; the newest one found)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+UV := uv==0.13.9
+EXTRAS := airflow,embedded,dev
+CONSTRAINTS := constraints.txt
+
+ifneq ($(filter command line,$(origin PYTHON)),)
+READY :=
+else
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.installed
+endif
+
+# Without compiled bytecode every Airflow command takes seconds longer.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Quoted, for messages and for a PYTHON with blanks in its path.
+RUN := "$(PYTHON)"
+
+##@ Use
+
+.PHONY: demo
+demo: $(READY) ## A wave and a cascade in a real Airflow, live (KEEP=1: stays up)
+	@$(RUN) -m coordinator.cli demo $(if $(KEEP),--keep)
+
+.PHONY: venv
+venv: $(READY) ## Create the virtual environment, or bring it up to date
+
+##@ Work on it
+
+.PHONY: test
+test: $(READY) ## All tests: unit, integration (real etcd), end to end (real Airflow)
+	$(RUN) -m pytest $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(READY) ## Unit tests only, less than a minute
+	$(RUN) -m pytest tests/unit $(ARGS)
+
+.PHONY: check
+check: $(READY) ## Lint, format, types, layers
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy --explicit-package-bases coordinator tests benchmarks
+	$(RUN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+
+.PHONY: format
+format: $(READY) ## Put the code into its form, and mend what can be mended
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+.PHONY: bench
+bench: $(READY) ## How fast a run state becomes a trigger request, beside the floor
+	$(RUN) -m benchmarks.reaction $(ARGS)
+
+.PHONY: constraints
+constraints: $(READY) ## Pin every dependency anew (names and versions only, for every Python)
+	$(RUN) -m uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --quiet \
+	  $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) --strip-extras \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --output-file $(CONSTRAINTS) >/dev/null
+
+.PHONY: clean
+clean: ## Remove everything that make, tests and tools have made
+	rm -rf "$(VENV)" .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+comma := ,
+
+# Made once, and again when what is to be installed has changed. pip is all that a clean machine has;
+# uv, installed with it, does the rest in a fraction of the time.
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
+	@base="$(BASE_PYTHON)"; \
+	if [ ! -x "$(VENV)/bin/python" ]; then \
+	  for candidate in $${base:-python3.13 python3.12 python3.11 python3}; do \
+	    if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	      found="$$candidate"; break; fi; \
+	  done; \
+	  if [ -z "$${found:-}" ]; then \
+	    echo "make: expected Python 3.11, 3.12 or 3.13 ($${base:-python3.13, python3.12, python3.11, python3}), found none that runs;" \
+	      "install one, or name it: make BASE_PYTHON=/path/to/python3" >&2; exit 1; fi; \
+	  echo "Virtual environment in $(VENV), with $$("$$found" --version)"; \
+	  "$$found" -m venv "$(VENV)" || { echo "make: on Debian: apt-get install python3-venv" >&2; rm -rf "$(VENV)"; exit 1; }; \
+	fi
+	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check "$(UV)"
+	"$(VENV)/bin/python" -m uv pip install --python "$(VENV)/bin/python" --compile-bytecode \
+	  --constraint $(CONSTRAINTS) --editable ".[$(EXTRAS)]"
+	@touch $@
