@@ -10,12 +10,15 @@ import typer
 
 from coordinator.cli.doctor import doctor
 from coordinator.cli.etcd import etcd
+from coordinator.cli.explain import explain
 from coordinator.cli.failures import EXIT_CODES_HELP, CommandGroup, ExitCode
 from coordinator.cli.hold import hold
 from coordinator.cli.logs import LogLevel, configure_logs
 from coordinator.cli.release import release
 from coordinator.cli.report import report
+from coordinator.cli.status import status
 from coordinator.cli.validate import validate
+from coordinator.cli.watch import watch
 from coordinator.version import __version__
 
 # No pretty exceptions: they print local variables, and a local variable may be a credential.
@@ -29,6 +32,9 @@ app = typer.Typer(
     epilog=EXIT_CODES_HELP,
 )
 
+app.command()(watch)
+app.command()(status)
+app.command()(explain)
 app.command()(validate)
 app.command()(report)
 app.command()(hold)

@@ -1,0 +1,127 @@
+"""``coordinator status``: how every pipeline stands, who leads, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.connecting import etcd_of
+from coordinator.cli.failures import ExitCode
+from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of
+from coordinator.cli.output import hold_in_words, people, print_json, table
+
+if TYPE_CHECKING:
+    from coordinator.model.references import Target
+    from coordinator.watcher.reading import Reading
+
+
+def status(
+    *,
+    pipeline: Annotated[str | None, typer.Option(help="Only this pipeline.", show_default=False)] = None,
+    partition: Annotated[
+        str | None, typer.Option("--partition", "-p", help="Only this one.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also what is settled.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Newest partitions shown of each pipeline.")] = 20,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how pipelines stand: what is busy, what is stuck, and why.
+
+    Exit code 1 when something is wrong: a key that cannot be read, a refused request, no leader.
+
+    Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
+    """
+    from coordinator.watcher.reading import read
+
+    wanted = pipeline_of(pipeline) if pipeline is not None else None
+    with etcd_of(config) as (store, keys):
+        reading = read(store, keys)
+    targets = [
+        target
+        for target in sorted(set(reading.cache.targets()) | set(reading.standings.unsettled()))
+        if (wanted is None or target.pipeline == wanted) and (partition is None or target.partition == partition)
+    ]
+    rows = [_row(reading, target) for target in targets]
+    if not everything:
+        rows = [row for row in rows if row["standing"] != "settled"]
+    rows = _newest(rows, limit)
+    leader = _watcher(reading.cache.leader)
+    problems = dict(reading.problems)
+    if leader is None:
+        problems["leader"] = "no watcher leads; start one: coordinator watch"
+    if as_json:
+        print_json(
+            {
+                "revision": reading.cache.revision,
+                "leader": leader,
+                "watchers": [_watcher(value) for value in reading.cache.watchers.values()],
+                "pipelines": rows,
+                "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
+                "problems": problems,
+            }
+        )
+    else:
+        _print(reading, rows, leader, problems)
+    if problems or any(row["record"] == "blocked" for row in rows):
+        raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _row(reading: Reading, target: Target) -> dict[str, Any]:
+    from coordinator.model.explanation import headline
+    from coordinator.model.runstate import RunState
+    from coordinator.model.trigger import TriggerRecord
+
+    decision = reading.standings.decide(target)
+    state, recorded = reading.cache.state(target), reading.cache.record(target)
+    record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
+    readable = state.value if state is not None and isinstance(state.value, RunState) else None
+    return {
+        "pipeline": str(target.pipeline),
+        "partition": target.partition,
+        "state": str(readable.state) if readable is not None else ("unreadable" if state is not None else None),
+        "standing": str(decision.standing),
+        "record": str(record.status) if record is not None else None,
+        "run_id": (record.run_id if record is not None else None)
+        or (readable.attempt.run_id if readable is not None else None),
+        "wave": record.wave if record is not None else None,
+        "last_error": record.last_error if record is not None else None,
+        "says": headline(decision),
+    }
+
+
+def _newest(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    of_pipeline: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        of_pipeline.setdefault(row["pipeline"], []).append(row)
+    return [row for group in of_pipeline.values() for row in group[-limit:]]
+
+
+def _watcher(value: bytes | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        known = json.loads(value)
+    except ValueError:
+        known = None
+    return known if isinstance(known, dict) else {"id": "(unreadable)"}
+
+
+def _print(
+    reading: Reading, rows: list[dict[str, Any]], leader: dict[str, Any] | None, problems: dict[str, str]
+) -> None:
+    console = people()
+    standby = len(reading.cache.watchers) - (leader is not None)
+    leading = f"{leader.get('id')} leads since {leader.get('since')}" if leader is not None else "no watcher leads"
+    console.print(f"{leading}, {max(0, standby)} more ready; etcd revision {reading.cache.revision}", markup=False)
+    if rows:
+        columns = ("pipeline", "partition", "state", "standing", "record", "run_id", "last_error")
+        console.print(table(*columns, rows=[[row[column] or "" for column in columns] for row in rows]))
+    else:
+        console.print("everything is settled; see it with --all", markup=False)
+    for held, hold in sorted(reading.cache.holds()):
+        console.print(f"held: {held}: {hold_in_words(hold)}", markup=False)
+    for place, problem in problems.items():
+        console.print(f"problem: {place}: {problem}", markup=False)

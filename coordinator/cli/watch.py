@@ -1,0 +1,76 @@
+"""``coordinator watch``: the service."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.options import ConfigOption
+
+
+def watch(
+    *,
+    config: ConfigOption = None,
+    dependencies: Annotated[
+        Path | None,
+        typer.Option(
+            "--dependencies",
+            "-d",
+            envvar="COORDINATOR_DEPENDENCIES",
+            help="The file to publish, and to publish again when it changes. Without it: obey what is published.",
+            show_default=False,
+        ),
+    ] = None,
+    max_runtime: Annotated[
+        float | None, typer.Option(min=0.0, help="Stop after so many seconds.", show_default=False)
+    ] = None,
+    max_events: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many changes of run states.", show_default=False)
+    ] = None,
+    watcher_id: Annotated[str | None, typer.Option(show_default="host, pid and a random part")] = None,
+) -> None:
+    """Watch for completions, and start what depends on them.
+
+    Any number may run: one leads, the others take over when it goes. SIGTERM and Ctrl-C end it cleanly; nothing is
+    lost or doubled when it is killed. With a limit it ends by itself, as the watcher DAG wants it.
+
+    Example: [bold]coordinator watch --config coordinator.toml --dependencies dependencies.json[/bold]
+    """
+    from coordinator.runners.airflow import AirflowRunner
+    from coordinator.settings import load_settings
+    from coordinator.store.connection import connect
+    from coordinator.watcher.clock import SystemClock
+    from coordinator.watcher.http import HealthServer
+    from coordinator.watcher.service import Watcher
+
+    settings = load_settings(config)
+    clock = SystemClock()
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(contextlib.closing(connect(settings.etcd)))
+        runners = {
+            name: stack.enter_context(contextlib.closing(AirflowRunner(name, environment)))
+            for name, environment in settings.environments.items()
+        }
+        watcher = Watcher(
+            settings,
+            store=store,
+            runners=runners,
+            dependencies=dependencies,
+            watcher_id=watcher_id,
+            clock=clock,
+        )
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            del number, frame
+            watcher.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        if settings.http.listen is not None:
+            stack.enter_context(HealthServer(settings.http.listen, watcher.health, clock.monotonic))
+        watcher.run(max_runtime=max_runtime, max_events=max_events)
