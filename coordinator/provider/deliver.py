@@ -1,0 +1,184 @@
+"""``python -m coordinator.provider.deliver --outbox DIR``: delivers an outbox to etcd.
+
+Started by the listener, beside Airflow's processes; also by hand, after an Airflow has been taken down for good.
+One at a time per outbox: whoever holds the lock on ``deliverer.lock``. The lock is the process's own, opened here
+and never inherited, because Airflow's scheduler forks workers that would keep it.
+
+Exit codes: 0 nothing is left to do, or another deliverer does it; 1 events stay in the outbox.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import Verdict
+from coordinator.provider.delivery import Delivery, Retired, Undelivered
+from coordinator.provider.doorbell import Doorbell, ask_to_retire, ring
+from coordinator.provider.keepers import Keepers
+from coordinator.provider.outbox import Event, Outbox
+from coordinator.reporting import write_report
+from coordinator.settings import load_settings
+from coordinator.store.connection import connect
+from coordinator.store.keys import Keys
+from coordinator.store.port import Store, StoreError
+
+log = structlog.get_logger(__name__)
+
+LOCK_NAME = "deliverer.lock"
+LOCK_LIMIT = 10.0
+"""Seconds to wait for another deliverer to retire: it first ends a write that it has begun."""
+_LOOK_EVERY = 0.05
+_READ_SETTINGS_AGAIN_AFTER = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    store: Store
+    keys: Keys
+    environment: str
+    opened_at: float
+
+
+class EtcdWriter:
+    """Writes events to the etcd of the settings. Reads those when they are needed, and again when etcd does not
+    answer for long: they may be what is wrong, and somebody may have repaired them."""
+
+    def __init__(self) -> None:
+        self._connection: _Connection | None = None
+
+    def __call__(self, event: Event) -> Verdict:
+        """Write an event. Raises as :data:`coordinator.provider.delivery.Write` says."""
+        connection = self._connection = self._connection or self._connect()
+        pipeline = PipelineRef(event.environment or connection.environment, event.dag_id)
+        try:
+            # One try: waiting, and doing so without end, is Delivery's, which hears the doorbell meanwhile.
+            return write_report(
+                connection.store, connection.keys, Target(pipeline, event.partition), event.document, within=0
+            )
+        except StoreError:
+            if time.monotonic() - connection.opened_at > _READ_SETTINGS_AGAIN_AFTER:
+                self.close()
+            raise
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.store.close()
+            self._connection = None
+
+    @staticmethod
+    def _connect() -> _Connection:
+        settings = load_settings()
+        return _Connection(
+            store=connect(settings.etcd),
+            keys=Keys(settings.etcd.prefix),
+            environment=settings.reporter.environment,
+            opened_at=time.monotonic(),
+        )
+
+
+@contextmanager
+def only_one(directory: Path, *, keeper: int | None) -> Iterator[bool]:
+    """Hold the lock of an outbox. The newest deliverer has the newest configuration, so it asks the present one
+    to retire; ``False`` when that one stays (it is the newer one, or does not listen), and then learns of our keeper.
+    """
+    descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+    try:
+        held = _acquire(descriptor, directory)
+        if held:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)  # for people, and for tests
+        elif keeper is not None:
+            ring(directory, keeper=keeper)
+        yield held
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, directory: Path) -> bool:
+    until = time.monotonic() + LOCK_LIMIT
+    asked = False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+        asked = asked or ask_to_retire(directory)
+        time.sleep(_LOOK_EVERY)
+
+
+def deliver(directory: Path, *, keeper: int | None) -> None:
+    """Deliver an outbox until its keepers are gone.
+
+    :param keeper: a process to stay for; without one, deliver what there is.
+    :raises Undelivered: events are left.
+    """
+    with only_one(directory, keeper=keeper) as held:
+        if not held:
+            log.info("another deliverer is at work", outbox=str(directory))
+            return
+        outbox = Outbox(directory)
+        outbox.sweep()
+        doorbell = _doorbell(directory)
+        try:
+            log.info("deliverer ready", outbox=str(directory), waiting=len(outbox.pending()), pid=os.getpid())
+            Delivery(
+                outbox, EtcdWriter(), keepers=Keepers(() if keeper is None else (keeper,)), doorbell=doorbell
+            ).run()
+        finally:
+            if doorbell is not None:
+                doorbell.close()
+        log.info("deliverer leaves: its keepers are gone and the outbox is empty", outbox=str(directory))
+
+
+def _doorbell(directory: Path) -> Doorbell | None:
+    try:
+        return Doorbell(directory)
+    except OSError as error:
+        log.warning("no doorbell", error=str(error), consequence="events wait for up to a second", place=str(directory))
+        return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m coordinator.provider.deliver", description=__doc__)
+    parser.add_argument("--outbox", type=Path, required=True, help="the directory of events")
+    parser.add_argument(
+        "--keeper", type=int, help="deliver for as long as this process lives (default: what there is, then stop)"
+    )
+    chosen = parser.parse_args(arguments)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    if not chosen.outbox.is_dir():
+        parser.error(f"{chosen.outbox} is not a directory; expected an outbox, like $AIRFLOW_HOME/coordinator-outbox")
+    try:
+        deliver(chosen.outbox, keeper=chosen.keeper)
+    except Retired:
+        log.info("deliverer leaves: a newer one takes over", outbox=str(chosen.outbox))
+    except Undelivered as left:
+        log.error("deliverer leaves: its keepers are gone and etcd does not answer", reason=str(left))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

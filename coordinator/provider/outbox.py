@@ -1,0 +1,146 @@
+"""The outbox: events on disk between Airflow and etcd, one file each.
+
+A file is there as a whole or not at all: written beside its place, synced, renamed, and the directory synced,
+so that an event survives the process and the machine from the moment :meth:`Outbox.put` returns. Names sort
+by time; within one process they never repeat or go back, even when the clock does.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from coordinator.errors import CoordinatorError
+from coordinator.model.runstate import RunStateDocument
+
+REJECTED = "rejected"
+_SUFFIX = ".json"
+_UNFINISHED = ".tmp"
+_ABANDONED_AFTER = 600.0
+"""Seconds after which an unfinished file is taken for the remains of a crash."""
+
+
+class UnreadableEvent(CoordinatorError):
+    """A file in the outbox holds no event: damaged, or not written by the listener."""
+
+
+class Event(BaseModel):
+    """A run state on its way to etcd, and the key that it belongs under.
+
+    :ivar environment: ``None`` when the listener could not read its configuration; the deliverer fills it in.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    environment: str | None
+    dag_id: str
+    partition: str
+    document: RunStateDocument
+
+
+class Outbox:
+    """A directory of events.
+
+    :param directory: made when the first event is put.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.rejected = directory / REJECTED
+        self._naming = threading.Lock()
+        self._last_time = 0
+        self._counter = count()
+
+    def put(self, event: Event) -> str:
+        """Keep an event; it is durable when this returns.
+
+        :return: the name of its file.
+        :raises OSError: the disk is full, the directory is not writable, ...
+        """
+        name = self._next_name()
+        unfinished = self.directory / (name + _UNFINISHED)
+        content = event.model_dump_json().encode()
+        try:
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o664)
+        except FileNotFoundError:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o664)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            os.rename(unfinished, self.directory / name)
+        except OSError:
+            with suppress(OSError):
+                unfinished.unlink()
+            raise
+        self._sync_directory()
+        return name
+
+    def pending(self) -> list[str]:
+        """The names of all events, in the order in which they happened."""
+        try:
+            return sorted(name for name in os.listdir(self.directory) if name.endswith(_SUFFIX))
+        except FileNotFoundError:
+            return []
+
+    def read(self, name: str) -> Event:
+        """One event.
+
+        :raises UnreadableEvent: the file holds none.
+        :raises FileNotFoundError: it is no longer there.
+        """
+        content = (self.directory / name).read_bytes()
+        try:
+            return Event.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"])) or "the file"
+            raise UnreadableEvent(f"{self.directory / name}: {place}: {first['msg']}") from error
+
+    @staticmethod
+    def written_at(name: str) -> float | None:
+        """When an event was put, in seconds since the epoch; ``None`` for a name that somebody else chose."""
+        nanoseconds = name.partition("-")[0]
+        return int(nanoseconds) / 1e9 if nanoseconds.isdigit() else None
+
+    def remove(self, name: str) -> None:
+        """Forget an event. Not synced: one that comes back after a crash is a repeat, which etcd's side knows."""
+        (self.directory / name).unlink(missing_ok=True)
+
+    def reject(self, name: str) -> Path:
+        """Set a file aside, for a person to look at. Returns its new place."""
+        self.rejected.mkdir(exist_ok=True)
+        place = self.rejected / name
+        os.replace(self.directory / name, place)
+        return place
+
+    def sweep(self) -> None:
+        """Remove what writers left unfinished when they crashed; Airflow calls their listeners again."""
+        for path in self._unfinished():
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
+                    path.unlink()
+
+    def _unfinished(self) -> Iterator[Path]:
+        return self.directory.glob("*" + _UNFINISHED)
+
+    def _next_name(self) -> str:
+        with self._naming:
+            self._last_time = max(time.time_ns(), self._last_time + 1)
+            return f"{self._last_time:020d}-{os.getpid()}-{next(self._counter)}{_SUFFIX}"
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
