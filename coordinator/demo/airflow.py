@@ -1,0 +1,311 @@
+"""A real Airflow 3.3 on SQLite, for the demo and for end-to-end tests.
+
+Three processes are enough: API server, scheduler, dag processor (the triggerer is for deferrable tasks only).
+``airflow standalone`` is not used: it binds 0.0.0.0 and leaves its children alive on SIGTERM. All of it listens
+on 127.0.0.1 and lives in one home.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import requests
+import structlog
+
+from coordinator.demo.airflow_api import AirflowApi
+from coordinator.demo.tether import Tether, end_group
+from coordinator.errors import CoordinatorError
+from coordinator.provider.reporter import OUTBOX_NAME
+from coordinator.store.embedded import free_port
+
+log = structlog.get_logger(__name__)
+
+API_SERVER = "api-server"
+SCHEDULER = "scheduler"
+DAG_PROCESSOR = "dag-processor"
+_ARGUMENTS = {
+    API_SERVER: (API_SERVER,),
+    SCHEDULER: (SCHEDULER, "--skip-serve-logs"),  # its log server would bind 0.0.0.0:8793
+    DAG_PROCESSOR: (DAG_PROCESSOR,),
+}
+_START_LIMIT = 120.0
+_MIGRATE_LIMIT = 120.0
+_STOP_PATIENCE = 10.0
+_LOOK_EVERY = 0.1
+
+
+class AirflowDidNotStart(CoordinatorError):
+    """An Airflow did not come up; the message quotes its log."""
+
+
+class AirflowProcess:
+    """One Airflow. Use as a context manager, or call :meth:`start` and :meth:`stop`.
+
+    :param home: its AIRFLOW_HOME: database, logs, outbox. Made if need be; used again when it is there.
+    :param dags_folder: where its DAGs are.
+    :param port: of its API server; a free one without it.
+    :param environment_name: what the coordinator calls it.
+    :param env: more environment variables for its processes: COORDINATOR_..., or AIRFLOW__... of your own.
+    :param expected_dags: DAGs that must be visible before it counts as started; without them, all files' worth
+        of DAGs, one each.
+    """
+
+    username = "admin"
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        dags_folder: Path,
+        port: int | None = None,
+        environment_name: str = "default",
+        env: Mapping[str, str] | None = None,
+        expected_dags: Sequence[str] = (),
+    ) -> None:
+        self.home = home.absolute()
+        self.dags_folder = dags_folder.absolute()
+        self.logs = self.home / "process-logs"
+        self.outbox = self.home / OUTBOX_NAME
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment_name = environment_name
+        self.password = secrets.token_urlsafe(12)
+        self.api = AirflowApi(self.url, self.username, self.password)
+        self._expected_dags = tuple(expected_dags)
+        self._env = self._environment(env or {})
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._tether: Tether | None = None
+
+    def start(self) -> AirflowProcess:
+        """Start it, and wait until it is healthy and shows its DAGs (about 10 s).
+
+        :raises AirflowDidNotStart: with the reason, as far as its logs show one.
+        """
+        began = time.monotonic()
+        self.logs.mkdir(parents=True, exist_ok=True)
+        (self.home / "passwords.json").write_text(json.dumps({self.username: self.password}), encoding="utf-8")
+        self._tether = Tether()
+        try:
+            self._migrate()
+            for component in _ARGUMENTS:
+                self._spawn(component)
+            self._wait_until("the API server answers", self._answers)
+            self.api.token()  # another Airflow on this port would not know this password
+            self._warm_up()
+            self._wait_until("scheduler and dag processor are healthy", self._healthy)
+            self._wait_until("the DAGs are visible", self._shows_dags)
+        except BaseException:
+            self.stop(patience=0)
+            raise
+        log.info(
+            "airflow started",
+            environment=self.environment_name,
+            url=self.url,
+            home=str(self.home),
+            seconds=round(time.monotonic() - began, 1),
+        )
+        return self
+
+    def stop(self, *, patience: float = _STOP_PATIENCE) -> None:
+        """End everything, and what it left behind; then wait for the deliverer, which leaves on its own."""
+        for process in self._processes.values():
+            if patience > 0 and process.poll() is None:
+                process.send_signal(signal.SIGTERM)  # all at once; each is waited for below
+        for component in list(self._processes):
+            self._end(component, patience=patience)
+        if self._tether is not None:
+            self._tether.close()
+            self._tether = None
+        self._wait_for_deliverer()
+        self.api.close()
+
+    @property
+    def scheduler_pid(self) -> int:
+        return self._processes[SCHEDULER].pid
+
+    def kill_scheduler(self) -> None:
+        """``kill -9`` for the scheduler and its workers."""
+        self._end(SCHEDULER, patience=0)
+
+    def start_scheduler(self) -> None:
+        """Start a scheduler after :meth:`kill_scheduler`, and wait until it beats."""
+        before = self.api.health()["scheduler"]["latest_scheduler_heartbeat"]
+        self._spawn(SCHEDULER)
+        self._wait_until(
+            "the new scheduler beats",
+            lambda: self._healthy() and self.api.health()["scheduler"]["latest_scheduler_heartbeat"] != before,
+        )
+
+    def restart_scheduler(self) -> None:
+        """End the scheduler as an operator does (SIGTERM), and start another one."""
+        self._end(SCHEDULER, patience=_STOP_PATIENCE)
+        self.start_scheduler()
+
+    def log_of(self, component: str) -> str:
+        """What a component has printed so far."""
+        path = self.logs / f"{component}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def __enter__(self) -> AirflowProcess:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            # PYTHONDONTWRITEBYTECODE: without .pyc files every command of Airflow takes 6 s instead of 2.6 s
+            if not name.startswith(("AIRFLOW_", "_AIRFLOW", "COORDINATOR_")) and name != "PYTHONDONTWRITEBYTECODE"
+        }
+        airflow = {
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__DAGS_FOLDER": str(self.dags_folder),
+            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__PARALLELISM": "4",
+            "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{self.username}:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
+            "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
+            "API__SECRET_KEY": secrets.token_hex(32),
+            "API__HOST": "127.0.0.1",
+            "API__PORT": str(self.port),
+            "API__BASE_URL": self.url,
+            "API__WORKERS": "1",
+            "API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
+            "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        }
+        return {
+            **inherited,
+            "AIRFLOW_HOME": str(self.home),
+            **{f"AIRFLOW__{name}": value for name, value in airflow.items()},
+            "COORDINATOR_REPORTER__ENVIRONMENT": self.environment_name,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+            **more,
+        }
+
+    def _migrate(self) -> None:
+        path = self.logs / "migrate.log"
+        with path.open("wb") as output:
+            result = subprocess.run(
+                [sys.executable, "-m", "airflow", "db", "migrate"],
+                env=self._env,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=_MIGRATE_LIMIT,
+                check=False,
+            )
+        if result.returncode != 0:
+            raise AirflowDidNotStart(f"airflow db migrate ended with {result.returncode}; {_tail(path)}")
+
+    def _spawn(self, component: str) -> None:
+        assert self._tether is not None
+        with (self.logs / f"{component}.log").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *_ARGUMENTS[component]],
+                env=self._env,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a group of its own, to be killed as a whole
+            )
+        self._tether.tie(process.pid)
+        self._processes[component] = process
+
+    def _end(self, component: str, *, patience: float) -> None:
+        process = self._processes.pop(component)
+        end_group(process, patience=patience)
+        if self._tether is not None:
+            self._tether.untie(process.pid)
+
+    def _answers(self) -> bool:
+        try:
+            self.api.health()
+        except requests.RequestException:
+            return False
+        return True
+
+    def _warm_up(self) -> None:
+        """The first request to the execution API costs 5 s; better now than in the first task."""
+        requests.get(f"{self.url}/execution/health", timeout=60, proxies={"http": ""})
+
+    def _healthy(self) -> bool:
+        health = self.api.health()
+        return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+
+    def _shows_dags(self) -> bool:
+        shown = self.api.dag_ids()
+        if self._expected_dags:
+            return shown >= set(self._expected_dags)
+        return len(shown) >= sum(1 for path in self.dags_folder.glob("*.py") if not path.name.startswith("_"))
+
+    def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
+        until = time.monotonic() + _START_LIMIT
+        while not condition():
+            for component, process in self._processes.items():
+                if process.poll() is not None:
+                    raise AirflowDidNotStart(
+                        f"airflow {component} ended with {process.returncode} before {what}; "
+                        f"{_tail(self.logs / f'{component}.log')}"
+                    )
+            if time.monotonic() > until:
+                raise AirflowDidNotStart(f"not within {_START_LIMIT:.0f} s: {what}; {self._why_not()}")
+            time.sleep(_LOOK_EVERY)
+
+    def _why_not(self) -> str:
+        try:
+            errors = self.api.import_errors()
+        except Exception as error:  # noqa: BLE001 - this is an explanation of another failure, which is raised
+            return f"and Airflow does not say why ({error}); see {self.logs}"
+        return "\n".join(errors) or f"no import errors; see {self.logs}"
+
+    def _wait_for_deliverer(self) -> None:
+        """It is in a session of its own so that it outlives a scheduler; it leaves within seconds of us."""
+        lock = self.outbox / "deliverer.lock"
+        if not lock.exists():
+            return
+        until = time.monotonic() + 2 * _STOP_PATIENCE
+        while time.monotonic() < until:
+            if not _locked(lock):
+                return
+            time.sleep(_LOOK_EVERY)
+        pid = int(lock.read_text(encoding="utf-8") or 0)
+        log.warning("deliverer killed: it did not leave", pid=pid)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _locked(path: Path) -> bool:
+    import fcntl
+
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _tail(path: Path, lines: int = 30) -> str:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return f"{path} ends with:\n" + "\n".join(text.splitlines()[-lines:])
