@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from coordinator.errors import ConfigurationError
 from coordinator.model.references import DEFAULT_ENVIRONMENT
@@ -178,6 +178,8 @@ def load_settings(path: str | Path | None = None) -> Settings:
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise ConfigurationError(problems) from error
+    except SettingsError as error:  # a variable that should hold JSON (a list, a section) holds something else
+        raise ConfigurationError(f"environment variables: {error}: {error.__cause__}; expected JSON") from error
 
 
 def _secret(owner: str, variable: str | None, file: Path | None, environ: Mapping[str, str] = os.environ) -> str | None:
