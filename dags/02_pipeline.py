@@ -1,0 +1,17 @@
+"""Has no schedule: it runs when 01_pipeline has ended well (dependencies.json)."""
+
+from __future__ import annotations
+
+from airflow.sdk import dag, task
+
+
+@dag(dag_id="02_pipeline", schedule=None, catchup=False, max_active_runs=4, tags=["playground"])
+def pipeline() -> None:
+    @task
+    def work() -> str:
+        return "done"
+
+    work()
+
+
+pipeline()
