@@ -29,7 +29,7 @@ class ExitCode(enum.IntEnum):
 
 
 _MEANINGS = {
-    ExitCode.OK: "done; nothing is wrong",
+    ExitCode.OK: "done, nothing is wrong",
     ExitCode.PROBLEM: "a problem was found, or it could not be done",
     ExitCode.USAGE: "the command line or the configuration is wrong",
     ExitCode.UNREACHABLE: "etcd or an environment gives no answer: try again later",

@@ -42,6 +42,7 @@ def report(
     end_date: Instant = None,
     note: Annotated[str | None, typer.Option(show_default=False)] = None,
     reported_by: Annotated[str | None, typer.Option(show_default="user@host")] = None,
+    within: Annotated[float, typer.Option(min=0, help="Seconds to go on trying while etcd is away.")] = 30.0,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,7 +72,7 @@ def report(
     )
     target = Target(pipeline_of(pipeline), _partition(partition, document))
     with etcd_of(config) as (store, keys):
-        verdict = write_report(store, keys, target, document)
+        verdict = write_report(store, keys, target, document, within=within)
     if as_json:
         print_json(
             {

@@ -16,18 +16,20 @@ MAX_CYCLES = 20
 
 
 def find_cycles(edges: Edges) -> Iterator[tuple[tuple[PipelineRef, ...], Cursor]]:
-    """Cycles, upstream first, and the dependency that closes each. Every one found is cut, to find the next."""
+    """Cycles, upstream first, and the dependency that closes each: the last one of it in the text.
+
+    Every cycle found is cut there, to find the next.
+    """
     remaining = {downstream: set(upstreams) for downstream, upstreams in edges.items()}
     for _ in range(MAX_CYCLES):
         try:
             graphlib.TopologicalSorter(remaining).prepare()
         except graphlib.CycleError as error:
             # graphlib: each node is an immediate predecessor of the next; the first and the last are the same.
-            ring = error.args[1][:-1]
-            start = ring.index(min(ring))
-            cycle = (*ring[start:], *ring[:start], ring[start])
-            upstream, downstream = cycle[-2:]
+            ring: list[PipelineRef] = error.args[1]
+            closing = max(range(1, len(ring)), key=lambda at: edges[ring[at]][ring[at - 1]].spot)
+            upstream, downstream = ring[closing - 1 : closing + 1]
             remaining[downstream].discard(upstream)
-            yield cycle, edges[downstream][upstream]
+            yield (*ring[closing:], *ring[1 : closing + 1]), edges[downstream][upstream]
         else:
             return

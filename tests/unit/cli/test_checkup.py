@@ -1,0 +1,81 @@
+"""``doctor``: what an answer of etcd or of an environment means."""
+
+from __future__ import annotations
+
+import pytest
+
+from coordinator.cli.checkup import Finding, Grade, judge_environment, judge_member
+from coordinator.runners.port import EnvironmentReport
+from coordinator.store.connection import MemberStatus
+
+
+def member(**fields: object) -> list[Finding]:
+    defaults: dict[str, object] = {"endpoint": "127.0.0.1:2379", "version": "3.5.33", "has_leader": True}
+    return list(judge_member(MemberStatus(**{**defaults, **fields})))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("version", "grade"),
+    [
+        ("3.4.23", Grade.WARNING),
+        ("3.5.0", Grade.WARNING),
+        ("3.5.2", Grade.WARNING),
+        ("3.5.3", Grade.WARNING),
+        ("3.5.32", Grade.WARNING),
+        ("3.5.33", Grade.OK),
+        ("3.6.0", Grade.OK),
+        ("3.10.1", Grade.OK),
+        ("", Grade.WARNING),
+    ],
+)
+def test_versions_with_known_mistakes_are_warned_of(version: str, grade: Grade) -> None:
+    (finding,) = member(version=version)
+    assert finding.grade is grade
+
+
+def test_the_inconsistent_versions_are_named_for_what_they_are() -> None:
+    assert "consistency" in member(version="3.5.1")[0].found
+    assert "consistency" not in member(version="3.5.3")[0].found
+
+
+@pytest.mark.parametrize("alarm", ["NOSPACE", "CORRUPT"])
+def test_an_alarm_is_a_problem(alarm: str) -> None:
+    assert any(f.grade is Grade.PROBLEM and alarm in f.found for f in member(alarms=(alarm,)))
+
+
+def test_a_cluster_without_a_leader_is_a_problem() -> None:
+    assert any(f.grade is Grade.PROBLEM and "no leader" in f.found for f in member(has_leader=False))
+
+
+def test_a_member_that_does_not_answer_is_a_problem_and_nothing_else_is_said_of_it() -> None:
+    (finding,) = member(problem="no answer", version="", has_leader=False)
+    assert finding.grade is Grade.PROBLEM
+    assert finding.found == "no answer"
+
+
+def environment(**fields: object) -> list[Finding]:
+    report = EnvironmentReport(version="3.3.2", **fields)  # type: ignore[arg-type]
+    return list(judge_environment("team_b", report, 3))
+
+
+def test_a_good_environment_is_said_to_be_good() -> None:
+    assert [finding.grade for finding in environment()] == [Grade.OK]
+
+
+def test_missing_and_paused_dags_are_problems_by_name() -> None:
+    missing, paused = environment(missing_dags=("a",), paused_dags=("b", "c"))
+    assert missing.grade is paused.grade is Grade.PROBLEM
+    assert missing.found == "not there: a"
+    assert paused.found == "paused: b, c"
+    assert missing.subject == "environment team_b"
+
+
+def test_very_many_names_stay_readable() -> None:
+    (missing,) = environment(missing_dags=tuple(f"d{i}" for i in range(500)))
+    assert missing.found.endswith("d9 and 490 more")
+
+
+def test_an_environments_own_problem_is_passed_on() -> None:
+    (finding,) = environment(problem="401: wrong password")
+    assert finding.grade is Grade.PROBLEM
+    assert finding.found == "401: wrong password"

@@ -1,0 +1,74 @@
+"""``coordinator --help``: quick, complete, with examples and exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+from coordinator.cli import app
+from coordinator.cli.failures import ExitCode
+from coordinator.version import __version__
+
+COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def coordinator(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "coordinator.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", **environment},
+        check=False,
+    )
+
+
+def test_the_help_lists_every_command_and_every_exit_code() -> None:
+    shown = coordinator("--help")
+    assert shown.returncode == 0
+    words = " ".join(shown.stdout.split())
+    assert {"validate", "report", "hold", "release", "doctor", "etcd"} <= set(COMMANDS)
+    for command in COMMANDS:
+        assert f" {command} " in words
+    for code in ExitCode:
+        assert f"{code:d} {code.meaning}" in words
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    help_text = get_command(app).commands[command].help  # type: ignore[attr-defined]
+    assert help_text
+    assert f"coordinator {command}" in help_text
+
+
+def test_help_waits_for_nothing_that_only_a_command_needs() -> None:
+    code = (
+        "import sys, coordinator.cli\n"
+        "print(sorted({'grpc', 'etcd3', 'pydantic', 'requests', 'structlog', 'rich', 'airflow'} & set(sys.modules)))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    ).stdout.strip()
+    assert loaded == "[]"
+
+
+def test_no_arguments_show_the_help_and_an_unknown_command_the_nearest_one() -> None:
+    assert "Commands" in coordinator().stdout
+    mistaken = coordinator("validat")
+    assert mistaken.returncode == ExitCode.USAGE
+    assert "validate" in mistaken.stderr
+
+
+def test_the_version_is_printed() -> None:
+    assert coordinator("--version").stdout == f"coordinator {__version__}\n"
+
+
+def test_the_shell_can_complete_commands() -> None:
+    completed = coordinator(
+        _COORDINATOR_COMPLETE="complete_bash", COMP_WORDS="coordinator va", COMP_CWORD="1", _TYPER_COMPLETE_ARGS=""
+    )
+    assert completed.stdout.split() == ["validate"]

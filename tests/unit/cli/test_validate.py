@@ -1,0 +1,108 @@
+"""``coordinator validate``: file, place and reason of every problem, and a non-zero exit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coordinator.cli.failures import ExitCode
+from tests.unit.cli.conftest import Cli
+
+CONFIG = '[environments.default]\nurl = "http://127.0.0.1:1"\n[environments.team_b]\nurl = "http://127.0.0.1:2"\n'
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    return tmp_path / "dependencies.json"
+
+
+def test_a_good_file_says_what_is_in_it(cli: Cli, written: Path) -> None:
+    written.write_text('{"02": "01", "06": ["02", "team_b/x"]}')
+    result = cli("validate", written)
+    assert result.exit_code == ExitCode.OK
+    assert f"{written}: good: 2 pipelines, 3 dependencies" in result.stdout
+    assert "not checked" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        ('{"a": "b",\n "b": "c",\n "c": "a"}', "3:7: c: ", "closes a cycle: c -> b -> a -> c"),
+        ('{"a": "b", "a": "c"}', "1:12: a: ", "given twice"),
+        ('{"a": ["b", "b"]}', "1:13: a[1]: ", "listed twice"),
+        ('{"a": 1}', "1:7: a: ", "found the number 1"),
+        ('{"a": "b",}', "1:10: ", "trailing comma"),
+        ('{"a": "team_c/b"}', "1:7: a: ", "unknown environment 'team_c'"),
+    ],
+)
+def test_a_bad_file_is_refused_with_file_place_and_reason(
+    cli: Cli, written: Path, tmp_path: Path, text: str, place: str, reason: str
+) -> None:
+    written.write_text(text)
+    config = tmp_path / "coordinator.toml"
+    config.write_text(CONFIG)
+    result = cli("validate", written, "--environments-from", config)
+    assert result.exit_code == ExitCode.PROBLEM
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith(f"{written}:{place}")]
+    assert reason in line
+    assert f"1 problem in {written}" in result.stdout
+
+
+def test_the_configuration_may_be_named_as_for_every_command(
+    cli: Cli, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written.write_text('{"a": "team_c/b"}')
+    config = tmp_path / "coordinator.toml"
+    config.write_text(CONFIG)
+    assert cli("validate", written).exit_code == ExitCode.OK
+    assert cli("validate", written, "-c", config).exit_code == ExitCode.PROBLEM
+    monkeypatch.setenv("COORDINATOR_CONFIG", str(config))
+    assert cli("validate", written).exit_code == ExitCode.PROBLEM
+
+
+def test_json_says_the_same_to_programs(cli: Cli, written: Path) -> None:
+    written.write_text('{"a": [],\n "b": {"upstream": "c", "rerun": "hold"}}')
+    result = cli("validate", written, "--json")
+    assert result.exit_code == ExitCode.PROBLEM
+    said = json.loads(result.stdout)
+    assert said["ok"] is False
+    assert said["file"] == str(written)
+    assert [(p["line"], p["column"], p["path"]) for p in said["problems"]] == [(1, 7, "a"), (2, 34, "b.rerun")]
+    written.write_text('{"a": "b"}')
+    result = cli("validate", written, "--json")
+    assert result.exit_code == ExitCode.OK
+    assert json.loads(result.stdout) == {
+        "file": str(written),
+        "ok": True,
+        "pipelines": 1,
+        "dependencies": 1,
+        "environments": None,
+        "problems": [],
+    }
+
+
+def test_stdin_is_read_for_a_dash(cli: Cli) -> None:
+    assert cli("validate", "-", stdin='{"a": "b"}').exit_code == ExitCode.OK
+    assert cli("validate", "-", stdin='{"a": }').exit_code == ExitCode.PROBLEM
+
+
+def test_a_file_that_is_not_there_is_a_wrong_command_line(cli: Cli, written: Path) -> None:
+    result = cli("validate", written)
+    assert result.exit_code == ExitCode.USAGE
+    assert f"{written}: cannot be read: No such file or directory" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_it_works_as_a_program(written: Path) -> None:
+    written.write_text('{"a": "a"}')
+    script = Path(sys.executable).parent / "coordinator"
+    for command in ([str(script)], [sys.executable, "-m", "coordinator.cli"]):
+        ended = subprocess.run(
+            [*command, "validate", str(written)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert ended.returncode == ExitCode.PROBLEM, ended.stderr
+        assert f"{written}:1:7: a: a depends on itself" in ended.stdout
