@@ -66,13 +66,7 @@ def complaints(error: ValidationError) -> dict[str, Any]:
     """FastAPI's 422."""
     return {
         "detail": [
-            {
-                "type": problem["type"],
-                "loc": ["body", *problem["loc"]],
-                "msg": problem["msg"],
-                "input": problem["input"],
-            }
-            for problem in error.errors(include_url=False, include_context=False)
+            {**problem, "loc": ["body", *problem["loc"]]} for problem in json.loads(error.json(include_url=False))
         ]
     }
 

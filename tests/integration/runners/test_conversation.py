@@ -1,0 +1,223 @@
+"""What the runner makes of Airflow's answers; the same on the stand-in and on a real Airflow."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import replace
+
+import pytest
+import requests
+
+from coordinator.model.runstate import State
+from coordinator.runners.airflow import AirflowRunner
+from coordinator.runners.port import Foreign, Happened, NotHappened, ObservedRun, Refused, RunRef
+from tests.integration.runners.conftest import AirflowApi, MakeRunner
+from tests.integration.runners.requests_to_make import clear, create, some_date
+
+
+@pytest.fixture
+def runner(airflow_api: AirflowApi, make_runner: MakeRunner) -> AirflowRunner:
+    return make_runner(airflow_api.base_url, username=airflow_api.username, password=airflow_api.password)
+
+
+@pytest.fixture
+def person(airflow_api: AirflowApi) -> requests.Session:
+    """Somebody with the same rights, who does not go through the coordinator."""
+    session = requests.Session()
+    credentials = {"username": airflow_api.username, "password": airflow_api.password}
+    answer = session.post(f"{airflow_api.base_url}/auth/token", json=credentials, timeout=10)
+    session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    return session
+
+
+def happened(outcome: object) -> ObservedRun:
+    assert isinstance(outcome, Happened), outcome
+    return outcome.run
+
+
+def wait_for(runner: AirflowRunner, run: ObservedRun, state: State, *, within: float = 60.0) -> ObservedRun:
+    ref = RunRef(run.dag_id, run.run_id)
+    end = time.monotonic() + within
+    while True:
+        seen = runner.look([ref], timeout=10)[ref]
+        if seen is not None and seen.state is state:
+            return seen
+        assert time.monotonic() < end, f"{ref} is not {state} after {within} s but {seen}"
+        time.sleep(0.05)
+
+
+def test_a_created_run_carries_our_token_and_is_found_again(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
+    date = some_date()
+    request = create(airflow_api.quick, date=date)
+    run = happened(runner.start(request))
+    assert (run.run_id, run.logical_date, run.token) == (request.run_id, date, request.token)
+    assert run.queued_at is not None
+    assert happened(runner.ask(request)).queued_at == run.queued_at
+
+
+def test_a_partition_that_is_no_date_gets_a_run_without_a_logical_date(
+    runner: AirflowRunner, airflow_api: AirflowApi
+) -> None:
+    run = happened(runner.start(create(airflow_api.quick)))
+    assert run.logical_date is None
+
+
+def test_asking_about_a_request_that_was_never_sent(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
+    assert isinstance(runner.ask(create(airflow_api.quick)), NotHappened)
+
+
+def test_the_same_request_again_is_the_same_run(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
+    request = create(airflow_api.quick, date=some_date())
+    first = happened(runner.start(request))
+    assert happened(runner.start(request)).queued_at == first.queued_at
+
+
+def test_our_run_id_with_another_token_is_from_another_life(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
+    request = create(airflow_api.quick, date=some_date())
+    run = happened(runner.start(request))
+    later = create(airflow_api.quick, date=request.logical_date)
+    for outcome in (runner.start(later), runner.ask(later)):
+        assert isinstance(outcome, Foreign)
+        assert (outcome.run.run_id, outcome.run.token) == (run.run_id, request.token)
+
+
+def test_a_persons_run_on_our_logical_date_is_foreign(
+    runner: AirflowRunner, airflow_api: AirflowApi, person: requests.Session
+) -> None:
+    request = create(airflow_api.quick, date=some_date())
+    assert request.logical_date is not None
+    by_hand = f"by_hand_{uuid.uuid4().hex}"
+    answer = person.post(
+        f"{airflow_api.base_url}/api/v2/dags/{airflow_api.quick}/dagRuns",
+        json={"dag_run_id": by_hand, "logical_date": request.logical_date.isoformat()},
+        timeout=10,
+    )
+    assert answer.status_code == 200
+    outcome = runner.start(request)
+    assert isinstance(outcome, Foreign)
+    assert outcome.run.run_id == by_hand
+    assert outcome.run.token is None
+
+
+def test_an_unknown_dag_is_refused(runner: AirflowRunner) -> None:
+    for request in (create("nowhere"), create("nowhere", date=some_date())):
+        outcome = runner.start(request)
+        assert isinstance(outcome, Refused)
+        assert outcome.status == 404
+        assert "nowhere" in outcome.answer
+
+
+def test_a_run_id_that_airflow_does_not_allow_is_refused(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
+    outcome = runner.start(create(airflow_api.quick, run_id="a b"))
+    assert isinstance(outcome, Refused)
+    assert outcome.status == 400
+    assert "run_id" in outcome.answer
+
+
+def test_no_name_can_change_the_address(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
+    """``..`` and ``/`` would lead elsewhere: another run, or the DAG itself."""
+    victim = happened(runner.start(create(airflow_api.quick)))
+    for run_id in ("..", ".", f"x/../{victim.run_id}", "", f"{victim.run_id}/clear?", f"{victim.run_id}?x=#"):
+        request = replace(clear(victim), run_id=run_id)
+        assert isinstance(runner.start(request), Refused | NotHappened), run_id
+        assert runner.look([RunRef(victim.dag_id, run_id)], timeout=10) == {RunRef(victim.dag_id, run_id): None}
+    seen = wait_for(runner, victim, State.SUCCESS)
+    assert seen.queued_at == victim.queued_at
+
+
+def test_a_clear_makes_a_new_attempt_of_the_same_run(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
+    run = happened(runner.start(create(airflow_api.quick, date=some_date())))
+    ended = wait_for(runner, run, State.SUCCESS)
+    request = clear(ended)
+    assert isinstance(runner.ask(request), NotHappened)
+    cleared = happened(runner.start(request))
+    assert cleared.queued_at is not None
+    assert run.queued_at is not None
+    assert cleared.queued_at > run.queued_at
+    assert (cleared.run_id, cleared.logical_date) == (run.run_id, run.logical_date)
+    assert happened(runner.ask(request)).queued_at == cleared.queued_at
+    assert wait_for(runner, run, State.SUCCESS).queued_at == cleared.queued_at
+
+
+def test_a_clear_of_a_run_that_has_not_ended_is_a_new_attempt_too(
+    runner: AirflowRunner, airflow_api: AirflowApi
+) -> None:
+    run = happened(runner.start(create(airflow_api.slow)))
+    assert happened(runner.start(clear(run))).queued_at != run.queued_at
+
+
+def test_a_run_to_be_cleared_that_was_deleted_is_known_to_be_missing(
+    runner: AirflowRunner, airflow_api: AirflowApi
+) -> None:
+    gone = ObservedRun(airflow_api.quick, f"gone_{uuid.uuid4().hex}", State.SUCCESS, some_date())
+    for outcome in (runner.start(clear(gone)), runner.ask(clear(gone))):
+        assert isinstance(outcome, NotHappened)
+        assert outcome.run_missing
+
+
+def test_a_run_to_be_cleared_whose_dag_is_gone_is_refused(runner: AirflowRunner) -> None:
+    gone = ObservedRun("nowhere", "gone", State.SUCCESS, some_date())
+    for outcome in (runner.start(clear(gone)), runner.ask(clear(gone))):
+        assert isinstance(outcome, Refused)
+        assert outcome.status == 404
+
+
+def test_a_look_tells_runs_with_similar_names_apart(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
+    """Prefixes, wildcards of SQL and other cases: ``x_1`` is not ``xa1``, ``x__1`` not ``x__10``, ``X`` not ``x``."""
+    stem = uuid.uuid4().hex
+    there = [f"{stem}_x_1", f"{stem}_x__10", f"{stem}_X__2", f"{stem}_x__9."]
+    absent = [
+        f"{stem}_xa1",
+        f"{stem}_x__1",
+        f"{stem}_x__2",
+        f"{stem}_x__9",
+        f"{stem}_x%1",
+        f"{stem}|x",
+        f"{stem} ",
+        stem,
+    ]
+    for run_id in there:
+        happened(runner.start(create(airflow_api.quick, run_id=run_id)))
+    happened(runner.start(create(airflow_api.slow, run_id=f"{stem}_x_1")))
+    found = runner.look([RunRef(airflow_api.quick, run_id) for run_id in there + absent], timeout=10)
+    assert {ref.run_id for ref, run in found.items() if run is not None} == set(there)
+    assert all(run is None or (run.dag_id, run.run_id) == ref for ref, run in found.items())
+
+
+def test_a_look_over_several_dags_does_not_mix_their_runs(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
+    run_id = f"both_{uuid.uuid4().hex}"
+    quick = happened(runner.start(create(airflow_api.quick, run_id=run_id)))
+    refs = [RunRef(airflow_api.quick, run_id), RunRef(airflow_api.slow, run_id), RunRef("nowhere", run_id)]
+    found = runner.look(refs, timeout=10)
+    assert found[refs[0]] is not None
+    assert found[refs[0]].token == quick.token
+    assert found[refs[1]] is None
+    assert found[refs[2]] is None
+
+
+def test_a_check_finds_what_is_missing_and_paused(
+    runner: AirflowRunner, airflow_api: AirflowApi, person: requests.Session
+) -> None:
+    address = f"{airflow_api.base_url}/api/v2/dags/{airflow_api.slow}"
+    person.patch(address, json={"is_paused": True}, timeout=10).raise_for_status()
+    try:
+        report = runner.check([airflow_api.quick, airflow_api.slow, "nowhere", "slo", "a|b", "x/y"])
+    finally:
+        person.patch(address, json={"is_paused": False}, timeout=10).raise_for_status()
+    assert report.problem is None
+    assert report.version is not None
+    assert report.version.startswith("3.")
+    assert report.missing_dags == ("nowhere", "slo", "a|b", "x/y")
+    assert report.paused_dags == (airflow_api.slow,)
+
+
+def test_a_paused_dag_takes_a_run_and_keeps_it_queued(
+    runner: AirflowRunner, airflow_api: AirflowApi, person: requests.Session
+) -> None:
+    address = f"{airflow_api.base_url}/api/v2/dags/{airflow_api.slow}"
+    person.patch(address, json={"is_paused": True}, timeout=10).raise_for_status()
+    try:
+        assert happened(runner.start(create(airflow_api.slow))).state is State.QUEUED
+    finally:
+        person.patch(address, json={"is_paused": False}, timeout=10).raise_for_status()
