@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
-from tenacity import RetryCallState, Retrying, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, wait_exponential, wait_random
 
 from coordinator.errors import CoordinatorError
 from coordinator.model.references import Target
@@ -85,7 +85,7 @@ class Backoff:
     """
 
     def __init__(self, *, initial: float, longest: float) -> None:
-        self._wait = wait_exponential_jitter(initial=initial, max=longest, jitter=initial / 2)
+        self._wait = wait_exponential(multiplier=initial, max=longest) + wait_random(0, initial / 2)
         self._retrying = Retrying()
 
     def pause(self, failures: int) -> float:

@@ -1,0 +1,15 @@
+"""The cases that shaped the rule, on a real etcd with HTTP servers in place of Airflow."""
+
+from pathlib import Path
+
+import pytest
+
+from coordinator.settings import EtcdSettings
+from tests.worlds.cases import CASES, ON_REAL_ETCD
+from tests.worlds.real import RealWorld
+
+
+@pytest.mark.parametrize("name", ON_REAL_ETCD)
+def test_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path) as world:
+        CASES[name](world)

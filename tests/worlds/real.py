@@ -1,0 +1,434 @@
+"""The same world on a real etcd, with HTTP servers in place of Airflow and the watcher as it runs in service."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from coordinator.errors import LeadershipLost
+from coordinator.model.hold import Hold, dump_hold
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
+from coordinator.model.trigger import Status, TriggerRecord, read_record
+from coordinator.reporting import write_report
+from coordinator.runners.airflow import AirflowRunner
+from coordinator.runners.port import ObservedRun
+from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings, WatcherSettings
+from coordinator.store.connection import connect
+from coordinator.store.keys import Keys
+from coordinator.store.port import Delete, Put, Transaction
+from coordinator.watcher.service import Watcher
+from tests.standin.airflow import StandInAirflow
+from tests.worlds.simulated_airflow import logical_date_of, partition_of
+from tests.worlds.world import PARTITION, World, target
+
+PATIENCE = 30.0
+"""Seconds within which everything that can happen must have happened."""
+
+AT_ONCE = 0.0
+"""How long a run takes by itself."""
+
+
+class WatcherUnderTest(Watcher):
+    """A watcher that a test can kill or freeze at a point that no signal would hit: right before a request."""
+
+    before_request: Callable[[WatcherUnderTest], None]
+
+    def launch(self) -> None:
+        self._frozen = threading.Event()
+        self._thawed = threading.Event()
+        self._dead = False
+        self._thread = threading.Thread(target=self.run, name=self.watcher_id, daemon=True)
+        self._thread.start()
+
+    def kill(self) -> None:
+        """Leave everything as it is: no request, no write, no resignation."""
+        self._dead = True
+        self._candidate._held = None
+        self.stop()
+
+    def freeze(self) -> None:
+        """Stand still until :meth:`thaw`: no turn, no keep-alive."""
+        self._frozen.set()
+        step = self._candidate.step
+
+        def stand_still() -> float:
+            self._thawed.wait()
+            self._candidate.step = step  # type: ignore[method-assign]
+            return step()
+
+        self._candidate.step = stand_still  # type: ignore[method-assign]
+        self._thawed.wait()
+
+    def thaw(self) -> None:
+        self._thawed.set()
+
+    def join(self) -> None:
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), f"{self.watcher_id} does not stop"
+
+    def rests(self, down: set[str]) -> bool:
+        """Nothing is left to do but for environments that are away."""
+        reconciler = self.reconciler
+        return (
+            self._mailbox.empty()
+            and not (reconciler._queue or reconciler._writes or reconciler._at_revision)
+            and all(lane.is_idle() for name, lane in reconciler._lanes.items() if name not in down)
+            and all(at.pipeline.environment in down for at in list(reconciler._flights))
+            and all(at.pipeline.environment in down for when, at in list(reconciler._later))
+        )
+
+    def _guard(self, seconds: float) -> None:
+        self.before_request(self)
+        if self._dead:
+            raise LeadershipLost("killed")
+        super()._guard(seconds)
+
+    def _turn(self) -> None:
+        if self._frozen.is_set():
+            self._thawed.wait()
+        super()._turn()
+
+    def _drain(self) -> None:
+        if not self._dead:
+            super()._drain()
+
+
+class RealWorld(World):
+    """Use as a context manager."""
+
+    def __init__(self, etcd: EtcdSettings, directory: Path) -> None:
+        self._stack = contextlib.ExitStack()
+        self.keys = Keys(etcd.prefix)
+        self.store = connect(etcd)
+        self._stack.callback(self.store.close)
+        self.airflows = {name: self._stack.enter_context(StandInAirflow()) for name in ("default", "team_b")}
+        self._file = directory / "dependencies.json"
+        self.settings = Settings(
+            etcd=etcd,
+            environments={
+                name: EnvironmentSettings(
+                    url=airflow.base_url,
+                    username=airflow.username,
+                    password_file=_written(directory / f"{name}.password", airflow.password),
+                    request_timeout=1.0,
+                )
+                for name, airflow in self.airflows.items()
+            },
+            watcher=WatcherSettings(
+                lease_ttl=2,
+                look_timeout=0.5,
+                follow_after=1.0,
+                blocked_retry=0.5,
+                backoff_initial=0.05,
+                backoff_max=0.3,
+            ),
+        )
+        self._by_hand: set[str] = set()
+        self._known: set[str] = set()
+        self._down: set[str] = set()
+        self._delayed: dict[str, list[Callable[[], None]]] = {}
+        self._kill_for: str | None = None
+        self._freeze_for: str | None = None
+        self._frozen: WatcherUnderTest | None = None
+        self._reported = dict.fromkeys(self.airflows, 0)
+        self._floor = 0
+        self._count = 0
+        self._watchers: list[WatcherUnderTest] = []
+        self.watcher: WatcherUnderTest | None = None
+        for environment, airflow in self.airflows.items():
+            airflow.on_state(lambda run, environment=environment: self._report(environment, run), queued=True)
+
+    def __enter__(self) -> RealWorld:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for watcher in self._watchers:
+            watcher.thaw()
+            watcher.stop()
+        for watcher in self._watchers:
+            watcher.join()
+        self._stack.close()
+        for airflow in self.airflows.values():
+            assert not airflow.world.failures, airflow.world.failures
+
+    # -- World ---------------------------------------------------------------------------------------------------
+
+    def dependencies(self, document: Mapping[str, Any]) -> None:
+        for name in _names_in(document):
+            self._declare(name)
+        before = self.store.get(self.keys.dependencies("default"))
+        self._file.write_text(json.dumps(document))
+        if self.watcher is None and self._count == 0:
+            self.start_watcher()
+        if self.watcher is None:
+            return
+
+        def published() -> bool:
+            now = self.store.get(self.keys.dependencies("default"))
+            if now is None or (before is not None and now.mod_revision == before.mod_revision):
+                return False
+            self._floor = max(self._floor, now.mod_revision)
+            return True
+
+        self._await(published, "the document is published")
+        self.settle()
+
+    def by_hand(self, *names: str) -> None:
+        self._by_hand.update(names)
+        for name in names:
+            self._declare(name)
+
+    def by_itself(self, *names: str) -> None:
+        self._by_hand.difference_update(names)
+        for name in names:
+            self._declare(name)
+
+    def trigger(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> str:
+        airflow, dag_id = self._of(name)
+        conf = {"coordinator": {"partition": partition}} if run_id is not None else {}
+        logical_date = None if run_id is not None else logical_date_of(partition)
+        run_id = run_id or f"scheduled__{partition}"
+        airflow.trigger_by_hand(dag_id, run_id, logical_date=logical_date, conf=conf)
+        return run_id
+
+    def clear(self, name: str, *, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.clear_by_hand(dag_id, self._newest(name, partition).run_id)
+
+    def start(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.start(dag_id, run_id or self._newest(name, partition, State.QUEUED).run_id)
+
+    def finish(
+        self, name: str, state: str = "success", *, partition: str = PARTITION, run_id: str | None = None
+    ) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.finish(dag_id, run_id or self._newest(name, partition, State.RUNNING).run_id, State(state))
+
+    def set_state(self, name: str, state: str, *, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.set_state(dag_id, self._newest(name, partition).run_id, State(state))
+
+    def hold(self, name: str) -> None:
+        self._write(Put(self.keys.hold(PipelineRef.parse(name)), dump_hold(Hold(why="a test", who="it"))))
+        self.settle()
+
+    def release(self, name: str) -> None:
+        self._write(Delete(self.keys.hold(PipelineRef.parse(name))))
+
+    def down(self, environment: str) -> None:
+        self._down.add(environment)
+        self.airflows[environment].down()
+
+    def up(self, environment: str) -> None:
+        self.airflows[environment].up()
+        self._down.discard(environment)
+
+    def delay_reports(self, *names: str) -> None:
+        for name in names:
+            self._delayed.setdefault(name, [])
+
+    def deliver_reports(self, *names: str) -> None:
+        for name in names:
+            for report in self._delayed.pop(name, []):
+                report()
+
+    def take_delayed(self, name: str) -> Callable[[], None]:
+        taken, self._delayed[name] = self._delayed[name], []
+
+        def deliver() -> None:
+            for report in taken:
+                report()
+
+        return deliver
+
+    def pass_time(self) -> None:
+        """Freshness is a matter of the watcher's own clock: a second of it must really pass."""
+        time.sleep(self.settings.watcher.fresh_for + 0.1)
+
+    def silence(self, *environments: str) -> None:
+        raise NotImplementedError("played in memory only")
+
+    def delete_state(self, name: str, *, partition: str = PARTITION) -> None:
+        self._write(Delete(self.keys.state(target(name, partition))))
+
+    def delete_record(self, name: str, *, partition: str = PARTITION) -> None:
+        self._write(Delete(self.keys.trigger(target(name, partition))))
+
+    def stop_watcher(self) -> None:
+        if self.watcher is not None:
+            self.watcher.kill()
+            self.watcher.join()
+            self.watcher = None
+
+    def start_watcher(self) -> None:
+        self._count += 1
+        store = connect(self.settings.etcd)
+        self._stack.callback(store.close)
+        runners = {}
+        for name, environment in self.settings.environments.items():
+            runners[name] = AirflowRunner(name, environment)
+            self._stack.callback(runners[name].close)
+        self.watcher = WatcherUnderTest(
+            self.settings,
+            store=store,
+            runners=runners,
+            dependencies=self._file,
+            watcher_id=f"watcher-{self._count}",
+        )
+        self.watcher.before_request = self._before_request
+        self._watchers.append(self.watcher)
+        self.watcher.launch()
+        watcher = self.watcher
+        self._await(lambda: watcher.reconciler.leads, "the watcher leads")
+
+    def kill_before_request(self, name: str) -> None:
+        self._kill_for = name
+
+    def freeze_before_request(self, name: str) -> None:
+        self._freeze_for = name
+
+    def thaw(self) -> None:
+        assert self._frozen is not None
+        self._frozen.thaw()
+        self._frozen = None
+
+    def settle(self) -> None:
+        self._await(self._rests_for_a_while, "everything is at rest")
+
+    def runs(self, name: str, *, partition: str = PARTITION) -> int:
+        airflow, dag_id = self._of(name)
+        history = [run for run in airflow.history if run.dag_id == dag_id and partition_of(run) == partition]
+        return sum(run.state is State.RUNNING for run in history)
+
+    def requests(self, name: str, *, partition: str = PARTITION) -> int:
+        airflow, dag_id = self._of(name)
+        runs = {run.run_id for run in airflow.runs(dag_id) if partition_of(run) == partition}
+        return sum(
+            (request.kind == "trigger" or (request.kind == "clear" and request.run_id in runs))
+            and request.dag_id == dag_id
+            and request.status == 200
+            for request in airflow.requests
+        )
+
+    def state(self, name: str, *, partition: str = PARTITION) -> RunState | Unreadable | None:
+        found = self.store.get(self.keys.state(target(name, partition)))
+        return read_run_state(found.value) if found is not None else None
+
+    def record(self, name: str, *, partition: str = PARTITION) -> TriggerRecord | None:
+        found = self.store.get(self.keys.trigger(target(name, partition)))
+        record = read_record(found.value) if found is not None else None
+        assert not isinstance(record, Unreadable)
+        return record
+
+    # -- behind it -------------------------------------------------------------------------------------------------
+
+    def _rests_for_a_while(self) -> bool:
+        """At rest, twice in a row: between two looks a report may be on its way from one part to the next."""
+        for _ in range(2):
+            if not self._rests():
+                return False
+            time.sleep(0.05)
+        return self._rests()
+
+    def _rests(self) -> bool:
+        for environment, airflow in self.airflows.items():
+            with airflow.world.changed:
+                waiting = [
+                    run
+                    for dag_id, dag in airflow.world.dags.items()
+                    for run in dag.runs.values()
+                    if not run.state.is_terminal and str(PipelineRef(environment, dag_id)) not in self._by_hand
+                ]
+                if waiting or self._reported[environment] < len(airflow.world.history):
+                    return False
+        if self.watcher is None:
+            return True
+        newest = max((item.mod_revision for item in self.store.list(self.keys.root).items), default=0)
+        reconciler = self.watcher.reconciler
+        return (
+            reconciler.leads
+            and reconciler.cache.revision >= max(newest, self._floor)
+            and self.watcher.rests(self._down)
+        )
+
+    def _await(self, holds: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < until, f"not within {PATIENCE} s: {what}"
+            time.sleep(0.02)
+
+    def _before_request(self, watcher: WatcherUnderTest) -> None:
+        if self._is_intended(self._kill_for):
+            self._kill_for = None
+            watcher.kill()
+            self.watcher = None
+        elif self._is_intended(self._freeze_for):
+            self._freeze_for = None
+            self._frozen, self.watcher = watcher, None
+            watcher.freeze()
+
+    def _is_intended(self, name: str | None) -> bool:
+        record = self.record(name) if name is not None else None
+        return record is not None and record.status is Status.INTENT
+
+    def _declare(self, name: str) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.dag(dag_id, auto=None if name in self._by_hand else AT_ONCE)
+
+    def _newest(self, name: str, partition: str, *states: State) -> ObservedRun:
+        airflow, dag_id = self._of(name)
+        found = [
+            run
+            for run in airflow.runs(dag_id)
+            if partition_of(run) == partition and (not states or run.state in states)
+        ]
+        assert found, f"no run of {name} in {partition} that is {' or '.join(states) or 'there'}"
+        return max(found, key=lambda run: run.queued_at.timestamp() if run.queued_at else 0.0)
+
+    def _report(self, environment: str, run: ObservedRun) -> None:
+        pipeline = PipelineRef(environment, run.dag_id)
+        document = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=run.queued_at)
+        where = Target(pipeline, partition_of(run))
+
+        def deliver() -> None:
+            write_report(self.store, self.keys, where, document)
+
+        if run.state is not State.QUEUED:  # no listener in Airflow hears of queued
+            if str(pipeline) in self._delayed:
+                self._delayed[str(pipeline)].append(deliver)
+            else:
+                deliver()
+        self._reported[environment] += 1
+
+    def _of(self, name: str) -> tuple[StandInAirflow, str]:
+        pipeline = PipelineRef.parse(name)
+        return self.airflows[pipeline.environment], pipeline.dag_id
+
+    def _write(self, operation: Put | Delete) -> None:
+        self._floor = max(self._floor, self.store.commit(Transaction((), (operation,))).revision)
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def _names_in(document: object) -> set[str]:
+    """All pipelines that a document of the cases names."""
+    match document:
+        case str():
+            return {document}
+        case list():
+            return set().union(*map(_names_in, document))
+        case dict():
+            inner = {key: value for key, value in document.items() if key not in ("at_least", "rerun", "settle")}
+            keys = set(inner) - {"upstream", "any", "all", "of", "pipeline", "on"}
+            return keys.union(*(_names_in(value) for value in inner.values()))
+    return set()
