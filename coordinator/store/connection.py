@@ -14,7 +14,6 @@ from typing import Any
 
 from coordinator.settings import EtcdSettings
 from coordinator.store.etcd_watch import EtcdWatch
-from coordinator.store.failures import token_refused
 from coordinator.store.members import Member, Members
 from coordinator.store.port import (
     MAX_OPERATIONS,
@@ -108,9 +107,9 @@ class EtcdStore:
     def watch(self, prefix: str, *, from_revision: int) -> EtcdWatch:
         try:
             return self._open_watch(prefix, from_revision)
-        except AccessDenied as error:
-            # A watch that is cancelled for its token names the reason only in the text.
-            if not token_refused(str(error)):
+        except AccessDenied:
+            # For a watch, etcd 3.5 says "permission denied" where it means that the token has expired.
+            if not self._members.has_user:
                 raise
             return self._open_watch(prefix, from_revision)
 
@@ -209,7 +208,7 @@ class EtcdStore:
             stream.trust_requested_progress(self._version_of(member))
         except StoreError as error:
             stream.close()
-            if token_refused(str(error)):
+            if isinstance(error, AccessDenied):
                 self._members.renew_token(metadata)
             raise
         return stream

@@ -68,5 +68,6 @@ def translate(error: Any, *, doing: str, endpoint: str) -> StoreError:
     if "database space exceeded" in details:
         return StoreUnavailable(f"{found}; compact, defragment and disarm the alarm (coordinator doctor shows it)")
     if code in _BROKEN_OFF or code == "RESOURCE_EXHAUSTED":
-        return StoreUnavailable(f"{found}; a write may or may not have been applied")
+        applied = "nothing was sent" if never_sent(error) else "a write may or may not have been applied"
+        return StoreUnavailable(f"{found}; {applied}")
     return StoreError(found)

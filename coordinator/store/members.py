@@ -100,6 +100,10 @@ class Members:
     def in_use(self) -> Member:
         return self.all[self._in_use]
 
+    @property
+    def has_user(self) -> bool:
+        return self._username is not None
+
     def leave(self, member: Member) -> None:
         """A member has failed: the next request goes to the next one, unless it already does."""
         with self._lock:

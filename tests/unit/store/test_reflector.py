@@ -244,7 +244,7 @@ def test_a_consumer_s_view_is_the_store_s_whatever_happens(
     assert view == {kv.key: kv.value for kv in server.list(PREFIX).items}
 
 
-def test_it_stops_at_once_when_it_is_closed(server: MemoryEtcd, store: FaultyStore) -> None:
+def test_it_stops_at_once_when_it_is_closed(store: FaultyStore) -> None:
     reflector = Reflector(store, PREFIX)
     stop, listed = threading.Event(), threading.Event()
     seen: list[Update] = []
