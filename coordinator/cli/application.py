@@ -42,6 +42,9 @@ app.command()(release)
 app.command()(doctor)
 app.command()(etcd)
 
+_SERVICES = frozenset({"watch"})
+"""Commands whose log lines are what they have to say."""
+
 
 def _print_version(asked: bool) -> None:
     if asked:
@@ -51,18 +54,24 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def coordinator(
+    context: typer.Context,
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
     log_level: Annotated[
-        LogLevel, typer.Option(envvar="COORDINATOR_LOG_LEVEL", help="Least severe log line to print, on stderr.")
-    ] = LogLevel.INFO,
+        LogLevel | None,
+        typer.Option(
+            envvar="COORDINATOR_LOG_LEVEL",
+            help="Least severe log line to print, on stderr.",
+            show_default="info for a service, else warning",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Start pipelines in many Airflow deployments once their upstreams are satisfied, exactly once, over etcd."""
     del debug, version  # read by CommandGroup and by the callback
-    configure_logs(log_level)
+    configure_logs(log_level or (LogLevel.INFO if context.invoked_subcommand in _SERVICES else LogLevel.WARNING))
 
 
 def main() -> None:

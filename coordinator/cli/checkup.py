@@ -166,12 +166,15 @@ def _unconfigured(
 
 def _ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]) -> EnvironmentReport:
     try:
+        # Before any request: a credential that is not there is to be mended also while the environment is away.
+        settings.password(name)
+        settings.token(name)
         runner = AirflowRunner(name, settings)
         try:
             return runner.check(dag_ids)
         finally:
             runner.close()
-    except CoordinatorError as error:  # such as a credential that is not where the settings say
+    except CoordinatorError as error:
         return EnvironmentReport(problem=str(error))
 
 

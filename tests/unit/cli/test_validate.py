@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.failures import ExitCode
-from tests.unit.cli.conftest import Cli
+from tests.command_line import Cli
 
 CONFIG = '[environments.default]\nurl = "http://127.0.0.1:1"\n[environments.team_b]\nurl = "http://127.0.0.1:2"\n'
 

@@ -1,0 +1,162 @@
+"""``coordinator doctor`` on a real etcd and a stand-in Airflow: every problem in a table, never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.cli.failures import ExitCode
+from coordinator.store.connection import EtcdStore, connect
+from coordinator.store.embedded import EmbeddedEtcd
+from coordinator.store.keys import Keys
+from coordinator.store.port import Put, StoreError, Transaction
+from tests.command_line import Cli
+from tests.standin.airflow import StandInAirflow
+
+SECRET = "correct-horse"
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInAirflow]:
+    with StandInAirflow() as airflow:
+        monkeypatch.setenv("AIRFLOW_PASSWORD", airflow.password)
+        yield airflow
+
+
+@pytest.fixture
+def with_airflow(config: Path, airflow: StandInAirflow) -> Path:
+    """The configuration, with the stand-in as environment ``default``."""
+    with config.open("a") as file:
+        file.write(
+            f'[environments.default]\nurl = "{airflow.base_url}"\nusername = "{airflow.username}"\n'
+            'password_env = "AIRFLOW_PASSWORD"\n'
+        )
+    return config
+
+
+@pytest.fixture
+def dependencies(tmp_path: Path) -> Path:
+    file = tmp_path / "dependencies.json"
+    file.write_text('{"child": ["one", "two"]}')
+    return file
+
+
+def examined(cli: Cli, config: Path, dependencies: Path) -> tuple[int, list[dict[str, str]]]:
+    result = cli("doctor", "-c", config, "-d", dependencies, "--json")
+    assert "Traceback" not in result.stderr
+    said: dict[str, Any] = json.loads(result.stdout)
+    assert said["ok"] is (result.exit_code == ExitCode.OK)
+    return result.exit_code, said["findings"]
+
+
+def problems(findings: list[dict[str, str]]) -> list[tuple[str, str]]:
+    return [(each["subject"], each["found"]) for each in findings if each["grade"] == "problem"]
+
+
+def test_all_is_well(cli: Cli, with_airflow: Path, dependencies: Path, airflow: StandInAirflow) -> None:
+    for dag_id in ("one", "two", "child"):
+        airflow.dag(dag_id)
+    code, findings = examined(cli, with_airflow, dependencies)
+    assert problems(findings) == []
+    assert code == ExitCode.OK
+    assert any(each["subject"] == "environment default" and "3 DAGs" in each["found"] for each in findings)
+    assert any(each["subject"] == "watcher" and each["grade"] == "warning" for each in findings)
+    table = cli("doctor", "-c", with_airflow, "-d", dependencies)
+    assert table.exit_code == ExitCode.OK
+    assert "no problems" in table.stdout
+
+
+def test_the_watcher_that_leads_is_named(
+    cli: Cli, with_airflow: Path, dependencies: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    etcd.commit(Transaction((), (Put(keys.leader, b'{"id": "w-1"}'),)))
+    _, findings = examined(cli, with_airflow, dependencies)
+    assert any(each["subject"] == "watcher" and "w-1" in each["found"] for each in findings)
+
+
+def test_missing_and_paused_dags_are_named(
+    cli: Cli, with_airflow: Path, dependencies: Path, airflow: StandInAirflow
+) -> None:
+    airflow.dag("one")
+    airflow.dag("two")
+    airflow.pause("two")
+    code, findings = examined(cli, with_airflow, dependencies)
+    assert code == ExitCode.PROBLEM
+    assert problems(findings) == [
+        ("environment default", "not there: child"),
+        ("environment default", "paused: two"),
+    ]
+
+
+def test_everything_that_is_away_is_in_the_table_at_once(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "away.toml"
+    config.write_text(
+        '[etcd]\nendpoints = ["127.0.0.1:1"]\ntimeout = 0.5\n'
+        '[environments.default]\nurl = "http://127.0.0.1:1"\nusername = "u"\npassword_env = "NOT_SET_AT_ALL"\n'
+        '[environments.team_b]\nurl = "http://127.0.0.1:1"\nusername = "u"\npassword_env = "AIRFLOW_PASSWORD"\n'
+    )
+    dependencies = tmp_path / "dependencies.json"
+    dependencies.write_text('{"a": ["team_c/b"]}')
+    monkeypatch.setenv("AIRFLOW_PASSWORD", SECRET)
+    result = cli("doctor", "-c", config, "-d", dependencies)
+    assert result.exit_code == ExitCode.PROBLEM
+    for subject in ("etcd 127.0.0.1:1", "environment default", "environment team_b", "environment team_c"):
+        assert subject in result.stdout
+    assert "NOT_SET_AT_ALL" in result.stdout
+    assert SECRET not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_wrong_password_is_a_problem_and_is_never_shown(
+    cli: Cli, with_airflow: Path, dependencies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_PASSWORD", SECRET)
+    result = cli("doctor", "-c", with_airflow, "-d", dependencies)
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "401" in result.stdout
+    assert SECRET not in result.output
+
+
+def test_a_bad_dependencies_file_is_shown_with_its_places(cli: Cli, with_airflow: Path, dependencies: Path) -> None:
+    dependencies.write_text('{"a": [],\n "b": "b"}')
+    code, findings = examined(cli, with_airflow, dependencies)
+    assert code == ExitCode.PROBLEM
+    assert [subject for subject, _ in problems(findings)] == [f"{dependencies}:1:7", f"{dependencies}:2:7"]
+
+
+def test_a_dependencies_file_that_is_not_there_is_a_problem(cli: Cli, with_airflow: Path, tmp_path: Path) -> None:
+    code, findings = examined(cli, with_airflow, tmp_path / "nowhere.json")
+    assert code == ExitCode.PROBLEM
+    assert problems(findings) == [(str(tmp_path / "nowhere.json"), "cannot be read: No such file or directory")]
+
+
+def test_a_configuration_that_cannot_be_read_is_a_wrong_command_line(cli: Cli, tmp_path: Path) -> None:
+    result = cli("doctor", "-c", tmp_path / "nowhere.toml")
+    assert result.exit_code == ExitCode.USAGE
+    assert "nowhere.toml: no such file" in result.stderr
+
+
+def test_an_alarm_of_a_full_etcd_is_a_problem(cli: Cli, tmp_path: Path, dependencies: Path) -> None:
+    with EmbeddedEtcd(tmp_path / "etcd", arguments=("--quota-backend-bytes=65536",)) as server:
+        config = tmp_path / "full.toml"
+        config.write_text(f'[etcd]\nendpoints = ["{server.endpoint}"]\n')
+        store = connect(server.settings)
+        fill(store)
+        store.close()
+        _, findings = examined(cli, config, dependencies)
+    assert (f"etcd {server.endpoint}", "alarm NOSPACE") in problems(findings)
+
+
+def fill(store: EtcdStore) -> None:
+    """Write until etcd takes no more."""
+    with contextlib.suppress(StoreError):
+        for number in range(100):
+            store.commit(Transaction((), (Put(f"/fill/{number}", b"x" * 32_768),)))
+        pytest.fail("3 MB fit into an etcd of 64 kB")

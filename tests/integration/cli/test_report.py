@@ -1,0 +1,100 @@
+"""``coordinator report``: written once, under the right key, and an older report never over a newer one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from coordinator.cli.failures import ExitCode
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunStateDocument
+from coordinator.store.connection import EtcdStore
+from coordinator.store.keys import Keys
+from tests.command_line import Cli
+
+
+def stored(etcd: EtcdStore, keys: Keys, pipeline: str, partition: str) -> RunStateDocument | None:
+    present = etcd.get(keys.state(Target(PipelineRef.parse(pipeline), partition)))
+    return None if present is None else RunStateDocument.model_validate_json(present.value)
+
+
+def test_a_report_is_written_once(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    arguments = ("report", "01_pipeline", "success", "-p", "2026-11-20", "--run-id", "r1", "--attempt", "1")
+    result = cli(*arguments, "--note", "by hand", "-c", config)
+    assert result.exit_code == ExitCode.OK, result.stderr
+    assert "01_pipeline@2026-11-20: success: written" in result.stdout
+    document = stored(etcd, keys, "01_pipeline", "2026-11-20")
+    assert document is not None
+    assert (document.state, document.run_id, document.attempt) == ("success", "r1", 1)
+    assert document.note == "by hand"
+    assert document.reported_by is not None
+    assert document.reported_by.startswith("coordinator report, ")
+
+    again = cli(*arguments, "-c", config)
+    assert again.exit_code == ExitCode.OK
+    assert "was there already" in again.stdout
+    assert stored(etcd, keys, "01_pipeline", "2026-11-20") == document
+
+
+def test_an_older_attempt_changes_nothing_and_says_so(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    common = ("report", "team_b/x", "-p", "k", "--run-id", "r", "-c", config, "--json")
+    newer = cli(*common, "running", "--queued-at", "2026-11-20T10:00:00Z")
+    assert json.loads(newer.stdout) == {
+        "pipeline": "team_b/x",
+        "partition": "k",
+        "state": "running",
+        "verdict": "new",
+        "key": keys.state(Target(PipelineRef("team_b", "x"), "k")),
+    }
+    older = cli(*common, "success", "--queued-at", "2026-11-20T09:00:00Z")
+    assert older.exit_code == ExitCode.OK
+    assert json.loads(older.stdout)["verdict"] == "outdated"
+    document = stored(etcd, keys, "team_b/x", "k")
+    assert document is not None
+    assert document.state == "running"
+
+
+@pytest.mark.parametrize(
+    ("given", "partition"),
+    [
+        (["--partition", "anything at all/%"], "anything at all/%"),
+        (["--partition", "2026-11-20T01:00:00+01:00"], "2026-11-20T00:00:00Z"),
+        (["--logical-date", "2026-11-20T01:00:00+01:00", "--run-id", "r"], "2026-11-20T00:00:00Z"),
+        (["--partition-key", "europe", "--logical-date", "2026-11-20T00:00:00Z"], "europe"),
+        (["--run-id", "manual__1"], "manual__1"),
+    ],
+)
+def test_the_partition_is_given_or_taken_from_the_run(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys, given: list[str], partition: str
+) -> None:
+    result = cli("report", "x", "success", *given, "-c", config)
+    assert result.exit_code == ExitCode.OK, result.stderr
+    assert stored(etcd, keys, "x", partition) is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["x", "finished", "-p", "k"], "'finished'"),
+        (["x", "success"], "--partition"),
+        (["x", "success", "-p", "k", "--queued-at", "yesterday"], "'yesterday'"),
+        (["x", "success", "-p", "k", "--attempt", "first"], "--attempt"),
+        (["team_b/", "success", "-p", "k"], "team_b/"),
+    ],
+)
+def test_a_wrong_argument_is_named_and_nothing_is_written(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys, arguments: list[str], named: str
+) -> None:
+    result = cli("report", *arguments, "-c", config)
+    assert result.exit_code == ExitCode.USAGE
+    assert named in result.stderr
+    assert etcd.list(keys.root).items == []
+
+
+def test_an_etcd_that_is_away_ends_in_its_own_exit_code(cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "away.toml"
+    config.write_text('[etcd]\nendpoints = ["127.0.0.1:1"]\ntimeout = 0.5\n')
+    result = cli("report", "x", "success", "-p", "k", "--within", 0, "-c", config)
+    assert result.exit_code == ExitCode.UNREACHABLE
