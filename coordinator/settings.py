@@ -130,7 +130,14 @@ class ReporterSettings(_Section):
 class Settings(BaseSettings):
     """Everything that can be configured."""
 
-    model_config = SettingsConfigDict(env_prefix="COORDINATOR_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    # hide_input_in_errors: a credential that somebody wrote into the file is refused, and must not be in a traceback.
+    model_config = SettingsConfigDict(
+        env_prefix="COORDINATOR_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
 
     etcd: EtcdSettings = Field(default_factory=EtcdSettings)
     environments: dict[str, EnvironmentSettings] = Field(default_factory=dict)

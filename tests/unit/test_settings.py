@@ -1,0 +1,198 @@
+"""Settings: a variable wins over the file, an error names its place, and a credential is never shown."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import pytest
+
+from coordinator.errors import ConfigurationError
+from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings, load_settings
+
+SECRET = "correct-horse-battery"
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("COORDINATOR_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "coordinator.toml"
+
+
+def refused(file: Path | None = None) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(file)
+    return str(caught.value)
+
+
+def test_nothing_given_is_a_local_etcd_and_no_environment() -> None:
+    settings = load_settings()
+    assert settings.etcd.endpoints == ["127.0.0.1:2379"]
+    assert settings.etcd.prefix == "/coordinator"
+    assert settings.environments == {}
+    assert settings.watcher.lease_ttl == 10
+
+
+def test_the_designs_example_is_read(file: Path) -> None:
+    file.write_text(
+        """
+        [etcd]
+        endpoints = ["127.0.0.1:2379"]
+        [environments.default]
+        kind = "airflow"
+        url = "http://127.0.0.1:8080"
+        username = "admin"
+        password_env = "AIRFLOW_DEFAULT_PASSWORD"
+        [http]
+        listen = "127.0.0.1:8600"
+        """
+    )
+    settings = load_settings(file)
+    assert settings.environments["default"].url == "http://127.0.0.1:8080"
+    assert settings.http.listen == "127.0.0.1:8600"
+
+
+def test_a_variable_wins_over_the_file_value_by_value(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text('[etcd]\nendpoints = ["10.0.0.1:2379"]\nprefix = "/from-file"\n[watcher]\nlease_ttl = 20\n')
+    monkeypatch.setenv("COORDINATOR_ETCD__ENDPOINTS", '["10.0.0.2:2379", "10.0.0.3:2379"]')
+    monkeypatch.setenv("COORDINATOR_WATCHER__BACKOFF_MAX", "60")
+    settings = load_settings(file)
+    assert settings.etcd.endpoints == ["10.0.0.2:2379", "10.0.0.3:2379"]
+    assert settings.etcd.prefix == "/from-file"
+    assert settings.watcher.lease_ttl == 20
+    assert settings.watcher.backoff_max == 60.0
+
+
+def test_an_environment_can_be_given_and_changed_by_variables(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text('[environments.default]\nurl = "http://file"\nusername = "ann"\n')
+    monkeypatch.setenv("COORDINATOR_ENVIRONMENTS__default__URL", "http://variable")
+    monkeypatch.setenv("COORDINATOR_ENVIRONMENTS__team_b__URL", "http://team-b")
+    environments = load_settings(file).environments
+    assert (environments["default"].url, environments["default"].username) == ("http://variable", "ann")
+    assert environments["team_b"].url == "http://team-b"
+
+
+def test_the_file_may_be_named_by_a_variable_and_an_argument_wins(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text('[etcd]\nprefix = "/by-variable"\n')
+    monkeypatch.setenv("COORDINATOR_CONFIG", str(file))
+    assert load_settings().etcd.prefix == "/by-variable"
+    other = tmp_path / "other.toml"
+    other.write_text('[etcd]\nprefix = "/by-argument"\n')
+    assert load_settings(other).etcd.prefix == "/by-argument"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        ("[etcd]\nendpoint = []\n", "etcd.endpoint", "Extra inputs are not permitted"),
+        ("[etcd]\nendpoints = []\n", "etcd.endpoints", "at least 1 item"),
+        ('[etcd]\nendpoints = ["http://x:1"]\n', "etcd.endpoints", "expected 'host:port'"),
+        ('[etcd]\nprefix = "coordinator"\n', "etcd.prefix", "must start with '/'"),
+        ('[etcd]\nprefix = "/"\n', "etcd.prefix", "must start with '/'"),
+        ("[etcd]\ntimeout = 0\n", "etcd.timeout", "greater than 0"),
+        ("[environments.default]\n", "environments.default.url", "Field required"),
+        ('[environments.default]\nurl = "127.0.0.1:8080"\n', "environments.default.url", "is not a URL"),
+        (
+            '[environments.default]\nurl = "http://x"\nmax_in_flight = 0\n',
+            "environments.default.max_in_flight",
+            "greater than or equal to 1",
+        ),
+        ('[environments.default]\nurl = "http://x"\nkind = "jenkins"\n', "environments.default.kind", "'airflow'"),
+        ("[watcher]\nlease_ttl = 1\n", "watcher.lease_ttl", "greater than or equal to 2"),
+        ("[wacher]\nlease_ttl = 10\n", "wacher", "Extra inputs are not permitted"),
+    ],
+)
+def test_a_mistake_is_refused_with_file_place_and_reason(file: Path, text: str, place: str, reason: str) -> None:
+    file.write_text(text)
+    message = refused(file)
+    assert f"{file}: {place}" in message
+    assert reason in message
+
+
+def test_every_mistake_is_told_at_once(file: Path) -> None:
+    file.write_text('[etcd]\ntimeout = -1\n[watcher]\nlease_ttl = "soon"\n')
+    assert len(refused(file).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [(b"[etcd\n", "line 1"), (b"\xff\xfe", "cannot be read"), (b"a = 1\na = 2\n", "line 2")]
+)
+def test_a_file_that_is_no_toml_is_refused_with_its_place(file: Path, text: bytes, reason: str) -> None:
+    file.write_bytes(text)
+    message = refused(file)
+    assert str(file) in message
+    assert reason in message
+
+
+def test_a_file_that_is_not_there_is_refused_and_the_remedy_named(file: Path) -> None:
+    assert "no such file; name the configuration with --config or COORDINATOR_CONFIG" in refused(file)
+
+
+def test_a_variable_with_a_mistake_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COORDINATOR_WATCHER__LEASE_TTL", "soon")
+    message = refused()
+    assert "environment variables: watcher.lease_ttl" in message
+    monkeypatch.delenv("COORDINATOR_WATCHER__LEASE_TTL")
+    monkeypatch.setenv("COORDINATOR_ETCD__ENDPOINTS", "127.0.0.1:2379")
+    assert "expected JSON" in refused()
+
+
+def airflow(**fields: object) -> EnvironmentSettings:
+    return EnvironmentSettings.model_validate({"url": "http://127.0.0.1:8080", **fields})
+
+
+def test_a_credential_is_read_from_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret_file = tmp_path / "secret"
+    secret_file.write_text(f"{SECRET}\n")
+    monkeypatch.setenv("THE_SECRET", SECRET)
+    assert airflow(password_env="THE_SECRET").password("default") == SECRET
+    assert airflow(password_file=secret_file).password("default") == SECRET
+    assert airflow(token_env="THE_SECRET").token("default") == SECRET
+    assert airflow(token_file=secret_file).token("default") == SECRET
+    assert EtcdSettings(password_env="THE_SECRET").password() == SECRET
+    assert EtcdSettings(password_file=secret_file).password() == SECRET
+    assert airflow().password("default") is None
+    assert EtcdSettings().password() is None
+
+
+def test_a_credential_that_is_not_there_is_named_with_its_owner(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"environments\.team_b: the environment variable NOT_SET is not set"):
+        airflow(password_env="NOT_SET").password("team_b")
+    with pytest.raises(ConfigurationError, match=r"etcd: the credential file .*nowhere cannot be read"):
+        EtcdSettings(password_file=tmp_path / "nowhere").password()
+
+
+def test_a_credential_written_into_the_file_is_refused_and_not_repeated(file: Path) -> None:
+    file.write_text(f'[environments.default]\nurl = "http://x"\npassword = "{SECRET}"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(file)
+    assert "environments.default.password" in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_credential_is_in_no_text_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret_file = tmp_path / "secret"
+    secret_file.write_text(SECRET)
+    monkeypatch.setenv("THE_SECRET", SECRET)
+    environment = airflow(password_env="THE_SECRET", token_file=secret_file)
+    settings = Settings(environments={"default": environment})
+    assert environment.password("default") == environment.token("default") == SECRET
+    for text in (repr(settings), str(settings), settings.model_dump_json(), repr(environment)):
+        assert SECRET not in text
+
+
+def test_settings_do_not_change_once_read() -> None:
+    settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.etcd.prefix = "/other"
