@@ -1,0 +1,220 @@
+"""One leader by lease (design section 5, point 6, and etcd's ``client/v3/concurrency``).
+
+Every watcher keeps a lease alive. On it stands its presence, ``watchers/<id>``; and on one of them the key
+``leader``, which whoever creates it first has. The lease ends, the keys go, the next one creates ``leader``.
+
+A lease does not fence by itself: a leader that was asleep does not know that it is none. So each write
+compares ``leader``'s create revision, and each request outside etcd first looks at ``Leadership.remaining()``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+
+import structlog
+
+from coordinator.store.keys import Keys
+from coordinator.store.leadership import HeldLease, Leadership, boottime
+from coordinator.store.port import CreateRevisionIs, LeaseNotFound, Put, Store, StoreError, Transaction
+
+log = structlog.get_logger(__name__)
+
+
+class Candidate:
+    """A watcher that leads, or would.
+
+    Threadless use: call :meth:`step` whenever it says. With a thread: :meth:`start` and :meth:`resign`, or as
+    a context manager.
+
+    :param ttl: seconds after which a silent leader is replaced; etcd takes 2 at least.
+    :param clock: seconds; must go on while the process is stopped or the machine suspended.
+    :param on_change: called (in the thread that found out) when this watcher has become the leader or ceased
+        to be it. That the time ran out while etcd was away, only ``Leadership.remaining()`` says in time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        watcher_id: str,
+        *,
+        ttl: int = 10,
+        clock: Callable[[], float] = boottime,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.watcher_id = watcher_id
+        self._store = store
+        self._leader_key = keys.leader
+        self._presence_key = keys.watcher(watcher_id)
+        self._ttl = ttl
+        self._clock = clock
+        self._on_change = on_change
+        self._value = json.dumps(
+            {
+                "id": watcher_id,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        ).encode()
+        self._held: HeldLease | None = None
+        self._is_announced = False
+        self._leadership: Leadership | None = None
+        self._keep_alive_at = clock()
+        self._awake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def leadership(self) -> Leadership | None:
+        """The present term of this watcher; ``None`` when it does not lead, or no longer surely does."""
+        term = self._leadership
+        return term if term is not None and term.remaining() > 0 else None
+
+    def keep_alive_once(self) -> None:
+        """Keep the lease alive, or take a new one, and announce this watcher. :raises StoreError: etcd failed."""
+        if self._stopping:
+            return
+        held = self._held
+        if held is not None:
+            asked_at = self._clock()
+            # An answer that comes when our count is over comes too late, even if etcd still has the lease.
+            left = self._store.refresh_lease(held.id) if held.remaining() > 0 else 0
+            if left <= 0 or not held.prolong(asked_at=asked_at, ttl=min(left, self._ttl)):
+                self._give_up(held, "the lease has expired")
+        if self._held is None:
+            asked_at = self._clock()
+            lease = self._store.grant_lease(self._ttl)
+            self._held = HeldLease(lease, asked_at=asked_at, ttl=self._ttl, clock=self._clock)
+            self._is_announced = False
+        if not self._is_announced:
+            self._announce(self._held)
+
+    def campaign_once(self) -> Leadership | None:
+        """Become the leader if nobody is, and find out whether we still are. :raises StoreError: etcd failed."""
+        held = self._held
+        if self._stopping or held is None or held.remaining() <= 0:
+            return None
+        try:
+            answer = self._store.commit(
+                Transaction(
+                    (CreateRevisionIs(self._leader_key, 0),),
+                    (Put(self._leader_key, self._value, held.id),),
+                    otherwise=(self._leader_key,),
+                )
+            )
+        except LeaseNotFound:
+            self._give_up(held, "the lease has gone")
+            return None
+        leader = answer.found[0] if answer.found else None
+        if answer.succeeded:
+            self._lead(answer.revision, held)
+        elif leader is not None and leader.lease == held.id:
+            # Ours; perhaps of an earlier campaign whose answer was lost.
+            self._lead(leader.create_revision, held)
+        else:
+            if leader is not None and not leader.lease:
+                log.error("the leader key stands on no lease and will stay for ever: delete it", key=self._leader_key)
+            self._end_term("another watcher leads")
+        return self.leadership()
+
+    def step(self) -> float:
+        """Do what is due; the seconds until something is due again. Raises nothing of the store's."""
+        try:
+            if self._clock() >= self._keep_alive_at:
+                self.keep_alive_once()
+                self._keep_alive_at = self._clock() + self._ttl / 3
+            self.campaign_once()
+        except StoreError as error:
+            term = self._leadership
+            if term is not None and term.remaining() <= 0:
+                self._end_term("the lease has run out")
+            log.warning("election step failed", watcher=self.watcher_id, error=str(error))
+            self._keep_alive_at = self._clock()
+            return min(1.0, self._ttl / 10)
+        return max(0.0, self._keep_alive_at - self._clock())
+
+    def nudge(self) -> None:
+        """The leader key has changed: campaign now. From any thread; returns at once."""
+        self._awake.set()
+
+    def start(self) -> Candidate:
+        """Run in a thread of its own, until :meth:`resign`."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=f"election {self.watcher_id}", daemon=True)
+            self._thread.start()
+        return self
+
+    def resign(self) -> None:
+        """Stop for good, and let a successor take over at once."""
+        self._stopping = True
+        self._awake.set()
+        if self._thread is not None:
+            self._thread.join(self._ttl)
+        self._end_term("resigned")
+        held, self._held = self._held, None
+        if held is None:
+            return
+        held.end()
+        try:
+            self._store.revoke_lease(held.id)
+        except StoreError as error:
+            log.warning("lease not revoked, it ends by itself", ttl=self._ttl, error=str(error))
+
+    def __enter__(self) -> Candidate:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.resign()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._awake.clear()
+            try:
+                pause = self.step()
+            except Exception:
+                # Whatever it is, a watcher without this thread would never lead again, and nobody would know.
+                log.exception("election step broken", watcher=self.watcher_id)
+                pause = 1.0
+            if not self._stopping:
+                self._awake.wait(pause)
+
+    def _announce(self, held: HeldLease) -> None:
+        try:
+            self._store.commit(Transaction((), (Put(self._presence_key, self._value, held.id),)))
+        except LeaseNotFound:
+            self._give_up(held, "the lease has gone")
+        else:
+            self._is_announced = True
+
+    def _lead(self, create_revision: int, held: HeldLease) -> None:
+        term = self._leadership
+        if term is not None and term.create_revision == create_revision and term.remaining() > 0:
+            return
+        self._end_term("the leader key has gone")
+        if held.remaining() <= 0:  # the answer came too late to stand on
+            return
+        self._leadership = Leadership(create_revision, held)
+        log.info("leading", watcher=self.watcher_id, create_revision=create_revision)
+        self._on_change()
+
+    def _end_term(self, reason: str) -> None:
+        term, self._leadership = self._leadership, None
+        if term is not None:
+            term.end()
+            log.warning("leading no more", watcher=self.watcher_id, create_revision=term.create_revision, reason=reason)
+            self._on_change()
+
+    def _give_up(self, held: HeldLease, reason: str) -> None:
+        self._held = None
+        held.end()
+        self._end_term(reason)
+        # By etcd's count it may still live, with a leader key that nobody stands behind any more.
+        self._store.revoke_lease(held.id)

@@ -1,0 +1,72 @@
+"""How long a leader may still act: leases as seen from this side.
+
+etcd counts a lease from when it handles a request; we count from before the request was sent, so ours always
+ends first. The clock must go on while this process, or the whole machine, does not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+def boottime() -> float:
+    """Seconds since boot, those of a suspend included where the system has such a clock.
+
+    ``CLOCK_MONOTONIC`` stands still while a machine (or its virtual host) is suspended; the lease does not.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class HeldLease:
+    """A lease that we hold. Once over, it is over for good, whatever etcd says later.
+
+    :param asked_at: the clock before the request was sent that granted it.
+    """
+
+    def __init__(self, lease_id: int, *, asked_at: float, ttl: float, clock: Callable[[], float]) -> None:
+        self.id = lease_id
+        self._until = asked_at + ttl
+        self._clock = clock
+        self._over = False
+
+    def remaining(self) -> float:
+        """Seconds that the lease surely still has; 0.0 from its end on, for ever."""
+        left = self._until - self._clock()
+        if left <= 0:
+            self._over = True
+        return 0.0 if self._over else left
+
+    def prolong(self, *, asked_at: float, ttl: float) -> bool:
+        """etcd has kept it alive. False if it was over by our clock before that answer came: too late."""
+        if self.remaining() <= 0:
+            return False
+        self._until = max(self._until, asked_at + ttl)
+        return True
+
+    def end(self) -> None:
+        """Hold it no more, whatever time is left."""
+        self._over = True
+
+
+class Leadership:
+    """One term as the leader.
+
+    :ivar create_revision: of the leader key: what every write of this term compares with.
+    """
+
+    def __init__(self, create_revision: int, lease: HeldLease) -> None:
+        self.create_revision = create_revision
+        self.lease = lease
+        self._ended = False
+
+    def remaining(self) -> float:
+        """Seconds that this term surely still has; 0.0 from its end on, for ever."""
+        return 0.0 if self._ended else self.lease.remaining()
+
+    def end(self) -> None:
+        """This term is over, though the lease may go on (the leader key is gone)."""
+        self._ended = True
+
+    def __repr__(self) -> str:
+        return f"Leadership(create_revision={self.create_revision}, remaining={self.remaining():.3f})"

@@ -1,0 +1,211 @@
+"""List and watch, never going deaf (the rules are those of client-go's reflector and of etcd's own client).
+
+List, hand over everything, watch from the revision after it. After any end of the watch (an error, a
+cancellation, or silence) resume after the last revision known to be complete. Only when history is no longer
+to be had, or is another one (compaction, another cluster, a store restored from a backup), list again.
+
+A consumer that replaces its view at every :class:`Snapshot` and applies all :class:`Changes` in between has
+the view of the store; late, if etcd is away, but never wrong for good.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+
+from coordinator.store.port import Changes, Compacted, Listing, Store, StoreError, WatchStream
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_WAIT = 1.0
+"""Seconds after which a stop event is noticed in a silent watch, where nobody calls close() as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything under the prefix at one revision: replace what you have."""
+
+    listing: Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """For now nothing is heard from etcd. What was heard before stays true as of its revision."""
+
+    reason: str
+
+
+Update = Snapshot | Changes | Disconnected
+
+
+class _OtherHistory(StoreError):
+    """The store is not the one that we have been watching: list again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Witness:
+    """A change that must be found again at its revision, if history is still the same one."""
+
+    key: str
+    revision: int
+    exists: bool
+
+
+def jittered(failures: int, *, initial: float = 0.1, longest: float = 5.0) -> float:
+    """Seconds to wait after so many failures in a row: doubling, and never in step with other watchers."""
+    return min(longest, initial * 2.0 ** min(failures - 1, 20)) * random.uniform(0.5, 1.0)
+
+
+class Reflector:
+    """Follows all keys under a prefix.
+
+    :param progress_every: after so many seconds of silence the server is asked for a sign of life.
+    :param silence_limit: after so many seconds of silence the watch is given up and opened anew. A frozen
+        server, or one behind a broken line, ends no stream by itself.
+    :param backoff: seconds to wait after the n-th failure in a row.
+    :param clock: seconds, growing.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        *,
+        progress_every: float = 3.0,
+        silence_limit: float = 10.0,
+        backoff: Callable[[int], float] = jittered,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._progress_every = progress_every
+        self._silence_limit = silence_limit
+        self._backoff = backoff
+        self._clock = clock
+        self._stream: WatchStream | None = None
+        self._complete_to: int | None = None
+        self._cluster_id = 0
+        self._witness: _Witness | None = None
+        self._failures = 0
+        self._heard_at = 0.0
+        self._ask_at = 0.0
+        self.retry_in = 0.0
+        """Seconds that should pass before the step after a :class:`Disconnected`."""
+
+    def updates(self, stop: threading.Event) -> Iterator[Update]:
+        """What happens under the prefix, until ``stop`` is set; a snapshot before any changes.
+
+        Set ``stop`` and call :meth:`close` to end it at once; with ``stop`` alone it may take a second.
+        """
+        try:
+            while not stop.is_set():
+                update = self.step(_LONGEST_WAIT)
+                if stop.is_set():
+                    return
+                if update is not None:
+                    yield update
+                if isinstance(update, Disconnected):
+                    stop.wait(self.retry_in)
+        finally:
+            self.close()
+
+    def step(self, timeout: float) -> Update | None:
+        """One thing: a list, opening a watch, or the next batch (waiting at most ``timeout`` seconds for it)."""
+        try:
+            if self._complete_to is None:
+                return self._list()
+            if self._stream is None:
+                self._stream = self._open(self._complete_to)
+            return self._receive(self._stream, self._complete_to, timeout)
+        except (Compacted, _OtherHistory) as error:
+            self._complete_to = None
+            return self._disconnected(error)
+        except StoreError as error:
+            return self._disconnected(error)
+
+    def close(self) -> None:
+        """End the watch that is open, also from another thread."""
+        stream = self._stream
+        if stream is not None:
+            stream.close()
+
+    def _list(self) -> Snapshot:
+        listing = self._store.list(self._prefix)
+        newest = max(listing.items, key=lambda kv: kv.mod_revision, default=None)
+        self._witness = None if newest is None else _Witness(newest.key, newest.mod_revision, exists=True)
+        self._cluster_id = listing.cluster_id
+        self._complete_to = listing.revision
+        log.info("listed", prefix=self._prefix, keys=len(listing.items), revision=listing.revision)
+        return Snapshot(listing)
+
+    def _open(self, complete_to: int) -> WatchStream:
+        stream = self._store.watch(self._prefix, from_revision=complete_to + 1)
+        try:
+            self._refuse_other_history(stream, complete_to)
+        except StoreError:
+            stream.close()
+            raise
+        self._heard_at = self._clock()
+        self._ask_at = self._heard_at + self._progress_every
+        if self._failures:
+            log.info("watch resumed", prefix=self._prefix, from_revision=complete_to + 1)
+        return stream
+
+    def _refuse_other_history(self, stream: WatchStream, complete_to: int) -> None:
+        if stream.cluster_id != self._cluster_id:
+            raise _OtherHistory(f"cluster {stream.cluster_id:x} answers, where {self._cluster_id:x} did before")
+        if stream.revision < complete_to:
+            # A member that lags behind looks the same; listing is linearizable and waits for it.
+            raise _OtherHistory(f"etcd stands at revision {stream.revision}, and was at {complete_to} before")
+        if self._failures and self._witness is not None:
+            self._question(self._witness)
+
+    def _question(self, witness: _Witness) -> None:
+        """A restored store keeps its cluster id if it keeps its name, and may have passed our revision already."""
+        try:
+            found = self._store.get(witness.key, revision=witness.revision)
+        except Compacted:
+            return  # no longer to be had, which proves nothing
+        if (found is not None and found.mod_revision == witness.revision) is not witness.exists:
+            raise _OtherHistory(f"the change of {witness.key} at revision {witness.revision} has never happened")
+
+    def _receive(self, stream: WatchStream, complete_to: int, timeout: float) -> Changes | None:
+        now = self._clock()
+        silent_until = self._heard_at + self._silence_limit
+        batch = stream.receive(max(0.0, min(timeout, self._ask_at - now, silent_until - now)))
+        now = self._clock()
+        if batch is not None:
+            self._failures = 0
+            self._heard_at, self._ask_at = now, now + self._progress_every
+            self._complete_to = max(complete_to, batch.revision)
+            if batch.changes:
+                last = batch.changes[-1]
+                self._witness = _Witness(last.key, last.revision, exists=last.kv is not None)
+            return batch
+        if now >= silent_until:
+            raise StoreError(f"nothing heard from etcd for {now - self._heard_at:.1f} s")
+        if now >= self._ask_at:
+            stream.request_progress()
+            self._ask_at = now + self._progress_every
+        return None
+
+    def _disconnected(self, error: StoreError) -> Disconnected:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+        self._failures += 1
+        self.retry_in = self._backoff(self._failures)
+        log.warning(
+            "watch lost",
+            prefix=self._prefix,
+            reason=str(error),
+            resume_from=None if self._complete_to is None else self._complete_to + 1,
+            failures=self._failures,
+            retry_in=round(self.retry_in, 3),
+        )
+        return Disconnected(str(error))
