@@ -1,12 +1,32 @@
-"""Flights: the intents that this leader is bringing to a known outcome."""
+"""Flights: intents on their way to a known outcome (design section 5, points 3, 4 and 6).
+
+However an answer gets lost, the order is the same: ask what became of the request; if it is known not to have
+happened, decide again; repeat it only if the decision is the same, else withdraw it.
+"""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from coordinator.errors import LeadershipLost
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.references import Target
+from coordinator.model.standings import Standings
 from coordinator.model.trigger import TriggerRecord
-from coordinator.runners.port import StartRequest
+from coordinator.runners.port import (
+    EnvironmentUnavailable,
+    Foreign,
+    Happened,
+    NotHappened,
+    Refused,
+    StartRequest,
+)
+from coordinator.watcher import records
+from coordinator.watcher.agenda import Agenda
+from coordinator.watcher.lanes import Backoff, Effect, EffectDone, Lane
+from coordinator.watcher.ledger import Ledger, log_record
 
 
 class Stage(enum.Enum):
@@ -28,16 +48,165 @@ class Stage(enum.Enum):
 class Flight:
     """An intent on its way.
 
-    :ivar revision: etcd revision of the record that says ``intent``.
     :ivar not_before: monotonic seconds; nothing happens before.
     :ivar failures: tries in a row that led to nothing.
     :ivar outcome: the record to be written, once the outcome is known.
     """
 
     record: TriggerRecord
-    revision: int
     request: StartRequest
     stage: Stage
     not_before: float = 0.0
     failures: int = 0
     outcome: TriggerRecord | None = None
+
+
+class Flights:
+    """All flights of this term.
+
+    :param looked: whether the runs behind a decision's inputs have been looked at; sends for it if not.
+    :param blocked_retry: seconds until a refused request is tried again.
+    """
+
+    def __init__(
+        self,
+        lanes: Mapping[str, Lane],
+        *,
+        standings: Standings,
+        ledger: Ledger,
+        agenda: Agenda,
+        looked: Callable[[Decision, float], bool],
+        backoff: Backoff,
+        blocked_retry: float,
+    ) -> None:
+        self._lanes = lanes
+        self._standings = standings
+        self._ledger = ledger
+        self._agenda = agenda
+        self._looked = looked
+        self._backoff = backoff
+        self._blocked_retry = blocked_retry
+        self._flights: dict[Target, Flight] = {}
+        self._blocked_until: dict[Target, float] = {}
+        self.draining = False
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def clear(self) -> None:
+        self._flights.clear()
+        self._blocked_until.clear()
+
+    def targets(self) -> list[Target]:
+        return list(self._flights)
+
+    def being_written(self) -> bool:
+        """Whether a known outcome waits to be written down."""
+        return any(flight.stage is Stage.SETTLED for flight in self._flights.values())
+
+    def drop(self, target: Target) -> None:
+        """Its record does not say ``intent`` any more."""
+        self._flights.pop(target, None)
+
+    def begin(self, target: Target, record: TriggerRecord) -> None:
+        """An intent has just been written: send its request."""
+        request = records.request_of(self._standings.graph, target, record)
+        self._flights[target] = Flight(record, request, Stage.OUT)
+        self._lanes[target.pipeline.environment].start(target, request)
+
+    def blocked_until(self, target: Target) -> float:
+        """Monotonic seconds from which on a refused request may be tried again."""
+        return self._blocked_until.get(target, 0.0)
+
+    def block(self, target: Target, now: float) -> None:
+        """The environment refuses: try again slowly."""
+        self._blocked_until[target] = now + self._blocked_retry
+        self._agenda.at(now + self._blocked_retry, target)
+
+    def bring_on(self, decision: Decision, record: TriggerRecord, now: float) -> None:
+        """Bring an intent nearer to its outcome; one without a flight is a predecessor's, or was in doubt."""
+        target = decision.target
+        lane = self._lanes.get(target.pipeline.environment)
+        if lane is None:
+            self._ledger.record(target, records.blocked(record, "its environment is not configured any more"))
+            return
+        flight = self._flights.get(target)
+        if flight is None or flight.record.token != record.token:
+            request = records.request_of(self._standings.graph, target, record)
+            flight = self._flights[target] = Flight(record, request, Stage.ASK)
+            log_record("trigger.taken_over", target, record)
+        if now < flight.not_before:
+            self._agenda.at(flight.not_before, target)
+            return
+        if self.draining and flight.stage is not Stage.SETTLED:
+            return  # a successor asks what became of it
+        match flight.stage:
+            case Stage.ASK:
+                flight.stage = Stage.OUT
+                lane.ask(target, flight.request)
+            case Stage.RETHINK:
+                self._rethink(decision, flight, lane, now)
+            case Stage.SETTLED:
+                assert flight.outcome is not None
+                self._ledger.record(target, flight.outcome)
+            case Stage.OUT:
+                pass
+
+    def take(self, message: EffectDone, now: float) -> None:
+        """Take in what came of a request or a question."""
+        target = message.target
+        flight = self._flights.get(target)
+        if flight is None or flight.record.token != message.token:
+            return  # of another term, or overtaken by somebody else's write
+        record = flight.record
+        match message.outcome:
+            case Happened(run):
+                self._settle(target, flight, records.sent(record, run))
+            case Foreign(run):
+                self._settle(target, flight, records.adopted(record, run))
+            case Refused(status, answer):
+                self.block(target, now)
+                self._settle(target, flight, records.blocked(record, f"{status}: {answer}"))
+            case NotHappened(reason, True):
+                self._settle(target, flight, records.without_run(record, reason))
+            case NotHappened():
+                # Asked without having tried (a takeover): think at once. Tried in vain: after a pause.
+                self._pause(target, flight, Stage.RETHINK, now, failed=message.effect is Effect.START)
+            case None:
+                log_record("trigger.unanswered", target, record, reason=str(message.error))
+                self._take_silence(message, flight, now)
+
+    def _take_silence(self, message: EffectDone, flight: Flight, now: float) -> None:
+        match message.error:
+            case EnvironmentUnavailable():
+                self._pause(message.target, flight, Stage.ASK, now, failed=True)
+            case LeadershipLost():
+                self._pause(message.target, flight, Stage.RETHINK, now, failed=True)  # nothing was sent
+            case _:
+                # The environment will not even tell (credentials, rights), and it may have happened: ask slowly.
+                flight.stage, flight.not_before = Stage.ASK, now + self._blocked_retry
+                self._agenda.at(flight.not_before, message.target)
+
+    def _rethink(self, decision: Decision, flight: Flight, lane: Lane, now: float) -> None:
+        """It is known not to have happened: decide again, and repeat it only if the decision is the same."""
+        same = (
+            decision.ready
+            and decision.obstacles <= {Obstacle.IN_FLIGHT}
+            and records.same_inputs(decision.inputs, flight.record.inputs)
+        )
+        if not same:
+            self._settle(decision.target, flight, records.withdrawn(flight.record, "the decision has changed"))
+        elif self._looked(decision, now):
+            flight.stage = Stage.OUT
+            lane.start(decision.target, flight.request)
+
+    def _settle(self, target: Target, flight: Flight, outcome: TriggerRecord) -> None:
+        flight.stage, flight.outcome, flight.not_before = Stage.SETTLED, outcome, 0.0
+        self._agenda.now(target)
+
+    def _pause(self, target: Target, flight: Flight, stage: Stage, now: float, *, failed: bool) -> None:
+        flight.stage = stage
+        if failed:
+            flight.failures += 1
+            flight.not_before = now + self._backoff.pause(flight.failures)
+        self._agenda.at(flight.not_before, target)

@@ -77,10 +77,10 @@ class WatcherUnderTest(Watcher):
         reconciler = self.reconciler
         return (
             self._mailbox.empty()
-            and not (reconciler._queue or reconciler._writes or reconciler._at_revision)
+            and not (reconciler.agenda or reconciler.ledger or reconciler.agenda.waits_for_revision())
             and all(lane.is_idle() for name, lane in reconciler._lanes.items() if name not in down)
-            and all(at.pipeline.environment in down for at in list(reconciler._flights))
-            and all(at.pipeline.environment in down for when, at in list(reconciler._later))
+            and all(at.pipeline.environment in down for at in reconciler.flights.targets())
+            and all(at.pipeline.environment in down for at in reconciler.agenda.waiting())
         )
 
     def _guard(self, seconds: float) -> None:

@@ -1,0 +1,163 @@
+"""The observer: what environments show, set beside what etcd says, and who is followed (design section 5, point 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.judgement import all_inputs
+from coordinator.model.references import Target
+from coordinator.model.runstate import RunState
+from coordinator.model.standings import Standings
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.view import Standing
+from coordinator.runners.port import ObservedRun, RunRef
+from coordinator.watcher import records
+from coordinator.watcher.agenda import Agenda
+from coordinator.watcher.cache import Cache
+from coordinator.watcher.clock import Clock
+from coordinator.watcher.following import Following
+from coordinator.watcher.lanes import LookDone
+from coordinator.watcher.ledger import Ledger
+from coordinator.watcher.looks import Looks
+from coordinator.watcher.observations import Weight, document_of, weigh
+
+_log = structlog.get_logger(__name__)
+
+
+class Observer:
+    """Reports on behalf of what does not report.
+
+    :param look_timeout: seconds, for a look on nobody's behalf.
+    :param who: this watcher's name, for ``reported_by``.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        standings: Standings,
+        looks: Looks,
+        ledger: Ledger,
+        agenda: Agenda,
+        follow_after: float,
+        look_timeout: float,
+        clock: Clock,
+        who: str,
+    ) -> None:
+        self._cache = cache
+        self._standings = standings
+        self._looks = looks
+        self._ledger = ledger
+        self._agenda = agenda
+        self._following = Following(every=follow_after)
+        self._look_timeout = look_timeout
+        self._clock = clock
+        self._who = who
+
+    def clear(self) -> None:
+        self._following.clear()
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds of the next question."""
+        return self._following.next_at()
+
+    def ask(self, now: float) -> None:
+        """Ask about the followed runs that are due."""
+        for target, ref in self._following.due(now):
+            if self._matters(target):
+                self._looks.follow(target, ref, timeout=self._look_timeout)
+            else:
+                self._following.want(target, None, now=now)
+
+    def take(self, message: LookDone) -> None:
+        """Take in what a look saw. Who waits for it is examined again, on what it brought to light."""
+        if message.error is not None:
+            _log.warning("look.failed", environment=message.environment, reason=str(message.error))
+        for answer in self._looks.answered(message):
+            known = self._once_known(answer.askers)
+            written = [
+                self._run_is_gone(subject, answer.ref, known)
+                if answer.run is None
+                else self._observe(subject, answer.run, known)
+                for subject in answer.subjects
+            ]
+            if not any(written):
+                for asker in answer.askers:
+                    self._agenda.now(asker)
+
+    def watch_over(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
+        """Follow what may not report, and drop what reports or matters to nobody."""
+        self._following.want(decision.target, self._run_to_follow(decision, record), now=now)
+        if decision.standing is not Standing.STUCK or decision.judged is None:
+            return
+        for one in all_inputs(decision.judged):
+            if one.mendable and one.seen is not None and isinstance(one.seen.value, RunState):
+                self._following.want(one.target, _comparable_run(one.target, one.seen.value), now=now)
+
+    def _run_to_follow(self, decision: Decision, record: TriggerRecord | None) -> RunRef | None:
+        if record is not None and record.status is Status.SENT and Obstacle.IN_FLIGHT in decision.obstacles:
+            return RunRef(decision.target.pipeline.dag_id, record.run_id) if record.run_id is not None else None
+        seen = self._cache.state(decision.target)
+        if seen is not None and isinstance(seen.value, RunState) and not seen.value.state.is_terminal:
+            return _comparable_run(decision.target, seen.value)
+        return None
+
+    def _matters(self, target: Target) -> bool:
+        """What has ended matters while its flight is not known to be over, or while others are stuck behind it."""
+        seen = self._cache.state(target)
+        if seen is None or not isinstance(seen.value, RunState) or not seen.value.state.is_terminal:
+            return True
+        if self._flies(target) is not None:
+            return True
+        dependents = self._standings.graph.dependents(target)
+        return any(self._standings.standing(dependent) is Standing.STUCK for dependent in dependents)
+
+    def _observe(self, subject: Target, run: ObservedRun, known: Callable[[int], None]) -> bool:
+        seen = self._cache.state(subject)
+        before = run.state.is_terminal and self._following.end_seen(subject)
+        in_flight = self._flies(subject) is not None
+        if weigh(seen.value if seen else None, run, in_flight=in_flight, seen_before=before) is not Weight.REPORT:
+            return False
+        document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=self._clock.now())
+        _log.info("state.observed", pipeline=str(subject.pipeline), partition=subject.partition, state=str(run.state))
+        self._ledger.state(subject, document.to_value(), then=known)
+        return True
+
+    def _run_is_gone(self, subject: Target, ref: RunRef, known: Callable[[int], None]) -> bool:
+        """A run that was deleted is "not yet"."""
+        record = self._flies(subject)
+        if record is not None and record.run_id == ref.run_id:
+            self._ledger.record(subject, records.done(record, note=f"run {ref.run_id} was deleted"))
+        seen = self._cache.state(subject)
+        if seen is None or not isinstance(seen.value, RunState) or seen.value.attempt.run_id != ref.run_id:
+            return False
+        _log.warning("state.run_deleted", pipeline=str(subject.pipeline), partition=subject.partition, run=ref.run_id)
+        self._ledger.state(subject, None, then=known)
+        return True
+
+    def _flies(self, target: Target) -> TriggerRecord | None:
+        """The target's record while the run that we started is not known to have ended."""
+        recorded = self._cache.record(target)
+        if recorded is None or not isinstance(recorded.value, TriggerRecord):
+            return None
+        flies = recorded.value.status is Status.SENT and (
+            Obstacle.IN_FLIGHT in self._standings.decide(target).obstacles
+        )
+        return recorded.value if flies else None
+
+    def _once_known(self, askers: frozenset[Target]) -> Callable[[int], None]:
+        def known(revision: int) -> None:
+            self._looks.hold_until(askers, revision)
+            self._agenda.once_read(revision, askers)
+
+        return known
+
+
+def _comparable_run(target: Target, state: RunState) -> RunRef | None:
+    """The run behind a state, if what its environment shows can be told to be newer or older."""
+    if state.attempt.run_id is None or state.attempt.queued_at is None:
+        return None
+    return RunRef(target.pipeline.dag_id, state.attempt.run_id)
