@@ -1,12 +1,16 @@
 """etcd: a narrow port (``port.py``), its two implementations, and what is built on the port alone.
 
 ``port``        what the rest of the project needs of an etcd: list, transaction, watch, lease
-``connection``  the port over the package etcd3 (``protobuf`` makes that import work on today's protobuf)
-``memory``      the port in memory, for simulations; it passes the same contract tests
 ``keys``        which key holds what
+``connection``  the port over the package etcd3: ``connect(settings)``. Below it: ``members`` (endpoints, failover,
+                tokens), ``etcd_watch`` (one stream), ``failures`` (gRPC statuses), ``protobuf`` (makes the
+                import work on today's protobuf)
+``memory``      the port in memory, for simulations, on the server in ``memory_etcd``; it passes the same contract
+                tests
 ``reflector``   list + watch that never goes deaf
-``election``    one leader by lease
+``election``    one leader by lease; ``leadership``: how long it may still act
 ``embedded``    an etcd server of our own, for demos and tests
 
+gRPC is loaded by ``connection`` and ``embedded`` only, and only when a client is made.
 Imports ``model``, ``settings`` and ``errors`` only.
 """

@@ -164,8 +164,8 @@ def test_a_frozen_etcd_is_noticed_and_nothing_is_missed_afterwards(
 
 
 def test_a_quiet_prefix_keeps_up_with_the_store(own_store: EtcdStore) -> None:
-    with Follower(Reflector(own_store, "/c/", progress_every=0.2, silence_limit=2.0)) as follower:
-        until = monotonic() + 5
+    with Follower(Reflector(own_store, "/c/", progress_every=0.2, silence_limit=1.0)) as follower:
+        until = monotonic() + 2.5
         while monotonic() < until:
             put(own_store, "/other/k")
             threading.Event().wait(0.05)
