@@ -10,7 +10,11 @@ dependencies.json beside this folder.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from airflow.sdk import dag, task
 
@@ -30,11 +34,6 @@ MAX_RUNTIME = 55
 def watcher() -> None:
     @task(execution_timeout=timedelta(seconds=MAX_RUNTIME + 60))
     def watch() -> None:
-        import os
-        import subprocess
-        import sys
-        from pathlib import Path
-
         beside = Path(__file__).resolve().parent.parent / "dependencies.json"
         dependencies = os.environ.get("COORDINATOR_DEPENDENCIES") or str(beside)
         # A program of its own: a task is a fork of Airflow's, and gRPC does not survive being forked.

@@ -107,15 +107,19 @@ def only_one(directory: Path, *, keeper: int | None) -> Iterator[bool]:
 
 def _acquire(descriptor: int, directory: Path) -> bool:
     until = time.monotonic() + LOCK_LIMIT
-    asked = False
+    asked: bytes | None = None
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-        asked = asked or ask_to_retire(directory)
+            holder = os.pread(descriptor, 32, 0)
+        if time.monotonic() >= until:
+            return False
+        if asked is None:
+            asked = holder if ask_to_retire(directory) else None
+        elif holder not in (asked, b""):
+            return False  # it has retired, and another one that waited too was quicker
         time.sleep(_LOOK_EVERY)
 
 

@@ -76,7 +76,8 @@ class DelivererProcess:
         if code is None:
             return True
         self._child = None
-        if code != 0 and time.monotonic() - self._started_at < _QUICK:
+        # A negative code is a signal: somebody killed it, and the next one may well start.
+        if code > 0 and time.monotonic() - self._started_at < _QUICK:
             self._not_before = time.monotonic() + _PAUSE_AFTER_FAILURE
             log.error("deliverer failed", code=code, see=str(self.directory / LOG_NAME))
         return False
