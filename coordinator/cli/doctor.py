@@ -19,7 +19,10 @@ def doctor(
     *,
     config: ConfigOption = None,
     dependencies: Annotated[
-        Path, typer.Option("--dependencies", "-d", help="Its DAGs must be there, and not paused.")
+        Path,
+        typer.Option(
+            "--dependencies", "-d", envvar="COORDINATOR_DEPENDENCIES", help="Its DAGs must be there, and not paused."
+        ),
     ] = Path("dependencies.json"),
     as_json: JsonOption = False,
 ) -> None:
