@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -52,6 +53,8 @@ class Recorded:
     run_id: str | None
     status: int | None
     """``None``: the connection was cut instead of an answer."""
+    size: int = 0
+    """Characters of the address, with its query."""
 
 
 class StandInAirflow:
@@ -59,9 +62,10 @@ class StandInAirflow:
 
     :param port: 0 takes a free one.
     :param sqlite: as Airflow on SQLite: of two triggers at once, one is answered 500.
+    :param tls: speak HTTPS with this certificate.
     """
 
-    def __init__(self, port: int = 0, *, sqlite: bool = False) -> None:
+    def __init__(self, port: int = 0, *, sqlite: bool = False, tls: ssl.SSLContext | None = None) -> None:
         self.world = DagRuns()
         self.faults = Faults()
         self.logins = Logins({USERNAME: (PASSWORD, "admin"), "eve": ("eve", "viewer")})
@@ -69,7 +73,8 @@ class StandInAirflow:
         self.api = RestApi(self.world, self.logins, sqlite=sqlite)
         self._answered = threading.Condition()
         self._stopped = threading.Event()
-        self._server = Server(self._handle, port)
+        self._scheme = "http" if tls is None else "https"
+        self._server = Server(self._handle, port, tls)
         self._server.start()
 
     # Where it is, and whether
@@ -80,7 +85,7 @@ class StandInAirflow:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     username, password = USERNAME, PASSWORD
 
@@ -272,7 +277,16 @@ class StandInAirflow:
             status = None if response is None else response.status
             with self._answered:
                 self.requests.append(
-                    Recorded(request.arrived, kind, request.method, split.path, dag_id, run_id, status)
+                    Recorded(
+                        request.arrived,
+                        kind,
+                        request.method,
+                        split.path,
+                        dag_id,
+                        run_id,
+                        status,
+                        len(request.target),
+                    )
                 )
                 self._answered.notify_all()
         return response

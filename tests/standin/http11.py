@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -57,8 +58,9 @@ Handler = Callable[[Request], Response | None]
 class Server:
     """Listens on 127.0.0.1. ``port`` 0 takes a free one and keeps it over :meth:`stop` and :meth:`start`."""
 
-    def __init__(self, handler: Handler, port: int = 0) -> None:
+    def __init__(self, handler: Handler, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._handler = handler
+        self._tls = tls
         self.port = port
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
@@ -108,6 +110,18 @@ class Server:
             threading.Thread(target=self._serve, args=(connection, stopping), daemon=True).start()
 
     def _serve(self, connection: socket.socket, stopping: threading.Event) -> None:
+        if self._tls is not None:
+            plain = connection
+            try:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                plain.close()
+                return  # The client does not believe our certificate.
+            finally:
+                with self._lock:
+                    self._connections.discard(plain)
+                    if connection is not plain:
+                        self._connections.add(connection)
         stream = cast(BinaryIO, connection.makefile("rb", buffering=65536))
         try:
             while (request := _read(stream)) is not None:

@@ -88,7 +88,7 @@ class Authentication:
         except ConfigurationError as error:
             raise RequestRefused(str(error), status=401) from error
         if token is not None:
-            return f"Bearer {token}", float("inf")
+            return self._bearer(token), float("inf")
         username = self._settings.username
         if username is None:
             return None, float("inf")
@@ -99,12 +99,22 @@ class Authentication:
             )
         return self._exchange(username, password, deadline)
 
+    def _bearer(self, token: str) -> str:
+        # A header with anything else in it is refused by the libraries below, with the token in their message.
+        token = token.strip()
+        if not token or not all("!" <= character <= "~" for character in token):
+            raise RequestRefused(
+                f"the token of environment {self._name} is empty, or holds blanks or characters that no token has",
+                status=401,
+            )
+        return f"Bearer {token}"
+
     def _exchange(self, username: str, password: str, deadline: Deadline) -> tuple[str, float]:
         answer = self._login({"username": username, "password": password}, deadline)
         if answer.status in (200, 201):
             token = answer.read(TokenAnswer).access_token
             _log.info("logged in", environment=self._name, username=username)
-            return f"Bearer {token}", _lifetime(token)
+            return self._bearer(token), _lifetime(token)
         if answer.status in (404, 405):
             _log.info("no token to be had; using HTTP Basic", environment=self._name, answered=answer.status)
             pair = base64.b64encode(f"{username}:{password}".encode()).decode()

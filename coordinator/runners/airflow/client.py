@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import weakref
 from collections.abc import Mapping
@@ -55,7 +56,7 @@ class AirflowClient:
             )
         self.name = name
         self._base = settings.url
-        self._verify: bool | str = str(settings.ca_cert) if settings.ca_cert else True
+        self._verify: bool | str = str(settings.ca_cert) if settings.ca_cert else _usual_certificates()
         self._authentication = Authentication(name, settings, self._login)
         self._local = threading.local()
         self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
@@ -165,7 +166,7 @@ class AirflowClient:
         session.mount("http://", LeashedAdapter(leash))
         session.mount("https://", LeashedAdapter(leash))
         # requests would look into the environment and ~/.netrc on every single request, and put what it finds
-        # in ~/.netrc in place of our Authorization header. Proxies are the part of it that is wanted.
+        # in ~/.netrc in place of our Authorization header. Proxies and a CA bundle are the part that is wanted.
         session.proxies = dict(get_environ_proxies(self._base))
         session.trust_env = False
         session.verify = self._verify
@@ -175,6 +176,11 @@ class AirflowClient:
             self._sessions.add(session)
         self._local.session, self._local.leash = session, leash
         return session, leash
+
+
+def _usual_certificates() -> bool | str:
+    """The certificates to believe where the settings name none: what requests itself would take."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
 def _rejects_token(answer: Answer) -> bool:

@@ -190,8 +190,9 @@ def test_a_look_over_several_dags_does_not_mix_their_runs(runner: AirflowRunner,
     quick = happened(runner.start(create(airflow_api.quick, run_id=run_id)))
     refs = [RunRef(airflow_api.quick, run_id), RunRef(airflow_api.slow, run_id), RunRef("nowhere", run_id)]
     found = runner.look(refs, timeout=10)
-    assert found[refs[0]] is not None
-    assert found[refs[0]].token == quick.token
+    seen = found[refs[0]]
+    assert seen is not None
+    assert seen.token == quick.token
     assert found[refs[1]] is None
     assert found[refs[2]] is None
 

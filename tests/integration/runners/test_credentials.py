@@ -134,6 +134,20 @@ def test_a_static_token_is_read_again_when_it_is_refused(
     assert airflow.requests_of("login") == []
 
 
+@pytest.mark.parametrize("token", ["", "top secret", "top-sécret", "top-\nsecret", "top-\u2028secret"])
+def test_a_token_that_is_none_is_refused_without_repeating_it(
+    airflow: StandInAirflow, make_runner: MakeRunner, tmp_path: Path, token: str
+) -> None:
+    """The libraries below put a header that they refuse into their message."""
+    file = tmp_path / "token"
+    file.write_text(token)
+    runner = make_runner(airflow.base_url, username=None, password=None, token_file=str(file))
+    outcome = runner.start(create("slow"))
+    assert isinstance(outcome, Refused)
+    assert "top" not in outcome.answer
+    assert airflow.requests == []
+
+
 def test_missing_credentials_say_what_to_set(
     airflow: StandInAirflow, make_runner: MakeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

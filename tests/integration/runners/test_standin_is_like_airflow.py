@@ -67,7 +67,7 @@ def test_the_stand_in_answers_as_a_real_airflow_did(airflow: StandInAirflow) -> 
             json=asked["body"],
             timeout=10,
         )
-        body = answer.json() if answer.content else None
+        body: Any = answer.json() if answer.content else None
         if asked["path"] == "/auth/token" and answer.status_code == 201:
             tokens[asked["body"]["username"]] = body["access_token"]
         if answer.status_code != expected["status"]:
