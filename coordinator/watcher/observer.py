@@ -9,7 +9,7 @@ import structlog
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.judgement import all_inputs
 from coordinator.model.references import Target
-from coordinator.model.runstate import RunState
+from coordinator.model.runstate import RunState, State
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
@@ -18,7 +18,7 @@ from coordinator.watcher import records
 from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.clock import Clock
-from coordinator.watcher.following import Following
+from coordinator.watcher.following import FollowedRun, Following
 from coordinator.watcher.lanes import LookDone
 from coordinator.watcher.ledger import Ledger
 from coordinator.watcher.looks import Looks
@@ -97,9 +97,11 @@ class Observer:
             if one.mendable and one.seen is not None and isinstance(one.seen.value, RunState):
                 self._following.want(one.target, _comparable_run(one.target, one.seen.value), now=now)
 
-    def _run_to_follow(self, decision: Decision, record: TriggerRecord | None) -> RunRef | None:
+    def _run_to_follow(self, decision: Decision, record: TriggerRecord | None) -> FollowedRun | None:
         if record is not None and record.status is Status.SENT and Obstacle.IN_FLIGHT in decision.obstacles:
-            return RunRef(decision.target.pipeline.dag_id, record.run_id) if record.run_id is not None else None
+            if record.run_id is None:
+                return None
+            return FollowedRun(RunRef(decision.target.pipeline.dag_id, record.run_id), record.attempt)
         seen = self._cache.state(decision.target)
         if seen is not None and isinstance(seen.value, RunState) and not seen.value.state.is_terminal:
             return _comparable_run(decision.target, seen.value)
@@ -127,12 +129,14 @@ class Observer:
         return True
 
     def _run_is_gone(self, subject: Target, ref: RunRef, known: Callable[[int], None]) -> bool:
-        """A run that was deleted is "not yet"."""
+        """A run that was deleted is "not yet"; but a success is not undone by cleaning up behind it (``db clean``)."""
         record = self._flies(subject)
         if record is not None and record.run_id == ref.run_id:
             self._ledger.record(subject, records.done(record, note=f"run {ref.run_id} was deleted"))
         seen = self._cache.state(subject)
         if seen is None or not isinstance(seen.value, RunState) or seen.value.attempt.run_id != ref.run_id:
+            return False
+        if seen.value.state is State.SUCCESS:
             return False
         _log.warning("state.run_deleted", pipeline=str(subject.pipeline), partition=subject.partition, run=ref.run_id)
         self._ledger.state(subject, None, then=known)
@@ -156,8 +160,8 @@ class Observer:
         return known
 
 
-def _comparable_run(target: Target, state: RunState) -> RunRef | None:
+def _comparable_run(target: Target, state: RunState) -> FollowedRun | None:
     """The run behind a state, if what its environment shows can be told to be newer or older."""
     if state.attempt.run_id is None or state.attempt.queued_at is None:
         return None
-    return RunRef(target.pipeline.dag_id, state.attempt.run_id)
+    return FollowedRun(RunRef(target.pipeline.dag_id, state.attempt.run_id), state.attempt.queued_at)

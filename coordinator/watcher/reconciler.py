@@ -7,6 +7,7 @@ It holds nothing that could not be found again in etcd and the environments: a s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 
 import structlog
@@ -43,6 +44,10 @@ ETCD_RETRY = 0.5
 
 OWN_RUN_RETRY = 0.5
 """Seconds before a run that must end before it can be cleared is looked at again."""
+
+SLICE = 32
+"""Targets examined before what they gave is written and sent: under load the first request need not wait for the
+last decision, and about so many records with their inputs fit into one transaction."""
 
 _WAITING = (Status.INTENT, Status.SENT, Status.BLOCKED)
 """Records that wait for something."""
@@ -128,10 +133,14 @@ class Reconciler:
         self.agenda.pass_time(now)
         written = self._flush(now)  # what looks brought to light comes before what is decided on it
         while written and (self.agenda or self.ledger):
-            for target, decision in self.agenda.take():
+            for target, decision in itertools.islice(self.agenda.take(), SLICE):
                 self._examine(decision or self.standings.decide(target), now)
             written = self._flush(now)
+            self._pump(now)
         self._observer.ask(now)
+        self._pump(now)
+
+    def _pump(self, now: float) -> None:
         for lane in self._lanes.values():
             lane.pump(now)
 
