@@ -1,0 +1,156 @@
+"""One real Airflow with the plugin and one real etcd for all end-to-end tests: a start takes ten seconds and more.
+
+Tests keep out of each other's way by logical dates of their own, not by a fresh Airflow. A test that stops
+something (etcd, the scheduler) starts it again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from coordinator.demo.airflow import AirflowProcess
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunStateDocument
+from coordinator.settings import EtcdSettings
+from coordinator.store.connection import EtcdStore, connect
+from coordinator.store.embedded import EmbeddedEtcd
+from coordinator.store.keys import Keys
+from coordinator.store.port import KeyValue
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+OWN_DAGS = ("quick", "slow", "failing")
+PLAYGROUND = ("00_watcher", *(f"0{number}_pipeline" for number in range(1, 8)))
+DEADLINE = 60.0
+
+T = TypeVar("T")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.e2e)
+
+
+def eventually(look: Callable[[], T], what: str, *, within: float = DEADLINE) -> T:
+    """What ``look`` finds, as soon as that is true."""
+    until = time.monotonic() + within
+    while not (found := look()):
+        assert time.monotonic() < until, f"not within {within} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+@dataclass(frozen=True)
+class AirflowApi:
+    """Where the real Airflow is, for whoever brings a client of its own; and its DAGs (see ``dags/``)."""
+
+    base_url: str
+    username: str
+    password: str
+    quick: str = "quick"
+    slow: str = "slow"
+
+
+@pytest.fixture(scope="session")
+def airflow_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEtcd]:
+    """The etcd that the real Airflow reports to. A test may stop it, and starts it again."""
+    with EmbeddedEtcd(tmp_path_factory.mktemp("airflow-etcd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory, airflow_etcd: EmbeddedEtcd) -> Iterator[AirflowProcess]:
+    """A real Airflow with the plugin, named ``default``. The playground's DAGs (``dags/``) are there, paused."""
+    folder = tmp_path_factory.mktemp("airflow")
+    dags = folder / "dags"
+    dags.mkdir()
+    for source in (*HERE.glob("dags/*.py"), *REPOSITORY.glob("dags/*.py")):
+        shutil.copy(source, dags)
+    shutil.copy(REPOSITORY / "dependencies.json", folder)
+    process = AirflowProcess(
+        folder / "home",
+        dags_folder=dags,
+        env={
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+            "COORDINATOR_ETCD__ENDPOINTS": json.dumps([airflow_etcd.endpoint]),
+        },
+        expected_dags=(*OWN_DAGS, *PLAYGROUND),
+    )
+    with process:
+        process.api.unpause(OWN_DAGS)
+        yield process
+
+
+@pytest.fixture(scope="session")
+def airflow_api(airflow: AirflowProcess) -> AirflowApi:
+    return AirflowApi(airflow.url, airflow.username, airflow.password)
+
+
+_hours = itertools.count()
+
+
+@pytest.fixture
+def logical_date() -> datetime:
+    """One that no other test uses."""
+    return datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=next(_hours))
+
+
+class Reports:
+    """What arrived in etcd, under the keys of the environment ``default``."""
+
+    def __init__(self, store: EtcdStore) -> None:
+        self._store = store
+        self._keys = Keys()
+
+    def entry(self, dag_id: str, partition: str) -> KeyValue | None:
+        return self._store.get(self._keys.state(Target(PipelineRef("default", dag_id), partition)))
+
+    def document(self, dag_id: str, partition: str) -> RunStateDocument | None:
+        entry = self.entry(dag_id, partition)
+        return None if entry is None else RunStateDocument.model_validate_json(entry.value)
+
+    def history(self, dag_id: str, partition: str) -> list[str]:
+        """Every state that stood under the key, in order."""
+        newest = self.entry(dag_id, partition)
+        states: list[str] = []
+        while newest is not None:
+            states.append(str(RunStateDocument.model_validate_json(newest.value).state))
+            if newest.mod_revision == newest.create_revision:
+                break
+            newest = self._store.get(newest.key, revision=newest.mod_revision - 1)
+        return states[::-1]
+
+    def wait(
+        self, dag_id: str, partition: str, state: str, *, after: datetime | None = None, within: float = DEADLINE
+    ) -> RunStateDocument:
+        """Wait for a state to arrive.
+
+        :param after: of an attempt queued later than this.
+        """
+
+        def look() -> RunStateDocument | None:
+            document = self.document(dag_id, partition)
+            if document is None or document.state != state:
+                return None
+            newer = after is None or (document.queued_at is not None and document.queued_at > after)
+            return document if newer else None
+
+        return eventually(look, f"{dag_id} in {partition} is {state} in etcd", within=within)
+
+
+@pytest.fixture
+def reports(airflow_etcd: EmbeddedEtcd) -> Iterator[Reports]:
+    store = connect(EtcdSettings(endpoints=[airflow_etcd.endpoint], timeout=2.0))
+    yield Reports(store)
+    store.close()
