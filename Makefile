@@ -51,7 +51,7 @@ test-fast: $(READY) ## Unit tests only, less than a minute
 check: $(READY) ## Lint, format, types, layers
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy --explicit-package-bases coordinator tests benchmarks
+	$(RUN) -m mypy --explicit-package-bases coordinator tests $(if $(wildcard benchmarks/*.py),benchmarks)
 	$(RUN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
 .PHONY: format
