@@ -87,9 +87,12 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, airflow_etcd: EmbeddedEtcd
         },
         expected_dags=(*OWN_DAGS, *PLAYGROUND),
     )
-    with process:
+    process.start()
+    try:
         process.api.unpause(OWN_DAGS)
         yield process
+    finally:
+        process.stop(patience=3)  # a run of ``slow`` would hold a scheduler up that ends in good order
 
 
 @pytest.fixture(scope="session")
