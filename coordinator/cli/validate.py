@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def validate(
-    file: Annotated[Path, typer.Argument(help="The file, usually dependencies.json; - reads stdin.")],
+    file: Annotated[Path, typer.Argument(help="The file; - reads stdin.")] = Path("dependencies.json"),
     *,
     environments_from: Annotated[
         Path | None,
@@ -30,6 +30,9 @@ def validate(
             show_default=False,
         ),
     ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema, for editors, and check nothing.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a dependencies.json: every problem, with line, column, path and reason.
@@ -38,9 +41,12 @@ def validate(
 
     Example: [bold]coordinator validate dependencies.json --environments-from coordinator.toml[/bold]
     """
-    from coordinator.model.parsing import DependenciesError, parse_document
+    from coordinator.model.parsing import DependenciesError, json_schema, parse_document
     from coordinator.settings import load_settings
 
+    if schema:
+        print_json(json_schema())
+        return
     environments = None if environments_from is None else sorted(load_settings(environments_from).environments)
     document: Document = {}
     problems: tuple[Problem, ...] = ()

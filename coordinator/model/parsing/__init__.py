@@ -8,6 +8,7 @@
 ``json_text``   JSON with duplicate keys and places
 ``problems``    what a person gets to see
 ``dumping``     the way back: the canonical JSON of a document
+``schema``      the JSON Schema, dependencies.schema.json, for editors
 
 Import from here: the modules are private to this package.
 """
@@ -15,5 +16,6 @@ Import from here: the modules are private to this package.
 from coordinator.model.parsing.document import MAX_BYTES, parse_document
 from coordinator.model.parsing.dumping import dump_document
 from coordinator.model.parsing.problems import DependenciesError, Problem
+from coordinator.model.parsing.schema import json_schema
 
-__all__ = ["MAX_BYTES", "DependenciesError", "Problem", "dump_document", "parse_document"]
+__all__ = ["MAX_BYTES", "DependenciesError", "Problem", "dump_document", "json_schema", "parse_document"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.failures import ExitCode
+from coordinator.model.parsing import json_schema
 from tests.command_line import Cli
 
 CONFIG = '[environments.default]\nurl = "http://127.0.0.1:1"\n[environments.team_b]\nurl = "http://127.0.0.1:2"\n'
@@ -106,3 +107,9 @@ def test_it_works_as_a_program(written: Path) -> None:
         )
         assert ended.returncode == ExitCode.PROBLEM, ended.stderr
         assert f"{written}:1:7: a: a depends on itself" in ended.stdout
+
+
+def test_the_schema_is_printed_for_editors(cli: Cli) -> None:
+    result = cli("validate", "--schema")
+    assert result.exit_code == ExitCode.OK
+    assert json.loads(result.stdout) == json_schema()

@@ -163,6 +163,16 @@ def test_a_term_that_ran_out_here_does_not_go_on_though_etcd_still_has_the_lease
     assert again.create_revision > term.create_revision
 
 
+def test_a_clock_that_goes_back_does_not_revive_a_term(first: Candidate, clock: Clock) -> None:
+    first.step()
+    term = first.leadership()
+    assert term is not None
+    clock.advance(TTL)
+    assert term.remaining() == 0.0
+    clock.advance(-TTL)
+    assert term.remaining() == 0.0
+
+
 def test_a_deleted_leader_key_ends_the_term_and_starts_another(first: Candidate, server: MemoryEtcd) -> None:
     first.step()
     term = first.leadership()

@@ -1,0 +1,71 @@
+"""The published JSON Schema says the same as the parser, as far as a schema can."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from coordinator.model.conditions import On
+from coordinator.model.dependencies import Document, Rerun, Settle
+from coordinator.model.parsing import DependenciesError, dump_document, json_schema, parse_document
+from tests.unit.model.test_parsing_properties import documents, near_misses, words
+
+SCHEMA = json_schema()
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_its_words_are_the_parsers() -> None:
+    entry = SCHEMA["$defs"]["entry"]["anyOf"][2]["properties"]
+    assert entry["rerun"]["enum"] == list(Rerun)
+    assert entry["settle"]["enum"] == list(Settle)
+    assert SCHEMA["$defs"]["condition"]["anyOf"][2]["properties"]["on"]["enum"] == list(On)
+
+
+@given(documents())
+def test_every_good_document_is_valid(document: Document) -> None:
+    VALIDATOR.validate(dump_document(document))
+
+
+def is_read(value: Any) -> bool:
+    try:
+        parse_document(json.dumps(value), source="anything")
+    except DependenciesError:
+        return False
+    return True
+
+
+@given(st.dictionaries(words, near_misses, max_size=3))
+def test_what_the_parser_reads_the_schema_allows(value: dict[str, Any]) -> None:
+    if is_read(value):
+        VALIDATOR.validate(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": None},
+        {"a": []},
+        {"a": ["b", "b"]},
+        {"a": "b/"},
+        {" a": "b"},
+        {"a": {"upstream": "b", "setle": "wave"}},
+        {"a": {"upstream": "b", "rerun": "new_run"}},
+        {"a": {"upstream": "b", "conf": {"coordinator": 1}}},
+        {"a": {"any": ["b"]}},
+        {"a": {"upstream": {"any": ["b"], "all": ["c"]}}},
+        {"a": {"upstream": {"at_least": 0, "of": ["b"]}}},
+        {"a": {"upstream": {"pipeline": "b", "on": "succes"}}},
+    ],
+)
+def test_what_the_parser_refuses_for_its_form_the_schema_refuses_too(value: dict[str, Any]) -> None:
+    assert not is_read(value)
+    assert not VALIDATOR.is_valid(value)
