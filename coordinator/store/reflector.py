@@ -92,6 +92,7 @@ class Reflector:
         self._cluster_id = 0
         self._witness: _Witness | None = None
         self._failures = 0
+        self._closing = False
         self._heard_at = 0.0
         self._ask_at = 0.0
         self.retry_in = 0.0
@@ -129,7 +130,8 @@ class Reflector:
             return self._disconnected(error)
 
     def close(self) -> None:
-        """End the watch that is open, also from another thread."""
+        """End the watch that is open, also from another thread. The next step would open it again."""
+        self._closing = True
         stream = self._stream
         if stream is not None:
             stream.close()
@@ -198,6 +200,9 @@ class Reflector:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
+        if self._closing:
+            self._closing = False
+            return Disconnected("closed by this side")
         self._failures += 1
         self.retry_in = self._backoff(self._failures)
         log.warning(

@@ -94,8 +94,8 @@ def test_a_watch_moves_to_another_member(members: list[_Member], store: EtcdStor
         members[0].kill()
         with pytest.raises(StoreUnavailable):
             stream.receive(LIMIT)
-    second = put_in_the_end(store, "/c/b")
     with store.watch("/c/", from_revision=revision + 1) as stream:
+        second = put_in_the_end(store, "/c/b")
         batch = stream.receive(LIMIT)
         assert batch is not None
         assert batch.revision == second
