@@ -1,0 +1,62 @@
+"""Partitions: one instant, one spelling; and run ids that Airflow takes and that never meet."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.model.partitions import (
+    RUN_ID_LIMIT,
+    coordinator_run_id,
+    format_instant,
+    parse_instant,
+    partition_of_run,
+)
+
+DAY = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def test_an_instant_has_one_spelling() -> None:
+    assert format_instant(DAY) == "2026-11-20T00:00:00Z"
+    assert format_instant(DAY.astimezone(timezone(timedelta(hours=5, minutes=30)))) == "2026-11-20T00:00:00Z"
+    assert format_instant(DAY.replace(microsecond=7)) == "2026-11-20T00:00:00.000007Z"
+    with pytest.raises(ValueError, match="time zone"):
+        format_instant(DAY.replace(tzinfo=None))
+
+
+@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)))
+def test_instants_come_back(instant: datetime) -> None:
+    assert parse_instant(format_instant(instant)) == instant
+
+
+@pytest.mark.parametrize("partition", ["2026-11-20", "2026-11-20T00:00:00", "eu/2026", "", "2026-13-01T00:00:00Z", "7"])
+def test_what_is_no_instant_is_none(partition: str) -> None:
+    assert parse_instant(partition) is None
+
+
+def test_the_partition_of_a_run() -> None:
+    ours = {"coordinator": {"partition": "p"}}
+    assert partition_of_run(run_id="r", logical_date=DAY, partition_key="k", conf=ours) == "p"
+    assert partition_of_run(run_id="r", logical_date=DAY, partition_key="k", conf={}) == "k"
+    assert partition_of_run(run_id="r", logical_date=DAY, partition_key=None, conf=None) == "2026-11-20T00:00:00Z"
+    assert partition_of_run(run_id="r", logical_date=None, partition_key=None, conf={"coordinator": 3}) == "r"
+
+
+def test_a_dated_run_id_is_readable() -> None:
+    assert coordinator_run_id("2026-11-20T00:00:00Z", 2) == "coordinator__2026-11-20T00:00:00Z__2"
+
+
+@given(st.text(max_size=400), st.integers(1, 10**6))
+def test_airflow_takes_every_run_id(partition: str, sequence: int) -> None:
+    run_id = coordinator_run_id(partition, sequence)
+    assert re.fullmatch(r"[A-Za-z0-9_.~:+-]+", run_id)
+    assert len(run_id) <= RUN_ID_LIMIT
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_two_partitions_never_meet_in_a_run_id(one: str, other: str) -> None:
+    assert (coordinator_run_id(one, 1) == coordinator_run_id(other, 1)) == (one == other)

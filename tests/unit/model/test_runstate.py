@@ -1,0 +1,118 @@
+"""Run states: what can be read, and which of two reports is the newer one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.model.runstate import (
+    MAX_VALUE_BYTES,
+    Attempt,
+    RunState,
+    State,
+    Unreadable,
+    Verdict,
+    judge_report,
+    read_run_state,
+)
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("value", [b"success", b'"success"', b" success\n", b'{"state": "success"}'])
+def test_a_bare_word_and_json_say_the_same(value: bytes) -> None:
+    assert read_run_state(value) == RunState(State.SUCCESS)
+
+
+def test_one_instant_is_one_attempt_however_it_is_spelled() -> None:
+    one = read_run_state(b'{"state": "success", "run_id": "r", "queued_at": "2026-11-20T12:00:00Z"}')
+    other = read_run_state(b'{"state": "success", "run_id": "r", "queued_at": "2026-11-20T13:00:00+01:00", "x": [1]}')
+    assert isinstance(one, RunState)
+    assert isinstance(other, RunState)
+    assert one.attempt.same_as(other.attempt)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"done",
+        b"\xff\xfe",
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"state": "SUCCESS"}',
+        b'{"state": "success", "queued_at": 7}',
+        b'{"state": "success", "attempt": "two"}',
+        b"x" * (MAX_VALUE_BYTES + 1),
+        b"[" * 5000,
+    ],
+)
+def test_what_cannot_be_read_says_why_and_raises_nothing(value: bytes) -> None:
+    read = read_run_state(value)
+    assert isinstance(read, Unreadable)
+    assert read.reason
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_reading_never_raises(value: bytes) -> None:
+    assert isinstance(read_run_state(value), RunState | Unreadable)
+
+
+def state(
+    word: str, run_id: str | None = "r", queued_at: datetime | None = NOON, observed_at: datetime | None = None
+) -> RunState:
+    return RunState(State(word), Attempt(run_id, queued_at), observed_at)
+
+
+@pytest.mark.parametrize(
+    ("present", "report", "verdict"),
+    [
+        (None, state("queued"), Verdict.NEW),
+        (Unreadable("?"), state("queued"), Verdict.NEW),
+        (state("queued"), state("running"), Verdict.NEW),
+        (state("running"), state("success"), Verdict.NEW),
+        (state("success"), state("success"), Verdict.REPEAT),
+        (state("success"), state("running"), Verdict.OUTDATED),
+        (state("running"), state("queued"), Verdict.OUTDATED),
+        (state("success"), state("failed"), Verdict.NEW),
+        (state("failed", observed_at=LATER), state("success", observed_at=NOON), Verdict.OUTDATED),
+        (state("failed", observed_at=NOON), state("success", observed_at=LATER), Verdict.NEW),
+        (state("success", queued_at=LATER), state("success"), Verdict.OUTDATED),
+        (state("running", queued_at=LATER), state("success"), Verdict.OUTDATED),
+        (state("success"), state("running", queued_at=LATER), Verdict.NEW),
+        (state("running", "other", LATER), state("success"), Verdict.OUTDATED),
+        (state("success", "other"), state("running", "r", LATER), Verdict.NEW),
+        (state("success", None, None), state("success", None, None), Verdict.NEW),
+        (state("success"), state("success", None, None), Verdict.NEW),
+    ],
+)
+def test_the_older_never_overwrites_the_newer(
+    present: RunState | Unreadable | None, report: RunState, verdict: Verdict
+) -> None:
+    assert judge_report(present, report) is verdict
+
+
+@pytest.mark.parametrize(
+    ("present", "report", "verdict"), [(1, 1, Verdict.REPEAT), (1, 2, Verdict.NEW), (2, 1, Verdict.OUTDATED)]
+)
+def test_attempts_are_counted_where_there_is_no_queued_at(present: int, report: int, verdict: Verdict) -> None:
+    def of(number: int) -> RunState:
+        return RunState(State.SUCCESS, Attempt("r", None, number))
+
+    assert judge_report(of(present), of(report)) is verdict
+
+
+@given(
+    st.permutations([state(word, queued_at=at) for at in (NOON, LATER) for word in ("queued", "running", "success")])
+)
+def test_any_order_of_arrival_ends_at_the_newest(reports: list[RunState]) -> None:
+    present: RunState | None = None
+    for report in reports:
+        if judge_report(present, report) is Verdict.NEW:
+            present = report
+    assert present == state("success", queued_at=LATER)
