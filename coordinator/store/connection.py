@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from coordinator.settings import EtcdSettings
@@ -44,7 +44,7 @@ _LIST_TRIES = 3
 class MemberStatus:
     """What one endpoint says of itself, for ``doctor``.
 
-    :ivar problem: why it could not be asked; the rest then says nothing.
+    :ivar problem: what kept it from answering. Without a ``version`` it said nothing at all.
     :ivar db_size: bytes on disk.
     :ivar is_leader: whether it leads its cluster; ``has_leader``: whether anybody does.
     :ivar alarms: raised in the cluster: ``NOSPACE``, ``CORRUPT``.
@@ -231,26 +231,28 @@ class EtcdStore:
         return tuple(map(int, re.findall(r"\d+", str(answer.version))[:3]))
 
     def _status_of(self, member: Member) -> MemberStatus:
+        call = self._members.call_one
         try:
             self._check_process()
-            ask = self._rpc.AlarmRequest(action=self._rpc.AlarmRequest.GET)
-            state = self._members.call_one(
+            state = call(
                 member, lambda one: one.maintenance.Status, self._rpc.StatusRequest(), doing="asking for the status"
             )
-            alarms = self._members.call_one(
-                member, lambda one: one.maintenance.Alarm, ask, doing="asking for alarms"
-            ).alarms
         except StoreError as error:
             return MemberStatus(member.endpoint, problem=str(error))
-        return MemberStatus(
+        status = MemberStatus(
             endpoint=member.endpoint,
             version=str(state.version),
             db_size=int(state.dbSize),
             cluster_id=int(state.header.cluster_id),
             is_leader=bool(state.leader) and state.leader == state.header.member_id,
             has_leader=bool(state.leader),
-            alarms=tuple(str(self._rpc.AlarmType.Name(alarm.alarm)) for alarm in alarms),
         )
+        request = self._rpc.AlarmRequest(action=self._rpc.AlarmRequest.GET)
+        try:
+            found = call(member, lambda one: one.maintenance.Alarm, request, doing="asking for alarms").alarms
+        except StoreError as error:  # it takes a quorum, which a member's own state does not
+            return replace(status, problem=str(error))
+        return replace(status, alarms=tuple(str(self._rpc.AlarmType.Name(alarm.alarm)) for alarm in found))
 
 
 def _once(keep_alive: Callable[..., Any]) -> Callable[..., int]:
