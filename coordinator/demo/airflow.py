@@ -39,7 +39,8 @@ _ARGUMENTS = {
 }
 _START_LIMIT = 120.0
 _MIGRATE_LIMIT = 120.0
-_STOP_PATIENCE = 10.0
+_STOP_PATIENCE = 5.0
+_DELIVERER_PATIENCE = 20.0
 _LOOK_EVERY = 0.1
 
 
@@ -284,7 +285,7 @@ class AirflowProcess:
         lock = self.outbox / "deliverer.lock"
         if not lock.exists():
             return
-        until = time.monotonic() + 2 * _STOP_PATIENCE
+        until = time.monotonic() + _DELIVERER_PATIENCE
         while time.monotonic() < until:
             if not _locked(lock):
                 return
