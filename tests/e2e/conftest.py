@@ -7,7 +7,6 @@ something (etcd, the scheduler) starts it again.
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -83,16 +82,33 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, airflow_etcd: EmbeddedEtcd
         dags_folder=dags,
         env={
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
-            "COORDINATOR_ETCD__ENDPOINTS": json.dumps([airflow_etcd.endpoint]),
+            "COORDINATOR_CONFIG": str(folder / "coordinator.toml"),
         },
         expected_dags=(*OWN_DAGS, *PLAYGROUND),
     )
+    write_config(folder, process, airflow_etcd)
     process.start()
     try:
         process.api.unpause(OWN_DAGS)
         yield process
     finally:
         process.stop(patience=3)  # a run of ``slow`` would hold a scheduler up that ends in good order
+
+
+def write_config(folder: Path, airflow: AirflowProcess, etcd: EmbeddedEtcd) -> None:
+    """The configuration that the plugin, the watcher and the watcher DAG share."""
+    (folder / "password").write_text(airflow.password)
+    (folder / "coordinator.toml").write_text(
+        f"""
+        [etcd]
+        endpoints = ["{etcd.endpoint}"]
+        [environments.default]
+        url = "{airflow.url}"
+        username = "{airflow.username}"
+        password_file = "{folder / "password"}"
+        max_in_flight = 1  # SQLite
+        """
+    )
 
 
 @pytest.fixture(scope="session")
@@ -104,9 +120,15 @@ _hours = itertools.count()
 
 
 @pytest.fixture
-def logical_date() -> datetime:
+def next_date() -> Callable[[], datetime]:
+    """Gives logical dates that no other test uses; after the DAGs' start_date, before which runs have no tasks."""
+    return lambda: datetime(2026, 2, 1, tzinfo=UTC) + timedelta(hours=next(_hours))
+
+
+@pytest.fixture
+def logical_date(next_date: Callable[[], datetime]) -> datetime:
     """One that no other test uses."""
-    return datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=next(_hours))
+    return next_date()
 
 
 class Reports:
