@@ -15,6 +15,8 @@ from coordinator.model.references import PipelineRef, Target
 DEFAULT_PREFIX = "/coordinator"
 
 _TO_ENCODE = re.compile(r"[/%\x00-\x1f\x7f]")
+_NEVER_IN_A_KEY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters are encoded; surrogates stand for bytes that are no UTF-8, which no name has."""
 
 
 def encode_segment(text: str) -> str:
@@ -83,12 +85,16 @@ class Keys:
         return f"{self.root}watchers/{encode_segment(watcher_id)}"
 
     def parse(self, key: str) -> ParsedKey | None:
-        """What a key holds; ``None`` for a key that is none of ours."""
-        if not key.startswith(self.root):
+        """What a key holds; ``None`` for a key that is none of ours.
+
+        A target has one key only: another spelling of it (``%2D`` for ``-``) is none of ours. Taken for it, a
+        state would be seen at a revision that the compares of a transaction, on the one key, never find.
+        """
+        if not key.startswith(self.root) or _NEVER_IN_A_KEY.search(key):
             return None
         kind, *rest = key[len(self.root) :].split("/")
         names = [unquote(part) if "%" in part else part for part in rest]
-        if not all(names):
+        if not all(names) or any("%" in part and encode_segment(unquote(part)) != part for part in rest):
             return None
         match kind, names:
             case "state", [environment, dag_id, partition]:

@@ -158,10 +158,10 @@ class Cache:
             case WatcherKey(watcher_id):
                 self.watchers[watcher_id] = item.value
             case None:
-                self.problems[item.key] = "not a key of the coordinator; it is ignored"
+                self.problems[_printable(item.key)] = "not a key of the coordinator; it is ignored"
 
     def _delete(self, key: str, revision: int, touched: Touched) -> None:
-        self.problems.pop(key, None)
+        self.problems.pop(_printable(key), None)
         parsed: ParsedKey | None = self._keys.parse(key)
         match parsed:
             case StateKey(target):
@@ -199,6 +199,11 @@ class Cache:
             arrived, target = self._arrivals.popleft()
             if self._arrived.get(target) == arrived:
                 del self._arrived[target]
+
+
+def _printable(key: str) -> str:
+    """The store keeps bytes that are no UTF-8 as surrogates, which no terminal takes."""
+    return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def unsettled_of(pipelines: Iterable[PipelineRef], unsettled: Iterable[Target]) -> set[Target]:

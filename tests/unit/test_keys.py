@@ -72,6 +72,12 @@ def test_the_leader_key_is_read_back() -> None:
         "/coordinator/leader/x",
         "/coordinator/unknown/x",
         "/coordinatorstate/default/a/k",
+        "/coordinator/state/default/a/2026%2D11",
+        "/coordinator/state/default/a/x%2fy",
+        "/coordinator/state/default/a/%FF",
+        "/coordinator/state/default/a/%",
+        "/coordinator/state/default/a/\n",
+        "/coordinator/state/default/a/\udcff",
     ],
 )
 def test_what_is_no_key_of_ours_is_nothing(key: str) -> None:
