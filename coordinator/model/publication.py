@@ -91,5 +91,5 @@ def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
         )
     except DependenciesError as error:
         return Unreadable(str(error))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return Unreadable(f"{type(error).__name__}: {error}; expected a published dependency document")

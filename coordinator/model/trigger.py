@@ -177,5 +177,5 @@ def read_record(value: bytes) -> TriggerRecord | Unreadable:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
-    except ValueError as error:
-        return Unreadable(str(error))
+    except (ValueError, OverflowError, RecursionError) as error:
+        return Unreadable(f"{type(error).__name__}: {error}")
