@@ -16,6 +16,7 @@ from coordinator.store.port import Put, Transaction
 from coordinator.watcher.reading import read
 from tests.integration.watcher.service import Service, write_config
 from tests.integration.watcher.waiting import until
+from tests.standin.airflow import StandInAirflow
 from tests.worlds.real import RealWorld, _names_in
 from tests.worlds.world import PARTITION
 
@@ -52,6 +53,25 @@ class FaultyWorld(RealWorld):
         revision = self.store.commit(Transaction((), (Put(key, value),))).revision
         self._floor = max(self._floor, revision)
         return revision
+
+    def add_environment(self, name: str) -> StandInAirflow:
+        """Watchers that start from now on know another environment."""
+        airflow = self.airflows[name] = self._stack.enter_context(StandInAirflow())
+        self._reported[name] = 0
+        airflow.on_state(lambda run: self._report(name, run), queued=True)
+        like = self.settings.environments["default"].model_copy(update={"url": airflow.base_url})
+        environments = {**self.settings.environments, name: like}
+        self.settings = self.settings.model_copy(update={"environments": environments})
+        return airflow
+
+    def complete(self, name: str, *, partition: str = PARTITION, wave: int = 1) -> None:
+        """The source runs: in the first wave for the first time, then because a person has cleared it."""
+        self.by_hand(name)
+        if wave == 1:
+            self.trigger(name, partition=partition)
+        else:
+            self.clear(name, partition=partition)
+        self.run(name, partition=partition)
 
     def until_done(self, *names: str, partition: str = PARTITION, runs: int) -> None:
         """Wait until each has run so often, and its record says ``done``."""

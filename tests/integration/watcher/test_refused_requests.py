@@ -1,0 +1,95 @@
+"""What an environment refuses, or what has no environment, is blocked: shown, tried again slowly, never dropped."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from coordinator.model.conditions import Dependency
+from coordinator.model.dependencies import Downstream
+from coordinator.model.publication import Publication, dump_publication
+from coordinator.model.references import PipelineRef
+from coordinator.model.trigger import Status
+from tests.command_line import Cli
+from tests.integration.watcher.waiting import until
+from tests.integration.watcher.worlds import FaultyWorld
+from tests.standin.airflow import Recorded, StandInAirflow
+
+
+def _until_blocked(world: FaultyWorld, name: str) -> str:
+    def blocked() -> bool:
+        record = world.record(name)
+        return record is not None and record.status is Status.BLOCKED
+
+    until(blocked, f"{name} is blocked")
+    record = world.record(name)
+    assert record is not None
+    assert record.last_error is not None
+    return record.last_error
+
+
+def _status_of(cli: Cli, world: FaultyWorld, name: str) -> dict[str, Any]:
+    result = cli("status", "--config", world.config(), "--json")
+    assert result.exit_code == 1, "a refused request is something wrong"
+    (row,) = [row for row in json.loads(result.stdout)["pipelines"] if row["pipeline"] == name]
+    return row
+
+
+@pytest.mark.parametrize("wave", [1, 2])
+def test_an_unknown_dag_is_blocked_and_started_once_when_it_appears(world: FaultyWorld, cli: Cli, wave: int) -> None:
+    """In the second wave its run is to be cleared, and has gone with its DAG."""
+    airflow = world.airflows["default"]
+    world.dependencies({"D": "R", "E": "D", "A": "R", "B": "A"})
+    if wave == 2:
+        world.complete("R")
+        world.settle()
+    airflow.world.remove_dag("D")
+    world.complete("R", wave=wave)
+    assert "404" in _until_blocked(world, "D")
+    world.until_done("A", "B", runs=wave)
+    row = _status_of(cli, world, "D")
+    assert (row["record"], row["standing"]) == ("blocked", "stuck")
+    assert "404" in row["last_error"]
+    refused = len(_requests(airflow, status=404))
+    until(lambda: len(_requests(airflow, status=404)) > refused, "it is tried again")
+    assert world.counts("D", "E") == {"D": wave - 1, "E": wave - 1}
+    accepted = len(_requests(airflow, status=200))
+    world.by_itself("D")  # the DAG appears
+    world.until_done("D", "E", runs=wave)
+    world.settle()
+    names = ("D", "E", "A", "B")
+    assert world.counts(*names) == dict.fromkeys(names, wave)
+    assert len(_requests(airflow, status=200)) == accepted + 1
+    assert cli("status", "--config", world.config()).exit_code == 0
+
+
+def _requests(airflow: StandInAirflow, *, status: int) -> list[Recorded]:
+    """The requests to start D that were answered so."""
+    return [
+        request
+        for request in airflow.requests
+        if request.dag_id == "D" and request.kind in ("trigger", "clear") and request.status == status
+    ]
+
+
+def test_a_pipeline_whose_environment_is_not_configured_is_blocked_until_it_is(world: FaultyWorld, cli: Cli) -> None:
+    """As when another watcher, which knows more environments, has published the dependency."""
+    world.dependencies({"A": "R", "B": "A"})
+    elsewhere = Downstream(PipelineRef("team_c", "X"), Dependency(PipelineRef.parse("R")))
+    publication = Publication({elsewhere.pipeline: elsewhere}, {})
+    world.put(world.keys.dependencies("team_c"), dump_publication(publication))
+    world.settle()
+    for wave in (1, 2):
+        world.complete("R", wave=wave)
+        assert "team_c" in _until_blocked(world, "team_c/X")
+        world.until_done("A", "B", runs=wave)
+    row = _status_of(cli, world, "team_c/X")
+    assert (row["record"], row["standing"]) == ("blocked", "stuck")
+    world.stop_watcher()
+    world.add_environment("team_c").dag("X", auto=0)
+    world.start_watcher()
+    world.until_done("team_c/X", runs=1)
+    world.settle()
+    assert world.counts("team_c/X", "A", "B") == {"team_c/X": 1, "A": 2, "B": 2}
