@@ -362,6 +362,35 @@ def case_25_held_branch_is_not_needed(world: World) -> None:
     assert (world.runs("U"), world.runs("E")) == (runs[0], runs[1] + 1)
 
 
+def case_own_run_waits_silently(world: World) -> None:
+    """A -> D. D is cleared by hand and waits in the queue, unreported; A is cleared and ends: D is left to finish,
+    then runs again once (design section 5, point 1: about D's own run)."""
+    world.dependencies({"D": "A"})
+    world.first_run("A")
+    world.by_hand("D")
+    world.clear("D")
+    world.rerun("A")
+    world.settle()
+    assert (world.runs("D"), world.requests("D")) == (1, 1)
+    world.run("D")
+    world.settle()
+    assert (world.runs("D"), world.requests("D")) == (2, 2)
+    world.run("D")
+    world.settle()
+    assert (world.runs("D"), world.requests("D")) == (3, 2)
+
+
+def case_cleaned_up_behind_a_success(world: World) -> None:
+    """D = all(A, B). B's run has been deleted since its success (``db clean``). Then A is cleared: D runs once."""
+    world.dependencies({"D": ["A", "B"]})
+    world.first_run("A", "B")
+    world.delete_run("B")
+    world.pass_time()
+    world.rerun("A")
+    world.settle()
+    assert world.runs("D") == 2
+
+
 CASES: dict[str, Case] = {name: script for name, script in globals().items() if name.startswith("case_")}
 
 ON_REAL_ETCD = [name for name in CASES if name[5:7] in {"01", "02", "03", "11", "12", "16", "17", "19"}]

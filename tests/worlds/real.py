@@ -215,6 +215,10 @@ class RealWorld(World):
         airflow, dag_id = self._of(name)
         airflow.set_state(dag_id, self._newest(name, partition).run_id, State(state))
 
+    def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.delete(dag_id, self._newest(name, partition).run_id)
+
     def hold(self, name: str) -> None:
         self._write(Put(self.keys.hold(PipelineRef.parse(name)), dump_hold(Hold(why="a test", who="it"))))
         self.settle()

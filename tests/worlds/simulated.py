@@ -187,6 +187,10 @@ class SimulatedWorld(World):
         airflow, dag_id = self._of(name)
         airflow.set_state(dag_id, airflow.newest(dag_id, partition).run_id, State(state))
 
+    def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        del airflow.runs[dag_id, airflow.newest(dag_id, partition).run_id]
+
     def hold(self, name: str) -> None:
         self._put(self.keys.hold(PipelineRef.parse(name)), dump_hold(Hold(why="a test", who="it")))
         self.settle()

@@ -56,6 +56,10 @@ class World(ABC):
         """A person sets the newest run's state by hand; it is reported."""
 
     @abstractmethod
+    def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
+        """A person, or maintenance, deletes the newest run in the environment."""
+
+    @abstractmethod
     def hold(self, name: str) -> None: ...
 
     @abstractmethod
