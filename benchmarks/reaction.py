@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _one_at_a_time(store: Store, side: Side, airflow: str, round_: int, count: int) -> list[float]:
-    put_at = {}
+    put_at: dict[str, float] = {}
     for number in range(count):
         partition = side.partition(round_, number)
         put_at[partition] = time.monotonic()
@@ -100,7 +100,7 @@ def _one_at_a_time(store: Store, side: Side, airflow: str, round_: int, count: i
 
 def _full_load(store: Store, side: Side, airflow: str, round_: int, count: int) -> tuple[list[float], float]:
     partitions = [side.partition(round_, number) for number in range(count)]
-    put_at = {}
+    put_at: dict[str, float] = {}
     for first in range(0, count, 100):
         batch = partitions[first : first + 100]
         put_at |= dict.fromkeys(batch, time.monotonic())

@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
-def eventually(look: Callable[[], T], what: str, *, within: float = DEADLINE) -> T:
+def eventually(look: Callable[[], T | None], what: str, *, within: float = DEADLINE) -> T:
     """What ``look`` finds, as soon as that is true."""
     until = time.monotonic() + within
     while not (found := look()):

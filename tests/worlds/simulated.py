@@ -215,7 +215,12 @@ class SimulatedWorld(World):
 
     def take_delayed(self, name: str) -> Callable[[], None]:
         taken, self._delayed[name] = self._delayed[name], []
-        return lambda: [report() for report in taken] and None
+
+        def deliver() -> None:
+            for report in taken:
+                report()
+
+        return deliver
 
     def pass_time(self) -> None:
         self.clock.seconds += 5.0

