@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from coordinator.errors import ConfigurationError
-from coordinator.model.runstate import InvalidReport, RunStateDocument, Verdict
+from coordinator.model.runstate import InvalidReport, RunStateDocument, State, Verdict
 from coordinator.provider.delivery import Delivery, Retired, Undelivered
 from coordinator.provider.doorbell import Doorbell, Rings, ask_to_retire, ring
 from coordinator.provider.keepers import Keepers
