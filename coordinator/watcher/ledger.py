@@ -29,6 +29,7 @@ class Ledger:
     """Collects writes, and writes them together.
 
     :param touched: takes the decisions that a written record has changed.
+    :param refused: takes a target of which etcd will not write something; it has been logged.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Ledger:
         standings: Standings,
         agenda: Agenda,
         touched: Callable[[Iterable[Decision]], None],
+        refused: Callable[[Target], None],
     ) -> None:
         self._store = store
         self._keys = keys
@@ -47,6 +49,7 @@ class Ledger:
         self._standings = standings
         self._agenda = agenda
         self._touched = touched
+        self._refused = refused
         self._writes: list[Write] = []
 
     def __bool__(self) -> bool:
@@ -84,6 +87,7 @@ class Ledger:
                 grounds=tuple(ModRevisionIs(self._keys.state(ground), revision) for ground, revision in grounds),
                 committed=committed,
                 lost=lambda revision: self._agenda.once_read(revision, (target,)),
+                refused=lambda reason: self._refuse(target, reason),
             )
         )
 
@@ -101,6 +105,7 @@ class Ledger:
                 expected=seen.revision if seen is not None else 0,
                 committed=then,
                 lost=then,
+                refused=lambda reason: self._refuse(target, reason),
             )
         )
 
@@ -122,6 +127,10 @@ class Ledger:
             _log.warning("leader.fenced", reason=str(error))
             raise
         return []
+
+    def _refuse(self, target: Target, reason: str) -> None:
+        _log.error("etcd.refused", pipeline=str(target.pipeline), partition=target.partition, reason=reason)
+        self._refused(target)
 
 
 def log_record(event: str, target: Target, record: TriggerRecord, **more: str) -> None:

@@ -59,6 +59,7 @@ class Reconciler:
     :param lanes: the ways into the environments, by name.
     :param leadership: the present leadership of this watcher, if it leads.
     :param who: this watcher's name, for records and reports.
+    :param leader_gone: called when the leader key has been deleted: time to campaign.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Reconciler:
         settings: WatcherSettings,
         clock: Clock,
         who: str,
+        leader_gone: Callable[[], None] = lambda: None,
     ) -> None:
         self._lanes = lanes
+        self._leader_gone = leader_gone
         self._leadership = leadership
         self._settings = settings
         self._clock = clock
@@ -81,7 +84,13 @@ class Reconciler:
         self.standings = Standings(Graph(), self.cache)
         self.agenda = Agenda()
         self.ledger = Ledger(
-            store, keys, cache=self.cache, standings=self.standings, agenda=self.agenda, touched=self._schedule
+            store,
+            keys,
+            cache=self.cache,
+            standings=self.standings,
+            agenda=self.agenda,
+            touched=self._schedule,
+            refused=lambda target: self.agenda.at(clock.monotonic() + settings.blocked_retry, target),
         )
         self._looks = Looks(self.cache, lanes, timeout=settings.look_timeout)
         self.flights = Flights(
@@ -201,6 +210,8 @@ class Reconciler:
 
     def _touch(self, touched: Touched) -> None:
         self.states_seen += touched.states
+        if touched.leader_gone:
+            self._leader_gone()
         if touched.dependencies:
             self._rebuild_graph()
         targets = touched.targets

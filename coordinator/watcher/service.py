@@ -122,6 +122,7 @@ class Watcher:
             settings=settings.watcher,
             clock=self._clock,
             who=self.watcher_id,
+            leader_gone=self._candidate.nudge,
         )
         self._publisher = None
         self._owner = owner

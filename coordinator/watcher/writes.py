@@ -13,6 +13,7 @@ from coordinator.errors import LeadershipLost
 from coordinator.model.references import Target
 from coordinator.store.port import (
     MAX_OPERATIONS,
+    AccessDenied,
     Compare,
     CreateRevisionIs,
     Delete,
@@ -20,6 +21,7 @@ from coordinator.store.port import (
     Put,
     Store,
     Transaction,
+    TransactionTooLarge,
 )
 
 MAX_BYTES = 1_000_000
@@ -38,6 +40,7 @@ class Write:
     :ivar grounds: mod revisions of other keys that must not have moved.
     :ivar committed: called with the revision of the write.
     :ivar lost: called with a revision: the ground had moved by then; look again once it has been read.
+    :ivar refused: called with etcd's reason: it answers, and will not write this.
     """
 
     target: Target
@@ -45,6 +48,7 @@ class Write:
     expected: int
     committed: Callable[[int], None]
     lost: Callable[[int], None]
+    refused: Callable[[str], None]
     grounds: tuple[ModRevisionIs, ...] = ()
 
     @property
@@ -58,17 +62,19 @@ class Write:
 
 
 def commit(store: Store, fence: CreateRevisionIs, writes: Sequence[Write]) -> None:
-    """Write them all; each one's ``committed`` or ``lost`` is called.
+    """Write them all; each one's ``committed``, ``lost`` or ``refused`` is called.
 
     :param fence: holds while this watcher leads.
-    :raises StoreUnavailable: some may have been written; those whose ``committed`` or ``lost`` was not called
-        are to be read back.
+    :raises StoreUnavailable: some may have been written; those of which nothing was called are to be read back.
     :raises LeadershipLost: somebody else leads; the rest was not written.
     """
     for group in _groups(writes):
         if len(group) == 1 or not _commit_together(store, fence, group):
             for write in group:
-                _commit_alone(store, fence, write)
+                try:
+                    _commit_alone(store, fence, write)
+                except (AccessDenied, TransactionTooLarge) as error:
+                    write.refused(str(error))
 
 
 def _commit_alone(store: Store, fence: CreateRevisionIs, write: Write) -> None:
@@ -87,7 +93,10 @@ def _commit_alone(store: Store, fence: CreateRevisionIs, write: Write) -> None:
 
 def _commit_together(store: Store, fence: CreateRevisionIs, group: Sequence[Write]) -> bool:
     compares = dict.fromkeys(compare for write in group for compare in write.compares)
-    answer = store.commit(Transaction((fence, *compares), tuple(write.operation for write in group)))
+    try:
+        answer = store.commit(Transaction((fence, *compares), tuple(write.operation for write in group)))
+    except (AccessDenied, TransactionTooLarge):
+        return False  # one of them is the reason: alone each will tell
     if answer.succeeded:
         for write in group:
             write.committed(answer.revision)
