@@ -36,19 +36,18 @@ def write_config(path: Path, settings: Settings) -> Path:
 class Service:
     """One ``coordinator watch``. Starts with its construction; :meth:`end` it whatever happens.
 
-    :param log: its log lines are added to this file.
+    :param log: the file that its log lines go to.
     """
 
     def __init__(self, config: Path, *arguments: str, log: Path) -> None:
         self.watcher_id = f"watcher-{uuid.uuid4().hex[:8]}"
         self.address = f"127.0.0.1:{free_port()}"
         self._log = log
-        self._log_start = log.stat().st_size if log.exists() else 0
         if "--max-runtime" not in arguments:
             arguments = (*arguments, "--max-runtime", LONGEST)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COORDINATOR_")}
         command = [sys.executable, "-m", "coordinator.cli", "watch"]
-        with log.open("ab") as output:
+        with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*command, "--config", str(config), "--watcher-id", self.watcher_id, *arguments],
                 stdin=subprocess.DEVNULL,
@@ -103,10 +102,8 @@ class Service:
         return body
 
     def log(self) -> str:
-        """All that was logged since this one started; others may write into the same file."""
-        with self._log.open(encoding="utf-8", errors="replace") as lines:
-            lines.seek(self._log_start)
-            return lines.read()
+        """All that it has logged."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """The log lines of an event."""

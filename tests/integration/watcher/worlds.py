@@ -17,20 +17,28 @@ from coordinator.watcher.reading import read
 from tests.integration.watcher.service import Service, write_config
 from tests.integration.watcher.waiting import until
 from tests.standin.airflow import StandInAirflow
-from tests.worlds.real import RealWorld, _names_in
+from tests.worlds.real import AT_ONCE, RealWorld, _names_in
 from tests.worlds.world import PARTITION
 
 Reporter = Callable[[ObservedRun], None]
 
 
 class FaultyWorld(RealWorld):
-    """The real world, with more that can go wrong in it."""
+    """The real world, with more that can go wrong in it.
+
+    :ivar takes: seconds that runs take by themselves.
+    """
 
     def __init__(self, etcd: EtcdSettings, directory: Path) -> None:
         self._silent: set[str] = set()
         self._reporters: dict[str, Reporter] = {}
         super().__init__(etcd, directory)
         self.directory = directory
+        self.takes = AT_ONCE
+
+    def _declare(self, name: str) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.dag(dag_id, auto=None if name in self._by_hand else self.takes)
 
     @property
     def file(self) -> Path:
@@ -124,22 +132,39 @@ class ServedWorld(FaultyWorld):
             self._declare(name)
         self.file.write_text(json.dumps(document))
 
-    def serve(self, *arguments: str, leads: bool = True) -> Service:
-        """Start a watcher.
-
-        :param arguments: more for ``coordinator watch``.
-        :param leads: wait until it leads and has published the file; else until it follows etcd.
-        """
+    def launch(self, *arguments: str) -> Service:
+        """Start a watcher. :param arguments: more for ``coordinator watch``."""
         service = Service(
-            self.config(), "--dependencies", str(self.file), *arguments, log=self.directory / "watchers.log"
+            self.config(),
+            "--dependencies",
+            str(self.file),
+            *arguments,
+            log=self.directory / f"watcher-{len(self.services) + 1}.log",
         )
         self.services.append(service)
+        return service
+
+    def serve(self, *arguments: str, leads: bool = True) -> Service:
+        """Start a watcher, and wait.
+
+        :param leads: until it leads and has published the file; else until it follows etcd.
+        """
+        service = self.launch(*arguments)
         if leads:
             until(lambda: service.is_ready() and service.health()["leads"] is True, "the watcher leads", limit=30)
             until(lambda: self.store.get(self.keys.dependencies("default")) is not None, "the file is published")
         else:
             until(service.is_ready, "the watcher follows etcd", limit=30)
         return service
+
+    def until_ran(self, expected: Mapping[str, int], *, limit: float = 60.0) -> None:
+        """Wait until each has run so often at least, and nothing is due any more."""
+
+        def ran() -> bool:
+            enough = all(self.runs(name) >= runs for name, runs in expected.items())
+            return enough and self.airflows_rest() and self.nothing_is_due()
+
+        until(ran, f"each has run: {expected}", limit=limit, every=0.1)
 
     def leader(self) -> Service | None:
         """The watcher that leads and has read all."""

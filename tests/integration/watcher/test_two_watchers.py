@@ -1,0 +1,95 @@
+"""Two watchers: one leads, the other takes over, and nothing happens twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordinator.model.trigger import Status
+from coordinator.settings import EtcdSettings
+from tests.integration.watcher.waiting import until
+from tests.integration.watcher.worlds import ServedWorld
+from tests.standin.faults import Fault
+from tests.worlds.real import PATIENCE
+
+CHAIN = {"A": "R", "team_b/B": "A", "C": "team_b/B", "D": ["R", "A", "C"]}
+BELOW = ("A", "team_b/B", "C", "D")
+LONG_LEASE = 60
+"""Seconds. What happens within a fraction of it does not wait for the lease to run out."""
+
+
+@pytest.fixture
+def long_lease(etcd_settings: EtcdSettings, tmp_path: Path) -> Iterator[ServedWorld]:
+    with ServedWorld(etcd_settings, tmp_path) as world:
+        watcher = world.settings.watcher.model_copy(update={"lease_ttl": LONG_LEASE})
+        world.settings = world.settings.model_copy(update={"watcher": watcher})
+        yield world
+
+
+def test_two_watchers_at_once_run_everything_once_and_the_other_takes_over_when_the_leader_is_killed(
+    served: ServedWorld,
+) -> None:
+    served.dependencies(CHAIN)
+    first, second = served.serve(), served.serve(leads=False)
+    served.complete("R")
+    served.settle()
+    assert served.counts(*BELOW) == dict.fromkeys(BELOW, 1)
+    assert not second.events("trigger.intent"), "only the leader decides"
+
+    # The leader dies in mid-wave, between an intent and the answer to its request.
+    served.airflows["team_b"].faults.next("clear", Fault.delay(1.0))
+    served.complete("R", wave=2)
+    until(lambda: _status(served, "team_b/B") is Status.INTENT, "a request is under way")
+    first.kill()
+    until(lambda: second.health()["leads"] is True, "the other leads")
+    served.until_done(*BELOW, runs=2)
+    served.settle()
+    assert served.counts(*BELOW) == dict.fromkeys(BELOW, 2)
+    assert second.events("trigger.taken_over")
+    assert [request.status for request in served.airflows["team_b"].requests_of("clear")] == [200], "cleared once"
+
+
+def test_a_leader_that_was_asleep_for_longer_than_its_lease_sends_nothing_more(served: ServedWorld) -> None:
+    served.dependencies(CHAIN)
+    first, second = served.serve(), served.serve(leads=False)
+    first.freeze()
+    until(lambda: second.health()["leads"] is True, "the other leads")
+    served.complete("R")
+    served.until_done(*BELOW, runs=1)
+    first.thaw()
+    until(lambda: bool(first.events("leader.stopped")) and first.is_ready(), "the first has found out", limit=PATIENCE)
+    served.complete("R", wave=2)
+    served.until_done(*BELOW, runs=2)
+    served.settle()
+    assert served.counts(*BELOW) == dict.fromkeys(BELOW, 2)
+    assert second.health()["leads"] is True
+    assert not first.health()["leads"]
+
+
+def test_a_leader_that_is_terminated_writes_down_what_is_under_way_and_its_successor_leads_at_once(
+    long_lease: ServedWorld,
+) -> None:
+    world = long_lease
+    world.dependencies(CHAIN)
+    first = world.serve()
+    second = world.serve(leads=False)
+    world.airflows["default"].faults.next("trigger", Fault.delay(0.7))
+    world.complete("R")
+    until(lambda: _status(world, "A") is Status.INTENT, "a request is under way")
+    first.terminate()
+    until(lambda: second.health()["leads"] is True, "the other leads", limit=LONG_LEASE / 6)
+    assert first.wait(5) == 0
+    assert _status(world, "A") is not Status.INTENT, "the answer was waited for, and written down"
+    world.until_done(*BELOW, runs=1)
+    world.settle()
+    assert world.counts(*BELOW) == dict.fromkeys(BELOW, 1)
+    assert not second.events("trigger.taken_over")
+    triggers = world.airflows["default"].requests_of("trigger")
+    assert sorted(request.dag_id or "" for request in triggers) == ["A", "C", "D"]
+
+
+def _status(world: ServedWorld, name: str) -> Status | None:
+    record = world.record(name)
+    return None if record is None else record.status
