@@ -6,6 +6,7 @@ for long; a failed one that others wait behind, for a person may have cleared it
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -57,8 +58,7 @@ class Following:
         known = self._followed.get(target)
         if known is None or known.run != run:
             self._followed[target] = _Followed(run, ask_at=now + self._every, pause=self._every)
-            if self._next_at is None:
-                self._next_at = now + self._every
+            self._next_at = min(self._next_at or math.inf, now + self._every)
 
     def due(self, now: float) -> list[tuple[Target, RunRef]]:
         """The runs to ask about now; each is asked about again after a pause."""

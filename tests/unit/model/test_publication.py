@@ -1,0 +1,75 @@
+"""Activation belongs to the dependency: kept when published again unchanged, renewed when removed and added."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from coordinator.model.parsing import parse_document
+from coordinator.model.publication import Publication, dump_publication, publish, read_publication
+from coordinator.model.runstate import Unreadable
+
+
+class Etcd:
+    """One key: what is published, and the revision of that."""
+
+    def __init__(self) -> None:
+        self.value: bytes | None = None
+        self.revision = 0
+
+    def publish(self, document: dict[str, Any], revision: int) -> None:
+        previous = self.read() if self.value is not None else None
+        parsed = parse_document(json.dumps(document), source="test")
+        self.value = dump_publication(publish(parsed, previous, self.revision))
+        self.revision = revision
+
+    def read(self) -> Publication:
+        assert self.value is not None
+        read = read_publication(self.value, source="test")
+        assert isinstance(read, Publication)
+        return read
+
+    def active_since(self) -> dict[tuple[str, str], int]:
+        return {
+            (str(node.downstream.pipeline), str(dependency)): revision
+            for node in self.read().nodes(self.revision)
+            for dependency, revision in node.active_since.items()
+        }
+
+
+def test_a_dependency_is_active_from_the_publication_that_brought_it() -> None:
+    etcd = Etcd()
+    etcd.publish({"D": ["A"]}, 10)
+    assert etcd.active_since() == {("D", "A"): 10}
+    etcd.publish({"D": ["A", "B"], "E": "D"}, 20)
+    assert etcd.active_since() == {("D", "A"): 10, ("D", "B"): 20, ("E", "D"): 20}
+    etcd.publish({"E": "D", "D": {"upstream": {"any": ["B", "A"]}}}, 30)
+    assert etcd.active_since() == {("D", "A"): 10, ("D", "B"): 20, ("E", "D"): 20}
+
+
+def test_removed_and_added_again_it_is_new() -> None:
+    etcd = Etcd()
+    etcd.publish({"D": ["A", "B"]}, 10)
+    etcd.publish({"D": ["B"]}, 20)
+    etcd.publish({"D": ["A", "B"]}, 30)
+    assert etcd.active_since() == {("D", "A"): 30, ("D", "B"): 10}
+
+
+def test_another_end_asked_for_is_another_dependency() -> None:
+    etcd = Etcd()
+    etcd.publish({"D": "A"}, 10)
+    etcd.publish({"D": {"upstream": {"pipeline": "A", "on": "failure"}}}, 20)
+    assert etcd.active_since() == {("D", "A on failure"): 20}
+
+
+def test_what_is_no_publication_says_why() -> None:
+    for value in (
+        b"",
+        b"[]",
+        b"{}",
+        b'{"dependencies": {"D": "D"}}',
+        b'{"dependencies": {"D": "A"}, "active_since": 3}',
+    ):
+        read = read_publication(value, source="test")
+        assert isinstance(read, Unreadable), value
+        assert read.reason

@@ -1,0 +1,195 @@
+"""Lanes: bounded, patient, and each on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import pytest
+
+from coordinator.errors import LeadershipLost
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import State
+from coordinator.model.trigger import Action
+from coordinator.runners.port import (
+    EnvironmentReport,
+    EnvironmentUnavailable,
+    Happened,
+    NotHappened,
+    ObservedRun,
+    Outcome,
+    RunRef,
+    StartRequest,
+)
+from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
+
+
+class FakeRunner:
+    def __init__(self) -> None:
+        self.answer: Outcome | Exception = Happened(ObservedRun("d", "r", State.QUEUED, None))
+        self.calls: list[str] = []
+
+    def start(self, request: StartRequest) -> Outcome:
+        return self._answer(f"start {request.token}")
+
+    def ask(self, request: StartRequest) -> Outcome:
+        return self._answer(f"ask {request.token}")
+
+    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+        self._answer(f"look {len(runs)} {timeout}")
+        return dict.fromkeys(runs)
+
+    def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
+        raise AssertionError
+
+    def close(self) -> None: ...
+
+    def _answer(self, call: str) -> Outcome:
+        self.calls.append(call)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Jobs:
+    """An executor whose jobs run when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], EffectDone | LookDone]] = []
+
+    def submit(self, environment: str, job: Callable[[], EffectDone | LookDone]) -> None:
+        assert environment == "default"
+        self.waiting.append(job)
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.runner, self.jobs = FakeRunner(), Jobs()
+        self.guarded: list[float] = []
+        self.lane = Lane(
+            environment="default",
+            runner=self.runner,
+            limit=3,
+            request_timeout=5.0,
+            executor=self.jobs,
+            backoff=Backoff(initial=1.0, longest=30.0),
+            guard=self.guard,
+        )
+        self.leads = True
+
+    def guard(self, seconds: float) -> None:
+        self.guarded.append(seconds)
+        if not self.leads:
+            raise LeadershipLost("a test")
+
+    def start(self, token: str) -> None:
+        request = StartRequest("d", Action.CREATE, "r", token)
+        self.lane.start(Target(PipelineRef("default", "d"), token), request)
+
+    def work(self, now: float) -> list[EffectDone | LookDone]:
+        """Run all jobs that are out."""
+        jobs, self.jobs.waiting = self.jobs.waiting, []
+        messages = [job() for job in jobs]
+        for message in messages:
+            self.lane.finished(message, now)
+        return messages
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_no_more_effects_at_once_than_the_limit(bench: Bench) -> None:
+    for number in range(5):
+        bench.start(str(number))
+    bench.lane.pump(0.0)
+    assert len(bench.jobs.waiting) == 3
+    bench.work(0.0)
+    bench.lane.pump(0.0)
+    assert len(bench.jobs.waiting) == 2
+
+
+def test_a_silent_environment_is_tried_one_effect_at_a_time_after_growing_pauses(bench: Bench) -> None:
+    bench.runner.answer = EnvironmentUnavailable("down")
+    now, pauses = 0.0, []
+    for number in range(6):
+        bench.start(str(number))
+        bench.start(f"{number} too")
+        bench.lane.pump(now)
+        assert len(bench.jobs.waiting) == (2 if number == 0 else 1)
+        bench.work(now)
+        assert bench.lane.is_down(now)
+        next_at = bench.lane.next_at()
+        if next_at is not None:
+            pauses.append(next_at - now)
+            bench.lane.pump(next_at - 0.01)
+            assert not bench.jobs.waiting
+            now = next_at
+        else:
+            now = bench.lane.not_before
+    assert pauses == sorted(pauses)
+    assert pauses[-1] <= 30.5
+
+
+def test_an_answer_ends_the_pause(bench: Bench) -> None:
+    bench.runner.answer = EnvironmentUnavailable("busy", retry_after=7.0)
+    bench.start("1")
+    bench.lane.pump(0.0)
+    bench.work(0.0)
+    assert bench.lane.not_before >= 7.0
+    bench.runner.answer = NotHappened("no")
+    for number in range(3):
+        bench.start(str(number))
+    bench.lane.pump(bench.lane.not_before)
+    bench.work(8.0)
+    assert not bench.lane.is_down(8.0)
+    bench.lane.pump(8.0)
+    assert len(bench.jobs.waiting) == 2
+
+
+def test_looks_go_out_together_beside_the_effects(bench: Bench) -> None:
+    for number in range(4):
+        bench.start(str(number))
+    bench.lane.look(RunRef("d", "1"), timeout=2.0)
+    bench.lane.look(RunRef("d", "1"), timeout=1.0)
+    bench.lane.look(RunRef("d", "2"), timeout=1.0)
+    bench.lane.pump(0.0)
+    bench.lane.look(RunRef("d", "3"), timeout=1.0)
+    bench.lane.pump(0.0)
+    bench.work(0.0)
+    assert [call for call in bench.runner.calls if call.startswith("look")] == ["look 2 2.0"]
+    bench.lane.pump(0.0)
+    bench.work(0.0)
+    assert "look 1 1.0" in bench.runner.calls
+
+
+def test_nothing_is_sent_on_a_lease_too_short_for_it(bench: Bench) -> None:
+    bench.leads = False
+    bench.start("1")
+    bench.lane.pump(0.0)
+    (message,) = bench.work(0.0)
+    assert isinstance(message.error, LeadershipLost)
+    assert bench.guarded == [5.0]
+    assert bench.runner.calls == []
+    assert not bench.lane.is_down(0.0)
+
+
+def test_a_defect_of_a_runner_is_an_environment_that_gave_no_answer(bench: Bench) -> None:
+    bench.runner.answer = ZeroDivisionError("a defect")
+    bench.start("1")
+    bench.lane.look(RunRef("d", "1"), timeout=1.0)
+    bench.lane.pump(0.0)
+    messages = bench.work(0.0)
+    assert [type(message.error) for message in messages] == [EnvironmentUnavailable] * 2
+    assert bench.lane.is_down(0.0)
+
+
+def test_what_has_not_gone_out_is_forgotten_with_the_leadership(bench: Bench) -> None:
+    for number in range(5):
+        bench.start(str(number))
+    bench.lane.pump(0.0)
+    bench.lane.forget()
+    bench.work(0.0)
+    bench.lane.pump(0.0)
+    assert not bench.jobs.waiting
+    assert bench.lane.is_idle()
