@@ -31,11 +31,11 @@ def test_the_pauses_grow_to_a_limit() -> None:
 def test_wanting_it_again_changes_nothing_but_a_clear_does() -> None:
     following = Following(every=5.0)
     following.want(TARGET, RUN, now=0.0)
-    asked_at(following, until=100.0)
-    following.want(TARGET, RUN, now=100.0)
-    assert not following.due(106.0)
-    following.want(TARGET, CLEARED, now=106.0)
-    assert asked_at(following, until=112.0) == [111.0]
+    asked_at(following, until=75.0)
+    following.want(TARGET, RUN, now=75.0)
+    assert asked_at(following, until=81.0) == []
+    following.want(TARGET, CLEARED, now=81.0)
+    assert asked_at(following, until=87.0) == [86.0]
 
 
 def test_what_is_not_wanted_is_not_asked_about() -> None:
