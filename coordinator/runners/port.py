@@ -129,7 +129,9 @@ class Runner(Protocol):
         """What became of a request that may have been sent. Sends nothing that changes anything."""
 
     def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
-        """The present state of these runs, ``None`` for one that does not exist; in few requests.
+        """The present state of these runs, in few requests: ``None`` for one that does not exist.
+
+        One that the environment will not tell about is left out.
 
         :param timeout: seconds, for the whole look.
         :raises RequestRefused: not allowed to look.

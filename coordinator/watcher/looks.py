@@ -105,15 +105,16 @@ class Looks:
             question = (message.environment, ref)
             subjects = frozenset(self._subjects.pop(question, ()))
             askers = frozenset(self._askers.pop(question, ()))
+            seen = message.seen or {}
             for asker in askers:
                 ticket = self._tickets.get(asker)
                 if ticket is None:
                     continue
                 ticket.waiting.discard(question)
-                if question == ticket.own and message.seen is not None:
-                    ticket.own_seen, ticket.own_run = True, message.seen.get(ref)
-            if message.seen is not None:
-                yield Answer(ref, message.seen.get(ref), subjects, askers)
+                if question == ticket.own and ref in seen:
+                    ticket.own_seen, ticket.own_run = True, seen[ref]
+            if ref in seen:
+                yield Answer(ref, seen[ref], subjects, askers)
             else:
                 yield Answer(ref, None, frozenset(), askers)
 

@@ -50,8 +50,9 @@ class Publisher:
                 self._path.read_bytes(), source=str(self._path), environments=self._environments
             )
         except OSError as error:
-            if self.problem is None:
-                self._refuse(f"{self._path}: cannot be read: {error.strerror}")
+            problem = f"{self._path}: cannot be read: {error.strerror}"
+            if problem != self.problem:
+                self._refuse(problem)
             self._stamp = None
         except DependenciesError as error:
             self._refuse(str(error))

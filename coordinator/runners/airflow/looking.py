@@ -16,7 +16,7 @@ from coordinator.runners.airflow.client import AirflowClient, addressable
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
 from coordinator.runners.airflow.starting import find_run, refusal, runs_path
-from coordinator.runners.port import ObservedRun, RunRef
+from coordinator.runners.port import ObservedRun, RequestRefused, RunRef
 
 ANY_DAG = "/dags/~/dagRuns"
 
@@ -24,7 +24,9 @@ ANY_DAG = "/dags/~/dagRuns"
 def look(client: AirflowClient, runs: Collection[RunRef], deadline: Deadline) -> Mapping[RunRef, ObservedRun | None]:
     """The runs as they are now; ``None`` for one that is known not to exist.
 
-    :raises RequestRefused: not allowed to look.
+    One that Airflow will not tell about is left out: it must not hide the others.
+
+    :raises RequestRefused: not allowed to look at any.
     :raises EnvironmentUnavailable: no complete answer within the deadline.
     """
     found: dict[RunRef, ObservedRun | None] = {}
@@ -33,15 +35,24 @@ def look(client: AirflowClient, runs: Collection[RunRef], deadline: Deadline) ->
     if len(listable) > 1:
         for batch in batches(listable, parts=lambda run: (run.run_id, run.dag_id)):
             found.update(_list(client, batch, deadline))
+    refused: RequestRefused | None = None
     for run in runs:
         if run in found:
             continue
-        if not addressable(run.run_id) and _listable(run):
-            # No address, but ``[scheduler] allowed_run_id_pattern`` may let it exist; a list takes any name.
-            found[run] = _list(client, [run], deadline).get(run)
-        else:
-            found[run] = find_run(client, run.dag_id, run.run_id, deadline)
+        try:
+            found[run] = _find(client, run, deadline)
+        except RequestRefused as refusal:
+            refused = refusal
+    if refused is not None and not found:
+        raise refused
     return found
+
+
+def _find(client: AirflowClient, run: RunRef, deadline: Deadline) -> ObservedRun | None:
+    if not addressable(run.run_id) and _listable(run):
+        # No address, but ``[scheduler] allowed_run_id_pattern`` may let it exist; a list takes any name.
+        return _list(client, [run], deadline).get(run)
+    return find_run(client, run.dag_id, run.run_id, deadline)
 
 
 def _listable(run: RunRef) -> bool:

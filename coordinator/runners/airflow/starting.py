@@ -119,7 +119,12 @@ def _resolve_conflict(client: AirflowClient, request: StartRequest, deadline: De
 
 
 def _ask_created(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
-    run = find_run(client, request.dag_id, request.run_id, deadline)
+    try:
+        run = find_run(client, request.dag_id, request.run_id, deadline)
+    except RequestRefused as refusal:
+        if refusal.status != 404:
+            raise
+        run = None  # however it is worded: repeating a create is safe, for its run_id is unique
     if run is None:
         return NotHappened(f"there is no run {request.run_id} of {request.dag_id}")
     return Happened(run) if run.token == request.token else Foreign(run)
