@@ -188,7 +188,10 @@ class Reconciler:
                 self.agenda.read(self.cache.revision)
             case Changes():
                 self._connect(now, after_a_gap=False)
-                self._touch(self.cache.apply(message, now=now, live=now >= self._live_from))
+                touched = self.cache.apply(message, now=now, live=now >= self._live_from)
+                if self.leads:  # what is listed, or seen while another leads, is nothing that this one has done
+                    self.states_seen += touched.states
+                self._touch(touched)
                 self.agenda.read(self.cache.revision)
             case Disconnected():
                 self.connected = False
@@ -209,7 +212,6 @@ class Reconciler:
             _log.info("etcd.connected", revision=self.cache.revision)
 
     def _touch(self, touched: Touched) -> None:
-        self.states_seen += touched.states
         if touched.leader_gone:
             self._leader_gone()
         if touched.dependencies:

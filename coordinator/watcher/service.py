@@ -136,7 +136,7 @@ class Watcher:
         """Watch until :meth:`stop`, or until a limit is reached; then end what is under way and resign.
 
         :param max_runtime: seconds.
-        :param max_events: changes of run states.
+        :param max_events: changes of run states that it has seen while it led; it ends when nothing is left to do.
         """
         began = self._clock.monotonic()
         reading = threading.Thread(target=self._read, name="reflector", daemon=True)
