@@ -37,11 +37,12 @@ class Service:
     """One ``coordinator watch``. Starts with its construction; :meth:`end` it whatever happens.
 
     :param log: the file that its log lines go to.
+    :param address: ``host:port`` to listen on; a free one without.
     """
 
-    def __init__(self, config: Path, *arguments: str, log: Path) -> None:
+    def __init__(self, config: Path, *arguments: str, log: Path, address: str | None = None) -> None:
         self.watcher_id = f"watcher-{uuid.uuid4().hex[:8]}"
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = address or f"127.0.0.1:{free_port()}"
         self._log = log
         if "--max-runtime" not in arguments:
             arguments = (*arguments, "--max-runtime", LONGEST)
