@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli.demo import demo
 from coordinator.cli.doctor import doctor
 from coordinator.cli.etcd import etcd
 from coordinator.cli.explain import explain
@@ -41,6 +42,7 @@ app.command()(hold)
 app.command()(release)
 app.command()(doctor)
 app.command()(etcd)
+app.command()(demo)
 
 _SERVICES = frozenset({"watch"})
 """Commands whose log lines are what they have to say."""

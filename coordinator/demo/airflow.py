@@ -22,6 +22,7 @@ import requests
 import structlog
 
 from coordinator.demo.airflow_api import AirflowApi
+from coordinator.demo.interruption import uninterrupted
 from coordinator.demo.tether import Tether, end_group
 from coordinator.errors import CoordinatorError
 from coordinator.provider.reporter import OUTBOX_NAME
@@ -32,16 +33,30 @@ log = structlog.get_logger(__name__)
 API_SERVER = "api-server"
 SCHEDULER = "scheduler"
 DAG_PROCESSOR = "dag-processor"
+COMPONENTS = (API_SERVER, SCHEDULER, DAG_PROCESSOR)
+MIGRATION = "migrate"
 _ARGUMENTS = {
     API_SERVER: (API_SERVER,),
     SCHEDULER: (SCHEDULER, "--skip-serve-logs"),  # its log server would bind 0.0.0.0:8793
     DAG_PROCESSOR: (DAG_PROCESSOR,),
+    MIGRATION: ("db", "migrate"),
 }
+MIGRATED = "the database is there"
+API_ANSWERS = "the API server answers"
+WARM = "the execution API is warm"
+HEALTHY = "scheduler and dag processor are healthy"
+DAGS_VISIBLE = "the DAGs are visible"
+STEPS = (MIGRATED, API_ANSWERS, WARM, HEALTHY, DAGS_VISIBLE)
+"""What a start waits for, in this order."""
+
 _START_LIMIT = 120.0
-_MIGRATE_LIMIT = 120.0
 _STOP_PATIENCE = 5.0
 _DELIVERER_PATIENCE = 20.0
 _LOOK_EVERY = 0.1
+
+
+OnWait = Callable[[str], None]
+"""Told what is being waited for."""
 
 
 class AirflowDidNotStart(CoordinatorError):
@@ -85,28 +100,35 @@ class AirflowProcess:
         self._env = self._environment(env or {})
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._tether: Tether | None = None
+        self._on_wait: OnWait = _just_wait
 
-    def start(self) -> AirflowProcess:
+    def start(self, *, on_wait: OnWait | None = None) -> AirflowProcess:
         """Start it, and wait until it is healthy and shows its DAGs (about 10 s).
 
+        :param on_wait: called with one of :data:`STEPS` every tenth of a second while that is being waited for.
+            What it raises ends the start.
         :raises AirflowDidNotStart: with the reason, as far as its logs show one.
         """
+        self._on_wait = on_wait or _just_wait
         began = time.monotonic()
         self.logs.mkdir(parents=True, exist_ok=True)
         (self.home / "passwords.json").write_text(json.dumps({self.username: self.password}), encoding="utf-8")
         self._tether = Tether()
         try:
             self._migrate()
-            for component in _ARGUMENTS:
+            for component in COMPONENTS:
                 self._spawn(component)
-            self._wait_until("the API server answers", self._answers)
+            self._wait_until(API_ANSWERS, self._answers)
             self.api.token()  # another Airflow on this port would not know this password
+            self._on_wait(WARM)
             self._warm_up()
-            self._wait_until("scheduler and dag processor are healthy", self._healthy)
-            self._wait_until("the DAGs are visible", self._shows_dags)
+            self._wait_until(HEALTHY, self._healthy)
+            self._wait_until(DAGS_VISIBLE, self._shows_dags)
         except BaseException:
             self.stop(patience=0)
             raise
+        finally:
+            self._on_wait = _just_wait
         log.info(
             "airflow started",
             environment=self.environment_name,
@@ -146,10 +168,23 @@ class AirflowProcess:
             lambda: self._healthy() and self.api.health()["scheduler"]["latest_scheduler_heartbeat"] != before,
         )
 
-    def restart_scheduler(self) -> None:
-        """End the scheduler as an operator does (SIGTERM), and start another one."""
+    def restart_scheduler(self, env: Mapping[str, str] | None = None) -> None:
+        """End the scheduler as an operator does (SIGTERM), and start another one.
+
+        :param env: environment variables that are to be different from now on.
+        """
+        self._env.update(env or {})
         self._end(SCHEDULER, patience=_STOP_PATIENCE)
         self.start_scheduler()
+
+    def status_of(self, component: str) -> int | None:
+        """The exit status of a component that has ended by itself, else ``None``."""
+        process = self._processes.get(component)
+        return None if process is None else process.poll()
+
+    def epitaph(self, component: str) -> str:
+        """How a component ended, with the last lines of its log."""
+        return f"airflow {component} ended with {self.status_of(component)}; {_tail(self.logs / f'{component}.log')}"
 
     def log_of(self, component: str) -> str:
         """What a component has printed so far."""
@@ -203,24 +238,21 @@ class AirflowProcess:
         }
 
     def _migrate(self) -> None:
-        path = self.logs / "migrate.log"
-        with path.open("wb") as output:
-            result = subprocess.run(
-                [sys.executable, "-m", "airflow", "db", "migrate"],
-                env=self._env,
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=_MIGRATE_LIMIT,
-                check=False,
+        self._spawn(MIGRATION)
+        process = self._processes[MIGRATION]
+        try:
+            self._wait_until(MIGRATED, lambda: process.poll() is not None)
+        finally:
+            self._end(MIGRATION, patience=0)
+        if process.returncode != 0:
+            raise AirflowDidNotStart(
+                f"airflow db migrate ended with {process.returncode}; {_tail(self.logs / f'{MIGRATION}.log')}"
             )
-        if result.returncode != 0:
-            raise AirflowDidNotStart(f"airflow db migrate ended with {result.returncode}; {_tail(path)}")
 
     def _spawn(self, component: str) -> None:
         assert self._tether is not None
-        with (self.logs / f"{component}.log").open("ab") as output:
+        # Between its start and its tie nobody would end it.
+        with uninterrupted(), (self.logs / f"{component}.log").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", *_ARGUMENTS[component]],
                 env=self._env,
@@ -230,8 +262,8 @@ class AirflowProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a group of its own, to be killed as a whole
             )
-        self._tether.tie(process.pid)
-        self._processes[component] = process
+            self._processes[component] = process
+            self._tether.tie(process.pid)
 
     def _end(self, component: str, *, patience: float) -> None:
         process = self._processes.pop(component)
@@ -262,13 +294,12 @@ class AirflowProcess:
 
     def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + _START_LIMIT
+        self._on_wait(what)
         while not condition():
-            for component, process in self._processes.items():
-                if process.poll() is not None:
-                    raise AirflowDidNotStart(
-                        f"airflow {component} ended with {process.returncode} before {what}; "
-                        f"{_tail(self.logs / f'{component}.log')}"
-                    )
+            for component in COMPONENTS:
+                if self.status_of(component) is not None:
+                    raise AirflowDidNotStart(f"before {what}: {self.epitaph(component)}")
+            self._on_wait(what)
             if time.monotonic() > until:
                 raise AirflowDidNotStart(f"not within {_START_LIMIT:.0f} s: {what}; {self._why_not()}")
             time.sleep(_LOOK_EVERY)
@@ -294,6 +325,10 @@ class AirflowProcess:
         log.warning("deliverer killed: it did not leave", pid=pid)
         if pid:
             os.kill(pid, signal.SIGKILL)
+
+
+def _just_wait(step: str) -> None:
+    del step
 
 
 def _locked(path: Path) -> bool:
