@@ -113,7 +113,7 @@ def test_every_log_event_is_explained_and_no_other() -> None:
 
 def test_the_commands_of_the_readme_are_those_that_exist() -> None:
     table = set(re.findall(r"^\| `coordinator (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE))
-    assert table >= set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    assert table == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 def test_the_dependencies_of_the_readme_are_good() -> None:
