@@ -108,11 +108,13 @@ class Flights:
         """Its record does not say ``intent`` any more."""
         self._flights.pop(target, None)
 
-    def begin(self, target: Target, record: TriggerRecord) -> None:
+    def begin(self, target: Target, record: TriggerRecord, now: float) -> None:
         """An intent has just been written: send its request."""
         request = records.request_of(self._standings.graph, target, record)
         self._flights[target] = Flight(record, request, Stage.OUT)
-        self._lanes[target.pipeline.environment].start(target, request)
+        lane = self._lanes[target.pipeline.environment]
+        lane.start(target, request)
+        lane.pump(now)
 
     def blocked_until(self, target: Target) -> float:
         """Monotonic seconds from which on a refused request may be tried again."""

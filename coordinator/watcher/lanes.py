@@ -64,10 +64,20 @@ Guard = Callable[[float], None]
 """Raises :class:`~coordinator.errors.LeadershipLost` unless the lease surely lasts so many seconds more."""
 
 
-class Executor(Protocol):
-    """Runs jobs beside the reconciler and posts what they return to its mailbox."""
+PREFETCH = 2
+"""So many times the limit are handed to the executor, which runs no more at once than the limit: a thread that is
+done has its next job at hand, and need not wait for the reconciler's next step."""
 
-    def submit(self, environment: str, job: Callable[[], EffectDone | LookDone]) -> None: ...
+
+class Executor(Protocol):
+    """Runs jobs beside the reconciler, and posts what they return to its mailbox.
+
+    Of one environment's effects no more run at once than its limit; its looks run beside them, one at a time.
+    """
+
+    def effect(self, environment: str, job: Callable[[], EffectDone]) -> None: ...
+
+    def look(self, environment: str, job: Callable[[], LookDone]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +162,7 @@ class Lane:
             return
         if self._to_look and self.looking is None:
             self._send_look()
-        limit = 1 if self.failures else self.limit
+        limit = 1 if self.failures else self.limit * PREFETCH
         while self._waiting and len(self._under_way) < limit:
             self._send_effect(self._waiting.popleft())
 
@@ -189,7 +199,7 @@ class Lane:
                 )
             return EffectDone(environment, job.target, job.request.token, job.effect, outcome=outcome)
 
-        self.executor.submit(environment, run)
+        self.executor.effect(environment, run)
 
     def _send_look(self) -> None:
         asked, timeout = frozenset(self._to_look), max(self._to_look.values())
@@ -205,7 +215,7 @@ class Lane:
             except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
                 return LookDone(environment, asked, error=_defect("look", error))
 
-        self.executor.submit(environment, run)
+        self.executor.look(environment, run)
 
 
 def _defect(what: str, error: Exception) -> EnvironmentUnavailable:

@@ -75,8 +75,8 @@ class Ledger:
 
         def committed(revision: int) -> None:
             self._cache.note_record(target, record, revision)
+            then(revision)  # first of all: a request may be waiting for this
             log_record(f"trigger.{record.status}", target, record)
-            then(revision)
             self._touched(self._standings.refresh((target,)))
 
         self._writes.append(

@@ -1,4 +1,4 @@
-"""Threads for the environments: one bounded pool each, so that a slow one cannot use up another's."""
+"""Threads for the environments: bounded pools for each, so that a slow one cannot use up another's."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from coordinator.watcher.lanes import EffectDone, LookDone
 class Pools:
     """Runs jobs in threads and posts what they return.
 
-    :param sizes: for each environment, how many effects run at once; a look has a thread beside them.
+    :param sizes: for each environment, how many effects run at once.
     :param post: takes what a job returns; called in the job's thread.
     """
 
     def __init__(self, sizes: Mapping[str, int], post: Callable[[EffectDone | LookDone], None]) -> None:
         self._post = post
-        self._pools = {
-            environment: ThreadPoolExecutor(max_workers=size + 1, thread_name_prefix=f"environment-{environment}")
-            for environment, size in sizes.items()
-        }
+        self._effects = {name: ThreadPoolExecutor(size, f"effects-{name}") for name, size in sizes.items()}
+        self._looks = {name: ThreadPoolExecutor(1, f"looks-{name}") for name in sizes}
 
-    def submit(self, environment: str, job: Callable[[], EffectDone | LookDone]) -> None:
-        self._pools[environment].submit(lambda: self._post(job()))
+    def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
+        self._effects[environment].submit(lambda: self._post(job()))
+
+    def look(self, environment: str, job: Callable[[], LookDone]) -> None:
+        self._looks[environment].submit(lambda: self._post(job()))
 
     def close(self) -> None:
         """Drop what has not begun, and wait for the rest: every request is bounded by its time-out."""
-        for pool in self._pools.values():
+        for pool in (*self._effects.values(), *self._looks.values()):
             pool.shutdown(wait=True, cancel_futures=True)

@@ -345,7 +345,7 @@ class Reconciler:
             target,
             intent,
             grounds=[(upstream, consumed.revision) for upstream, consumed in decision.inputs.items()],
-            then=lambda _: self.flights.begin(target, intent),
+            then=lambda _: self.flights.begin(target, intent, now),
         )
 
     def _block_without_environment(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:

@@ -157,6 +157,7 @@ class Watcher:
             self._stop.set()
             self._candidate.resign()
             self._pools.close()
+            self._reflector.close()
             reading.join(timeout=self._settings.etcd.timeout)
             _log.info("watcher.stopped", watcher=self.watcher_id)
 

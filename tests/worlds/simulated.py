@@ -81,7 +81,11 @@ class SimulatedWatcher:
             who=name,
         )
 
-    def submit(self, environment: str, job: Callable[[], EffectDone | LookDone]) -> None:
+    def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
+        del environment
+        self._jobs.append(job)
+
+    def look(self, environment: str, job: Callable[[], LookDone]) -> None:
         del environment
         self._jobs.append(job)
 
