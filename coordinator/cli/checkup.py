@@ -19,6 +19,7 @@ from coordinator.settings import EnvironmentSettings, Settings
 from coordinator.store.connection import EtcdStore, MemberStatus, connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import StoreError
+from coordinator.store.presence import read_presence
 
 _AT_ONCE = 8
 _NAMED = 10
@@ -129,7 +130,7 @@ def _leader(store: EtcdStore, keys: Keys) -> Finding:
         return Finding(Grade.PROBLEM, f"keys {keys.root}", str(error), "let this user read and write the prefix")
     if leader is None:
         return Finding(Grade.WARNING, "watcher", "none leads", "start one: coordinator watch")
-    return Finding(Grade.OK, "watcher", f"leads: {leader.value.decode(errors='replace')}")
+    return Finding(Grade.OK, "watcher", f"leads: {read_presence(leader.value)}")
 
 
 def _pipelines_of(dependencies: Path) -> tuple[Collection[PipelineRef], list[Finding]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +14,7 @@ from coordinator.cli.output import hold_in_words, people, print_json, table
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
+    from coordinator.store.presence import Presence
     from coordinator.watcher.reading import Reading
 
 
@@ -34,6 +35,7 @@ def status(
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
+    from coordinator.store.presence import read_presence
     from coordinator.watcher.reading import read
 
     wanted = pipeline_of(pipeline) if pipeline is not None else None
@@ -48,7 +50,7 @@ def status(
     if not everything:
         rows = [row for row in rows if row["standing"] != "settled"]
     rows = _newest(rows, limit)
-    leader = _watcher(reading.cache.leader)
+    leader = read_presence(reading.cache.leader) if reading.cache.leader is not None else None
     problems = dict(reading.problems)
     if leader is None:
         problems["leader"] = "no watcher leads; start one: coordinator watch"
@@ -56,8 +58,8 @@ def status(
         print_json(
             {
                 "revision": reading.cache.revision,
-                "leader": leader,
-                "watchers": [_watcher(value) for value in reading.cache.watchers.values()],
+                "leader": asdict(leader) if leader is not None else None,
+                "watchers": [asdict(read_presence(value)) for value in reading.cache.watchers.values()],
                 "pipelines": rows,
                 "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
                 "problems": problems,
@@ -99,23 +101,11 @@ def _newest(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     return [row for group in of_pipeline.values() for row in group[-limit:]]
 
 
-def _watcher(value: bytes | None) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    try:
-        known = json.loads(value)
-    except ValueError:
-        known = None
-    return known if isinstance(known, dict) else {"id": "(unreadable)"}
-
-
-def _print(
-    reading: Reading, rows: list[dict[str, Any]], leader: dict[str, Any] | None, problems: dict[str, str]
-) -> None:
+def _print(reading: Reading, rows: list[dict[str, Any]], leader: Presence | None, problems: dict[str, str]) -> None:
     console = people()
     standby = len(reading.cache.watchers) - (leader is not None)
-    leading = f"{leader.get('id')} leads since {leader.get('since')}" if leader is not None else "no watcher leads"
-    console.print(f"{leading}, {max(0, standby)} more ready; etcd revision {reading.cache.revision}", markup=False)
+    leading = f"leader: {leader}" if leader is not None else "no watcher leads"
+    console.print(f"{leading}; {max(0, standby)} more ready; etcd revision {reading.cache.revision}", markup=False)
     if rows:
         columns = ("pipeline", "partition", "state", "standing", "record", "run_id", "last_error")
         console.print(table(*columns, rows=[[row[column] or "" for column in columns] for row in rows]))

@@ -70,7 +70,7 @@ def plot_of(document: Document, *, source: str) -> Plot:
         wave=Act(1, f"The wave: {SOURCE} is triggered, the rest follows by itself", SOURCE, wave),
         cascade=Act(
             2,
-            f"The cascade: the run of {CLEARED} is cleared, and what stands on it runs again",
+            f"The cascade: the run of {CLEARED} is cleared, what stands on it runs again",
             CLEARED,
             tuple(_below(CLEARED, everybody, upstreams)),
         ),

@@ -111,7 +111,8 @@ def produce(
         finally:
             with uninterrupted(), screen.waiting("Everything is being ended"):
                 stage.close()
-        screen.say(f"All of it has ended, after {time.monotonic() - began:.0f} s.")
+        hint = "" if keep else " With --keep (make demo KEEP=1) it stays up."
+        screen.say("", f"All of it has ended, after {time.monotonic() - began:.0f} s.{hint}")
 
 
 def where_to_look(stage: Stage, partition: str) -> list[str]:
@@ -122,7 +123,7 @@ def where_to_look(stage: Stage, partition: str) -> list[str]:
         f"  Airflow   {stage.airflow.url}   user {stage.airflow.username}   password {stage.airflow.password}",
         f"  etcd      {stage.etcd.endpoint}   everything is below {stage.etcd_settings.prefix}/",
         f"  watcher   {stage.health_url}",
-        f"  state     {stage.directory}",
+        f"  files     {stage.directory}",
         "",
         f"  export COORDINATOR_CONFIG={stage.config}",
         f"  {command} status --all",

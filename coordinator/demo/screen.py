@@ -20,13 +20,13 @@ from coordinator.demo.chronicle import Chronicle, Execution, Happening
 from coordinator.demo.judging import Check
 from coordinator.demo.plot import Act, Plot
 from coordinator.demo.stage import PARTS, OnProgress, Progress
-from coordinator.demo.wording import LEGEND, UNTOUCHED, WAITS, Row, reason, rows_of, short_names, stands_on
+from coordinator.demo.wording import AT_REST, LEGEND, WAITS, Row, reason, rows_of, short_names, stands_on
 from coordinator.model.trigger import Status
 
 WIDTH_OF_A_PIPE = 120
 _WIDE = 110
 """From so many columns on, a reason and its details fit into one line."""
-_STYLES = {"success": "green", "failed": "bold red", "refused": "bold red", "running": "yellow", "starting": "cyan"}
+_STYLES = {"success": "green", "failed": "bold red", "refused": "bold red", "running": "yellow", "queued": "cyan"}
 
 OnHappening = Callable[[Sequence[Happening]], None]
 """Told what has happened since the last call, if anything; to be called a few times a second."""
@@ -92,7 +92,8 @@ class LiveScreen:
 
             def tell(happenings: Sequence[Happening]) -> None:
                 del happenings
-                live.update(_table(act, plot, chronicle, wide=self._console.width >= _WIDE), refresh=True)
+                wide = self._console.width >= _WIDE
+                live.update(_table(act, plot, chronicle, wide=wide, expand=True), refresh=True)
 
             tell(())
             yield tell
@@ -123,8 +124,7 @@ class LineScreen:
         def tell(progress: Progress) -> None:
             if self._said.get(progress.part) != progress.words:
                 self._said[progress.part] = progress.words
-                waits = 0 < progress.steps < PARTS[progress.part] or progress.words.startswith("the ")
-                self._line(f"{progress.part}: {'waits until ' if waits else ''}{progress.words}")
+                self._line(f"{progress.part}: {progress.words}")
 
         yield tell
 
@@ -144,7 +144,7 @@ class LineScreen:
                     self._line(f"{happening.pipeline}: {reason(happening, names)} {stands}")
 
         yield tell
-        self._console.print(_table(act, plot, chronicle, wide=True))
+        self._console.print(_table(act, plot, chronicle, wide=True, expand=False))
 
     def judged(self, checks: Sequence[Check]) -> None:
         _print_checks(self._console, checks)
@@ -161,24 +161,27 @@ class LineScreen:
         self._console.print(f"{time.monotonic() - self._began:6.1f} s  {text}", markup=False, soft_wrap=True)
 
 
-def _table(act: Act, plot: Plot, chronicle: Chronicle, *, wide: bool) -> Table:
+def _table(act: Act, plot: Plot, chronicle: Chronicle, *, wide: bool, expand: bool) -> Table:
     table = Table(
         title=f"{act.number}. {act.title}",
         title_justify="left",
         title_style="bold",
-        caption=LEGEND,
+        caption=LEGEND if act is plot.wave else None,
         caption_justify="left",
+        caption_style="dim",
         box=box.SIMPLE_HEAD,
-        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        expand=expand,
     )
     table.add_column("pipeline", no_wrap=True)
-    table.add_column("state", no_wrap=True, min_width=9)
+    table.add_column("state", no_wrap=True, min_width=7)
     table.add_column("began", no_wrap=True, min_width=8)
-    table.add_column("took", no_wrap=True, justify="right", min_width=5)
+    table.add_column("took", no_wrap=True, min_width=5, justify="right")
     table.add_column("wave", no_wrap=True, justify="right")
-    table.add_column("why", min_width=33 if not wide else 60)
+    table.add_column("why", ratio=1)
     for row in rows_of(act, plot, chronicle, datetime.now(UTC)):
-        table.add_row(*_cells(row, wide=wide), style="dim" if row.state in (WAITS, UNTOUCHED) else "")
+        table.add_row(*_cells(row, wide=wide), style="dim" if row.state in (WAITS, AT_REST) else "")
     return table
 
 

@@ -132,7 +132,7 @@ class Stage:
         leading = _Leading(self._watcher, tell)
 
         def on_wait(step: str) -> None:
-            tell(Progress(AIRFLOW, STEPS.index(step), step))
+            tell(Progress(AIRFLOW, STEPS.index(step), f"until {step}"))
             leading.look()
 
         self.airflow.start(on_wait=on_wait)

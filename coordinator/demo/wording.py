@@ -12,10 +12,10 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
 from coordinator.model.trigger import Action, Inputs, Status
 
-WAITS, STARTING, REFUSED, UNTOUCHED = "waits", "starting", "refused", "untouched"
+WAITS, REFUSED, AT_REST = "waits", "refused", "at rest"
 
 LEGEND = (
-    "02@27: 02_pipeline's completion, which etcd keeps at revision 27. "
+    "02@27: the completion of 02_pipeline that etcd has at revision 27. "
     "wave: the revision of the completion at the top, because of which all of this runs."
 )
 
@@ -56,10 +56,10 @@ def reason(request: Request, names: Mapping[PipelineRef, str]) -> str:
 
 
 def stands_on(request: Request, names: Mapping[PipelineRef, str]) -> str:
-    """The completions that a request stands on: ``03@61, with 02@27 04@37 as before``."""
+    """The completions that a request stands on: ``03@61; still 02@27 04@37``."""
     fresh = _completions(request.inputs, (target for target in request.inputs if target in request.fresh), names)
     old = _completions(request.inputs, (target for target in request.inputs if target not in request.fresh), names)
-    return f"{fresh}, with {old} as before" if fresh and old else fresh or old
+    return f"{fresh}; still {old}" if fresh and old else fresh or old
 
 
 def short_names(pipelines: Iterable[PipelineRef]) -> dict[PipelineRef, str]:
@@ -91,7 +91,7 @@ def _row(
     if execution is not None:
         return Row(str(pipeline), execution.state, execution.started, _took(execution, now), why="not by us")
     if pipeline not in act.expected:
-        return Row(str(pipeline), UNTOUCHED, why=f"does not wait for {names[act.top]}")
+        return Row(str(pipeline), AT_REST, why=f"does not wait for {names[act.top]}")
     awaited = [upstream for upstream in plot.upstreams.get(pipeline, ()) if upstream in act.expected]
     return Row(str(pipeline), WAITS, why=f"waits for {', '.join(names[upstream] for upstream in awaited)}")
 
@@ -99,7 +99,7 @@ def _row(
 def _top(act: Act, execution: Execution | None, now: datetime) -> Row:
     why = "triggered by hand" if act.number == 1 else "cleared by hand"
     if execution is None:
-        return Row(str(act.top), STARTING, why=why)
+        return Row(str(act.top), State.QUEUED, why=why)
     wave = execution.revision if execution.state.is_terminal else None
     detail = f"its completion makes wave {wave}" if wave else ""
     return Row(str(act.top), execution.state, execution.started, _took(execution, now), wave, why, detail)
@@ -111,7 +111,7 @@ def _requested(request: Request, execution: Execution | None, names: Mapping[Pip
         return Row(name, REFUSED, wave=wave, why=reason(request, names), detail=request.record.last_error or "")
     return Row(
         name,
-        STARTING if execution is None else execution.state,
+        State.QUEUED if execution is None else execution.state,
         execution.started if execution is not None else None,
         _took(execution, now) if execution is not None else None,
         wave,

@@ -36,7 +36,7 @@ class Obstacle(enum.StrEnum):
     IN_FLIGHT = "in flight"
     RUNNING = "queued or running"
     BLOCKED = "blocked"
-    UNREADABLE_RECORD = "its trigger record cannot be read"
+    UNREADABLE_RECORD = "kept back by a trigger record that cannot be read"
 
 
 @dataclass(frozen=True, slots=True)

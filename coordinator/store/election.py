@@ -9,12 +9,8 @@ compares ``leader``'s create revision, and each request outside etcd first looks
 
 from __future__ import annotations
 
-import json
-import os
-import socket
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import TracebackType
 
 import structlog
@@ -22,6 +18,7 @@ import structlog
 from coordinator.store.keys import Keys
 from coordinator.store.leadership import HeldLease, Leadership, boottime
 from coordinator.store.port import CreateRevisionIs, LeaseNotFound, Put, Store, StoreError, Transaction
+from coordinator.store.presence import Presence
 
 log = structlog.get_logger(__name__)
 
@@ -55,14 +52,7 @@ class Candidate:
         self._ttl = ttl
         self._clock = clock
         self._on_change = on_change
-        self._value = json.dumps(
-            {
-                "id": watcher_id,
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-        ).encode()
+        self._value = Presence.of_this_process(watcher_id).to_value()
         self._held: HeldLease | None = None
         self._is_announced = False
         self._leadership: Leadership | None = None

@@ -155,6 +155,7 @@ class Reflector:
         self._heard_at = self._clock()
         self._ask_at = self._heard_at + self._progress_every
         if self._failures:
+            self._ask_at = self._heard_at  # whoever waits to hear that we are back need not wait for a change
             log.info("watch resumed", prefix=self._prefix, from_revision=complete_to + 1)
         return stream
 

@@ -7,6 +7,7 @@ cache could make a downstream look ready whose other inputs are due for the same
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -23,6 +24,9 @@ from coordinator.watcher.cache import Cache
 from coordinator.watcher.writes import Write, commit
 
 _log = structlog.get_logger(__name__)
+
+WARNINGS = frozenset({"trigger.blocked", "trigger.unanswered"})
+"""Events that somebody may have to do something about."""
 
 
 class Ledger:
@@ -134,8 +138,9 @@ class Ledger:
 
 
 def log_record(event: str, target: Target, record: TriggerRecord, **more: str) -> None:
-    """One line about a trigger, with everything to grep by."""
-    _log.info(
+    """One line about a trigger, with everything to grep by; a warning where somebody may have to act."""
+    _log.log(
+        logging.WARNING if event in WARNINGS else logging.INFO,
         event,
         pipeline=str(target.pipeline),
         partition=target.partition,

@@ -103,21 +103,22 @@ class Watcher:
             {name: settings.environments[name].max_in_flight for name in runners}, lambda done: self._mailbox.put(done)
         )
         backoff = Backoff(initial=settings.watcher.backoff_initial, longest=settings.watcher.backoff_max)
+        self._lanes = {
+            name: Lane(
+                environment=name,
+                runner=runner,
+                limit=settings.environments[name].max_in_flight,
+                request_timeout=settings.environments[name].request_timeout,
+                executor=self._pools,
+                backoff=backoff,
+                guard=self._guard,
+            )
+            for name, runner in runners.items()
+        }
         self.reconciler = Reconciler(
             store=store,
             keys=keys,
-            lanes={
-                name: Lane(
-                    environment=name,
-                    runner=runner,
-                    limit=settings.environments[name].max_in_flight,
-                    request_timeout=settings.environments[name].request_timeout,
-                    executor=self._pools,
-                    backoff=backoff,
-                    guard=self._guard,
-                )
-                for name, runner in runners.items()
-            },
+            lanes=self._lanes,
             leadership=self._candidate.leadership,
             settings=settings.watcher,
             clock=self._clock,
@@ -174,6 +175,9 @@ class Watcher:
             problems["dependencies"] = reconciler.graph_problem
         if self._publisher is not None and self._publisher.problem is not None:
             problems["dependencies file"] = self._publisher.problem
+        for name, lane in self._lanes.items():
+            if lane.last_error is not None:
+                problems[f"environment {name}"] = lane.last_error
         return Health(
             watcher=self.watcher_id,
             leads=reconciler.leads,
