@@ -28,8 +28,15 @@ def _ended_in_order(world: ServedWorld, watcher: Service) -> None:
     assert "Traceback" not in watcher.log()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("doing", ["nothing", "a request", "a request that hangs", "waiting for an environment"])
+@pytest.mark.parametrize(
+    ("number", "doing"),
+    [
+        (signal.SIGINT, "nothing"),
+        (signal.SIGTERM, "a request"),
+        (signal.SIGTERM, "a request that hangs"),
+        (signal.SIGTERM, "waiting for an environment"),
+    ],
+)
 def test_a_signal_ends_it_with_what_is_under_way_written_down(
     served: ServedWorld, number: signal.Signals, doing: str
 ) -> None:
@@ -71,7 +78,7 @@ def test_it_ends_though_etcd_is_away(served: ServedWorld) -> None:
 
 
 def test_max_runtime_ends_it_in_mid_wave_and_further_runs_finish_the_wave(served: ServedWorld) -> None:
-    served.takes = 0.4
+    served.takes = 0.3
     served.dependencies(CHAIN)
     served.serve().kill()
     partitions = [f"2026-11-{day}T00:00:00Z" for day in (20, 21, 22)]
@@ -81,7 +88,7 @@ def test_max_runtime_ends_it_in_mid_wave_and_further_runs_finish_the_wave(served
     until_all = monotonic() + 60
     while not _all_done(served, partitions):
         assert monotonic() < until_all
-        watcher = served.launch("--max-runtime", "1.5")
+        watcher = served.launch("--max-runtime", "1.2")
         assert watcher.wait(20) == 0, watcher.log()
         assert watcher.events("watcher.limit_reached")
         assert served.store.get(served.keys.leader) is None
@@ -99,7 +106,7 @@ def test_max_events_ends_it_by_itself_and_further_runs_catch_up(served: ServedWo
     ended_by: list[str] = []
     while not _all_done(served, [PARTITION]):
         assert len(ended_by) < 12, "each run must do what it finds to be done"
-        watcher = served.launch("--max-events", "1", "--max-runtime", "4")
+        watcher = served.launch("--max-events", "1", "--max-runtime", "2.5")
         assert watcher.wait(25) == 0, watcher.log()
         (reached,) = watcher.events("watcher.limit_reached")
         ended_by += reached.keys() & {"max_events", "max_runtime"}

@@ -6,14 +6,14 @@ from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import ServedWorld
 
 GOOD = {"A": "R", "B": "A"}
-BAD = {
-    "a cycle": '{"A": ["R", "B"], "B": "A"}',
-    "a duplicate": '{"A": "R", "A": "B"}',
-    "a wrong type": '{"A": 17}',
-    "a trailing comma": '{"A": "R",}',
-    "an unknown environment": '{"A": "team_c/R"}',
-    "nothing": "",
-    "a word that is none": '{"A": {"upstream": "R", "rerun": "twice"}}',
+BAD: dict[str, bytes] = {
+    "a cycle": b'{"A": ["R", "B"], "B": "A"}',
+    "a duplicate": b'{"A": "R", "A": "B"}',
+    "a wrong type": b'{"A": 17}',
+    "a trailing comma": b'{"A": "R",}',
+    "an unknown environment": b'{"A": "team_c/R"}',
+    "nothing": b"",
+    "a word that is none": b'{"A": {"upstream": "R", "rerun": "twice"}}',
     "no text": b"\xff\xfe",
 }
 
@@ -23,7 +23,7 @@ def test_a_file_that_cannot_be_used_leaves_the_last_good_version_in_force_and_is
     watcher = served.serve()
     published = _published(served)
     for wave, (what, text) in enumerate(BAD.items(), start=1):
-        served.file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        served.file.write_bytes(text)
         until(lambda said=wave: len(watcher.events("dependencies.refused")) == said, f"{what}: it is said")
         reason = str(watcher.events("dependencies.refused")[-1]["reason"])
         assert str(served.file) in reason
@@ -51,7 +51,7 @@ def test_a_file_that_cannot_be_used_leaves_the_last_good_version_in_force_and_is
 def test_a_watcher_that_starts_with_a_bad_file_goes_on_with_what_is_published(served: ServedWorld) -> None:
     served.dependencies(GOOD)
     served.serve().kill()
-    served.file.write_text(BAD["a trailing comma"])  # type: ignore[arg-type]
+    served.file.write_bytes(BAD["a trailing comma"])
     watcher = served.serve()
     assert watcher.health()["problems"].keys() == {"dependencies file"}
     served.complete("R")

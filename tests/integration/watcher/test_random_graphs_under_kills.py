@@ -21,7 +21,7 @@ SEEDS = (1, 2, 3)
 LIFE = 1.0
 """Seconds from when a watcher has started until it is killed."""
 
-TAKES = 0.25
+TAKES = 0.15
 """Seconds that a run takes: a wave outlives several watchers."""
 
 SLOW = 0.1

@@ -33,7 +33,8 @@ def _until_blocked(world: FaultyWorld, name: str) -> str:
 def _status_of(cli: Cli, world: FaultyWorld, name: str) -> dict[str, Any]:
     result = cli("status", "--config", world.config(), "--json")
     assert result.exit_code == 1, "a refused request is something wrong"
-    (row,) = [row for row in json.loads(result.stdout)["pipelines"] if row["pipeline"] == name]
+    rows: list[dict[str, Any]] = json.loads(result.stdout)["pipelines"]
+    (row,) = [row for row in rows if row["pipeline"] == name]
     return row
 
 

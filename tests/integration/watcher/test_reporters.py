@@ -104,15 +104,13 @@ def test_a_report_put_again_fires_nothing(world: FaultyWorld, style: Style) -> N
         world.report_by(name, style(world, name))
     world.complete("S")
     world.until_done("T", "U", runs=1)
-    for name in ("S", "T"):
-        found = world.store.get(world.keys.state(target(name)))
-        assert found is not None
-        for _ in range(3):
-            world.put(found.key, found.value)
+    reported = {name: _value(world, name) for name in ("S", "T")}
+    for name, value in 3 * [*reported.items()]:
+        world.put(world.keys.state(target(name)), value)
     world.settle()
     assert world.counts("T", "U") == {"T": 1, "U": 1}
     world.stop_watcher()
-    world.put(found.key, found.value)
+    world.put(world.keys.state(target("S")), reported["S"])
     world.start_watcher()
     world.settle()
     assert world.counts("T", "U") == {"T": 1, "U": 1}, "nor after a restart"
@@ -127,6 +125,12 @@ def test_a_bare_word_of_a_pipeline_that_is_no_dag_is_a_completion_each_time(worl
         world.until_done("T", "U", runs=wave)
     world.settle()
     assert world.counts("T", "U") == {"T": 2, "U": 2}
+
+
+def _value(world: FaultyWorld, name: str) -> bytes:
+    found = world.store.get(world.keys.state(target(name)))
+    assert found is not None
+    return found.value
 
 
 def _until_sent(world: FaultyWorld, name: str) -> None:

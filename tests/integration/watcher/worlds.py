@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from coordinator.model.references import PipelineRef
 from coordinator.model.trigger import Status
@@ -35,6 +35,9 @@ class FaultyWorld(RealWorld):
         super().__init__(etcd, directory)
         self.directory = directory
         self.takes = AT_ONCE
+
+    def __enter__(self) -> Self:
+        return self
 
     def _declare(self, name: str) -> None:
         airflow, dag_id = self._of(name)
