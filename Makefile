@@ -47,6 +47,10 @@ test: $(READY) ## All tests: unit, integration (real etcd), end to end (real Air
 test-fast: $(READY) ## Unit tests only, less than a minute
 	$(RUN) -m pytest tests/unit $(ARGS)
 
+.PHONY: simulate
+simulate: $(READY) ## Random waves with faults on virtual time (SEEDS=1000)
+	$(RUN) -m tests.simulation.waves --seeds $(or $(SEEDS),1000) $(ARGS)
+
 .PHONY: check
 check: $(READY) ## Lint, format, types, layers
 	$(RUN) -m ruff check .

@@ -283,6 +283,12 @@ class SimulatedWorld(World):
         assert not isinstance(record, Unreadable)
         return record
 
+    def forget_faults(self) -> None:
+        """Faults that have not struck yet will not; a frozen watcher goes on."""
+        self._kill_for = self._freeze_for = None
+        if self._frozen is not None:
+            self.thaw()
+
     # -- behind it -------------------------------------------------------------------------------------------------
 
     def before_request(self, watcher: SimulatedWatcher) -> None:

@@ -1,0 +1,1 @@
+"""Random worlds on virtual time: graphs, people and faults by the thousand, each with a seed that repeats it."""
