@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import requests
 import structlog
 
 from coordinator.demo.airflow_api import AirflowApi
+from coordinator.demo.airflow_environment import airflow_environment
 from coordinator.demo.interruption import uninterrupted
 from coordinator.demo.tether import Tether, end_group
 from coordinator.errors import CoordinatorError
@@ -91,13 +91,24 @@ class AirflowProcess:
         self.dags_folder = dags_folder.absolute()
         self.logs = self.home / "process-logs"
         self.outbox = self.home / OUTBOX_NAME
+        self._passwords = self.home / "passwords.json"
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment_name = environment_name
         self.password = secrets.token_urlsafe(12)
         self.api = AirflowApi(self.url, self.username, self.password)
         self._expected_dags = tuple(expected_dags)
-        self._env = self._environment(env or {})
+        self._env = {
+            **airflow_environment(
+                home=self.home,
+                dags_folder=self.dags_folder,
+                port=self.port,
+                username=self.username,
+                passwords=self._passwords,
+            ),
+            "COORDINATOR_REPORTER__ENVIRONMENT": environment_name,
+            **(env or {}),
+        }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._tether: Tether | None = None
         self._on_wait: OnWait = _just_wait
@@ -112,7 +123,7 @@ class AirflowProcess:
         self._on_wait = on_wait or _just_wait
         began = time.monotonic()
         self.logs.mkdir(parents=True, exist_ok=True)
-        (self.home / "passwords.json").write_text(json.dumps({self.username: self.password}), encoding="utf-8")
+        self._passwords.write_text(json.dumps({self.username: self.password}), encoding="utf-8")
         self._tether = Tether()
         try:
             self._migrate()
@@ -196,46 +207,6 @@ class AirflowProcess:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            # PYTHONDONTWRITEBYTECODE: without .pyc files every command of Airflow takes 6 s instead of 2.6 s
-            if not name.startswith(("AIRFLOW_", "_AIRFLOW", "COORDINATOR_")) and name != "PYTHONDONTWRITEBYTECODE"
-        }
-        airflow = {
-            "CORE__LOAD_EXAMPLES": "False",
-            "CORE__DAGS_FOLDER": str(self.dags_folder),
-            "CORE__EXECUTOR": "LocalExecutor",
-            "CORE__PARALLELISM": "4",
-            "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{self.username}:admin",
-            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
-            "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
-            "API__SECRET_KEY": secrets.token_hex(32),
-            "API__HOST": "127.0.0.1",
-            "API__PORT": str(self.port),
-            "API__BASE_URL": self.url,
-            "API__WORKERS": "1",
-            "API_AUTH__JWT_SECRET": secrets.token_hex(32),
-            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
-            "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
-            "DAG_PROCESSOR__PARSING_PROCESSES": "1",
-            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        }
-        return {
-            **inherited,
-            "AIRFLOW_HOME": str(self.home),
-            **{f"AIRFLOW__{name}": value for name, value in airflow.items()},
-            "COORDINATOR_REPORTER__ENVIRONMENT": self.environment_name,
-            "NO_PROXY": "127.0.0.1,localhost",
-            "no_proxy": "127.0.0.1,localhost",
-            **more,
-        }
 
     def _migrate(self) -> None:
         self._spawn(MIGRATION)

@@ -89,7 +89,7 @@ def produce(
             result |= _addresses(stage)
             with Follower(stage.etcd_settings) as follower:
                 partition = partition_of_today()
-                screen.say(*where_to_look(stage, partition))
+                screen.say(*where_to_look(stage, script.plot, partition))
                 show = Show(stage, script.plot, screen=screen, follower=follower, partition=partition)
                 show.performance.seconds["start"] = started
                 try:
@@ -115,9 +115,10 @@ def produce(
         screen.say("", f"All of it has ended, after {time.monotonic() - began:.0f} s.{hint}")
 
 
-def where_to_look(stage: Stage, partition: str) -> list[str]:
+def where_to_look(stage: Stage, plot: Plot, partition: str) -> list[str]:
     """Addresses, and commands that work while the stage is up."""
     command = _command()
+    explained = plot.cascade.expected[min(1, len(plot.cascade.expected) - 1)]
     return [
         "",
         f"  Airflow   {stage.airflow.url}   user {stage.airflow.username}   password {stage.airflow.password}",
@@ -127,19 +128,20 @@ def where_to_look(stage: Stage, partition: str) -> list[str]:
         "",
         f"  export COORDINATOR_CONFIG={stage.config}",
         f"  {command} status --all",
-        f"  {command} explain 06_pipeline {partition}",
+        f"  {command} explain {explained} {partition}",
     ]
 
 
 def _stay(stage: Stage, screen: Screen, script: Script) -> None:
-    with screen.waiting(f"{script.plot.wave.top} is put on its schedule"):
-        stage.run_by_the_clock()
-    screen.say(
-        "",
-        f"{script.plot.wave.top} now runs every minute, and a wave of the others after it. Look at it in Airflow.",
-        "Ctrl-C ends everything.",
-    )
+    """Until somebody interrupts, which is how this ends well."""
     try:
+        with screen.waiting(f"{script.plot.wave.top} is put on its schedule"):
+            stage.run_by_the_clock()
+        screen.say(
+            "",
+            f"{script.plot.wave.top} now runs every minute, and a wave of the others after it. Look at it in Airflow.",
+            "Ctrl-C ends everything.",
+        )
         while True:
             stage.check()
             time.sleep(_LOOK_EVERY)

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.demo.chronicle import Chronicle, Execution, Happening
+from coordinator.demo.interruption import uninterrupted
 from coordinator.demo.judging import Check
 from coordinator.demo.plot import Act, Plot
 from coordinator.demo.stage import PARTS, OnProgress, Progress
@@ -92,8 +93,9 @@ class LiveScreen:
 
             def tell(happenings: Sequence[Happening]) -> None:
                 del happenings
-                wide = self._console.width >= _WIDE
-                live.update(_table(act, plot, chronicle, wide=wide, expand=True), refresh=True)
+                table = _table(act, plot, chronicle, wide=self._console.width >= _WIDE, expand=True)
+                with uninterrupted():  # half a drawing leaves the cursor anywhere
+                    live.update(table, refresh=True)
 
             tell(())
             yield tell
@@ -158,7 +160,8 @@ class LineScreen:
         yield
 
     def _line(self, text: str) -> None:
-        self._console.print(f"{time.monotonic() - self._began:6.1f} s  {text}", markup=False, soft_wrap=True)
+        with uninterrupted():  # or it is printed once more with what comes after it
+            self._console.print(f"{time.monotonic() - self._began:6.1f} s  {text}", markup=False, soft_wrap=True)
 
 
 def _table(act: Act, plot: Plot, chronicle: Chronicle, *, wide: bool, expand: bool) -> Table:
