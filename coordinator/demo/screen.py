@@ -89,7 +89,7 @@ class LiveScreen:
     def act(self, act: Act, plot: Plot, chronicle: Chronicle) -> Iterator[OnHappening]:
         self._console.print()
         # Drawn from this thread only: the chronicle is not to change under the drawing.
-        with Live(console=self._console, auto_refresh=False, vertical_overflow="visible") as live:
+        with Live(console=self._console, auto_refresh=False) as live:
 
             def tell(happenings: Sequence[Happening]) -> None:
                 del happenings
