@@ -38,8 +38,7 @@ def test_a_run_that_goes_on_for_long_is_followed_to_its_end(world: FaultyWorld) 
     assert world.runs("C") == 0
 
 
-@pytest.mark.parametrize("reports", [True, False])
-@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize(("reports", "begun"), [(True, True), (False, False)])
 def test_a_run_deleted_while_in_flight_ends_the_flight(world: FaultyWorld, reports: bool, begun: bool) -> None:
     if not reports:
         world.silence("default")
