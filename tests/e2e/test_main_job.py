@@ -131,8 +131,11 @@ class WatcherProcess:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "coordinator.cli", "watch", "--config", str(self._folder / "coordinator.toml")]
-                + ["--dependencies", str(self._folder / "dependencies.json")],
+                [
+                    *(sys.executable, "-m", "coordinator.cli", "watch"),
+                    *("--config", str(self._folder / "coordinator.toml")),
+                    *("--dependencies", str(self._folder / "dependencies.json")),
+                ],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "COORDINATOR_HTTP__LISTEN": self._health.removeprefix("http://")},
@@ -251,7 +254,9 @@ def test_the_watcher_dag_does_what_the_service_does(playground: Playground, logi
     try:
         playground.trigger(logical_date)
         playground.await_wave(logical_date, [1] * 7)
-        assert playground.all_attempts(logical_date) == [1] * 7
+        playground.clear(SOURCE, logical_date)
+        playground.await_wave(logical_date, [2] * 7)
+        assert playground.all_attempts(logical_date) == [2] * 7
     finally:
         playground.airflow.api.unpause(["00_watcher"], paused=True)
 

@@ -85,7 +85,7 @@ class Wave:
         for name in sources:
             self.world.trigger(name)
         self._run_together(sources)
-        self._expect({name: 1 for name in self.plan.upstreams}, "the first wave")
+        self._expect(dict.fromkeys(self.plan.upstreams, 1), "the first wave")
         for _ in range(STEPS):
             before = {name: self.world.runs(name) for name in self.plan.upstreams}
             tops = self.dice.sample(list(self.plan.upstreams), self.dice.choice((1, 1, 2)))

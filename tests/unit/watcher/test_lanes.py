@@ -42,7 +42,7 @@ class FakeRunner:
         return dict.fromkeys(runs)
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
-        raise AssertionError
+        raise AssertionError(dag_ids)
 
     def close(self) -> None: ...
 
