@@ -90,7 +90,8 @@ class Watcher:
         self._clock = clock or SystemClock()
         keys = Keys(settings.etcd.prefix)
         self._mailbox: queue.SimpleQueue[Message | Wake] = queue.SimpleQueue()
-        self._stop = threading.Event()
+        self._stop = threading.Event()  # for the reflector's thread
+        self._stopping = False
         self._reflector = Reflector(store, keys.root)
         self._candidate = Candidate(
             store,
@@ -145,7 +146,7 @@ class Watcher:
         self._candidate.start()
         _log.info("watcher.started", watcher=self.watcher_id, prefix=self._settings.etcd.prefix)
         try:
-            while not self._stop.is_set():
+            while not self._stopping:
                 self._turn()
                 if max_runtime is not None and self._clock.monotonic() - began >= max_runtime:
                     _log.info("watcher.limit_reached", max_runtime=max_runtime)
@@ -163,8 +164,8 @@ class Watcher:
             _log.info("watcher.stopped", watcher=self.watcher_id)
 
     def stop(self) -> None:
-        """Ask :meth:`run` to end. Safe in a signal handler and from any thread."""
-        self._stop.set()
+        """Ask :meth:`run` to end. Safe from any thread, and in a signal handler: nothing here takes a lock."""
+        self._stopping = True
         self._mailbox.put(Wake())
 
     def health(self) -> Health:
