@@ -14,7 +14,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from coordinator.model.dependencies import Settle
+from coordinator.model.dependencies import Rerun, Settle
 from coordinator.model.graph import Graph
 from coordinator.model.judgement import (
     Judged,
@@ -45,6 +45,7 @@ class Decision:
 
     :ivar due: it would fire now, or would once busy inputs end well.
     :ivar ready: its inputs ask it to fire now; ``fires`` when no obstacle stands against it either.
+    :ivar ignored: its inputs ask it to fire now, and its rerun policy says no: they are consumed without a run.
     :ivar inputs: the completions that firing now would use.
     :ivar wave: etcd revision of the completion at the top of what firing now would belong to.
     :ivar judged: the condition, input by input; ``None`` for a pipeline that waits for nothing.
@@ -54,6 +55,7 @@ class Decision:
     standing: Standing
     due: bool = False
     ready: bool = False
+    ignored: bool = False
     obstacles: frozenset[Obstacle] = frozenset()
     inputs: Mapping[Target, Consumed] = field(default_factory=dict)
     wave: int = 0
@@ -87,8 +89,13 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     if node.downstream.settle is Settle.WAVE:
         # A branch that is still coming is waited for (case 7); one that cannot come is not (cases 5, 25).
         ready = ready and not any(one.busy for one in coming)
+    ignores = node.downstream.rerun is Rerun.IGNORE and record is not None and bool(record.consumed)
 
-    if moving or (due and not obstacles):
+    if moving:
+        standing = Standing.BUSY
+    elif ignores:
+        standing = Standing.SETTLED  # it has run, and will not again by itself (case 4)
+    elif due and not obstacles:
         standing = Standing.BUSY
     elif due or (judged.if_mended and not judged.would_hold):
         # Out of date, and something or somebody else must move first (case 3).
@@ -99,8 +106,9 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     return Decision(
         target=target,
         standing=standing,
-        due=due,
-        ready=ready,
+        due=due and not ignores,
+        ready=ready and not ignores,
+        ignored=ready and ignores,
         obstacles=obstacles,
         inputs=_completions(used) if ready else {},
         wave=max(_wave(view, one) for one in used if one.new) if ready else 0,

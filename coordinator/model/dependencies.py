@@ -12,9 +12,16 @@ from coordinator.model.references import PipelineRef
 
 
 class Rerun(enum.StrEnum):
-    """What becomes of a pipeline's existing run when it is due again in the same partition."""
+    """What becomes of a pipeline that is due again in a partition in which it has been started before.
+
+    ``clear``    its run there is cleared: run_id and logical date stay
+    ``new_run``  another run is created, without a logical date, for Airflow allows one run per logical date
+    ``ignore``   nothing: the completions are consumed without running, and it counts as settled
+    """
 
     CLEAR = "clear"
+    NEW_RUN = "new_run"
+    IGNORE = "ignore"
 
 
 class Settle(enum.StrEnum):

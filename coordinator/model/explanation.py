@@ -32,6 +32,8 @@ def headline(decision: Decision) -> str:
         return f"{target} waits for nothing: it is {decision.standing}"
     if decision.fires:
         return f"{target} fires now"
+    if decision.ignored:
+        return f"{target} has run; what is new is consumed without running it again (rerun: ignore)"
     if decision.ready:
         return f"{target} would fire now, but it is {' and '.join(sorted(decision.obstacles))}"
     if Obstacle.IN_FLIGHT in decision.obstacles or Obstacle.RUNNING in decision.obstacles:

@@ -14,6 +14,7 @@ import structlog
 
 from coordinator.errors import LeadershipLost
 from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import CycleFound, Graph
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
@@ -242,6 +243,7 @@ class Reconciler:
                 decision.standing is not Standing.SETTLED
                 or (record is not None and record.status in _WAITING)
                 or self._looks.has_ticket(target)
+                or decision.ignored
             ):
                 self.agenda.now(target, decision)
 
@@ -276,7 +278,7 @@ class Reconciler:
             self.agenda.now(target)
         for target in self.cache.targets():
             record = self._record(target)
-            if record is not None and record.status in _WAITING:
+            if record is not None and (record.status in _WAITING or self._ignores(target)):
                 self.agenda.now(target)
 
     def _flush(self, now: float) -> bool:
@@ -308,6 +310,8 @@ class Reconciler:
                 self.ledger.record(target, records.done(record))
         elif self.flights.draining:
             pass
+        elif decision.ignored and record is not None and not decision.obstacles:
+            self.ledger.record(target, records.ignored(record, decision.inputs))
         elif decision.ready and decision.obstacles <= {Obstacle.BLOCKED}:
             retry_at = self.flights.blocked_until(target) if Obstacle.BLOCKED in decision.obstacles else now
             if now < retry_at:
@@ -326,7 +330,8 @@ class Reconciler:
         if lane is None:
             self._block_without_environment(decision, record, now)
             return
-        ticket = self._looked(decision, records.existing_run_id(record), now)
+        own_run_id = None if self._creates_anew(target) else records.existing_run_id(record)
+        ticket = self._looked(decision, own_run_id, now)
         if ticket is None:
             return
         self._looks.drop(target)
@@ -347,6 +352,16 @@ class Reconciler:
             grounds=[(upstream, consumed.revision) for upstream, consumed in decision.inputs.items()],
             then=lambda _: self.flights.begin(target, intent, now),
         )
+
+    def _creates_anew(self, target: Target) -> bool:
+        return self._rerun_policy(target) is Rerun.NEW_RUN
+
+    def _ignores(self, target: Target) -> bool:
+        return self._rerun_policy(target) is Rerun.IGNORE
+
+    def _rerun_policy(self, target: Target) -> Rerun | None:
+        node = self.standings.graph.node(target.pipeline)
+        return node.downstream.rerun if node is not None else None
 
     def _block_without_environment(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
         target = decision.target

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.model.decide import Decision
+from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
 from coordinator.model.partitions import coordinator_run_id, parse_instant
 from coordinator.model.references import Target
@@ -33,9 +34,9 @@ def intend(
     """
     sequence = 1
     if previous is not None:
-        # A request that is known not to have happened gives its number back, and with it its run_id: should it
+        # A create that is known not to have happened gives its number back, and with it its run_id: should it
         # land late after all, ours meets it there instead of running beside it.
-        unused = previous.status in (Status.WITHDRAWN, Status.BLOCKED)
+        unused = previous.status in (Status.WITHDRAWN, Status.BLOCKED) and previous.run_id is None
         sequence = previous.sequence if unused else previous.sequence + 1
     return TriggerRecord(
         status=Status.INTENT,
@@ -57,6 +58,13 @@ def existing_run_id(record: TriggerRecord | None) -> str | None:
     if record is None or (record.status is Status.INTENT and record.action is Action.CREATE):
         return None
     return record.run_id
+
+
+def has_logical_date(graph: Graph, target: Target, record: TriggerRecord) -> bool:
+    """Whether the run that an intent creates gets the partition's logical date: a second one beside it cannot."""
+    node = graph.node(target.pipeline)
+    beside = node is not None and node.downstream.rerun is Rerun.NEW_RUN and record.sequence > 1
+    return record.action is Action.CREATE and not beside
 
 
 def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequest:
@@ -86,7 +94,7 @@ def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequ
         action=record.action,
         run_id=record.run_id,
         token=record.token,
-        logical_date=parse_instant(target.partition) if record.action is Action.CREATE else None,
+        logical_date=parse_instant(target.partition) if has_logical_date(graph, target, record) else None,
         conf={**own_conf, "coordinator": ours},
         before=record.before,
     )
@@ -103,6 +111,11 @@ def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
         inputs={},
         last_error=None,
     )
+
+
+def ignored(record: TriggerRecord, inputs: Mapping[Target, Consumed]) -> TriggerRecord:
+    """The rerun policy says no: the inputs are consumed without a run."""
+    return replace(record, consumed={**record.consumed, **inputs})
 
 
 def done(record: TriggerRecord, *, note: str | None = None) -> TriggerRecord:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import Status
-from tests.worlds.world import World
+from tests.worlds.world import PARTITION, World
 
 Case = Callable[[World], None]
 
@@ -66,6 +66,23 @@ def case_03_failure_on_the_way(world: World) -> None:
     world.run("B")
     world.settle()
     assert (world.runs("B"), world.runs("D")) == (2, 2)
+
+
+def case_04_one_that_ignores(world: World) -> None:
+    """R -> A (rerun ``ignore``) -> D, R -> D. R is cleared: A does not run; D runs once."""
+    world.dependencies({"A": {"upstream": "R", "rerun": "ignore"}, "D": ["A", "R"]})
+    world.first_run("R")
+    for wave in (2, 3):
+        world.rerun("R")
+        world.settle()
+        assert (world.runs("A"), world.runs("D")) == (1, wave)
+    # It has consumed what it ignored: clearing it again from now on does not make up for the past.
+    world.dependencies({"A": "R", "D": ["A", "R"]})
+    world.settle()
+    assert (world.runs("A"), world.runs("D")) == (1, 3)
+    world.rerun("R")
+    world.settle()
+    assert (world.runs("A"), world.runs("D")) == (2, 4)
 
 
 def case_05_branch_without_news(world: World) -> None:
@@ -215,6 +232,34 @@ def case_13_another_life(world: World) -> None:
     record = world.record("D")
     assert record is not None
     assert record.run_id == "coordinator__2026-11-20T00:00:00Z__1"
+
+
+def case_14_another_run_in_a_dated_partition(world: World) -> None:
+    """D has rerun ``new_run`` in a dated partition. A is cleared: D has two runs; the second has no logical date and
+    the same partition."""
+    world.dependencies({"D": {"upstream": "A", "rerun": "new_run"}, "E": "D"})
+    world.first_run("A")
+    world.rerun("A")
+    world.settle()
+    first, second = world.all_runs("D")
+    assert (first.run_id, second.run_id) == (f"coordinator__{PARTITION}__1", f"coordinator__{PARTITION}__2")
+    assert (first.logical_date is None, second.logical_date is None) == (False, True)
+    assert (world.runs("D"), world.runs("E")) == (2, 2)
+
+
+def case_new_run_beside_a_persons(world: World) -> None:
+    """A -> D with rerun ``new_run``; a person's run stands on the logical date: ours runs beside it, once."""
+    world.dependencies({"D": {"upstream": "A", "rerun": "new_run"}})
+    world.by_hand("D", "A")
+    world.trigger("D")
+    world.run("D")
+    world.by_itself("D")
+    world.trigger("A")
+    world.run("A")
+    world.settle()
+    persons, ours = world.all_runs("D")
+    assert (persons.logical_date is None, ours.logical_date is None) == (False, True)
+    assert world.runs("D") == 2
 
 
 def case_15_never_reports(world: World) -> None:

@@ -311,6 +311,10 @@ class RealWorld(World):
         history = [run for run in airflow.history if run.dag_id == dag_id and partition_of(run) == partition]
         return sum(run.state is State.RUNNING for run in history)
 
+    def all_runs(self, name: str, *, partition: str = PARTITION) -> list[ObservedRun]:
+        airflow, dag_id = self._of(name)
+        return [run for run in airflow.runs(dag_id) if partition_of(run) == partition]
+
     def requests(self, name: str, *, partition: str = PARTITION) -> int:
         airflow, dag_id = self._of(name)
         runs = {run.run_id for run in airflow.runs(dag_id) if partition_of(run) == partition}

@@ -269,6 +269,10 @@ class SimulatedWorld(World):
         airflow, dag_id = self._of(name)
         return airflow.started.count((dag_id, partition))
 
+    def all_runs(self, name: str, *, partition: str = PARTITION) -> list[ObservedRun]:
+        airflow, dag_id = self._of(name)
+        return [run for run in airflow.runs.values() if run.dag_id == dag_id and partition_of(run) == partition]
+
     def requests(self, name: str, *, partition: str = PARTITION) -> int:
         airflow, dag_id = self._of(name)
         return airflow.effects.count((dag_id, partition))

@@ -9,6 +9,7 @@ from typing import Any
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, Unreadable
 from coordinator.model.trigger import TriggerRecord
+from coordinator.runners.port import ObservedRun
 
 PARTITION = "2026-11-20T00:00:00Z"
 
@@ -128,6 +129,10 @@ class World(ABC):
     @abstractmethod
     def runs(self, name: str, *, partition: str = PARTITION) -> int:
         """How many attempts have been started in all."""
+
+    @abstractmethod
+    def all_runs(self, name: str, *, partition: str = PARTITION) -> list[ObservedRun]:
+        """Every run in a partition, oldest first."""
 
     @abstractmethod
     def requests(self, name: str, *, partition: str = PARTITION) -> int:

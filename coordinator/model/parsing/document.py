@@ -32,7 +32,7 @@ MAX_BYTES = 8 * 1024 * 1024
 SCHEMA_KEY = "$schema"
 ENTRY_FIELDS = ("upstream", "rerun", "settle", "conf")
 ENTRY_FIELDS_OF_LATER = ("deadline", "catchup", "partition", "trigger", "max_age", "wait")
-RERUN_OF_LATER = ("new_run", "ignore", "hold")
+RERUN_OF_LATER = ("hold",)
 RESERVED_CONF = "coordinator"
 """The member of a run's conf in which the coordinator says what the run is for (design section 5)."""
 

@@ -178,8 +178,6 @@ def test_a_mistake_is_refused_with_its_place_and_reason(
 @pytest.mark.parametrize(
     ("text", "path", "name"),
     [
-        ('{"a": {"upstream": "b", "rerun": "new_run"}}', "a.rerun", "new_run"),
-        ('{"a": {"upstream": "b", "rerun": "ignore"}}', "a.rerun", "ignore"),
         ('{"a": {"upstream": "b", "rerun": "hold"}}', "a.rerun", "hold"),
         ('{"a": {"upstream": "b", "deadline": "1h"}}', "a.deadline", "deadline"),
         ('{"a": {"upstream": "b", "catchup": false}}', "a.catchup", "catchup"),

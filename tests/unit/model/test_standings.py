@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, leaves
 from coordinator.model.decide import decide
-from coordinator.model.dependencies import Downstream, Settle
+from coordinator.model.dependencies import Downstream, Rerun, Settle
 from coordinator.model.graph import Graph, Node
 from coordinator.model.hold import Hold
 from coordinator.model.references import PipelineRef, Target
@@ -68,7 +68,9 @@ def graphs(draw: st.DrawFn) -> Graph:
     for number, pipeline in enumerate(PIPELINES):
         if number and draw(st.booleans()):
             condition = draw(conditions(PIPELINES[:number]))
-            downstream = Downstream(pipeline, condition, settle=draw(st.sampled_from(Settle)))
+            downstream = Downstream(
+                pipeline, condition, rerun=draw(st.sampled_from(Rerun)), settle=draw(st.sampled_from(Settle))
+            )
             nodes.append(Node(downstream, {leaf: draw(st.integers(0, 3)) for leaf in leaves(condition)}))
     return Graph(nodes)
 
