@@ -16,7 +16,8 @@ from coordinator.errors import LeadershipLost
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import TriggerRecord, dump_record
+from coordinator.model.trigger import Status, TriggerRecord, dump_record
+from coordinator.model.view import Standing
 from coordinator.store.keys import Keys
 from coordinator.store.port import CreateRevisionIs, Delete, ModRevisionIs, Put, Store, StoreUnavailable
 from coordinator.watcher.agenda import Agenda
@@ -81,6 +82,8 @@ class Ledger:
             self._cache.note_record(target, record, revision)
             then(revision)  # first of all: a request may be waiting for this
             log_record(f"trigger.{record.status}", target, record)
+            if record.status is Status.INTENT and self._standings.standing(target) is Standing.BUSY:
+                return  # it was due and now is in flight: busy as before, and nobody need look again
             self._touched(self._standings.refresh((target,)))
 
         self._writes.append(
