@@ -11,21 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.errors import LeadershipLost
-from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
-from coordinator.model.trigger import Status, TriggerRecord, read_record
-from coordinator.reporting import write_report
+from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import ObservedRun
 from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings, WatcherSettings
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
-from coordinator.store.port import Delete, Put, Transaction
 from coordinator.watcher.service import Watcher
 from tests.standin.airflow import StandInAirflow
+from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import logical_date_of, partition_of
-from tests.worlds.world import PARTITION, World, target
+from tests.worlds.world import PARTITION
 
 PATIENCE = 30.0
 """Seconds within which everything that can happen must have happened."""
@@ -99,13 +96,12 @@ class WatcherUnderTest(Watcher):
             super()._drain()
 
 
-class RealWorld(World):
+class RealWorld(EtcdWorld):
     """Use as a context manager."""
 
     def __init__(self, etcd: EtcdSettings, directory: Path) -> None:
+        super().__init__(connect(etcd), Keys(etcd.prefix))
         self._stack = contextlib.ExitStack()
-        self.keys = Keys(etcd.prefix)
-        self.store = connect(etcd)
         self._stack.callback(self.store.close)
         self.airflows = {name: self._stack.enter_context(StandInAirflow()) for name in ("default", "team_b")}
         self._file = directory / "dependencies.json"
@@ -132,12 +128,10 @@ class RealWorld(World):
         self._by_hand: set[str] = set()
         self._known: set[str] = set()
         self._down: set[str] = set()
-        self._delayed: dict[str, list[Callable[[], None]]] = {}
         self._kill_for: str | None = None
         self._freeze_for: str | None = None
         self._frozen: WatcherUnderTest | None = None
         self._reported = dict.fromkeys(self.airflows, 0)
-        self._floor = 0
         self._count = 0
         self._watchers: list[WatcherUnderTest] = []
         self.watcher: WatcherUnderTest | None = None
@@ -173,7 +167,7 @@ class RealWorld(World):
             now = self.store.get(self.keys.dependencies("default"))
             if now is None or (before is not None and now.mod_revision == before.mod_revision):
                 return False
-            self._floor = max(self._floor, now.mod_revision)
+            self.floor = max(self.floor, now.mod_revision)
             return True
 
         self._await(published, "the document is published")
@@ -219,13 +213,6 @@ class RealWorld(World):
         airflow, dag_id = self._of(name)
         airflow.delete(dag_id, self._newest(name, partition).run_id)
 
-    def hold(self, name: str) -> None:
-        self._write(Put(self.keys.hold(PipelineRef.parse(name)), dump_hold(Hold(why="a test", who="it"))))
-        self.settle()
-
-    def release(self, name: str) -> None:
-        self._write(Delete(self.keys.hold(PipelineRef.parse(name))))
-
     def down(self, environment: str) -> None:
         self._down.add(environment)
         self.airflows[environment].down()
@@ -234,36 +221,12 @@ class RealWorld(World):
         self.airflows[environment].up()
         self._down.discard(environment)
 
-    def delay_reports(self, *names: str) -> None:
-        for name in names:
-            self._delayed.setdefault(name, [])
-
-    def deliver_reports(self, *names: str) -> None:
-        for name in names:
-            for report in self._delayed.pop(name, []):
-                report()
-
-    def take_delayed(self, name: str) -> Callable[[], None]:
-        taken, self._delayed[name] = self._delayed[name], []
-
-        def deliver() -> None:
-            for report in taken:
-                report()
-
-        return deliver
-
     def pass_time(self) -> None:
         """Freshness is a matter of the watcher's own clock: a second of it must really pass."""
         time.sleep(self.settings.watcher.fresh_for + 0.1)
 
     def silence(self, *environments: str) -> None:
         raise NotImplementedError("played in memory only")
-
-    def delete_state(self, name: str, *, partition: str = PARTITION) -> None:
-        self._write(Delete(self.keys.state(target(name, partition))))
-
-    def delete_record(self, name: str, *, partition: str = PARTITION) -> None:
-        self._write(Delete(self.keys.trigger(target(name, partition))))
 
     def stop_watcher(self) -> None:
         if self.watcher is not None:
@@ -325,16 +288,6 @@ class RealWorld(World):
             for request in airflow.requests
         )
 
-    def state(self, name: str, *, partition: str = PARTITION) -> RunState | Unreadable | None:
-        found = self.store.get(self.keys.state(target(name, partition)))
-        return read_run_state(found.value) if found is not None else None
-
-    def record(self, name: str, *, partition: str = PARTITION) -> TriggerRecord | None:
-        found = self.store.get(self.keys.trigger(target(name, partition)))
-        record = read_record(found.value) if found is not None else None
-        assert not isinstance(record, Unreadable)
-        return record
-
     # -- behind it -------------------------------------------------------------------------------------------------
 
     def _rests_for_a_while(self) -> bool:
@@ -361,9 +314,7 @@ class RealWorld(World):
         newest = max((item.mod_revision for item in self.store.list(self.keys.root).items), default=0)
         reconciler = self.watcher.reconciler
         return (
-            reconciler.leads
-            and reconciler.cache.revision >= max(newest, self._floor)
-            and self.watcher.rests(self._down)
+            reconciler.leads and reconciler.cache.revision >= max(newest, self.floor) and self.watcher.rests(self._down)
         )
 
     def _await(self, holds: Callable[[], bool], what: str) -> None:
@@ -373,18 +324,14 @@ class RealWorld(World):
             time.sleep(0.02)
 
     def _before_request(self, watcher: WatcherUnderTest) -> None:
-        if self._is_intended(self._kill_for):
+        if self.is_intended(self._kill_for):
             self._kill_for = None
             watcher.kill()
             self.watcher = None
-        elif self._is_intended(self._freeze_for):
+        elif self.is_intended(self._freeze_for):
             self._freeze_for = None
             self._frozen, self.watcher = watcher, None
             watcher.freeze()
-
-    def _is_intended(self, name: str | None) -> bool:
-        record = self.record(name) if name is not None else None
-        return record is not None and record.status is Status.INTENT
 
     def _declare(self, name: str) -> None:
         airflow, dag_id = self._of(name)
@@ -403,24 +350,13 @@ class RealWorld(World):
     def _report(self, environment: str, run: ObservedRun) -> None:
         pipeline = PipelineRef(environment, run.dag_id)
         document = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=run.queued_at)
-        where = Target(pipeline, partition_of(run))
-
-        def deliver() -> None:
-            write_report(self.store, self.keys, where, document)
-
         if run.state is not State.QUEUED:  # no listener in Airflow hears of queued
-            if str(pipeline) in self._delayed:
-                self._delayed[str(pipeline)].append(deliver)
-            else:
-                deliver()
+            self.report(Target(pipeline, partition_of(run)), document)
         self._reported[environment] += 1
 
     def _of(self, name: str) -> tuple[StandInAirflow, str]:
         pipeline = PipelineRef.parse(name)
         return self.airflows[pipeline.environment], pipeline.dag_id
-
-    def _write(self, operation: Put | Delete) -> None:
-        self._floor = max(self._floor, self.store.commit(Transaction((), (operation,))).revision)
 
 
 def _written(path: Path, text: str) -> Path:

@@ -9,24 +9,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coordinator.errors import LeadershipLost
-from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.parsing import parse_document
 from coordinator.model.publication import Publication, dump_publication, publish, read_publication
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
-from coordinator.model.trigger import Status, TriggerRecord, read_record
-from coordinator.reporting import write_report
+from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.port import ObservedRun
 from coordinator.settings import WatcherSettings
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
-from coordinator.store.port import Delete, Put, Store, Transaction, WatchStream
+from coordinator.store.port import Put, Store, WatchStream
 from coordinator.store.reflector import Snapshot
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.reconciler import Message, Reconciler
+from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of, partition_of
-from tests.worlds.world import PARTITION, World, target
+from tests.worlds.world import PARTITION
 
 EPOCH = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -122,12 +120,11 @@ class SimulatedWatcher:
             raise LeadershipLost("the lease is too short")
 
 
-class SimulatedWorld(World):
+class SimulatedWorld(EtcdWorld):
     def __init__(self) -> None:
         self.clock = VirtualClock()
-        self.keys = Keys()
         self.etcd = MemoryEtcd(clock=self.clock.monotonic)
-        self.store = MemoryStore(self.etcd)
+        super().__init__(MemoryStore(self.etcd), Keys())
         self.settings = WatcherSettings()
         self.airflows: dict[str, SimulatedAirflow] = {}
         for environment in ("default", "team_b"):
@@ -135,7 +132,6 @@ class SimulatedWorld(World):
                 tick=self._tick, report=lambda run, environment=environment: self._report(environment, run)
             )
         self._by_hand: set[str] = set()
-        self._delayed: dict[str, list[Callable[[], None]]] = {}
         self._silent: set[str] = set()
         self._kill_for: str | None = None
         self._freeze_for: str | None = None
@@ -153,7 +149,7 @@ class SimulatedWorld(World):
         assert previous is None or isinstance(previous, Publication)
         parsed = parse_document(json.dumps(document), source="case")
         publication = publish(parsed, previous, present.mod_revision if present is not None else 0)
-        self._put(key, dump_publication(publication))
+        self.write(Put(key, dump_publication(publication)))
         self.settle()
 
     def by_hand(self, *names: str) -> None:
@@ -195,48 +191,17 @@ class SimulatedWorld(World):
         airflow, dag_id = self._of(name)
         del airflow.runs[dag_id, airflow.newest(dag_id, partition).run_id]
 
-    def hold(self, name: str) -> None:
-        self._put(self.keys.hold(PipelineRef.parse(name)), dump_hold(Hold(why="a test", who="it")))
-        self.settle()
-
-    def release(self, name: str) -> None:
-        self._delete(self.keys.hold(PipelineRef.parse(name)))
-
     def down(self, environment: str) -> None:
         self.airflows[environment].is_down = True
 
     def up(self, environment: str) -> None:
         self.airflows[environment].is_down = False
 
-    def delay_reports(self, *names: str) -> None:
-        for name in names:
-            self._delayed.setdefault(name, [])
-
-    def deliver_reports(self, *names: str) -> None:
-        for name in names:
-            for report in self._delayed.pop(name, []):
-                report()
-
-    def take_delayed(self, name: str) -> Callable[[], None]:
-        taken, self._delayed[name] = self._delayed[name], []
-
-        def deliver() -> None:
-            for report in taken:
-                report()
-
-        return deliver
-
     def pass_time(self) -> None:
         self.clock.seconds += 5.0
 
     def silence(self, *environments: str) -> None:
         self._silent.update(environments)
-
-    def delete_state(self, name: str, *, partition: str = PARTITION) -> None:
-        self._delete(self.keys.state(target(name, partition)))
-
-    def delete_record(self, name: str, *, partition: str = PARTITION) -> None:
-        self._delete(self.keys.trigger(target(name, partition)))
 
     def stop_watcher(self) -> None:
         self.watcher = None
@@ -277,16 +242,6 @@ class SimulatedWorld(World):
         airflow, dag_id = self._of(name)
         return airflow.effects.count((dag_id, partition))
 
-    def state(self, name: str, *, partition: str = PARTITION) -> RunState | Unreadable | None:
-        found = self.store.get(self.keys.state(target(name, partition)))
-        return read_run_state(found.value) if found is not None else None
-
-    def record(self, name: str, *, partition: str = PARTITION) -> TriggerRecord | None:
-        found = self.store.get(self.keys.trigger(target(name, partition)))
-        record = read_record(found.value) if found is not None else None
-        assert not isinstance(record, Unreadable)
-        return record
-
     def forget_faults(self) -> None:
         """Faults that have not struck yet will not; a frozen watcher goes on."""
         self._kill_for = self._freeze_for = None
@@ -297,19 +252,15 @@ class SimulatedWorld(World):
 
     def before_request(self, watcher: SimulatedWatcher) -> None:
         """Called by a watcher right before it sends."""
-        if self._is_intended(self._kill_for):
+        if self.is_intended(self._kill_for):
             self._kill_for = None
             self.watcher = None
             raise StandStill
-        if self._is_intended(self._freeze_for):
+        if self.is_intended(self._freeze_for):
             self._freeze_for = None
             self._frozen, self.watcher = watcher, None
             watcher.frozen = True
             raise StandStill
-
-    def _is_intended(self, name: str | None) -> bool:
-        record = self.record(name) if name is not None else None
-        return record is not None and record.status is Status.INTENT
 
     def _turn_all(self) -> bool:
         frozen = self._frozen.turn() if self._frozen is not None else False
@@ -335,15 +286,7 @@ class SimulatedWorld(World):
         document = RunStateDocument(
             state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=self._tick()
         )
-        where = Target(pipeline, partition_of(run))
-
-        def deliver() -> None:
-            write_report(self.store, self.keys, where, document)
-
-        if str(pipeline) in self._delayed:
-            self._delayed[str(pipeline)].append(deliver)
-        else:
-            deliver()
+        self.report(Target(pipeline, partition_of(run)), document)
 
     def _tick(self) -> datetime:
         self.clock.seconds += 0.001
@@ -352,9 +295,3 @@ class SimulatedWorld(World):
     def _of(self, name: str) -> tuple[SimulatedAirflow, str]:
         pipeline = PipelineRef.parse(name)
         return self.airflows[pipeline.environment], pipeline.dag_id
-
-    def _put(self, key: str, value: bytes) -> None:
-        self.store.commit(Transaction((), (Put(key, value),)))
-
-    def _delete(self, key: str) -> None:
-        self.store.commit(Transaction((), (Delete(key),)))

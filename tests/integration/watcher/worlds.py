@@ -62,7 +62,7 @@ class FaultyWorld(RealWorld):
     def put(self, key: str, value: bytes) -> int:
         """As ``etcdctl put``. Returns the revision."""
         revision = self.store.commit(Transaction((), (Put(key, value),))).revision
-        self._floor = max(self._floor, revision)
+        self.floor = max(self.floor, revision)
         return revision
 
     def add_environment(self, name: str) -> StandInAirflow:
@@ -191,7 +191,7 @@ class ServedWorld(FaultyWorld):
         if leader is None:
             return False
         health = leader.health()
-        return health["idle"] is True and health["revision"] >= max(newest, self._floor) and self.nothing_is_due()
+        return health["idle"] is True and health["revision"] >= max(newest, self.floor) and self.nothing_is_due()
 
     def airflows_rest(self) -> bool:
         """No run waits or goes on by itself, and all that happened has been reported."""

@@ -1,0 +1,88 @@
+"""What worlds on an etcd share: the keys that people write, late reports, and what stands under a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from coordinator.model.hold import Hold, dump_hold
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState, RunStateDocument, Unreadable, read_run_state
+from coordinator.model.trigger import Status, TriggerRecord, read_record
+from coordinator.reporting import write_report
+from coordinator.store.keys import Keys
+from coordinator.store.port import Delete, Put, Store, Transaction
+from tests.worlds.world import PARTITION, World, target
+
+
+class EtcdWorld(World):
+    """A world whose facts stand in an etcd, real or in memory.
+
+    :ivar floor: etcd revision of the newest write of the test itself.
+    """
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self.store = store
+        self.keys = keys
+        self.floor = 0
+        self._delayed: dict[str, list[Callable[[], None]]] = {}
+
+    def hold(self, name: str) -> None:
+        self.write(Put(self.keys.hold(PipelineRef.parse(name)), dump_hold(Hold(why="a test", who="it"))))
+        self.settle()
+
+    def release(self, name: str) -> None:
+        self.write(Delete(self.keys.hold(PipelineRef.parse(name))))
+
+    def delete_state(self, name: str, *, partition: str = PARTITION) -> None:
+        self.write(Delete(self.keys.state(target(name, partition))))
+
+    def delete_record(self, name: str, *, partition: str = PARTITION) -> None:
+        self.write(Delete(self.keys.trigger(target(name, partition))))
+
+    def delay_reports(self, *names: str) -> None:
+        for name in names:
+            self._delayed.setdefault(name, [])
+
+    def deliver_reports(self, *names: str) -> None:
+        for name in names:
+            for report in self._delayed.pop(name, []):
+                report()
+
+    def take_delayed(self, name: str) -> Callable[[], None]:
+        taken, self._delayed[name] = self._delayed[name], []
+
+        def deliver() -> None:
+            for report in taken:
+                report()
+
+        return deliver
+
+    def state(self, name: str, *, partition: str = PARTITION) -> RunState | Unreadable | None:
+        found = self.store.get(self.keys.state(target(name, partition)))
+        return read_run_state(found.value) if found is not None else None
+
+    def record(self, name: str, *, partition: str = PARTITION) -> TriggerRecord | None:
+        found = self.store.get(self.keys.trigger(target(name, partition)))
+        record = read_record(found.value) if found is not None else None
+        assert not isinstance(record, Unreadable)
+        return record
+
+    def write(self, operation: Put | Delete) -> None:
+        self.floor = max(self.floor, self.store.commit(Transaction((), (operation,))).revision)
+
+    def report(self, where: Target, document: RunStateDocument) -> None:
+        """A pipeline's report: it arrives at once, or waits where reports are delayed."""
+
+        def deliver() -> None:
+            write_report(self.store, self.keys, where, document)
+
+        delayed = self._delayed.get(str(where.pipeline))
+        if delayed is None:
+            deliver()
+        else:
+            delayed.append(deliver)
+
+    def is_intended(self, name: str | None) -> bool:
+        """Whether the newest word about a pipeline is an intent."""
+        record = self.record(name) if name is not None else None
+        return record is not None and record.status is Status.INTENT
