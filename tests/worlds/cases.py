@@ -425,6 +425,25 @@ def case_own_run_waits_silently(world: World) -> None:
     assert (world.runs("D"), world.requests("D")) == (3, 2)
 
 
+def case_end_reported_before_airflow_shows_it(world: World) -> None:
+    """A -> D. D's ``success`` arrives before Airflow has committed it (its listeners run first); A is cleared and
+    ends meanwhile: D is not cleared while Airflow still shows it running, and then once."""
+    world.dependencies({"D": "A"})
+    world.first_run("A")
+    world.by_hand("D")
+    world.clear("D")
+    world.start("D")
+    world.report_end_early("D")
+    world.rerun("A")
+    world.settle()
+    assert (world.runs("D"), world.requests("D")) == (2, 1)
+    world.finish("D")
+    world.settle()
+    world.run("D")
+    world.settle()
+    assert (world.runs("D"), world.requests("D")) == (3, 2)
+
+
 def case_cleaned_up_behind_a_success(world: World) -> None:
     """D = all(A, B). B's run has been deleted since its success (``db clean``). Then A is cleared: D runs once."""
     world.dependencies({"D": ["A", "B"]})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, RunStateDocument, Unreadable, read_run_state
+from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
 from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.reporting import write_report
 from coordinator.store.keys import Keys
@@ -56,6 +56,11 @@ class EtcdWorld(World):
                 report()
 
         return deliver
+
+    def report_end_early(self, name: str, *, partition: str = PARTITION) -> None:
+        run = max(self.all_runs(name, partition=partition), key=lambda run: str(run.queued_at))
+        document = RunStateDocument(state=State.SUCCESS, run_id=run.run_id, queued_at=run.queued_at)
+        self.report(target(name, partition), document)
 
     def state(self, name: str, *, partition: str = PARTITION) -> RunState | Unreadable | None:
         found = self.store.get(self.keys.state(target(name, partition)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -18,26 +17,11 @@ from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
 from coordinator.model.view import SeenRecord, SeenState, Standing
+from tests.unit.model.facts import Facts
 
 PIPELINES = [PipelineRef("default", f"p{number}") for number in range(8)]
 PARTITION = "2026-11-20T00:00:00Z"
 EPOCH = datetime(2026, 11, 20, tzinfo=UTC)
-
-
-@dataclass
-class Facts:
-    states: dict[Target, SeenState] = field(default_factory=dict)
-    records: dict[Target, SeenRecord] = field(default_factory=dict)
-    holds: dict[PipelineRef, Hold | Unreadable] = field(default_factory=dict)
-
-    def state(self, target: Target) -> SeenState | None:
-        return self.states.get(target)
-
-    def record(self, target: Target) -> SeenRecord | None:
-        return self.records.get(target)
-
-    def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
-        return self.holds.get(pipeline)
 
 
 class Anew:

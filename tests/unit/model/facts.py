@@ -1,0 +1,26 @@
+"""What stands in etcd, for tests that set it by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from coordinator.model.hold import Hold
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import Unreadable
+from coordinator.model.view import SeenRecord, SeenState
+
+
+@dataclass
+class Facts:
+    states: dict[Target, SeenState] = field(default_factory=dict)
+    records: dict[Target, SeenRecord] = field(default_factory=dict)
+    holds: dict[PipelineRef, Hold | Unreadable] = field(default_factory=dict)
+
+    def state(self, target: Target) -> SeenState | None:
+        return self.states.get(target)
+
+    def record(self, target: Target) -> SeenRecord | None:
+        return self.records.get(target)
+
+    def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
+        return self.holds.get(pipeline)
