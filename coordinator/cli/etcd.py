@@ -32,7 +32,7 @@ def etcd(
 
     server = EmbeddedEtcd(data_dir, port=port or None)
     ended_with: int | None = None
-    with _interruptible():
+    with _interruptible() as asked:
         try:
             server.start()
             if as_json:
@@ -40,7 +40,9 @@ def etcd(
                 print_json(said, one_line=True)
             else:
                 typer.echo(f"etcd on {server.endpoint}, data in {data_dir}, log in {server.log_file}; Ctrl-C ends it")
-            ended_with = server.wait()
+            # Python drops an exception that a signal raises within a finalizer: so the list is looked at too.
+            while not asked and ended_with is None:
+                ended_with = server.wait(0.2)
         except _Asked:
             pass
         finally:
@@ -55,20 +57,22 @@ class _Asked(BaseException):
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def _interruptible() -> Iterator[list[int]]:
     """SIGINT and SIGTERM end what runs inside, once; a second one must not interrupt the cleaning up."""
 
     def ask(number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
+        asked.append(number)
         for each in before:
             signal.signal(each, signal.SIG_IGN)
         raise _Asked
 
+    asked: list[int] = []
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     for each in before:
         signal.signal(each, ask)
     try:
-        yield
+        yield asked
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
