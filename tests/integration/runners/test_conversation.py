@@ -11,7 +11,7 @@ import requests
 
 from coordinator.model.runstate import State
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.runners.port import Foreign, Happened, NotHappened, ObservedRun, Refused, RunRef
+from coordinator.runners.port import Foreign, Happened, NotHappened, ObservedRun, Outcome, Refused, RunRef, StartRequest
 from tests.integration.runners.conftest import AirflowApi, MakeRunner
 from tests.integration.runners.requests_to_make import clear, create, some_date
 
@@ -29,6 +29,16 @@ def person(airflow_api: AirflowApi) -> requests.Session:
     answer = session.post(f"{airflow_api.base_url}/auth/token", json=credentials, timeout=10)
     session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
     return session
+
+
+def start(runner: AirflowRunner, request: StartRequest) -> Outcome:
+    """Start, and repeat what is known not to have happened: Airflow on SQLite answers an occasional 500."""
+    outcome = runner.start(request)
+    for _ in range(4):
+        if not isinstance(outcome, NotHappened):
+            break
+        outcome = runner.start(request)
+    return outcome
 
 
 def happened(outcome: object) -> ObservedRun:
@@ -50,7 +60,7 @@ def wait_for(runner: AirflowRunner, run: ObservedRun, state: State, *, within: f
 def test_a_created_run_carries_our_token_and_is_found_again(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
     date = some_date()
     request = create(airflow_api.quick, date=date)
-    run = happened(runner.start(request))
+    run = happened(start(runner, request))
     assert (run.run_id, run.logical_date, run.token) == (request.run_id, date, request.token)
     assert run.queued_at is not None
     assert happened(runner.ask(request)).queued_at == run.queued_at
@@ -59,7 +69,7 @@ def test_a_created_run_carries_our_token_and_is_found_again(runner: AirflowRunne
 def test_a_partition_that_is_no_date_gets_a_run_without_a_logical_date(
     runner: AirflowRunner, airflow_api: AirflowApi
 ) -> None:
-    run = happened(runner.start(create(airflow_api.quick)))
+    run = happened(start(runner, create(airflow_api.quick)))
     assert run.logical_date is None
 
 
@@ -69,13 +79,13 @@ def test_asking_about_a_request_that_was_never_sent(runner: AirflowRunner, airfl
 
 def test_the_same_request_again_is_the_same_run(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
     request = create(airflow_api.quick, date=some_date())
-    first = happened(runner.start(request))
-    assert happened(runner.start(request)).queued_at == first.queued_at
+    first = happened(start(runner, request))
+    assert happened(start(runner, request)).queued_at == first.queued_at
 
 
 def test_our_run_id_with_another_token_is_from_another_life(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
     request = create(airflow_api.quick, date=some_date())
-    run = happened(runner.start(request))
+    run = happened(start(runner, request))
     later = create(airflow_api.quick, date=request.logical_date)
     for outcome in (runner.start(later), runner.ask(later)):
         assert isinstance(outcome, Foreign)
@@ -117,7 +127,7 @@ def test_a_run_id_that_airflow_does_not_allow_is_refused(runner: AirflowRunner, 
 
 def test_no_name_can_change_the_address(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
     """``..`` and ``/`` would lead elsewhere: another run, or the DAG itself."""
-    victim = happened(runner.start(create(airflow_api.quick)))
+    victim = happened(start(runner, create(airflow_api.quick)))
     for run_id in ("..", ".", f"x/../{victim.run_id}", "", f"{victim.run_id}/clear?", f"{victim.run_id}?x=#"):
         request = replace(clear(victim), run_id=run_id)
         assert isinstance(runner.start(request), Refused | NotHappened), run_id
@@ -127,11 +137,11 @@ def test_no_name_can_change_the_address(runner: AirflowRunner, airflow_api: Airf
 
 
 def test_a_clear_makes_a_new_attempt_of_the_same_run(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
-    run = happened(runner.start(create(airflow_api.quick, date=some_date())))
+    run = happened(start(runner, create(airflow_api.quick, date=some_date())))
     ended = wait_for(runner, run, State.SUCCESS)
     request = clear(ended)
     assert isinstance(runner.ask(request), NotHappened)
-    cleared = happened(runner.start(request))
+    cleared = happened(start(runner, request))
     assert cleared.queued_at is not None
     assert run.queued_at is not None
     assert cleared.queued_at > run.queued_at
@@ -143,8 +153,8 @@ def test_a_clear_makes_a_new_attempt_of_the_same_run(runner: AirflowRunner, airf
 def test_a_clear_of_a_run_that_has_not_ended_is_a_new_attempt_too(
     runner: AirflowRunner, airflow_api: AirflowApi
 ) -> None:
-    run = happened(runner.start(create(airflow_api.slow)))
-    assert happened(runner.start(clear(run))).queued_at != run.queued_at
+    run = happened(start(runner, create(airflow_api.slow)))
+    assert happened(start(runner, clear(run))).queued_at != run.queued_at
 
 
 def test_a_run_to_be_cleared_that_was_deleted_is_known_to_be_missing(
@@ -178,8 +188,8 @@ def test_a_look_tells_runs_with_similar_names_apart(runner: AirflowRunner, airfl
         stem,
     ]
     for run_id in there:
-        happened(runner.start(create(airflow_api.quick, run_id=run_id)))
-    happened(runner.start(create(airflow_api.slow, run_id=f"{stem}_x_1")))
+        happened(start(runner, create(airflow_api.quick, run_id=run_id)))
+    happened(start(runner, create(airflow_api.slow, run_id=f"{stem}_x_1")))
     found = runner.look([RunRef(airflow_api.quick, run_id) for run_id in there + absent], timeout=10)
     assert {ref.run_id for ref, run in found.items() if run is not None} == set(there)
     assert all(run is None or (run.dag_id, run.run_id) == ref for ref, run in found.items())
@@ -187,7 +197,7 @@ def test_a_look_tells_runs_with_similar_names_apart(runner: AirflowRunner, airfl
 
 def test_a_look_over_several_dags_does_not_mix_their_runs(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
     run_id = f"both_{uuid.uuid4().hex}"
-    quick = happened(runner.start(create(airflow_api.quick, run_id=run_id)))
+    quick = happened(start(runner, create(airflow_api.quick, run_id=run_id)))
     refs = [RunRef(airflow_api.quick, run_id), RunRef(airflow_api.slow, run_id), RunRef("nowhere", run_id)]
     found = runner.look(refs, timeout=10)
     seen = found[refs[0]]
@@ -219,6 +229,6 @@ def test_a_paused_dag_takes_a_run_and_keeps_it_queued(
     address = f"{airflow_api.base_url}/api/v2/dags/{airflow_api.slow}"
     person.patch(address, json={"is_paused": True}, timeout=10).raise_for_status()
     try:
-        assert happened(runner.start(create(airflow_api.slow))).state is State.QUEUED
+        assert happened(start(runner, create(airflow_api.slow))).state is State.QUEUED
     finally:
         person.patch(address, json={"is_paused": False}, timeout=10).raise_for_status()
