@@ -76,13 +76,14 @@ class EtcdStore:
         self._rpc = import_etcd3().etcdrpc
         self._process = os.getpid()
 
-    def list(self, prefix: str) -> Listing:
+    def list(self, prefix: str, *, revision: int = 0) -> Listing:
         for _ in range(_LIST_TRIES - 1):
             try:
-                return self._list_once(prefix)
+                return self._list_once(prefix, revision)
             except Compacted:  # between two pages: the pinned revision is gone, start anew
-                continue
-        return self._list_once(prefix)
+                if revision:
+                    raise
+        return self._list_once(prefix, revision)
 
     def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
         request = self._rpc.RangeRequest(key=_encoded(key), revision=revision)
@@ -152,15 +153,15 @@ class EtcdStore:
                 "does not survive fork(); connect anew in the child"
             )
 
-    def _list_once(self, prefix: str) -> Listing:
+    def _list_once(self, prefix: str, revision: int) -> Listing:
         key, range_end = _encoded(prefix), _end_of(prefix)
-        limit, revision, cluster_id = _FIRST_PAGE, 0, 0
+        limit, cluster_id = _FIRST_PAGE, 0
         items: list[KeyValue] = []
         while True:
             request = self._rpc.RangeRequest(key=key, range_end=range_end, limit=limit, revision=revision)
             page = self._call(lambda member: member.kv.Range, request, doing=f"listing {prefix}", repeatable=True)
-            if not revision:
-                revision, cluster_id = int(page.header.revision), int(page.header.cluster_id)
+            cluster_id = cluster_id or int(page.header.cluster_id)
+            revision = revision or int(page.header.revision)
             items.extend(map(_key_value, page.kvs))
             if not page.more:
                 return Listing(items, revision, cluster_id)

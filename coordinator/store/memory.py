@@ -100,8 +100,8 @@ class MemoryStore:
         self.server = server
         self._closed = False
 
-    def list(self, prefix: str) -> Listing:
-        return self._reached().list(prefix)
+    def list(self, prefix: str, *, revision: int = 0) -> Listing:
+        return self._reached().list(prefix, revision)
 
     def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
         return self._reached().get(key, revision)

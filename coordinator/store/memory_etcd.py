@@ -55,23 +55,23 @@ class MemoryEtcd:
         self._leases: dict[int, _Lease] = {}
         self._next_lease = 1
 
-    def list(self, prefix: str) -> Listing:
+    def list(self, prefix: str, revision: int = 0) -> Listing:
         with self.changed:
             self.expire_leases()
-            items = [self._present[key] for key in sorted(key for key in self._present if key.startswith(prefix))]
-            return Listing(items, self.revision, self.cluster_id)
+            if not revision:
+                items = [self._present[key] for key in sorted(key for key in self._present if key.startswith(prefix))]
+                return Listing(items, self.revision, self.cluster_id)
+            self._refuse_unreadable(revision, f"listing {prefix}")
+            past = (self._at(key, revision) for key in sorted(self._of_key) if key.startswith(prefix))
+            return Listing([kv for kv in past if kv is not None], revision, self.cluster_id)
 
     def get(self, key: str, revision: int = 0) -> KeyValue | None:
         with self.changed:
             self.expire_leases()
             if not revision:
                 return self._present.get(key)
-            self._refuse_compacted(revision)
-            if revision > self.revision:
-                raise StoreError(f"reading {key} at revision {revision}: the store is at {self.revision} only")
-            changes = self._of_key.get(key, [])
-            position = bisect_right(changes, revision, key=_revision_of)
-            return changes[position - 1].kv if position else None
+            self._refuse_unreadable(revision, f"reading {key}")
+            return self._at(key, revision)
 
     def commit(self, transaction: Transaction) -> Committed:
         with self.changed:
@@ -183,6 +183,16 @@ class MemoryEtcd:
             self.revision = revision
             self._history.append(Changes(tuple(changes), revision))
             self.changed.notify_all()
+
+    def _at(self, key: str, revision: int) -> KeyValue | None:
+        changes = self._of_key.get(key, [])
+        position = bisect_right(changes, revision, key=_revision_of)
+        return changes[position - 1].kv if position else None
+
+    def _refuse_unreadable(self, revision: int, doing: str) -> None:
+        self._refuse_compacted(revision)
+        if revision > self.revision:
+            raise StoreError(f"{doing} at revision {revision}: the store is at {self.revision} only")
 
     def _refuse_compacted(self, revision: int) -> None:
         if revision < self.compacted_revision:

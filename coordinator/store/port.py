@@ -173,8 +173,11 @@ class WatchStream(Protocol):
 class Store(Protocol):
     """An etcd. Every method may raise :class:`StoreUnavailable` and :class:`AccessDenied`."""
 
-    def list(self, prefix: str) -> Listing:
-        """All keys under ``prefix``: paginated, linearizable, pinned at one revision."""
+    def list(self, prefix: str, *, revision: int = 0) -> Listing:
+        """All keys under ``prefix``, now or at a revision: paginated, linearizable, pinned at one revision.
+
+        :raises Compacted: that revision is no longer kept.
+        """
 
     def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
         """One key, now or at a revision. :raises Compacted: that revision is no longer kept."""

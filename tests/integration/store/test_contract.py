@@ -144,9 +144,47 @@ def test_reading_a_compacted_revision_says_so(contestant: Contestant, keys: Keys
     assert contestant.store.get(key, revision=new) == KeyValue(key, b"2", old, new)
 
 
+def test_a_prefix_can_be_listed_as_it_was(store: Store, keys: Keys) -> None:
+    a, b = keys.root + "a", keys.root + "b"
+    first = put(store, a, b"1")
+    second = put(store, b, b"2")
+    third = store.commit(Transaction((), (Put(a, b"3"), Delete(b)))).revision
+    put(store, keys.root + "c")
+    assert store.list(keys.root, revision=first).items == [KeyValue(a, b"1", first, first)]
+    as_of_second = store.list(keys.root, revision=second)
+    assert as_of_second.items == [KeyValue(a, b"1", first, first), KeyValue(b, b"2", second, second)]
+    assert as_of_second.revision == second
+    assert as_of_second.cluster_id == store.list(keys.root).cluster_id
+    assert store.list(keys.root, revision=third).items == [KeyValue(a, b"3", first, third)]
+
+
+def test_a_list_of_many_pages_of_the_past_is_whole(store: Store, keys: Keys) -> None:
+    names = [f"{keys.root}{number:05}" for number in range(2_500)]
+    for start in range(0, len(names), MAX_OPERATIONS):
+        page = names[start : start + MAX_OPERATIONS]
+        revision = store.commit(Transaction((), tuple(Put(name, b"old") for name in page))).revision
+    store.commit(Transaction((), (Delete(names[0]), Put(names[-1], b"new"), Put(keys.root + "z", b"new"))))
+    items = store.list(keys.root, revision=revision).items
+    assert [kv.key for kv in items] == names
+    assert {kv.value for kv in items} == {b"old"}
+
+
+def test_listing_a_compacted_revision_says_so(contestant: Contestant, keys: Keys) -> None:
+    key = keys.root + "k"
+    old = put(contestant.store, key, b"1")
+    new = put(contestant.store, key, b"2")
+    contestant.compact(new)
+    with pytest.raises(Compacted):
+        contestant.store.list(keys.root, revision=old)
+    assert contestant.store.list(keys.root, revision=new).items == [KeyValue(key, b"2", old, new)]
+
+
 def test_reading_a_revision_of_the_future_is_an_error(store: Store, keys: Keys) -> None:
+    future = put(store, keys.root + "k") + 1_000_000
     with pytest.raises(StoreError):
-        store.get(keys.root + "k", revision=put(store, keys.root + "k") + 1_000_000)
+        store.get(keys.root + "k", revision=future)
+    with pytest.raises(StoreError):
+        store.list(keys.root, revision=future)
 
 
 def test_keys_are_text_of_any_kind(store: Store, keys: Keys) -> None:

@@ -62,9 +62,9 @@ class FaultyStore(MemoryStore):
         self.watch_errors: deque[StoreError] = deque()
         self.watches: list[FaultyWatch] = []
 
-    def list(self, prefix: str) -> Listing:
+    def list(self, prefix: str, *, revision: int = 0) -> Listing:
         self.lists += 1
-        return super().list(prefix)
+        return super().list(prefix, revision=revision)
 
     def commit(self, transaction: Transaction) -> Committed:
         answer = super().commit(transaction)
