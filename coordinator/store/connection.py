@@ -24,6 +24,8 @@ from coordinator.store.port import (
     KeyValue,
     LeaseNotFound,
     Listing,
+    ModRevisionIs,
+    NothingPutSince,
     Put,
     StoreError,
     StoreUnavailable,
@@ -172,11 +174,18 @@ class EtcdStore:
         rpc = self._rpc
         request = rpc.TxnRequest()
         for compare in transaction.compares:
-            entry = request.compare.add(key=_encoded(compare.key), result=rpc.Compare.EQUAL)
-            if isinstance(compare, CreateRevisionIs):
-                entry.target, entry.create_revision = rpc.Compare.CREATE, compare.revision
-            else:
-                entry.target, entry.mod_revision = rpc.Compare.MOD, compare.revision
+            entry = request.compare.add()
+            match compare:
+                case ModRevisionIs(key, revision):
+                    entry.key, entry.result = _encoded(key), rpc.Compare.EQUAL
+                    entry.target, entry.mod_revision = rpc.Compare.MOD, revision
+                case CreateRevisionIs(key, revision):
+                    entry.key, entry.result = _encoded(key), rpc.Compare.EQUAL
+                    entry.target, entry.create_revision = rpc.Compare.CREATE, revision
+                case NothingPutSince(prefix, revision):
+                    # etcd holds this against every key of the range, and takes an empty range for revision 0.
+                    entry.key, entry.range_end, entry.result = _encoded(prefix), _end_of(prefix), rpc.Compare.LESS
+                    entry.target, entry.mod_revision = rpc.Compare.MOD, revision + 1
         for operation in transaction.then:
             if isinstance(operation, Put):
                 put = request.success.add().request_put

@@ -23,6 +23,7 @@ from coordinator.store.port import (
     KeyValue,
     LeaseNotFound,
     Listing,
+    NothingPutSince,
     Put,
     StoreError,
     Transaction,
@@ -156,6 +157,9 @@ class MemoryEtcd:
             self._apply([Delete(key) for key in sorted(held.keys)])
 
     def _holds(self, compare: Compare) -> bool:
+        if isinstance(compare, NothingPutSince):
+            present = (kv for key, kv in self._present.items() if key.startswith(compare.prefix))
+            return all(kv.mod_revision <= compare.revision for kv in present)
         kv = self._present.get(compare.key)
         if kv is None:
             return compare.revision == 0

@@ -101,7 +101,18 @@ class CreateRevisionIs:
     revision: int
 
 
-Compare = ModRevisionIs | CreateRevisionIs
+@dataclass(frozen=True, slots=True)
+class NothingPutSince:
+    """Compare: no key under the prefix was put after this revision, known or not known before.
+
+    Keys that were deleted since do not show: compare each one that matters with :class:`ModRevisionIs` too.
+    """
+
+    prefix: str
+    revision: int
+
+
+Compare = ModRevisionIs | CreateRevisionIs | NothingPutSince
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from coordinator.store.port import (
     KeyValue,
     LeaseNotFound,
     ModRevisionIs,
+    NothingPutSince,
     Put,
     Store,
     StoreError,
@@ -236,6 +237,22 @@ def test_the_create_revision_outlives_changes_and_the_mod_revision_does_not(stor
     put(store, key)
     assert store.commit(Transaction((CreateRevisionIs(key, created),), (Put(other, b""),))).succeeded
     assert not store.commit(fenced).succeeded
+
+
+def test_a_whole_prefix_is_compared_with_a_revision(store: Store, keys: Keys) -> None:
+    def unchanged_since(revision: int) -> bool:
+        return store.commit(Transaction((NothingPutSince(keys.root + "a/", revision),), ())).succeeded
+
+    assert unchanged_since(1), "nothing there is nothing put"
+    first = put(store, keys.root + "a/1")
+    second = put(store, keys.root + "a/2")
+    put(store, keys.root + "b/1")
+    assert unchanged_since(second)
+    assert not unchanged_since(first), "a key that was not there before counts"
+    third = put(store, keys.root + "a/1")
+    assert not unchanged_since(second)
+    store.commit(Transaction((), (Delete(keys.root + "a/2"),)))
+    assert unchanged_since(third), "a deleted key does not show"
 
 
 def test_a_transaction_that_changes_nothing_takes_no_revision(store: Store, keys: Keys) -> None:
