@@ -102,6 +102,7 @@ class WatcherSettings(_Section):
     :ivar blocked_retry: a refused request is tried again so often.
     :ivar reexamine_every: everything is examined again so often, whether or not something happened.
     :ivar backoff_max: the longest pause between two tries on an environment that does not answer.
+    :ivar decision_log: where a line is written for each decision: a path, or ``-`` for standard output.
     """
 
     lease_ttl: int = Field(default=10, ge=2)
@@ -112,6 +113,7 @@ class WatcherSettings(_Section):
     reexamine_every: float = Field(default=300.0, gt=0)
     backoff_initial: float = Field(default=0.5, gt=0)
     backoff_max: float = Field(default=30.0, gt=0)
+    decision_log: str | None = Field(default=None, min_length=1)
 
 
 class HttpSettings(_Section):

@@ -34,6 +34,12 @@ def watch(
         int | None, typer.Option(min=1, help="Stop after so many changes of run states.", show_default=False)
     ] = None,
     watcher_id: Annotated[str | None, typer.Option(show_default="host, pid and a random part")] = None,
+    decision_log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|-", help="Write a line for each decision: to a file, or to stdout.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Watch for completions, and start what depends on them.
 
@@ -65,6 +71,7 @@ def watch(
             dependencies=dependencies,
             watcher_id=watcher_id,
             clock=clock,
+            decision_log=decision_log,
         )
 
         def stop(number: int, frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from coordinator.errors import LeadershipLost
 from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.explanation import what_changed
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import TriggerRecord
@@ -25,6 +26,7 @@ from coordinator.runners.port import (
 )
 from coordinator.watcher import records
 from coordinator.watcher.agenda import Agenda
+from coordinator.watcher.decision_log import Deed
 from coordinator.watcher.lanes import Backoff, Effect, EffectDone, Lane
 from coordinator.watcher.ledger import Ledger, log_record
 
@@ -51,6 +53,7 @@ class Flight:
     :ivar not_before: monotonic seconds; nothing happens before.
     :ivar failures: tries in a row that led to nothing.
     :ivar outcome: the record to be written, once the outcome is known.
+    :ivar deed: what that is, where the record alone does not tell.
     """
 
     record: TriggerRecord
@@ -59,6 +62,7 @@ class Flight:
     not_before: float = 0.0
     failures: int = 0
     outcome: TriggerRecord | None = None
+    deed: Deed | None = None
 
 
 class Flights:
@@ -136,7 +140,7 @@ class Flights:
         if flight is None or flight.record.token != record.token:
             request = records.request_of(self._standings.graph, target, record)
             flight = self._flights[target] = Flight(record, request, Stage.ASK)
-            log_record("trigger.taken_over", target, record)
+            self._ledger.taken_over(target, record)
         if now < flight.not_before:
             self._agenda.at(flight.not_before, target)
             return
@@ -150,7 +154,7 @@ class Flights:
                 self._rethink(decision, flight, lane, now)
             case Stage.SETTLED:
                 assert flight.outcome is not None
-                self._ledger.record(target, flight.outcome)
+                self._ledger.record(target, flight.outcome, deed=flight.deed)
             case Stage.OUT:
                 pass
 
@@ -165,6 +169,7 @@ class Flights:
             case Happened(run):
                 self._settle(target, flight, records.sent(record, run))
             case Foreign(run):
+                flight.deed = Deed.ADOPTED
                 self._settle(target, flight, records.adopted(record, run))
             case Refused(status, answer):
                 self.block(target, now)
@@ -197,7 +202,8 @@ class Flights:
             and records.same_inputs(decision.inputs, flight.record.inputs)
         )
         if not same:
-            self._settle(decision.target, flight, records.withdrawn(flight.record, "the decision has changed"))
+            reason = f"the decision has changed: {what_changed(flight.record.inputs, decision)}"
+            self._settle(decision.target, flight, records.withdrawn(flight.record, reason))
         elif self._looked(decision, now):
             flight.stage = Stage.OUT
             lane.start(decision.target, flight.request)

@@ -22,6 +22,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import CreateRevisionIs, Delete, ModRevisionIs, Put, Store, StoreUnavailable
 from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.cache import Cache
+from coordinator.watcher.decision_log import DecisionLog, Deed
 from coordinator.watcher.writes import Write, commit
 
 _log = structlog.get_logger(__name__)
@@ -35,6 +36,7 @@ class Ledger:
 
     :param touched: takes the decisions that a written record has changed.
     :param refused: takes a target of which etcd will not write something; it has been logged.
+    :ivar decisions: where what led to something is written down for people; ``None``: nowhere.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Ledger:
         agenda: Agenda,
         touched: Callable[[Iterable[Decision]], None],
         refused: Callable[[Target], None],
+        decisions: DecisionLog | None = None,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -55,6 +58,7 @@ class Ledger:
         self._agenda = agenda
         self._touched = touched
         self._refused = refused
+        self.decisions = decisions
         self._writes: list[Write] = []
 
     def __bool__(self) -> bool:
@@ -70,18 +74,33 @@ class Ledger:
         *,
         grounds: Iterable[tuple[Target, int]] = (),
         then: Callable[[int], None] = lambda _: None,
+        decision: Decision | None = None,
+        deed: Deed | None = None,
     ) -> None:
         """Write a trigger record, if the present one is still the one that is known.
 
         :param grounds: states, with their revisions, that must not have moved.
         :param then: called with the revision once it is written.
+        :param decision: what led to it, for the decision log.
+        :param deed: what it is, where the record alone does not tell the decision log.
         """
         seen = self._cache.record(target)
+        decided_on = self._cache.revision
 
         def committed(revision: int) -> None:
             self._cache.note_record(target, record, revision)
             then(revision)  # first of all: a request may be waiting for this
             log_record(f"trigger.{record.status}", target, record)
+            if self.decisions is not None:
+                self.decisions.note(
+                    target,
+                    record,
+                    previous=seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None,
+                    decided_on=decided_on,
+                    deed=deed,
+                    decision=decision,
+                    recorded_at=revision,
+                )
             if record.status is Status.INTENT and self._standings.standing(target) is Standing.BUSY:
                 return  # it was due and now is in flight: busy as before, and nobody need look again
             self._touched(self._standings.refresh((target,)))
@@ -97,6 +116,12 @@ class Ledger:
                 refused=lambda reason: self._refuse(target, reason),
             )
         )
+
+    def taken_over(self, target: Target, record: TriggerRecord) -> None:
+        """Say that the outcome of an intent is asked for which is a predecessor's, or in doubt."""
+        log_record("trigger.taken_over", target, record)
+        if self.decisions is not None:
+            self.decisions.note(target, record, previous=None, decided_on=self._cache.revision, deed=Deed.TAKEN_OVER)
 
     def state(self, target: Target, value: bytes | None, *, then: Callable[[int], None]) -> None:
         """Write a state on a pipeline's behalf, or delete it, if the present one is still the one that is known.

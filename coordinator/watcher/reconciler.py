@@ -29,6 +29,7 @@ from coordinator.watcher import records
 from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.cache import Cache, Touched, unsettled_of
 from coordinator.watcher.clock import Clock
+from coordinator.watcher.decision_log import DecisionLog
 from coordinator.watcher.flights import Flights
 from coordinator.watcher.graphs import merge
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
@@ -61,6 +62,7 @@ class Reconciler:
     :param leadership: the present leadership of this watcher, if it leads.
     :param who: this watcher's name, for records and reports.
     :param leader_gone: called when the leader key has been deleted: time to campaign.
+    :param decisions: where decisions are written down for people.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Reconciler:
         clock: Clock,
         who: str,
         leader_gone: Callable[[], None] = lambda: None,
+        decisions: DecisionLog | None = None,
     ) -> None:
         self._lanes = lanes
         self._leader_gone = leader_gone
@@ -92,6 +95,7 @@ class Reconciler:
             agenda=self.agenda,
             touched=self._schedule,
             refused=lambda target: self.agenda.at(clock.monotonic() + settings.blocked_retry, target),
+            decisions=decisions,
         )
         self._looks = Looks(self.cache, lanes, timeout=settings.look_timeout)
         self.flights = Flights(
@@ -311,7 +315,7 @@ class Reconciler:
         elif self.flights.draining:
             pass
         elif decision.ignored and record is not None and not decision.obstacles:
-            self.ledger.record(target, records.ignored(record, decision.inputs))
+            self.ledger.record(target, records.ignored(record, decision.inputs), decision=decision)
         elif decision.ready and decision.obstacles <= {Obstacle.BLOCKED}:
             retry_at = self.flights.blocked_until(target) if Obstacle.BLOCKED in decision.obstacles else now
             if now < retry_at:
@@ -350,6 +354,7 @@ class Reconciler:
             target,
             intent,
             grounds=[(upstream, consumed.revision) for upstream, consumed in decision.inputs.items()],
+            decision=decision,
             then=lambda _: self.flights.begin(target, intent, now),
         )
 

@@ -7,6 +7,7 @@ the caller's   takes messages from the mailbox and steps the reconciler; publish
 reflector      list + watch; posts what it reads
 candidate      keeps the lease, campaigns
 environment    a pool each: requests to Airflow
+decision-log   writes the decision log, if there is to be one
 =============  ===========================================================================================
 """
 
@@ -31,7 +32,9 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 from coordinator.store.reflector import Reflector
 from coordinator.watcher.clock import Clock, SystemClock
+from coordinator.watcher.decision_log import DecisionLog, line_of
 from coordinator.watcher.lanes import Backoff, Lane
+from coordinator.watcher.line_file import LineFile
 from coordinator.watcher.pools import Pools
 from coordinator.watcher.publisher import Publisher
 from coordinator.watcher.reconciler import Message, Reconciler
@@ -70,7 +73,9 @@ class Watcher:
 
     :param runners: the environments by name.
     :param dependencies: the file to publish; without one the watcher obeys what is published.
-    :raises ConfigurationError: the lease is too short for a request.
+    :param owner: whose document the file is: an environment, or ``default``.
+    :param decision_log: a path, or ``-`` for standard output, instead of the one in the settings.
+    :raises ConfigurationError: the lease is too short for a request, or the decision log cannot be opened.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class Watcher:
         owner: str = "default",
         watcher_id: str | None = None,
         clock: Clock | None = None,
+        decision_log: str | None = None,
     ) -> None:
         _check_times(settings)
         self.watcher_id = watcher_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
@@ -116,6 +122,8 @@ class Watcher:
             )
             for name, runner in runners.items()
         }
+        destination = decision_log or settings.watcher.decision_log
+        self._decisions = LineFile(destination, line_of) if destination is not None else None
         self.reconciler = Reconciler(
             store=store,
             keys=keys,
@@ -125,6 +133,11 @@ class Watcher:
             clock=self._clock,
             who=self.watcher_id,
             leader_gone=self._candidate.nudge,
+            decisions=(
+                DecisionLog(self._decisions.take, clock=self._clock, who=self.watcher_id)
+                if self._decisions is not None
+                else None
+            ),
         )
         self._publisher = None
         self._owner = owner
@@ -144,6 +157,8 @@ class Watcher:
         reading = threading.Thread(target=self._read, name="reflector", daemon=True)
         reading.start()
         self._candidate.start()
+        if self._decisions is not None:
+            self._decisions.start()
         _log.info("watcher.started", watcher=self.watcher_id, prefix=self._settings.etcd.prefix)
         try:
             while not self._stopping:
@@ -159,6 +174,8 @@ class Watcher:
             self._stop.set()
             self._candidate.resign()
             self._pools.close()
+            if self._decisions is not None:
+                self._decisions.close()
             self._reflector.close()
             reading.join(timeout=self._settings.etcd.timeout)
             _log.info("watcher.stopped", watcher=self.watcher_id)
@@ -176,6 +193,8 @@ class Watcher:
             problems["dependencies"] = reconciler.graph_problem
         if self._publisher is not None and self._publisher.problem is not None:
             problems["dependencies file"] = self._publisher.problem
+        if self._decisions is not None and self._decisions.problem is not None:
+            problems["decision log"] = self._decisions.problem
         for name, lane in self._lanes.items():
             if lane.last_error is not None:
                 problems[f"environment {name}"] = lane.last_error

@@ -25,7 +25,7 @@ def write_config(path: Path, settings: Settings) -> Path:
     etcd, watcher = settings.etcd, settings.watcher
     lines = ["[etcd]", f"endpoints = {json.dumps(etcd.endpoints)}", f'prefix = "{etcd.prefix}"']
     lines += [f"timeout = {etcd.timeout}", "[watcher]"]
-    lines += [f"{name} = {value}" for name, value in watcher.model_dump().items()]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in watcher.model_dump(exclude_none=True).items()]
     for name, environment in settings.environments.items():
         lines += [f"[environments.{name}]", f'url = "{environment.url}"', f'username = "{environment.username}"']
         lines += [f'password_file = "{environment.password_file}"', f"request_timeout = {environment.request_timeout}"]

@@ -1,0 +1,56 @@
+"""What has changed between an intent and the decision that does not repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.explanation.words import listed, named, run_state, state_of
+from coordinator.model.judgement import JudgedInput, all_inputs
+from coordinator.model.trigger import Consumed, Inputs
+
+
+def what_changed(before: Inputs, decision: Decision) -> str:
+    """Say why a decision is another one than that which used these inputs.
+
+    :param before: what the intent used.
+    :param decision: the present one. That it is in flight is no change: the intent itself is the flight.
+    """
+    return listed(list(_changes(before, decision)), "; ") or "it is not due any more"
+
+
+def _changes(before: Inputs, decision: Decision) -> Iterator[str]:
+    target = decision.target
+    if decision.judged is None:
+        yield "it waits for nothing any more"
+        return
+    present = {one.target: one for one in all_inputs(decision.judged)}
+    for upstream, used in before.items():
+        one = present.get(upstream)
+        if one is None:
+            yield f"{named(upstream, target)} is no input of it any more"
+        elif not one.holds:
+            yield f"{named(upstream, target)} {_why_not(one)}"
+        elif not _is(used, one):
+            yield f"{named(upstream, target)} has completed again, at revision {one.seen and one.seen.revision}"
+    for one in present.values():
+        if one.target not in before and one.busy:
+            yield f"it waits for {named(one.target, target)}"
+        elif one.target not in before and one.target in decision.inputs:
+            yield f"{named(one.target, target)} is used too"
+    for obstacle in sorted(decision.obstacles - {Obstacle.IN_FLIGHT}):
+        yield f"it is {obstacle}"
+
+
+def _why_not(one: JudgedInput) -> str:
+    state = run_state(one)
+    if state is not None and state.state.is_terminal and one.met:
+        return f"is {one.standing}"
+    return f"is {state_of(one)}"
+
+
+def _is(used: Consumed, one: JudgedInput) -> bool:
+    state = run_state(one)
+    if one.seen is None or state is None:
+        return False
+    return used.revision == one.seen.revision or (used.state is state.state and used.attempt.same_as(state.attempt))

@@ -1,0 +1,219 @@
+"""The decision log: a line for each decision that led to something, for people who ask later why.
+
+etcd keeps the newest record of a pipeline in a partition, and forgets what was there before with its compaction.
+These lines stay: with them "why did it run a second time" can still be answered. Nothing reads them back; etcd is
+the truth, and a line that was lost changes nothing.
+
+A line is JSON with these fields, and without those that have nothing to say::
+
+    when         time of day, UTC
+    what         see Deed
+    pipeline, partition
+    sequence, wave, action, run_id, token      of the trigger record
+    reason       why, in a sentence
+    decided_on   the etcd revision up to which this watcher had read when it decided
+    recorded_at  the etcd revision of the record that was written
+    inputs       the completions that were used: pipeline, partition, state, run_id, queued_at, revision,
+                 new (true: this is why), before (the revision of the one consumed until then)
+    more_inputs  how many inputs are not in the line, for it would be too long
+    who          the watcher
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from coordinator.model.decide import Decision
+from coordinator.model.explanation import headline
+from coordinator.model.partitions import format_instant
+from coordinator.model.references import Target
+from coordinator.model.trigger import Consumed, Inputs, Status, TriggerRecord
+from coordinator.watcher.clock import Clock
+from coordinator.watcher.records import same_inputs
+
+MAX_INPUTS = 100
+"""Inputs in one line; those that are new come first."""
+
+MAX_TEXT = 1000
+"""Characters of a reason or a name: a partition may be as long as etcd takes a key."""
+
+
+class Deed(enum.StrEnum):
+    """What a decision led to, in the words of the trigger record where it has one.
+
+    ``fire``        an intent was written; the request follows
+    ``ignored``     the inputs were consumed without a run (rerun ``ignore``)
+    ``sent``        the environment has the request
+    ``done``        the run has ended
+    ``blocked``     the environment refuses
+    ``withdrawn``   the request is known not to have happened, and will not be repeated as it stands
+    ``adopted``     a run that is not ours stands where ours should be, and becomes the partition's
+    ``taken_over``  an intent of a predecessor, or one in doubt: the environment is asked what became of it
+    """
+
+    FIRE = "fire"
+    IGNORED = "ignored"
+    SENT = "sent"
+    DONE = "done"
+    BLOCKED = "blocked"
+    WITHDRAWN = "withdrawn"
+    ADOPTED = "adopted"
+    TAKEN_OVER = "taken_over"
+
+
+_DEED_OF = {
+    Status.INTENT: Deed.FIRE,
+    Status.SENT: Deed.SENT,
+    Status.DONE: Deed.DONE,
+    Status.BLOCKED: Deed.BLOCKED,
+    Status.WITHDRAWN: Deed.WITHDRAWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line before it is written. Immutable all through, so that another thread may write it.
+
+    :ivar previous: the record that this one replaced.
+    :ivar decision: what the rule said; ``None`` where the outcome of a request is all there is.
+    """
+
+    when: datetime
+    who: str
+    deed: Deed
+    target: Target
+    record: TriggerRecord
+    previous: TriggerRecord | None
+    decision: Decision | None
+    decided_on: int
+    recorded_at: int | None
+
+
+class DecisionLog:
+    """Says what is to be written down; :attr:`take` writes it.
+
+    :param take: called for each entry, in the deciding thread: it must be quick and must not raise.
+    :param who: this watcher.
+    """
+
+    def __init__(self, take: Callable[[Entry], None], *, clock: Clock, who: str) -> None:
+        self._take = take
+        self._clock = clock
+        self._who = who
+
+    def note(
+        self,
+        target: Target,
+        record: TriggerRecord,
+        *,
+        previous: TriggerRecord | None,
+        decided_on: int,
+        deed: Deed | None = None,
+        decision: Decision | None = None,
+        recorded_at: int | None = None,
+    ) -> None:
+        """Write down a decision.
+
+        :param deed: where the record alone does not tell it.
+        """
+        entry = Entry(
+            when=self._clock.now(),
+            who=self._who,
+            deed=deed or _deed_of(record, previous),
+            target=target,
+            record=record,
+            previous=previous,
+            decision=decision,
+            decided_on=decided_on,
+            recorded_at=recorded_at,
+        )
+        self._take(entry)
+
+
+def _deed_of(record: TriggerRecord, previous: TriggerRecord | None) -> Deed:
+    same = previous is not None and (previous.token, previous.status) == (record.token, record.status)
+    return Deed.IGNORED if same else _DEED_OF[record.status]
+
+
+def line_of(entry: Entry) -> str:
+    """The line, without its end."""
+    record = entry.record
+    inputs = _inputs(entry)
+    fields: dict[str, Any] = {
+        "when": format_instant(entry.when),
+        "what": entry.deed,
+        "pipeline": str(entry.target.pipeline),
+        "partition": entry.target.partition,
+        "sequence": record.sequence,
+        "wave": record.wave,
+        "action": record.action,
+        "run_id": record.run_id,
+        "token": record.token,
+        "reason": _reason(entry),
+        "decided_on": entry.decided_on,
+        "recorded_at": entry.recorded_at,
+        "inputs": inputs[:MAX_INPUTS],
+        "more_inputs": max(0, len(inputs) - MAX_INPUTS),
+        "who": entry.who,
+    }
+    return json.dumps(_bounded(fields), ensure_ascii=False)
+
+
+def _bounded(fields: dict[str, Any]) -> dict[str, Any]:
+    """Without what says nothing, and with no text so long that the line is no line any more."""
+    return {
+        name: value if not isinstance(value, str) or len(value) <= MAX_TEXT else f"{value[:MAX_TEXT]}..."
+        for name, value in fields.items()
+        if value not in (None, [], "") and not (name == "more_inputs" and value == 0)
+    }
+
+
+def _reason(entry: Entry) -> str:
+    if entry.deed is Deed.DONE:
+        return entry.record.last_error or "its run has ended"
+    if entry.deed is Deed.SENT:
+        return "the environment has it"
+    if entry.deed is Deed.TAKEN_OVER:
+        return "its outcome is not known: the environment is asked what became of it"
+    if entry.deed in (Deed.FIRE, Deed.IGNORED) and entry.decision is not None:
+        return headline(entry.decision)
+    return entry.record.last_error or ""
+
+
+def _inputs(entry: Entry) -> list[dict[str, Any]]:
+    """The completions that were used, new ones first."""
+    before = entry.previous.consumed if entry.previous is not None else {}
+    described = [_input(target, used, before.get(target)) for target, used in _used(entry).items()]
+    return sorted(described, key=lambda one: not one["new"])
+
+
+def _used(entry: Entry) -> Inputs:
+    match entry.deed:
+        case Deed.IGNORED:
+            return entry.decision.inputs if entry.decision is not None else {}
+        case Deed.SENT:
+            return entry.previous.inputs if entry.previous is not None else {}
+        case Deed.DONE:
+            return {}
+        case _:
+            return entry.record.inputs
+
+
+def _input(target: Target, used: Consumed, before: Consumed | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "pipeline": str(target.pipeline),
+        "partition": target.partition,
+        "state": used.state,
+        "run_id": used.attempt.run_id,
+        "queued_at": format_instant(used.attempt.queued_at) if used.attempt.queued_at is not None else None,
+        "attempt": used.attempt.number,
+        "revision": used.revision,
+        "new": before is None or not same_inputs({target: before}, {target: used}),
+        "before": before.revision if before is not None else None,
+    }
+    return _bounded(fields)

@@ -1,0 +1,147 @@
+"""Lines to a file or to standard output, written by a thread of their own.
+
+The file is opened for appending and each line is one write, so that several watchers may share it (POSIX: with
+O_APPEND no two writes mix). It is opened again when it was moved or deleted, as logrotate does. The standard
+library's WatchedFileHandler does so too, but keeps in its buffers what a full disk refused, and cuts long lines.
+
+Whoever writes here must not stand still for it: a disk that is full, a directory that has gone, a pipe that
+nobody reads, cost lines and nothing else. What is lost is counted, and said once.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import structlog
+
+from coordinator.errors import ConfigurationError
+
+T = TypeVar("T")
+
+STANDARD_OUTPUT = "-"
+
+ROOM = 10_000
+"""Lines that may wait to be written; what comes on top is lost."""
+
+END_WITHIN = 5.0
+"""Seconds that the end waits for the last lines."""
+
+_log = structlog.get_logger(__name__)
+
+
+class LineFile(Generic[T]):
+    """See the module. Use as a context manager, or :meth:`start` and :meth:`close` it.
+
+    :param destination: a path, or ``-`` for standard output.
+    :param line_of: makes the line of what was given to :meth:`take`; called in the writing thread.
+    :raises ConfigurationError: it cannot be opened now, so somebody has mistyped it.
+    :ivar lost: lines that were not written, in all.
+    :ivar problem: why lines are being lost at present.
+    """
+
+    def __init__(self, destination: str, line_of: Callable[[T], str]) -> None:
+        self._path = None if destination == STANDARD_OUTPUT else Path(destination)
+        self._destination = destination
+        self._line_of = line_of
+        self._waiting: queue.Queue[T | None] = queue.Queue(ROOM)
+        self._descriptor: int | None = None
+        self._torn = False
+        self._losing = threading.Lock()
+        self._thread = threading.Thread(target=self._write_all, name="decision-log", daemon=True)
+        self.lost = 0
+        self._lost_and_said = 0
+        self.problem: str | None = None
+        try:
+            self._open()
+        except OSError as error:
+            raise ConfigurationError(
+                f"watcher.decision_log: {destination} cannot be opened for appending: {error.strerror}; "
+                "expected a path in a directory that exists, or '-' for standard output"
+            ) from error
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def take(self, item: T) -> None:
+        """Write a line soon. Never waits."""
+        try:
+            self._waiting.put_nowait(item)
+        except queue.Full:
+            self._lose(f"{ROOM} lines wait already: {self._destination} takes none, or too slowly")
+
+    def close(self) -> None:
+        """Write what waits, for as long as that is bearable."""
+        try:
+            self._waiting.put(None, timeout=END_WITHIN)
+        except queue.Full:
+            return  # it takes nothing, which has been said; the thread ends with the process
+        self._thread.join(END_WITHIN)
+
+    def _write_all(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            try:
+                self._write(self._line_of(item) + "\n")
+            except OSError as error:
+                self._lose(error.strerror or str(error))
+            except Exception as error:  # noqa: BLE001 - one line that cannot be made must not end all that follow
+                self._lose(f"a mistake in the coordinator itself: {error!r}")
+            else:
+                self._written()
+        self._close()
+
+    def _write(self, line: str) -> None:
+        if self._path is not None and not self._is_the_file_at(self._path):
+            self._close()
+        if self._descriptor is None:
+            self._open()
+        assert self._descriptor is not None
+        # What a full disk took the beginning of must not swallow the next line.
+        data = ("\n" + line if self._torn else line).encode("utf-8", "backslashreplace")
+        while data:
+            written = os.write(self._descriptor, data)
+            data = data[written:]
+            self._torn = bool(data)
+
+    def _is_the_file_at(self, path: Path) -> bool:
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
+    def _open(self) -> None:
+        if self._path is None:
+            self._descriptor = 1
+        else:
+            # O_NONBLOCK for the moment of opening: a named pipe that nobody reads would stop us here.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            self._descriptor = os.open(self._path, flags, 0o644)
+            os.set_blocking(self._descriptor, True)
+            self._torn = False
+
+    def _close(self) -> None:
+        if self._descriptor is not None and self._path is not None:
+            os.close(self._descriptor)
+        self._descriptor = None
+
+    def _lose(self, reason: str) -> None:
+        with self._losing:
+            self.lost += 1
+            first = self.problem is None
+            self.problem = f"lines are lost: {self._destination}: {reason}"
+        if first:
+            _log.error("decision_log.losing", destination=self._destination, reason=reason)
+
+    def _written(self) -> None:
+        # Once all that waited is written: what is only too slow would else be said to lose and write by turns.
+        if self.problem is None or not self._waiting.empty():
+            return
+        with self._losing:
+            lost, self._lost_and_said, self.problem = self.lost - self._lost_and_said, self.lost, None
+        _log.warning("decision_log.writing_again", destination=self._destination, lost=lost)
