@@ -21,6 +21,13 @@ ConfigOption = Annotated[
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
+OwnerOption = Annotated[
+    str,
+    typer.Option(
+        help="Whose document it is: an environment, which declares its own pipelines, or 'default', the central one."
+    ),
+]
+
 PipelineArgument = Annotated[
     str, typer.Argument(help="environment/dag_id, or dag_id for the environment 'default'.", show_default=False)
 ]

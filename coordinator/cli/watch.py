@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli.options import ConfigOption
+from coordinator.cli.options import ConfigOption, OwnerOption
 
 
 def watch(
@@ -27,6 +27,7 @@ def watch(
             show_default=False,
         ),
     ] = None,
+    owner: OwnerOption = "default",
     max_runtime: Annotated[
         float | None, typer.Option(min=0.0, help="Stop after so many seconds.", show_default=False)
     ] = None,
@@ -69,6 +70,7 @@ def watch(
             store=store,
             runners=runners,
             dependencies=dependencies,
+            owner=owner,
             watcher_id=watcher_id,
             clock=clock,
             decision_log=decision_log,

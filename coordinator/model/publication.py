@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from coordinator.model.conditions import Dependency, leaves
@@ -28,10 +29,14 @@ class Publication:
     """What stands under ``dependencies/<owner>``.
 
     :ivar active_since: etcd revisions; a dependency that is absent became active with this publication.
+    :ivar published_by: a person, or the watcher that was given the file; empty where the writer did not say.
     """
 
     document: Document
     active_since: Activations
+    published_by: str = ""
+    published_at: datetime | None = None
+    why: str = ""
 
     def nodes(self, revision: int) -> list[Node]:
         """The graph's nodes. :param revision: etcd revision of the publication's key."""
@@ -42,6 +47,17 @@ class Publication:
             )
             for pipeline, downstream in self.document.items()
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A publication as it stands in etcd.
+
+    :ivar revision: of its key.
+    """
+
+    value: Publication | Unreadable
+    revision: int
 
 
 def publish(document: Document, previous: Publication | None, previous_revision: int) -> Publication:
@@ -70,7 +86,13 @@ def dump_publication(publication: Publication) -> bytes:
     by_downstream: dict[str, dict[str, int]] = {}
     for (pipeline, dependency), revision in publication.active_since.items():
         by_downstream.setdefault(str(pipeline), {})[str(dependency)] = revision
-    value = {"dependencies": dump_document(publication.document), "active_since": by_downstream}
+    value: dict[str, Any] = {"dependencies": dump_document(publication.document), "active_since": by_downstream}
+    if publication.published_by:
+        value["published_by"] = publication.published_by
+    if publication.published_at is not None:
+        value["published_at"] = publication.published_at.astimezone(UTC).isoformat()
+    if publication.why:
+        value["why"] = publication.why
     return json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
 
 
@@ -88,8 +110,26 @@ def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
                 for leaf in leaves(downstream.condition)
                 if str(leaf) in since.get(str(pipeline), {})
             },
+            published_by=_text(content.get("published_by")),
+            published_at=_instant(content.get("published_at")),
+            why=_text(content.get("why")),
         )
     except DependenciesError as error:
         return Unreadable(str(error))
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return Unreadable(f"{type(error).__name__}: {error}; expected a published dependency document")
+
+
+# Who published it, when and why is for people: what cannot be read of that must not put the dependencies out of force.
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        instant = datetime.fromisoformat(_text(value))
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from coordinator.model.hold import Hold, read_hold
-from coordinator.model.publication import Publication, read_publication
+from coordinator.model.publication import Published, read_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Unreadable, read_run_state
 from coordinator.model.trigger import TriggerRecord, read_record
@@ -34,12 +34,6 @@ class Touched:
     dependencies: bool = False
     leader_gone: bool = False
     states: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    value: Publication | Unreadable
-    revision: int
 
 
 class Cache:

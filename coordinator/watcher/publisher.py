@@ -6,17 +6,18 @@ in force, and the problem is shown until it is mended.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import structlog
 
 from coordinator.model.dependencies import Document
-from coordinator.model.parsing import DependenciesError, dump_document, parse_document
-from coordinator.model.publication import Publication, dump_publication, publish
+from coordinator.model.parsing import DependenciesError, parse_document
+from coordinator.model.publication import Published
+from coordinator.publishing import Proposal, Publications, Signature, check_owner, commit, refusal
 from coordinator.store.keys import Keys
-from coordinator.store.port import CreateRevisionIs, ModRevisionIs, Put, Store, StoreError, Transaction
-from coordinator.watcher.cache import Published
+from coordinator.store.port import CreateRevisionIs, Store, StoreError
+from coordinator.watcher.clock import Clock
 
 _log = structlog.get_logger(__name__)
 
@@ -25,18 +26,40 @@ class Publisher:
     """Keeps ``dependencies/<owner>`` equal to a file, while this watcher leads.
 
     :param environments: the configured environments; a pipeline in any other is refused.
+    :param who: this watcher, for the history of the document.
+    :raises ConfigurationError: the owner is no environment.
     """
 
-    def __init__(self, path: Path, *, owner: str, store: Store, keys: Keys, environments: Collection[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        owner: str,
+        store: Store,
+        keys: Keys,
+        environments: Collection[str],
+        who: str,
+        clock: Clock,
+    ) -> None:
+        check_owner(owner, environments)
         self._path = path
         self._owner = owner
         self._store = store
         self._keys = keys
         self._environments = environments
+        self._who = who
+        self._clock = clock
         self._stamp: tuple[int, int, int] | None = None
+        self._text = b""
         self._document: Document | None = None
-        self._agreed: tuple[Document, int] | None = None
-        self.problem: str | None = None
+        self._weighed: tuple[Document, Mapping[str, int]] | None = None
+        self._file_problem: str | None = None
+        self._objection: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps the file from being published."""
+        return self._file_problem or self._objection
 
     def read(self) -> None:
         """Read the file if it has changed since the last call. Raises nothing: see :attr:`problem`."""
@@ -46,44 +69,66 @@ class Publisher:
             if stamp == self._stamp:
                 return
             self._stamp = stamp
-            self._document = parse_document(
-                self._path.read_bytes(), source=str(self._path), environments=self._environments
-            )
+            text = self._path.read_bytes()
+            self._document = parse_document(text, source=str(self._path), environments=self._environments)
+            self._text = text
         except OSError as error:
             problem = f"{self._path}: cannot be read: {error.strerror}"
-            if problem != self.problem:
-                self._refuse(problem)
+            if problem != self._file_problem:
+                self._refuse_file(problem)
             self._stamp = None
         except DependenciesError as error:
-            self._refuse(str(error))
+            self._refuse_file(str(error))
         else:
-            self.problem = None
+            self._file_problem = None
             _log.info("dependencies.read", file=str(self._path), downstreams=len(self._document))
 
-    def publish(self, published: Published | None, *, term: int) -> None:
-        """Publish what was read if something else is published.
+    def publish(self, published: Mapping[str, Published], *, revision: int, term: int) -> None:
+        """Publish what was read, if something else is published and nothing is objected to it.
 
-        :param published: what stands in etcd, as far as it is known.
+        :param published: all documents that stand in etcd, as far as they are known, by owner.
+        :param revision: the etcd revision up to which they are known.
         :param term: create revision of the leader key; nothing is written when another watcher leads.
         """
-        revision = published.revision if published is not None else 0
-        if self._document is None or (self._document, revision) == self._agreed:
+        if self._document is None:
             return
-        previous = published.value if published is not None and isinstance(published.value, Publication) else None
-        if previous is not None and dump_document(previous.document) == dump_document(self._document):
-            self._agreed = (self._document, revision)
+        standing = {owner: one.revision for owner, one in published.items()}
+        if self._weighed is not None and self._weighed[0] is self._document and self._weighed[1] == standing:
             return
-        publication = publish(self._document, previous, revision)
-        key = self._keys.dependencies(self._owner)
-        compares = (CreateRevisionIs(self._keys.leader, term), ModRevisionIs(key, revision))
+        proposal = Proposal(self._owner, self._document, Publications(published, revision))
+        if objections := proposal.objections():
+            self._objection = str(refusal(str(self._path), self._text, objections))
+            self._weighed = (self._document, standing)
+            _refused(self._objection)
+            return
+        self._objection = None
+        if proposal.is_published:
+            self._weighed = (self._document, standing)
+            return
+        signature = Signature(self._who, self._clock.now(), f"file {self._path}")
         try:
-            answer = self._store.commit(Transaction(compares, (Put(key, dump_publication(publication)),)))
+            fence = CreateRevisionIs(self._keys.leader, term)
+            answer = commit(self._store, self._keys, proposal, signature, fence=(fence,))
         except StoreError as error:
             _log.warning("dependencies.not_published", reason=str(error))
             return
         if answer.succeeded:
-            _log.info("dependencies.published", owner=self._owner, revision=answer.revision)
+            difference = proposal.difference()
+            _log.info(
+                "dependencies.published",
+                owner=self._owner,
+                revision=answer.revision,
+                begin=len(difference.begins),
+                cease=len(difference.ceases),
+                differ=len(difference.differs),
+                dependencies_added=difference.dependencies_added,
+                dependencies_removed=difference.dependencies_removed,
+            )
 
-    def _refuse(self, problem: str) -> None:
-        self.problem = problem
-        _log.error("dependencies.refused", reason=problem, remedy="mend the file; the last good version stays in force")
+    def _refuse_file(self, problem: str) -> None:
+        self._file_problem = problem
+        _refused(problem)
+
+
+def _refused(problem: str) -> None:
+    _log.error("dependencies.refused", reason=problem, remedy="mend the file; the last good version stays in force")

@@ -74,6 +74,7 @@ class Watcher:
     :param runners: the environments by name.
     :param dependencies: the file to publish; without one the watcher obeys what is published.
     :param owner: whose document the file is: an environment, or ``default``.
+    :param owner: whose document the file is: an environment, or ``default``.
     :param decision_log: a path, or ``-`` for standard output, instead of the one in the settings.
     :raises ConfigurationError: the lease is too short for a request, or the decision log cannot be opened.
     """
@@ -140,10 +141,15 @@ class Watcher:
             ),
         )
         self._publisher = None
-        self._owner = owner
         if dependencies is not None:
             self._publisher = Publisher(
-                dependencies, owner=owner, store=store, keys=keys, environments=set(settings.environments)
+                dependencies,
+                owner=owner,
+                store=store,
+                keys=keys,
+                environments=set(settings.environments),
+                who=self.watcher_id,
+                clock=self._clock,
             )
         self._stepped_at = self._clock.monotonic()
 
@@ -234,8 +240,8 @@ class Watcher:
         self._publisher.read()
         leadership = self._candidate.leadership()
         if leadership is not None and self.reconciler.leads:
-            published = self.reconciler.cache.published.get(self._owner)
-            self._publisher.publish(published, term=leadership.create_revision)
+            cache = self.reconciler.cache
+            self._publisher.publish(cache.published, revision=cache.revision, term=leadership.create_revision)
 
     def _drain(self) -> None:
         """End what is under way: every request is bounded, so this is too."""

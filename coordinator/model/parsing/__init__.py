@@ -6,6 +6,7 @@
 ``findings``    what is wrong so far, and where
 ``cycles``      who would wait for itself
 ``json_text``   JSON with duplicate keys and places
+``places``      where the entries stand, for what is wrong only beside other documents
 ``problems``    what a person gets to see
 ``dumping``     the way back: the canonical JSON of a document
 ``schema``      the JSON Schema, dependencies.schema.json, for editors
@@ -15,7 +16,16 @@ Import from here: the modules are private to this package.
 
 from coordinator.model.parsing.document import MAX_BYTES, parse_document
 from coordinator.model.parsing.dumping import dump_document
+from coordinator.model.parsing.places import places_of_entries
 from coordinator.model.parsing.problems import DependenciesError, Problem
 from coordinator.model.parsing.schema import json_schema
 
-__all__ = ["MAX_BYTES", "DependenciesError", "Problem", "dump_document", "json_schema", "parse_document"]
+__all__ = [
+    "MAX_BYTES",
+    "DependenciesError",
+    "Problem",
+    "dump_document",
+    "json_schema",
+    "parse_document",
+    "places_of_entries",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from coordinator.model.parsing import parse_document
@@ -73,3 +74,19 @@ def test_what_is_no_publication_says_why() -> None:
         read = read_publication(value, source="test")
         assert isinstance(read, Unreadable), value
         assert read.reason
+
+
+def test_who_published_it_when_and_why_is_kept() -> None:
+    when = datetime(2026, 11, 20, 8, 30, tzinfo=timezone(timedelta(hours=1)))
+    document = parse_document('{"D": "A"}', source="test")
+    signed = Publication(document, {}, published_by="ann@host", published_at=when, why="T-123")
+    read = read_publication(dump_publication(signed), source="test")
+    assert isinstance(read, Publication)
+    assert (read.published_by, read.published_at, read.why) == ("ann@host", when, "T-123")
+
+
+def test_a_value_without_or_with_a_bad_signature_is_a_publication_all_the_same() -> None:
+    for signature in ({}, {"published_by": 7, "published_at": "yesterday", "why": []}, {"published_at": None}):
+        read = read_publication(json.dumps({"dependencies": {"D": "A"}, **signature}).encode(), source="test")
+        assert isinstance(read, Publication)
+        assert (read.published_by, read.published_at, read.why) == ("", None, "")

@@ -1,0 +1,217 @@
+"""Publishing a dependency document: weighed beside all others, written in one transaction, or not at all.
+
+The command ``apply`` and the watcher that was given a file go this one way. What was weighed (who owns what, no
+cycle across owners, which dependencies are active since when) holds only as long as nobody publishes anything in
+between, so the transaction compares all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from coordinator.errors import ConfigurationError, CoordinatorError
+from coordinator.model.dependencies import Document
+from coordinator.model.difference import Difference, difference
+from coordinator.model.graph import Graph
+from coordinator.model.owners import CENTRAL_OWNER, Objection, merge, objections_to
+from coordinator.model.parsing import DependenciesError, Problem, places_of_entries
+from coordinator.model.publication import Publication, Published, dump_publication, publish, read_publication
+from coordinator.model.runstate import Unreadable
+from coordinator.store.keys import DependenciesKey, Keys
+from coordinator.store.port import (
+    Committed,
+    Compare,
+    ModRevisionIs,
+    NothingPutSince,
+    Put,
+    Store,
+    StoreUnavailable,
+    Transaction,
+    TransactionTooLarge,
+)
+
+
+class PublishedInBetween(CoordinatorError):
+    """Somebody published since the proposal was weighed: nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publications:
+    """All published documents by owner, as they stood at ``revision``."""
+
+    by_owner: Mapping[str, Published]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who publishes, when and why: kept with the document, for ``coordinator dependencies log``."""
+
+    who: str
+    when: datetime
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A document that is to stand under ``dependencies/<owner>``.
+
+    :ivar base: what stood in etcd when it was weighed.
+    """
+
+    owner: str
+    document: Document
+    base: Publications
+
+    @property
+    def present(self) -> Published | None:
+        """What this owner has published, readable or not."""
+        return self.base.by_owner.get(self.owner)
+
+    @property
+    def previous(self) -> Publication | None:
+        """What this owner has published, if it can be read."""
+        present = self.present
+        return present.value if present is not None and isinstance(present.value, Publication) else None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether there is nothing to write: this very document stands there."""
+        return self.previous is not None and not self.difference()
+
+    def objections(self) -> list[Objection]:
+        """What keeps it from being published."""
+        return objections_to(self.owner, self.document, self.base.by_owner)
+
+    def difference(self) -> Difference:
+        return difference(self.previous.document if self.previous is not None else {}, self.document)
+
+    def graph(self) -> tuple[Graph, list[str]]:
+        """The graph of all documents with this one, as :func:`coordinator.model.owners.merge` makes it."""
+        # Published now, it would get a revision greater than all that there is.
+        ours = Published(self._publication(), self.base.revision + 1)
+        return merge({**self.base.by_owner, self.owner: ours})
+
+    def transaction(self, keys: Keys, signature: Signature, *, fence: Iterable[Compare] = ()) -> Transaction:
+        """What writes it, if nobody has published anything since it was weighed.
+
+        :param fence: what must hold besides, such as the leadership of a watcher.
+        """
+        key = keys.dependencies(self.owner)
+        signed = replace(
+            self._publication(), published_by=signature.who, published_at=signature.when, why=signature.why
+        )
+        mine = ModRevisionIs(key, self.present.revision if self.present is not None else 0)
+        others = NothingPutSince(_prefix(keys), self.base.revision)
+        return Transaction((*fence, mine, others), (Put(key, dump_publication(signed)),))
+
+    def _publication(self) -> Publication:
+        present = self.present
+        return publish(self.document, self.previous, present.revision if present is not None else 0)
+
+
+def read_publications(store: Store, keys: Keys, *, revision: int = 0) -> Publications:
+    """All published documents, now or at a revision.
+
+    :raises Compacted: that revision is no longer kept.
+    """
+    listing = store.list(_prefix(keys), revision=revision)
+    published: dict[str, Published] = {}
+    for item in listing.items:
+        match keys.parse(item.key):
+            case DependenciesKey(owner):
+                published[owner] = Published(read_publication(item.value, source=item.key), item.mod_revision)
+    return Publications(published, listing.revision)
+
+
+def apply(store: Store, keys: Keys, proposal: Proposal, signature: Signature) -> int:
+    """Publish a document that nothing is objected to.
+
+    :returns: the etcd revision from which on it stands.
+    :raises PublishedInBetween: nothing was written.
+    :raises StoreUnavailable: it is not known whether it was written.
+    """
+    answer = commit(store, keys, proposal, signature)
+    if answer.succeeded:
+        return answer.revision
+    raise PublishedInBetween(
+        f"nothing was published: since revision {proposal.base.revision}, on which the plan was made, "
+        f"{_who_was_faster(proposal.base, read_publications(store, keys))}; look at the plan again"
+    )
+
+
+def commit(
+    store: Store, keys: Keys, proposal: Proposal, signature: Signature, *, fence: Iterable[Compare] = ()
+) -> Committed:
+    """Run a proposal's transaction; an answer that was lost is looked for.
+
+    :raises StoreUnavailable: it is not known whether it was written.
+    :raises TransactionTooLarge: etcd takes no document of this size; nothing was written.
+    """
+    transaction = proposal.transaction(keys, signature, fence=fence)
+    (put,) = transaction.then
+    assert isinstance(put, Put)
+    try:
+        return store.commit(transaction)
+    except TransactionTooLarge as error:
+        raise TransactionTooLarge(
+            f"the document of {proposal.owner} makes {len(put.value)} bytes, and etcd takes about 1.5 million in a "
+            f"request (--max-request-bytes); split it by owner ({error})"
+        ) from error
+    except StoreUnavailable:
+        written = store.get(put.key)
+        if written is None or written.value != put.value:
+            raise
+        return Committed(True, written.mod_revision)
+
+
+def refusal(source: str, text: bytes, objections: Sequence[Objection]) -> DependenciesError:
+    """Objections as the error that a file has: with the places of the entries.
+
+    :param text: what stands in the file; a document that can be read.
+    """
+    places = places_of_entries(text, {objection.pipeline for objection in objections})
+    problems = [
+        Problem(*places.get(objection.pipeline, (1, 1, "")), objection.reason, objection.remedy)
+        for objection in objections
+    ]
+    return DependenciesError(source, sorted(problems, key=lambda problem: (problem.line, problem.column)))
+
+
+def check_owner(owner: str, environments: Iterable[str]) -> None:
+    """An owner is an environment, or ``default``.
+
+    :param environments: the configured ones.
+    :raises ConfigurationError: it is neither.
+    """
+    known = sorted({CENTRAL_OWNER, *environments})
+    if owner not in known:
+        raise ConfigurationError(
+            f"owner {owner!r}: expected the name of an environment; configured are {', '.join(known)}"
+        )
+
+
+def _prefix(keys: Keys) -> str:
+    return keys.dependencies("")
+
+
+def _who_was_faster(before: Publications, after: Publications) -> str:
+    changed = []
+    for owner in sorted({*before.by_owner, *after.by_owner}):
+        old, new = before.by_owner.get(owner), after.by_owner.get(owner)
+        if new is None:
+            changed.append(f"the document of {owner} was deleted")
+        elif old is None or old.revision != new.revision:
+            changed.append(f"the document of {owner} was published {_signed(new)}")
+    return "; ".join(changed) or "something was published and deleted again"
+
+
+def _signed(published: Published) -> str:
+    words = f"at revision {published.revision}"
+    if isinstance(published.value, Unreadable):
+        return f"{words} (it cannot be read)"
+    if published.value.published_by:
+        words += f" by {published.value.published_by}"
+    return words + (f" ({published.value.why})" if published.value.why else "")
