@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from dateutil.relativedelta import relativedelta
 
 from coordinator.model.mapping.calendar import both_readings, first_instant, instants_at, time_zone
-from coordinator.model.mapping.spelling import require_readable, spelling
+from coordinator.model.mapping.spelling import in_words, require_readable, spelling
 
 
 class Unit(enum.StrEnum):
@@ -93,7 +93,8 @@ class Offset:
         return f"{self.count:+d} {self.unit}{'' if abs(self.count) == 1 else 's'}"
 
     def __str__(self) -> str:
-        return self.by if self.timezone == "UTC" else f"{self.by} ({self.timezone})"
+        place = "" if self.timezone == "UTC" else f" ({self.timezone})"
+        return self.by + place + in_words(self.input_format, self.output_format)
 
 
 @lru_cache(maxsize=16384)

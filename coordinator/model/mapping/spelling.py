@@ -112,6 +112,12 @@ def require_readable(pattern: str | None, timezone: str, *, field: str) -> None:
         raise ValueError(f"{field} {error}") from None
 
 
+def in_words(input_format: str | None, output_format: str | None) -> str:
+    """How a mapping's two sides are spelled, to put behind its description; nothing when in the usual form."""
+    sides = {"upstream": input_format, "downstream": output_format}
+    return "".join(f", {side} as {pattern!r}" for side, pattern in sides.items() if pattern is not None)
+
+
 class PatternError(ValueError):
     """A pattern cannot be used. The message starts with the pattern."""
 

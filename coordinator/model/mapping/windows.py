@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from coordinator.model.mapping.calendar import Period, next_start, start_of, starts_between, time_zone
-from coordinator.model.mapping.spelling import require_names_for, require_readable, spelling
+from coordinator.model.mapping.spelling import in_words, require_names_for, require_readable, spelling
 
 ALL: Final = "all"
 Wait = Literal["all"] | int
@@ -75,7 +75,7 @@ class StartOf:
         return downstream in self.downstreams(upstream)
 
     def __str__(self) -> str:
-        return f"start of {self.period}{_place(self.timezone)}"
+        return f"start of {self.period}{_told(self)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Rollup:
             enough = ""
         else:
             enough = f", at least {self.wait}" if self.wait > 0 else f", {-self.wait} may be missing"
-        return f"rollup of the {self.window}'s {self.every}s{_place(self.timezone)}{enough}"
+        return f"rollup of the {self.window}'s {self.every}s{_told(self)}{enough}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class FanOut:
         return _within(self.window, self.every, self.timezone, self.input_format, self.output_format, upstream)
 
     def __str__(self) -> str:
-        return f"fan-out to the {self.window}'s {self.every}s{_place(self.timezone)}"
+        return f"fan-out to the {self.window}'s {self.every}s{_told(self)}"
 
 
 def _require_members(window: Period, every: Period) -> int:
@@ -175,8 +175,10 @@ def _require_members(window: Period, every: Period) -> int:
     return made_of[every]
 
 
-def _place(timezone: str) -> str:
-    return "" if timezone == "UTC" else f" ({timezone})"
+def _told(mapping: StartOf | Rollup | FanOut) -> str:
+    """Where, and how spelled: two mappings that differ also read differently."""
+    place = "" if mapping.timezone == "UTC" else f" ({mapping.timezone})"
+    return place + in_words(mapping.input_format, mapping.output_format)
 
 
 # The calendar's work, kept: one completion is asked about once by each mapping of its dependents, and many dependents
