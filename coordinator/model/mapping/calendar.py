@@ -46,6 +46,9 @@ _FIRST_DATE: Final[Mapping[Period, Callable[[date], date]]] = {
 }
 """The first date of the period that a date belongs to."""
 
+_NO_PLACES: Final = {"localtime", "Factory"}
+"""Debian's tz database has them: another place on each machine, and none at all."""
+
 _DAYS_AT_MOST: Final = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 31, Period.QUARTER: 92, Period.YEAR: 366}
 
 
@@ -55,8 +58,7 @@ def time_zone(name: str) -> ZoneInfo:
 
     :raises ValueError: there is no such place.
     """
-    # ZoneInfo takes more than places: "localtime", which is another one on each machine, and "right/...", with leap
-    # seconds; and on some file systems "europe/berlin".
+    # ZoneInfo takes more than places: "right/...", with leap seconds, and on some file systems "europe/berlin".
     known = _places()
     if name not in known:
         close = get_close_matches(name, known, n=1)
@@ -67,7 +69,7 @@ def time_zone(name: str) -> ZoneInfo:
 
 @lru_cache(maxsize=1)
 def _places() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones() - _NO_PLACES)
 
 
 def start_of(period: Period, instant: datetime, zone: ZoneInfo) -> datetime:

@@ -23,7 +23,7 @@ from coordinator.model.mapping import (
 from coordinator.model.mapping.calendar import next_start, start_of, starts_between
 from coordinator.model.partitions import format_instant
 
-ZONES = sorted(available_timezones())
+ZONES = sorted(available_timezones() - {"localtime", "Factory"})
 # Clocks turned at midnight, just after it, by half an hour, by a whole day, in Ramadan; offsets of :30 and :45.
 ODD_ZONES = [
     "Africa/Cairo",

@@ -1,0 +1,134 @@
+"""Mappings that cannot be are refused when they are made, with what was expected; partitions only match as spelled."""
+
+from __future__ import annotations
+
+import pytest
+
+from coordinator.model.mapping import (
+    FanOut,
+    FixedKey,
+    Identity,
+    Latest,
+    Mapping,
+    Offset,
+    Period,
+    Rollup,
+    StartOf,
+    Unit,
+    usual_every,
+)
+
+DAY, HOUR, MINUTE, WEEK, MONTH, QUARTER, YEAR = (
+    Period.DAY,
+    Period.HOUR,
+    Period.MINUTE,
+    Period.WEEK,
+    Period.MONTH,
+    Period.QUARTER,
+    Period.YEAR,
+)
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (lambda: StartOf(MINUTE), "expected the start of hour or day"),
+        (lambda: StartOf(DAY, "Europe/Berln"), "found 'Europe/Berln' .did you mean 'Europe/Berlin'"),
+        (lambda: StartOf(DAY, "localtime"), "found 'localtime'"),
+        (lambda: StartOf(DAY, output_format="%Y-%m"), "output_format '%Y-%m' does not tell one day from another"),
+        (lambda: StartOf(DAY, input_format="%H:%M"), "input_format '%H:%M' holds no year"),
+        (lambda: StartOf(WEEK, output_format="%Y-W%V"), "does not tell one week from another"),
+        (lambda: StartOf(QUARTER, output_format="%Y-{q}"), "holds '{q}'"),
+        (lambda: StartOf(DAY, output_format="%d %B %Y"), "holds '%B'"),
+        (lambda: StartOf(DAY, output_format="%Y%m%d%"), "holds '%'"),
+        (lambda: Rollup(DAY, DAY), "a day is not made of days; expected 'hour' or 'minute'"),
+        (lambda: Rollup(DAY, WEEK), "a day is not made of weeks"),
+        (lambda: Rollup(WEEK, MONTH), "a week is not made of months"),
+        (lambda: Rollup(YEAR, HOUR), "a year has more than 1500 hours"),
+        (lambda: Rollup(QUARTER, HOUR), "a quarter has more than 1500 hours"),
+        (lambda: Rollup(WEEK, MINUTE), "a week has more than 1500 minutes"),
+        (lambda: FanOut(MONTH, MINUTE), "a month has more than 1500 minutes"),
+        (lambda: FanOut(MINUTE, MINUTE), "expected a window of hour or day"),
+        (lambda: Rollup(DAY, HOUR, wait=0), "0 would never wait"),
+        (lambda: Rollup(DAY, HOUR, wait=26), "expected at most 25, as no day has more hours; found 26"),
+        (lambda: Rollup(DAY, HOUR, input_format="%Y-%m-%d"), "input_format .* does not tell one hour from another"),
+        (lambda: Rollup(DAY, HOUR, output_format="%Y"), "output_format .* does not tell one day from another"),
+        (lambda: FanOut(DAY, HOUR, input_format="%Y"), "input_format .* does not tell one day from another"),
+        (lambda: FanOut(DAY, HOUR, output_format="%Y-%m-%d"), "output_format .* does not tell one hour"),
+        (lambda: Offset(0, Unit.DAY), "an offset of nothing"),
+        (lambda: Offset(100_001, Unit.DAY), "at most 100000"),
+        (lambda: Offset(1, Unit.DAY, "Nowhere"), "found 'Nowhere'"),
+        (lambda: FixedKey(""), "empty"),
+    ],
+)
+def test_a_mapping_that_cannot_be_is_refused(build, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        build()
+
+
+@pytest.mark.parametrize(
+    "partition",
+    [
+        "2026-11-20T00:00:00+00:00",
+        "2026-11-20T00:00Z",
+        "2026-11-20 00:00:00Z",
+        "2026-11-20T00:00:00.000000Z",
+        "2026-11-20T01:00:00+01:00",
+        "2026-11-20",
+        "manual__2026-11-20T00:00:00+00:00",
+        "",
+    ],
+)
+def test_another_spelling_of_an_instant_is_another_partition(partition: str) -> None:
+    for mapping in (Rollup(DAY, HOUR), FanOut(DAY, HOUR), Offset(-1, Unit.DAY)):
+        assert mapping.upstreams(partition) == ()
+        assert mapping.downstreams(partition) == ()
+    assert StartOf(DAY).downstreams(partition) == ()
+
+
+@pytest.mark.parametrize(
+    "partition", ["26-11-20", "2026-1-20", "2026-11-20 ", "2026-02-30", "２０２６-11-20", "0000-01-01"]
+)
+def test_a_partition_matches_a_format_only_as_it_would_be_written(partition: str) -> None:
+    assert StartOf(DAY, input_format="%Y-%m-%d").downstreams(partition) == ()
+
+
+def test_the_years_at_both_ends_of_the_calendar_are_no_partitions_of_time() -> None:
+    for partition in ("0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z", "9999-01-01T00:00:00Z"):
+        for mapping in (Rollup(YEAR, MONTH, "Asia/Tokyo"), FanOut(DAY, HOUR), Offset(100, Unit.YEAR)):
+            assert mapping.upstreams(partition) == ()
+            assert mapping.downstreams(partition) == ()
+    assert Offset(-100, Unit.YEAR).upstreams("0050-01-01T00:00:00Z") == ()
+    # 400 years are 20,871 weeks.
+    assert Offset(-4 * 20_871, Unit.WEEK).upstreams("2026-01-01T00:00:00Z") == ("0426-01-01T00:00:00Z",)
+    assert Offset(-100_000, Unit.MONTH).upstreams("2026-01-01T00:00:00Z") == ()
+
+
+@pytest.mark.parametrize(
+    ("window", "every"), [(HOUR, MINUTE), (DAY, HOUR), (WEEK, DAY), (MONTH, DAY), (QUARTER, MONTH), (YEAR, MONTH)]
+)
+def test_a_window_is_usually_made_of_what_airflows_are(window: Period, every: Period) -> None:
+    assert usual_every(window) is every
+
+
+@pytest.mark.parametrize(
+    ("mapping", "text"),
+    [
+        (Identity(), "identity"),
+        (Latest(), "latest"),
+        (FixedKey("all"), "fixed key 'all'"),
+        (StartOf(WEEK), "start of week"),
+        (StartOf(WEEK, "Europe/Berlin"), "start of week (Europe/Berlin)"),
+        (Rollup(DAY, HOUR), "rollup of the day's hours"),
+        (Rollup(DAY, HOUR, "Europe/Berlin", 23), "rollup of the day's hours (Europe/Berlin), at least 23"),
+        (Rollup(WEEK, DAY, wait=-1), "rollup of the week's days, 1 may be missing"),
+        (FanOut(MONTH, DAY), "fan-out to the month's days"),
+        (Offset(-1, Unit.DAY), "-1 day"),
+        (Offset(2, Unit.HOUR), "+2 hours"),
+        (Offset(-3, Unit.MONTH, "Asia/Tokyo"), "-3 months (Asia/Tokyo)"),
+        (StartOf(DAY, output_format="%Y-%m-%d"), "start of day, downstream as '%Y-%m-%d'"),
+        (Offset(-1, Unit.DAY, input_format="%F"), "-1 day, upstream as '%F'"),
+    ],
+)
+def test_a_mapping_reads_as_people_say_it(mapping: Mapping, text: str) -> None:
+    assert str(mapping) == text
