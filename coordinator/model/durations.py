@@ -13,7 +13,8 @@ UNITS: Final = {
     "day": timedelta(days=1),
     "week": timedelta(weeks=1),
 }
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?([a-z]+?)s?", re.ASCII)
+DURATION: Final = rf"[0-9]{{1,9}}(?:\.[0-9]{{1,6}})? ?(?:{'|'.join(UNITS)})s?"
+"""What a duration looks like, as a regular expression."""
 
 
 def parse_duration(text: str) -> timedelta:
@@ -21,11 +22,11 @@ def parse_duration(text: str) -> timedelta:
 
     :raises ValueError: it is none, or longer than Python can count.
     """
-    match = _DURATION.fullmatch(text)
-    if match is None or match[2] not in UNITS:
+    if not re.fullmatch(DURATION, text):
         raise ValueError(f"expected a duration such as '36 hours' ({', '.join(f'{unit}s' for unit in UNITS)})")
+    count, unit = re.split(r"(?<=[0-9]) ?(?=[a-z])", text)
     try:
-        return float(match[1]) * UNITS[match[2]]
+        return float(count) * UNITS[unit.removesuffix("s")]
     except OverflowError:
         raise ValueError("expected a duration of at most 2.7 million years") from None
 

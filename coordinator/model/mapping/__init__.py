@@ -26,7 +26,8 @@ Everything here is immutable, hashable, and asked about with every completion: w
 """
 
 from coordinator.model.mapping.calendar import Period, time_zone
-from coordinator.model.mapping.offsets import Offset, Unit
+from coordinator.model.mapping.offsets import OFFSET, Offset, Unit, parse_offset
+from coordinator.model.mapping.refusal import MappingError
 from coordinator.model.mapping.untimed import FixedKey, Identity, Latest
 from coordinator.model.mapping.windows import ALL, MOST_MEMBERS, FanOut, Rollup, StartOf, Wait, usual_every
 
@@ -37,12 +38,14 @@ Mapping = ExactMapping | OpenMapping | Latest
 __all__ = [
     "ALL",
     "MOST_MEMBERS",
+    "OFFSET",
     "ExactMapping",
     "FanOut",
     "FixedKey",
     "Identity",
     "Latest",
     "Mapping",
+    "MappingError",
     "Offset",
     "OpenMapping",
     "Period",
@@ -50,6 +53,7 @@ __all__ = [
     "StartOf",
     "Unit",
     "Wait",
+    "parse_offset",
     "time_zone",
     "usual_every",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 from dateutil.relativedelta import relativedelta
 
 from coordinator.model.mapping.calendar import both_readings, first_instant, instants_at, time_zone
+from coordinator.model.mapping.refusal import MappingError
 from coordinator.model.mapping.spelling import in_words, require_readable, spelling
 
 
@@ -40,6 +42,23 @@ MOST: Final = 100_000
 """Of any unit. More is a mistake, and less than Python's dates can count."""
 
 
+OFFSET: Final = rf"[+-][0-9]{{1,6}} ?(?:{'|'.join(Unit)})s?"
+"""What an offset looks like, as a regular expression."""
+
+
+def parse_offset(text: str) -> tuple[int, Unit]:
+    """Read an offset such as ``-1 day`` or ``+2 hours``.
+
+    :raises ValueError: it is none. Without a sign it would not say which way.
+    """
+    if not re.fullmatch(OFFSET, text):
+        raise ValueError(
+            f"expected an offset such as '-1 day' or '+2 hours' ({', '.join(f'{unit}s' for unit in Unit)})"
+        )
+    count, word = re.split(r"(?<=[0-9]) ?(?=[a-z])", text)
+    return int(count), Unit(word.removesuffix("s"))
+
+
 @dataclass(frozen=True, slots=True)
 class Offset:
     """Downstream partition k needs the upstream's partition k + offset: ``-1 day`` is the day before.
@@ -58,7 +77,7 @@ class Offset:
     :ivar timezone: for days and longer, and for the formats.
     :ivar input_format: how the upstream's partitions spell instants; ``None``: as ``partitions.format_instant``.
     :ivar output_format: how the downstream's partitions do.
-    :raises ValueError: the offset is nothing or too much, the time zone is unknown, or a format cannot be read back.
+    :raises MappingError: the offset is nothing or too much, the time zone is unknown, or a format cannot be read back.
     """
 
     count: int
@@ -69,10 +88,9 @@ class Offset:
 
     def __post_init__(self) -> None:
         if self.count == 0:
-            raise ValueError("an offset of nothing; expected another number, or the mapping 'identity'")
+            raise MappingError("by", "an offset of nothing; expected another number, or the mapping 'identity'")
         if abs(self.count) > MOST:
-            raise ValueError(f"an offset of {self.count} {self.unit}s; expected at most {MOST}")
-        time_zone(self.timezone)
+            raise MappingError("by", f"expected at most {MOST} {self.unit}s; found {abs(self.count)}")
         require_readable(self.input_format, self.timezone, field="input_format")
         require_readable(self.output_format, self.timezone, field="output_format")
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final
 
 from coordinator.model.mapping.calendar import Period, instants_at, start_of, time_zone
+from coordinator.model.mapping.refusal import MappingError
 from coordinator.model.partitions import format_instant, parse_instant
 
 _YEARS: Final = range(2, 9999)
@@ -86,40 +87,36 @@ def require_names_for(period: Period, pattern: str | None, timezone: str, *, fie
     """Refuse a pattern that does not give each period of a kind a name of its own, which can be read back.
 
     :param field: what to call the pattern in messages.
-    :raises ValueError: with a period that the pattern loses.
+    :raises MappingError: with a period that the pattern loses.
     """
-    try:
-        names, zone = spelling(pattern, timezone), time_zone(timezone)
-    except PatternError as error:
-        raise ValueError(f"{field} {error}") from None
+    require_readable(pattern, timezone, field=field)
+    names, zone = spelling(pattern, timezone), time_zone(timezone)
     for sample in _SAMPLES:
         start = start_of(period, sample, zone)
         if names.key(start) is None:
-            raise ValueError(
-                f"{field} {pattern!r} does not tell one {period} from another: the one that begins at "
-                f"{format_instant(start)} cannot be read back from what it is spelled as"
-            )
+            reason = f"{pattern!r} does not tell one {period} from another: the one that begins at"
+            raise MappingError(field, f"{reason} {format_instant(start)} cannot be read back")
 
 
 def require_readable(pattern: str | None, timezone: str, *, field: str) -> None:
-    """Refuse a pattern from which no instant can be read.
+    """Refuse a pattern from which no instant can be read, or an unknown time zone.
 
-    :raises ValueError: with the reason.
+    :raises MappingError: with the reason.
     """
     try:
+        time_zone(timezone)
+    except ValueError as error:
+        raise MappingError("timezone", str(error)) from None
+    try:
         spelling(pattern, timezone)
-    except PatternError as error:
-        raise ValueError(f"{field} {error}") from None
+    except ValueError as error:
+        raise MappingError(field, str(error)) from None
 
 
 def in_words(input_format: str | None, output_format: str | None) -> str:
     """How a mapping's two sides are spelled, to put behind its description; nothing when in the usual form."""
     sides = {"upstream": input_format, "downstream": output_format}
     return "".join(f", {side} as {pattern!r}" for side, pattern in sides.items() if pattern is not None)
-
-
-class PatternError(ValueError):
-    """A pattern cannot be used. The message starts with the pattern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ class _Pattern:
 
     @classmethod
     def of(cls, pattern: str) -> _Pattern:
-        """:raises PatternError: a directive is unknown, or the date cannot be read back."""
+        """:raises ValueError: a directive is unknown, or the date cannot be read back."""
         expanded = re.sub("%.", lambda found: _ABBREVIATIONS.get(found.group(), found.group()), pattern)
         parts = tuple(_TOKEN.findall(expanded))
         shape, groups = "", set[str]()
@@ -141,7 +138,7 @@ class _Pattern:
                 continue
             if part not in _DIRECTIVES:
                 known = ", ".join(_DIRECTIVES)
-                raise PatternError(f"{pattern!r} holds {part!r}; expected literal text and {known}")
+                raise ValueError(f"{pattern!r} holds {part!r}; expected literal text and {known}")
             group = part.strip("%{}")
             if not group:
                 shape += re.escape("%")
@@ -151,7 +148,7 @@ class _Pattern:
                 groups.add(group)
                 shape += f"(?P<{group}>{_DIRECTIVES[part][0]})"
         if "Y" not in groups and not {"G", "V"} <= groups:
-            raise PatternError(f"{pattern!r} holds no year; expected '%Y', or '%G' with '%V' for ISO weeks")
+            raise ValueError(f"{pattern!r} holds no year; expected '%Y', or '%G' with '%V' for ISO weeks")
         return cls(parts, re.compile(shape))
 
     def written(self, wall: datetime) -> str:

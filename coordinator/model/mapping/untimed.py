@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from coordinator.model.mapping.refusal import MappingError
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -28,14 +30,14 @@ class Identity:
 class FixedKey:
     """Airflow's ``FixedKeyMapper``: open towards upstream; the input is the upstream's newest completion.
 
-    :raises ValueError: the key is empty.
+    :raises MappingError: the key is empty.
     """
 
     downstream_key: str
 
     def __post_init__(self) -> None:
         if not self.downstream_key:
-            raise ValueError("downstream_key: expected a partition; found an empty text")
+            raise MappingError("downstream_key", "expected a partition; found an empty text")
 
     def downstreams(self, upstream: str) -> tuple[str, ...]:  # noqa: ARG002 - the same for all
         return (self.downstream_key,)

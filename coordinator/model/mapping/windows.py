@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from coordinator.model.mapping.calendar import Period, next_start, start_of, starts_between, time_zone
+from coordinator.model.mapping.refusal import MappingError
 from coordinator.model.mapping.spelling import in_words, require_names_for, require_readable, spelling
 
 ALL: Final = "all"
@@ -37,10 +38,10 @@ MOST_MEMBERS: Final[Mapping[Period, Mapping[Period, int]]] = {
 def usual_every(window: Period) -> Period:
     """What a window is made of when nothing is said.
 
-    :raises ValueError: nothing is shorter than a minute.
+    :raises MappingError: nothing is shorter than a minute.
     """
     if window not in MOST_MEMBERS:
-        raise ValueError(f"expected a window of {' or '.join(MOST_MEMBERS)}; found {str(window)!r}")
+        raise MappingError("window", f"expected {' or '.join(MOST_MEMBERS)}; found {str(window)!r}")
     return next(iter(MOST_MEMBERS[window]))
 
 
@@ -52,7 +53,7 @@ class StartOf:
 
     :ivar input_format: how the upstream's partitions spell instants; ``None``: as ``partitions.format_instant``.
     :ivar output_format: how the downstream's partitions spell the starts of the periods.
-    :raises ValueError: the period is a minute, the time zone is unknown, or a format cannot be read back.
+    :raises MappingError: the period is a minute, the time zone is unknown, or a format cannot be read back.
     """
 
     period: Period
@@ -62,7 +63,7 @@ class StartOf:
 
     def __post_init__(self) -> None:
         if self.period not in MOST_MEMBERS:
-            raise ValueError(f"expected the start of {' or '.join(MOST_MEMBERS)}; found {str(self.period)!r}")
+            raise MappingError("period", f"expected {' or '.join(MOST_MEMBERS)}; found {str(self.period)!r}")
         require_readable(self.input_format, self.timezone, field="input_format")
         require_names_for(self.period, self.output_format, self.timezone, field="output_format")
 
@@ -87,7 +88,7 @@ class Rollup:
     :ivar wait: see :data:`Wait`.
     :ivar input_format: how the upstream's partitions spell the starts of ``every``.
     :ivar output_format: how the downstream's partitions spell the starts of the window.
-    :raises ValueError: no window is made so, too few are in it, the time zone is unknown, or a format cannot be
+    :raises MappingError: no window is made so, too few are in it, the time zone is unknown, or a format cannot be
         read back.
     """
 
@@ -103,10 +104,10 @@ class Rollup:
         require_names_for(self.every, self.input_format, self.timezone, field="input_format")
         require_names_for(self.window, self.output_format, self.timezone, field="output_format")
         if self.wait == 0:
-            raise ValueError("wait: 0 would never wait; expected 'all', a least number, or a negative number")
+            raise MappingError("wait", "0 would never wait; expected 'all', a least number, or a negative number")
         if self.wait != ALL and self.wait > most:
-            most_said = f"expected at most {most}, as no {self.window} has more {self.every}s"
-            raise ValueError(f"wait: {most_said}; found {self.wait}")
+            expected = f"expected at most {most}, as no {self.window} has more {self.every}s"
+            raise MappingError("wait", f"{expected}; found {self.wait}")
 
     def needed(self, members: int) -> int:
         """How many of a window's partitions must be there: at least one, at most all."""
@@ -138,7 +139,7 @@ class FanOut:
     :ivar every: the period of the downstream's.
     :ivar input_format: how the upstream's partitions spell the starts of the window.
     :ivar output_format: how the downstream's partitions spell the starts of ``every``.
-    :raises ValueError: no window is made so, the time zone is unknown, or a format cannot be read back.
+    :raises MappingError: no window is made so, the time zone is unknown, or a format cannot be read back.
     """
 
     window: Period
@@ -171,7 +172,8 @@ def _require_members(window: Period, every: Period) -> int:
         order = list(Period)
         shorter = order.index(every) < order.index(window)
         reason = f"has more than {MEMBER_LIMIT} {every}s" if shorter else f"is not made of {every}s"
-        raise ValueError(f"every: a {window} {reason}; expected {' or '.join(repr(str(one)) for one in made_of)}")
+        expected = " or ".join(repr(str(one)) for one in made_of)
+        raise MappingError("every", f"a {window} {reason}; expected {expected}")
     return made_of[every]
 
 

@@ -15,6 +15,7 @@ from coordinator.model.mapping import (
     Rollup,
     StartOf,
     Unit,
+    parse_offset,
     usual_every,
 )
 
@@ -32,33 +33,33 @@ DAY, HOUR, MINUTE, WEEK, MONTH, QUARTER, YEAR = (
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
-        (lambda: StartOf(MINUTE), "expected the start of hour or day"),
-        (lambda: StartOf(DAY, "Europe/Berln"), "found 'Europe/Berln' .did you mean 'Europe/Berlin'"),
+        (lambda: StartOf(MINUTE), "period: expected hour or day"),
+        (lambda: StartOf(DAY, "Europe/Berln"), "timezone: .* found 'Europe/Berln' .did you mean 'Europe/Berlin'"),
         (lambda: StartOf(DAY, "localtime"), "found 'localtime'"),
-        (lambda: StartOf(DAY, output_format="%Y-%m"), "output_format '%Y-%m' does not tell one day from another"),
-        (lambda: StartOf(DAY, input_format="%H:%M"), "input_format '%H:%M' holds no year"),
+        (lambda: StartOf(DAY, output_format="%Y-%m"), "output_format: '%Y-%m' does not tell one day from another"),
+        (lambda: StartOf(DAY, input_format="%H:%M"), "input_format: '%H:%M' holds no year"),
         (lambda: StartOf(WEEK, output_format="%Y-W%V"), "does not tell one week from another"),
         (lambda: StartOf(QUARTER, output_format="%Y-{q}"), "holds '{q}'"),
         (lambda: StartOf(DAY, output_format="%d %B %Y"), "holds '%B'"),
         (lambda: StartOf(DAY, output_format="%Y%m%d%"), "holds '%'"),
-        (lambda: Rollup(DAY, DAY), "a day is not made of days; expected 'hour' or 'minute'"),
-        (lambda: Rollup(DAY, WEEK), "a day is not made of weeks"),
+        (lambda: Rollup(DAY, DAY), "every: a day is not made of days; expected 'hour' or 'minute'"),
+        (lambda: Rollup(DAY, WEEK), "every: a day is not made of weeks"),
         (lambda: Rollup(WEEK, MONTH), "a week is not made of months"),
         (lambda: Rollup(YEAR, HOUR), "a year has more than 1500 hours"),
         (lambda: Rollup(QUARTER, HOUR), "a quarter has more than 1500 hours"),
         (lambda: Rollup(WEEK, MINUTE), "a week has more than 1500 minutes"),
         (lambda: FanOut(MONTH, MINUTE), "a month has more than 1500 minutes"),
-        (lambda: FanOut(MINUTE, MINUTE), "expected a window of hour or day"),
-        (lambda: Rollup(DAY, HOUR, wait=0), "0 would never wait"),
+        (lambda: FanOut(MINUTE, MINUTE), "window: expected hour or day"),
+        (lambda: Rollup(DAY, HOUR, wait=0), "wait: 0 would never wait"),
         (lambda: Rollup(DAY, HOUR, wait=26), "expected at most 25, as no day has more hours; found 26"),
-        (lambda: Rollup(DAY, HOUR, input_format="%Y-%m-%d"), "input_format .* does not tell one hour from another"),
-        (lambda: Rollup(DAY, HOUR, output_format="%Y"), "output_format .* does not tell one day from another"),
-        (lambda: FanOut(DAY, HOUR, input_format="%Y"), "input_format .* does not tell one day from another"),
-        (lambda: FanOut(DAY, HOUR, output_format="%Y-%m-%d"), "output_format .* does not tell one hour"),
-        (lambda: Offset(0, Unit.DAY), "an offset of nothing"),
-        (lambda: Offset(100_001, Unit.DAY), "at most 100000"),
-        (lambda: Offset(1, Unit.DAY, "Nowhere"), "found 'Nowhere'"),
-        (lambda: FixedKey(""), "empty"),
+        (lambda: Rollup(DAY, HOUR, input_format="%Y-%m-%d"), "input_format: .* does not tell one hour from another"),
+        (lambda: Rollup(DAY, HOUR, output_format="%Y"), "output_format: .* does not tell one day from another"),
+        (lambda: FanOut(DAY, HOUR, input_format="%Y"), "input_format: .* does not tell one day from another"),
+        (lambda: FanOut(DAY, HOUR, output_format="%Y-%m-%d"), "output_format: .* does not tell one hour"),
+        (lambda: Offset(0, Unit.DAY), "by: an offset of nothing"),
+        (lambda: Offset(100_001, Unit.DAY), "by: expected at most 100000 days; found 100001"),
+        (lambda: Offset(1, Unit.DAY, "Nowhere"), "timezone: .* found 'Nowhere'"),
+        (lambda: FixedKey(""), "downstream_key: .* empty"),
     ],
 )
 def test_a_mapping_that_cannot_be_is_refused(build, reason: str) -> None:
@@ -132,3 +133,27 @@ def test_a_window_is_usually_made_of_what_airflows_are(window: Period, every: Pe
 )
 def test_a_mapping_reads_as_people_say_it(mapping: Mapping, text: str) -> None:
     assert str(mapping) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [
+        ("-1 day", Offset(-1, Unit.DAY)),
+        ("+2 hours", Offset(2, Unit.HOUR)),
+        ("+1month", Offset(1, Unit.MONTH)),
+        ("-90 seconds", Offset(-90, Unit.SECOND)),
+    ],
+)
+def test_an_offset_is_read_as_people_write_it(text: str, offset: Offset) -> None:
+    assert Offset(*parse_offset(text)) == offset
+
+
+@pytest.mark.parametrize("offset", [Offset(count, unit) for unit in Unit for count in (-100_000, -1, 1, 2)])
+def test_an_offset_is_read_back(offset: Offset) -> None:
+    assert Offset(*parse_offset(offset.by)) == offset
+
+
+@pytest.mark.parametrize("text", ["", "1 day", "-1", "day", "-1 d", "-1.5 days", "- 1 day", "-1  day", "-1 dayss"])
+def test_what_is_no_offset_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="such as '-1 day'"):
+        parse_offset(text)
