@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from coordinator.errors import CoordinatorError
 from coordinator.model.difference import Difference, difference
 from coordinator.model.publication import Publication, Published, read_publication
+from coordinator.model.runstate import Unreadable
 from coordinator.store.keys import Keys
 from coordinator.store.port import Compacted, KeyValue, Store
 
@@ -69,10 +70,10 @@ def history(store: Store, keys: Keys, owner: str, *, limit: int) -> History:
     return History(tuple(_versions(found, earlier))[:limit], earlier)
 
 
-def version_at(store: Store, keys: Keys, owner: str, revision: int = 0) -> Published:
+def readable_version(store: Store, keys: Keys, owner: str, revision: int = 0) -> tuple[Published, Publication]:
     """An owner's document as it stood at a revision; 0: now.
 
-    :raises NothingPublished: it had none then, or the revision has not come yet.
+    :raises NothingPublished: it had none then, or none that can be read, or the revision has not come yet.
     :raises Compacted: that revision is no longer kept; the message says which ones are.
     """
     key = keys.dependencies(owner)
@@ -91,7 +92,13 @@ def version_at(store: Store, keys: Keys, owner: str, revision: int = 0) -> Publi
     if item is None:
         when = f"at revision {revision}" if revision else "now"
         raise NothingPublished(f"{owner} has no published document {when}; expected one under {key}")
-    return Published(read_publication(item.value, source=key), item.mod_revision)
+    value = read_publication(item.value, source=key)
+    if isinstance(value, Unreadable):
+        raise NothingPublished(
+            f"what {owner} published at revision {item.mod_revision} cannot be read: {value.reason}; look at it with "
+            f"etcdctl get {key}, and publish a good one with coordinator apply"
+        )
+    return Published(value, item.mod_revision), value
 
 
 def oldest_readable(store: Store, key: str, *, after: int, present: int) -> int:

@@ -8,13 +8,16 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli.apply import apply
 from coordinator.cli.demo import demo
+from coordinator.cli.dependencies import dependencies
 from coordinator.cli.doctor import doctor
 from coordinator.cli.etcd import etcd
 from coordinator.cli.explain import explain
 from coordinator.cli.failures import EXIT_CODES_HELP, CommandGroup, ExitCode
 from coordinator.cli.hold import hold
 from coordinator.cli.logs import LogLevel, configure_logs
+from coordinator.cli.plan import plan
 from coordinator.cli.release import release
 from coordinator.cli.report import report
 from coordinator.cli.status import status
@@ -37,6 +40,9 @@ app.command()(watch)
 app.command()(status)
 app.command()(explain)
 app.command()(validate)
+app.command()(plan)
+app.command()(apply)
+app.add_typer(dependencies)
 app.command()(report)
 app.command()(hold)
 app.command()(release)

@@ -61,7 +61,7 @@ def examine(settings: Settings, dependencies: Path) -> list[Finding]:
     }
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         reports = pool.map(
-            lambda name: _ask_environment(name, settings.environments[name], dag_ids[name]), settings.environments
+            lambda name: ask_environment(name, settings.environments[name], dag_ids[name]), settings.environments
         )
         for name, report in zip(settings.environments, reports, strict=True):
             findings += judge_environment(name, report, len(dag_ids[name]))
@@ -165,7 +165,8 @@ def _unconfigured(
         yield Finding(Grade.PROBLEM, f"environment {name}", found, f"add [environments.{name}]")
 
 
-def _ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]) -> EnvironmentReport:
+def ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]) -> EnvironmentReport:
+    """What an environment says of these DAGs; what kept it from answering is in ``problem``."""
     try:
         # Before any request: a credential that is not there is to be mended also while the environment is away.
         settings.password(name)

@@ -28,6 +28,8 @@ OwnerOption = Annotated[
     ),
 ]
 
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Do not ask the environments about the pipelines.")]
+
 PipelineArgument = Annotated[
     str, typer.Argument(help="environment/dag_id, or dag_id for the environment 'default'.", show_default=False)
 ]

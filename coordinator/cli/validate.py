@@ -51,7 +51,7 @@ def validate(
     document: Document = {}
     problems: tuple[Problem, ...] = ()
     try:
-        document = parse_document(_read(file), source=str(file), environments=environments)
+        document = parse_document(read_file(file), source=str(file), environments=environments)
     except DependenciesError as error:
         problems = error.problems
         message = str(error)
@@ -66,7 +66,8 @@ def validate(
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-def _read(file: Path) -> bytes:
+def read_file(file: Path) -> bytes:
+    """The bytes of a dependencies.json; ``-`` is stdin. :raises ConfigurationError: it cannot be read."""
     from coordinator.errors import ConfigurationError
 
     try:

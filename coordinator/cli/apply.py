@@ -1,0 +1,121 @@
+"""``coordinator apply``: publish a dependencies.json."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.connecting import etcd_of
+from coordinator.cli.failures import ExitCode
+from coordinator.cli.options import ConfigOption, JsonOption, OfflineOption, OwnerOption, person
+from coordinator.cli.output import people, print_json
+
+if TYPE_CHECKING:
+    from coordinator.cli.planning import Plan
+    from coordinator.store.keys import Keys
+    from coordinator.store.port import Store
+
+
+def apply(
+    file: Annotated[Path, typer.Argument(help="The file; - reads stdin.")] = Path("dependencies.json"),
+    *,
+    owner: OwnerOption = "default",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: for scripts.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="For CI: write nothing; exit code 1 unless this is what is published."),
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the document.", show_default="")] = "",
+    who: Annotated[str | None, typer.Option(help="By whom.", show_default="user@host")] = None,
+    offline: OfflineOption = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish this file as its owner's document: show the plan, ask, and write it in one transaction.
+
+    Refused when somebody published anything since the plan was made. Dependencies that were there before stay active;
+    a new one fires for completions from then on, never for the past. What is published already is not written again.
+
+    Example: [bold]coordinator apply team_b.json --owner team_b --reason "load waits for enrich, T-123"[/bold]
+    """
+    from coordinator.cli.plan_output import print_problems, problems_as_json
+    from coordinator.cli.planning import make_draft, make_plan, weigh
+    from coordinator.cli.validate import read_file
+    from coordinator.model.parsing import DependenciesError
+    from coordinator.settings import load_settings
+
+    settings = load_settings(config)
+    if not (yes or check):
+        _refuse_unless_asked(file, as_json=as_json)
+    try:
+        draft = make_draft(read_file(file), source=str(file), owner=owner, settings=settings)
+    except DependenciesError as error:
+        if as_json:
+            print_json({"ok": False, "file": str(file), "owner": owner, "problems": problems_as_json(error)})
+        else:
+            print_problems(error)
+        raise typer.Exit(ExitCode.PROBLEM) from None
+    with etcd_of(config) as (store, keys):
+        if check:
+            _check(weigh(draft, store, keys), as_json=as_json)
+            return
+        with people(stderr=True).status("asking etcd and the environments"):
+            plan = make_plan(draft, store, keys, settings=settings, offline=offline)
+        _publish(plan, store, keys, who=who or person(), why=reason, ask=not yes, as_json=as_json)
+
+
+def _refuse_unless_asked(file: Path, *, as_json: bool) -> None:
+    """Without a person who can answer, only ``--yes`` says that it is meant."""
+    from coordinator.errors import ConfigurationError
+
+    if as_json:
+        why = "--json is for programs"
+    elif str(file) == "-":
+        why = "stdin holds the file"
+    elif not sys.stdin.isatty():
+        why = "stdin is no terminal"
+    else:
+        return
+    raise ConfigurationError(
+        f"apply asks before it writes, and here nobody can answer ({why}); nothing was written: look at "
+        "coordinator plan, then pass --yes"
+    )
+
+
+def _check(plan: Plan, *, as_json: bool) -> None:
+    from coordinator.cli.plan_output import plan_as_json, print_plan
+
+    if as_json:
+        print_json(plan_as_json(plan))
+    else:
+        print_plan(plan)
+    if plan.refused is not None or not plan.proposal.is_published:
+        raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _publish(plan: Plan, store: Store, keys: Keys, *, who: str, why: str, ask: bool, as_json: bool) -> None:
+    from datetime import UTC, datetime
+
+    from coordinator import publishing
+    from coordinator.cli.plan_output import plan_as_json, print_plan
+
+    if not as_json:
+        print_plan(plan)
+    revision: int | None = None
+    if plan.refused is None and not plan.proposal.is_published:
+        if ask and not typer.confirm(f"publish this as the document of {plan.draft.owner}?", err=True):
+            typer.echo("nothing was published")
+            raise typer.Exit(ExitCode.PROBLEM)
+        signature = publishing.Signature(who, datetime.now(UTC), why)
+        revision = publishing.apply(store, keys, plan.proposal, signature)
+    if as_json:
+        print_json(plan_as_json(plan) | {"written_at_revision": revision})
+    elif revision is not None:
+        typer.echo(f"published as the document of {plan.draft.owner} at revision {revision}")
+    elif plan.refused is None:
+        typer.echo("nothing was written: this is published already")
+    if plan.refused is not None:
+        raise typer.Exit(ExitCode.PROBLEM)

@@ -1,0 +1,208 @@
+"""A plan in words, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from coordinator.cli.output import people
+from coordinator.model.difference import CONDITION_FIELD, Change, Difference
+from coordinator.model.explanation import headline
+from coordinator.model.publication import Publication, Published
+
+if TYPE_CHECKING:
+    from coordinator.cli.planning import Plan
+    from coordinator.model.decide import Decision
+    from coordinator.model.parsing import DependenciesError
+
+_SHOWN = 20
+_STYLES = {"+": "green", "-": "red", "~": "yellow"}
+
+
+def print_plan(plan: Plan) -> None:
+    """For people: what is wrong, what changes, what that does."""
+    console = people()
+    for line in _lines(plan):
+        console.print(line, soft_wrap=True)
+
+
+def print_problems(error: DependenciesError) -> None:
+    """What ``validate`` says of a file, in the same words."""
+    console = people()
+    console.print(Text(str(error)), soft_wrap=True)
+    console.print(Text(f"{_count(len(error.problems), 'problem')} in {error.source}"))
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """The whole plan for programs."""
+    difference = plan.proposal.difference()
+    reported = plan.environments
+    found = plan.consequences
+    return {
+        "ok": plan.refused is None,
+        "file": plan.draft.source,
+        "owner": plan.draft.owner,
+        "revision": plan.proposal.base.revision,
+        "published": published_as_json(plan.proposal.present),
+        "changed": not plan.proposal.is_published,
+        "changes": [_change_as_json(change) for change in difference.changes],
+        "dependencies_added": difference.dependencies_added,
+        "dependencies_removed": difference.dependencies_removed,
+        "problems": problems_as_json(plan.refused),
+        "warnings": list(plan.warnings),
+        "would_fire": None if found is None else _decisions_as_json(found.would_fire),
+        "would_be_due": None if found is None else _decisions_as_json(found.would_be_due),
+        "no_longer_due": None if found is None else _decisions_as_json(found.no_longer_due),
+        "environments": None if reported is None else {name: asdict(report) for name, report in reported.items()},
+    }
+
+
+def problems_as_json(error: DependenciesError | None) -> list[dict[str, Any]]:
+    return [] if error is None else [asdict(problem) for problem in error.problems]
+
+
+def published_as_json(published: Published | None) -> dict[str, Any] | None:
+    """Which publication, by whom, when and why."""
+    if published is None:
+        return None
+    value = published.value
+    if not isinstance(value, Publication):
+        return {"revision": published.revision, "problem": value.reason}
+    at = value.published_at.isoformat() if value.published_at is not None else None
+    return {"revision": published.revision, "by": value.published_by, "at": at, "why": value.why}
+
+
+def published_in_words(published: Published | None) -> str:
+    """Like ``revision 40, 2026-11-20T08:30:00Z by ann@host: T-123``."""
+    from coordinator.model.partitions import format_instant
+
+    if published is None:
+        return "nothing"
+    value = published.value
+    words = f"revision {published.revision}"
+    if not isinstance(value, Publication):
+        return f"{words}, which cannot be read: {value.reason}"
+    if value.published_at is not None:
+        words += f", {format_instant(value.published_at.replace(microsecond=0))}"
+    if value.published_by:
+        words += f" by {value.published_by}"
+    return words + (f": {value.why}" if value.why else "")
+
+
+def counts_in_words(difference: Difference) -> str:
+    """Like ``dependencies: 2 added, 1 removed; pipelines: 1 begins to be coordinated, 0 cease, 3 differ``."""
+    begin, cease, differ = len(difference.begins), len(difference.ceases), len(difference.differs)
+    return (
+        f"dependencies: {difference.dependencies_added} added, {difference.dependencies_removed} removed; pipelines: "
+        f"{begin} begin{'s' * (begin == 1)} to be coordinated, {cease} cease{'s' * (cease == 1)}, "
+        f"{differ} differ{'s' * (differ == 1)}"
+    )
+
+
+def _lines(plan: Plan) -> Iterator[Text]:
+    proposal = plan.proposal
+    yield Text(f"document of {plan.draft.owner}: {plan.draft.source}, beside etcd at revision {proposal.base.revision}")
+    yield Text(f"published now: {published_in_words(proposal.present)}")
+    if proposal.is_published:
+        yield Text("no difference")
+    else:
+        difference = proposal.difference()
+        for change in difference.changes:
+            yield from _change(change)
+        yield Text(counts_in_words(difference), style="bold")
+    if plan.consequences is not None:
+        found = plan.consequences
+        yield from _listed("would fire at once", [str(one.target) for one in found.would_fire])
+        yield from _listed("would become due", [headline(one) for one in found.would_be_due])
+        yield from _listed("would no longer be due", [str(one.target) for one in found.no_longer_due])
+        if not found:
+            yield Text("by publishing this alone nothing fires, becomes due or ceases to be due")
+    yield from _environments(plan)
+    for warning in plan.warnings:
+        yield Text(f"warning: {warning}", style="yellow")
+    if plan.refused is not None:
+        yield Text("this cannot be published:", style="bold red")
+        yield Text(str(plan.refused))
+
+
+def _change(change: Change) -> Iterator[Text]:
+    if change.before is None:
+        yield _marked("+", f"{change.pipeline} begins to be coordinated")
+    elif change.after is None:
+        yield _marked("-", f"{change.pipeline} ceases to be coordinated: nothing starts it any more")
+    else:
+        yield _marked("~", str(change.pipeline))
+    for field in change.fields:
+        if field.name == CONDITION_FIELD:
+            before = str(change.before.condition) if change.before is not None else None
+            after = str(change.after.condition) if change.after is not None else None
+        else:
+            before, after = _as_written(field.before), _as_written(field.after)
+        name = "waits for" if field.name == CONDITION_FIELD else field.name
+        if before is None or after is None:
+            yield Text(f"    {name}: {after if before is None else before}")
+        else:
+            yield Text(f"    {name}: {before}  ->  {after}")
+    if change.before is not None and change.after is not None:
+        for dependency in change.added:
+            yield _marked("    +", f"{dependency}, for completions from then on")
+        for dependency in change.removed:
+            yield _marked("    -", str(dependency))
+
+
+def _as_written(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _marked(mark: str, words: str) -> Text:
+    return Text(f"{mark} {words}", style=_STYLES[mark.strip()])
+
+
+def _listed(what: str, lines: Sequence[str]) -> Iterator[Text]:
+    if not lines:
+        return
+    yield Text(f"{what}:", style="bold")
+    for line in lines[:_SHOWN]:
+        yield Text(f"    {line}")
+    if len(lines) > _SHOWN:
+        yield Text(f"    and {len(lines) - _SHOWN} more; all of them with --json")
+
+
+def _environments(plan: Plan) -> Iterator[Text]:
+    for name, report in (plan.environments or {}).items():
+        if report.problem is not None:
+            yield Text(f"warning: environment {name} was not checked: {report.problem}", style="yellow")
+        if report.missing_dags:
+            yield Text(f"warning: environment {name} does not know {_some(report.missing_dags)}", style="yellow")
+        if report.paused_dags:
+            yield Text(f"warning: environment {name} has paused {_some(report.paused_dags)}", style="yellow")
+
+
+def _decisions_as_json(decisions: Iterable[Decision]) -> list[dict[str, str]]:
+    return [
+        {"pipeline": str(one.target.pipeline), "partition": one.target.partition, "says": headline(one)}
+        for one in decisions
+    ]
+
+
+def _change_as_json(change: Change) -> dict[str, Any]:
+    return {
+        "pipeline": str(change.pipeline),
+        "change": "begins" if change.before is None else "ceases" if change.after is None else "differs",
+        "added": [str(dependency) for dependency in change.added],
+        "removed": [str(dependency) for dependency in change.removed],
+        "fields": [asdict(field) for field in change.fields],
+    }
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
