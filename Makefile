@@ -67,6 +67,10 @@ format: $(READY) ## Put the code into its form, and mend what can be mended
 bench: $(READY) ## How fast a run state becomes a trigger request, beside the floor
 	$(RUN) -m benchmarks.reaction $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: $(READY) ## What a completion costs among 10,000 pipelines, and what 1,000,000 keys weigh (ARGS=--quick)
+	$(RUN) -m benchmarks.scale $(ARGS)
+
 .PHONY: constraints
 constraints: $(READY) ## Pin every dependency anew (names and versions only, for every Python)
 	$(RUN) -m uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --quiet \

@@ -1,0 +1,146 @@
+"""What a live key costs in memory, and what stalls the watcher when there are many of them.
+
+Two processes for each number of keys: in one the keys arrive bit by bit, so that what is left is the watcher's
+own; in the other they arrive as one listing, as they do at every start, which is the largest it ever gets.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from benchmarks.scaling.figures import Figure, single
+from benchmarks.scaling.instant import HARDLY_EVER, ForgetfulStore, InstantWatcher
+from benchmarks.scaling.process import Answer, alone, most_resident, resident
+from benchmarks.scaling.ring import ENVIRONMENTS, FIRST_REVISION, KEYS, Ring, partition, stored
+from coordinator.model.conditions import AtLeast
+from coordinator.model.publication import Publication, dump_publication, publish
+from coordinator.store.port import Changed, Changes, KeyValue, Listing
+from coordinator.store.reflector import Snapshot
+
+PER_KEY_GOAL = 1024
+IN_ALL_GOAL = 2 * 1024**3
+STALL_GOAL = 5.0
+"""Seconds without a decision: more, and a lease of ten seconds is in danger."""
+
+BATCH = 1000
+MEBIBYTE = 1024**2
+
+
+def measure(sizes: Sequence[int], *, pipelines: int, progress: Callable[[], None] = lambda: None) -> list[Figure]:
+    """Memory and stalls with so many live keys.
+
+    :param sizes: numbers of live keys, from the fewest on.
+    :param pipelines: in the graph, the same for every number of keys.
+    """
+    bit_by_bit: dict[str, Answer] = {}
+    at_once: dict[str, Answer] = {}
+    for size in sizes:
+        for answers, snapshot in ((bit_by_bit, 0), (at_once, 1)):
+            answers[f"{size:,} keys"] = alone(__name__, keys=size, pipelines=pipelines, snapshot=snapshot)
+            progress()
+
+    def of(answers: dict[str, Answer], what: str, unit: float = 1.0) -> dict[str, float]:
+        return {size: answer[what] / unit for size, answer in answers.items()}
+
+    def bounded(at: dict[str, float], what: str, unit: str, most: float) -> Figure:
+        return Figure(what, unit, at, list(at.values())[-1] / most, goal=1.0)
+
+    return [
+        bounded(of(bit_by_bit, "per_key"), f"memory for each live key (at most {PER_KEY_GOAL})", "bytes", PER_KEY_GOAL),
+        bounded(of(at_once, "peak", MEBIBYTE), "memory in all, at most (2,048)", "MiB", IN_ALL_GOAL / MEBIBYTE),
+        single("of it: what etcd's listing takes", "MiB", of(at_once, "listing", MEBIBYTE)),
+        single("start: from the listing to leading", "s", of(at_once, "start")),
+        bounded(of(at_once, "change"), f"stall: a dependency changes (at most {STALL_GOAL:g})", "s", STALL_GOAL),
+        bounded(of(at_once, "reexamine"), f"stall: the regular look at all (at most {STALL_GOAL:g})", "s", STALL_GOAL),
+        bounded(of(at_once, "collect"), f"stall: a full garbage collection (at most {STALL_GOAL:g})", "s", STALL_GOAL),
+    ]
+
+
+def run(*, keys: int, pipelines: int, snapshot: int) -> Answer:
+    """In a process of its own."""
+    ring = Ring(pipelines)
+    watcher = InstantWatcher(ForgetfulStore(FIRST_REVISION), term=FIRST_REVISION)
+    return _at_once(watcher, ring, keys) if snapshot else _bit_by_bit(watcher, ring, keys)
+
+
+def _bit_by_bit(watcher: InstantWatcher, ring: Ring, keys: int) -> Answer:
+    watcher.step([Snapshot(Listing(base_keys(ring), FIRST_REVISION, 1))])
+    gc.collect()
+    before, revision, past = resident(), FIRST_REVISION, _past(ring, keys)
+    while batch := tuple(itertools.islice(past, BATCH)):
+        revision += 1
+        watcher.step([Changes(tuple(Changed(item.key, revision, item) for item in batch), revision)])
+    watcher.clock.seconds += 10
+    watcher.step([Changes((), revision)])  # nothing that has arrived is fresh any more
+    del batch
+    gc.collect()
+    _check(watcher, keys)
+    return {"per_key": (resident() - before) / keys}
+
+
+def _at_once(watcher: InstantWatcher, ring: Ring, keys: int) -> Answer:
+    before = resident()
+    messages = [Snapshot(Listing([*base_keys(ring), *_past(ring, keys)], FIRST_REVISION, 1))]
+    listing = resident() - before
+    start = watcher.step(messages)
+    peak = most_resident()
+    del messages
+    _check(watcher, keys)
+    return {
+        "listing": listing,
+        "start": start,
+        "peak": peak,
+        "change": watcher.step([_one_dependency_less(ring)]),
+        "reexamine": _reexamine(watcher),
+        "collect": _collect(),
+    }
+
+
+def _check(watcher: InstantWatcher, keys: int) -> None:
+    assert watcher.reconciler.leads
+    assert len(watcher.reconciler.cache) == keys, f"{len(watcher.reconciler.cache)} keys, expected {keys}"
+    assert not watcher.starts, "the past must not fire"
+
+
+def base_keys(ring: Ring) -> list[KeyValue]:
+    """Everything but states and records."""
+    documents = [
+        stored(KEYS.dependencies(owner), dump_publication(Publication(document, {})), revision=1)
+        for owner, document in ring.documents().items()
+    ]
+    return [stored(KEYS.leader, b"the benchmark"), *documents]
+
+
+def _past(ring: Ring, keys: int) -> Iterator[KeyValue]:
+    """So many states and records, partition by partition."""
+    partitions = (ring.past_keys(partition(number)) for number in itertools.count())
+    return itertools.islice(itertools.chain.from_iterable(partitions), keys)
+
+
+def _one_dependency_less(ring: Ring) -> Changes:
+    """One owner publishes anew: one of its pipelines waits for one upstream less."""
+    owner = ENVIRONMENTS[0]
+    document = dict(ring.documents()[owner])
+    pipeline, downstream = next(iter(document.items()))
+    assert isinstance(downstream.condition, AtLeast)
+    fewer = downstream.condition.of[1:]
+    document[pipeline] = replace(downstream, condition=AtLeast(len(fewer), fewer))
+    value = dump_publication(publish(document, Publication(ring.documents()[owner], {}), 1))
+    revision = 2 * 10**9  # later than everything so far
+    key = KEYS.dependencies(owner)
+    return Changes((Changed(key, revision, KeyValue(key, value, 1, revision)),), revision)
+
+
+def _reexamine(watcher: InstantWatcher) -> float:
+    watcher.clock.seconds += HARDLY_EVER
+    return watcher.step(())
+
+
+def _collect() -> float:
+    began = time.thread_time()
+    gc.collect()
+    return time.thread_time() - began

@@ -1,0 +1,248 @@
+"""A watcher as it is, but for its surroundings: an etcd in memory, environments that answer at once, a clock by hand.
+
+Only the reconciler's own time is counted: not the etcd's, nor the environments'.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from benchmarks.scaling.ring import ENVIRONMENTS, HISTORY, KEYS, past_attempt
+from coordinator.model.partitions import partition_of_run
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.trigger import Action
+from coordinator.runners.port import (
+    EnvironmentReport,
+    Happened,
+    NotHappened,
+    ObservedRun,
+    Outcome,
+    RunRef,
+    StartRequest,
+)
+from coordinator.settings import WatcherSettings
+from coordinator.store.leadership import HeldLease, Leadership
+from coordinator.store.memory import MemoryEtcd, MemoryStore
+from coordinator.store.port import Committed, Put, Store, Transaction
+from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
+from coordinator.watcher.reconciler import Message, Reconciler
+
+HARDLY_EVER = 1e9
+FOR_EVER = 1e12
+START = datetime(2027, 1, 1, tzinfo=UTC)
+PASSING = 0.001
+"""Seconds that a step takes by the clock by hand."""
+
+IN_FLIGHT = 32
+"""Effects in one environment at once."""
+
+
+class HandClock:
+    """Goes on only when told to: what is fresh, and what is asked, is the same on every machine."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.seconds)
+
+
+class InstantEnvironment:
+    """Starts every run at once. Of runs of the past it knows without keeping them.
+
+    :param queued: takes the runs that it has started; without it they are forgotten: a backlog's runs would
+        count as the watcher's memory.
+    """
+
+    def __init__(self, name: str, clock: HandClock, queued: deque[tuple[str, ObservedRun]] | None) -> None:
+        self._name = name
+        self._clock = clock
+        self._queued = queued
+        self._runs: dict[RunRef, ObservedRun] = {}
+        self._ticks = 0
+        self.starts = 0
+
+    def start(self, request: StartRequest) -> Outcome:
+        self.starts += 1
+        run = ObservedRun(request.dag_id, request.run_id, State.QUEUED, self._tick(), request.logical_date)
+        if request.action is Action.CLEAR:
+            present = self._run(RunRef(request.dag_id, request.run_id))
+            run = replace(present, state=State.QUEUED, queued_at=self._tick())
+        if self._queued is not None:
+            self._runs[RunRef(run.dag_id, run.run_id)] = run
+            self._queued.append((self._name, run))
+        return Happened(run)
+
+    def begun_anew(self, target: Target) -> ObservedRun:
+        """A person's clear of a run of the past."""
+        run = replace(self._run(RunRef(target.pipeline.dag_id, HISTORY + target.partition)), queued_at=self._tick())
+        self._runs[RunRef(run.dag_id, run.run_id)] = run
+        return run
+
+    def observe(self, run: ObservedRun) -> None:
+        self._runs[RunRef(run.dag_id, run.run_id)] = run
+
+    def ask(self, request: StartRequest) -> Outcome:
+        return NotHappened(f"{request.run_id} was never lost: every answer arrives here")
+
+    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+        del timeout
+        return {ref: self._run(ref) for ref in runs}
+
+    def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
+        del dag_ids
+        return EnvironmentReport(version="instant")
+
+    def close(self) -> None:
+        pass
+
+    def _run(self, ref: RunRef) -> ObservedRun:
+        known = self._runs.get(ref)
+        if known is not None:
+            return known
+        partition = ref.run_id.removeprefix(HISTORY)
+        instant = datetime.fromisoformat(partition)
+        return ObservedRun(ref.dag_id, ref.run_id, State.SUCCESS, past_attempt(partition).queued_at, instant)
+
+    def _tick(self) -> datetime:
+        self._ticks += 1
+        return self._clock.now() + timedelta(microseconds=self._ticks)
+
+
+class TimedStore(MemoryStore):
+    """Counts the time spent in it, so that it can be left out."""
+
+    def __init__(self, server: MemoryEtcd) -> None:
+        super().__init__(server)
+        self.seconds = 0.0
+
+    def commit(self, transaction: Transaction) -> Committed:
+        began = time.thread_time()
+        try:
+            return super().commit(transaction)
+        finally:
+            self.seconds += time.thread_time() - began
+
+
+class ForgetfulStore(MemoryStore):
+    """Agrees to every write and keeps none: where memory is measured it is to be the watcher's alone."""
+
+    def __init__(self, revision: int) -> None:
+        super().__init__(MemoryEtcd())
+        self.revision = revision
+        self.seconds = 0.0
+
+    def commit(self, transaction: Transaction) -> Committed:
+        del transaction
+        self.revision += 1
+        return Committed(True, self.revision)
+
+
+class InstantWatcher:
+    """A reconciler that leads, and everything around it, in one thread.
+
+    :ivar seconds: CPU time of the reconciler so far.
+    :ivar first_request: the same, when the first request was let out.
+    :ivar queued: the runs that it has started, each with its environment.
+    """
+
+    def __init__(self, store: TimedStore | ForgetfulStore, *, term: int, keeps_runs: bool = True) -> None:
+        self.clock = HandClock()
+        self.queued: deque[tuple[str, ObservedRun]] = deque()
+        self.environments = {
+            name: InstantEnvironment(name, self.clock, self.queued if keeps_runs else None) for name in ENVIRONMENTS
+        }
+        self.seconds = 0.0
+        self.first_request: float | None = None
+        self._store = store
+        self._began = 0.0
+        self._jobs: deque[Callable[[], EffectDone | LookDone]] = deque()
+        settings = WatcherSettings(reexamine_every=HARDLY_EVER)
+        leadership = Leadership(
+            term, HeldLease(1, asked_at=self.clock.seconds, ttl=FOR_EVER, clock=self.clock.monotonic)
+        )
+        lanes = {
+            environment: Lane(
+                environment=environment,
+                runner=runner,
+                limit=IN_FLIGHT,
+                request_timeout=1.0,
+                executor=self,
+                backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
+                guard=lambda _: None,
+            )
+            for environment, runner in self.environments.items()
+        }
+        self.reconciler = Reconciler(
+            store=store,
+            keys=KEYS,
+            lanes=lanes,
+            leadership=lambda: leadership,
+            settings=settings,
+            clock=self.clock,
+            who="watcher-of-the-benchmark",
+        )
+
+    @property
+    def starts(self) -> int:
+        """Runs that it has started."""
+        return sum(environment.starts for environment in self.environments.values())
+
+    def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
+        del environment
+        if self.first_request is None:
+            self.first_request = self.seconds + time.thread_time() - self._began
+        self._jobs.append(job)
+
+    def look(self, environment: str, job: Callable[[], LookDone]) -> None:
+        del environment
+        self._jobs.append(job)
+
+    def step(self, messages: Iterable[Message]) -> float:
+        """One step of the reconciler. Returns the CPU seconds that it took, without the store's."""
+        self.clock.seconds += PASSING
+        self._began, in_store = time.thread_time(), self._store.seconds
+        self.reconciler.step(messages)
+        took = time.thread_time() - self._began - (self._store.seconds - in_store)
+        self.seconds += took
+        return took
+
+    def run_jobs(self) -> bool:
+        """Let the environment answer everything that has been asked. Returns whether there was anything."""
+        if not self._jobs:
+            return False
+        jobs, self._jobs = self._jobs, deque()
+        self.step([job() for job in jobs])
+        return True
+
+    def settle(self) -> None:
+        while self.run_jobs():
+            pass
+
+
+def report(store: Store, target: Target, state: State, run: ObservedRun, *, at: datetime) -> None:
+    """Put a run state as the listener in Airflow would."""
+    document = RunStateDocument(
+        state=state,
+        run_id=run.run_id,
+        queued_at=run.queued_at,
+        logical_date=run.logical_date,
+        start_date=at,
+        end_date=at if state.is_terminal else None,
+        observed_at=at,
+        reported_by=f"airflow-listener/{target.pipeline.environment}",
+    )
+    store.commit(Transaction((), (Put(KEYS.state(target), document.to_value()),)))
+
+
+def target_of(environment: str, run: ObservedRun) -> Target:
+    partition = partition_of_run(run_id=run.run_id, logical_date=run.logical_date, partition_key=None, conf=run.conf)
+    return Target(PipelineRef(environment, run.dag_id), partition)

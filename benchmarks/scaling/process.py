@@ -1,0 +1,60 @@
+"""A measurement in a process of its own: its memory is then nobody else's."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import logging
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import structlog
+
+PATIENCE = 1800.0
+"""Seconds, at most, for one measurement."""
+
+Answer = dict[str, float]
+
+
+def alone(module: str, **arguments: int) -> Answer:
+    """Call ``module.run(**arguments)`` in a fresh process.
+
+    :raises RuntimeError: it failed; its own words are in the message.
+    """
+    command = [sys.executable, "-m", __name__, module, json.dumps(arguments)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    if finished.returncode:
+        raise RuntimeError(f"{module} {arguments} failed with {finished.returncode}:\n{finished.stderr[-4000:]}")
+    answer: Answer = json.loads(finished.stdout.splitlines()[-1])
+    return answer
+
+
+def behave_like_the_service() -> None:
+    """Collect garbage as rarely as ``coordinator watch`` does, and log as little as a benchmark may."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
+def resident() -> int:
+    """Bytes of memory that this process has now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
+def most_resident() -> int:
+    """Bytes of memory that this process has had at its largest.
+
+    Not ``ru_maxrss``: that counts the parent's, if the parent was larger when it started this process.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    behave_like_the_service()
+    print(json.dumps(importlib.import_module(sys.argv[1]).run(**json.loads(sys.argv[2]))))
