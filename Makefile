@@ -48,8 +48,8 @@ test-fast: $(READY) ## Unit tests only, less than a minute
 	$(RUN) -m pytest tests/unit $(ARGS)
 
 .PHONY: simulate
-simulate: $(READY) ## Random waves with faults on virtual time (SEEDS=1000)
-	$(RUN) -m tests.simulation.waves --seeds $(or $(SEEDS),1000) $(ARGS)
+simulate: $(READY) ## Random worlds with people and faults on virtual time (SEEDS=1000, JOBS=2; one again: SEED=n)
+	$(RUN) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --jobs $(or $(JOBS),2)) $(ARGS)
 
 .PHONY: check
 check: $(READY) ## Lint, format, types, layers
@@ -70,6 +70,10 @@ bench: $(READY) ## How fast a run state becomes a trigger request, beside the fl
 .PHONY: bench-scale
 bench-scale: $(READY) ## What a completion costs among 10,000 pipelines, and what 1,000,000 keys weigh (ARGS=--quick)
 	$(RUN) -m benchmarks.scale $(ARGS)
+
+.PHONY: schema
+schema: $(READY) ## Write the JSON Schema of dependencies.json anew, out of its forms
+	$(RUN) -m coordinator.model.parsing.schema_of_forms
 
 .PHONY: constraints
 constraints: $(READY) ## Pin every dependency anew (names and versions only, for every Python)

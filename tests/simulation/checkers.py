@@ -1,0 +1,277 @@
+"""One checker per promise. Each looks at an event, and at what was known before it, and says what is broken.
+
+What is documented as accepted (docs/guarantees.md, *What is not promised*) is no breach: a clear that nobody could
+see between look and request, an environment that was away when it would have been looked at.
+"""
+
+from __future__ import annotations
+
+from coordinator.model.references import Target
+from coordinator.model.trigger import Action, Status
+from tests.simulation.clockwork import seconds_of
+from tests.simulation.history import (
+    EffectMade,
+    Event,
+    History,
+    PromiseBroken,
+    RecordWritten,
+    RunChanged,
+    StateWritten,
+)
+from tests.simulation.wiring import Branch, Tree, leaves
+
+UNSEEN = 12.0
+"""Seconds that something may be there already, and a request not yet obey it: a look, a full pool of requests with
+time-outs of five seconds each, and the way through the watch."""
+
+
+def only_the_leader_writes(event: Event, history: History) -> None:
+    """No record, and no state on a pipeline's behalf, is written by a watcher that does not lead."""
+    del history
+    if isinstance(event, RecordWritten | StateWritten) and not event.leads and event.by.startswith("watcher"):
+        raise PromiseBroken("only the leader writes", f"{event.by} wrote about {event.target} while it did not lead")
+
+
+def only_the_leader_sends(event: Event, history: History) -> None:
+    """No request of a watcher that does not lead changes anything."""
+    del history
+    if isinstance(event, EffectMade) and not event.leads:
+        raise PromiseBroken("only the leader sends", f"{event.by}: {event.action} {event.target} while it did not lead")
+
+
+def an_intent_has_one_effect(event: Event, history: History) -> None:
+    """An intent is written before its request, and no two requests of one intent change anything."""
+    if not isinstance(event, EffectMade):
+        return
+    if event.token not in history.intents:
+        raise PromiseBroken("an intent comes first", f"{event.action} {event.target} without an intent")
+    if event.token in history.effects:
+        raise PromiseBroken("nothing is doubled", f"{event.action} {event.target} twice for one intent")
+    if event.token in history.taken_for_ours:
+        raise PromiseBroken("nothing is doubled", f"{event.action} {event.target}, which was known to be done")
+
+
+def nothing_is_said_to_be_sent_that_was_not(event: Event, history: History) -> None:
+    """``sent``, and with it what was consumed, stands on an effect: ours, or another clear after the intent's look."""
+    if not isinstance(event, RecordWritten) or event.record is None or event.record.status is not Status.SENT:
+        return
+    record = event.record
+    if record.token in history.effects:
+        return
+    intent = history.intents.get(record.token)
+    made_by = history.attempts.get(event.target, {}).get(str(record.attempt))
+    if intent is None or made_by is None or record.attempt == record.before or record.action is Action.CREATE:
+        raise PromiseBroken("the effect comes before it is confirmed", f"{event.target}: no request had any effect")
+    if made_by.time < intent.time - UNSEEN:
+        raise PromiseBroken(
+            "the effect comes before it is confirmed", f"{event.target}: a clear of long before the intent counts as it"
+        )
+
+
+def every_run_has_a_cause(event: Event, history: History) -> None:
+    """A start uses something that the starts before it did not use, and nothing from before a dependency counted."""
+    if not isinstance(event, EffectMade) or event.token not in history.intents:
+        return
+    target, intent = event.target, history.intents[event.token].record
+    if target in history.no_cause_asked:
+        return
+    consumed = history.consumed.get(target, {})
+    for upstream, used in intent.inputs.items():
+        completion = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
+        since = _active_since(history, target, upstream)
+        if consumed.get(upstream) != completion and (since is None or used.revision > since):
+            return
+    raise PromiseBroken("every run has a cause", f"{event.action} {target}: it had used all of that before")
+
+
+def _active_since(history: History, target: Target, upstream: Target) -> int | None:
+    entry = history.wiring.entries.get(target.pipeline)
+    if entry is None:
+        return None
+    since = [
+        history.wiring.active[target.pipeline, leaf]
+        for leaf in leaves(entry.tree)
+        if upstream in leaf.inputs(target.partition)
+    ]
+    return min(since, default=None)
+
+
+def nothing_fires_early(event: Event, history: History) -> None:
+    """At the intent, the inputs used make the condition hold, are what stands in etcd, and are at rest."""
+    if not isinstance(event, RecordWritten) or event.record is None or event.record.status is not Status.INTENT:
+        return
+    target, inputs = event.target, event.record.inputs
+    entry = history.wiring.entries.get(target.pipeline)
+    if entry is None:
+        return
+    if target.pipeline in history.held and history.held[target.pipeline] <= event.knows:
+        raise PromiseBroken("what is held is not started", f"{target} is held")
+    if _publishing_unseen(history, event.knows):
+        return
+    if not _holds(entry.tree, target, {upstream: used.state.value for upstream, used in inputs.items()}):
+        raise PromiseBroken(
+            "nothing fires early", f"{target}: {sorted(map(str, inputs))} do not make its condition hold"
+        )
+    for upstream, used in inputs.items():
+        written = history.states.get(upstream)
+        if written is None or written.revision != used.revision:
+            raise PromiseBroken("nothing fires early", f"{target}: {upstream} had changed when the intent was written")
+        if entry.settle == "wave" and (why := unrest(upstream, history, event.knows)):
+            raise PromiseBroken("nothing fires early", f"{target} uses {upstream}, but {why}")
+        if (why := _unlooked(upstream, event.time, history)) is not None:
+            raise PromiseBroken("a clear is looked for", f"{target} uses {upstream}, but {why}")
+    own = history.states.get(target)
+    if own is not None and not own.state.state.is_terminal and own.revision <= event.knows:
+        raise PromiseBroken("what runs is left to finish", f"{target} says {own.state.state}")
+
+
+def _publishing_unseen(history: History, knows: int) -> bool:
+    """The writer decided by a graph that has just been replaced."""
+    return history.published_at > knows
+
+
+def _holds(tree: Tree, target: Target, used: dict[Target, str]) -> bool:
+    if isinstance(tree, Branch):
+        return sum(_holds(branch, target, used) for branch in tree.of) >= tree.n
+    met = {"failure": ("failed",), "done": ("success", "failed")}.get(tree.on, ("success",))
+    return all(used.get(upstream) in met for upstream in tree.inputs(target.partition))
+
+
+def unrest(target: Target, history: History, knows: int) -> str | None:
+    """Why a pipeline is not at rest, as far as the revision ``knows`` shows it; ``None`` if it is.
+
+    Of pipelines that wait for ``any``, or handle failures, or ignore, only what they do themselves is looked at.
+    """
+    written, recorded = history.states.get(target), history.records.get(target)
+    if written is not None and written.revision <= knows and not written.state.state.is_terminal:
+        return f"{target} says {written.state.state}"
+    if recorded is not None and recorded.revision <= knows:
+        record = recorded.record
+        if record.status is Status.INTENT:
+            return f"{target} is about to be started"
+        if record.status is Status.SENT and record.attempt is not None:
+            ended = written is not None and written.state.attempt.queued_at is not None
+            if not ended or (
+                written is not None
+                and written.state.attempt.queued_at is not None
+                and written.state.attempt.queued_at < record.attempt
+            ):
+                return f"{target} was started and has not ended"
+    entry = history.wiring.entries.get(target.pipeline)
+    if entry is None or not entry.is_plain:
+        return None
+    missing = False
+    anything_new = None
+    for leaf in leaves(entry.tree):
+        for upstream in leaf.inputs(target.partition):
+            above = history.states.get(upstream)
+            since = history.wiring.active[target.pipeline, leaf]
+            new = history.is_new(target, upstream, since)
+            missing = missing or above is None or (above.completion[2] == "failed" and not new)
+            if above is not None and above.revision <= knows and new:
+                anything_new = f"{target} has not used {upstream}'s newest completion"
+            if (why := unrest(upstream, history, knows)) is not None:
+                return why
+    # Where another input cannot come, nothing can become of what is new: it does not unsettle.
+    return None if missing else anything_new
+
+
+def _unlooked(upstream: Target, now: float, history: History) -> str | None:
+    """Whether a newer attempt of an input waits in its environment, for so long that a look must have shown it."""
+    written = history.states[upstream]
+    if now - written.time < UNSEEN or now < history.away_until.get(upstream.pipeline.environment, 0.0) + UNSEEN:
+        return None
+    used_at, run_id = written.state.attempt.queued_at, written.state.attempt.run_id
+    for event in history.attempts.get(upstream, {}).values():
+        queued_at = event.run.queued_at
+        if event.run.run_id != run_id or used_at is None or queued_at is None or queued_at <= used_at:
+            continue
+        if seconds_of(queued_at) < now - UNSEEN and upstream not in history.excused:
+            return f"it was cleared {now - seconds_of(queued_at):.0f} s before"
+    return None
+
+
+def nothing_is_sent_on_what_has_changed(event: Event, history: History) -> None:
+    """At the request, the inputs are still at rest, unless that has changed a moment ago."""
+    if not isinstance(event, EffectMade) or event.token not in history.intents:
+        return
+    intent = history.intents[event.token].record
+    entry = history.wiring.entries.get(event.target.pipeline)
+    for upstream, used in intent.inputs.items():
+        written = history.states.get(upstream)
+        if written is None or written.revision == used.revision or event.time - written.time < UNSEEN:
+            continue
+        if written.revision <= event.knows and not written.state.state.is_terminal:
+            raise PromiseBroken(
+                "what has changed is decided again", f"{event.target} was started though {upstream} runs for long"
+            )
+    if (
+        event.action is Action.CLEAR
+        and event.before is not None
+        and not event.before.state.is_terminal
+        and entry is not None
+        and event.before.queued_at is not None
+        and seconds_of(event.before.queued_at) < history.intents[event.token].time - UNSEEN
+    ):
+        raise PromiseBroken("what runs is left to finish", f"{event.target} was cleared while it ran")
+
+
+def nothing_rests_on_two_attempts(event: Event, history: History) -> None:
+    """What a start uses does not rest, further up, on two attempts of one ancestor."""
+    if not isinstance(event, RecordWritten) or event.record is None or event.record.status is not Status.INTENT:
+        return
+    entry = history.wiring.entries.get(event.target.pipeline)
+    if entry is None or entry.settle == "direct":
+        return
+    rests_on: dict[Target, tuple[str, Target]] = {}
+
+    def claim(ancestor: Target, attempt: str, by: Target) -> None:
+        known = rests_on.setdefault(ancestor, (attempt, by))
+        if known[0] != attempt:
+            raise PromiseBroken(
+                "nothing rests on two attempts",
+                f"{event.target}: {known[1]} rests on {ancestor} of {known[0]}, {by} on that of {attempt}",
+            )
+
+    def visit(target: Target, attempt: str, by: Target) -> None:
+        claim(target, attempt, by)
+        made = history.attempts.get(target, {}).get(attempt)
+        above = history.wiring.entries.get(target.pipeline)
+        if not isinstance(made, EffectMade) or made.token not in history.intents or above is None:
+            return
+        if not above.is_plain or target.pipeline in history.wiring.ever_ignored:
+            return
+        needed = [upstream for leaf in leaves(above.tree) for upstream in leaf.inputs(target.partition)]
+        if any(upstream not in history.states for upstream in needed):
+            return  # somebody deleted it: that is "not yet", and what waits for it rests as it is
+        intent = history.intents[made.token]
+        for leaf in leaves(above.tree):
+            if history.wiring.active[target.pipeline, leaf] > intent.revision:
+                continue  # it did not count yet
+            for upstream in leaf.inputs(target.partition):
+                if (used := intent.record.inputs.get(upstream)) is not None:
+                    visit(upstream, str(used.attempt.queued_at), target)
+
+    for upstream, used in event.record.inputs.items():
+        visit(upstream, str(used.attempt.queued_at), event.target)
+
+
+def runs_come_from_somewhere(event: Event, history: History) -> None:
+    """Nothing begins in an environment that neither a person nor a request has queued."""
+    if not isinstance(event, RunChanged) or event.what != "begun":
+        return
+    if str(event.run.queued_at) not in history.attempts.get(event.target, {}):
+        raise PromiseBroken("every run has a cause", f"{event.target} began by itself")
+
+
+CHECKERS = (
+    only_the_leader_writes,
+    only_the_leader_sends,
+    an_intent_has_one_effect,
+    nothing_is_said_to_be_sent_that_was_not,
+    every_run_has_a_cause,
+    nothing_fires_early,
+    nothing_is_sent_on_what_has_changed,
+    nothing_rests_on_two_attempts,
+    runs_come_from_somewhere,
+)

@@ -1,0 +1,247 @@
+"""Drawing plans: random graphs, people and faults, the same for the same seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from tests.simulation.faults import ANSWERS
+from tests.simulation.plan import Episode, Plan, Step
+from tests.simulation.process import Point
+
+PARTITIONS = ("2026-11-20T00:00:00Z", "2026-11-19T00:00:00Z", "region-eu")
+
+KILL_POINTS = (Point.BEFORE_COMMIT, Point.AFTER_COMMIT, Point.BEFORE_REQUEST, Point.AFTER_REQUEST)
+FREEZE_POINTS = (Point.BEFORE_COMMIT, Point.AFTER_COMMIT, Point.BEFORE_REQUEST, Point.BEFORE_KEEPALIVE)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a plan is drawn from. Mutations are caught sooner by a profile that looks at what they break.
+
+    :ivar mixed: how often a graph has conditions other than ``all`` of successes.
+    :ivar calm: how often an episode has no faults.
+    :ivar exact: how often an episode is one change that the oracle counts.
+    """
+
+    mixed: float = 0.6
+    calm: float = 0.25
+    exact: float = 0.5
+    faults: int = 4
+    acts: int = 5
+    episodes: int = 4
+
+
+EVERYTHING = Profile()
+
+
+def draw(seed: int, profile: Profile = EVERYTHING) -> Plan:
+    """The plan of a seed."""
+    return _Draw(seed, profile).plan()
+
+
+class _Draw:
+    def __init__(self, seed: int, profile: Profile) -> None:
+        self._seed = seed
+        self._dice = random.Random(f"plan {seed}")
+        self._profile = profile
+        self._sources: list[str] = []
+        self._document: dict[str, dict[str, Any]] = {}
+        self._mixed = self._dice.random() < profile.mixed
+        self._partitions = tuple(self._dice.sample(PARTITIONS, self._dice.choice((1, 1, 1, 2, 2, 3))))
+
+    def plan(self) -> Plan:
+        dice = self._dice
+        self._draw_graph()
+        first = Episode(
+            acts=tuple(
+                Step(round(dice.uniform(0, 1), 3), "trigger", source, partition)
+                for source in self._sources
+                for partition in self._partitions
+                if dice.random() < 0.9
+            ),
+            faults=self._faults() if dice.random() < 0.3 else (),
+            fails=self._fails() if dice.random() < 0.3 else (),
+        )
+        episodes = [first, *(self._episode() for _ in range(dice.randint(1, self._profile.episodes)))]
+        return Plan(
+            seed=self._seed,
+            document=self._document,
+            sources=tuple(self._sources),
+            partitions=self._partitions,
+            episodes=tuple(episodes),
+            watchers=dice.choice((1, 1, 2)),
+            limit=dice.choice((1, 4, 4)),
+        )
+
+    # -- the graph ---------------------------------------------------------------------------------------------------
+
+    def _draw_graph(self) -> None:
+        dice = self._dice
+        names: list[str] = []
+        for number in range(dice.randint(3, 8)):
+            name = f"{'team_b/' if dice.random() < 0.4 else ''}p{number}"
+            count = min(number, dice.choice((0, 1, 1, 2, 2, 3)))
+            if count == 0:
+                self._sources.append(name)
+            else:
+                # Near ones more often than far ones: arms of unequal lengths.
+                nearest = names[-3:]
+                chosen = list(dict.fromkeys([dice.choice(nearest), *dice.sample(names, count)]))[:count]
+                self._document[name] = self._entry(chosen)
+            names.append(name)
+        if not self._document:
+            self._document["p9"] = {"upstream": list(names)}
+
+    def _entry(self, upstreams: list[str]) -> dict[str, Any]:
+        entry: dict[str, Any] = {"upstream": self._condition(upstreams)}
+        if self._mixed:
+            chance = self._dice.random()
+            if chance < 0.1:
+                entry["rerun"] = "ignore"
+            elif chance < 0.2:
+                entry["rerun"] = "new_run"
+            if self._dice.random() < 0.08:
+                entry["settle"] = "direct"
+        return entry
+
+    def _condition(self, upstreams: list[str]) -> Any:
+        dice = self._dice
+        if not self._mixed:
+            return upstreams if len(upstreams) > 1 else upstreams[0]
+        leaves = [self._leaf(upstream) for upstream in upstreams]
+        if len(leaves) == 1:
+            return leaves[0]
+        form = dice.choice(("all", "all", "any", "at_least", "nested"))
+        if form == "any":
+            return {"any": leaves}
+        if form == "at_least":
+            return {"at_least": dice.randint(1, len(leaves)), "of": leaves}
+        if form == "nested" and len(leaves) > 2:
+            inner = dice.choice(({"any": leaves[1:]}, {"all": leaves[1:]}))
+            return dice.choice(({"all": [leaves[0], inner]}, {"any": [leaves[0], inner]}))
+        return {"all": leaves}
+
+    def _leaf(self, upstream: str) -> Any:
+        chance = self._dice.random()
+        if chance < 0.08:
+            return {"pipeline": upstream, "on": "failure"}
+        if chance < 0.18:
+            return {"pipeline": upstream, "on": "done"}
+        return upstream
+
+    # -- episodes ----------------------------------------------------------------------------------------------------
+
+    def _episode(self) -> Episode:
+        dice = self._dice
+        fails = self._fails() if dice.random() < 0.35 else ()
+        faults = () if dice.random() < self._profile.calm else self._faults()
+        if dice.random() < self._profile.exact:
+            return Episode(acts=(self._one_change(),), faults=faults, fails=fails, exact=True)
+        acts = tuple(self._act(round(dice.uniform(0, 8), 3)) for _ in range(dice.randint(1, self._profile.acts)))
+        if dice.random() < 0.4:
+            acts += self._cleared_together()
+        return Episode(acts=acts, faults=faults, fails=fails)
+
+    @property
+    def _names(self) -> list[str]:
+        return [*self._sources, *self._document]
+
+    def _fails(self) -> tuple[str, ...]:
+        return tuple(self._dice.sample(self._names, min(len(self._names), self._dice.choice((1, 1, 2)))))
+
+    def _one_change(self) -> Step:
+        dice = self._dice
+        name, partition = dice.choice(self._names), dice.choice(self._partitions)
+        do = dice.choice(("clear", "clear", "clear", "set_state", "hold", "release", "depend", "republish"))
+        return self._step(0.0, do, name, partition)
+
+    def _act(self, at: float) -> Step:
+        dice = self._dice
+        name, partition = dice.choice(self._names), dice.choice(self._partitions)
+        do = dice.choices(
+            (
+                "clear",
+                "trigger",
+                "set_state",
+                "hold",
+                "release",
+                "depend",
+                "policy",
+                "republish",
+                "delete_run",
+                "delete_state",
+                "delete_record",
+            ),
+            (10, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1),
+        )[0]
+        return self._step(at, do, name, partition)
+
+    def _step(self, at: float, do: str, name: str, partition: str) -> Step:
+        dice = self._dice
+        match do:
+            case "clear" | "trigger":
+                # Short waits, and such as nobody hears of for long.
+                wait = dice.choice((None, None, round(dice.uniform(0, 3), 2), round(dice.uniform(5, 20), 2)))
+                return Step(at, do, name, partition, wait)
+            case "set_state":
+                return Step(at, do, name, partition, dice.choice(("success", "failed")))
+            case "hold" | "release":
+                return Step(at, do, dice.choice(list(self._document)))
+            case "depend":
+                downstream = dice.choice(list(self._document))
+                above = self._names_above(downstream)
+                count = min(len(above), dice.choice((1, 2, 2, 3)))
+                return Step(at, do, downstream, value=self._condition(dice.sample(above, count)))
+            case "policy":
+                return Step(
+                    at, do, dice.choice(list(self._document)), value=dice.choice(("clear", "ignore", "new_run"))
+                )
+            case "republish":
+                return Step(at, do)
+        return Step(at, do, name, partition)
+
+    def _names_above(self, downstream: str) -> list[str]:
+        """What it may wait for without closing a cycle: numbers grow downwards."""
+        number = int(downstream.rpartition("p")[2])
+        return [name for name in self._names if int(name.rpartition("p")[2]) < number]
+
+    def _cleared_together(self) -> tuple[Step, ...]:
+        dice = self._dice
+        at, partition = round(dice.uniform(0, 5), 3), dice.choice(self._partitions)
+        names = dice.sample(self._names, min(len(self._names), dice.choice((2, 2, 3))))
+        return tuple(self._step(at, "clear", name, partition) for name in names)
+
+    # -- faults ------------------------------------------------------------------------------------------------------
+
+    def _faults(self) -> tuple[Step, ...]:
+        return tuple(self._fault() for _ in range(self._dice.randint(1, self._profile.faults)))
+
+    def _fault(self) -> Step:
+        dice = self._dice
+        at = round(dice.uniform(0, 6), 3)
+        seconds = round(dice.choice((dice.uniform(0.1, 3), dice.uniform(3, 9), dice.uniform(9, 25))), 2)
+        environment = dice.choice(("default", "team_b"))
+        match dice.randrange(13):
+            case 0 | 1:
+                return Step(at, "kill", dice.choice(("", *KILL_POINTS)), value=round(dice.uniform(0, 15), 2))
+            case 2 | 3:
+                return Step(at, "freeze", dice.choice(("", *FREEZE_POINTS)), value=seconds)
+            case 4:
+                return Step(at, "lag", value=seconds)
+            case 5:
+                return Step(at, "cut", dice.choice(("", "compacted")), value=seconds)
+            case 6:
+                return Step(at, "etcd_away", value=seconds)
+            case 7:
+                return Step(at, "commit", dice.choice(("written", "not written")))
+            case 8 | 9:
+                return Step(at, "answer", environment, value=dice.choice(ANSWERS))
+            case 10:
+                return Step(at, dice.choice(("away", "dead")), environment, value=seconds)
+            case 11:
+                return Step(at, "missing", dice.choice(self._names), value=seconds)
+        kind = dice.choice(("late_reports", "late_reports", "lost_reports", "repeated_reports"))
+        value = seconds if kind == "late_reports" else dice.randint(1, 3)
+        return Step(at, kind, dice.choice(self._names), value=value)

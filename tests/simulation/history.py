@@ -1,0 +1,267 @@
+"""What has happened, event by event, and what is known after each: the ground that the checkers stand on.
+
+Everything is taken from the outside: from what was written to etcd, and what happened in the environments.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState
+from coordinator.model.trigger import Action, Status, TriggerRecord
+from coordinator.runners.port import ObservedRun
+from tests.simulation.wiring import Wiring
+
+PERSON = "a person"
+
+
+class PromiseBroken(AssertionError):
+    """One of the promises does not hold."""
+
+    def __init__(self, promise: str, what: str) -> None:
+        super().__init__(f"{promise}: {what}")
+        self.promise = promise
+        self.what = what
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class StateWritten(Event):
+    """:ivar state: ``None``: deleted. :ivar by: a watcher's name, or who else wrote it."""
+
+    target: Target
+    state: RunState | None
+    revision: int
+    by: str
+    leads: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWritten(Event):
+    """:ivar knows: the etcd revision up to which the writer had read. :ivar leads: it led when it wrote."""
+
+    target: Target
+    record: TriggerRecord | None
+    revision: int
+    by: str
+    leads: bool
+    knows: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldWritten(Event):
+    pipeline: PipelineRef
+    held: bool
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published(Event):
+    document: Mapping[str, Any]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class EffectMade(Event):
+    """A request of the coordinator has changed something in an environment.
+
+    :ivar before: the run before it was cleared. :ivar leads: the sender led. :ivar knows: what it had read.
+    """
+
+    target: Target
+    action: Action
+    token: str
+    run: ObservedRun
+    before: ObservedRun | None
+    by: str
+    leads: bool
+    knows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunChanged(Event):
+    """A run in an environment. :ivar what: queued, begun, ended, set by hand, deleted."""
+
+    target: Target
+    what: str
+    run: ObservedRun
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happening(Event):
+    """Something for the story and the counts: a step of the plan, a fault that struck."""
+
+    what: str
+    detail: str = ""
+
+
+Completion = tuple[str | None, str, str]
+"""run_id, queued_at and state: what makes a completion another one."""
+
+
+def completion_of(state: RunState) -> Completion:
+    return state.attempt.run_id, str(state.attempt.queued_at), state.state.value
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A state as it stands in etcd. :ivar time: when it was put."""
+
+    state: RunState
+    revision: int
+    time: float
+
+    @property
+    def completion(self) -> Completion:
+        return completion_of(self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    record: TriggerRecord
+    revision: int
+    time: float
+
+
+Checker = Callable[[Event, "History"], None]
+
+
+@dataclass
+class History:
+    """Events, and what they add up to.
+
+    :ivar states: what stands in etcd.
+    :ivar consumed: for each pipeline that was started, the completions that its starts used.
+    :ivar attempts: every attempt that there was, by target: queued_at and who made it.
+    :ivar ran: what the coordinator has started (or found started for it) at all.
+    :ivar excused: of these nothing can be said any more: somebody deleted something of them.
+    :ivar away_until: until when each environment has not answered as it should.
+    :ivar counts: how often each kind of thing happened.
+    """
+
+    checkers: list[Checker] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    wiring: Wiring = field(default_factory=Wiring)
+    states: dict[Target, Written] = field(default_factory=dict)
+    records: dict[Target, Recorded] = field(default_factory=dict)
+    held: dict[PipelineRef, int] = field(default_factory=dict)
+    intents: dict[str, Recorded] = field(default_factory=dict)
+    effects: dict[str, EffectMade] = field(default_factory=dict)
+    taken_for_ours: dict[str, Target] = field(default_factory=dict)
+    consumed: dict[Target, dict[Target, Completion]] = field(default_factory=dict)
+    attempts: dict[Target, dict[str, RunChanged | EffectMade]] = field(default_factory=dict)
+    ran: set[Target] = field(default_factory=set)
+    requests: Counter[Target] = field(default_factory=Counter)
+    starts: Counter[Target] = field(default_factory=Counter)
+    no_cause_asked: set[Target] = field(default_factory=set)
+    excused: dict[Target, str] = field(default_factory=dict)
+    away_until: dict[str, float] = field(default_factory=dict)
+    published_at: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, event: Event) -> None:
+        """:raises PromiseBroken: a checker says so."""
+        self.events.append(event)
+        for check in self.checkers:
+            check(event, self)
+        self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case StateWritten(time, target, state, revision):
+                if state is None:
+                    self.states.pop(target, None)
+                else:
+                    self.states[target] = Written(state, revision, time)
+                    if self.excused.get(target) == "state deleted":
+                        del self.excused[target]
+            case RecordWritten():
+                self._take_record(event)
+            case HoldWritten():
+                self.held.pop(event.pipeline, None)
+                if event.held:
+                    self.held[event.pipeline] = event.revision
+            case Published():
+                self.wiring.publish(event.document, event.revision)
+                self.published_at = event.revision
+            case EffectMade():
+                self.effects[event.token] = event
+                self.requests[event.target] += 1
+                self.counts[f"request: {event.action}"] += 1
+                self._attempt(event)
+                if event.token in self.intents:
+                    self.consume(event.target, self.intents[event.token].record)
+            case RunChanged():
+                self.counts[f"run {event.what}"] += 1
+                if event.what == "begun":
+                    self.starts[event.target] += 1
+                elif event.what == "queued":
+                    self._attempt(event)
+                elif event.what == "deleted":
+                    self.no_cause_asked.add(event.target)
+                    self.excused[event.target] = "run deleted"
+            case Happening():
+                self.counts[event.what] += 1
+
+    def _attempt(self, event: RunChanged | EffectMade) -> None:
+        self.attempts.setdefault(event.target, {})[str(event.run.queued_at)] = event
+        self.excused.pop(event.target, None)  # its reports will tell again
+
+    def _take_record(self, event: RecordWritten) -> None:
+        target, record = event.target, event.record
+        if record is None:
+            self.records.pop(target, None)
+            self.consumed.pop(target, None)
+            self.no_cause_asked.add(target)
+            self.ran.discard(target)
+            return
+        self.counts[f"record {record.status}"] += 1
+        self.records[target] = Recorded(record, event.revision, event.time)
+        if record.status is Status.INTENT:
+            self.intents[record.token] = Recorded(record, event.revision, event.time)
+        if record.status is Status.SENT and record.token not in self.effects:
+            # Somebody else's clear was found where ours was to be; the checkers have judged whether rightly.
+            self.taken_for_ours[record.token] = target
+            if record.token in self.intents:
+                self.consume(target, self.intents[record.token].record)
+        entry = self.wiring.entries.get(target.pipeline)
+        if entry is not None and entry.rerun == "ignore" and record.consumed:
+            self._take_ignored(target, record)
+
+    def _take_ignored(self, target: Target, record: TriggerRecord) -> None:
+        for upstream, used in record.consumed.items():
+            self.consumed.setdefault(target, {})[upstream] = (
+                used.attempt.run_id,
+                str(used.attempt.queued_at),
+                used.state.value,
+            )
+
+    def consume(self, target: Target, intent: TriggerRecord) -> None:
+        """What a start used is not new any more."""
+        self.ran.add(target)
+        self.no_cause_asked.discard(target)
+        consumed = self.consumed.setdefault(target, {})
+        for upstream, used in intent.inputs.items():
+            consumed[upstream] = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
+
+    def is_new(self, target: Target, upstream: Target, since: int) -> bool:
+        """Whether an input's completion is one that the target has not used. :param since: the activation."""
+        written = self.states.get(upstream)
+        if written is None or not written.state.state.is_terminal or written.revision <= since:
+            return False
+        return self.consumed.get(target, {}).get(upstream) != written.completion
+
+    def targets(self) -> set[Target]:
+        """Everything that has been heard of."""
+        partitions = {target.partition for target in (*self.states, *self.records)}
+        pipelines = {target.pipeline for target in self.states} | set(self.wiring.entries)
+        return {Target(pipeline, partition) for pipeline in pipelines for partition in partitions}

@@ -1,0 +1,109 @@
+"""What people and schedulers do: each act is a step of the plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coordinator.model.partitions import parse_instant
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import State
+from coordinator.runners.port import ObservedRun
+from coordinator.store.port import Delete
+from tests.simulation.history import PERSON, RunChanged
+from tests.simulation.plan import Step
+
+if TYPE_CHECKING:
+    from tests.simulation.stage import Stage
+
+
+class People:
+    """The methods are named like ``Step.do``. What cannot be done just now is not done."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._manual = 0
+
+    def trigger(self, step: Step) -> None:
+        """A run is made: the partition's scheduled one, or one beside it; it waits ``value`` seconds in the queue."""
+        target = _target(step)
+        airflow, dag_id = self._stage.airflows[target.pipeline.environment], target.pipeline.dag_id
+        date = parse_instant(target.partition)
+        scheduled = f"scheduled__{target.partition}"
+        taken = (dag_id, scheduled) in airflow.runs or any(
+            run.dag_id == dag_id and run.logical_date == date for run in airflow.runs.values() if date is not None
+        )
+        self._delay(step)
+        # Two runs in one partition cannot share a logical date in Airflow: the partition is in the conf then.
+        conf = {"coordinator": {"partition": target.partition}} if taken or date is None else {}
+        if taken:
+            self._manual += 1
+            scheduled = f"manual__{self._manual}"
+        self._queued(target, airflow.create(dag_id, scheduled, logical_date=None if taken else date, conf=conf))
+
+    def clear(self, step: Step) -> None:
+        """The newest run is cleared; it waits ``value`` seconds in the queue, silently."""
+        target = _target(step)
+        if (run := self._newest(target)) is not None:
+            self._delay(step)
+            airflow = self._stage.airflows[target.pipeline.environment]
+            self._queued(target, airflow.clear(run.dag_id, run.run_id))
+
+    def set_state(self, step: Step) -> None:
+        """The newest run, which has ended, is set to ``value``: success or failed."""
+        target = _target(step)
+        run = self._newest(target)
+        if run is not None and run.state.is_terminal:
+            self._stage.set_state(target.pipeline.environment, run, State(step.value))
+
+    def delete_run(self, step: Step) -> None:
+        target = _target(step)
+        if (run := self._newest(target)) is not None:
+            del self._stage.airflows[target.pipeline.environment].runs[run.dag_id, run.run_id]
+            self._changed(target, "deleted", run)
+
+    def delete_state(self, step: Step) -> None:
+        target = _target(step)
+        self._stage.put(Delete(self._stage.keys.state(target)))
+        self._stage.history.excused[target] = "state deleted"
+
+    def delete_record(self, step: Step) -> None:
+        self._stage.put(Delete(self._stage.keys.trigger(_target(step))))
+
+    def hold(self, step: Step) -> None:
+        self._stage.hold(PipelineRef.parse(step.on), True)
+
+    def release(self, step: Step) -> None:
+        self._stage.hold(PipelineRef.parse(step.on), False)
+
+    def depend(self, step: Step) -> None:
+        """From now on a pipeline waits for ``value``."""
+        if step.on in self._stage.document:
+            self._stage.document[step.on] = {**self._stage.document[step.on], "upstream": step.value}
+            self._stage.publish()
+
+    def policy(self, step: Step) -> None:
+        """From now on a pipeline's rerun policy is ``value``."""
+        if step.on in self._stage.document:
+            self._stage.document[step.on] = {**self._stage.document[step.on], "rerun": step.value}
+            self._stage.publish()
+
+    def republish(self, step: Step) -> None:
+        del step
+        self._stage.publish()
+
+    def _newest(self, target: Target) -> ObservedRun | None:
+        return next(iter(self._stage.runs_of(target)), None)
+
+    def _delay(self, step: Step) -> None:
+        self._stage.queue_delay = None if step.value is None else float(step.value)
+
+    def _queued(self, target: Target, run: ObservedRun) -> None:
+        self._changed(target, "queued", run)
+
+    def _changed(self, target: Target, what: str, run: ObservedRun) -> None:
+        self._stage.changed_at = self._stage.clock.seconds
+        self._stage.history.add(RunChanged(self._stage.clock.seconds, target, what, run, PERSON))
+
+
+def _target(step: Step) -> Target:
+    return Target(PipelineRef.parse(step.on), step.partition)

@@ -1,0 +1,230 @@
+"""Playing a plan: its episodes, from rest to rest, and what must hold at rest."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.view import Standing
+from tests.simulation.checkers import CHECKERS
+from tests.simulation.history import PERSON, Event, History, PromiseBroken, RunChanged
+from tests.simulation.oracle import Facts, Forecast, foresee, is_exact_below
+from tests.simulation.people import People
+from tests.simulation.plan import Episode, Plan, Step
+from tests.simulation.stage import Stage
+from tests.simulation.story import story_of
+
+AFTERWARDS = 12.0
+"""Virtual seconds after the last step of an episode until everything heals."""
+
+MENDINGS = 25
+"""So many rounds of clearing what has failed are enough: each one mends at least one layer of the graph."""
+
+
+@dataclass
+class Outcome:
+    """What came of a play. ``broken``: the promise that does not hold."""
+
+    plan: Plan
+    history: History
+    broken: PromiseBroken | None
+
+    @property
+    def story(self) -> str:
+        return story_of(self.plan, self.history, self.broken)
+
+
+def play(plan: Plan) -> Outcome:
+    """Play a plan to its end, or until a promise is broken."""
+    before = random.getstate()
+    random.seed(plan.seed)  # tenacity's jitter
+    history = History(checkers=list(CHECKERS))
+    try:
+        _Play(plan, history).play()
+    except PromiseBroken as broken:
+        return Outcome(plan, history, broken)
+    except Exception as defect:  # noqa: BLE001 - told as a broken promise, so that it is replayed and cut down too
+        broken = PromiseBroken("nothing raises", f"{type(defect).__name__}: {defect}")
+        broken.__cause__ = defect
+        return Outcome(plan, history, broken)
+    finally:
+        random.setstate(before)
+    return Outcome(plan, history, None)
+
+
+class _Play:
+    def __init__(self, plan: Plan, history: History) -> None:
+        self._plan = plan
+        self._history = history
+        self._stage = Stage(plan, history)
+        self._people = People(self._stage)
+
+    def play(self) -> None:
+        self._stage.rest()
+        for number, episode in enumerate(self._plan.episodes):
+            self._stage.note(f"episode {'exact' if episode.exact else 'stormy'}", str(number))
+            self._play_episode(episode)
+        self._mend()
+
+    def _play_episode(self, episode: Episode) -> None:
+        stage = self._stage
+        stage.fails = frozenset(episode.fails)
+        facts = Facts.of(self._history)
+        before, seen = Counter(self._history.requests), len(self._history.events)
+        for step in (*episode.acts, *episode.faults):
+            stage.clock.after(step.at, lambda step=step: self._do(step))  # type: ignore[misc]
+        last = max((step.at for step in (*episode.acts, *episode.faults)), default=0.0)
+        stage.clock.run_until(stage.clock.seconds + last + AFTERWARDS)
+        self._heal()
+        if episode.exact:
+            self._count(episode, facts, self._history.requests - before, self._history.events[seen:])
+        self._check_rest()
+
+    def _do(self, step: Step) -> None:
+        self._stage.note(f"{step.do}", str(step))
+        done_by = self._people if hasattr(self._people, step.do) else self._stage.faults
+        getattr(done_by, step.do)(step)
+
+    def _heal(self) -> None:
+        self._stage.faults.heal()
+        if not self._stage.alive:
+            self._stage.add_watcher()
+        self._stage.note("healed")
+        self._stage.rest()
+
+    # -- what must hold at rest --------------------------------------------------------------------------------------
+
+    def _count(self, episode: Episode, facts: Facts, counted: Counter[Target], events: list[Event]) -> None:
+        """After one change: who must have run, and how often."""
+        wiring = self._history.wiring
+        again: dict[Target, str] = {}
+        for event in events:
+            if isinstance(event, RunChanged) and event.by == PERSON and event.what == "queued":
+                again[event.target] = _outcome(episode, event.target.pipeline)
+            elif isinstance(event, RunChanged) and event.by == PERSON and event.target in facts.states:
+                # Set by hand: the same attempt, and another completion where the state is another one.
+                (run_id, queued_at, state), _ = facts.states[event.target]
+                if state != event.run.state.value:
+                    facts.states[event.target] = (run_id, queued_at, event.run.state.value), 1 << 60
+        facts.held = frozenset(self._history.held)
+        exact = is_exact_below(wiring, {target.pipeline for target in again})
+        expected: dict[Target, int] = {}
+        for partition in self._plan.partitions:
+            forecast = foresee(
+                wiring,
+                facts,
+                partition=partition,
+                outcome=lambda pipeline: _outcome(episode, pipeline),
+                again={target: state for target, state in again.items() if target.partition == partition},
+            )
+            expected.update(forecast.starts)
+        for target in {*expected, *counted}:
+            if target.pipeline in exact and counted[target] != expected.get(target, 0):
+                raise PromiseBroken(
+                    "each runs once per wave",
+                    f"{target} was to be started {expected.get(target, 0)} times, and was {counted[target]} times",
+                )
+
+    def _check_rest(self) -> None:
+        """Nothing is left to do, nothing is stuck for no reason, and etcd says what the environments say."""
+        leader = self._stage.leader
+        if leader is None:
+            raise PromiseBroken("somebody leads", f"at rest none of {[p.name for p in self._stage.alive]} does")
+        if leader.reconciler.graph_problem:
+            raise PromiseBroken("somebody leads", leader.reconciler.graph_problem)
+        facts, stuck = Facts.of(self._history), set[Target]()
+        for partition in self._plan.partitions:
+            forecast: Forecast = foresee(self._history.wiring, facts, partition=partition, outcome=lambda _: "success")
+            if forecast.starts:
+                raise PromiseBroken("nothing is lost", f"at rest, and yet due: {_named(forecast.starts)}")
+            stuck |= forecast.stuck
+        unsettled = {target: leader.reconciler.standings.standing(target) for target in self._unsettled()}
+        busy = [target for target, standing in unsettled.items() if standing is Standing.BUSY]
+        if busy:
+            raise PromiseBroken("rest has reasons", f"at rest, and yet busy: {_named(busy)}")
+        if set(unsettled) != stuck:
+            raise PromiseBroken(
+                "rest has reasons", f"stuck: {_named(unsettled)}; reasons there are for: {_named(stuck)}"
+            )
+        self._compare_with_environments()
+
+    def _unsettled(self) -> list[Target]:
+        leader = self._stage.leader
+        assert leader is not None
+        return list(leader.reconciler.standings.unsettled())
+
+    def _compare_with_environments(self) -> None:
+        for target in self._history.targets():
+            runs = self._stage.runs_of(target)
+            if target in self._history.excused or not runs:
+                continue
+            newest, written = runs[0], self._history.states.get(target)
+            if not newest.state.is_terminal:
+                raise PromiseBroken("it comes to rest", f"{target} is still {newest.state}")
+            shown = (newest.run_id, str(newest.queued_at), newest.state.value)
+            if written is None or written.completion != shown:
+                raise PromiseBroken(
+                    "no end stays unknown",
+                    f"{target} ended as {shown}, etcd has {written.completion if written else 'nothing'}",
+                )
+
+    # -- in the end --------------------------------------------------------------------------------------------------
+
+    def _mend(self) -> None:
+        """People mend everything: then nothing is stuck, and everything healthy ran after its inputs."""
+        self._stage.note("mended")
+        self._stage.fails = frozenset()
+        for pipeline in list(self._history.held):
+            self._stage.hold(pipeline, False)
+        self._stage.rest()
+        for _ in range(MENDINGS):
+            failed = self._first_failed()
+            if failed is None:
+                break
+            self._do(Step(0.0, "clear", str(failed.pipeline), failed.partition))
+            self._stage.rest()
+            self._check_rest()
+        self._check_rest()
+        if self._first_failed() is None and (stuck := self._unsettled()):
+            raise PromiseBroken("rest has reasons", f"everything is mended, and yet stuck: {_named(stuck)}")
+        for target in sorted(self._history.targets()):
+            self._check_order(target)
+
+    def _first_failed(self) -> Target | None:
+        """Something that has failed, and behind which others wait: upstreams first."""
+        for pipeline in self._history.wiring.order:
+            for partition in self._plan.partitions:
+                target = Target(pipeline, partition)
+                written = self._history.states.get(target)
+                if written and written.completion[2] == "failed" and target not in self._history.excused:
+                    return target
+        return None
+
+    def _check_order(self, target: Target) -> None:
+        entry = self._history.wiring.entries.get(target.pipeline)
+        if entry is None or not entry.is_plain or target.pipeline in self._history.wiring.ever_ignored:
+            return
+        inputs = self._history.consumed.get(target, {})
+        runs = self._stage.runs_of(target)
+        if not runs or target in self._history.excused:
+            return
+        for upstream, completion in inputs.items():
+            above = self._stage.runs_of(upstream)
+            if not above or upstream in self._history.excused or above[0].end_date is None:
+                continue
+            if completion != (above[0].run_id, str(above[0].queued_at), above[0].state.value):
+                continue  # it counts no more, or not yet: what is due, the oracle has said
+            began = max(run.start_date for run in runs if run.start_date is not None)
+            if began < above[0].end_date:
+                raise PromiseBroken("what is healthy ran after its inputs", f"{target} began before {upstream} ended")
+
+
+def _outcome(episode: Episode, pipeline: PipelineRef) -> str:
+    return "failed" if str(pipeline) in episode.fails else "success"
+
+
+def _named(targets: object) -> str:
+    assert hasattr(targets, "__iter__")
+    return ", ".join(sorted(map(str, targets))) or "nothing"

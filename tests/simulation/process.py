@@ -1,0 +1,310 @@
+"""A watcher process on virtual time: what ``watcher.service`` is around the reconciler, each thread as events.
+
+Everything that decides or writes is the real thing: reconciler, lanes, candidate, reflector. A process can be
+killed, or stand still, between any two events and at the points inside of them that :class:`Points` names.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from coordinator.errors import LeadershipLost
+from coordinator.store.election import Candidate
+from coordinator.store.memory import MemoryStore, MemoryWatch
+from coordinator.store.port import Changes, Committed, KeyValue, Listing, StoreUnavailable, Transaction
+from coordinator.store.presence import read_presence
+from coordinator.store.reflector import Disconnected, Reflector
+from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
+from coordinator.watcher.reconciler import Message, Reconciler
+
+if TYPE_CHECKING:
+    from tests.simulation.stage import Stage
+
+TICK = 1.0
+"""As the service: so often it looks around at least."""
+
+REQUEST_TIMEOUT = 5.0
+LEASE = 10
+
+
+class Point(enum.StrEnum):
+    """Where a process can be killed or stand still, besides between two events (design section 5)."""
+
+    BEFORE_COMMIT = "before commit"
+    AFTER_COMMIT = "after commit"
+    BEFORE_REQUEST = "before request"
+    AFTER_REQUEST = "after request"
+    BEFORE_KEEPALIVE = "before keepalive"
+
+
+class Killed(BaseException):
+    """``kill -9``: nothing of the process catches this."""
+
+    def __init__(self, process: WatcherProcess) -> None:
+        super().__init__(process.name)
+        self.process = process
+
+
+class _CutWatch(MemoryWatch):
+    """A watch over a line that may be cut."""
+
+    process: WatcherProcess
+
+    def receive(self, timeout: float) -> Changes | None:
+        self.process.reach_etcd()
+        return super().receive(timeout)
+
+
+class ProcessStore(MemoryStore):
+    """This process's client of etcd."""
+
+    def __init__(self, process: WatcherProcess, stage: Stage) -> None:
+        super().__init__(stage.etcd)
+        self._process = process
+        self._stage = stage
+
+    def list(self, prefix: str, *, revision: int = 0) -> Listing:
+        self._process.reach_etcd()
+        return super().list(prefix, revision=revision)
+
+    def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
+        self._process.reach_etcd()
+        return super().get(key, revision=revision)
+
+    def watch(self, prefix: str, *, from_revision: int) -> MemoryWatch:
+        self._process.reach_etcd()
+        watch = _CutWatch(self._stage.etcd, prefix, from_revision)
+        watch.process = self._process
+        return watch
+
+    def grant_lease(self, ttl: int) -> int:
+        self._process.reach_etcd()
+        return super().grant_lease(ttl)
+
+    def refresh_lease(self, lease: int) -> int:
+        self._stage.pass_point(self._process, Point.BEFORE_KEEPALIVE)
+        self._process.reach_etcd()
+        return super().refresh_lease(lease)
+
+    def revoke_lease(self, lease: int) -> None:
+        self._process.reach_etcd()
+        super().revoke_lease(lease)
+
+    def commit(self, transaction: Transaction) -> Committed:
+        if not any(self._stage.is_ledger_key(operation.key) for operation in transaction.then):
+            self._process.reach_etcd()
+            answer = super().commit(transaction)
+            if answer.succeeded:
+                self._stage.etcd_changed()
+            return answer
+        self._stage.pass_point(self._process, Point.BEFORE_COMMIT)
+        self._process.reach_etcd()
+        fault = self._stage.faults.of_commit(transaction)
+        if fault == "not written":
+            raise StoreUnavailable("no answer")
+        leads = self._stage.leads(self._process)
+        answer = super().commit(transaction)
+        if answer.succeeded:
+            self._stage.witness(self._process, transaction, answer, leads=leads)
+        self._stage.pass_point(self._process, Point.AFTER_COMMIT)
+        if fault == "written":
+            raise StoreUnavailable("no answer")
+        return answer
+
+
+class _Pool:
+    """Threads of one kind for one environment: so many jobs at once."""
+
+    def __init__(self, process: WatcherProcess, size: int) -> None:
+        self._process = process
+        self._free = size
+        self._waiting: deque[Callable[[], EffectDone | LookDone]] = deque()
+
+    def submit(self, job: Callable[[], EffectDone | LookDone]) -> None:
+        self._waiting.append(job)
+        self._next()
+
+    def _next(self) -> None:
+        if self._free and self._waiting:
+            self._free -= 1
+            job = self._waiting.popleft()
+            self._process.after(self._process.stage.latency("thread"), lambda: self._run(job))
+
+    def _run(self, job: Callable[[], EffectDone | LookDone]) -> None:
+        stage = self._process.stage
+        stage.answer_after = stage.latency("answer")
+        message = job()
+        self._process.after(stage.answer_after, lambda: self._answered(message))
+
+    def _answered(self, message: EffectDone | LookDone) -> None:
+        self._process.post(message)
+        self._free += 1
+        self._next()
+
+
+class WatcherProcess:
+    """See the module.
+
+    :ivar frozen_until: monotonic seconds; it stands still until then.
+    :ivar cut_until: etcd cannot be reached from here until then.
+    :ivar deaf_until: what the watch delivers is not read until then.
+    """
+
+    def __init__(self, stage: Stage, name: str) -> None:
+        self.stage = stage
+        self.name = name
+        self.alive = True
+        self.frozen_until = self.cut_until = self.deaf_until = 0.0
+        clock, settings = stage.clock, stage.settings
+        store = ProcessStore(self, stage)
+        self._mailbox: deque[Message] = deque()
+        self._wake_at = self._read_at = self._candidate_at = float("inf")
+        self._effects = {name: _Pool(self, stage.plan.limit) for name in stage.airflows}
+        self._looks = {name: _Pool(self, 1) for name in stage.airflows}
+        self.candidate = Candidate(
+            store, stage.keys, watcher_id=name, ttl=LEASE, clock=clock.monotonic, on_change=self._wake
+        )
+        self._reflector = Reflector(
+            store, stage.keys.root, backoff=lambda failures: min(2.0, 0.1 * 2.0**failures), clock=clock.monotonic
+        )
+        backoff = Backoff(initial=settings.backoff_initial, longest=settings.backoff_max)
+        self._lanes = {
+            environment: Lane(
+                environment=environment,
+                runner=stage.runner(self, environment),
+                limit=stage.plan.limit,
+                request_timeout=REQUEST_TIMEOUT,
+                executor=self,
+                backoff=backoff,
+                guard=self._guard,
+            )
+            for environment in stage.airflows
+        }
+        self.reconciler = Reconciler(
+            store=store,
+            keys=stage.keys,
+            lanes=self._lanes,
+            leadership=self.candidate.leadership,
+            settings=settings,
+            clock=clock,
+            who=name,
+            leader_gone=self._campaign,
+        )
+        self._campaign()
+        self._read_soon(0.0)
+
+    # -- what the stage does to it -----------------------------------------------------------------------------------
+
+    def die(self) -> None:
+        self.alive = False
+
+    def freeze(self, seconds: float) -> None:
+        self.frozen_until = max(self.frozen_until, self.stage.clock.seconds + seconds)
+
+    def thaw(self) -> None:
+        """Everything that it suffers from is over."""
+        self.frozen_until = self.cut_until = self.deaf_until = 0.0
+
+    def reach_etcd(self) -> None:
+        """:raises StoreUnavailable: it cannot be reached just now."""
+        if self.stage.clock.seconds < max(self.cut_until, self.stage.etcd_away_until):
+            raise StoreUnavailable("connection refused")
+
+    def hear(self, lag: float) -> None:
+        """Something has changed in etcd."""
+        self._read_soon(lag)
+
+    # -- the executor's port -----------------------------------------------------------------------------------------
+
+    def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
+        self._effects[environment].submit(job)
+
+    def look(self, environment: str, job: Callable[[], LookDone]) -> None:
+        self._looks[environment].submit(job)
+
+    # -- its threads -------------------------------------------------------------------------------------------------
+
+    def after(self, pause: float, event: Callable[[], None]) -> None:
+        """As ``Clockwork.after``, for something that this process does: not while it stands still, not once dead."""
+
+        def happens() -> None:
+            if not self.alive:
+                return
+            if self.stage.clock.seconds < self.frozen_until:
+                self.stage.clock.at(self.frozen_until + 0.0001, happens)
+            else:
+                event()
+
+        self.stage.clock.after(pause, happens)
+
+    def post(self, message: Message) -> None:
+        self._mailbox.append(message)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._turn_at(self.stage.clock.seconds + self.stage.latency("thread"))
+
+    def _turn_at(self, when: float) -> None:
+        if when < self._wake_at:
+            self._wake_at = when
+            self.after(when - self.stage.clock.seconds, lambda: self._turn(when))
+
+    def _turn(self, when: float) -> None:
+        if when != self._wake_at:
+            return  # another turn was due before
+        self._wake_at = float("inf")
+        messages = list(self._mailbox)
+        self._mailbox.clear()
+        self.reconciler.step(messages)
+        wake_at = self.reconciler.wake_at()
+        now = self.stage.clock.seconds
+        self._turn_at(now + TICK if wake_at is None else min(now + TICK, max(now + 0.001, wake_at)))
+
+    def _read_soon(self, pause: float) -> None:
+        when = max(self.stage.clock.seconds + pause, self.deaf_until)
+        if when < self._read_at:
+            self._read_at = when
+            self.after(when - self.stage.clock.seconds, lambda: self._read(when))
+
+    def _read(self, when: float) -> None:
+        if when != self._read_at:
+            return
+        self._read_at = float("inf")
+        if self.stage.clock.seconds < self.deaf_until:
+            self._read_soon(0.0)
+            return
+        while (update := self._reflector.step(0)) is not None:
+            self.post(update)
+            if isinstance(update, Disconnected):
+                self._read_soon(self._reflector.retry_in)
+                return
+        self._read_soon(3.0)
+
+    def _campaign(self) -> None:
+        self._step_candidate_at(self.stage.clock.seconds)
+
+    def _step_candidate_at(self, when: float) -> None:
+        if when < self._candidate_at:
+            self._candidate_at = when
+            self.after(when - self.stage.clock.seconds, lambda: self._step_candidate(when))
+
+    def _step_candidate(self, when: float) -> None:
+        if when != self._candidate_at:
+            return
+        self._candidate_at = float("inf")
+        self._step_candidate_at(self.stage.clock.seconds + max(0.01, self.candidate.step()))
+
+    def _guard(self, seconds: float) -> None:
+        self.stage.pass_point(self, Point.BEFORE_REQUEST)
+        leadership = self.candidate.leadership()
+        remaining = leadership.remaining() if leadership is not None else 0.0
+        if remaining <= seconds:
+            raise LeadershipLost(f"the lease lasts {remaining:.1f} s more")
+
+
+def leader_of(value: bytes) -> str:
+    """Whose leader key this is."""
+    return read_presence(value).id

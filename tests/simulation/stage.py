@@ -1,0 +1,347 @@
+"""The stage: an etcd, environments with runs, reporters and watcher processes, all on one virtual clock."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from coordinator.model.hold import Hold, dump_hold
+from coordinator.model.parsing import parse_document
+from coordinator.model.publication import Publication, dump_publication, publish, read_publication
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
+from coordinator.model.trigger import TriggerRecord, read_record
+from coordinator.reporting import write_report
+from coordinator.runners.port import ObservedRun, StartRequest
+from coordinator.settings import WatcherSettings
+from coordinator.store.keys import HoldKey, Keys, StateKey, TriggerKey
+from coordinator.store.memory import MemoryEtcd, MemoryStore
+from coordinator.store.port import Committed, Delete, Put, Transaction
+from tests.simulation.airflow import LivingAirflow, RestLine, RestRunner
+from tests.simulation.clockwork import Clockwork
+from tests.simulation.faults import Faults
+from tests.simulation.history import (
+    PERSON,
+    EffectMade,
+    Happening,
+    History,
+    HoldWritten,
+    PromiseBroken,
+    Published,
+    RecordWritten,
+    RunChanged,
+    StateWritten,
+)
+from tests.simulation.plan import Plan
+from tests.simulation.process import Killed, Point, WatcherProcess, leader_of
+from tests.worlds.simulated_airflow import partition_of
+
+ENVIRONMENTS = ("default", "team_b")
+
+QUIET = 30.0
+"""Virtual seconds without a change after which everything is at rest: longer than every pause of the watcher's."""
+
+RESTLESS = 900.0
+"""Virtual seconds after which it is said never to come to rest."""
+
+LATENCIES = {
+    "thread": (0.0, 0.002),
+    "answer": (0.005, 0.08),
+    "watch": (0.0005, 0.006),
+    "report": (0.001, 0.05),
+    "queue": (0.02, 0.5),
+    "run": (0.05, 2.0),
+}
+"""Virtual seconds, from and to."""
+
+SETTINGS = WatcherSettings(
+    follow_after=2.0,
+    blocked_retry=10.0,
+    backoff_max=8.0,
+    # Never: what is only found by looking at everything again would hide what has been overlooked.
+    reexamine_every=1e9,
+)
+
+
+class _OwnStore(MemoryStore):
+    """The etcd client of people and reporters."""
+
+    def __init__(self, stage: Stage, by: str) -> None:
+        super().__init__(stage.etcd)
+        self._stage = stage
+        self._by = by
+
+    def commit(self, transaction: Transaction) -> Committed:
+        answer = super().commit(transaction)
+        if answer.succeeded:
+            self._stage.witness(None, transaction, answer, leads=False, by=self._by)
+        return answer
+
+
+class Stage:
+    """:ivar answer_after: seconds until the answer to what is being asked arrives; set by the line.
+
+    :ivar queue_delay: seconds for which the next run that is made waits in its queue, where a person says so.
+    """
+
+    def __init__(self, plan: Plan, history: History) -> None:
+        self.plan = plan
+        self.history = history
+        self.settings = SETTINGS
+        self.dice = random.Random(plan.seed)
+        self.clock = Clockwork(self._dispatch)
+        self.etcd = MemoryEtcd(clock=self.clock.monotonic)
+        self.keys = Keys()
+        self.store = _OwnStore(self, PERSON)
+        self.etcd_away_until = 0.0
+        self.answer_after = 0.0
+        self.queue_delay: float | None = None
+        self.fails: frozenset[str] = frozenset()
+        self.changed_at = self.clock.seconds
+        self._reports = _OwnStore(self, "reporter")
+        self._sending: tuple[WatcherProcess, StartRequest] | None = None
+        self.airflows = {name: self._airflow(name) for name in ENVIRONMENTS}
+        self.faults = Faults(self)
+        self.processes: list[WatcherProcess] = []
+        self._names = 0
+        self.document = {name: dict(entry) for name, entry in plan.document.items()}
+        self.publish()
+        for _ in range(plan.watchers):
+            self.add_watcher()
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def latency(self, kind: str) -> float:
+        return self.dice.uniform(*LATENCIES[kind])
+
+    def rest(self) -> None:
+        """Let everything happen that happens by itself. :raises PromiseBroken: it goes on for ever."""
+        until = self.clock.seconds + RESTLESS
+        self.changed_at = self.clock.seconds
+        while self.clock.seconds < self.changed_at + QUIET:
+            if self.clock.seconds > until:
+                raise PromiseBroken("it comes to rest", f"still busy after {RESTLESS:g} s")
+            self.clock.run_until(self.changed_at + QUIET)
+
+    def note(self, what: str, detail: str = "") -> None:
+        self.history.add(Happening(self.clock.seconds, what, detail))
+
+    def _dispatch(self, event: Callable[[], None]) -> None:
+        try:
+            event()
+        except Killed as killed:
+            killed.process.die()
+
+    # -- watchers ----------------------------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> list[WatcherProcess]:
+        return [process for process in self.processes if process.alive]
+
+    @property
+    def leader(self) -> WatcherProcess | None:
+        return next((process for process in self.alive if process.reconciler.leads and self.leads(process)), None)
+
+    def add_watcher(self) -> None:
+        self._names += 1
+        self.processes = self.alive
+        self.processes.append(WatcherProcess(self, f"watcher-{self._names}"))
+
+    def leads(self, process: WatcherProcess) -> bool:
+        """Whether the leader key in etcd is this process's."""
+        leader = self.etcd.get(self.keys.leader)
+        return leader is not None and leader_of(leader.value) == process.name
+
+    def kill(self, process: WatcherProcess, restart_after: float) -> None:
+        process.die()
+        self.clock.after(restart_after, self.add_watcher)
+
+    def pass_point(self, process: WatcherProcess, point: Point) -> None:
+        """A process is here: what has been laid in wait for it strikes now. :raises Killed: it did."""
+        struck = self.faults.at_point(point)
+        if struck is None:
+            return
+        self.note(f"{struck.do} {point}", process.name)
+        if struck.do == "kill":
+            self.kill(process, float(struck.value))
+            raise Killed(process)
+        process.freeze(float(struck.value))
+        self.clock.run_until(process.frozen_until, stop=lambda: not process.alive)
+        if not process.alive:
+            raise Killed(process)
+
+    # -- etcd --------------------------------------------------------------------------------------------------------
+
+    def is_ledger_key(self, key: str) -> bool:
+        """Whether it holds a state or a trigger record, not a lease of somebody's."""
+        return key.startswith((self.keys.root + "trigger/", self.keys.root + "state/"))
+
+    def etcd_changed(self) -> None:
+        for process in self.processes:
+            process.hear(self.latency("watch"))
+
+    def witness(
+        self,
+        process: WatcherProcess | None,
+        transaction: Transaction,
+        answer: Committed,
+        *,
+        leads: bool,
+        by: str = PERSON,
+    ) -> None:
+        """A transaction has been applied."""
+        now, revision = self.clock.seconds, answer.revision
+        self.changed_at = now
+        self.etcd_changed()
+        for operation in transaction.then:
+            value = operation.value if isinstance(operation, Put) else None
+            match self.keys.parse(operation.key):
+                case StateKey(target):
+                    state = read_run_state(value) if value is not None else None
+                    assert state is None or isinstance(state, RunState)
+                    writer = process.name if process else by
+                    self.history.add(StateWritten(now, target, state, revision, writer, leads or process is None))
+                case TriggerKey(target):
+                    record = read_record(value) if value is not None else None
+                    assert record is None or isinstance(record, TriggerRecord)
+                    knows = process.reconciler.cache.revision if process else 0
+                    self.history.add(
+                        RecordWritten(now, target, record, revision, process.name if process else by, leads, knows)
+                    )
+                case HoldKey(pipeline):
+                    self.history.add(HoldWritten(now, pipeline, value is not None, revision))
+
+    def put(self, operation: Put | Delete) -> int:
+        return self.store.commit(Transaction((), (operation,))).revision
+
+    def hold(self, pipeline: PipelineRef, held: bool) -> None:
+        key = self.keys.hold(pipeline)
+        self.put(Put(key, dump_hold(Hold(why="a test", who="it"))) if held else Delete(key))
+
+    def publish(self) -> None:
+        """Publish the document as it is now."""
+        key = self.keys.dependencies("default")
+        present = self.etcd.get(key)
+        previous = read_publication(present.value, source=key) if present is not None else None
+        assert previous is None or isinstance(previous, Publication)
+        parsed = parse_document(json.dumps(self.document), source="plan")
+        published = publish(parsed, previous, present.mod_revision if present is not None else 0)
+        revision = self.put(Put(key, dump_publication(published)))
+        document: dict[str, Any] = json.loads(json.dumps(self.document))
+        self.history.add(Published(self.clock.seconds, document, revision))
+
+    # -- environments ------------------------------------------------------------------------------------------------
+
+    def _airflow(self, environment: str) -> LivingAirflow:
+        return LivingAirflow(
+            tick=self.clock.tick,
+            report=lambda run: self._ran(environment, run, by="itself"),
+            plan_run=lambda run: self._plan_run(environment, run),
+        )
+
+    def runner(self, process: WatcherProcess, environment: str) -> RestRunner:
+        """A watcher's way into an environment."""
+
+        def sending(request: StartRequest) -> None:
+            self._sending = process, request
+
+        def sent() -> None:
+            self._sending = None
+            self.pass_point(process, Point.AFTER_REQUEST)
+
+        line = RestLine(
+            self.airflows[environment],
+            fault=lambda question: self.faults.of_request(environment, question),
+            acted=lambda before, run: self._acted(environment, before, run),
+        )
+        return RestRunner(line, sending=sending, sent=sent)
+
+    def _acted(self, environment: str, before: ObservedRun | None, run: ObservedRun) -> None:
+        assert self._sending is not None
+        process, request = self._sending
+        self.changed_at = self.clock.seconds
+        self.history.add(
+            EffectMade(
+                self.clock.seconds,
+                target_of(environment, run),
+                request.action,
+                request.token,
+                run,
+                before,
+                process.name,
+                self.leads(process),
+                process.reconciler.cache.revision,
+            )
+        )
+
+    def _plan_run(self, environment: str, run: ObservedRun) -> None:
+        """It waits in the queue, and then begins; a running one that was cleared goes on."""
+        delay, self.queue_delay = self.queue_delay, None
+        if run.state is State.QUEUED:
+            delay = self.latency("queue") if delay is None else delay
+            self.clock.after(delay, lambda: self._begin(environment, run))
+        else:
+            self.clock.after(self.latency("run"), lambda: self._end(environment, run))
+
+    def _begin(self, environment: str, run: ObservedRun) -> None:
+        if self._is_current(environment, run, State.QUEUED):
+            if self.faults.is_dead(environment):
+                self.clock.after(1.0, lambda: self._begin(environment, run))
+                return
+            self.airflows[environment].begin(run.dag_id, run.run_id)
+            self.clock.after(self.latency("run"), lambda: self._end(environment, run))
+
+    def _end(self, environment: str, run: ObservedRun) -> None:
+        if self._is_current(environment, run, State.RUNNING):
+            if self.faults.is_dead(environment):
+                self.clock.after(1.0, lambda: self._end(environment, run))
+                return
+            fails = str(PipelineRef(environment, run.dag_id)) in self.fails
+            self.airflows[environment].end(run.dag_id, run.run_id, State.FAILED if fails else State.SUCCESS)
+
+    def _is_current(self, environment: str, run: ObservedRun, state: State) -> bool:
+        present = self.airflows[environment].runs.get((run.dag_id, run.run_id))
+        return present is not None and present.queued_at == run.queued_at and present.state is state
+
+    def set_state(self, environment: str, run: ObservedRun, state: State) -> None:
+        """A person sets a run's state, and Airflow tells its listeners at once."""
+        changed = replace(run, state=state)
+        self.airflows[environment].runs[run.dag_id, run.run_id] = changed
+        self._ran(environment, changed, by=PERSON)
+
+    def _ran(self, environment: str, run: ObservedRun, *, by: str) -> None:
+        """A run has changed its state: Airflow tells its listeners."""
+        self.changed_at = self.clock.seconds
+        target = target_of(environment, run)
+        what = "set by hand" if by == PERSON else "begun" if run.state is State.RUNNING else "ended"
+        self.history.add(RunChanged(self.clock.seconds, target, what, run, by))
+        if environment in self.plan.silent:
+            return
+        document = RunStateDocument(
+            state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=self.clock.tick()
+        )
+        for delay in self.faults.of_report(target, run, by_hand=by == PERSON):
+            self.clock.after(delay, lambda: self._deliver(target, document))
+
+    def _deliver(self, target: Target, document: RunStateDocument) -> None:
+        if self.clock.seconds < self.etcd_away_until:
+            self.clock.after(1.0, lambda: self._deliver(target, document))
+            return
+        write_report(self._reports, self.keys, target, document)
+
+    def runs_of(self, target: Target) -> list[ObservedRun]:
+        """The runs in a partition, newest first."""
+        airflow = self.airflows[target.pipeline.environment]
+        runs = [
+            run
+            for run in airflow.runs.values()
+            if run.dag_id == target.pipeline.dag_id and partition_of(run) == target.partition
+        ]
+        return sorted(runs, key=lambda run: str(run.queued_at), reverse=True)
+
+
+def target_of(environment: str, run: ObservedRun) -> Target:
+    return Target(PipelineRef(environment, run.dag_id), partition_of(run))

@@ -1,0 +1,33 @@
+"""Random worlds with people and faults: every promise holds in some hundred of them; `make simulate` plays more."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.simulation.drawing import draw
+from tests.simulation.plan import Plan
+from tests.simulation.playing import play
+
+SEEDS = 300
+
+
+def test_all_promises_hold_in_some_hundred_worlds() -> None:
+    """By the very command that replays: with another order of sets a seed is another play."""
+    command = [sys.executable, "-m", "tests.simulation", "--seeds", str(SEEDS), "--jobs", "2"]
+    played = subprocess.run(
+        command, capture_output=True, text=True, timeout=280, check=False, cwd=Path(__file__).parents[2], env=os.environ
+    )
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert f"{SEEDS} seeds in" in played.stdout
+
+
+def test_a_plan_survives_being_written_down() -> None:
+    plan = draw(7)
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_the_same_plan_is_the_same_play() -> None:
+    first, second = play(draw(11)), play(draw(11))
+    assert [str(event.time) for event in first.history.events] == [str(event.time) for event in second.history.events]
+    assert first.history.counts == second.history.counts
