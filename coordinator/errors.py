@@ -12,6 +12,8 @@ The tree, so that a caller can catch as widely as it means to::
     |   +-- TransactionTooLarge       more operations or bytes than etcd takes in one transaction
     |   +-- AccessDenied              etcd knows us and says no
     |   +-- LeaseNotFound             the lease that a key was to be put on has expired
+    +-- NoSuchRevision                the etcd revision asked about is compacted, or has not come yet
+    +-- UnknownPipeline               nobody has ever named the pipeline asked about
     +-- EmbeddedEtcdError             our own etcd did not start, or is not the one that answers
     +-- EnvironmentUnavailable        an Airflow gave no answer that settles the question: ask again later
     +-- LeadershipLost                the lease is gone, or too short for what was about to be done

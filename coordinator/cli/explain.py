@@ -2,63 +2,166 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, pipeline_of
-from coordinator.cli.output import hold_as_json, hold_in_words, people, print_json
+from coordinator.cli.output import hold_as_json, people, print_json, table
 
 if TYPE_CHECKING:
-    from coordinator.model.trigger import TriggerRecord
+    from rich.console import Console
+
+    from coordinator.model.explanation import Explanation
+    from coordinator.model.references import PipelineRef
+    from coordinator.watcher.reading import Reading
 
 
 def explain(
     pipeline: PipelineArgument,
-    partition: Annotated[str, typer.Argument(help="For example 2026-11-20T00:00:00Z.", show_default=False)],
+    partition: Annotated[
+        str | None, typer.Argument(help="For example 2026-11-20T00:00:00Z.", show_default="a table of the newest")
+    ] = None,
     *,
+    revision: Annotated[
+        int,
+        typer.Option(
+            "--rev", min=0, help="As it stood at this etcd revision, while etcd keeps it.", show_default="now"
+        ),
+    ] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="Without a partition: so many of the newest.")] = 20,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a pipeline fires in a partition, or what it waits for.
+    """Say why a pipeline fires in a partition, or what it waits for, down to the run that blocks.
 
-    It is the watcher's own decision on what stands in etcd now, told input by input.
+    It is the watcher's own decision on what stands in etcd, told input by input.
 
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     """
-    from rich.text import Text
-
-    from coordinator.model.explanation import as_json as explanation_as_json
-    from coordinator.model.explanation import headline, tree
-    from coordinator.model.references import Target
-    from coordinator.model.trigger import TriggerRecord
     from coordinator.watcher.reading import read
 
-    target = Target(pipeline_of(pipeline), partition)
+    explained = pipeline_of(pipeline)
     with etcd_of(config) as (store, keys):
-        reading = read(store, keys)
-    decision = reading.standings.decide(target)
-    recorded, hold = reading.cache.record(target), reading.cache.hold(target.pipeline)
+        reading = read(store, keys, revision=revision)
+    reading.require(explained)
+    if partition is None:
+        _explain_newest(reading, explained, limit=limit, as_json=as_json)
+    else:
+        _explain_one(reading, explained, partition, past=bool(revision), as_json=as_json)
+
+
+def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_json: bool) -> None:
+    """The newest partitions with a sentence each."""
+    from coordinator.model.explanation import headline, run_state, status_of
+    from coordinator.model.references import Target
+
+    known = reading.partitions_of(pipeline)
+    rows = []
+    for partition in known[:limit]:
+        target = Target(pipeline, partition)
+        decision = reading.standings.decide(target)
+        state = run_state(reading.cache.state(target))
+        rows.append(
+            {
+                "partition": partition,
+                "state": str(state.state) if state is not None else None,
+                "standing": str(decision.standing),
+                "record": status_of(reading.cache.record(target)),
+                "says": headline(decision).removeprefix(f"{target} "),
+            }
+        )
     if as_json:
-        explained = explanation_as_json(decision, recorded)
-        print_json(explained | {"hold": hold_as_json(hold), "revision": reading.cache.revision})
+        print_json({"pipeline": str(pipeline), "revision": reading.cache.revision, "partitions": rows})
         return
     console = people()
-    console.print(Text(headline(decision), style="bold"))
-    if decision.judged is not None:
-        for line in tree(decision.judged):
-            mark = Text("✓ " if line.holds else "· ", style="green" if line.holds else "dim")
-            console.print(Text("  " * (line.depth + 1)) + mark + Text(line.text))
-    if hold is not None:
-        console.print(Text(f"  held: {hold_in_words(hold)}"))
-    if recorded is not None:
-        record = recorded.value
-        words = _in_words(record) if isinstance(record, TriggerRecord) else f"cannot be read: {record.reason}"
-        console.print(Text(f"  trigger: {words}"))
+    if not rows:
+        console.print(f"{pipeline}: no run of it, or of what it waits for, has been reported yet", markup=False)
+        return
+    columns = ("partition", "state", "standing", "record", "says")
+    console.print(table(*columns, rows=[[row[column] or "" for column in columns] for row in rows]))
+    if len(known) > limit:
+        console.print(f"{len(known) - limit} older partitions: see them with --limit", markup=False)
 
 
-def _in_words(record: TriggerRecord) -> str:
-    words = f"{record.status}, {record.action} {record.run_id or '(no run yet)'}, number {record.sequence}, "
-    words += f"wave {record.wave}"
-    return words + (f", last error: {record.last_error}" if record.last_error else "")
+def _explain_one(reading: Reading, pipeline: PipelineRef, partition: str, *, past: bool, as_json: bool) -> None:
+    from coordinator.model.explanation import as_json as explanation_as_json
+    from coordinator.model.explanation import explain as explain_target
+    from coordinator.model.references import Target
+
+    target = Target(pipeline, partition)
+    explanation = explain_target(reading.standings, target)
+    notes = list(_notes(reading, explanation, past=past))
+    if as_json:
+        print_json(
+            explanation_as_json(explanation)
+            | {
+                "hold": hold_as_json(explanation.hold),
+                "revision": reading.cache.revision,
+                "notes": notes,
+                "problems": reading.problems,
+            }
+        )
+        return
+    _print(people(), explanation, notes)
+
+
+def _notes(reading: Reading, explanation: Explanation, *, past: bool) -> Any:
+    """What else the reader should know, beside the rule."""
+    from coordinator.model.partitions import format_instant
+
+    target = explanation.decision.target
+    if past:
+        newest = reading.newest_time
+        when = f", about {format_instant(newest)}" if newest is not None else ""
+        yield f"this is how it stood at etcd revision {reading.cache.revision}{when}"
+    known = reading.partitions_of(target.pipeline)
+    if target.partition not in known:
+        near = [one for one in known if one.startswith(target.partition) or target.partition.startswith(one)]
+        newest_known = ", ".join((near or known)[:5]) or "none"
+        yield (
+            f"nothing has been reported in partition {target.partition}, letter by letter; "
+            f"{'near it' if near else 'the newest known'}: {newest_known}"
+        )
+    if reading.standings.graph.node(target.pipeline) is None:
+        yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
+    if explanation.decision.fires and reading.cache.leader is None:
+        yield "no watcher leads, so nothing is started; start one: coordinator watch"
+    for place, problem in reading.problems.items():
+        if place.startswith("dependencies"):
+            yield f"problem: {place}: {problem}"
+
+
+def _print(console: Console, explanation: Explanation, notes: list[str]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from coordinator.model.explanation import hold_in_words, record_in_words, state_in_words
+
+    def section(title: str, *lines: str | Text, style: str = "") -> None:
+        console.print(Text(title, style="dim"))
+        for line in lines:
+            console.print(
+                Padding(line if isinstance(line, Text) else Text(line, style=style), (0, 0, 0, 2), expand=False)
+            )
+
+    console.print(Text(explanation.headline, style="bold"))
+    for note in notes:
+        console.print(Text(note, style="yellow"))
+    if explanation.lines:
+        section("waits for", *(_line(line.depth, line.holds, line.text) for line in explanation.lines))
+    if explanation.causes:
+        section("because", *explanation.because(), style="red" if explanation.remedies() else "")
+    section("outlook", explanation.outlook, *explanation.remedies())
+    section("its own state", state_in_words(explanation.state))
+    if explanation.hold is not None:
+        section("held", hold_in_words(explanation.hold))
+    section("trigger", *record_in_words(explanation.record))
+
+
+def _line(depth: int, holds: bool | None, text: str) -> Any:
+    from rich.text import Text
+
+    mark = {True: Text("✓ ", style="green"), False: Text("· ", style="dim"), None: Text("  ")}[holds]
+    return Text("  " * depth) + mark + Text(text, style="dim" if holds is None else "")

@@ -49,15 +49,9 @@ def table(*columns: str, rows: Iterable[Iterable[str | Text]] = ()) -> Table:
 
 def hold_in_words(hold: Hold | Unreadable | None) -> str:
     """A hold for people: why, by whom, since when."""
-    from coordinator.model.hold import Hold
-    from coordinator.model.partitions import format_instant
+    from coordinator.model.explanation import hold_in_words as in_words
 
-    if not isinstance(hold, Hold):
-        return "for a reason that cannot be read" if hold else "not held"
-    words = repr(hold.why) if hold.why else "without a reason"
-    if hold.who:
-        words += f" by {hold.who}"
-    return words + (f" since {format_instant(hold.since)}" if hold.since else "")
+    return in_words(hold)
 
 
 def hold_as_json(hold: Hold | Unreadable | None) -> dict[str, object]:

@@ -2,29 +2,91 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from coordinator.errors import CoordinatorError
+from coordinator.model.conditions import leaves
 from coordinator.model.graph import CycleFound, Graph
+from coordinator.model.partitions import parse_instant
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState
 from coordinator.model.standings import Standings
+from coordinator.model.trigger import TriggerRecord
+from coordinator.publication_history import oldest_readable
 from coordinator.store.keys import Keys
-from coordinator.store.port import Store
+from coordinator.store.port import Compacted, Listing, Store
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.graphs import merge
+
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
+
+
+class NoSuchRevision(CoordinatorError):
+    """What stood in etcd at the revision asked about is no longer kept, or it has not come yet."""
+
+
+class UnknownPipeline(CoordinatorError):
+    """A pipeline that no document declares and of which nothing stands in etcd."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything, as it stood at ``cache.revision``."""
+    """Everything, as it stood at ``cache.revision``.
+
+    :ivar newest_time: the newest time that anything in it says; ``None`` where nothing says one.
+    """
 
     cache: Cache
     standings: Standings
     problems: dict[str, str]
+    newest_time: datetime | None
+
+    def require(self, pipeline: PipelineRef) -> None:
+        """:raises UnknownPipeline: with the nearest names."""
+        known = {*self.standings.graph, *(target.pipeline for target in self.cache.targets())}
+        if pipeline in known:
+            return
+        names = sorted(map(str, known))
+        near = difflib.get_close_matches(str(pipeline), names, n=5, cutoff=0.5)
+        near += [str(one) for one in sorted(known) if one.dag_id == pipeline.dag_id and str(one) not in near]
+        hint = (
+            f"did you mean {', '.join(near)}?"
+            if near
+            else f"{len(names)} pipelines are known: coordinator status --all"
+        )
+        raise UnknownPipeline(
+            f"{pipeline}: no published document names it, and no run of it has been reported "
+            f"(etcd revision {self.cache.revision}); {hint}"
+        )
+
+    def partitions_of(self, pipeline: PipelineRef) -> list[str]:
+        """The partitions in which a pipeline has run, or in which one of its upstreams has; the newest first."""
+        partitions = {target.partition for target in self._heard_of() if target.pipeline == pipeline}
+        node = self.standings.graph.node(pipeline)
+        if node is not None:
+            upstreams = {leaf.upstream for leaf in leaves(node.downstream.condition)}
+            for target in self.cache.targets():
+                if target.pipeline in upstreams:
+                    dependents = self.standings.graph.dependents(target)
+                    partitions.update(one.partition for one in dependents if one.pipeline == pipeline)
+        return sorted(partitions, key=lambda partition: (parse_instant(partition) or _NO_TIME, partition), reverse=True)
+
+    def _heard_of(self) -> Iterator[Target]:
+        yield from self.cache.targets()
+        yield from self.standings.unsettled()
 
 
-def read(store: Store, keys: Keys) -> Reading:
-    """Read all keys at one revision and decide about everything."""
+def read(store: Store, keys: Keys, *, revision: int = 0) -> Reading:
+    """Read all keys at one revision and decide about everything.
+
+    :param revision: of etcd; 0: the present.
+    :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
+    """
     cache = Cache(keys)
-    cache.replace(store.list(keys.root))
+    cache.replace(_list_past(store, keys, revision) if revision else store.list(keys.root))
     problems = dict(cache.problems)
     graph = Graph()
     try:
@@ -34,4 +96,27 @@ def read(store: Store, keys: Keys) -> Reading:
         problems["dependencies"] = f"the published dependencies close a cycle: {error}"
     standings = Standings(graph, cache)
     standings.refresh(cache.targets())
-    return Reading(cache, standings, problems)
+    return Reading(cache, standings, problems, max(_times(cache), default=None))
+
+
+def _list_past(store: Store, keys: Keys, revision: int) -> Listing:
+    present = store.list(keys.leader).revision
+    if revision > present:
+        raise NoSuchRevision(f"revision {revision} has not come yet: etcd is at {present}")
+    try:
+        return store.list(keys.root, revision=revision)
+    except Compacted as error:
+        oldest = oldest_readable(store, keys.leader, after=revision, present=present)
+        raise NoSuchRevision(
+            f"revision {revision} cannot be read any more: etcd keeps what stood there from revision {oldest} on; ask "
+            "for a later one, or look into the decision log (watcher.decision_log), which outlives compaction"
+        ) from error
+
+
+def _times(cache: Cache) -> Iterator[datetime]:
+    for target in cache.targets():
+        state, record = cache.state(target), cache.record(target)
+        if state is not None and isinstance(state.value, RunState):
+            yield from (time for time in (state.value.observed_at, state.value.attempt.queued_at) if time is not None)
+        if record is not None and isinstance(record.value, TriggerRecord) and record.value.when is not None:
+            yield record.value.when

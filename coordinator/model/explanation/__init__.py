@@ -1,9 +1,31 @@
 """A decision in words: why a pipeline fires in a partition, or what it waits for, input by input.
 
-It is the decision that the watcher makes, told; nothing is worked out again here.
+It is the decision that the watcher makes, told; nothing is worked out again here. ``headline`` is one sentence,
+``explain`` is everything, and ``as_json`` is that for programs.
 """
 
+from coordinator.model.explanation.as_json import as_json
+from coordinator.model.explanation.causes import Cause, Kind
 from coordinator.model.explanation.changes import what_changed
-from coordinator.model.explanation.deciding import as_json, headline, tree
+from coordinator.model.explanation.explained import Explanation, explain
+from coordinator.model.explanation.headline import headline
+from coordinator.model.explanation.record import record_in_words, status_of
+from coordinator.model.explanation.tree import Line, tree
+from coordinator.model.explanation.words import hold_in_words, run_state, state_in_words
 
-__all__ = ["as_json", "headline", "tree", "what_changed"]
+__all__ = [
+    "Cause",
+    "Explanation",
+    "Kind",
+    "Line",
+    "as_json",
+    "explain",
+    "headline",
+    "hold_in_words",
+    "record_in_words",
+    "run_state",
+    "state_in_words",
+    "status_of",
+    "tree",
+    "what_changed",
+]

@@ -43,14 +43,14 @@ def _changes(before: Inputs, decision: Decision) -> Iterator[str]:
 
 
 def _why_not(one: JudgedInput) -> str:
-    state = run_state(one)
+    state = run_state(one.seen)
     if state is not None and state.state.is_terminal and one.met:
         return f"is {one.standing}"
     return f"is {state_of(one)}"
 
 
 def _is(used: Consumed, one: JudgedInput) -> bool:
-    state = run_state(one)
+    state = run_state(one.seen)
     if one.seen is None or state is None:
         return False
     return used.revision == one.seen.revision or (used.state is state.state and used.attempt.same_as(state.attempt))

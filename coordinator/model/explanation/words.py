@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from coordinator.model.conditions import Dependency, On
+from coordinator.model.hold import Hold
 from coordinator.model.judgement import JudgedInput
+from coordinator.model.partitions import format_instant
 from coordinator.model.references import Target
-from coordinator.model.runstate import RunState, Unreadable
+from coordinator.model.runstate import RunState, State, Unreadable
+from coordinator.model.view import SeenState
 
 LISTED = 10
-"""Of what there may be thousands of (the days of a year, the pipelines of a company), so many are named."""
+"""Of what there may be thousands of (the minutes of a day, the pipelines of a company), so many are named."""
 
 
 def named(target: Target, beside: Target) -> str:
@@ -25,6 +30,11 @@ def listed(items: Sequence[str], joint: str = ", ") -> str:
     return joint.join(shown)
 
 
+def moment(word: str, when: datetime | None) -> str:
+    """`` since 2026-11-20T06:00:00Z``, or nothing where nobody knows when. Seconds are enough for people."""
+    return f" {word} {format_instant(when.replace(microsecond=0))}" if when is not None else ""
+
+
 def state_of(one: JudgedInput) -> str:
     """What an input's state key says."""
     if one.seen is None:
@@ -34,6 +44,49 @@ def state_of(one: JudgedInput) -> str:
     return str(one.seen.value.state)
 
 
-def run_state(one: JudgedInput) -> RunState | None:
-    """An input's run state, if there is one that can be read."""
-    return one.seen.value if one.seen is not None and isinstance(one.seen.value, RunState) else None
+def run_state(seen: SeenState | None) -> RunState | None:
+    """A run state, if there is one that can be read."""
+    return seen.value if seen is not None and isinstance(seen.value, RunState) else None
+
+
+def run_in_words(state: RunState) -> str:
+    """The run, and since when it is in this state: `` in run x since ...``."""
+    words = f" in run {state.attempt.run_id}" if state.attempt.run_id is not None else ""
+    if state.attempt.run_id is None and state.attempt.number is not None:
+        words = f" in attempt {state.attempt.number}"
+    known = state.observed_at or (None if state.state.is_terminal else state.attempt.queued_at)
+    return words + moment("at" if state.state.is_terminal else "since", known)
+
+
+def did(state: RunState) -> str:
+    """What a run does or did, after its subject: ``is running in run x since ...``."""
+    verb = {State.SUCCESS: "succeeded", State.FAILED: "failed"}.get(state.state, f"is {state.state}")
+    return f"{verb}{run_in_words(state)}"
+
+
+def state_in_words(seen: SeenState | None) -> str:
+    """A pipeline's own state."""
+    if seen is None:
+        return "nothing has been reported"
+    if isinstance(seen.value, Unreadable):
+        return f"cannot be read: {seen.value.reason}"
+    return f"{seen.value.state}{run_in_words(seen.value)}, revision {seen.revision}"
+
+
+def hold_in_words(hold: Hold | Unreadable | None) -> str:
+    """A hold: why, by whom, since when."""
+    if not isinstance(hold, Hold):
+        return "for a reason that cannot be read" if hold else "not held"
+    words = repr(hold.why) if hold.why else "without a reason"
+    return words + (f" by {hold.who}" if hold.who else "") + moment("since", hold.since)
+
+
+def asked_for(dependency: Dependency) -> str:
+    """What an upstream has to do for a dependency."""
+    match dependency.on:
+        case On.SUCCESS:
+            return "succeeds"
+        case On.FAILURE:
+            return "fails"
+        case On.DONE:
+            return "ends"

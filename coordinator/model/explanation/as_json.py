@@ -1,0 +1,134 @@
+"""The whole explanation for programs: all that people are shown, and the ids to go on from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from coordinator.model.explanation.causes import Cause
+from coordinator.model.explanation.explained import Explanation
+from coordinator.model.explanation.words import run_state, state_of
+from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput
+from coordinator.model.partitions import format_instant
+from coordinator.model.references import Target
+from coordinator.model.runstate import Attempt, Unreadable
+from coordinator.model.trigger import Consumed, Inputs
+from coordinator.model.view import SeenRecord, SeenState
+
+Json = dict[str, Any]
+
+
+def as_json(explanation: Explanation) -> Json:
+    """The explanation as JSON. Revisions are etcd's; times are UTC."""
+    decision = explanation.decision
+    return {
+        "pipeline": str(decision.target.pipeline),
+        "partition": decision.target.partition,
+        "says": explanation.headline,
+        "standing": decision.standing,
+        "fires": decision.fires,
+        "due": decision.due,
+        "obstacles": sorted(decision.obstacles),
+        "wave": decision.wave or None,
+        "state": _state(explanation.state),
+        "condition": _node(decision.judged) if decision.judged is not None else None,
+        "causes": [_cause(cause) for cause in explanation.causes],
+        "fires_when": explanation.outlook,
+        "remedies": explanation.remedies(),
+        "record": _record(explanation.record),
+    }
+
+
+def _node(judged: Judged) -> Json:
+    if isinstance(judged, JudgedBranch):
+        return {"holds": judged.holds, "of": judged.word, "branches": [_node(branch) for branch in judged.branches]}
+    return _input(judged)
+
+
+def _input(one: JudgedInput) -> Json:
+    state = run_state(one.seen)
+    return {
+        "holds": one.holds,
+        "pipeline": str(one.dependency.upstream),
+        "on": one.dependency.on,
+        "partition": one.target.partition,
+        "state": state_of(one),
+        "revision": one.seen.revision if one.seen is not None else None,
+        **_attempt(state.attempt if state is not None else Attempt()),
+        "observed_at": _instant(state.observed_at if state is not None else None),
+        "consumed_revision": one.consumed.revision if one.consumed is not None else None,
+        "consumed": _consumed(one.consumed) if one.consumed is not None else None,
+        "met": one.met,
+        "new": one.new,
+        "standing": one.standing,
+    }
+
+
+def _cause(cause: Cause) -> Json:
+    return {
+        **_target(cause.target),
+        "kind": cause.kind,
+        "says": cause.says,
+        "run_id": cause.run_id,
+        "since": _instant(cause.since),
+        "via": [_target(step) for step in cause.via],
+        "passes_by_itself": cause.kind.passes_by_itself,
+        "remedy": cause.remedy or None,
+    }
+
+
+def _state(seen: SeenState | None) -> Json | None:
+    if seen is None:
+        return None
+    if isinstance(seen.value, Unreadable):
+        return {"problem": seen.value.reason, "revision": seen.revision}
+    return {
+        "state": seen.value.state,
+        **_attempt(seen.value.attempt),
+        "observed_at": _instant(seen.value.observed_at),
+        "revision": seen.revision,
+    }
+
+
+def _record(seen: SeenRecord | None) -> Json | None:
+    if seen is None:
+        return None
+    if isinstance(seen.value, Unreadable):
+        return {"problem": seen.value.reason, "revision": seen.revision}
+    record = seen.value
+    return {
+        "status": record.status,
+        "sequence": record.sequence,
+        "action": record.action,
+        "run_id": record.run_id,
+        "token": record.token,
+        "wave": record.wave,
+        "revision": seen.revision,
+        "who": record.who,
+        "when": _instant(record.when),
+        "before": _instant(record.before),
+        "attempt": _instant(record.attempt),
+        "inputs": _inputs(record.inputs),
+        "consumed": _inputs(record.consumed),
+        "last_error": record.last_error,
+    }
+
+
+def _inputs(inputs: Inputs) -> list[Json]:
+    return [_target(target) | _consumed(consumed) for target, consumed in inputs.items()]
+
+
+def _consumed(consumed: Consumed) -> Json:
+    return {"state": consumed.state, "revision": consumed.revision, **_attempt(consumed.attempt)}
+
+
+def _target(target: Target) -> Json:
+    return {"pipeline": str(target.pipeline), "partition": target.partition}
+
+
+def _attempt(attempt: Attempt) -> Json:
+    return {"run_id": attempt.run_id, "queued_at": _instant(attempt.queued_at), "attempt": attempt.number}
+
+
+def _instant(when: datetime | None) -> str | None:
+    return format_instant(when) if when is not None else None

@@ -1,0 +1,193 @@
+"""Why a pipeline does not fire, followed up through its inputs to where it begins: a run that goes on, a run that
+failed, a hold, a refused request, a run that nobody has seen.
+
+Each pipeline on the way is decided about once, whatever number of ways lead to it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.explanation.headline import MOVING, missing_inputs
+from coordinator.model.explanation.words import (
+    asked_for,
+    did,
+    hold_in_words,
+    moment,
+    named,
+    run_state,
+    state_of,
+)
+from coordinator.model.hold import Hold
+from coordinator.model.judgement import JudgedInput, inputs_that_would_hold
+from coordinator.model.references import Target
+from coordinator.model.runstate import RunState, State, Unreadable
+from coordinator.model.standings import Standings
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.view import Standing
+
+MOST = 1000
+"""Pipelines that are followed, at most: an explanation is read by a person."""
+
+
+class Kind(enum.StrEnum):
+    """What a cause is. The first three pass by themselves."""
+
+    RUNNING = "running"
+    IN_FLIGHT = "in flight"
+    STARTING = "starting"
+    FAILED = "failed"
+    NOT_YET = "not yet"
+    HELD = "held"
+    BLOCKED = "blocked"
+    UNREADABLE = "unreadable"
+
+    @property
+    def passes_by_itself(self) -> bool:
+        return self in (Kind.RUNNING, Kind.IN_FLIGHT, Kind.STARTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Where it begins.
+
+    :ivar says: what is the matter with the target, without naming it.
+    :ivar remedy: what a person can do; empty where time alone is needed.
+    :ivar via: the pipelines between the one explained and this one, the nearest first.
+    :ivar run_id: the run that blocks, where there is one.
+    :ivar since: since when, as far as somebody said it.
+    """
+
+    target: Target
+    kind: Kind
+    says: str
+    remedy: str = ""
+    via: tuple[Target, ...] = ()
+    run_id: str | None = None
+    since: datetime | None = None
+
+    def sentence(self, beside: Target) -> str:
+        """The cause with its subject, and the way to it. :param beside: what is explained."""
+        way = [named(step, beside) for step in self.via]
+        if len(way) > 4:
+            way[2:-2] = ["..."]
+        behind = f" (behind {' <- '.join(way)})" if way else ""
+        return f"{named(self.target, beside) if self.target != beside else 'it'} {self.says}{behind}"
+
+
+def causes_of(standings: Standings, decision: Decision) -> tuple[Cause, ...]:
+    """The causes, nearest first."""
+    return tuple(_follow(standings, decision))
+
+
+def _follow(standings: Standings, top: Decision) -> Iterator[Cause]:
+    waiting: deque[tuple[Decision, tuple[Target, ...]]] = deque([(top, ())])
+    seen = {top.target}
+    while waiting:
+        decision, via = waiting.popleft()
+        own = tuple(own_causes(standings, decision, via))
+        yield from own
+        if not MOVING.isdisjoint(decision.obstacles):
+            continue  # its inputs are not what it waits for now
+        further = via if decision.target == top.target else (*via, decision.target)
+        for one in inputs_in_the_way(decision):
+            if one.target in seen or len(seen) >= MOST:
+                continue
+            seen.add(one.target)
+            upstream = standings.decide(one.target)
+            if one.standing is Standing.SETTLED and not _has_still_to_come(one, upstream):
+                yield _end_that_does_not_do(one, further)
+            else:
+                waiting.append((upstream, further))
+
+
+def inputs_in_the_way(decision: Decision) -> Iterator[JudgedInput]:
+    """The inputs that keep a pipeline from firing."""
+    judged = decision.judged
+    if judged is None:
+        return
+    if decision.standing is Standing.SETTLED:
+        yield from missing_inputs(judged)
+    elif decision.due:
+        yield from (one for one in inputs_that_would_hold(judged) if one.busy)
+    else:
+        yield from (one for one in missing_inputs(judged) if one.if_mended)
+
+
+def _has_still_to_come(one: JudgedInput, upstream: Decision) -> bool:
+    """Whether an input is missing because its own inputs are: then they are the cause."""
+    return run_state(one.seen) is None and upstream.judged is not None and not upstream.judged.holds
+
+
+def _end_that_does_not_do(one: JudgedInput, via: tuple[Target, ...]) -> Cause:
+    """An input at rest, in a state that is not the one asked for."""
+    state = run_state(one.seen)
+    wanted = asked_for(one.dependency)
+    if state is None:
+        remedy = f"it must run in this partition; where it has, report it: coordinator report {one.target.pipeline} ..."
+        if one.seen is not None:
+            return Cause(one.target, Kind.UNREADABLE, f"is {state_of(one)}", f"report it again, or {remedy}", via)
+        return Cause(one.target, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
+    run_id, since = state.attempt.run_id, state.observed_at
+    if state.state is State.FAILED:
+        return Cause(
+            one.target,
+            Kind.FAILED,
+            did(state),
+            f"clear {'its run ' + run_id if run_id else 'it'} once what broke it is mended",
+            via,
+            run_id,
+            since,
+        )
+    says = f"{did(state)}; it is waited for until it {wanted}"
+    return Cause(one.target, Kind.NOT_YET, says, "", via, run_id, since)
+
+
+def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...] = ()) -> Iterator[Cause]:
+    """What keeps a pipeline from firing, besides its inputs."""
+    target = decision.target
+    state, seen = run_state(standings.state(target)), standings.record(target)
+    record = seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
+    if Obstacle.RUNNING in decision.obstacles and state is not None:
+        yield _running(target, state, via)
+    elif Obstacle.IN_FLIGHT in decision.obstacles and record is not None:
+        yield _in_flight(target, record, via)
+    elif decision.fires:
+        yield Cause(target, Kind.STARTING, "is due and is about to be started", "", via)
+    wants_to_run = decision.due or decision.standing is not Standing.SETTLED
+    if Obstacle.HELD in decision.obstacles and wants_to_run:
+        hold = standings.hold(target.pipeline)
+        since = hold.since if isinstance(hold, Hold) else None
+        release = f"coordinator release {target.pipeline}"
+        yield Cause(target, Kind.HELD, f"is held: {hold_in_words(hold)}", release, via, since=since)
+    if Obstacle.BLOCKED in decision.obstacles and record is not None and wants_to_run:
+        says = f"is blocked: {record.last_error}{moment('asked at', record.when)}"
+        remedy = "mend what its environment refuses; it is tried again by itself"
+        yield Cause(target, Kind.BLOCKED, says, remedy, via, record.run_id, record.when)
+    if Obstacle.UNREADABLE_RECORD in decision.obstacles:
+        why = seen.value.reason if seen is not None and isinstance(seen.value, Unreadable) else ""
+        says = f"is kept back by its trigger record, which cannot be read: {why}"
+        remedy = "mend the record, or delete it, which means that it has never run"
+        yield Cause(target, Kind.UNREADABLE, says, remedy, via)
+
+
+def _running(target: Target, state: RunState, via: tuple[Target, ...]) -> Cause:
+    since = state.observed_at or state.attempt.queued_at
+    return Cause(target, Kind.RUNNING, did(state), "", via, state.attempt.run_id, since)
+
+
+def _in_flight(target: Target, record: TriggerRecord, via: tuple[Target, ...]) -> Cause:
+    if record.status is Status.SENT:
+        says = (
+            f"was started as run {record.run_id}{moment('at', record.attempt or record.when)}; its end is not known yet"
+        )
+    else:
+        says = f"is about to be started as run {record.run_id}{moment('since', record.when)}; no answer is known yet"
+    if record.last_error:
+        says += f" ({record.last_error})"
+    return Cause(target, Kind.IN_FLIGHT, says, "", via, record.run_id, record.attempt or record.when)

@@ -1,0 +1,86 @@
+"""The whole explanation of a pipeline in a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from coordinator.model.decide import Decision
+from coordinator.model.explanation.causes import Cause, causes_of, own_causes
+from coordinator.model.explanation.headline import headline, reason
+from coordinator.model.explanation.outlook import outlook
+from coordinator.model.explanation.tree import Line, tree
+from coordinator.model.explanation.words import LISTED
+from coordinator.model.hold import Hold
+from coordinator.model.judgement import JudgedInput
+from coordinator.model.references import Target
+from coordinator.model.runstate import Unreadable
+from coordinator.model.standings import Standings
+from coordinator.model.view import SeenRecord, SeenState
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that the rule weighed, and what follows from it.
+
+    :ivar lines: the condition as a tree; empty for a pipeline that waits for nothing.
+    :ivar causes: why it does not fire, followed up to where it begins; empty when it fires, or need not.
+    :ivar outlook: what would make it fire.
+    """
+
+    decision: Decision
+    state: SeenState | None
+    record: SeenRecord | None
+    hold: Hold | Unreadable | None
+    lines: tuple[Line, ...]
+    causes: tuple[Cause, ...]
+    outlook: str
+
+    @property
+    def headline(self) -> str:
+        return headline(self.decision)
+
+    def because(self) -> Iterator[str]:
+        """The causes as sentences; of many of one kind only some are named."""
+        target = self.decision.target
+        groups: dict[tuple[object, ...], list[Cause]] = {}
+        for cause in self.causes:
+            groups.setdefault((cause.target.pipeline, cause.kind), []).append(cause)
+        for group in groups.values():
+            yield from (cause.sentence(target) for cause in group[:LISTED])
+            if len(group) > LISTED:
+                yield f"{group[0].target.pipeline}: {group[0].kind} in {len(group) - LISTED} more partitions"
+
+    def remedies(self) -> list[str]:
+        """What people can do, each once."""
+        target = self.decision.target
+        return list(
+            dict.fromkeys(
+                f"{cause.target.pipeline if cause.target.partition == target.partition else cause.target}: "
+                f"{cause.remedy}"
+                for cause in self.causes
+                if cause.remedy
+            )
+        )[:LISTED]
+
+
+def explain(standings: Standings, target: Target) -> Explanation:
+    """Explain how a pipeline stands in a partition.
+
+    :param standings: kept up to date with what stands in etcd.
+    """
+    decision = standings.decide(target)
+
+    def why(one: JudgedInput) -> str:
+        upstream = standings.decide(one.target)
+        return "; ".join(cause.says for cause in own_causes(standings, upstream)) or reason(upstream)
+
+    return Explanation(
+        decision=decision,
+        state=standings.state(target),
+        record=standings.record(target),
+        hold=standings.hold(target.pipeline),
+        lines=tuple(tree(decision.judged, target, why)) if decision.judged is not None else (),
+        causes=() if decision.fires else causes_of(standings, decision),
+        outlook=outlook(standings, decision),
+    )

@@ -1,0 +1,183 @@
+"""``coordinator explain`` on a real etcd: now, in the past, and where there is nothing to explain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from coordinator.cli.failures import ExitCode
+from coordinator.holding import put_hold
+from coordinator.model.hold import Hold
+from coordinator.model.parsing import parse_document
+from coordinator.model.publication import Publication, dump_publication
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import Attempt, RunStateDocument, State
+from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.reporting import write_report
+from coordinator.settings import EtcdSettings
+from coordinator.store.connection import EtcdStore, connect
+from coordinator.store.embedded import EmbeddedEtcd
+from coordinator.store.keys import Keys
+from coordinator.store.port import Put, Transaction
+from tests.command_line import Cli
+from tests.integration.store.conftest import compact
+
+K = "2026-11-20T00:00:00Z"
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DOCUMENT = {"load": "team_b/extract", "publish": ["load", "reference"]}
+
+
+def put(etcd: EtcdStore, key: str, value: bytes) -> int:
+    return etcd.commit(Transaction((), (Put(key, value),))).revision
+
+
+def publish(etcd: EtcdStore, keys: Keys) -> int:
+    document = parse_document(json.dumps(DOCUMENT), source="test")
+    return put(etcd, keys.dependencies("default"), dump_publication(Publication(document, {})))
+
+
+def report(etcd: EtcdStore, keys: Keys, pipeline: str, state: State, *, partition: str = K) -> int:
+    target = Target(PipelineRef.parse(pipeline), partition)
+    document = RunStateDocument(state=state, run_id="r1", queued_at=NOON, observed_at=NOON.replace(hour=13))
+    write_report(etcd, keys, target, document)
+    written = etcd.get(keys.state(target))
+    assert written is not None
+    return written.mod_revision
+
+
+def test_it_names_the_run_that_blocks(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    publish(etcd, keys)
+    report(etcd, keys, "reference", State.SUCCESS)
+    revision = report(etcd, keys, "team_b/extract", State.FAILED)
+    result = cli("explain", "publish", K, "-c", config)
+    assert result.exit_code == ExitCode.OK, result.stderr
+    assert f"publish@{K} is out of date and cannot run by itself: load is stuck" in result.stdout
+    assert "team_b/extract failed in run r1 at 2026-11-20T13:00:00Z (behind load)" in result.stdout
+    assert "team_b/extract: clear its run r1 once what broke it is mended" in result.stdout
+    assert "✓ reference: success in run r1 at 2026-11-20T13:00:00Z" in result.stdout
+
+    said = json.loads(cli("explain", "publish", K, "-c", config, "--json").stdout)
+    (cause,) = said["causes"]
+    assert (cause["pipeline"], cause["kind"], cause["run_id"]) == ("team_b/extract", "failed", "r1")
+    assert cause["via"] == [{"pipeline": "load", "partition": K}]
+    load, reference = said["condition"]["branches"]
+    assert (load["holds"], load["state"]) == (False, "not yet")
+    assert (reference["run_id"], reference["queued_at"], reference["new"]) == ("r1", "2026-11-20T12:00:00Z", True)
+    assert said["revision"] >= revision
+    assert said["record"] is None
+
+
+def test_it_shows_the_record_and_the_hold(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    publish(etcd, keys)
+    revision = report(etcd, keys, "team_b/extract", State.SUCCESS)
+    used = {Target(PipelineRef("team_b", "extract"), K): Consumed(revision, Attempt("r1", NOON), State.SUCCESS)}
+    record = TriggerRecord(
+        Status.BLOCKED,
+        1,
+        Action.CREATE,
+        None,
+        "t",
+        revision,
+        inputs=used,
+        who="w1",
+        when=NOON,
+        last_error="403: no role",
+    )
+    put(etcd, keys.trigger(Target(PipelineRef("default", "load"), K)), dump_record(record))
+    put_hold(etcd, keys, PipelineRef("default", "load"), Hold("bad file", "ann", NOON))
+    said = cli("explain", "load", K, "-c", config).stdout
+    assert f"load@{K} would fire now, but it is blocked and held" in said
+    assert "it is blocked: 403: no role asked at 2026-11-20T12:00:00Z" in said
+    assert "it is held: 'bad file' by ann since 2026-11-20T12:00:00Z" in said
+    assert "load: coordinator release load" in said
+    assert "blocked: number 1, create a run that does not exist yet" in said
+    assert "decided at 2026-11-20T12:00:00Z by w1" in said
+    assert "last error: 403: no role" in said
+    told = json.loads(cli("explain", "load", K, "-c", config, "--json").stdout)
+    assert told["hold"] == {"held": True, "why": "bad file", "who": "ann", "since": "2026-11-20T12:00:00+00:00"}
+    assert told["record"]["inputs"][0]["pipeline"] == "team_b/extract"
+    assert [cause["kind"] for cause in told["causes"]] == ["held", "blocked"]
+
+
+def test_the_past_is_explained_as_it_stood(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    published = publish(etcd, keys)
+    running = report(etcd, keys, "team_b/extract", State.RUNNING)
+    report(etcd, keys, "team_b/extract", State.SUCCESS)
+    now = cli("explain", "load", K, "-c", config).stdout
+    assert f"load@{K} fires now" in now
+    assert "no watcher leads, so nothing is started" in now
+    then = cli("explain", "load", K, "--rev", running, "-c", config)
+    assert f"load@{K} is due and waits for team_b/extract" in then.stdout
+    assert f"this is how it stood at etcd revision {running}, about 2026-11-20T13:00:00Z" in then.stdout
+    before = json.loads(cli("explain", "load", K, "--rev", published, "-c", config, "--json").stdout)
+    assert (before["revision"], before["condition"]["state"]) == (published, "not yet")
+
+    ahead = cli("explain", "load", K, "--rev", 10**9, "-c", config)
+    assert ahead.exit_code == ExitCode.PROBLEM
+    assert f"revision {10**9} has not come yet: etcd is at " in ahead.stderr
+
+
+@pytest.fixture
+def own_etcd(tmp_path: Path) -> Iterator[EmbeddedEtcd]:
+    """A real etcd that this test may compact."""
+    with EmbeddedEtcd(tmp_path / "own-etcd") as server:
+        yield server
+
+
+def test_a_compacted_revision_is_refused_with_the_oldest_that_can_be_read(
+    cli: Cli, own_etcd: EmbeddedEtcd, tmp_path: Path
+) -> None:
+    config = tmp_path / "own.toml"
+    config.write_text(f'[etcd]\nendpoints = ["{own_etcd.endpoint}"]\n')
+    store = connect(EtcdSettings(endpoints=[own_etcd.endpoint]))
+    try:
+        first = publish(store, Keys())
+        report(store, Keys(), "team_b/extract", State.RUNNING)
+        kept = report(store, Keys(), "team_b/extract", State.SUCCESS)
+        report(store, Keys(), "team_b/extract", State.SUCCESS, partition="another")
+        compact(own_etcd, kept)
+    finally:
+        store.close()
+    gone = cli("explain", "load", K, "--rev", first, "-c", config)
+    assert gone.exit_code == ExitCode.PROBLEM
+    assert f"revision {first} cannot be read any more" in gone.stderr
+    assert f"from revision {kept} on" in gone.stderr
+    assert "decision log" in gone.stderr
+    assert cli("explain", "load", K, "--rev", kept, "-c", config).exit_code == ExitCode.OK
+
+
+def test_without_a_partition_the_newest_are_listed(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    publish(etcd, keys)
+    assert "no run of it, or of what it waits for" in cli("explain", "load", "-c", config).stdout
+    for day in range(1, 6):
+        state = State.FAILED if day == 4 else State.SUCCESS
+        report(etcd, keys, "team_b/extract", state, partition=f"2026-11-{day:02}T00:00:00Z")
+    said = json.loads(cli("explain", "load", "--limit", 2, "-c", config, "--json").stdout)
+    assert [(row["partition"][:10], row["says"]) for row in said["partitions"]] == [
+        ("2026-11-05", "fires now"),
+        ("2026-11-04", "is out of date and cannot run by itself: team_b/extract has failed"),
+    ]
+    table = cli("explain", "load", "--limit", 2, "-c", config).stdout
+    assert "2026-11-05T00:00:00Z" in table
+    assert "3 older partitions" in table
+
+
+def test_an_unknown_pipeline_or_partition_is_told_with_what_is_near(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    publish(etcd, keys)
+    report(etcd, keys, "team_b/extract", State.SUCCESS)
+    unknown = cli("explain", "extract", K, "-c", config)
+    assert unknown.exit_code == ExitCode.PROBLEM
+    assert "extract: no published document names it" in unknown.stderr
+    assert "did you mean team_b/extract?" in unknown.stderr
+    assert "did you mean publish?" in cli("explain", "publsh", K, "-c", config).stderr
+    elsewhere = cli("explain", "load", "2026-11-20", "-c", config)
+    assert elsewhere.exit_code == ExitCode.OK
+    assert f"nothing has been reported in partition 2026-11-20, letter by letter; near it: {K}" in elsewhere.stdout
+    source = cli("explain", "team_b/extract", K, "-c", config).stdout
+    assert "waits for nothing in the published documents" in source

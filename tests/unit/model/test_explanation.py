@@ -1,0 +1,214 @@
+"""What an explanation says, in worlds that are as they are: each cause is named down to the run that blocks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from coordinator.model.explanation import Explanation, Kind, as_json, explain
+from coordinator.store.port import Put
+from coordinator.watcher.reading import read
+from tests.worlds.cases import CASES
+from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.world import PARTITION, target
+
+CHAIN = {"team_b/A": "R", "B": "team_b/A", "D": ["B", "R"]}
+RUN = f"coordinator__{PARTITION}__1"
+
+
+@pytest.fixture
+def world() -> SimulatedWorld:
+    return SimulatedWorld()
+
+
+def explained(world: SimulatedWorld, name: str, partition: str = PARTITION) -> Explanation:
+    return explain(read(world.store, world.keys).standings, target(name, partition))
+
+
+def lines(explanation: Explanation) -> list[str]:
+    marks = {True: "+", False: "-", None: " "}
+    return [f"{'  ' * line.depth}{marks[line.holds]} {line.text}" for line in explanation.lines]
+
+
+def kinds(explanation: Explanation) -> list[tuple[str, Kind]]:
+    return [(str(cause.target.pipeline), cause.kind) for cause in explanation.causes]
+
+
+def test_a_run_far_up_that_goes_on_is_named_with_its_run_and_the_way_to_it(world: SimulatedWorld) -> None:
+    world.dependencies(CHAIN)
+    world.first_run("R")
+    world.by_hand("team_b/A")
+    world.rerun("R")
+    world.settle()
+    world.start("team_b/A")
+    world.settle()
+    about = explained(world, "D")
+    (cause,) = about.causes
+    assert (str(cause.target.pipeline), cause.kind, cause.run_id) == ("team_b/A", Kind.RUNNING, RUN)
+    assert cause.since is not None
+    assert cause.remedy == ""
+    (sentence,) = about.because()
+    assert sentence.startswith(f"team_b/A is running in run {RUN} since 2026-11-21T")
+    assert sentence.endswith(" (behind B)")
+    assert about.outlook == "It fires when B succeeds (it is due and waits for team_b/A)."
+    assert about.headline.endswith("is due and waits for B")
+
+
+def test_a_failure_far_up_is_named_with_its_run_and_what_to_do(world: SimulatedWorld) -> None:
+    world.dependencies(CHAIN)
+    world.first_run("R")
+    world.by_hand("team_b/A")
+    world.rerun("R")
+    world.settle()
+    world.run("team_b/A", "failed")
+    world.settle()
+    about = explained(world, "D")
+    assert kinds(about) == [("team_b/A", Kind.FAILED)]
+    assert about.remedies() == [f"team_b/A: clear its run {RUN} once what broke it is mended"]
+    assert "cannot run by itself: B is stuck" in about.headline
+    near = explained(world, "B")
+    assert near.outlook.startswith(
+        f"It fires when team_b/A is cleared and succeeds (it failed in run {RUN} at 2026-11-21T"
+    )
+
+
+def test_a_hold_is_told_with_its_reason_and_how_to_release_it(world: SimulatedWorld) -> None:
+    world.dependencies(CHAIN)
+    world.first_run("R")
+    world.hold("B")
+    world.rerun("R")
+    world.settle()
+    about = explained(world, "D")
+    assert kinds(about) == [("B", Kind.HELD)]
+    assert list(about.because()) == ["B is held: 'a test' by it"]
+    assert about.remedies() == ["B: coordinator release B"]
+    itself = explained(world, "B")
+    assert itself.outlook == "It fires when it is released (coordinator release B)."
+    assert list(itself.because()) == ["it is held: 'a test' by it"]
+
+
+def test_a_hold_on_what_need_not_run_is_no_cause(world: SimulatedWorld) -> None:
+    world.dependencies(CHAIN)
+    world.first_run("R")
+    world.hold("B")
+    assert explained(world, "D").causes == ()
+    assert explained(world, "B").causes == ()
+
+
+def test_an_environment_without_an_answer_is_named_with_the_request(world: SimulatedWorld) -> None:
+    world.dependencies(CHAIN)
+    world.first_run("R")
+    world.down("team_b")
+    world.rerun("R")
+    world.settle()
+    (cause,) = explained(world, "D").causes
+    assert str(cause.target.pipeline) == "team_b/A"
+    assert cause.kind in (Kind.IN_FLIGHT, Kind.STARTING)
+
+
+def test_what_nobody_has_seen_yet_is_found_at_the_top(world: SimulatedWorld) -> None:
+    world.dependencies(CHAIN)
+    about = explained(world, "D")
+    assert kinds(about) == [("R", Kind.NOT_YET)]
+    assert about.outlook == "It fires when B succeeds (not yet) and R succeeds (not yet)."
+    assert about.headline.endswith("is settled: it still needs B, R")
+
+
+def test_a_shared_ancestor_is_named_once_and_a_thousand_ways_take_no_time(world: SimulatedWorld) -> None:
+    """Twenty layers of two, each on both of the layer above: a million ways from bottom to top."""
+    document: dict[str, object] = {"L1a": "R", "L1b": "R"}
+    for layer in range(2, 21):
+        for side in "ab":
+            document[f"L{layer}{side}"] = [f"L{layer - 1}a", f"L{layer - 1}b"]
+    world.dependencies(document)
+    world.by_hand("R")
+    world.trigger("R")
+    world.run("R", "failed")
+    world.settle()
+    about = explained(world, "L20a")
+    assert kinds(about) == [("R", Kind.FAILED)]
+    (sentence,) = about.because()
+    assert " (behind L19a <- L18a <- ... <- L2a <- L1a)" in sentence
+
+
+def test_the_tree_tells_of_each_input_what_was_weighed(world: SimulatedWorld) -> None:
+    world.dependencies({"D": {"upstream": {"any": [["A", "B"], "C"]}}})
+    world.first_run("A", "C")
+    world.rerun("A")
+    world.settle()
+    world.clear("C")
+    world.start("C")
+    world.settle()
+    said = lines(explained(world, "D"))
+    assert said[0] == "- any (0 of 2 hold)"
+    assert said[1] == "  - all (1 of 2 hold)"
+    assert said[2].startswith(f"    + A: success in run scheduled__{PARTITION} at 2026-11-21T")
+    assert said[2].endswith(", new")
+    assert said[3] == "    - B: not yet"
+    assert said[4].startswith(f"  - C: running in run scheduled__{PARTITION} since 2026-11-21T")
+    assert "was consumed (success queued at 2026-11-21T" in said[4]
+    assert said[5].startswith(f"      busy: is running in run scheduled__{PARTITION} since ")
+
+
+def test_the_outlook_follows_the_condition(world: SimulatedWorld) -> None:
+    world.dependencies(
+        {
+            "D": {"upstream": {"all": [{"any": ["A", "B"]}, {"pipeline": "C", "on": "failure"}]}},
+            "E": {"upstream": {"at_least": 2, "of": ["A", "B", "C"]}},
+        }
+    )
+    either = "(A succeeds (not yet) or B succeeds (not yet))"
+    assert explained(world, "D").outlook == f"It fires when {either} and C fails (not yet)."
+    assert explained(world, "E").outlook == (
+        "It fires when 2 of these: A succeeds (not yet), B succeeds (not yet), C succeeds (not yet)."
+    )
+    world.first_run("A", "C")
+    assert explained(world, "E").outlook == (
+        "Nothing that it needs is new. It fires when A completes again or B succeeds (not yet) or C completes again."
+    )
+    assert "C fails (it succeeded in run" in explained(world, "D").outlook
+
+
+def test_one_that_runs_says_so_and_that_its_end_is_waited_for(world: SimulatedWorld) -> None:
+    world.dependencies({"D": "A"})
+    world.by_hand("D")
+    world.first_run("A")
+    world.start("D")
+    about = explained(world, "D")
+    assert kinds(about) == [("D", Kind.RUNNING)]
+    assert about.outlook == (
+        "Its run goes on, and nothing is new since. "
+        "It fires again when its present run has ended, and A completes again."
+    )
+    world.rerun("A")
+    assert explained(world, "D").outlook == "It fires when its present run has ended."
+
+
+def test_an_unreadable_state_and_an_unreadable_record_are_told(world: SimulatedWorld) -> None:
+    world.dependencies({"D": "A"})
+    world.write(Put(world.keys.state(target("A")), b"finished"))
+    about = explained(world, "D")
+    assert kinds(about) == [("A", Kind.UNREADABLE)]
+    assert "cannot be read" in lines(about)[0]
+    world.first_run("A")
+    world.write(Put(world.keys.trigger(target("D")), b"{"))
+    about = explained(world, "D")
+    assert Kind.UNREADABLE in [cause.kind for cause in about.causes]
+    assert "its trigger record is mended or deleted" in about.outlook
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_everything_in_every_case_can_be_explained(name: str) -> None:
+    """Whatever is not settled has a cause, and the JSON is JSON."""
+    world = SimulatedWorld()
+    CASES[name](world)
+    reading = read(world.store, world.keys)
+    for one in {*reading.cache.targets(), *reading.standings.unsettled()}:
+        about = explain(reading.standings, one)
+        assert about.outlook
+        if reading.standings.standing(one) != "settled" and not about.decision.fires:
+            assert about.causes, about.headline
+        told = json.loads(json.dumps(as_json(about)))
+        assert told["says"] == about.headline
+        assert len(told["causes"]) == len(about.causes)
