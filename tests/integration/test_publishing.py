@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 import pytest
@@ -153,8 +154,11 @@ def test_an_answer_that_was_lost_is_looked_for(etcd: EtcdStore, keys: Keys) -> N
 
 
 def test_a_document_that_etcd_cannot_take_says_so(etcd: EtcdStore, keys: Keys) -> None:
-    content = {f"pipeline_{number}": {"upstream": "A", "conf": {"x": "y" * 10_000}} for number in range(200)}
-    with pytest.raises(TransactionTooLarge, match="the document of default makes 20"):
+    random = Random(1)  # what cannot be compressed
+    content = {
+        f"pipeline_{number}": {"upstream": "A", "conf": {"x": random.randbytes(5_000).hex()}} for number in range(400)
+    }
+    with pytest.raises(TransactionTooLarge, match="the document of default makes"):
         publish(etcd, keys, content)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication, publish, read_publication
+from coordinator.model.publication import MAX_BYTES, Publication, dump_publication, publish, read_publication
 from coordinator.model.runstate import Unreadable
 
 
@@ -90,3 +92,23 @@ def test_a_value_without_or_with_a_bad_signature_is_a_publication_all_the_same()
         read = read_publication(json.dumps({"dependencies": {"D": "A"}, **signature}).encode(), source="test")
         assert isinstance(read, Publication)
         assert (read.published_by, read.published_at, read.why) == ("", None, "")
+
+
+def test_a_large_document_stands_compressed_with_its_activations_and_fits_into_a_request_of_etcd() -> None:
+    names = [f"team_a_load_customers_{number:05}" for number in range(10_005)]
+    content = {name: names[number : number + 5] for number, name in enumerate(names[5:])}
+    first = publish(parse_document(json.dumps(content), source="test"), None, 0)
+    second = publish(first.document, first, 17)
+    value = dump_publication(second)
+    assert len(value) < 1_000_000
+    assert read_publication(value, source="test") == second
+    assert b"zlib" not in dump_publication(publish(parse_document('{"D": "A"}', source="test"), None, 0))
+
+
+def test_a_compressed_value_that_is_broken_says_so() -> None:
+    whole = base64.b64encode(zlib.compress(b'{"dependencies": {"D": "A"}}')).decode()
+    bomb = base64.b64encode(zlib.compress(b" " * (MAX_BYTES + 1))).decode()
+    assert isinstance(read_publication(json.dumps({"zlib_base64": whole}).encode(), source="test"), Publication)
+    for text in (whole[:-8], "A" + whole, "%%%", "", bomb, 7, None):
+        read = read_publication(json.dumps({"zlib_base64": text}).encode(), source="test")
+        assert isinstance(read, Unreadable), text
