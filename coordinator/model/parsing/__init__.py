@@ -2,6 +2,8 @@
 
 ``document``    ``parse_document``: the entries, and the cycles they would close
 ``conditions``  the tree of what a pipeline waits for
+``mappings``    partition mappings, there and back
+``forms``       the objects of the document: their fields, and what each takes
 ``fields``      what every object needs: known fields only, each once, of the right type
 ``findings``    what is wrong so far, and where
 ``cycles``      who would wait for itself
@@ -10,6 +12,7 @@
 ``problems``    what a person gets to see
 ``dumping``     the way back: the canonical JSON of a document
 ``schema``      the JSON Schema, dependencies.schema.json, for editors
+``schema_of_forms``  makes it of the forms
 
 Import from here: the modules are private to this package.
 """

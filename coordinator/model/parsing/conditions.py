@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, all_of, any_of
 from coordinator.model.parsing.cycles import Edges
 from coordinator.model.parsing.fields import FieldReader
 from coordinator.model.parsing.findings import Cursor, Findings, described
+from coordinator.model.parsing.forms import CONDITIONS
 from coordinator.model.parsing.json_text import Members
 from coordinator.model.references import PipelineRef
 
-FIELDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
-    "pipeline": ("pipeline", "on"),
-    "all": ("all",),
-    "any": ("any",),
-    "at_least": ("at_least", "of"),
-}
-"""The forms of a condition that is an object, and the fields of each."""
-
-CONDITION_FIELDS = tuple(name for fields in FIELDS_OF.values() for name in fields)
+CONDITION_FIELDS = tuple(name for form in CONDITIONS.values() for name in form.names)
 FIELDS_OF_LATER = ("partition", "trigger", "max_age", "wait", "deadline")
 """Fields of a dependency that the design has and this version has not."""
 
@@ -47,24 +39,24 @@ class ConditionReader:
             case Members():
                 return self._object(cursor, downstream)
             case other:
-                forms = ", ".join(FIELDS_OF)
+                forms = ", ".join(CONDITIONS)
                 expected = f"expected a pipeline reference, a list, or an object with one of {forms}"
                 self._findings.add(cursor, f"{expected}; found {described(other)}")
                 return None
 
     def _object(self, cursor: Cursor, downstream: PipelineRef | None) -> Condition | None:
         fields = self._fields.members(cursor, "a condition")
-        forms = [form for form in FIELDS_OF if form in fields]
+        forms = [form for form in CONDITIONS if form in fields]
         if len(forms) > 1:
             self._findings.add(cursor, f"{' and '.join(map(repr, forms))} in one object", "nest one in the other")
             return None
         if not forms:
             self._fields.refuse_unknown(fields, known=CONDITION_FIELDS, later=FIELDS_OF_LATER)
-            self._findings.add(cursor, f"expected one of {', '.join(map(repr, FIELDS_OF))}; found none of them")
+            self._findings.add(cursor, f"expected one of {', '.join(map(repr, CONDITIONS))}; found none of them")
             return None
         form = forms[0]
         later = FIELDS_OF_LATER if form == "pipeline" else ()
-        self._fields.refuse_unknown(fields, known=FIELDS_OF[form], later=later)
+        self._fields.refuse_unknown(fields, known=CONDITIONS[form].names, later=later)
         match form:
             case "pipeline":
                 return self._dependency(
@@ -84,10 +76,9 @@ class ConditionReader:
         if "of" not in fields:
             self._findings.add(cursor, "'of' is missing", 'write {"at_least": n, "of": [...]}')
             return None
-        of, n = fields["of"].value, fields["at_least"].value
+        of, n = fields["of"].value, self._fields.whole_number(fields["at_least"])
         branches = self._branches(fields["of"], downstream)
-        if not isinstance(n, int) or isinstance(n, bool):
-            self._findings.add(fields["at_least"], f"expected a whole number; found {described(n)}")
+        if n is None:
             return None
         if isinstance(of, list) and of and not 1 <= n <= len(of):
             expected = f"expected 1 to {len(of)}, as 'of' has {len(of)} branches"

@@ -22,6 +22,7 @@ from coordinator.model.parsing.conditions import CONDITION_FIELDS, ConditionRead
 from coordinator.model.parsing.cycles import find_cycles
 from coordinator.model.parsing.fields import FieldReader
 from coordinator.model.parsing.findings import Cursor, Findings, described
+from coordinator.model.parsing.forms import ENTRY
 from coordinator.model.parsing.json_text import JsonSyntaxError, Members, line_and_column, read_json
 from coordinator.model.parsing.problems import DependenciesError, Problem
 from coordinator.model.references import PipelineRef
@@ -30,7 +31,6 @@ MAX_BYTES = 8 * 1024 * 1024
 """A larger file is refused. 50,000 dependencies need about 3 MB."""
 
 SCHEMA_KEY = "$schema"
-ENTRY_FIELDS = ("upstream", "rerun", "settle", "conf")
 ENTRY_FIELDS_OF_LATER = ("deadline", "catchup", "partition", "trigger", "max_age", "wait")
 RERUN_OF_LATER = ("hold",)
 RESERVED_CONF = "coordinator"
@@ -108,7 +108,7 @@ class _DocumentReader:
             reason = f"{bare[0].name!r} belongs to a condition, and a condition under 'upstream'"
             self._findings.add(bare[0].at_key(), reason, 'write {"upstream": {...}}')
             return None
-        self._fields.refuse_unknown(fields, known=ENTRY_FIELDS, later=ENTRY_FIELDS_OF_LATER)
+        self._fields.refuse_unknown(fields, known=ENTRY.names, later=ENTRY_FIELDS_OF_LATER)
         rerun = self._fields.choice(fields.get("rerun"), Rerun.CLEAR, later=RERUN_OF_LATER)
         settle = self._fields.choice(fields.get("settle"), Settle.WAVE)
         conf = self._conf(fields.get("conf"))

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
+from coordinator.model.durations import parse_duration
 from coordinator.model.parsing.findings import Cursor, Findings, described, nearest
 from coordinator.model.parsing.json_text import Members, NotJson
 from coordinator.model.references import PipelineRef
 
 Choice = TypeVar("Choice", bound=enum.StrEnum)
+Meaning = TypeVar("Meaning")
 
 
 class FieldReader:
@@ -41,16 +44,28 @@ class FieldReader:
             self._is_unicode(member.name, member.at_key())
         return members
 
-    def refuse_unknown(self, fields: Mapping[str, Cursor], *, known: Sequence[str], later: Collection[str]) -> None:
-        """Fields that nobody reads are mistakes. ``later``: in the design, and not in this version."""
+    def refuse_unknown(
+        self, fields: Mapping[str, Cursor], *, known: Sequence[str], later: Collection[str], of: str = ""
+    ) -> None:
+        """Fields that nobody reads are mistakes. ``later``: in the design, and not in this version.
+
+        :param of: what the fields belong to, where that is not plain to see.
+        """
         for name, cursor in fields.items():
             if name in known:
                 continue
             if name in later:
                 self._findings.add(cursor.at_key(), f"{name!r} is not supported yet", "remove it")
             else:
-                reason = f"unknown field {described(name)}{nearest(name, known)}"
+                reason = f"unknown field {described(name)}{of and f' of {of}'}{nearest(name, known)}"
                 self._findings.add(cursor.at_key(), reason, f"known are {', '.join(known)}")
+
+    def require(self, cursor: Cursor, fields: Mapping[str, Cursor], required: Sequence[str]) -> bool:
+        """Whether all required fields of an object are there."""
+        missing = [name for name in required if name not in fields]
+        for name in missing:
+            self._findings.add(cursor, f"{name!r} is missing")
+        return not missing
 
     def text(self, cursor: Cursor, expected: str) -> str | None:
         if isinstance(cursor.value, str):
@@ -72,6 +87,53 @@ class FieldReader:
             hint = nearest(cursor.value, words) if isinstance(cursor.value, str) else ""
             self._findings.add(cursor, f"{expected}; found {described(cursor.value)}{hint}")
         return default
+
+    def one_of(self, cursor: Cursor, words: Mapping[str, Meaning], *, shown: Collection[str]) -> Meaning | None:
+        """One of a few words, and what it means. ``shown``: the words to name in a message, without their synonyms."""
+        word = cursor.value
+        if isinstance(word, str) and word in words:
+            return words[word]
+        hint = nearest(word, list(words)) if isinstance(word, str) else ""
+        expected = f"expected {' or '.join(map(repr, shown))}"
+        self._findings.add(cursor, f"{expected}; found {described(word)}{hint}")
+        return None
+
+    def characters(self, cursor: Cursor, expected: str) -> str | None:
+        """A text that etcd can keep."""
+        text = self.text(cursor, expected)
+        return text if text is not None and self._is_unicode(text, cursor) else None
+
+    def whole_number(self, cursor: Cursor, expected: str = "a whole number", *, least: int | None = None) -> int | None:
+        number = cursor.value
+        if not isinstance(number, int) or isinstance(number, bool):
+            self._findings.add(cursor, f"expected {expected}; found {described(number)}")
+            return None
+        if least is not None and number < least:
+            self._findings.add(cursor, f"expected at least {least}; found {number}")
+            return None
+        return number
+
+    def yes_or_no(self, cursor: Cursor | None, default: bool) -> bool:
+        """``true`` or ``false``; an absent field means the default."""
+        if cursor is None or isinstance(cursor.value, bool):
+            return default if cursor is None else cursor.value is True
+        self._findings.add(cursor, f"expected true or false; found {described(cursor.value)}")
+        return default
+
+    def duration(self, cursor: Cursor) -> timedelta | None:
+        """A duration longer than nothing, such as ``36 hours``."""
+        text = self.text(cursor, "a duration such as '36 hours'")
+        if text is None:
+            return None
+        try:
+            duration = parse_duration(text)
+        except ValueError as error:
+            self._findings.add(cursor, f"{error}; found {described(text)}")
+            return None
+        if not duration:
+            self._findings.add(cursor, f"expected a duration longer than nothing; found {described(text)}")
+            return None
+        return duration
 
     def reference(self, text: str, cursor: Cursor) -> PipelineRef | None:
         """A pipeline, in a known environment."""

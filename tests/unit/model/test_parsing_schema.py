@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from coordinator.model.conditions import On
 from coordinator.model.dependencies import Document, Rerun, Settle
 from coordinator.model.parsing import DependenciesError, dump_document, json_schema, parse_document
+from coordinator.model.parsing.schema_of_forms import SHIPPED, written
 from tests.unit.model.test_parsing_properties import documents, near_misses, words
 
 SCHEMA = json_schema()
@@ -21,6 +22,10 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 def test_the_schema_is_one() -> None:
     Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_shipped_schema_is_the_one_of_the_forms() -> None:
+    assert SHIPPED.read_text(encoding="utf-8") == written(), "run `make schema`"
 
 
 def test_its_words_are_the_parsers() -> None:

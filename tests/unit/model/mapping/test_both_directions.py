@@ -22,6 +22,7 @@ from coordinator.model.mapping import (
 )
 from coordinator.model.mapping.calendar import next_start, start_of, starts_between
 from coordinator.model.partitions import format_instant
+from tests.unit.model.mappings import FORMATS, WINDOWS
 
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})
 # Clocks turned at midnight, just after it, by half an hour, by a whole day, in Ramadan; offsets of :30 and :45.
@@ -48,17 +49,6 @@ zones = st.one_of(st.sampled_from(ODD_ZONES), st.sampled_from(ZONES))
 instants = st.datetimes(
     min_value=datetime(1900, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)
 ) | st.datetimes(min_value=datetime(1985, 1, 1), max_value=datetime(2030, 1, 1), timezones=st.just(UTC))
-WINDOWS = [(window, every) for window, made_of in MOST_MEMBERS.items() for every in made_of]
-# What names a period's start in words; None names everything.
-FORMATS = {
-    Period.MINUTE: [None, "%Y-%m-%dT%H:%M", "%Y%m%d%H%M%z"],
-    Period.HOUR: [None, "%Y-%m-%dT%H", "%Y-%m-%dT%H:%M:%S%z"],
-    Period.DAY: [None, "%Y-%m-%d", "%Y-%j"],
-    Period.WEEK: [None, "%G-W%V", "%Y-%m-%d (W%V)"],
-    Period.MONTH: [None, "%Y-%m"],
-    Period.QUARTER: [None, "%Y-Q{quarter}"],
-    Period.YEAR: [None, "%Y"],
-}
 
 
 def near_a_turn(zone: str, instant: datetime) -> datetime | None:

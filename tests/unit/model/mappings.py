@@ -1,0 +1,66 @@
+"""Mappings of every kind, for properties."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from coordinator.model.mapping import (
+    ALL,
+    MOST_MEMBERS,
+    FanOut,
+    FixedKey,
+    Identity,
+    Latest,
+    Mapping,
+    Offset,
+    Period,
+    Rollup,
+    StartOf,
+    Unit,
+)
+
+WINDOWS = [(window, every) for window, made_of in MOST_MEMBERS.items() for every in made_of]
+FORMATS: dict[Period, list[str | None]] = {
+    Period.MINUTE: [None, "%Y-%m-%dT%H:%M", "%Y%m%d%H%M%z"],
+    Period.HOUR: [None, "%Y-%m-%dT%H", "%Y-%m-%dT%H:%M:%S%z"],
+    Period.DAY: [None, "%Y-%m-%d", "%Y-%j"],
+    Period.WEEK: [None, "%G-W%V", "%Y-%m-%d (W%V)"],
+    Period.MONTH: [None, "%Y-%m"],
+    Period.QUARTER: [None, "%Y-Q{quarter}"],
+    Period.YEAR: [None, "%Y"],
+}
+"""For each period, what names one; ``None`` names everything."""
+
+places = st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe"])
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Mapping:
+    window, every = draw(st.sampled_from(WINDOWS))
+    coarse, fine, place = draw(st.sampled_from(FORMATS[window])), draw(st.sampled_from(FORMATS[every])), draw(places)
+    if draw(st.booleans()):
+        return FanOut(window, every, place, input_format=coarse, output_format=fine)
+    wait = draw(st.just(ALL) | st.integers(-40, MOST_MEMBERS[window][every]).filter(bool))
+    return Rollup(window, every, place, wait=wait, input_format=fine, output_format=coarse)
+
+
+@st.composite
+def starts(draw: st.DrawFn) -> Mapping:
+    period = draw(st.sampled_from(list(MOST_MEMBERS)))
+    fine, coarse = draw(st.sampled_from(FORMATS[Period.MINUTE])), draw(st.sampled_from(FORMATS[period]))
+    return StartOf(period, draw(places), fine, coarse)
+
+
+formats = st.sampled_from([None, "%Y-%m-%d", "%Y-%m-%dT%H:%M"])
+offsets = st.builds(
+    Offset,
+    st.integers(-100_000, 100_000).filter(bool),
+    st.sampled_from(Unit),
+    places,
+    input_format=formats,
+    output_format=formats,
+)
+mappings: st.SearchStrategy[Mapping] = st.one_of(
+    st.just(Identity()), st.just(Latest()), st.builds(FixedKey, texts), windows(), starts(), offsets
+)
