@@ -74,7 +74,6 @@ class Watcher:
     :param runners: the environments by name.
     :param dependencies: the file to publish; without one the watcher obeys what is published.
     :param owner: whose document the file is: an environment, or ``default``.
-    :param owner: whose document the file is: an environment, or ``default``.
     :param decision_log: a path, or ``-`` for standard output, instead of the one in the settings.
     :raises ConfigurationError: the lease is too short for a request, or the decision log cannot be opened.
     """
