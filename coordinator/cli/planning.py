@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from coordinator.cli.checkup import ask_environment
 from coordinator.model.conditions import leaves
-from coordinator.model.consequences import Consequences, consequences
+from coordinator.model.consequences import Consequences, consequences, unsettled_decisions
 from coordinator.model.dependencies import Document
 from coordinator.model.graph import CycleFound
 from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.runstate import Unreadable
-from coordinator.model.standings import Standings
 from coordinator.publishing import Proposal, Publications, check_owner, read_publications, refusal
 from coordinator.runners.port import EnvironmentReport
 from coordinator.settings import Settings
@@ -81,9 +80,9 @@ def make_plan(draft: Draft, store: Store, keys: Keys, *, settings: Settings, off
     try:
         graph, problems = plan.proposal.graph()
         warnings += [f"{problem}; {_TAKES_NO_EFFECT}" for problem in problems if plan.refused is None]
-        after = Standings(graph, reading.cache)
-        after.refresh(reading.cache.targets())
-        found = consequences(reading.standings, after)
+        before = unsettled_decisions(reading.standings)
+        reading.standings.replace_graph(graph, reading.cache.targets())
+        found = consequences(before, unsettled_decisions(reading.standings))
     except CycleFound as error:
         if plan.refused is None:
             warnings.append(f"documents of others close a cycle: {error}; {_TAKES_NO_EFFECT}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from coordinator.model.decide import Decision
+from coordinator.model.references import Target
 from coordinator.model.standings import Standings
 
 
@@ -27,19 +29,21 @@ class Consequences:
         return bool(self.would_fire or self.would_be_due or self.no_longer_due)
 
 
-def consequences(before: Standings, after: Standings) -> Consequences:
-    """Compare the decisions by two graphs on the same facts.
+def unsettled_decisions(standings: Standings) -> dict[Target, Decision]:
+    """Everything that is due, and more: what is settled is not."""
+    return {target: standings.decide(target) for target in standings.unsettled()}
 
-    :param before: everything in it has been decided, as in ``after``.
-    """
-    fire, due, no_longer = [], [], []
-    # Whatever is due, by either graph, is not settled.
-    for target in sorted({*before.unsettled(), *after.unsettled()}):
-        now, then = before.decide(target), after.decide(target)
-        if then.fires and not now.fires:
-            fire.append(then)
-        elif then.due and not now.due:
+
+def consequences(before: Mapping[Target, Decision], after: Mapping[Target, Decision]) -> Consequences:
+    """Compare the decisions by two graphs on the same facts, each as :func:`unsettled_decisions` gives them."""
+    fires, due, no_longer = [], [], []
+    for target in sorted({*before, *after}):
+        now, then = before.get(target), after.get(target)
+        was_due = now is not None and now.due
+        if then is not None and then.fires and not (now is not None and now.fires):
+            fires.append(then)
+        elif then is not None and then.due and not was_due:
             due.append(then)
-        elif now.due and not then.due:
+        elif now is not None and was_due and not (then is not None and then.due):
             no_longer.append(now)
-    return Consequences(tuple(fire), tuple(due), tuple(no_longer))
+    return Consequences(tuple(fires), tuple(due), tuple(no_longer))
