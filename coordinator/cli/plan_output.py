@@ -143,10 +143,10 @@ def _change(change: Change) -> Iterator[Text]:
         else:
             before, after = _as_written(field.before), _as_written(field.after)
         name = "waits for" if field.name == CONDITION_FIELD else field.name
-        if before is None or after is None:
+        if change.before is None or change.after is None:
             yield Text(f"    {name}: {after if before is None else before}")
         else:
-            yield Text(f"    {name}: {before}  ->  {after}")
+            yield Text(f"    {name}: {before or 'not set'}  ->  {after or 'not set'}")
     if change.before is not None and change.after is not None:
         for dependency in change.added:
             yield _marked("    +", f"{dependency}, for completions from then on")

@@ -84,7 +84,7 @@ def test_a_plan_shows_what_comes_goes_and_differs_and_writes_nothing(
     assert "- D ceases to be coordinated: nothing starts it any more" in lines
     assert "~ C" in lines
     assert "    waits for: A  ->  any(A, B)" in lines
-    assert '    rerun: "ignore"' in lines
+    assert '    rerun: not set  ->  "ignore"' in lines
     assert "    + B, for completions from then on" in lines
     assert "dependencies: 2 added, 1 removed; pipelines: 1 begins to be coordinated, 1 ceases, 1 differs" in lines
     assert "by publishing this alone nothing fires, becomes due or ceases to be due" in lines
