@@ -185,6 +185,17 @@ def test_one_that_runs_says_so_and_that_its_end_is_waited_for(world: SimulatedWo
     assert explained(world, "D").outlook == "It fires when its present run has ended."
 
 
+def test_while_one_runs_what_it_waits_for_afterwards_is_no_cause(world: SimulatedWorld) -> None:
+    world.dependencies({"D": "A"})
+    world.by_hand("D")
+    world.first_run("A")
+    world.start("D")
+    world.clear("A")
+    world.start("A")
+    world.settle()
+    assert kinds(explained(world, "D")) == [("D", Kind.RUNNING)]
+
+
 def test_an_unreadable_state_and_an_unreadable_record_are_told(world: SimulatedWorld) -> None:
     world.dependencies({"D": "A"})
     world.write(Put(world.keys.state(target("A")), b"finished"))
