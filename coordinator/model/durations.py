@@ -13,6 +13,9 @@ UNITS: Final = {
     "day": timedelta(days=1),
     "week": timedelta(weeks=1),
 }
+LONGEST: Final = timedelta(days=3660)
+"""A longer one is a mistake: there is nothing to wait for or to look back at for ten years."""
+
 DURATION: Final = rf"[0-9]{{1,9}}(?:\.[0-9]{{1,6}})? ?(?:{'|'.join(UNITS)})s?"
 """What a duration looks like, as a regular expression."""
 
@@ -20,15 +23,14 @@ DURATION: Final = rf"[0-9]{{1,9}}(?:\.[0-9]{{1,6}})? ?(?:{'|'.join(UNITS)})s?"
 def parse_duration(text: str) -> timedelta:
     """Read a duration.
 
-    :raises ValueError: it is none, or longer than Python can count.
+    :raises ValueError: it is none, or longer than :data:`LONGEST`.
     """
     if not re.fullmatch(DURATION, text):
         raise ValueError(f"expected a duration such as '36 hours' ({', '.join(f'{unit}s' for unit in UNITS)})")
     count, unit = re.split(r"(?<=[0-9]) ?(?=[a-z])", text)
-    try:
-        return float(count) * UNITS[unit.removesuffix("s")]
-    except OverflowError:
-        raise ValueError("expected a duration of at most 2.7 million years") from None
+    if float(count) * (UNITS[unit.removesuffix("s")] / LONGEST) > 1:
+        raise ValueError(f"expected a duration of at most {format_duration(LONGEST)}")
+    return float(count) * UNITS[unit.removesuffix("s")]
 
 
 def format_duration(duration: timedelta) -> str:

@@ -101,11 +101,7 @@ def next_start(period: Period, start: datetime, zone: ZoneInfo) -> datetime:
         end = start + _BY_THE_CLOCK[period] - timedelta(minutes=minutes, seconds=wall.second)
         return end if end.astimezone(zone).utcoffset() == wall.utcoffset() else _turn(start, end, zone)
     first = _FIRST_DATE[period](wall.date())
-    following = start
-    while following <= start:  # again only for a date that was skipped, which has no start of its own
-        first = _FIRST_DATE[period](first + timedelta(days=_DAYS_AT_MOST[period]))
-        following = first_instant(first, zone)
-    return following
+    return first_instant(_FIRST_DATE[period](first + timedelta(days=_DAYS_AT_MOST[period])), zone)
 
 
 def starts_between(period: Period, begin: datetime, end: datetime, zone: ZoneInfo) -> Iterator[datetime]:

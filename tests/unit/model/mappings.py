@@ -17,6 +17,7 @@ from coordinator.model.mapping import (
     Rollup,
     StartOf,
     Unit,
+    Wait,
 )
 
 WINDOWS = [(window, every) for window, made_of in MOST_MEMBERS.items() for every in made_of]
@@ -41,8 +42,8 @@ def windows(draw: st.DrawFn) -> Mapping:
     coarse, fine, place = draw(st.sampled_from(FORMATS[window])), draw(st.sampled_from(FORMATS[every])), draw(places)
     if draw(st.booleans()):
         return FanOut(window, every, place, input_format=coarse, output_format=fine)
-    wait = draw(st.just(ALL) | st.integers(-40, MOST_MEMBERS[window][every]).filter(bool))
-    return Rollup(window, every, place, wait=wait, input_format=fine, output_format=coarse)
+    waits: st.SearchStrategy[Wait] = st.integers(-40, MOST_MEMBERS[window][every]).map(lambda n: n or ALL)
+    return Rollup(window, every, place, wait=draw(waits), input_format=fine, output_format=coarse)
 
 
 @st.composite

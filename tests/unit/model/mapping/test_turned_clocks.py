@@ -130,6 +130,29 @@ def test_a_date_names_a_day_without_a_midnight() -> None:
     assert week.downstreams("2026-W14")[0] == "2026-03-29T21:00:00Z"
 
 
+def test_clocks_turned_back_just_after_midnight() -> None:
+    # St. John's, 2010-11-07: the day begins at 02:30Z; at 00:01 (02:31Z) clocks go back to 23:01 of the 6th, and
+    # show midnight again at 03:30Z. The new day has begun; the hour that is shown again begins with the turn.
+    assert StartOf(Period.DAY, "America/St_Johns").downstreams("2010-11-07T03:00:00Z") == ("2010-11-07T02:30:00Z",)
+    hours = hours_of("America/St_Johns", "2010-11-07T02:30:00Z")
+    assert hours[:4] == (
+        "2010-11-07T02:30:00Z",
+        "2010-11-07T02:31:00Z",
+        "2010-11-07T03:30:00Z",
+        "2010-11-07T04:30:00Z",
+    )
+    assert hours[-1] == "2010-11-08T02:30:00Z"
+    assert len(hours) == 26
+
+
+def test_a_midnight_amid_skipped_time() -> None:
+    # Toronto, 1919-03-30: at 23:30 (04:30Z of the 31st) clocks went forward to 00:30. The 31st began there.
+    toronto = "America/Toronto"
+    assert StartOf(Period.DAY, toronto).downstreams("1919-03-31T16:00:00Z") == ("1919-03-31T04:30:00Z",)
+    assert Offset(-1, Unit.DAY, toronto).upstreams("1919-04-01T04:00:00Z") == ("1919-03-31T04:30:00Z",)
+    assert "1919-04-01T04:00:00Z" in Offset(-1, Unit.DAY, toronto).downstreams("1919-03-31T04:30:00Z")
+
+
 def test_a_day_that_was_skipped_is_in_no_week() -> None:
     # Apia went from December 29 (-10) to December 31, 2011 (+14).
     week = Rollup(Period.WEEK, Period.DAY, "Pacific/Apia", input_format="%Y-%m-%d", output_format="%G-W%V")
@@ -210,5 +233,7 @@ def test_a_time_that_clocks_show_twice_is_the_first() -> None:
     berlin = Offset(-1, Unit.DAY, "Europe/Berlin")
     assert berlin.upstreams("2026-10-26T01:30:00Z") == ("2026-10-25T00:30:00Z",)
     assert berlin.downstreams("2026-10-25T01:30:00Z") == ()
+    # The second 02:30 needs the second one of a day that has two (2020-10-25 was a Sunday, too).
+    assert Offset(-6, Unit.YEAR, "Europe/Berlin").upstreams("2026-10-25T01:30:00Z") == ("2020-10-25T01:30:00Z",)
     # And both need 02:30 of the day before (00:30Z).
     assert berlin.downstreams("2026-10-24T00:30:00Z") == ("2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z")
