@@ -134,7 +134,6 @@ def _notes(reading: Reading, explanation: Explanation, *, past: bool) -> Any:
 
 
 def _print(console: Console, explanation: Explanation, notes: list[str]) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     from coordinator.model.explanation import hold_in_words, record_in_words, state_in_words
@@ -142,9 +141,9 @@ def _print(console: Console, explanation: Explanation, notes: list[str]) -> None
     def section(title: str, *lines: str | Text, style: str = "") -> None:
         console.print(Text(title, style="dim"))
         for line in lines:
-            console.print(
-                Padding(line if isinstance(line, Text) else Text(line, style=style), (0, 0, 0, 2), expand=False)
-            )
+            text = line if isinstance(line, Text) else Text(line, style=style)
+            for piece in text.wrap(console, max(20, console.width - 2)):
+                console.print(Text("  ") + piece)
 
     console.print(Text(explanation.headline, style="bold"))
     for note in notes:

@@ -95,9 +95,12 @@ class _Outlook:
         return state is not None and state.state is State.FAILED and one.standing is Standing.SETTLED
 
     def _how_it_is(self, one: JudgedInput) -> str:
+        """In short: the causes, which are told beside this, name runs and reasons."""
         state = run_state(one.seen)
         if one.standing is Standing.SETTLED:
-            return state_of(one) if state is None else f"it {did(state)}"
+            return state_of(one) if state is None else f"it {did(state, in_run=False)}"
         upstream = self._standings.decide(one.target)
+        if Obstacle.RUNNING in upstream.obstacles and state is not None:
+            return f"it {did(state, in_run=False)}"
         own = [f"it {cause.says}" for cause in own_causes(self._standings, upstream)]
         return "; ".join(own) or f"it {reason(upstream)}"

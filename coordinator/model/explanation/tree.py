@@ -43,32 +43,31 @@ def _lines(judged: Judged, target: Target, why: Why, depth: int) -> Iterator[Lin
         for branch in judged.branches:
             yield from _lines(branch, target, why, depth + 1)
         return
-    yield Line(depth, judged.holds, input_in_words(judged, target))
+    yield Line(depth, judged.holds, _input(judged, target))
+    if details := "; ".join(_details(judged)):
+        yield Line(depth + 1, None, details)
     if judged.standing is not Standing.SETTLED:
         yield Line(depth + 1, None, f"{judged.standing}: {why(judged)}")
 
 
-def input_in_words(one: JudgedInput, target: Target) -> str:
-    """An input: its state, run, time and revision, what was consumed of it, and whether it is new."""
-    state = run_state(one.seen)
+def _input(one: JudgedInput, target: Target) -> str:
+    """An input in a line: its state, its revision, and whether it is new."""
     name = named(one.target, target)
-    label = str(one.dependency).replace(str(one.dependency.upstream), name, 1)
-    parts = [f"{label}: {state_of(one)}{run_in_words(state) if state is not None else ''}"]
-    if one.seen is not None and state is not None:
+    parts = [f"{str(one.dependency).replace(str(one.dependency.upstream), name, 1)}: {state_of(one)}"]
+    if one.seen is not None and run_state(one.seen) is not None:
         parts.append(f"revision {one.seen.revision}")
-    parts.extend(_news(one))
+    if one.new:
+        parts.append("new")
+    elif one.met:
+        parts.append("consumed" if one.consumed is not None else "from before this dependency, so not new")
     return ", ".join(parts)
 
 
-def _news(one: JudgedInput) -> Iterator[str]:
-    """Whether it is new, and what was consumed before."""
-    consumed = one.consumed
-    if one.met and not one.new:
-        yield "consumed" if consumed is not None else "from before this dependency, so not new"
-    elif consumed is None:
-        if one.new:
-            yield "new"
-    else:
+def _details(one: JudgedInput) -> Iterator[str]:
+    """The run of an input, and what was consumed of it before."""
+    state, consumed = run_state(one.seen), one.consumed
+    if state is not None and state.state.is_terminal:  # of one that goes on, the reason why it is busy tells it
+        yield run_in_words(state).strip()
+    if consumed is not None and (one.new or not one.met):
         queued = moment("queued at", consumed.attempt.queued_at)
-        before = f"revision {consumed.revision} was consumed ({consumed.state}{queued})"
-        yield f"new: {before}" if one.new else before
+        yield f"revision {consumed.revision} was consumed ({consumed.state}{queued})"

@@ -54,14 +54,22 @@ def run_in_words(state: RunState) -> str:
     words = f" in run {state.attempt.run_id}" if state.attempt.run_id is not None else ""
     if state.attempt.run_id is None and state.attempt.number is not None:
         words = f" in attempt {state.attempt.number}"
+    return words + when_in_words(state)
+
+
+def when_in_words(state: RunState) -> str:
+    """Since when a run is in this state."""
     known = state.observed_at or (None if state.state.is_terminal else state.attempt.queued_at)
-    return words + moment("at" if state.state.is_terminal else "since", known)
+    return moment("at" if state.state.is_terminal else "since", known)
 
 
-def did(state: RunState) -> str:
-    """What a run does or did, after its subject: ``is running in run x since ...``."""
+def did(state: RunState, *, in_run: bool = True) -> str:
+    """What a run does or did, after its subject: ``is running in run x since ...``.
+
+    :param in_run: name the run.
+    """
     verb = {State.SUCCESS: "succeeded", State.FAILED: "failed"}.get(state.state, f"is {state.state}")
-    return f"{verb}{run_in_words(state)}"
+    return verb + (run_in_words(state) if in_run else when_in_words(state))
 
 
 def state_in_words(seen: SeenState | None) -> str:
