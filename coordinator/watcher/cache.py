@@ -23,6 +23,7 @@ from coordinator.store.keys import (
     WatcherKey,
 )
 from coordinator.store.port import Changes, KeyValue, Listing
+from coordinator.watcher.sharing import Sharing
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class Cache:
         self._holds: dict[PipelineRef, Hold | Unreadable] = {}
         self._arrived: dict[Target, float] = {}
         self._arrivals: deque[tuple[float, Target]] = deque()
+        self._sharing = Sharing(self.state)
 
     def state(self, target: Target) -> SeenState | None:
         return self._states.get(target)
@@ -83,15 +85,19 @@ class Cache:
         return arrived is not None and now - arrived <= self._fresh_for
 
     def replace(self, listing: Listing) -> Touched:
-        """Start over from a listing: after the first list, a compaction, a restore."""
+        """Start over from a listing: after the first list, a compaction, a restore.
+
+        The listing is used up: of a million keys, both it and what is read from it would be twice too much.
+        """
         touched = Touched(targets=set(self.targets()), held=set(self._holds), dependencies=True)
         for store in (self._states, self._records, self._holds, self.published, self.watchers, self.problems):
             store.clear()
         self._arrived.clear()
         self._arrivals.clear()
         self.leader = None
-        for item in listing.items:
-            self._put(item, touched)
+        listing.items.reverse()
+        while listing.items:
+            self._put(listing.items.pop(), touched)
         self.revision = listing.revision
         touched.leader_gone = self.leader is None
         return touched
@@ -121,7 +127,8 @@ class Cache:
         match self._keys.parse(item.key):
             case StateKey(target):
                 touched.states += 1
-                state = read_run_state(item.value)
+                target = self._sharing.target(target)
+                state = self._sharing.state(read_run_state(item.value))
                 self._states[target] = SeenState(state, item.mod_revision)
                 self._note_problem(item.key, state)
                 self._arrived.pop(target, None)
@@ -133,7 +140,8 @@ class Cache:
                 known = self._records.get(target)
                 if known is not None and known.revision >= item.mod_revision:
                     return  # our own write, noted when it was committed
-                record = read_record(item.value)
+                target = self._sharing.target(target)
+                record = self._sharing.record(target, read_record(item.value))
                 self._records[target] = SeenRecord(record, item.mod_revision)
                 self._note_problem(item.key, record)
                 touched.targets.add(target)
