@@ -6,17 +6,23 @@ An entry is an identity, never an event: examining looks at the present state, s
 from __future__ import annotations
 
 import heapq
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
+
+KEPT = 1000
+"""So many decisions are kept with their targets. A decision weighs kilobytes, and behind a long queue it is made again
+on what is known by then."""
 
 
 class Agenda:
     """Used by the reconciler's thread only."""
 
     def __init__(self) -> None:
-        self._now: dict[Target, Decision | None] = {}
+        # Not a dict: to find the first of it costs the more, the more have been taken from its front.
+        self._now: OrderedDict[Target, Decision | None] = OrderedDict()
         self._later: list[tuple[float, Target]] = []
         self._at_revision: list[tuple[int, Target]] = []
         self._read_up_to = 0
@@ -27,7 +33,7 @@ class Agenda:
 
     def now(self, target: Target, decision: Decision | None = None) -> None:
         """Examine it now. :param decision: made on the present facts already; the newest one counts."""
-        self._now[target] = decision
+        self._now[target] = decision if len(self._now) < KEPT else None
 
     def at(self, when: float, target: Target) -> None:
         """Examine it at a time. :param when: monotonic seconds."""
@@ -50,7 +56,7 @@ class Agenda:
     def pass_time(self, now: float) -> None:
         """It is this late: what is due is to be examined now."""
         while self._later and self._later[0][0] <= now:
-            self._now.setdefault(heapq.heappop(self._later)[1])
+            self._now.setdefault(heapq.heappop(self._later)[1], None)
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next entry that waits for a time."""
@@ -59,8 +65,7 @@ class Agenda:
     def take(self) -> Iterator[tuple[Target, Decision | None]]:
         """Take what is to be examined now, one by one, until nothing is left; entries may be added meanwhile."""
         while self._now:
-            target = next(iter(self._now))
-            yield target, self._now.pop(target)
+            yield self._now.popitem(last=False)
 
     def waits_for_revision(self) -> bool:
         return bool(self._at_revision)
