@@ -15,7 +15,7 @@ from dataclasses import replace
 from benchmarks.scaling.figures import Figure, single
 from benchmarks.scaling.instant import HARDLY_EVER, ForgetfulStore, InstantWatcher
 from benchmarks.scaling.process import Answer, alone, most_resident, resident
-from benchmarks.scaling.ring import ENVIRONMENTS, FIRST_REVISION, KEYS, Ring, partition, stored
+from benchmarks.scaling.ring import ENVIRONMENTS, FIRST_REVISION, KEYS, SMALLEST, Ring, partition, stored
 from coordinator.model.conditions import AtLeast
 from coordinator.model.publication import Publication, dump_publication, publish
 from coordinator.store.port import Changed, Changes, KeyValue, Listing
@@ -26,6 +26,9 @@ IN_ALL_GOAL = 2 * 1024**3
 STALL_GOAL = 5.0
 """Seconds without a decision: more, and a lease of ten seconds is in danger."""
 
+KEYS_FOR_EACH = 10
+"""Live keys for each pipeline of a graph, at least: about four partitions."""
+
 BATCH = 1000
 MEBIBYTE = 1024**2
 
@@ -33,14 +36,17 @@ MEBIBYTE = 1024**2
 def measure(sizes: Sequence[int], *, pipelines: int, progress: Callable[[], None] = lambda: None) -> list[Figure]:
     """Memory and stalls with so many live keys.
 
-    :param sizes: numbers of live keys, from the fewest on.
-    :param pipelines: in the graph, the same for every number of keys.
+    :param sizes: numbers of live keys, at least, from the fewest on.
+    :param pipelines: in the graph, at most; with few keys fewer, for a whole partition to be among them.
     """
     bit_by_bit: dict[str, Answer] = {}
     at_once: dict[str, Answer] = {}
     for size in sizes:
         for answers, snapshot in ((bit_by_bit, 0), (at_once, 1)):
-            answers[f"{size:,} keys"] = alone(__name__, keys=size, pipelines=pipelines, snapshot=snapshot)
+            ring = Ring(max(SMALLEST, min(pipelines, size // KEYS_FOR_EACH)))
+            partitions = -(-size // ring.keys_in_a_partition())
+            name = f"{partitions * ring.keys_in_a_partition():,} keys"
+            answers[name] = alone(__name__, partitions=partitions, pipelines=ring.pipelines, snapshot=snapshot)
             progress()
 
     def of(answers: dict[str, Answer], what: str, unit: float = 1.0) -> dict[str, float]:
@@ -60,17 +66,18 @@ def measure(sizes: Sequence[int], *, pipelines: int, progress: Callable[[], None
     ]
 
 
-def run(*, keys: int, pipelines: int, snapshot: int) -> Answer:
+def run(*, partitions: int, pipelines: int, snapshot: int) -> Answer:
     """In a process of its own."""
     ring = Ring(pipelines)
-    watcher = InstantWatcher(ForgetfulStore(FIRST_REVISION), term=FIRST_REVISION)
-    return _at_once(watcher, ring, keys) if snapshot else _bit_by_bit(watcher, ring, keys)
+    # Bit by bit the past looks as if much were due in between: that watcher follows, and starts nothing.
+    watcher = InstantWatcher(ForgetfulStore(FIRST_REVISION), term=FIRST_REVISION if snapshot else None)
+    return _at_once(watcher, ring, partitions) if snapshot else _bit_by_bit(watcher, ring, partitions)
 
 
-def _bit_by_bit(watcher: InstantWatcher, ring: Ring, keys: int) -> Answer:
+def _bit_by_bit(watcher: InstantWatcher, ring: Ring, partitions: int) -> Answer:
     watcher.step([Snapshot(Listing(base_keys(ring), FIRST_REVISION, 1))])
     gc.collect()
-    before, revision, past = resident(), FIRST_REVISION, _past(ring, keys)
+    before, revision, past = resident(), FIRST_REVISION, _past(ring, partitions)
     while batch := tuple(itertools.islice(past, BATCH)):
         revision += 1
         watcher.step([Changes(tuple(Changed(item.key, revision, item) for item in batch), revision)])
@@ -78,18 +85,21 @@ def _bit_by_bit(watcher: InstantWatcher, ring: Ring, keys: int) -> Answer:
     watcher.step([Changes((), revision)])  # nothing that has arrived is fresh any more
     del batch
     gc.collect()
-    _check(watcher, keys)
-    return {"per_key": (resident() - before) / keys}
+    _check(watcher, partitions * ring.keys_in_a_partition())
+    return {"per_key": (resident() - before) / (partitions * ring.keys_in_a_partition())}
 
 
-def _at_once(watcher: InstantWatcher, ring: Ring, keys: int) -> Answer:
+def _at_once(watcher: InstantWatcher, ring: Ring, partitions: int) -> Answer:
     before = resident()
-    messages = [Snapshot(Listing([*base_keys(ring), *_past(ring, keys)], FIRST_REVISION, 1))]
+    items = sorted([*base_keys(ring), *_past(ring, partitions)], key=lambda item: item.key)  # as etcd lists them
+    messages = [Snapshot(Listing(items, FIRST_REVISION, 1))]
+    del items
     listing = resident() - before
     start = watcher.step(messages)
     peak = most_resident()
     del messages
-    _check(watcher, keys)
+    assert watcher.reconciler.leads
+    _check(watcher, partitions * ring.keys_in_a_partition())
     return {
         "listing": listing,
         "start": start,
@@ -101,9 +111,8 @@ def _at_once(watcher: InstantWatcher, ring: Ring, keys: int) -> Answer:
 
 
 def _check(watcher: InstantWatcher, keys: int) -> None:
-    assert watcher.reconciler.leads
     assert len(watcher.reconciler.cache) == keys, f"{len(watcher.reconciler.cache)} keys, expected {keys}"
-    assert not watcher.starts, "the past must not fire"
+    assert not list(watcher.reconciler.standings.unsettled()), "the past is settled"
 
 
 def base_keys(ring: Ring) -> list[KeyValue]:
@@ -115,10 +124,9 @@ def base_keys(ring: Ring) -> list[KeyValue]:
     return [stored(KEYS.leader, b"the benchmark"), *documents]
 
 
-def _past(ring: Ring, keys: int) -> Iterator[KeyValue]:
-    """So many states and records, partition by partition."""
-    partitions = (ring.past_keys(partition(number)) for number in itertools.count())
-    return itertools.islice(itertools.chain.from_iterable(partitions), keys)
+def _past(ring: Ring, partitions: int) -> Iterator[KeyValue]:
+    """Everything has run in so many partitions."""
+    return itertools.chain.from_iterable(ring.past_keys(partition(number)) for number in range(partitions))
 
 
 def _one_dependency_less(ring: Ring) -> Changes:

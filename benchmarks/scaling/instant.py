@@ -147,14 +147,15 @@ class ForgetfulStore(MemoryStore):
 
 
 class InstantWatcher:
-    """A reconciler that leads, and everything around it, in one thread.
+    """A reconciler, and everything around it, in one thread.
 
+    :param term: create revision of the leader key, if this one leads.
     :ivar seconds: CPU time of the reconciler so far.
     :ivar first_request: the same, when the first request was let out.
     :ivar queued: the runs that it has started, each with its environment.
     """
 
-    def __init__(self, store: TimedStore | ForgetfulStore, *, term: int, keeps_runs: bool = True) -> None:
+    def __init__(self, store: TimedStore | ForgetfulStore, *, term: int | None, keeps_runs: bool = True) -> None:
         self.clock = HandClock()
         self.queued: deque[tuple[str, ObservedRun]] = deque()
         self.environments = {
@@ -166,9 +167,8 @@ class InstantWatcher:
         self._began = 0.0
         self._jobs: deque[Callable[[], EffectDone | LookDone]] = deque()
         settings = WatcherSettings(reexamine_every=HARDLY_EVER)
-        leadership = Leadership(
-            term, HeldLease(1, asked_at=self.clock.seconds, ttl=FOR_EVER, clock=self.clock.monotonic)
-        )
+        lease = HeldLease(1, asked_at=self.clock.seconds, ttl=FOR_EVER, clock=self.clock.monotonic)
+        leadership = None if term is None else Leadership(term, lease)
         lanes = {
             environment: Lane(
                 environment=environment,

@@ -107,11 +107,15 @@ class Ring:
         """The source of a wave and the cone under it."""
         return 1 + sum(1 + (FAN_IN - 1) * layer for layer in range(1, LAYERS + 1))
 
+    def keys_in_a_partition(self) -> int:
+        """A state for each pipeline, and a record for each that waits."""
+        return self.pipelines + self.width + self.pipelines
+
     def past(self, partition: str) -> Iterator[tuple[Target, RunStateDocument, TriggerRecord | None]]:
         """A partition in which everything has run: each pipeline's state, and the record behind it, upstreams first."""
         attempt = past_attempt(partition)
-        for place in range(self.width):
-            for layer in range(LAYERS + 1):
+        for layer in range(LAYERS + 1):
+            for place in range(self.width):
                 target = Target(self.pipeline(layer, place), partition)
                 consumed = {
                     Target(upstream, partition): Consumed(FIRST_REVISION, attempt, State.SUCCESS)
