@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
+from coordinator.model.mapping import ALL, Identity, Mapping, Rollup
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import State
 
@@ -31,15 +33,43 @@ class On(enum.StrEnum):
                 return state.is_terminal
 
 
+IDENTITY = Identity()
+
+
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """A leaf: one upstream, and the end of it that is asked for."""
+    """A leaf: one upstream, the end of it that is asked for, and in which partitions.
+
+    :ivar mapping: which partitions of the upstream a partition of the downstream needs.
+    :ivar trigger: whether a new completion starts the downstream; otherwise the dependency is a gate, which must be
+        open for others to start it.
+    :ivar max_age: how old the completion may be for the dependency to be met.
+    """
 
     upstream: PipelineRef
     on: On = On.SUCCESS
+    mapping: Mapping = IDENTITY
+    trigger: bool = True
+    max_age: timedelta | None = None
+
+    @property
+    def identity(self) -> Dependency:
+        """What activation belongs to: how many of a window must be there, and how old a completion may be, can be
+        changed while partitions wait, and what waits then goes on."""
+        mapping = replace(self.mapping, wait=ALL) if isinstance(self.mapping, Rollup) else self.mapping
+        return replace(self, mapping=mapping, max_age=None)
 
     def __str__(self) -> str:
-        return str(self.upstream) if self.on is On.SUCCESS else f"{self.upstream} on {self.on}"
+        words = [str(self.upstream)]
+        if self.on is not On.SUCCESS:
+            words.append(f"on {self.on}")
+        if not isinstance(self.mapping, Identity):
+            words.append(f"by {self.mapping}")
+        if not self.trigger:
+            words.append("as a gate")
+        if self.max_age is not None:
+            words.append(f"at most {self.max_age} old")
+        return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,21 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from coordinator.model.dependencies import Rerun, Settle
+from coordinator.model.dependencies import OnLate, Rerun, Settle
 from coordinator.model.graph import Graph
 from coordinator.model.judgement import (
     Judged,
     JudgedInput,
+    all_inputs,
+    inputs_if_mended,
     inputs_that_hold,
     inputs_that_would_hold,
     judge,
 )
+from coordinator.model.lateness import due_by
+from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Consumed, Status, TriggerRecord
@@ -36,6 +41,7 @@ class Obstacle(enum.StrEnum):
     IN_FLIGHT = "in flight"
     RUNNING = "queued or running"
     BLOCKED = "blocked"
+    WAITS_FOR_RELEASE = "waiting for release"
     UNREADABLE_RECORD = "kept back by a trigger record that cannot be read"
 
 
@@ -44,11 +50,16 @@ class Decision:
     """What the rule says about a pipeline in a partition, and why.
 
     :ivar due: it would fire now, or would once busy inputs end well.
-    :ivar ready: its inputs ask it to fire now; ``fires`` when no obstacle stands against it either.
+    :ivar ready: its inputs (or a person) ask it to fire now; ``fires`` when no obstacle stands against it either.
     :ivar ignored: its inputs ask it to fire now, and its rerun policy says no: they are consumed without a run.
     :ivar inputs: the completions that firing now would use.
-    :ivar wave: etcd revision of the completion at the top of what firing now would belong to.
+    :ivar wave: etcd revision of the completion (or order) at the top of what firing now would belong to.
     :ivar judged: the condition, input by input; ``None`` for a pipeline that waits for nothing.
+    :ivar stirred: something that could start it has changed, or is about to: what opens and closes a gate matters.
+    :ivar order: etcd revision of the person's order that firing now would carry out; 0: none.
+    :ivar due_by: its deadline, if it is waited for in this partition; ``late`` when it has passed.
+    :ivar skips: it is late, and is given up for that.
+    :ivar recheck_at: when time alone may change the decision.
     """
 
     target: Target
@@ -60,6 +71,12 @@ class Decision:
     inputs: Mapping[Target, Consumed] = field(default_factory=dict)
     wave: int = 0
     judged: Judged | None = None
+    stirred: bool = False
+    order: int = 0
+    due_by: datetime | None = None
+    late: bool = False
+    skips: bool = False
+    recheck_at: datetime | None = None
 
     @property
     def fires(self) -> bool:
@@ -69,35 +86,53 @@ class Decision:
 def decide(graph: Graph, view: View, target: Target) -> Decision:
     """Decide about a pipeline in a partition.
 
-    :param view: one reading of etcd; it also knows how the inputs stand.
+    :param view: one reading of etcd; it also knows how the inputs stand, and what time it is.
     """
     seen, recorded = view.state(target), view.record(target)
-    obstacles = frozenset(_obstacles(view, target, seen, recorded))
+    record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
+    obstacles = set(_obstacles(view, target, seen, recorded))
     moving = not obstacles.isdisjoint((Obstacle.IN_FLIGHT, Obstacle.RUNNING))
+    order, ordered_at = _order(view, target, record)
 
     node = graph.node(target.pipeline)
     if node is None:
-        return Decision(target, Standing.BUSY if moving else Standing.SETTLED, obstacles=obstacles)
+        return _decide_source(target, frozenset(obstacles), moving, ordered_at if order is Order.RERUN else 0)
 
-    record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
-    judged = judge(graph, view, node, target, record.consumed if record is not None else {})
-
+    downstream = node.downstream
+    has_run = record is not None and (bool(record.consumed) or record.order > 0)
+    judged = judge(view, node, target, record)
     coming = tuple(inputs_that_would_hold(judged))
-    due = any(one.new or one.busy for one in coming)
     used = tuple(inputs_that_hold(judged))
-    ready = any(one.new for one in used)
-    if node.downstream.settle is Settle.WAVE:
+    due = order is Order.RERUN or any(one.triggers and (one.new or one.busy) for one in coming)
+    ready = order is Order.RERUN or any(one.new for one in used)
+    if downstream.settle is Settle.WAVE:
         # A branch that is still coming is waited for (case 7); one that cannot come is not (cases 5, 25).
         ready = ready and not any(one.busy for one in coming)
-    ignores = node.downstream.rerun is Rerun.IGNORE and record is not None and bool(record.consumed)
+    stirred = any(one.triggers and (one.new or one.busy or one.mendable) for one in all_inputs(judged))
 
-    if moving:
-        standing = Standing.BUSY
+    deadline = None
+    if stirred and seen is None and not has_run:  # who has been started at all is not late
+        deadline = due_by(downstream.deadline, target, judged)
+    late = deadline is not None and view.now >= deadline
+    if late and downstream.on_late is OnLate.FIRE:
+        there = tuple(one for one in all_inputs(judged) if one.holds)
+        if any(one.new for one in there):
+            used, due, ready = there, True, True
+    skips = late and downstream.on_late is OnLate.SKIP and not moving
+
+    # It has run, and will not again by itself (case 4), or has been given up.
+    ignores = (downstream.rerun is Rerun.IGNORE and has_run) or (record is not None and record.skipped)
+    ignores = ignores and order is not Order.RERUN
+    if due and not moving and downstream.rerun is Rerun.HOLD and has_run and order is None:
+        obstacles.add(Obstacle.WAITS_FOR_RELEASE)
+
+    if moving or skips:
+        standing = Standing.BUSY  # what is given up is at rest once that has been written down
     elif ignores:
-        standing = Standing.SETTLED  # it has run, and will not again by itself (case 4)
+        standing = Standing.SETTLED
     elif due and not obstacles:
         standing = Standing.BUSY
-    elif due or (judged.if_mended and not judged.would_hold):
+    elif due or _could_be_mended(judged):
         # Out of date, and something or somebody else must move first (case 3).
         standing = Standing.STUCK
     else:
@@ -106,14 +141,65 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     return Decision(
         target=target,
         standing=standing,
-        due=due and not ignores,
-        ready=ready and not ignores,
+        due=due and not ignores and not skips,
+        ready=ready and not ignores and not skips,
         ignored=ready and ignores,
-        obstacles=obstacles,
+        obstacles=frozenset(obstacles),
         inputs=_completions(used) if ready else {},
-        wave=max(_wave(view, one) for one in used if one.new) if ready else 0,
+        wave=max((_wave(view, one) for one in used if one.new), default=ordered_at) if ready else 0,
         judged=judged,
+        stirred=stirred,
+        order=ordered_at,
+        due_by=deadline,
+        late=late,
+        skips=skips,
+        recheck_at=_recheck_at(view, judged, deadline) if stirred else None,
     )
+
+
+def _decide_source(target: Target, obstacles: frozenset[Obstacle], moving: bool, ordered_at: int) -> Decision:
+    """A pipeline that waits for nothing runs when its environment or a person says so."""
+    standing = Standing.SETTLED
+    if moving or (ordered_at and not obstacles):
+        standing = Standing.BUSY
+    elif ordered_at:
+        standing = Standing.STUCK
+    return Decision(
+        target,
+        standing,
+        due=bool(ordered_at),
+        ready=bool(ordered_at),
+        obstacles=obstacles,
+        wave=ordered_at,
+        order=ordered_at,
+    )
+
+
+def _order(view: View, target: Target, record: TriggerRecord | None) -> tuple[Order | None, int]:
+    """A person's order that has not been carried out yet, and its etcd revision."""
+    given = view.order(target)
+    if given is None or not isinstance(given.value, GivenOrder):
+        return None, 0
+    if record is not None and given.revision <= record.order:
+        return None, 0
+    return given.value.order, given.revision
+
+
+def _could_be_mended(judged: Judged) -> bool:
+    """Whether it is out of date, and only mending an input would let it run; a gate alone makes nobody out of date."""
+    return (
+        judged.if_mended
+        and not judged.would_hold
+        and any(one.triggers and (one.new or one.busy or one.mendable) for one in inputs_if_mended(judged))
+    )
+
+
+def _recheck_at(view: View, judged: Judged, deadline: datetime | None) -> datetime | None:
+    """The next moment at which a deadline passes, or a completion becomes too old."""
+    moments = [one.expires for one in all_inputs(judged) if one.met and one.expires is not None]
+    if deadline is not None:
+        moments.append(deadline)
+    return min((moment for moment in moments if moment > view.now), default=None)
 
 
 def _obstacles(view: View, target: Target, seen: SeenState | None, recorded: SeenRecord | None) -> list[Obstacle]:
@@ -152,6 +238,13 @@ def in_flight(record: TriggerRecord, revision: int, seen: SeenState | None) -> b
     if reported is not None and record.attempt is not None:
         return reported < record.attempt
     return seen.revision <= revision
+
+
+def completions(decision: Decision) -> dict[Target, Consumed]:
+    """Every completion among a decision's inputs, used or not."""
+    if decision.judged is None:
+        return {}
+    return _completions(tuple(one for one in all_inputs(decision.judged) if one.met or one.new))
 
 
 def _completions(used: tuple[JudgedInput, ...]) -> dict[Target, Consumed]:

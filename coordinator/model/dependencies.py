@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coordinator.model.conditions import Condition
+from coordinator.model.deadline import Deadline
 from coordinator.model.references import PipelineRef
 
 
@@ -17,11 +18,13 @@ class Rerun(enum.StrEnum):
     ``clear``    its run there is cleared: run_id and logical date stay
     ``new_run``  another run is created, without a logical date, for Airflow allows one run per logical date
     ``ignore``   nothing: the completions are consumed without running, and it counts as settled
+    ``hold``     it waits, stuck, until a person releases it; then its run is cleared
     """
 
     CLEAR = "clear"
     NEW_RUN = "new_run"
     IGNORE = "ignore"
+    HOLD = "hold"
 
 
 class Settle(enum.StrEnum):
@@ -31,11 +34,39 @@ class Settle(enum.StrEnum):
     DIRECT = "direct"
 
 
+class Catchup(enum.StrEnum):
+    """Which partitions of a pipeline are started of those that became due while no watcher was there.
+
+    ``all``     every one
+    ``latest``  the newest one; the others are skipped
+    ``none``    none: they are skipped
+    """
+
+    ALL = "all"
+    LATEST = "latest"
+    NONE = "none"
+
+
+class OnLate(enum.StrEnum):
+    """What becomes of a partition whose deadline has passed before it was ever started.
+
+    ``show``  it is shown, counted and logged, and goes on waiting
+    ``fire``  it is started with the inputs that are there
+    ``skip``  it is given up: consumed without running
+    """
+
+    SHOW = "show"
+    FIRE = "fire"
+    SKIP = "skip"
+
+
 @dataclass(frozen=True, slots=True)
 class Downstream:
     """One entry of the document: a pipeline and what it waits for.
 
     :ivar conf: merged into the conf of the runs that the coordinator creates.
+    :ivar max_in_flight: how many of its partitions may be in flight at the same time; ``None``: any number.
+    :ivar deadline: when a partition that has not been started is late.
     """
 
     pipeline: PipelineRef
@@ -43,6 +74,10 @@ class Downstream:
     rerun: Rerun = Rerun.CLEAR
     settle: Settle = Settle.WAVE
     conf: Mapping[str, Any] = field(default_factory=dict)
+    catchup: Catchup = Catchup.ALL
+    max_in_flight: int | None = None
+    deadline: Deadline | None = None
+    on_late: OnLate = OnLate.SHOW
 
 
 Document = Mapping[PipelineRef, Downstream]

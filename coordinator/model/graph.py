@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from coordinator.model import mapping as mappings
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.dependencies import Downstream
+from coordinator.model.mapping import Identity, Latest
 from coordinator.model.references import PipelineRef, Target
 
 
@@ -31,6 +34,13 @@ class Node:
     active_since: Mapping[Dependency, int]
 
 
+class Edge(NamedTuple):
+    """A downstream, and the mapping through which it depends on an upstream."""
+
+    downstream: PipelineRef
+    mapping: mappings.Mapping
+
+
 class Graph:
     """Immutable. Built anew when a dependency document changes.
 
@@ -48,10 +58,12 @@ class Graph:
         except graphlib.CycleError as error:
             raise CycleFound(tuple(error.args[1])) from None
         self._rank = {pipeline: rank for rank, pipeline in enumerate(order)}
-        self._dependents: dict[PipelineRef, list[PipelineRef]] = {}
-        for downstream, of in upstreams.items():
-            for upstream in of:
-                self._dependents.setdefault(upstream, []).append(downstream)
+        self._edges: dict[PipelineRef, list[Edge]] = {}
+        for pipeline, node in self._nodes.items():
+            for upstream, mapping in dict.fromkeys(
+                (leaf.upstream, leaf.mapping) for leaf in leaves(node.downstream.condition)
+            ):
+                self._edges.setdefault(upstream, []).append(Edge(pipeline, mapping))
 
     def __len__(self) -> int:
         return len(self._rank)
@@ -64,15 +76,24 @@ class Graph:
         """What a pipeline waits for; ``None`` when it waits for nothing."""
         return self._nodes.get(pipeline)
 
+    def nodes(self) -> Iterable[Node]:
+        """Every pipeline that waits for something."""
+        return self._nodes.values()
+
     def rank(self, pipeline: PipelineRef) -> int:
         """Position in an order in which upstreams come first; unknown pipelines are upstream of nothing."""
         return self._rank.get(pipeline, -1)
 
-    def input_of(self, dependency: Dependency, downstream: Target) -> Target:
-        """The input that a dependency names for a downstream partition (identity mapping)."""
-        return Target(dependency.upstream, downstream.partition)
+    def edges(self, upstream: PipelineRef) -> Sequence[Edge]:
+        """Who depends on a pipeline, and through which mappings."""
+        return self._edges.get(upstream, ())
 
     def dependents(self, upstream: Target) -> Iterator[Target]:
-        """The downstream partitions that an upstream partition is an input of: the inverse of ``input_of``."""
-        for pipeline in self._dependents.get(upstream.pipeline, ()):
-            yield Target(pipeline, upstream.partition)
+        """The downstream partitions that an upstream partition is an input of, as far as the mappings alone tell:
+        all but those of ``latest``, which is an input of whatever partitions the downstream has."""
+        for edge in self._edges.get(upstream.pipeline, ()):
+            if isinstance(edge.mapping, Identity):
+                yield Target(edge.downstream, upstream.partition)
+            elif not isinstance(edge.mapping, Latest):
+                for partition in edge.mapping.downstreams(upstream.partition):
+                    yield Target(edge.downstream, partition)

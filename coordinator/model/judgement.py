@@ -12,26 +12,33 @@ two judgements, and a branch that does not hold contributes nothing: neither new
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.dependencies import Settle
-from coordinator.model.graph import Graph, Node
+from coordinator.model.graph import Node
+from coordinator.model.mapping import FixedKey, Identity, Latest, Rollup, StartOf
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State
-from coordinator.model.trigger import Consumed, Inputs
+from coordinator.model.trigger import Consumed, TriggerRecord
 from coordinator.model.view import SeenState, Standing, View
+
+NO_PARTITION = "latest"
+"""Stands for the partition of a newest completion that does not exist yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedInput:
     """One input of a downstream pipeline, with everything that was weighed.
 
+    :ivar triggers: it can start the downstream; otherwise it is a gate.
     :ivar met: its state satisfies the dependency.
-    :ivar new: its completion is not the one consumed, and younger than the dependency.
+    :ivar new: it triggers, and its completion is not the one consumed, and younger than the dependency.
     :ivar busy: it is due to run, or running.
     :ivar mendable: it failed anew, or is stuck.
+    :ivar expires: when a completion that is met will be older than the dependency allows.
     """
 
     dependency: Dependency
@@ -39,10 +46,12 @@ class JudgedInput:
     seen: SeenState | None
     consumed: Consumed | None
     standing: Standing
+    triggers: bool
     met: bool
     new: bool
     holds: bool
     mendable: bool
+    expires: datetime | None = None
 
     @property
     def busy(self) -> bool:
@@ -59,7 +68,10 @@ class JudgedInput:
 
 @dataclass(frozen=True, slots=True)
 class JudgedBranch:
-    """An inner node, judged: at least ``n`` of the branches."""
+    """An inner node, or the partitions of a dependency whose mapping names several: at least ``n`` of the branches.
+
+    :ivar dependency: the dependency whose partitions these are; ``None`` for a node of the condition.
+    """
 
     n: int
     word: str
@@ -67,55 +79,115 @@ class JudgedBranch:
     holds: bool
     would_hold: bool
     if_mended: bool
+    dependency: Dependency | None = None
 
 
 Judged = JudgedInput | JudgedBranch
 
 
-def judge(graph: Graph, view: View, node: Node, target: Target, consumed: Inputs) -> Judged:
+def judge(view: View, node: Node, target: Target, record: TriggerRecord | None) -> Judged:
     """Judge a downstream pipeline's condition for a partition.
 
-    :param consumed: the completions that the pipeline's record stands on.
+    :param record: what the pipeline has been started for before.
     """
+    return _Judge(view, node, target, record).visit(node.downstream.condition)
 
-    def visit(condition: Condition) -> Judged:
+
+class _Judge:
+    def __init__(self, view: View, node: Node, target: Target, record: TriggerRecord | None) -> None:
+        self._view = view
+        self._node = node
+        self._target = target
+        self._consumed = record.consumed if record is not None else {}
+        self._past = 0
+        if record is None and (floor := view.floor(target.pipeline)) is not None:
+            self._past = floor.revision  # what stood on it may have been removed (case 20)
+
+    def visit(self, condition: Condition) -> Judged:
         if isinstance(condition, Dependency):
-            return _judge_input(graph, view, node, target, consumed, condition)
-        branches = tuple(visit(branch) for branch in condition.of)
-        return JudgedBranch(
-            n=condition.n,
-            word=condition.word,
-            branches=branches,
-            holds=sum(branch.holds for branch in branches) >= condition.n,
-            would_hold=sum(branch.would_hold for branch in branches) >= condition.n,
-            if_mended=sum(branch.if_mended for branch in branches) >= condition.n,
+            return self._dependency(condition)
+        return _branch(condition.n, condition.word, tuple(self.visit(branch) for branch in condition.of))
+
+    def _dependency(self, dependency: Dependency) -> Judged:
+        """The inputs that a dependency names for this partition, through its mapping."""
+        mapping, upstream, partition = dependency.mapping, dependency.upstream, self._target.partition
+        targets: Sequence[Target]
+        match mapping:
+            case Identity():
+                return self._input(dependency, Target(upstream, partition))
+            case Latest():
+                return self._newest(dependency)
+            case FixedKey():
+                if partition == mapping.downstream_key:
+                    return self._newest(dependency)
+                targets = ()
+            case StartOf():
+                targets = sorted(self._view.gathered(dependency, self._target))
+            case _:
+                targets = [Target(upstream, one) for one in mapping.upstreams(partition)]
+        needed = mapping.needed(len(targets)) if isinstance(mapping, Rollup) and targets else 1
+        inputs = tuple(self._input(dependency, target) for target in targets)
+        return _branch(needed, str(dependency), inputs, dependency)
+
+    def _newest(self, dependency: Dependency) -> JudgedInput:
+        newest = self._view.newest(dependency.upstream)
+        coming = self._view.is_coming(dependency.upstream)
+        triggers = dependency.trigger and (
+            isinstance(dependency.mapping, FixedKey) or self._view.is_newest_partition(self._target)
+        )
+        target = newest or Target(dependency.upstream, NO_PARTITION)
+        return self._input(dependency, target, standing=Standing.BUSY if coming else None, triggers=triggers)
+
+    def _input(
+        self,
+        dependency: Dependency,
+        target: Target,
+        *,
+        standing: Standing | None = None,
+        triggers: bool | None = None,
+    ) -> JudgedInput:
+        view, node = self._view, self._node
+        seen = view.state(target)
+        if standing is None:
+            standing = view.standing(target)
+        if triggers is None:
+            triggers = dependency.trigger
+        before = self._consumed.get(target)
+        met = changed = failed = False
+        expires = None
+        if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
+            met = dependency.on.satisfied_by(seen.value.state)
+            since = max(node.active_since[dependency], self._past)
+            changed = seen.revision > since and not _is_consumed(before, seen.value, seen.revision)
+            failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
+            if met and dependency.max_age is not None:
+                observed = seen.value.observed_at
+                expires = observed + dependency.max_age if observed is not None else None
+                met = expires is not None and view.now < expires
+        return JudgedInput(
+            dependency=dependency,
+            target=target,
+            seen=seen,
+            consumed=before,
+            standing=standing,
+            triggers=triggers,
+            met=met,
+            new=changed and triggers,
+            holds=met and (standing is Standing.SETTLED or node.downstream.settle is Settle.DIRECT),
+            mendable=standing is Standing.STUCK or (failed and changed),
+            expires=expires,
         )
 
-    return visit(node.downstream.condition)
 
-
-def _judge_input(
-    graph: Graph, view: View, node: Node, downstream: Target, consumed: Inputs, dependency: Dependency
-) -> JudgedInput:
-    target = graph.input_of(dependency, downstream)
-    seen = view.state(target)
-    standing = view.standing(target)
-    before = consumed.get(target)
-    met = new = failed = False
-    if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
-        met = dependency.on.satisfied_by(seen.value.state)
-        new = seen.revision > node.active_since[dependency] and not _is_consumed(before, seen.value, seen.revision)
-        failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
-    return JudgedInput(
+def _branch(n: int, word: str, branches: tuple[Judged, ...], dependency: Dependency | None = None) -> JudgedBranch:
+    return JudgedBranch(
+        n=n,
+        word=word,
+        branches=branches,
+        holds=sum(branch.holds for branch in branches) >= n,
+        would_hold=sum(branch.would_hold for branch in branches) >= n,
+        if_mended=sum(branch.if_mended for branch in branches) >= n,
         dependency=dependency,
-        target=target,
-        seen=seen,
-        consumed=before,
-        standing=standing,
-        met=met,
-        new=new,
-        holds=met and (standing is Standing.SETTLED or node.downstream.settle is Settle.DIRECT),
-        mendable=standing is Standing.STUCK or (failed and new),
     )
 
 
@@ -148,6 +220,17 @@ def inputs_that_would_hold(judged: Judged) -> Iterator[JudgedInput]:
     else:
         for branch in judged.branches:
             yield from inputs_that_would_hold(branch)
+
+
+def inputs_if_mended(judged: Judged) -> Iterator[JudgedInput]:
+    """The inputs of the branches that would hold if somebody mended what failed."""
+    if not judged.if_mended:
+        return
+    if isinstance(judged, JudgedInput):
+        yield judged
+    else:
+        for branch in judged.branches:
+            yield from inputs_if_mended(branch)
 
 
 def all_inputs(judged: Judged) -> Iterator[JudgedInput]:

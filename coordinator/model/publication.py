@@ -41,7 +41,8 @@ Activations = Mapping[tuple[PipelineRef, Dependency], int]
 class Publication:
     """What stands under ``dependencies/<owner>``.
 
-    :ivar active_since: etcd revisions; a dependency that is absent became active with this publication.
+    :ivar active_since: etcd revisions, by :attr:`Dependency.identity`; a dependency that is absent became active with
+        this publication.
     :ivar published_by: a person, or the watcher that was given the file; empty where the writer did not say.
     """
 
@@ -56,7 +57,10 @@ class Publication:
         return [
             Node(
                 downstream,
-                {leaf: self.active_since.get((pipeline, leaf), revision) for leaf in leaves(downstream.condition)},
+                {
+                    leaf: self.active_since.get((pipeline, leaf.identity), revision)
+                    for leaf in leaves(downstream.condition)
+                },
             )
             for pipeline, downstream in self.document.items()
         ]
@@ -81,15 +85,15 @@ def publish(document: Document, previous: Publication | None, previous_revision:
     if previous is None:
         return Publication(document, {})
     present = {
-        (node.downstream.pipeline, dependency): revision
+        (node.downstream.pipeline, dependency.identity): revision
         for node in previous.nodes(previous_revision)
         for dependency, revision in node.active_since.items()
     }
     kept = {
-        (pipeline, leaf): present[pipeline, leaf]
+        (pipeline, leaf.identity): present[pipeline, leaf.identity]
         for pipeline, downstream in document.items()
         for leaf in leaves(downstream.condition)
-        if (pipeline, leaf) in present
+        if (pipeline, leaf.identity) in present
     }
     return Publication(document, kept)
 
@@ -123,10 +127,10 @@ def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
         return Publication(
             document,
             {
-                (pipeline, leaf): int(since[str(pipeline)][str(leaf)])
+                (pipeline, leaf.identity): int(since[str(pipeline)][str(leaf.identity)])
                 for pipeline, downstream in document.items()
                 for leaf in leaves(downstream.condition)
-                if str(leaf) in since.get(str(pipeline), {})
+                if str(leaf.identity) in since.get(str(pipeline), {})
             },
             published_by=_text(content.get("published_by")),
             published_at=_instant(content.get("published_at")),

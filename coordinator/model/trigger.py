@@ -61,6 +61,9 @@ class TriggerRecord:
     :ivar inputs: the completions that the newest intent uses.
     :ivar consumed: the completions that a known effect stands on; moves only when the effect is known.
     :ivar wave: etcd revision of the completion at the top (design section 2, *wave*).
+    :ivar order: etcd revision of the newest person's order that has been carried out; 0: none.
+    :ivar ordered: that of the order that the newest intent carries out.
+    :ivar skipped: this partition was given up: it is not started again unless a person asks for it.
     """
 
     status: Status
@@ -76,6 +79,9 @@ class TriggerRecord:
     who: str = ""
     when: datetime | None = None
     last_error: str | None = None
+    order: int = 0
+    ordered: int = 0
+    skipped: bool = False
 
 
 class _InputDocument(BaseModel):
@@ -106,6 +112,9 @@ class _RecordDocument(BaseModel):
     who: str = ""
     when: Instant | None = None
     last_error: str | None = None
+    order: int | None = None
+    ordered: int | None = None
+    skipped: bool | None = None
 
 
 def _dump_inputs(inputs: Inputs) -> list[_InputDocument]:
@@ -149,6 +158,9 @@ def dump_record(record: TriggerRecord) -> bytes:
             who=record.who,
             when=record.when,
             last_error=record.last_error,
+            order=record.order or None,
+            ordered=record.ordered or None,
+            skipped=record.skipped or None,
         )
         .model_dump_json(exclude_none=True)
         .encode()
@@ -173,6 +185,9 @@ def read_record(value: bytes) -> TriggerRecord | Unreadable:
             who=document.who,
             when=document.when,
             last_error=document.last_error,
+            order=document.order or 0,
+            ordered=document.ordered or 0,
+            skipped=bool(document.skipped),
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
+from coordinator.model.conditions import Dependency
+from coordinator.model.floor import Floor
 from coordinator.model.hold import Hold
+from coordinator.model.order import GivenOrder
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, Unreadable
 from coordinator.model.trigger import TriggerRecord
@@ -36,14 +41,46 @@ class SeenRecord:
     revision: int
 
 
-class View(Protocol):
-    """One consistent reading."""
+@dataclass(frozen=True, slots=True)
+class SeenOrder:
+    """A person's order and the etcd revision of its key."""
+
+    value: GivenOrder | Unreadable
+    revision: int
+
+
+class Facts(Protocol):
+    """What stands in etcd."""
 
     def state(self, target: Target) -> SeenState | None: ...
 
     def record(self, target: Target) -> SeenRecord | None: ...
 
+    def order(self, target: Target) -> SeenOrder | None: ...
+
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None: ...
+
+    def floor(self, pipeline: PipelineRef) -> Floor | None: ...
+
+
+class View(Facts, Protocol):
+    """One consistent reading, and what follows from all of it: how inputs stand, and which partitions there are."""
+
+    @property
+    def now(self) -> datetime:
+        """The moment at which the reading is judged (deadlines, ``max_age``)."""
 
     def standing(self, target: Target) -> Standing:
         """The standing of an input; see ``standings`` for how it is kept."""
+
+    def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
+        """The known inputs of a downstream partition, where its mapping does not name them beforehand."""
+
+    def newest(self, upstream: PipelineRef) -> Target | None:
+        """The partition of a pipeline's newest completion."""
+
+    def is_coming(self, upstream: PipelineRef) -> bool:
+        """Whether a pipeline is busy in any partition."""
+
+    def is_newest_partition(self, downstream: Target) -> bool:
+        """Whether it is the newest partition of a pipeline that has been heard of."""

@@ -45,6 +45,21 @@ class HoldKey:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderKey:
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class FloorKey:
+    pipeline: PipelineRef
+
+
+@dataclass(frozen=True, slots=True)
+class ActKey:
+    act_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeaderKey:
     pass
 
@@ -54,7 +69,7 @@ class WatcherKey:
     watcher_id: str
 
 
-ParsedKey = StateKey | TriggerKey | DependenciesKey | HoldKey | LeaderKey | WatcherKey
+ParsedKey = StateKey | TriggerKey | DependenciesKey | HoldKey | OrderKey | FloorKey | ActKey | LeaderKey | WatcherKey
 
 
 class Keys:
@@ -78,8 +93,19 @@ class Keys:
         return f"{self.root}dependencies/{encode_segment(owner)}"
 
     def hold(self, pipeline: PipelineRef) -> str:
-        environment, dag_id = map(encode_segment, pipeline)
-        return f"{self.root}hold/{environment}/{dag_id}"
+        return self._of_pipeline("hold", pipeline)
+
+    def order(self, target: Target) -> str:
+        """What a person asks for; see :mod:`coordinator.model.order`."""
+        return self._of_target("order", target)
+
+    def floor(self, pipeline: PipelineRef) -> str:
+        """What retention has left behind; see :mod:`coordinator.model.floor`."""
+        return self._of_pipeline("floor", pipeline)
+
+    def act(self, act_id: str) -> str:
+        """One act of a person, kept for those who ask later."""
+        return f"{self.root}acts/{encode_segment(act_id)}"
 
     def watcher(self, watcher_id: str) -> str:
         return f"{self.root}watchers/{encode_segment(watcher_id)}"
@@ -105,11 +131,21 @@ class Keys:
                 return DependenciesKey(owner)
             case "hold", [environment, dag_id]:
                 return HoldKey(PipelineRef(environment, dag_id))
+            case "order", [environment, dag_id, partition]:
+                return OrderKey(Target(PipelineRef(environment, dag_id), partition))
+            case "floor", [environment, dag_id]:
+                return FloorKey(PipelineRef(environment, dag_id))
+            case "acts", [act_id]:
+                return ActKey(act_id)
             case "leader", []:
                 return LeaderKey()
             case "watchers", [watcher_id]:
                 return WatcherKey(watcher_id)
         return None
+
+    def _of_pipeline(self, kind: str, pipeline: PipelineRef) -> str:
+        environment, dag_id = map(encode_segment, pipeline)
+        return f"{self.root}{kind}/{environment}/{dag_id}"
 
     def _of_target(self, kind: str, target: Target) -> str:
         (environment, dag_id), partition = target

@@ -6,17 +6,22 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from coordinator.model.floor import Floor, read_floor
 from coordinator.model.hold import Hold, read_hold
+from coordinator.model.order import read_order
 from coordinator.model.publication import Published, read_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Unreadable, read_run_state
 from coordinator.model.trigger import TriggerRecord, read_record
-from coordinator.model.view import SeenRecord, SeenState
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 from coordinator.store.keys import (
+    ActKey,
     DependenciesKey,
+    FloorKey,
     HoldKey,
     Keys,
     LeaderKey,
+    OrderKey,
     ParsedKey,
     StateKey,
     TriggerKey,
@@ -54,7 +59,9 @@ class Cache:
         self.watchers: dict[str, bytes] = {}
         self._states: dict[Target, SeenState] = {}
         self._records: dict[Target, SeenRecord] = {}
+        self._orders: dict[Target, SeenOrder] = {}
         self._holds: dict[PipelineRef, Hold | Unreadable] = {}
+        self._floors: dict[PipelineRef, Floor] = {}
         self._arrived: dict[Target, float] = {}
         self._arrivals: deque[tuple[float, Target]] = deque()
         self._sharing = Sharing(self.state)
@@ -68,13 +75,20 @@ class Cache:
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
         return self._holds.get(pipeline)
 
+    def order(self, target: Target) -> SeenOrder | None:
+        return self._orders.get(target)
+
+    def floor(self, pipeline: PipelineRef) -> Floor | None:
+        return self._floors.get(pipeline)
+
     def holds(self) -> Iterator[tuple[PipelineRef, Hold | Unreadable]]:
         return iter(self._holds.items())
 
     def targets(self) -> Iterator[Target]:
-        """Everything that has a state or a record."""
+        """Everything that has a state, a record or an order."""
         yield from self._states
         yield from (target for target in self._records if target not in self._states)
+        yield from (target for target in self._orders if target not in self._states and target not in self._records)
 
     def __len__(self) -> int:
         return len(self._states) + len(self._records)
@@ -90,8 +104,10 @@ class Cache:
         The listing is used up: of a million keys, both it and what is read from it would be twice too much.
         """
         touched = Touched(targets=set(self.targets()), held=set(self._holds), dependencies=True)
-        for store in (self._states, self._records, self._holds, self.published, self.watchers, self.problems):
+        for store in (self._states, self._records, self._orders, self._holds, self._floors):
             store.clear()
+        for named in (self.published, self.watchers, self.problems):
+            named.clear()
         self._arrived.clear()
         self._arrivals.clear()
         self.leader = None
@@ -150,6 +166,17 @@ class Cache:
                 self._holds[pipeline] = hold
                 self._note_problem(item.key, hold)
                 touched.held.add(pipeline)
+            case OrderKey(target):
+                order = read_order(item.value)
+                self._orders[target] = SeenOrder(order, item.mod_revision)
+                self._note_problem(item.key, order)
+                touched.targets.add(target)
+            case FloorKey(pipeline):
+                floor = read_floor(item.value)
+                self._floors[pipeline] = floor if isinstance(floor, Floor) else Floor()
+                self._note_problem(item.key, floor)
+            case ActKey():
+                pass
             case DependenciesKey(owner):
                 publication = read_publication(item.value, source=item.key)
                 self.published[owner] = Published(publication, item.mod_revision)
@@ -179,6 +206,13 @@ class Cache:
             case HoldKey(pipeline):
                 self._holds.pop(pipeline, None)
                 touched.held.add(pipeline)
+            case OrderKey(target):
+                self._orders.pop(target, None)
+                touched.targets.add(target)
+            case FloorKey(pipeline):
+                self._floors.pop(pipeline, None)
+            case ActKey():
+                pass
             case DependenciesKey(owner):
                 self.published.pop(owner, None)
                 touched.dependencies = True

@@ -114,7 +114,7 @@ class Observer:
             return True
         if self._flies(target) is not None:
             return True
-        dependents = self._standings.graph.dependents(target)
+        dependents = self._standings.dependents(target)
         return any(self._standings.standing(dependent) is Standing.STUCK for dependent in dependents)
 
     def _observe(self, subject: Target, run: ObservedRun, known: Callable[[int], None]) -> bool:

@@ -94,7 +94,7 @@ def read(store: Store, keys: Keys, *, revision: int = 0) -> Reading:
         problems.update({f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)})
     except CycleFound as error:
         problems["dependencies"] = f"the published dependencies close a cycle: {error}"
-    standings = Standings(graph, cache)
+    standings = Standings(graph, cache, now=datetime.now(UTC))
     standings.refresh(cache.targets())
     return Reading(cache, standings, problems, max(_times(cache), default=None))
 

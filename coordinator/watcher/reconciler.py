@@ -16,7 +16,9 @@ from coordinator.errors import LeadershipLost
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import CycleFound, Graph
+from coordinator.model.partitions import format_instant
 from coordinator.model.references import Target
+from coordinator.model.runstate import RunState
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
@@ -36,6 +38,7 @@ from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.ledger import Ledger
 from coordinator.watcher.looks import Looks, Ticket
 from coordinator.watcher.observer import Observer
+from coordinator.watcher.rechecks import Rechecks
 
 Message = Snapshot | Changes | Disconnected | EffectDone | LookDone
 
@@ -85,7 +88,8 @@ class Reconciler:
         self._clock = clock
         self._who = who
         self.cache = Cache(keys, fresh_for=settings.fresh_for)
-        self.standings = Standings(Graph(), self.cache)
+        self.standings = Standings(Graph(), self.cache, now=clock.now())
+        self._rechecks = Rechecks()
         self.agenda = Agenda()
         self.ledger = Ledger(
             store,
@@ -135,8 +139,11 @@ class Reconciler:
 
     def step(self, messages: Iterable[Message]) -> None:
         """Take in what has arrived and do all that can be done now."""
+        self.standings.now = self._clock.now()
         for message in messages:
             self._take(message)
+        if due := self._rechecks.due(self.standings.now):
+            self._schedule(self.standings.refresh(due))
         now = self._clock.monotonic()
         self._check_term(now)
         if not self.leads:
@@ -163,8 +170,12 @@ class Reconciler:
         if not self.leads:
             return None
         times = [lane.next_at() for lane in self._lanes.values()]
-        times += [self.agenda.next_at(), self._observer.next_at(), self._reexamine_at]
+        times += [self.agenda.next_at(), self._observer.next_at(), self._reexamine_at, self._recheck_at()]
         return min((at for at in times if at is not None), default=None)
+
+    def _recheck_at(self) -> float | None:
+        at = self._rechecks.next_at()
+        return None if at is None else self._clock.monotonic() + (at - self._clock.now()).total_seconds()
 
     def is_idle(self) -> bool:
         """Nothing waits to be examined, written, asked or sent. Runs on their way in Airflow do not count."""
@@ -240,6 +251,8 @@ class Reconciler:
 
     def _schedule(self, decisions: Iterable[Decision]) -> None:
         """Put on the agenda what may need something done; what is settled and waits for nothing does not."""
+        decisions = tuple(decisions)
+        self._rechecks.note(decisions)
         for decision in decisions:
             target = decision.target
             record = self._record(target)
@@ -282,7 +295,7 @@ class Reconciler:
             self.agenda.now(target)
         for target in self.cache.targets():
             record = self._record(target)
-            if record is not None and (record.status in _WAITING or self._ignores(target)):
+            if record is not None and (record.status in _WAITING or record.skipped or self._ignores(target)):
                 self.agenda.now(target)
 
     def _flush(self, now: float) -> bool:
@@ -314,6 +327,11 @@ class Reconciler:
                 self.ledger.record(target, records.done(record))
         elif self.flights.draining:
             pass
+        elif decision.skips:
+            assert decision.due_by is not None
+            reason = f"it is late: it was due by {format_instant(decision.due_by)}"
+            skipped = records.skipped(decision, record, reason, who=self._who, when=self._clock.now())
+            self.ledger.record(target, skipped)
         elif decision.ignored and record is not None and not decision.obstacles:
             self.ledger.record(target, records.ignored(record, decision.inputs), decision=decision)
         elif decision.ready and decision.obstacles <= {Obstacle.BLOCKED}:
@@ -334,7 +352,7 @@ class Reconciler:
         if lane is None:
             self._block_without_environment(decision, record, now)
             return
-        own_run_id = None if self._creates_anew(target) else records.existing_run_id(record)
+        own_run_id = None if self._creates_anew(target) else self._existing_run_id(decision, record)
         ticket = self._looked(decision, own_run_id, now)
         if ticket is None:
             return
@@ -357,6 +375,13 @@ class Reconciler:
             decision=decision,
             then=lambda _: self.flights.begin(target, intent, now),
         )
+
+    def _existing_run_id(self, decision: Decision, record: TriggerRecord | None) -> str | None:
+        """The run to be cleared: the one that the record knows, or, where a person asks, the one that reported."""
+        if record is not None or not decision.order:
+            return records.existing_run_id(record)
+        seen = self.cache.state(decision.target)
+        return seen.value.attempt.run_id if seen is not None and isinstance(seen.value, RunState) else None
 
     def _creates_anew(self, target: Target) -> bool:
         return self._rerun_policy(target) is Rerun.NEW_RUN

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from coordinator.model.decide import Decision
+from coordinator.model.decide import Decision, completions
 from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
 from coordinator.model.partitions import coordinator_run_id, parse_instant
 from coordinator.model.references import Target
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
+from coordinator.model.trigger import Action, Consumed, Inputs, Status, TriggerRecord
 from coordinator.runners.port import ObservedRun, StartRequest
 
 
@@ -50,6 +50,8 @@ def intend(
         consumed=previous.consumed if previous is not None else {},
         who=who,
         when=when,
+        order=previous.order if previous is not None else 0,
+        ordered=decision.order,
     )
 
 
@@ -107,15 +109,50 @@ def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
         status=Status.SENT,
         run_id=run.run_id,
         attempt=run.queued_at,
-        consumed={**record.consumed, **record.inputs},
+        consumed=_consumed(record),
         inputs={},
         last_error=None,
+        order=max(record.order, record.ordered),
+        ordered=0,
     )
+
+
+CONSUMED_PARTITIONS = 2048
+"""Completions that a record remembers. Only ``latest`` and ``start_of`` can name ever more inputs as time goes by."""
+
+
+def _consumed(record: TriggerRecord) -> Inputs:
+    """What the effect stands on, and before it what earlier ones stood on: the newest, in the end."""
+    consumed = {**record.consumed, **record.inputs}
+    if len(consumed) <= CONSUMED_PARTITIONS:
+        return consumed
+    older = [entry for entry in consumed.items() if entry[0] not in record.inputs]
+    older.sort(key=lambda entry: entry[1].revision, reverse=True)
+    return {**dict(older[: max(0, CONSUMED_PARTITIONS - len(record.inputs))]), **record.inputs}
 
 
 def ignored(record: TriggerRecord, inputs: Mapping[Target, Consumed]) -> TriggerRecord:
     """The rerun policy says no: the inputs are consumed without a run."""
     return replace(record, consumed={**record.consumed, **inputs})
+
+
+def skipped(
+    decision: Decision, previous: TriggerRecord | None, reason: str, *, who: str, when: datetime
+) -> TriggerRecord:
+    """The partition is given up: what is there is consumed without a run, and what comes later too."""
+    return TriggerRecord(
+        status=Status.DONE,
+        sequence=previous.sequence if previous is not None else 0,
+        action=Action.CREATE,
+        run_id=existing_run_id(previous),
+        token=uuid.uuid4().hex,
+        wave=decision.wave,
+        consumed={**(previous.consumed if previous is not None else {}), **completions(decision)},
+        who=who,
+        when=when,
+        last_error=f"skipped: {reason}",
+        skipped=True,
+    )
 
 
 def done(record: TriggerRecord, *, note: str | None = None) -> TriggerRecord:

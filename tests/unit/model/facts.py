@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from coordinator.model.floor import Floor
 from coordinator.model.hold import Hold
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Unreadable
-from coordinator.model.view import SeenRecord, SeenState
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 
 
 @dataclass
 class Facts:
     states: dict[Target, SeenState] = field(default_factory=dict)
     records: dict[Target, SeenRecord] = field(default_factory=dict)
+    orders: dict[Target, SeenOrder] = field(default_factory=dict)
     holds: dict[PipelineRef, Hold | Unreadable] = field(default_factory=dict)
+    floors: dict[PipelineRef, Floor] = field(default_factory=dict)
 
     def state(self, target: Target) -> SeenState | None:
         return self.states.get(target)
@@ -24,3 +27,9 @@ class Facts:
 
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
         return self.holds.get(pipeline)
+
+    def order(self, target: Target) -> SeenOrder | None:
+        return self.orders.get(target)
+
+    def floor(self, pipeline: PipelineRef) -> Floor | None:
+        return self.floors.get(pipeline)

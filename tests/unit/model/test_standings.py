@@ -8,35 +8,108 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, leaves
+from coordinator.model.deadline import AfterFirstInput
 from coordinator.model.decide import decide
-from coordinator.model.dependencies import Downstream, Rerun, Settle
+from coordinator.model.dependencies import Downstream, OnLate, Rerun, Settle
 from coordinator.model.graph import Graph, Node
 from coordinator.model.hold import Hold
+from coordinator.model.judgement import all_inputs
+from coordinator.model.mapping import (
+    FanOut,
+    FixedKey,
+    Identity,
+    Latest,
+    Mapping,
+    Offset,
+    Period,
+    Rollup,
+    StartOf,
+    Unit,
+)
+from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
-from coordinator.model.view import SeenRecord, SeenState, Standing
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState, Standing
 from tests.unit.model.facts import Facts
 
 PIPELINES = [PipelineRef("default", f"p{number}") for number in range(8)]
 PARTITION = "2026-11-20T00:00:00Z"
+PARTITIONS = (PARTITION, "2026-11-20T01:00:00Z", "2026-11-21T00:00:00Z", "all")
 EPOCH = datetime(2026, 11, 20, tzinfo=UTC)
+MAPPINGS: tuple[Mapping, ...] = (
+    Identity(),
+    Identity(),
+    StartOf(Period.DAY),
+    Rollup(Period.DAY, Period.HOUR, wait=2),
+    FanOut(Period.DAY, Period.HOUR),
+    Offset(-1, Unit.DAY),
+    FixedKey("all"),
+    Latest(),
+)
 
 
 class Anew:
-    """A view that works out every standing by recursion, as the design words it."""
+    """A view that works out by recursion what :class:`Standings` keeps, as the design words it.
 
-    def __init__(self, graph: Graph, facts: Facts) -> None:
+    :param heard_of: every target that has been decided about; what the newest partition is depends on it.
+    """
+
+    def __init__(self, graph: Graph, facts: Facts, heard_of: set[Target], now: datetime) -> None:
         self._graph = graph
+        self._facts = facts
+        self._heard_of = heard_of
+        self._standings: dict[Target, Standing] = {}
+        self.now = now
         self.state, self.record, self.hold = facts.state, facts.record, facts.hold
+        self.order, self.floor = facts.order, facts.floor
 
     def standing(self, target: Target) -> Standing:
-        return decide(self._graph, self, target).standing
+        if target not in self._standings:
+            self._standings[target] = decide(self._graph, self, target).standing
+        return self._standings[target]
+
+    def gathered(self, dependency: Dependency, downstream: Target) -> list[Target]:
+        assert isinstance(dependency.mapping, StartOf)
+        return [
+            target
+            for target in self._known(dependency.upstream)
+            if downstream.partition in dependency.mapping.downstreams(target.partition)
+            and (self.state(target) or self.record(target) or self.standing(target) is not Standing.SETTLED)
+        ]
+
+    def newest(self, upstream: PipelineRef) -> Target | None:
+        completed = {
+            target: seen.revision
+            for target, seen in self._facts.states.items()
+            if target.pipeline == upstream and isinstance(seen.value, RunState) and seen.value.state.is_terminal
+        }
+        return max(completed, key=completed.__getitem__, default=None)
+
+    def is_coming(self, upstream: PipelineRef) -> bool:
+        return any(self.standing(target) is Standing.BUSY for target in self._known(upstream))
+
+    def is_newest_partition(self, downstream: Target) -> bool:
+        return downstream.partition == max(
+            (target.partition for target in self._known(downstream.pipeline)),
+            key=lambda partition: (partition != "all", partition),
+            default="",
+        )
+
+    def _known(self, pipeline: PipelineRef) -> list[Target]:
+        return [target for target in self._heard_of if target.pipeline == pipeline]
 
 
 def conditions(upstreams: list[PipelineRef]) -> st.SearchStrategy[Condition]:
-    leaf = st.builds(Dependency, st.sampled_from(upstreams), st.sampled_from(On))
+    leaf = st.builds(
+        Dependency,
+        st.sampled_from(upstreams),
+        st.sampled_from(On),
+        st.sampled_from(MAPPINGS),
+        st.sampled_from((True, True, False)),
+        st.sampled_from((None, None, timedelta(hours=1))),
+    )
     return st.recursive(
         leaf,
         lambda inner: st.lists(inner, min_size=1, max_size=3).flatmap(
@@ -53,7 +126,12 @@ def graphs(draw: st.DrawFn) -> Graph:
         if number and draw(st.booleans()):
             condition = draw(conditions(PIPELINES[:number]))
             downstream = Downstream(
-                pipeline, condition, rerun=draw(st.sampled_from(Rerun)), settle=draw(st.sampled_from(Settle))
+                pipeline,
+                condition,
+                rerun=draw(st.sampled_from(Rerun)),
+                settle=draw(st.sampled_from(Settle)),
+                deadline=draw(st.sampled_from((None, AfterFirstInput(timedelta(minutes=30))))),
+                on_late=draw(st.sampled_from(OnLate)),
             )
             nodes.append(Node(downstream, {leaf: draw(st.integers(0, 3)) for leaf in leaves(condition)}))
     return Graph(nodes)
@@ -67,10 +145,20 @@ def attempts() -> st.SearchStrategy[Attempt]:
     )
 
 
-def changes() -> st.SearchStrategy[tuple[str, PipelineRef, object]]:
-    states = st.none() | st.builds(RunState, st.sampled_from(State), attempts()) | st.just(Unreadable("rubbish"))
+def targets() -> st.SearchStrategy[Target]:
+    return st.builds(Target, st.sampled_from(PIPELINES), st.sampled_from(PARTITIONS))
+
+
+Change = tuple[str, Target, object]
+
+
+def changes() -> st.SearchStrategy[Change]:
+    observed = st.none() | st.integers(0, 100).map(lambda minutes: EPOCH + timedelta(minutes=minutes))
+    states = (
+        st.none() | st.builds(RunState, st.sampled_from(State), attempts(), observed) | st.just(Unreadable("rubbish"))
+    )
     consumed = st.dictionaries(
-        st.sampled_from(PIPELINES).map(lambda pipeline: Target(pipeline, PARTITION)),
+        targets(),
         st.builds(Consumed, st.integers(0, 40), attempts(), st.sampled_from((State.SUCCESS, State.FAILED))),
         max_size=3,
     )
@@ -84,17 +172,20 @@ def changes() -> st.SearchStrategy[tuple[str, PipelineRef, object]]:
         wave=st.just(1),
         attempt=attempts().map(lambda attempt: attempt.queued_at),
         consumed=consumed,
+        order=st.sampled_from((0, 0, 30)),
+        skipped=st.sampled_from((False, False, True)),
     )
-    pipelines = st.sampled_from(PIPELINES)
+    orders = st.none() | st.builds(GivenOrder, st.sampled_from(Order))
     return (
-        st.tuples(st.just("state"), pipelines, states)
-        | st.tuples(st.just("record"), pipelines, records)
-        | st.tuples(st.just("hold"), pipelines, st.booleans())
+        st.tuples(st.just("state"), targets(), states)
+        | st.tuples(st.just("record"), targets(), records)
+        | st.tuples(st.just("order"), targets(), orders)
+        | st.tuples(st.just("hold"), targets(), st.booleans())
     )
 
 
-def apply(facts: Facts, kind: str, pipeline: PipelineRef, value: object, revision: int) -> Target:
-    target = Target(pipeline, PARTITION)
+def apply(facts: Facts, kind: str, target: Target, value: object, revision: int) -> list[Target]:
+    """:returns: what is to be decided anew."""
     match kind, value:
         case "state", RunState() | Unreadable():
             facts.states[target] = SeenState(value, revision)
@@ -104,43 +195,70 @@ def apply(facts: Facts, kind: str, pipeline: PipelineRef, value: object, revisio
             facts.records[target] = SeenRecord(value, revision)
         case "record", _:
             facts.records.pop(target, None)
+        case "order", GivenOrder():
+            facts.orders[target] = SeenOrder(value, revision)
+        case "order", _:
+            facts.orders.pop(target, None)
         case _, True:
-            facts.holds[pipeline] = Hold(why="a test")
+            facts.holds[target.pipeline] = Hold(why="a test")
+            return [Target(target.pipeline, partition) for partition in PARTITIONS]
         case _:
-            facts.holds.pop(pipeline, None)
-    return target
+            facts.holds.pop(target.pipeline, None)
+            return [Target(target.pipeline, partition) for partition in PARTITIONS]
+    return [target]
 
 
-@settings(max_examples=300, deadline=None)
+def assert_same(standings: Standings, anew: Anew, graph: Graph, heard_of: set[Target]) -> None:
+    for target in heard_of:
+        conditions = [f"{node.downstream.pipeline}: {node.downstream.condition}" for node in graph.nodes()]
+        kept, worked_out = standings.decide(target), decide(graph, anew, target)
+        assert standings.standing(target) is anew.standing(target), (target, conditions)
+        if kept.judged is not None and worked_out.judged is not None:
+            for one, other in zip(all_inputs(kept.judged), all_inputs(worked_out.judged), strict=True):
+                assert one == other, (target, conditions)
+        assert kept == worked_out, (target, conditions)
+
+
+@settings(max_examples=150, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=30))
-def test_incremental_standings_are_those_of_deciding_anew(
-    graph: Graph, sequence: list[tuple[str, PipelineRef, object]]
-) -> None:
+def test_incremental_standings_are_those_of_deciding_anew(graph: Graph, sequence: list[Change]) -> None:
     facts = Facts()
-    standings = Standings(graph, facts)
-    for number, (kind, pipeline, value) in enumerate(sequence, 1):
-        standings.refresh([apply(facts, kind, pipeline, value, number)])
-        anew = Anew(graph, facts)
-        for other in PIPELINES:
-            target = Target(other, PARTITION)
-            assert standings.standing(target) is anew.standing(target), target
-            assert standings.decide(target).fires == decide(graph, anew, target).fires
+    standings = Standings(graph, facts, now=EPOCH + timedelta(minutes=60))
+    heard_of: set[Target] = set()
+    for number, (kind, target, value) in enumerate(sequence, 1):
+        decisions = standings.refresh(apply(facts, kind, target, value, number))
+        heard_of |= {decision.target for decision in decisions}
+        assert_same(standings, Anew(graph, facts, heard_of, standings.now), graph, heard_of)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(graphs(), graphs(), st.lists(changes(), max_size=15))
-def test_another_graph_is_taken_over_whole(
-    before: Graph, after: Graph, sequence: list[tuple[str, PipelineRef, object]]
-) -> None:
+def test_another_graph_is_taken_over_whole(before: Graph, after: Graph, sequence: list[Change]) -> None:
     facts = Facts()
-    standings = Standings(before, facts)
-    for number, (kind, pipeline, value) in enumerate(sequence, 1):
-        standings.refresh([apply(facts, kind, pipeline, value, number)])
-    standings.replace_graph(after, set(facts.states) | set(facts.records))
-    anew = Anew(after, facts)
-    for pipeline in PIPELINES:
-        target = Target(pipeline, PARTITION)
-        assert standings.standing(target) is anew.standing(target), target
+    standings = Standings(before, facts, now=EPOCH + timedelta(minutes=60))
+    for number, (kind, target, value) in enumerate(sequence, 1):
+        standings.refresh(apply(facts, kind, target, value, number))
+    decisions = standings.replace_graph(after, set(facts.states) | set(facts.records) | set(facts.orders))
+    heard_of = {decision.target for decision in decisions}
+    assert_same(standings, Anew(after, facts, heard_of, standings.now), after, heard_of)
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs(), st.lists(changes(), max_size=20))
+def test_time_changes_a_decision_only_when_it_said_so(graph: Graph, sequence: list[Change]) -> None:
+    facts = Facts()
+    standings = Standings(graph, facts, now=EPOCH)
+    decisions = []
+    for number, (kind, target, value) in enumerate(sequence, 1):
+        decisions += standings.refresh(apply(facts, kind, target, value, number))
+    heard_of = {decision.target for decision in decisions}
+    before = {target: standings.decide(target) for target in heard_of}
+    for minutes in range(0, 200, 15):
+        standings.now = EPOCH + timedelta(minutes=minutes)
+        due = [t for t, decision in before.items() if decision.recheck_at and decision.recheck_at <= standings.now]
+        heard_of |= {decision.target for decision in standings.refresh(due)}
+        before = {target: standings.decide(target) for target in heard_of}
+        assert_same(standings, Anew(graph, facts, heard_of, standings.now), graph, heard_of)
 
 
 def test_a_completion_costs_only_what_it_touches() -> None:

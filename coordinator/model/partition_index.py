@@ -1,0 +1,143 @@
+"""Which partitions there are, as far as mappings need to know it and do not say it themselves.
+
+``start_of``    names its inputs only as they arrive: they are gathered by the downstream partition they belong to
+``latest`` and ``fixed_key``  stand on the upstream's newest completion, and wait while any of its partitions is busy
+``latest``      is an input of every partition of its downstream: it starts the newest one, and is a gate for the
+                others, of which only those that something has stirred need be told
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
+
+from coordinator.model.conditions import Dependency, leaves
+from coordinator.model.decide import Decision
+from coordinator.model.graph import Graph
+from coordinator.model.mapping import FixedKey, Latest, Mapping, StartOf
+from coordinator.model.partitions import parse_instant
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState
+from coordinator.model.view import Facts, Standing
+
+_Gathering = tuple[PipelineRef, Mapping, str]
+"""Upstream, mapping, partition of the downstream."""
+
+
+class PartitionIndex:
+    """Kept up to date by :class:`~coordinator.model.standings.Standings`; empty where no mapping needs it."""
+
+    def __init__(self, graph: Graph, facts: Facts) -> None:
+        self._facts = facts
+        self._gathering: dict[PipelineRef, list[StartOf]] = {}
+        self._followed_by: dict[PipelineRef, list[PipelineRef]] = {}
+        self._wanted_newest: set[PipelineRef] = set()
+        self._with_latest: set[PipelineRef] = set()
+        self._by_latest_alone: set[PipelineRef] = set()
+        for node in graph.nodes():
+            downstream = node.downstream.pipeline
+            mappings = [(leaf.upstream, leaf.mapping) for leaf in leaves(node.downstream.condition)]
+            for upstream, mapping in mappings:
+                match mapping:
+                    case StartOf():
+                        self._gathering.setdefault(upstream, []).append(mapping)
+                    case FixedKey():
+                        self._wanted_newest.add(upstream)
+                    case Latest():
+                        self._wanted_newest.add(upstream)
+                        self._followed_by.setdefault(upstream, []).append(downstream)
+                        self._with_latest.add(downstream)
+            if all(isinstance(mapping, Latest) for _, mapping in mappings):
+                self._by_latest_alone.add(downstream)
+        self._gathered: dict[_Gathering, dict[Target, None]] = {}
+        self._completions: dict[PipelineRef, list[tuple[int, str]]] = {}
+        self._busy: dict[PipelineRef, set[str]] = {}
+        self._newest_partition: dict[PipelineRef, str] = {}
+        self._stirred: dict[PipelineRef, set[str]] = {}
+
+    # -- what a view asks ------------------------------------------------------------------------------------------
+
+    def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
+        return self._gathered.get((dependency.upstream, dependency.mapping, downstream.partition), ())
+
+    def newest(self, upstream: PipelineRef) -> Target | None:
+        """The partition whose terminal state has the greatest revision. What is outdated is dropped on the way."""
+        heap = self._completions.get(upstream, [])
+        while heap:
+            revision, partition = heap[0]
+            seen = self._facts.state(Target(upstream, partition))
+            if seen is not None and seen.revision == -revision:
+                return Target(upstream, partition)
+            heapq.heappop(heap)
+        return None
+
+    def is_coming(self, upstream: PipelineRef) -> bool:
+        return bool(self._busy.get(upstream))
+
+    def is_newest_partition(self, downstream: Target) -> bool:
+        return self._newest_partition.get(downstream.pipeline) == downstream.partition
+
+    # -- what keeps it up to date -----------------------------------------------------------------------------------
+
+    def note_change(self, target: Target, standing: Standing) -> None:
+        """A state or record has come, changed or gone. :param standing: as it was before."""
+        self._gather(target, standing)
+        if target.pipeline in self._wanted_newest:
+            seen = self._facts.state(target)
+            if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
+                heap = self._completions.setdefault(target.pipeline, [])
+                heapq.heappush(heap, (-seen.revision, target.partition))
+
+    def note_standing(self, target: Target, standing: Standing) -> None:
+        """It stands otherwise than before."""
+        self._gather(target, standing)
+        if target.pipeline in self._wanted_newest:
+            busy = self._busy.setdefault(target.pipeline, set())
+            (busy.add if standing is Standing.BUSY else busy.discard)(target.partition)
+
+    def note_partition(self, target: Target) -> Target | None:
+        """A partition is about to be decided about. :returns: the one that it replaces as its pipeline's newest."""
+        if target.pipeline not in self._with_latest:
+            return None
+        present = self._newest_partition.get(target.pipeline)
+        if present is not None and _order(present) >= _order(target.partition):
+            return None
+        self._newest_partition[target.pipeline] = target.partition
+        return Target(target.pipeline, present) if present is not None else None
+
+    def note_decision(self, decision: Decision) -> None:
+        pipeline, partition = decision.target
+        if pipeline in self._with_latest:
+            stirred = self._stirred.setdefault(pipeline, set())
+            (stirred.add if decision.stirred else stirred.discard)(partition)
+
+    def followers(self, upstream: Target) -> Iterator[Target]:
+        """The downstream partitions that a change of an upstream can touch through ``latest``."""
+        for downstream in self._followed_by.get(upstream.pipeline, ()):
+            partitions = set(self._stirred.get(downstream, ()))
+            if (newest := self._newest_partition.get(downstream)) is not None:
+                partitions.add(newest)
+            if downstream in self._by_latest_alone:
+                partitions.add(upstream.partition)
+            for partition in partitions:
+                yield Target(downstream, partition)
+
+    def _gather(self, target: Target, standing: Standing) -> None:
+        for mapping in self._gathering.get(target.pipeline, ()):
+            known = self._facts.state(target) or self._facts.record(target) or standing is not Standing.SETTLED
+            for partition in mapping.downstreams(target.partition):
+                gathered = self._gathered.setdefault((target.pipeline, mapping, partition), {})
+                if known:
+                    gathered[target] = None
+                else:
+                    gathered.pop(target, None)
+
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
+
+
+def _order(partition: str) -> tuple[bool, datetime, str]:
+    """Date-times by time, after everything else by name."""
+    instant = parse_instant(partition)
+    return instant is not None, instant or _FIRST, partition

@@ -1,0 +1,43 @@
+"""Rechecks: decisions that time alone may change (a deadline passes, a completion becomes too old)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from datetime import datetime
+
+from coordinator.model.decide import Decision
+from coordinator.model.references import Target
+
+
+class Rechecks:
+    """When to decide again about what. Kept by leader and standby alike: standings must be right on taking over."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[datetime, Target]] = []
+        self._at: dict[Target, datetime] = {}
+
+    def note(self, decisions: Iterable[Decision]) -> None:
+        """Take in what has been decided; the newest decision about a target counts."""
+        for decision in decisions:
+            at = decision.recheck_at
+            if at is None:
+                if self._at:
+                    self._at.pop(decision.target, None)
+            elif self._at.get(decision.target) != at:
+                self._at[decision.target] = at
+                heapq.heappush(self._heap, (at, decision.target))
+
+    def due(self, now: datetime) -> list[Target]:
+        """The targets to decide about again; each is named once."""
+        due = []
+        while self._heap and self._heap[0][0] <= now:
+            at, target = heapq.heappop(self._heap)
+            if self._at.get(target) == at:
+                del self._at[target]
+                due.append(target)
+        return due
+
+    def next_at(self) -> datetime | None:
+        """The next moment; it may turn out that nothing waits for it any more."""
+        return self._heap[0][0] if self._heap else None
