@@ -148,6 +148,12 @@ class Facts:
         del pipeline
         return None
 
+    def order(self, target: Target) -> None:
+        del target
+
+    def floor(self, pipeline: PipelineRef) -> None:
+        del pipeline
+
 
 class ModelWaves:
     """The rule and the standings alone, over the same ring with the same past."""

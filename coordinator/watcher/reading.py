@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from coordinator.errors import CoordinatorError
 from coordinator.model.conditions import leaves
 from coordinator.model.graph import CycleFound, Graph
+from coordinator.model.owners import merge
 from coordinator.model.partitions import parse_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
@@ -19,7 +20,6 @@ from coordinator.publication_history import oldest_readable
 from coordinator.store.keys import Keys
 from coordinator.store.port import Compacted, Listing, Store
 from coordinator.watcher.cache import Cache
-from coordinator.watcher.graphs import merge
 
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 

@@ -16,6 +16,7 @@ from coordinator.errors import LeadershipLost
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import CycleFound, Graph
+from coordinator.model.owners import merge
 from coordinator.model.partitions import format_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
@@ -33,7 +34,6 @@ from coordinator.watcher.cache import Cache, Touched, unsettled_of
 from coordinator.watcher.clock import Clock
 from coordinator.watcher.decision_log import DecisionLog
 from coordinator.watcher.flights import Flights
-from coordinator.watcher.graphs import merge
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.ledger import Ledger
 from coordinator.watcher.looks import Looks, Ticket

@@ -32,7 +32,6 @@ MAX_BYTES = 8 * 1024 * 1024
 
 SCHEMA_KEY = "$schema"
 ENTRY_FIELDS_OF_LATER = ("deadline", "catchup", "partition", "trigger", "max_age", "wait")
-RERUN_OF_LATER = ("hold",)
 RESERVED_CONF = "coordinator"
 """The member of a run's conf in which the coordinator says what the run is for (design section 5)."""
 
@@ -109,7 +108,7 @@ class _DocumentReader:
             self._findings.add(bare[0].at_key(), reason, 'write {"upstream": {...}}')
             return None
         self._fields.refuse_unknown(fields, known=ENTRY.names, later=ENTRY_FIELDS_OF_LATER)
-        rerun = self._fields.choice(fields.get("rerun"), Rerun.CLEAR, later=RERUN_OF_LATER)
+        rerun = self._fields.choice(fields.get("rerun"), Rerun.CLEAR)
         settle = self._fields.choice(fields.get("settle"), Settle.WAVE)
         conf = self._conf(fields.get("conf"))
         if "upstream" not in fields:

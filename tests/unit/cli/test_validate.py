@@ -66,7 +66,7 @@ def test_the_configuration_may_be_named_as_for_every_command(
 
 
 def test_json_says_the_same_to_programs(cli: Cli, written: Path) -> None:
-    written.write_text('{"a": [],\n "b": {"upstream": "c", "rerun": "hold"}}')
+    written.write_text('{"a": [],\n "b": {"upstream": "c", "rerun": "held"}}')
     result = cli("validate", written, "--json")
     assert result.exit_code == ExitCode.PROBLEM
     said = json.loads(result.stdout)

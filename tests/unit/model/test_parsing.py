@@ -178,7 +178,6 @@ def test_a_mistake_is_refused_with_its_place_and_reason(
 @pytest.mark.parametrize(
     ("text", "path", "name"),
     [
-        ('{"a": {"upstream": "b", "rerun": "hold"}}', "a.rerun", "hold"),
         ('{"a": {"upstream": "b", "deadline": "1h"}}', "a.deadline", "deadline"),
         ('{"a": {"upstream": "b", "catchup": false}}', "a.catchup", "catchup"),
         ('{"a": [{"pipeline": "b", "partition": {"map": "day"}}]}', "a[0].partition", "partition"),
@@ -236,7 +235,7 @@ def test_any_environment_will_do_when_none_are_given() -> None:
 def test_all_problems_are_reported_at_once_in_the_order_of_the_text() -> None:
     text = """{
       "a": ["b", 1],
-      "c": {"upstream": "c", "rerun": "hold", "nonsense": 1},
+      "c": {"upstream": "c", "rerun": "held", "nonsense": 1},
       "d": "e", "e": "d"
     }"""
     found = problems(text)

@@ -63,7 +63,7 @@ def test_what_the_parser_reads_the_schema_allows(value: dict[str, Any]) -> None:
         {"a": "b/"},
         {" a": "b"},
         {"a": {"upstream": "b", "setle": "wave"}},
-        {"a": {"upstream": "b", "rerun": "hold"}},
+        {"a": {"upstream": "b", "rerun": "held"}},
         {"a": {"upstream": "b", "conf": {"coordinator": 1}}},
         {"a": {"any": ["b"]}},
         {"a": {"upstream": {"any": ["b"], "all": ["c"]}}},
