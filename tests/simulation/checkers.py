@@ -72,28 +72,15 @@ def every_run_has_a_cause(event: Event, history: History) -> None:
     """A start uses something that the starts before it did not use, and nothing from before a dependency counted."""
     if not isinstance(event, EffectMade) or event.token not in history.intents:
         return
-    target, intent = event.target, history.intents[event.token].record
+    target, intent = event.target, history.intents[event.token]
     if target in history.no_cause_asked:
         return
     consumed = history.consumed.get(target, {})
-    for upstream, used in intent.inputs.items():
+    for upstream, used in intent.record.inputs.items():
         completion = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
-        since = _active_since(history, target, upstream)
-        if consumed.get(upstream) != completion and (since is None or used.revision > since):
+        if consumed.get(upstream) != completion and upstream not in intent.past:
             return
     raise PromiseBroken("every run has a cause", f"{event.action} {target}: it had used all of that before")
-
-
-def _active_since(history: History, target: Target, upstream: Target) -> int | None:
-    entry = history.wiring.entries.get(target.pipeline)
-    if entry is None:
-        return None
-    since = [
-        history.wiring.active[target.pipeline, leaf]
-        for leaf in leaves(entry.tree)
-        if upstream in leaf.inputs(target.partition)
-    ]
-    return min(since, default=None)
 
 
 def nothing_fires_early(event: Event, history: History) -> None:
@@ -160,20 +147,18 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
     entry = history.wiring.entries.get(target.pipeline)
     if entry is None or not entry.is_plain:
         return None
-    missing = False
-    anything_new = None
+    reasons = []
     for leaf in leaves(entry.tree):
         for upstream in leaf.inputs(target.partition):
             above = history.states.get(upstream)
-            since = history.wiring.active[target.pipeline, leaf]
-            new = history.is_new(target, upstream, since)
-            missing = missing or above is None or (above.completion[2] == "failed" and not new)
-            if above is not None and above.revision <= knows and new:
-                anything_new = f"{target} has not used {upstream}'s newest completion"
+            new = history.is_new(target, upstream, history.wiring.active[target.pipeline, leaf])
             if (why := unrest(upstream, history, knows)) is not None:
-                return why
-    # Where another input cannot come, nothing can become of what is new: it does not unsettle.
-    return None if missing else anything_new
+                reasons.append(why)
+            elif above is None or (above.completion[2] == "failed" and not new):
+                return None  # this one cannot come, so nothing becomes of the others
+            elif new and above.revision <= knows:
+                reasons.append(f"{target} has not used {upstream}'s newest completion")
+    return reasons[0] if reasons else None
 
 
 def _unlooked(upstream: Target, now: float, history: History) -> str | None:
@@ -192,24 +177,23 @@ def _unlooked(upstream: Target, now: float, history: History) -> str | None:
 
 
 def nothing_is_sent_on_what_has_changed(event: Event, history: History) -> None:
-    """At the request, the inputs are still at rest, unless that has changed a moment ago."""
+    """At the request, what it uses is still what stands in etcd, unless that has changed a moment ago."""
     if not isinstance(event, EffectMade) or event.token not in history.intents:
         return
     intent = history.intents[event.token].record
-    entry = history.wiring.entries.get(event.target.pipeline)
     for upstream, used in intent.inputs.items():
         written = history.states.get(upstream)
-        if written is None or written.revision == used.revision or event.time - written.time < UNSEEN:
+        if written is None or event.time - written.time < UNSEEN or written.revision > event.knows:
             continue
-        if written.revision <= event.knows and not written.state.state.is_terminal:
+        if written.completion != (used.attempt.run_id, str(used.attempt.queued_at), used.state.value):
             raise PromiseBroken(
-                "what has changed is decided again", f"{event.target} was started though {upstream} runs for long"
+                "what has changed is decided again",
+                f"{event.action} {event.target} for {upstream}, which has said {written.state.state} since then",
             )
     if (
         event.action is Action.CLEAR
         and event.before is not None
         and not event.before.state.is_terminal
-        and entry is not None
         and event.before.queued_at is not None
         and seconds_of(event.before.queued_at) < history.intents[event.token].time - UNSEEN
     ):

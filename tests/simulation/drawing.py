@@ -23,6 +23,7 @@ class Profile:
     :ivar mixed: how often a graph has conditions other than ``all`` of successes.
     :ivar calm: how often an episode has no faults.
     :ivar exact: how often an episode is one change that the oracle counts.
+    :ivar only: the faults there are; all, if none is named.
     """
 
     mixed: float = 0.6
@@ -31,6 +32,7 @@ class Profile:
     faults: int = 4
     acts: int = 5
     episodes: int = 4
+    only: tuple[str, ...] = ()
 
 
 EVERYTHING = Profile()
@@ -216,7 +218,9 @@ class _Draw:
     # -- faults ------------------------------------------------------------------------------------------------------
 
     def _faults(self) -> tuple[Step, ...]:
-        return tuple(self._fault() for _ in range(self._dice.randint(1, self._profile.faults)))
+        wanted, only = self._dice.randint(1, self._profile.faults), self._profile.only
+        drawn = (self._fault() for _ in range(wanted if not only else 20 * wanted))
+        return tuple(fault for fault in drawn if not only or f"{fault.do} {fault.on}".strip() in only)[:wanted]
 
     def _fault(self) -> Step:
         dice = self._dice

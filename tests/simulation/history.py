@@ -14,13 +14,13 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.runners.port import ObservedRun
-from tests.simulation.wiring import Wiring
+from tests.simulation.wiring import Wiring, leaves
 
 PERSON = "a person"
 
 
-class PromiseBroken(AssertionError):
-    """One of the promises does not hold."""
+class PromiseBroken(BaseException):
+    """One of the promises does not hold. No ``Exception``: a watcher survives those that its runners raise."""
 
     def __init__(self, promise: str, what: str) -> None:
         super().__init__(f"{promise}: {what}")
@@ -127,9 +127,12 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
+    """:ivar past: of an intent's inputs, those that were the past for its pipeline when it was written."""
+
     record: TriggerRecord
     revision: int
     time: float
+    past: frozenset[Target] = frozenset()
 
 
 Checker = Callable[[Event, "History"], None]
@@ -182,7 +185,8 @@ class History:
                     self.states.pop(target, None)
                 else:
                     self.states[target] = Written(state, revision, time)
-                    if self.excused.get(target) == "state deleted":
+                    newest = max(self.attempts.get(target, ()), default="")
+                    if self.excused.get(target) == "state deleted" and str(state.attempt.queued_at) == newest:
                         del self.excused[target]
             case RecordWritten():
                 self._take_record(event)
@@ -227,7 +231,8 @@ class History:
         self.counts[f"record {record.status}"] += 1
         self.records[target] = Recorded(record, event.revision, event.time)
         if record.status is Status.INTENT:
-            self.intents[record.token] = Recorded(record, event.revision, event.time)
+            past = self._past(event) if self.published_at <= event.knows else frozenset()
+            self.intents[record.token] = Recorded(record, event.revision, event.time, past)
         if record.status is Status.SENT and record.token not in self.effects:
             # Somebody else's clear was found where ours was to be; the checkers have judged whether rightly.
             self.taken_for_ours[record.token] = target
@@ -236,6 +241,20 @@ class History:
         entry = self.wiring.entries.get(target.pipeline)
         if entry is not None and entry.rerun == "ignore" and record.consumed:
             self._take_ignored(target, record)
+
+    def _past(self, event: RecordWritten) -> frozenset[Target]:
+        """The inputs whose completions are older than every dependency that asks for them."""
+        assert event.record is not None
+        entry = self.wiring.entries.get(event.target.pipeline)
+        if entry is None:
+            return frozenset()
+        since: dict[Target, int] = {}
+        for leaf in leaves(entry.tree):
+            active = self.wiring.active[event.target.pipeline, leaf]
+            for upstream in leaf.inputs(event.target.partition):
+                since[upstream] = min(active, since.get(upstream, active))
+        inputs = event.record.inputs.items()
+        return frozenset(upstream for upstream, used in inputs if used.revision <= since.get(upstream, 0))
 
     def _take_ignored(self, target: Target, record: TriggerRecord) -> None:
         for upstream, used in record.consumed.items():

@@ -116,14 +116,25 @@ def _judge(tree: Tree, target: Target, wiring: Wiring, facts: Facts, forecast: F
     return _Verdict(holds, holds or stuck or failed_anew, ((upstream, new),) if holds else ())
 
 
-def is_exact_below(wiring: Wiring, tops: set[PipelineRef]) -> set[PipelineRef]:
-    """The pipelines of which the oracle can say how often they run: not ``settle: direct``, and not below such."""
+def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
+    """The pipelines of which the oracle can say how often they run: not ``settle: direct``, and not below such; nor
+    what need not wait for one that its environment refused for a while, as it may go without and once more with it.
+
+    :param refused: what was blocked on the way.
+    """
     vague: set[PipelineRef] = set()
+    uncertain = set(refused)
     for pipeline in wiring.order:
         entry: Entry | None = wiring.entries.get(pipeline)
-        if entry is not None and (entry.settle == "direct" or _reaches(entry.tree, vague)):
+        if entry is None:
+            continue
+        if entry.settle == "direct" or _reaches(entry.tree, vague):
             vague.add(pipeline)
-    return set(wiring.order) - vague - tops
+        if _reaches(entry.tree, uncertain):
+            uncertain.add(pipeline)
+            if not entry.is_plain:
+                vague.add(pipeline)
+    return set(wiring.order) - vague
 
 
 def _reaches(tree: Tree, pipelines: set[PipelineRef]) -> bool:

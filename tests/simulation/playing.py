@@ -7,10 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.trigger import Status
 from coordinator.model.view import Standing
 from tests.simulation.checkers import CHECKERS
-from tests.simulation.history import PERSON, Event, History, PromiseBroken, RunChanged
-from tests.simulation.oracle import Facts, Forecast, foresee, is_exact_below
+from tests.simulation.history import PERSON, Event, History, PromiseBroken, RecordWritten, RunChanged
+from tests.simulation.oracle import Facts, Forecast, countable, foresee
 from tests.simulation.people import People
 from tests.simulation.plan import Episode, Plan, Step
 from tests.simulation.stage import Stage
@@ -62,7 +63,7 @@ class _Play:
         self._people = People(self._stage)
 
     def play(self) -> None:
-        self._stage.rest()
+        self._stage.clock.run_until(self._stage.clock.seconds + 1.0)  # somebody leads by then
         for number, episode in enumerate(self._plan.episodes):
             self._stage.note(f"episode {'exact' if episode.exact else 'stormy'}", str(number))
             self._play_episode(episode)
@@ -109,7 +110,12 @@ class _Play:
                 if state != event.run.state.value:
                     facts.states[event.target] = (run_id, queued_at, event.run.state.value), 1 << 60
         facts.held = frozenset(self._history.held)
-        exact = is_exact_below(wiring, {target.pipeline for target in again})
+        refused = {
+            event.target.pipeline
+            for event in events
+            if isinstance(event, RecordWritten) and event.record and event.record.status is Status.BLOCKED
+        }
+        exact = countable(wiring, refused=refused)
         expected: dict[Target, int] = {}
         for partition in self._plan.partitions:
             forecast = foresee(

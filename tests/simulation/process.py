@@ -19,6 +19,7 @@ from coordinator.store.presence import read_presence
 from coordinator.store.reflector import Disconnected, Reflector
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.reconciler import Message, Reconciler
+from tests.simulation.history import PromiseBroken
 
 if TYPE_CHECKING:
     from tests.simulation.stage import Stage
@@ -158,6 +159,8 @@ class WatcherProcess:
         self.name = name
         self.alive = True
         self.frozen_until = self.cut_until = self.deaf_until = 0.0
+        self._is_inside = False
+        self._deferred: list[Callable[[], None]] = []
         clock, settings = stage.clock, stage.settings
         store = ProcessStore(self, stage)
         self._mailbox: deque[Message] = deque()
@@ -204,6 +207,16 @@ class WatcherProcess:
     def freeze(self, seconds: float) -> None:
         self.frozen_until = max(self.frozen_until, self.stage.clock.seconds + seconds)
 
+    def stand_still(self, seconds: float) -> None:
+        """It is frozen in the middle of something, and all the others go on meanwhile."""
+        self.freeze(seconds)
+        self._is_inside = True
+        self.stage.clock.run_until(self.frozen_until, stop=lambda: not self.alive)
+        self._is_inside = False
+        deferred, self._deferred = self._deferred, []
+        for event in deferred:
+            self.stage.clock.after(0.0, event)
+
     def thaw(self) -> None:
         """Everything that it suffers from is over."""
         self.frozen_until = self.cut_until = self.deaf_until = 0.0
@@ -233,7 +246,9 @@ class WatcherProcess:
         def happens() -> None:
             if not self.alive:
                 return
-            if self.stage.clock.seconds < self.frozen_until:
+            if self._is_inside:
+                self._deferred.append(happens)
+            elif self.stage.clock.seconds < self.frozen_until:
                 self.stage.clock.at(self.frozen_until + 0.0001, happens)
             else:
                 event()
@@ -241,6 +256,8 @@ class WatcherProcess:
         self.stage.clock.after(pause, happens)
 
     def post(self, message: Message) -> None:
+        if isinstance(message, EffectDone | LookDone) and "unexpectedly" in str(message.error):
+            raise PromiseBroken("nothing raises", str(message.error))
         self._mailbox.append(message)
         self._wake()
 

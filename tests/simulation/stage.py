@@ -168,8 +168,7 @@ class Stage:
         if struck.do == "kill":
             self.kill(process, float(struck.value))
             raise Killed(process)
-        process.freeze(float(struck.value))
-        self.clock.run_until(process.frozen_until, stop=lambda: not process.alive)
+        process.stand_still(float(struck.value))
         if not process.alive:
             raise Killed(process)
 

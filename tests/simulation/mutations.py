@@ -1,0 +1,291 @@
+"""Behaviour broken on purpose, as patches: a simulation that does not notice these notices nothing.
+
+python -m tests.simulation.mutations        the table: how many seeds it takes to catch each
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+import structlog
+
+from coordinator.model import decide, judgement, standings
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.dependencies import Settle
+from coordinator.model.graph import Graph, Node
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import Verdict
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.view import SeenState, Standing
+from coordinator.runners.port import Foreign, Happened
+from coordinator.store.leadership import HeldLease
+from coordinator.store.port import CreateRevisionIs, Transaction
+from coordinator.store.reflector import Reflector
+from coordinator.watcher import flights, records, writes
+from coordinator.watcher.cache import Cache
+from coordinator.watcher.flights import Flights, Stage
+from coordinator.watcher.following import Following
+from coordinator.watcher.lanes import EffectDone, Lane
+from coordinator.watcher.looks import Looks
+from coordinator.watcher.writes import Write
+from tests.simulation.drawing import EVERYTHING, Profile, draw
+from tests.simulation.playing import play
+
+Mutation = Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Caught:
+    """:ivar seeds: how many were played until a promise was broken; ``None``: none was."""
+
+    mutation: str
+    seeds: int | None
+    promise: str = ""
+
+
+def hunt(name: str, *, limit: int, first: int = 0) -> Caught:
+    """Play seeds with a mutation until a promise is broken. :param limit: so many at most."""
+    mutation, profile = MUTATIONS[name]
+    with mutation():
+        for number in range(limit):
+            broken = play(draw(first + number, profile)).broken
+            if broken is not None:
+                return Caught(name, number + 1, str(broken))
+    return Caught(name, None)
+
+
+def main() -> int:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    escaped = 0
+    for name in MUTATIONS:
+        began = time.monotonic()
+        caught = hunt(name, limit=500)
+        escaped += caught.seeds is None
+        took = f"{time.monotonic() - began:5.1f} s"
+        print(f"{name:<45} {caught.seeds or 'escaped':>8}  {took}  {caught.promise[:110]}", flush=True)
+    return 1 if escaped else 0
+
+
+# -- the rule ----------------------------------------------------------------------------------------------------------
+
+
+def _node_changed(change: Callable[[Node], Node]) -> AbstractContextManager[Any]:
+    real = Graph.node
+
+    def node(self: Graph, pipeline: PipelineRef) -> Node | None:
+        found = real(self, pipeline)
+        return None if found is None else change(found)
+
+    return patch.object(Graph, "node", node)
+
+
+def settle_direct_everywhere() -> AbstractContextManager[Any]:
+    return _node_changed(lambda node: replace(node, downstream=replace(node.downstream, settle=Settle.DIRECT)))
+
+
+def activation_ignored() -> AbstractContextManager[Any]:
+    return _node_changed(lambda node: replace(node, active_since=dict.fromkeys(node.active_since, 0)))
+
+
+def newness_forgotten() -> AbstractContextManager[Any]:
+    return patch.object(judgement, "_is_consumed", lambda *_: False)
+
+
+def fired_while_in_flight() -> AbstractContextManager[Any]:
+    return patch.object(decide, "in_flight", lambda *_: False)
+
+
+def ended_by_an_older_attempt() -> AbstractContextManager[Any]:
+    real = decide.in_flight
+
+    def in_flight(record: TriggerRecord, revision: int, seen: SeenState | None) -> bool:
+        del revision
+        return real(replace(record, attempt=None) if record.status is Status.SENT else record, 0, seen)
+
+    return patch.object(decide, "in_flight", in_flight)
+
+
+def other_branches_not_waited_for() -> AbstractContextManager[Any]:
+    real = decide.decide
+
+    def hasty(*given: Any) -> Decision:
+        decision = real(*given)
+        if decision.ready or decision.judged is None or not decision.due:
+            return decision
+        used = tuple(judgement.inputs_that_hold(decision.judged))
+        if not any(one.new for one in used):
+            return decision
+        inputs = decide._completions(used)
+        return replace(decision, ready=True, inputs=inputs, wave=max(one.revision for one in inputs.values()))
+
+    return patch.object(standings, "decide", hasty)
+
+
+def failures_hold_nothing_back() -> AbstractContextManager[Any]:
+    real = judgement._judge_input
+
+    def judge(*given: Any) -> judgement.JudgedInput:
+        return replace(real(*given), mendable=False)
+
+    return patch.object(judgement, "_judge_input", judge)
+
+
+def holds_ignored() -> AbstractContextManager[Any]:
+    return patch.object(Cache, "hold", lambda *_: None)
+
+
+def standings_go_no_further() -> AbstractContextManager[Any]:
+    def refresh(self: standings.Standings, changed: Iterable[Target]) -> list[Decision]:
+        targets = set(changed)
+        for target in tuple(targets):
+            targets.update(self.graph.dependents(target))
+        decisions = []
+        for target in sorted(targets, key=lambda target: (self.graph.rank(target.pipeline), target)):
+            decisions.append(self.decide(target))
+            self._unsettled.pop(target, None)
+            if decisions[-1].standing is not Standing.SETTLED:
+                self._unsettled[target] = decisions[-1].standing
+        return decisions
+
+    return patch.object(standings.Standings, "refresh", refresh)
+
+
+# -- looking, writing, sending -----------------------------------------------------------------------------------------
+
+
+def look_ignored() -> AbstractContextManager[Any]:
+    return patch.object(Looks, "_question_about", lambda *_: None)
+
+
+def fence_dropped() -> AbstractContextManager[Any]:
+    def unfenced(compares: tuple[Any, ...], then: tuple[Any, ...], otherwise: tuple[str, ...] = ()) -> Transaction:
+        return Transaction(tuple(one for one in compares if not isinstance(one, CreateRevisionIs)), then, otherwise)
+
+    return patch.object(writes, "Transaction", unfenced)
+
+
+def leases_that_never_end() -> AbstractContextManager[Any]:
+    return patch.object(HeldLease, "remaining", lambda _: 1e9)
+
+
+def inputs_not_compared() -> AbstractContextManager[Any]:
+    real = Write.compares.fget  # type: ignore[attr-defined]
+    return patch.object(Write, "compares", property(lambda self: real(self)[:1]))
+
+
+def consumed_at_the_intent() -> AbstractContextManager[Any]:
+    real = records.intend
+
+    def intend(*given: Any, **named: Any) -> TriggerRecord:
+        record = real(*given, **named)
+        return replace(record, consumed={**record.consumed, **record.inputs})
+
+    return patch.object(records, "intend", intend)
+
+
+def foreign_runs_taken_for_ours() -> AbstractContextManager[Any]:
+    real = Flights.take
+
+    def take(self: Flights, message: EffectDone, now: float) -> None:
+        if isinstance(message.outcome, Foreign):
+            message = replace(message, outcome=Happened(message.outcome.run))
+        real(self, message, now)
+
+    return patch.object(Flights, "take", take)
+
+
+def repeated_without_asking() -> AbstractContextManager[Any]:
+    return patch.object(Lane, "ask", lambda self, target, request: self.start(target, request))
+
+
+def repeated_without_thinking() -> AbstractContextManager[Any]:
+    def rethink(self: Flights, decision: Decision, flight: flights.Flight, lane: Lane, now: float) -> None:
+        del self, now
+        flight.stage = Stage.OUT
+        lane.start(decision.target, flight.request)
+
+    return patch.object(Flights, "_rethink", rethink)
+
+
+def own_run_not_waited_for() -> AbstractContextManager[Any]:
+    real = decide._obstacles
+
+    def obstacles(*given: Any) -> list[Obstacle]:
+        return [one for one in real(*given) if one is not Obstacle.RUNNING]
+
+    stack = ExitStack()
+    stack.enter_context(patch.object(decide, "_obstacles", obstacles))
+    return stack
+
+
+def refusals_never_tried_again() -> AbstractContextManager[Any]:
+    def block(self: Flights, target: Target, now: float) -> None:
+        self._blocked_until[target] = now + 1e9
+
+    return patch.object(Flights, "block", block)
+
+
+# -- hearing -----------------------------------------------------------------------------------------------------------
+
+
+def missed_while_disconnected() -> AbstractContextManager[Any]:
+    real = Reflector._open
+
+    def forgetful(self: Reflector, complete_to: int) -> Any:
+        del complete_to
+        return real(self, self._store.list(self._prefix).revision)
+
+    return patch.object(Reflector, "_open", forgetful)
+
+
+def silent_ends_not_followed() -> AbstractContextManager[Any]:
+    return patch.object(Following, "want", lambda *_, **__: None)
+
+
+def late_reports_overwrite() -> AbstractContextManager[Any]:
+    return patch("coordinator.reporting.judge_report", lambda *_: Verdict.NEW)
+
+
+STORMY = Profile(calm=0.0, exact=0.2, faults=6)
+PEOPLE = Profile(calm=0.6, exact=0.2, acts=8)
+AWAY = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("away default", "away team_b"))
+STANDING_STILL = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("freeze before commit",))
+
+MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
+    mutation.__name__: (mutation, profile)
+    for mutation, profile in (
+        (settle_direct_everywhere, EVERYTHING),
+        (activation_ignored, EVERYTHING),
+        (newness_forgotten, EVERYTHING),
+        (fired_while_in_flight, EVERYTHING),
+        (ended_by_an_older_attempt, EVERYTHING),
+        (other_branches_not_waited_for, EVERYTHING),
+        (failures_hold_nothing_back, EVERYTHING),
+        (holds_ignored, EVERYTHING),
+        (standings_go_no_further, EVERYTHING),
+        (look_ignored, EVERYTHING),
+        (fence_dropped, STORMY),
+        (leases_that_never_end, STORMY),
+        (inputs_not_compared, STANDING_STILL),
+        (consumed_at_the_intent, EVERYTHING),
+        (foreign_runs_taken_for_ours, EVERYTHING),
+        (repeated_without_asking, STORMY),
+        (repeated_without_thinking, AWAY),
+        (own_run_not_waited_for, EVERYTHING),
+        (refusals_never_tried_again, STORMY),
+        (missed_while_disconnected, STORMY),
+        (silent_ends_not_followed, STORMY),
+        (late_reports_overwrite, STORMY),
+    )
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
