@@ -136,7 +136,7 @@ def _notes(reading: Reading, explanation: Explanation, *, past: bool) -> Any:
 def _print(console: Console, explanation: Explanation, notes: list[str]) -> None:
     from rich.text import Text
 
-    from coordinator.model.explanation import hold_in_words, record_in_words, state_in_words
+    from coordinator.model.explanation import hold_in_words, order_in_words, record_in_words, state_in_words
 
     def section(title: str, *lines: str | Text, style: str = "") -> None:
         console.print(Text(title, style="dim"))
@@ -156,6 +156,8 @@ def _print(console: Console, explanation: Explanation, notes: list[str]) -> None
     section("its own state", state_in_words(explanation.state))
     if explanation.hold is not None:
         section("held", hold_in_words(explanation.hold))
+    if explanation.order is not None:
+        section("ordered", order_in_words(explanation.order, explanation.record))
     section("trigger", *record_in_words(explanation.record))
 
 

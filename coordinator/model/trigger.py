@@ -63,6 +63,7 @@ class TriggerRecord:
     :ivar wave: etcd revision of the completion at the top (design section 2, *wave*).
     :ivar order: etcd revision of the newest person's order that has been carried out; 0: none.
     :ivar ordered: that of the order that the newest intent carries out.
+    :ivar blocked_since: when the environment first refused what it refuses still.
     :ivar skipped: this partition was given up: it is not started again unless a person asks for it.
     """
 
@@ -82,6 +83,7 @@ class TriggerRecord:
     order: int = 0
     ordered: int = 0
     skipped: bool = False
+    blocked_since: datetime | None = None
 
 
 class _InputDocument(BaseModel):
@@ -115,6 +117,7 @@ class _RecordDocument(BaseModel):
     order: int | None = None
     ordered: int | None = None
     skipped: bool | None = None
+    blocked_since: Instant | None = None
 
 
 def _dump_inputs(inputs: Inputs) -> list[_InputDocument]:
@@ -161,6 +164,7 @@ def dump_record(record: TriggerRecord) -> bytes:
             order=record.order or None,
             ordered=record.ordered or None,
             skipped=record.skipped or None,
+            blocked_since=record.blocked_since,
         )
         .model_dump_json(exclude_none=True)
         .encode()
@@ -188,6 +192,7 @@ def read_record(value: bytes) -> TriggerRecord | Unreadable:
             order=document.order or 0,
             ordered=document.ordered or 0,
             skipped=bool(document.skipped),
+            blocked_since=document.blocked_since,
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

@@ -52,6 +52,7 @@ class Deed(enum.StrEnum):
     ``done``        the run has ended
     ``blocked``     the environment refuses
     ``withdrawn``   the request is known not to have happened, and will not be repeated as it stands
+    ``skipped``     the partition was given up: too late, or passed over while catching up
     ``adopted``     a run that is not ours stands where ours should be, and becomes the partition's
     ``taken_over``  an intent of a predecessor, or one in doubt: the environment is asked what became of it
     """
@@ -62,6 +63,7 @@ class Deed(enum.StrEnum):
     DONE = "done"
     BLOCKED = "blocked"
     WITHDRAWN = "withdrawn"
+    SKIPPED = "skipped"
     ADOPTED = "adopted"
     TAKEN_OVER = "taken_over"
 
@@ -137,6 +139,8 @@ class DecisionLog:
 
 def _deed_of(record: TriggerRecord, previous: TriggerRecord | None) -> Deed:
     same = previous is not None and (previous.token, previous.status) == (record.token, record.status)
+    if record.skipped and record.status is Status.DONE and not same:
+        return Deed.SKIPPED
     return Deed.IGNORED if same else _DEED_OF[record.status]
 
 
@@ -196,6 +200,8 @@ def _used(entry: Entry) -> Inputs:
     match entry.deed:
         case Deed.IGNORED:
             return entry.decision.inputs if entry.decision is not None else {}
+        case Deed.SKIPPED:
+            return entry.record.consumed
         case Deed.SENT:
             return entry.previous.inputs if entry.previous is not None else {}
         case Deed.DONE:

@@ -70,7 +70,7 @@ class Reading:
             upstreams = {leaf.upstream for leaf in leaves(node.downstream.condition)}
             for target in self.cache.targets():
                 if target.pipeline in upstreams:
-                    dependents = self.standings.graph.dependents(target)
+                    dependents = self.standings.dependents(target)
                     partitions.update(one.partition for one in dependents if one.pipeline == pipeline)
         return sorted(partitions, key=lambda partition: (parse_instant(partition) or _NO_TIME, partition), reverse=True)
 
@@ -94,9 +94,12 @@ def read(store: Store, keys: Keys, *, revision: int = 0) -> Reading:
         problems.update({f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)})
     except CycleFound as error:
         problems["dependencies"] = f"the published dependencies close a cycle: {error}"
-    standings = Standings(graph, cache, now=datetime.now(UTC))
+    newest_time = max(_times(cache), default=None)
+    # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
+    now = newest_time if revision and newest_time is not None else datetime.now(UTC)
+    standings = Standings(graph, cache, now=now)
     standings.refresh(cache.targets())
-    return Reading(cache, standings, problems, max(_times(cache), default=None))
+    return Reading(cache, standings, problems, newest_time)
 
 
 def _list_past(store: Store, keys: Keys, revision: int) -> Listing:

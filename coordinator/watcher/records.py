@@ -52,6 +52,7 @@ def intend(
         when=when,
         order=previous.order if previous is not None else 0,
         ordered=decision.order,
+        blocked_since=previous.blocked_since if previous is not None and previous.status is Status.BLOCKED else None,
     )
 
 
@@ -112,6 +113,7 @@ def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
         consumed=_consumed(record),
         inputs={},
         last_error=None,
+        blocked_since=None,
         order=max(record.order, record.ordered),
         ordered=0,
     )
@@ -162,27 +164,32 @@ def done(record: TriggerRecord, *, note: str | None = None) -> TriggerRecord:
 
 def blocked(record: TriggerRecord, answer: str) -> TriggerRecord:
     """The environment refuses. Nothing is consumed."""
-    return replace(record, status=Status.BLOCKED, run_id=existing_run_id(record), last_error=answer)
+    return replace(
+        record,
+        status=Status.BLOCKED,
+        run_id=existing_run_id(record),
+        last_error=answer,
+        blocked_since=record.blocked_since or record.when,
+    )
 
 
 def withdrawn(record: TriggerRecord, reason: str) -> TriggerRecord:
     """The request is known not to have happened, and will not be repeated as it stands."""
-    return replace(record, status=Status.WITHDRAWN, run_id=existing_run_id(record), last_error=reason)
+    return _withdrawn(record, existing_run_id(record), reason)
 
 
 def without_run(record: TriggerRecord, reason: str) -> TriggerRecord:
     """The run that was to be cleared does not exist any more: the next request creates one."""
-    return replace(record, status=Status.WITHDRAWN, run_id=None, last_error=reason)
+    return _withdrawn(record, None, reason)
 
 
 def adopted(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
     """A run that is not ours stands where ours should be: it becomes the partition's run, for the rerun policy."""
-    return replace(
-        record,
-        status=Status.WITHDRAWN,
-        run_id=run.run_id,
-        last_error=f"run {run.run_id} was there already and is adopted",
-    )
+    return _withdrawn(record, run.run_id, f"run {run.run_id} was there already and is adopted")
+
+
+def _withdrawn(record: TriggerRecord, run_id: str | None, reason: str) -> TriggerRecord:
+    return replace(record, status=Status.WITHDRAWN, run_id=run_id, last_error=reason, blocked_since=None)
 
 
 def same_inputs(one: Mapping[Target, Consumed], other: Mapping[Target, Consumed]) -> bool:

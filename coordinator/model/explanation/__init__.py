@@ -9,7 +9,7 @@ from coordinator.model.explanation.causes import Cause, Kind
 from coordinator.model.explanation.changes import what_changed
 from coordinator.model.explanation.explained import Explanation, explain
 from coordinator.model.explanation.headline import headline
-from coordinator.model.explanation.record import record_in_words, status_of
+from coordinator.model.explanation.record import order_in_words, record_in_words, status_of
 from coordinator.model.explanation.tree import Line, tree
 from coordinator.model.explanation.words import hold_in_words, run_state, state_in_words
 
@@ -22,6 +22,7 @@ __all__ = [
     "explain",
     "headline",
     "hold_in_words",
+    "order_in_words",
     "record_in_words",
     "run_state",
     "state_in_words",

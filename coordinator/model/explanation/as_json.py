@@ -13,7 +13,7 @@ from coordinator.model.partitions import format_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, Unreadable
 from coordinator.model.trigger import Consumed, Inputs
-from coordinator.model.view import SeenRecord, SeenState
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 
 Json = dict[str, Any]
 
@@ -28,6 +28,8 @@ def as_json(explanation: Explanation) -> Json:
         "standing": decision.standing,
         "fires": decision.fires,
         "due": decision.due,
+        "due_by": _instant(decision.due_by),
+        "late": decision.late,
         "obstacles": sorted(decision.obstacles),
         "wave": decision.wave or None,
         "state": _state(explanation.state),
@@ -36,12 +38,20 @@ def as_json(explanation: Explanation) -> Json:
         "fires_when": explanation.outlook,
         "remedies": explanation.remedies(),
         "record": _record(explanation.record),
+        "order": _order(explanation.order),
     }
 
 
 def _node(judged: Judged) -> Json:
     if isinstance(judged, JudgedBranch):
-        return {"holds": judged.holds, "of": judged.word, "branches": [_node(branch) for branch in judged.branches]}
+        mapped = judged.dependency
+        return {
+            "holds": judged.holds,
+            "of": judged.word,
+            "needed": judged.n,
+            **({"pipeline": str(mapped.upstream), "mapping": str(mapped.mapping)} if mapped is not None else {}),
+            "branches": [_node(branch) for branch in judged.branches],
+        }
     return _input(judged)
 
 
@@ -58,6 +68,8 @@ def _input(one: JudgedInput) -> Json:
         "observed_at": _instant(state.observed_at if state is not None else None),
         "consumed_revision": one.consumed.revision if one.consumed is not None else None,
         "consumed": _consumed(one.consumed) if one.consumed is not None else None,
+        "triggers": one.triggers,
+        "expires": _instant(one.expires),
         "met": one.met,
         "new": one.new,
         "standing": one.standing,
@@ -111,6 +123,24 @@ def _record(seen: SeenRecord | None) -> Json | None:
         "inputs": _inputs(record.inputs),
         "consumed": _inputs(record.consumed),
         "last_error": record.last_error,
+        "blocked_since": _instant(record.blocked_since),
+        "order": record.order or None,
+        "skipped": record.skipped,
+    }
+
+
+def _order(seen: SeenOrder | None) -> Json | None:
+    if seen is None:
+        return None
+    if isinstance(seen.value, Unreadable):
+        return {"problem": seen.value.reason, "revision": seen.revision}
+    given = seen.value
+    return {
+        "order": given.order,
+        "who": given.who,
+        "when": _instant(given.when),
+        "why": given.why,
+        "revision": seen.revision,
     }
 
 

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
-from coordinator.model.explanation.headline import MOVING, missing_inputs
+from coordinator.model.durations import format_duration
+from coordinator.model.explanation.headline import MOVING, missing_inputs, reason
 from coordinator.model.explanation.words import (
     asked_for,
     did,
     hold_in_words,
+    how_to_release,
+    listed,
     moment,
     named,
     run_state,
@@ -42,9 +45,11 @@ class Kind(enum.StrEnum):
     IN_FLIGHT = "in flight"
     STARTING = "starting"
     FAILED = "failed"
+    TOO_OLD = "too old"
     NOT_YET = "not yet"
     HELD = "held"
     BLOCKED = "blocked"
+    WAITS_FOR_RELEASE = "waiting for release"
     UNREADABLE = "unreadable"
 
     @property
@@ -96,14 +101,32 @@ def _follow(standings: Standings, top: Decision) -> Iterator[Cause]:
             continue  # its inputs are not what it waits for now
         further = via if decision.target == top.target else (*via, decision.target)
         for one in inputs_in_the_way(decision):
-            if one.target in seen or len(seen) >= MOST:
-                continue
-            seen.add(one.target)
-            upstream = standings.decide(one.target)
-            if one.standing is Standing.SETTLED and not _has_still_to_come(one, upstream):
-                yield _end_that_does_not_do(one, further)
-            else:
-                waiting.append((upstream, further))
+            for target in _coming(standings, one) or [one.target]:
+                if target in seen or len(seen) >= MOST:
+                    continue
+                seen.add(target)
+                upstream = standings.decide(target)
+                if one.standing is Standing.SETTLED and not _has_still_to_come(one, upstream):
+                    yield _end_that_does_not_do(one, further)
+                else:
+                    waiting.append((upstream, further))
+
+
+def why_unsettled(standings: Standings, one: JudgedInput) -> str:
+    """Why an input is busy or stuck, without naming it; one step of the way only."""
+    if coming := _coming(standings, one):
+        return f"has more to come: {listed([target.partition for target in coming])}"
+    upstream = standings.decide(one.target)
+    return "; ".join(cause.says for cause in own_causes(standings, upstream)) or reason(upstream)
+
+
+def _coming(standings: Standings, one: JudgedInput) -> list[Target]:
+    """The partitions that may yet bring a newer completion, for ``latest`` and ``fixed_key``, whose input is the
+    newest one: those make it busy, not itself."""
+    if one.standing is not Standing.BUSY or standings.standing(one.target) is Standing.BUSY:
+        return []
+    others = (target for target in standings.unsettled() if target.pipeline == one.target.pipeline)
+    return sorted(target for target in others if standings.standing(target) is Standing.BUSY)
 
 
 def inputs_in_the_way(decision: Decision) -> Iterator[JudgedInput]:
@@ -144,8 +167,17 @@ def _end_that_does_not_do(one: JudgedInput, via: tuple[Target, ...]) -> Cause:
             run_id,
             since,
         )
+    if one.dependency.on.satisfied_by(state.state):
+        return Cause(one.target, Kind.TOO_OLD, f"{did(state)}; {_too_old(one)}", "run it again", via, run_id, since)
     says = f"{did(state)}; it is waited for until it {wanted}"
     return Cause(one.target, Kind.NOT_YET, says, "", via, run_id, since)
+
+
+def _too_old(one: JudgedInput) -> str:
+    age = format_duration(one.dependency.max_age) if one.dependency.max_age is not None else ""
+    if one.expires is None:
+        return f"it must not be older than {age}, and nobody said when it ended"
+    return f"that is too old{moment('since', one.expires)} (max_age {age})"
 
 
 def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...] = ()) -> Iterator[Cause]:
@@ -157,18 +189,21 @@ def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...]
         yield _running(target, state, via)
     elif Obstacle.IN_FLIGHT in decision.obstacles and record is not None:
         yield _in_flight(target, record, via)
-    elif decision.fires:
-        yield Cause(target, Kind.STARTING, "is due and is about to be started", "", via)
+    elif decision.fires or decision.skips:
+        yield Cause(target, Kind.STARTING, reason(decision), "", via)
     wants_to_run = decision.due or decision.standing is not Standing.SETTLED
     if Obstacle.HELD in decision.obstacles and wants_to_run:
         hold = standings.hold(target.pipeline)
-        since = hold.since if isinstance(hold, Hold) else None
-        release = f"coordinator release {target.pipeline}"
-        yield Cause(target, Kind.HELD, f"is held: {hold_in_words(hold)}", release, via, since=since)
+        held_since = hold.since if isinstance(hold, Hold) else None
+        yield Cause(target, Kind.HELD, f"is held: {hold_in_words(hold)}", how_to_release(target), via, since=held_since)
+    if Obstacle.WAITS_FOR_RELEASE in decision.obstacles:
+        says = "is due again, and waits until a person releases it (rerun: hold)"
+        yield Cause(target, Kind.WAITS_FOR_RELEASE, says, how_to_release(target, partition=True), via)
     if Obstacle.BLOCKED in decision.obstacles and record is not None and wants_to_run:
-        says = f"is blocked: {record.last_error}{moment('asked at', record.when)}"
+        since, asked = moment("since", record.blocked_since), moment("last asked at", record.when)
+        says = f"is blocked{since}: {record.last_error}{f' ({asked.strip()})' if asked else ''}"
         remedy = "mend what its environment refuses; it is tried again by itself"
-        yield Cause(target, Kind.BLOCKED, says, remedy, via, record.run_id, record.when)
+        yield Cause(target, Kind.BLOCKED, says, remedy, via, record.run_id, record.blocked_since or record.when)
     if Obstacle.UNREADABLE_RECORD in decision.obstacles:
         why = seen.value.reason if seen is not None and isinstance(seen.value, Unreadable) else ""
         says = f"is kept back by its trigger record, which cannot be read: {why}"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from coordinator.model.decide import Decision
-from coordinator.model.explanation.causes import Cause, causes_of, own_causes
-from coordinator.model.explanation.headline import headline, reason
+from coordinator.model.explanation.causes import Cause, causes_of, why_unsettled
+from coordinator.model.explanation.headline import headline
 from coordinator.model.explanation.outlook import outlook
 from coordinator.model.explanation.tree import Line, tree
 from coordinator.model.explanation.words import LISTED
 from coordinator.model.hold import Hold
-from coordinator.model.judgement import JudgedInput
 from coordinator.model.references import Target
 from coordinator.model.runstate import Unreadable
 from coordinator.model.standings import Standings
-from coordinator.model.view import SeenRecord, SeenState
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Explanation:
     decision: Decision
     state: SeenState | None
     record: SeenRecord | None
+    order: SeenOrder | None
     hold: Hold | Unreadable | None
     lines: tuple[Line, ...]
     causes: tuple[Cause, ...]
@@ -71,14 +72,12 @@ def explain(standings: Standings, target: Target) -> Explanation:
     """
     decision = standings.decide(target)
 
-    def why(one: JudgedInput) -> str:
-        upstream = standings.decide(one.target)
-        return "; ".join(cause.says for cause in own_causes(standings, upstream)) or reason(upstream)
-
+    why = partial(why_unsettled, standings)
     return Explanation(
         decision=decision,
         state=standings.state(target),
         record=standings.record(target),
+        order=standings.order(target),
         hold=standings.hold(target.pipeline),
         lines=tuple(tree(decision.judged, target, why)) if decision.judged is not None else (),
         causes=() if decision.fires else causes_of(standings, decision),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coordinator.model.decide import Decision, Obstacle
-from coordinator.model.explanation.words import listed, named
+from coordinator.model.explanation.words import listed, moment, named
 from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput, all_inputs
 from coordinator.model.view import Standing
 
@@ -15,18 +15,22 @@ MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
 
 def headline(decision: Decision) -> str:
     """What the rule says, in a sentence."""
-    return f"{decision.target} {reason(decision)}"
+    late = f"; it is late, it was due{moment('by', decision.due_by)}" if decision.late and not decision.skips else ""
+    return f"{decision.target} {reason(decision)}{late}"
 
 
 def reason(decision: Decision) -> str:
     """The same without its subject."""
     obstacles = " and ".join(sorted(decision.obstacles))
-    if decision.judged is None:
-        return f"waits for nothing: it is {decision.standing}"
     if decision.fires:
-        return "fires now"
+        return f"fires now{', as a person has ordered' if decision.order else ''}"
+    if decision.judged is None:
+        ordered = " has been ordered to run, and" if decision.due else ""
+        return f"waits for nothing:{ordered} it is {obstacles if ordered else decision.standing}"
     if decision.ignored:
-        return "has run; what is new is consumed without running it again (rerun: ignore)"
+        return "runs no more by itself here (rerun: ignore, or skipped); what is new is consumed without a run"
+    if decision.skips:
+        return f"is given up: it should have been started{moment('by', decision.due_by)} (on_late: skip)"
     if decision.ready:
         return f"would fire now, but it is {obstacles}"
     if not MOVING.isdisjoint(decision.obstacles):

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coordinator.model.decide import Decision, Obstacle
-from coordinator.model.explanation.causes import own_causes
-from coordinator.model.explanation.headline import MOVING, reason
-from coordinator.model.explanation.words import asked_for, did, listed, named, run_state, state_of
+from coordinator.model.dependencies import OnLate
+from coordinator.model.explanation.causes import why_unsettled
+from coordinator.model.explanation.headline import MOVING
+from coordinator.model.explanation.words import (
+    asked_for,
+    did,
+    how_to_release,
+    input_named,
+    listed,
+    moment,
+    run_state,
+    state_of,
+)
 from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput, inputs_that_would_hold
 from coordinator.model.references import Target
 from coordinator.model.runstate import State
@@ -20,15 +30,38 @@ def outlook(standings: Standings, decision: Decision) -> str:
 
     :param standings: also decides about the inputs, to say how they are.
     """
-    if decision.judged is None:
-        return "It waits for nothing here: its own schedule, or a person, starts it."
     if decision.fires:
         return "It fires now, by the watcher that leads."
-    asked = list(_Outlook(standings, decision.target).of(decision, decision.judged))
-    idle = decision.judged.holds and not decision.due and not decision.ready and not decision.ignored
-    if idle and not MOVING.isdisjoint(decision.obstacles):
+    asked = list(_Outlook(standings, decision.target).of(decision))
+    if decision.judged is None and not asked:
+        return "It waits for nothing here: its own schedule, or a person, starts it."
+    return _sentence(decision, asked) + _at_the_deadline(standings, decision)
+
+
+def _sentence(decision: Decision, asked: list[str]) -> str:
+    if decision.skips:
+        return "It is given up in this partition, unless a person orders it to run."
+    if not asked:
+        return "Nothing that it needs is new, and nothing of it can become new."
+    idle = decision.judged is not None and decision.judged.holds and not decision.due and not decision.ready
+    if idle and not decision.ignored and not MOVING.isdisjoint(decision.obstacles):
         return f"Its run goes on, and nothing is new since. It fires again when {', and '.join(asked)}."
-    return f"{'Nothing that it needs is new. ' if idle else ''}It fires when {', and '.join(asked)}."
+    news = "Nothing that it needs is new. " if idle and not decision.ignored else ""
+    return f"{news}It fires when {', and '.join(asked)}."
+
+
+def _at_the_deadline(standings: Standings, decision: Decision) -> str:
+    node = standings.graph.node(decision.target.pipeline)
+    if node is None or decision.due_by is None or decision.late:
+        return ""
+    when = moment("At", decision.due_by)
+    match node.downstream.on_late:
+        case OnLate.FIRE:
+            return f"{when} it fires with what is there then."
+        case OnLate.SKIP:
+            return f"{when} it is given up."
+        case OnLate.SHOW:
+            return f"{when} it is late."
 
 
 class _Outlook:
@@ -36,23 +69,28 @@ class _Outlook:
         self._standings = standings
         self._target = target
 
-    def of(self, decision: Decision, judged: Judged) -> Iterator[str]:
-        if not MOVING.isdisjoint(decision.obstacles):
+    def of(self, decision: Decision) -> Iterator[str]:
+        judged = decision.judged
+        if not MOVING.isdisjoint(decision.obstacles) and (judged is not None or decision.due):
             yield "its present run has ended"
         yield from self._obstacles(decision)
+        if judged is None:
+            return
         if decision.ignored:
-            yield "a person runs it (rerun: ignore)"
-        elif not judged.holds:
+            yield "a person orders it to run (rerun: ignore, or skipped)"
+        elif not judged.holds and not decision.ready:
             yield self._what_is_missing(judged)
-        elif not decision.due and not decision.ready:
-            yield self._another(judged)
+        elif not decision.due and not decision.ready and (another := self._another(judged)):
+            yield another
         for one in inputs_that_would_hold(judged):
-            if one.busy and one.holds is False and judged.holds:
+            if one.busy and not one.holds and judged.holds:
                 yield f"{self._name(one)} has come to rest ({self._how_it_is(one)})"
 
     def _obstacles(self, decision: Decision) -> Iterator[str]:
         if Obstacle.HELD in decision.obstacles:
-            yield f"it is released (coordinator release {self._target.pipeline})"
+            yield f"it is released ({how_to_release(self._target)})"
+        if Obstacle.WAITS_FOR_RELEASE in decision.obstacles:
+            yield f"a person lets it run again ({how_to_release(self._target, partition=True)})"
         if Obstacle.BLOCKED in decision.obstacles and decision.due:
             yield "its environment takes the request (it is tried again by itself)"
         if Obstacle.UNREADABLE_RECORD in decision.obstacles:
@@ -62,8 +100,11 @@ class _Outlook:
         """What a part of the condition that does not hold needs for holding."""
         if isinstance(judged, JudgedInput):
             cleared = "is cleared and " if self._has_failed(judged) else ""
-            return f"{self._name(judged)} {cleared}{asked_for(judged.dependency)} ({self._how_it_is(judged)})"
+            again = " again" if judged.expires is not None and not judged.met else ""
+            return f"{self._name(judged)} {cleared}{asked_for(judged.dependency)}{again} ({self._how_it_is(judged)})"
         missing = [branch for branch in judged.branches if not branch.holds]
+        if not judged.branches:
+            return f"a partition of {judged.dependency} belongs to {self._target.partition}"
         needed = judged.n - (len(judged.branches) - len(missing))
         parts = [self._bracketed(branch, self._what_is_missing(branch)) for branch in missing]
         if needed == len(missing):
@@ -73,14 +114,18 @@ class _Outlook:
         return f"{needed} of these: {listed(parts)}"
 
     def _another(self, judged: Judged) -> str:
-        """What would be news for a part of the condition that holds."""
+        """What would be news for a part of the condition that holds; nothing for a gate."""
         if isinstance(judged, JudgedInput):
-            return f"{self._name(judged)} completes again"
+            return f"{self._name(judged)} completes again" if judged.triggers else ""
+        if judged.dependency is not None and len(judged.branches) > 1:
+            triggers = any(isinstance(one, JudgedInput) and one.triggers for one in judged.branches)
+            upstream, partitions = judged.dependency.upstream, len(judged.branches)
+            return f"{upstream} completes again in one of its {partitions} partitions" if triggers else ""
         parts = [
             self._another(branch) if branch.holds else self._bracketed(branch, self._what_is_missing(branch))
             for branch in judged.branches
         ]
-        return listed(parts, " or ")
+        return listed([part for part in parts if part], " or ")
 
     @staticmethod
     def _bracketed(judged: Judged, text: str) -> str:
@@ -88,19 +133,16 @@ class _Outlook:
         return f"({text})" if several else text
 
     def _name(self, one: JudgedInput) -> str:
-        return named(one.target, self._target)
+        return input_named(one, self._target)
 
     def _has_failed(self, one: JudgedInput) -> bool:
         state = run_state(one.seen)
-        return state is not None and state.state is State.FAILED and one.standing is Standing.SETTLED
+        wanted = not one.met and one.expires is None
+        return state is not None and state.state is State.FAILED and one.standing is Standing.SETTLED and wanted
 
     def _how_it_is(self, one: JudgedInput) -> str:
         """In short: the causes, which are told beside this, name runs and reasons."""
         state = run_state(one.seen)
-        if one.standing is Standing.SETTLED:
+        if one.standing is Standing.SETTLED or (state is not None and not state.state.is_terminal):
             return state_of(one) if state is None else f"it {did(state, in_run=False)}"
-        upstream = self._standings.decide(one.target)
-        if Obstacle.RUNNING in upstream.obstacles and state is not None:
-            return f"it {did(state, in_run=False)}"
-        own = [f"it {cause.says}" for cause in own_causes(self._standings, upstream)]
-        return "; ".join(own) or f"it {reason(upstream)}"
+        return f"it {why_unsettled(self._standings, one)}"

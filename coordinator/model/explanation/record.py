@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from coordinator.model.explanation.words import moment
 from coordinator.model.runstate import Unreadable
 from coordinator.model.trigger import Action, TriggerRecord
-from coordinator.model.view import SeenRecord
+from coordinator.model.view import SeenOrder, SeenRecord
 
 
 def record_in_words(seen: SeenRecord | None) -> Iterator[str]:
@@ -20,10 +20,25 @@ def record_in_words(seen: SeenRecord | None) -> Iterator[str]:
         yield from _known(seen.value, seen.revision)
 
 
+def order_in_words(seen: SeenOrder | None, record: SeenRecord | None) -> str:
+    """A person's order: what, by whom, when and why, and whether it has been carried out."""
+    if seen is None:
+        return "none"
+    if isinstance(seen.value, Unreadable):
+        return f"cannot be read, so it orders nothing: {seen.value.reason}"
+    given = seen.value
+    known = record.value if record is not None and isinstance(record.value, TriggerRecord) else None
+    words = f"{given.order}{f' by {given.who}' if given.who else ''}{moment('at', given.when)}"
+    words += f": {given.why!r}" if given.why else ""
+    return f"{words}, {'carried out' if known is not None and known.order >= seen.revision else 'not carried out yet'}"
+
+
 def status_of(seen: SeenRecord | None) -> str | None:
     """The record in a word; ``None`` without one."""
     if seen is None:
         return None
+    if isinstance(seen.value, TriggerRecord) and seen.value.skipped:
+        return "skipped"
     return "unreadable" if isinstance(seen.value, Unreadable) else str(seen.value.status)
 
 
@@ -32,8 +47,13 @@ def _known(record: TriggerRecord, revision: int) -> Iterator[str]:
     yield (f"{record.status}: number {record.sequence}, {record.action} {run}, wave {record.wave}, revision {revision}")
     by = f" by {record.who}" if record.who else ""
     yield f"decided{moment('at', record.when)}{by}"
+    if record.ordered:
+        yield f"carries out a person's order, revision {record.ordered}"
+    if record.skipped:
+        yield "this partition is given up: only a person's order starts it"
     if record.attempt is not None:
         instead = moment("instead of the one of", record.before) if record.action is Action.CLEAR else ""
         yield f"its attempt was queued{moment('at', record.attempt)}{instead}"
     if record.last_error:
-        yield f"last error: {record.last_error}"
+        word = "note" if record.skipped else "last error"
+        yield f"{word}{moment('since', record.blocked_since)}: {record.last_error}"

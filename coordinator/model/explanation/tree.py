@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from coordinator.model.explanation.words import moment, named, run_in_words, run_state, state_of
+from coordinator.model.conditions import Dependency
+from coordinator.model.explanation.words import LISTED, input_named, listed, moment, run_in_words, run_state, state_of
 from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput
 from coordinator.model.references import Target
 from coordinator.model.view import Standing
+
+SHOWN = 3
+"""Of the partitions that one dependency names, so many are shown one by one; of more, those that do not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +41,57 @@ def tree(judged: Judged, target: Target, why: Why = lambda one: str(one.standing
 
 
 def _lines(judged: Judged, target: Target, why: Why, depth: int) -> Iterator[Line]:
-    if isinstance(judged, JudgedBranch):
+    if isinstance(judged, JudgedInput):
+        yield Line(depth, judged.holds, _input(judged, target))
+        if details := "; ".join(_details(judged)):
+            yield Line(depth + 1, None, details)
+        if judged.standing is not Standing.SETTLED:
+            yield Line(depth + 1, None, f"{judged.standing}: {why(judged)}")
+    elif judged.dependency is not None:
+        yield from _partitions(judged, judged.dependency, target, why, depth)
+    else:
         holding = sum(branch.holds for branch in judged.branches)
         yield Line(depth, judged.holds, f"{judged.word} ({holding} of {len(judged.branches)} hold)")
         for branch in judged.branches:
             yield from _lines(branch, target, why, depth + 1)
+
+
+def _partitions(judged: JudgedBranch, dependency: Dependency, target: Target, why: Why, depth: int) -> Iterator[Line]:
+    """The partitions that a mapping names, folded: of a day of hours the missing ones are of interest."""
+    if not judged.branches:
+        yield Line(depth, False, f"{dependency}: no partition of it belongs to {target.partition} (yet)")
         return
-    yield Line(depth, judged.holds, _input(judged, target))
-    if details := "; ".join(_details(judged)):
-        yield Line(depth + 1, None, details)
-    if judged.standing is not Standing.SETTLED:
-        yield Line(depth + 1, None, f"{judged.standing}: {why(judged)}")
+    inputs = [branch for branch in judged.branches if isinstance(branch, JudgedInput)]
+    missing = [one for one in inputs if not one.holds]
+    counted = f"{len(inputs) - len(missing)} of {len(inputs)} hold"
+    if judged.n != len(inputs):
+        counted += f", {judged.n} needed"
+    folded = len(inputs) > SHOWN
+    if folded and missing:
+        counted += f"; missing: {listed([one.target.partition for one in missing])}"
+    yield Line(depth, judged.holds, f"{dependency}: {counted}")
+    interesting = [one for one in missing if one.seen is not None or one.standing is not Standing.SETTLED]
+    for one in interesting[:LISTED] if folded else inputs:
+        yield from _lines(one, target, why, depth + 1)
+    news = sum(one.new and one.holds for one in inputs)
+    if folded and news:
+        yield Line(depth + 1, None, f"{news} of them new")
 
 
 def _input(one: JudgedInput, target: Target) -> str:
     """An input in a line: its state, its revision, and whether it is new."""
-    name = named(one.target, target)
+    state, name = run_state(one.seen), input_named(one, target)
     parts = [f"{str(one.dependency).replace(str(one.dependency.upstream), name, 1)}: {state_of(one)}"]
-    if one.seen is not None and run_state(one.seen) is not None:
+    if one.seen is not None and state is not None:
         parts.append(f"revision {one.seen.revision}")
+    if one.dependency.max_age is not None and state is not None and state.state.is_terminal:
+        age = moment("fresh until", one.expires) if one.met else moment("too old since", one.expires)
+        parts.append(age.strip() or "of unknown age")
     if one.new:
         parts.append("new")
-    elif one.met:
+    elif one.dependency.trigger and not one.triggers:
+        parts.append("starts the newest partition only")
+    elif one.met and one.triggers:
         parts.append("consumed" if one.consumed is not None else "from before this dependency, so not new")
     return ", ".join(parts)
 

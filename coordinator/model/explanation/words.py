@@ -8,6 +8,7 @@ from datetime import datetime
 from coordinator.model.conditions import Dependency, On
 from coordinator.model.hold import Hold
 from coordinator.model.judgement import JudgedInput
+from coordinator.model.mapping import Identity
 from coordinator.model.partitions import format_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
@@ -20,6 +21,11 @@ LISTED = 10
 def named(target: Target, beside: Target) -> str:
     """A target, without its partition where that goes without saying."""
     return str(target.pipeline) if target.partition == beside.partition else str(target)
+
+
+def input_named(one: JudgedInput, beside: Target) -> str:
+    """An input; with its partition where a mapping has chosen it, also if it is spelt as that of the downstream."""
+    return named(one.target, beside) if isinstance(one.dependency.mapping, Identity) else str(one.target)
 
 
 def listed(items: Sequence[str], joint: str = ", ") -> str:
@@ -87,6 +93,11 @@ def hold_in_words(hold: Hold | Unreadable | None) -> str:
         return "for a reason that cannot be read" if hold else "not held"
     words = repr(hold.why) if hold.why else "without a reason"
     return words + (f" by {hold.who}" if hold.who else "") + moment("since", hold.since)
+
+
+def how_to_release(target: Target, partition: bool = False) -> str:
+    """The command for it. :param partition: from the rerun policy ``hold``, and not from a hold."""
+    return f"coordinator release {target.pipeline}{f' {target.partition}' if partition else ''}"
 
 
 def asked_for(dependency: Dependency) -> str:

@@ -87,17 +87,19 @@ def test_it_shows_the_record_and_the_hold(cli: Cli, config: Path, etcd: EtcdStor
         who="w1",
         when=NOON,
         last_error="403: no role",
+        blocked_since=NOON.replace(hour=11),
     )
     put(etcd, keys.trigger(Target(PipelineRef("default", "load"), K)), dump_record(record))
     put_hold(etcd, keys, PipelineRef("default", "load"), Hold("bad file", "ann", NOON))
     said = cli("explain", "load", K, "-c", config).stdout
     assert f"load@{K} would fire now, but it is blocked and held" in said
-    assert "it is blocked: 403: no role asked at 2026-11-20T12:00:00Z" in said
+    blocked = "it is blocked since 2026-11-20T11:00:00Z: 403: no role (last asked at 2026-11-20T12:00:00Z)"
+    assert blocked in said
     assert "it is held: 'bad file' by ann since 2026-11-20T12:00:00Z" in said
     assert "load: coordinator release load" in said
     assert "blocked: number 1, create a run that does not exist yet" in said
     assert "decided at 2026-11-20T12:00:00Z by w1" in said
-    assert "last error: 403: no role" in said
+    assert "last error since 2026-11-20T11:00:00Z: 403: no role" in said
     told = json.loads(cli("explain", "load", K, "-c", config, "--json").stdout)
     assert told["hold"] == {"held": True, "why": "bad file", "who": "ann", "since": "2026-11-20T12:00:00+00:00"}
     assert told["record"]["inputs"][0]["pipeline"] == "team_b/extract"
