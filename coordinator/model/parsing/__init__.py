@@ -3,6 +3,7 @@
 ``document``    ``parse_document``: the entries, and the cycles they would close
 ``conditions``  the tree of what a pipeline waits for
 ``mappings``    partition mappings, there and back
+``deadlines``   when a partition is late, there and back
 ``forms``       the objects of the document: their fields, and what each takes
 ``fields``      what every object needs: known fields only, each once, of the right type
 ``findings``    what is wrong so far, and where

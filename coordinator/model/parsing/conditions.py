@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, all_of, any_of
+from coordinator.model.mapping import Identity
 from coordinator.model.parsing.cycles import Edges
 from coordinator.model.parsing.fields import FieldReader
 from coordinator.model.parsing.findings import Cursor, Findings, described
 from coordinator.model.parsing.forms import CONDITIONS
 from coordinator.model.parsing.json_text import Members
+from coordinator.model.parsing.mappings import MappingReader
 from coordinator.model.references import PipelineRef
 
 CONDITION_FIELDS = tuple(name for form in CONDITIONS.values() for name in form.names)
-FIELDS_OF_LATER = ("partition", "trigger", "max_age", "wait", "deadline")
-"""Fields of a dependency that the design has and this version has not."""
 
 
 class ConditionReader:
@@ -23,6 +23,7 @@ class ConditionReader:
     def __init__(self, findings: Findings, fields: FieldReader) -> None:
         self._findings = findings
         self._fields = fields
+        self._mappings = MappingReader(findings, fields)
         self.edges: Edges = {}
 
     def read(self, cursor: Cursor, downstream: PipelineRef | None) -> Condition | None:
@@ -32,7 +33,7 @@ class ConditionReader:
         """
         match cursor.value:
             case str():
-                return self._dependency(cursor, On.SUCCESS, downstream)
+                return self._dependency(cursor, {}, downstream)
             case list():
                 branches = self._branches(cursor, downstream)
                 return None if branches is None else all_of(*branches)
@@ -51,17 +52,14 @@ class ConditionReader:
             self._findings.add(cursor, f"{' and '.join(map(repr, forms))} in one object", "nest one in the other")
             return None
         if not forms:
-            self._fields.refuse_unknown(fields, known=CONDITION_FIELDS, later=FIELDS_OF_LATER)
+            self._fields.refuse_unknown(fields, known=CONDITION_FIELDS)
             self._findings.add(cursor, f"expected one of {', '.join(map(repr, CONDITIONS))}; found none of them")
             return None
         form = forms[0]
-        later = FIELDS_OF_LATER if form == "pipeline" else ()
-        self._fields.refuse_unknown(fields, known=CONDITIONS[form].names, later=later)
+        self._fields.refuse_unknown(fields, known=CONDITIONS[form].names)
         match form:
             case "pipeline":
-                return self._dependency(
-                    fields["pipeline"], self._fields.choice(fields.get("on"), On.SUCCESS), downstream
-                )
+                return self._dependency(fields["pipeline"], fields, downstream)
             case "at_least":
                 return self._at_least(cursor, fields, downstream)
             case _:
@@ -104,7 +102,14 @@ class ConditionReader:
                 whole = False
         return tuple(first_given) if whole else None
 
-    def _dependency(self, cursor: Cursor, on: On, downstream: PipelineRef | None) -> Dependency | None:
+    def _dependency(
+        self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None
+    ) -> Dependency | None:
+        """:param cursor: of the reference. :param fields: what else is said of the dependency."""
+        on = self._fields.choice(fields.get("on"), On.SUCCESS)
+        mapping = self._mappings.read(fields["partition"]) if "partition" in fields else Identity()
+        trigger = self._fields.yes_or_no(fields.get("trigger"), True)
+        max_age = self._fields.duration(fields["max_age"]) if "max_age" in fields else None
         text = self._fields.text(cursor, "a pipeline reference")
         upstream = None if text is None else self._fields.reference(text, cursor)
         if upstream is None:
@@ -114,4 +119,4 @@ class ConditionReader:
             return None
         if downstream is not None:
             self.edges.setdefault(downstream, {}).setdefault(upstream, cursor)
-        return Dependency(upstream, on)
+        return None if mapping is None else Dependency(upstream, on, mapping, trigger, max_age)

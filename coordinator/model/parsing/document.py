@@ -4,11 +4,11 @@ The forms::
 
     {"child":  "parent",
      "child2": ["parent1", "team_b/parent2"],
-     "child3": {"upstream": <condition>, "rerun": "clear", "settle": "wave", "conf": {...}}}
+     "child3": {"upstream": <condition>, "rerun": "clear", "deadline": "06:00", ...}}
 
 where a condition is a reference, a list (all of them), ``{"all": [...]}``, ``{"any": [...]}``,
-``{"at_least": n, "of": [...]}`` or ``{"pipeline": reference, "on": "success" | "failure" | "done"}``, nested
-freely. What the design knows and this version does not is refused by name, never silently ignored.
+``{"at_least": n, "of": [...]}`` or ``{"pipeline": reference, "on": "done", "partition": "-1 day", ...}``, nested
+freely. ``forms`` has all fields of all objects.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import codecs
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from coordinator.model.dependencies import Document, Downstream, Rerun, Settle
+from coordinator.model.conditions import Condition, leaves
+from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
 from coordinator.model.parsing.conditions import CONDITION_FIELDS, ConditionReader
 from coordinator.model.parsing.cycles import find_cycles
+from coordinator.model.parsing.deadlines import DeadlineReader
 from coordinator.model.parsing.fields import FieldReader
 from coordinator.model.parsing.findings import Cursor, Findings, described
 from coordinator.model.parsing.forms import ENTRY
@@ -31,7 +33,6 @@ MAX_BYTES = 8 * 1024 * 1024
 """A larger file is refused. 50,000 dependencies need about 3 MB."""
 
 SCHEMA_KEY = "$schema"
-ENTRY_FIELDS_OF_LATER = ("deadline", "catchup", "partition", "trigger", "max_age", "wait")
 RESERVED_CONF = "coordinator"
 """The member of a run's conf in which the coordinator says what the run is for (design section 5)."""
 
@@ -77,6 +78,7 @@ class _DocumentReader:
         self._findings = findings
         self._fields = fields
         self._conditions = ConditionReader(findings, fields)
+        self._deadlines = DeadlineReader(findings, fields)
 
     def read(self, root: Cursor) -> Document:
         entries: dict[PipelineRef, Downstream] = {}
@@ -99,7 +101,7 @@ class _DocumentReader:
 
     def _entry(self, cursor: Cursor, pipeline: PipelineRef | None) -> Downstream | None:
         if not isinstance(cursor.value, Members):
-            condition = self._conditions.read(cursor, pipeline)
+            condition = self._condition(cursor, pipeline)
             return None if condition is None or pipeline is None else Downstream(pipeline, condition)
         fields = self._fields.members(cursor, "an object")
         bare = [member for name, member in fields.items() if name in CONDITION_FIELDS]
@@ -107,17 +109,40 @@ class _DocumentReader:
             reason = f"{bare[0].name!r} belongs to a condition, and a condition under 'upstream'"
             self._findings.add(bare[0].at_key(), reason, 'write {"upstream": {...}}')
             return None
-        self._fields.refuse_unknown(fields, known=ENTRY.names, later=ENTRY_FIELDS_OF_LATER)
+        self._fields.refuse_unknown(fields, known=ENTRY.names)
         rerun = self._fields.choice(fields.get("rerun"), Rerun.CLEAR)
         settle = self._fields.choice(fields.get("settle"), Settle.WAVE)
+        catchup = self._fields.choice(fields.get("catchup"), Catchup.ALL)
+        limit = self._fields.whole_number(fields["max_in_flight"], least=1) if "max_in_flight" in fields else None
+        deadline = self._deadlines.read(fields["deadline"]) if "deadline" in fields else None
+        on_late = self._fields.choice(fields.get("on_late"), OnLate.SHOW)
+        if "on_late" in fields and "deadline" not in fields:
+            self._findings.add(fields["on_late"].at_key(), "'on_late' without a 'deadline'", "say when it is late")
         conf = self._conf(fields.get("conf"))
         if "upstream" not in fields:
             self._findings.add(cursor, "'upstream' is missing", "say what the pipeline waits for")
             return None
-        condition = self._conditions.read(fields["upstream"], pipeline)
+        condition = self._condition(fields["upstream"], pipeline)
         if condition is None or pipeline is None:
             return None
-        return Downstream(pipeline, condition, rerun=rerun, settle=settle, conf=conf)
+        return Downstream(
+            pipeline,
+            condition,
+            rerun=rerun,
+            settle=settle,
+            conf=conf,
+            catchup=catchup,
+            max_in_flight=limit,
+            deadline=deadline,
+            on_late=on_late,
+        )
+
+    def _condition(self, cursor: Cursor, pipeline: PipelineRef | None) -> Condition | None:
+        condition = self._conditions.read(cursor, pipeline)
+        if condition is not None and not any(dependency.trigger for dependency in leaves(condition)):
+            reason = "nothing would ever start the pipeline: each of its dependencies is a gate ('trigger': false)"
+            self._findings.add(cursor, reason, "let one of them trigger")
+        return condition
 
     def _conf(self, cursor: Cursor | None) -> Mapping[str, Any]:
         if cursor is None:

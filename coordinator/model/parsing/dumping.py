@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.model.conditions import Condition, Dependency, On
-from coordinator.model.dependencies import Document, Downstream, Rerun, Settle
+from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
+from coordinator.model.durations import format_duration
+from coordinator.model.mapping import Identity
+from coordinator.model.parsing.deadlines import dump_deadline
 from coordinator.model.parsing.document import SCHEMA_KEY
+from coordinator.model.parsing.mappings import dump_mapping
 from coordinator.model.references import PipelineRef
 
 
@@ -29,14 +33,34 @@ def _entry(downstream: Downstream) -> Any:
         fields["settle"] = str(downstream.settle)
     if downstream.conf:
         fields["conf"] = dict(downstream.conf)
+    if downstream.catchup is not Catchup.ALL:
+        fields["catchup"] = str(downstream.catchup)
+    if downstream.max_in_flight is not None:
+        fields["max_in_flight"] = downstream.max_in_flight
+    if downstream.deadline is not None:
+        fields["deadline"] = dump_deadline(downstream.deadline)
+    if downstream.on_late is not OnLate.SHOW:
+        fields["on_late"] = str(downstream.on_late)
     # A condition that is an object stands under "upstream": an entry that is one is read as the entry's fields.
     return upstream if len(fields) == 1 and not isinstance(upstream, dict) else fields
 
 
+def _dependency(dependency: Dependency) -> Any:
+    fields: dict[str, Any] = {"pipeline": str(dependency.upstream)}
+    if dependency.on is not On.SUCCESS:
+        fields["on"] = str(dependency.on)
+    if not isinstance(dependency.mapping, Identity):
+        fields["partition"] = dump_mapping(dependency.mapping)
+    if not dependency.trigger:
+        fields["trigger"] = False
+    if dependency.max_age is not None:
+        fields["max_age"] = format_duration(dependency.max_age)
+    return fields["pipeline"] if len(fields) == 1 else fields
+
+
 def _condition(condition: Condition) -> Any:
     if isinstance(condition, Dependency):
-        reference = str(condition.upstream)
-        return reference if condition.on is On.SUCCESS else {"pipeline": reference, "on": str(condition.on)}
+        return _dependency(condition)
     branches = [_condition(branch) for branch in condition.of]
     if condition.n == len(branches):
         return branches

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from coordinator.model.durations import parse_duration
 from coordinator.model.parsing.findings import Cursor, Findings, described, nearest
+from coordinator.model.parsing.forms import ELSEWHERE
 from coordinator.model.parsing.json_text import Members, NotJson
 from coordinator.model.references import PipelineRef
 
@@ -44,18 +45,16 @@ class FieldReader:
             self._is_unicode(member.name, member.at_key())
         return members
 
-    def refuse_unknown(
-        self, fields: Mapping[str, Cursor], *, known: Sequence[str], later: Collection[str], of: str = ""
-    ) -> None:
-        """Fields that nobody reads are mistakes. ``later``: in the design, and not in this version.
+    def refuse_unknown(self, fields: Mapping[str, Cursor], *, known: Sequence[str], of: str = "") -> None:
+        """Fields that nobody reads are mistakes.
 
         :param of: what the fields belong to, where that is not plain to see.
         """
         for name, cursor in fields.items():
             if name in known:
                 continue
-            if name in later:
-                self._findings.add(cursor.at_key(), f"{name!r} is not supported yet", "remove it")
+            if name in ELSEWHERE and not of:
+                self._findings.add(cursor.at_key(), f"{name!r} {ELSEWHERE[name]}", "move it there")
             else:
                 reason = f"unknown field {described(name)}{of and f' of {of}'}{nearest(name, known)}"
                 self._findings.add(cursor.at_key(), reason, f"known are {', '.join(known)}")
@@ -73,7 +72,7 @@ class FieldReader:
         self._findings.add(cursor, f"expected {expected}; found {described(cursor.value)}")
         return None
 
-    def choice(self, cursor: Cursor | None, default: Choice, *, later: Collection[str] = ()) -> Choice:
+    def choice(self, cursor: Cursor | None, default: Choice) -> Choice:
         """One of a few words; an absent field means the default."""
         if cursor is None:
             return default
@@ -81,11 +80,8 @@ class FieldReader:
         if isinstance(cursor.value, str) and cursor.value in words:
             return type(default)(cursor.value)
         expected = f"expected {' or '.join(map(repr, words))}"
-        if isinstance(cursor.value, str) and cursor.value in later:
-            self._findings.add(cursor, f"{cursor.value!r} is not supported yet; {expected}")
-        else:
-            hint = nearest(cursor.value, words) if isinstance(cursor.value, str) else ""
-            self._findings.add(cursor, f"{expected}; found {described(cursor.value)}{hint}")
+        hint = nearest(cursor.value, words) if isinstance(cursor.value, str) else ""
+        self._findings.add(cursor, f"{expected}; found {described(cursor.value)}{hint}")
         return default
 
     def one_of(self, cursor: Cursor, words: Mapping[str, Meaning], *, shown: Collection[str]) -> Meaning | None:
@@ -103,13 +99,18 @@ class FieldReader:
         text = self.text(cursor, expected)
         return text if text is not None and self._is_unicode(text, cursor) else None
 
-    def whole_number(self, cursor: Cursor, expected: str = "a whole number", *, least: int | None = None) -> int | None:
+    def whole_number(
+        self, cursor: Cursor, expected: str = "a whole number", *, least: int | None = None, most: int | None = None
+    ) -> int | None:
         number = cursor.value
         if not isinstance(number, int) or isinstance(number, bool):
             self._findings.add(cursor, f"expected {expected}; found {described(number)}")
             return None
         if least is not None and number < least:
             self._findings.add(cursor, f"expected at least {least}; found {number}")
+            return None
+        if most is not None and number > most:
+            self._findings.add(cursor, f"expected at most {most}; found {number}")
             return None
         return number
 

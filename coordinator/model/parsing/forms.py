@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from coordinator.model.conditions import On
-from coordinator.model.dependencies import Rerun, Settle
+from coordinator.model.deadline import MOST_DAYS
+from coordinator.model.dependencies import Catchup, OnLate, Rerun, Settle
 from coordinator.model.durations import DURATION
 from coordinator.model.mapping import ALL, MOST_MEMBERS, OFFSET, Period
 
@@ -27,12 +28,14 @@ class Field:
 
     :ivar takes: the JSON Schema of its values.
     :ivar means: for people; empty where the definition that it refers to says it.
+    :ivar needs: another field, without which this one says nothing.
     """
 
     name: str
     takes: Schema
     means: str = ""
     required: bool = False
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,19 @@ def text(**more: Any) -> Schema:
 
 # Conditions
 
-PIPELINE: Final = form(
+DEPENDENCY: Final = form(
     Field("pipeline", definition("reference"), required=True),
     Field("on", words(On, On.SUCCESS)),
+    Field("partition", definition("mapping", default="identity")),
+    Field(
+        "trigger",
+        {"type": "boolean", "default": True},
+        "false: a gate. It must be open, but its completions start nothing.",
+    ),
+    Field("max_age", definition("duration"), "How old the upstream's completion may be."),
 )
 CONDITIONS: Final[Mapping[str, Form]] = {
-    "pipeline": PIPELINE,
+    "pipeline": DEPENDENCY,
     "all": form(Field("all", definition("branches"), "All of them.", required=True)),
     "any": form(Field("any", definition("branches"), "At least one of them.", required=True)),
     "at_least": form(
@@ -103,6 +113,14 @@ ENTRY: Final = form(
         {"type": "object", "properties": {"coordinator": False}},
         "Merged into the conf of the runs that the coordinator creates.",
     ),
+    Field("catchup", words(Catchup, Catchup.ALL)),
+    Field(
+        "max_in_flight",
+        {"type": "integer", "minimum": 1},
+        "How many of its partitions may be in flight at a time.",
+    ),
+    Field("deadline", definition("deadline")),
+    Field("on_late", words(OnLate, OnLate.SHOW), needs="deadline"),
 )
 
 # Partition mappings
@@ -187,4 +205,32 @@ SHORT_MAPPERS: Final[Mapping[str, str]] = {
 
 MAPPING_IN_SHORT: Final[Schema] = {"anyOf": [{"enum": list(SHORT_MAPPERS)}, _OFFSET]}
 
+ELSEWHERE: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("window", "every", "wait", "by", "downstream_key"), "belongs beside 'mapper', under 'partition'"),
+    **dict.fromkeys(ENTRY.names, "belongs beside 'upstream'"),
+    **dict.fromkeys(DEPENDENCY.names, "belongs beside 'pipeline'"),
+}
+"""Where a field belongs that stands in a place where nobody reads it."""
+
+# Deadlines
+
+TIME_OF_DAY: Final = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?"
+"""A time on the wall clock, as a regular expression."""
+
 DURATION_IN_WORDS: Final = text(pattern=f"^{DURATION}$", examples=["36 hours", "2 days"])
+TIME_IN_WORDS: Final = text(pattern=f"^{TIME_OF_DAY}$", examples=["06:00"])
+DEADLINES: Final[Mapping[str, Form]] = {
+    "at": form(
+        Field("at", TIME_IN_WORDS, "A time of day on the wall clock of the place.", required=True),
+        Field(
+            "days",
+            {"type": "integer", "minimum": 0, "maximum": MOST_DAYS, "default": 0},
+            "So many days after the partition's own date at the place.",
+        ),
+        _PLACE,
+    ),
+    "after": form(
+        Field("after", definition("duration"), "So long after the partition's first input arrived.", required=True)
+    ),
+}
+"""The forms of a deadline that is an object, by the field that each has alone."""

@@ -70,7 +70,7 @@ class MappingReader:
         if mapper is None:
             return None
         form = MAPPERS[mapper]
-        self._fields.refuse_unknown(given, known=form.names, later=(), of=f"the mapper {mapper!r}")
+        self._fields.refuse_unknown(given, known=form.names, of=f"the mapper {mapper!r}")
         if not self._fields.require(cursor, given, form.required):
             return None
         return self._made(cursor, mapper, given)

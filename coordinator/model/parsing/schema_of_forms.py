@@ -9,10 +9,12 @@ from typing import Any, Final
 from coordinator.model.parsing.forms import (
     AIRFLOWS,
     CONDITIONS,
+    DEADLINES,
     DURATION_IN_WORDS,
     ENTRY,
     MAPPERS,
     MAPPING_IN_SHORT,
+    TIME_IN_WORDS,
     Form,
     Schema,
     definition,
@@ -31,6 +33,9 @@ _MAPPING: Final = (
     "completion, whatever its partition. start_of_day and the like: everything within the period. -1 day: the one "
     "before. rollup: all shorter periods of a window. fan_out: the longer period that it lies in. fixed_key: every "
     "upstream partition feeds one and the same."
+)
+_DEADLINE: Final = (
+    "When a partition that has not been started is late: at a time of day, or so long after its first input arrived."
 )
 
 
@@ -63,6 +68,10 @@ def generate() -> Schema:
             },
             "mapping": {"description": _MAPPING, "anyOf": [MAPPING_IN_SHORT, *_mappers()]},
             "format": text(description=_FORMAT, examples=["%Y-%m-%d", "%G-W%V", "%Y-Q{quarter}"]),
+            "deadline": {
+                "description": _DEADLINE,
+                "anyOf": [TIME_IN_WORDS, definition("duration"), *(_object(form) for form in DEADLINES.values())],
+            },
             "duration": {"description": "A duration in words.", **DURATION_IN_WORDS},
         },
     }
@@ -77,11 +86,13 @@ def _object(form: Form) -> Schema:
     properties: dict[str, Any] = {
         field.name: {"description": field.means, **field.takes} if field.means else field.takes for field in form.fields
     }
+    needs = {field.name: [field.needs] for field in form.fields if field.needs}
     return {
         "type": "object",
         **({"required": list(form.required)} if form.required else {}),
         "additionalProperties": False,
         "properties": properties,
+        **({"dependentRequired": needs} if needs else {}),
     }
 
 

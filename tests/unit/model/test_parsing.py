@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
 
 from coordinator.model.conditions import AtLeast, Dependency, On, all_of, any_of
-from coordinator.model.dependencies import Document, Downstream, Rerun, Settle
+from coordinator.model.deadline import AfterFirstInput, Deadline, TimeOfDay
+from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
+from coordinator.model.mapping import Latest, Offset, Period, Rollup, Unit
 from coordinator.model.parsing import MAX_BYTES, DependenciesError, Problem, parse_document
 from coordinator.model.references import PipelineRef
 
@@ -176,19 +179,118 @@ def test_a_mistake_is_refused_with_its_place_and_reason(
 
 
 @pytest.mark.parametrize(
-    ("text", "path", "name"),
+    ("text", "path", "reason"),
     [
-        ('{"a": {"upstream": "b", "deadline": "1h"}}', "a.deadline", "deadline"),
-        ('{"a": {"upstream": "b", "catchup": false}}', "a.catchup", "catchup"),
-        ('{"a": [{"pipeline": "b", "partition": {"map": "day"}}]}', "a[0].partition", "partition"),
-        ('{"a": [{"pipeline": "b", "trigger": false}]}', "a[0].trigger", "trigger"),
-        ('{"a": [{"pipeline": "b", "max_age": "1d"}]}', "a[0].max_age", "max_age"),
+        ('{"a": {"upstream": "b", "partition": "-1 day"}}', "a.partition", "'partition' belongs beside 'pipeline'"),
+        ('{"a": {"upstream": "b", "max_age": "1 day"}}', "a.max_age", "'max_age' belongs beside 'pipeline'"),
+        ('{"a": [{"pipeline": "b", "rerun": "hold"}]}', "a[0].rerun", "'rerun' belongs beside 'upstream'"),
+        ('{"a": [{"pipeline": "b", "wait": 3}]}', "a[0].wait", "'wait' belongs beside 'mapper', under 'partition'"),
+        ('{"a": {"upstream": {"all": ["b"], "on": "done"}}}', "a.upstream.on", "'on' belongs beside 'pipeline'"),
     ],
 )
-def test_what_this_version_does_not_know_yet_is_refused_by_name(text: str, path: str, name: str) -> None:
+def test_a_field_in_the_wrong_place_is_shown_the_right_one(text: str, path: str, reason: str) -> None:
     problem = only_problem(text)
     assert problem.path == path
-    assert f"{name!r} is not supported yet" in problem.reason
+    assert reason in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("written", "dependency"),
+    [
+        ({"partition": "-1 day"}, Dependency(ref("b"), mapping=Offset(-1, Unit.DAY))),
+        (
+            {"partition": {"mapper": "rollup", "window": "day"}, "on": "done"},
+            Dependency(ref("b"), On.DONE, Rollup(Period.DAY, Period.HOUR)),
+        ),
+        ({"partition": "identity"}, Dependency(ref("b"))),
+        (
+            {"partition": "latest", "max_age": "36 hours"},
+            Dependency(ref("b"), mapping=Latest(), max_age=timedelta(hours=36)),
+        ),
+        ({"trigger": True}, Dependency(ref("b"))),
+    ],
+)
+def test_a_dependency_says_which_partitions_and_how_old(written: dict[str, Any], dependency: Dependency) -> None:
+    assert parse(json.dumps({"a": [{"pipeline": "b", **written}]}))[ref("a")].condition == all_of(dependency)
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "reason"),
+    [
+        ({"partition": "day"}, "a[0].partition", "expected a partition mapping; found 'day'"),
+        ({"trigger": "no"}, "a[0].trigger", "expected true or false; found 'no'"),
+        ({"max_age": 36}, "a[0].max_age", "expected a duration such as '36 hours'; found the number 36"),
+        ({"max_age": "1d"}, "a[0].max_age", "expected a duration such as '36 hours'"),
+        ({"max_age": "0 days"}, "a[0].max_age", "longer than nothing"),
+        ({"max_age": "4000 days"}, "a[0].max_age", "at most 3660 days"),
+    ],
+)
+def test_a_wrong_word_about_a_dependency_is_refused(written: dict[str, Any], path: str, reason: str) -> None:
+    problem = only_problem(json.dumps({"a": [{"pipeline": "b", **written}]}))
+    assert problem.path == path
+    assert reason in problem.reason
+
+
+def test_gates_need_a_dependency_that_triggers() -> None:
+    gate = {"pipeline": "g", "trigger": False}
+    document = parse(json.dumps({"a": ["b", gate]}))
+    assert document[ref("a")].condition == all_of(needs("b"), Dependency(ref("g"), trigger=False))
+    problem = only_problem(json.dumps({"a": {"upstream": {"any": [gate, [{**gate, "on": "done"}]]}}}))
+    assert problem.path == "a.upstream"
+    assert "nothing would ever start the pipeline" in problem.reason
+    assert only_problem(json.dumps({"a": [gate]})).path == "a"
+
+
+@pytest.mark.parametrize(
+    ("written", "deadline"),
+    [
+        ("06:00", TimeOfDay(time(6))),
+        ("23:59:30", TimeOfDay(time(23, 59, 30))),
+        ({"at": "06:00"}, TimeOfDay(time(6))),
+        ({"at": "06:00", "days": 1, "timezone": "Europe/Berlin"}, TimeOfDay(time(6), 1, "Europe/Berlin")),
+        ("2 hours", AfterFirstInput(timedelta(hours=2))),
+        ({"after": "1.5 hours"}, AfterFirstInput(timedelta(minutes=90))),
+    ],
+)
+def test_a_deadline_is_a_time_of_day_or_a_duration(written: Any, deadline: Deadline) -> None:
+    entry = parse(json.dumps({"a": {"upstream": "b", "deadline": written, "on_late": "skip"}}))[ref("a")]
+    assert (entry.deadline, entry.on_late) == (deadline, OnLate.SKIP)
+
+
+def test_an_entry_says_how_it_catches_up() -> None:
+    entry = parse('{"a": {"upstream": "b", "rerun": "hold", "catchup": "latest", "max_in_flight": 3}}')[ref("a")]
+    assert (entry.rerun, entry.catchup, entry.max_in_flight) == (Rerun.HOLD, Catchup.LATEST, 3)
+    assert (entry.deadline, entry.on_late) == (None, OnLate.SHOW)
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "reason"),
+    [
+        ({"catchup": False}, "a.catchup", "expected 'all' or 'latest' or 'none'; found false"),
+        ({"catchup": "lastest"}, "a.catchup", "(did you mean 'latest'?)"),
+        ({"max_in_flight": 0}, "a.max_in_flight", "expected at least 1; found 0"),
+        ({"max_in_flight": True}, "a.max_in_flight", "expected a whole number; found true"),
+        ({"max_in_flight": 1.5}, "a.max_in_flight", "expected a whole number; found the number 1.5"),
+        ({"deadline": 6}, "a.deadline", "expected a deadline; found the number 6"),
+        ({"deadline": "6:00"}, "a.deadline", "expected a time of day such as '06:00'; found '6:00'"),
+        ({"deadline": "24:00"}, "a.deadline", "expected a time of day"),
+        ({"deadline": "6"}, "a.deadline", "expected a duration"),
+        ({"deadline": {}}, "a.deadline", "expected either 'at' or 'after'; found neither"),
+        ({"deadline": {"at": "06:00", "after": "1 day"}}, "a.deadline", "found both"),
+        ({"deadline": {"at": "06:00", "day": 1}}, "a.deadline.day", "of this deadline (did you mean 'days'?)"),
+        ({"deadline": {"at": "06:00", "days": -1}}, "a.deadline.days", "expected at least 0; found -1"),
+        ({"deadline": {"at": "06:00", "days": 400}}, "a.deadline.days", "expected at most 366; found 400"),
+        ({"deadline": {"at": "06:00", "timezone": "Berlin"}}, "a.deadline.timezone", "found 'Berlin'"),
+        ({"deadline": {"after": "06:00"}}, "a.deadline.after", "expected a duration"),
+        ({"deadline": {"after": "1 day", "days": 1}}, "a.deadline.days", "unknown field 'days' of this deadline"),
+        ({"on_late": "skip"}, "a.on_late", "'on_late' without a 'deadline'"),
+        ({"deadline": "06:00", "on_late": "run"}, "a.on_late", "expected 'show' or 'fire' or 'skip'"),
+    ],
+)
+def test_a_wrong_word_about_lateness_or_catching_up_is_refused(written: dict[str, Any], path: str, reason: str) -> None:
+    problem = only_problem(json.dumps({"a": {"upstream": "b", **written}}))
+    assert problem.path == path
+    assert reason in problem.reason
 
 
 def test_a_cycle_is_shown_whole_and_at_the_dependency_that_closes_it() -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.model.conditions import AtLeast, Condition, Dependency, On
-from coordinator.model.dependencies import Document, Downstream, Rerun, Settle
+from coordinator.model.conditions import AtLeast, Condition, Dependency, On, leaves
+from coordinator.model.deadline import MOST_DAYS, AfterFirstInput, TimeOfDay
+from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
+from coordinator.model.durations import LONGEST
+from coordinator.model.mapping import FanOut, FixedKey, Identity, Latest, Offset, Period, Rollup, StartOf, Unit
 from coordinator.model.parsing import DependenciesError, Problem, dump_document, parse_document
+from coordinator.model.parsing.forms import CONDITIONS, DEADLINES, ENTRY, MAPPERS
 from coordinator.model.references import PipelineRef
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1, max_size=8).filter(
@@ -31,8 +36,38 @@ plain_json = st.recursive(
 confs = st.dictionaries(names.filter(lambda name: name != "coordinator"), plain_json, max_size=3)
 
 
+# A few of each: test_parsing_mappings draws from all mappings there are. Mostly identity, as in real documents.
+leaf_mappings = st.sampled_from(
+    [
+        *[Identity()] * 5,
+        Latest(),
+        FixedKey("all"),
+        StartOf(Period.WEEK, "Europe/Berlin"),
+        Rollup(Period.DAY, Period.HOUR, wait=-1),
+        FanOut(Period.MONTH, Period.DAY, output_format="%Y-%m-%d"),
+        Offset(-1, Unit.DAY),
+    ]
+)
+durations = st.sampled_from([timedelta(seconds=1), timedelta(hours=36), timedelta(days=14), LONGEST])
+deadlines = st.one_of(
+    st.builds(
+        TimeOfDay,
+        st.sampled_from([time(6), time(23, 59, 30)]),
+        st.sampled_from([0, 1, MOST_DAYS]),
+        st.sampled_from(["UTC", "Europe/Berlin"]),
+    ),
+    st.builds(AfterFirstInput, durations),
+)
+
+
+def with_a_trigger(condition: Condition) -> bool:
+    return any(leaf.trigger for leaf in leaves(condition))
+
+
 def conditions(upstreams: list[PipelineRef]) -> st.SearchStrategy[Condition]:
-    leaf = st.builds(Dependency, st.sampled_from(upstreams), st.sampled_from(On))
+    leaf = st.builds(
+        Dependency, st.sampled_from(upstreams), st.sampled_from(On), leaf_mappings, st.booleans(), st.none() | durations
+    )
 
     def inner(children: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
         branches = st.lists(children, min_size=1, max_size=4, unique=True).map(tuple)
@@ -50,10 +85,14 @@ def documents(draw: st.DrawFn) -> Document:
         pipeline = known[position]
         document[pipeline] = Downstream(
             pipeline,
-            draw(conditions(known[:position])),
+            draw(conditions(known[:position]).filter(with_a_trigger)),
             rerun=draw(st.sampled_from(Rerun)),
             settle=draw(st.sampled_from(Settle)),
             conf=draw(confs),
+            catchup=draw(st.sampled_from(Catchup)),
+            max_in_flight=draw(st.none() | st.integers(1, 100)),
+            deadline=(deadline := draw(st.none() | deadlines)),
+            on_late=draw(st.sampled_from(OnLate)) if deadline is not None else OnLate.SHOW,
         )
     return document
 
@@ -94,9 +133,12 @@ def test_a_heap_of_bytes_is_refused_and_nothing_else(text: bytes | str) -> None:
     refused_or_read(text)
 
 
-words = st.sampled_from(
-    ["a", "b", "team_b/c", "upstream", "all", "any", "at_least", "of", "pipeline", "on", "success", "rerun", "conf", ""]
-)
+FIELDS = [
+    *ENTRY.names,
+    *(name for forms in (CONDITIONS, MAPPERS, DEADLINES) for form in forms.values() for name in form.names),
+]
+WORDS = ["", "a", "b", "team_b/c", "success", "rollup", "day", "-1 day", "latest", "UTC", "2 days", "06:00", "skip"]
+words = st.sampled_from([*dict.fromkeys(FIELDS), *WORDS])
 near_misses: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-1, 4), st.floats(), words, st.just("\ud800")),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),

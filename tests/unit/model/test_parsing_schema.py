@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from coordinator.model.conditions import On
-from coordinator.model.dependencies import Document, Rerun, Settle
+from coordinator.model.dependencies import Catchup, Document, OnLate, Rerun, Settle
 from coordinator.model.parsing import DependenciesError, dump_document, json_schema, parse_document
 from coordinator.model.parsing.schema_of_forms import SHIPPED, written
 from tests.unit.model.test_parsing_properties import documents, near_misses, words
@@ -32,6 +32,8 @@ def test_its_words_are_the_parsers() -> None:
     entry = SCHEMA["$defs"]["entry"]["anyOf"][2]["properties"]
     assert entry["rerun"]["enum"] == list(Rerun)
     assert entry["settle"]["enum"] == list(Settle)
+    assert entry["catchup"]["enum"] == list(Catchup)
+    assert entry["on_late"]["enum"] == list(OnLate)
     assert SCHEMA["$defs"]["condition"]["anyOf"][2]["properties"]["on"]["enum"] == list(On)
 
 
@@ -64,6 +66,18 @@ def test_what_the_parser_reads_the_schema_allows(value: dict[str, Any]) -> None:
         {" a": "b"},
         {"a": {"upstream": "b", "setle": "wave"}},
         {"a": {"upstream": "b", "rerun": "held"}},
+        {"a": {"upstream": "b", "partition": "-1 day"}},
+        {"a": {"upstream": "b", "catchup": "some"}},
+        {"a": {"upstream": "b", "max_in_flight": 0}},
+        {"a": {"upstream": "b", "on_late": "fire"}},
+        {"a": {"upstream": "b", "deadline": "25:00"}},
+        {"a": {"upstream": "b", "deadline": {"at": "06:00", "days": -1}}},
+        {"a": {"upstream": "b", "deadline": {"at": "06:00", "after": "1 day"}}},
+        {"a": [{"pipeline": "b", "partition": "1 day"}]},
+        {"a": [{"pipeline": "b", "partition": {"mapper": "rollup"}}]},
+        {"a": [{"pipeline": "b", "partition": {"mapper": "fan_out", "window": "day", "wait": 1}}]},
+        {"a": [{"pipeline": "b", "trigger": "false"}]},
+        {"a": [{"pipeline": "b", "max_age": "1 month"}]},
         {"a": {"upstream": "b", "conf": {"coordinator": 1}}},
         {"a": {"any": ["b"]}},
         {"a": {"upstream": {"any": ["b"], "all": ["c"]}}},
