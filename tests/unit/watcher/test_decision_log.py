@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from coordinator.model.order import GivenOrder, Order, dump_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, State
 from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
+from coordinator.store.port import Put
 from coordinator.watcher.decision_log import MAX_INPUTS, DecisionLog, Entry, line_of
 from tests.worlds.cases import CASES
 from tests.worlds.simulated import SimulatedWorld, VirtualClock
-from tests.worlds.world import PARTITION
+from tests.worlds.world import PARTITION, target
 
 D = Target(PipelineRef("default", "D"), "p")
 
@@ -138,3 +140,27 @@ def test_a_line_stays_a_line_whatever_is_in_it() -> None:
     said = line(partition="x" * 100_000 + "\n", error="403: <html>\n" + "y" * 100_000)
     assert said["reason"].startswith("403: <html>\n")
     assert len(json.dumps(said)) < 10_000
+
+
+def test_it_says_what_a_person_has_ordered() -> None:
+    world = LoggedWorld()
+    world.dependencies({"D": "A"})
+    world.first_run("A")
+    given = GivenOrder(Order.RERUN, who="ann", why="late file")
+    world.write(Put(world.keys.order(target("D")), dump_order(given)))
+    world.settle()
+    first, second = world.lines("fire")
+    assert second["reason"] == f"D@{PARTITION} fires now, as a person has ordered"
+    assert not any(one["new"] for one in second["inputs"])
+    assert (first["reason"], world.runs("D")) == (f"D@{PARTITION} fires now", 2)
+
+
+def test_it_says_what_was_given_up_for_being_late() -> None:
+    world = LoggedWorld()
+    world.dependencies({"D": {"upstream": ["A", "B"], "deadline": "1 minute", "on_late": "skip"}})
+    world.first_run("A")
+    world.settle()
+    (skipped,) = world.lines("skipped")
+    assert skipped["reason"].startswith("skipped: it is late: it was due by 2026-11-21T")
+    assert [one["pipeline"] for one in skipped["inputs"]] == ["A"]
+    assert world.lines("fire") == []
