@@ -90,7 +90,8 @@ def _changes(before: Document, after: Document) -> Iterable[Change]:
 
 
 def _dependencies(downstream: Downstream | None) -> dict[Dependency, None]:
-    return {} if downstream is None else dict.fromkeys(leaves(downstream.condition))
+    """The dependencies by what activation belongs to: one that only asks for fewer or older inputs stays active."""
+    return {} if downstream is None else dict.fromkeys(leaf.identity for leaf in leaves(downstream.condition))
 
 
 def _fields(downstream: Downstream | None) -> dict[str, Any]:
