@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from coordinator.model.durations import format_duration
 from coordinator.model.mapping import ALL, Identity, Mapping, Rollup
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import State
@@ -68,7 +69,7 @@ class Dependency:
         if not self.trigger:
             words.append("as a gate")
         if self.max_age is not None:
-            words.append(f"at most {self.max_age} old")
+            words.append(f"at most {format_duration(self.max_age)} old")
         return " ".join(words)
 
 

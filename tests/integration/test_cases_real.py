@@ -5,11 +5,17 @@ from pathlib import Path
 import pytest
 
 from coordinator.settings import EtcdSettings
-from tests.worlds.cases import CASES, ON_REAL_ETCD
+from tests.worlds import cases, partition_cases
 from tests.worlds.real import RealWorld
 
 
-@pytest.mark.parametrize("name", ON_REAL_ETCD)
+@pytest.mark.parametrize("name", cases.ON_REAL_ETCD)
 def test_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
     with RealWorld(etcd_settings, tmp_path) as world:
-        CASES[name](world)
+        cases.CASES[name](world)
+
+
+@pytest.mark.parametrize("name", partition_cases.ON_REAL_ETCD)
+def test_partition_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path) as world:
+        partition_cases.CASES[name](world)

@@ -1,11 +1,16 @@
-"""The cases that shaped the rule, played in memory on virtual time."""
+"""The cases that shaped the rule, and those of partitions and gates, played in memory on virtual time."""
 
 import pytest
 
-from tests.worlds.cases import CASES
+from tests.worlds import cases, partition_cases
 from tests.worlds.simulated import SimulatedWorld
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases.CASES)
 def test_case(name: str) -> None:
-    CASES[name](SimulatedWorld())
+    cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", partition_cases.CASES)
+def test_partition_case(name: str) -> None:
+    partition_cases.CASES[name](SimulatedWorld())

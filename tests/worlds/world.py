@@ -163,10 +163,16 @@ class World(ABC):
             self.run(name)
         self.settle()
 
-    def rerun(self, name: str, state: str = "success") -> None:
+    def rerun(self, name: str, state: str = "success", *, partition: str = PARTITION) -> None:
         """A person clears it, and it runs."""
-        self.clear(name)
-        self.run(name, state)
+        self.clear(name, partition=partition)
+        self.run(name, state, partition=partition)
+
+    def comes(self, name: str, partition: str, state: str = "success") -> None:
+        """A source runs in a partition for the first time."""
+        self.by_hand(name)
+        self.trigger(name, partition=partition)
+        self.run(name, state, partition=partition)
 
 
 def target(name: str, partition: str = PARTITION) -> Target:

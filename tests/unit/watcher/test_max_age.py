@@ -1,0 +1,72 @@
+"""``max_age``: a completion that is too old does not count, and time alone closes the gate."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from coordinator.model.view import Standing
+from coordinator.store.port import Put
+from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.world import target
+
+DAY = "2026-11-20T00:00:00Z"
+HOUR = timedelta(hours=1).total_seconds()
+
+
+@pytest.fixture
+def world() -> SimulatedWorld:
+    """D needs A, and a load of G that is not older than 36 hours."""
+    world = SimulatedWorld()
+    gate = {"pipeline": "G", "partition": "latest", "trigger": False, "max_age": "36 hours"}
+    world.dependencies({"D": ["A", gate], "E": ["D", "X"]})
+    world.comes("G", DAY)
+    return world
+
+
+def test_what_is_fresh_counts(world: SimulatedWorld) -> None:
+    world.clock.seconds += 35 * HOUR
+    world.comes("A", DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1
+
+
+def test_what_is_too_old_does_not_count_until_it_has_been_renewed(world: SimulatedWorld) -> None:
+    world.clock.seconds += 37 * HOUR
+    world.comes("A", DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 0
+    world.rerun("G", partition=DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1
+
+
+def test_time_alone_makes_a_gate_too_old_for_what_waits_behind_it(world: SimulatedWorld) -> None:
+    """R -> A: D waits for A, and E for D. When the gate closes D is not coming any more, and E is told."""
+    world.dependencies(
+        {
+            "A": "R",
+            "D": ["A", {"pipeline": "G", "trigger": False, "max_age": "36 hours"}],
+            "E": {"upstream": {"any": ["D", "X"]}},
+        }
+    )
+    world.by_hand("A")
+    world.comes("R", DAY)
+    world.comes("X", DAY)
+    world.settle()
+    assert world.watcher is not None
+    standings = world.watcher.reconciler.standings
+    assert standings.standing(target("D", DAY)) is Standing.BUSY
+    assert world.runs("E", partition=DAY) == 0  # it waits for D, which is coming
+    world.clock.seconds += 37 * HOUR
+    world.settle()
+    assert standings.standing(target("D", DAY)) is Standing.SETTLED
+    assert world.runs("E", partition=DAY) == 1
+
+
+def test_a_report_that_does_not_say_when_is_not_fresh(world: SimulatedWorld) -> None:
+    world.write(Put(world.keys.state(target("G", DAY)), b"success"))
+    world.comes("A", DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 0

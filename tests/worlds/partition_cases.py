@@ -1,0 +1,281 @@
+"""What a dependency can say about partitions, freshness and gates, as scripts: the rows of the tables in
+``docs/dependencies.md``. The cases of the rule itself are in ``cases.py``."""
+
+from __future__ import annotations
+
+from tests.worlds.cases import Case
+from tests.worlds.world import World
+
+DAY = "2026-11-20T00:00:00Z"
+NEXT_DAY = "2026-11-21T00:00:00Z"
+
+
+def hours(count: int = 24, *, first: int = 0) -> list[str]:
+    """The first hours of 2026-11-20, in UTC."""
+    return [f"2026-11-20T{hour:02}:00:00Z" for hour in range(first, first + count)]
+
+
+def case_identity(world: World) -> None:
+    """D needs A of its own partition: a partition touches nothing of another."""
+    world.dependencies({"D": "A"})
+    world.comes("A", DAY)
+    world.comes("A", NEXT_DAY)
+    world.settle()
+    world.rerun("A", partition=DAY)
+    world.settle()
+    assert (world.runs("D", partition=DAY), world.runs("D", partition=NEXT_DAY)) == (2, 1)
+
+
+def case_start_of_day(world: World) -> None:
+    """The first hour of the day starts D for the day, and so does each that comes later: late data."""
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": "start_of_day"}}})
+    for count, hour in enumerate(hours(3), 1):
+        world.comes("A", hour)
+        world.settle()
+        assert world.runs("D", partition=DAY) == count
+    assert world.runs("D", partition=NEXT_DAY) == 0
+
+
+def case_start_of_day_waits_for_hours_that_are_coming(world: World) -> None:
+    """R -> A, hourly; D by the day. Two hours of R together: D runs once, after both hours of A."""
+    world.dependencies({"A": "R", "D": {"upstream": {"pipeline": "A", "partition": "start_of_day"}}})
+    world.by_hand("A")
+    for hour in hours(2):
+        world.comes("R", hour)
+    world.settle()
+    world.run("A", partition=hours(2)[0])
+    world.settle()
+    assert world.runs("D", partition=DAY) == 0
+    world.run("A", partition=hours(2)[1])
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1
+
+
+def case_rollup_of_a_day(world: World) -> None:
+    """D by the day needs all 24 hours of A; an hour that is cleared runs it again, once."""
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": {"mapper": "rollup", "window": "day"}}}})
+    for hour in hours(23):
+        world.comes("A", hour)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 0
+    world.comes("A", hours()[23])
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1
+    world.rerun("A", partition=hours()[5])
+    world.settle()
+    assert world.runs("D", partition=DAY) == 2
+
+
+def case_rollup_of_a_day_of_25_hours(world: World) -> None:
+    """In Berlin 2026-10-25 has 25 hours, from 22:00 UTC to 23:00 UTC the next day: D needs all of them."""
+    mapping = {"mapper": "rollup", "window": "day", "timezone": "Europe/Berlin"}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    day = "2026-10-24T22:00:00Z"
+    of_the_day = [f"2026-10-24T{hour}:00:00Z" for hour in (22, 23)]
+    of_the_day += [f"2026-10-25T{hour:02}:00:00Z" for hour in range(23)]
+    for hour in of_the_day[:-1]:
+        world.comes("A", hour)
+    world.settle()
+    assert world.runs("D", partition=day) == 0
+    world.comes("A", of_the_day[-1])
+    world.settle()
+    assert world.runs("D", partition=day) == 1
+
+
+def case_rollup_with_a_least_number(world: World) -> None:
+    """Two hours are enough; the third is late data, and runs D again, once."""
+    mapping = {"mapper": "rollup", "window": "day", "wait": 2}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    for expected, hour in zip((0, 1, 2), hours(3), strict=True):
+        world.comes("A", hour)
+        world.settle()
+        assert world.runs("D", partition=DAY) == expected
+
+
+def case_rollup_of_a_week_with_one_missing(world: World) -> None:
+    """D by the ISO week needs six of seven days of A; one may fail, or never come."""
+    mapping = {"mapper": "rollup", "window": "week", "wait": -1}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    week = "2026-11-16T00:00:00Z"  # a Monday
+    for day in range(16, 21):
+        world.comes("A", f"2026-11-{day}T00:00:00Z")
+    world.comes("A", "2026-11-21T00:00:00Z", "failed")
+    world.settle()
+    assert world.runs("D", partition=week) == 0
+    world.comes("A", "2026-11-22T00:00:00Z")
+    world.settle()
+    assert world.runs("D", partition=week) == 1
+
+
+def case_fan_out_of_a_day(world: World) -> None:
+    """A by the day starts D for each of its hours; cleared, it runs each again, once."""
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": {"mapper": "fan_out", "window": "day"}}}})
+    world.comes("A", DAY)
+    world.settle()
+    world.rerun("A", partition=DAY)
+    world.settle()
+    assert [world.runs("D", partition=hour) for hour in hours()] == [2] * 24
+    assert world.runs("D", partition=NEXT_DAY) == 0
+
+
+def case_offset(world: World) -> None:
+    """D needs A of the day before."""
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": "-1 day"}}})
+    world.comes("A", DAY)
+    world.settle()
+    assert (world.runs("D", partition=DAY), world.runs("D", partition=NEXT_DAY)) == (0, 1)
+
+
+def case_offset_of_itself_and_another(world: World) -> None:
+    """D = all(A today, A yesterday): each day's A starts two days' D, once both are there."""
+    world.dependencies({"D": ["A", {"pipeline": "A", "partition": "-1 day"}]})
+    world.comes("A", DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 0
+    world.comes("A", "2026-11-19T00:00:00Z")
+    world.settle()
+    world.comes("A", NEXT_DAY)
+    world.settle()
+    assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, 1]
+    world.rerun("A", partition=DAY)
+    world.settle()
+    assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [2, 2]
+
+
+def case_fixed_key(world: World) -> None:
+    """Whatever A completes, D runs in its one partition, and once for what comes together."""
+    mapping = {"mapper": "fixed_key", "downstream_key": "model"}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    for count, partition in enumerate((DAY, NEXT_DAY), 1):
+        world.comes("A", partition)
+        world.settle()
+        assert world.runs("D", partition="model") == count
+    world.rerun("A", partition=DAY)
+    world.settle()
+    assert world.runs("D", partition="model") == 3
+
+
+def case_latest_starts_the_newest_partition(world: World) -> None:
+    """D = all(A, latest G). What G completes, in whatever partition, starts D in its newest partition alone."""
+    world.dependencies({"D": ["A", {"pipeline": "G", "partition": "latest"}]})
+    world.comes("G", "2026-11-01T00:00:00Z")
+    world.comes("A", DAY)
+    world.comes("A", NEXT_DAY)
+    world.settle()
+    assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, 1]
+    world.comes("G", "2026-11-02T00:00:00Z")
+    world.settle()
+    assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, 2]
+
+
+def case_latest_alone(world: World) -> None:
+    """D needs nothing but the latest of A: it runs in the partition that A has completed."""
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": "latest"}}})
+    world.comes("A", DAY)
+    world.settle()
+    world.comes("A", NEXT_DAY)
+    world.settle()
+    assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, 1]
+
+
+def case_gate(world: World) -> None:
+    """D = all(A, gate G): nothing runs before G has, what waited then runs, and G alone starts nothing."""
+    world.dependencies({"D": ["A", {"pipeline": "G", "trigger": False}]})
+    world.comes("A", DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 0
+    world.comes("G", DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1
+    world.rerun("G", partition=DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1
+    world.rerun("A", partition=DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 2
+
+
+def case_gate_that_is_being_renewed_is_waited_for(world: World) -> None:
+    """R -> G, R -> A, D = all(A, gate G). R is cleared; A ends well before G: D runs once, after both."""
+    world.dependencies({"G": "R", "A": "R", "D": ["A", {"pipeline": "G", "trigger": False}]})
+    world.first_run("R")
+    assert world.runs("D") == 1
+    world.by_hand("G")
+    world.rerun("R")
+    world.settle()
+    assert (world.runs("A"), world.runs("D")) == (2, 1)
+    world.run("G")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+def case_gate_that_failed_is_a_reason_to_wait(world: World) -> None:
+    """D = all(A, gate G). G fails anew; A completes: D waits, stuck, until G is well again; then once."""
+    world.dependencies({"D": ["A", {"pipeline": "G", "trigger": False}], "E": ["D", "A"]})
+    world.first_run("A", "G")
+    assert (world.runs("D"), world.runs("E")) == (1, 1)
+    world.rerun("G", "failed")
+    world.settle()
+    world.rerun("A")
+    world.settle()
+    assert (world.runs("D"), world.runs("E")) == (1, 1)
+    world.rerun("G")
+    world.settle()
+    assert (world.runs("D"), world.runs("E")) == (2, 2)
+
+
+def case_latest_as_a_gate(world: World) -> None:
+    """D by the hour needs the newest load of a table, whenever that was: the load opens, and starts nothing again."""
+    world.dependencies({"D": ["A", {"pipeline": "G", "partition": "latest", "trigger": False}]})
+    first, second, third = hours(3)
+    world.comes("A", first)
+    world.comes("A", second)
+    world.settle()
+    assert [world.runs("D", partition=hour) for hour in (first, second)] == [0, 0]
+    world.comes("G", "2026-11-19T00:00:00Z")
+    world.settle()
+    assert [world.runs("D", partition=hour) for hour in (first, second)] == [1, 1]
+    world.comes("G", "2026-11-20T00:00:00Z")
+    world.comes("A", third)
+    world.settle()
+    assert [world.runs("D", partition=hour) for hour in (first, second, third)] == [1, 1, 1]
+    world.comes("G", "2026-11-21T00:00:00Z", "failed")
+    world.rerun("A", partition=first)
+    world.settle()
+    assert world.runs("D", partition=first) == 1
+    world.rerun("G", partition="2026-11-21T00:00:00Z")
+    world.settle()
+    assert world.runs("D", partition=first) == 2
+
+
+def case_another_mapping_does_not_fire_for_the_past(world: World) -> None:
+    """A mapping that is changed is another dependency; how many of a window must be there is not: what waits goes on."""
+    every = {"mapper": "rollup", "window": "day"}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": every}}})
+    for hour in hours(23):
+        world.comes("A", hour)
+    world.settle()
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": "start_of_day"}}})
+    world.settle()
+    assert world.runs("D", partition=DAY) == 0
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": every}}})
+    world.comes("A", hours()[23])
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1
+
+
+def case_fewer_are_enough_from_now_on(world: World) -> None:
+    """One hour never comes; the file is changed so that one may be missing: the day that waits runs."""
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": {"mapper": "rollup", "window": "day"}}}})
+    for hour in hours(23):
+        world.comes("A", hour)
+    world.settle()
+    mapping = {"mapper": "rollup", "window": "day", "wait": -1}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1
+
+
+CASES: dict[str, Case] = {name: script for name, script in globals().items() if name.startswith("case_")}
+
+ON_REAL_ETCD = ["case_rollup_of_a_day", "case_fan_out_of_a_day", "case_latest_as_a_gate", "case_gate"]
