@@ -10,6 +10,7 @@ from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status
 from tests.simulation.clockwork import seconds_of
 from tests.simulation.history import (
+    UNSEEN,
     EffectMade,
     Event,
     History,
@@ -19,10 +20,6 @@ from tests.simulation.history import (
     StateWritten,
 )
 from tests.simulation.wiring import Branch, Tree, leaves
-
-UNSEEN = 12.0
-"""Seconds that something may be there already, and a request not yet obey it: a look, a full pool of requests with
-time-outs of five seconds each, and the way through the watch."""
 
 
 def only_the_leader_writes(event: Event, history: History) -> None:
@@ -105,7 +102,7 @@ def nothing_fires_early(event: Event, history: History) -> None:
             raise PromiseBroken("nothing fires early", f"{target}: {upstream} had changed when the intent was written")
         if entry.settle == "wave" and (why := unrest(upstream, history, event.knows)):
             raise PromiseBroken("nothing fires early", f"{target} uses {upstream}, but {why}")
-        if (why := _unlooked(upstream, event.time, history)) is not None:
+        if (why := _unlooked(upstream, event, history)) is not None:
             raise PromiseBroken("a clear is looked for", f"{target} uses {upstream}, but {why}")
     own = history.states.get(target)
     if own is not None and not own.state.state.is_terminal and own.revision <= event.knows:
@@ -161,15 +158,19 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
     return reasons[0] if reasons else None
 
 
-def _unlooked(upstream: Target, now: float, history: History) -> str | None:
-    """Whether a newer attempt of an input waits in its environment, for so long that a look must have shown it."""
-    written = history.states[upstream]
-    if now - written.time < UNSEEN or now < history.away_until.get(upstream.pipeline.environment, 0.0) + UNSEEN:
+def _unlooked(upstream: Target, event: RecordWritten, history: History) -> str | None:
+    """Whether a newer attempt of an input waits in its environment, for so long that a look must have shown it.
+
+    An input whose completion has just arrived is not looked at.
+    """
+    written, now = history.states[upstream], event.time
+    away_until = history.away_until.get(upstream.pipeline.environment, 0.0)
+    if written.revision > event.knew or now < away_until + UNSEEN:
         return None
     used_at, run_id = written.state.attempt.queued_at, written.state.attempt.run_id
-    for event in history.attempts.get(upstream, {}).values():
-        queued_at = event.run.queued_at
-        if event.run.run_id != run_id or used_at is None or queued_at is None or queued_at <= used_at:
+    for attempt in history.attempts.get(upstream, {}).values():
+        queued_at = attempt.run.queued_at
+        if attempt.run.run_id != run_id or used_at is None or queued_at is None or queued_at <= used_at:
             continue
         if seconds_of(queued_at) < now - UNSEEN and upstream not in history.excused:
             return f"it was cleared {now - seconds_of(queued_at):.0f} s before"
@@ -183,7 +184,7 @@ def nothing_is_sent_on_what_has_changed(event: Event, history: History) -> None:
     intent = history.intents[event.token].record
     for upstream, used in intent.inputs.items():
         written = history.states.get(upstream)
-        if written is None or event.time - written.time < UNSEEN or written.revision > event.knows:
+        if written is None or written.revision > event.knew:
             continue
         if written.completion != (used.attempt.run_id, str(used.attempt.queued_at), used.state.value):
             raise PromiseBroken(

@@ -46,7 +46,10 @@ class StateWritten(Event):
 
 @dataclass(frozen=True, slots=True)
 class RecordWritten(Event):
-    """:ivar knows: the etcd revision up to which the writer had read. :ivar leads: it led when it wrote."""
+    """:ivar leads: it led when it wrote.
+
+    :ivar knows: the etcd revision up to which the writer had read; ``knew``: ... and a good while before.
+    """
 
     target: Target
     record: TriggerRecord | None
@@ -54,6 +57,7 @@ class RecordWritten(Event):
     by: str
     leads: bool
     knows: int
+    knew: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,9 @@ class Published(Event):
 class EffectMade(Event):
     """A request of the coordinator has changed something in an environment.
 
-    :ivar before: the run before it was cleared. :ivar leads: the sender led. :ivar knows: what it had read.
+    :ivar before: the run before it was cleared.
+    :ivar leads: the sender led when it took effect.
+    :ivar knew: the etcd revision up to which it had read a good while before.
     """
 
     target: Target
@@ -83,7 +89,7 @@ class EffectMade(Event):
     before: ObservedRun | None
     by: str
     leads: bool
-    knows: int
+    knew: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,10 @@ class Recorded:
     time: float
     past: frozenset[Target] = frozenset()
 
+
+UNSEEN = 12.0
+"""Seconds that something may be there already, and a request not yet obey it: a look, a full pool of requests with
+time-outs of five seconds each, a leader that stands still for less than its lease."""
 
 Checker = Callable[[Event, "History"], None]
 
@@ -238,8 +248,7 @@ class History:
             self.taken_for_ours[record.token] = target
             if record.token in self.intents:
                 self.consume(target, self.intents[record.token].record)
-        entry = self.wiring.entries.get(target.pipeline)
-        if entry is not None and entry.rerun == "ignore" and record.consumed:
+        if target.pipeline in self.wiring.ever_ignored and record.consumed:
             self._take_ignored(target, record)
 
     def _past(self, event: RecordWritten) -> frozenset[Target]:

@@ -19,7 +19,7 @@ from coordinator.store.presence import read_presence
 from coordinator.store.reflector import Disconnected, Reflector
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.reconciler import Message, Reconciler
-from tests.simulation.history import PromiseBroken
+from tests.simulation.history import UNSEEN, PromiseBroken
 
 if TYPE_CHECKING:
     from tests.simulation.stage import Stage
@@ -160,6 +160,7 @@ class WatcherProcess:
         self.alive = True
         self.frozen_until = self.cut_until = self.deaf_until = 0.0
         self._is_inside = False
+        self._read_to: list[tuple[float, int]] = []
         self._deferred: list[Callable[[], None]] = []
         clock, settings = stage.clock, stage.settings
         store = ProcessStore(self, stage)
@@ -198,6 +199,17 @@ class WatcherProcess:
         )
         self._campaign()
         self._read_soon(0.0)
+
+    @property
+    def knows(self) -> int:
+        """The etcd revision up to which it has read."""
+        return self.reconciler.cache.revision
+
+    @property
+    def knew(self) -> int:
+        """The etcd revision up to which it had read a good while ago."""
+        then = self.stage.clock.seconds - UNSEEN
+        return max((revision for at, revision in self._read_to if at <= then), default=0)
 
     # -- what the stage does to it -----------------------------------------------------------------------------------
 
@@ -276,6 +288,8 @@ class WatcherProcess:
         messages = list(self._mailbox)
         self._mailbox.clear()
         self.reconciler.step(messages)
+        if not self._read_to or self._read_to[-1][1] != self.knows:
+            self._read_to.append((self.stage.clock.seconds, self.knows))
         wake_at = self.reconciler.wake_at()
         now = self.stage.clock.seconds
         self._turn_at(now + TICK if wake_at is None else min(now + TICK, max(now + 0.001, wake_at)))

@@ -206,10 +206,9 @@ class Stage:
                 case TriggerKey(target):
                     record = read_record(value) if value is not None else None
                     assert record is None or isinstance(record, TriggerRecord)
-                    knows = process.reconciler.cache.revision if process else 0
-                    self.history.add(
-                        RecordWritten(now, target, record, revision, process.name if process else by, leads, knows)
-                    )
+                    knows, knew = (process.knows, process.knew) if process else (0, 0)
+                    writer = process.name if process else by
+                    self.history.add(RecordWritten(now, target, record, revision, writer, leads, knows, knew))
                 case HoldKey(pipeline):
                     self.history.add(HoldWritten(now, pipeline, value is not None, revision))
 
@@ -272,7 +271,7 @@ class Stage:
                 before,
                 process.name,
                 self.leads(process),
-                process.reconciler.cache.revision,
+                process.knew,
             )
         )
 
