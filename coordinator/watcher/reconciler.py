@@ -50,6 +50,9 @@ ETCD_RETRY = 0.5
 OWN_RUN_RETRY = 0.5
 """Seconds before a run that must end before it can be cleared is looked at again."""
 
+STOOD_STILL = 2.0
+"""Seconds between two steps after which this watcher must have been suspended: it is called every second."""
+
 SLICE = 32
 """Targets examined before what they gave is written and sent: under load the first request need not wait for the
 last decision, and about so many records with their inputs fit into one transaction."""
@@ -126,6 +129,7 @@ class Reconciler:
         self.connected = False
         self.states_seen = 0
         self._live_from = 0.0
+        self._stepped_at = clock.monotonic()
         self._reexamine_at = 0.0
         self._term: int | None = None
         self._lost_term: int | None = None
@@ -140,6 +144,10 @@ class Reconciler:
     def step(self, messages: Iterable[Message]) -> None:
         """Take in what has arrived and do all that can be done now."""
         self.standings.now = self._clock.now()
+        now = self._clock.monotonic()
+        if now - self._stepped_at > STOOD_STILL:
+            self._live_from = now + self._settings.fresh_for  # what comes in may have lain in the open watch for long
+        self._stepped_at = now
         for message in messages:
             self._take(message)
         if due := self._rechecks.due(self.standings.now):

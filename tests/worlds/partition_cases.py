@@ -249,7 +249,7 @@ def case_latest_as_a_gate(world: World) -> None:
 
 
 def case_another_mapping_does_not_fire_for_the_past(world: World) -> None:
-    """A mapping that is changed is another dependency; how many of a window must be there is not: what waits goes on."""
+    """Another mapping makes another dependency: what is there already is the past, and the next completion counts."""
     every = {"mapper": "rollup", "window": "day"}
     world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": every}}})
     for hour in hours(23):
