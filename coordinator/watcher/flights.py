@@ -156,7 +156,9 @@ class Flights:
                 assert flight.outcome is not None
                 self._ledger.record(target, flight.outcome, deed=flight.deed)
             case Stage.OUT:
-                pass
+                # It may wait in its lane for as long as the environment is away: what has changed meanwhile counts.
+                if not _is_same(decision, flight) and lane.take_back(target, record.token):
+                    self._withdraw(decision, flight)
 
     def take(self, message: EffectDone, now: float) -> None:
         """Take in what came of a request or a question."""
@@ -196,17 +198,15 @@ class Flights:
 
     def _rethink(self, decision: Decision, flight: Flight, lane: Lane, now: float) -> None:
         """It is known not to have happened: decide again, and repeat it only if the decision is the same."""
-        same = (
-            decision.ready
-            and decision.obstacles <= {Obstacle.IN_FLIGHT}
-            and records.same_inputs(decision.inputs, flight.record.inputs)
-        )
-        if not same:
-            reason = f"the decision has changed: {what_changed(flight.record.inputs, decision)}"
-            self._settle(decision.target, flight, records.withdrawn(flight.record, reason))
+        if not _is_same(decision, flight):
+            self._withdraw(decision, flight)
         elif self._looked(decision, now):
             flight.stage = Stage.OUT
             lane.start(decision.target, flight.request)
+
+    def _withdraw(self, decision: Decision, flight: Flight) -> None:
+        reason = f"the decision has changed: {what_changed(flight.record.inputs, decision)}"
+        self._settle(decision.target, flight, records.withdrawn(flight.record, reason))
 
     def _settle(self, target: Target, flight: Flight, outcome: TriggerRecord) -> None:
         flight.stage, flight.outcome, flight.not_before = Stage.SETTLED, outcome, 0.0
@@ -218,3 +218,12 @@ class Flights:
             flight.failures += 1
             flight.not_before = now + self._backoff.pause(flight.failures)
         self._agenda.at(flight.not_before, target)
+
+
+def _is_same(decision: Decision, flight: Flight) -> bool:
+    """Whether an intent is still what would be decided now."""
+    return (
+        decision.ready
+        and decision.obstacles <= {Obstacle.IN_FLIGHT}
+        and records.same_inputs(decision.inputs, flight.record.inputs)
+    )

@@ -147,6 +147,14 @@ class Lane:
         """Look at a run with the next look that goes out. :param timeout: seconds; the longest asked for counts."""
         self._to_look[run] = max(timeout, self._to_look.get(run, 0.0))
 
+    def take_back(self, target: Target, token: str) -> bool:
+        """Do not send this request after all. :returns: whether it had not gone out yet."""
+        for job in self._waiting:
+            if job.effect is Effect.START and (job.target, job.request.token) == (target, token):
+                self._waiting.remove(job)
+                return True
+        return False
+
     def forget(self) -> None:
         """Drop what has not gone out yet: this watcher leads no more."""
         self._waiting.clear()

@@ -298,6 +298,27 @@ def case_16_upstream_reruns_meanwhile(world: World) -> None:
     assert world.runs("team_b/D") == 2
 
 
+def case_16_many_wait_for_the_same_environment(world: World) -> None:
+    """A -> D0 ... D11, all in one environment that goes down before the first request: so do those that have to wait
+    for others to be tried first. A is cleared and runs; it comes back: none of them starts while A runs; each once."""
+    names = [f"team_b/D{number}" for number in range(12)]
+    world.dependencies(dict.fromkeys(names, "A"))
+    world.by_hand("A")
+    world.trigger("A")
+    world.down("team_b")
+    world.run("A")
+    world.settle()
+    world.clear("A")
+    world.start("A")
+    world.settle()
+    world.up("team_b")
+    world.settle()
+    assert [world.runs(name) for name in names] == [0] * 12
+    world.finish("A")
+    world.settle()
+    assert [world.runs(name) for name in names] == [1] * 12
+
+
 def case_17_frozen_leader(world: World) -> None:
     """The leader is frozen between intent and request for longer than its lease; its successor clears D; the old
     leader wakes: D was cleared once."""
