@@ -100,7 +100,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
 
     downstream = node.downstream
     has_run = record is not None and (bool(record.consumed) or record.order > 0)
-    judged = judge(view, node, target, record)
+    judged, inputs = judge(view, node, target, record)
     coming = tuple(inputs_that_would_hold(judged))
     used = tuple(inputs_that_hold(judged))
     due = order is Order.RERUN or any(one.triggers and (one.new or one.busy) for one in coming)
@@ -108,14 +108,14 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     if downstream.settle is Settle.WAVE:
         # A branch that is still coming is waited for (case 7); one that cannot come is not (cases 5, 25).
         ready = ready and not any(one.busy for one in coming)
-    stirred = any(one.triggers and (one.new or one.busy or one.mendable) for one in all_inputs(judged))
+    stirred = any(one.triggers and (one.new or one.busy or one.mendable) for one in inputs)
 
     deadline = None
     if stirred and seen is None and not has_run:  # who has been started at all is not late
-        deadline = due_by(downstream.deadline, target, judged)
+        deadline = due_by(downstream.deadline, target, inputs)
     late = deadline is not None and view.now >= deadline
     if late and downstream.on_late is OnLate.FIRE:
-        there = tuple(one for one in all_inputs(judged) if one.holds)
+        there = tuple(one for one in inputs if one.holds)
         if any(one.new for one in there):
             used, due, ready = there, True, True
     skips = late and downstream.on_late is OnLate.SKIP and not moving
@@ -153,7 +153,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         due_by=deadline,
         late=late,
         skips=skips,
-        recheck_at=_recheck_at(view, judged, deadline) if stirred else None,
+        recheck_at=_recheck_at(view, inputs, deadline) if stirred else None,
     )
 
 
@@ -194,9 +194,9 @@ def _could_be_mended(judged: Judged) -> bool:
     )
 
 
-def _recheck_at(view: View, judged: Judged, deadline: datetime | None) -> datetime | None:
+def _recheck_at(view: View, inputs: list[JudgedInput], deadline: datetime | None) -> datetime | None:
     """The next moment at which a deadline passes, or a completion becomes too old."""
-    moments = [one.expires for one in all_inputs(judged) if one.met and one.expires is not None]
+    moments = [one.expires for one in inputs if one.expires is not None and one.met]
     if deadline is not None:
         moments.append(deadline)
     return min((moment for moment in moments if moment > view.now), default=None)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.dependencies import Settle
@@ -29,9 +30,8 @@ NO_PARTITION = "latest"
 """Stands for the partition of a newest completion that does not exist yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedInput:
-    """One input of a downstream pipeline, with everything that was weighed.
+class JudgedInput(NamedTuple):
+    """One input of a downstream pipeline, with everything that was weighed. A named tuple, for it is made so often.
 
     :ivar triggers: it can start the downstream; otherwise it is a gate.
     :ivar met: its state satisfies the dependency.
@@ -85,12 +85,14 @@ class JudgedBranch:
 Judged = JudgedInput | JudgedBranch
 
 
-def judge(view: View, node: Node, target: Target, record: TriggerRecord | None) -> Judged:
+def judge(view: View, node: Node, target: Target, record: TriggerRecord | None) -> tuple[Judged, list[JudgedInput]]:
     """Judge a downstream pipeline's condition for a partition.
 
     :param record: what the pipeline has been started for before.
+    :returns: the condition, judged, and all its inputs from left to right.
     """
-    return _Judge(view, node, target, record).visit(node.downstream.condition)
+    judge = _Judge(view, node, target, record)
+    return judge.visit(node.downstream.condition), judge.inputs
 
 
 class _Judge:
@@ -99,6 +101,8 @@ class _Judge:
         self._node = node
         self._target = target
         self._consumed = record.consumed if record is not None else {}
+        self._direct = node.downstream.settle is Settle.DIRECT
+        self.inputs: list[JudgedInput] = []
         self._past = 0
         if record is None and (floor := view.floor(target.pipeline)) is not None:
             self._past = floor.revision  # what stood on it may have been removed (case 20)
@@ -146,7 +150,7 @@ class _Judge:
         standing: Standing | None = None,
         triggers: bool | None = None,
     ) -> JudgedInput:
-        view, node = self._view, self._node
+        view = self._view
         seen = view.state(target)
         if standing is None:
             standing = view.standing(target)
@@ -157,26 +161,28 @@ class _Judge:
         expires = None
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
-            since = max(node.active_since[dependency], self._past)
+            since = max(self._node.active_since[dependency], self._past)
             changed = seen.revision > since and not _is_consumed(before, seen.value, seen.revision)
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:
                 observed = seen.value.observed_at
                 expires = observed + dependency.max_age if observed is not None else None
                 met = expires is not None and view.now < expires
-        return JudgedInput(
-            dependency=dependency,
-            target=target,
-            seen=seen,
-            consumed=before,
-            standing=standing,
+        one = JudgedInput(
+            dependency,
+            target,
+            seen,
+            before,
+            standing,
             triggers=triggers,
             met=met,
             new=changed and triggers,
-            holds=met and (standing is Standing.SETTLED or node.downstream.settle is Settle.DIRECT),
+            holds=met and (standing is Standing.SETTLED or self._direct),
             mendable=standing is Standing.STUCK or (failed and changed),
             expires=expires,
         )
+        self.inputs.append(one)
+        return one
 
 
 def _branch(n: int, word: str, branches: tuple[Judged, ...], dependency: Dependency | None = None) -> JudgedBranch:

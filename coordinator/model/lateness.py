@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from coordinator.model.deadline import AfterFirstInput, Deadline, TimeOfDay
-from coordinator.model.judgement import Judged, all_inputs
+from coordinator.model.judgement import JudgedInput
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 
 
-def due_by(deadline: Deadline | None, target: Target, judged: Judged) -> datetime | None:
+def due_by(deadline: Deadline | None, target: Target, inputs: Iterable[JudgedInput]) -> datetime | None:
     """The moment from which on the partition is late; ``None``: never, as far as is known.
 
     A duration counts from the first new input whose report says when it was observed.
@@ -21,7 +22,7 @@ def due_by(deadline: Deadline | None, target: Target, judged: Judged) -> datetim
         case AfterFirstInput():
             arrived = [
                 one.seen.value.observed_at
-                for one in all_inputs(judged)
+                for one in inputs
                 if one.new
                 and one.seen is not None
                 and isinstance(one.seen.value, RunState)
