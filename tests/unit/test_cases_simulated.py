@@ -1,8 +1,8 @@
-"""The cases that shaped the rule, and those of partitions and gates, played in memory on virtual time."""
+"""The cases that shaped the rule, and those of conditions, partitions and gates, played in memory on virtual time."""
 
 import pytest
 
-from tests.worlds import cases, partition_cases
+from tests.worlds import cases, condition_cases, partition_cases
 from tests.worlds.simulated import SimulatedWorld
 
 
@@ -14,3 +14,8 @@ def test_case(name: str) -> None:
 @pytest.mark.parametrize("name", partition_cases.CASES)
 def test_partition_case(name: str) -> None:
     partition_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", condition_cases.CASES)
+def test_condition_case(name: str) -> None:
+    condition_cases.CASES[name](SimulatedWorld())
