@@ -132,7 +132,7 @@ def failures_hold_nothing_back() -> AbstractContextManager[Any]:
     real = judgement._Judge._input
 
     def judge(*given: Any, **named: Any) -> judgement.JudgedInput:
-        return replace(real(*given, **named), mendable=False)
+        return real(*given, **named)._replace(mendable=False)
 
     return patch.object(judgement._Judge, "_input", judge)
 
