@@ -99,7 +99,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         return _decide_source(target, frozenset(obstacles), moving, ordered_at if order is Order.RERUN else 0)
 
     downstream = node.downstream
-    has_run = record is not None and (bool(record.consumed) or record.order > 0)
+    has_run = record is not None and (bool(record.consumed) or record.order > 0 or record.skipped)
     judged, inputs = judge(view, node, target, record)
     coming = tuple(inputs_that_would_hold(judged))
     used = tuple(inputs_that_hold(judged))
@@ -111,19 +111,20 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     stirred = any(one.triggers and (one.new or one.busy or one.mendable) for one in inputs)
 
     deadline = None
-    if stirred and seen is None and not has_run:  # who has been started at all is not late
+    given_up = record is not None and record.skipped
+    if stirred and seen is None and not has_run and not given_up:  # who has been started at all is not late
         deadline = due_by(downstream.deadline, target, inputs)
     late = deadline is not None and view.now >= deadline
     if late and downstream.on_late is OnLate.FIRE:
         there = tuple(one for one in inputs if one.holds)
         if any(one.new for one in there):
             used, due, ready = there, True, True
-    skips = late and downstream.on_late is OnLate.SKIP and not moving
+    skips = late and downstream.on_late is OnLate.SKIP and not moving and order is not Order.RERUN
 
     # It has run, and will not again by itself (case 4), or has been given up.
-    ignores = (downstream.rerun is Rerun.IGNORE and has_run) or (record is not None and record.skipped)
+    ignores = (downstream.rerun is Rerun.IGNORE and has_run) or given_up
     ignores = ignores and order is not Order.RERUN
-    if due and not moving and downstream.rerun is Rerun.HOLD and has_run and order is None:
+    if due and not (moving or ignores) and downstream.rerun is Rerun.HOLD and has_run and order is None:
         obstacles.add(Obstacle.WAITS_FOR_RELEASE)
 
     if moving or skips:

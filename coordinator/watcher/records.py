@@ -153,6 +153,7 @@ def skipped(
         who=who,
         when=when,
         last_error=f"skipped: {reason}",
+        order=previous.order if previous is not None else 0,
         skipped=True,
     )
 

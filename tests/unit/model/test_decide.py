@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import pytest
 
 from coordinator.model.conditions import Dependency
-from coordinator.model.dependencies import Downstream, Rerun
+from coordinator.model.deadline import TimeOfDay
+from coordinator.model.decide import Decision
+from coordinator.model.dependencies import Downstream, OnLate, Rerun
 from coordinator.model.graph import Graph, Node
+from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
-from coordinator.model.view import SeenRecord, SeenState, Standing
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState, Standing
+from coordinator.watcher.records import skipped
 from tests.unit.model.facts import Facts
 
 UPSTREAM, DOWNSTREAM = (Target(PipelineRef("default", name), "p") for name in ("u", "d"))
@@ -44,3 +48,57 @@ def test_one_that_ignores_is_settled_from_the_first_moment(rerun: Rerun, standin
     assert standings.standing(DOWNSTREAM) is standing
     decision = standings.decide(DOWNSTREAM)
     assert (decision.fires, decision.ignored) == (rerun is Rerun.CLEAR, rerun is Rerun.IGNORE)
+
+
+LATE = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def _skipping(*, order: Order | None = None, record: TriggerRecord | None = None) -> Decision:
+    """Of a downstream that is given up after a deadline, which has passed; its upstream is running."""
+    leaf = Dependency(UPSTREAM.pipeline)
+    target = Target(DOWNSTREAM.pipeline, "2026-11-20")
+    deadline = TimeOfDay(at=time(6))
+    downstream = Downstream(DOWNSTREAM.pipeline, leaf, deadline=deadline, on_late=OnLate.SKIP)
+    standings = Standings(Graph([Node(downstream, {leaf: 0})]), facts := Facts(), now=LATE)
+    upstream = Target(UPSTREAM.pipeline, "2026-11-20")
+    facts.states[upstream] = SeenState(RunState(State.RUNNING, Attempt("r", LATE)), 9)
+    if order is not None:
+        facts.orders[target] = SeenOrder(GivenOrder(order), 10)
+    if record is not None:
+        facts.records[target] = SeenRecord(record, 11)
+    standings.refresh([upstream, target])
+    return standings.decide(target)
+
+
+def test_what_was_given_up_before_anything_had_completed_is_not_given_up_again() -> None:
+    """Nothing was there to consume, so nothing but the record's word says that it has been given up."""
+    decision = _skipping()
+    assert decision.skips
+    record = skipped(decision, None, "late", who="w", when=LATE)
+    assert record.consumed == {}
+    again = _skipping(record=record)
+    assert (again.late, again.skips, again.standing) == (False, False, Standing.SETTLED)
+
+
+def test_what_a_person_has_ordered_is_not_given_up_for_being_late() -> None:
+    decision = _skipping(order=Order.RERUN)
+    assert decision.late
+    assert (decision.skips, decision.due) == (False, True)
+
+
+@pytest.mark.parametrize("rerun", [Rerun.CLEAR, Rerun.HOLD])
+def test_what_was_skipped_before_any_input_came_is_not_skipped_again(rerun: Rerun) -> None:
+    """Nothing was there to be consumed: the record alone says that it has been given up."""
+    upstream, downstream = (Target(target.pipeline, "2026-11-20T00:00:00Z") for target in (UPSTREAM, DOWNSTREAM))
+    leaf = Dependency(upstream.pipeline)
+    late = Downstream(downstream.pipeline, leaf, rerun=rerun, deadline=TimeOfDay(time(1)), on_late=OnLate.SKIP)
+    facts = Facts()
+    standings = Standings(Graph([Node(late, {leaf: 0})]), facts, now=datetime(2026, 11, 20, 2, tzinfo=UTC))
+    facts.states[upstream] = SeenState(RunState(State.RUNNING, Attempt("r", standings.now)), 1)
+    standings.refresh([upstream])
+    assert standings.decide(downstream).skips
+    given_up = TriggerRecord(Status.DONE, 0, Action.CREATE, None, "t", 0, skipped=True)
+    facts.records[downstream] = SeenRecord(given_up, 2)
+    standings.refresh([downstream])
+    decision = standings.decide(downstream)
+    assert (decision.skips, decision.obstacles, decision.standing) == (False, frozenset(), Standing.SETTLED)
