@@ -104,7 +104,7 @@ def _explain_one(reading: Reading, pipeline: PipelineRef, partition: str, *, pas
             }
         )
         return
-    _print(people(), explanation, notes)
+    print_explanation(people(), explanation, notes)
 
 
 def _notes(reading: Reading, explanation: Explanation, *, past: bool) -> Any:
@@ -133,7 +133,8 @@ def _notes(reading: Reading, explanation: Explanation, *, past: bool) -> Any:
             yield f"problem: {place}: {problem}"
 
 
-def _print(console: Console, explanation: Explanation, notes: list[str]) -> None:
+def print_explanation(console: Console, explanation: Explanation, notes: list[str]) -> None:
+    """The whole explanation, section by section, as it stands in the terminal and in ``docs/examples``."""
     from rich.text import Text
 
     from coordinator.model.explanation import hold_in_words, order_in_words, record_in_words, state_in_words
@@ -142,8 +143,9 @@ def _print(console: Console, explanation: Explanation, notes: list[str]) -> None
         console.print(Text(title, style="dim"))
         for line in lines:
             text = line if isinstance(line, Text) else Text(line, style=style)
-            for piece in text.wrap(console, max(20, console.width - 2)):
-                console.print(Text("  ") + piece)
+            indent = 2 + len(text.plain) - len(text.plain.lstrip())
+            for number, piece in enumerate(text[indent - 2 :].wrap(console, max(20, console.width - indent - 2))):
+                console.print(Text(" " * (indent + (2 if number else 0))) + piece)
 
     console.print(Text(explanation.headline, style="bold"))
     for note in notes:

@@ -84,7 +84,7 @@ def _input(one: JudgedInput, target: Target) -> str:
     parts = [f"{str(one.dependency).replace(str(one.dependency.upstream), name, 1)}: {state_of(one)}"]
     if one.seen is not None and state is not None:
         parts.append(f"revision {one.seen.revision}")
-    if one.dependency.max_age is not None and state is not None and state.state.is_terminal:
+    if one.dependency.max_age is not None and state is not None and one.dependency.on.satisfied_by(state.state):
         age = moment("fresh until", one.expires) if one.met else moment("too old since", one.expires)
         parts.append(age.strip() or "of unknown age")
     if one.new:
