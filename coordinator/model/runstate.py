@@ -75,6 +75,8 @@ class RunState:
     attempt: Attempt = Attempt()
     observed_at: datetime | None = None
     """When the writer saw this state, by its own clock; orders two terminal states of one attempt."""
+    marked: bool = False
+    """A person has said so, whatever the run itself says of this attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +115,14 @@ class RunStateDocument(BaseModel):
     observed_at: Instant | None = None
     reported_by: str | None = None
     note: str | None = None
+    marked: bool | None = None
 
     def to_run_state(self) -> RunState:
         return RunState(
             state=self.state,
             attempt=Attempt(run_id=self.run_id, queued_at=self.queued_at, number=self.attempt),
             observed_at=self.observed_at or self.end_date,
+            marked=bool(self.marked),
         )
 
     def to_value(self) -> bytes:
@@ -158,7 +162,8 @@ def judge_report(present: RunState | Unreadable | None, report: RunState) -> Ver
 
     The same attempt and state again is a repeat. Within an attempt a terminal state is never overwritten by
     queued or running, nor by an older terminal observation; a late report of an older attempt never
-    overwrites a newer one. What cannot be compared is taken for new.
+    overwrites a newer one. What cannot be compared is taken for new. Within an attempt only another mark overrules a
+    person's mark: whoever marks a run knows what it said of itself.
     """
     if not isinstance(present, RunState):
         return Verdict.NEW
@@ -166,6 +171,8 @@ def judge_report(present: RunState | Unreadable | None, report: RunState) -> Ver
         return Verdict.OUTDATED if report.attempt.older_than(present.attempt) else Verdict.NEW
     if report.state is present.state:
         return Verdict.REPEAT
+    if present.marked or report.marked:
+        return Verdict.NEW if report.marked else Verdict.OUTDATED
     if present.state.is_terminal and not report.state.is_terminal:
         return Verdict.OUTDATED
     if present.state is State.RUNNING and report.state is State.QUEUED:

@@ -205,7 +205,8 @@ class Flights:
             lane.start(decision.target, flight.request)
 
     def _withdraw(self, decision: Decision, flight: Flight) -> None:
-        reason = f"the decision has changed: {what_changed(flight.record.inputs, decision)}"
+        changes = what_changed(flight.record.inputs, decision, ordered=flight.record.ordered)
+        reason = f"the decision has changed: {changes}"
         self._settle(decision.target, flight, records.withdrawn(flight.record, reason))
 
     def _settle(self, target: Target, flight: Flight, outcome: TriggerRecord) -> None:
@@ -226,4 +227,5 @@ def _is_same(decision: Decision, flight: Flight) -> bool:
         decision.ready
         and decision.obstacles <= {Obstacle.IN_FLIGHT}
         and records.same_inputs(decision.inputs, flight.record.inputs)
+        and decision.order == flight.record.ordered  # a newer order is carried out with it, not once more after it
     )

@@ -129,14 +129,15 @@ class Observer:
         return True
 
     def _run_is_gone(self, subject: Target, ref: RunRef, known: Callable[[int], None]) -> bool:
-        """A run that was deleted is "not yet"; but a success is not undone by cleaning up behind it (``db clean``)."""
+        """A run that was deleted is "not yet"; but a success is not undone by cleaning up behind it (``db clean``),
+        nor is a person's mark."""
         record = self._flies(subject)
         if record is not None and record.run_id == ref.run_id:
             self._ledger.record(subject, records.done(record, note=f"run {ref.run_id} was deleted"))
         seen = self._cache.state(subject)
         if seen is None or not isinstance(seen.value, RunState) or seen.value.attempt.run_id != ref.run_id:
             return False
-        if seen.value.state is State.SUCCESS:
+        if seen.value.state is State.SUCCESS or seen.value.marked:
             return False
         _log.warning("state.run_deleted", pipeline=str(subject.pipeline), partition=subject.partition, run=ref.run_id)
         self._ledger.state(subject, None, then=known)

@@ -40,7 +40,7 @@ class Sharing:
 
     def state(self, state: RunState | Unreadable) -> RunState | Unreadable:
         if isinstance(state, RunState):
-            return RunState(state.state, _with_shared_run_id(state.attempt), state.observed_at)
+            return RunState(state.state, _with_shared_run_id(state.attempt), state.observed_at, state.marked)
         return state
 
     def record(self, target: Target, record: TriggerRecord | Unreadable) -> TriggerRecord | Unreadable:

@@ -10,19 +10,24 @@ from coordinator.model.judgement import JudgedInput, all_inputs
 from coordinator.model.trigger import Consumed, Inputs
 
 
-def what_changed(before: Inputs, decision: Decision) -> str:
+def what_changed(before: Inputs, decision: Decision, *, ordered: int = 0) -> str:
     """Say why a decision is another one than that which used these inputs.
 
     :param before: what the intent used.
     :param decision: the present one. That it is in flight is no change: the intent itself is the flight.
+    :param ordered: etcd revision of the person's order that the intent carried out.
     """
-    return listed(list(_changes(before, decision)), "; ") or "it is not due any more"
+    changes = list(_changes(before, decision))
+    if decision.order != ordered:
+        changes.append("a person has given another order" if decision.order else "the person's order was taken back")
+    return listed(changes, "; ") or "it is not due any more"
 
 
 def _changes(before: Inputs, decision: Decision) -> Iterator[str]:
     target = decision.target
     if decision.judged is None:
-        yield "it waits for nothing any more"
+        if before:
+            yield "it waits for nothing any more"
         return
     present = {one.target: one for one in all_inputs(decision.judged)}
     for upstream, used in before.items():

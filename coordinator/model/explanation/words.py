@@ -84,7 +84,8 @@ def state_in_words(seen: SeenState | None) -> str:
         return "nothing has been reported"
     if isinstance(seen.value, Unreadable):
         return f"cannot be read: {seen.value.reason}"
-    return f"{seen.value.state}{run_in_words(seen.value)}, revision {seen.revision}"
+    said = f"{seen.value.state} (marked by a person)" if seen.value.marked else str(seen.value.state)
+    return f"{said}{run_in_words(seen.value)}, revision {seen.revision}"
 
 
 def hold_in_words(hold: Hold | Unreadable | None) -> str:
@@ -97,7 +98,7 @@ def hold_in_words(hold: Hold | Unreadable | None) -> str:
 
 def how_to_release(target: Target, partition: bool = False) -> str:
     """The command for it. :param partition: from the rerun policy ``hold``, and not from a hold."""
-    return f"coordinator release {target.pipeline}{f' {target.partition}' if partition else ''}"
+    return f"coordinator release {target.pipeline}{f' --partition {target.partition}' if partition else ''}"
 
 
 def asked_for(dependency: Dependency) -> str:

@@ -116,3 +116,35 @@ def test_any_order_of_arrival_ends_at_the_newest(reports: list[RunState]) -> Non
         if judge_report(present, report) is Verdict.NEW:
             present = report
     assert present == state("success", queued_at=LATER)
+
+
+def marked(word: str, at: datetime = NOON) -> RunState:
+    return RunState(State(word), Attempt("r", at), LATER, marked=True)
+
+
+@pytest.mark.parametrize(
+    ("present", "report", "verdict"),
+    [
+        (marked("success"), state("failed", observed_at=LATER), Verdict.OUTDATED),
+        (marked("success"), state("running"), Verdict.OUTDATED),
+        (marked("success"), state("success"), Verdict.REPEAT),
+        (marked("success"), marked("failed"), Verdict.NEW),
+        (state("failed", observed_at=LATER), marked("success"), Verdict.NEW),
+        (state("running"), marked("failed"), Verdict.NEW),
+        # Another attempt is none of the mark's business.
+        (marked("success"), state("running", queued_at=LATER), Verdict.NEW),
+        (marked("success", LATER), state("failed"), Verdict.OUTDATED),
+        (state("running", queued_at=LATER), marked("success"), Verdict.OUTDATED),
+        # Without an attempt nothing can be compared.
+        (RunState(State.SUCCESS, marked=True), state("failed"), Verdict.NEW),
+    ],
+)
+def test_only_a_newer_attempt_or_another_mark_overrules_a_persons_mark(
+    present: RunState, report: RunState, verdict: Verdict
+) -> None:
+    assert judge_report(present, report) is verdict
+
+
+def test_a_mark_is_read_back() -> None:
+    read = read_run_state(b'{"state": "success", "run_id": "r", "queued_at": "2026-11-20T12:00:00Z", "marked": true}')
+    assert read == RunState(State.SUCCESS, Attempt("r", NOON), marked=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,6 +32,10 @@ def said(state: str, queued_at: datetime | None = NOON) -> RunState:
         # A listener's report comes before Airflow commits: what Airflow still shows is the older.
         (said("success"), run("running"), False, False, Weight.NOTHING),
         (said("success", LATER), run("success"), True, False, Weight.NOTHING),
+        # A person has marked it: what this attempt shows of itself counts no more, a newer attempt does.
+        (replace(said("success"), marked=True), run("failed"), True, True, Weight.NOTHING),
+        (replace(said("failed"), marked=True), run("success"), False, False, Weight.NOTHING),
+        (replace(said("success"), marked=True), run("queued", LATER), False, False, Weight.REPORT),
         # Nothing stands there: a deleted key says "not yet", unless something moves or a flight must end.
         (None, run("success"), False, False, Weight.NOTHING),
         (None, run("running"), False, False, Weight.REPORT),
