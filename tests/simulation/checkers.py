@@ -70,7 +70,7 @@ def every_run_has_a_cause(event: Event, history: History) -> None:
     if not isinstance(event, EffectMade) or event.token not in history.intents:
         return
     target, intent = event.target, history.intents[event.token]
-    if target in history.no_cause_asked:
+    if target in history.no_cause_asked or intent.record.ordered:
         return
     consumed = history.consumed.get(target, {})
     for upstream, used in intent.record.inputs.items():
@@ -92,7 +92,8 @@ def nothing_fires_early(event: Event, history: History) -> None:
         raise PromiseBroken("what is held is not started", f"{target} is held")
     if _publishing_unseen(history, event.knows):
         return
-    if not _holds(entry.tree, target, {upstream: used.state.value for upstream, used in inputs.items()}):
+    used_states = {upstream: used.state.value for upstream, used in inputs.items()}
+    if not event.record.ordered and not _holds(entry.tree, target, used_states):
         raise PromiseBroken(
             "nothing fires early", f"{target}: {sorted(map(str, inputs))} do not make its condition hold"
         )
@@ -118,7 +119,8 @@ def _holds(tree: Tree, target: Target, used: dict[Target, str]) -> bool:
     if isinstance(tree, Branch):
         return sum(_holds(branch, target, used) for branch in tree.of) >= tree.n
     met = {"failure": ("failed",), "done": ("success", "failed")}.get(tree.on, ("success",))
-    return all(used.get(upstream) in met for upstream in tree.inputs(target.partition))
+    there = [one for one, state in used.items() if state in met and tree.asks_for(one, target.partition)]
+    return len(there) >= tree.needed(target.partition)
 
 
 def unrest(target: Target, history: History, knows: int) -> str | None:
@@ -148,7 +150,7 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
     for leaf in leaves(entry.tree):
         for upstream in leaf.inputs(target.partition):
             above = history.states.get(upstream)
-            new = history.is_new(target, upstream, history.wiring.active[target.pipeline, leaf])
+            new = history.is_new(target, upstream, history.wiring.since(target.pipeline, leaf))
             if (why := unrest(upstream, history, knows)) is not None:
                 reasons.append(why)
             elif above is None or (above.completion[2] == "failed" and not new):
@@ -231,7 +233,7 @@ def nothing_rests_on_two_attempts(event: Event, history: History) -> None:
             return  # somebody deleted it: that is "not yet", and what waits for it rests as it is
         intent = history.intents[made.token]
         for leaf in leaves(above.tree):
-            if history.wiring.active[target.pipeline, leaf] > intent.revision:
+            if history.wiring.since(target.pipeline, leaf) > intent.revision:
                 continue  # it did not count yet
             for upstream in leaf.inputs(target.partition):
                 if (used := intent.record.inputs.get(upstream)) is not None:

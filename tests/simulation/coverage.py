@@ -26,6 +26,12 @@ def _words(upstream: Any) -> Iterator[str]:
             yield "on success"
         case {"pipeline": _, **more}:
             yield f"on {more.get('on', 'success')}"
+            mapping: Any = more.get("partition", "identity")
+            yield f"mapping {mapping if isinstance(mapping, str) else mapping['mapper']}"
+            if isinstance(mapping, dict) and "wait" in mapping:
+                yield "mapping rollup with wait"
+            if not more.get("trigger", True):
+                yield "gate"
         case {"at_least": _, "of": of} | {"any": of} | {"all": of}:
             yield str(next(iter(upstream)))
             for branch in of:

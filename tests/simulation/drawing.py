@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.simulation.faults import ANSWERS
+from tests.simulation.months import MONTHS, ONCE, QUARTER
 from tests.simulation.plan import Episode, Plan, Step
 from tests.simulation.process import Point
+from tests.simulation.wiring import PREVIOUS
 
 PARTITIONS = ("2026-11-20T00:00:00Z", "2026-11-19T00:00:00Z", "region-eu")
 
@@ -23,6 +25,7 @@ class Profile:
     :ivar mixed: how often a graph has conditions other than ``all`` of successes.
     :ivar calm: how often an episode has no faults.
     :ivar exact: how often an episode is one change that the oracle counts.
+    :ivar calendar: how often pipelines have partitions of different periods.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -32,6 +35,7 @@ class Profile:
     faults: int = 4
     acts: int = 5
     episodes: int = 4
+    calendar: float = 0.3
     only: tuple[str, ...] = ()
 
 
@@ -52,6 +56,10 @@ class _Draw:
         self._document: dict[str, dict[str, Any]] = {}
         self._mixed = self._dice.random() < profile.mixed
         self._partitions = tuple(self._dice.sample(PARTITIONS, self._dice.choice((1, 1, 1, 2, 2, 3))))
+        self._grains: dict[str, str] = {}
+        self._is_calendar = self._dice.random() < profile.calendar
+        if self._is_calendar:
+            self._partitions = tuple(self._dice.sample(MONTHS, self._dice.choice((1, 2, 3, 3))))
 
     def plan(self) -> Plan:
         dice = self._dice
@@ -60,7 +68,7 @@ class _Draw:
             acts=tuple(
                 Step(round(dice.uniform(0, 1), 3), "trigger", source, partition)
                 for source in self._sources
-                for partition in self._partitions
+                for partition in self._partitions_of(source)
                 if dice.random() < 0.9
             ),
             faults=self._faults() if dice.random() < 0.3 else (),
@@ -75,7 +83,16 @@ class _Draw:
             episodes=tuple(episodes),
             watchers=dice.choice((1, 1, 2)),
             limit=dice.choice((1, 4, 4)),
+            grains=self._grains,
         )
+
+    def _partitions_of(self, name: str) -> tuple[str, ...]:
+        match self._grains.get(name):
+            case "quarter":
+                return (QUARTER,)
+            case "once":
+                return (ONCE,)
+        return self._partitions
 
     # -- the graph ---------------------------------------------------------------------------------------------------
 
@@ -85,34 +102,42 @@ class _Draw:
         for number in range(dice.randint(3, 8)):
             name = f"{'team_b/' if dice.random() < 0.4 else ''}p{number}"
             count = min(number, dice.choice((0, 1, 1, 2, 2, 3)))
+            if self._is_calendar:
+                self._grains[name] = dice.choice(("month", "month", "quarter", *(("once",) if count else ())))
             if count == 0:
                 self._sources.append(name)
             else:
                 # Near ones more often than far ones: arms of unequal lengths.
                 nearest = names[-3:]
                 chosen = list(dict.fromkeys([dice.choice(nearest), *dice.sample(names, count)]))[:count]
-                self._document[name] = self._entry(chosen)
+                self._document[name] = self._entry(name, chosen)
             names.append(name)
         if not self._document:
-            self._document["p9"] = {"upstream": list(names)}
+            self._document["p9"] = {"upstream": list(self._sources)}
+            if self._is_calendar:
+                self._grains = dict.fromkeys([*self._sources, "p9"], "month")
 
-    def _entry(self, upstreams: list[str]) -> dict[str, Any]:
-        entry: dict[str, Any] = {"upstream": self._condition(upstreams)}
+    def _entry(self, name: str, upstreams: list[str]) -> dict[str, Any]:
+        entry: dict[str, Any] = {"upstream": self._condition(name, upstreams)}
         if self._mixed:
             chance = self._dice.random()
             if chance < 0.1:
                 entry["rerun"] = "ignore"
             elif chance < 0.2:
                 entry["rerun"] = "new_run"
+            elif chance < 0.3:
+                entry["rerun"] = "hold"
             if self._dice.random() < 0.08:
                 entry["settle"] = "direct"
         return entry
 
-    def _condition(self, upstreams: list[str]) -> Any:
+    def _condition(self, name: str, upstreams: list[str]) -> Any:
         dice = self._dice
+        leaves = [self._leaf(name, upstream) for upstream in upstreams]
+        if all(isinstance(leaf, dict) and not leaf.get("trigger", True) for leaf in leaves):
+            del leaves[0]["trigger"]  # gates alone start nothing, and are refused
         if not self._mixed:
-            return upstreams if len(upstreams) > 1 else upstreams[0]
-        leaves = [self._leaf(upstream) for upstream in upstreams]
+            return leaves if len(leaves) > 1 else leaves[0]
         if len(leaves) == 1:
             return leaves[0]
         form = dice.choice(("all", "all", "any", "at_least", "nested"))
@@ -125,13 +150,39 @@ class _Draw:
             return dice.choice(({"all": [leaves[0], inner]}, {"any": [leaves[0], inner]}))
         return {"all": leaves}
 
-    def _leaf(self, upstream: str) -> Any:
-        chance = self._dice.random()
+    def _leaf(self, downstream: str, upstream: str) -> Any:
+        dice = self._dice
+        leaf: dict[str, Any] = {"pipeline": upstream}
+        chance = dice.random() if self._mixed else 1.0
         if chance < 0.08:
-            return {"pipeline": upstream, "on": "failure"}
-        if chance < 0.18:
-            return {"pipeline": upstream, "on": "done"}
-        return upstream
+            leaf["on"] = "failure"
+        elif chance < 0.18:
+            leaf["on"] = "done"
+        if self._is_calendar and (mapping := self._mapping(downstream, upstream)) != "identity":
+            leaf["partition"] = mapping
+            if mapping == "latest" and dice.random() < 0.6:
+                leaf["trigger"] = False
+        if self._mixed and dice.random() < 0.06:
+            leaf["trigger"] = False
+        return leaf if len(leaf) > 1 else upstream
+
+    def _mapping(self, downstream: str, upstream: str) -> Any:
+        """One that brings partitions of the upstream's period to such of the downstream's."""
+        dice = self._dice
+        of, to = self._grains[upstream], self._grains[downstream]
+        if dice.random() < 0.12 or (of == "once" and to != "once"):
+            return "latest"
+        match of, to:
+            case "month", "month":
+                return dice.choice(("identity", "identity", PREVIOUS))
+            case "month", "quarter":
+                rollup = {"mapper": "rollup", "window": "quarter", "every": "month"}
+                return dice.choice((rollup, {**rollup, "wait": 2}, {**rollup, "wait": -1}, "start_of_quarter"))
+            case "quarter", "month":
+                return {"mapper": "fan_out", "window": "quarter", "every": "month"}
+            case "month" | "quarter", "once":
+                return {"mapper": "fixed_key", "downstream_key": ONCE}
+        return "identity"
 
     # -- episodes ----------------------------------------------------------------------------------------------------
 
@@ -155,13 +206,13 @@ class _Draw:
 
     def _one_change(self) -> Step:
         dice = self._dice
-        name, partition = dice.choice(self._names), dice.choice(self._partitions)
+        name, partition = self._somewhere()
         do = dice.choice(("clear", "clear", "clear", "set_state", "hold", "release", "depend", "republish"))
         return self._step(0.0, do, name, partition)
 
     def _act(self, at: float) -> Step:
         dice = self._dice
-        name, partition = dice.choice(self._names), dice.choice(self._partitions)
+        name, partition = self._somewhere()
         do = dice.choices(
             (
                 "clear",
@@ -175,10 +226,15 @@ class _Draw:
                 "delete_run",
                 "delete_state",
                 "delete_record",
+                "order",
             ),
-            (10, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1),
+            (10, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1, 2),
         )[0]
         return self._step(at, do, name, partition)
+
+    def _somewhere(self) -> tuple[str, str]:
+        name = self._dice.choice(self._names)
+        return name, self._dice.choice(self._partitions_of(name))
 
     def _step(self, at: float, do: str, name: str, partition: str) -> Step:
         dice = self._dice
@@ -189,13 +245,15 @@ class _Draw:
                 return Step(at, do, name, partition, wait)
             case "set_state":
                 return Step(at, do, name, partition, dice.choice(("success", "failed")))
+            case "order":
+                return Step(at, do, name, partition, dice.choice(("rerun", "release")))
             case "hold" | "release":
                 return Step(at, do, dice.choice(list(self._document)))
             case "depend":
                 downstream = dice.choice(list(self._document))
                 above = self._names_above(downstream)
                 count = min(len(above), dice.choice((1, 2, 2, 3)))
-                return Step(at, do, downstream, value=self._condition(dice.sample(above, count)))
+                return Step(at, do, downstream, value=self._condition(downstream, dice.sample(above, count)))
             case "policy":
                 return Step(
                     at, do, dice.choice(list(self._document)), value=dice.choice(("clear", "ignore", "new_run"))
@@ -211,9 +269,9 @@ class _Draw:
 
     def _cleared_together(self) -> tuple[Step, ...]:
         dice = self._dice
-        at, partition = round(dice.uniform(0, 5), 3), dice.choice(self._partitions)
+        at = round(dice.uniform(0, 5), 3)
         names = dice.sample(self._names, min(len(self._names), dice.choice((2, 2, 3))))
-        return tuple(self._step(at, "clear", name, partition) for name in names)
+        return tuple(self._step(at, "clear", name, dice.choice(self._partitions_of(name))) for name in names)
 
     # -- faults ------------------------------------------------------------------------------------------------------
 

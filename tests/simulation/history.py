@@ -68,6 +68,13 @@ class HoldWritten(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OrderGiven(Event):
+    target: Target
+    order: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class Published(Event):
     document: Mapping[str, Any]
     revision: int
@@ -153,6 +160,7 @@ class History:
     """Events, and what they add up to.
 
     :ivar states: what stands in etcd.
+    :ivar orders: what people have ordered, with its etcd revision, until it is carried out.
     :ivar consumed: for each pipeline that was started, the completions that its starts used.
     :ivar attempts: every attempt that there was, by target: queued_at and who made it.
     :ivar ran: what the coordinator has started (or found started for it) at all.
@@ -167,6 +175,7 @@ class History:
     states: dict[Target, Written] = field(default_factory=dict)
     records: dict[Target, Recorded] = field(default_factory=dict)
     held: dict[PipelineRef, int] = field(default_factory=dict)
+    orders: dict[Target, tuple[str, int]] = field(default_factory=dict)
     intents: dict[str, Recorded] = field(default_factory=dict)
     effects: dict[str, EffectMade] = field(default_factory=dict)
     taken_for_ours: dict[str, Target] = field(default_factory=dict)
@@ -204,6 +213,8 @@ class History:
                 self.held.pop(event.pipeline, None)
                 if event.held:
                     self.held[event.pipeline] = event.revision
+            case OrderGiven(_, target, order, revision):
+                self.orders[target] = order, revision
             case Published():
                 self.wiring.publish(event.document, event.revision)
                 self.published_at = event.revision
@@ -239,6 +250,9 @@ class History:
             self.ran.discard(target)
             return
         self.counts[f"record {record.status}"] += 1
+        if target in self.orders and record.order >= self.orders[target][1]:
+            self.counts[f"order carried out: {self.orders[target][0]}"] += 1
+            del self.orders[target]
         self.records[target] = Recorded(record, event.revision, event.time)
         if record.status is Status.INTENT:
             past = self._past(event) if self.published_at <= event.knows else frozenset()
@@ -259,9 +273,10 @@ class History:
             return frozenset()
         since: dict[Target, int] = {}
         for leaf in leaves(entry.tree):
-            active = self.wiring.active[event.target.pipeline, leaf]
-            for upstream in leaf.inputs(event.target.partition):
-                since[upstream] = min(active, since.get(upstream, active))
+            active = self.wiring.since(event.target.pipeline, leaf)
+            for upstream in event.record.inputs:
+                if leaf.asks_for(upstream, event.target.partition):
+                    since[upstream] = min(active, since.get(upstream, active))
         inputs = event.record.inputs.items()
         return frozenset(upstream for upstream, used in inputs if used.revision <= since.get(upstream, 0))
 
@@ -289,7 +304,5 @@ class History:
         return self.consumed.get(target, {}).get(upstream) != written.completion
 
     def targets(self) -> set[Target]:
-        """Everything that has been heard of."""
-        partitions = {target.partition for target in (*self.states, *self.records)}
-        pipelines = {target.pipeline for target in self.states} | set(self.wiring.entries)
-        return {Target(pipeline, partition) for pipeline in pipelines for partition in partitions}
+        """Everything that has been heard of: what has a state, a record or an order."""
+        return {*self.states, *self.records, *self.orders}

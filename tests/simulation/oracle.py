@@ -7,12 +7,16 @@ for something that it has not used yet; it is stuck when only mending would help
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from coordinator.model.references import PipelineRef, Target
 from tests.simulation.history import Completion, History
-from tests.simulation.wiring import Branch, Entry, Leaf, Tree, Wiring
+from tests.simulation.wiring import Branch, Entry, Leaf, Tree, Wiring, leaves
+
+MET = {"success": ("success",), "failure": ("failed",), "done": ("success", "failed")}
+LATER = 1 << 60
+"""Revisions of what has not happened yet."""
 
 
 @dataclass
@@ -20,12 +24,15 @@ class Facts:
     """What stands in etcd at rest, and what each pipeline has used.
 
     :ivar states: the completion, and the etcd revision of it.
+    :ivar heard_of: everything that has a state, a record or an order.
     """
 
     states: dict[Target, tuple[Completion, int]]
     consumed: dict[Target, dict[Target, Completion]]
     held: frozenset[PipelineRef]
     ran: set[Target]
+    orders: dict[Target, str]
+    heard_of: set[Target]
 
     @classmethod
     def of(cls, history: History) -> Facts:
@@ -34,6 +41,8 @@ class Facts:
             consumed={target: dict(used) for target, used in history.consumed.items()},
             held=frozenset(history.held),
             ran=set(history.ran),
+            orders={target: order for target, (order, _) in history.orders.items()},
+            heard_of=history.targets(),
         )
 
 
@@ -47,78 +56,143 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """:ivar holds: ... now. :ivar mended: ... if what has failed or is stuck were mended. :ivar used: by holding."""
+    """:ivar holds: ... now. :ivar mended: ... if what has failed or is stuck were mended.
+
+    :ivar used: by holding: the inputs, and whether each is new.
+    :ivar stirred: something that can start it is new or could be mended, in branches that would hold then.
+    """
 
     holds: bool
     mended: bool
     used: tuple[tuple[Target, bool], ...] = ()
+    stirred: bool = False
 
 
 def foresee(
     wiring: Wiring,
     facts: Facts,
     *,
-    partition: str,
     outcome: Callable[[PipelineRef], str],
+    is_newest: Callable[[Target], bool],
     again: Mapping[Target, str] | None = None,
 ) -> Forecast:
-    """What happens in a partition by itself.
+    """What happens by itself.
 
     :param outcome: how a run of a pipeline ends.
+    :param is_newest: whether a partition is its pipeline's newest one: only that is started by ``latest``.
     :param again: what people run, and how it ends: another attempt of it ends before anything below it starts.
     """
-    forecast = Forecast()
-    for pipeline in wiring.order:
-        target = Target(pipeline, partition)
-        if again is not None and target in again:
-            facts.states[target] = (("by a person", str(target), again[target]), 1 << 60)
-        entry = wiring.entries.get(pipeline)
-        if entry is None:
-            continue
-        verdict = _judge(entry.tree, target, wiring, facts, forecast, direct=entry.settle == "direct")
-        due = verdict.holds and any(new for _, new in verdict.used)
-        ignores = entry.rerun == "ignore" and target in facts.ran
-        if due and not ignores and pipeline in facts.held:
+    return _Foresight(wiring, facts, outcome, is_newest).see(again or {})
+
+
+class _Foresight:
+    def __init__(
+        self,
+        wiring: Wiring,
+        facts: Facts,
+        outcome: Callable[[PipelineRef], str],
+        is_newest: Callable[[Target], bool],
+    ) -> None:
+        self._wiring = wiring
+        self._facts = facts
+        self._outcome = outcome
+        self._is_newest = is_newest
+        self._forecast = Forecast()
+        self._later = LATER
+
+    def see(self, again: Mapping[Target, str]) -> Forecast:
+        for target, state in again.items():
+            self._complete(target, "by a person", state)
+        for pipeline in self._wiring.order:
+            for partition in self._partitions(pipeline):
+                self._see(Target(pipeline, partition))
+        return self._forecast
+
+    def _see(self, target: Target) -> None:
+        facts, forecast, pipeline = self._facts, self._forecast, target.pipeline
+        entry, order = self._wiring.entries.get(pipeline), facts.orders.get(target)
+        verdict = self._judge(entry.tree, target, entry.settle == "direct") if entry else _Verdict(False, False)
+        due = order == "rerun" or (verdict.holds and any(new for _, new in verdict.used))
+        ignores = entry is not None and entry.rerun == "ignore" and target in facts.ran and order != "rerun"
+        waits = entry is not None and entry.rerun == "hold" and target in facts.ran and order is None
+        if due and not ignores and (pipeline in facts.held or waits):
             forecast.stuck.add(target)
         elif due:
             consumed = facts.consumed.setdefault(target, {})
             consumed.update({used: facts.states[used][0] for used, _ in verdict.used})
             if not ignores:
                 forecast.starts[target] = forecast.starts.get(target, 0) + 1
-                facts.states[target] = (("by the coordinator", str(target), outcome(pipeline)), 1 << 60)
                 facts.ran.add(target)
-        elif verdict.mended and not verdict.holds and not ignores:
+                self._complete(target, "by the coordinator", self._outcome(pipeline))
+        elif verdict.mended and not verdict.holds and verdict.stirred and not ignores:
             forecast.stuck.add(target)
-    return forecast
+
+    def _complete(self, target: Target, by: str, state: str) -> None:
+        self._later += 1
+        self._facts.states[target] = (by, str(self._later), state), self._later
+        self._facts.heard_of.add(target)
+
+    def _partitions(self, pipeline: PipelineRef) -> list[str]:
+        """The partitions of a pipeline that there are, or that what is above it brings about."""
+        known = {target.partition for target in self._facts.heard_of if target.pipeline == pipeline}
+        entry = self._wiring.entries.get(pipeline)
+        for leaf in leaves(entry.tree) if entry else ():
+            for above in self._known(leaf.upstream):
+                known.update(leaf.downstreams(above.partition))
+        if entry and all(leaf.mapper == "latest" for leaf in leaves(entry.tree)):
+            known.update(above.partition for leaf in leaves(entry.tree) for above in self._known(leaf.upstream))
+        return sorted(known)
+
+    def _known(self, pipeline: PipelineRef) -> Iterator[Target]:
+        return (one for one in self._facts.heard_of | self._forecast.stuck if one.pipeline == pipeline)
+
+    def _judge(self, tree: Tree, target: Target, direct: bool) -> _Verdict:
+        if isinstance(tree, Branch):
+            return _at_least(tree.n, [self._judge(branch, target, direct) for branch in tree.of])
+        triggers = tree.trigger and (tree.mapper != "latest" or self._is_newest(target))
+        verdicts = [self._judge_input(tree, one, target, direct, triggers) for one in self._inputs(tree, target)]
+        return _at_least(tree.needed(target.partition), verdicts)
+
+    def _inputs(self, leaf: Leaf, target: Target) -> list[Target]:
+        if leaf.mapper == "start_of_quarter":
+            return sorted(one for one in self._known(leaf.upstream) if leaf.asks_for(one, target.partition))
+        if leaf.mapper in ("latest", "fixed_key"):
+            ended = [
+                (revision, one)
+                for one, ((_, _, state), revision) in self._facts.states.items()
+                if leaf.asks_for(one, target.partition) and state in MET["done"]
+            ]
+            return [max(ended)[1]] if ended else []
+        return list(leaf.inputs(target.partition))
+
+    def _judge_input(self, leaf: Leaf, upstream: Target, target: Target, direct: bool, triggers: bool) -> _Verdict:
+        # At rest nothing of what ``latest`` stands on is coming; that some of it is stuck holds nobody back.
+        stuck = upstream in self._forecast.stuck
+        if upstream not in self._facts.states:
+            return _Verdict(False, stuck, stirred=stuck and triggers)
+        completion, revision = self._facts.states[upstream]
+        state = completion[2]
+        changed = revision > self._wiring.since(target.pipeline, leaf) and (
+            self._facts.consumed.get(target, {}).get(upstream) != completion
+        )
+        holds = state in MET[leaf.on] and (direct or not stuck)
+        mendable = stuck or (state == "failed" and leaf.on == "success" and changed)
+        new = changed and triggers and state in MET["done"]
+        return _Verdict(holds, holds or mendable, ((upstream, new),) if holds else (), triggers and (new or mendable))
 
 
-def _judge(tree: Tree, target: Target, wiring: Wiring, facts: Facts, forecast: Forecast, *, direct: bool) -> _Verdict:
-    if isinstance(tree, Branch):
-        verdicts = [_judge(branch, target, wiring, facts, forecast, direct=direct) for branch in tree.of]
-        holds = sum(verdict.holds for verdict in verdicts) >= tree.n
-        mended = sum(verdict.mended for verdict in verdicts) >= tree.n
-        used = tuple(one for verdict in verdicts if verdict.holds for one in verdict.used) if holds else ()
-        return _Verdict(holds, mended, used)
-    upstream = tree.inputs(target.partition)[0]
-    stuck = upstream in forecast.stuck
-    if upstream not in facts.states:
-        return _Verdict(False, stuck)
-    completion, revision = facts.states[upstream]
-    state = completion[2]
-    met = state in ("success", "failed") and state in {"failure": ("failed",), "done": ("success", "failed")}.get(
-        tree.on, ("success",)
-    )
-    new = revision > wiring.active[target.pipeline, tree] and (
-        facts.consumed.get(target, {}).get(upstream) != completion
-    )
-    holds = met and (direct or not stuck)
-    failed_anew = state == "failed" and tree.on == "success" and new
-    return _Verdict(holds, holds or stuck or failed_anew, ((upstream, new),) if holds else ())
+def _at_least(n: int, verdicts: list[_Verdict]) -> _Verdict:
+    holds = sum(verdict.holds for verdict in verdicts) >= n
+    mended = sum(verdict.mended for verdict in verdicts) >= n
+    used = tuple(one for verdict in verdicts if verdict.holds for one in verdict.used) if holds else ()
+    stirred = mended and any(verdict.stirred for verdict in verdicts if verdict.mended)
+    return _Verdict(holds, mended, used, stirred)
 
 
 def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
     """The pipelines of which the oracle can say how often they run: not ``settle: direct``, and not below such; nor
-    what need not wait for one that its environment refused for a while, as it may go without and once more with it.
+    what stands on the newest partition of another, for which of several comes last nobody can say; nor what need not
+    wait for one that its environment refused for a while, as it may go without and once more with it.
 
     :param refused: what was blocked on the way.
     """
@@ -128,7 +202,8 @@ def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
         entry: Entry | None = wiring.entries.get(pipeline)
         if entry is None:
             continue
-        if entry.settle == "direct" or _reaches(entry.tree, vague):
+        newest = any(leaf.mapper in ("latest", "fixed_key") for leaf in leaves(entry.tree))
+        if entry.settle == "direct" or newest or _reaches(entry.tree, vague):
             vague.add(pipeline)
         if _reaches(entry.tree, uncertain):
             uncertain.add(pipeline)
@@ -138,6 +213,4 @@ def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
 
 
 def _reaches(tree: Tree, pipelines: set[PipelineRef]) -> bool:
-    if isinstance(tree, Leaf):
-        return tree.upstream in pipelines
-    return any(_reaches(branch, pipelines) for branch in tree.of)
+    return any(leaf.upstream in pipelines for leaf in leaves(tree))

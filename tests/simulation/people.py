@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coordinator.model.order import Order
 from coordinator.model.partitions import parse_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
@@ -74,6 +75,10 @@ class People:
 
     def release(self, step: Step) -> None:
         self._stage.hold(PipelineRef.parse(step.on), False)
+
+    def order(self, step: Step) -> None:
+        """``value``: rerun, or release this once."""
+        self._stage.order(_target(step), Order(step.value))
 
     def depend(self, step: Step) -> None:
         """From now on a pipeline waits for ``value``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 Upstream = Any
@@ -58,6 +58,7 @@ class Plan:
     :ivar watchers: how many stand by at once.
     :ivar limit: requests at once per environment.
     :ivar silent: environments that never report.
+    :ivar grains: of which period each pipeline's partitions are, where the mappings differ: month, quarter, once.
     """
 
     seed: int
@@ -68,6 +69,7 @@ class Plan:
     watchers: int = 1
     limit: int = 4
     silent: tuple[str, ...] = ()
+    grains: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pipelines(self) -> list[str]:

@@ -11,7 +11,7 @@ from coordinator.model.trigger import Status
 from coordinator.model.view import Standing
 from tests.simulation.checkers import CHECKERS
 from tests.simulation.history import PERSON, Event, History, PromiseBroken, RecordWritten, RunChanged
-from tests.simulation.oracle import Facts, Forecast, countable, foresee
+from tests.simulation.oracle import Facts, countable, foresee
 from tests.simulation.people import People
 from tests.simulation.plan import Episode, Plan, Step
 from tests.simulation.stage import Stage
@@ -116,16 +116,13 @@ class _Play:
             if isinstance(event, RecordWritten) and event.record and event.record.status is Status.BLOCKED
         }
         exact = countable(wiring, refused=refused)
-        expected: dict[Target, int] = {}
-        for partition in self._plan.partitions:
-            forecast = foresee(
-                wiring,
-                facts,
-                partition=partition,
-                outcome=lambda pipeline: _outcome(episode, pipeline),
-                again={target: state for target, state in again.items() if target.partition == partition},
-            )
-            expected.update(forecast.starts)
+        expected = foresee(
+            wiring,
+            facts,
+            outcome=lambda pipeline: _outcome(episode, pipeline),
+            is_newest=self._is_newest,
+            again=again,
+        ).starts
         for target in {*expected, *counted}:
             if target.pipeline in exact and counted[target] != expected.get(target, 0):
                 raise PromiseBroken(
@@ -140,12 +137,12 @@ class _Play:
             raise PromiseBroken("somebody leads", f"at rest none of {[p.name for p in self._stage.alive]} does")
         if leader.reconciler.graph_problem:
             raise PromiseBroken("somebody leads", leader.reconciler.graph_problem)
-        facts, stuck = Facts.of(self._history), set[Target]()
-        for partition in self._plan.partitions:
-            forecast: Forecast = foresee(self._history.wiring, facts, partition=partition, outcome=lambda _: "success")
-            if forecast.starts:
-                raise PromiseBroken("nothing is lost", f"at rest, and yet due: {_named(forecast.starts)}")
-            stuck |= forecast.stuck
+        forecast = foresee(
+            self._history.wiring, Facts.of(self._history), outcome=lambda _: "success", is_newest=self._is_newest
+        )
+        if forecast.starts:
+            raise PromiseBroken("nothing is lost", f"at rest, and yet due: {_named(forecast.starts)}")
+        stuck = forecast.stuck
         unsettled = {target: leader.reconciler.standings.standing(target) for target in self._unsettled()}
         busy = [target for target, standing in unsettled.items() if standing is Standing.BUSY]
         if busy:
@@ -155,6 +152,11 @@ class _Play:
                 "rest has reasons", f"stuck: {_named(unsettled)}; reasons there are for: {_named(stuck)}"
             )
         self._compare_with_environments()
+
+    def _is_newest(self, target: Target) -> bool:
+        """The watcher's own word: which partitions it has heard of also hangs on what it went through."""
+        leader = self._stage.leader
+        return leader is not None and leader.reconciler.standings.is_newest_partition(target)
 
     def _unsettled(self) -> list[Target]:
         leader = self._stage.leader
@@ -185,12 +187,15 @@ class _Play:
         for pipeline in list(self._history.held):
             self._stage.hold(pipeline, False)
         self._stage.rest()
+        self._release()
+        self._stage.rest()
         for _ in range(MENDINGS):
             failed = self._first_failed()
             if failed is None:
                 break
             self._do(Step(0.0, "clear", str(failed.pipeline), failed.partition))
             self._stage.rest()
+            self._release()
             self._check_rest()
         self._check_rest()
         if self._first_failed() is None and (stuck := self._unsettled()):
@@ -198,13 +203,26 @@ class _Play:
         for target in sorted(self._history.targets()):
             self._check_order(target)
 
+    def _release(self) -> None:
+        """What waits for a person's release gets it, again and again, for it may be what others below wait for."""
+        for _ in range(MENDINGS):
+            waiting = [target for target in self._unsettled() if self._waits(target)]
+            if not waiting:
+                return
+            for target in waiting:
+                self._do(Step(0.0, "order", str(target.pipeline), target.partition, "release"))
+            self._stage.rest()
+
+    def _waits(self, target: Target) -> bool:
+        entry = self._history.wiring.entries.get(target.pipeline)
+        return entry is not None and entry.rerun == "hold" and target not in self._history.orders
+
     def _first_failed(self) -> Target | None:
         """Something that has failed, and behind which others wait: upstreams first."""
         for pipeline in self._history.wiring.order:
-            for partition in self._plan.partitions:
-                target = Target(pipeline, partition)
-                written = self._history.states.get(target)
-                if written and written.completion[2] == "failed" and target not in self._history.excused:
+            for target in sorted(target for target in self._history.states if target.pipeline == pipeline):
+                failed = self._history.states[target].completion[2] == "failed"
+                if failed and target not in self._history.excused:
                     return target
         return None
 

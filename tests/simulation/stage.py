@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from coordinator.model.hold import Hold, dump_hold
+from coordinator.model.order import GivenOrder, Order, dump_order, read_order
 from coordinator.model.parsing import parse_document
 from coordinator.model.publication import Publication, dump_publication, publish, read_publication
 from coordinator.model.references import PipelineRef, Target
@@ -17,7 +18,7 @@ from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.reporting import write_report
 from coordinator.runners.port import ObservedRun, StartRequest
 from coordinator.settings import WatcherSettings
-from coordinator.store.keys import HoldKey, Keys, StateKey, TriggerKey
+from coordinator.store.keys import HoldKey, Keys, OrderKey, StateKey, TriggerKey
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Delete, Put, Transaction
 from tests.simulation.airflow import LivingAirflow, RestLine, RestRunner
@@ -29,6 +30,7 @@ from tests.simulation.history import (
     Happening,
     History,
     HoldWritten,
+    OrderGiven,
     PromiseBroken,
     Published,
     RecordWritten,
@@ -209,6 +211,10 @@ class Stage:
                     knows, knew = (process.knows, process.knew) if process else (0, 0)
                     writer = process.name if process else by
                     self.history.add(RecordWritten(now, target, record, revision, writer, leads, knows, knew))
+                case OrderKey(target) if value is not None:
+                    given = read_order(value)
+                    assert isinstance(given, GivenOrder)
+                    self.history.add(OrderGiven(now, target, given.order.value, revision))
                 case HoldKey(pipeline):
                     self.history.add(HoldWritten(now, pipeline, value is not None, revision))
 
@@ -218,6 +224,9 @@ class Stage:
     def hold(self, pipeline: PipelineRef, held: bool) -> None:
         key = self.keys.hold(pipeline)
         self.put(Put(key, dump_hold(Hold(why="a test", who="it"))) if held else Delete(key))
+
+    def order(self, target: Target, order: Order) -> None:
+        self.put(Put(self.keys.order(target), dump_order(GivenOrder(order, who="it", why="a test"))))
 
     def publish(self) -> None:
         """Publish the document as it is now."""

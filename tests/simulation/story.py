@@ -9,6 +9,7 @@ from tests.simulation.history import (
     Happening,
     History,
     HoldWritten,
+    OrderGiven,
     PromiseBroken,
     Published,
     RecordWritten,
@@ -44,6 +45,8 @@ def _tell(event: Event, history: History) -> str:
             )
         case HoldWritten(_, pipeline, held, revision):
             return f"etcd {revision}: {pipeline} {'held' if held else 'released'}"
+        case OrderGiven(_, target, order, revision):
+            return f"etcd {revision}: {order} of {target} ordered"
         case Published(_, document, revision):
             return f"etcd {revision}: published {document}"
         case EffectMade(_, target, action, token, run, _, by):

@@ -3,22 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from coordinator.model.references import PipelineRef, Target
+from tests.simulation.months import month_after, month_before, months_of, quarter_of
+
+PREVIOUS = "-1 month"
+"""The one offset there is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A dependency."""
+    """A dependency.
+
+    :ivar mapper: ``partition`` as ``dependencies.json`` names it; ``wait`` and ``key`` go with some of them.
+    :ivar trigger: false: a gate.
+    """
 
     upstream: PipelineRef
     on: str = "success"
+    mapper: str = "identity"
+    wait: int | str = "all"
+    key: str = ""
+    trigger: bool = True
+
+    @property
+    def identity(self) -> Leaf:
+        """What activation belongs to."""
+        return replace(self, wait="all")
+
+    @property
+    def is_plain(self) -> bool:
+        """It needs the success of all that it names, and names it beforehand."""
+        named = self.mapper in ("identity", "rollup", "fan_out", "offset")
+        return named and self.on == "success" and self.wait == "all" and self.trigger
 
     def inputs(self, partition: str) -> tuple[Target, ...]:
-        """What it asks for in a downstream's partition."""
-        return (Target(self.upstream, partition),)
+        """What it asks for in a downstream's partition, as far as that can be told beforehand."""
+        match self.mapper:
+            case "identity":
+                named: tuple[str | None, ...] = (partition,)
+            case "rollup":
+                named = months_of(partition)
+            case "fan_out":
+                named = (quarter_of(partition),)
+            case "offset":
+                named = (month_before(partition),)
+            case _:
+                named = ()
+        return tuple(Target(self.upstream, one) for one in named if one is not None)
+
+    def asks_for(self, upstream: Target, partition: str) -> bool:
+        """Whether this may be an input of a downstream's partition."""
+        if upstream.pipeline != self.upstream:
+            return False
+        match self.mapper:
+            case "latest":
+                return True
+            case "fixed_key":
+                return partition == self.key
+            case "start_of_quarter":
+                return quarter_of(upstream.partition) == partition
+        return upstream in self.inputs(partition)
+
+    def needed(self, partition: str) -> int:
+        """How many of them must be there."""
+        if self.mapper != "rollup":
+            return 1
+        members = len(months_of(partition)) or 1
+        if isinstance(self.wait, str):
+            return members
+        return min(self.wait, members) if self.wait > 0 else max(1, members + self.wait)
+
+    def downstreams(self, partition: str) -> tuple[str, ...]:
+        """The downstream partitions that an upstream partition belongs to; of ``latest`` none can be told."""
+        match self.mapper:
+            case "identity":
+                named: tuple[str | None, ...] = (partition,)
+            case "rollup" | "start_of_quarter":
+                named = (quarter_of(partition),)
+            case "fan_out":
+                named = months_of(partition)
+            case "offset":
+                named = (month_after(partition),)
+            case "fixed_key":
+                named = (self.key,)
+            case _:
+                named = ()
+        return tuple(one for one in named if one is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +109,17 @@ def tree_of(upstream: Any) -> Tree:
         case str():
             return Leaf(PipelineRef.parse(upstream))
         case {"pipeline": pipeline, **more}:
-            return Leaf(PipelineRef.parse(pipeline), str(more.get("on", "success")))
+            mapping: Any = more.get("partition", "identity")
+            if isinstance(mapping, str):
+                mapping = {"mapper": "offset"} if mapping == PREVIOUS else {"mapper": mapping}
+            return Leaf(
+                PipelineRef.parse(pipeline),
+                str(more.get("on", "success")),
+                mapping["mapper"],
+                mapping.get("wait", "all"),
+                mapping.get("downstream_key", ""),
+                bool(more.get("trigger", True)),
+            )
         case {"at_least": n, "of": of}:
             return Branch(n, tuple(map(tree_of, of)))
         case {"any": of}:
@@ -68,7 +151,7 @@ class Entry:
         return (
             self.settle == "wave"
             and self.rerun in ("clear", "new_run")
-            and all(leaf.on == "success" for leaf in leaves(self.tree))
+            and all(leaf.is_plain for leaf in leaves(self.tree))
             and _needs_all(self.tree)
         )
 
@@ -100,7 +183,7 @@ class Wiring:
             for name, entry in document.items()
         }
         self.active = {
-            (pipeline, leaf): before.get((pipeline, leaf), revision)
+            (pipeline, leaf.identity): before.get((pipeline, leaf.identity), revision)
             for pipeline, entry in self.entries.items()
             for leaf in leaves(entry.tree)
         }
@@ -108,6 +191,10 @@ class Wiring:
         self.order = []
         for pipeline in self.entries:
             self._sort_in(pipeline)
+
+    def since(self, pipeline: PipelineRef, leaf: Leaf) -> int:
+        """The etcd revision since which a dependency counts."""
+        return self.active[pipeline, leaf.identity]
 
     def _sort_in(self, pipeline: PipelineRef) -> None:
         if pipeline in self.order:
