@@ -29,7 +29,7 @@ def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how pipelines stand: what is busy, what is stuck, and why.
+    """Show how pipelines stand: what is busy, what is stuck, what is late, and why.
 
     Exit code 1 when something is wrong: a key that cannot be read, a refused request, no leader.
 
@@ -43,12 +43,12 @@ def status(
         reading = read(store, keys)
     targets = [
         target
-        for target in sorted(set(reading.cache.targets()) | set(reading.standings.unsettled()))
+        for target in sorted({*reading.cache.targets(), *reading.standings.unsettled(), *reading.late})
         if (wanted is None or target.pipeline == wanted) and (partition is None or target.partition == partition)
     ]
     rows = [_row(reading, target) for target in targets]
     if not everything:
-        rows = [row for row in rows if row["standing"] != "settled"]
+        rows = [row for row in rows if row["standing"] != "settled" or row["late_since"]]
     rows = _newest(rows, limit)
     leader = read_presence(reading.cache.leader) if reading.cache.leader is not None else None
     problems = dict(reading.problems)
@@ -73,6 +73,7 @@ def status(
 
 def _row(reading: Reading, target: Target) -> dict[str, Any]:
     from coordinator.model.explanation import headline
+    from coordinator.model.partitions import format_instant
     from coordinator.model.runstate import RunState
     from coordinator.model.trigger import TriggerRecord
 
@@ -89,6 +90,7 @@ def _row(reading: Reading, target: Target) -> dict[str, Any]:
         "run_id": (record.run_id if record is not None else None)
         or (readable.attempt.run_id if readable is not None else None),
         "wave": record.wave if record is not None else None,
+        "late_since": format_instant(decision.due_by) if decision.late and decision.due_by is not None else None,
         "last_error": record.last_error if record is not None else None,
         "says": headline(decision),
     }
@@ -107,7 +109,7 @@ def _print(reading: Reading, rows: list[dict[str, Any]], leader: Presence | None
     leading = f"leader: {leader}" if leader is not None else "no watcher leads"
     console.print(f"{leading}; {max(0, standby)} more ready; etcd revision {reading.cache.revision}", markup=False)
     if rows:
-        columns = ("pipeline", "partition", "state", "standing", "record", "run_id", "last_error")
+        columns = ("pipeline", "partition", "state", "standing", "late_since", "record", "run_id", "last_error")
         console.print(table(*columns, rows=[[row[column] or "" for column in columns] for row in rows]))
     else:
         console.print("everything is settled; see it with --all", markup=False)

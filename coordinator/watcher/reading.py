@@ -37,12 +37,14 @@ class Reading:
     """Everything, as it stood at ``cache.revision``.
 
     :ivar newest_time: the newest time that anything in it says; ``None`` where nothing says one.
+    :ivar late: what has not been started although its deadline has passed; most of it has no key of its own.
     """
 
     cache: Cache
     standings: Standings
     problems: dict[str, str]
     newest_time: datetime | None
+    late: frozenset[Target] = frozenset()
 
     def require(self, pipeline: PipelineRef) -> None:
         """:raises UnknownPipeline: with the nearest names."""
@@ -98,8 +100,9 @@ def read(store: Store, keys: Keys, *, revision: int = 0) -> Reading:
     # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
     now = newest_time if revision and newest_time is not None else datetime.now(UTC)
     standings = Standings(graph, cache, now=now)
-    standings.refresh(cache.targets())
-    return Reading(cache, standings, problems, newest_time)
+    decided = {decision.target: decision.late for decision in standings.refresh(cache.targets())}
+    late = frozenset(target for target, is_late in decided.items() if is_late)
+    return Reading(cache, standings, problems, newest_time, late)
 
 
 def _list_past(store: Store, keys: Keys, revision: int) -> Listing:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 
 import structlog
 
@@ -32,9 +33,11 @@ from coordinator.watcher import records
 from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.cache import Cache, Touched, unsettled_of
 from coordinator.watcher.clock import Clock
+from coordinator.watcher.counters import Counters
 from coordinator.watcher.decision_log import DecisionLog
 from coordinator.watcher.flights import Flights
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
+from coordinator.watcher.lateness import Lateness
 from coordinator.watcher.ledger import Ledger
 from coordinator.watcher.looks import Looks, Ticket
 from coordinator.watcher.observer import Observer
@@ -93,6 +96,8 @@ class Reconciler:
         self.cache = Cache(keys, fresh_for=settings.fresh_for)
         self.standings = Standings(Graph(), self.cache, now=clock.now())
         self._rechecks = Rechecks()
+        self.counters = Counters()
+        self._lateness = Lateness(self.counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
         self.agenda = Agenda()
         self.ledger = Ledger(
             store,
@@ -159,6 +164,7 @@ class Reconciler:
             return
         if now >= self._reexamine_at:
             self._examine_everything(now)
+        self._lateness.say(self.standings.decide, now=self.standings.now)
         self.agenda.pass_time(now)
         written = self._flush(now)  # what looks brought to light comes before what is decided on it
         while written and (self.agenda or self.ledger):
@@ -256,11 +262,14 @@ class Reconciler:
             return
         _log.info("dependencies.loaded", pipelines=len(graph), revision=self.cache.revision)
         self._schedule(self.standings.replace_graph(graph, self.cache.targets()))
+        self._schedule(self.standings.decide(target) for target in self._lateness.targets())  # who left the graph
 
     def _schedule(self, decisions: Iterable[Decision]) -> None:
         """Put on the agenda what may need something done; what is settled and waits for nothing does not."""
         decisions = tuple(decisions)
         self._rechecks.note(decisions)
+        led_by_another = not self.leads and self.cache.leader is not None
+        self._lateness.note(decisions, now=self.standings.now, under_a_leader=led_by_another)
         for decision in decisions:
             target = decision.target
             record = self._record(target)
@@ -339,7 +348,7 @@ class Reconciler:
             assert decision.due_by is not None
             reason = f"it is late: it was due by {format_instant(decision.due_by)}"
             skipped = records.skipped(decision, record, reason, who=self._who, when=self._clock.now())
-            self.ledger.record(target, skipped)
+            self.ledger.record(target, skipped, then=lambda _: self.counters.add(skipped_late=1))
         elif decision.ignored and record is not None and not decision.obstacles:
             self.ledger.record(target, records.ignored(record, decision.inputs), decision=decision)
         elif decision.ready and decision.obstacles <= {Obstacle.BLOCKED}:

@@ -137,6 +137,8 @@ class SimulatedWorld(EtcdWorld):
         self._freeze_for: str | None = None
         self._frozen: SimulatedWatcher | None = None
         self._count = 0
+        self.standbys: list[SimulatedWatcher] = []
+        self.checks: list[Callable[[], None]] = []
         self.watcher: SimulatedWatcher | None = None
         self.start_watcher()
 
@@ -210,6 +212,11 @@ class SimulatedWorld(EtcdWorld):
         self._count += 1
         self.watcher = SimulatedWatcher(self, f"watcher-{self._count}")
 
+    def start_standby(self) -> None:
+        """Another watcher, which follows along until nobody else leads."""
+        self._count += 1
+        self.standbys.append(SimulatedWatcher(self, f"watcher-{self._count}"))
+
     def kill_before_request(self, name: str) -> None:
         self._kill_for = name
 
@@ -229,6 +236,15 @@ class SimulatedWorld(EtcdWorld):
             if self.clock.seconds > until:
                 return
         raise AssertionError("the world does not come to rest")
+
+    def live_until(self, moment: datetime) -> None:
+        """Everything goes on, in steps of half a second, until this moment exactly."""
+        while self.clock.now() < moment:
+            while self._turn_all() or self._airflow_goes_on():
+                pass
+            self.clock.seconds = min(self.clock.seconds + 0.5, (moment - EPOCH).total_seconds())
+        while self._turn_all():
+            pass
 
     def runs(self, name: str, *, partition: str = PARTITION) -> int:
         airflow, dag_id = self._of(name)
@@ -263,8 +279,12 @@ class SimulatedWorld(EtcdWorld):
             raise StandStill
 
     def _turn_all(self) -> bool:
-        frozen = self._frozen.turn() if self._frozen is not None else False
-        return (self.watcher.turn() if self.watcher is not None else False) or frozen
+        turned = [self._frozen.turn() if self._frozen is not None else False]
+        turned += [standby.turn() for standby in self.standbys]
+        turned.append(self.watcher.turn() if self.watcher is not None else False)
+        for check in self.checks:
+            check()
+        return any(turned)
 
     def _airflow_goes_on(self) -> bool:
         for environment, airflow in self.airflows.items():

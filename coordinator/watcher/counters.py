@@ -1,0 +1,36 @@
+"""Counters: how often what happened since this watcher started, for ``/metrics`` and for tests."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, fields
+
+
+@dataclass
+class Counters:
+    """Counts that only grow. The deciding thread counts, any thread may read.
+
+    :ivar late: partitions whose deadline passed before they were started, while this watcher led.
+    :ivar skipped_late: partitions given up for that (``on_late: skip``).
+    :ivar skipped_catching_up: partitions given up because they were missed (``catchup``).
+    :ivar expired: states ignored because retention had removed their partition.
+    """
+
+    late: int = 0
+    skipped_late: int = 0
+    skipped_catching_up: int = 0
+    expired: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, *, late: int = 0, skipped_late: int = 0, skipped_catching_up: int = 0, expired: int = 0) -> None:
+        """Count on, all of it at once."""
+        with self._lock:
+            self.late += late
+            self.skipped_late += skipped_late
+            self.skipped_catching_up += skipped_catching_up
+            self.expired += expired
+
+    def snapshot(self) -> dict[str, int]:
+        """All counts by name, as they were at one moment."""
+        with self._lock:
+            return {one.name: getattr(self, one.name) for one in fields(self) if not one.name.startswith("_")}
