@@ -47,6 +47,9 @@ class Following:
     def __len__(self) -> int:
         return len(self._followed)
 
+    def __contains__(self, target: Target) -> bool:
+        return target in self._followed
+
     def clear(self) -> None:
         self._followed.clear()
 

@@ -90,7 +90,10 @@ class Observer:
 
     def watch_over(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
         """Follow what may not report, and drop what reports or matters to nobody."""
-        self._following.want(decision.target, self._run_to_follow(decision, record), now=now)
+        followed = self._run_to_follow(decision, record)
+        for_others = decision.target in self._following and self._others_wait_behind(decision.target)
+        if followed is not None or not for_others:
+            self._following.want(decision.target, followed, now=now)
         if decision.standing is not Standing.STUCK or decision.judged is None:
             return
         for one in all_inputs(decision.judged):
@@ -114,6 +117,10 @@ class Observer:
             return True
         if self._flies(target) is not None:
             return True
+        return self._others_wait_behind(target)
+
+    def _others_wait_behind(self, target: Target) -> bool:
+        """Whether it is followed for others: they are stuck, perhaps since it has failed."""
         dependents = self._standings.dependents(target)
         return any(self._standings.standing(dependent) is Standing.STUCK for dependent in dependents)
 
