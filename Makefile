@@ -75,6 +75,10 @@ bench-scale: $(READY) ## What a completion costs among 10,000 pipelines, and wha
 schema: $(READY) ## Write the JSON Schema of dependencies.json anew, out of its forms
 	$(RUN) -m coordinator.model.parsing.schema_of_forms
 
+.PHONY: examples
+examples: $(READY) ## Write into docs/examples what explain says now in their stories
+	$(RUN) -m tests.unit.test_examples --write
+
 .PHONY: constraints
 constraints: $(READY) ## Pin every dependency anew (names and versions only, for every Python)
 	$(RUN) -m uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --quiet \
