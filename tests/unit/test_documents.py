@@ -7,14 +7,20 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
 
 from coordinator.cli import app
+from coordinator.model.mapping import MOST_MEMBERS
 from coordinator.model.parsing import parse_document
+from coordinator.model.parsing.forms import AIRFLOWS, CONDITIONS, ENTRY, MAPPERS, STARTS
 from coordinator.model.trigger import Status
 from coordinator.settings import load_settings
+from tests.command_line import Cli
+from tests.command_line import cli as cli
+from tests.worlds import condition_cases, partition_cases
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
@@ -122,9 +128,109 @@ def test_the_dependencies_of_the_readme_are_good() -> None:
     assert len(parse_document(example, source="README.md")) == len(json.loads(example))
 
 
+def test_what_the_readme_says_of_a_bad_file_is_what_validate_says(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = [
+        "{",
+        '  "06": ["02", "team_c/03"],',
+        '  "07": {"upstream": {"pipeline": "06", "on": "sucess"}},',
+        '  "08": {"upstream": {"pipeline": "06", "partition": {"mapper": "rollup", "window": "day", "wait": 30}}}',
+        "}",
+    ]
+    monkeypatch.chdir(tmp_path)
+    Path("new.json").write_text("\n".join(bad), encoding="utf-8")
+    Path("coordinator.toml").write_text('[environments.default]\nurl = "http://127.0.0.1:1"\n', encoding="utf-8")
+    command, _, said = re.findall(r"\$ coordinator (validate new.json .*)(\n)((?:.+\n)+?)```", _text("README.md"))[0]
+    assert cli(*command.split()).stdout == said
+
+
 def test_the_example_configuration_is_good_and_bears_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_DEFAULT_PASSWORD", "secret")
     settings = load_settings(REPOSITORY / "coordinator.toml")
     assert settings.environments["default"].password("default") == "secret"
     assert settings.environments["default"].max_in_flight == 1
     assert settings.etcd.endpoints == ["127.0.0.1:2379"]
+
+
+# docs/dependencies.md
+
+Rows = list[dict[str, str]]
+
+
+def _tables(text: str) -> Iterator[Rows]:
+    """Every table, row by row, by its heads."""
+    for lines in re.findall(r"(?:^\|.*\|$\n?)+", text, re.MULTILINE):
+        head, _, *rows = ([cell.strip() for cell in line.strip("|").split(" | ")] for line in lines.splitlines())
+        yield [dict(zip(head, row, strict=True)) for row in rows]
+
+
+DEPENDENCIES = list(_tables(_text("docs/dependencies.md")))
+ROWS = [row for rows in DEPENDENCIES for row in rows]
+TEST = re.compile(r"`((?:test|case)_\w+)`")
+
+
+def _cells(head: str) -> list[str]:
+    """What stands first in the cells of the columns with a head, without its backticks."""
+    cells = [row[head] for row in ROWS if head in row]
+    assert cells, f"no table has a column {head!r}"
+    return [cell.strip("`") for cell in cells]
+
+
+def _accepted(document: dict[str, Any]) -> None:
+    assert parse_document(json.dumps(document), source="docs/dependencies.md")
+
+
+def test_every_row_about_dependencies_names_tests_that_exist() -> None:
+    there = {
+        node.name
+        for file in REPOSITORY.glob("tests/**/*.py")
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    named = set(TEST.findall(_text("docs/dependencies.md")))
+    assert len(named) > 60, "the pattern finds them"
+    assert named - there == set()
+    assert [row for row in ROWS if "shown by" in row and not TEST.search(row["shown by"])] == []
+
+
+def test_every_case_of_conditions_and_partitions_stands_in_the_documents() -> None:
+    by_hand = ast.parse(_text("tests/unit/model/mapping/test_rows.py")).body
+    rows = {node.name for node in by_hand if isinstance(node, ast.FunctionDef)}
+    assert {*condition_cases.CASES, *partition_cases.CASES, *rows} - set(
+        TEST.findall(_text("docs/dependencies.md"))
+    ) == set()
+
+
+@pytest.mark.parametrize("entry", _cells("entry"))
+def test_an_entry_of_the_documents_is_accepted(entry: str) -> None:
+    _accepted({"D": json.loads(entry)})
+
+
+@pytest.mark.parametrize("upstream", _cells("`upstream`"))
+def test_a_condition_of_the_documents_is_accepted(upstream: str) -> None:
+    _accepted({"D1": {"upstream": json.loads(upstream)}})
+
+
+@pytest.mark.parametrize("partition", _cells("`partition`"))
+def test_a_mapping_of_the_documents_is_accepted(partition: str) -> None:
+    _accepted({"D": [{"pipeline": "A", "partition": json.loads(partition)}]})
+
+
+@pytest.mark.parametrize("policy", _cells("policy"))
+def test_a_policy_of_the_documents_is_accepted(policy: str) -> None:
+    _accepted({"D": {"upstream": "A", **json.loads(f"{{{policy}}}")}})
+
+
+def test_the_documents_leave_out_no_word_that_a_file_can_say() -> None:
+    text = _text("docs/dependencies.md")
+    forms = [ENTRY, *CONDITIONS.values(), *MAPPERS.values()]
+    words = {field.name for form in forms for field in form.fields} | (MAPPERS.keys() - STARTS.keys())
+    words |= {word for field in ENTRY.fields for word in field.takes.get("enum", ())}
+    assert {word for word in words if not re.search(rf"[\"`]{word}[\"`]", text)} == set()
+    assert {name for name in AIRFLOWS if name not in text and not name.startswith("StartOf")} == set()
+
+
+def test_the_windows_of_the_documents_are_those_that_exist() -> None:
+    shown = {row["`window`"].strip("`"): row["`every`"] for row in ROWS if "`window`" in row}
+    assert shown == {str(window): ", ".join(f"`{one}`" for one in of) for window, of in MOST_MEMBERS.items()}
