@@ -137,15 +137,15 @@ def case_partition_without_inputs(world: World) -> None:
 
 
 def case_another_age_keeps_what_waits(world: World) -> None:
-    """G is too old for A's completion, which waits; ``max_age`` is raised in the file: D runs."""
-    gate = {"pipeline": "G", "trigger": False}
-    world.dependencies({"D": ["A", {**gate, "max_age": "2 seconds"}]})
+    """G waits for a gate, and is too old when that opens; ``max_age`` is raised in the file: D runs for G."""
+    gate = {"pipeline": "A", "trigger": False}
+    world.dependencies({"D": [gate, {"pipeline": "G", "max_age": "2 seconds"}]})
     world.comes("G", DAY)
     world.pass_time()
     world.comes("A", DAY)
     world.settle()
     assert world.runs("D") == 0
-    world.dependencies({"D": ["A", {**gate, "max_age": "1 day"}]})
+    world.dependencies({"D": [gate, {"pipeline": "G", "max_age": "1 day"}]})
     world.settle()
     assert world.runs("D") == 1
 
