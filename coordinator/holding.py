@@ -1,12 +1,15 @@
 """Holding and releasing pipelines: the two writes that people make (design section 3, ``hold/``).
 
-Both may be repeated: after an answer that did not arrive, doing it again is right.
+Both may be repeated: after an answer that did not arrive, doing it again is right. What changes something is recorded
+as an act.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from coordinator import acts
 from coordinator.model.hold import Hold, dump_hold, read_hold
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import Unreadable
@@ -41,12 +44,14 @@ def put_hold(store: Store, keys: Keys, pipeline: PipelineRef, hold: Hold) -> Hol
         after = hold
         if isinstance(before, Hold):
             after = before if before.why == hold.why else replace(hold, since=before.since or hold.since)
-        if after == before or _swapped(store, key, present, Put(key, dump_hold(after))):
+        signature = acts.Signature(hold.who, hold.since or datetime.now(UTC), hold.why)
+        act = acts.put_of(keys, acts.Act(acts.Deed.HOLD, pipeline, None, signature))
+        if after == before or _swapped(store, key, present, Put(key, dump_hold(after)), act):
             return HoldChange(before, after)
     raise _always_changing(key)
 
 
-def delete_hold(store: Store, keys: Keys, pipeline: PipelineRef) -> HoldChange:
+def delete_hold(store: Store, keys: Keys, pipeline: PipelineRef, signature: acts.Signature) -> HoldChange:
     """Release a pipeline. Nothing happens if it is not held.
 
     :raises StoreError: others change it all the time; or what the store raises.
@@ -56,14 +61,15 @@ def delete_hold(store: Store, keys: Keys, pipeline: PipelineRef) -> HoldChange:
         present = store.get(key)
         if present is None:
             return HoldChange(None, None)
-        if _swapped(store, key, present, Delete(key)):
+        act = acts.put_of(keys, acts.Act(acts.Deed.RELEASE, pipeline, None, signature))
+        if _swapped(store, key, present, Delete(key), act):
             return HoldChange(read_hold(present.value), None)
     raise _always_changing(key)
 
 
-def _swapped(store: Store, key: str, present: KeyValue | None, write: Put | Delete) -> bool:
+def _swapped(store: Store, key: str, present: KeyValue | None, *writes: Put | Delete) -> bool:
     compare = ModRevisionIs(key, 0 if present is None else present.mod_revision)
-    return store.commit(Transaction((compare,), (write,))).succeeded
+    return store.commit(Transaction((compare,), writes)).succeeded
 
 
 def _always_changing(key: str) -> StoreError:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli.acts import acts
 from coordinator.cli.apply import apply
 from coordinator.cli.demo import demo
 from coordinator.cli.dependencies import dependencies
@@ -17,9 +18,11 @@ from coordinator.cli.explain import explain
 from coordinator.cli.failures import EXIT_CODES_HELP, CommandGroup, ExitCode
 from coordinator.cli.hold import hold
 from coordinator.cli.logs import LogLevel, configure_logs
+from coordinator.cli.mark import mark
 from coordinator.cli.plan import plan
 from coordinator.cli.release import release
 from coordinator.cli.report import report
+from coordinator.cli.rerun import rerun
 from coordinator.cli.status import status
 from coordinator.cli.validate import validate
 from coordinator.cli.watch import watch
@@ -46,6 +49,9 @@ app.add_typer(dependencies)
 app.command()(report)
 app.command()(hold)
 app.command()(release)
+app.command()(rerun)
+app.command()(mark)
+app.command()(acts)
 app.command()(doctor)
 app.command()(etcd)
 app.command()(demo)

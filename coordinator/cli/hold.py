@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.connecting import etcd_of
-from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, person, pipeline_of
+from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, WhoOption, person, pipeline_of
 from coordinator.cli.output import hold_as_json, hold_in_words, print_json
 
 
@@ -16,7 +16,7 @@ def hold(
     pipeline: PipelineArgument,
     *,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; shown wherever the pipeline is waited for.")],
-    who: Annotated[str | None, typer.Option(help="By whom.", show_default="user@host")] = None,
+    who: WhoOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

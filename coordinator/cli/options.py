@@ -5,12 +5,16 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.model.references import PipelineRef
+
+if TYPE_CHECKING:
+    from coordinator.acts import Signature
 
 ConfigOption = Annotated[
     Path | None,
@@ -35,12 +39,45 @@ PipelineArgument = Annotated[
 ]
 
 
+PartitionArgument = Annotated[
+    str, typer.Argument(help="The piece of data, such as 2026-11-20T00:00:00Z.", show_default=False)
+]
+
+ReasonOption = Annotated[
+    str,
+    typer.Option("--reason", "-r", help="Why; kept with who and when, for: coordinator acts.", show_default=False),
+]
+
+WhoOption = Annotated[str | None, typer.Option(help="By whom.", show_default="user@host")]
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="List every run that would happen, and do nothing.")]
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: for scripts.")]
+
+
 def pipeline_of(text: str) -> PipelineRef:
     """Read a pipeline argument. :raises typer.BadParameter: it is no reference."""
     try:
         return PipelineRef.parse(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="PIPELINE") from None
+
+
+def partition_of(text: str) -> str:
+    """Read a partition argument: an instant in the one spelling that it has (design section 2)."""
+    from coordinator.model.partitions import format_instant, parse_instant
+
+    if not text:
+        raise typer.BadParameter("expected a partition, found nothing", param_hint="PARTITION")
+    instant = parse_instant(text)
+    return text if instant is None else format_instant(instant)
+
+
+def signature_of(who: str | None, why: str) -> Signature:
+    """Who acts, now, and why."""
+    from coordinator.acts import Signature
+
+    return Signature(who or person(), datetime.now(UTC), why)
 
 
 def person() -> str:

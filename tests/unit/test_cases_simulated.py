@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.worlds import cases, condition_cases, partition_cases
+from tests.worlds import cases, condition_cases, partition_cases, people_cases
 from tests.worlds.simulated import SimulatedWorld
 
 
@@ -19,3 +19,8 @@ def test_partition_case(name: str) -> None:
 @pytest.mark.parametrize("name", condition_cases.CASES)
 def test_condition_case(name: str) -> None:
     condition_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", people_cases.CASES)
+def test_people_case(name: str) -> None:
+    people_cases.CASES[name](SimulatedWorld())

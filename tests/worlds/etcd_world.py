@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
+from coordinator.acts import Signature
+from coordinator.marking import mark
 from coordinator.model.hold import Hold, dump_hold
+from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
 from coordinator.model.trigger import Status, TriggerRecord, read_record
+from coordinator.ordering import put_order
 from coordinator.reporting import write_report
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Store, Transaction
@@ -32,6 +37,18 @@ class EtcdWorld(World):
 
     def release(self, name: str) -> None:
         self.write(Delete(self.keys.hold(PipelineRef.parse(name))))
+
+    def order(self, name: str, order: str, *, partition: str = PARTITION) -> None:
+        given = GivenOrder(Order(order), who="it", when=datetime.now(UTC), why="a test")
+        self.floor = max(self.floor, put_order(self.store, self.keys, target(name, partition), given).revision)
+
+    def mark(self, name: str, state: str, *, partition: str = PARTITION) -> None:
+        where = target(name, partition)
+        present = self.store.get(self.keys.state(where))
+        signature = Signature("it", datetime.now(UTC), "a test")
+        looked_at = present.mod_revision if present is not None else 0
+        marked = mark(self.store, self.keys, where, State(state), signature, looked_at=looked_at)
+        self.floor = max(self.floor, marked.revision)
 
     def delete_state(self, name: str, *, partition: str = PARTITION) -> None:
         self.write(Delete(self.keys.state(target(name, partition))))

@@ -66,6 +66,14 @@ class World(ABC):
     @abstractmethod
     def release(self, name: str) -> None: ...
 
+    @abstractmethod
+    def order(self, name: str, order: str, *, partition: str = PARTITION) -> None:
+        """A person orders ``rerun``, or ``release`` of this partition."""
+
+    @abstractmethod
+    def mark(self, name: str, state: str, *, partition: str = PARTITION) -> None:
+        """A person says what became of it. Its environment hears nothing of that."""
+
     # -- what goes wrong ---------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.acts import Signature
 from coordinator.cli.failures import ExitCode
 from coordinator.holding import delete_hold, put_hold
 from coordinator.model.hold import Hold, dump_hold, read_hold
@@ -19,6 +20,7 @@ from coordinator.store.port import Committed, Put, Transaction
 from tests.command_line import Cli
 
 PIPELINE = PipelineRef("team_b", "load")
+THEN = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def held(etcd: EtcdStore, keys: Keys) -> Hold | Unreadable | None:
@@ -150,5 +152,5 @@ def test_two_people_at_once_do_not_overwrite_each_other_unseen(etcd: EtcdStore, 
 def test_a_release_names_the_hold_that_it_really_removed(etcd: EtcdStore, keys: Keys) -> None:
     put_hold(etcd, keys, PIPELINE, Hold("first", "ann"))
     store = Interrupted(etcd, keys.hold(PIPELINE), Hold("second", "bob"))
-    assert delete_hold(store, keys, PIPELINE).before == Hold("second", "bob")  # type: ignore[arg-type]
+    assert delete_hold(store, keys, PIPELINE, Signature("zoe", THEN)).before == Hold("second", "bob")  # type: ignore[arg-type]
     assert held(etcd, keys) is None

@@ -1,0 +1,125 @@
+"""Acts: what people did, by whom, when and why.
+
+An act is written under ``acts/`` in the transaction that does it: there is none without the other.
+"""
+
+from __future__ import annotations
+
+import enum
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from coordinator.model.references import PipelineRef
+from coordinator.model.runstate import Instant, Unreadable
+from coordinator.store.keys import ActKey, Keys
+from coordinator.store.port import Put, Store
+
+
+class Deed(enum.StrEnum):
+    """What people do with pipelines."""
+
+    HOLD = "hold"
+    RELEASE = "release"
+    RERUN = "rerun"
+    MARK = "mark"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who does something, when and why."""
+
+    who: str
+    when: datetime
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What was done.
+
+    :ivar partition: ``None``: in all of them.
+    :ivar what: more about it, such as the state that was marked.
+    """
+
+    deed: Deed
+    pipeline: PipelineRef
+    partition: str | None
+    signature: Signature
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAct:
+    """An act as it stands in etcd.
+
+    :ivar act_id: begins with the time, so that acts are listed in order.
+    """
+
+    act_id: str
+    value: Act | Unreadable
+
+
+class _ActDocument(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    act: Deed
+    pipeline: str
+    partition: str | None = None
+    what: str = ""
+    who: str = ""
+    when: Instant
+    why: str = ""
+
+
+def put_of(keys: Keys, act: Act) -> Put:
+    """The operation that records an act, for the transaction that does it."""
+    signature = act.signature
+    # The clock of whoever acts orders the acts; the random part keeps two of the same microsecond apart.
+    act_id = f"{signature.when.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}-{secrets.token_hex(4)}"
+    document = _ActDocument(
+        act=act.deed,
+        pipeline=f"{act.pipeline.environment}/{act.pipeline.dag_id}",
+        partition=act.partition,
+        what=act.what,
+        who=signature.who,
+        when=signature.when,
+        why=signature.why,
+    )
+    return Put(keys.act(act_id), document.model_dump_json(exclude_none=True, exclude_defaults=True).encode())
+
+
+def read_act(value: bytes) -> Act | Unreadable:
+    """Read what stands under an ``acts/`` key. Never raises."""
+    try:
+        document = _ActDocument.model_validate_json(value)
+        pipeline = PipelineRef.parse(document.pipeline)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
+    except (ValueError, OverflowError, RecursionError) as error:
+        return Unreadable(f"{type(error).__name__}: {error}")
+    signature = Signature(document.who, document.when, document.why)
+    return Act(document.act, pipeline, document.partition, signature, document.what)
+
+
+def recorded_acts(
+    store: Store, keys: Keys, *, pipeline: PipelineRef | None = None, limit: int | None = None
+) -> list[RecordedAct]:
+    """What people did, the newest first.
+
+    :param pipeline: only with this one; what cannot be read is then left out.
+    :param limit: so many at most.
+    """
+    found = []
+    for item in reversed(store.list(keys.act("")).items):
+        match keys.parse(item.key):
+            case ActKey(act_id):
+                value = read_act(item.value)
+                if pipeline is None or (isinstance(value, Act) and value.pipeline == pipeline):
+                    found.append(RecordedAct(act_id, value))
+        if limit is not None and len(found) == limit:
+            break
+    return found

@@ -1,0 +1,68 @@
+"""``coordinator acts``: what people did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.connecting import etcd_of
+from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of
+from coordinator.cli.output import people, print_json, table
+
+if TYPE_CHECKING:
+    from coordinator.acts import RecordedAct
+
+
+def acts(
+    *,
+    pipeline: Annotated[str | None, typer.Option(help="Only with this pipeline.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Newest acts shown.")] = 50,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what people did (hold, release, rerun, mark): when, by whom, why; the newest first.
+
+    Example: [bold]coordinator acts --pipeline team_b/load_customers[/bold]
+    """
+    from coordinator.acts import recorded_acts
+
+    wanted = pipeline_of(pipeline) if pipeline is not None else None
+    with etcd_of(config) as (store, keys):
+        found = recorded_acts(store, keys, pipeline=wanted, limit=limit + 1)
+    shown = [_as_json(one) for one in found[:limit]]
+    if as_json:
+        print_json({"acts": shown, "more": len(found) > limit})
+        return
+    if not shown:
+        typer.echo("nobody has done anything yet")
+        return
+    people().print(table("when", "who", "act", "pipeline", "partition", "why", rows=map(_row, shown)))
+    if len(found) > limit:
+        typer.echo("there are earlier acts: see them with --limit")
+
+
+def _as_json(recorded: RecordedAct) -> dict[str, Any]:
+    from coordinator.model.runstate import Unreadable
+
+    act = recorded.value
+    if isinstance(act, Unreadable):
+        return {"id": recorded.act_id, "problem": act.reason}
+    return {
+        "id": recorded.act_id,
+        "act": str(act.deed),
+        "what": act.what or None,
+        "pipeline": str(act.pipeline),
+        "partition": act.partition,
+        "who": act.signature.who,
+        "when": act.signature.when.isoformat(),
+        "why": act.signature.why,
+    }
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    if "problem" in entry:
+        return (entry["id"], "", "", "", "", f"cannot be read: {entry['problem']}")
+    act = f"{entry['act']} {entry['what']}" if entry["what"] else entry["act"]
+    when = entry["when"][:19] + "Z"
+    return (when, entry["who"], act, entry["pipeline"], entry["partition"] or "all", entry["why"])

@@ -1,0 +1,111 @@
+"""``coordinator mark``: what became of a run, by a person's word."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.connecting import etcd_of
+from coordinator.cli.options import (
+    ConfigOption,
+    DryRunOption,
+    JsonOption,
+    PartitionArgument,
+    PipelineArgument,
+    ReasonOption,
+    WhoOption,
+    YesOption,
+    partition_of,
+    pipeline_of,
+    signature_of,
+)
+from coordinator.cli.output import print_json
+
+if TYPE_CHECKING:
+    from coordinator.model.references import Target
+    from coordinator.model.runstate import Attempt
+    from coordinator.watcher.reading import Reading
+
+
+class Marked(enum.StrEnum):
+    """The states that can be marked."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+def mark(
+    pipeline: PipelineArgument,
+    partition: PartitionArgument,
+    state: Annotated[Marked, typer.Argument(help="What it counts as from now on.", show_default=False)],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Also a run that is queued or running.")] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    reason: ReasonOption = "",
+    who: WhoOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that a pipeline's run in a partition counts as a success, or as failed, whatever it says itself.
+
+    It holds for the present attempt: no report of that attempt overrules it, the next attempt does. Airflow is not
+    told, and goes on showing its own state. Where nothing is known of a run, the first report overrules the mark.
+
+    Example: [bold]coordinator mark 03_pipeline 2026-11-20T00:00:00Z success --reason "loaded by hand, T-123"[/bold]
+    """
+    from coordinator import marking
+    from coordinator.cli import following_runs
+    from coordinator.model.references import Target
+    from coordinator.model.runstate import State
+    from coordinator.watcher.reading import read
+
+    target, signature = Target(pipeline_of(pipeline), partition_of(partition)), signature_of(who, reason)
+    wanted = State(state)
+    about = {"pipeline": str(target.pipeline), "partition": target.partition, "state": str(wanted)}
+    with etcd_of(config) as (store, keys):
+        reading = read(store, keys)
+        reading.require(target.pipeline)
+        attempt = _attempt_on_its_way(reading, target, force=force or dry_run)
+        found = following_runs.outlook(reading, target, {target: wanted})
+        if dry_run:
+            following_runs.print_dry_run(found, as_json_too=as_json, **about)
+            return
+        if found.below and not yes:
+            following_runs.confirm(found, f"mark {target} as {wanted}", command="mark", as_json=as_json)
+        seen = reading.cache.state(target)
+        looked_at = seen.revision if seen is not None else 0
+        done = marking.mark(store, keys, target, wanted, signature, looked_at=looked_at, attempt=attempt)
+    if as_json:
+        written = {"marked": done.changed, "revision": done.revision, "run_id": done.after.attempt.run_id}
+        print_json({**about, "dry_run": False, **written, "runs": following_runs.as_json(found)})
+    elif done.changed:
+        run = f" (run {done.after.attempt.run_id})" if done.after.attempt.run_id is not None else ""
+        typer.echo(f"{target}{run}: marked as {wanted}, at revision {done.revision}; Airflow was not told")
+    else:
+        typer.echo(f"{target}: is {wanted} already, nothing was written")
+
+
+def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Attempt | None:
+    """The attempt of the run that the coordinator has started, if its state does not tell of it yet.
+
+    :raises CoordinatorError: the run is on its way, and nobody says that it is meant all the same.
+    """
+    from coordinator.errors import CoordinatorError
+    from coordinator.model.decide import Obstacle
+    from coordinator.model.runstate import Attempt
+    from coordinator.model.trigger import Status, TriggerRecord
+
+    moving = reading.standings.decide(target).obstacles & {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
+    if moving and not force:
+        raise CoordinatorError(
+            f"{target} is {' and '.join(sorted(moving))}: its own report is to be expected; wait for that (coordinator "
+            f"explain {target.pipeline} {target.partition}), or pass --force"
+        )
+    recorded = reading.cache.record(target)
+    record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
+    if Obstacle.IN_FLIGHT in moving and record is not None and record.status is Status.SENT:
+        return Attempt(record.run_id, record.attempt)
+    return None

@@ -1,0 +1,100 @@
+"""``coordinator rerun``: once more, although nothing is new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.connecting import etcd_of
+from coordinator.cli.options import (
+    ConfigOption,
+    DryRunOption,
+    JsonOption,
+    PartitionArgument,
+    PipelineArgument,
+    ReasonOption,
+    WhoOption,
+    YesOption,
+    partition_of,
+    pipeline_of,
+    signature_of,
+)
+from coordinator.cli.output import print_json
+
+if TYPE_CHECKING:
+    from coordinator.cli.following_runs import Outlook
+
+_NAMED = 10
+
+
+def rerun(
+    pipeline: PipelineArgument,
+    partition: PartitionArgument,
+    *,
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="What depends on it runs again too, as its dependencies say.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    reason: ReasonOption = "",
+    who: WhoOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a pipeline once more in a partition, although nothing is new. Its run is cleared, or created.
+
+    The watcher does it, as soon as the pipeline is not running, not held and nothing that it would use is still to
+    come. What is below runs again by itself; that is why --downstream must say that it is meant.
+
+    Example: [bold]coordinator rerun 03_pipeline 2026-11-20T00:00:00Z --downstream --dry-run[/bold]
+    """
+    from coordinator.cli import following_runs
+    from coordinator.model.order import GivenOrder, Order
+    from coordinator.model.references import Target
+    from coordinator.ordering import put_order
+    from coordinator.watcher.reading import read
+
+    target, signature = Target(pipeline_of(pipeline), partition_of(partition)), signature_of(who, reason)
+    about = {"pipeline": str(target.pipeline), "partition": target.partition}
+    with etcd_of(config) as (store, keys):
+        reading = read(store, keys)
+        reading.require(target.pipeline)
+        found = following_runs.outlook(reading, target, {target: Order.RERUN})
+        if dry_run:
+            following_runs.print_dry_run(found, as_json_too=as_json, **about)
+            return
+        if found.below and not downstream:
+            _refuse(found)
+        if found.below and not yes:
+            following_runs.confirm(found, f"rerun {target} and what is below it", command="rerun", as_json=as_json)
+        given = GivenOrder(Order.RERUN, who=signature.who, when=signature.when, why=signature.why)
+        change = put_order(store, keys, target, given)
+    if as_json:
+        written = {"ordered": change.changed, "revision": change.revision, "who": change.given.who}
+        print_json({**about, "dry_run": False, **written, "runs": following_runs.as_json(found)})
+    elif change.changed:
+        typer.echo(f"{target}: its rerun is ordered, at revision {change.revision}{_when(found)}")
+    else:
+        typer.echo(f"{target}: its rerun is ordered already, by {change.given.who or 'somebody'}, and not begun yet")
+
+
+def _when(found: Outlook) -> str:
+    """What it waits for, where a person has to do something first."""
+    own = next((step for step in found.steps if step.target == found.about), None)
+    return "" if own is None or own.how.runs else f"; it is {own.how}: coordinator explain {found.about.pipeline}"
+
+
+def _refuse(found: Outlook) -> None:
+    from coordinator.errors import CoordinatorError
+
+    names = [
+        str(step.target.pipeline if step.target.partition == found.about.partition else step.target)
+        for step in found.below
+    ]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    follow = "1 pipeline below it follows" if len(names) == 1 else f"{len(names)} pipelines below it follow"
+    raise CoordinatorError(
+        f"nothing was done: {follow} when {found.about} runs again: {', '.join(names[:_NAMED])}{more}; "
+        "--downstream says that this is meant, --dry-run lists every run"
+    )

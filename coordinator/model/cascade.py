@@ -1,0 +1,268 @@
+"""What would run again: the rule itself, rehearsed on what stands in etcd, before anything is touched.
+
+Nothing here says what follows from what. The rehearsal lets a person's act happen, asks the rule what fires, lets
+that run and succeed at once, and asks again until all is at rest: so it tells what a watcher would do, through any
+condition and mapping.
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from coordinator.model.decide import Decision, Obstacle, completions
+from coordinator.model.dependencies import Rerun
+from coordinator.model.floor import Floor
+from coordinator.model.graph import Graph
+from coordinator.model.hold import Hold
+from coordinator.model.order import GivenOrder, Order
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import Attempt, RunState, State, Unreadable
+from coordinator.model.standings import Standings
+from coordinator.model.trigger import Action, Inputs, Status, TriggerRecord
+from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing
+
+_MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
+
+
+class How(enum.StrEnum):
+    """What would become of a pipeline in a partition.
+
+    ``create``   a run is created: there is none yet
+    ``clear``    its run is cleared
+    ``new_run``  another run is created beside it
+    ``ignored``  it does not run (its rerun policy, or its partition was given up), and nothing follows from it
+    ``held``, ``waits for release``, ``blocked``  it would be due, and waits for a person
+    ``waits``    it would be due, and waits for one of those
+    """
+
+    CREATE = "create"
+    CLEAR = "clear"
+    NEW_RUN = "new_run"
+    IGNORED = "ignored"
+    HELD = "held"
+    WAITS_FOR_RELEASE = "waits for release"
+    BLOCKED = "blocked"
+    WAITS = "waits"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it runs without anybody doing anything more."""
+        return self in (How.CREATE, How.CLEAR, How.NEW_RUN)
+
+    @property
+    def follows(self) -> bool:
+        """Whether it runs, now or once a person has done something."""
+        return self is not How.IGNORED
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One pipeline in a partition that the act would reach.
+
+    :ivar run_id: its present run, if it is known.
+    :ivar state: what it says at present.
+    """
+
+    target: Target
+    how: How
+    run_id: str | None
+    state: State | None
+
+
+Change = Mapping[Target, Order | State]
+"""What a person is about to do: orders, and states that are marked."""
+
+
+def cascade(
+    graph: Graph, facts: Facts, change: Change, *, known: Iterable[Target], revision: int, now: datetime
+) -> tuple[Step, ...]:
+    """Everything that would follow, upstreams first. What is ordered is among it, what is marked is not.
+
+    What is on its way already is taken to end well first, and what is due then to run: only what would run once more is
+    told. Every run is taken to succeed.
+
+    :param known: all that has a state, a record or an order.
+    :param revision: of etcd, at which the facts stand.
+    :param now: at which they are judged.
+    """
+    rehearsal = _Rehearsal(graph, facts, known=known, revision=revision, now=now)
+    rehearsal.come_to_rest()
+    stuck_before = rehearsal.stuck()
+    rehearsal.done.clear()
+    rehearsal.make(change)
+    rehearsal.come_to_rest()
+    found = dict(rehearsal.done)
+    for target, how in rehearsal.stuck().items():
+        if target not in found and (target in change or target not in stuck_before):
+            found[target] = how
+    steps = [_step(facts, target, how) for target, how in found.items()]
+    return tuple(sorted(steps, key=lambda step: (graph.rank(step.target.pipeline), step.target)))
+
+
+def _step(facts: Facts, target: Target, how: How) -> Step:
+    seen, recorded = facts.state(target), facts.record(target)
+    state = seen.value if seen is not None and isinstance(seen.value, RunState) else None
+    record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
+    run_id = (state.attempt.run_id if state is not None else None) or (record.run_id if record is not None else None)
+    return Step(target, how, run_id, state.state if state is not None else None)
+
+
+class _Rehearsal:
+    """Facts that change as if things went on, over those that stand in etcd.
+
+    :ivar done: what has run, or been ignored.
+    """
+
+    def __init__(self, graph: Graph, facts: Facts, *, known: Iterable[Target], revision: int, now: datetime) -> None:
+        self._graph = graph
+        self._facts = facts
+        self._revision = revision
+        self._now = now
+        self._states: dict[Target, SeenState] = {}
+        self._records: dict[Target, SeenRecord] = {}
+        self._orders: dict[Target, SeenOrder] = {}
+        self.done: dict[Target, How] = {}
+        self._agenda: list[tuple[int, Target]] = []
+        self._standings = Standings(graph, self, now=now)
+        self._note(self._standings.refresh(known))
+
+    # -- Facts -------------------------------------------------------------------------------------------------------
+
+    def state(self, target: Target) -> SeenState | None:
+        return self._states.get(target) or self._facts.state(target)
+
+    def record(self, target: Target) -> SeenRecord | None:
+        return self._records.get(target) or self._facts.record(target)
+
+    def order(self, target: Target) -> SeenOrder | None:
+        return self._orders.get(target) or self._facts.order(target)
+
+    def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
+        return self._facts.hold(pipeline)
+
+    def floor(self, pipeline: PipelineRef) -> Floor | None:
+        return self._facts.floor(pipeline)
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def make(self, change: Change) -> None:
+        for target, what in change.items():
+            match what:
+                case Order():
+                    self._orders[target] = SeenOrder(GivenOrder(what), self._next_revision())
+                case State():
+                    attempt = self._attempt_of(target)
+                    self._states[target] = SeenState(RunState(what, attempt, self._now), self._next_revision())
+        self._note(self._standings.refresh(change))
+
+    def come_to_rest(self) -> None:
+        """Let everything happen that happens by itself."""
+        while self._agenda:
+            _, target = heapq.heappop(self._agenda)
+            if self._go_on(self._standings.decide(target)):
+                self._note(self._standings.refresh((target,)))
+
+    def stuck(self) -> dict[Target, How]:
+        """What would be due, and why it does not run."""
+        found = {}
+        for target in self._standings.unsettled():
+            decision = self._standings.decide(target)
+            if decision.standing is Standing.STUCK:
+                found[target] = _why(decision)
+        return found
+
+    def _note(self, decisions: Iterable[Decision]) -> None:
+        """What may have something to do is looked at again, upstreams first."""
+        for decision in decisions:
+            if decision.standing is not Standing.SETTLED or decision.ignored:
+                heapq.heappush(self._agenda, (self._graph.rank(decision.target.pipeline), decision.target))
+
+    def _go_on(self, decision: Decision) -> bool:
+        """Let happen what is decided. Returns whether anything has."""
+        target = decision.target
+        seen = self.record(target)
+        record = seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
+        if not _MOVING.isdisjoint(decision.obstacles):
+            self._end(target, record)
+        elif decision.skips:
+            consumed = {**(record.consumed if record is not None else {}), **completions(decision)}
+            self._write(target, _done(record, consumed=consumed, skipped=True))
+        elif decision.ignored and record is not None and not decision.obstacles:
+            self.done.setdefault(target, How.IGNORED)
+            self._write(target, replace(record, consumed={**record.consumed, **decision.inputs}))
+        elif decision.fires:
+            self.done.setdefault(target, self._how(target, record))
+            consumed = {**(record.consumed if record is not None else {}), **decision.inputs}
+            self._write(target, _done(record, consumed=consumed, order=decision.order))
+            self._succeed(target, Attempt(f"rehearsed {target}", self._soon()))
+        else:
+            return False
+        return True
+
+    def _end(self, target: Target, record: TriggerRecord | None) -> None:
+        """The run that is on its way ends well."""
+        attempt = self._attempt_of(target)
+        if record is not None and record.status in (Status.INTENT, Status.SENT):
+            consumed = {**record.consumed, **record.inputs}
+            self._write(target, _done(record, consumed=consumed, order=record.ordered))
+            sent = record.status is Status.SENT and record.attempt is not None
+            attempt = Attempt(record.run_id, record.attempt if sent else self._soon())
+        self._succeed(target, attempt)
+
+    def _how(self, target: Target, record: TriggerRecord | None) -> How:
+        known = record.run_id if record is not None else None
+        if known is None and self._attempt_of(target).run_id is None:
+            return How.CREATE
+        node = self._graph.node(target.pipeline)
+        return How.NEW_RUN if node is not None and node.downstream.rerun is Rerun.NEW_RUN else How.CLEAR
+
+    def _attempt_of(self, target: Target) -> Attempt:
+        """The attempt that its state tells of."""
+        seen = self.state(target)
+        return seen.value.attempt if seen is not None and isinstance(seen.value, RunState) else Attempt()
+
+    def _succeed(self, target: Target, attempt: Attempt) -> None:
+        state = RunState(State.SUCCESS, attempt, self._now)
+        self._states[target] = SeenState(state, self._next_revision())
+
+    def _write(self, target: Target, record: TriggerRecord) -> None:
+        self._records[target] = SeenRecord(record, self._next_revision())
+
+    def _next_revision(self) -> int:
+        self._revision += 1
+        return self._revision
+
+    def _soon(self) -> datetime:
+        """A queued_at of its own for each attempt, later than all there are."""
+        return self._now + timedelta(microseconds=self._next_revision())
+
+
+def _done(record: TriggerRecord | None, *, consumed: Inputs, order: int = 0, skipped: bool = False) -> TriggerRecord:
+    """A record as it is once the run has ended."""
+    if record is None:
+        record = TriggerRecord(Status.DONE, 0, Action.CREATE, None, "", 0)
+    return replace(
+        record,
+        status=Status.DONE,
+        consumed=consumed,
+        inputs={},
+        order=max(record.order, order),
+        ordered=0,
+        skipped=skipped,
+    )
+
+
+def _why(decision: Decision) -> How:
+    for obstacle, how in (
+        (Obstacle.HELD, How.HELD),
+        (Obstacle.WAITS_FOR_RELEASE, How.WAITS_FOR_RELEASE),
+        (Obstacle.BLOCKED, How.BLOCKED),
+        (Obstacle.UNREADABLE_RECORD, How.BLOCKED),
+    ):
+        if obstacle in decision.obstacles:
+            return how
+    return How.WAITS
