@@ -66,6 +66,8 @@ class EnvironmentSettings(_Section):
     :ivar max_in_flight: requests sent at the same time; 1 where Airflow runs on SQLite.
     :ivar request_timeout: seconds for one request that starts or clears a run.
     """
+    :ivar max_runs_in_flight: runs that the coordinator has started and that have not ended; ``None``: any number.
+    :ivar max_starts_per_minute: runs that it starts; a sixth of them may start at once. ``None``: any number.
 
     kind: Literal["airflow"] = "airflow"
     url: str
@@ -78,6 +80,8 @@ class EnvironmentSettings(_Section):
     max_in_flight: int = Field(default=8, ge=1, le=256)
     request_timeout: float = Field(default=5.0, gt=0)
 
+    max_runs_in_flight: int | None = Field(default=None, ge=1)
+    max_starts_per_minute: int | None = Field(default=None, ge=1)
     @field_validator("url")
     @classmethod
     def _http(cls, url: str) -> str:

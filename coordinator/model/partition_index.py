@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
 
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.decide import Decision
 from coordinator.model.graph import Graph
 from coordinator.model.mapping import FixedKey, Latest, Mapping, StartOf
-from coordinator.model.partitions import parse_instant
+from coordinator.model.partitions import partition_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.view import Facts, Standing
@@ -101,7 +100,7 @@ class PartitionIndex:
         if target.pipeline not in self._with_latest:
             return None
         present = self._newest_partition.get(target.pipeline)
-        if present is not None and _order(present) >= _order(target.partition):
+        if present is not None and partition_order(present) >= partition_order(target.partition):
             return None
         self._newest_partition[target.pipeline] = target.partition
         return Target(target.pipeline, present) if present is not None else None
@@ -133,11 +132,3 @@ class PartitionIndex:
                 else:
                     gathered.pop(target, None)
 
-
-_FIRST = datetime.min.replace(tzinfo=UTC)
-
-
-def _order(partition: str) -> tuple[bool, datetime, str]:
-    """Date-times by time, after everything else by name."""
-    instant = parse_instant(partition)
-    return instant is not None, instant or _FIRST, partition

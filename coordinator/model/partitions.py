@@ -38,6 +38,15 @@ def parse_instant(partition: str) -> datetime | None:
         return None
 
 
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+
+
+def partition_order(partition: str) -> tuple[bool, datetime, str]:
+    """What to sort partitions by, oldest first: date-times by time, after everything else by name."""
+    instant = parse_instant(partition)
+    return instant is not None, instant or _BEFORE_ALL, partition
+
+
 def partition_of_run(*, run_id: str, logical_date: datetime | None, partition_key: str | None, conf: object) -> str:
     """The partition of an Airflow run (design section 2, *partition*).
 

@@ -17,6 +17,7 @@ from coordinator.model.floor import Floor
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
 from coordinator.model.partition_index import PartitionIndex
+from coordinator.model.partitions import partition_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Unreadable
 from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing
@@ -72,6 +73,10 @@ class Standings:
     def unsettled(self) -> Iterator[Target]:
         """Everything that is busy or stuck: all that a new leader must look at."""
         return iter(tuple(self._unsettled))
+
+    def unsettled_by_age(self) -> list[Target]:
+        """The same, the oldest partitions first: the order in which what was missed is made up for."""
+        return sorted(self._unsettled, key=lambda target: (partition_order(target.partition), target))
 
     def decide(self, target: Target) -> Decision:
         """Decide on the present facts."""

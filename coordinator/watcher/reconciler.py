@@ -39,6 +39,7 @@ from coordinator.watcher.flights import Flights
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.lateness import Lateness
 from coordinator.watcher.ledger import Ledger
+from coordinator.watcher.limits import EnvironmentLimits, Limits
 from coordinator.watcher.looks import Looks, Ticket
 from coordinator.watcher.observer import Observer
 from coordinator.watcher.rechecks import Rechecks
@@ -68,6 +69,7 @@ class Reconciler:
     """See the module.
 
     :param lanes: the ways into the environments, by name.
+    :param environment_limits: what each of them bears, where it has limits.
     :param leadership: the present leadership of this watcher, if it leads.
     :param who: this watcher's name, for records and reports.
     :param leader_gone: called when the leader key has been deleted: time to campaign.
@@ -86,6 +88,7 @@ class Reconciler:
         who: str,
         leader_gone: Callable[[], None] = lambda: None,
         decisions: DecisionLog | None = None,
+        environment_limits: Mapping[str, EnvironmentLimits] | None = None,
     ) -> None:
         self._lanes = lanes
         self._leader_gone = leader_gone
@@ -96,6 +99,7 @@ class Reconciler:
         self.cache = Cache(keys, fresh_for=settings.fresh_for)
         self.standings = Standings(Graph(), self.cache, now=clock.now())
         self._rechecks = Rechecks()
+        self.limits = Limits(environment_limits or {})
         self.counters = Counters()
         self._lateness = Lateness(self.counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
         self.agenda = Agenda()
@@ -106,7 +110,7 @@ class Reconciler:
             standings=self.standings,
             agenda=self.agenda,
             touched=self._schedule,
-            refused=lambda target: self.agenda.at(clock.monotonic() + settings.blocked_retry, target),
+            refused=self._not_written,
             decisions=decisions,
         )
         self._looks = Looks(self.cache, lanes, timeout=settings.look_timeout)
@@ -163,17 +167,23 @@ class Reconciler:
             self.agenda.drop_now()
             return
         if now >= self._reexamine_at:
-            self._examine_everything(now)
+            self._examine_everything(now, self.standings.unsettled())
         self._lateness.say(self.standings.decide, now=self.standings.now)
         self.agenda.pass_time(now)
         written = self._flush(now)  # what looks brought to light comes before what is decided on it
+        self._let_in(now)
         while written and (self.agenda or self.ledger):
             for target, decision in itertools.islice(self.agenda.take(), SLICE):
                 self._examine(decision or self.standings.decide(target), now)
             written = self._flush(now)
+            self._let_in(now)
             self._pump(now)
         self._observer.ask(now)
         self._pump(now)
+
+    def _let_in(self, now: float) -> None:
+        for target in self.limits.admit(now):
+            self.agenda.now(target)
 
     def _pump(self, now: float) -> None:
         for lane in self._lanes.values():
@@ -185,6 +195,7 @@ class Reconciler:
             return None
         times = [lane.next_at() for lane in self._lanes.values()]
         times += [self.agenda.next_at(), self._observer.next_at(), self._reexamine_at, self._recheck_at()]
+        times.append(self.limits.next_at())
         return min((at for at in times if at is not None), default=None)
 
     def _recheck_at(self) -> float | None:
@@ -261,6 +272,7 @@ class Reconciler:
             _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
             return
         _log.info("dependencies.loaded", pipelines=len(graph), revision=self.cache.revision)
+        self.limits.obey(graph)
         self._schedule(self.standings.replace_graph(graph, self.cache.targets()))
         self._schedule(self.standings.decide(target) for target in self._lateness.targets())  # who left the graph
 
@@ -271,12 +283,14 @@ class Reconciler:
         led_by_another = not self.leads and self.cache.leader is not None
         self._lateness.note(decisions, now=self.standings.now, under_a_leader=led_by_another)
         for decision in decisions:
+            self.limits.note(decision)
             target = decision.target
             record = self._record(target)
             if (
                 decision.standing is not Standing.SETTLED
                 or (record is not None and record.status in _WAITING)
                 or self._looks.has_ticket(target)
+                or self.limits.knows(target)
                 or decision.ignored
             ):
                 self.agenda.now(target, decision)
@@ -297,18 +311,31 @@ class Reconciler:
         self._term = term
         for part in (self.agenda, self.ledger, self.flights, self._looks, self._observer):
             part.clear()
+        self.limits.forget_waiting()
         for lane in self._lanes.values():
             lane.forget()
         if term is None:
             _log.warning("leader.stopped")
             return
         _log.info("leader.started", term=term, revision=self.cache.revision)
-        self._examine_everything(now)
+        if self.limits.has_rates:
+            self._recall_starts(now)
+        self._examine_everything(now, self.standings.unsettled_by_age())
 
-    def _examine_everything(self, now: float) -> None:
+    def _recall_starts(self, now: float) -> None:
+        """A successor does not start a minute's runs over again: the records say when the last ones were decided."""
+        ages: dict[str, list[float]] = {}
+        for target in self.cache.targets():
+            record = self._record(target)
+            if record is not None and record.when is not None and not record.skipped:
+                age = (self.standings.now - record.when).total_seconds()
+                ages.setdefault(target.pipeline.environment, []).append(age)
+        self.limits.recall(ages, now)
+
+    def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
         """All that waits for something: what a new leader takes over, and what might have been overlooked."""
         self._reexamine_at = now + self._settings.reexamine_every
-        for target in self.standings.unsettled():
+        for target in unsettled:
             self.agenda.now(target)
         for target in self.cache.targets():
             record = self._record(target)
@@ -335,6 +362,8 @@ class Reconciler:
     def _examine(self, decision: Decision, now: float) -> None:
         target, record = decision.target, self._record(decision.target)
         self._observer.watch_over(decision, record, now)
+        if not (decision.ready and decision.obstacles <= {Obstacle.BLOCKED}):
+            self.limits.leave(target)
         if record is not None and record.status is Status.INTENT:
             self.flights.bring_on(decision, record, now)
             return
@@ -369,6 +398,8 @@ class Reconciler:
         if lane is None:
             self._block_without_environment(decision, record, now)
             return
+        if not self.limits.enter(target, fresh=self._is_fresh(decision), now=now):
+            return  # before the look, which would be outdated when its turn comes
         own_run_id = None if self._creates_anew(target) else self._existing_run_id(decision, record)
         ticket = self._looked(decision, own_run_id, now)
         if ticket is None:
@@ -377,9 +408,11 @@ class Reconciler:
         own, existing = ticket.own_run, None
         if ticket.own is not None and not ticket.own_seen:
             # Its own environment gave no answer: nothing can be started there now.
+            self.limits.leave(target)
             self.agenda.at(max(lane.not_before, now + OWN_RUN_RETRY), target)
             return
         if own is not None and not own.state.is_terminal:
+            self.limits.leave(target)
             self.agenda.at(now + OWN_RUN_RETRY, target)
             return
         if own is not None:
@@ -390,8 +423,22 @@ class Reconciler:
             intent,
             grounds=[(upstream, consumed.revision) for upstream, consumed in decision.inputs.items()],
             decision=decision,
-            then=lambda _: self.flights.begin(target, intent, now),
+            then=lambda _: self._begin(target, intent, now),
         )
+
+    def _begin(self, target: Target, intent: TriggerRecord, now: float) -> None:
+        self.flights.begin(target, intent, now)
+        self.limits.began(target)
+
+    def _is_fresh(self, decision: Decision) -> bool:
+        """Whether it became due while this watcher led: by a completion, or an order, that came since."""
+        assert self._term is not None
+        return max((used.revision for used in decision.inputs.values()), default=decision.order) > self._term
+
+    def _not_written(self, target: Target) -> None:
+        """etcd refuses to write something about it."""
+        self.limits.leave(target)
+        self.agenda.at(self._clock.monotonic() + self._settings.blocked_retry, target)
 
     def _existing_run_id(self, decision: Decision, record: TriggerRecord | None) -> str | None:
         """The run to be cleared: the one that the record knows, or, where a person asks, the one that reported."""

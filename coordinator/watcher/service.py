@@ -34,6 +34,7 @@ from coordinator.store.reflector import Reflector
 from coordinator.watcher.clock import Clock, SystemClock
 from coordinator.watcher.decision_log import DecisionLog, line_of
 from coordinator.watcher.lanes import Backoff, Lane
+from coordinator.watcher.limits import EnvironmentLimits
 from coordinator.watcher.line_file import LineFile
 from coordinator.watcher.pools import Pools
 from coordinator.watcher.publisher import Publisher
@@ -132,6 +133,8 @@ class Watcher:
             settings=settings.watcher,
             clock=self._clock,
             who=self.watcher_id,
+            retention=settings.retention,
+            environment_limits=limits_of(settings),
             leader_gone=self._candidate.nudge,
             decisions=(
                 DecisionLog(self._decisions.take, clock=self._clock, who=self.watcher_id)
@@ -261,6 +264,14 @@ class Watcher:
             raise LeadershipLost(
                 f"the lease lasts {remaining:.1f} s more and the request may take {seconds:.1f} s: nothing is sent"
             )
+
+
+def limits_of(settings: Settings) -> dict[str, EnvironmentLimits]:
+    """What each environment bears."""
+    return {
+        name: EnvironmentLimits(environment.max_runs_in_flight, environment.max_starts_per_minute)
+        for name, environment in settings.environments.items()
+    }
 
 
 def _check_times(settings: Settings) -> None:

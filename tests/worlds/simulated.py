@@ -21,6 +21,7 @@ from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Put, Store, WatchStream
 from coordinator.store.reflector import Snapshot
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
+from coordinator.watcher.limits import EnvironmentLimits
 from coordinator.watcher.reconciler import Message, Reconciler
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of, partition_of
@@ -77,6 +78,7 @@ class SimulatedWatcher:
             settings=settings,
             clock=world.clock,
             who=name,
+            environment_limits=world.environment_limits,
         )
 
     def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
@@ -121,7 +123,10 @@ class SimulatedWatcher:
 
 
 class SimulatedWorld(EtcdWorld):
-    def __init__(self) -> None:
+    """:param environment_limits: how many runs, and how fast, each environment bears."""
+
+    def __init__(self, *, environment_limits: Mapping[str, EnvironmentLimits] | None = None) -> None:
+        self.environment_limits = environment_limits or {}
         self.clock = VirtualClock()
         self.etcd = MemoryEtcd(clock=self.clock.monotonic)
         super().__init__(MemoryStore(self.etcd), Keys())
@@ -236,6 +241,11 @@ class SimulatedWorld(EtcdWorld):
             if self.clock.seconds > until:
                 return
         raise AssertionError("the world does not come to rest")
+
+    def tick_once(self) -> None:
+        """One turn of everything, so that a test can end things in the middle."""
+        if not self._turn_all() and not self._airflow_goes_on():
+            self.clock.seconds += 0.5
 
     def live_until(self, moment: datetime) -> None:
         """Everything goes on, in steps of half a second, until this moment exactly."""
