@@ -109,6 +109,21 @@ def case_rerun_clear(world: World) -> None:
         assert world.runs(name) == 2
 
 
+def case_conf(world: World) -> None:
+    """The run that is created has the entry's conf, and beside it what it is for and what it stands on."""
+    world.dependencies({"D": {"upstream": ["A", "B"], "conf": {"keep_days": 7, "deep": {"list": [1]}}}})
+    world.first_run("A", "B")
+    (run,) = world.all_runs("D")
+    assert {name: value for name, value in run.conf.items() if name != "coordinator"} == {
+        "keep_days": 7,
+        "deep": {"list": [1]},
+    }
+    ours = run.conf["coordinator"]
+    assert isinstance(ours, dict)
+    assert (ours["partition"], ours["sequence"]) == (DAY, 1)
+    assert {(one["pipeline"], one["state"]) for one in ours["inputs"]} == {("A", "success"), ("B", "success")}
+
+
 def case_rollup_of_ends(world: World) -> None:
     """A window with ``on: done`` needs an end in each of its partitions, whichever."""
     mapping = {"mapper": "rollup", "window": "week"}
