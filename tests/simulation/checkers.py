@@ -93,7 +93,8 @@ def nothing_fires_early(event: Event, history: History) -> None:
     if _publishing_unseen(history, event.knows):
         return
     used_states = {upstream: used.state.value for upstream, used in inputs.items()}
-    if not event.record.ordered and not _holds(entry.tree, target, used_states):
+    late = entry.on_late == "fire" and target not in history.ran
+    if not event.record.ordered and not late and not _holds(entry.tree, target, used_states):
         raise PromiseBroken(
             "nothing fires early", f"{target}: {sorted(map(str, inputs))} do not make its condition hold"
         )
@@ -103,6 +104,10 @@ def nothing_fires_early(event: Event, history: History) -> None:
             raise PromiseBroken("nothing fires early", f"{target}: {upstream} had changed when the intent was written")
         if entry.settle == "wave" and (why := unrest(upstream, history, event.knows)):
             raise PromiseBroken("nothing fires early", f"{target} uses {upstream}, but {why}")
+        allowed = [leaf.max_age for leaf in leaves(entry.tree) if leaf.asks_for(upstream, target.partition)]
+        if all(allowed) and event.time - written.time > max(filter(None, allowed), default=0.0) + UNSEEN:
+            age = event.time - written.time
+            raise PromiseBroken("nothing too old is used", f"{target} uses {upstream}, which is {age:.0f} s old")
         if (why := _unlooked(upstream, event, history)) is not None:
             raise PromiseBroken("a clear is looked for", f"{target} uses {upstream}, but {why}")
     own = history.states.get(target)

@@ -15,6 +15,8 @@ def coverage_of(outcome: Outcome) -> Counter[str]:
     for entry in outcome.plan.document.values():
         counts[f"policy: rerun {entry.get('rerun', 'clear')}"] += 1
         counts[f"policy: settle {entry.get('settle', 'wave')}"] += 1
+        if "deadline" in entry:
+            counts[f"policy: on_late {entry['on_late']}"] += 1
         for word in _words(entry["upstream"]):
             counts[f"condition: {word}"] += 1
     return counts
@@ -30,6 +32,8 @@ def _words(upstream: Any) -> Iterator[str]:
             yield f"mapping {mapping if isinstance(mapping, str) else mapping['mapper']}"
             if isinstance(mapping, dict) and "wait" in mapping:
                 yield "mapping rollup with wait"
+            if "max_age" in more:
+                yield "max_age"
             if not more.get("trigger", True):
                 yield "gate"
         case {"at_least": _, "of": of} | {"any": of} | {"all": of}:

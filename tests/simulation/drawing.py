@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.simulation.faults import ANSWERS
@@ -26,6 +26,8 @@ class Profile:
     :ivar calm: how often an episode has no faults.
     :ivar exact: how often an episode is one change that the oracle counts.
     :ivar calendar: how often pipelines have partitions of different periods.
+    :ivar early: how often there are faults when everything runs for the first time; and half as often people too.
+    :ivar long_waits: how often a run waits so long in the queue that it must be looked for.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -36,6 +38,8 @@ class Profile:
     acts: int = 5
     episodes: int = 4
     calendar: float = 0.3
+    early: float = 0.3
+    long_waits: float = 0.25
     only: tuple[str, ...] = ()
 
 
@@ -71,9 +75,12 @@ class _Draw:
                 for partition in self._partitions_of(source)
                 if dice.random() < 0.9
             ),
-            faults=self._faults() if dice.random() < 0.3 else (),
+            faults=self._faults() if dice.random() < self._profile.early else (),
             fails=self._fails() if dice.random() < 0.3 else (),
         )
+        if dice.random() < self._profile.early / 2:
+            more = (self._act(round(dice.uniform(2, 10), 3)) for _ in range(dice.randint(1, self._profile.acts)))
+            first = replace(first, acts=(*first.acts, *more))
         episodes = [first, *(self._episode() for _ in range(dice.randint(1, self._profile.episodes)))]
         return Plan(
             seed=self._seed,
@@ -129,6 +136,9 @@ class _Draw:
                 entry["rerun"] = "hold"
             if self._dice.random() < 0.08:
                 entry["settle"] = "direct"
+            if self._dice.random() < 0.12:
+                entry["deadline"] = {"after": f"{self._dice.randint(1, 15)} seconds"}
+                entry["on_late"] = self._dice.choice(("show", "fire", "skip"))
         return entry
 
     def _condition(self, name: str, upstreams: list[str]) -> Any:
@@ -164,6 +174,8 @@ class _Draw:
                 leaf["trigger"] = False
         if self._mixed and dice.random() < 0.06:
             leaf["trigger"] = False
+        if self._mixed and dice.random() < 0.04:
+            leaf["max_age"] = f"{dice.randint(2, 15)} seconds"
         return leaf if len(leaf) > 1 else upstream
 
     def _mapping(self, downstream: str, upstream: str) -> Any:
@@ -241,8 +253,9 @@ class _Draw:
         match do:
             case "clear" | "trigger":
                 # Short waits, and such as nobody hears of for long.
-                wait = dice.choice((None, None, round(dice.uniform(0, 3), 2), round(dice.uniform(5, 20), 2)))
-                return Step(at, do, name, partition, wait)
+                if dice.random() < self._profile.long_waits:
+                    return Step(at, do, name, partition, round(dice.uniform(5, 20), 2))
+                return Step(at, do, name, partition, dice.choice((None, None, round(dice.uniform(0, 3), 2))))
             case "set_state":
                 return Step(at, do, name, partition, dice.choice(("success", "failed")))
             case "order":

@@ -164,6 +164,7 @@ class History:
     :ivar consumed: for each pipeline that was started, the completions that its starts used.
     :ivar attempts: every attempt that there was, by target: queued_at and who made it.
     :ivar ran: what the coordinator has started (or found started for it) at all.
+    :ivar skipped: partitions that were given up for being late.
     :ivar excused: of these nothing can be said any more: somebody deleted something of them.
     :ivar away_until: until when each environment has not answered as it should.
     :ivar counts: how often each kind of thing happened.
@@ -182,6 +183,7 @@ class History:
     consumed: dict[Target, dict[Target, Completion]] = field(default_factory=dict)
     attempts: dict[Target, dict[str, RunChanged | EffectMade]] = field(default_factory=dict)
     ran: set[Target] = field(default_factory=set)
+    skipped: set[Target] = field(default_factory=set)
     requests: Counter[Target] = field(default_factory=Counter)
     starts: Counter[Target] = field(default_factory=Counter)
     no_cause_asked: set[Target] = field(default_factory=set)
@@ -248,6 +250,7 @@ class History:
             self.consumed.pop(target, None)
             self.no_cause_asked.add(target)
             self.ran.discard(target)
+            self.skipped.discard(target)
             return
         self.counts[f"record {record.status}"] += 1
         if target in self.orders and record.order >= self.orders[target][1]:
@@ -262,7 +265,12 @@ class History:
             self.taken_for_ours[record.token] = target
             if record.token in self.intents:
                 self.consume(target, self.intents[record.token].record)
-        if target.pipeline in self.wiring.ever_ignored and record.consumed:
+        self.skipped.discard(target)
+        if record.skipped:
+            self.counts["partition skipped"] += 1
+            self.skipped.add(target)
+        if (record.skipped or target.pipeline in self.wiring.ever_ignored) and record.consumed:
+            self.ran.add(target)
             self._take_ignored(target, record)
 
     def _past(self, event: RecordWritten) -> frozenset[Target]:

@@ -20,11 +20,12 @@ from coordinator.model import decide, judgement, standings
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
 from coordinator.model.graph import Graph, Node
+from coordinator.model.mapping import Rollup
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Verdict
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import SeenState, Standing
-from coordinator.runners.port import Foreign, Happened
+from coordinator.runners.port import Foreign, Happened, ObservedRun
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
 from coordinator.store.reflector import Reflector
@@ -135,6 +136,56 @@ def failures_hold_nothing_back() -> AbstractContextManager[Any]:
         return real(*given, **named)._replace(mendable=False)
 
     return patch.object(judgement._Judge, "_input", judge)
+
+
+def gates_start_things() -> AbstractContextManager[Any]:
+    real = judgement._Judge._input
+
+    def judge(self: Any, dependency: Any, *given: Any, **named: Any) -> judgement.JudgedInput:
+        return real(self, dependency, *given, **{**named, "triggers": True})
+
+    return patch.object(judgement._Judge, "_input", judge)
+
+
+def windows_wait_for_all() -> AbstractContextManager[Any]:
+    return patch.object(Rollup, "needed", lambda _, members: members)
+
+
+def age_forgotten() -> AbstractContextManager[Any]:
+    real = judgement._Judge._input
+
+    def judge(self: Any, dependency: Any, *given: Any, **named: Any) -> judgement.JudgedInput:
+        judged = real(self, dependency, *given, **named)
+        if judged.met or dependency.max_age is None or judged.seen is None:
+            return judged
+        state = getattr(judged.seen.value, "state", None)
+        return judged._replace(holds=state is not None and dependency.on.satisfied_by(state))
+
+    return patch.object(judgement._Judge, "_input", judge)
+
+
+def deadlines_never_pass() -> AbstractContextManager[Any]:
+    return patch.object(decide, "due_by", lambda *_: None)
+
+
+def release_not_waited_for() -> AbstractContextManager[Any]:
+    real = decide.decide
+
+    def hasty(*given: Any) -> Decision:
+        decision = real(*given)
+        left = decision.obstacles - {Obstacle.WAITS_FOR_RELEASE}
+        return decision if left == decision.obstacles else replace(decision, obstacles=left, standing=Standing.BUSY)
+
+    return patch.object(standings, "decide", hasty)
+
+
+def orders_carried_out_again() -> AbstractContextManager[Any]:
+    real = records.sent
+
+    def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
+        return replace(real(record, run), order=record.order)
+
+    return patch.object(records, "sent", sent)
 
 
 def holds_ignored() -> AbstractContextManager[Any]:
@@ -255,8 +306,12 @@ def late_reports_overwrite() -> AbstractContextManager[Any]:
 
 STORMY = Profile(calm=0.0, exact=0.2, faults=6)
 PEOPLE = Profile(calm=0.6, exact=0.2, acts=8)
+CALENDAR = Profile(calendar=1.0)
+SILENT = Profile(calm=1.0, exact=0.0, acts=6, long_waits=0.6, mixed=0.3, calendar=0.0)
 CALM = Profile(calm=0.9, exact=0.9, mixed=1.0)
-AWAY = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("away default", "away team_b"))
+AWAY = Profile(
+    calm=0.0, exact=0.0, acts=8, faults=8, only=("away default", "away team_b"), early=1.0, mixed=0.0, calendar=0.0
+)
 STANDING_STILL = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("freeze before commit",))
 
 MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
@@ -265,13 +320,19 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (settle_direct_everywhere, EVERYTHING),
         (activation_ignored, EVERYTHING),
         (newness_forgotten, EVERYTHING),
-        (fired_while_in_flight, EVERYTHING),
+        (fired_while_in_flight, PEOPLE),
         (ended_by_an_older_attempt, EVERYTHING),
         (other_branches_not_waited_for, CALM),
         (failures_hold_nothing_back, EVERYTHING),
         (holds_ignored, EVERYTHING),
+        (gates_start_things, EVERYTHING),
+        (windows_wait_for_all, CALENDAR),
+        (age_forgotten, EVERYTHING),
+        (deadlines_never_pass, EVERYTHING),
+        (release_not_waited_for, EVERYTHING),
+        (orders_carried_out_again, PEOPLE),
         (standings_go_no_further, EVERYTHING),
-        (look_ignored, EVERYTHING),
+        (look_ignored, SILENT),
         (fence_dropped, STORMY),
         (leases_that_never_end, STORMY),
         (inputs_not_compared, STANDING_STILL),

@@ -33,6 +33,7 @@ class Facts:
     ran: set[Target]
     orders: dict[Target, str]
     heard_of: set[Target]
+    skipped: set[Target]
 
     @classmethod
     def of(cls, history: History) -> Facts:
@@ -43,15 +44,21 @@ class Facts:
             ran=set(history.ran),
             orders={target: order for target, (order, _) in history.orders.items()},
             heard_of=history.targets(),
+            skipped=set(history.skipped),
         )
 
 
 @dataclass
 class Forecast:
-    """:ivar starts: how often the coordinator starts what. :ivar stuck: what cannot run by itself."""
+    """:ivar starts: how often the coordinator starts what.
+
+    :ivar stuck: what cannot run by itself.
+    :ivar late: what is to be given up.
+    """
 
     starts: dict[Target, int] = field(default_factory=dict)
     stuck: set[Target] = field(default_factory=set)
+    late: set[Target] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +67,14 @@ class _Verdict:
 
     :ivar used: by holding: the inputs, and whether each is new.
     :ivar stirred: something that can start it is new or could be mended, in branches that would hold then.
+    :ivar touched: ... in any branch.
     """
 
     holds: bool
     mended: bool
     used: tuple[tuple[Target, bool], ...] = ()
     stirred: bool = False
+    touched: bool = False
 
 
 def foresee(
@@ -113,7 +122,14 @@ class _Foresight:
         entry, order = self._wiring.entries.get(pipeline), facts.orders.get(target)
         verdict = self._judge(entry.tree, target, entry.settle == "direct") if entry else _Verdict(False, False)
         due = order == "rerun" or (verdict.holds and any(new for _, new in verdict.used))
+        if entry and entry.on_late != "show" and target not in facts.ran and target not in facts.states:
+            # At rest the deadline of whatever has been stirred has passed.
+            there = [one for leaf in leaves(entry.tree) for one in self._judge(leaf, target, False).used]
+            due = due or (entry.on_late == "fire" and any(new for _, new in there))
+            if entry.on_late == "skip" and self._stirs(entry, target):
+                forecast.late.add(target)
         ignores = entry is not None and entry.rerun == "ignore" and target in facts.ran and order != "rerun"
+        ignores = ignores or (target in facts.skipped and order != "rerun")
         waits = entry is not None and entry.rerun == "hold" and target in facts.ran and order is None
         if due and not ignores and (pipeline in facts.held or waits):
             forecast.stuck.add(target)
@@ -126,6 +142,10 @@ class _Foresight:
                 self._complete(target, "by the coordinator", self._outcome(pipeline))
         elif verdict.mended and not verdict.holds and verdict.stirred and not ignores:
             forecast.stuck.add(target)
+
+    def _stirs(self, entry: Entry, target: Target) -> bool:
+        """Whether something that could start it is new, or could be mended."""
+        return any(self._judge(leaf, target, False).touched for leaf in leaves(entry.tree))
 
     def _complete(self, target: Target, by: str, state: str) -> None:
         self._later += 1
@@ -169,16 +189,17 @@ class _Foresight:
         # At rest nothing of what ``latest`` stands on is coming; that some of it is stuck holds nobody back.
         stuck = upstream in self._forecast.stuck
         if upstream not in self._facts.states:
-            return _Verdict(False, stuck, stirred=stuck and triggers)
+            return _Verdict(False, stuck, stirred=stuck and triggers, touched=stuck and triggers)
         completion, revision = self._facts.states[upstream]
         state = completion[2]
         changed = revision > self._wiring.since(target.pipeline, leaf) and (
             self._facts.consumed.get(target, {}).get(upstream) != completion
         )
-        holds = state in MET[leaf.on] and (direct or not stuck)
+        holds = state in MET[leaf.on] and (direct or not stuck) and leaf.max_age is None
         mendable = stuck or (state == "failed" and leaf.on == "success" and changed)
         new = changed and triggers and state in MET["done"]
-        return _Verdict(holds, holds or mendable, ((upstream, new),) if holds else (), triggers and (new or mendable))
+        touched = triggers and (new or mendable)
+        return _Verdict(holds, holds or mendable, ((upstream, new),) if holds else (), touched, touched)
 
 
 def _at_least(n: int, verdicts: list[_Verdict]) -> _Verdict:
@@ -186,13 +207,15 @@ def _at_least(n: int, verdicts: list[_Verdict]) -> _Verdict:
     mended = sum(verdict.mended for verdict in verdicts) >= n
     used = tuple(one for verdict in verdicts if verdict.holds for one in verdict.used) if holds else ()
     stirred = mended and any(verdict.stirred for verdict in verdicts if verdict.mended)
-    return _Verdict(holds, mended, used, stirred)
+    return _Verdict(holds, mended, used, stirred, any(verdict.touched for verdict in verdicts))
 
 
 def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
-    """The pipelines of which the oracle can say how often they run: not ``settle: direct``, and not below such; nor
-    what stands on the newest partition of another, for which of several comes last nobody can say; nor what need not
-    wait for one that its environment refused for a while, as it may go without and once more with it.
+    """The pipelines of which the oracle can say how often they run.
+
+    Not ``settle: direct``; not what stands on the newest partition of another, for which of several comes last nobody
+    can say; not what hangs on the time that it takes; nothing below these. Nor what need not wait for one that its
+    environment refused for a while: it may go without, and once more with it.
 
     :param refused: what was blocked on the way.
     """
@@ -202,8 +225,8 @@ def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
         entry: Entry | None = wiring.entries.get(pipeline)
         if entry is None:
             continue
-        newest = any(leaf.mapper in ("latest", "fixed_key") for leaf in leaves(entry.tree))
-        if entry.settle == "direct" or newest or _reaches(entry.tree, vague):
+        newest = any(leaf.mapper in ("latest", "fixed_key") or leaf.max_age for leaf in leaves(entry.tree))
+        if entry.settle == "direct" or entry.on_late != "show" or newest or _reaches(entry.tree, vague):
             vague.add(pipeline)
         if _reaches(entry.tree, uncertain):
             uncertain.add(pipeline)

@@ -142,6 +142,8 @@ class _Play:
         )
         if forecast.starts:
             raise PromiseBroken("nothing is lost", f"at rest, and yet due: {_named(forecast.starts)}")
+        if forecast.late:
+            raise PromiseBroken("nothing is lost", f"late, and not given up: {_named(forecast.late)}")
         stuck = forecast.stuck
         unsettled = {target: leader.reconciler.standings.standing(target) for target in self._unsettled()}
         busy = [target for target, standing in unsettled.items() if standing is Standing.BUSY]

@@ -19,6 +19,7 @@ class Leaf:
 
     :ivar mapper: ``partition`` as ``dependencies.json`` names it; ``wait`` and ``key`` go with some of them.
     :ivar trigger: false: a gate.
+    :ivar max_age: seconds; all is older at rest.
     """
 
     upstream: PipelineRef
@@ -27,17 +28,19 @@ class Leaf:
     wait: int | str = "all"
     key: str = ""
     trigger: bool = True
+    max_age: float | None = None
 
     @property
     def identity(self) -> Leaf:
         """What activation belongs to."""
-        return replace(self, wait="all")
+        return replace(self, wait="all", max_age=None)
 
     @property
     def is_plain(self) -> bool:
         """It needs the success of all that it names, and names it beforehand."""
         named = self.mapper in ("identity", "rollup", "fan_out", "offset")
-        return named and self.on == "success" and self.wait == "all" and self.trigger
+        needs_all = self.wait == "all" and self.trigger and self.max_age is None
+        return named and self.on == "success" and needs_all
 
     def inputs(self, partition: str) -> tuple[Target, ...]:
         """What it asks for in a downstream's partition, as far as that can be told beforehand."""
@@ -119,6 +122,7 @@ def tree_of(upstream: Any) -> Tree:
                 mapping.get("wait", "all"),
                 mapping.get("downstream_key", ""),
                 bool(more.get("trigger", True)),
+                float(str(more["max_age"]).split()[0]) if "max_age" in more else None,
             )
         case {"at_least": n, "of": of}:
             return Branch(n, tuple(map(tree_of, of)))
@@ -144,12 +148,14 @@ class Entry:
     tree: Tree
     rerun: str
     settle: str
+    on_late: str
 
     @property
     def is_plain(self) -> bool:
         """All of its inputs, their success, at rest, and it runs again for each: what can be said of it is simple."""
         return (
             self.settle == "wave"
+            and self.on_late == "show"
             and self.rerun in ("clear", "new_run")
             and all(leaf.is_plain for leaf in leaves(self.tree))
             and _needs_all(self.tree)
@@ -178,7 +184,10 @@ class Wiring:
         before = self.active
         self.entries = {
             PipelineRef.parse(name): Entry(
-                tree_of(entry["upstream"]), entry.get("rerun", "clear"), entry.get("settle", "wave")
+                tree_of(entry["upstream"]),
+                entry.get("rerun", "clear"),
+                entry.get("settle", "wave"),
+                entry.get("on_late", "show"),
             )
             for name, entry in document.items()
         }
