@@ -5,7 +5,7 @@ Everything is a ratio within one run: worlds of different sizes take turns, or a
 Goals (design section 8): 10,000 pipelines cost at most 1.2 times what 100 cost, a live key at most 1 KB, and
 1,000,000 of them less than 2 GiB in all.
 
-    python -m benchmarks.scale [--quick] [--only flatness,history,backlog,footprint] [--json]
+    python -m benchmarks.scale [--quick] [--only flatness,history,mappings,backlog,footprint] [--json]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.scaling import backlog, flatness, footprint
+from benchmarks.scaling import backlog, flatness, footprint, mapped
 from benchmarks.scaling.figures import Figure
 from benchmarks.scaling.process import behave_like_the_service
 
@@ -31,6 +31,7 @@ class Extent:
     :ivar pipelines: sizes of the graph.
     :ivar rounds: waves of each size.
     :ivar history: numbers of partitions of the past, in a graph of the smallest size.
+    :ivar days: of the past, through each mapping.
     :ivar backlog: completions that wait at the start.
     :ivar keys: numbers of live keys.
     """
@@ -38,12 +39,13 @@ class Extent:
     pipelines: Sequence[int]
     rounds: int
     history: Sequence[int]
+    days: Sequence[int]
     backlog: int
     keys: Sequence[int]
 
 
-FULL = Extent((100, 1_000, 10_000), 40, (10, 4_000), 100_000, (10_000, 100_000, 1_000_000))
-QUICK = Extent((100, 200), 2, (2, 20), 100, (1_000, 2_000))
+FULL = Extent((100, 1_000, 10_000), 40, (10, 4_000), (2, 420), 100_000, (10_000, 100_000, 1_000_000))
+QUICK = Extent((100, 200), 2, (2, 20), (2, 10), 100, (1_000, 2_000))
 """Shows that everything still runs; its times say nothing."""
 
 WIDTH = 120
@@ -59,6 +61,10 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "history": (
         "A completion after many partitions of history, 100 pipelines",
         lambda extent, progress: flatness.measure_history(extent.history, rounds=extent.rounds, progress=progress),
+    ),
+    "mappings": (
+        "An hourly completion through a partition mapping, the model alone",
+        lambda extent, progress: mapped.measure(extent.days, rounds=extent.rounds, progress=progress),
     ),
     "backlog": (
         "Completions that waited for a watcher",

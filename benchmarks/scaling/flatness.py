@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.scaling.figures import Figure, paired, single
 from benchmarks.scaling.ring import FAN_IN, SMALLEST, Ring
-from benchmarks.scaling.waves import Examined, ModelWaves, ReconcilerWaves
+from benchmarks.scaling.waves import ModelWaves, ReconcilerWaves
 
 GOAL = 1.2
 """What a completion among the most pipelines may cost beside one among the fewest (design section 8)."""
@@ -61,7 +61,7 @@ def _compare(name: str, worlds: Mapping[str, Waves], rounds: int, progress: Call
             passed = world.wave(chosen.randrange(world.ring.width), chosen.randrange(1, len(world.partitions)))
             times[size].append(passed.each * 1e6)
         progress()
-    counts = {size: _count(world) for size, world in worlds.items()}
+    counts = {size: world.counted_wave(COUNTED_PLACE, 0) for size, world in worlds.items()}
     completions = next(iter(worlds.values())).ring.completions_in_a_wave()
     return [
         paired(f"{name}: CPU time each", "µs", times, goal=GOAL),
@@ -75,12 +75,6 @@ def _compare(name: str, worlds: Mapping[str, Waves], rounds: int, progress: Call
             f"{name}: decisions each",
             "",
             {size: count.decisions / completions for size, count in counts.items()},
-            goal=1.0,
+            goal=EXAMINED_GOAL,
         ),
     ]
-
-
-def _count(world: Waves) -> Examined:
-    examined = world.count()
-    world.wave(COUNTED_PLACE, 0)
-    return examined

@@ -216,8 +216,8 @@ class InstantWatcher:
         return took
 
     def run_jobs(self) -> bool:
-        """Let the environment answer everything that has been asked. Returns whether there was anything."""
-        if not self._jobs:
+        """Let the environment answer everything that has been asked. Returns whether there was anything to do."""
+        if not self._jobs and not self.reconciler.agenda:
             return False
         jobs, self._jobs = self._jobs, deque()
         self.step([job() for job in jobs])
