@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from coordinator.errors import ConfigurationError
+from coordinator.model.durations import parse_duration
 from coordinator.model.references import DEFAULT_ENVIRONMENT
 
 CONFIG_VARIABLE = "COORDINATOR_CONFIG"
@@ -64,10 +66,10 @@ class EnvironmentSettings(_Section):
     """One Airflow deployment.
 
     :ivar max_in_flight: requests sent at the same time; 1 where Airflow runs on SQLite.
-    :ivar request_timeout: seconds for one request that starts or clears a run.
-    """
     :ivar max_runs_in_flight: runs that the coordinator has started and that have not ended; ``None``: any number.
     :ivar max_starts_per_minute: runs that it starts; a sixth of them may start at once. ``None``: any number.
+    :ivar request_timeout: seconds for one request that starts or clears a run.
+    """
 
     kind: Literal["airflow"] = "airflow"
     url: str
@@ -78,10 +80,10 @@ class EnvironmentSettings(_Section):
     token_file: Path | None = None
     ca_cert: Path | None = None
     max_in_flight: int = Field(default=8, ge=1, le=256)
-    request_timeout: float = Field(default=5.0, gt=0)
-
     max_runs_in_flight: int | None = Field(default=None, ge=1)
     max_starts_per_minute: int | None = Field(default=None, ge=1)
+    request_timeout: float = Field(default=5.0, gt=0)
+
     @field_validator("url")
     @classmethod
     def _http(cls, url: str) -> str:
@@ -120,6 +122,47 @@ class WatcherSettings(_Section):
     decision_log: str | None = Field(default=None, min_length=1)
 
 
+class RetentionSettings(_Section):
+    """What becomes of old partitions. All durations as people write them: ``90 days``.
+
+    :ivar max_age: a partition in which nothing has happened for so long is removed; ``None``: it is kept for ever.
+    :ivar max_partitions: of each pipeline at most so many are kept; ``None``: all.
+    :ivar min_age: a partition in which something has happened since is never removed: a report may still be on its way.
+    :ivar every: the pause between two sweeps.
+    :ivar acts: what people did is kept for so long.
+    """
+
+    max_age: str | None = None
+    max_partitions: int | None = Field(default=None, ge=1)
+    min_age: str = "1 day"
+    every: str = "1 hour"
+    acts: str = "365 days"
+
+    @field_validator("max_age", "min_age", "every", "acts")
+    @classmethod
+    def _duration(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_duration(text)
+        return text
+
+    @field_validator("max_age", "every")
+    @classmethod
+    def _not_nothing(cls, text: str | None) -> str | None:
+        if text is not None and not parse_duration(text):
+            raise ValueError(f"{text!r} is no time at all; expected a duration such as '90 days'")
+        return text
+
+    @property
+    def longest(self) -> timedelta | None:
+        """``max_age``, read."""
+        return parse_duration(self.max_age) if self.max_age is not None else None
+
+    @property
+    def shortest(self) -> timedelta:
+        """``min_age``, read."""
+        return parse_duration(self.min_age)
+
+
 class HttpSettings(_Section):
     """``/healthz`` and ``/readyz`` of the watcher; no ``listen``, no listener."""
 
@@ -148,6 +191,7 @@ class Settings(BaseSettings):
     etcd: EtcdSettings = Field(default_factory=EtcdSettings)
     environments: dict[str, EnvironmentSettings] = Field(default_factory=dict)
     watcher: WatcherSettings = Field(default_factory=WatcherSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     reporter: ReporterSettings = Field(default_factory=ReporterSettings)
 

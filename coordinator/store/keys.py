@@ -69,7 +69,23 @@ class WatcherKey:
     watcher_id: str
 
 
-ParsedKey = StateKey | TriggerKey | DependenciesKey | HoldKey | OrderKey | FloorKey | ActKey | LeaderKey | WatcherKey
+@dataclass(frozen=True, slots=True)
+class RetentionKey:
+    pass
+
+
+ParsedKey = (
+    StateKey
+    | TriggerKey
+    | DependenciesKey
+    | HoldKey
+    | OrderKey
+    | FloorKey
+    | ActKey
+    | LeaderKey
+    | WatcherKey
+    | RetentionKey
+)
 
 
 class Keys:
@@ -82,9 +98,16 @@ class Keys:
         self.prefix = prefix.rstrip("/")
         self.root = self.prefix + "/"
         self.leader = self.root + "leader"
+        self.acts = self.root + "acts/"
+        self.retention = self.root + "retention"
+        """What the last sweep did; see :mod:`coordinator.model.sweep`."""
 
     def state(self, target: Target) -> str:
         return self._of_target("state", target)
+
+    def states_of(self, pipeline: PipelineRef) -> str:
+        """What the keys of all states of a pipeline begin with."""
+        return self._of_pipeline("state", pipeline) + "/"
 
     def trigger(self, target: Target) -> str:
         return self._of_target("trigger", target)
@@ -139,6 +162,8 @@ class Keys:
                 return ActKey(act_id)
             case "leader", []:
                 return LeaderKey()
+            case "retention", []:
+                return RetentionKey()
             case "watchers", [watcher_id]:
                 return WatcherKey(watcher_id)
         return None

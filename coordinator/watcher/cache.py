@@ -11,7 +11,8 @@ from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
 from coordinator.model.publication import Published, read_publication
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Unreadable, read_run_state
+from coordinator.model.runstate import RunState, Unreadable, read_run_state
+from coordinator.model.sweep import Sweep, read_sweep
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 from coordinator.store.keys import (
@@ -23,6 +24,7 @@ from coordinator.store.keys import (
     LeaderKey,
     OrderKey,
     ParsedKey,
+    RetentionKey,
     StateKey,
     TriggerKey,
     WatcherKey,
@@ -33,9 +35,13 @@ from coordinator.watcher.sharing import Sharing
 
 @dataclass(slots=True)
 class Touched:
-    """What a batch of changes touched."""
+    """What a batch of changes touched.
+
+    :ivar expired: whose state has come back after retention had removed it.
+    """
 
     targets: set[Target] = field(default_factory=set)
+    expired: set[Target] = field(default_factory=set)
     held: set[PipelineRef] = field(default_factory=set)
     dependencies: bool = False
     leader_gone: bool = False
@@ -45,8 +51,14 @@ class Touched:
 class Cache:
     """Facts by target. Values that cannot be read are kept as such and listed in ``problems``.
 
+    A state that has expired (:class:`~coordinator.model.floor.Floor`) is none: it is noted in ``expired``, and that
+    is all. A floor comes before the states that it concerns: in a listing by its key's name, in a watch because the
+    sweep that moves it sees to it that no state at or below it is left.
+
     :param fresh_for: seconds for which a completion that arrived live counts as fresh.
     :ivar revision: everything up to this etcd revision has been read.
+    :ivar expired: the mod revisions of the keys of expired states.
+    :ivar swept: what the last sweep of retention did.
     """
 
     def __init__(self, keys: Keys, *, fresh_for: float = 1.0) -> None:
@@ -56,12 +68,15 @@ class Cache:
         self.problems: dict[str, str] = {}
         self.published: dict[str, Published] = {}
         self.leader: bytes | None = None
+        self.swept: Sweep | None = None
+        self.expired: dict[Target, int] = {}
         self.watchers: dict[str, bytes] = {}
         self._states: dict[Target, SeenState] = {}
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
         self._holds: dict[PipelineRef, Hold | Unreadable] = {}
         self._floors: dict[PipelineRef, Floor] = {}
+        self._floor_revisions: dict[PipelineRef, int] = {}
         self._arrived: dict[Target, float] = {}
         self._arrivals: deque[tuple[float, Target]] = deque()
         self._sharing = Sharing(self.state)
@@ -81,6 +96,10 @@ class Cache:
     def floor(self, pipeline: PipelineRef) -> Floor | None:
         return self._floors.get(pipeline)
 
+    def floor_revision(self, pipeline: PipelineRef) -> int:
+        """The mod revision of the floor's key; 0: there is none."""
+        return self._floor_revisions.get(pipeline, 0)
+
     def holds(self) -> Iterator[tuple[PipelineRef, Hold | Unreadable]]:
         return iter(self._holds.items())
 
@@ -89,6 +108,11 @@ class Cache:
         yield from self._states
         yield from (target for target in self._records if target not in self._states)
         yield from (target for target in self._orders if target not in self._states and target not in self._records)
+
+    def snapshot(self) -> list[Target]:
+        """Everything that has a state, a record or an order, some of it twice: made at once, to be gone through
+        while the cache changes."""
+        return [*self._states, *self._records, *self._orders]
 
     def __len__(self) -> int:
         return len(self._states) + len(self._records)
@@ -108,6 +132,9 @@ class Cache:
             store.clear()
         for named in (self.published, self.watchers, self.problems):
             named.clear()
+        self._floor_revisions.clear()
+        self.expired.clear()
+        self.swept = None
         self._arrived.clear()
         self._arrivals.clear()
         self.leader = None
@@ -145,9 +172,16 @@ class Cache:
                 touched.states += 1
                 target = self._sharing.target(target)
                 state = self._sharing.state(read_run_state(item.value))
-                self._states[target] = SeenState(state, item.mod_revision)
                 self._note_problem(item.key, state)
                 self._arrived.pop(target, None)
+                if self._has_expired(target, state):
+                    self._states.pop(target, None)
+                    self.expired[target] = item.mod_revision
+                    touched.expired.add(target)
+                    touched.targets.add(target)
+                    return
+                self.expired.pop(target, None)
+                self._states[target] = SeenState(state, item.mod_revision)
                 if arrived is not None:
                     self._arrived[target] = arrived
                     self._arrivals.append((arrived, target))
@@ -174,6 +208,7 @@ class Cache:
             case FloorKey(pipeline):
                 floor = read_floor(item.value)
                 self._floors[pipeline] = floor if isinstance(floor, Floor) else Floor()
+                self._floor_revisions[pipeline] = item.mod_revision
                 self._note_problem(item.key, floor)
             case ActKey():
                 pass
@@ -182,6 +217,10 @@ class Cache:
                 self.published[owner] = Published(publication, item.mod_revision)
                 self._note_problem(item.key, publication)
                 touched.dependencies = True
+            case RetentionKey():
+                sweep = read_sweep(item.value)
+                self.swept = sweep if isinstance(sweep, Sweep) else None
+                self._note_problem(item.key, sweep)
             case LeaderKey():
                 self.leader = item.value
             case WatcherKey(watcher_id):
@@ -196,6 +235,7 @@ class Cache:
             case StateKey(target):
                 touched.states += 1
                 self._states.pop(target, None)
+                self.expired.pop(target, None)
                 self._arrived.pop(target, None)
                 touched.targets.add(target)
             case TriggerKey(target):
@@ -211,11 +251,14 @@ class Cache:
                 touched.targets.add(target)
             case FloorKey(pipeline):
                 self._floors.pop(pipeline, None)
+                self._floor_revisions.pop(pipeline, None)
             case ActKey():
                 pass
             case DependenciesKey(owner):
                 self.published.pop(owner, None)
                 touched.dependencies = True
+            case RetentionKey():
+                self.swept = None
             case LeaderKey():
                 self.leader = None
                 touched.leader_gone = True
@@ -223,6 +266,10 @@ class Cache:
                 self.watchers.pop(watcher_id, None)
             case None:
                 pass
+
+    def _has_expired(self, target: Target, state: RunState | Unreadable) -> bool:
+        floor = self._floors.get(target.pipeline)
+        return floor is not None and isinstance(state, RunState) and floor.has_expired(state)
 
     def _note_problem(self, key: str, value: object) -> None:
         if isinstance(value, Unreadable):

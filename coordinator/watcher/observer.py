@@ -9,7 +9,7 @@ import structlog
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.judgement import all_inputs
 from coordinator.model.references import Target
-from coordinator.model.runstate import RunState, State
+from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
@@ -128,6 +128,9 @@ class Observer:
         seen = self._cache.state(subject)
         before = run.state.is_terminal and self._following.end_seen(subject)
         in_flight = self._flies(subject) is not None
+        floor = self._cache.floor(subject.pipeline)
+        if floor is not None and floor.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
+            return False  # retention has removed it: it would not be heeded, and asked about again and again
         if weigh(seen.value if seen else None, run, in_flight=in_flight, seen_before=before) is not Weight.REPORT:
             return False
         document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=self._clock.now())

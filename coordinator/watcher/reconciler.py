@@ -24,7 +24,7 @@ from coordinator.model.runstate import RunState
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
-from coordinator.settings import WatcherSettings
+from coordinator.settings import RetentionSettings, WatcherSettings
 from coordinator.store.keys import Keys
 from coordinator.store.leadership import Leadership
 from coordinator.store.port import Changes, Store
@@ -43,6 +43,7 @@ from coordinator.watcher.limits import EnvironmentLimits, Limits
 from coordinator.watcher.looks import Looks, Ticket
 from coordinator.watcher.observer import Observer
 from coordinator.watcher.rechecks import Rechecks
+from coordinator.watcher.retention import Sweeper
 
 Message = Snapshot | Changes | Disconnected | EffectDone | LookDone
 
@@ -74,6 +75,7 @@ class Reconciler:
     :param who: this watcher's name, for records and reports.
     :param leader_gone: called when the leader key has been deleted: time to campaign.
     :param decisions: where decisions are written down for people.
+    :param retention: which old partitions to remove; ``None``: nothing is ever removed.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Reconciler:
         who: str,
         leader_gone: Callable[[], None] = lambda: None,
         decisions: DecisionLog | None = None,
+        retention: RetentionSettings | None = None,
         environment_limits: Mapping[str, EnvironmentLimits] | None = None,
     ) -> None:
         self._lanes = lanes
@@ -134,6 +137,12 @@ class Reconciler:
             clock=clock,
             who=who,
         )
+        self._sweeper = None
+        if retention is not None:
+            self._sweeper = Sweeper(
+                store=store, keys=keys, cache=self.cache, standings=self.standings, limits=retention, clock=clock
+            )
+        self._expired_told: set[Target] = set()
         self.graph_problem: str | None = None
         self.connected = False
         self.states_seen = 0
@@ -180,6 +189,17 @@ class Reconciler:
             self._pump(now)
         self._observer.ask(now)
         self._pump(now)
+        self._sweep(now)
+
+    def _sweep(self, now: float) -> None:
+        """A piece of retention's work, when there is nothing better to do."""
+        if self._sweeper is None or self._term is None or self.agenda or self.ledger or self.flights.draining:
+            return
+        try:
+            self._sweeper.step(now, self._term)
+        except LeadershipLost as error:
+            _log.warning("leader.fenced", reason=str(error))
+            self._lost_term = self._term
 
     def _let_in(self, now: float) -> None:
         for target in self.limits.admit(now):
@@ -196,6 +216,7 @@ class Reconciler:
         times = [lane.next_at() for lane in self._lanes.values()]
         times += [self.agenda.next_at(), self._observer.next_at(), self._reexamine_at, self._recheck_at()]
         times.append(self.limits.next_at())
+        times.append(self._sweeper.next_at(self._clock.monotonic()) if self._sweeper is not None else None)
         return min((at for at in times if at is not None), default=None)
 
     def _recheck_at(self) -> float | None:
@@ -225,6 +246,8 @@ class Reconciler:
         match message:
             case Snapshot():
                 self._connect(now, after_a_gap=True)
+                if self._sweeper is not None:
+                    self._sweeper.start_over()
                 self._touch(self.cache.replace(message.listing))
                 self.agenda.read(self.cache.revision)
             case Changes():
@@ -255,12 +278,28 @@ class Reconciler:
     def _touch(self, touched: Touched) -> None:
         if touched.leader_gone:
             self._leader_gone()
+        if self._sweeper is not None:
+            self._sweeper.note(touched.targets)
+        if touched.expired:
+            self._tell_expired(touched.expired)
         if touched.dependencies:
             self._rebuild_graph()
         targets = touched.targets
         if touched.held:
             targets |= unsettled_of(touched.held, self.standings.unsettled())
         self._schedule(self.standings.refresh(targets))
+
+    def _tell_expired(self, expired: set[Target]) -> None:
+        for target in expired - self._expired_told:
+            floor = self.cache.floor(target.pipeline)
+            removed_up_to = floor.queued_at if floor is not None else None
+            _log.warning(
+                "state.expired",
+                pipeline=str(target.pipeline),
+                partition=target.partition,
+                removed_up_to=removed_up_to and format_instant(removed_up_to),
+            )
+        self._expired_told |= expired
 
     def _rebuild_graph(self) -> None:
         try:
@@ -312,6 +351,8 @@ class Reconciler:
         for part in (self.agenda, self.ledger, self.flights, self._looks, self._observer):
             part.clear()
         self.limits.forget_waiting()
+        if self._sweeper is not None:
+            self._sweeper.clear()
         for lane in self._lanes.values():
             lane.forget()
         if term is None:

@@ -14,6 +14,7 @@ from coordinator.model.references import Target
 from coordinator.store.port import (
     MAX_OPERATIONS,
     AccessDenied,
+    Committed,
     Compare,
     CreateRevisionIs,
     Delete,
@@ -78,17 +79,30 @@ def commit(store: Store, fence: CreateRevisionIs, writes: Sequence[Write]) -> No
 
 
 def _commit_alone(store: Store, fence: CreateRevisionIs, write: Write) -> None:
-    answer = store.commit(Transaction((fence, *write.compares), (write.operation,), otherwise=(fence.key,)))
+    answer = commit_fenced(store, fence, write.compares, (write.operation,))
     if answer.succeeded:
         write.committed(answer.revision)
-        return
-    leader = answer.found[0]
-    if leader is None or leader.create_revision != fence.revision:
-        raise LeadershipLost(
-            f"{fence.key}: expected the leadership of revision {fence.revision}, found "
-            f"{'none' if leader is None else leader.create_revision}; a successor takes over what is under way"
-        )
-    write.lost(answer.revision)
+    else:
+        write.lost(answer.revision)
+
+
+def commit_fenced(
+    store: Store, fence: CreateRevisionIs, compares: Iterable[Compare], operations: Iterable[Put | Delete]
+) -> Committed:
+    """One transaction, fenced by leadership.
+
+    :returns: ``succeeded`` is ``False`` where one of the compares did not hold.
+    :raises LeadershipLost: somebody else leads; nothing was written.
+    """
+    answer = store.commit(Transaction((fence, *compares), tuple(operations), otherwise=(fence.key,)))
+    if not answer.succeeded:
+        leader = answer.found[0]
+        if leader is None or leader.create_revision != fence.revision:
+            raise LeadershipLost(
+                f"{fence.key}: expected the leadership of revision {fence.revision}, found "
+                f"{'none' if leader is None else leader.create_revision}; a successor takes over what is under way"
+            )
+    return answer
 
 
 def _commit_together(store: Store, fence: CreateRevisionIs, group: Sequence[Write]) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.worlds import cases, condition_cases, partition_cases, people_cases
+from tests.worlds import cases, condition_cases, partition_cases, people_cases, retention_cases
 from tests.worlds.simulated import SimulatedWorld
 
 
@@ -24,3 +24,8 @@ def test_condition_case(name: str) -> None:
 @pytest.mark.parametrize("name", people_cases.CASES)
 def test_people_case(name: str) -> None:
     people_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", retention_cases.CASES)
+def test_retention_case(name: str) -> None:
+    retention_cases.CASES[name](SimulatedWorld())

@@ -11,6 +11,7 @@ from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
+from coordinator.model.sweep import Sweep, read_sweep
 from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.ordering import put_order
 from coordinator.reporting import write_report
@@ -88,6 +89,12 @@ class EtcdWorld(World):
         record = read_record(found.value) if found is not None else None
         assert not isinstance(record, Unreadable)
         return record
+
+    def swept(self) -> Sweep | None:
+        found = self.store.get(self.keys.retention)
+        sweep = read_sweep(found.value) if found is not None else None
+        assert not isinstance(sweep, Unreadable)
+        return sweep
 
     def write(self, operation: Put | Delete) -> None:
         self.floor = max(self.floor, self.store.commit(Transaction((), (operation,))).revision)

@@ -15,7 +15,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import ObservedRun
-from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings, WatcherSettings
+from coordinator.settings import EnvironmentSettings, EtcdSettings, RetentionSettings, Settings, WatcherSettings
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.watcher.service import Watcher
@@ -228,6 +228,11 @@ class RealWorld(EtcdWorld):
     def silence(self, *environments: str) -> None:
         raise NotImplementedError("played in memory only")
 
+    def retain(self, **limits: Any) -> None:
+        self.settings = self.settings.model_copy(update={"retention": RetentionSettings(**limits)})
+        self.stop_watcher()
+        self.start_watcher()
+
     def stop_watcher(self) -> None:
         if self.watcher is not None:
             self.watcher.kill()
@@ -268,6 +273,9 @@ class RealWorld(EtcdWorld):
 
     def settle(self) -> None:
         self._await(self._rests_for_a_while, "everything is at rest")
+
+    def settle_until(self, holds: Callable[[], bool], what: str) -> None:
+        self._await(holds, what)
 
     def runs(self, name: str, *, partition: str = PARTITION) -> int:
         airflow, dag_id = self._of(name)

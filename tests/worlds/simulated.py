@@ -14,7 +14,7 @@ from coordinator.model.publication import Publication, dump_publication, publish
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.port import ObservedRun
-from coordinator.settings import WatcherSettings
+from coordinator.settings import RetentionSettings, WatcherSettings
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
@@ -78,6 +78,7 @@ class SimulatedWatcher:
             settings=settings,
             clock=world.clock,
             who=name,
+            retention=world.retention,
             environment_limits=world.environment_limits,
         )
 
@@ -131,6 +132,7 @@ class SimulatedWorld(EtcdWorld):
         self.etcd = MemoryEtcd(clock=self.clock.monotonic)
         super().__init__(MemoryStore(self.etcd), Keys())
         self.settings = WatcherSettings()
+        self.retention: RetentionSettings | None = None
         self.airflows: dict[str, SimulatedAirflow] = {}
         for environment in ("default", "team_b"):
             self.airflows[environment] = SimulatedAirflow(
@@ -210,6 +212,11 @@ class SimulatedWorld(EtcdWorld):
     def silence(self, *environments: str) -> None:
         self._silent.update(environments)
 
+    def retain(self, **limits: Any) -> None:
+        self.retention = RetentionSettings(**limits)
+        self.stop_watcher()
+        self.start_watcher()
+
     def stop_watcher(self) -> None:
         self.watcher = None
 
@@ -241,6 +248,12 @@ class SimulatedWorld(EtcdWorld):
             if self.clock.seconds > until:
                 return
         raise AssertionError("the world does not come to rest")
+
+    def settle_until(self, holds: Callable[[], bool], what: str) -> None:
+        until = self.clock.seconds + 600
+        while not holds():
+            self.tick_once()
+            assert self.clock.seconds < until, f"not within ten minutes: {what}"
 
     def tick_once(self) -> None:
         """One turn of everything, so that a test can end things in the middle."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, Unreadable
+from coordinator.model.sweep import Sweep
 from coordinator.model.trigger import TriggerRecord
 from coordinator.runners.port import ObservedRun
 
@@ -74,6 +75,10 @@ class World(ABC):
     def mark(self, name: str, state: str, *, partition: str = PARTITION) -> None:
         """A person says what became of it. Its environment hears nothing of that."""
 
+    @abstractmethod
+    def retain(self, **limits: Any) -> None:
+        """From now on old partitions are removed: the watcher starts anew with these settings of ``[retention]``."""
+
     # -- what goes wrong ---------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -137,6 +142,17 @@ class World(ABC):
     @abstractmethod
     def settle(self) -> None:
         """Wait until everything that can happen by itself has happened."""
+
+    @abstractmethod
+    def settle_until(self, holds: Callable[[], bool], what: str) -> None:
+        """Wait until this holds, while everything goes on by itself.
+
+        :param what: it is, for the message when it does not happen.
+        """
+
+    @abstractmethod
+    def swept(self) -> Sweep | None:
+        """What the newest sweep of retention has written down."""
 
     @abstractmethod
     def runs(self, name: str, *, partition: str = PARTITION) -> int:

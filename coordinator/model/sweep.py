@@ -1,0 +1,106 @@
+"""What the last sweep of retention did: the value of the key ``retention``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import Instant, Unreadable
+
+NAMED = 20
+"""So many of the pipelines that are held back are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A partition that is to be removed and cannot be, and with it every later one of its pipeline."""
+
+    target: Target
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """:ivar when: it ended.
+    :ivar removed: partitions of pipelines.
+    :ivar kept: those that remain.
+    :ivar expired: states that had come back, and were deleted.
+    :ivar acts: acts of people that were deleted.
+    :ivar held_back_pipelines: how many pipelines have partitions that should go and cannot.
+    :ivar held_back: the first of them.
+    """
+
+    when: datetime
+    removed: int = 0
+    kept: int = 0
+    expired: int = 0
+    acts: int = 0
+    held_back_pipelines: int = 0
+    held_back: tuple[HeldBack, ...] = ()
+
+
+class _HeldBackDocument(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    pipeline: str
+    partition: str
+    reason: str
+
+
+class _SweepDocument(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    when: Instant
+    removed: int = 0
+    kept: int = 0
+    expired: int = 0
+    acts: int = 0
+    held_back_pipelines: int = 0
+    held_back: list[_HeldBackDocument] = []
+
+
+def dump_sweep(sweep: Sweep) -> bytes:
+    """The bytes for etcd."""
+    document = _SweepDocument(
+        when=sweep.when,
+        removed=sweep.removed,
+        kept=sweep.kept,
+        expired=sweep.expired,
+        acts=sweep.acts,
+        held_back_pipelines=sweep.held_back_pipelines,
+        held_back=[
+            _HeldBackDocument(
+                pipeline=f"{one.target.pipeline.environment}/{one.target.pipeline.dag_id}",
+                partition=one.target.partition,
+                reason=one.reason,
+            )
+            for one in sweep.held_back[:NAMED]
+        ],
+    )
+    return document.model_dump_json().encode()
+
+
+def read_sweep(value: bytes) -> Sweep | Unreadable:
+    """Read what stands under ``retention``. Never raises."""
+    try:
+        document = _SweepDocument.model_validate_json(value)
+        held_back = tuple(
+            HeldBack(Target(PipelineRef.parse(one.pipeline), one.partition), one.reason) for one in document.held_back
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
+    except (ValueError, OverflowError, RecursionError) as error:
+        return Unreadable(f"{type(error).__name__}: {error}")
+    return Sweep(
+        when=document.when,
+        removed=document.removed,
+        kept=document.kept,
+        expired=document.expired,
+        acts=document.acts,
+        held_back_pipelines=document.held_back_pipelines,
+        held_back=held_back,
+    )
