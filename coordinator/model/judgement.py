@@ -20,7 +20,7 @@ from typing import NamedTuple
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.dependencies import Settle
 from coordinator.model.graph import Node
-from coordinator.model.mapping import FixedKey, Identity, Latest, Rollup, StartOf
+from coordinator.model.mapping import FanOut, FixedKey, Identity, Latest, Offset, Rollup, StartOf
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import Consumed, TriggerRecord
@@ -129,8 +129,10 @@ class _Judge:
                 targets = sorted(self._view.gathered(dependency, self._target))
             case _:
                 targets = [Target(upstream, one) for one in mapping.upstreams(partition)]
-        needed = mapping.needed(len(targets)) if isinstance(mapping, Rollup) and targets else 1
         inputs = tuple(self._input(dependency, target) for target in targets)
+        if len(inputs) == 1 and isinstance(mapping, FanOut | Offset):
+            return inputs[0]
+        needed = mapping.needed(len(targets)) if isinstance(mapping, Rollup) and targets else 1
         return _branch(needed, str(dependency), inputs, dependency)
 
     def _newest(self, dependency: Dependency) -> JudgedInput:
