@@ -67,7 +67,7 @@ class _Verdict:
 
     :ivar used: by holding: the inputs, and whether each is new.
     :ivar stirred: something that can start it is new or could be mended, in branches that would hold then.
-    :ivar touched: ... in any branch.
+    :ivar touched: something that can start it is new, in any branch.
     """
 
     holds: bool
@@ -144,7 +144,7 @@ class _Foresight:
             forecast.stuck.add(target)
 
     def _stirs(self, entry: Entry, target: Target) -> bool:
-        """Whether something that could start it is new, or could be mended."""
+        """Whether something that could start it has completed: from the first such completion its time runs."""
         return any(self._judge(leaf, target, False).touched for leaf in leaves(entry.tree))
 
     def _complete(self, target: Target, by: str, state: str) -> None:
@@ -189,7 +189,7 @@ class _Foresight:
         # At rest nothing of what ``latest`` stands on is coming; that some of it is stuck holds nobody back.
         stuck = upstream in self._forecast.stuck
         if upstream not in self._facts.states:
-            return _Verdict(False, stuck, stirred=stuck and triggers, touched=stuck and triggers)
+            return _Verdict(False, stuck, stirred=stuck and triggers)
         completion, revision = self._facts.states[upstream]
         state = completion[2]
         changed = revision > self._wiring.since(target.pipeline, leaf) and (
@@ -198,8 +198,8 @@ class _Foresight:
         holds = state in MET[leaf.on] and (direct or not stuck) and leaf.max_age is None
         mendable = stuck or (state == "failed" and leaf.on == "success" and changed)
         new = changed and triggers and state in MET["done"]
-        touched = triggers and (new or mendable)
-        return _Verdict(holds, holds or mendable, ((upstream, new),) if holds else (), touched, touched)
+        stirs = triggers and (new or mendable)
+        return _Verdict(holds, holds or mendable, ((upstream, new),) if holds else (), stirs, new)
 
 
 def _at_least(n: int, verdicts: list[_Verdict]) -> _Verdict:
@@ -233,6 +233,17 @@ def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
             if not entry.is_plain:
                 vague.add(pipeline)
     return set(wiring.order) - vague
+
+
+def of_newest_partition(wiring: Wiring) -> set[PipelineRef]:
+    """What ``latest`` starts, and all below: which of its partitions, also hangs on what a watcher went through."""
+    found: set[PipelineRef] = set()
+    for pipeline in wiring.order:
+        entry = wiring.entries.get(pipeline)
+        started = entry and any(leaf.mapper == "latest" and leaf.trigger for leaf in leaves(entry.tree))
+        if entry and (started or _reaches(entry.tree, found)):
+            found.add(pipeline)
+    return found
 
 
 def _reaches(tree: Tree, pipelines: set[PipelineRef]) -> bool:
