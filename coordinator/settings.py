@@ -128,6 +128,8 @@ class RetentionSettings(_Section):
     :ivar max_age: a partition in which nothing has happened for so long is removed; ``None``: it is kept for ever.
     :ivar max_partitions: of each pipeline at most so many are kept; ``None``: all.
     :ivar min_age: a partition in which something has happened since is never removed: a report may still be on its way.
+    :ivar give_up_after: what only waits, for an input that does not come or that nobody mends, does not keep anything
+        once nothing has happened for so long; ``None``: it waits for ever.
     :ivar every: the pause between two sweeps.
     :ivar acts: what people did is kept for so long.
     """
@@ -135,17 +137,18 @@ class RetentionSettings(_Section):
     max_age: str | None = None
     max_partitions: int | None = Field(default=None, ge=1)
     min_age: str = "1 day"
+    give_up_after: str | None = None
     every: str = "1 hour"
     acts: str = "365 days"
 
-    @field_validator("max_age", "min_age", "every", "acts")
+    @field_validator("max_age", "min_age", "give_up_after", "every", "acts")
     @classmethod
     def _duration(cls, text: str | None) -> str | None:
         if text is not None:
             parse_duration(text)
         return text
 
-    @field_validator("max_age", "every")
+    @field_validator("max_age", "give_up_after", "every")
     @classmethod
     def _not_nothing(cls, text: str | None) -> str | None:
         if text is not None and not parse_duration(text):
@@ -156,6 +159,11 @@ class RetentionSettings(_Section):
     def longest(self) -> timedelta | None:
         """``max_age``, read."""
         return parse_duration(self.max_age) if self.max_age is not None else None
+
+    @property
+    def patience(self) -> timedelta | None:
+        """``give_up_after``, read."""
+        return parse_duration(self.give_up_after) if self.give_up_after is not None else None
 
     @property
     def shortest(self) -> timedelta:

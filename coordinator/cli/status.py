@@ -11,6 +11,7 @@ from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of
 from coordinator.cli.output import hold_in_words, people, print_json, table
+from coordinator.cli.retention_output import retention_as_json, retention_in_words
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
@@ -62,11 +63,12 @@ def status(
                 "watchers": [asdict(read_presence(value)) for value in reading.cache.watchers.values()],
                 "pipelines": rows,
                 "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
+                "retention": retention_as_json(reading),
                 "problems": problems,
             }
         )
     else:
-        _print(reading, rows, leader, problems)
+        _print(reading, rows, leader, [*retention_in_words(reading, everything=everything)], problems)
     if problems or any(row["record"] == "blocked" for row in rows):
         raise typer.Exit(ExitCode.PROBLEM)
 
@@ -103,7 +105,13 @@ def _newest(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     return [row for group in of_pipeline.values() for row in group[-limit:]]
 
 
-def _print(reading: Reading, rows: list[dict[str, Any]], leader: Presence | None, problems: dict[str, str]) -> None:
+def _print(
+    reading: Reading,
+    rows: list[dict[str, Any]],
+    leader: Presence | None,
+    notes: list[str],
+    problems: dict[str, str],
+) -> None:
     console = people()
     standby = len(reading.cache.watchers) - (leader is not None)
     leading = f"leader: {leader}" if leader is not None else "no watcher leads"
@@ -115,5 +123,7 @@ def _print(reading: Reading, rows: list[dict[str, Any]], leader: Presence | None
         console.print("everything is settled; see it with --all", markup=False)
     for held, hold in sorted(reading.cache.holds()):
         console.print(f"held: {held}: {hold_in_words(hold)}", markup=False)
+    for note in notes:
+        console.print(note, markup=False)
     for place, problem in problems.items():
         console.print(f"problem: {place}: {problem}", markup=False)

@@ -11,12 +11,12 @@ two rules, because it knows a pipeline as a whole and not its partitions:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.floor import Floor
 from coordinator.model.graph import Graph
-from coordinator.model.judgement import all_inputs
+from coordinator.model.judgement import JudgedInput, all_inputs
 from coordinator.model.mapping import FixedKey, Identity, Latest
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, Unreadable
@@ -24,10 +24,13 @@ from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Facts, Standing
 
+Lapsed = Callable[[Target], bool]
+"""Whether nothing has happened in a partition for so long that who waits with it is given up."""
+
 _UNDER_WAY = (Status.INTENT, Status.SENT, Status.BLOCKED)
 
 
-def what_keeps(standings: Standings, target: Target) -> str | None:
+def what_keeps(standings: Standings, target: Target, lapsed: Lapsed) -> str | None:
     """Why a partition cannot be removed now; ``None``: it can.
 
     What looks at a pipeline's newest completion (``latest``, ``fixed_key``) needs that one and no other. Everything
@@ -36,7 +39,7 @@ def what_keeps(standings: Standings, target: Target) -> str | None:
     """
     if (unreadable := _unreadable(standings, target)) is not None:
         return unreadable
-    if (unrest := why_not_at_rest(standings.decide(target))) is not None:
+    if (unrest := why_not_at_rest(standings.decide(target), lapsed)) is not None:
         return unrest
     if standings.newest(target.pipeline) == target:
         return "it is the newest completion, which others look at"
@@ -47,27 +50,38 @@ def what_keeps(standings: Standings, target: Target) -> str | None:
             return f"{dependent} depends on it, and is still there"
         if standings.is_newest_partition(dependent):
             return f"{dependent} depends on it, and is its pipeline's newest partition"
-        if (unrest := why_not_at_rest(standings.decide(dependent))) is not None:
+        if (unrest := why_not_at_rest(standings.decide(dependent), lapsed)) is not None:
             return f"{dependent} depends on it: {unrest}"
     return None
 
 
-def why_not_at_rest(decision: Decision) -> str | None:
-    """What goes on, or waits, in a partition; ``None``: it is at rest."""
+def why_not_at_rest(decision: Decision, lapsed: Lapsed) -> str | None:
+    """What goes on, or waits, in a partition; ``None``: it is at rest.
+
+    What only waits, for inputs that have not come or that nobody mends, is given up once everything that it waits with
+    has lapsed; what is due, held, blocked or running never is.
+    """
     if decision.order:
         return "a person's order waits"
     obstacles = sorted(decision.obstacles - {Obstacle.HELD})
     if obstacles:
         return f"it is {obstacles[0]}"
-    if decision.due or decision.ready or decision.standing is not Standing.SETTLED:
+    if decision.due or decision.ready or decision.standing is Standing.BUSY:
         held = ", and held" if Obstacle.HELD in decision.obstacles else ""
-        return f"it is {'due' if decision.due else decision.standing}{held}"
-    if decision.stirred and decision.judged is not None:
-        stirring = [
-            one for one in all_inputs(decision.judged) if one.triggers and (one.new or one.busy or one.mendable)
-        ]
-        return f"it waits, with something new in {stirring[0].target}"
+        return f"it is {'due' if decision.due else 'busy'}{held}"
+    if decision.judged is None:
+        return None if decision.standing is Standing.SETTLED else f"it is {decision.standing}"
+    for one in all_inputs(decision.judged):
+        stirs = one.triggers and (one.new or one.busy or one.mendable)
+        if stirs and not (one.standing is Standing.SETTLED and lapsed(one.target)):
+            return f"it waits, and {one.target} is {_stirring(one)}"
     return None
+
+
+def _stirring(one: JudgedInput) -> str:
+    if one.standing is not Standing.SETTLED:
+        return str(one.standing)
+    return "new" if one.met else "not what it needs"
 
 
 def _unreadable(facts: Facts, target: Target) -> str | None:
@@ -119,7 +133,7 @@ def floor_without(standings: Standings, floor: Floor, target: Target) -> Floor:
 
 
 def waits_without_record(
-    standings: Standings, pipeline: PipelineRef, partitions: Iterable[str]
+    standings: Standings, pipeline: PipelineRef, partitions: Iterable[str], lapsed: Lapsed
 ) -> tuple[int, Target] | None:
     """The lowest revision of a completion that is new to a partition which has no record, with that partition.
 
@@ -131,10 +145,10 @@ def waits_without_record(
         recorded = standings.record(target)
         if recorded is not None and isinstance(recorded.value, TriggerRecord):
             continue
-        judged = standings.decide(target).judged
-        if judged is None:
+        decision = standings.decide(target)
+        if decision.judged is None or why_not_at_rest(decision, lapsed) is None:
             continue
-        for one in all_inputs(judged):
+        for one in all_inputs(decision.judged):
             if one.new and one.seen is not None and (lowest is None or one.seen.revision < lowest[0]):
                 lowest = one.seen.revision, target
     return lowest

@@ -154,7 +154,8 @@ class Removal:
                     yield
         without_record = [one for one in partitions if self._cache.record(Target(self._pipeline, one)) is None]
         for first in range(0, len(without_record), JUDGED):
-            found = waits_without_record(self._standings, self._pipeline, without_record[first : first + JUDGED])
+            some = without_record[first : first + JUDGED]
+            found = waits_without_record(self._standings, self._pipeline, some, self._has_lapsed)
             if found is not None and (self._waiting is None or found < self._waiting):
                 self._waiting = found
             yield
@@ -169,7 +170,7 @@ class Removal:
         floor = self._cache.floor(self._pipeline) or Floor()
         count, moved = 0, floor
         for number, (past, behind) in enumerate(zip(going, lowest_behind, strict=False), 1):
-            keeps = what_keeps(self._standings, past.target)
+            keeps = what_keeps(self._standings, past.target, self._has_lapsed)
             if keeps is None:
                 floor = floor_without(self._standings, floor, past.target)
                 keeps = self._passes(floor)
@@ -190,6 +191,14 @@ class Removal:
         self._stock.of(self._pipeline).difference_update(targets)
         self.removed += count
         return count
+
+    def _has_lapsed(self, target: Target) -> bool:
+        """Nothing has happened there for so long that who waits with it is given up."""
+        patience = self._limits.patience
+        if patience is None:
+            return False
+        past = past_of(self._cache, self._stock.times, target)
+        return past is not None and past.active is not None and self._clock.now() - past.active >= patience
 
     def _passes(self, floor: Floor) -> str | None:
         """Why the floor may not rise so far."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from coordinator.cli.failures import ExitCode
+from coordinator.model.floor import Floor, dump_floor
 from coordinator.model.parsing import parse_document
 from coordinator.model.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.sweep import HeldBack, Sweep, dump_sweep
 from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
@@ -40,3 +43,38 @@ def test_a_late_partition_is_shown_although_it_is_settled(cli: Cli, config: Path
     assert rows["late", past]["late_since"] == "2001-01-01T06:00:00Z"
     assert rows["late", past]["standing"] == "settled"
     assert "late_since" in cli("status", "-c", config).stdout
+
+
+def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    then, before = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 19, tzinfo=UTC)
+    old, kept = Target(PipelineRef("default", "a"), "old"), Target(PipelineRef("default", "a"), "kept")
+    sweep = Sweep(when=then, removed=3, kept=1, held_back_pipelines=1, held_back=(HeldBack(kept, "b waits"),))
+    etcd.commit(
+        Transaction(
+            (),
+            (
+                Put(keys.floor(old.pipeline), dump_floor(Floor(queued_at=then))),
+                Put(keys.retention, dump_sweep(sweep)),
+            ),
+        )
+    )
+    for target, queued_at in ((old, before), (kept, then + timedelta(hours=1))):
+        report = RunStateDocument(state=State.SUCCESS, run_id="r", queued_at=queued_at)
+        write_report(etcd, keys, target, report)
+    shown = json.loads(cli("status", "-c", config, "--all", "--json").stdout)
+    assert [row["partition"] for row in shown["pipelines"]] == ["kept"]
+    assert shown["retention"] == {
+        "partitions": 1,
+        "expired": 1,
+        "swept": {
+            "when": "2026-11-20T00:00:00+00:00",
+            "removed": 3,
+            "kept": 1,
+            "held_back_pipelines": 1,
+            "held_back": [{"pipeline": "a", "partition": "kept", "reason": "b waits"}],
+        },
+    }
+    said = cli("status", "-c", config, "--all").stdout
+    assert "1 partitions of pipelines are kept; swept at 2026-11-20T00:00:00Z, 3 removed" in said
+    assert "1 state has come back after retention had removed what was as old; not heeded" in said
+    assert "kept by retention though it is time: a@kept: b waits" in said

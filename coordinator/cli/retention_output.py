@@ -1,0 +1,50 @@
+"""What retention has done and what holds it back, as ``status`` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from coordinator.watcher.reading import Reading
+
+NAMED = 3
+"""Of what holds something back so many are shown to people; programs get all that is known."""
+
+
+def retention_as_json(reading: Reading) -> dict[str, Any]:
+    """How many partitions there are, how many states have expired, and the last sweep."""
+    swept = reading.cache.swept
+    return {
+        "partitions": len(set(reading.cache.targets())),
+        "expired": len(reading.cache.expired),
+        "swept": None
+        if swept is None
+        else {
+            "when": swept.when.isoformat(),
+            "removed": swept.removed,
+            "kept": swept.kept,
+            "held_back_pipelines": swept.held_back_pipelines,
+            "held_back": [
+                {"pipeline": str(one.target.pipeline), "partition": one.target.partition, "reason": one.reason}
+                for one in swept.held_back
+            ],
+        },
+    }
+
+
+def retention_in_words(reading: Reading, *, everything: bool) -> Iterator[str]:
+    """Lines for people: what somebody may have to do something about, and the rest where everything is asked for."""
+    swept, expired = reading.cache.swept, len(reading.cache.expired)
+    if everything:
+        kept = f"{len(set(reading.cache.targets()))} partitions of pipelines are kept"
+        last = f"; swept at {swept.when:%Y-%m-%dT%H:%M:%SZ}, {swept.removed} removed" if swept is not None else ""
+        yield kept + last
+    if expired:
+        verb = "state has" if expired == 1 else "states have"
+        yield f"{expired} {verb} come back after retention had removed what was as old; not heeded"
+    if swept is not None and swept.held_back_pipelines:
+        for one in swept.held_back[:NAMED]:
+            yield f"kept by retention though it is time: {one.target}: {one.reason}"
+        if (more := swept.held_back_pipelines - len(swept.held_back[:NAMED])) > 0:
+            yield f"and {more} more pipelines that retention cannot shorten"
