@@ -1,0 +1,391 @@
+"""``coordinator rerun``, ``mark``, ``release --partition`` and ``acts``: told before, asked about, and recorded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from coordinator.acts import Act, Deed, Signature, put_of, read_act, recorded_acts
+from coordinator.cli.failures import ExitCode
+from coordinator.holding import delete_hold, put_hold
+from coordinator.marking import ChangedMeanwhile, mark
+from coordinator.model.hold import Hold
+from coordinator.model.order import GivenOrder, Order, read_order
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State, Unreadable, read_run_state
+from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.ordering import put_order
+from coordinator.reporting import write_report
+from coordinator.store.connection import EtcdStore
+from coordinator.store.keys import Keys
+from coordinator.store.port import Put, Transaction
+from tests.command_line import Cli
+
+K = "2026-11-20T00:00:00Z"
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+class Scene:
+    """load -> report -> team_b/mail; load -> archive (rerun ``ignore``), load -> check (``hold``). All have run."""
+
+    def __init__(self, etcd: EtcdStore, keys: Keys, cli: Cli, config: Path, directory: Path) -> None:
+        self.etcd = etcd
+        self.keys = keys
+        self._cli = cli
+        self._config = config
+        documents = {
+            "default": {
+                "report": "load",
+                "archive": {"upstream": "load", "rerun": "ignore"},
+                "check": {"upstream": "load", "rerun": "hold"},
+            },
+            "team_b": {"team_b/mail": "report"},
+        }
+        for owner, document in documents.items():
+            file = directory / f"{owner}.json"
+            file.write_text(json.dumps(document))
+            assert self("apply", file, "--owner", owner, "--yes").exit_code == ExitCode.OK
+        load = self.ran("load")
+        report = self.ran("report", load)
+        self.ran("archive", load)
+        self.ran("check", load)
+        self.ran("team_b/mail", report)
+
+    def __call__(self, *arguments: object, stdin: str | None = None) -> Any:
+        return self._cli(*arguments, "-c", self._config, stdin=stdin)
+
+    def json(self, *arguments: object) -> Any:
+        result = self(*arguments, "--json")
+        assert result.exit_code == ExitCode.OK, result.stderr
+        return json.loads(result.stdout)
+
+    def ran(self, name: str, *upstreams: Target, minutes: int = 0) -> Target:
+        """A pipeline has run, because of these."""
+        target = Target(PipelineRef.parse(name), K)
+        queued_at = NOON + timedelta(minutes=minutes)
+        document = RunStateDocument(state=State.SUCCESS, run_id=f"run-{target.pipeline.dag_id}", queued_at=queued_at)
+        consumed = {}
+        for upstream in upstreams:
+            seen = self.etcd.get(self.keys.state(upstream))
+            assert seen is not None
+            state = read_run_state(seen.value)
+            assert isinstance(state, RunState)
+            consumed[upstream] = Consumed(seen.mod_revision, state.attempt, state.state)
+        if upstreams:
+            record = TriggerRecord(
+                Status.DONE, 1, Action.CREATE, document.run_id, "t", 1, attempt=queued_at, consumed=consumed
+            )
+            self.etcd.commit(Transaction((), (Put(self.keys.trigger(target), dump_record(record)),)))
+        write_report(self.etcd, self.keys, target, document)
+        return target
+
+    def order(self, name: str, partition: str = K) -> GivenOrder | Unreadable | None:
+        found = self.etcd.get(self.keys.order(Target(PipelineRef.parse(name), partition)))
+        return None if found is None else read_order(found.value)
+
+    def state(self, name: str) -> RunStateDocument:
+        found = self.etcd.get(self.keys.state(Target(PipelineRef.parse(name), K)))
+        assert found is not None
+        return RunStateDocument.model_validate_json(found.value)
+
+    def deeds(self) -> list[tuple[str, str, str | None, str, str]]:
+        found = []
+        for one in recorded_acts(self.etcd, self.keys):
+            assert isinstance(one.value, Act)
+            signed = one.value.signature
+            found.append((str(one.value.deed), str(one.value.pipeline), one.value.partition, signed.who, signed.why))
+        return found
+
+
+@pytest.fixture
+def scene(etcd: EtcdStore, keys: Keys, cli: Cli, config: Path, tmp_path: Path) -> Scene:
+    return Scene(etcd, keys, cli, config, tmp_path)
+
+
+# -- rerun -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_lists_every_run_by_environment_and_owner_and_touches_nothing(scene: Scene) -> None:
+    before = scene.etcd.list(scene.keys.root).items
+    for flags in (("--dry-run",), ("--downstream", "--dry-run")):
+        said = scene.json("rerun", "load", K, *flags)
+        assert said["dry_run"] is True
+        shown = [(run["environment"], run["owner"], run["pipeline"], run["how"]) for run in said["runs"]]
+        assert shown[0] == ("default", None, "load", "clear")
+        assert sorted(shown[1:4]) == [
+            ("default", "default", "archive", "ignored"),
+            ("default", "default", "check", "waits for release"),
+            ("default", "default", "report", "clear"),
+        ]
+        assert shown[4:] == [("team_b", "team_b", "team_b/mail", "clear")]
+        assert said["runs"][0] | {"partition": K, "run_id": "run-load", "state": "success"} == said["runs"][0]
+    table = scene("rerun", "load", K, "--dry-run").stdout
+    assert "3 runs would happen" in table
+    assert "nothing was done: this is a dry run" in table
+    assert scene.etcd.list(scene.keys.root).items == before
+
+
+def test_a_rerun_with_others_below_it_is_refused_until_it_is_said_that_they_are_meant(scene: Scene) -> None:
+    result = scene("rerun", "load", K)
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "nothing was done: 3 pipelines below it follow" in result.stderr
+    assert all(name in result.stderr for name in ("report", "check", "team_b/mail", "--downstream", "--dry-run"))
+    assert "archive" not in result.stderr
+    # Nobody can answer here.
+    asked = scene("rerun", "load", K, "--downstream")
+    assert (asked.exit_code, scene.order("load")) == (ExitCode.USAGE, None)
+    assert "--yes" in asked.stderr
+
+    result = scene("rerun", "load", K, "--downstream", "--yes", "--reason", "T-123", "--who", "ann")
+    assert result.exit_code == ExitCode.OK, result.stderr
+    assert f"load@{K}: its rerun is ordered, at revision " in result.stdout
+    order = scene.order("load")
+    assert isinstance(order, GivenOrder)
+    assert (order.order, order.who, order.why) == (Order.RERUN, "ann", "T-123")
+    assert scene.deeds() == [("rerun", "load", K, "ann", "T-123")]
+
+
+@pytest.mark.parametrize(("answer", "ordered"), [("y\n", True), ("n\n", False)])
+def test_a_person_is_shown_every_run_and_asked(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, answer: str, ordered: bool
+) -> None:
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("coordinator.cli.following_runs.sys", terminal)
+    result = scene("rerun", "report", K, "--downstream", stdin=answer)
+    assert result.exit_code == (ExitCode.OK if ordered else ExitCode.PROBLEM)
+    assert "2 runs would happen" in result.stdout
+    assert (scene.order("report") is not None) is ordered
+    assert ("nothing was done" in result.stdout) is not ordered
+
+
+def test_a_rerun_with_nothing_below_it_needs_no_more_words_and_is_ordered_once(scene: Scene) -> None:
+    first = scene.json("rerun", "team_b/mail", "2026-11-20 01:00+01:00", "--who", "ann")
+    assert (first["partition"], first["ordered"], len(first["runs"])) == (K, True, 1)
+    again = scene("rerun", "team_b/mail", K, "--who", "bob")
+    assert again.exit_code == ExitCode.OK
+    assert "is ordered already, by ann, and not begun yet" in again.stdout
+    assert [who for *_, who, _ in scene.deeds()] == ["ann"]
+
+
+def test_a_rerun_of_a_held_pipeline_says_that_it_waits(scene: Scene) -> None:
+    scene("hold", "team_b/mail", "-r", "bad file")
+    assert scene.json("rerun", "team_b/mail", K, "--dry-run")["runs"][0]["how"] == "held"
+    assert "it is held: coordinator explain team_b/mail" in scene("rerun", "team_b/mail", K).stdout
+
+
+def test_an_unknown_pipeline_is_said_with_the_nearest_names(scene: Scene) -> None:
+    result = scene("rerun", "lode", K)
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "did you mean load" in result.stderr
+
+
+# -- release ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_partition_is_released_only_where_it_waits_for_that(scene: Scene) -> None:
+    result = scene("release", "check", "--partition", K)
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "does not wait for a release; it waits for that nowhere" in result.stderr
+    assert scene.order("check") is None
+
+    scene.ran("load", minutes=5)
+    listed = scene("release", "check")
+    assert listed.exit_code == ExitCode.PROBLEM
+    assert "check: was not held" in listed.stdout
+    assert f"coordinator release check --partition {K}" in listed.stdout
+    elsewhere = scene("release", "check", "--partition", "2026-11-21T00:00:00Z")
+    assert f"it waits in {K}" in elsewhere.stderr
+
+    assert scene.json("release", "check", "--all-partitions", "--who", "ann")["released"][0]["changed"] is True
+    order = scene.order("check")
+    assert isinstance(order, GivenOrder)
+    assert order.order is Order.RELEASE
+    assert scene.deeds() == [("release", "check", K, "ann", "")]
+    assert "waits for a release in no partition" in scene("release", "check", "--all-partitions").stdout
+
+
+def test_a_partition_is_released_in_advance_only_by_force(scene: Scene) -> None:
+    assert scene("release", "check", "--partition", K, "--force").exit_code == ExitCode.OK
+    assert isinstance(scene.order("check"), GivenOrder)
+    assert scene("release", "check", "--force").exit_code == ExitCode.USAGE
+
+
+# -- mark ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_mark_keeps_the_attempt_and_says_who_and_why(scene: Scene) -> None:
+    said = scene.json("mark", "team_b/mail", K, "failed", "--reason", "sent twice", "--who", "ann")
+    assert (said["marked"], said["run_id"], said["runs"]) == (True, "run-mail", [])
+    state = scene.state("team_b/mail")
+    assert (state.state, state.run_id, state.queued_at) == (State.FAILED, "run-mail", NOON)
+    assert (state.marked, state.reported_by, state.note) == (True, "ann", "sent twice")
+    assert scene.deeds() == [("mark", "team_b/mail", K, "ann", "sent twice")]
+    again = scene("mark", "team_b/mail", K, "failed")
+    assert "is failed already, nothing was written" in again.stdout
+    assert len(scene.deeds()) == 1
+
+
+def test_what_would_follow_from_a_mark_is_told_before(scene: Scene) -> None:
+    (mail,) = scene.json("mark", "report", K, "failed", "--dry-run")["runs"]
+    assert (mail["pipeline"], mail["how"], mail["runs"]) == ("team_b/mail", "waits", False)
+    failed = RunStateDocument(state=State.FAILED, run_id="run-report", queued_at=NOON + timedelta(minutes=6))
+    write_report(scene.etcd, scene.keys, Target(PipelineRef.parse("report"), K), failed)
+    (mail,) = scene.json("mark", "report", K, "success", "--dry-run")["runs"]
+    assert (mail["pipeline"], mail["how"], mail["run_id"]) == ("team_b/mail", "clear", "run-mail")
+    assert scene("mark", "report", K, "success").exit_code == ExitCode.USAGE  # nobody can answer here
+    assert scene.state("report").state is State.FAILED
+    assert scene("mark", "report", K, "success", "--yes").exit_code == ExitCode.OK
+    assert scene.state("report").state is State.SUCCESS
+
+
+def test_a_run_that_is_on_its_way_is_marked_only_by_force(scene: Scene) -> None:
+    running = RunStateDocument(state=State.RUNNING, run_id="run-mail", queued_at=NOON + timedelta(minutes=1))
+    write_report(scene.etcd, scene.keys, Target(PipelineRef.parse("team_b/mail"), K), running)
+    result = scene("mark", "team_b/mail", K, "success")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "is queued or running: its own report is to be expected" in result.stderr
+    assert scene("mark", "team_b/mail", K, "success", "--force").exit_code == ExitCode.OK
+    assert scene.state("team_b/mail").queued_at == NOON + timedelta(minutes=1)
+
+
+def test_a_run_that_we_started_is_marked_as_the_attempt_that_it_is(scene: Scene) -> None:
+    """Its state still tells of the attempt before: a mark of that one would end nothing."""
+    target, attempt = Target(PipelineRef.parse("team_b/mail"), K), NOON + timedelta(minutes=9)
+    sent = TriggerRecord(Status.SENT, 2, Action.CLEAR, "run-mail", "t", 1, attempt=attempt)
+    scene.etcd.commit(Transaction((), (Put(scene.keys.trigger(target), dump_record(sent)),)))
+    assert scene("mark", "team_b/mail", K, "failed", "--force").exit_code == ExitCode.OK
+    assert (scene.state("team_b/mail").queued_at, scene.state("team_b/mail").state) == (attempt, State.FAILED)
+
+
+def test_a_mark_on_what_has_changed_since_it_was_looked_at_is_refused(scene: Scene) -> None:
+    target = Target(PipelineRef.parse("load"), K)
+    seen = scene.etcd.get(scene.keys.state(target))
+    assert seen is not None
+    scene.ran("load", minutes=5)
+    signature = Signature("ann", NOON)
+    with pytest.raises(ChangedMeanwhile):
+        mark(scene.etcd, scene.keys, target, State.FAILED, signature, looked_at=seen.mod_revision)
+    assert (scene.state("load").state, scene.deeds()) == (State.SUCCESS, [])
+
+
+@pytest.mark.parametrize("value", [None, b"success", b"rubbish"])
+def test_a_mark_without_an_attempt_has_none_either(etcd: EtcdStore, keys: Keys, value: bytes | None) -> None:
+    target, looked_at = Target(PipelineRef("default", "a"), K), 0
+    if value is not None:
+        looked_at = etcd.commit(Transaction((), (Put(keys.state(target), value),))).revision
+    made = mark(etcd, keys, target, State.FAILED, Signature("ann", NOON), looked_at=looked_at)
+    assert made.after == RunState(State.FAILED, Attempt(), NOON, marked=True)
+
+
+def test_a_mark_keeps_what_else_was_reported(etcd: EtcdStore, keys: Keys) -> None:
+    target = Target(PipelineRef("default", "a"), K)
+    value = b'{"state": "failed", "run_id": "r", "attempt": 3, "logical_date": "2026-11-20T00:00:00Z", "theirs": [1]}'
+    revision = etcd.commit(Transaction((), (Put(keys.state(target), value),))).revision
+    mark(etcd, keys, target, State.SUCCESS, Signature("ann", NOON, "by hand"), looked_at=revision)
+    present = etcd.get(keys.state(target))
+    assert present is not None
+    assert json.loads(present.value) == {
+        "state": "success",
+        "run_id": "r",
+        "attempt": 3,
+        "logical_date": "2026-11-20T00:00:00Z",
+        "theirs": [1],
+        "observed_at": "2026-11-20T12:00:00Z",
+        "reported_by": "ann",
+        "note": "by hand",
+        "marked": True,
+    }
+
+
+# -- orders ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("present", "record", "wanted", "written"),
+    [
+        (None, None, Order.RERUN, True),
+        (Order.RERUN, None, Order.RERUN, False),
+        (Order.RERUN, None, Order.RELEASE, False),
+        (Order.RELEASE, None, Order.RERUN, True),
+        # It has been carried out, or its request may be on its way: what is asked for now comes after that.
+        (Order.RERUN, "carried out", Order.RERUN, True),
+        (Order.RERUN, "on its way", Order.RERUN, True),
+        (Order.RERUN, "another on its way", Order.RERUN, False),
+    ],
+)
+def test_an_order_that_waits_is_not_given_twice(
+    etcd: EtcdStore, keys: Keys, present: Order | None, record: str | None, wanted: Order, written: bool
+) -> None:
+    target = Target(PipelineRef("default", "a"), K)
+    if present is not None:
+        revision = put_order(etcd, keys, target, GivenOrder(present, "ann", NOON)).revision
+        trigger = TriggerRecord(Status.INTENT, 1, Action.CLEAR, "r", "t", 1)
+        match record:
+            case "carried out":
+                trigger = replace(trigger, status=Status.SENT, order=revision)
+            case "on its way":
+                trigger = replace(trigger, ordered=revision)
+        if record is not None:
+            etcd.commit(Transaction((), (Put(keys.trigger(target), dump_record(trigger)),)))
+    acts_before = len(recorded_acts(etcd, keys))
+    change = put_order(etcd, keys, target, GivenOrder(wanted, "bob", NOON))
+    assert change.changed is written
+    assert len(recorded_acts(etcd, keys)) - acts_before == written
+    assert change.given.who == ("bob" if written else "ann")
+
+
+# -- acts ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_people_did_is_listed_newest_first(scene: Scene) -> None:
+    scene("hold", "load", "--reason", "bad file", "--who", "ann")
+    scene("release", "load", "--reason", "mended", "--who", "bob")
+    scene("mark", "team_b/mail", K, "failed", "--who", "cid")
+    said = scene.json("acts")
+    assert [(one["act"], one["pipeline"], one["who"], one["why"]) for one in said["acts"]] == [
+        ("mark", "team_b/mail", "cid", ""),
+        ("release", "load", "bob", "mended"),
+        ("hold", "load", "ann", "bad file"),
+    ]
+    assert (said["acts"][0]["what"], said["acts"][0]["partition"], said["acts"][1]["partition"]) == ("failed", K, None)
+    of_load = scene.json("acts", "--pipeline", "load", "--limit", 1)
+    assert ([one["act"] for one in of_load["acts"]], of_load["more"]) == (["release"], True)
+    assert "mark failed" in scene("acts").stdout
+
+
+def test_what_changes_nothing_is_no_act(scene: Scene) -> None:
+    scene("release", "load")
+    for _ in range(2):
+        scene("hold", "load", "--reason", "bad file")
+    assert [deed for deed, *_ in scene.deeds()] == ["hold"]
+
+
+def test_an_act_stands_in_the_transaction_that_does_it(etcd: EtcdStore, keys: Keys) -> None:
+    pipeline = PipelineRef("default", "a")
+    put_hold(etcd, keys, pipeline, Hold("why", "ann", NOON))
+    delete_hold(etcd, keys, pipeline, Signature("bob", NOON + timedelta(seconds=1)))
+    put_order(etcd, keys, Target(pipeline, K), GivenOrder(Order.RERUN, "cid", NOON + timedelta(seconds=2)))
+    mark(etcd, keys, Target(pipeline, K), State.SUCCESS, Signature("dan", NOON + timedelta(seconds=3)), looked_at=0)
+    acts = {one.key: one.mod_revision for one in etcd.list(keys.act("")).items}
+    assert len(acts) == 4
+    done_at = [kv.mod_revision for key in (keys.order, keys.state) if (kv := etcd.get(key(Target(pipeline, K))))]
+    assert sorted(acts.values())[2:] == done_at
+
+
+def test_an_act_that_cannot_be_read_is_shown_as_such(scene: Scene) -> None:
+    scene.etcd.commit(Transaction((), (Put(scene.keys.act("2026"), b"rubbish"),)))
+    assert "cannot be read" in scene("acts").stdout
+    assert "problem" in scene.json("acts")["acts"][0]
+
+
+def test_two_acts_of_one_moment_are_two(keys: Keys) -> None:
+    act = Act(Deed.RERUN, PipelineRef("default", "a/b"), "2026/11", Signature("ann", NOON, "why"))
+    one, other = put_of(keys, act), put_of(keys, act)
+    assert one.key != other.key
+    assert read_act(one.value) == act
