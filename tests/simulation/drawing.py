@@ -26,6 +26,7 @@ class Profile:
     :ivar calm: how often an episode has no faults.
     :ivar exact: how often an episode is one change that the oracle counts.
     :ivar calendar: how often pipelines have partitions of different periods.
+    :ivar retention: how often old partitions are removed.
     :ivar early: how often there are faults when everything runs for the first time; and half as often people too.
     :ivar long_waits: how often a run waits so long in the queue that it must be looked for.
     :ivar only: the faults there are; all, if none is named.
@@ -38,6 +39,7 @@ class Profile:
     acts: int = 5
     episodes: int = 4
     calendar: float = 0.3
+    retention: float = 0.15
     early: float = 0.3
     long_waits: float = 0.25
     only: tuple[str, ...] = ()
@@ -82,8 +84,12 @@ class _Draw:
             more = (self._act(round(dice.uniform(2, 10), 3)) for _ in range(dice.randint(1, self._profile.acts)))
             first = replace(first, acts=(*first.acts, *more))
         episodes = [first, *(self._episode() for _ in range(dice.randint(1, self._profile.episodes)))]
+        retention = round(dice.uniform(40, 120)) if dice.random() < self._profile.retention else None
+        if retention is not None:  # what has been removed meanwhile runs for nothing: nobody can count beforehand
+            episodes = [replace(episode, exact=False) for episode in episodes]
         return Plan(
             seed=self._seed,
+            retention=retention,
             document=self._document,
             sources=tuple(self._sources),
             partitions=self._partitions,

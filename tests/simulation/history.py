@@ -204,6 +204,7 @@ class History:
             case StateWritten(time, target, state, revision):
                 if state is None:
                     self.states.pop(target, None)
+                    self.excused[target] = "state deleted"
                 else:
                     self.states[target] = Written(state, revision, time)
                     newest = max(self.attempts.get(target, ()), default="")
@@ -247,9 +248,12 @@ class History:
         target, record = event.target, event.record
         if record is None:
             self.records.pop(target, None)
-            self.consumed.pop(target, None)
-            self.no_cause_asked.add(target)
             self.ran.discard(target)
+            if event.by == PERSON:  # retention removes what it needs to know no more, and nothing is done again for it
+                self.consumed.pop(target, None)
+                self.no_cause_asked.add(target)
+            else:
+                self.counts["partition removed"] += 1
             self.skipped.discard(target)
             return
         self.counts[f"record {record.status}"] += 1

@@ -29,7 +29,7 @@ from coordinator.runners.port import Foreign, Happened, ObservedRun
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
 from coordinator.store.reflector import Reflector
-from coordinator.watcher import flights, records, writes
+from coordinator.watcher import flights, records, removal, writes
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.flights import Flights, Stage
 from coordinator.watcher.following import Following
@@ -208,6 +208,14 @@ def standings_go_no_further() -> AbstractContextManager[Any]:
     return patch.object(standings.Standings, "refresh", refresh)
 
 
+def floors_forgotten() -> AbstractContextManager[Any]:
+    return patch.object(Cache, "floor", lambda *_: None)
+
+
+def removed_though_needed() -> AbstractContextManager[Any]:
+    return patch.object(removal, "what_keeps", lambda *_: None)
+
+
 # -- looking, writing, sending -----------------------------------------------------------------------------------------
 
 
@@ -306,6 +314,7 @@ def late_reports_overwrite() -> AbstractContextManager[Any]:
 
 STORMY = Profile(calm=0.0, exact=0.2, faults=6)
 PEOPLE = Profile(calm=0.6, exact=0.2, acts=8)
+OLD = Profile(retention=1.0, acts=8, exact=0.0)
 CALENDAR = Profile(calendar=1.0)
 SILENT = Profile(calm=1.0, exact=0.0, acts=6, long_waits=0.6, mixed=0.3, calendar=0.0)
 CALM = Profile(calm=0.9, exact=0.9, mixed=1.0)
@@ -332,6 +341,8 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (release_not_waited_for, EVERYTHING),
         (orders_carried_out_again, PEOPLE),
         (standings_go_no_further, EVERYTHING),
+        (floors_forgotten, OLD),
+        (removed_though_needed, OLD),
         (look_ignored, SILENT),
         (fence_dropped, STORMY),
         (leases_that_never_end, STORMY),

@@ -63,9 +63,7 @@ class People:
             self._changed(target, "deleted", run)
 
     def delete_state(self, step: Step) -> None:
-        target = _target(step)
-        self._stage.put(Delete(self._stage.keys.state(target)))
-        self._stage.history.excused[target] = "state deleted"
+        self._stage.put(Delete(self._stage.keys.state(_target(step))))
 
     def delete_record(self, step: Step) -> None:
         self._stage.put(Delete(self._stage.keys.trigger(_target(step))))

@@ -59,6 +59,7 @@ class Plan:
     :ivar limit: requests at once per environment.
     :ivar silent: environments that never report.
     :ivar grains: of which period each pipeline's partitions are, where the mappings differ: month, quarter, once.
+    :ivar retention: seconds after which old partitions are removed, if they are.
     """
 
     seed: int
@@ -70,6 +71,7 @@ class Plan:
     limit: int = 4
     silent: tuple[str, ...] = ()
     grains: Mapping[str, str] = field(default_factory=dict)
+    retention: int | None = None
 
     @property
     def pipelines(self) -> list[str]:

@@ -196,6 +196,7 @@ class WatcherProcess:
             clock=clock,
             who=name,
             leader_gone=self._campaign,
+            retention=stage.retention,
         )
         self._campaign()
         self._read_soon(0.0)

@@ -17,7 +17,7 @@ from coordinator.model.runstate import RunState, RunStateDocument, State, read_r
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.reporting import write_report
 from coordinator.runners.port import ObservedRun, StartRequest
-from coordinator.settings import WatcherSettings
+from coordinator.settings import RetentionSettings, WatcherSettings
 from coordinator.store.keys import HoldKey, Keys, OrderKey, StateKey, TriggerKey
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Delete, Put, Transaction
@@ -93,6 +93,11 @@ class Stage:
         self.plan = plan
         self.history = history
         self.settings = SETTINGS
+        self.retention = None
+        if plan.retention is not None:
+            self.retention = RetentionSettings(
+                max_age=f"{plan.retention} seconds", min_age="35 seconds", every="20 seconds"
+            )
         self.dice = random.Random(plan.seed)
         self.clock = Clockwork(self._dispatch)
         self.etcd = MemoryEtcd(clock=self.clock.monotonic)
