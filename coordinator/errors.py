@@ -13,6 +13,7 @@ The tree, so that a caller can catch as widely as it means to::
     |   +-- AccessDenied              etcd knows us and says no
     |   +-- LeaseNotFound             the lease that a key was to be put on has expired
     +-- NoSuchRevision                the etcd revision asked about is compacted, or has not come yet
+    +-- ChangedMeanwhile              a state is not the one any more that a person looked at: look again
     +-- UnknownPipeline               nobody has ever named the pipeline asked about
     +-- EmbeddedEtcdError             our own etcd did not start, or is not the one that answers
     +-- EnvironmentUnavailable        an Airflow gave no answer that settles the question: ask again later
