@@ -48,7 +48,7 @@ FULL = Extent((100, 1_000, 10_000), 40, (10, 4_000), (2, 420), 100_000, (10_000,
 QUICK = Extent((100, 200), 2, (2, 20), (2, 10), 100, (1_000, 2_000))
 """Shows that everything still runs; its times say nothing."""
 
-WIDTH = 120
+WIDTH = 140
 """Columns; narrower, the tables cannot be read."""
 
 Section = Callable[[Extent, Callable[[], None]], list[Figure]]
