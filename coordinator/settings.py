@@ -107,6 +107,7 @@ class WatcherSettings(_Section):
     :ivar follow_after: a run that has reported nothing for so long is asked about, and then again as often.
     :ivar blocked_retry: a refused request is tried again so often.
     :ivar reexamine_every: everything is examined again so often, whether or not something happened.
+    :ivar missed_after: what completed so long before a watcher began to lead was missed (``catchup``).
     :ivar backoff_max: the longest pause between two tries on an environment that does not answer.
     :ivar decision_log: where a line is written for each decision: a path, or ``-`` for standard output.
     """
@@ -117,6 +118,7 @@ class WatcherSettings(_Section):
     follow_after: float = Field(default=5.0, gt=0)
     blocked_retry: float = Field(default=60.0, gt=0)
     reexamine_every: float = Field(default=300.0, gt=0)
+    missed_after: float = Field(default=60.0, gt=0)
     backoff_initial: float = Field(default=0.5, gt=0)
     backoff_max: float = Field(default=30.0, gt=0)
     decision_log: str | None = Field(default=None, min_length=1)

@@ -60,6 +60,11 @@ class ActKey:
 
 
 @dataclass(frozen=True, slots=True)
+class AttendedKey:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class LeaderKey:
     pass
 
@@ -82,6 +87,7 @@ ParsedKey = (
     | OrderKey
     | FloorKey
     | ActKey
+    | AttendedKey
     | LeaderKey
     | WatcherKey
     | RetentionKey
@@ -98,6 +104,8 @@ class Keys:
         self.prefix = prefix.rstrip("/")
         self.root = self.prefix + "/"
         self.leader = self.root + "leader"
+        self.attended = self.root + "attended"
+        """Up to which revision a leader has been there; see :mod:`coordinator.watcher.attendance`."""
         self.acts = self.root + "acts/"
         self.retention = self.root + "retention"
         """What the last sweep did; see :mod:`coordinator.model.sweep`."""
@@ -160,6 +168,8 @@ class Keys:
                 return FloorKey(PipelineRef(environment, dag_id))
             case "acts", [act_id]:
                 return ActKey(act_id)
+            case "attended", []:
+                return AttendedKey()
             case "leader", []:
                 return LeaderKey()
             case "retention", []:

@@ -17,6 +17,7 @@ from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 from coordinator.store.keys import (
     ActKey,
+    AttendedKey,
     DependenciesKey,
     FloorKey,
     HoldKey,
@@ -30,6 +31,7 @@ from coordinator.store.keys import (
     WatcherKey,
 )
 from coordinator.store.port import Changes, KeyValue, Listing
+from coordinator.watcher.attendance import Attended, read_attended
 from coordinator.watcher.sharing import Sharing
 
 
@@ -68,6 +70,7 @@ class Cache:
         self.problems: dict[str, str] = {}
         self.published: dict[str, Published] = {}
         self.leader: bytes | None = None
+        self.attended: Attended | None = None
         self.swept: Sweep | None = None
         self.expired: dict[Target, int] = {}
         self.watchers: dict[str, bytes] = {}
@@ -138,6 +141,7 @@ class Cache:
         self._arrived.clear()
         self._arrivals.clear()
         self.leader = None
+        self.attended = None
         listing.items.reverse()
         while listing.items:
             self._put(listing.items.pop(), touched)
@@ -221,6 +225,10 @@ class Cache:
                 sweep = read_sweep(item.value)
                 self.swept = sweep if isinstance(sweep, Sweep) else None
                 self._note_problem(item.key, sweep)
+            case AttendedKey():
+                attended = read_attended(item.value)
+                self.attended = attended if isinstance(attended, Attended) else None
+                self._note_problem(item.key, attended)
             case LeaderKey():
                 self.leader = item.value
             case WatcherKey(watcher_id):
@@ -259,6 +267,8 @@ class Cache:
                 touched.dependencies = True
             case RetentionKey():
                 self.swept = None
+            case AttendedKey():
+                self.attended = None
             case LeaderKey():
                 self.leader = None
                 touched.leader_gone = True

@@ -83,35 +83,36 @@ class Publisher:
             self._file_problem = None
             _log.info("dependencies.read", file=str(self._path), downstreams=len(self._document))
 
-    def publish(self, published: Mapping[str, Published], *, revision: int, term: int) -> None:
+    def publish(self, published: Mapping[str, Published], *, revision: int, term: int) -> int:
         """Publish what was read, if something else is published and nothing is objected to it.
 
         :param published: all documents that stand in etcd, as far as they are known, by owner.
         :param revision: the etcd revision up to which they are known.
         :param term: create revision of the leader key; nothing is written when another watcher leads.
+        :returns: the etcd revision from which on it stands; 0: there is nothing to wait for.
         """
         if self._document is None:
-            return
+            return 0
         standing = {owner: one.revision for owner, one in published.items()}
         if self._weighed is not None and self._weighed[0] is self._document and self._weighed[1] == standing:
-            return
+            return 0
         proposal = Proposal(self._owner, self._document, Publications(published, revision))
         if objections := proposal.objections():
             self._objection = str(refusal(str(self._path), self._text, objections))
             self._weighed = (self._document, standing)
             _refused(self._objection)
-            return
+            return 0
         self._objection = None
         if proposal.is_published:
             self._weighed = (self._document, standing)
-            return
+            return 0
         signature = Signature(self._who, self._clock.now(), f"file {self._path}")
         try:
             fence = CreateRevisionIs(self._keys.leader, term)
             answer = commit(self._store, self._keys, proposal, signature, fence=(fence,))
         except StoreError as error:
             _log.warning("dependencies.not_published", reason=str(error))
-            return
+            return 0
         if answer.succeeded:
             difference = proposal.difference()
             _log.info(
@@ -124,6 +125,7 @@ class Publisher:
                 dependencies_added=difference.dependencies_added,
                 dependencies_removed=difference.dependencies_removed,
             )
+        return answer.revision  # of what somebody else published in between, where it was not written
 
     def _refuse_file(self, problem: str) -> None:
         self._file_problem = problem

@@ -8,7 +8,7 @@ It holds nothing that could not be found again in etcd and the environments: a s
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -31,7 +31,9 @@ from coordinator.store.port import Changes, Store
 from coordinator.store.reflector import Disconnected, Snapshot
 from coordinator.watcher import records
 from coordinator.watcher.agenda import Agenda
+from coordinator.watcher.attendance import Attendance, Attended
 from coordinator.watcher.cache import Cache, Touched, unsettled_of
+from coordinator.watcher.catching_up import Absence, CatchingUp, Skip, is_asked_for
 from coordinator.watcher.clock import Clock
 from coordinator.watcher.counters import Counters
 from coordinator.watcher.decision_log import DecisionLog
@@ -74,6 +76,7 @@ class Reconciler:
     :param leadership: the present leadership of this watcher, if it leads.
     :param who: this watcher's name, for records and reports.
     :param leader_gone: called when the leader key has been deleted: time to campaign.
+    :param may_begin: asked whether everything is prepared for a term, by the create revision of its leader key.
     :param decisions: where decisions are written down for people.
     :param retention: which old partitions to remove; ``None``: nothing is ever removed.
     """
@@ -89,12 +92,14 @@ class Reconciler:
         clock: Clock,
         who: str,
         leader_gone: Callable[[], None] = lambda: None,
+        may_begin: Callable[[int], bool] = lambda _: True,
         decisions: DecisionLog | None = None,
         retention: RetentionSettings | None = None,
         environment_limits: Mapping[str, EnvironmentLimits] | None = None,
     ) -> None:
         self._lanes = lanes
         self._leader_gone = leader_gone
+        self._may_begin = may_begin
         self._leadership = leadership
         self._settings = settings
         self._clock = clock
@@ -103,6 +108,9 @@ class Reconciler:
         self.standings = Standings(Graph(), self.cache, now=clock.now())
         self._rechecks = Rechecks()
         self.limits = Limits(environment_limits or {})
+        self._catching_up = CatchingUp(self.standings)
+        self._attendance = Attendance(store, keys, missed_after=settings.missed_after)
+        self._leaves_marks = False
         self.counters = Counters()
         self._lateness = Lateness(self.counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
         self.agenda = Agenda()
@@ -175,6 +183,8 @@ class Reconciler:
         if not self.leads:
             self.agenda.drop_now()
             return
+        if not self._catch_up(now):
+            return
         if now >= self._reexamine_at:
             self._examine_everything(now, self.standings.unsettled())
         self._lateness.say(self.standings.decide, now=self.standings.now)
@@ -216,6 +226,7 @@ class Reconciler:
         times = [lane.next_at() for lane in self._lanes.values()]
         times += [self.agenda.next_at(), self._observer.next_at(), self._reexamine_at, self._recheck_at()]
         times.append(self.limits.next_at())
+        times.append(self._attendance.next_at() if self._leaves_marks else None)
         times.append(self._sweeper.next_at(self._clock.monotonic()) if self._sweeper is not None else None)
         return min((at for at in times if at is not None), default=None)
 
@@ -312,6 +323,7 @@ class Reconciler:
             return
         _log.info("dependencies.loaded", pipelines=len(graph), revision=self.cache.revision)
         self.limits.obey(graph)
+        self._leaves_marks = is_asked_for(graph)
         self._schedule(self.standings.replace_graph(graph, self.cache.targets()))
         self._schedule(self.standings.decide(target) for target in self._lateness.targets())  # who left the graph
 
@@ -345,10 +357,12 @@ class Reconciler:
         term = leadership.create_revision if leadership is not None else None
         if term is not None and (term == self._lost_term or term > self.cache.revision):
             term = None
+        if term is not None and self._term is None and not self._may_begin(term):
+            term = None
         if term == self._term:
             return
         self._term = term
-        for part in (self.agenda, self.ledger, self.flights, self._looks, self._observer):
+        for part in (self.agenda, self.ledger, self.flights, self._looks, self._observer, self._catching_up):
             part.clear()
         self.limits.forget_waiting()
         if self._sweeper is not None:
@@ -361,6 +375,10 @@ class Reconciler:
         _log.info("leader.started", term=term, revision=self.cache.revision)
         if self.limits.has_rates:
             self._recall_starts(now)
+        attended = self.cache.attended.revision if self.cache.attended is not None else 0
+        missed_before = self.standings.now - timedelta(seconds=self._settings.missed_after)
+        self._catching_up.begin(Absence(after=attended, until=term, before=missed_before))
+        self._attendance.begin_term()
         self._examine_everything(now, self.standings.unsettled_by_age())
 
     def _recall_starts(self, now: float) -> None:
@@ -372,6 +390,32 @@ class Reconciler:
                 age = (self.standings.now - record.when).total_seconds()
                 ages.setdefault(target.pipeline.environment, []).append(age)
         self.limits.recall(ages, now)
+
+    def _catch_up(self, now: float) -> bool:
+        """Give up what was missed and is not to be made up for. Whether that is done: nothing starts before."""
+        if self.flights.draining:
+            return True
+        if not self._catching_up.give_up(lambda skips: self._write_skips(skips, now)):
+            return False
+        if self._leaves_marks and self._term is not None:
+            attended = Attended(self.cache.revision, self._clock.now())
+            try:
+                self._attendance.mark(attended, term=self._term, now=now)
+            except LeadershipLost as error:
+                _log.warning("leader.fenced", reason=str(error))
+                self._lost_term = self._term
+                return False
+        return True
+
+    def _write_skips(self, skips: Sequence[Skip], now: float) -> bool:
+        for skip in skips:
+            self._skip(skip.decision, skip.reason, then=lambda _: self.counters.add(skipped_catching_up=1))
+        return self._flush(now) and all(self.cache.record(skip.decision.target) is not None for skip in skips)
+
+    def _skip(self, decision: Decision, reason: str, *, then: Callable[[int], None]) -> None:
+        record = self._record(decision.target)
+        skipped = records.skipped(decision, record, reason, who=self._who, when=self._clock.now())
+        self.ledger.record(decision.target, skipped, then=then)
 
     def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
         """All that waits for something: what a new leader takes over, and what might have been overlooked."""
@@ -417,8 +461,7 @@ class Reconciler:
         elif decision.skips:
             assert decision.due_by is not None
             reason = f"it is late: it was due by {format_instant(decision.due_by)}"
-            skipped = records.skipped(decision, record, reason, who=self._who, when=self._clock.now())
-            self.ledger.record(target, skipped, then=lambda _: self.counters.add(skipped_late=1))
+            self._skip(decision, reason, then=lambda _: self.counters.add(skipped_late=1))
         elif decision.ignored and record is not None and not decision.obstacles:
             self.ledger.record(target, records.ignored(record, decision.inputs), decision=decision)
         elif decision.ready and decision.obstacles <= {Obstacle.BLOCKED}:

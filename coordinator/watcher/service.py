@@ -136,6 +136,7 @@ class Watcher:
             retention=settings.retention,
             environment_limits=limits_of(settings),
             leader_gone=self._candidate.nudge,
+            may_begin=self._publish_first,
             decisions=(
                 DecisionLog(self._decisions.take, clock=self._clock, who=self.watcher_id)
                 if self._decisions is not None
@@ -244,6 +245,14 @@ class Watcher:
         if leadership is not None and self.reconciler.leads:
             cache = self.reconciler.cache
             self._publisher.publish(cache.published, revision=cache.revision, term=leadership.create_revision)
+
+    def _publish_first(self, term: int) -> bool:
+        """Nothing is decided by what was published before, where the file says otherwise: somebody may have changed
+        ``catchup`` in it while no watcher ran."""
+        if self._publisher is None:
+            return True
+        cache = self.reconciler.cache
+        return self._publisher.publish(cache.published, revision=cache.revision, term=term) <= cache.revision
 
     def _drain(self) -> None:
         """End what is under way: every request is bounded, so this is too."""

@@ -1,0 +1,165 @@
+"""Catching up: what becomes of partitions that became due while no watcher led (``catchup`` of an entry).
+
+A partition of a pipeline was missed when it has never been started, is due, and all that makes it due was missed:
+completions that came while nobody led, or upstreams that are due for that reason alone. That is found out once, when
+a term begins, before anything is started: then the upstreams of a diamond still show why its bottom is due. What is
+not to be made up for is given up before anything is started, upstreams first, for what is below one that was given up
+may not be due any more. A successor that takes over in the middle finds the same with fewer left.
+
+Partitions that become due while a watcher leads, reruns, and orders of people are none of its business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from coordinator.model.decide import Decision
+from coordinator.model.dependencies import Catchup
+from coordinator.model.graph import Graph
+from coordinator.model.judgement import JudgedInput, all_inputs, inputs_that_would_hold
+from coordinator.model.partitions import partition_order
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState
+from coordinator.model.standings import Standings
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """While nobody led.
+
+    :ivar after: etcd revision up to which a watcher has been there; 0: none ever was, as far as is known.
+    :ivar until: that at which this term began.
+    :ivar before: what completed later than this is live, although it was written before the term began: a failover
+        takes a moment, and has missed nothing.
+    """
+
+    after: int
+    until: int
+    before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A missed partition that is not made up for."""
+
+    decision: Decision
+    reason: str
+
+
+def find_missed(standings: Standings, absence: Absence) -> list[Target]:
+    """What was missed, upstreams first, whatever becomes of it."""
+    rank = standings.graph.rank
+    missed: dict[Target, None] = {}
+    for target in sorted(standings.unsettled(), key=lambda target: (rank(target.pipeline), target)):
+        decision = standings.decide(target)
+        if _never_started(standings, decision) and _was_missed(decision, absence, missed):
+            missed[target] = None
+    return list(missed)
+
+
+def find_skips(standings: Standings, pipeline: PipelineRef, missed: Iterable[Target]) -> list[Skip]:
+    """Which of a pipeline's missed partitions are to be given up, as things stand now."""
+    policy = policy_of(standings, pipeline)
+    if policy is Catchup.ALL:
+        return []
+    decisions = [standings.decide(target) for target in missed]
+    due = sorted(
+        (decision for decision in decisions if _never_started(standings, decision)),
+        key=lambda decision: partition_order(decision.target.partition),
+    )
+    if policy is Catchup.LATEST:
+        due = due[:-1]
+    return [Skip(one, f"it was missed while no watcher led, and catchup is {policy}") for one in due]
+
+
+def policy_of(standings: Standings, pipeline: PipelineRef) -> Catchup:
+    """How a pipeline catches up."""
+    node = standings.graph.node(pipeline)
+    return node.downstream.catchup if node is not None else Catchup.ALL
+
+
+def is_asked_for(graph: Graph) -> bool:
+    """Whether any pipeline passes over what was missed."""
+    return any(node.downstream.catchup is not Catchup.ALL for node in graph.nodes())
+
+
+class CatchingUp:
+    """What is still to be given up in this term."""
+
+    def __init__(self, standings: Standings) -> None:
+        self._standings = standings
+        self._missed: list[tuple[PipelineRef, list[Target]]] = []
+
+    def begin(self, absence: Absence) -> None:
+        """A term has begun. Nothing may be started before :meth:`give_up` says that it is done."""
+        self.clear()
+        if not is_asked_for(self._standings.graph):
+            return
+        by_pipeline: dict[PipelineRef, list[Target]] = {}
+        for target in find_missed(self._standings, absence):
+            by_pipeline.setdefault(target.pipeline, []).append(target)
+        self._missed = list(by_pipeline.items())
+
+    def clear(self) -> None:
+        self._missed.clear()
+
+    def give_up(self, write: Callable[[Sequence[Skip]], bool]) -> bool:
+        """Give up what is not to be made up for.
+
+        :param write: writes the records of skipped partitions; says whether all of them are written and known.
+        :returns: whether it is done; if not, it must be called again.
+        """
+        while self._missed:
+            pipeline, targets = self._missed[0]
+            if skips := find_skips(self._standings, pipeline, targets):
+                if not write(skips):
+                    return False
+                _log.info(
+                    "catchup.skipped",
+                    pipeline=str(pipeline),
+                    partitions=len(skips),
+                    oldest=skips[0].decision.target.partition,
+                    newest=skips[-1].decision.target.partition,
+                    catchup=str(policy_of(self._standings, pipeline)),
+                )
+            del self._missed[0]
+        return True
+
+
+def _never_started(standings: Standings, decision: Decision) -> bool:
+    """Whether it is due, of its own accord, for its first run."""
+    target = decision.target
+    fresh = standings.record(target) is None and standings.state(target) is None
+    return fresh and decision.due and not decision.order and decision.judged is not None
+
+
+def _was_missed(decision: Decision, absence: Absence, missed: Collection[Target]) -> bool:
+    """Whether all that makes it due was missed: the newest completion, and whatever is still to come."""
+    assert decision.judged is not None
+    reasons = [one for one in inputs_that_would_hold(decision.judged) if one.triggers and (one.new or one.busy)]
+    if not reasons:  # it fires late, on a condition that does not hold
+        reasons = [one for one in all_inputs(decision.judged) if one.new]
+    coming = [one for one in reasons if one.busy]
+    there = [one for one in reasons if not one.busy]
+    if not all(one.target in missed for one in coming):
+        return False
+    # Behind one that was missed, what is there may have come while somebody led: it is not the newest reason.
+    after = 0 if coming else absence.after
+    return not there or _came_in(there, after=after, until=absence.until, before=absence.before)
+
+
+def _came_in(completions: list[JudgedInput], *, after: int, until: int, before: datetime) -> bool:
+    """Whether the newest of these completions came in that time. One that does not say when is taken for live."""
+    times, revisions = [], []
+    for one in completions:
+        if one.seen is None or not isinstance(one.seen.value, RunState) or one.seen.value.observed_at is None:
+            return False
+        times.append(one.seen.value.observed_at)
+        revisions.append(one.seen.revision)
+    return after < max(revisions) <= until and max(times) <= before
