@@ -297,7 +297,7 @@ class _Draw:
     def _faults(self) -> tuple[Step, ...]:
         wanted, only = self._dice.randint(1, self._profile.faults), self._profile.only
         drawn = (self._fault() for _ in range(wanted if not only else 20 * wanted))
-        return tuple(fault for fault in drawn if not only or f"{fault.do} {fault.on}".strip() in only)[:wanted]
+        return tuple(fault for fault in drawn if not only or {fault.do, f"{fault.do} {fault.on}"} & set(only))[:wanted]
 
     def _fault(self) -> Step:
         dice = self._dice

@@ -317,10 +317,11 @@ PEOPLE = Profile(calm=0.6, exact=0.2, acts=8)
 OLD = Profile(retention=1.0, acts=8, exact=0.0)
 CALENDAR = Profile(calendar=1.0)
 SILENT = Profile(calm=1.0, exact=0.0, acts=6, long_waits=0.6, mixed=0.3, calendar=0.0)
-CALM = Profile(calm=0.9, exact=0.9, mixed=1.0)
-AWAY = Profile(
-    calm=0.0, exact=0.0, acts=8, faults=8, only=("away default", "away team_b"), early=1.0, mixed=0.0, calendar=0.0
-)
+CALM = Profile(calm=1.0, exact=0.9, mixed=1.0)
+AWAY = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("away",), early=1.0, mixed=0.0, calendar=0.0)
+FROZEN = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("freeze",), early=1.0, mixed=0.0, calendar=0.0)
+REFUSED = Profile(calm=0.0, faults=8, only=("missing",), early=1.0, mixed=0.0, calendar=0.0)
+UNHEARD = Profile(calm=0.0, faults=8, only=("lost_reports",), early=1.0, mixed=0.0, calendar=0.0)
 STANDING_STILL = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("freeze before commit",))
 
 MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
@@ -330,31 +331,31 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (activation_ignored, EVERYTHING),
         (newness_forgotten, EVERYTHING),
         (fired_while_in_flight, PEOPLE),
-        (ended_by_an_older_attempt, EVERYTHING),
+        (ended_by_an_older_attempt, PEOPLE),
         (other_branches_not_waited_for, CALM),
         (failures_hold_nothing_back, EVERYTHING),
         (holds_ignored, EVERYTHING),
-        (gates_start_things, EVERYTHING),
+        (gates_start_things, CALM),
         (windows_wait_for_all, CALENDAR),
         (age_forgotten, EVERYTHING),
         (deadlines_never_pass, EVERYTHING),
-        (release_not_waited_for, EVERYTHING),
+        (release_not_waited_for, CALM),
         (orders_carried_out_again, PEOPLE),
         (standings_go_no_further, EVERYTHING),
         (floors_forgotten, OLD),
         (removed_though_needed, OLD),
         (look_ignored, SILENT),
-        (fence_dropped, STORMY),
-        (leases_that_never_end, STORMY),
+        (fence_dropped, FROZEN),
+        (leases_that_never_end, FROZEN),
         (inputs_not_compared, STANDING_STILL),
         (consumed_at_the_intent, EVERYTHING),
         (foreign_runs_taken_for_ours, EVERYTHING),
         (repeated_without_asking, STORMY),
         (repeated_without_thinking, AWAY),
         (own_run_not_waited_for, EVERYTHING),
-        (refusals_never_tried_again, STORMY),
+        (refusals_never_tried_again, REFUSED),
         (missed_while_disconnected, STORMY),
-        (silent_ends_not_followed, STORMY),
+        (silent_ends_not_followed, UNHEARD),
         (late_reports_overwrite, STORMY),
     )
 }
