@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli.options import ConfigOption, OwnerOption
+from coordinator.cli.options import ConfigOption, JsonOption, OwnerOption
 
 
 def watch(
@@ -41,6 +41,10 @@ def watch(
             metavar="PATH|-", help="Write a line for each decision: to a file, or to stdout.", show_default=False
         ),
     ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Say what would be started now. Starts, writes and publishes nothing.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Watch for completions, and start what depends on them.
 
@@ -49,6 +53,13 @@ def watch(
 
     Example: [bold]coordinator watch --config coordinator.toml --dependencies dependencies.json[/bold]
     """
+    if preview:
+        from coordinator.cli.previewing import show_preview
+
+        show_preview(config, dependencies, owner, as_json=as_json)
+        return
+    if as_json:
+        raise typer.BadParameter("is for --preview; the log of the service is JSON where it is no terminal")
     from coordinator.runners.airflow import AirflowRunner
     from coordinator.settings import load_settings
     from coordinator.store.connection import connect

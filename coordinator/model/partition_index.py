@@ -131,4 +131,3 @@ class PartitionIndex:
                     gathered[target] = None
                 else:
                     gathered.pop(target, None)
-

@@ -52,15 +52,20 @@ class Skip:
     reason: str
 
 
-def find_missed(standings: Standings, absence: Absence) -> list[Target]:
-    """What was missed, upstreams first, whatever becomes of it."""
+def find_missed(standings: Standings, absence: Absence) -> dict[PipelineRef, list[Target]]:
+    """What was missed, by pipeline, upstreams first. Nothing where no pipeline would pass over any of it."""
+    if not is_asked_for(standings.graph):
+        return {}
     rank = standings.graph.rank
     missed: dict[Target, None] = {}
     for target in sorted(standings.unsettled(), key=lambda target: (rank(target.pipeline), target)):
         decision = standings.decide(target)
         if _never_started(standings, decision) and _was_missed(decision, absence, missed):
             missed[target] = None
-    return list(missed)
+    by_pipeline: dict[PipelineRef, list[Target]] = {}
+    for target in missed:
+        by_pipeline.setdefault(target.pipeline, []).append(target)
+    return by_pipeline
 
 
 def find_skips(standings: Standings, pipeline: PipelineRef, missed: Iterable[Target]) -> list[Skip]:
@@ -98,13 +103,7 @@ class CatchingUp:
 
     def begin(self, absence: Absence) -> None:
         """A term has begun. Nothing may be started before :meth:`give_up` says that it is done."""
-        self.clear()
-        if not is_asked_for(self._standings.graph):
-            return
-        by_pipeline: dict[PipelineRef, list[Target]] = {}
-        for target in find_missed(self._standings, absence):
-            by_pipeline.setdefault(target.pipeline, []).append(target)
-        self._missed = list(by_pipeline.items())
+        self._missed = list(find_missed(self._standings, absence).items())
 
     def clear(self) -> None:
         self._missed.clear()

@@ -13,11 +13,14 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
 from coordinator.model.partitions import partition_order
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.trigger import TriggerRecord
+from coordinator.watcher.cache import Cache
 
 MINUTE = 60.0
 BURSTS_PER_MINUTE = 6
@@ -109,6 +112,18 @@ class Line:
         fresh = self._fresh[target]
         self.remove(target)
         return target, fresh
+
+
+def ages_of_starts(cache: Cache, now: datetime) -> dict[str, list[float]]:
+    """When the last runs were decided on, for :meth:`Limits.recall`: a successor does not begin a new minute."""
+    ages: dict[str, list[float]] = {}
+    for target in cache.targets():
+        seen = cache.record(target)
+        if seen is not None and isinstance(seen.value, TriggerRecord):
+            record = seen.value
+            if record.when is not None and not record.skipped:
+                ages.setdefault(target.pipeline.environment, []).append((now - record.when).total_seconds())
+    return ages
 
 
 @dataclass(slots=True, eq=False)

@@ -81,10 +81,11 @@ class Reading:
         yield from self.standings.unsettled()
 
 
-def read(store: Store, keys: Keys, *, revision: int = 0) -> Reading:
+def read(store: Store, keys: Keys, *, revision: int = 0, at: datetime | None = None) -> Reading:
     """Read all keys at one revision and decide about everything.
 
     :param revision: of etcd; 0: the present.
+    :param at: the time at which the present is judged; ``None``: that of this machine's clock.
     :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
     """
     cache = Cache(keys)
@@ -98,7 +99,7 @@ def read(store: Store, keys: Keys, *, revision: int = 0) -> Reading:
         problems["dependencies"] = f"the published dependencies close a cycle: {error}"
     newest_time = max(_times(cache), default=None)
     # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
-    now = newest_time if revision and newest_time is not None else datetime.now(UTC)
+    now = newest_time if revision and newest_time is not None else at or datetime.now(UTC)
     standings = Standings(graph, cache, now=now)
     decided = {decision.target: decision.late for decision in standings.refresh(cache.targets())}
     late = frozenset(target for target, is_late in decided.items() if is_late)

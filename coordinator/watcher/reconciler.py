@@ -20,7 +20,6 @@ from coordinator.model.graph import CycleFound, Graph
 from coordinator.model.owners import merge
 from coordinator.model.partitions import format_instant
 from coordinator.model.references import Target
-from coordinator.model.runstate import RunState
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
@@ -41,7 +40,7 @@ from coordinator.watcher.flights import Flights
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.lateness import Lateness
 from coordinator.watcher.ledger import Ledger
-from coordinator.watcher.limits import EnvironmentLimits, Limits
+from coordinator.watcher.limits import EnvironmentLimits, Limits, ages_of_starts
 from coordinator.watcher.looks import Looks, Ticket
 from coordinator.watcher.observer import Observer
 from coordinator.watcher.rechecks import Rechecks
@@ -374,22 +373,12 @@ class Reconciler:
             return
         _log.info("leader.started", term=term, revision=self.cache.revision)
         if self.limits.has_rates:
-            self._recall_starts(now)
+            self.limits.recall(ages_of_starts(self.cache, self.standings.now), now)
         attended = self.cache.attended.revision if self.cache.attended is not None else 0
         missed_before = self.standings.now - timedelta(seconds=self._settings.missed_after)
         self._catching_up.begin(Absence(after=attended, until=term, before=missed_before))
         self._attendance.begin_term()
         self._examine_everything(now, self.standings.unsettled_by_age())
-
-    def _recall_starts(self, now: float) -> None:
-        """A successor does not start a minute's runs over again: the records say when the last ones were decided."""
-        ages: dict[str, list[float]] = {}
-        for target in self.cache.targets():
-            record = self._record(target)
-            if record is not None and record.when is not None and not record.skipped:
-                age = (self.standings.now - record.when).total_seconds()
-                ages.setdefault(target.pipeline.environment, []).append(age)
-        self.limits.recall(ages, now)
 
     def _catch_up(self, now: float) -> bool:
         """Give up what was missed and is not to be made up for. Whether that is done: nothing starts before."""
@@ -484,7 +473,7 @@ class Reconciler:
             return
         if not self.limits.enter(target, fresh=self._is_fresh(decision), now=now):
             return  # before the look, which would be outdated when its turn comes
-        own_run_id = None if self._creates_anew(target) else self._existing_run_id(decision, record)
+        own_run_id = records.run_to_clear(decision, record, self.cache.state(target), self._rerun_policy(target))
         ticket = self._looked(decision, own_run_id, now)
         if ticket is None:
             return
@@ -523,16 +512,6 @@ class Reconciler:
         """etcd refuses to write something about it."""
         self.limits.leave(target)
         self.agenda.at(self._clock.monotonic() + self._settings.blocked_retry, target)
-
-    def _existing_run_id(self, decision: Decision, record: TriggerRecord | None) -> str | None:
-        """The run to be cleared: the one that the record knows, or, where a person asks, the one that reported."""
-        if record is not None or not decision.order:
-            return records.existing_run_id(record)
-        seen = self.cache.state(decision.target)
-        return seen.value.attempt.run_id if seen is not None and isinstance(seen.value, RunState) else None
-
-    def _creates_anew(self, target: Target) -> bool:
-        return self._rerun_policy(target) is Rerun.NEW_RUN
 
     def _ignores(self, target: Target) -> bool:
         return self._rerun_policy(target) is Rerun.IGNORE

@@ -13,7 +13,9 @@ from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
 from coordinator.model.partitions import coordinator_run_id, parse_instant
 from coordinator.model.references import Target
+from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Action, Consumed, Inputs, Status, TriggerRecord
+from coordinator.model.view import SeenState
 from coordinator.runners.port import ObservedRun, StartRequest
 
 
@@ -61,6 +63,22 @@ def existing_run_id(record: TriggerRecord | None) -> str | None:
     if record is None or (record.status is Status.INTENT and record.action is Action.CREATE):
         return None
     return record.run_id
+
+
+def run_to_clear(
+    decision: Decision, record: TriggerRecord | None, seen: SeenState | None, rerun: Rerun | None
+) -> str | None:
+    """The run that firing now would clear; ``None``: one is created.
+
+    The one that the record knows, or, where a person asks, the one that reported.
+
+    :param seen: the target's own state.
+    """
+    if rerun is Rerun.NEW_RUN:
+        return None
+    if record is not None or not decision.order:
+        return existing_run_id(record)
+    return seen.value.attempt.run_id if seen is not None and isinstance(seen.value, RunState) else None
 
 
 def has_logical_date(graph: Graph, target: Target, record: TriggerRecord) -> bool:

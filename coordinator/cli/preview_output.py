@@ -1,0 +1,80 @@
+"""A preview in words, and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from coordinator.cli.output import people, table
+
+if TYPE_CHECKING:
+    from coordinator.store.presence import Presence
+    from coordinator.watcher.preview import Preview
+
+_SHOWN = 100
+"""Rows of a table: after a long outage there may be thousands, and --json has them all."""
+
+_IN_WORDS = {
+    "start": "would start at once",
+    "wait": "would wait for a limit",
+    "resume": "would be taken over from a predecessor",
+    "block": "would be blocked",
+    "skip": "would be given up",
+    "consume": "would consume what is new without a run",
+}
+
+
+def preview_as_json(
+    made: Preview, *, revision: int, leader: Presence | None, problems: dict[str, str]
+) -> dict[str, Any]:
+    """The whole preview for programs."""
+    return {
+        "revision": revision,
+        "leader": asdict(leader) if leader is not None else None,
+        "foreseen": [
+            {
+                "pipeline": str(one.target.pipeline),
+                "partition": one.target.partition,
+                "fate": str(one.fate),
+                "action": str(one.action) if one.action is not None else None,
+                "wave": one.wave or None,
+                "why": one.why,
+            }
+            for one in made.foreseen
+        ],
+        "follow": made.follow,
+        "stuck": made.stuck,
+        "problems": problems,
+    }
+
+
+def print_preview(made: Preview, *, revision: int, leader: Presence | None, problems: dict[str, str]) -> None:
+    """For people: a table, what it comes to, and what may make it untrue."""
+    console = people()
+    rows = [
+        [
+            str(one.target.pipeline),
+            one.target.partition,
+            str(one.fate),
+            str(one.action or ""),
+            str(one.wave or ""),
+            one.why,
+        ]
+        for one in made.foreseen
+    ]
+    if rows:
+        console.print(table("pipeline", "partition", "fate", "action", "wave", "why", rows=rows[:_SHOWN]))
+    if len(rows) > _SHOWN:
+        console.print(f"... and {len(rows) - _SHOWN} more; --json has them all", markup=False)
+    counted = Counter(str(one.fate) for one in made.foreseen)
+    told = [f"{counted[fate]} {words}" for fate, words in _IN_WORDS.items() if counted[fate]]
+    console.print(f"{'; '.join(told) or 'nothing would start'} (etcd revision {revision})", markup=False)
+    if made.follow:
+        console.print(f"{made.follow} more would become due once these, and what runs now, end well", markup=False)
+    if made.stuck:
+        console.print(f"{made.stuck} are stuck and would stay so: coordinator status", markup=False)
+    if leader is not None:
+        console.print(f"{leader} leads now, and has its own say: another watcher would stand by", markup=False)
+    for place, problem in problems.items():
+        console.print(f"problem: {place}: {problem}", markup=False)

@@ -1,0 +1,88 @@
+"""``coordinator watch --preview``: what a watcher that was started now would do at once. Writes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from coordinator.cli.connecting import etcd_of
+from coordinator.cli.failures import ExitCode
+from coordinator.cli.output import print_json
+from coordinator.cli.plan_output import print_problems, problems_as_json
+from coordinator.cli.planning import Draft, make_draft
+from coordinator.cli.preview_output import preview_as_json, print_preview
+from coordinator.cli.validate import read_file
+from coordinator.model.graph import CycleFound
+from coordinator.model.parsing import DependenciesError
+from coordinator.publishing import Proposal, Publications, refusal
+from coordinator.settings import Settings, load_settings
+from coordinator.store.presence import read_presence
+from coordinator.watcher.preview import Preview, preview
+from coordinator.watcher.reading import Reading, read
+from coordinator.watcher.service import limits_of
+
+
+def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, as_json: bool) -> None:
+    """Read etcd once, decide, and print.
+
+    :param dependencies: decide as if this file were published; ``None``: by what is published.
+    :raises typer.Exit: with 1, the file could not be published.
+    """
+    settings = load_settings(config)
+    try:
+        draft = None
+        if dependencies is not None:
+            draft = make_draft(read_file(dependencies), source=str(dependencies), owner=owner, settings=settings)
+        with etcd_of(config) as (store, keys):
+            reading = read(store, keys)
+        if draft is not None:
+            publish_in(reading, draft)
+    except DependenciesError as error:
+        if as_json:
+            print_json({"ok": False, "file": str(dependencies), "problems": problems_as_json(error)})
+        else:
+            print_problems(error)
+        raise typer.Exit(ExitCode.PROBLEM) from None
+    problems = dict(reading.problems)
+    if not settings.environments:
+        problems["environments"] = "none is configured: nothing can be started"
+    cache = reading.cache
+    leader = read_presence(cache.leader) if cache.leader is not None else None
+    show = preview_of(reading, settings)
+    if as_json:
+        print_json(preview_as_json(show, revision=cache.revision, leader=leader, problems=problems))
+    else:
+        print_preview(show, revision=cache.revision, leader=leader, problems=problems)
+
+
+def preview_of(reading: Reading, settings: Settings) -> Preview:
+    """The preview of a reading, by what is configured."""
+    return preview(
+        reading,
+        missed_after=settings.watcher.missed_after,
+        environments=settings.environments,
+        environment_limits=limits_of(settings),
+    )
+
+
+def publish_in(reading: Reading, draft: Draft) -> None:
+    """Go on with the reading as if the draft were published.
+
+    :raises DependenciesError: it would be refused.
+    """
+    published = Publications(reading.cache.published, reading.cache.revision)
+    proposal = Proposal(draft.owner, draft.document, published)
+    if objections := proposal.objections():
+        raise refusal(draft.source, draft.text, objections)
+    if proposal.is_published:
+        return
+    try:
+        graph, conflicts = proposal.graph()
+    except CycleFound as error:
+        reading.problems["dependencies"] = f"documents of others close a cycle: {error}"
+        return
+    for number, conflict in enumerate(conflicts, 1):
+        reading.problems[f"dependencies ({number})"] = conflict
+    if not conflicts:  # else the last good ones would stay in force, as in a watcher
+        reading.standings.replace_graph(graph, reading.cache.targets())
