@@ -20,6 +20,7 @@ from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
 from coordinator.model.view import Standing
+from coordinator.store.keys import TriggerKey
 from coordinator.watcher.cache import Cache
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.simulated_airflow import partition_of
@@ -146,6 +147,14 @@ def ran(world: SimulatedWorld) -> Counter[Target]:
     return Counter(Target(PipelineRef("default", dag_id), partition) for dag_id, partition in started)
 
 
+def records(world: SimulatedWorld) -> dict[Target, int]:
+    """The etcd revision of every trigger record."""
+    found = world.store.list(world.keys.root + "trigger/").items
+    return {
+        key.target: item.mod_revision for item in found if isinstance(key := world.keys.parse(item.key), TriggerKey)
+    }
+
+
 def runs(world: SimulatedWorld) -> Counter[Target]:
     """How many runs there are; a cleared one is the same run."""
     there = world.airflows["default"].runs.values()
@@ -176,7 +185,7 @@ def test_what_a_dry_run_lists_is_what_runs(story: Story) -> None:
         revision=world.store.list(world.keys.root).revision,
         now=world.clock.now(),
     )
-    before, runs_before = ran(world), runs(world)
+    before, runs_before, records_before = ran(world), runs(world), records(world)
     note(f"{story.document}\n{story.what} {target}\n{[f'{step.target} {step.how}' for step in listed]}")
     if isinstance(story.what, Order):
         world.order(str(target.pipeline), story.what, partition=target.partition)
@@ -186,6 +195,8 @@ def test_what_a_dry_run_lists_is_what_runs(story: Story) -> None:
     after = ran(world) - before
     _tell(listed)
     assert {step.target for step in listed if step.how.runs} == set(after)
+    without_run = {one for one, revision in records(world).items() if records_before.get(one) != revision} - set(after)
+    assert {step.target for step in listed if step.how is How.IGNORED} - set(after) == without_run
     for step in listed:
         more = runs(world)[step.target] - runs_before[step.target]
         assert (more > 0) == (step.how in (How.CREATE, How.NEW_RUN)), step
