@@ -11,6 +11,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -52,10 +53,14 @@ class EffectDone:
 
 @dataclass(frozen=True, slots=True)
 class LookDone:
-    """A message to the reconciler: what a look saw. Exactly one of ``seen`` and ``error`` is set."""
+    """A message to the reconciler: what a look saw. Exactly one of ``seen`` and ``error`` is set.
+
+    :ivar asked_at: before the question was sent: what it saw is at least that new, and may be no newer.
+    """
 
     environment: str
     asked: frozenset[RunRef]
+    asked_at: datetime
     seen: Mapping[RunRef, ObservedRun | None] | None = None
     error: CoordinatorError | None = None
 
@@ -116,6 +121,7 @@ class Lane:
     executor: Executor
     backoff: Backoff
     guard: Guard
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     failures: int = 0
     not_before: float = 0.0
     last_error: str | None = None
@@ -213,15 +219,16 @@ class Lane:
         asked, timeout = frozenset(self._to_look), max(self._to_look.values())
         self._to_look = {}
         self.looking = asked
-        environment, runner = self.environment, self.runner
+        environment, runner, now = self.environment, self.runner, self.now
 
         def run() -> LookDone:
+            asked_at = now()
             try:
-                return LookDone(environment, asked, seen=runner.look(asked, timeout=timeout))
+                return LookDone(environment, asked, asked_at, seen=runner.look(asked, timeout=timeout))
             except CoordinatorError as error:
-                return LookDone(environment, asked, error=error)
+                return LookDone(environment, asked, asked_at, error=error)
             except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
-                return LookDone(environment, asked, error=_defect("look", error))
+                return LookDone(environment, asked, asked_at, error=_defect("look", error))
 
         self.executor.look(environment, run)
 

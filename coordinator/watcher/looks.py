@@ -65,9 +65,10 @@ class Looks:
         self._askers: dict[Question, set[Target]] = {}
 
     def clear(self) -> None:
+        """Nothing that was heard counts any more. Who waits for an answer that is still on its way is woken by it
+        all the same, and asks again."""
         self._tickets.clear()
         self._subjects.clear()
-        self._askers.clear()
 
     def drop(self, target: Target) -> None:
         """The decision has become an intent, or is no more."""

@@ -24,14 +24,22 @@ class Weight(enum.Enum):
     LATER = "give its own reporter the time to say it first"
 
 
-def weigh(present: RunState | Unreadable | None, run: ObservedRun, *, in_flight: bool, seen_before: bool) -> Weight:
+def weigh(
+    present: RunState | Unreadable | None,
+    run: ObservedRun,
+    *,
+    asked_at: datetime | None = None,
+    in_flight: bool,
+    seen_before: bool,
+) -> Weight:
     """Whether an observed run is to be reported on its pipeline's behalf.
 
     :param present: what stands under the state key.
+    :param asked_at: when the environment was asked; what was seen by hand since then is newer.
     :param in_flight: the pipeline's record waits for the end of a run that we started.
     :param seen_before: the same was observed a while ago already.
     """
-    observed = RunState(run.state, Attempt(run.run_id, run.queued_at))
+    observed = RunState(run.state, Attempt(run.run_id, run.queued_at), asked_at)
     if not isinstance(present, RunState):
         # A key that somebody deleted says "not yet" and is left so, unless something moves or is waited for.
         return Weight.REPORT if in_flight or not run.state.is_terminal else Weight.NOTHING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 
@@ -17,7 +18,6 @@ from coordinator.runners.port import ObservedRun, RunRef
 from coordinator.watcher import records
 from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.cache import Cache
-from coordinator.watcher.clock import Clock
 from coordinator.watcher.following import FollowedRun, Following
 from coordinator.watcher.lanes import LookDone
 from coordinator.watcher.ledger import Ledger
@@ -44,7 +44,6 @@ class Observer:
         agenda: Agenda,
         follow_after: float,
         look_timeout: float,
-        clock: Clock,
         who: str,
     ) -> None:
         self._cache = cache
@@ -54,7 +53,6 @@ class Observer:
         self._agenda = agenda
         self._following = Following(every=follow_after)
         self._look_timeout = look_timeout
-        self._clock = clock
         self._who = who
 
     def clear(self) -> None:
@@ -81,7 +79,7 @@ class Observer:
             written = [
                 self._run_is_gone(subject, answer.ref, known)
                 if answer.run is None
-                else self._observe(subject, answer.run, known)
+                else self._observe(subject, answer.run, message.asked_at, known)
                 for subject in answer.subjects
             ]
             if not any(written):
@@ -124,16 +122,19 @@ class Observer:
         dependents = self._standings.dependents(target)
         return any(self._standings.standing(dependent) is Standing.STUCK for dependent in dependents)
 
-    def _observe(self, subject: Target, run: ObservedRun, known: Callable[[int], None]) -> bool:
+    def _observe(self, subject: Target, run: ObservedRun, asked_at: datetime, known: Callable[[int], None]) -> bool:
         seen = self._cache.state(subject)
         before = run.state.is_terminal and self._following.end_seen(subject)
         in_flight = self._flies(subject) is not None
         floor = self._cache.floor(subject.pipeline)
         if floor is not None and floor.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
             return False  # retention has removed it: it would not be heeded, and asked about again and again
-        if weigh(seen.value if seen else None, run, in_flight=in_flight, seen_before=before) is not Weight.REPORT:
+        # As of the question, not of its answer: what has been reported in between is newer than what was seen.
+        present = seen.value if seen else None
+        weight = weigh(present, run, asked_at=asked_at, in_flight=in_flight, seen_before=before)
+        if weight is not Weight.REPORT:
             return False
-        document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=self._clock.now())
+        document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=asked_at)
         _log.info("state.observed", pipeline=str(subject.pipeline), partition=subject.partition, state=str(run.state))
         self._ledger.state(subject, document.to_value(), then=known)
         return True

@@ -141,7 +141,6 @@ class Reconciler:
             agenda=self.agenda,
             follow_after=settings.follow_after,
             look_timeout=settings.look_timeout,
-            clock=clock,
             who=who,
         )
         self._sweeper = None

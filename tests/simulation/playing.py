@@ -104,11 +104,12 @@ class _Play:
         for event in events:
             if isinstance(event, RunChanged) and event.by == PERSON and event.what == "queued":
                 again[event.target] = _outcome(episode, event.target.pipeline)
-            elif isinstance(event, RunChanged) and event.by == PERSON and event.target in facts.states:
-                # Set by hand: the same attempt, and another completion where the state is another one.
-                (run_id, queued_at, state), _ = facts.states[event.target]
-                if state != event.run.state.value:
-                    facts.states[event.target] = (run_id, queued_at, event.run.state.value), 1 << 60
+            elif isinstance(event, RunChanged) and event.by == PERSON and event.what == "set by hand":
+                # The same attempt, and another completion where the state is another one.
+                by_hand = (event.run.run_id, str(event.run.queued_at), event.run.state.value)
+                if event.target not in facts.states or facts.states[event.target][0] != by_hand:
+                    facts.states[event.target] = by_hand, 1 << 60
+                    facts.heard_of.add(event.target)
         facts.held = frozenset(self._history.held)
         refused = {
             event.target.pipeline

@@ -184,6 +184,7 @@ class WatcherProcess:
                 executor=self,
                 backoff=backoff,
                 guard=self._guard,
+                now=clock.now,
             )
             for environment in stage.airflows
         }

@@ -71,6 +71,7 @@ class SimulatedWatcher:
                     executor=self,
                     backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
                     guard=self._guard,
+                    now=world.clock.now,
                 )
                 for environment, airflow in world.airflows.items()
             },
