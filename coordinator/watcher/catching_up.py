@@ -29,6 +29,13 @@ from coordinator.model.standings import Standings
 _log = structlog.get_logger(__name__)
 
 
+PIECE = 4096
+"""So many records are written before the deciding thread looks up: it must not seem dead after a long absence."""
+
+RETRY = 0.5
+"""Seconds before a write is tried again that etcd did not take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Absence:
     """While nobody led.
@@ -100,35 +107,62 @@ class CatchingUp:
     def __init__(self, standings: Standings) -> None:
         self._standings = standings
         self._missed: list[tuple[PipelineRef, list[Target]]] = []
+        self._skips: list[Skip] = []
+        self._try_at: float | None = None
 
     def begin(self, absence: Absence) -> None:
         """A term has begun. Nothing may be started before :meth:`give_up` says that it is done."""
-        self._missed = list(find_missed(self._standings, absence).items())
+        self.clear()
+        self._missed = list(reversed(find_missed(self._standings, absence).items()))
 
     def clear(self) -> None:
         self._missed.clear()
+        self._skips.clear()
+        self._try_at = None
 
-    def give_up(self, write: Callable[[Sequence[Skip]], bool]) -> bool:
-        """Give up what is not to be made up for.
+    def next_at(self) -> float | None:
+        """Monotonic seconds at which to call :meth:`give_up` again; ``None``: it is done."""
+        return self._try_at
+
+    def give_up(self, write: Callable[[Sequence[Skip]], bool], *, now: float) -> bool:
+        """Give up what is not to be made up for, or a piece of it.
 
         :param write: writes the records of skipped partitions; says whether all of them are written and known.
+        :param now: monotonic seconds.
         :returns: whether it is done; if not, it must be called again.
         """
-        while self._missed:
-            pipeline, targets = self._missed[0]
-            if skips := find_skips(self._standings, pipeline, targets):
-                if not write(skips):
-                    return False
-                _log.info(
-                    "catchup.skipped",
-                    pipeline=str(pipeline),
-                    partitions=len(skips),
-                    oldest=skips[0].decision.target.partition,
-                    newest=skips[-1].decision.target.partition,
-                    catchup=str(policy_of(self._standings, pipeline)),
-                )
-            del self._missed[0]
+        while self._missed or self._skips:
+            if not self._skips:
+                self._skips = self._next_skips()
+                continue
+            if not write(self._still_due(self._skips[:PIECE])):
+                self._try_at = now + RETRY
+                return False
+            del self._skips[:PIECE]
+            if self._skips:
+                self._try_at = now
+                return False
+        self._try_at = None
         return True
+
+    def _still_due(self, skips: Iterable[Skip]) -> list[Skip]:
+        """Somebody may have ordered or started it since, or the record may have been written after all."""
+        decided = [Skip(self._standings.decide(skip.decision.target), skip.reason) for skip in skips]
+        return [skip for skip in decided if _never_started(self._standings, skip.decision)]
+
+    def _next_skips(self) -> list[Skip]:
+        pipeline, targets = self._missed.pop()
+        skips = find_skips(self._standings, pipeline, targets)
+        if skips:
+            _log.info(
+                "catchup.skipped",
+                pipeline=str(pipeline),
+                partitions=len(skips),
+                oldest=skips[0].decision.target.partition,
+                newest=skips[-1].decision.target.partition,
+                catchup=str(policy_of(self._standings, pipeline)),
+            )
+        return skips
 
 
 def _never_started(standings: Standings, decision: Decision) -> bool:

@@ -50,7 +50,7 @@ class Lateness:
             if decision.late and target not in self._late:
                 self._late.add(target)
                 self._unsaid[target] = now if under_a_leader else None
-            elif not decision.late and target in self._late:
+            elif self._late and not decision.late and target in self._late:
                 self._late.discard(target)
                 self._unsaid.pop(target, None)
 

@@ -176,6 +176,8 @@ class Limits:
 
     def note(self, decision: Decision) -> None:
         """Take in whether something is in flight. What has been let in is inside although it is not in flight yet."""
+        if not self._pipelines and not self._environments:
+            return
         target = decision.target
         flies = Obstacle.IN_FLIGHT in decision.obstacles
         if flies and (target in self._waiting or target in self._let_in):

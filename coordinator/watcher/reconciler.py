@@ -223,7 +223,7 @@ class Reconciler:
             return None
         times = [lane.next_at() for lane in self._lanes.values()]
         times += [self.agenda.next_at(), self._observer.next_at(), self._reexamine_at, self._recheck_at()]
-        times.append(self.limits.next_at())
+        times += [self.limits.next_at(), self._catching_up.next_at()]
         times.append(self._attendance.next_at() if self._leaves_marks else None)
         times.append(self._sweeper.next_at(self._clock.monotonic()) if self._sweeper is not None else None)
         return min((at for at in times if at is not None), default=None)
@@ -383,7 +383,7 @@ class Reconciler:
         """Give up what was missed and is not to be made up for. Whether that is done: nothing starts before."""
         if self.flights.draining:
             return True
-        if not self._catching_up.give_up(lambda skips: self._write_skips(skips, now)):
+        if not self._catching_up.give_up(lambda skips: self._write_skips(skips, now), now=now):
             return False
         if self._leaves_marks and self._term is not None:
             attended = Attended(self.cache.revision, self._clock.now())

@@ -16,7 +16,8 @@ import pytest
 
 from coordinator.model.order import GivenOrder, Order, dump_order
 from coordinator.model.partitions import format_instant
-from coordinator.store.port import Committed, Put, Transaction
+from coordinator.store.port import Committed, Put, StoreUnavailable, Transaction
+from coordinator.watcher import catching_up
 from tests.worlds.simulated import SimulatedWorld, StandStill
 from tests.worlds.world import target
 
@@ -297,6 +298,49 @@ def test_a_successor_comes_to_the_same_result_wherever_it_takes_over(writes: int
     complete(world, "R", LIVE)
     world.settle()
     assert [world.runs(name, partition=LIVE) for name in "ADE"] == [1, 1, 1]
+
+
+def test_a_long_list_is_given_up_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two pieces the world goes on: what a person orders meanwhile is not given up."""
+    monkeypatch.setattr(catching_up, "PIECE", 1)
+    world = SimulatedWorld()
+    world.dependencies({"D": {"upstream": "R", "catchup": "latest"}})
+    world.stop_watcher()
+    world.live_until(world.clock.now() + LONG)
+    complete(world, "R", *MISSED)
+    world.live_until(world.clock.now() + LONG)
+    world.start_watcher()
+    while not skipped(world, "D"):
+        world.tick_once()
+    assert skipped(world, "D") == MISSED[:1]
+    assert runs(world, "D", MISSED) == [0, 0, 0, 0]
+    world.write(Put(world.keys.order(target("D", HOURS[2])), dump_order(GivenOrder(Order.RERUN, who="it"))))
+    world.settle()
+    assert runs(world, "D", MISSED) == [0, 0, 1, 1]
+    assert skipped(world, "D") == MISSED[:2]
+
+
+def test_etcd_without_an_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = SimulatedWorld()
+    world.dependencies({"D": {"upstream": "R", "catchup": "latest"}})
+    world.stop_watcher()
+    world.live_until(world.clock.now() + LONG)
+    complete(world, "R", *MISSED)
+    world.live_until(world.clock.now() + LONG)
+    world.start_watcher()
+    assert world.watcher is not None
+    commit, failures = world.watcher._store.commit, [3]
+
+    def unsure(transaction: Transaction) -> Committed:
+        if any("/trigger/" in operation.key for operation in transaction.then) and failures[0]:
+            failures[0] -= 1
+            raise StoreUnavailable("no answer")
+        return commit(transaction)
+
+    monkeypatch.setattr(world.watcher._store, "commit", unsure)
+    world.settle()
+    assert failures == [0]
+    assert runs(world, "D", MISSED) == [0, 0, 0, 1]
 
 
 def test_what_came_between_two_absences_and_was_started_does_not_count_as_the_latest() -> None:
