@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from coordinator.model.explanation import Explanation
     from coordinator.model.references import PipelineRef
+    from coordinator.watcher.limits import EnvironmentLimits
     from coordinator.watcher.reading import Reading
 
 
@@ -40,6 +42,8 @@ def explain(
 
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     """
+    from coordinator.settings import load_settings
+    from coordinator.watcher.limits import limits_of
     from coordinator.watcher.reading import read
 
     explained = pipeline_of(pipeline)
@@ -49,7 +53,8 @@ def explain(
     if partition is None:
         _explain_newest(reading, explained, limit=limit, as_json=as_json)
     else:
-        _explain_one(reading, explained, partition, past=bool(revision), as_json=as_json)
+        limits = limits_of(load_settings(config))
+        _explain_one(reading, explained, partition, limits, past=bool(revision), as_json=as_json)
 
 
 def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_json: bool) -> None:
@@ -85,14 +90,22 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_j
         console.print(f"{len(known) - limit} older partitions: see them with --limit", markup=False)
 
 
-def _explain_one(reading: Reading, pipeline: PipelineRef, partition: str, *, past: bool, as_json: bool) -> None:
+def _explain_one(
+    reading: Reading,
+    pipeline: PipelineRef,
+    partition: str,
+    limits: Mapping[str, EnvironmentLimits],
+    *,
+    past: bool,
+    as_json: bool,
+) -> None:
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
     from coordinator.model.references import Target
 
     target = Target(pipeline, partition)
     explanation = explain_target(reading.standings, target)
-    notes = list(_notes(reading, explanation, past=past))
+    notes = list(_notes(reading, explanation, limits, past=past))
     if as_json:
         print_json(
             explanation_as_json(explanation)
@@ -107,9 +120,10 @@ def _explain_one(reading: Reading, pipeline: PipelineRef, partition: str, *, pas
     print_explanation(people(), explanation, notes)
 
 
-def _notes(reading: Reading, explanation: Explanation, *, past: bool) -> Any:
+def _notes(reading: Reading, explanation: Explanation, limits: Mapping[str, EnvironmentLimits], *, past: bool) -> Any:
     """What else the reader should know, beside the rule."""
     from coordinator.model.partitions import format_instant
+    from coordinator.watcher.places import waits_for
 
     target = explanation.decision.target
     if past:
@@ -128,6 +142,8 @@ def _notes(reading: Reading, explanation: Explanation, *, past: bool) -> Any:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
     if explanation.decision.fires and reading.cache.leader is None:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
+    if explanation.decision.fires:
+        yield from waits_for(reading, target, limits)
     for place, problem in reading.problems.items():
         if place.startswith("dependencies"):
             yield f"problem: {place}: {problem}"

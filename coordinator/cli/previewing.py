@@ -18,9 +18,9 @@ from coordinator.model.parsing import DependenciesError
 from coordinator.publishing import Proposal, Publications, refusal
 from coordinator.settings import Settings, load_settings
 from coordinator.store.presence import read_presence
+from coordinator.watcher.limits import limits_of
 from coordinator.watcher.preview import Preview, preview
 from coordinator.watcher.reading import Reading, read
-from coordinator.watcher.service import limits_of
 
 
 def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from coordinator.model.graph import Graph
 from coordinator.model.partitions import partition_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import TriggerRecord
+from coordinator.settings import Settings
 from coordinator.watcher.cache import Cache
 
 MINUTE = 60.0
@@ -112,6 +113,14 @@ class Line:
         fresh = self._fresh[target]
         self.remove(target)
         return target, fresh
+
+
+def limits_of(settings: Settings) -> dict[str, EnvironmentLimits]:
+    """What each environment bears."""
+    return {
+        name: EnvironmentLimits(environment.max_runs_in_flight, environment.max_starts_per_minute)
+        for name, environment in settings.environments.items()
+    }
 
 
 def ages_of_starts(cache: Cache, now: datetime) -> dict[str, list[float]]:

@@ -34,7 +34,7 @@ from coordinator.store.reflector import Reflector
 from coordinator.watcher.clock import Clock, SystemClock
 from coordinator.watcher.decision_log import DecisionLog, line_of
 from coordinator.watcher.lanes import Backoff, Lane
-from coordinator.watcher.limits import EnvironmentLimits
+from coordinator.watcher.limits import limits_of
 from coordinator.watcher.line_file import LineFile
 from coordinator.watcher.pools import Pools
 from coordinator.watcher.publisher import Publisher
@@ -273,14 +273,6 @@ class Watcher:
             raise LeadershipLost(
                 f"the lease lasts {remaining:.1f} s more and the request may take {seconds:.1f} s: nothing is sent"
             )
-
-
-def limits_of(settings: Settings) -> dict[str, EnvironmentLimits]:
-    """What each environment bears."""
-    return {
-        name: EnvironmentLimits(environment.max_runs_in_flight, environment.max_starts_per_minute)
-        for name, environment in settings.environments.items()
-    }
 
 
 def _check_times(settings: Settings) -> None:

@@ -184,3 +184,24 @@ def test_an_unknown_pipeline_or_partition_is_told_with_what_is_near(
     assert f"nothing has been reported in partition 2026-11-20, letter by letter; near it: {K}" in elsewhere.stdout
     source = cli("explain", "team_b/extract", K, "-c", config).stdout
     assert "waits for nothing in the published documents" in source
+
+
+def test_what_waits_for_a_limit_is_told_so(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    """By the rule alone it would fire now."""
+    document = {"load": {"upstream": "team_b/extract", "max_in_flight": 1}, "copy": "team_b/extract"}
+    parsed = parse_document(json.dumps(document), source="test")
+    put(etcd, keys.dependencies("default"), dump_publication(Publication(parsed, {})))
+    other = "2026-11-21T00:00:00Z"
+    for partition in (K, other):
+        report(etcd, keys, "team_b/extract", State.SUCCESS, partition=partition)
+    record = TriggerRecord(Status.SENT, 1, Action.CREATE, "r", "t", 1, attempt=NOON)
+    put(etcd, keys.trigger(Target(PipelineRef("default", "load"), other)), dump_record(record))
+    waiting = cli("explain", "load", K, "-c", config).stdout
+    assert "it waits for a place: partitions of load in flight: 1, and max_in_flight is 1" in waiting
+    assert "place" not in cli("explain", "copy", K, "-c", config).stdout
+    with config.open("a") as file:
+        file.write('[environments.default]\nurl = "http://127.0.0.1:1"\nmax_runs_in_flight = 1\n')
+    told = cli("explain", "copy", K, "-c", config, "--json")
+    assert json.loads(told.stdout)["notes"][-1] == (
+        "it waits for a place: runs in flight in environment default: 1, and its max_runs_in_flight is 1"
+    )
