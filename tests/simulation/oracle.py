@@ -178,11 +178,11 @@ class _Foresight:
             return sorted(one for one in self._known(leaf.upstream) if leaf.asks_for(one, target.partition))
         if leaf.mapper in ("latest", "fixed_key"):
             ended = [
-                (revision, one)
+                (-revision, one)
                 for one, ((_, _, state), revision) in self._facts.states.items()
                 if leaf.asks_for(one, target.partition) and state in MET["done"]
             ]
-            return [max(ended)[1]] if ended else []
+            return [min(ended)[1]] if ended else []  # of those written together the first by name
         return list(leaf.inputs(target.partition))
 
     def _judge_input(self, leaf: Leaf, upstream: Target, target: Target, direct: bool, triggers: bool) -> _Verdict:

@@ -226,7 +226,7 @@ class _Play:
         for pipeline in self._history.wiring.order:
             for target in sorted(target for target in self._history.states if target.pipeline == pipeline):
                 failed = self._history.states[target].completion[2] == "failed"
-                if failed and target not in self._history.excused:
+                if failed and self._stage.runs_of(target):
                     return target
         return None
 

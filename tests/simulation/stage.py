@@ -224,6 +224,8 @@ class Stage:
                     self.history.add(HoldWritten(now, pipeline, value is not None, revision))
 
     def put(self, operation: Put | Delete) -> int:
+        if isinstance(operation, Delete) and self.etcd.get(operation.key) is None:
+            return self.etcd.revision  # nothing is deleted, and nothing happens
         return self.store.commit(Transaction((), (operation,))).revision
 
     def hold(self, pipeline: PipelineRef, held: bool) -> None:
