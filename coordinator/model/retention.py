@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from coordinator.model.conditions import leaves
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.floor import Floor
 from coordinator.model.graph import Graph
@@ -115,7 +116,8 @@ def floor_without(standings: Standings, floor: Floor, target: Target) -> Floor:
     """A pipeline's floor once a partition of it has been removed that is at rest.
 
     Of the inputs of its record, what was consumed counts, and what is there now: it is not new, though it may have
-    been put again since, and then has a greater revision than the one consumed.
+    been put again since, and then has a greater revision than the one consumed. What ``latest`` looks at does not
+    count: it starts the newest partition alone, which is not removed, and is new for each that follows.
 
     :param floor: as it is before.
     """
@@ -127,9 +129,18 @@ def floor_without(standings: Standings, floor: Floor, target: Target) -> Floor:
         queued.append(recorded.value.attempt)
         judged = standings.decide(target).judged
         present = [one.seen.revision for one in all_inputs(judged) if one.triggers and one.seen] if judged else []
-        consumed = [one.revision for one in recorded.value.consumed.values()]
+        by_latest = _only_by_latest(standings.graph, target.pipeline)
+        consumed = [one.revision for at, one in recorded.value.consumed.items() if at.pipeline not in by_latest]
         revision = max([revision, *consumed, *present])
     return Floor(queued_at=max((at for at in queued if at is not None), default=None), revision=revision)
+
+
+def _only_by_latest(graph: Graph, pipeline: PipelineRef) -> set[PipelineRef]:
+    """The upstreams of which a pipeline only ever looks at the newest completion, in each of its partitions."""
+    node = graph.node(pipeline)
+    found = tuple(leaves(node.downstream.condition)) if node is not None else ()
+    exact = {leaf.upstream for leaf in found if not isinstance(leaf.mapping, Latest)}
+    return {leaf.upstream for leaf in found} - exact
 
 
 def waits_without_record(
