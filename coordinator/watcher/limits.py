@@ -189,7 +189,8 @@ class Limits:
             return
         target = decision.target
         flies = Obstacle.IN_FLIGHT in decision.obstacles
-        if flies and (target in self._waiting or target in self._let_in):
+        if flies:
+            self.began(target)  # also when it was not known whether its intent was written
             self.leave(target)
         for gate in self._gates(target):
             if flies:
