@@ -52,7 +52,10 @@ SEEDS = range(int(os.environ.get("RETENTION_SEEDS", "1")))
 
 
 class Twins:
-    """One history in two worlds. :ivar kept: the one without retention."""
+    """One history in two worlds.
+
+    :ivar kept: the one without retention.
+    """
 
     def __init__(self, graph: Mapping[str, Any], limits: Mapping[str, Any], chance: random.Random) -> None:
         self.kept, self.swept = SimulatedWorld(), SimulatedWorld()
@@ -68,14 +71,15 @@ class Twins:
 
     def go_on(self) -> None:
         source, day = self.chance.choice(self.sources), format_instant(MONDAY + timedelta(self._day()))
+        what: str
         there = any(run.run_id == f"scheduled__{day}" for run in self.kept.all_runs(source, partition=day))
         match self.chance.choice(
             ("run", "run", "run", "run", "fail", "by hand", "late", "late", "restart", "day", "day")
         ):
-            case "run" | "fail" as what:
+            case "run" | "fail" as how:
                 if not self._is_whole(source, day):
                     return
-                state = "success" if what == "run" else "failed"
+                what, state = how, "success" if how == "run" else "failed"
                 for world in self.both:
                     if there:
                         world.clear(source, partition=day)
