@@ -41,7 +41,7 @@ GRAPHS: Mapping[str, Mapping[str, Any]] = {
         "W": {"upstream": {"pipeline": "D", "partition": {"mapper": "rollup", "window": "week", "wait": 2}}},
         "V": ["W"],
     },
-    "start of": {"W": {"upstream": {"pipeline": "A", "partition": "start_of_week"}}, "V": ["W", "B"]},
+    "start of": {"W": {"upstream": {"pipeline": "A", "partition": "start_of_week"}}, "V": "W"},
     "fixed key": {
         "D": "A",
         "Z": {"upstream": {"pipeline": "D", "partition": {"mapper": "fixed_key", "downstream_key": "all"}}},
