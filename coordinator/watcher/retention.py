@@ -194,8 +194,10 @@ class Sweeper:
         )
         before = self._tally.removed
         for _ in removal.pieces():
-            self._tally.removed = before + removal.removed
+            self._tally.removed = before + removal.removed  # counted at once, for a sweep that is interrupted
             yield
+        yield  # also where there was nothing to remove: many pipelines in one piece would be a long one
+        self._tally.removed = before + removal.removed
         self._tally.raced += removal.raced
         if removal.held_back is not None:
             self._tally.held_back.append(removal.held_back)

@@ -31,7 +31,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Delete, Put, StoreUnavailable, Transaction
 from coordinator.watcher.cache import Cache
-from coordinator.watcher.removal import JUDGED
+from coordinator.watcher.removal import JUDGED, LOOKED_AT
 from coordinator.watcher.retention import RETRY, Sweeper
 from coordinator.watcher.revision_times import RevisionTimes
 
@@ -352,6 +352,13 @@ def test_a_sweep_goes_in_small_pieces_and_waits_until_it_has_read_what_it_wrote(
             assert len(scene.left()) == before - removed, "not before the watch has brought it back"
         scene.follow()
     assert (scene.left(), most) == (set(), JUDGED)
+
+
+def test_a_sweep_that_finds_nothing_goes_in_small_pieces_too() -> None:
+    scene = Scene(**LIMITS)
+    for number in range(1000):
+        scene.state(f"p{number % 100}", f"k{number}", at=NOW)
+    assert scene.sweep() >= 100 + 1000 / LOOKED_AT
 
 
 def test_a_watcher_that_runs_for_a_minute_at_a_time_sweeps_once_an_hour() -> None:
