@@ -15,6 +15,7 @@ from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 from coordinator.model.trigger import Consumed
 from coordinator.runners.port import ObservedRun, RunRef
+from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.lanes import Lane, LookDone
 from coordinator.watcher.records import same_inputs
@@ -56,9 +57,10 @@ class Answer:
 class Looks:
     """The tickets of all decisions, and what is being asked for them."""
 
-    def __init__(self, cache: Cache, lanes: Mapping[str, Lane], *, timeout: float) -> None:
+    def __init__(self, cache: Cache, lanes: Mapping[str, Lane], *, agenda: Agenda, timeout: float) -> None:
         self._cache = cache
         self._lanes = lanes
+        self._agenda = agenda
         self._timeout = timeout
         self._tickets: dict[Target, Ticket] = {}
         self._subjects: dict[Question, set[Target]] = {}
@@ -76,6 +78,29 @@ class Looks:
 
     def has_ticket(self, target: Target) -> bool:
         return target in self._tickets
+
+    def answered_ticket(self, decision: Decision, own_run_id: str | None, *, now: float) -> Ticket | None:
+        """The answered ticket of a decision; ``None`` while something is still to be heard or read: then the target
+        is examined again once it has been.
+
+        :param own_run_id: the run of the target itself that is to be cleared.
+        """
+        ticket = self.ticket(decision, own_run_id, now=now)
+        if ticket.waiting:
+            if now < ticket.deadline:
+                self._agenda.at(ticket.deadline, decision.target)
+            return None  # past the deadline it waits for its own environment alone, whose answer wakes it
+        if self._cache.revision < ticket.not_before_revision:
+            self._agenda.once_read(ticket.not_before_revision, (decision.target,))
+            return None
+        return ticket
+
+    def has_looked(self, decision: Decision, now: float) -> bool:
+        """Whether the runs behind a decision's inputs have been looked at; sends for it if not."""
+        if self.answered_ticket(decision, None, now=now) is None:
+            return False
+        self.drop(decision.target)
+        return True
 
     def ticket(self, decision: Decision, own_run_id: str | None, *, now: float) -> Ticket:
         """The ticket of a decision; issued, and its questions sent on their way, if there is no valid one.

@@ -41,10 +41,11 @@ from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.lateness import Lateness
 from coordinator.watcher.ledger import Ledger
 from coordinator.watcher.limits import EnvironmentLimits, Limits, ages_of_starts
-from coordinator.watcher.looks import Looks, Ticket
+from coordinator.watcher.looks import Looks
 from coordinator.watcher.observer import Observer
 from coordinator.watcher.rechecks import Rechecks
 from coordinator.watcher.retention import Sweeper
+from coordinator.watcher.starter import Starter
 
 Message = Snapshot | Changes | Disconnected | EffectDone | LookDone
 
@@ -52,9 +53,6 @@ _log = structlog.get_logger(__name__)
 
 ETCD_RETRY = 0.5
 """Seconds before a write is tried again after etcd gave no answer."""
-
-OWN_RUN_RETRY = 0.5
-"""Seconds before a run that must end before it can be cleared is looked at again."""
 
 STOOD_STILL = 2.0
 """Seconds between two steps after which this watcher must have been suspended: it is called every second."""
@@ -123,15 +121,27 @@ class Reconciler:
             refused=self._not_written,
             decisions=decisions,
         )
-        self._looks = Looks(self.cache, lanes, timeout=settings.look_timeout)
+        self._looks = Looks(self.cache, lanes, agenda=self.agenda, timeout=settings.look_timeout)
         self.flights = Flights(
             lanes,
             standings=self.standings,
             ledger=self.ledger,
             agenda=self.agenda,
-            looked=self._has_looked,
+            looked=self._looks.has_looked,
             backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
             blocked_retry=settings.blocked_retry,
+        )
+        self._starter = Starter(
+            lanes,
+            cache=self.cache,
+            standings=self.standings,
+            looks=self._looks,
+            ledger=self.ledger,
+            agenda=self.agenda,
+            flights=self.flights,
+            limits=self.limits,
+            clock=clock,
+            who=who,
         )
         self._observer = Observer(
             cache=self.cache,
@@ -457,52 +467,13 @@ class Reconciler:
             if now < retry_at:
                 self.agenda.at(retry_at, target)
             else:
-                self._fire(decision, record, now)
+                self._starter.start(decision, record, now, came_in=self._came_in(decision))
         else:
             self._looks.drop(target)
             if record is not None and record.status is Status.BLOCKED and not decision.due:
                 self.ledger.record(target, records.withdrawn(record, "it is not due any more"))
 
-    def _fire(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
-        """Look, then write the intent; its request follows (design section 5, points 1 to 3)."""
-        target = decision.target
-        lane = self._lanes.get(target.pipeline.environment)
-        if lane is None:
-            self._block_without_environment(decision, record, now)
-            return
-        if not self.limits.enter(target, fresh=self._is_fresh(decision), now=now):
-            return  # before the look, which would be outdated when its turn comes
-        own_run_id = records.run_to_clear(decision, record, self.cache.state(target), self._rerun_policy(target))
-        ticket = self._looked(decision, own_run_id, now)
-        if ticket is None:
-            return
-        self._looks.drop(target)
-        own, existing = ticket.own_run, None
-        if ticket.own is not None and not ticket.own_seen:
-            # Its own environment gave no answer: nothing can be started there now.
-            self.limits.leave(target)
-            self.agenda.at(max(lane.not_before, now + OWN_RUN_RETRY), target)
-            return
-        if own is not None and not own.state.is_terminal:
-            self.limits.leave(target)
-            self.agenda.at(now + OWN_RUN_RETRY, target)
-            return
-        if own is not None:
-            existing = records.ExistingRun(own.run_id, own.queued_at)
-        intent = records.intend(decision, record, existing, who=self._who, when=self._clock.now())
-        self.ledger.record(
-            target,
-            intent,
-            grounds=[(upstream, consumed.revision) for upstream, consumed in decision.inputs.items()],
-            decision=decision,
-            then=lambda _: self._begin(target, intent, now),
-        )
-
-    def _begin(self, target: Target, intent: TriggerRecord, now: float) -> None:
-        self.flights.begin(target, intent, now)
-        self.limits.began(target)
-
-    def _is_fresh(self, decision: Decision) -> bool:
+    def _came_in(self, decision: Decision) -> bool:
         """Whether it became due while this watcher led: by a completion, or an order, that came since."""
         assert self._term is not None
         return max((used.revision for used in decision.inputs.values()), default=decision.order) > self._term
@@ -513,34 +484,5 @@ class Reconciler:
         self.agenda.at(self._clock.monotonic() + self._settings.blocked_retry, target)
 
     def _ignores(self, target: Target) -> bool:
-        return self._rerun_policy(target) is Rerun.IGNORE
-
-    def _rerun_policy(self, target: Target) -> Rerun | None:
         node = self.standings.graph.node(target.pipeline)
-        return node.downstream.rerun if node is not None else None
-
-    def _block_without_environment(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
-        target = decision.target
-        reason = f"no environment {target.pipeline.environment!r} is configured; add [environments.<name>] for it"
-        self.flights.block(target, now)
-        if record is None or record.last_error != reason:
-            intent = records.intend(decision, record, None, who=self._who, when=self._clock.now())
-            self.ledger.record(target, records.blocked(intent, reason))
-
-    def _looked(self, decision: Decision, own_run_id: str | None, now: float) -> Ticket | None:
-        """The answered ticket of a decision; ``None`` while something is still to be heard or read."""
-        ticket = self._looks.ticket(decision, own_run_id, now=now)
-        if ticket.waiting:
-            if now < ticket.deadline:
-                self.agenda.at(ticket.deadline, decision.target)
-            return None  # past the deadline it waits for its own environment alone, whose answer wakes it
-        if self.cache.revision < ticket.not_before_revision:
-            self.agenda.once_read(ticket.not_before_revision, (decision.target,))
-            return None
-        return ticket
-
-    def _has_looked(self, decision: Decision, now: float) -> bool:
-        if self._looked(decision, None, now) is None:
-            return False
-        self._looks.drop(decision.target)
-        return True
+        return node is not None and node.downstream.rerun is Rerun.IGNORE

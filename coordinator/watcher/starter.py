@@ -1,0 +1,107 @@
+"""Starting: from a decision to fire to the intent that is written down, and its request (design section 5, 1 to 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from coordinator.model.decide import Decision
+from coordinator.model.references import Target
+from coordinator.model.standings import Standings
+from coordinator.model.trigger import TriggerRecord
+from coordinator.watcher import records
+from coordinator.watcher.agenda import Agenda
+from coordinator.watcher.cache import Cache
+from coordinator.watcher.clock import Clock
+from coordinator.watcher.flights import Flights
+from coordinator.watcher.lanes import Lane
+from coordinator.watcher.ledger import Ledger
+from coordinator.watcher.limits import Limits
+from coordinator.watcher.looks import Looks
+
+OWN_RUN_RETRY = 0.5
+"""Seconds before a run that must end before it can be cleared is looked at again."""
+
+
+class Starter:
+    """See the module.
+
+    :param lanes: the ways into the environments, by name.
+    :param who: this watcher's name, for records.
+    """
+
+    def __init__(
+        self,
+        lanes: Mapping[str, Lane],
+        *,
+        cache: Cache,
+        standings: Standings,
+        looks: Looks,
+        ledger: Ledger,
+        agenda: Agenda,
+        flights: Flights,
+        limits: Limits,
+        clock: Clock,
+        who: str,
+    ) -> None:
+        self._lanes = lanes
+        self._cache = cache
+        self._standings = standings
+        self._looks = looks
+        self._ledger = ledger
+        self._agenda = agenda
+        self._flights = flights
+        self._limits = limits
+        self._clock = clock
+        self._who = who
+
+    def start(self, decision: Decision, record: TriggerRecord | None, now: float, *, came_in: bool) -> None:
+        """Look, then write the intent; its request follows.
+
+        :param came_in: it became due while this watcher led.
+        """
+        target = decision.target
+        lane = self._lanes.get(target.pipeline.environment)
+        if lane is None:
+            self._block_without_environment(decision, record, now)
+            return
+        if not self._limits.enter(target, fresh=came_in, now=now):
+            return  # before the look, which would be outdated when its turn comes
+        node = self._standings.graph.node(target.pipeline)
+        policy = node.downstream.rerun if node is not None else None
+        own_run_id = records.run_to_clear(decision, record, self._cache.state(target), policy)
+        ticket = self._looks.answered_ticket(decision, own_run_id, now=now)
+        if ticket is None:
+            return
+        self._looks.drop(target)
+        own, existing = ticket.own_run, None
+        if ticket.own is not None and not ticket.own_seen:
+            # Its own environment gave no answer: nothing can be started there now.
+            self._limits.leave(target)
+            self._agenda.at(max(lane.not_before, now + OWN_RUN_RETRY), target)
+            return
+        if own is not None and not own.state.is_terminal:
+            self._limits.leave(target)
+            self._agenda.at(now + OWN_RUN_RETRY, target)
+            return
+        if own is not None:
+            existing = records.ExistingRun(own.run_id, own.queued_at)
+        intent = records.intend(decision, record, existing, who=self._who, when=self._clock.now())
+        self._ledger.record(
+            target,
+            intent,
+            grounds=[(upstream, consumed.revision) for upstream, consumed in decision.inputs.items()],
+            decision=decision,
+            then=lambda _: self._begin(target, intent, now),
+        )
+
+    def _begin(self, target: Target, intent: TriggerRecord, now: float) -> None:
+        self._flights.begin(target, intent, now)
+        self._limits.began(target)
+
+    def _block_without_environment(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
+        target = decision.target
+        reason = f"no environment {target.pipeline.environment!r} is configured; add [environments.<name>] for it"
+        self._flights.block(target, now)
+        if record is None or record.last_error != reason:
+            intent = records.intend(decision, record, None, who=self._who, when=self._clock.now())
+            self._ledger.record(target, records.blocked(intent, reason))
