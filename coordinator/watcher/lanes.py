@@ -65,8 +65,9 @@ class LookDone:
     error: CoordinatorError | None = None
 
 
-Guard = Callable[[float], None]
-"""Raises :class:`~coordinator.errors.LeadershipLost` unless the lease surely lasts so many seconds more."""
+Guard = Callable[[float, int | None], None]
+"""Raises :class:`~coordinator.errors.LeadershipLost` unless the lease surely lasts so many seconds more, and is that
+of this term: who lost the leadership and has it again does not know what another leader did in between."""
 
 
 PREFETCH = 2
@@ -112,7 +113,10 @@ class Backoff:
 
 @dataclass(slots=True)
 class Lane:
-    """The way into one environment. Used by the reconciler's thread only; jobs run elsewhere."""
+    """The way into one environment. Used by the reconciler's thread only; jobs run elsewhere.
+
+    :ivar term: in which term what is sent has been decided (the create revision of the leader key).
+    """
 
     environment: str
     runner: Runner
@@ -126,6 +130,7 @@ class Lane:
     not_before: float = 0.0
     last_error: str | None = None
     looking: frozenset[RunRef] | None = None
+    term: int | None = None
     _waiting: deque[_EffectJob] = field(default_factory=deque)
     _under_way: set[tuple[Target, str]] = field(default_factory=set)
     _to_look: dict[RunRef, float] = field(default_factory=dict)
@@ -197,11 +202,12 @@ class Lane:
     def _send_effect(self, job: _EffectJob) -> None:
         self._under_way.add((job.target, job.request.token))
         environment, guard, runner, timeout = self.environment, self.guard, self.runner, self.request_timeout
+        term = self.term
 
         def run() -> EffectDone:
             try:
                 if job.effect is Effect.START:
-                    guard(timeout)
+                    guard(timeout, term)
                     outcome = runner.start(job.request)
                 else:
                     outcome = runner.ask(job.request)

@@ -99,14 +99,20 @@ class Observer:
                 self._following.want(one.target, _comparable_run(one.target, one.seen.value), now=now)
 
     def _run_to_follow(self, decision: Decision, record: TriggerRecord | None) -> FollowedRun | None:
-        if record is not None and record.status is Status.SENT and Obstacle.IN_FLIGHT in decision.obstacles:
-            if record.run_id is None:
-                return None
-            return FollowedRun(RunRef(decision.target.pipeline.dag_id, record.run_id), record.attempt)
+        """The run that we started, until it is known to have ended; but the one that the state speaks of where that is
+        a newer one, for then only its end ends anything."""
         seen = self._cache.state(decision.target)
+        running = None
         if seen is not None and isinstance(seen.value, RunState) and not seen.value.state.is_terminal:
-            return _comparable_run(decision.target, seen.value)
-        return None
+            running = _comparable_run(decision.target, seen.value)
+        if record is None or record.status is not Status.SENT or Obstacle.IN_FLIGHT not in decision.obstacles:
+            return running
+        ours = None
+        if record.run_id is not None:
+            ours = FollowedRun(RunRef(decision.target.pipeline.dag_id, record.run_id), record.attempt)
+        if running is None or ours is None or running.attempt is None or ours.attempt is None:
+            return ours
+        return running if running.attempt > ours.attempt else ours
 
     def _matters(self, target: Target) -> bool:
         """What has ended matters while its flight is not known to be over, or while others are stuck behind it."""

@@ -377,6 +377,7 @@ class Reconciler:
             self._sweeper.clear()
         for lane in self._lanes.values():
             lane.forget()
+            lane.term = term
         if term is None:
             _log.warning("leader.stopped")
             return

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import structlog
 
-from coordinator.errors import ConfigurationError, LeadershipLost
+from coordinator.errors import ConfigurationError
 from coordinator.runners.port import Runner
 from coordinator.settings import Settings
 from coordinator.store.election import Candidate
@@ -33,6 +33,7 @@ from coordinator.store.port import Store
 from coordinator.store.reflector import Reflector
 from coordinator.watcher.clock import Clock, SystemClock
 from coordinator.watcher.decision_log import DecisionLog, line_of
+from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.lanes import Backoff, Lane
 from coordinator.watcher.limits import limits_of
 from coordinator.watcher.line_file import LineFile
@@ -266,13 +267,8 @@ class Watcher:
         for update in self._reflector.updates(self._stop):
             self._mailbox.put(update)
 
-    def _guard(self, seconds: float) -> None:
-        leadership = self._candidate.leadership()
-        remaining = leadership.remaining() if leadership is not None else 0.0
-        if remaining <= seconds:
-            raise LeadershipLost(
-                f"the lease lasts {remaining:.1f} s more and the request may take {seconds:.1f} s: nothing is sent"
-            )
+    def _guard(self, seconds: float, term: int | None) -> None:
+        refuse_unless_leading(self._candidate.leadership(), seconds=seconds, term=term)
 
 
 def _check_times(settings: Settings) -> None:

@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from coordinator.errors import LeadershipLost
 from coordinator.store.election import Candidate
 from coordinator.store.memory import MemoryStore, MemoryWatch
 from coordinator.store.port import Changes, Committed, KeyValue, Listing, StoreUnavailable, Transaction
 from coordinator.store.presence import read_presence
 from coordinator.store.reflector import Disconnected, Reflector
+from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.reconciler import Message, Reconciler
 from tests.simulation.history import UNSEEN, PromiseBroken
@@ -330,12 +330,9 @@ class WatcherProcess:
         self._candidate_at = float("inf")
         self._step_candidate_at(self.stage.clock.seconds + max(0.01, self.candidate.step()))
 
-    def _guard(self, seconds: float) -> None:
+    def _guard(self, seconds: float, term: int | None) -> None:
         self.stage.pass_point(self, Point.BEFORE_REQUEST)
-        leadership = self.candidate.leadership()
-        remaining = leadership.remaining() if leadership is not None else 0.0
-        if remaining <= seconds:
-            raise LeadershipLost(f"the lease lasts {remaining:.1f} s more")
+        refuse_unless_leading(self.candidate.leadership(), seconds=seconds, term=term)
 
 
 def leader_of(value: bytes) -> str:

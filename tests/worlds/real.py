@@ -80,11 +80,11 @@ class WatcherUnderTest(Watcher):
             and all(at.pipeline.environment in down for at in reconciler.agenda.waiting())
         )
 
-    def _guard(self, seconds: float) -> None:
+    def _guard(self, seconds: float, term: int | None) -> None:
         self.before_request(self)
         if self._dead:
             raise LeadershipLost("killed")
-        super()._guard(seconds)
+        super()._guard(seconds, term)
 
     def _turn(self) -> None:
         if self._frozen.is_set():

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from coordinator.errors import LeadershipLost
 from coordinator.model.parsing import parse_document
 from coordinator.model.publication import Publication, dump_publication, publish, read_publication
 from coordinator.model.references import PipelineRef, Target
@@ -20,6 +19,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Put, Store, WatchStream
 from coordinator.store.reflector import Snapshot
+from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.limits import EnvironmentLimits
 from coordinator.watcher.reconciler import Message, Reconciler
@@ -117,11 +117,9 @@ class SimulatedWatcher:
         self.reconciler.step(messages)
         return bool(messages or self._jobs or due)
 
-    def _guard(self, seconds: float) -> None:
+    def _guard(self, seconds: float, term: int | None) -> None:
         self._world.before_request(self)
-        leadership = self.candidate.leadership()
-        if leadership is None or leadership.remaining() <= seconds:
-            raise LeadershipLost("the lease is too short")
+        refuse_unless_leading(self.candidate.leadership(), seconds=seconds, term=term)
 
 
 class SimulatedWorld(EtcdWorld):

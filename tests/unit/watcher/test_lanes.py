@@ -81,7 +81,8 @@ class Bench:
         )
         self.leads = True
 
-    def guard(self, seconds: float) -> None:
+    def guard(self, seconds: float, term: int | None) -> None:
+        del term
         self.guarded.append(seconds)
         if not self.leads:
             raise LeadershipLost("a test")
