@@ -177,7 +177,7 @@ class InstantWatcher:
                 request_timeout=1.0,
                 executor=self,
                 backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
-                guard=lambda _: None,
+                guard=lambda *_: None,
             )
             for environment, runner in self.environments.items()
         }
