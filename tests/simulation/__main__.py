@@ -4,7 +4,8 @@
     python -m tests.simulation --seed 4711            the story of one seed; cut down first, if it fails
     python -m tests.simulation --replay plan.json     the story of a plan
 
-A seed that fails is cut down to what still fails, told as a story, and its plan is kept for --replay.
+A seed that fails is cut down to what still fails, told as a story, and its plan is kept for --replay. Where that
+showed a defect, the plan goes to ``found/``, under the name of what holds from then on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter
@@ -49,7 +51,7 @@ def main() -> int:
     _same_hashes()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if options.replay is not None:
-        return _tell(play(Plan.from_json(options.replay.read_text())))
+        return _tell(play(Plan.from_json(options.replay.read_text())), kept=options.replay)
     if options.seed is not None:
         outcome = play(draw(options.seed))
         return _tell(outcome if outcome.broken is None or options.whole else _cut_down(outcome), keep=options.keep)
@@ -124,14 +126,15 @@ def _cut_down(outcome: Outcome) -> Outcome:
     return play(shrink(outcome.plan, breaks))
 
 
-def _tell(outcome: Outcome, *, keep: Path | None = None) -> int:
+def _tell(outcome: Outcome, *, keep: Path | None = None, kept: Path | None = None) -> int:
     print(outcome.story)
     if outcome.broken is None:
         return 0
     if outcome.broken.__cause__ is not None:
         traceback.print_exception(outcome.broken.__cause__)
-    path = keep or Path(f"simulation-{outcome.plan.seed}.json")
-    path.write_text(outcome.plan.to_json())
+    path = kept or keep or Path(tempfile.gettempdir()) / f"simulation-{outcome.plan.seed}.json"
+    if kept is None:
+        path.write_text(outcome.plan.to_json())
     print(f"replay it: {COMMAND} --replay {path}")
     return 1
 
