@@ -149,7 +149,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         inputs=_completions(used) if ready else {},
         wave=max((_wave(view, one) for one in used if one.new), default=ordered_at) if ready else 0,
         judged=judged,
-        stirred=stirred,
+        stirred=stirred or order is Order.RERUN,  # who has been ordered waits too, for a gate that is busy
         order=ordered_at,
         due_by=deadline,
         late=late,

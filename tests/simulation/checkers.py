@@ -37,12 +37,13 @@ def only_the_leader_sends(event: Event, history: History) -> None:
 
 
 def an_intent_has_one_effect(event: Event, history: History) -> None:
-    """An intent is written before its request, and no two requests of one intent change anything."""
+    """An intent is written before its request, and no two requests of one intent change anything; unless somebody has
+    deleted what the first one made."""
     if not isinstance(event, EffectMade):
         return
     if event.token not in history.intents:
         raise PromiseBroken("an intent comes first", f"{event.action} {event.target} without an intent")
-    if event.token in history.effects:
+    if event.token in history.effects and event.target not in history.no_cause_asked:
         raise PromiseBroken("nothing is doubled", f"{event.action} {event.target} twice for one intent")
     if event.token in history.taken_for_ours:
         raise PromiseBroken("nothing is doubled", f"{event.action} {event.target}, which was known to be done")
