@@ -33,6 +33,10 @@ class Node:
     downstream: Downstream
     active_since: Mapping[Dependency, int]
 
+    def leaves(self) -> Iterator[Dependency]:
+        """Every dependency, from left to right."""
+        return leaves(self.downstream.condition)
+
 
 class Edge(NamedTuple):
     """A downstream, and the mapping through which it depends on an upstream."""

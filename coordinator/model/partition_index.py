@@ -32,7 +32,7 @@ class PartitionIndex:
         self._gathering: dict[PipelineRef, list[StartOf]] = {}
         self._followed_by: dict[PipelineRef, list[PipelineRef]] = {}
         self._wanted_newest: set[PipelineRef] = set()
-        self._with_latest: set[PipelineRef] = set()
+        self.with_latest: set[PipelineRef] = set()
         self._by_latest_alone: set[PipelineRef] = set()
         for node in graph.nodes():
             downstream = node.downstream.pipeline
@@ -46,7 +46,7 @@ class PartitionIndex:
                     case Latest():
                         self._wanted_newest.add(upstream)
                         self._followed_by.setdefault(upstream, []).append(downstream)
-                        self._with_latest.add(downstream)
+                        self.with_latest.add(downstream)
             if all(isinstance(mapping, Latest) for _, mapping in mappings):
                 self._by_latest_alone.add(downstream)
         self._gathered: dict[_Gathering, dict[Target, None]] = {}
@@ -97,7 +97,7 @@ class PartitionIndex:
 
     def note_partition(self, target: Target) -> Target | None:
         """A partition is about to be decided about. :returns: the one that it replaces as its pipeline's newest."""
-        if target.pipeline not in self._with_latest:
+        if target.pipeline not in self.with_latest:
             return None
         present = self._newest_partition.get(target.pipeline)
         if present is not None and partition_order(present) >= partition_order(target.partition):
@@ -107,7 +107,7 @@ class PartitionIndex:
 
     def note_decision(self, decision: Decision) -> None:
         pipeline, partition = decision.target
-        if pipeline in self._with_latest:
+        if pipeline in self.with_latest:
             stirred = self._stirred.setdefault(pipeline, set())
             (stirred.add if decision.stirred else stirred.discard)(partition)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 
 from coordinator.model.conditions import Dependency
 from coordinator.model.decide import Decision, decide
@@ -90,19 +91,47 @@ class Standings:
     def replace_graph(self, graph: Graph, targets: Iterable[Target]) -> list[Decision]:
         """Go on with another graph: everything is decided anew.
 
-        :param targets: all that has a state or a record.
+        :param targets: all that has a state, a record or an order.
         """
         self.graph = graph
         self._unsettled.clear()
         self._partitions = PartitionIndex(graph, self._facts)
         return self.refresh(targets)
 
-    def refresh(self, changed: Iterable[Target]) -> list[Decision]:
+    def exchange_graph(self, graph: Graph, targets: Iterable[Target]) -> set[Target]:
+        """Go on with another graph, where all that was known has been decided about. Nothing is decided yet.
+
+        :param targets: all that has a state, a record or an order.
+        :returns: what the other graph may decide otherwise, to be refreshed: of the pipelines whose dependencies are
+            others than before, every partition that is known or that an upstream has.
+        """
+        before, self.graph = self.graph, graph
+        self._partitions = PartitionIndex(graph, self._facts)
+        changed = {pipeline for pipeline in {*before, *graph} if before.node(pipeline) != graph.node(pipeline)}
+        changed |= self._partitions.with_latest  # which partitions they have is heard from decisions alone
+        upstreams = {leaf.upstream for one in changed if (node := graph.node(one)) for leaf in node.leaves()}
+        again: set[Target] = set()
+        for target in chain(targets, self._unsettled):  # also what is due without having anything in etcd yet
+            self._partitions.note_change(target, self.standing(target))
+            if target.pipeline in changed:
+                again.add(target)
+            if target.pipeline in upstreams:
+                again.update(one for one in self.dependents(target) if one.pipeline in changed)
+        for target, standing in self._unsettled.items():
+            self._partitions.note_standing(target, standing)
+        return again
+
+    def refresh(self, changed: Iterable[Target], *, recorded: Iterable[Target] = ()) -> list[Decision]:
         """Decide anew what has changed and what that touches.
 
-        :param changed: targets whose state, record, order or hold is another than at the last call.
+        :param changed: targets whose state, order or hold is another than at the last call.
+        :param recorded: targets of which only the record is another: others see of it no more than the standing.
         :returns: every decision made on the way, upstreams first.
         """
+        return list(self.refreshing(changed, recorded=recorded))
+
+    def refreshing(self, changed: Iterable[Target], *, recorded: Iterable[Target] = ()) -> Iterator[Decision]:
+        """The same, one by one: a million decisions at once are gigabytes. What is not taken is not decided."""
         heap: list[tuple[int, Target]] = []
         waiting: set[Target] = set()
 
@@ -113,19 +142,19 @@ class Standings:
                 if (replaced := self._partitions.note_partition(target)) is not None:
                     add(replaced)
 
-        changed = tuple(changed)
-        for target in changed:
+        changed, recorded = tuple(changed), tuple(recorded)
+        for target in (*changed, *recorded):
             self._partitions.note_change(target, self.standing(target))
+        for target in recorded:
+            add(target)
         for target in changed:
             add(target)
             for dependent in self.dependents(target):
                 add(dependent)
-        decisions = []
         while heap:
             _, target = heapq.heappop(heap)
             waiting.discard(target)
             decision = decide(self.graph, self, target)
-            decisions.append(decision)
             self._partitions.note_decision(decision)
             if decision.standing is not self.standing(target):
                 if decision.standing is Standing.SETTLED:
@@ -135,4 +164,4 @@ class Standings:
                 self._partitions.note_standing(target, decision.standing)
                 for dependent in self.dependents(target):
                     add(dependent)
-        return decisions
+            yield decision

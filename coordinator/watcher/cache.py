@@ -40,9 +40,11 @@ class Touched:
     """What a batch of changes touched.
 
     :ivar expired: whose state has come back after retention had removed it.
+    :ivar recorded: those of which only the trigger record is another.
     """
 
     targets: set[Target] = field(default_factory=set)
+    recorded: set[Target] = field(default_factory=set)
     expired: set[Target] = field(default_factory=set)
     held: set[PipelineRef] = field(default_factory=set)
     dependencies: bool = False
@@ -198,7 +200,7 @@ class Cache:
                 record = self._sharing.record(target, read_record(item.value))
                 self._records[target] = SeenRecord(record, item.mod_revision)
                 self._note_problem(item.key, record)
-                touched.targets.add(target)
+                touched.recorded.add(target)
             case HoldKey(pipeline):
                 hold = read_hold(item.value)
                 self._holds[pipeline] = hold
@@ -250,7 +252,7 @@ class Cache:
                 known = self._records.get(target)
                 if known is not None and known.revision < revision:
                     del self._records[target]
-                    touched.targets.add(target)
+                    touched.recorded.add(target)
             case HoldKey(pipeline):
                 self._holds.pop(pipeline, None)
                 touched.held.add(pipeline)

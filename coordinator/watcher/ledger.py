@@ -103,7 +103,7 @@ class Ledger:
                 )
             if record.status is Status.INTENT and self._standings.standing(target) is Standing.BUSY:
                 return  # it was due and now is in flight: busy as before, and nobody need look again
-            self._touched(self._standings.refresh((target,)))
+            self._touched(self._standings.refresh((), recorded=(target,)))
 
         self._writes.append(
             Write(

@@ -298,15 +298,15 @@ class Reconciler:
         if touched.leader_gone:
             self._leader_gone()
         if self._sweeper is not None:
-            self._sweeper.note(touched.targets)
+            self._sweeper.note(touched.targets | touched.recorded)
         if touched.expired:
             self._tell_expired(touched.expired)
-        if touched.dependencies:
-            self._rebuild_graph()
         targets = touched.targets
+        if touched.dependencies:
+            targets |= self._rebuild_graph()
         if touched.held:
             targets |= unsettled_of(touched.held, self.standings.unsettled())
-        self._schedule(self.standings.refresh(targets))
+        self._schedule(self.standings.refreshing(targets, recorded=touched.recorded))
 
     def _tell_expired(self, expired: set[Target]) -> None:
         for target in expired - self._expired_told:
@@ -320,7 +320,8 @@ class Reconciler:
             )
         self._expired_told |= expired
 
-    def _rebuild_graph(self) -> None:
+    def _rebuild_graph(self) -> set[Target]:
+        """Go on with the published dependencies. Returns what they may decide otherwise."""
         try:
             graph, problems = merge(self.cache.published)
         except CycleFound as error:
@@ -328,20 +329,19 @@ class Reconciler:
         self.graph_problem = "; ".join(problems) or None
         if problems:
             _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
-            return
+            return set()
         _log.info("dependencies.loaded", pipelines=len(graph), revision=self.cache.revision)
         self.limits.obey(graph)
         self._leaves_marks = is_asked_for(graph)
-        self._schedule(self.standings.replace_graph(graph, self.cache.targets()))
-        self._schedule(self.standings.decide(target) for target in self._lateness.targets())  # who left the graph
+        # What is late is decided about too: it may have left the graph.
+        return self.standings.exchange_graph(graph, self.cache.targets()) | set(self._lateness.targets())
 
     def _schedule(self, decisions: Iterable[Decision]) -> None:
         """Put on the agenda what may need something done; what is settled and waits for nothing does not."""
-        decisions = tuple(decisions)
-        self._rechecks.note(decisions)
         led_by_another = not self.leads and self.cache.leader is not None
-        self._lateness.note(decisions, now=self.standings.now, under_a_leader=led_by_another)
         for decision in decisions:
+            self._rechecks.note((decision,))
+            self._lateness.note((decision,), now=self.standings.now, under_a_leader=led_by_another)
             self.limits.note(decision)
             target = decision.target
             record = self._record(target)

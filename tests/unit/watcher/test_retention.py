@@ -130,8 +130,8 @@ class Scene:
     def follow(self) -> None:
         while (changes := self.stream.receive(0)) is not None:
             touched = self.cache.apply(changes, now=0.0, live=True)
-            self.sweeper.note(touched.targets)
-            self.standings.refresh(touched.targets)
+            self.sweeper.note(touched.targets | touched.recorded)
+            self.standings.refresh(touched.targets, recorded=touched.recorded)
 
     def sweep(self) -> int:
         """One sweep, whole. :returns: the number of pieces."""
