@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
-from coordinator.model.durations import format_duration
+from coordinator.model.durations import after, format_duration
 from coordinator.model.mapping.calendar import instants_at, time_zone
 from coordinator.model.partitions import parse_instant
 
@@ -77,7 +77,7 @@ class AfterFirstInput:
 
         :param first_input: when the first input arrived, aware.
         """
-        return first_input + self.duration
+        return after(first_input, self.duration)
 
     def __str__(self) -> str:
         return f"{format_duration(self.duration)} after the first input"

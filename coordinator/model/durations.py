@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 UNITS: Final = {
@@ -15,6 +15,8 @@ UNITS: Final = {
 }
 LONGEST: Final = timedelta(days=3660)
 """A longer one is a mistake: there is nothing to wait for or to look back at for ten years."""
+
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 DURATION: Final = rf"[0-9]{{1,9}}(?:\.[0-9]{{1,6}})? ?(?:{'|'.join(UNITS)})s?"
 """What a duration looks like, as a regular expression."""
@@ -31,6 +33,16 @@ def parse_duration(text: str) -> timedelta:
     if float(count) * (UNITS[unit.removesuffix("s")] / LONGEST) > 1:
         raise ValueError(f"expected a duration of at most {format_duration(LONGEST)}")
     return float(count) * UNITS[unit.removesuffix("s")]
+
+
+def after(moment: datetime, duration: timedelta) -> datetime:
+    """So long after a moment; the last moment that Python knows where there is none so late.
+
+    A report may say of itself that it is of the last day of the year 9999.
+
+    :param moment: aware, in UTC.
+    """
+    return moment + duration if duration <= _LAST - moment else _LAST
 
 
 def format_duration(duration: timedelta) -> str:

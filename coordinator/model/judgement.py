@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.dependencies import Settle
+from coordinator.model.durations import after
 from coordinator.model.graph import Node
 from coordinator.model.mapping import FanOut, FixedKey, Identity, Latest, Offset, Rollup, StartOf
 from coordinator.model.references import Target
@@ -168,7 +169,7 @@ class _Judge:
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:
                 observed = seen.value.observed_at
-                expires = observed + dependency.max_age if observed is not None else None
+                expires = after(observed, dependency.max_age) if observed is not None else None
                 met = expires is not None and view.now < expires
         one = JudgedInput(
             dependency,

@@ -62,6 +62,11 @@ def test_a_duration_counts_from_the_first_input() -> None:
     assert AfterFirstInput(timedelta(hours=2)).since(arrived) == datetime(2026, 3, 29, 2, 30, tzinfo=UTC)
 
 
+def test_after_an_input_from_the_end_of_time_nothing_is_late() -> None:
+    arrived = datetime(9999, 12, 31, 23, tzinfo=UTC)
+    assert AfterFirstInput(timedelta(hours=2)).since(arrived) == datetime.max.replace(tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("build", "reason"),
     [

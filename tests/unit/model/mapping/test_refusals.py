@@ -99,6 +99,9 @@ def test_the_years_at_both_ends_of_the_calendar_are_no_partitions_of_time() -> N
         for mapping in (Rollup(YEAR, MONTH, "Asia/Tokyo"), FanOut(DAY, HOUR), Offset(100, Unit.YEAR)):
             assert mapping.upstreams(partition) == ()
             assert mapping.downstreams(partition) == ()
+    # On the last day of 9998 the wall clock in the east shows 9999, of which Python knows no end.
+    for east in (StartOf(YEAR, "Asia/Tokyo"), Rollup(YEAR, MONTH, "Asia/Tokyo"), FanOut(YEAR, MONTH, "Asia/Tokyo")):
+        assert east.downstreams("9998-12-31T15:00:00Z") == ()
     assert Offset(-100, Unit.YEAR).upstreams("0050-01-01T00:00:00Z") == ()
     # 400 years are 20,871 weeks.
     assert Offset(-4 * 20_871, Unit.WEEK).upstreams("2026-01-01T00:00:00Z") == ("0426-01-01T00:00:00Z",)
