@@ -18,8 +18,8 @@ from coordinator.model.mapping.refusal import MappingError
 from coordinator.model.partitions import format_instant, parse_instant
 
 _YEARS: Final = range(2, 9998)
-"""An instant of another year has no neighbours that Python can compute: on the last day of 9998 in UTC a wall clock in the
-east shows 9999 already, and where the year after that begins is asked for, too."""
+"""An instant of another year has no neighbours that Python can compute: on the last day of 9998 in UTC a wall clock in
+the east shows 9999 already, and where the year after that begins is asked for, too."""
 
 _DIRECTIVES: Final[Mapping[str, tuple[str, Callable[[datetime], str]]]] = {
     "%Y": (r"[0-9]{4}", lambda wall: f"{wall.year:04}"),
