@@ -120,6 +120,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         if any(one.new for one in there):
             used, due, ready = there, True, True
     skips = late and downstream.on_late is OnLate.SKIP and not moving and order is not Order.RERUN
+    skips = skips and Obstacle.UNREADABLE_RECORD not in obstacles  # giving up would be written over it
 
     # It has run, and will not again by itself (case 4), or has been given up.
     ignores = (downstream.rerun is Rerun.IGNORE and has_run) or given_up

@@ -229,3 +229,15 @@ def test_who_has_left_the_graph_is_late_no_more(logs: Logs) -> None:
     world.dependencies({"D": {"upstream": ["A", "B"], "deadline": BY_ONE}})
     world.settle()
     assert len(said(logs)) == 1, "its dependencies are new: what was there before is the past"
+
+
+def test_a_record_that_cannot_be_read_is_not_written_over_by_giving_up(logs: Logs) -> None:
+    """Nobody knows what was started; people must look, and would find nothing any more."""
+    world = waiting_for_b("skip")
+    world.write(Put(world.keys.trigger(target("D")), b"rubbish"))
+    world.live_until(AT_ONE + MOMENT)
+    world.settle()
+    assert len(said(logs)) == 1
+    assert world.watcher is not None
+    assert world.keys.trigger(target("D")) in world.watcher.reconciler.cache.problems
+    assert counted(world)["skipped_late"] == 0
