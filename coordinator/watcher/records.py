@@ -128,7 +128,7 @@ def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
         status=Status.SENT,
         run_id=run.run_id,
         attempt=run.queued_at,
-        consumed=_consumed(record),
+        consumed=_consumed(record.consumed, record.inputs),
         inputs={},
         last_error=None,
         blocked_since=None,
@@ -141,19 +141,19 @@ CONSUMED_PARTITIONS = 2048
 """Completions that a record remembers. Only ``latest`` and ``start_of`` can name ever more inputs as time goes by."""
 
 
-def _consumed(record: TriggerRecord) -> Inputs:
-    """What the effect stands on, and before it what earlier ones stood on: the newest, in the end."""
-    consumed = {**record.consumed, **record.inputs}
+def _consumed(before: Inputs, inputs: Inputs) -> Inputs:
+    """These inputs, and besides them what earlier ones stood on: the newest, in the end."""
+    consumed = {**before, **inputs}
     if len(consumed) <= CONSUMED_PARTITIONS:
         return consumed
-    older = [entry for entry in consumed.items() if entry[0] not in record.inputs]
+    older = [entry for entry in consumed.items() if entry[0] not in inputs]
     older.sort(key=lambda entry: entry[1].revision, reverse=True)
-    return {**dict(older[: max(0, CONSUMED_PARTITIONS - len(record.inputs))]), **record.inputs}
+    return {**dict(older[: max(0, CONSUMED_PARTITIONS - len(inputs))]), **inputs}
 
 
 def ignored(record: TriggerRecord, inputs: Mapping[Target, Consumed]) -> TriggerRecord:
     """The rerun policy says no: the inputs are consumed without a run."""
-    return replace(record, consumed={**record.consumed, **inputs})
+    return replace(record, consumed=_consumed(record.consumed, inputs))
 
 
 def skipped(
@@ -167,7 +167,7 @@ def skipped(
         run_id=existing_run_id(previous),
         token=uuid.uuid4().hex,
         wave=decision.wave,
-        consumed={**(previous.consumed if previous is not None else {}), **completions(decision)},
+        consumed=_consumed(previous.consumed if previous is not None else {}, completions(decision)),
         who=who,
         when=when,
         last_error=f"skipped: {reason}",
