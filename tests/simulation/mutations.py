@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -57,6 +57,8 @@ def hunt(name: str, *, limit: int, first: int = 0) -> Caught:
     with mutation():
         for number in range(limit):
             broken = play(draw(first + number, profile)).broken
+            if broken is not None and broken.promise == "nothing raises":
+                raise broken  # the patch does not fit what it breaks any more
             if broken is not None:
                 return Caught(name, number + 1, str(broken))
     return Caught(name, None)
@@ -193,19 +195,21 @@ def holds_ignored() -> AbstractContextManager[Any]:
 
 
 def standings_go_no_further() -> AbstractContextManager[Any]:
-    def refresh(self: standings.Standings, changed: Iterable[Target]) -> list[Decision]:
+    def refreshing(
+        self: standings.Standings, changed: Iterable[Target], *, recorded: Iterable[Target] = ()
+    ) -> Iterator[Decision]:
         targets = set(changed)
         for target in tuple(targets):
             targets.update(self.graph.dependents(target))
-        decisions = []
+        targets.update(recorded)
         for target in sorted(targets, key=lambda target: (self.graph.rank(target.pipeline), target)):
-            decisions.append(self.decide(target))
+            decision = self.decide(target)
             self._unsettled.pop(target, None)
-            if decisions[-1].standing is not Standing.SETTLED:
-                self._unsettled[target] = decisions[-1].standing
-        return decisions
+            if decision.standing is not Standing.SETTLED:
+                self._unsettled[target] = decision.standing
+            yield decision
 
-    return patch.object(standings.Standings, "refresh", refresh)
+    return patch.object(standings.Standings, "refreshing", refreshing)
 
 
 def floors_forgotten() -> AbstractContextManager[Any]:
@@ -316,6 +320,7 @@ STORMY = Profile(calm=0.0, exact=0.2, faults=6)
 PEOPLE = Profile(calm=0.6, exact=0.2, acts=8)
 OLD = Profile(retention=1.0, acts=8, exact=0.0)
 CALENDAR = Profile(calendar=1.0)
+DAILY = Profile(calendar=0.0)
 SILENT = Profile(calm=1.0, exact=0.0, acts=6, long_waits=0.6, mixed=0.3, calendar=0.0)
 CALM = Profile(calm=1.0, exact=0.9, mixed=1.0)
 AWAY = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("away",), early=1.0, mixed=0.0, calendar=0.0)
@@ -341,7 +346,7 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (deadlines_never_pass, EVERYTHING),
         (release_not_waited_for, CALM),
         (orders_carried_out_again, PEOPLE),
-        (standings_go_no_further, EVERYTHING),
+        (standings_go_no_further, DAILY),
         (floors_forgotten, OLD),
         (removed_though_needed, OLD),
         (look_ignored, SILENT),
