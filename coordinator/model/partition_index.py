@@ -23,6 +23,12 @@ from coordinator.model.view import Facts, Standing
 _Gathering = tuple[PipelineRef, Mapping, str]
 """Upstream, mapping, partition of the downstream."""
 
+_Completion = tuple[int, str]
+"""Etcd revision, negative for the newest to come first, and partition."""
+
+FEW = 64
+"""Completions of a pipeline that are not worth tidying up."""
+
 
 class PartitionIndex:
     """Kept up to date by :class:`~coordinator.model.standings.Standings`; empty where no mapping needs it."""
@@ -40,7 +46,9 @@ class PartitionIndex:
             for upstream, mapping in mappings:
                 match mapping:
                     case StartOf():
-                        self._gathering.setdefault(upstream, []).append(mapping)
+                        gathering = self._gathering.setdefault(upstream, [])
+                        if mapping not in gathering:  # many downstreams may share it
+                            gathering.append(mapping)
                     case FixedKey():
                         self._wanted_newest.add(upstream)
                     case Latest():
@@ -50,7 +58,8 @@ class PartitionIndex:
             if all(isinstance(mapping, Latest) for _, mapping in mappings):
                 self._by_latest_alone.add(downstream)
         self._gathered: dict[_Gathering, dict[Target, None]] = {}
-        self._completions: dict[PipelineRef, list[tuple[int, str]]] = {}
+        self._completions: dict[PipelineRef, list[_Completion]] = {}
+        self._tidied: dict[PipelineRef, int] = {}
         self._busy: dict[PipelineRef, set[str]] = {}
         self._newest_partition: dict[PipelineRef, str] = {}
         self._stirred: dict[PipelineRef, set[str]] = {}
@@ -64,10 +73,8 @@ class PartitionIndex:
         """The partition whose terminal state has the greatest revision. What is outdated is dropped on the way."""
         heap = self._completions.get(upstream, [])
         while heap:
-            revision, partition = heap[0]
-            seen = self._facts.state(Target(upstream, partition))
-            if seen is not None and seen.revision == -revision:
-                return Target(upstream, partition)
+            if self._is_present(upstream, heap[0]):
+                return Target(upstream, heap[0][1])
             heapq.heappop(heap)
         return None
 
@@ -87,6 +94,8 @@ class PartitionIndex:
             if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
                 heap = self._completions.setdefault(target.pipeline, [])
                 heapq.heappush(heap, (-seen.revision, target.partition))
+                if len(heap) > 2 * self._tidied.get(target.pipeline, FEW):
+                    self._tidy(target.pipeline, heap)
 
     def note_standing(self, target: Target, standing: Standing) -> None:
         """It stands otherwise than before."""
@@ -122,12 +131,25 @@ class PartitionIndex:
             for partition in partitions:
                 yield Target(downstream, partition)
 
+    def _is_present(self, upstream: PipelineRef, completion: _Completion) -> bool:
+        seen = self._facts.state(Target(upstream, completion[1]))
+        return seen is not None and seen.revision == -completion[0]
+
+    def _tidy(self, upstream: PipelineRef, heap: list[_Completion]) -> None:
+        """Drop what is outdated beneath the newest: it would not come to the top as long as newer ones come. This is
+        done when there is twice as much as the last time, so that a completion costs the same however many there are.
+        """
+        heap[:] = sorted({one for one in heap if self._is_present(upstream, one)})
+        self._tidied[upstream] = max(FEW, len(heap))
+
     def _gather(self, target: Target, standing: Standing) -> None:
         for mapping in self._gathering.get(target.pipeline, ()):
             known = self._facts.state(target) or self._facts.record(target) or standing is not Standing.SETTLED
             for partition in mapping.downstreams(target.partition):
-                gathered = self._gathered.setdefault((target.pipeline, mapping, partition), {})
+                gathering = (target.pipeline, mapping, partition)
                 if known:
-                    gathered[target] = None
-                else:
+                    self._gathered.setdefault(gathering, {})[target] = None
+                elif (gathered := self._gathered.get(gathering)) is not None:
                     gathered.pop(target, None)
+                    if not gathered:
+                        del self._gathered[gathering]
