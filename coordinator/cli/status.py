@@ -9,7 +9,7 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of
+from coordinator.cli.options import ConfigOption, JsonOption, partition_of, pipeline_of
 from coordinator.cli.output import hold_in_words, people, print_json, table
 from coordinator.cli.retention_output import retention_as_json, retention_in_words
 
@@ -36,21 +36,27 @@ def status(
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
+    from coordinator.model.partitions import partition_order
     from coordinator.store.presence import read_presence
     from coordinator.watcher.reading import read
 
+    spellings = None if partition is None else {partition, partition_of(partition)}
     wanted = pipeline_of(pipeline) if pipeline is not None else None
     with etcd_of(config) as (store, keys):
         reading = read(store, keys)
+    if wanted is not None:
+        reading.require(wanted)
     targets = [
         target
-        for target in sorted({*reading.cache.targets(), *reading.standings.unsettled(), *reading.late})
-        if (wanted is None or target.pipeline == wanted) and (partition is None or target.partition == partition)
+        for target in {*reading.cache.targets(), *reading.standings.unsettled(), *reading.late}
+        if (wanted is None or target.pipeline == wanted) and (spellings is None or target.partition in spellings)
     ]
-    rows = [_row(reading, target) for target in targets]
+    targets.sort(key=lambda target: (target.pipeline, partition_order(target.partition)))
+    found = [_row(reading, target) for target in targets]
     if not everything:
-        rows = [row for row in rows if row["standing"] != "settled" or row["late_since"]]
-    rows = _newest(rows, limit)
+        found = [row for row in found if row["standing"] != "settled" or row["late_since"]]
+    rows = _newest(found, limit)
+    not_shown = len(found) - len(rows)
     leader = read_presence(reading.cache.leader) if reading.cache.leader is not None else None
     problems = dict(reading.problems)
     if leader is None:
@@ -62,14 +68,21 @@ def status(
                 "leader": asdict(leader) if leader is not None else None,
                 "watchers": [asdict(read_presence(value)) for value in reading.cache.watchers.values()],
                 "pipelines": rows,
+                "not_shown": not_shown,
                 "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
                 "retention": retention_as_json(reading),
                 "problems": problems,
             }
         )
     else:
-        _print(reading, rows, leader, [*retention_in_words(reading, everything=everything)], problems)
-    if problems or any(row["record"] == "blocked" for row in rows):
+        notes = [*retention_in_words(reading, everything=everything)]
+        if not_shown:
+            notes.insert(0, f"{not_shown} older partitions are not shown: see them with --limit")
+        if not rows:
+            asked = wanted is not None or partition is not None
+            notes.insert(0, _nothing_in_words(asked=asked, everything=everything))
+        _print(reading, rows, leader, notes, problems)
+    if problems or any(row["record"] == "blocked" for row in found):
         raise typer.Exit(ExitCode.PROBLEM)
 
 
@@ -105,6 +118,13 @@ def _newest(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     return [row for group in of_pipeline.values() for row in group[-limit:]]
 
 
+def _nothing_in_words(*, asked: bool, everything: bool) -> str:
+    """What an empty table means."""
+    if everything:
+        return "nothing has been reported of what was asked for" if asked else "nothing has been reported yet"
+    return f"{'all that was asked for' if asked else 'everything'} is settled; see it with --all"
+
+
 def _print(
     reading: Reading,
     rows: list[dict[str, Any]],
@@ -119,8 +139,6 @@ def _print(
     if rows:
         columns = ("pipeline", "partition", "state", "standing", "late_since", "record", "run_id", "last_error")
         console.print(table(*columns, rows=[[row[column] or "" for column in columns] for row in rows]))
-    else:
-        console.print("everything is settled; see it with --all", markup=False)
     for held, hold in sorted(reading.cache.holds()):
         console.print(f"held: {held}: {hold_in_words(hold)}", markup=False)
     for note in notes:

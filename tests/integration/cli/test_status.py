@@ -13,10 +13,12 @@ from coordinator.model.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.sweep import HeldBack, Sweep, dump_sweep
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction
+from coordinator.store.presence import Presence
 from tests.command_line import Cli
 
 
@@ -78,3 +80,37 @@ def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd:
     assert "1 partitions of pipelines are kept; swept at 2026-11-20T00:00:00Z, 3 removed" in said
     assert "1 state has come back after retention had removed what was as old; not heeded" in said
     assert "kept by retention though it is time: a@kept: b waits" in said
+
+
+def test_a_refused_request_is_something_wrong_also_behind_newer_partitions(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    pipeline = PipelineRef("default", "load")
+    blocked = TriggerRecord(Status.BLOCKED, 1, Action.CREATE, "r", "t", 1, last_error="404 Dag load not found")
+    leader = Put(keys.leader, Presence("w", "host", 1, "2026-11-20T00:00:00Z").to_value())
+    document = Publication(parse_document('{"load": "extract"}', source="test"), {})
+    published = Put(keys.dependencies("default"), dump_publication(document))
+    etcd.commit(Transaction((), (leader, published, Put(keys.trigger(Target(pipeline, "9")), dump_record(blocked)))))
+    write_report(etcd, keys, Target(PipelineRef("default", "extract"), "9"), RunStateDocument(state=State.SUCCESS))
+    for partition in ("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z"):
+        write_report(etcd, keys, Target(pipeline, partition), RunStateDocument(state=State.RUNNING))
+    result = cli("status", "-c", config, "--limit", 1, "--json")
+    said = json.loads(result.stdout)
+    assert said["problems"] == {}
+    assert ([row["partition"] for row in said["pipelines"]], said["not_shown"]) == (["2026-11-21T00:00:00Z"], 2)
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "2 older partitions are not shown: see them with --limit" in cli("status", "-c", config, "--limit", 1).stdout
+
+
+def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    assert "nothing has been reported yet" in cli("status", "-c", config, "--all").stdout
+    load = PipelineRef("default", "load")
+    write_report(etcd, keys, Target(load, "2026-11-20T00:00:00Z"), RunStateDocument(state=State.SUCCESS))
+    unknown = cli("status", "-c", config, "--pipeline", "laod")
+    assert unknown.exit_code == ExitCode.PROBLEM
+    assert "laod: no published document names it" in unknown.stderr
+    assert "did you mean load?" in unknown.stderr
+    assert "all that was asked for is settled" in cli("status", "-c", config, "--pipeline", "load").stdout
+    assert "nothing has been reported of what was asked for" in cli("status", "-c", config, "--all", "-p", "x").stdout
+    other_spelling = cli("status", "-c", config, "--all", "-p", "2026-11-20T01:00:00+01:00")
+    assert "2026-11-20T00:00:00Z" in other_spelling.stdout
