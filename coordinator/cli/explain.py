@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.connecting import etcd_of
-from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, pipeline_of
+from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, partition_of, pipeline_of
 from coordinator.cli.output import hold_as_json, people, print_json, table
 
 if TYPE_CHECKING:
@@ -47,12 +47,15 @@ def explain(
     from coordinator.watcher.reading import read
 
     explained = pipeline_of(pipeline)
+    spelled = None if partition is None else partition_of(partition)
     with etcd_of(config) as (store, keys):
         reading = read(store, keys, revision=revision)
     reading.require(explained)
-    if partition is None:
+    if partition is None or spelled is None:
         _explain_newest(reading, explained, limit=limit, as_json=as_json)
     else:
+        if partition not in reading.partitions_of(explained):  # somebody may have put a state under this spelling
+            partition = spelled
         limits = limits_of(load_settings(config))
         _explain_one(reading, explained, partition, limits, past=bool(revision), as_json=as_json)
 
@@ -78,7 +81,8 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_j
             }
         )
     if as_json:
-        print_json({"pipeline": str(pipeline), "revision": reading.cache.revision, "partitions": rows})
+        more = len(known) > limit
+        print_json({"pipeline": str(pipeline), "revision": reading.cache.revision, "partitions": rows, "more": more})
         return
     console = people()
     if not rows:
@@ -122,6 +126,7 @@ def _explain_one(
 
 def _notes(reading: Reading, explanation: Explanation, limits: Mapping[str, EnvironmentLimits], *, past: bool) -> Any:
     """What else the reader should know, beside the rule."""
+    from coordinator.model.explanation.causes import Kind
     from coordinator.model.partitions import format_instant
     from coordinator.watcher.places import waits_for
 
@@ -140,7 +145,8 @@ def _notes(reading: Reading, explanation: Explanation, limits: Mapping[str, Envi
         )
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
-    if explanation.decision.fires and reading.cache.leader is None:
+    to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
+    if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
     if explanation.decision.fires:
         yield from waits_for(reading, target, limits)

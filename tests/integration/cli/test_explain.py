@@ -167,6 +167,8 @@ def test_without_a_partition_the_newest_are_listed(cli: Cli, config: Path, etcd:
     table = cli("explain", "load", "--limit", 2, "-c", config).stdout
     assert "2026-11-05T00:00:00Z" in table
     assert "3 older partitions" in table
+    assert said["more"] is True
+    assert json.loads(cli("explain", "load", "-c", config, "--json").stdout)["more"] is False
 
 
 def test_an_unknown_pipeline_or_partition_is_told_with_what_is_near(
@@ -182,6 +184,10 @@ def test_an_unknown_pipeline_or_partition_is_told_with_what_is_near(
     elsewhere = cli("explain", "load", "2026-11-20", "-c", config)
     assert elsewhere.exit_code == ExitCode.OK
     assert f"nothing has been reported in partition 2026-11-20, letter by letter; near it: {K}" in elsewhere.stdout
+    for spelling in ("2026-11-20T01:00:00+01:00", "2026-11-20T00:00:00+00:00"):
+        same = cli("explain", "load", spelling, "-c", config)
+        assert f"load@{K} fires now" in same.stdout, "another spelling of the same moment"
+    assert cli("explain", "load", "", "-c", config).exit_code == ExitCode.USAGE
     source = cli("explain", "team_b/extract", K, "-c", config).stdout
     assert "waits for nothing in the published documents" in source
 
