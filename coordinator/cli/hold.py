@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, WhoOption, person, pipeline_of
 from coordinator.cli.output import hold_as_json, hold_in_words, print_json
+
+if TYPE_CHECKING:
+    from coordinator.model.references import PipelineRef
+    from coordinator.store.keys import Keys
+    from coordinator.store.port import Store
 
 
 def hold(
@@ -31,14 +36,37 @@ def hold(
     from coordinator.model.hold import Hold
 
     held = pipeline_of(pipeline)
+    if not reason.strip():
+        raise typer.BadParameter("expected a reason, found nothing", param_hint="--reason")
     wanted = Hold(why=reason, who=who or person(), since=datetime.now(UTC))
     with etcd_of(config) as (store, keys):
+        known = _is_known(store, keys, held)
         change = put_hold(store, keys, held, wanted)
     if as_json:
-        print_json({"pipeline": str(held), "changed": change.changed, **hold_as_json(change.after)})
+        print_json({"pipeline": str(held), "known": known, "changed": change.changed, **hold_as_json(change.after)})
     elif change.before is None:
         typer.echo(f"{held}: held: {hold_in_words(change.after)}")
     elif change.changed:
         typer.echo(f"{held}: was held: {hold_in_words(change.before)}; now: {hold_in_words(change.after)}")
     else:
         typer.echo(f"{held}: was held already: {hold_in_words(change.after)}")
+    if not known:
+        typer.echo(
+            f"warning: no published document names {held}, and no run of it has been reported: is it spelled so?",
+            err=True,
+        )
+
+
+def _is_known(store: Store, keys: Keys, pipeline: PipelineRef) -> bool:
+    """Whether anybody has named it: one that is to come may be held, but a slip of the pen would hold nothing."""
+    from coordinator.model.conditions import leaves
+    from coordinator.model.publication import Publication
+    from coordinator.publishing import read_publications
+
+    for published in read_publications(store, keys).by_owner.values():
+        if not isinstance(published.value, Publication):
+            return True  # nobody can tell
+        for downstream in published.value.document.values():
+            if pipeline in (downstream.pipeline, *(leaf.upstream for leaf in leaves(downstream.condition))):
+                return True
+    return bool(store.list(keys.states_of(pipeline)).items)

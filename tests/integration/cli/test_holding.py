@@ -12,8 +12,11 @@ from coordinator.acts import Signature
 from coordinator.cli.failures import ExitCode
 from coordinator.holding import delete_hold, put_hold
 from coordinator.model.hold import Hold, dump_hold, read_hold
-from coordinator.model.references import PipelineRef
-from coordinator.model.runstate import Unreadable
+from coordinator.model.parsing import parse_document
+from coordinator.model.publication import Publication, dump_publication
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunStateDocument, State, Unreadable
+from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import Committed, Put, Transaction
@@ -153,4 +156,27 @@ def test_a_release_names_the_hold_that_it_really_removed(etcd: EtcdStore, keys: 
     put_hold(etcd, keys, PIPELINE, Hold("first", "ann"))
     store = Interrupted(etcd, keys.hold(PIPELINE), Hold("second", "bob"))
     assert delete_hold(store, keys, PIPELINE, Signature("zoe", THEN)).before == Hold("second", "bob")  # type: ignore[arg-type]
+    assert held(etcd, keys) is None
+
+
+def test_a_name_that_nobody_has_ever_named_is_held_with_a_warning(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    """It may be one that is to come; or a slip of the pen, which holds nothing."""
+    warning = "warning: no published document names team_b/load, and no run of it has been reported"
+    result = cli("hold", "team_b/load", "-r", "bad file", "-c", config)
+    assert result.exit_code == ExitCode.OK
+    assert warning in result.stderr
+    assert isinstance(held(etcd, keys), Hold)
+    write_report(etcd, keys, Target(PIPELINE, "k"), RunStateDocument(state=State.SUCCESS))
+    assert warning not in cli("hold", "team_b/load", "-r", "bad file", "-c", config).stderr
+    document = parse_document('{"report": "team_b/mail"}', source="test")
+    etcd.commit(Transaction((), (Put(keys.dependencies("default"), dump_publication(Publication(document, {}))),)))
+    for name, known in (("report", True), ("team_b/mail", True), ("mail", False)):
+        assert json.loads(cli("hold", name, "-r", "bad file", "-c", config, "--json").stdout)["known"] is known, name
+
+
+def test_a_hold_without_a_reason_is_refused(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    for arguments in ((), ("-r", ""), ("-r", "  ")):
+        assert cli("hold", "team_b/load", *arguments, "-c", config).exit_code == ExitCode.USAGE
     assert held(etcd, keys) is None
