@@ -71,3 +71,6 @@ class CommandGroup(TyperGroup):
             else:
                 typer.echo(f"coordinator: {error}", err=True)
             raise typer.Exit(exit_code_of(error)) from None
+        except typer.Abort:  # Ctrl-C or the end of the input at a question; each is asked before anything is done
+            typer.echo("\ncoordinator: interrupted at a question, nothing was done", err=True)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None

@@ -58,6 +58,13 @@ def test_debug_shows_the_traceback_and_keeps_the_exit_code() -> None:
     assert "etcd: no answer" in result.stderr
 
 
+def test_ctrl_c_at_a_question_is_an_interruption() -> None:
+    """click makes an Abort of it, and would end with 1."""
+    result = call_raising(typer.Abort())
+    assert result.exit_code == ExitCode.INTERRUPTED
+    assert "coordinator: interrupted at a question, nothing was done" in result.stderr
+
+
 def test_a_mistake_of_our_own_is_never_taken_for_a_problem_found() -> None:
     code = (
         "from coordinator.cli import application\n"
