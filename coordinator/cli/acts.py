@@ -35,7 +35,7 @@ def acts(
         print_json({"acts": shown, "more": len(found) > limit})
         return
     if not shown:
-        typer.echo("nobody has done anything yet")
+        typer.echo("nobody has done anything yet" if wanted is None else f"nobody has done anything with {wanted} yet")
         return
     people().print(table("when", "who", "act", "pipeline", "partition", "why", rows=map(_row, shown)))
     if len(found) > limit:

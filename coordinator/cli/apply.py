@@ -10,7 +10,7 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.options import ConfigOption, JsonOption, OfflineOption, OwnerOption, person
+from coordinator.cli.options import ConfigOption, JsonOption, OfflineOption, OwnerOption, WhoOption, person
 from coordinator.cli.output import people, print_json
 
 if TYPE_CHECKING:
@@ -28,8 +28,10 @@ def apply(
         bool,
         typer.Option("--check", help="For CI: write nothing; exit code 1 unless this is what is published."),
     ] = False,
-    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the document.", show_default="")] = "",
-    who: Annotated[str | None, typer.Option(help="By whom.", show_default="user@host")] = None,
+    reason: Annotated[
+        str, typer.Option("--reason", "-r", help="Why; kept with the document.", show_default=False)
+    ] = "",
+    who: WhoOption = None,
     offline: OfflineOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,

@@ -113,13 +113,18 @@ def _print(owner: str, found: History) -> None:
 
 
 def _row(version: Version) -> tuple[str, ...]:
+    from coordinator.model.partitions import format_instant
+    from coordinator.model.publication import Publication
+
     entry = _version_as_json(version)
+    value = version.published.value
+    at = value.published_at if isinstance(value, Publication) else None
     if "problem" in entry:
         return (str(entry["revision"]), "", "", "", "", "", f"cannot be read: {entry['problem']}")
     counts = (entry["dependencies_added"], entry["dependencies_removed"], entry["pipelines_differ"])
     return (
         str(entry["revision"]),
-        (entry["at"] or "")[:19],
+        format_instant(at.replace(microsecond=0)) if at is not None else "",
         entry["by"],
         *("?" if count is None else str(count) for count in counts),
         entry["why"],

@@ -59,7 +59,9 @@ def watch(
         show_preview(config, dependencies, owner, as_json=as_json)
         return
     if as_json:
-        raise typer.BadParameter("is for --preview; the log of the service is JSON where it is no terminal")
+        raise typer.BadParameter(
+            "only with --preview; the log of the service is JSON where stderr is no terminal", param_hint="--json"
+        )
     from coordinator.runners.airflow import AirflowRunner
     from coordinator.settings import load_settings
     from coordinator.store.connection import connect

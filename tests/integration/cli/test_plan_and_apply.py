@@ -312,6 +312,7 @@ def test_the_log_and_the_versions_of_the_past(
     assert (oldest["by"], oldest["dependencies_added"], said["earlier"]) == ("ann", 1, "nothing")
     table = cli("dependencies", "log", "-c", config).stdout
     assert table.index("T-2") < table.index("T-1")
+    assert f"{newest['at'][:19]}Z" in table
     assert json.loads(cli("dependencies", "show", "-c", config).stdout) == {"B": ["A", "C"], "D": "B"}
     past = cli("dependencies", "show", "--rev", oldest["revision"], "-c", config)
     assert json.loads(past.stdout) == {"B": "A"}
