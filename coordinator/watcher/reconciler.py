@@ -267,7 +267,9 @@ class Reconciler:
                 self._connect(now, after_a_gap=True)
                 if self._sweeper is not None:
                     self._sweeper.start_over()
-                self._touch(self.cache.replace(message.listing))
+                touched = self.cache.replace(message.listing)
+                self._expired_told.intersection_update(self.cache.expired)
+                self._touch(touched)
                 self.agenda.read(self.cache.revision)
             case Changes():
                 self._connect(now, after_a_gap=False)
@@ -299,8 +301,8 @@ class Reconciler:
             self._leader_gone()
         if self._sweeper is not None:
             self._sweeper.note(touched.targets | touched.recorded)
-        if touched.expired:
-            self._tell_expired(touched.expired)
+        if touched.expired or self._expired_told:
+            self._tell_expired(touched)
         targets = touched.targets
         if touched.dependencies:
             targets |= self._rebuild_graph()
@@ -308,8 +310,11 @@ class Reconciler:
             targets |= unsettled_of(touched.held, self.standings.unsettled())
         self._schedule(self.standings.refreshing(targets, recorded=touched.recorded))
 
-    def _tell_expired(self, expired: set[Target]) -> None:
-        for target in expired - self._expired_told:
+    def _tell_expired(self, touched: Touched) -> None:
+        self._expired_told.difference_update(one for one in touched.targets if one not in self.cache.expired)
+        unheard_of = touched.expired - self._expired_told
+        self.counters.add(expired=len(unheard_of))
+        for target in unheard_of:
             floor = self.cache.floor(target.pipeline)
             removed_up_to = floor.queued_at if floor is not None else None
             _log.warning(
@@ -318,7 +323,7 @@ class Reconciler:
                 partition=target.partition,
                 removed_up_to=removed_up_to and format_instant(removed_up_to),
             )
-        self._expired_told |= expired
+        self._expired_told |= unheard_of
 
     def _rebuild_graph(self) -> set[Target]:
         """Go on with the published dependencies. Returns what they may decide otherwise."""
