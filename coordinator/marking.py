@@ -47,6 +47,7 @@ def mark(
     signature: acts.Signature,
     *,
     looked_at: int,
+    record_at: int | None = None,
     attempt: Attempt | None = None,
 ) -> Mark:
     """Set the state of a pipeline's present attempt in a partition, and record it as an act.
@@ -56,8 +57,10 @@ def mark(
 
     :param state: a terminal one.
     :param looked_at: etcd revision of the state that the person has seen; 0: there was none.
+    :param record_at: etcd revision of the trigger record that goes with it; 0: there was none; ``None``: whatever it
+        is. A run that the coordinator has started meanwhile shows there first, and would be another attempt.
     :param attempt: the one that is marked, where that is another than the state says: the run that is in flight.
-    :raises ChangedMeanwhile: another state stands there now.
+    :raises ChangedMeanwhile: another state or another record stands there now.
     """
     key = keys.state(target)
     present = store.get(key)
@@ -78,10 +81,15 @@ def mark(
         )
         act = acts.Act(acts.Deed.MARK, target.pipeline, target.partition, signature, str(state))
         write = (Put(key, marked.to_value()), acts.put_of(keys, act))
-        answer = store.commit(Transaction((ModRevisionIs(key, revision),), write))
+        compares: tuple[ModRevisionIs, ...] = (ModRevisionIs(key, revision),)
+        if record_at is not None:
+            compares += (ModRevisionIs(keys.trigger(target), record_at),)
+        answer = store.commit(Transaction(compares, write))
         if answer.succeeded:
             return Mark(before, marked.to_run_state(), answer.revision, changed=True)
-    raise ChangedMeanwhile(f"{target}: its state has changed since it was looked at; nothing was written, look again")
+    raise ChangedMeanwhile(
+        f"{target}: its state or its trigger record has changed since it was looked at; nothing was written, look again"
+    )
 
 
 def _document(value: bytes, present: RunState | Unreadable | None, attempt: Attempt | None) -> RunStateDocument:

@@ -16,6 +16,8 @@ from coordinator.model.publication import Publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.watcher.reading import Reading
 
+_NEAREST = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
@@ -99,20 +101,34 @@ def show(found: Outlook) -> None:
     typer.echo(f"{count} {'run' if count == 1 else 'runs'} would happen")
 
 
-def confirm(found: Outlook, question: str, *, command: str, as_json: bool) -> None:
+def why_to_ask(found: Outlook, reading: Reading) -> str | None:
+    """Why a person is asked before it is done; ``None``: there is no need."""
+    if found.below:
+        count = len(found.below)
+        return "another one follows" if count == 1 else f"{count} others follow"
+    pipeline, partition = found.about
+    if partition in reading.partitions_of(pipeline):
+        return None
+    near = ", ".join(reading.partitions_of(pipeline)[:_NEAREST]) or "none"
+    return f"nothing is known of {pipeline} in partition {partition}, letter by letter (the newest known: {near})"
+
+
+def confirm(found: Outlook, question: str, *, why: str, command: str, as_json: bool) -> None:
     """Ask a person.
 
     :param question: ends without its question mark.
+    :param why: as :func:`why_to_ask` says it.
     :raises ConfigurationError: nobody can answer.
     :raises typer.Exit: the answer is no.
     """
     if as_json or not sys.stdin.isatty():
-        why = "--json is for programs" if as_json else "stdin is no terminal"
+        nobody = "--json is for programs" if as_json else "stdin is no terminal"
         raise ConfigurationError(
-            f"{command} asks before it does what {len(found.below)} others follow, and here nobody can answer ({why}); "
-            "nothing was done: look at --dry-run, then pass --yes"
+            f"{command} asks first, as {why}, and here nobody can answer ({nobody}); nothing was done: look at "
+            "--dry-run, then pass --yes"
         )
     show(found)
+    typer.echo(why)
     if not typer.confirm(f"{question}?", err=True):
         typer.echo("nothing was done")
         raise typer.Exit(ExitCode.PROBLEM)

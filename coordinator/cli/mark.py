@@ -73,11 +73,19 @@ def mark(
         if dry_run:
             following_runs.print_dry_run(found, as_json_too=as_json, **about)
             return
-        if found.below and not yes:
-            following_runs.confirm(found, f"mark {target} as {wanted}", command="mark", as_json=as_json)
-        seen = reading.cache.state(target)
-        looked_at = seen.revision if seen is not None else 0
-        done = marking.mark(store, keys, target, wanted, signature, looked_at=looked_at, attempt=attempt)
+        if not yes and (why := following_runs.why_to_ask(found, reading)):
+            following_runs.confirm(found, f"mark {target} as {wanted}", why=why, command="mark", as_json=as_json)
+        seen, recorded = reading.cache.state(target), reading.cache.record(target)
+        done = marking.mark(
+            store,
+            keys,
+            target,
+            wanted,
+            signature,
+            looked_at=seen.revision if seen is not None else 0,
+            record_at=recorded.revision if recorded is not None else 0,
+            attempt=attempt,
+        )
     if as_json:
         written = {"marked": done.changed, "revision": done.revision, "run_id": done.after.attempt.run_id}
         print_json({**about, "dry_run": False, **written, "runs": following_runs.as_json(found)})

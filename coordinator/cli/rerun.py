@@ -66,8 +66,9 @@ def rerun(
             return
         if found.below and not downstream:
             _refuse(found)
-        if found.below and not yes:
-            following_runs.confirm(found, f"rerun {target} and what is below it", command="rerun", as_json=as_json)
+        if not yes and (why := following_runs.why_to_ask(found, reading)):
+            question = f"rerun {target} and what is below it" if found.below else f"run {target}"
+            following_runs.confirm(found, question, why=why, command="rerun", as_json=as_json)
         given = GivenOrder(Order.RERUN, who=signature.who, when=signature.when, why=signature.why)
         change = put_order(store, keys, target, given)
     if as_json:

@@ -173,6 +173,25 @@ def test_a_rerun_with_nothing_below_it_needs_no_more_words_and_is_ordered_once(s
     assert [who for *_, who, _ in scene.deeds()] == ["ann"]
 
 
+def test_a_partition_that_nobody_has_heard_of_is_asked_about(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would get a run of its own in Airflow, for what may be a slip of the pen."""
+    for command in (("rerun", "team_b/mail", "2026-11-2"), ("mark", "team_b/mail", "2026-11-2", "success")):
+        result = scene(*command)
+        assert result.exit_code == ExitCode.USAGE
+        assert f"nothing is known of team_b/mail in partition 2026-11-2, letter by letter (the newest known: {K})" in (
+            result.stderr
+        )
+        assert scene(*command, "--dry-run").exit_code == ExitCode.OK
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("coordinator.cli.following_runs.sys", terminal)
+    refused = scene("rerun", "team_b/mail", "2026-11-2", stdin="n\n")
+    assert "nothing is known of team_b/mail in partition 2026-11-2" in refused.stdout
+    assert (refused.exit_code, scene.deeds()) == (ExitCode.PROBLEM, [])
+    assert scene.json("rerun", "team_b/mail", "2026-11-2", "--yes")["ordered"] is True
+    # Of what is ordered something is known.
+    assert scene("mark", "team_b/mail", "2026-11-2", "success").exit_code == ExitCode.OK
+
+
 def test_a_rerun_of_a_held_pipeline_says_that_it_waits(scene: Scene) -> None:
     scene("hold", "team_b/mail", "-r", "bad file")
     assert scene.json("rerun", "team_b/mail", K, "--dry-run")["runs"][0]["how"] == "held"
@@ -272,6 +291,28 @@ def test_a_mark_on_what_has_changed_since_it_was_looked_at_is_refused(scene: Sce
     with pytest.raises(ChangedMeanwhile):
         mark(scene.etcd, scene.keys, target, State.FAILED, signature, looked_at=seen.mod_revision)
     assert (scene.state("load").state, scene.deeds()) == (State.SUCCESS, [])
+
+
+def test_a_mark_on_a_pipeline_that_has_been_started_since_it_was_looked_at_is_refused(scene: Scene) -> None:
+    """Its state does not tell yet: the mark would be of the attempt before, and the new one would overrule it."""
+    target = Target(PipelineRef.parse("team_b/mail"), K)
+    seen, recorded = scene.etcd.get(scene.keys.state(target)), scene.etcd.get(scene.keys.trigger(target))
+    assert seen is not None
+    assert recorded is not None
+    intent = TriggerRecord(Status.INTENT, 2, Action.CLEAR, "run-mail", "t", 1)
+    scene.etcd.commit(Transaction((), (Put(scene.keys.trigger(target), dump_record(intent)),)))
+    looked_at, signature = seen.mod_revision, Signature("ann", NOON)
+    with pytest.raises(ChangedMeanwhile, match="its trigger record has changed"):
+        mark(
+            scene.etcd,
+            scene.keys,
+            target,
+            State.FAILED,
+            signature,
+            looked_at=looked_at,
+            record_at=recorded.mod_revision,
+        )
+    assert (scene.state("team_b/mail").state, scene.deeds()) == (State.SUCCESS, [])
 
 
 @pytest.mark.parametrize("value", [None, b"success", b"rubbish"])
