@@ -111,8 +111,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     stirred = any(one.triggers and (one.new or one.busy or one.mendable) for one in inputs)
 
     deadline = None
-    given_up = record is not None and record.skipped
-    if stirred and seen is None and not has_run and not given_up:  # who has been started at all is not late
+    if stirred and seen is None and not has_run:  # who has been started at all is not late
         deadline = due_by(downstream.deadline, target, inputs)
     late = deadline is not None and view.now >= deadline
     if late and downstream.on_late is OnLate.FIRE:
@@ -123,7 +122,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     skips = skips and Obstacle.UNREADABLE_RECORD not in obstacles  # giving up would be written over it
 
     # It has run, and will not again by itself (case 4), or has been given up.
-    ignores = (downstream.rerun is Rerun.IGNORE and has_run) or given_up
+    ignores = (downstream.rerun is Rerun.IGNORE and has_run) or (record is not None and record.skipped)
     ignores = ignores and order is not Order.RERUN
     if due and not (moving or ignores) and downstream.rerun is Rerun.HOLD and has_run and order is None:
         obstacles.add(Obstacle.WAITS_FOR_RELEASE)

@@ -4,6 +4,9 @@
 ``latest`` and ``fixed_key``  stand on the upstream's newest completion, and wait while any of its partitions is busy
 ``latest``      is an input of every partition of its downstream: it starts the newest one, and is a gate for the
                 others, of which only those that something has stirred need be told
+
+The partitions of a downstream with ``latest`` are those of which something is known: a key of its own, or an upstream
+that has a key there or is not at rest. So they follow from what stands in etcd, whatever a watcher has gone through.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ class PartitionIndex:
     """Kept up to date by :class:`~coordinator.model.standings.Standings`; empty where no mapping needs it."""
 
     def __init__(self, graph: Graph, facts: Facts) -> None:
+        self._graph = graph
         self._facts = facts
         self._gathering: dict[PipelineRef, list[StartOf]] = {}
         self._followed_by: dict[PipelineRef, list[PipelineRef]] = {}
@@ -61,6 +65,13 @@ class PartitionIndex:
         self._completions: dict[PipelineRef, list[_Completion]] = {}
         self._tidied: dict[PipelineRef, int] = {}
         self._busy: dict[PipelineRef, set[str]] = {}
+        self._upstreams_of_latest = {
+            leaf.upstream
+            for node in graph.nodes()
+            if node.downstream.pipeline in self.with_latest
+            for leaf in node.leaves()
+        }
+        self._known_by: dict[PipelineRef, dict[str, set[Target]]] = {}
         self._newest_partition: dict[PipelineRef, str] = {}
         self._stirred: dict[PipelineRef, set[str]] = {}
 
@@ -86,33 +97,27 @@ class PartitionIndex:
 
     # -- what keeps it up to date -----------------------------------------------------------------------------------
 
-    def note_change(self, target: Target, standing: Standing) -> None:
-        """A state or record has come, changed or gone. :param standing: as it was before."""
+    def note_change(self, target: Target, standing: Standing) -> list[Target]:
+        """A key of the target has come, changed or gone.
+
+        :param standing: as it was before.
+        :returns: what is the newest partition of its pipeline now, or was until now.
+        """
         self._gather(target, standing)
         if target.pipeline in self._wanted_newest:
             seen = self._facts.state(target)
             if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
                 heap = self._completions.setdefault(target.pipeline, [])
                 heapq.heappush(heap, (-seen.revision, target.partition))
-                if len(heap) > 2 * self._tidied.get(target.pipeline, FEW):
-                    self._tidy(target.pipeline, heap)
+        return self._know(target, standing)
 
-    def note_standing(self, target: Target, standing: Standing) -> None:
-        """It stands otherwise than before."""
+    def note_standing(self, target: Target, standing: Standing) -> list[Target]:
+        """It stands otherwise than before. :returns: as :meth:`note_change`."""
         self._gather(target, standing)
         if target.pipeline in self._wanted_newest:
             busy = self._busy.setdefault(target.pipeline, set())
             (busy.add if standing is Standing.BUSY else busy.discard)(target.partition)
-
-    def note_partition(self, target: Target) -> Target | None:
-        """A partition is about to be decided about. :returns: the one that it replaces as its pipeline's newest."""
-        if target.pipeline not in self.with_latest:
-            return None
-        present = self._newest_partition.get(target.pipeline)
-        if present is not None and partition_order(present) >= partition_order(target.partition):
-            return None
-        self._newest_partition[target.pipeline] = target.partition
-        return Target(target.pipeline, present) if present is not None else None
+        return self._know(target, standing)
 
     def note_decision(self, decision: Decision) -> None:
         pipeline, partition = decision.target
@@ -141,6 +146,50 @@ class PartitionIndex:
         """
         heap[:] = sorted({one for one in heap if self._is_present(upstream, one)})
         self._tidied[upstream] = max(FEW, len(heap))
+
+    def _know(self, target: Target, standing: Standing) -> list[Target]:
+        """Note which partitions of downstreams with ``latest`` a target makes known, and which it does not any more."""
+        owns, feeds = target.pipeline in self.with_latest, target.pipeline in self._upstreams_of_latest
+        if not (owns or feeds):
+            return []
+        has_key = any(fact(target) for fact in (self._facts.state, self._facts.record, self._facts.order))
+        moved = self._known(target, target, has_key) if owns else []
+        if feeds:
+            for downstream in self._fed_by(target):
+                moved += self._known(downstream, target, has_key or standing is not Standing.SETTLED)
+        return moved
+
+    def _fed_by(self, target: Target) -> Iterator[Target]:
+        for downstream in self._graph.dependents(target):
+            if downstream.pipeline in self.with_latest:
+                yield downstream
+        for pipeline in self._followed_by.get(target.pipeline, ()):
+            if pipeline in self._by_latest_alone:
+                yield Target(pipeline, target.partition)
+
+    def _known(self, downstream: Target, through: Target, known: bool) -> list[Target]:
+        pipeline, partition = downstream
+        partitions = self._known_by.setdefault(pipeline, {})
+        if known:
+            partitions.setdefault(partition, set()).add(through)
+        elif partition in partitions:
+            partitions[partition].discard(through)
+            if not partitions[partition]:
+                del partitions[partition]
+        before = self._newest_partition.get(pipeline)
+        newest = before
+        if partition not in partitions:
+            if partition == before:
+                newest = max(partitions, key=partition_order, default=None)
+        elif before is None or partition_order(before) < partition_order(partition):
+            newest = partition
+        if newest == before:
+            return []
+        if newest is None:
+            del self._newest_partition[pipeline]
+        else:
+            self._newest_partition[pipeline] = newest
+        return [Target(pipeline, one) for one in (before, newest) if one is not None]
 
     def _gather(self, target: Target, standing: Standing) -> None:
         for mapping in self._gathering.get(target.pipeline, ()):

@@ -108,7 +108,7 @@ class Standings:
         before, self.graph = self.graph, graph
         self._partitions = PartitionIndex(graph, self._facts)
         changed = {pipeline for pipeline in {*before, *graph} if before.node(pipeline) != graph.node(pipeline)}
-        changed |= self._partitions.with_latest  # which partitions they have is heard from decisions alone
+        changed |= self._partitions.with_latest  # what is their newest partition may be another
         upstreams = {leaf.upstream for one in changed if (node := graph.node(one)) for leaf in node.leaves()}
         again: set[Target] = set()
         for target in chain(targets, self._unsettled):  # also what is due without having anything in etcd yet
@@ -139,12 +139,11 @@ class Standings:
             if target not in waiting:
                 waiting.add(target)
                 heapq.heappush(heap, (self.graph.rank(target.pipeline), target))
-                if (replaced := self._partitions.note_partition(target)) is not None:
-                    add(replaced)
 
         changed, recorded = tuple(changed), tuple(recorded)
         for target in (*changed, *recorded):
-            self._partitions.note_change(target, self.standing(target))
+            for newest in self._partitions.note_change(target, self.standing(target)):
+                add(newest)
         for target in recorded:
             add(target)
         for target in changed:
@@ -161,7 +160,8 @@ class Standings:
                     del self._unsettled[target]
                 else:
                     self._unsettled[target] = decision.standing
-                self._partitions.note_standing(target, decision.standing)
+                for newest in self._partitions.note_standing(target, decision.standing):
+                    add(newest)
                 for dependent in self.dependents(target):
                     add(dependent)
             yield decision

@@ -235,16 +235,5 @@ def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
     return set(wiring.order) - vague
 
 
-def of_newest_partition(wiring: Wiring) -> set[PipelineRef]:
-    """What ``latest`` starts, and all below: which of its partitions, also hangs on what a watcher went through."""
-    found: set[PipelineRef] = set()
-    for pipeline in wiring.order:
-        entry = wiring.entries.get(pipeline)
-        started = entry and any(leaf.mapper == "latest" and leaf.trigger for leaf in leaves(entry.tree))
-        if entry and (started or _reaches(entry.tree, found)):
-            found.add(pipeline)
-    return found
-
-
 def _reaches(tree: Tree, pipelines: set[PipelineRef]) -> bool:
     return any(leaf.upstream in pipelines for leaf in leaves(tree))

@@ -11,7 +11,7 @@ from coordinator.model.trigger import Status
 from coordinator.model.view import Standing
 from tests.simulation.checkers import CHECKERS
 from tests.simulation.history import PERSON, Event, History, PromiseBroken, RecordWritten, RunChanged
-from tests.simulation.oracle import Facts, countable, foresee, of_newest_partition
+from tests.simulation.oracle import Facts, countable, foresee
 from tests.simulation.people import People
 from tests.simulation.plan import Episode, Plan, Step
 from tests.simulation.stage import Stage
@@ -150,15 +150,14 @@ class _Play:
         busy = [target for target, standing in unsettled.items() if standing is Standing.BUSY]
         if busy:
             raise PromiseBroken("rest has reasons", f"at rest, and yet busy: {_named(busy)}")
-        unsure = of_newest_partition(self._history.wiring)
-        if any(target.pipeline not in unsure for target in stuck ^ set(unsettled)):
+        if stuck != set(unsettled):
             raise PromiseBroken(
                 "rest has reasons", f"stuck: {_named(unsettled)}; reasons there are for: {_named(stuck)}"
             )
         self._compare_with_environments()
 
     def _is_newest(self, target: Target) -> bool:
-        """The watcher's own word: which partitions it has heard of also hangs on what it went through."""
+        """The watcher's own word."""
         leader = self._stage.leader
         return leader is not None and leader.reconciler.standings.is_newest_partition(target)
 

@@ -91,11 +91,23 @@ class Anew:
         return any(self.standing(target) is Standing.BUSY for target in self._known(upstream))
 
     def is_newest_partition(self, downstream: Target) -> bool:
-        return downstream.partition == max(
-            (target.partition for target in self._known(downstream.pipeline)),
-            key=lambda partition: (partition != "all", partition),
-            default="",
-        )
+        known = {target.partition for target in self._known(downstream.pipeline) if self._has_key(target)}
+        node = self._graph.node(downstream.pipeline)
+        assert node is not None
+        by_latest_alone = all(isinstance(leaf.mapping, Latest) for leaf in node.leaves())
+        for upstream in {leaf.upstream for leaf in node.leaves()}:
+            for target in self._known(upstream):
+                if self._has_key(target) or self.standing(target) is not Standing.SETTLED:
+                    known |= {
+                        one.partition
+                        for one in self._graph.dependents(target)
+                        if one.pipeline == node.downstream.pipeline
+                    }
+                    known |= {target.partition} if by_latest_alone else set()
+        return downstream.partition == max(known, key=lambda partition: (partition != "all", partition), default="")
+
+    def _has_key(self, target: Target) -> bool:
+        return any((self.state(target), self.record(target), self.order(target)))
 
     def _known(self, pipeline: PipelineRef) -> list[Target]:
         return [target for target in self._heard_of if target.pipeline == pipeline]
