@@ -108,6 +108,7 @@ class CatchingUp:
         self._standings = standings
         self._missed: list[tuple[PipelineRef, list[Target]]] = []
         self._skips: list[Skip] = []
+        self._refused: set[Target] = set()
         self._try_at: float | None = None
 
     def begin(self, absence: Absence) -> None:
@@ -118,7 +119,17 @@ class CatchingUp:
     def clear(self) -> None:
         self._missed.clear()
         self._skips.clear()
+        self._refused.clear()
         self._try_at = None
+
+    def refuse(self, target: Target) -> None:
+        """etcd answers, and will not write anything about this one: not that it is started either, so all others need
+        not wait for it."""
+        if self._skips:
+            self._refused.add(target)
+
+    def is_refused(self, target: Target) -> bool:
+        return target in self._refused
 
     def next_at(self) -> float | None:
         """Monotonic seconds at which to call :meth:`give_up` again; ``None``: it is done."""
@@ -127,7 +138,8 @@ class CatchingUp:
     def give_up(self, write: Callable[[Sequence[Skip]], bool], *, now: float) -> bool:
         """Give up what is not to be made up for, or a piece of it.
 
-        :param write: writes the records of skipped partitions; says whether all of them are written and known.
+        :param write: writes the records of skipped partitions; says whether all of them are written and known, or
+            refused.
         :param now: monotonic seconds.
         :returns: whether it is done; if not, it must be called again.
         """
@@ -142,6 +154,7 @@ class CatchingUp:
             if self._skips:
                 self._try_at = now
                 return False
+        self._refused.clear()
         self._try_at = None
         return True
 

@@ -159,6 +159,7 @@ class Reconciler:
                 store=store, keys=keys, cache=self.cache, standings=self.standings, limits=retention, clock=clock
             )
         self._expired_told: set[Target] = set()
+        self._refused_until: dict[Target, float] = {}
         self.graph_problem: str | None = None
         self.connected = False
         self.states_seen = 0
@@ -378,6 +379,7 @@ class Reconciler:
         for part in (self.agenda, self.ledger, self.flights, self._looks, self._observer, self._catching_up):
             part.clear()
         self.limits.forget_waiting()
+        self._refused_until.clear()
         if self._sweeper is not None:
             self._sweeper.clear()
         for lane in self._lanes.values():
@@ -414,7 +416,8 @@ class Reconciler:
     def _write_skips(self, skips: Sequence[Skip], now: float) -> bool:
         for skip in skips:
             self._skip(skip.decision, skip.reason, then=lambda _: self.counters.add(skipped_catching_up=1))
-        return self._flush(now) and all(self.cache.record(skip.decision.target) is not None for skip in skips)
+        targets = [skip.decision.target for skip in skips]
+        return self._flush(now) and all(self.cache.record(one) or self._catching_up.is_refused(one) for one in targets)
 
     def _skip(self, decision: Decision, reason: str, *, then: Callable[[int], None]) -> None:
         record = self._record(decision.target)
@@ -469,10 +472,13 @@ class Reconciler:
         elif decision.ignored and record is not None and not decision.obstacles:
             self.ledger.record(target, records.ignored(record, decision.inputs), decision=decision)
         elif decision.ready and decision.obstacles <= {Obstacle.BLOCKED}:
-            retry_at = self.flights.blocked_until(target) if Obstacle.BLOCKED in decision.obstacles else now
+            retry_at = self._refused_until.get(target, now)
+            if Obstacle.BLOCKED in decision.obstacles:
+                retry_at = max(retry_at, self.flights.blocked_until(target))
             if now < retry_at:
                 self.agenda.at(retry_at, target)
             else:
+                self._refused_until.pop(target, None)
                 self._starter.start(decision, record, now, came_in=self._came_in(decision))
         else:
             self._looks.drop(target)
@@ -486,8 +492,10 @@ class Reconciler:
 
     def _not_written(self, target: Target) -> None:
         """etcd refuses to write something about it."""
+        self._catching_up.refuse(target)
         self.limits.leave(target)
-        self.agenda.at(self._clock.monotonic() + self._settings.blocked_retry, target)
+        self._refused_until[target] = self._clock.monotonic() + self._settings.blocked_retry
+        self.agenda.at(self._refused_until[target], target)
 
     def _ignores(self, target: Target) -> bool:
         node = self.standings.graph.node(target.pipeline)
