@@ -232,9 +232,11 @@ class Reconciler:
         """Monotonic seconds at which time alone gives something to do."""
         if not self.leads:
             return None
+        if (next_piece := self._catching_up.next_at()) is not None:
+            return next_piece  # before that nothing else is done, whatever else is due
         times = [lane.next_at() for lane in self._lanes.values()]
         times += [self.agenda.next_at(), self._observer.next_at(), self._reexamine_at, self._recheck_at()]
-        times += [self.limits.next_at(), self._catching_up.next_at()]
+        times.append(self.limits.next_at())
         times.append(self._attendance.next_at() if self._leaves_marks else None)
         times.append(self._sweeper.next_at(self._clock.monotonic()) if self._sweeper is not None else None)
         return min((at for at in times if at is not None), default=None)

@@ -338,6 +338,10 @@ def test_etcd_without_an_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) 
         return commit(transaction)
 
     monkeypatch.setattr(world.watcher._store, "commit", unsure)
+    while failures == [3]:
+        world.watcher.turn()
+    pause = (world.watcher.reconciler.wake_at() or 0.0) - world.clock.seconds
+    assert pause == catching_up.RETRY, "it does not run hot meanwhile"
     world.settle()
     assert failures == [0]
     assert runs(world, "D", MISSED) == [0, 0, 0, 1]
