@@ -109,6 +109,8 @@ class PartitionIndex:
             if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
                 heap = self._completions.setdefault(target.pipeline, [])
                 heapq.heappush(heap, (-seen.revision, target.partition))
+                if len(heap) > 2 * self._tidied.get(target.pipeline, FEW):
+                    self._tidy(target.pipeline, heap)
         return self._know(target, standing)
 
     def note_standing(self, target: Target, standing: Standing) -> list[Target]:
