@@ -143,7 +143,15 @@ class _Judge:
             isinstance(dependency.mapping, FixedKey) or self._view.is_newest_partition(self._target)
         )
         target = newest or Target(dependency.upstream, NO_PARTITION)
-        return self._input(dependency, target, standing=Standing.BUSY if coming else None, triggers=triggers)
+        # Where the newest one has been deleted an older one is the newest again, and is not new for that.
+        stood_on = [one.revision for before, one in self._consumed.items() if before.pipeline == dependency.upstream]
+        return self._input(
+            dependency,
+            target,
+            standing=Standing.BUSY if coming else None,
+            triggers=triggers,
+            since=max(stood_on, default=0),
+        )
 
     def _input(
         self,
@@ -152,6 +160,7 @@ class _Judge:
         *,
         standing: Standing | None = None,
         triggers: bool | None = None,
+        since: int = 0,
     ) -> JudgedInput:
         view = self._view
         seen = view.state(target)
@@ -164,7 +173,7 @@ class _Judge:
         expires = None
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
-            since = max(self._node.active_since[dependency], self._past)
+            since = max(self._node.active_since[dependency], self._past, since)
             changed = seen.revision > since and not _is_consumed(before, seen.value, seen.revision)
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:

@@ -178,6 +178,20 @@ def case_latest_alone(world: World) -> None:
     assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, 1]
 
 
+def case_latest_that_was_deleted(world: World) -> None:
+    """D needs the latest of A. Its newest completion is deleted: that an older one is the newest again is no news."""
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": "latest"}}})
+    for day in (DAY, NEXT_DAY):
+        world.comes("A", day)
+        world.settle()
+    world.delete_state("A", partition=NEXT_DAY)
+    world.settle()
+    assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, 1]
+    world.rerun("A", partition=DAY)
+    world.settle()
+    assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, 2]
+
+
 def case_gate(world: World) -> None:
     """D = all(A, gate G): nothing runs before G has, what waited then runs, and G alone starts nothing."""
     world.dependencies({"D": ["A", {"pipeline": "G", "trigger": False}]})
