@@ -162,6 +162,7 @@ class History:
     :ivar states: what stands in etcd.
     :ivar orders: what people have ordered, with its etcd revision, until it is carried out.
     :ivar consumed: for each pipeline that was started, the completions that its starts used.
+    :ivar stood_on: of each upstream's completions that it used, the greatest etcd revision.
     :ivar attempts: every attempt that there was, by target: queued_at and who made it.
     :ivar ran: what the coordinator has started (or found started for it) at all.
     :ivar skipped: partitions that were given up for being late.
@@ -181,6 +182,7 @@ class History:
     effects: dict[str, EffectMade] = field(default_factory=dict)
     taken_for_ours: dict[str, Target] = field(default_factory=dict)
     consumed: dict[Target, dict[Target, Completion]] = field(default_factory=dict)
+    stood_on: dict[Target, dict[PipelineRef, int]] = field(default_factory=dict)
     attempts: dict[Target, dict[str, RunChanged | EffectMade]] = field(default_factory=dict)
     ran: set[Target] = field(default_factory=set)
     skipped: set[Target] = field(default_factory=set)
@@ -251,6 +253,7 @@ class History:
             self.ran.discard(target)
             if event.by == PERSON:  # retention removes what it needs to know no more, and nothing is done again for it
                 self.consumed.pop(target, None)
+                self.stood_on.pop(target, None)
                 self.no_cause_asked.add(target)
             else:
                 self.counts["partition removed"] += 1
@@ -299,6 +302,11 @@ class History:
                 str(used.attempt.queued_at),
                 used.state.value,
             )
+            self._stand_on(target, upstream, used.revision)
+
+    def _stand_on(self, target: Target, upstream: Target, revision: int) -> None:
+        stood_on = self.stood_on.setdefault(target, {})
+        stood_on[upstream.pipeline] = max(revision, stood_on.get(upstream.pipeline, 0))
 
     def consume(self, target: Target, intent: TriggerRecord) -> None:
         """What a start used is not new any more."""
@@ -307,6 +315,7 @@ class History:
         consumed = self.consumed.setdefault(target, {})
         for upstream, used in intent.inputs.items():
             consumed[upstream] = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
+            self._stand_on(target, upstream, used.revision)
 
     def is_new(self, target: Target, upstream: Target, since: int) -> bool:
         """Whether an input's completion is one that the target has not used. :param since: the activation."""

@@ -29,6 +29,7 @@ class Facts:
 
     states: dict[Target, tuple[Completion, int]]
     consumed: dict[Target, dict[Target, Completion]]
+    stood_on: dict[Target, dict[PipelineRef, int]]
     held: frozenset[PipelineRef]
     ran: set[Target]
     orders: dict[Target, str]
@@ -40,6 +41,7 @@ class Facts:
         return cls(
             states={target: (written.completion, written.revision) for target, written in history.states.items()},
             consumed={target: dict(used) for target, used in history.consumed.items()},
+            stood_on={target: dict(used) for target, used in history.stood_on.items()},
             held=frozenset(history.held),
             ran=set(history.ran),
             orders={target: order for target, (order, _) in history.orders.items()},
@@ -136,6 +138,9 @@ class _Foresight:
         elif due:
             consumed = facts.consumed.setdefault(target, {})
             consumed.update({used: facts.states[used][0] for used, _ in verdict.used})
+            stood_on = facts.stood_on.setdefault(target, {})
+            for used, _ in verdict.used:
+                stood_on[used.pipeline] = max(facts.states[used][1], stood_on.get(used.pipeline, 0))
             if not ignores:
                 forecast.starts[target] = forecast.starts.get(target, 0) + 1
                 facts.ran.add(target)
@@ -195,6 +200,8 @@ class _Foresight:
         changed = revision > self._wiring.since(target.pipeline, leaf) and (
             self._facts.consumed.get(target, {}).get(upstream) != completion
         )
+        if leaf.mapper in ("latest", "fixed_key"):  # where the newest was deleted, an older one is no news
+            changed = changed and revision > self._facts.stood_on.get(target, {}).get(upstream.pipeline, 0)
         holds = state in MET[leaf.on] and (direct or not stuck) and leaf.max_age is None
         mendable = stuck or (state == "failed" and leaf.on == "success" and changed)
         new = changed and triggers and state in MET["done"]
