@@ -59,6 +59,7 @@ class Health:
     :ivar connected: the cache is filled and the watch is alive.
     :ivar revision: etcd revision up to which it has read.
     :ivar idle: nothing is queued, asked, sent or being written.
+    :ivar counts: what has been counted since this watcher was started, by name; see ``counters``.
     """
 
     watcher: str
@@ -68,6 +69,7 @@ class Health:
     idle: bool
     stepped_at: float
     problems: Mapping[str, str]
+    counts: Mapping[str, int]
 
 
 class Watcher:
@@ -216,6 +218,7 @@ class Watcher:
             idle=self._mailbox.empty() and reconciler.is_idle(),
             stepped_at=self._stepped_at,
             problems=problems,
+            counts=reconciler.counters.snapshot(),
         )
 
     def _turn(self) -> None:
