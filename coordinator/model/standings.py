@@ -88,6 +88,20 @@ class Standings:
         yield from self.graph.dependents(upstream)
         yield from self._partitions.followers(upstream)
 
+    def partitions_of(self, pipelines: Collection[PipelineRef], targets: Iterable[Target]) -> set[Target]:
+        """Every partition of these pipelines that is known, or that an upstream of theirs has.
+
+        :param targets: all that has a state, a record or an order.
+        """
+        upstreams = {leaf.upstream for one in pipelines if (node := self.graph.node(one)) for leaf in node.leaves()}
+        found: set[Target] = set()
+        for target in targets:
+            if target.pipeline in pipelines:
+                found.add(target)
+            if target.pipeline in upstreams:
+                found.update(one for one in self.dependents(target) if one.pipeline in pipelines)
+        return found
+
     def replace_graph(self, graph: Graph, targets: Iterable[Target]) -> list[Decision]:
         """Go on with another graph: everything is decided anew.
 

@@ -56,6 +56,19 @@ def read_attended(value: bytes) -> Attended | Unreadable:
     return Attended(document.revision, document.when)
 
 
+def attended_up_to(attended: Attended | Unreadable | None, present: int) -> int:
+    """The etcd revision up to which somebody has been there.
+
+    A mark that cannot be read says that somebody was, and not until when: then nothing has been missed. To start what
+    ``catchup`` would pass over costs a run; to pass over what had only been waiting would lose it.
+
+    :param present: the revision at which the term begins.
+    """
+    if isinstance(attended, Unreadable):
+        return present
+    return attended.revision if attended is not None else 0
+
+
 class Attendance:
     """Leaves the marks.
 

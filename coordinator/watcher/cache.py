@@ -32,6 +32,7 @@ from coordinator.store.keys import (
 )
 from coordinator.store.port import Changes, KeyValue, Listing
 from coordinator.watcher.attendance import Attended, read_attended
+from coordinator.watcher.floors import Floors
 from coordinator.watcher.sharing import Sharing
 
 
@@ -41,12 +42,14 @@ class Touched:
 
     :ivar expired: whose state has come back after retention had removed it.
     :ivar recorded: those of which only the trigger record is another.
+    :ivar floors: the pipelines of which it was not known what has been removed, and now is.
     """
 
     targets: set[Target] = field(default_factory=set)
     recorded: set[Target] = field(default_factory=set)
     expired: set[Target] = field(default_factory=set)
     held: set[PipelineRef] = field(default_factory=set)
+    floors: set[PipelineRef] = field(default_factory=set)
     dependencies: bool = False
     leader_gone: bool = False
     states: int = 0
@@ -57,12 +60,14 @@ class Cache:
 
     A state that has expired (:class:`~coordinator.model.floor.Floor`) is none: it is noted in ``expired``, and that
     is all. A floor comes before the states that it concerns: in a listing by its key's name, in a watch because the
-    sweep that moves it sees to it that no state at or below it is left.
+    sweep that moves it sees to it that no state at or below it is left. Where a floor cannot be read, no state counts
+    that may have expired (:mod:`~coordinator.watcher.floors`).
 
     :param fresh_for: seconds for which a completion that arrived live counts as fresh.
     :ivar revision: everything up to this etcd revision has been read.
     :ivar expired: the mod revisions of the keys of expired states.
     :ivar swept: what the last sweep of retention did.
+    :ivar attended: the last mark that could be read; one that cannot where there is no other.
     """
 
     def __init__(self, keys: Keys, *, fresh_for: float = 1.0) -> None:
@@ -72,7 +77,7 @@ class Cache:
         self.problems: dict[str, str] = {}
         self.published: dict[str, Published] = {}
         self.leader: bytes | None = None
-        self.attended: Attended | None = None
+        self.attended: Attended | Unreadable | None = None
         self.swept: Sweep | None = None
         self.expired: dict[Target, int] = {}
         self.watchers: dict[str, bytes] = {}
@@ -80,8 +85,8 @@ class Cache:
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
         self._holds: dict[PipelineRef, Hold | Unreadable] = {}
-        self._floors: dict[PipelineRef, Floor] = {}
-        self._floor_revisions: dict[PipelineRef, int] = {}
+        self._floors = Floors()
+        self._withheld: dict[Target, KeyValue] = {}
         self._arrived: dict[Target, float] = {}
         self._arrivals: deque[tuple[float, Target]] = deque()
         self._sharing = Sharing(self.state)
@@ -103,7 +108,11 @@ class Cache:
 
     def floor_revision(self, pipeline: PipelineRef) -> int:
         """The mod revision of the floor's key; 0: there is none."""
-        return self._floor_revisions.get(pipeline, 0)
+        return self._floors.revision(pipeline)
+
+    def floor_is_unknown(self, pipeline: PipelineRef) -> bool:
+        """Whether its floor cannot be read, and no good one is known: none of its states counts."""
+        return self._floors.is_unknown(pipeline)
 
     def holds(self) -> Iterator[tuple[PipelineRef, Hold | Unreadable]]:
         return iter(self._holds.items())
@@ -133,20 +142,24 @@ class Cache:
         The listing is used up: of a million keys, both it and what is read from it would be twice too much.
         """
         touched = Touched(targets=set(self.targets()), held=set(self._holds), dependencies=True)
-        for store in (self._states, self._records, self._orders, self._holds, self._floors):
+        for store in (self._states, self._records, self._orders, self._holds, self._withheld):
             store.clear()
         for named in (self.published, self.watchers, self.problems):
             named.clear()
-        self._floor_revisions.clear()
+        self._floors.begin_list()
+        attended_before, self.attended = self.attended, None
         self.expired.clear()
         self.swept = None
         self._arrived.clear()
         self._arrivals.clear()
         self.leader = None
-        self.attended = None
         listing.items.reverse()
         while listing.items:
             self._put(listing.items.pop(), touched)
+        self._floors.end_list()
+        if isinstance(self.attended, Unreadable) and isinstance(attended_before, Attended):
+            # Out of another history (a restored etcd) it may speak of the future of this one.
+            self.attended = Attended(min(attended_before.revision, listing.revision), attended_before.when)
         self.revision = listing.revision
         touched.leader_gone = self.leader is None
         return touched
@@ -187,6 +200,13 @@ class Cache:
                     touched.targets.add(target)
                     return
                 self.expired.pop(target, None)
+                self._withheld.pop(target, None)
+                if isinstance(state, RunState) and self._floors.is_unknown(target.pipeline):
+                    self._withheld[target] = item
+                    state = Unreadable(
+                        f"{self._keys.floor(target.pipeline)} cannot be read: whether this has been removed before is "
+                        "not known; put that key right, or delete it if nothing has been removed"
+                    )
                 self._states[target] = SeenState(state, item.mod_revision)
                 if arrived is not None:
                     self._arrived[target] = arrived
@@ -213,9 +233,12 @@ class Cache:
                 touched.targets.add(target)
             case FloorKey(pipeline):
                 floor = read_floor(item.value)
-                self._floors[pipeline] = floor if isinstance(floor, Floor) else Floor()
-                self._floor_revisions[pipeline] = item.mod_revision
+                known_again = self._floors.put(pipeline, floor, item.mod_revision)
                 self._note_problem(item.key, floor)
+                if self._floors.is_unknown(pipeline):
+                    self.problems[item.key] += "; until it is put right or deleted, no state of this pipeline counts"
+                elif known_again:
+                    self._let_states_count(pipeline, touched)
             case ActKey():
                 pass
             case DependenciesKey(owner):
@@ -229,7 +252,8 @@ class Cache:
                 self._note_problem(item.key, sweep)
             case AttendedKey():
                 attended = read_attended(item.value)
-                self.attended = attended if isinstance(attended, Attended) else None
+                if isinstance(attended, Attended) or self.attended is None:
+                    self.attended = attended
                 self._note_problem(item.key, attended)
             case LeaderKey():
                 self.leader = item.value
@@ -245,6 +269,7 @@ class Cache:
             case StateKey(target):
                 touched.states += 1
                 self._states.pop(target, None)
+                self._withheld.pop(target, None)
                 self.expired.pop(target, None)
                 self._arrived.pop(target, None)
                 touched.targets.add(target)
@@ -260,8 +285,8 @@ class Cache:
                 self._orders.pop(target, None)
                 touched.targets.add(target)
             case FloorKey(pipeline):
-                self._floors.pop(pipeline, None)
-                self._floor_revisions.pop(pipeline, None)
+                if self._floors.delete(pipeline):
+                    self._let_states_count(pipeline, touched)
             case ActKey():
                 pass
             case DependenciesKey(owner):
@@ -278,6 +303,12 @@ class Cache:
                 self.watchers.pop(watcher_id, None)
             case None:
                 pass
+
+    def _let_states_count(self, pipeline: PipelineRef, touched: Touched) -> None:
+        """It is known again what has been removed: each of its states that were withheld counts, or has expired."""
+        touched.floors.add(pipeline)
+        for target in [target for target in self._withheld if target.pipeline == pipeline]:
+            self._put(self._withheld[target], touched)
 
     def _has_expired(self, target: Target, state: RunState | Unreadable) -> bool:
         floor = self._floors.get(target.pipeline)

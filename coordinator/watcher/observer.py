@@ -133,6 +133,8 @@ class Observer:
         before = run.state.is_terminal and self._following.end_seen(subject)
         in_flight = self._flies(subject) is not None
         floor = self._cache.floor(subject.pipeline)
+        if self._cache.floor_is_unknown(subject.pipeline):
+            return False  # nor would this be heeded
         if floor is not None and floor.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
             return False  # retention has removed it: it would not be heeded, and asked about again and again
         # As of the question, not of its answer: what has been reported in between is newer than what was seen.

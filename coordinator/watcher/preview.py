@@ -18,6 +18,7 @@ from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Standing
 from coordinator.watcher import records
+from coordinator.watcher.attendance import attended_up_to
 from coordinator.watcher.catching_up import Absence, Skip, find_missed, find_skips
 from coordinator.watcher.limits import EnvironmentLimits, Limits, ages_of_starts
 from coordinator.watcher.reading import Reading
@@ -116,7 +117,7 @@ def _foresee(reading: Reading, decision: Decision, limits: Limits, environments:
 def _give_up_missed(reading: Reading, missed_after: float) -> Iterator[Foreseen]:
     cache, standings = reading.cache, reading.standings
     absence = Absence(
-        after=cache.attended.revision if cache.attended is not None else 0,
+        after=attended_up_to(cache.attended, cache.revision),
         until=cache.revision,
         before=standings.now - timedelta(seconds=missed_after),
     )

@@ -30,7 +30,7 @@ from coordinator.store.port import Changes, Store
 from coordinator.store.reflector import Disconnected, Snapshot
 from coordinator.watcher import records
 from coordinator.watcher.agenda import Agenda
-from coordinator.watcher.attendance import Attendance, Attended
+from coordinator.watcher.attendance import Attendance, Attended, attended_up_to
 from coordinator.watcher.cache import Cache, Touched, unsettled_of
 from coordinator.watcher.catching_up import Absence, CatchingUp, Skip, is_asked_for
 from coordinator.watcher.clock import Clock
@@ -311,6 +311,8 @@ class Reconciler:
             targets |= self._rebuild_graph()
         if touched.held:
             targets |= unsettled_of(touched.held, self.standings.unsettled())
+        if touched.floors:
+            targets |= self.standings.partitions_of(touched.floors, self.cache.targets())
         self._schedule(self.standings.refreshing(targets, recorded=touched.recorded))
 
     def _tell_expired(self, touched: Touched) -> None:
@@ -393,7 +395,7 @@ class Reconciler:
         _log.info("leader.started", term=term, revision=self.cache.revision)
         if self.limits.has_rates:
             self.limits.recall(ages_of_starts(self.cache, self.standings.now), now)
-        attended = self.cache.attended.revision if self.cache.attended is not None else 0
+        attended = attended_up_to(self.cache.attended, present=term)
         missed_before = self.standings.now - timedelta(seconds=self._settings.missed_after)
         self._catching_up.begin(Absence(after=attended, until=term, before=missed_before))
         self._attendance.begin_term()

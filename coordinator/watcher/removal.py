@@ -174,7 +174,7 @@ class Removal:
             if keeps is None:
                 floor = floor_without(self._standings, floor, past.target)
                 keeps = self._passes(floor)
-            if keeps is None and floor_key in self._cache.problems:
+            if keeps is None and self._cache.floor_is_unknown(self._pipeline):
                 keeps = f"{floor_key} cannot be read"
             if keeps is not None:
                 self.held_back = HeldBack(past.target, keeps)

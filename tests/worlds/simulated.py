@@ -117,6 +117,10 @@ class SimulatedWatcher:
         self.reconciler.step(messages)
         return bool(messages or self._jobs or due)
 
+    def list_again(self) -> None:
+        """The watch has fallen behind a compaction."""
+        self._stream = None
+
     def _guard(self, seconds: float, term: int | None) -> None:
         self._world.before_request(self)
         refuse_unless_leading(self.candidate.leadership(), seconds=seconds, term=term)
