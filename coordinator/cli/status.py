@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,11 +11,18 @@ from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import ConfigOption, JsonOption, partition_of, pipeline_of
 from coordinator.cli.output import hold_in_words, people, print_json, table
+from coordinator.cli.replicas_output import (
+    Replicas,
+    leader_as_json,
+    leader_in_words,
+    replica_as_json,
+    replicas_in,
+    replicas_table,
+)
 from coordinator.cli.retention_output import retention_as_json, retention_in_words
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
-    from coordinator.store.presence import Presence
     from coordinator.watcher.reading import Reading
 
 
@@ -30,14 +37,14 @@ def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how pipelines stand: what is busy, what is stuck, what is late, and why.
+    """Show how pipelines stand: what is busy, what is stuck, what is late, and why; and who watches.
 
-    Exit code 1 when something is wrong: a key that cannot be read, a refused request, no leader.
+    Exit code 1 when something is wrong: a key that cannot be read, a refused request, no leader, a replica that could
+    not take over.
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
     from coordinator.model.partitions import partition_order
-    from coordinator.store.presence import read_presence
     from coordinator.watcher.reading import read
 
     spellings = None if partition is None else {partition, partition_of(partition)}
@@ -57,16 +64,14 @@ def status(
         found = [row for row in found if row["standing"] != "settled" or row["late_since"]]
     rows = _newest(found, limit)
     not_shown = len(found) - len(rows)
-    leader = read_presence(reading.cache.leader) if reading.cache.leader is not None else None
-    problems = dict(reading.problems)
-    if leader is None:
-        problems["leader"] = "no watcher leads; start one: coordinator watch"
+    replicas = replicas_in(reading, datetime.now(UTC))
+    problems = reading.problems | replicas.problems
     if as_json:
         print_json(
             {
                 "revision": reading.cache.revision,
-                "leader": asdict(leader) if leader is not None else None,
-                "watchers": [asdict(read_presence(value)) for value in reading.cache.watchers.values()],
+                "leader": leader_as_json(replicas),
+                "watchers": [replica_as_json(replica) for replica in replicas.all],
                 "pipelines": rows,
                 "not_shown": not_shown,
                 "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
@@ -81,7 +86,7 @@ def status(
         if not rows:
             asked = wanted is not None or partition is not None
             notes.insert(0, _nothing_in_words(asked=asked, everything=everything))
-        _print(reading, rows, leader, notes, problems)
+        _print(reading, rows, replicas, notes, problems)
     if problems or any(row["record"] == "blocked" for row in found):
         raise typer.Exit(ExitCode.PROBLEM)
 
@@ -128,14 +133,14 @@ def _nothing_in_words(*, asked: bool, everything: bool) -> str:
 def _print(
     reading: Reading,
     rows: list[dict[str, Any]],
-    leader: Presence | None,
+    replicas: Replicas,
     notes: list[str],
     problems: dict[str, str],
 ) -> None:
     console = people()
-    standby = len(reading.cache.watchers) - (leader is not None)
-    leading = f"leader: {leader}" if leader is not None else "no watcher leads"
-    console.print(f"{leading}; {max(0, standby)} more ready; etcd revision {reading.cache.revision}", markup=False)
+    console.print(f"{leader_in_words(replicas)}; etcd revision {reading.cache.revision}", markup=False)
+    if replicas.all:
+        console.print(replicas_table(replicas))
     if rows:
         columns = ("pipeline", "partition", "state", "standing", "late_since", "record", "run_id", "last_error")
         console.print(table(*columns, rows=[[row[column] or "" for column in columns] for row in rows]))

@@ -3,6 +3,9 @@
 Every watcher keeps a lease alive. On it stands its presence, ``watchers/<id>``; and on one of them the key
 ``leader``, which whoever creates it first has. The lease ends, the keys go, the next one creates ``leader``.
 
+A presence is put again when a keep-alive is due and something has changed since: not for another watcher's word
+about itself, or all of them would keep each other busy for ever.
+
 A lease does not fence by itself: a leader that was asleep does not know that it is none. So each write
 compares ``leader``'s create revision, and each request outside etcd first looks at ``Leadership.remaining()``.
 """
@@ -11,16 +14,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import TracebackType
 
 import structlog
 
+from coordinator.boottime import boottime
 from coordinator.store.keys import Keys
-from coordinator.store.leadership import HeldLease, Leadership, boottime
+from coordinator.store.leadership import HeldLease, Leadership
 from coordinator.store.port import CreateRevisionIs, LeaseNotFound, Put, Store, StoreError, Transaction
-from coordinator.store.presence import Presence
+from coordinator.store.presence import Presence, Progress, read_presence, written
 
 log = structlog.get_logger(__name__)
+
+AGAIN_WITHIN = 60.0
+"""Seconds after which a presence is put again though nothing has changed."""
 
 
 class Candidate:
@@ -31,6 +40,8 @@ class Candidate:
 
     :param ttl: seconds after which a silent leader is replaced; etcd takes 2 at least.
     :param clock: seconds; must go on while the process is stopped or the machine suspended.
+    :param progress: how far this watcher has got, for its presence; ``None``: it does not say.
+    :param now: the time of day, for people.
     :param on_change: called (in the thread that found out) when this watcher has become the leader or ceased
         to be it. That the time ran out while etcd was away, only ``Leadership.remaining()`` says in time.
     """
@@ -43,6 +54,8 @@ class Candidate:
         *,
         ttl: int = 10,
         clock: Callable[[], float] = boottime,
+        progress: Callable[[], Progress | None] = lambda: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.watcher_id = watcher_id
@@ -52,9 +65,13 @@ class Candidate:
         self._ttl = ttl
         self._clock = clock
         self._on_change = on_change
-        self._value = Presence.of_this_process(watcher_id).to_value()
+        self._progress = progress
+        self._now = now
+        self._presence = Presence.of_this_process(watcher_id, since=now())
         self._held: HeldLease | None = None
         self._is_announced = False
+        self._said: Progress | None = None
+        self._say_again_at = 0.0
         self._leadership: Leadership | None = None
         self._keep_alive_at = clock()
         self._awake = threading.Event()
@@ -67,7 +84,10 @@ class Candidate:
         return term if term is not None and term.remaining() > 0 else None
 
     def keep_alive_once(self) -> None:
-        """Keep the lease alive, or take a new one, and announce this watcher. :raises StoreError: etcd failed."""
+        """Keep the lease alive, or take a new one, and say that this watcher is there, and how far it has got.
+
+        :raises StoreError: etcd failed.
+        """
         if self._stopping:
             return
         held = self._held
@@ -82,19 +102,21 @@ class Candidate:
             lease = self._store.grant_lease(self._ttl)
             self._held = HeldLease(lease, asked_at=asked_at, ttl=self._ttl, clock=self._clock)
             self._is_announced = False
-        if not self._is_announced:
-            self._announce(self._held)
+        progress = self._progress()
+        if not self._is_announced or self._has_more_to_say(progress):
+            self._announce(self._held, progress)
 
     def campaign_once(self) -> Leadership | None:
         """Become the leader if nobody is, and find out whether we still are. :raises StoreError: etcd failed."""
         held = self._held
         if self._stopping or held is None or held.remaining() <= 0:
             return None
+        since = written(self._now())
         try:
             answer = self._store.commit(
                 Transaction(
                     (CreateRevisionIs(self._leader_key, 0),),
-                    (Put(self._leader_key, self._value, held.id),),
+                    (Put(self._leader_key, replace(self._presence, since=since).to_value(), held.id),),
                     otherwise=(self._leader_key,),
                 )
             )
@@ -103,10 +125,10 @@ class Candidate:
             return None
         leader = answer.found[0] if answer.found else None
         if answer.succeeded:
-            self._lead(answer.revision, held)
+            self._lead(answer.revision, held, since)
         elif leader is not None and leader.lease == held.id:
             # Ours; perhaps of an earlier campaign whose answer was lost.
-            self._lead(leader.create_revision, held)
+            self._lead(leader.create_revision, held, read_presence(leader.value).since)
         else:
             if leader is not None and not leader.lease:
                 log.error("the leader key stands on no lease and will stay for ever: delete it", key=self._leader_key)
@@ -176,22 +198,32 @@ class Candidate:
             if not self._stopping:
                 self._awake.wait(pause)
 
-    def _announce(self, held: HeldLease) -> None:
+    def _has_more_to_say(self, progress: Progress | None) -> bool:
+        if progress is None or self._said is None:
+            return progress is not self._said
+        has_changed = (progress.news, progress.warm) != (self._said.news, self._said.warm)
+        return has_changed or self._clock() >= self._say_again_at
+
+    def _announce(self, held: HeldLease, progress: Progress | None) -> None:
+        presence = self._presence
+        if progress is not None:
+            presence = presence.progressed(progress, said=self._now(), again_within=AGAIN_WITHIN + self._ttl)
         try:
-            self._store.commit(Transaction((), (Put(self._presence_key, self._value, held.id),)))
+            self._store.commit(Transaction((), (Put(self._presence_key, presence.to_value(), held.id),)))
         except LeaseNotFound:
             self._give_up(held, "the lease has gone")
         else:
-            self._is_announced = True
+            self._is_announced, self._said = True, progress
+            self._say_again_at = self._clock() + AGAIN_WITHIN
 
-    def _lead(self, create_revision: int, held: HeldLease) -> None:
+    def _lead(self, create_revision: int, held: HeldLease, since: str) -> None:
         term = self._leadership
         if term is not None and term.create_revision == create_revision and term.remaining() > 0:
             return
         self._end_term("the leader key has gone")
         if held.remaining() <= 0:  # the answer came too late to stand on
             return
-        self._leadership = Leadership(create_revision, held)
+        self._leadership = Leadership(create_revision, held, since=since)
         log.info("leading", watcher=self.watcher_id, create_revision=create_revision)
         self._on_change()
 

@@ -107,6 +107,7 @@ class Keys:
         self.attended = self.root + "attended"
         """Up to which revision a leader has been there; see :mod:`coordinator.watcher.attendance`."""
         self.acts = self.root + "acts/"
+        self.watchers = self.root + "watchers/"
         self.retention = self.root + "retention"
         """What the last sweep did; see :mod:`coordinator.model.sweep`."""
 
@@ -139,7 +140,7 @@ class Keys:
         return f"{self.root}acts/{encode_segment(act_id)}"
 
     def watcher(self, watcher_id: str) -> str:
-        return f"{self.root}watchers/{encode_segment(watcher_id)}"
+        return self.watchers + encode_segment(watcher_id)
 
     def parse(self, key: str) -> ParsedKey | None:
         """What a key holds; ``None`` for a key that is none of ours.

@@ -6,16 +6,7 @@ ends first. The clock must go on while this process, or the whole machine, does 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-
-
-def boottime() -> float:
-    """Seconds since boot, those of a suspend included where the system has such a clock.
-
-    ``CLOCK_MONOTONIC`` stands still while a machine (or its virtual host) is suspended; the lease does not.
-    """
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class HeldLease:
@@ -53,10 +44,12 @@ class Leadership:
     """One term as the leader.
 
     :ivar create_revision: of the leader key: what every write of this term compares with.
+    :ivar since: when it began, ISO 8601 in UTC, as the leader key says.
     """
 
-    def __init__(self, create_revision: int, lease: HeldLease) -> None:
+    def __init__(self, create_revision: int, lease: HeldLease, *, since: str = "") -> None:
         self.create_revision = create_revision
+        self.since = since
         self.lease = lease
         self._ended = False
 

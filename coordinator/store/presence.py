@@ -1,33 +1,73 @@
-"""Who a watcher is: the value of ``leader`` and of ``watchers/<id>`` (design section 3)."""
+"""Who a watcher is, and how far it has got: the value of ``leader`` and of ``watchers/<id>`` (design section 3)."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
+
+from coordinator.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a watcher has got in reading.
+
+    :ivar revision: everything up to this etcd revision has been read.
+    :ivar news: the newest change among it that is more than a watcher's word about itself.
+    :ivar warm: all is read and decided about, and the watch is alive: it could lead at once.
+    """
+
+    revision: int
+    news: int
+    warm: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A watcher that is there. ``since``: when it came, ISO 8601 in UTC."""
+    """A watcher that is there. What an older version does not say is ``None``. Times are ISO 8601 in UTC.
+
+    :ivar since: under ``watchers/<id>``: when it came; under ``leader``: since when it leads.
+    :ivar revision: the etcd revision up to which it had read when it said so.
+    :ivar warm: it could lead at once.
+    :ivar said: when it said so, by its own clock.
+    :ivar again_within: seconds after which it says it again at the latest.
+    """
 
     id: str
     host: str
     pid: int
     since: str
+    version: str | None = None
+    revision: int | None = None
+    warm: bool | None = None
+    said: str | None = None
+    again_within: float | None = None
 
     @classmethod
-    def of_this_process(cls, watcher_id: str) -> Presence:
-        return cls(watcher_id, socket.gethostname(), os.getpid(), datetime.now(UTC).isoformat(timespec="seconds"))
+    def of_this_process(cls, watcher_id: str, *, since: datetime) -> Presence:
+        return cls(watcher_id, socket.gethostname(), os.getpid(), written(since), __version__)
+
+    def progressed(self, progress: Progress, *, said: datetime, again_within: float) -> Presence:
+        """The same watcher, as far as it has got now."""
+        return replace(
+            self, revision=progress.revision, warm=progress.warm, said=written(said), again_within=again_within
+        )
 
     def __str__(self) -> str:
         return f"{self.id} ({self.host}, pid {self.pid}) since {self.since}"
 
     def to_value(self) -> bytes:
         """The bytes for etcd."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps({name: value for name, value in asdict(self).items() if value is not None}).encode()
+
+
+def written(moment: datetime) -> str:
+    """A time as presences have it."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def read_presence(value: bytes) -> Presence:
@@ -38,10 +78,25 @@ def read_presence(value: bytes) -> Presence:
         known = None
     if not isinstance(known, dict):
         known = {}
-    pid = known.get("pid")
+    again_within = known.get("again_within")
     return Presence(
-        id=str(known.get("id", "?")),
-        host=str(known.get("host", "?")),
-        pid=pid if isinstance(pid, int) else 0,
-        since=str(known.get("since", "?")),
+        id=_text(known, "id") or "?",
+        host=_text(known, "host") or "?",
+        pid=_whole(known.get("pid")) or 0,
+        since=_text(known, "since") or "?",
+        version=_text(known, "version"),
+        revision=_whole(known.get("revision")),
+        warm=warm if isinstance(warm := known.get("warm"), bool) else None,
+        said=_text(known, "said"),
+        again_within=again_within if isinstance(again_within, float) else _whole(again_within),
     )
+
+
+def _text(known: dict[str, Any], name: str) -> str | None:
+    found = known.get(name)
+    # JSON may name halves of characters, which no terminal takes.
+    return found.encode("utf-8", "backslashreplace").decode() if isinstance(found, str) else None
+
+
+def _whole(found: object) -> int | None:
+    return found if isinstance(found, int) and not isinstance(found, bool) and abs(found) < 2**63 else None

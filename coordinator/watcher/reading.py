@@ -37,6 +37,7 @@ class Reading:
     """Everything, as it stood at ``cache.revision``.
 
     :ivar newest_time: the newest time that anything in it says; ``None`` where nothing says one.
+    :ivar newest_change: the mod revision of the newest key that is not a watcher's word about itself.
     :ivar late: what has not been started although its deadline has passed; most of it has no key of its own.
     """
 
@@ -45,6 +46,7 @@ class Reading:
     problems: dict[str, str]
     newest_time: datetime | None
     late: frozenset[Target] = frozenset()
+    newest_change: int = 0
 
     def require(self, pipeline: PipelineRef) -> None:
         """:raises UnknownPipeline: with the nearest names."""
@@ -88,8 +90,11 @@ def read(store: Store, keys: Keys, *, revision: int = 0, at: datetime | None = N
     :param at: the time at which the present is judged; ``None``: that of this machine's clock.
     :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
     """
+    listing = _list_past(store, keys, revision) if revision else store.list(keys.root)
+    of_watchers = (keys.leader, keys.watchers)
+    newest_change = max((kv.mod_revision for kv in listing.items if not kv.key.startswith(of_watchers)), default=0)
     cache = Cache(keys)
-    cache.replace(_list_past(store, keys, revision) if revision else store.list(keys.root))
+    cache.replace(listing)
     problems = dict(cache.problems)
     graph = Graph()
     try:
@@ -103,7 +108,7 @@ def read(store: Store, keys: Keys, *, revision: int = 0, at: datetime | None = N
     standings = Standings(graph, cache, now=now)
     decided = {decision.target: decision.late for decision in standings.refresh(cache.targets())}
     late = frozenset(target for target, is_late in decided.items() if is_late)
-    return Reading(cache, standings, problems, newest_time, late)
+    return Reading(cache, standings, problems, newest_time, late, newest_change)
 
 
 def _list_past(store: Store, keys: Keys, revision: int) -> Listing:

@@ -38,6 +38,7 @@ from coordinator.watcher.lanes import Backoff, Lane
 from coordinator.watcher.limits import limits_of
 from coordinator.watcher.line_file import LineFile
 from coordinator.watcher.pools import Pools
+from coordinator.watcher.progress import ProgressOfReading
 from coordinator.watcher.publisher import Publisher
 from coordinator.watcher.reconciler import Message, Reconciler
 
@@ -56,6 +57,7 @@ class Wake:
 class Health:
     """What ``/readyz`` and ``status`` say of a watcher.
 
+    :ivar leads_since: since when it has the leader key, if it leads; ISO 8601 in UTC.
     :ivar connected: the cache is filled and the watch is alive.
     :ivar revision: etcd revision up to which it has read.
     :ivar idle: nothing is queued, asked, sent or being written.
@@ -64,6 +66,7 @@ class Health:
 
     watcher: str
     leads: bool
+    leads_since: str | None
     connected: bool
     revision: int
     idle: bool
@@ -103,11 +106,14 @@ class Watcher:
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
         self._reflector = Reflector(store, keys.root)
+        self._progress = ProgressOfReading(keys.watchers)
         self._candidate = Candidate(
             store,
             keys,
             watcher_id=self.watcher_id,
             ttl=settings.watcher.lease_ttl,
+            progress=lambda: self._progress.present,
+            now=self._clock.now,
             on_change=lambda: self._mailbox.put(Wake()),
         )
         self._pools = Pools(
@@ -210,9 +216,11 @@ class Watcher:
         for name, lane in self._lanes.items():
             if lane.last_error is not None:
                 problems[f"environment {name}"] = lane.last_error
+        leadership, leads = self._candidate.leadership(), reconciler.leads
         return Health(
             watcher=self.watcher_id,
-            leads=reconciler.leads,
+            leads=leads,
+            leads_since=leadership.since if leads and leadership is not None else None,
             connected=reconciler.connected,
             revision=reconciler.cache.revision,
             idle=self._mailbox.empty() and reconciler.is_idle(),
@@ -225,6 +233,9 @@ class Watcher:
         self._publish()
         messages = self._receive(self._patience())
         self.reconciler.step(message for message in messages if not isinstance(message, Wake))
+        self._progress.note(messages)
+        if self.reconciler.cache.revision:
+            self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected)
         self._stepped_at = self._clock.monotonic()
 
     def _patience(self) -> float:

@@ -18,7 +18,8 @@ from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction
-from coordinator.store.presence import Presence
+from coordinator.store.presence import Presence, Progress, written
+from coordinator.store.replicas import FAR_BEHIND, replicas_of
 from tests.command_line import Cli
 
 
@@ -114,3 +115,97 @@ def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, e
     assert "nothing has been reported of what was asked for" in cli("status", "-c", config, "--all", "-p", "x").stdout
     other_spelling = cli("status", "-c", config, "--all", "-p", "2026-11-20T01:00:00+01:00")
     assert "2026-11-20T00:00:00Z" in other_spelling.stdout
+
+
+NOW = datetime.now(UTC)
+
+
+def _ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def _replica(name: str, *, revision: int, warm: bool = True, up_for: float = 7200.0, said_ago: float = 2.0) -> Presence:
+    came = Presence(name, f"host-{name}", 7, written(_ago(up_for)), "1.2")
+    return came.progressed(Progress(revision, revision, warm), said=_ago(said_ago), again_within=70.0)
+
+
+def test_who_leads_and_how_far_each_replica_has_got_is_shown(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    report = RunStateDocument(state=State.SUCCESS)
+    write_report(etcd, keys, Target(PipelineRef("default", "a"), "p"), report)
+    written_at = etcd.list(keys.root).revision
+    leader = Presence("b", "host-b", 7, written(_ago(3725)), "1.2")
+    old = Presence("old", "host-old", 8, written(_ago(60)))
+    etcd.commit(
+        Transaction(
+            (),
+            (
+                Put(keys.leader, leader.to_value()),
+                Put(keys.watcher("a"), _replica("a", revision=written_at - 1).to_value()),
+                Put(keys.watcher("b"), _replica("b", revision=written_at).to_value()),
+                Put(keys.watcher("old"), old.to_value()),
+                Put(keys.watcher("s"), _replica("s", revision=written_at + 1, said_ago=71.0).to_value()),
+            ),
+        )
+    )
+    result = cli("status", "-c", config, "--json")
+    said = json.loads(result.stdout)
+    assert (result.exit_code, said["problems"]) == (ExitCode.OK, {})
+    assert (said["leader"]["id"], said["leader"]["since"]) == ("b", leader.since)
+    assert 3725 <= said["leader"]["seconds"] < 3900
+    first = said["watchers"][0]
+    assert (first["id"], first["leads"], first["warm"], first["lag"]) == ("b", True, True, 0)
+    assert (first["host"], first["pid"], first["version"]) == ("host-b", 7, "1.2")
+    rows = {row["id"]: row for row in said["watchers"]}
+    assert {name: row["lag"] for name, row in rows.items()} == {"a": 1, "b": 0, "old": None, "s": 0}
+    assert {name: row["silent"] for name, row in rows.items()} == {"a": False, "b": False, "old": False, "s": True}
+    assert {name: row["warm"] for name, row in rows.items()} == {"a": True, "b": True, "old": None, "s": True}
+    shown = cli("status", "-c", config).stdout
+    assert f"leader: b (host-b, pid 7) since {leader.since} (1 h 2 min)" in shown
+    assert "leads, warm" in shown
+    assert "ago: silent" in shown
+
+
+def test_a_replica_that_could_not_take_over_is_something_wrong(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    write_report(etcd, keys, Target(PipelineRef("default", "a"), "p"), RunStateDocument(state=State.SUCCESS))
+
+    def problems(*replicas: Presence) -> dict[str, str]:
+        etcd.commit(Transaction((), tuple(Put(keys.watcher(one.id), one.to_value()) for one in replicas)))
+        result = cli("status", "-c", config, "--json")
+        said: dict[str, str] = json.loads(result.stdout)["problems"]
+        assert result.exit_code == (ExitCode.PROBLEM if said else ExitCode.OK)
+        return said
+
+    etcd.commit(Transaction((), (Put(keys.leader, Presence("b", "h", 1, written(NOW)).to_value()),)))
+    newest = etcd.list(keys.root).revision
+    fills = _replica("fills", revision=0, warm=False, up_for=5.0)
+    assert problems(_replica("b", revision=newest), fills) == {}, "one that has just come may be filling its cache"
+    stuck = problems(_replica("fills", revision=newest, warm=False))
+    assert stuck.keys() == {"watchers/fills"}
+    assert "has not read all" in stuck["watchers/fills"]
+    assert problems(_replica("fills", revision=newest)) == {}
+
+
+def test_a_replica_far_behind_is_something_wrong() -> None:
+    value = _replica("slow", revision=5).to_value()
+    near, far = (
+        replicas_of({"slow": value}, None, newest_change=5 + lag, now=NOW)[0] for lag in (FAR_BEHIND, FAR_BEHIND + 1)
+    )
+    assert (near.lag, near.problem) == (FAR_BEHIND, None)
+    assert far.problem is not None
+    assert f"{FAR_BEHIND + 1} revisions behind" in far.problem
+
+
+def test_the_word_of_a_watcher_about_itself_is_nothing_to_lag_behind(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    report = RunStateDocument(state=State.SUCCESS)
+    write_report(etcd, keys, Target(PipelineRef("default", "a"), "p"), report)
+    written_at = etcd.list(keys.root).revision
+    for _ in range(5):
+        etcd.commit(Transaction((), (Put(keys.watcher("w"), _replica("w", revision=written_at).to_value()),)))
+    (row,) = json.loads(cli("status", "-c", config, "--json").stdout)["watchers"]
+    assert row["lag"] == 0

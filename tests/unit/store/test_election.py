@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coordinator.store.election import Candidate
+from coordinator.store.election import AGAIN_WITHIN, Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd
 from coordinator.store.port import Delete, Put, Transaction
+from coordinator.store.presence import Presence, Progress, read_presence, written
+from coordinator.watcher.progress import ProgressOfReading
 from tests.unit.store.faults import Clock, FaultyStore
 
 KEYS = Keys()
@@ -46,6 +49,23 @@ def leader_in(server: MemoryEtcd) -> str | None:
     return None if kv is None else json.loads(kv.value)["id"]
 
 
+def _read(server: MemoryEtcd, key: str) -> Presence:
+    kv = server.get(key)
+    assert kv is not None
+    return read_presence(kv.value)
+
+
+def _mod_revision(server: MemoryEtcd, key: str) -> int:
+    kv = server.get(key)
+    assert kv is not None
+    return kv.mod_revision
+
+
+def _keep_alive(candidate: Candidate, clock: Clock, *, times: int) -> None:
+    for _ in range(times):
+        clock.advance(candidate.step())
+
+
 def test_the_first_candidate_leads_and_the_second_waits(
     first: Candidate, second: Candidate, server: MemoryEtcd
 ) -> None:
@@ -65,7 +85,117 @@ def test_every_candidate_shows_its_presence(first: Candidate, second: Candidate,
     second.step()
     present = {kv.key: json.loads(kv.value) for kv in server.list(KEYS.root + "watchers/").items}
     assert sorted(present) == [KEYS.watcher("first"), KEYS.watcher("second")]
-    assert set(present[KEYS.watcher("first")]) == {"id", "host", "pid", "since"}
+    assert set(present[KEYS.watcher("first")]) == {"id", "host", "pid", "since", "version"}
+
+
+def test_the_leader_key_says_since_when_its_watcher_leads(first: Candidate, server: MemoryEtcd, clock: Clock) -> None:
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    late = Candidate(
+        FaultyStore(server), KEYS, "late", ttl=TTL, clock=clock, now=lambda: noon + timedelta(seconds=clock())
+    )
+    first.step()
+    late.step()
+    came = clock()
+    clock.advance(3)
+    first.resign()
+    late.step()
+    came_at, leads_since = (_read(server, key).since for key in (KEYS.watcher("late"), KEYS.leader))
+    assert came_at == written(noon + timedelta(seconds=came))
+    assert leads_since == written(noon + timedelta(seconds=clock()))
+    term = late.leadership()
+    assert term is not None
+    assert term.since == leads_since
+
+
+def test_a_campaign_whose_answer_was_lost_has_led_since_then(server: MemoryEtcd, clock: Clock) -> None:
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    store = FaultyStore(server)
+    first = Candidate(store, KEYS, "first", ttl=TTL, clock=clock, now=lambda: noon + timedelta(seconds=clock()))
+    first.keep_alive_once()
+    store.lose_answers = 1
+    first.step()
+    clock.advance(2)
+    first.step()
+    term = first.leadership()
+    assert term is not None
+    assert term.since == _read(server, KEYS.leader).since == written(noon + timedelta(seconds=clock() - 2))
+
+
+def test_a_presence_says_how_far_its_watcher_has_got_and_is_put_again_when_that_has_changed(
+    server: MemoryEtcd, clock: Clock
+) -> None:
+    progress = Progress(revision=0, news=0, warm=False)
+    candidate = Candidate(FaultyStore(server), KEYS, "c", ttl=TTL, clock=clock, progress=lambda: progress)
+    _keep_alive(candidate, clock, times=4)
+    assert _read(server, KEYS.watcher("c")).warm is False
+    announced = _mod_revision(server, KEYS.watcher("c"))
+    progress = Progress(revision=7, news=0, warm=False)
+    _keep_alive(candidate, clock, times=4)
+    assert _mod_revision(server, KEYS.watcher("c")) == announced, "what it has read was others' words about themselves"
+    progress = Progress(revision=8, news=8, warm=True)
+    _keep_alive(candidate, clock, times=4)
+    assert _mod_revision(server, KEYS.watcher("c")) == announced + 2, "once more, after the leader key"
+    presence = _read(server, KEYS.watcher("c"))
+    assert (presence.revision, presence.warm) == (8, True)
+
+
+def test_a_presence_is_put_again_after_a_while_though_nothing_has_changed(server: MemoryEtcd, clock: Clock) -> None:
+    progress = Progress(revision=1, news=1, warm=True)
+    candidate = Candidate(FaultyStore(server), KEYS, "c", ttl=TTL, clock=clock, progress=lambda: progress)
+    candidate.step()
+    announced = _mod_revision(server, KEYS.watcher("c"))
+    until = clock() + AGAIN_WITHIN + TTL
+    while clock() < until:
+        clock.advance(candidate.step())
+    assert _mod_revision(server, KEYS.watcher("c")) > announced
+    again_within = _read(server, KEYS.watcher("c")).again_within
+    assert again_within is not None
+    assert again_within >= AGAIN_WITHIN + TTL / 3, "it need not be silent between two keep-alives"
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_watchers_do_not_keep_each_other_busy(server: MemoryEtcd, clock: Clock, count: int) -> None:
+    watchers = []
+    for number in range(count):
+        reading = ProgressOfReading(KEYS.watchers)
+        store = FaultyStore(server)
+        candidate = Candidate(store, KEYS, str(number), ttl=TTL, clock=clock, progress=lambda of=reading: of.present)
+        watchers.append((candidate, reading, store.watch(KEYS.root, from_revision=1)))
+
+    def turn() -> None:
+        for candidate, reading, watch in watchers:
+            while (changes := watch.receive(0)) is not None:
+                reading.note([changes])
+                reading.stand_at(changes.revision, warm=True)
+            candidate.step()
+        clock.advance(TTL / 3)
+
+    for _ in range(6):
+        turn()
+    settled = server.revision
+    for _ in range(6):
+        turn()
+    assert server.revision == settled
+    server.commit(Transaction((), (Put(KEYS.root + "state/e/d/p", b"success"),)))
+    for _ in range(6):
+        turn()
+    assert server.revision == settled + 1 + count, "each says once that it has read it"
+
+
+def test_what_an_older_version_says_of_itself_is_read_and_what_cannot_be_read_is_no_error() -> None:
+    old = read_presence(b'{"id": "w", "host": "h", "pid": 7, "since": "2026-11-20T00:00:00+00:00"}')
+    assert (old.id, old.pid, old.version, old.revision, old.warm, old.said) == ("w", 7, None, None, None, None)
+    odd = read_presence(
+        b'{"id": "\\ud800", "pid": "x", "revision": true, "warm": 1, "said": 3, "again_within": "soon", "x": 1}'
+    )
+    assert (odd.id, odd.pid, odd.since) == ("\\ud800", 0, "?")
+    assert (odd.revision, odd.warm, odd.said, odd.again_within) == (None, None, None, None)
+    for value in (b"", b"[]", b"\xff", b"null", b"[" * 100_000):
+        assert read_presence(value).id == "?"
+    new = Presence("w", "h", 7, "s", "1.0").progressed(
+        Progress(5, 4, True), said=datetime(2026, 11, 20, tzinfo=UTC), again_within=70.0
+    )
+    assert read_presence(new.to_value()) == new
 
 
 def test_a_leader_that_keeps_its_lease_alive_stays_the_leader(

@@ -1,0 +1,115 @@
+"""Who leads, since when, and how each replica stands: the part of ``coordinator status`` about watchers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from coordinator.cli.output import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from coordinator.store.presence import Presence
+    from coordinator.store.replicas import Replica
+    from coordinator.watcher.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """:ivar leads_for: seconds since the leader began to lead, if it says when."""
+
+    leader: Presence | None
+    leads_for: float | None
+    all: list[Replica]
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What somebody must see to, by the key that shows it."""
+        found = {} if self.leader is not None else {"leader": "no watcher leads; start one: coordinator watch"}
+        told = ((f"watchers/{replica.presence.id}", replica.problem) for replica in self.all)
+        return found | {place: problem for place, problem in told if problem is not None}
+
+
+def replicas_in(reading: Reading, now: datetime) -> Replicas:
+    """The watchers that a reading shows. :param now: by which it is told how long ago something was."""
+    from coordinator.store.presence import read_presence
+    from coordinator.store.replicas import replicas_of, seconds_since
+
+    cache = reading.cache
+    leader = read_presence(cache.leader) if cache.leader is not None else None
+    return Replicas(
+        leader,
+        seconds_since(leader.since, now) if leader is not None else None,
+        replicas_of(cache.watchers, cache.leader, newest_change=reading.newest_change, now=now),
+    )
+
+
+def leader_as_json(replicas: Replicas) -> dict[str, Any] | None:
+    """The leader for programs; ``since``: since when it leads."""
+    leader = replicas.leader
+    if leader is None:
+        return None
+    seconds = round(replicas.leads_for) if replicas.leads_for is not None else None
+    return {"id": leader.id, "host": leader.host, "pid": leader.pid, "since": leader.since, "seconds": seconds}
+
+
+def replica_as_json(replica: Replica) -> dict[str, Any]:
+    """One watcher for programs."""
+    presence = replica.presence
+    return {
+        "id": presence.id,
+        "host": presence.host,
+        "pid": presence.pid,
+        "version": presence.version,
+        "since": presence.since,
+        "leads": replica.leads,
+        "warm": presence.warm,
+        "revision": presence.revision,
+        "lag": replica.lag,
+        "said": presence.said,
+        "said_ago": round(replica.said_ago) if replica.said_ago is not None else None,
+        "silent": replica.silent,
+    }
+
+
+def leader_in_words(replicas: Replicas) -> str:
+    """Who leads, since when, for how long."""
+    leader = replicas.leader
+    if leader is None:
+        return "no watcher leads"
+    for_how_long = f" ({_rough(replicas.leads_for)})" if replicas.leads_for is not None else ""
+    return f"leader: {leader.id} ({leader.host}, pid {leader.pid}) since {leader.since}{for_how_long}"
+
+
+def replicas_table(replicas: Replicas) -> Table:
+    """All watchers for people, the leader first."""
+    return table(
+        "watcher", "host", "pid", "version", "up since", "role", "lag", "said so", rows=map(_cells, replicas.all)
+    )
+
+
+def _cells(replica: Replica) -> list[str]:
+    presence = replica.presence
+    warmth = {True: "warm", False: "not warm", None: "?"}[presence.warm]
+    said_ago = f"{_rough(replica.said_ago)} ago" if replica.said_ago is not None else "?"
+    return [
+        presence.id,
+        presence.host,
+        str(presence.pid),
+        presence.version or "?",
+        presence.since,
+        f"leads, {warmth}" if replica.leads else warmth,
+        "?" if replica.lag is None else str(replica.lag),
+        f"{said_ago}: silent" if replica.silent else said_ago,
+    ]
+
+
+def _rough(seconds: float) -> str:
+    """A time as people say it: the two largest units."""
+    whole = int(seconds)
+    for unit, length, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= length:
+            return f"{whole // length} {unit} {whole % length // part} {smaller}"
+    return f"{whole} s"

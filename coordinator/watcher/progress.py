@@ -1,0 +1,37 @@
+"""How far this watcher has got in reading etcd, for its presence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from coordinator.store.port import Changes
+from coordinator.store.presence import Progress
+from coordinator.store.reflector import Snapshot
+
+
+class ProgressOfReading:
+    """Written by the deciding thread, read by the candidate's.
+
+    :param presences: what the keys of all presences begin with.
+    """
+
+    def __init__(self, presences: str) -> None:
+        self._presences = presences
+        self._news = 0
+        self.present: Progress | None = None
+        """``None``: nothing has been read yet."""
+
+    def note(self, messages: Iterable[object]) -> None:
+        """These have been taken in."""
+        for message in messages:
+            match message:
+                case Snapshot(listing):
+                    self._news = listing.revision
+                case Changes(changes):
+                    newest = (change for change in reversed(changes) if not change.key.startswith(self._presences))
+                    if (change := next(newest, None)) is not None:
+                        self._news = change.revision
+
+    def stand_at(self, revision: int, *, warm: bool) -> None:
+        """All that was noted has been decided about, too."""
+        self.present = Progress(revision, self._news, warm)
