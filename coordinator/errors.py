@@ -5,6 +5,7 @@ The tree, so that a caller can catch as widely as it means to::
     CoordinatorError                  anything below
     +-- ConfigurationError            a file or variable that people wrote is wrong: place, reason, remedy
     |   +-- DependenciesError         ... in dependencies.json
+    +-- CredentialUnavailable         the command that gives a credential failed: it may work again soon
     +-- InvalidReport                 a run state that nobody could read back
     +-- StoreError                    etcd
     |   +-- StoreUnavailable          no answer, or none that can be trusted: a write may have happened
@@ -29,6 +30,10 @@ class CoordinatorError(Exception):
 
 class ConfigurationError(CoordinatorError):
     """Something that people wrote (a file, a variable, an option) cannot be used as it stands."""
+
+
+class CredentialUnavailable(CoordinatorError):
+    """A command that was to give a credential failed, or took too long."""
 
 
 class LeadershipLost(CoordinatorError):

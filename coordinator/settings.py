@@ -7,16 +7,17 @@ stand in neither: settings name a variable or a file that holds them.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from coordinator.credentials import CredentialSource
 from coordinator.errors import ConfigurationError
 from coordinator.model.durations import parse_duration
 from coordinator.model.references import DEFAULT_ENVIRONMENT
@@ -25,10 +26,40 @@ CONFIG_VARIABLE = "COORDINATOR_CONFIG"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # hide_input_in_errors: a credential that somebody wrote into the file is refused, and must not be in a traceback.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class EtcdSettings(_Section):
+_Command = Annotated[list[str], Field(min_length=1)]
+
+
+class _WithPassword(_Section):
+    """A section with a password, by reference."""
+
+    password_env: str | None = None
+    password_file: Path | None = None
+    password_command: _Command | None = None
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        _refuse_several(self, "password")
+        return self
+
+
+class _WithToken(_Section):
+    """A section with a token, by reference."""
+
+    token_env: str | None = None
+    token_file: Path | None = None
+    token_command: _Command | None = None
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        _refuse_several(self, "token")
+        return self
+
+
+class EtcdSettings(_WithPassword):
     """Where etcd is. ``timeout``: seconds for one request."""
 
     endpoints: list[str] = Field(default_factory=lambda: ["127.0.0.1:2379"], min_length=1)
@@ -38,8 +69,6 @@ class EtcdSettings(_Section):
     cert: Path | None = None
     key: Path | None = None
     username: str | None = None
-    password_env: str | None = None
-    password_file: Path | None = None
 
     @field_validator("prefix")
     @classmethod
@@ -52,17 +81,23 @@ class EtcdSettings(_Section):
     @classmethod
     def _host_and_port(cls, endpoints: list[str]) -> list[str]:
         for endpoint in endpoints:
+            if "@" in endpoint:  # whoever writes that has written a password too: not repeated
+                raise ValueError("holds credentials; use username with password_env, password_file or password_command")
             host, colon, port = endpoint.rpartition(":")
             if not (host and colon and port.isdigit()) or "/" in endpoint:
                 raise ValueError(f"{endpoint!r} is not an endpoint; expected 'host:port', like '127.0.0.1:2379'")
         return endpoints
 
+    def password_source(self) -> CredentialSource:
+        """Where the password is."""
+        return _source(self, "password", "etcd")
+
     def password(self) -> str | None:
-        """The password, from where the settings say it is. :raises ConfigurationError: it is not there."""
-        return _secret("etcd", self.password_env, self.password_file)
+        """The password. Raises as :meth:`coordinator.credentials.CredentialSource.read` does."""
+        return self.password_source().read()
 
 
-class EnvironmentSettings(_Section):
+class EnvironmentSettings(_WithPassword, _WithToken):
     """One Airflow deployment.
 
     :ivar max_in_flight: requests sent at the same time; 1 where Airflow runs on SQLite.
@@ -74,10 +109,6 @@ class EnvironmentSettings(_Section):
     kind: Literal["airflow"] = "airflow"
     url: str
     username: str | None = None
-    password_env: str | None = None
-    password_file: Path | None = None
-    token_env: str | None = None
-    token_file: Path | None = None
     ca_cert: Path | None = None
     max_in_flight: int = Field(default=8, ge=1, le=256)
     max_runs_in_flight: int | None = Field(default=None, ge=1)
@@ -87,15 +118,32 @@ class EnvironmentSettings(_Section):
     @field_validator("url")
     @classmethod
     def _http(cls, url: str) -> str:
+        # Credentials in an address would end up in messages, also in the one that refuses them.
+        if "@" in url:
+            raise ValueError(
+                "holds credentials; use username with password_env, password_file or password_command, or a token"
+            )
+        if "?" in url or "#" in url:
+            raise ValueError("has a query or a fragment; expected an address like 'http://127.0.0.1:8080'")
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
         return url.rstrip("/")
 
+    def password_source(self, name: str) -> CredentialSource:
+        """Where the password is. ``name``: of this environment, for messages."""
+        return _source(self, "password", f"environments.{name}")
+
+    def token_source(self, name: str) -> CredentialSource:
+        """Where the token is. ``name``: of this environment, for messages."""
+        return _source(self, "token", f"environments.{name}")
+
     def password(self, name: str) -> str | None:
-        return _secret(f"environments.{name}", self.password_env, self.password_file)
+        """The password. Raises as :meth:`coordinator.credentials.CredentialSource.read` does."""
+        return self.password_source(name).read()
 
     def token(self, name: str) -> str | None:
-        return _secret(f"environments.{name}", self.token_env, self.token_file)
+        """The token. Raises as :meth:`coordinator.credentials.CredentialSource.read` does."""
+        return self.token_source(name).read()
 
 
 class WatcherSettings(_Section):
@@ -173,10 +221,67 @@ class RetentionSettings(_Section):
         return parse_duration(self.min_age)
 
 
-class HttpSettings(_Section):
-    """``/healthz`` and ``/readyz`` of the watcher; no ``listen``, no listener."""
+class HttpSettings(_WithToken):
+    """The HTTP listener of the watcher; no ``listen``, no listener. What it shows to whom: docs/security.md.
+
+    :ivar listen: ``host:port``; a port alone is one of 127.0.0.1.
+    :ivar client_ca: only who has a certificate of it may connect.
+    """
 
     listen: str | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+
+    @field_validator("listen", mode="before")
+    @classmethod
+    def _host_and_port(cls, listen: object) -> object:
+        text = str(listen) if isinstance(listen, int) else listen
+        if not isinstance(text, str):
+            return text
+        host, _, port = text.rpartition(":")
+        bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") and host.endswith("]") else None
+        if not (port.isascii() and port.isdigit() and int(port) <= 65_535) or (":" in host and bare is None):
+            raise ValueError("is not an address; expected 'host:port' or a port, like '127.0.0.1:8600' or '[::1]:8600'")
+        return f"{host or '127.0.0.1'}:{int(port)}"
+
+    @model_validator(mode="after")
+    def _certificates(self) -> Self:
+        if (self.cert is None) is not (self.key is None):
+            raise ValueError("cert and key belong together, and only one of them is set")
+        if self.client_ca is not None and self.cert is None:
+            raise ValueError("client_ca is set without cert and key; without them the listener speaks no TLS")
+        return self
+
+    @model_validator(mode="after")
+    def _no_token_in_the_clear(self) -> Self:
+        if self.token_source() and self.cert is None and not self.is_loopback:
+            raise ValueError(
+                f"a token would cross the network in the clear to {self.listen}; set cert and key, or listen on "
+                "127.0.0.1 behind something that speaks TLS"
+            )
+        return self
+
+    @property
+    def host(self) -> str:
+        """Where to listen, without brackets."""
+        return (self.listen or "").rpartition(":")[0].removeprefix("[").removesuffix("]")
+
+    @property
+    def port(self) -> int:
+        return int((self.listen or "0").rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody from outside this machine can connect. A name is trusted to be what it says for one name."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost" or self.listen is None
+
+    def token_source(self) -> CredentialSource:
+        """Where the token is that a request needs."""
+        return _source(self, "token", "http")
 
 
 class ReporterSettings(_Section):
@@ -249,14 +354,18 @@ def load_settings(path: str | Path | None = None) -> Settings:
         raise ConfigurationError(f"environment variables: {error}: {error.__cause__}; expected JSON") from error
 
 
-def _secret(owner: str, variable: str | None, file: Path | None, environ: Mapping[str, str] = os.environ) -> str | None:
-    if variable is not None:
-        if variable not in environ:
-            raise ConfigurationError(f"{owner}: the environment variable {variable} is not set; it holds a credential")
-        return environ[variable]
-    if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigurationError(f"{owner}: the credential file {file} cannot be read: {error.strerror}") from error
-    return None
+def _source(section: _WithPassword | _WithToken, kind: str, owner: str) -> CredentialSource:
+    command = getattr(section, f"{kind}_command")
+    return CredentialSource(
+        owner=owner,
+        kind=kind,
+        variable=getattr(section, f"{kind}_env"),
+        file=getattr(section, f"{kind}_file"),
+        command=tuple(command) if command is not None else None,
+    )
+
+
+def _refuse_several(section: BaseModel, kind: str) -> None:
+    names = [name for name in (f"{kind}_env", f"{kind}_file", f"{kind}_command") if getattr(section, name) is not None]
+    if len(names) > 1:
+        raise ValueError(f"{' and '.join(names)} are set, and only one can hold; keep one of them")

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from coordinator.credentials import exposed
 from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model.conditions import leaves
 from coordinator.model.parsing import DependenciesError, parse_document
@@ -55,7 +56,12 @@ class Finding:
 def examine(settings: Settings, dependencies: Path) -> list[Finding]:
     """Look at etcd, the dependencies and every environment."""
     pipelines, of_document = _pipelines_of(dependencies)
-    findings = [*_examine_etcd(settings), *of_document, *_unconfigured(pipelines, settings.environments)]
+    findings = [
+        *_examine_etcd(settings),
+        *_exposed_files(settings),
+        *of_document,
+        *_unconfigured(pipelines, settings.environments),
+    ]
     dag_ids = {
         name: sorted({each.dag_id for each in pipelines if each.environment == name}) for name in settings.environments
     }
@@ -121,6 +127,19 @@ def _examine_etcd(settings: Settings) -> Iterator[Finding]:
             yield _leader(store, Keys(settings.etcd.prefix))
     finally:
         store.close()
+
+
+def _exposed_files(settings: Settings) -> Iterator[Finding]:
+    """Files with secrets in them that everybody on this machine may read."""
+    found = [("etcd", settings.etcd.password_source().exposed()), ("http", settings.http.token_source().exposed())]
+    for section, key in (("etcd", settings.etcd.key), ("http", settings.http.key)):
+        found.append((section, exposed(key, "key") if key is not None else None))
+    for name, environment in settings.environments.items():
+        for source in (environment.password_source(name), environment.token_source(name)):
+            found.append((f"environment {name}", source.exposed()))
+    for subject, problem in found:
+        if problem is not None:
+            yield Finding(Grade.WARNING, subject, problem, "chmod o-r, and let who runs the coordinator own it")
 
 
 def _leader(store: EtcdStore, keys: Keys) -> Finding:

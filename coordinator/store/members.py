@@ -12,7 +12,8 @@ from typing import Any
 
 import structlog
 
-from coordinator.errors import ConfigurationError
+from coordinator.credentials import Credential
+from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.settings import EtcdSettings
 from coordinator.store.failures import details_of, never_sent, token_refused, translate
 from coordinator.store.port import StoreUnavailable
@@ -40,6 +41,10 @@ CHANNEL_OPTIONS = (
 )
 
 Metadata = tuple[tuple[str, str], ...]
+
+
+class _NoPassword(StoreUnavailable):
+    """There is no password to log in with, and so no answer; no member is to blame for it."""
 
 
 class Member:
@@ -87,9 +92,15 @@ class Members:
             raise ConfigurationError("etcd: cert and key belong together, only one of them is set")
         self.timeout = settings.timeout
         self._username = settings.username
-        self._password = settings.password() if settings.username else None
-        if self._username and self._password is None:
-            raise ConfigurationError("etcd: username is set; set password_env or password_file too")
+        source = settings.password_source()
+        if self._username:
+            if not source:
+                raise ConfigurationError(
+                    "etcd: username is set; set password_env, password_file or password_command too"
+                )
+            if source.command is None:  # a command waits for the first request, as connecting does
+                source.read()
+        self._password = Credential(source)
         self._lock = threading.Lock()
         self._token: str | None = None
         self._closed = False
@@ -126,6 +137,8 @@ class Members:
             member = self.in_use
             try:
                 return self.call_one(member, method, request, doing=doing)
+            except _NoPassword:
+                raise
             except StoreUnavailable as failure:
                 self.leave(member)
                 left -= 1
@@ -171,7 +184,13 @@ class Members:
     def _authenticate(self, member: Member) -> str:
         import grpc
 
-        request = import_etcd3().etcdrpc.AuthenticateRequest(name=self._username, password=self._password)
+        try:
+            # Read anew each time: it may have been rotated since.
+            password = self._password.get(within=self.timeout)
+        except (ConfigurationError, CredentialUnavailable) as error:
+            # A watcher at work bears with it as with an etcd that is away: somebody mends it.
+            raise _NoPassword(f"{error}; needed for logging in to etcd as {self._username}") from error
+        request = import_etcd3().etcdrpc.AuthenticateRequest(name=self._username, password=password)
         try:
             token = str(member.authentication.Authenticate(request, timeout=self.timeout).token)
         except grpc.RpcError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.errors import ConfigurationError
-from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings, load_settings
+from coordinator.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings, load_settings
 
 SECRET = "correct-horse-battery"
 
@@ -192,7 +192,114 @@ def test_a_credential_is_in_no_text_of_the_settings(tmp_path: Path, monkeypatch:
         assert SECRET not in text
 
 
+def test_a_credential_may_come_from_a_command() -> None:
+    say = ["printf", "%s\\n", SECRET]
+    assert airflow(password_command=say).password("default") == SECRET
+    assert airflow(token_command=say).token("default") == SECRET
+    assert EtcdSettings(password_command=say).password() == SECRET
+
+
+@pytest.mark.parametrize(
+    ("section", "kind"),
+    [("etcd", "password"), ("environments.default", "password"), ("environments.default", "token"), ("http", "token")],
+)
+@pytest.mark.parametrize("pair", [("env", "file"), ("env", "command"), ("file", "command")])
+def test_two_places_for_one_credential_are_refused_by_name(
+    file: Path, section: str, kind: str, pair: tuple[str, str]
+) -> None:
+    values = {"env": '"NAME"', "file": '"/file"', "command": '["program"]'}
+    lines = [f"[{section}]", *(["url = 'http://x'"] if section.startswith("env") else [])]
+    file.write_text("\n".join([*lines, *(f"{kind}_{how} = {values[how]}" for how in pair)]))
+    assert f"{kind}_{pair[0]} and {kind}_{pair[1]} are set, and only one can hold" in refused(file)
+
+
+@pytest.mark.parametrize("command", ["'vault read x'", "[]", "[1]"])
+def test_a_command_is_a_list_of_words(file: Path, command: str) -> None:
+    file.write_text(f"[etcd]\npassword_command = {command}\n")
+    assert f"{file}: etcd.password_command" in refused(file)
+
+
+def test_a_command_can_be_given_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COORDINATOR_ETCD__PASSWORD_COMMAND", '["printf", "x y"]')
+    assert load_settings().etcd.password() == "x y"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[environments.default]\nurl = "http://admin:{SECRET}@127.0.0.1:8080"\n',
+        f'[environments.default]\nurl = "admin:{SECRET}@127.0.0.1"\n',
+        f'[environments.default]\nurl = "http://x/?token={SECRET}"\n',
+        f'[environments.default]\nurl = "http://x/#{SECRET}"\n',
+        f'[etcd]\nendpoints = ["root:{SECRET}@127.0.0.1:2379"]\n',
+        f'[etcd]\nendpoints = ["http://root:{SECRET}@127.0.0.1:2379"]\n',
+        f'[http]\nlisten = "x:{SECRET}"\n',
+    ],
+)
+def test_an_address_with_a_credential_in_it_is_refused_and_not_repeated(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(file)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
 def test_settings_do_not_change_once_read() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.etcd.prefix = "/other"
+
+
+# [http]
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "port", "is_loopback"),
+    [
+        ("127.0.0.1:8600", "127.0.0.1", 8600, True),
+        (":8600", "127.0.0.1", 8600, True),
+        ("8600", "127.0.0.1", 8600, True),
+        (8600, "127.0.0.1", 8600, True),
+        ("localhost:8600", "localhost", 8600, True),
+        ("127.1.2.3:8600", "127.1.2.3", 8600, True),
+        ("[::1]:8600", "::1", 8600, True),
+        ("[::]:8600", "::", 8600, False),
+        ("0.0.0.0:8600", "0.0.0.0", 8600, False),
+        ("10.1.2.3:0", "10.1.2.3", 0, False),
+        ("watcher.example:8600", "watcher.example", 8600, False),
+    ],
+)
+def test_without_a_host_it_listens_on_this_machine_alone(
+    listen: object, host: str, port: int, is_loopback: bool
+) -> None:
+    settings = HttpSettings.model_validate({"listen": listen})
+    assert (settings.host, settings.port, settings.is_loopback) == (host, port, is_loopback)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "", ":-1", "::1"])
+def test_what_is_no_address_is_refused(file: Path, listen: str) -> None:
+    file.write_text(f'[http]\nlisten = "{listen}"\n')
+    assert "expected 'host:port'" in refused(file)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8600", "[::]:8600", "10.0.0.1:8600", "watcher.example:8600"])
+def test_a_token_does_not_cross_the_network_in_the_clear(file: Path, listen: str) -> None:
+    open_to_all = f'[http]\nlisten = "{listen}"\n'
+    file.write_text(f'{open_to_all}token_env = "X"\n')
+    assert f"a token would cross the network in the clear to {listen}; set cert and key" in refused(file)
+    file.write_text(f'{open_to_all}token_env = "X"\ncert = "/c"\nkey = "/k"\n')
+    assert load_settings(file).http.token_source()
+    file.write_text(open_to_all)
+    assert not load_settings(file).http.token_source()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('cert = "/c"', "belong together"),
+        ('key = "/k"', "belong together"),
+        ('client_ca = "/ca"', "client_ca is set without cert and key"),
+    ],
+)
+def test_half_of_tls_is_refused(file: Path, text: str, reason: str) -> None:
+    file.write_text(f"[http]\n{text}\n")
+    assert reason in refused(file)

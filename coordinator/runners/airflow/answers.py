@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -94,12 +94,17 @@ class HealthAnswer(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it came. ``question``: method and address, for messages."""
+    """An answer as it came.
+
+    :ivar question: method and address, for messages.
+    :ivar secrets: what was sent along to be let in. Something on the way may repeat it in its refusal.
+    """
 
     question: str
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
     retry_after: float | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def read(self, shape: type[_Shape]) -> _Shape:
         """The body, checked. :raises EnvironmentUnavailable: it is something else."""
@@ -113,7 +118,7 @@ class Answer:
             ) from (None)
 
     def detail(self) -> str:
-        """What a refusal says, shortened.
+        """What a refusal says, shortened and without our credentials.
 
         :raises EnvironmentUnavailable: the body is not Airflow's ``{"detail": ...}``. Something in between
             answered, like a load balancer's own 404 while its backend is away: that says nothing of the DAG.
@@ -127,6 +132,8 @@ class Answer:
         # "error" is what Airflow says to an address that it does not know: {"error": "API route not found"}.
         detail = document["detail"] if "detail" in document else document["error"]
         text = detail if isinstance(detail, str) else json.dumps(_without_input(detail), ensure_ascii=False)
+        for secret in self.secrets:
+            text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
         return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 3] + "..."
 
     def unavailable(self, why: str | None = None) -> EnvironmentUnavailable:

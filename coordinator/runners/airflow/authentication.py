@@ -1,8 +1,9 @@
 """The Authorization header of an environment, and when to renew it.
 
-Three ways, in this order: a token from the settings; a user name and password, exchanged for a token at
+Three ways, in this order: a token that the settings name; a user name and password, exchanged for a token at
 ``POST /auth/token``; the same as HTTP Basic where the environment has no such address (its auth manager, or a
-proxy in front, wants it so). Credentials are read when they are needed, so that a rotated file is picked up.
+proxy in front, wants it so). Credentials are read when they are needed, so that a rotated one is picked up; a command
+that gives them is run within the time of the request that needs them.
 Nothing here puts a credential into a message, a log line or a ``repr``.
 """
 
@@ -17,7 +18,8 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from coordinator.errors import ConfigurationError
+from coordinator.credentials import Credential
+from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.runners.airflow.answers import Answer, TokenAnswer
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import EnvironmentUnavailable, RequestRefused
@@ -41,7 +43,11 @@ class Authentication:
 
     def __init__(self, name: str, settings: EnvironmentSettings, login: Login) -> None:
         self._name = name
-        self._settings = settings
+        self._username = settings.username
+        token_source = settings.token_source(name)
+        self._token = Credential(token_source)
+        self._token_ends = token_source.command is not None
+        self._password = Credential(settings.password_source(name))
         self._login = login
         self._lock = threading.Lock()
         self._header: str | None = None
@@ -82,22 +88,29 @@ class Authentication:
             self._lock.release()
 
     def _obtain(self, deadline: Deadline) -> tuple[str | None, float]:
-        try:
-            token = self._settings.token(self._name)
-            password = self._settings.password(self._name)
-        except ConfigurationError as error:
-            raise RequestRefused(str(error), status=401) from error
+        token = self._read(self._token, deadline)
         if token is not None:
-            return self._bearer(token), float("inf")
-        username = self._settings.username
-        if username is None:
+            # Who gives tokens out by a command gives out new ones; in a file or variable stands what stands there.
+            return self._bearer(token), _lifetime(token) if self._token_ends else float("inf")
+        if self._username is None:
             return None, float("inf")
+        password = self._read(self._password, deadline)
         if password is None:
             raise RequestRefused(
-                f"environments.{self._name} has a username and no password; set password_env or password_file",
+                f"environments.{self._name} has a username and no password; set password_env, password_file or "
+                "password_command",
                 status=401,
             )
-        return self._exchange(username, password, deadline)
+        return self._exchange(self._username, password, deadline)
+
+    @staticmethod
+    def _read(credential: Credential, deadline: Deadline) -> str | None:
+        try:
+            return credential.get(within=deadline.remaining())
+        except CredentialUnavailable as error:
+            raise EnvironmentUnavailable(str(error)) from error
+        except ConfigurationError as error:
+            raise RequestRefused(str(error), status=401) from error
 
     def _bearer(self, token: str) -> str:
         # A header with anything else in it is refused by the libraries below, with the token in their message.
@@ -126,6 +139,16 @@ class Authentication:
             f"user {username!r}",
             status=answer.status,
         )
+
+
+def secrets_in(header: str | None) -> tuple[str, ...]:
+    """What of an Authorization header nobody may be shown, also when it comes back in an answer."""
+    if header is None:
+        return ()
+    scheme, _, credentials = header.partition(" ")
+    if scheme != "Basic":
+        return (credentials,)
+    return credentials, base64.b64decode(credentials).decode().partition(":")[2]
 
 
 def _lifetime(token: str) -> float:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import weakref
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import requests
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
-from coordinator.errors import ConfigurationError
 from coordinator.runners.airflow.answers import Answer, read_retry_after
-from coordinator.runners.airflow.authentication import Authentication
+from coordinator.runners.airflow.authentication import Authentication, secrets_in
 from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
 from coordinator.runners.port import EnvironmentUnavailable
 from coordinator.settings import EnvironmentSettings
@@ -26,6 +26,8 @@ MAX_BODY = 64 * 1024 * 1024
 """Bytes of an answer that are read: a page of a hundred runs with a large conf each fits in."""
 
 API = "/api/v2"
+
+_USERINFO = re.compile(r"//[^/@\s]*@")
 
 
 def segment(name: str) -> str:
@@ -45,15 +47,9 @@ class AirflowClient:
     """Speaks to one environment. Used from several threads at once, each with its own session.
 
     :param name: the environment, for messages.
-    :raises ConfigurationError: the URL holds credentials; they would end up in messages.
     """
 
     def __init__(self, name: str, settings: EnvironmentSettings) -> None:
-        parts = urlsplit(settings.url)
-        if "@" in parts.netloc:
-            raise ConfigurationError(
-                f"environments.{name}.url: holds credentials; use username with password_env or password_file"
-            )
         self.name = name
         self._base = settings.url
         self._verify: bool | str = str(settings.ca_cert) if settings.ca_cert else _usual_certificates()
@@ -110,7 +106,9 @@ class AirflowClient:
             session.close()
 
     def _login(self, credentials: Mapping[str, str], deadline: Deadline) -> Answer:
-        return self._exchange("POST", "/auth/token", None, deadline=deadline, body=credentials)
+        return self._exchange(
+            "POST", "/auth/token", None, deadline=deadline, body=credentials, secrets=(credentials["password"],)
+        )
 
     def _exchange(
         self,
@@ -121,6 +119,7 @@ class AirflowClient:
         deadline: Deadline,
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
+        secrets: tuple[str, ...] = (),
     ) -> Answer:
         question = f"{method} {self._base}{path}"
         headers = {"Authorization": authorization} if authorization else {}
@@ -150,6 +149,7 @@ class AirflowClient:
                     status=response.status_code,
                     body=answered,
                     retry_after=read_retry_after(response.headers.get("Retry-After")),
+                    secrets=(*secrets, *secrets_in(authorization)),
                 )
         except (requests.RequestException, HTTPError, OSError) as error:
             raise EnvironmentUnavailable(f"{question}: no answer: {_reason(error, deadline)}") from error
@@ -196,4 +196,5 @@ def _reason(error: BaseException, deadline: Deadline) -> str:
     innermost = error
     while (cause := innermost.__cause__ or innermost.__context__) is not None:
         innermost = cause
-    return f"{type(innermost).__name__}: {innermost}"
+    # A proxy of the environment variables may have a password in its address.
+    return f"{type(innermost).__name__}: {_USERINFO.sub('//***@', str(innermost))}"

@@ -125,6 +125,29 @@ def test_a_wrong_password_is_a_problem_and_is_never_shown(
     assert SECRET not in result.output
 
 
+def test_files_with_secrets_that_everybody_may_read_are_named(
+    cli: Cli, config: Path, dependencies: Path, tmp_path: Path, airflow: StandInAirflow
+) -> None:
+    places = [tmp_path / name for name in ("etcd-password", "password", "http-token", "key.pem", "closed")]
+    for place in places:
+        place.write_text(SECRET)
+        place.chmod(0o644)
+    places[-1].chmod(0o600)
+    text = config.read_text() + f'password_file = "{places[0]}"\n'
+    text += f'[environments.default]\nurl = "{airflow.base_url}"\nusername = "x"\npassword_file = "{places[1]}"\n'
+    text += f'[environments.team_b]\nurl = "{airflow.base_url}"\ntoken_file = "{places[4]}"\n'
+    text += f'[http]\nlisten = ":0"\ntoken_file = "{places[2]}"\ncert = "/c"\nkey = "{places[3]}"\n'
+    config.write_text(text)
+    _, findings = examined(cli, config, dependencies)
+    named = {(each["subject"], each["found"]) for each in findings if "readable by everybody" in each["found"]}
+    assert named == {
+        ("etcd", f"password_file {places[0]} is readable by everybody on this machine (mode 0644)"),
+        ("environment default", f"password_file {places[1]} is readable by everybody on this machine (mode 0644)"),
+        ("http", f"token_file {places[2]} is readable by everybody on this machine (mode 0644)"),
+        ("http", f"key {places[3]} is readable by everybody on this machine (mode 0644)"),
+    }
+
+
 def test_a_bad_dependencies_file_is_shown_with_its_places(cli: Cli, with_airflow: Path, dependencies: Path) -> None:
     dependencies.write_text('{"a": [],\n "b": "b"}')
     code, findings = examined(cli, with_airflow, dependencies)
