@@ -51,6 +51,10 @@ test-fast: $(READY) ## Unit tests only, less than a minute
 simulate: $(READY) ## Random worlds with people and faults on virtual time (SEEDS=1000, JOBS=2; one again: SEED=n)
 	$(RUN) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --jobs $(or $(JOBS),2)) $(ARGS)
 
+.PHONY: faults
+faults: $(READY) ## Real servers killed, frozen, cut off, filled up; a table of what was survived (TIMES=3, FAULT=name)
+	$(RUN) -m tests.faults --times $(or $(TIMES),3) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),"$(FAULT)") $(ARGS)
+
 .PHONY: check
 check: $(READY) ## Lint, format, types, layers
 	$(RUN) -m ruff check .

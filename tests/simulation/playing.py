@@ -10,6 +10,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Status
 from coordinator.model.view import Standing
 from tests.simulation.checkers import CHECKERS
+from tests.simulation.chronology import ran_after_their_inputs
 from tests.simulation.history import PERSON, Event, History, PromiseBroken, RecordWritten, RunChanged
 from tests.simulation.oracle import Facts, countable, foresee
 from tests.simulation.people import People
@@ -203,8 +204,7 @@ class _Play:
         self._check_rest()
         if self._first_failed() is None and (stuck := self._unsettled()):
             raise PromiseBroken("rest has reasons", f"everything is mended, and yet stuck: {_named(stuck)}")
-        for target in sorted(self._history.targets()):
-            self._check_order(target)
+        ran_after_their_inputs(self._history, self._stage.runs_of)
 
     def _release(self) -> None:
         """What waits for a person's release gets it, again and again, for it may be what others below wait for."""
@@ -228,24 +228,6 @@ class _Play:
                 if failed and self._stage.runs_of(target):
                     return target
         return None
-
-    def _check_order(self, target: Target) -> None:
-        entry = self._history.wiring.entries.get(target.pipeline)
-        if entry is None or not entry.is_plain or target.pipeline in self._history.wiring.ever_ignored:
-            return
-        inputs = self._history.consumed.get(target, {})
-        runs = self._stage.runs_of(target)
-        if not runs or target in self._history.excused:
-            return
-        for upstream, completion in inputs.items():
-            above = self._stage.runs_of(upstream)
-            if not above or upstream in self._history.excused or above[0].end_date is None:
-                continue
-            if completion != (above[0].run_id, str(above[0].queued_at), above[0].state.value):
-                continue  # it counts no more, or not yet: what is due, the oracle has said
-            began = max(run.start_date for run in runs if run.start_date is not None)
-            if began < above[0].end_date:
-                raise PromiseBroken("what is healthy ran after its inputs", f"{target} began before {upstream} ended")
 
 
 def _outcome(episode: Episode, pipeline: PipelineRef) -> str:

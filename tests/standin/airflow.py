@@ -63,10 +63,18 @@ class StandInAirflow:
     :param port: 0 takes a free one.
     :param sqlite: as Airflow on SQLite: of two triggers at once, one is answered 500.
     :param tls: speak HTTPS with this certificate.
+    :param world: the runs behind it, where a test wants its own kind.
     """
 
-    def __init__(self, port: int = 0, *, sqlite: bool = False, tls: ssl.SSLContext | None = None) -> None:
-        self.world = DagRuns()
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        sqlite: bool = False,
+        tls: ssl.SSLContext | None = None,
+        world: DagRuns | None = None,
+    ) -> None:
+        self.world = world or DagRuns()
         self.faults = Faults()
         self.logins = Logins({USERNAME: (PASSWORD, "admin"), "eve": ("eve", "viewer")})
         self.requests: list[Recorded] = []

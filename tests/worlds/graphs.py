@@ -20,6 +20,11 @@ class LayeredGraph:
     sources: tuple[str, ...]
     parents: Mapping[str, tuple[str, ...]]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every pipeline, upstreams first."""
+        return tuple(dict.fromkeys((*self.sources, *self.parents)))
+
     def below(self, *tops: str) -> set[str]:
         """Everything that these pipelines reach."""
         found = set(tops)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
@@ -11,43 +10,21 @@ import pytest
 
 from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
-from coordinator.store.embedded import EmbeddedEtcd, free_port
+from coordinator.store.embedded import free_port
 from coordinator.store.port import Put, StoreUnavailable, Transaction, WatchStream
+from tests.etcd_cluster import Cluster, Member
 
 LIMIT = 20.0
 
 
-class _Member(EmbeddedEtcd):
-    """One of three."""
-
-    def __init__(self, data_dir: Path, peer_port: int, cluster: list[tuple[str, int]]) -> None:
-        super().__init__(data_dir)
-        self._peer_port = peer_port
-        self._cluster = cluster
-
-    def command(self, binary: Path) -> list[str]:
-        cluster = ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in self._cluster)
-        return [*super().command(binary), f"--initial-cluster={cluster}", "--initial-cluster-token=three"]
+@pytest.fixture
+def members(tmp_path: Path) -> Iterator[list[Member]]:
+    with Cluster(tmp_path) as cluster:
+        yield cluster.members
 
 
 @pytest.fixture
-def members(tmp_path: Path) -> Iterator[list[_Member]]:
-    cluster: list[tuple[str, int]] = []
-    members = []
-    for number in range(3):
-        member = _Member(tmp_path / str(number), free_port(), cluster)
-        cluster.append((member.name, member._peer_port))
-        members.append(member)
-    # They wait for each other, so they are started together; the threads live as long as the servers.
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda member: member.start(), members))
-        yield members
-        for member in members:
-            member.stop()
-
-
-@pytest.fixture
-def store(members: list[_Member]) -> Iterator[EtcdStore]:
+def store(members: list[Member]) -> Iterator[EtcdStore]:
     # "localhost" and not only addresses: gRPC's own balancing over several endpoints could not do that.
     endpoints = [members[0].endpoint, f"localhost:{members[1].port}", members[2].endpoint]
     store = connect(EtcdSettings(endpoints=endpoints, timeout=2))
@@ -73,7 +50,7 @@ def listen(stream: WatchStream) -> None:
         stream.receive(1.0)
 
 
-def test_reading_and_writing_go_on_when_a_member_dies(members: list[_Member], store: EtcdStore) -> None:
+def test_reading_and_writing_go_on_when_a_member_dies(members: list[Member], store: EtcdStore) -> None:
     put_in_the_end(store, "/c/a")
     members[0].kill()
     assert [kv.key for kv in store.list("/c/").items] == ["/c/a"]
@@ -81,14 +58,14 @@ def test_reading_and_writing_go_on_when_a_member_dies(members: list[_Member], st
     assert store.get("/c/b") is not None
 
 
-def test_a_write_is_sent_elsewhere_if_it_certainly_was_not_sent(members: list[_Member]) -> None:
+def test_a_write_is_sent_elsewhere_if_it_certainly_was_not_sent(members: list[Member]) -> None:
     dead = f"127.0.0.1:{free_port()}"
     store = connect(EtcdSettings(endpoints=[dead, members[1].endpoint], timeout=2))
     assert store.commit(Transaction((), (Put("/c/a", b"x"),))).succeeded
     store.close()
 
 
-def test_a_watch_moves_to_another_member(members: list[_Member], store: EtcdStore) -> None:
+def test_a_watch_moves_to_another_member(members: list[Member], store: EtcdStore) -> None:
     revision = put_in_the_end(store, "/c/a")
     with store.watch("/c/", from_revision=revision + 1) as stream:
         members[0].kill()
@@ -101,7 +78,7 @@ def test_a_watch_moves_to_another_member(members: list[_Member], store: EtcdStor
         assert batch.revision == second
 
 
-def test_a_frozen_member_is_left_after_one_time_out(members: list[_Member], store: EtcdStore) -> None:
+def test_a_frozen_member_is_left_after_one_time_out(members: list[Member], store: EtcdStore) -> None:
     put_in_the_end(store, "/c/a")
     members[0].freeze()
     began = monotonic()
@@ -111,9 +88,7 @@ def test_a_frozen_member_is_left_after_one_time_out(members: list[_Member], stor
     members[0].thaw()
 
 
-def test_a_member_without_quorum_does_not_pretend_that_nothing_happens(
-    members: list[_Member], store: EtcdStore
-) -> None:
+def test_a_member_without_quorum_does_not_pretend_that_nothing_happens(members: list[Member], store: EtcdStore) -> None:
     """It accepts a plain watch, and even answers progress requests; ``hasleader`` makes it give up."""
     revision = put_in_the_end(store, "/c/a")
     with store.watch("/c/", from_revision=revision + 1) as stream:
@@ -123,7 +98,7 @@ def test_a_member_without_quorum_does_not_pretend_that_nothing_happens(
             listen(stream)
 
 
-def test_the_status_is_that_of_every_member(members: list[_Member], store: EtcdStore) -> None:
+def test_the_status_is_that_of_every_member(members: list[Member], store: EtcdStore) -> None:
     assert [status.problem for status in store.status()] == [None] * 3
     assert [status.is_leader for status in store.status()].count(True) == 1
     members[1].kill()

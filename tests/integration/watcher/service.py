@@ -40,8 +40,10 @@ class Service:
     :param address: ``host:port`` to listen on; a free one without.
     """
 
-    def __init__(self, config: Path, *arguments: str, log: Path, address: str | None = None) -> None:
-        self.watcher_id = f"watcher-{uuid.uuid4().hex[:8]}"
+    def __init__(
+        self, config: Path, *arguments: str, log: Path, address: str | None = None, watcher_id: str | None = None
+    ) -> None:
+        self.watcher_id = watcher_id or f"watcher-{uuid.uuid4().hex[:8]}"
         self.address = address or f"127.0.0.1:{free_port()}"
         self._log = log
         if "--max-runtime" not in arguments:

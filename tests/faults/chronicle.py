@@ -1,0 +1,259 @@
+"""From what was seen to a history that the checkers of the simulation can judge.
+
+etcd's changes come in the order of their revisions, the environments' in that of their own clock; between the two
+only the time at which they were seen is known, and a change in etcd is seen a moment after it happened. Where one
+can only have come after the other, that decides: a request after its intent, ``sent`` after the request, a report
+after what it reports.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import json
+import threading
+from typing import Any
+
+from coordinator.model.parsing.dumping import dump_document
+from coordinator.model.publication import Publication, read_publication
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState, State, read_run_state
+from coordinator.model.trigger import Action, Status, TriggerRecord, read_record
+from coordinator.store.keys import DependenciesKey, HoldKey, Keys, LeaderKey, OrderKey, ParsedKey, StateKey, TriggerKey
+from coordinator.store.presence import read_presence
+from tests.faults.witness import Seen
+from tests.faults.witnessed_airflow import Happened
+from tests.simulation.history import (
+    PERSON,
+    UNSEEN,
+    EffectMade,
+    History,
+    HoldWritten,
+    OrderGiven,
+    Published,
+    RecordWritten,
+    RunChanged,
+    StateWritten,
+)
+from tests.worlds.simulated_airflow import partition_of
+
+FOREVER = float("inf")
+ETCD, AIRFLOW = "etcd", "airflow"
+MADE = ("created", "cleared")
+
+Place = tuple[str, int]
+"""Something that was seen: where, and the how manyeth of this telling."""
+
+
+class Chronicle:
+    """Takes from other threads; tells in the caller's.
+
+    :ivar behind: seconds by which a leader's view may lag: at most so old is what it decides on.
+    :ivar leader: whose the leader key is, at the present place of the telling; ``newest_intent``: of each target.
+    """
+
+    def __init__(self, keys: Keys, *, behind: float) -> None:
+        self._keys = keys
+        self.behind = behind
+        self._lock = threading.Lock()
+        self._etcd: list[Seen] = []
+        self._airflow: list[Happened] = []
+        self._times: list[float] = []
+        self._revisions: list[int] = []
+        self._terms: list[tuple[str, float]] = []
+        self.leader = ""
+        self.newest_intent: dict[Target, str] = {}
+
+    def saw_etcd(self, seen: Seen) -> None:
+        with self._lock:
+            self._etcd.append(seen)
+
+    def saw_airflow(self, happened: Happened) -> None:
+        with self._lock:
+            self._airflow.append(happened)
+
+    def tell(self, history: History) -> None:
+        """Add all that has been seen since. :raises PromiseBroken: a checker says so."""
+        with self._lock:
+            etcd, self._etcd = self._etcd, []
+            airflow, self._airflow = self._airflow, []
+        for seen in etcd:
+            self._times.append(seen.time)
+            self._revisions.append(seen.change.revision)
+        _Telling(self, history, etcd, sorted(airflow, key=lambda happened: happened.time)).run()
+
+    # -- what the events need to know ------------------------------------------------------------------------------
+
+    def revision_at(self, time: float) -> int:
+        """The revision of the last change that was seen by then."""
+        place = bisect.bisect_right(self._times, time)
+        return self._revisions[place - 1] if place else 0
+
+    def led(self, watcher: str, time: float) -> bool:
+        """Whether it may have led then: its term is known to have ended, if it has, later."""
+        return any(who == watcher and time <= ended for who, ended in self._terms)
+
+    def leadership(self, seen: Seen) -> None:
+        """The leader key has changed."""
+        if seen.change.kv is None:
+            self._terms[-1:] = [(who, seen.time) for who, _ in self._terms[-1:]]
+            self.leader = ""
+        else:
+            self.leader = read_presence(seen.change.kv.value).id
+            if seen.change.kv.create_revision == seen.change.revision:
+                self._terms.append((self.leader, FOREVER))
+
+
+class _Telling:
+    """One telling: all that has been seen since the last one."""
+
+    def __init__(self, chronicle: Chronicle, history: History, etcd: list[Seen], airflow: list[Happened]) -> None:
+        self._chronicle = chronicle
+        self._keys = chronicle._keys
+        self._history = history
+        self._etcd = [(self._keys.parse(seen.change.key), seen) for seen in etcd]
+        self._airflow = airflow
+        self._records = [
+            (place, key.target, record)
+            for place, (key, seen) in enumerate(self._etcd)
+            if isinstance(key, TriggerKey) and (record := _record_of(seen)) is not None
+        ]
+        self._confirmed = {
+            (target, str(record.attempt)): record.token
+            for _, target, record in self._records
+            if record.attempt is not None
+        }
+
+    def run(self) -> None:
+        """Tell all, each after what it can only have come after; else by the time at which it was seen."""
+        after = self._causes()
+        waits_for = {one: len(causes) for one, causes in after.items()}
+        leads_to: dict[Place, list[Place]] = {}
+        for one, causes in after.items():
+            for cause in causes:
+                leads_to.setdefault(cause, []).append(one)
+        ready = [(self._time_of(one), one) for one, count in waits_for.items() if not count]
+        heapq.heapify(ready)
+        told = 0
+        while ready:
+            _, one = heapq.heappop(ready)
+            told += 1
+            self._tell(one)
+            for following in leads_to.get(one, ()):
+                waits_for[following] -= 1
+                if not waits_for[following]:
+                    heapq.heappush(ready, (self._time_of(following), following))
+        assert told == len(after), "what was seen contradicts itself: each came after the other"
+
+    def _causes(self) -> dict[Place, set[Place]]:
+        """What each can only have come after."""
+        after: dict[Place, set[Place]] = {}
+        for source, count in ((ETCD, len(self._etcd)), (AIRFLOW, len(self._airflow))):
+            for place in range(count):
+                after[source, place] = {(source, place - 1)} if place else set()
+        intents = {record.token: place for place, _, record in self._records if record.status is Status.INTENT}
+        made: dict[tuple[Target, str], int] = {}
+        reached: dict[tuple[Target, str, State], int] = {}
+        for place, happened in enumerate(self._airflow):
+            target, queued_at = _target_of(happened), str(happened.run.queued_at)
+            if happened.what in MADE:
+                made[target, queued_at] = place
+                if happened.sender is not None and (token := self._token_of(happened)) in intents:
+                    after[AIRFLOW, place].add((ETCD, intents[token]))
+            else:
+                reached[target, queued_at, happened.run.state] = place
+        for place, target, record in self._records:
+            if (found := made.get((target, str(record.attempt)))) is not None:
+                after[ETCD, place].add((AIRFLOW, found))
+        for place, (key, seen) in enumerate(self._etcd):
+            if isinstance(key, StateKey) and (state := _state_of(seen)) is not None:
+                found = reached.get((key.target, str(state.attempt.queued_at), state.state))
+                if found is not None:
+                    after[ETCD, place].add((AIRFLOW, found))
+        return after
+
+    def _time_of(self, place: Place) -> float:
+        return self._etcd[place[1]][1].time if place[0] == ETCD else self._airflow[place[1]].time
+
+    def _tell(self, place: Place) -> None:
+        if place[0] == ETCD:
+            self._tell_etcd(*self._etcd[place[1]])
+        else:
+            self._tell_airflow(self._airflow[place[1]])
+
+    def _tell_etcd(self, key: ParsedKey | None, seen: Seen) -> None:
+        change, history, chronicle = seen.change, self._history, self._chronicle
+        match key:
+            case StateKey(target):
+                state = _state_of(seen)
+                by = PERSON if state is None else "a reporter"
+                history.add(StateWritten(seen.time, target, state, change.revision, by, leads=False))
+            case TriggerKey(target):
+                record = _record_of(seen)
+                by, leads = "a watcher", True
+                if record is not None and record.status is Status.INTENT:
+                    chronicle.newest_intent[target] = record.token
+                    by, leads = record.who, chronicle.leader == record.who
+                knows = min(chronicle.revision_at(seen.time - chronicle.behind), change.revision - 1)
+                knew = chronicle.revision_at(seen.time - UNSEEN)
+                history.add(RecordWritten(seen.time, target, record, change.revision, by, leads, knows, knew))
+            case HoldKey(pipeline):
+                history.add(HoldWritten(seen.time, pipeline, change.kv is not None, change.revision))
+            case OrderKey(target) if change.kv is not None:
+                order = json.loads(change.kv.value)["order"]
+                history.add(OrderGiven(seen.time, target, order, change.revision))
+            case DependenciesKey() if change.kv is not None:
+                history.add(Published(seen.time, document_of(change.kv.value), change.revision))
+            case LeaderKey():
+                chronicle.leadership(seen)
+
+    def _tell_airflow(self, happened: Happened) -> None:
+        target, chronicle = _target_of(happened), self._chronicle
+        if happened.what in MADE and happened.sender is not None:
+            action = Action.CREATE if happened.what == "created" else Action.CLEAR
+            token, sender = self._token_of(happened), happened.sender
+            leads, knew = chronicle.led(sender, happened.asked_at), chronicle.revision_at(happened.time - UNSEEN)
+            self._history.add(
+                EffectMade(happened.time, target, action, token, happened.run, happened.before, sender, leads, knew)
+            )
+            return
+        what, by = ("queued", PERSON) if happened.what in MADE else (happened.what, "itself")
+        self._history.add(RunChanged(happened.time, target, what, happened.run, by))
+
+    def _token_of(self, happened: Happened) -> str:
+        """The intent behind a request. A clear carries no token: the record that names its attempt says so."""
+        if happened.what == "created":
+            return happened.run.token or "a run without a token"
+        target = _target_of(happened)
+        confirmed = self._confirmed.get((target, str(happened.run.queued_at)))
+        return confirmed or self._chronicle.newest_intent.get(target, "a clear without an intent")
+
+
+def _record_of(seen: Seen) -> TriggerRecord | None:
+    if seen.change.kv is None:
+        return None
+    record = read_record(seen.change.kv.value)
+    assert isinstance(record, TriggerRecord), f"{seen.change.key}: {record}"
+    return record
+
+
+def _state_of(seen: Seen) -> RunState | None:
+    if seen.change.kv is None:
+        return None
+    state = read_run_state(seen.change.kv.value)
+    assert isinstance(state, RunState), f"{seen.change.key}: {state}"
+    return state
+
+
+def _target_of(happened: Happened) -> Target:
+    return Target(PipelineRef(happened.environment, happened.run.dag_id), partition_of(happened.run))
+
+
+def document_of(published: bytes) -> dict[str, Any]:
+    """The dependencies in a published document, in the long form that the wiring reads."""
+    publication = read_publication(published, source="the published document")
+    assert isinstance(publication, Publication), publication
+    return {
+        name: entry if isinstance(entry, dict) and "upstream" in entry else {"upstream": entry}
+        for name, entry in dump_document(publication.document).items()
+    }

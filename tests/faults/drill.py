@@ -1,0 +1,60 @@
+"""A drill: a stage is built, a calm wave shows that it is sound, a fault strikes in the middle of waves, and a calm
+wave shows that it is sound again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.registry import Fault, Struck
+from tests.faults.stage import Stage
+from tests.faults.workload import Workload
+from tests.simulation.history import PromiseBroken
+
+
+@dataclass(frozen=True, slots=True)
+class Survived:
+    """What came of a drill.
+
+    :ivar strikes: so often the fault struck, and everything held.
+    :ivar starts: so many runs were started, each once per wave.
+    :ivar broken: what did not hold; ``None``: everything did.
+    """
+
+    fault: Fault
+    seed: int
+    strikes: int
+    starts: int
+    seconds: float
+    broken: str | None
+
+
+def drill(fault: Fault, *, seed: int, times: int, directory: Path) -> Survived:
+    """Let a fault strike so many times."""
+    began, strikes, starts = time.monotonic(), 0, 0
+    broken: str | None = None
+    workload: Workload | None = None
+    try:
+        with Stage(directory, members=fault.members, behind=fault.behind) as stage:
+            workload = Workload(stage, seed)
+            _calm_wave(stage, workload)
+            for _ in range(times):
+                workload.begin_wave()
+                fault.strike(Struck(stage, workload))
+                workload.count()
+                stage.await_health()
+                strikes += 1
+            _calm_wave(stage, workload)
+    except (AssertionError, PromiseBroken) as error:
+        broken = f"{type(error).__name__}: {error}"
+    if workload is not None:
+        starts = workload.starts
+    return Survived(fault, seed, strikes, starts, time.monotonic() - began, broken)
+
+
+def _calm_wave(stage: Stage, workload: Workload) -> None:
+    stage.await_health()
+    workload.begin_wave()
+    workload.end_sources()
+    workload.count()

@@ -1,0 +1,69 @@
+"""The faults that there are: each a function that strikes a stage in the middle of a wave, and heals it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tests.faults.stage import Stage
+from tests.faults.workload import Workload
+
+Strike = Callable[["Struck"], None]
+
+
+@dataclass
+class Struck:
+    """What a fault finds: sources that run, and that it lets end (:meth:`Workload.end_sources`) when it likes."""
+
+    stage: Stage
+    workload: Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """:ivar asserts: what holds besides that nothing is lost, doubled or early.
+
+    :ivar members: of etcd.
+    :ivar behind: seconds by which a leader's view may lag while it strikes.
+    :ivar in_every_test_run: it is among those that ``make test`` plays.
+    """
+
+    name: str
+    group: str
+    strike: Strike
+    asserts: str
+    members: int
+    behind: float
+    in_every_test_run: bool
+
+
+FAULTS: dict[str, Fault] = {}
+
+
+def fault(
+    name: str,
+    *,
+    group: str,
+    asserts: str,
+    members: int = 1,
+    behind: float = 1.0,
+    in_every_test_run: bool = False,
+) -> Callable[[Strike], Strike]:
+    """Put a strike into the registry. :raises ValueError: there is one of this name."""
+
+    def register(strike: Strike) -> Strike:
+        if name in FAULTS:
+            raise ValueError(f"two faults are called {name!r}")
+        FAULTS[name] = Fault(name, group, strike, asserts, members, behind, in_every_test_run)
+        return strike
+
+    return register
+
+
+def chosen(names: Iterable[str]) -> list[Fault]:
+    """The faults whose names contain one of these; all without any. :raises KeyError: one that there is not."""
+    wanted = list(names)
+    found = [one for one in FAULTS.values() if not wanted or any(name in one.name for name in wanted)]
+    if not found:
+        raise KeyError(f"no fault is called like {wanted}; there are {sorted(FAULTS)}")
+    return found

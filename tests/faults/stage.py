@@ -1,0 +1,328 @@
+"""The real parts: an etcd of one or three members, environments, watchers and deliverers as processes, and the lines
+between them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coordinator.model.references import PipelineRef
+from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.view import Standing
+from coordinator.provider.outbox import Event, Outbox
+from coordinator.provider.spawning import DelivererProcess
+from coordinator.runners.port import ObservedRun
+from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings, WatcherSettings
+from coordinator.store.connection import connect
+from coordinator.store.keys import Keys
+from coordinator.store.port import StoreError
+from coordinator.store.presence import read_presence
+from coordinator.watcher.reading import read
+from tests.etcd_cluster import Cluster
+from tests.faults.chronicle import Chronicle
+from tests.faults.line import Line, Way
+from tests.faults.witness import Witness
+from tests.faults.witnessed_airflow import WitnessedAirflow
+from tests.integration.watcher.service import Service, write_config
+from tests.integration.watcher.waiting import until
+from tests.simulation.checkers import CHECKERS
+from tests.simulation.history import History
+from tests.worlds.simulated_airflow import partition_of
+
+ENVIRONMENTS = ("default", "team_b")
+
+LIFE = 3600.0
+"""Seconds after which a watcher ends by itself, whatever has become of the drill."""
+
+COMES_TO_REST = 60.0
+"""Seconds after the end of a fault within which everything must have happened that it held up."""
+
+WATCHER = WatcherSettings(
+    lease_ttl=3,
+    look_timeout=0.5,
+    follow_after=1.5,
+    blocked_retry=1.0,
+    backoff_initial=0.05,
+    backoff_max=1.0,
+    # Never: what is only found by looking at everything again would hide what has been overlooked.
+    reexamine_every=1e9,
+)
+REQUEST_TIMEOUT = 1.2
+ETCD_TIMEOUT = 1.0
+
+
+@dataclass
+class Replica:
+    """A watcher process, and its lines: to each member of etcd, and to each environment."""
+
+    service: Service
+    to_etcd: list[Line]
+    to_airflow: dict[str, Line]
+
+    @property
+    def name(self) -> str:
+        return self.service.watcher_id
+
+
+class Stage:
+    """Use as a context manager.
+
+    :param members: of etcd.
+    :param watchers: so many run at first.
+    :param behind: see :class:`~tests.faults.chronicle.Chronicle`.
+    """
+
+    def __init__(self, directory: Path, *, members: int = 1, watchers: int = 2, behind: float = 1.0) -> None:
+        self.directory = directory
+        self.keys = Keys()
+        self.history = History(checkers=list(CHECKERS))
+        self.chronicle = Chronicle(self.keys, behind=behind)
+        self.cluster = Cluster(directory / "etcd", members)
+        self.replicas: list[Replica] = []
+        self._watchers = watchers
+        self._names = 0
+        self._stack = contextlib.ExitStack()
+        self._reported = dict.fromkeys(ENVIRONMENTS, 0)
+
+    def __enter__(self) -> Stage:
+        with contextlib.ExitStack() as stack:
+            self._build(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._stack.close()
+
+    def _build(self, stack: contextlib.ExitStack) -> None:
+        stack.enter_context(self.cluster)
+        self.etcd_settings = EtcdSettings(endpoints=self.cluster.endpoints, timeout=ETCD_TIMEOUT)
+        self.store = stack.enter_context(contextlib.closing(connect(self.etcd_settings)))
+        self.airflows = {name: WitnessedAirflow(name, self.chronicle.saw_airflow) for name in ENVIRONMENTS}
+        for airflow in self.airflows.values():
+            stack.callback(airflow.close)
+        self.password = self.directory / "airflow.password"
+        self.password.write_text(next(iter(self.airflows.values())).password)
+        self.file = self.directory / "dependencies.json"
+        self.file.write_text("{}")
+        self.reporters_to_etcd = [stack.enter_context(Line(member.port)) for member in self.cluster.members]
+        self._build_reporters(stack)
+        self.witness = stack.enter_context(Witness(self.etcd_settings, self.keys, self.chronicle.saw_etcd))
+        stack.callback(self._end_watchers)
+        self._stack = stack
+        for _ in range(self._watchers):
+            self.add_watcher()
+        self.await_health()
+
+    # -- watchers ----------------------------------------------------------------------------------------------------
+
+    def add_watcher(self, *, wait: bool = False) -> Replica:
+        """Start another one. :param wait: until it follows etcd."""
+        self._names += 1
+        name = f"watcher-{self._names}"
+        to_etcd = [self._stack.enter_context(Line(member.port)) for member in self.cluster.members]
+        to_airflow = {
+            environment: self._stack.enter_context(Line(airflow.port)) for environment, airflow in self.airflows.items()
+        }
+        service = self._serve(name, to_etcd, to_airflow)
+        replica = Replica(service, to_etcd, to_airflow)
+        self.replicas.append(replica)
+        if wait:
+            until(lambda: _is_ready(service), f"{name} follows etcd", limit=COMES_TO_REST)
+        return replica
+
+    def _serve(self, name: str, to_etcd: list[Line], to_airflow: Mapping[str, Line]) -> Service:
+        settings = Settings(
+            etcd=self.etcd_settings.model_copy(update={"endpoints": [f"127.0.0.1:{line.port}" for line in to_etcd]}),
+            environments={
+                environment: EnvironmentSettings(
+                    url=airflow.url_for(name, to_airflow[environment].port),
+                    username=airflow.username,
+                    password_file=self.password,
+                    request_timeout=REQUEST_TIMEOUT,
+                )
+                for environment, airflow in self.airflows.items()
+            },
+            watcher=WATCHER,
+        )
+        config = write_config(self.directory / f"{name}.toml", settings)
+        return Service(
+            config,
+            "--dependencies",
+            str(self.file),
+            "--max-runtime",
+            str(LIFE),
+            log=self.directory / f"{name}.log",
+            watcher_id=name,
+        )
+
+    def restart(self, replica: Replica) -> None:
+        """Start a watcher again that has been killed, under the same name and over the same lines."""
+        replica.service.end()
+        replica.service = self._serve(replica.name, replica.to_etcd, replica.to_airflow)
+
+    def leader(self) -> Replica:
+        """Who leads, by the key in etcd. :raises AssertionError: nobody does."""
+        until(lambda: self._leader() is not None, "a watcher leads", limit=COMES_TO_REST)
+        found = self._leader()
+        assert found is not None
+        return found
+
+    def standby(self) -> Replica:
+        """One that does not lead."""
+        leader = self.leader()
+        return next(replica for replica in self.replicas if replica is not leader)
+
+    def leader_besides(self, gone: Replica) -> Replica:
+        """Who leads after this one. :raises AssertionError: nobody does."""
+        until(lambda: self._leader() not in (None, gone), f"another one than {gone.name} leads", limit=COMES_TO_REST)
+        return self.leader()
+
+    def _leader(self) -> Replica | None:
+        key = self.store.get(self.keys.leader)
+        name = read_presence(key.value).id if key is not None else None
+        return next((replica for replica in self.replicas if replica.name == name), None)
+
+    def _end_watchers(self) -> None:
+        for replica in self.replicas:
+            replica.service.end()
+
+    # -- reporters ---------------------------------------------------------------------------------------------------
+
+    def _build_reporters(self, stack: contextlib.ExitStack) -> None:
+        endpoints = [f"127.0.0.1:{line.port}" for line in self.reporters_to_etcd]
+        settings = Settings(etcd=self.etcd_settings.model_copy(update={"endpoints": endpoints}))
+        config = write_config(self.directory / "reporters.toml", settings)
+        before = os.environ.get("COORDINATOR_CONFIG")
+        os.environ["COORDINATOR_CONFIG"] = str(config)  # the deliverers inherit it
+        stack.callback(_restore, "COORDINATOR_CONFIG", before)
+        self.outboxes: dict[str, Outbox] = {}
+        self.deliverers: dict[str, DelivererProcess] = {}
+        for name, airflow in self.airflows.items():
+            directory = self.directory / f"outbox-{name}"
+            self.outboxes[name], self.deliverers[name] = Outbox(directory), DelivererProcess(directory)
+            airflow.on_state(lambda run, name=name: self._report(name, run))  # type: ignore[misc]
+        stack.callback(self._end_deliverers)
+
+    def _report(self, environment: str, run: ObservedRun) -> None:
+        """As the listener inside Airflow: keep it, and wake the deliverer."""
+        document = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=run.queued_at)
+        event = Event(environment=environment, dag_id=run.dag_id, partition=partition_of(run), document=document)
+        self.outboxes[environment].put(event)
+        self.deliverers[environment].wake()
+        self._reported[environment] += 1
+
+    def deliverer_process(self, environment: str) -> Any:
+        """The process that delivers for an environment, if there is one."""
+        return self.deliverers[environment]._child
+
+    def _end_deliverers(self) -> None:
+        for deliverer in self.deliverers.values():
+            if deliverer._child is not None:
+                deliverer._child.kill()
+                deliverer._child.wait(10)
+
+    # -- what is asked of it -----------------------------------------------------------------------------------------
+
+    def publish(self, document: Mapping[str, Any]) -> None:
+        """Write the file, and wait until it is published."""
+        self.file.write_text(json.dumps(document))
+        until(lambda: self._is_published(document), "the document is published", limit=COMES_TO_REST)
+
+    def _is_published(self, document: Mapping[str, Any]) -> bool:
+        graph = read(self.store, self.keys).standings.graph
+        return all(PipelineRef.parse(name) in set(graph) for name in document)
+
+    def await_health(self) -> None:
+        """Every watcher that is to run follows etcd, and one of them leads. :raises AssertionError: not in time."""
+
+        def healthy() -> bool:
+            running = [replica.service for replica in self.replicas]
+            return all(map(_is_ready, running)) and sum(_leads(service) for service in running) == 1
+
+        until(healthy, "every watcher follows etcd, and one leads", limit=COMES_TO_REST, every=0.05)
+
+    def await_rest(self, limit: float = COMES_TO_REST) -> None:
+        """Everything has happened that can, and has been told to the history.
+
+        :raises AssertionError: it still goes on.
+        :raises PromiseBroken: a checker says so.
+        """
+        reasons: list[str] = []
+
+        def rests() -> bool:
+            reasons[:] = [self._restless() or self._restless() or ""]
+            return not reasons[0]
+
+        try:
+            until(rests, "everything is at rest", limit=limit, every=0.1)
+        except AssertionError as error:
+            self.chronicle.tell(self.history)
+            raise AssertionError(f"{error}: {reasons[0]}") from None
+        self.chronicle.tell(self.history)
+        assert self.witness.gap is None, self.witness.gap
+
+    def _restless(self) -> str | None:
+        """Why it is not at rest."""
+        for name, airflow in self.airflows.items():
+            with airflow.world.changed:
+                runs = [run for dag in airflow.world.dags.values() for run in dag.runs.values()]
+                going = [f"{run.dag_id} {run.state}" for run in runs if not run.state.is_terminal]
+                told = sum(run.state is not State.QUEUED for run in airflow.world.history)
+            if going:
+                return f"runs of {name} go on: {going}"
+            if airflow.world.failures:
+                return f"reporting fails: {airflow.world.failures[0]}"
+            if self._reported[name] < told or self.outboxes[name].pending():
+                return f"reports of {name} wait: {len(self.outboxes[name].pending())}"
+        try:
+            reading = read(self.store, self.keys)
+        except StoreError as error:
+            return f"etcd: {error}"
+        newest = max((item.mod_revision for item in self.store.list(self.keys.root).items), default=0)
+        if self.witness.revision < newest:
+            return f"not all has been seen: {self.witness.revision} < {newest}"
+        busy = [
+            str(target)
+            for target in reading.standings.unsettled()
+            if reading.standings.standing(target) is Standing.BUSY
+        ]
+        if busy:
+            return f"busy: {busy}"
+        if reading.problems:
+            return f"problems: {reading.problems}"
+        return None
+
+
+def pause(seconds: float) -> None:
+    """Let a fault last: its length is part of what is tried out, and nothing is waited for."""
+    threading.Event().wait(seconds)
+
+
+def set_all(lines: list[Line], way: Way) -> None:
+    """All of them do this from now on."""
+    for line in lines:
+        line.set(way)
+
+
+def _is_ready(service: Service) -> bool:
+    assert service.is_running(), (
+        f"{service.watcher_id} ended with {service.process.returncode}:\n{service.log()[-3000:]}"
+    )
+    return service.is_ready()
+
+
+def _leads(service: Service) -> bool:
+    return service.health()["leads"] is True
+
+
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

@@ -1,0 +1,3 @@
+"""All faults. Importing this package puts them into the registry."""
+
+from tests.faults.strikes import watchers as watchers

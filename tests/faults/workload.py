@@ -1,0 +1,133 @@
+"""Waves over a random graph, and how often each pipeline must have run in each."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState, State, read_run_state
+from coordinator.runners.port import ObservedRun
+from tests.faults.stage import ENVIRONMENTS, Stage
+from tests.integration.watcher.waiting import until
+from tests.simulation.chronology import ran_after_their_inputs
+from tests.simulation.history import PromiseBroken, RunChanged
+from tests.simulation.oracle import Facts, countable, foresee
+from tests.standin.airflow import StandInAirflow
+from tests.worlds.graphs import layered
+from tests.worlds.simulated_airflow import logical_date_of, partition_of
+
+LAYERS = (3, 4, 4, 3)
+PARTITIONS = ("2026-11-19T00:00:00Z", "2026-11-20T00:00:00Z")
+TAKES = (0.02, 0.3)
+"""Seconds that a run takes, from and to."""
+
+
+class Workload:
+    """A graph on a stage, and people who run its sources.
+
+    :param seed: the same graph and the same waves for the same seed.
+    :ivar starts: how often the coordinator has started something, in all waves that were counted.
+    """
+
+    def __init__(self, stage: Stage, seed: int) -> None:
+        self._stage = stage
+        self.dice = random.Random(seed)
+        self.graph = layered(seed, layers=LAYERS, environments=ENVIRONMENTS, mixed=bool(seed % 2))
+        self.starts = 0
+        self.waves = 0
+        self._running: list[Target] = []
+        for name in self.graph.names:
+            pipeline = PipelineRef.parse(name)
+            takes = None if name in self.graph.sources else self.dice.uniform(*TAKES)
+            stage.airflows[pipeline.environment].dag(pipeline.dag_id, auto=takes)
+        stage.publish(self.graph.document)
+        stage.await_rest()
+        self._begin()
+
+    def begin_wave(self) -> None:
+        """Sources run: all of them for the first time, then some that people clear. Returns when etcd knows that they
+        run, and none has ended: what may be in doubt from here on is what comes after that."""
+        sources = list(self._sources())
+        if not self.waves:
+            for source in sources:
+                self._airflow(source).trigger_by_hand(
+                    source.pipeline.dag_id,
+                    f"scheduled__{source.partition}",
+                    logical_date=logical_date_of(source.partition),
+                )
+        else:
+            sources = self.dice.sample(sources, self.dice.randint(1, len(sources)))
+            for source in sources:
+                self._airflow(source).clear_by_hand(source.pipeline.dag_id, self._newest(source).run_id)
+        for source in sources:
+            self._airflow(source).start(source.pipeline.dag_id, self._newest(source).run_id)
+        until(lambda: all(map(self._is_known_to_run, sources)), "etcd knows that the sources run")
+        self._running = sources
+        self.waves += 1
+
+    def end_sources(self) -> None:
+        """What :meth:`begin_wave` has started ends."""
+        self.dice.shuffle(self._running)
+        for source in self._running:
+            self._airflow(source).finish(source.pipeline.dag_id, self._newest(source).run_id)
+
+    def count(self) -> None:
+        """Wait for rest, and judge what has run since the last time.
+
+        :raises PromiseBroken: lost, doubled, early, or without a cause.
+        """
+        self._stage.await_rest()
+        history = self._stage.history
+        again = {
+            event.target: State.SUCCESS.value
+            for event in history.events[self._seen :]
+            if isinstance(event, RunChanged) and event.what == "queued"
+        }
+        expected = foresee(
+            history.wiring, self._facts, outcome=lambda _: State.SUCCESS.value, is_newest=lambda _: True, again=again
+        ).starts
+        counted = history.requests - self._before
+        exact = countable(history.wiring, refused=set())
+        for target in {*expected, *counted}:
+            if target.pipeline in exact and counted[target] != expected.get(target, 0):
+                raise PromiseBroken(
+                    "each runs once per wave",
+                    f"{target} was to be started {expected.get(target, 0)} times, and was {counted[target]} times",
+                )
+        ran_after_their_inputs(history, self._runs)
+        self.starts += sum(counted.values())
+        self._begin()
+
+    def _begin(self) -> None:
+        history = self._stage.history
+        self._facts = Facts.of(history)
+        self._before = Counter(history.requests)
+        self._seen = len(history.events)
+
+    def _sources(self) -> Iterator[Target]:
+        for name in self.graph.sources:
+            for partition in PARTITIONS:
+                yield Target(PipelineRef.parse(name), partition)
+
+    def _is_known_to_run(self, target: Target) -> bool:
+        found = self._stage.store.get(self._stage.keys.state(target))
+        state = read_run_state(found.value) if found is not None else None
+        newest = self._newest(target)
+        return isinstance(state, RunState) and (state.state, state.attempt.queued_at) == (
+            newest.state,
+            newest.queued_at,
+        )
+
+    def _airflow(self, target: Target) -> StandInAirflow:
+        return self._stage.airflows[target.pipeline.environment]
+
+    def _newest(self, target: Target) -> ObservedRun:
+        return self._runs(target)[0]
+
+    def _runs(self, target: Target) -> list[ObservedRun]:
+        """Newest first."""
+        found = self._airflow(target).runs(target.pipeline.dag_id)
+        in_partition = (run for run in found if partition_of(run) == target.partition)
+        return sorted(in_partition, key=lambda run: str(run.queued_at), reverse=True)
