@@ -36,7 +36,7 @@ def drill(fault: Fault, *, seed: int, times: int, directory: Path) -> Survived:
     broken: str | None = None
     workload: Workload | None = None
     try:
-        with Stage(directory, members=fault.members, behind=fault.behind) as stage:
+        with Stage(directory, **fault.stage) as stage:
             workload = Workload(stage, seed)
             _calm_wave(stage, workload)
             for _ in range(times):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tests.faults.stage import Stage
 from tests.faults.workload import Workload
@@ -23,8 +24,7 @@ class Struck:
 class Fault:
     """:ivar asserts: what holds besides that nothing is lost, doubled or early.
 
-    :ivar members: of etcd.
-    :ivar behind: seconds by which a leader's view may lag while it strikes.
+    :ivar stage: what the stage is to be like: arguments of :class:`~tests.faults.stage.Stage`.
     :ivar in_every_test_run: it is among those that ``make test`` plays.
     """
 
@@ -32,8 +32,7 @@ class Fault:
     group: str
     strike: Strike
     asserts: str
-    members: int
-    behind: float
+    stage: Mapping[str, Any]
     in_every_test_run: bool
 
 
@@ -45,16 +44,15 @@ def fault(
     *,
     group: str,
     asserts: str,
-    members: int = 1,
-    behind: float = 1.0,
     in_every_test_run: bool = False,
+    **stage: Any,
 ) -> Callable[[Strike], Strike]:
-    """Put a strike into the registry. :raises ValueError: there is one of this name."""
+    """Put a strike into the registry; for its arguments see :class:`Fault`. :raises ValueError: there is one of this name."""
 
     def register(strike: Strike) -> Strike:
         if name in FAULTS:
             raise ValueError(f"two faults are called {name!r}")
-        FAULTS[name] = Fault(name, group, strike, asserts, members, behind, in_every_test_run)
+        FAULTS[name] = Fault(name, group, strike, asserts, stage, in_every_test_run)
         return strike
 
     return register

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,16 +74,25 @@ class Stage:
     """Use as a context manager.
 
     :param members: of etcd.
+    :param etcd_arguments: more arguments for each member.
     :param watchers: so many run at first.
     :param behind: see :class:`~tests.faults.chronicle.Chronicle`.
     """
 
-    def __init__(self, directory: Path, *, members: int = 1, watchers: int = 2, behind: float = 1.0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        members: int = 1,
+        etcd_arguments: Sequence[str] = (),
+        watchers: int = 2,
+        behind: float = 1.0,
+    ) -> None:
         self.directory = directory
         self.keys = Keys()
         self.history = History(checkers=list(CHECKERS))
         self.chronicle = Chronicle(self.keys, behind=behind)
-        self.cluster = Cluster(directory / "etcd", members)
+        self.cluster = Cluster(directory / "etcd", members, arguments=etcd_arguments)
         self.replicas: list[Replica] = []
         self._watchers = watchers
         self._names = 0
