@@ -23,6 +23,7 @@ from coordinator.cli.plan import plan
 from coordinator.cli.release import release
 from coordinator.cli.report import report
 from coordinator.cli.rerun import rerun
+from coordinator.cli.secure import secure
 from coordinator.cli.status import status
 from coordinator.cli.validate import validate
 from coordinator.cli.watch import watch
@@ -53,6 +54,7 @@ app.command()(rerun)
 app.command()(mark)
 app.command()(acts)
 app.command()(doctor)
+app.command()(secure)
 app.command()(etcd)
 app.command()(demo)
 

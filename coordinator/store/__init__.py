@@ -9,6 +9,8 @@
                 tests
 ``reflector``   list + watch that never goes deaf
 ``election``    one leader by lease; ``leadership``: how long it may still act
+``roles``       who may read and write which keys; ``users``: etcd's own users and roles, for its administrator;
+                ``securing``: what has to be changed there
 ``embedded``    an etcd server of our own, for demos and tests
 
 gRPC is loaded by ``connection`` and ``embedded`` only, and only when a client is made.

@@ -111,6 +111,11 @@ class Keys:
         self.retention = self.root + "retention"
         """What the last sweep did; see :mod:`coordinator.model.sweep`."""
 
+    def every(self, kind: str, environment: str | None = None) -> str:
+        """What all keys of a kind begin with; of one environment, where the kind's next segment names it."""
+        begin = f"{self.root}{kind}/"
+        return begin if environment is None else f"{begin}{encode_segment(environment)}/"
+
     def state(self, target: Target) -> str:
         return self._of_target("state", target)
 
