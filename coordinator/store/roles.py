@@ -153,8 +153,6 @@ _WRITTEN_BY_OPERATORS = ("hold", "order", "state")
 
 
 def _reading_all(keys: Keys, name: str, purpose: str, *, writes: Iterable[KeyRange] = ()) -> Role:
-    # Reading and writing are granted apart: an etcd with GHSA-xg4h-6gfc-h4m8 lets whoever may read one single key
-    # watch all that come after it.
     written = {Permission(one, Access.WRITE) for one in writes}
     everything = Permission(KeyRange.below(keys.root), Access.READ)
     return Role(namespace(keys) + name, purpose, frozenset({everything, *written}))
