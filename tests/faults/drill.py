@@ -30,16 +30,21 @@ class Survived:
     broken: str | None
 
 
-def drill(fault: Fault, *, seed: int, times: int, directory: Path) -> Survived:
-    """Let a fault strike so many times."""
+def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str | None = None) -> Survived:
+    """Let a fault strike so many times.
+
+    :param sabotage: what is broken in the watchers, so that the drill must fail: one of :mod:`tests.faults.sabotage`.
+    """
     began, strikes, starts = time.monotonic(), 0, 0
     broken: str | None = None
     workload: Workload | None = None
     try:
-        with Stage(directory, **fault.stage) as stage:
+        with Stage(directory, **fault.stage, sabotage=sabotage) as stage:
             workload = Workload(stage, seed)
             _calm_wave(stage, workload)
             for _ in range(times):
+                if fault.first:
+                    workload.take_fresh_partitions()
                 workload.begin_wave()
                 fault.strike(Struck(stage, workload))
                 workload.count()

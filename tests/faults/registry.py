@@ -26,6 +26,7 @@ class Fault:
 
     :ivar stage: what the stage is to be like: arguments of :class:`~tests.faults.stage.Stage`.
     :ivar in_every_test_run: it is among those that ``make test`` plays.
+    :ivar first: it strikes waves in which everything runs for the first time: every request creates a run.
     """
 
     name: str
@@ -33,7 +34,8 @@ class Fault:
     strike: Strike
     asserts: str
     stage: Mapping[str, Any]
-    in_every_test_run: bool
+    in_every_test_run: bool = False
+    first: bool = False
 
 
 FAULTS: dict[str, Fault] = {}
@@ -45,14 +47,18 @@ def fault(
     group: str,
     asserts: str,
     in_every_test_run: bool = False,
+    first: bool = False,
     **stage: Any,
 ) -> Callable[[Strike], Strike]:
-    """Put a strike into the registry; for its arguments see :class:`Fault`. :raises ValueError: there is one of this name."""
+    """Put a strike into the registry; for its arguments see :class:`Fault`.
+
+    :raises ValueError: there is one of this name.
+    """
 
     def register(strike: Strike) -> Strike:
         if name in FAULTS:
             raise ValueError(f"two faults are called {name!r}")
-        FAULTS[name] = Fault(name, group, strike, asserts, stage, in_every_test_run)
+        FAULTS[name] = Fault(name, group, strike, asserts, stage, in_every_test_run, first)
         return strike
 
     return register

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coordinator.model.decide import Obstacle
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.view import Standing
@@ -77,6 +78,8 @@ class Stage:
     :param etcd_arguments: more arguments for each member.
     :param watchers: so many run at first.
     :param behind: see :class:`~tests.faults.chronicle.Chronicle`.
+    :param sabotage: what is broken in the watchers, see :mod:`tests.faults.sabotage`.
+    :param patience: seconds after the end of a fault within which everything must have happened that it held up.
     """
 
     def __init__(
@@ -87,6 +90,8 @@ class Stage:
         etcd_arguments: Sequence[str] = (),
         watchers: int = 2,
         behind: float = 1.0,
+        sabotage: str | None = None,
+        patience: float = COMES_TO_REST,
     ) -> None:
         self.directory = directory
         self.keys = Keys()
@@ -95,6 +100,8 @@ class Stage:
         self.cluster = Cluster(directory / "etcd", members, arguments=etcd_arguments)
         self.replicas: list[Replica] = []
         self._watchers = watchers
+        self._sabotage = sabotage
+        self._patience = patience
         self._names = 0
         self._stack = contextlib.ExitStack()
         self._reported = dict.fromkeys(ENVIRONMENTS, 0)
@@ -168,6 +175,7 @@ class Stage:
             str(LIFE),
             log=self.directory / f"{name}.log",
             watcher_id=name,
+            module=("coordinator.cli",) if self._sabotage is None else ("tests.faults.sabotage", self._sabotage),
         )
 
     def restart(self, replica: Replica) -> None:
@@ -256,7 +264,7 @@ class Stage:
 
         until(healthy, "every watcher follows etcd, and one leads", limit=COMES_TO_REST, every=0.05)
 
-    def await_rest(self, limit: float = COMES_TO_REST) -> None:
+    def await_rest(self, limit: float | None = None) -> None:
         """Everything has happened that can, and has been told to the history.
 
         :raises AssertionError: it still goes on.
@@ -269,7 +277,7 @@ class Stage:
             return not reasons[0]
 
         try:
-            until(rests, "everything is at rest", limit=limit, every=0.1)
+            until(rests, "everything is at rest", limit=limit or self._patience, every=0.1)
         except AssertionError as error:
             self.chronicle.tell(self.history)
             raise AssertionError(f"{error}: {reasons[0]}") from None
@@ -296,13 +304,13 @@ class Stage:
         newest = max((item.mod_revision for item in self.store.list(self.keys.root).items), default=0)
         if self.witness.revision < newest:
             return f"not all has been seen: {self.witness.revision} < {newest}"
-        busy = [
-            str(target)
-            for target in reading.standings.unsettled()
-            if reading.standings.standing(target) is Standing.BUSY
-        ]
+        standings = reading.standings
+        busy = [str(one) for one in standings.unsettled() if standings.standing(one) is Standing.BUSY]
         if busy:
             return f"busy: {busy}"
+        blocked = [str(one) for one in standings.unsettled() if Obstacle.BLOCKED in standings.decide(one).obstacles]
+        if blocked:
+            return f"blocked, and not yet tried again: {blocked}"
         if reading.problems:
             return f"problems: {reading.problems}"
         return None

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,17 @@ class Service:
 
     :param log: the file that its log lines go to.
     :param address: ``host:port`` to listen on; a free one without.
+    :param module: what is run in place of the command line, with its first arguments.
     """
 
     def __init__(
-        self, config: Path, *arguments: str, log: Path, address: str | None = None, watcher_id: str | None = None
+        self,
+        config: Path,
+        *arguments: str,
+        log: Path,
+        address: str | None = None,
+        watcher_id: str | None = None,
+        module: Sequence[str] = ("coordinator.cli",),
     ) -> None:
         self.watcher_id = watcher_id or f"watcher-{uuid.uuid4().hex[:8]}"
         self.address = address or f"127.0.0.1:{free_port()}"
@@ -49,7 +57,7 @@ class Service:
         if "--max-runtime" not in arguments:
             arguments = (*arguments, "--max-runtime", LONGEST)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COORDINATOR_")}
-        command = [sys.executable, "-m", "coordinator.cli", "watch"]
+        command = [sys.executable, "-m", *module, "watch"]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*command, "--config", str(config), "--watcher-id", self.watcher_id, *arguments],
