@@ -66,7 +66,7 @@ def watch(
     from coordinator.settings import load_settings
     from coordinator.store.connection import connect
     from coordinator.watcher.clock import SystemClock
-    from coordinator.watcher.http import HealthServer
+    from coordinator.watcher.http import HttpListener, health_routes
     from coordinator.watcher.service import Watcher
 
     _collect_rarely()
@@ -96,7 +96,7 @@ def watch(
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         if settings.http.listen is not None:
-            stack.enter_context(HealthServer(settings.http.listen, watcher.health, clock.monotonic))
+            stack.enter_context(HttpListener(settings.http, health_routes(watcher.health, clock.monotonic)))
         watcher.run(max_runtime=max_runtime, max_events=max_events)
 
 

@@ -1,0 +1,145 @@
+"""The listener on a free port, and a client that sends whatever it is told to, byte by byte if need be."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from coordinator.settings import HttpSettings
+from coordinator.watcher.http import Access, Answer, HttpListener, Request, Route, health_routes
+from coordinator.watcher.service import Health
+
+TOKEN = "correct-horse-battery-staple"
+HEALTH = Health(
+    watcher="w-1",
+    leads=True,
+    leads_since=None,
+    connected=True,
+    revision=7,
+    idle=True,
+    stepped_at=0.0,
+    problems={"a key": "cannot be read"},
+    counts={"late": 0},
+)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back. ``status`` 0: nothing."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.content)
+
+
+class Client:
+    """Sends to a listener. The server's part is bounded, so ten seconds without an answer are a failure."""
+
+    def __init__(self, port: int, context: ssl.SSLContext | None = None) -> None:
+        self.port = port
+        self._context = context
+
+    def connect(self) -> socket.socket:
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        if self._context is None:
+            return plain
+        try:
+            return self._context.wrap_socket(plain, server_hostname="127.0.0.1")
+        except OSError:
+            plain.close()
+            raise
+
+    def send(self, data: bytes) -> Reply:
+        with self.connect() as connection:
+            connection.sendall(data)
+            return read_reply(connection)
+
+    def ask(self, path: str, method: str = "GET", body: bytes = b"", /, **headers: str) -> Reply:
+        """``headers``: with ``_`` for ``-``."""
+        lines = {"Host": f"127.0.0.1:{self.port}", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        if body:
+            lines["Content-Length"] = str(len(body))
+        head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        return self.send(head.encode() + b"\r\n" + body)
+
+
+def read_reply(connection: socket.socket) -> Reply:
+    """Everything up to the end of the connection."""
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+    if not received:
+        return Reply(0, {}, b"")
+    head, _, content = received.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    return Reply(int(first.split(" ")[1]), dict(line.split(": ", 1) for line in lines), content)
+
+
+@dataclass
+class Served:
+    """A listener, and what reached its routes besides health: ``/change`` and ``/read``."""
+
+    listener: HttpListener
+    client: Client
+    reached: list[Request]
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """``serve(bounds={}, health=..., **settings)``: a listener on a free port; ended with the test."""
+    with ExitStack() as stack:
+
+        def start(
+            *,
+            bounds: dict[str, Any] | None = None,
+            context: ssl.SSLContext | None = None,
+            health: Callable[[], Health] = lambda: HEALTH,
+            **settings: object,
+        ) -> Served:
+            reached: list[Request] = []
+
+            def answer(request: Request) -> Answer:
+                reached.append(request)
+                return Answer(HTTPStatus.OK, {"body": request.body.decode()})
+
+            routes = [
+                *health_routes(health, lambda: 1.0),
+                Route("/change", Access.CHANGERS, answer),
+                Route("/read", Access.READERS, answer),
+            ]
+            read = HttpSettings.model_validate({"listen": "127.0.0.1:0", **settings})
+            listener = stack.enter_context(HttpListener(read, routes, **(bounds or {})))
+            return Served(listener, Client(listener.port, context), reached)
+
+        yield start
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    return file
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """The log lines of the test."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines

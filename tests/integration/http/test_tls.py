@@ -1,0 +1,137 @@
+"""TLS: nothing without it, certificates rotated under the listener, and clients that must show one."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.errors import ConfigurationError
+from tests.certificates import Authority, Pair
+from tests.integration.http.conftest import Client, Serve
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def believing(authority: Authority, own: Pair | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(authority.cert))
+    if own is not None:
+        context.load_cert_chain(own.cert, own.key)
+    return context
+
+
+def serial_of(client: Client) -> str:
+    with client.connect() as connection:
+        assert isinstance(connection, ssl.SSLSocket)
+        shown = connection.getpeercert()
+        assert shown
+        return str(shown["serialNumber"])
+
+
+def test_it_answers_over_tls_and_not_without(serve: Serve, authority: Authority) -> None:
+    pair = authority.issue("server")
+    served = serve(cert=pair.cert, key=pair.key, context=believing(authority))
+    assert served.client.ask("/healthz").body["watcher"] == "w-1"
+    with contextlib.suppress(ConnectionResetError):
+        assert Client(served.client.port).ask("/healthz").status == 0
+    assert served.client.ask("/healthz").status == 200
+
+
+def test_old_versions_are_refused(serve: Serve, authority: Authority) -> None:
+    pair = authority.issue("server")
+    context = believing(authority)
+    served = serve(cert=pair.cert, key=pair.key, context=context)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises(OSError, match=r"(?i)version|alert|reset"):
+        served.client.connect()
+
+
+def test_certificates_are_rotated_under_it(serve: Serve, authority: Authority, logged: list[Any]) -> None:
+    pair = authority.issue("server")
+    client = serve(cert=pair.cert, key=pair.key, context=believing(authority)).client
+    first = serial_of(client)
+    old_cert = pair.cert.read_bytes()
+    assert authority.issue("server") == pair, "the same files, written anew"
+    second = serial_of(client)
+    assert second != first
+    assert client.ask("/healthz").status == 200
+    # One of two is written yet.
+    pair.cert.write_bytes(old_cert)
+    assert serial_of(client) == serial_of(client) == second
+    pair.cert.unlink()
+    assert serial_of(client) == second
+    authority.issue("server")
+    assert serial_of(client) not in (first, second)
+    events = [line["event"] for line in logged]
+    assert events.count("http.certificate_unreadable") == 2, "said once for each change"
+    assert events.count("http.certificate_read") == 2
+
+
+def test_who_has_no_certificate_of_the_authority_does_not_connect(
+    serve: Serve, authority: Authority, tmp_path: Path
+) -> None:
+    pair, own = authority.issue("server"), authority.issue("scraper")
+    other = Authority(tmp_path, "other").issue("stranger")
+    served = serve(cert=pair.cert, key=pair.key, client_ca=authority.cert, context=believing(authority, own))
+    assert served.client.ask("/read", Host="watcher.example").status == 200
+    assert served.client.ask("/change", "POST").status == 403, "a certificate changes nothing"
+    reached = len(served.reached)
+    for stranger in (None, other):
+        client = Client(served.client.port, believing(authority, stranger))
+        # With TLS 1.3 a client learns with its first read that it is not welcome.
+        with contextlib.suppress(OSError):
+            assert client.ask("/read").status == 0
+    assert len(served.reached) == reached
+
+
+def test_a_handshake_is_not_waited_for_without_end(serve: Serve, authority: Authority) -> None:
+    pair = authority.issue("server")
+    served = serve(cert=pair.cert, key=pair.key, context=believing(authority), bounds={"within": 1.0})
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", served.client.port), timeout=10) as connection:
+        connection.sendall(b"\x16\x03\x01")
+        assert connection.recv(1) == b""
+    assert time.monotonic() - began < 5
+    assert served.client.ask("/healthz").status == 200
+
+
+def test_too_many_that_only_shake_hands_are_cut(serve: Serve, authority: Authority) -> None:
+    pair = authority.issue("server")
+    bounds = {"within": 60.0, "most_connections": 4}
+    served = serve(cert=pair.cert, key=pair.key, context=believing(authority), bounds=bounds)
+    held = [socket.create_connection(("127.0.0.1", served.client.port), timeout=10) for _ in range(20)]
+    for connection in held:
+        connection.sendall(b"\x16")
+    assert served.client.ask("/healthz").status == 200
+    assert held[0].recv(1) == b""
+    for connection in held:
+        connection.close()
+
+
+@pytest.mark.parametrize("what", ["no cert", "no key", "another key", "no PEM", "a password", "no client_ca"])
+def test_files_that_cannot_be_used_are_refused_at_the_start(
+    serve: Serve, authority: Authority, tmp_path: Path, what: str
+) -> None:
+    pair = authority.issue("server", password=b"hunter2" if what == "a password" else None)
+    settings = {"cert": pair.cert, "key": pair.key}
+    if what == "another key":
+        settings["key"] = authority.issue("other").key
+    elif what == "no PEM":
+        pair.key.write_text("correct-horse")
+    elif what == "no client_ca":
+        settings["client_ca"] = tmp_path / "nowhere"
+    elif what.startswith("no "):
+        settings[what.removeprefix("no ")].unlink()
+    with pytest.raises(ConfigurationError, match="http: ") as caught:
+        serve(**settings)
+    assert "correct-horse" not in str(caught.value)
