@@ -16,7 +16,10 @@ class Member(EmbeddedEtcd):
     """One of several.
 
     :param cluster: name and peer port of all of them; this one is added.
+    :ivar token: what makes the id of the cluster another one.
     """
+
+    token = "together"
 
     def __init__(self, data_dir: Path, cluster: list[tuple[str, int]], *, arguments: Sequence[str] = ()) -> None:
         super().__init__(data_dir, arguments=arguments)
@@ -26,7 +29,7 @@ class Member(EmbeddedEtcd):
 
     def command(self, binary: Path) -> list[str]:
         cluster = ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in self._cluster)
-        return [*super().command(binary), f"--initial-cluster={cluster}", "--initial-cluster-token=together"]
+        return [*super().command(binary), f"--initial-cluster={cluster}", f"--initial-cluster-token={self.token}"]
 
 
 class Cluster:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
 import tempfile
 import time
@@ -43,9 +44,9 @@ def main() -> int:
     for number, survived in enumerate(_play(options), 1):
         results.append(survived)
         verdict = "survived" if survived.broken is None else f"BROKEN: {survived.broken}"
-        console.print(f"{number:3} {survived.fault.name}: {verdict} ({survived.seconds:.0f} s)", markup=False)
+        console.print(f"{number:3} {survived.fault}: {verdict} ({survived.seconds:.0f} s)", markup=False)
     order = list(FAULTS)
-    results.sort(key=lambda survived: order.index(survived.fault.name))
+    results.sort(key=lambda survived: order.index(survived.fault))
     if options.json:
         print(json.dumps([_as_json(survived) for survived in results], indent=2))
     else:
@@ -60,7 +61,9 @@ def main() -> int:
 
 
 def _play(options: argparse.Namespace) -> Iterator[Survived]:
-    with ProcessPoolExecutor(options.jobs) as pool:
+    # Each in a process of its own, and none forked: they have threads, and gRPC in them.
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, mp_context=fresh, max_tasks_per_child=1) as pool:
         jobs = [pool.submit(_drill, one.name, options.seed, options.times) for one in chosen(options.faults)]
         for job in as_completed(jobs):
             yield job.result()
@@ -74,9 +77,9 @@ def _drill(name: str, seed: int, times: int) -> Survived:
 
 def _as_json(survived: Survived) -> dict[str, object]:
     return {
-        "fault": survived.fault.name,
-        "group": survived.fault.group,
-        "asserts": survived.fault.asserts,
+        "fault": survived.fault,
+        "group": FAULTS[survived.fault].group,
+        "asserts": FAULTS[survived.fault].asserts,
         "strikes": survived.strikes,
         "starts": survived.starts,
         "seconds": round(survived.seconds, 1),
@@ -88,11 +91,12 @@ def _table(results: list[Survived]) -> Table:
     table = Table("fault", "asserted, besides nothing lost, doubled or early", "survived", "runs", "s")
     group = ""
     for one in results:
-        if one.fault.group != group:
-            group = one.fault.group
+        fault = FAULTS[one.fault]
+        if fault.group != group:
+            group = fault.group
             table.add_section()
         survived = f"{one.strikes} times" if one.broken is None else f"{one.strikes} times, then BROKEN"
-        table.add_row(one.fault.name, one.fault.asserts, survived, str(one.starts), f"{one.seconds:.0f}")
+        table.add_row(fault.name, fault.asserts, survived, str(one.starts), f"{one.seconds:.0f}")
     return table
 
 

@@ -12,6 +12,7 @@ import bisect
 import heapq
 import json
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from coordinator.model.parsing.dumping import dump_document
@@ -19,10 +20,12 @@ from coordinator.model.publication import Publication, read_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State, read_run_state
 from coordinator.model.trigger import Action, Status, TriggerRecord, read_record
+from coordinator.runners.port import ObservedRun
 from coordinator.store.keys import DependenciesKey, HoldKey, Keys, LeaderKey, OrderKey, ParsedKey, StateKey, TriggerKey
+from coordinator.store.port import Changed, Listing
 from coordinator.store.presence import read_presence
 from tests.faults.witness import Seen
-from tests.faults.witnessed_airflow import Happened
+from tests.faults.witnessed_airflow import Happened, present
 from tests.simulation.history import (
     PERSON,
     UNSEEN,
@@ -71,6 +74,22 @@ class Chronicle:
     def saw_airflow(self, happened: Happened) -> None:
         with self._lock:
             self._airflow.append(happened)
+
+    def begin(self, listing: Listing, runs: Iterable[tuple[str, ObservedRun]]) -> History:
+        """A history that begins with what stands in etcd and in the environments, at rest, and is not judged yet.
+
+        :param runs: with their environments.
+        """
+        history, now = History(), present()
+        for environment, run in runs:
+            target = Target(PipelineRef(environment, run.dag_id), partition_of(run))
+            history.add(RunChanged(now, target, "queued", run, PERSON))
+        for item in sorted(listing.items, key=lambda item: item.mod_revision):
+            self.saw_etcd(Seen(now, Changed(item.key, item.mod_revision, item)))
+        self.tell(history)
+        for target, recorded in history.records.items():
+            history.consume_as(target, recorded.record.consumed)
+        return history
 
     def tell(self, history: History) -> None:
         """Add all that has been seen since. :raises PromiseBroken: a checker says so."""

@@ -22,7 +22,7 @@ class Survived:
     :ivar broken: what did not hold; ``None``: everything did.
     """
 
-    fault: Fault
+    fault: str
     seed: int
     strikes: int
     starts: int
@@ -55,7 +55,7 @@ def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str
         broken = f"{type(error).__name__}: {error}"
     if workload is not None:
         starts = workload.starts
-    return Survived(fault, seed, strikes, starts, time.monotonic() - began, broken)
+    return Survived(fault.name, seed, strikes, starts, time.monotonic() - began, broken)
 
 
 def _calm_wave(stage: Stage, workload: Workload) -> None:

@@ -29,7 +29,7 @@ from tests.etcd_cluster import Cluster
 from tests.faults.chronicle import Chronicle
 from tests.faults.line import Line, Way
 from tests.faults.witness import Witness
-from tests.faults.witnessed_airflow import WitnessedAirflow
+from tests.faults.witnessed_airflow import Happened, WitnessedAirflow
 from tests.integration.watcher.service import Service, write_config
 from tests.integration.watcher.waiting import until
 from tests.simulation.checkers import CHECKERS
@@ -119,7 +119,7 @@ class Stage:
         stack.enter_context(self.cluster)
         self.etcd_settings = EtcdSettings(endpoints=self.cluster.endpoints, timeout=ETCD_TIMEOUT)
         self.store = stack.enter_context(contextlib.closing(connect(self.etcd_settings)))
-        self.airflows = {name: WitnessedAirflow(name, self.chronicle.saw_airflow) for name in ENVIRONMENTS}
+        self.airflows = {name: WitnessedAirflow(name, self._saw_airflow) for name in ENVIRONMENTS}
         for airflow in self.airflows.values():
             stack.callback(airflow.close)
         self.password = self.directory / "airflow.password"
@@ -128,7 +128,8 @@ class Stage:
         self.file.write_text("{}")
         self.reporters_to_etcd = [stack.enter_context(Line(member.port)) for member in self.cluster.members]
         self._build_reporters(stack)
-        self.witness = stack.enter_context(Witness(self.etcd_settings, self.keys, self.chronicle.saw_etcd))
+        self.witness = self._new_witness()
+        stack.callback(lambda: self.witness.close())
         stack.callback(self._end_watchers)
         self._stack = stack
         for _ in range(self._watchers):
@@ -249,9 +250,10 @@ class Stage:
     def publish(self, document: Mapping[str, Any]) -> None:
         """Write the file, and wait until it is published."""
         self.file.write_text(json.dumps(document))
-        until(lambda: self._is_published(document), "the document is published", limit=COMES_TO_REST)
+        until(lambda: self.is_published(document), "the document is published", limit=COMES_TO_REST)
 
-    def _is_published(self, document: Mapping[str, Any]) -> bool:
+    def is_published(self, document: Mapping[str, Any]) -> bool:
+        """Whether etcd has a document that declares the same pipelines."""
         graph = read(self.store, self.keys).standings.graph
         return all(PipelineRef.parse(name) in set(graph) for name in document)
 
@@ -284,8 +286,47 @@ class Stage:
         self.chronicle.tell(self.history)
         assert self.witness.gap is None, self.witness.gap
 
+    def witness_is_up_to_date(self) -> bool:
+        """Whether everything that stands in etcd has been seen."""
+        return self.witness.revision >= max(
+            (item.mod_revision for item in self.store.list(self.keys.root).items), default=0
+        )
+
+    def see_anew(self) -> None:
+        """etcd is another one, or has gone back: come to rest, and tell another history, from what stands there now.
+
+        :raises AssertionError: it does not come to rest.
+        """
+        self.witness.close()
+        until(
+            lambda: not self._goes_on() and not self._goes_on(), "everything is at rest", limit=COMES_TO_REST, every=0.1
+        )
+        self.chronicle = Chronicle(self.keys, behind=self.chronicle.behind)
+        self.witness = self._new_witness()
+        self.history = self.chronicle.begin(self.store.list(self.keys.root), self._all_runs())
+        self.history.checkers = list(CHECKERS)
+
+    def _new_witness(self) -> Witness:
+        return Witness(self.etcd_settings, self.keys, self.chronicle.saw_etcd).start()
+
+    def _saw_airflow(self, happened: Happened) -> None:
+        self.chronicle.saw_airflow(happened)
+
+    def _all_runs(self) -> list[tuple[str, ObservedRun]]:
+        return [
+            (name, run)
+            for name, airflow in self.airflows.items()
+            for dag_id in airflow.world.dag_ids
+            for run in airflow.runs(dag_id)
+        ]
+
     def _restless(self) -> str | None:
-        """Why it is not at rest."""
+        """Why it is not at rest, or not all of it has been seen."""
+        if (reason := self._goes_on()) is not None:
+            return reason
+        return None if self.witness_is_up_to_date() else "not all has been seen"
+
+    def _goes_on(self) -> str | None:
         for name, airflow in self.airflows.items():
             with airflow.world.changed:
                 runs = [run for dag in airflow.world.dags.values() for run in dag.runs.values()]
@@ -301,9 +342,6 @@ class Stage:
             reading = read(self.store, self.keys)
         except StoreError as error:
             return f"etcd: {error}"
-        newest = max((item.mod_revision for item in self.store.list(self.keys.root).items), default=0)
-        if self.witness.revision < newest:
-            return f"not all has been seen: {self.witness.revision} < {newest}"
         standings = reading.standings
         busy = [str(one) for one in standings.unsettled() if standings.standing(one) is Standing.BUSY]
         if busy:

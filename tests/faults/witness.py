@@ -6,7 +6,6 @@ import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 
 from coordinator.settings import EtcdSettings
 from coordinator.store.connection import connect
@@ -26,7 +25,7 @@ class Seen:
 
 
 class Witness:
-    """Use as a context manager.
+    """Start it, and close it in the end.
 
     :ivar gap: why something may have been missed; ``None``: nothing was.
     :ivar revision: of the last change seen.
@@ -41,13 +40,11 @@ class Witness:
         self.revision = self._store.list(self._root).revision
         self._thread = threading.Thread(target=self._run, name="witness", daemon=True)
 
-    def __enter__(self) -> Witness:
+    def start(self) -> Witness:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._stopping = True
         self._thread.join(10)
         self._store.close()

@@ -52,9 +52,9 @@ class Workload:
             stage.airflows[pipeline.environment].dag(pipeline.dag_id, auto=takes)
         stage.publish(self.graph.document)
         stage.await_rest()
-        self._begin()
+        self.begin_anew()
 
-    def begin_wave(self) -> None:
+    def begin_wave(self, *, everything: bool = False) -> None:
         """Sources run: all of them for the first time, then some that people clear. Returns when etcd knows that they
         run, and none has ended: what may be in doubt from here on is what comes after that."""
         sources = list(self._sources())
@@ -67,12 +67,13 @@ class Workload:
                     logical_date=logical_date_of(source.partition),
                 )
         else:
-            sources = self.dice.sample(sources, self.dice.randint(1, len(sources)))
+            if not everything:
+                sources = self.dice.sample(sources, self.dice.randint(1, len(sources)))
             for source in sources:
                 self._airflow(source).clear_by_hand(source.pipeline.dag_id, self._newest(source).run_id)
         for source in sources:
             self._airflow(source).start(source.pipeline.dag_id, self._newest(source).run_id)
-        until(lambda: all(map(self._is_known_to_run, sources)), "etcd knows that the sources run")
+        until(lambda: all(map(self._is_known, sources)), "etcd knows that the sources run")
         self._running = sources
         self.waves += 1
 
@@ -81,6 +82,10 @@ class Workload:
         self.dice.shuffle(self._running)
         for source in self._running:
             self._airflow(source).finish(source.pipeline.dag_id, self._newest(source).run_id)
+
+    def sources_are_known_to_have_ended(self) -> bool:
+        """Whether etcd knows what :meth:`end_sources` did."""
+        return all(map(self._is_known, self._running))
 
     def take_fresh_partitions(self) -> None:
         """From now on everything runs in partitions in which nothing has run yet."""
@@ -130,9 +135,10 @@ class Workload:
                 )
         ran_after_their_inputs(history, self._runs)
         self.starts += sum(counted.values())
-        self._begin()
+        self.begin_anew()
 
-    def _begin(self) -> None:
+    def begin_anew(self) -> None:
+        """Count from here on."""
         history = self._stage.history
         self._facts = Facts.of(history)
         self._before = Counter(history.requests)
@@ -143,7 +149,7 @@ class Workload:
             for partition in self._partitions:
                 yield Target(PipelineRef.parse(name), partition)
 
-    def _is_known_to_run(self, target: Target) -> bool:
+    def _is_known(self, target: Target) -> bool:
         found = self._stage.store.get(self._stage.keys.state(target))
         state = read_run_state(found.value) if found is not None else None
         newest = self._newest(target)

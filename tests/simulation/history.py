@@ -12,7 +12,7 @@ from typing import Any
 
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
-from coordinator.model.trigger import Action, Status, TriggerRecord
+from coordinator.model.trigger import Action, Inputs, Status, TriggerRecord
 from coordinator.runners.port import ObservedRun
 from tests.simulation.wiring import Wiring, leaves
 
@@ -310,10 +310,14 @@ class History:
 
     def consume(self, target: Target, intent: TriggerRecord) -> None:
         """What a start used is not new any more."""
+        self.consume_as(target, intent.inputs)
+
+    def consume_as(self, target: Target, inputs: Inputs) -> None:
+        """As :meth:`consume`, of these inputs."""
         self.ran.add(target)
         self.no_cause_asked.discard(target)
         consumed = self.consumed.setdefault(target, {})
-        for upstream, used in intent.inputs.items():
+        for upstream, used in inputs.items():
             consumed[upstream] = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
             self._stand_on(target, upstream, used.revision)
 

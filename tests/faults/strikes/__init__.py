@@ -1,3 +1,5 @@
 """All faults. Importing this package puts them into the registry."""
 
+from tests.faults.strikes import etcd as etcd
+from tests.faults.strikes import lines as lines
 from tests.faults.strikes import watchers as watchers

@@ -1,0 +1,189 @@
+"""etcd killed, frozen, without a quorum, compacted, full, restored, replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.etcd_cluster import Member
+from tests.faults import administration
+from tests.faults.line import Way
+from tests.faults.registry import Struck, fault
+from tests.faults.stage import WATCHER, pause
+from tests.faults.strikes.lines import broken
+from tests.integration.watcher.waiting import until
+
+BEHIND = WATCHER.lease_ttl + 4.0
+MINUTE = 60.0
+SMALL = 16 * 1024 * 1024
+"""Bytes after which an etcd that is to be filled up is full."""
+
+Choose = Callable[[Struck], Member]
+
+
+def _leader(struck: Struck) -> Member:
+    return struck.stage.cluster.leader()
+
+
+def _follower(struck: Struck) -> Member:
+    leader = struck.stage.cluster.leader()
+    return struck.workload.dice.choice([one for one in struck.stage.cluster.members if one is not leader])
+
+
+def _only(struck: Struck) -> Member:
+    return struck.stage.cluster.members[0]
+
+
+def _wave_goes(struck: Struck) -> None:
+    struck.workload.end_sources()
+    pause(struck.workload.dice.uniform(0.0, 0.6))
+
+
+def _kill(choose: Choose) -> Callable[[Struck], None]:
+    def strike(struck: Struck) -> None:
+        member = choose(struck)
+        _wave_goes(struck)
+        member.kill()
+        pause(struck.workload.dice.uniform(1.0, 4.0))
+        struck.stage.cluster.start(member)
+
+    return strike
+
+
+def _freeze(choose: Choose) -> Callable[[Struck], None]:
+    def strike(struck: Struck) -> None:
+        member = choose(struck)
+        _wave_goes(struck)
+        member.freeze()
+        pause(struck.workload.dice.uniform(3.0, 7.0))
+        member.thaw()
+
+    return strike
+
+
+for _who, _choose in (("leader", _leader), ("follower", _follower)):
+    fault(
+        f"etcd {_who} of three: kill -9",
+        group="etcd",
+        asserts="",
+        members=3,
+        behind=BEHIND,
+        in_every_test_run=_who == "leader",
+    )(_kill(_choose))
+    fault(f"etcd {_who} of three: SIGSTOP", group="etcd", asserts="", members=3, behind=BEHIND)(_freeze(_choose))
+
+fault("the only etcd: kill -9", group="etcd", asserts="", behind=BEHIND)(
+    _kill(lambda struck: struck.stage.cluster.members[0])
+)
+fault("the only etcd: SIGSTOP", group="etcd", asserts="", behind=BEHIND)(
+    _freeze(lambda struck: struck.stage.cluster.members[0])
+)
+
+
+@fault(
+    "etcd without a quorum for a minute",
+    group="etcd",
+    asserts="one leads again as soon as it can",
+    members=3,
+    behind=BEHIND,
+)
+def lose_quorum(struck: Struck) -> None:
+    lost = struck.workload.dice.sample(struck.stage.cluster.members, 2)
+    _wave_goes(struck)
+    for member in lost:
+        member.kill()
+    pause(MINUTE)
+    struck.stage.cluster.start(*lost)
+    struck.stage.await_health()
+
+
+@fault("etcd compacted and defragmented", group="etcd", asserts="no watcher lists anew")
+def compact(struck: Struck) -> None:
+    stage = struck.stage
+    listed = [len(replica.service.events("listed")) for replica in stage.replicas]
+    _wave_goes(struck)
+    for _ in range(5):
+        administration.compact(stage.cluster.members[0], stage.witness.revision)
+        administration.defragment(stage.cluster.members[0])
+        pause(0.2)
+    assert [len(replica.service.events("listed")) for replica in stage.replicas] == listed
+
+
+@fault(
+    "etcd compacted while every watcher was cut off",
+    group="etcd",
+    asserts="every watcher lists anew",
+    behind=BEHIND,
+    in_every_test_run=True,
+)
+def compact_unseen(struck: Struck) -> None:
+    stage = struck.stage
+    listed = {replica.name: len(replica.service.events("listed")) for replica in stage.replicas}
+    with broken([line for replica in stage.replicas for line in replica.to_etcd], Way.CUT):
+        struck.workload.end_sources()
+        until(struck.workload.sources_are_known_to_have_ended, "etcd knows what the watchers do not")
+        until(stage.witness_is_up_to_date, "all has been seen that is to be forgotten")
+        administration.compact(stage.cluster.members[0], stage.witness.revision)
+    until(
+        lambda: all(len(one.service.events("listed")) > listed[one.name] for one in stage.replicas),
+        "every watcher has listed anew",
+    )
+
+
+@fault(
+    "etcd full (NOSPACE), and cleared",
+    group="etcd",
+    asserts="one leads again, everything that waited goes on",
+    etcd_arguments=[f"--quota-backend-bytes={SMALL}"],
+    behind=BEHIND,
+)
+def fill(struck: Struck) -> None:
+    member = struck.stage.cluster.members[0]
+    _wave_goes(struck)
+    administration.fill(member)
+    pause(WATCHER.lease_ttl + 2.0)
+    administration.make_room(member)
+    struck.stage.await_health()
+
+
+@fault(
+    "etcd restored from a snapshot",
+    group="etcd",
+    asserts="every watcher lists anew; from there on everything once: what came after the snapshot is forgotten",
+    behind=BEHIND,
+)
+def restore(struck: Struck) -> None:
+    stage = struck.stage
+    file = stage.directory / "snapshot.db"
+    file.unlink(missing_ok=True)
+    administration.snapshot(stage.cluster.members[0], file)
+    struck.workload.end_sources()
+    struck.workload.count()
+    struck.workload.begin_wave()
+    _wave_goes(struck)
+    administration.restore(stage.cluster, file)
+    _everything_once_more(struck)
+
+
+@fault(
+    "etcd replaced by an empty one",
+    group="etcd",
+    asserts="every watcher lists anew, the file is published again, runs that exist are adopted; from there on "
+    "everything once",
+    behind=BEHIND,
+)
+def replace(struck: Struck) -> None:
+    _wave_goes(struck)
+    administration.replace_by_an_empty_one(struck.stage.cluster)
+    _everything_once_more(struck)
+
+
+def _everything_once_more(struck: Struck) -> None:
+    """Come to rest with what etcd holds now; then every source runs, and everything below it once."""
+    stage = struck.stage
+    stage.await_health()
+    until(lambda: stage.is_published(struck.workload.graph.document), "the dependencies are published", limit=30)
+    stage.see_anew()
+    stage.await_rest()
+    struck.workload.begin_anew()
+    struck.workload.begin_wave(everything=True)
+    struck.workload.end_sources()
