@@ -1,0 +1,263 @@
+"""Each role can do its whole work, through the code that does it in service, on an etcd that asks who somebody is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.cli.failures import ExitCode
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunStateDocument, State, Verdict
+from coordinator.provider import deliver
+from coordinator.provider.outbox import Event, Outbox
+from coordinator.reporting import write_report
+from coordinator.settings import EtcdSettings
+from coordinator.store import securing
+from coordinator.store.connection import EtcdStore, connect
+from coordinator.store.keys import Keys
+from coordinator.store.port import AccessDenied
+from coordinator.store.users import ROOT, Users
+from tests.command_line import Cli
+from tests.command_line import cli as cli
+from tests.integration.store.secured import SecuredEtcd
+from tests.integration.watcher.waiting import until
+from tests.integration.watcher.worlds import ServedWorld
+from tests.worlds.world import PARTITION
+
+KEYS = Keys()
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ENVIRONMENTS = '[environments.default]\nurl = "http://127.0.0.1:1"\n[environments.team_b]\nurl = "http://127.0.0.1:1"\n'
+
+
+@pytest.fixture
+def etcd(tmp_path: Path) -> Iterator[SecuredEtcd]:
+    with SecuredEtcd(tmp_path / "secured") as server:
+        server.secure()
+        yield server
+
+
+def target(name: str, partition: str = PARTITION) -> Target:
+    return Target(PipelineRef.parse(name), partition)
+
+
+def document(state: State, *, minutes: int = 0) -> RunStateDocument:
+    return RunStateDocument(state=state, run_id="nightly", queued_at=NOON + timedelta(minutes=minutes))
+
+
+def test_a_reporter_reports_new_repeated_and_late_and_for_nobody_else(etcd: SecuredEtcd) -> None:
+    store = etcd.connect("rep")
+    where = target("team_b/load")
+    assert write_report(store, KEYS, where, document(State.RUNNING)) is Verdict.NEW
+    assert write_report(store, KEYS, where, document(State.SUCCESS)) is Verdict.NEW
+    assert write_report(store, KEYS, where, document(State.SUCCESS)) is Verdict.REPEAT
+    assert write_report(store, KEYS, where, document(State.RUNNING)) is Verdict.OUTDATED
+    assert write_report(store, KEYS, where, document(State.FAILED, minutes=-1)) is Verdict.OUTDATED
+    for other in ("load", "team_b2/load", "team_a/load"):
+        with pytest.raises(AccessDenied, match="permission denied"):
+            write_report(store, KEYS, target(other), document(State.SUCCESS))
+    store.close()
+
+
+def test_a_reporter_needs_no_more_for_the_command_line_and_the_outbox(
+    etcd: SecuredEtcd, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = etcd.config("rep")
+    command = ("report", "team_b/load", "success", "-p", PARTITION, "--run-id", "nightly", "--attempt", "1")
+    assert cli(*command, "-c", config).exit_code == ExitCode.OK
+    refused = cli("report", "load", "success", "-p", PARTITION, "-c", config)
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "the roles granted to it" in refused.stderr
+    outbox = Outbox(tmp_path / "outbox")
+    outbox.directory.mkdir()
+    for minutes, state in enumerate((State.RUNNING, State.SUCCESS)):
+        partition = f"2026-11-2{minutes}"
+        outbox.put(Event(environment="team_b", dag_id="load", partition=partition, document=document(state)))
+    monkeypatch.setenv("COORDINATOR_CONFIG", str(config))
+    assert deliver.main(["--outbox", str(outbox.directory)]) == 0
+    root = etcd.connect(ROOT)
+    assert len(root.list(KEYS.states_of(PipelineRef("team_b", "load"))).items) == 3
+    root.close()
+
+
+class Person:
+    """Somebody at the command line."""
+
+    def __init__(self, cli: Cli, etcd: SecuredEtcd, user: str, directory: Path) -> None:
+        self._cli = cli
+        self._config = etcd.config(user, ENVIRONMENTS)
+        self._directory = directory
+
+    def __call__(self, *arguments: object) -> Any:
+        return self._cli(*arguments, "-c", self._config)
+
+    def does(self, *arguments: object, code: ExitCode = ExitCode.OK) -> str:
+        result = self(*arguments)
+        assert result.exit_code == code, result.stdout + result.stderr
+        return str(result.stdout)
+
+    def may_not(self, *arguments: object) -> None:
+        result = self(*arguments)
+        assert result.exit_code == ExitCode.REFUSED, result.stdout + result.stderr
+        assert "permission denied" in result.stderr
+
+    def file(self, document: object) -> Path:
+        file = self._directory / "new.json"
+        file.write_text(json.dumps(document))
+        return file
+
+
+def test_an_owner_plans_and_publishes_its_document_and_no_other(etcd: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
+    owner = Person(cli, etcd, "own", tmp_path)
+    first = owner.file({"team_b/mail": "load"})
+    owner.does("plan", first, "--owner", "team_b", "--offline")
+    owner.does("apply", first, "--owner", "team_b", "--offline", "--yes", "--reason", "T-1")
+    owner.does("apply", first, "--owner", "team_b", "--check")
+    second = owner.file({"team_b/mail": ["load", "team_b/check"]})
+    owner.does("apply", second, "--owner", "team_b", "--check", code=ExitCode.PROBLEM)
+    owner.does("apply", second, "--owner", "team_b", "--offline", "--yes", "--reason", "T-2")
+    assert "T-1" in owner.does("dependencies", "log", "--owner", "team_b")
+    owner.may_not("apply", owner.file({"load": "extract"}), "--owner", "default", "--offline", "--yes")
+    owner.may_not("hold", "team_b/mail", "--reason", "why not")
+    owner.may_not("mark", "team_b/mail", PARTITION, "success", "--yes")
+    owner.may_not("report", "team_b/mail", "success", "-p", PARTITION)
+
+
+@pytest.fixture
+def scene(etcd: SecuredEtcd, tmp_path: Path, cli: Cli) -> SecuredEtcd:
+    """load has run, and so has team_b/mail, which waits for it; check waits for a release (rerun: hold)."""
+    root = Person(cli, etcd, ROOT, tmp_path)
+    central = root.file({"check": {"upstream": "load", "rerun": "hold"}})
+    root.does("apply", central, "--offline", "--yes")
+    root.does("apply", root.file({"team_b/mail": "load"}), "--owner", "team_b", "--offline", "--yes")
+    for name in ("load", "check", "team_b/mail"):
+        root.does("report", name, "success", "-p", PARTITION, "--run-id", "nightly", "--attempt", "1")
+    return etcd
+
+
+def test_an_operator_holds_releases_reruns_and_marks(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
+    operator = Person(cli, scene, "ops", tmp_path)
+    for name in ("load", "team_b/mail"):
+        operator.does("hold", name, "--reason", "bad file")
+        operator.does("release", name)
+        operator.does("rerun", name, PARTITION, "--downstream", "--yes")
+        operator.does("mark", name, PARTITION, "failed", "--yes", "--force")
+    operator.does("release", "check", "--partition", PARTITION, "--force")
+    assert operator.does("acts").count("bad file") == 2
+    operator.may_not("apply", operator.file({"load": "extract"}), "--owner", "default", "--offline", "--yes")
+
+
+def test_an_operator_of_one_environment_touches_no_other(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
+    operator = Person(cli, scene, "ops-b", tmp_path)
+    operator.does("hold", "team_b/mail", "--reason", "bad file")
+    operator.does("release", "team_b/mail")
+    operator.does("rerun", "team_b/mail", PARTITION, "--yes")
+    operator.does("mark", "team_b/mail", PARTITION, "failed", "--yes", "--force")
+    operator.may_not("hold", "load", "--reason", "why not")
+    operator.may_not("rerun", "load", PARTITION, "--downstream", "--yes")
+    operator.may_not("mark", "load", PARTITION, "failed", "--yes")
+    operator.may_not("release", "check", "--partition", PARTITION, "--force")
+
+
+def test_a_viewer_sees_everything_and_changes_nothing(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
+    viewer = Person(cli, scene, "view", tmp_path)
+    assert "no watcher leads" in viewer.does("status", "--all", code=ExitCode.PROBLEM)
+    viewer.does("explain", "team_b/mail", PARTITION)
+    viewer.does("acts")
+    viewer.does("dependencies", "show")
+    viewer.does("plan", viewer.file({"team_b/mail": "load"}), "--owner", "team_b", "--offline")
+    viewer.may_not("apply", viewer.file({"team_b/mail": "check"}), "--owner", "team_b", "--offline", "--yes")
+    viewer.may_not("hold", "load", "--reason", "why not")
+    viewer.may_not("rerun", "load", PARTITION, "--downstream", "--yes")
+    viewer.may_not("mark", "load", PARTITION, "failed", "--yes")
+    viewer.may_not("report", "load", "success", "-p", PARTITION)
+    found = json.loads(viewer("doctor", "-d", viewer.file({"team_b/mail": "load"}), "--json").stdout)["findings"]
+    assert [one for one in found if "etcd" in one["subject"] and one["grade"] == "problem"] == []
+
+
+class SecuredWorld(ServedWorld):
+    """The watcher has its own user, and each environment reports as its reporter. ``self`` looks on as root."""
+
+    def __init__(self, server: SecuredEtcd, looking: EtcdSettings, directory: Path, *, reporters: bool = True) -> None:
+        super().__init__(looking, directory)
+        self._watcher = server.settings_of("watcher")
+        self._reporters: dict[str, EtcdStore] = {}
+        if reporters:
+            for environment, user in (("default", "rep-default"), ("team_b", "rep")):
+                self._reporters[environment] = connect(server.settings_of(user))
+                self._stack.callback(self._reporters[environment].close)
+
+    def config(self) -> Path:
+        file = super().config()
+        user = f'username = "watcher"\npassword_file = "{self._watcher.password_file}"\n'
+        # So short that a sweep has something to remove: a partition, and what people did.
+        retention = '[retention]\nmax_partitions = 1\nmin_age = "0 seconds"\nevery = "1 second"\nacts = "0 seconds"\n'
+        file.write_text(file.read_text().replace("[etcd]\n", f"[etcd]\n{user}") + retention)
+        return file
+
+    def report(self, where: Target, document: RunStateDocument) -> None:
+        store = self._reporters.get(where.pipeline.environment, self.store)
+        write_report(store, self.keys, where, document)
+
+
+def test_the_watcher_runs_waves_obeys_people_and_sweeps_as_its_own_user(
+    etcd: SecuredEtcd, cli: Cli, tmp_path: Path
+) -> None:
+    """All that it ever writes: states, records, its document, orders, floors, acts, marks of attendance, its lease."""
+    with SecuredWorld(etcd, etcd.settings_of(ROOT), tmp_path) as world:
+        world.dependencies({"A": {"upstream": "R", "catchup": "latest"}, "team_b/B": "A", "D": ["A", "team_b/B"]})
+        watcher = world.serve()
+        operator = Person(cli, etcd, "ops", tmp_path)
+        for partition in ("2026-11-19T00:00:00Z", PARTITION):
+            world.complete("R", partition=partition)
+            world.until_done("A", "team_b/B", "D", partition=partition, runs=1)
+        operator.does("rerun", "A", PARTITION, "--downstream", "--yes")
+        world.until_done("A", "team_b/B", "D", runs=2)
+        operator.does("hold", "D", "--reason", "for a while")
+        operator.does("release", "D")
+        gone = (KEYS.state(target("D", "2026-11-19T00:00:00Z")), KEYS.trigger(target("D", "2026-11-19T00:00:00Z")))
+        until(lambda: all(world.store.get(key) is None for key in gone), "the old partition is removed")
+        until(lambda: not world.store.list(KEYS.acts).items, "what people did is removed")
+        for key in (KEYS.floor(PipelineRef("default", "D")), KEYS.retention, KEYS.attended, KEYS.leader):
+            assert world.store.get(key) is not None, key
+        assert world.counts("A", "team_b/B", "D") == {"A": 2, "team_b/B": 2, "D": 2}
+        watcher.terminate()
+        assert watcher.wait() == 0
+        assert world.store.get(KEYS.leader) is None, "it gave its lease back"
+        assert "denied" not in watcher.log()
+
+
+def test_authentication_can_be_turned_on_under_a_running_watcher(tmp_path: Path) -> None:
+    """First everybody gets a user, then it is turned on; docs/security.md says so."""
+    with SecuredEtcd(tmp_path / "etcd") as server:
+        open_to_all = EtcdSettings(endpoints=[server.endpoint])
+        with SecuredWorld(server, open_to_all, tmp_path, reporters=False) as world:
+            world.dependencies({"A": "R"})
+            watcher = world.serve()
+            world.complete("R")
+            world.until_done("A", runs=1)
+            server.secure()
+            world.store.close()
+            world.store = server.connect(ROOT)
+            world._stack.callback(world.store.close)
+            world.complete("R", wave=2)
+            world.until_done("A", runs=2)
+            assert watcher.events("trigger.blocked") == []
+            assert watcher.is_running()
+        with Users(server.settings_of(ROOT)) as users:
+            assert users.authentication_is_on()
+            assert securing.holders(users, ["coordinator-watcher"]) == {"coordinator-watcher": ["watcher"]}
+
+
+def test_nobody_can_lock_everybody_out(tmp_path: Path) -> None:
+    with SecuredEtcd(tmp_path / "etcd") as server, Users(EtcdSettings(endpoints=[server.endpoint])) as users:
+        with pytest.raises(securing.CannotEnable, match="etcdctl user add root"):
+            securing.enable_authentication(users)
+        users.add_user(ROOT, server.password_of(ROOT))
+        with pytest.raises(securing.CannotEnable, match="has not the role root"):
+            securing.enable_authentication(users)
+        assert not users.authentication_is_on()
