@@ -6,18 +6,15 @@ import argparse
 import json
 import multiprocessing
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
 
-import structlog
 from rich.console import Console
 from rich.table import Table
 
 import tests.faults.strikes  # noqa: F401 - fills the registry
-from tests.faults.drill import Survived, drill
+from tests.faults.drill import Survived, drill_by_name
 from tests.faults.registry import FAULTS, chosen
 
 
@@ -64,15 +61,9 @@ def _play(options: argparse.Namespace) -> Iterator[Survived]:
     # Each in a process of its own, and none forked: they have threads, and gRPC in them.
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=fresh, max_tasks_per_child=1) as pool:
-        jobs = [pool.submit(_drill, one.name, options.seed, options.times) for one in chosen(options.faults)]
+        jobs = [pool.submit(drill_by_name, one.name, options.seed, options.times) for one in chosen(options.faults)]
         for job in as_completed(jobs):
             yield job.result()
-
-
-def _drill(name: str, seed: int, times: int) -> Survived:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    with tempfile.TemporaryDirectory(prefix="drill-") as directory:
-        return drill(FAULTS[name], seed=seed, times=times, directory=Path(directory))
 
 
 def _as_json(survived: Survived) -> dict[str, object]:

@@ -3,11 +3,14 @@ wave shows that it is sound again."""
 
 from __future__ import annotations
 
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.registry import Fault, Struck
+import structlog
+
+from tests.faults.registry import FAULTS, Fault, Struck
 from tests.faults.stage import Stage
 from tests.faults.workload import Workload
 from tests.simulation.history import PromiseBroken
@@ -56,6 +59,15 @@ def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str
     if workload is not None:
         starts = workload.starts
     return Survived(fault.name, seed, strikes, starts, time.monotonic() - began, broken)
+
+
+def drill_by_name(name: str, seed: int, times: int) -> Survived:
+    """For a process of its own: it is quiet, and leaves nothing behind."""
+    import tests.faults.strikes  # noqa: F401 - fills the registry, which this module's importers may not want
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    with tempfile.TemporaryDirectory(prefix="drill-") as directory:
+        return drill(FAULTS[name], seed=seed, times=times, directory=Path(directory))
 
 
 def _calm_wave(stage: Stage, workload: Workload) -> None:
