@@ -6,6 +6,8 @@ Every watcher keeps a lease alive. On it stands its presence, ``watchers/<id>``;
 A presence is put again when a keep-alive is due and something has changed since: not for another watcher's word
 about itself, or all of them would keep each other busy for ever.
 
+One that has not read everything yet does not campaign: another one that has would have to wait for it.
+
 A lease does not fence by itself: a leader that was asleep does not know that it is none. So each write
 compares ``leader``'s create revision, and each request outside etcd first looks at ``Leadership.remaining()``.
 """
@@ -40,7 +42,8 @@ class Candidate:
 
     :param ttl: seconds after which a silent leader is replaced; etcd takes 2 at least.
     :param clock: seconds; must go on while the process is stopped or the machine suspended.
-    :param progress: how far this watcher has got, for its presence; ``None``: it does not say.
+    :param progress: how far this watcher has got: :meth:`nudge` it when it has become warm. ``None``: it does not say,
+        and campaigns whenever it can.
     :param now: the time of day, for people.
     :param on_change: called (in the thread that found out) when this watcher has become the leader or ceased
         to be it. That the time ran out while etcd was away, only ``Leadership.remaining()`` says in time.
@@ -111,6 +114,8 @@ class Candidate:
         held = self._held
         if self._stopping or held is None or held.remaining() <= 0:
             return None
+        if self._leadership is None and not self._is_warm():
+            return None
         since = written(self._now())
         try:
             answer = self._store.commit(
@@ -152,7 +157,7 @@ class Candidate:
         return max(0.0, self._keep_alive_at - self._clock())
 
     def nudge(self) -> None:
-        """The leader key has changed: campaign now. From any thread; returns at once."""
+        """Nobody leads any more, or this watcher has become warm: campaign now. From any thread; returns at once."""
         self._awake.set()
 
     def start(self) -> Candidate:
@@ -197,6 +202,10 @@ class Candidate:
                 pause = 1.0
             if not self._stopping:
                 self._awake.wait(pause)
+
+    def _is_warm(self) -> bool:
+        progress = self._progress()
+        return progress is None or progress.warm
 
     def _has_more_to_say(self, progress: Progress | None) -> bool:
         if progress is None or self._said is None:

@@ -18,8 +18,7 @@ class ProgressOfReading:
     def __init__(self, presences: str) -> None:
         self._presences = presences
         self._news = 0
-        self.present: Progress | None = None
-        """``None``: nothing has been read yet."""
+        self.present = Progress(revision=0, news=0, warm=False)
 
     def note(self, messages: Iterable[object]) -> None:
         """These have been taken in."""
@@ -32,6 +31,7 @@ class ProgressOfReading:
                     if (change := next(newest, None)) is not None:
                         self._news = change.revision
 
-    def stand_at(self, revision: int, *, warm: bool) -> None:
-        """All that was noted has been decided about, too."""
-        self.present = Progress(revision, self._news, warm)
+    def stand_at(self, revision: int, *, warm: bool) -> bool:
+        """All that was noted has been decided about, too. Whether the watcher has become warm by it."""
+        before, self.present = self.present, Progress(revision, self._news, warm)
+        return warm and not before.warm

@@ -234,8 +234,8 @@ class Watcher:
         messages = self._receive(self._patience())
         self.reconciler.step(message for message in messages if not isinstance(message, Wake))
         self._progress.note(messages)
-        if self.reconciler.cache.revision:
-            self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected)
+        if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected):
+            self._candidate.nudge()
         self._stepped_at = self._clock.monotonic()
 
     def _patience(self) -> float:

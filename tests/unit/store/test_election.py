@@ -128,13 +128,14 @@ def test_a_presence_says_how_far_its_watcher_has_got_and_is_put_again_when_that_
     candidate = Candidate(FaultyStore(server), KEYS, "c", ttl=TTL, clock=clock, progress=lambda: progress)
     _keep_alive(candidate, clock, times=4)
     assert _read(server, KEYS.watcher("c")).warm is False
+    assert leader_in(server) is None
     announced = _mod_revision(server, KEYS.watcher("c"))
     progress = Progress(revision=7, news=0, warm=False)
     _keep_alive(candidate, clock, times=4)
     assert _mod_revision(server, KEYS.watcher("c")) == announced, "what it has read was others' words about themselves"
     progress = Progress(revision=8, news=8, warm=True)
     _keep_alive(candidate, clock, times=4)
-    assert _mod_revision(server, KEYS.watcher("c")) == announced + 2, "once more, after the leader key"
+    assert _mod_revision(server, KEYS.watcher("c")) == announced + 1
     presence = _read(server, KEYS.watcher("c"))
     assert (presence.revision, presence.warm) == (8, True)
 
@@ -151,6 +152,28 @@ def test_a_presence_is_put_again_after_a_while_though_nothing_has_changed(server
     again_within = _read(server, KEYS.watcher("c")).again_within
     assert again_within is not None
     assert again_within >= AGAIN_WITHIN + TTL / 3, "it need not be silent between two keep-alives"
+
+
+def test_who_has_not_read_everything_yet_leaves_the_lead_to_who_has(
+    server: MemoryEtcd, clock: Clock, second: Candidate
+) -> None:
+    progress = Progress(revision=5, news=5, warm=False)
+    cold = Candidate(FaultyStore(server), KEYS, "cold", ttl=TTL, clock=clock, progress=lambda: progress)
+    cold.step()
+    assert leader_in(server) is None, "a warm one need not wait for it"
+    second.step()
+    assert leader_in(server) == "second"
+    progress = Progress(revision=6, news=6, warm=True)
+    cold.step()
+    assert cold.leadership() is None
+    second.resign()
+    cold.step()
+    term = cold.leadership()
+    assert term is not None
+    progress = Progress(revision=6, news=6, warm=False)
+    for _ in range(4):
+        clock.advance(cold.step())
+    assert cold.leadership() is term, "whose watch is broken for a while goes on leading"
 
 
 @pytest.mark.parametrize("count", [2, 5])
