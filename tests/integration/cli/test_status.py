@@ -117,11 +117,8 @@ def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, e
     assert "2026-11-20T00:00:00Z" in other_spelling.stdout
 
 
-NOW = datetime.now(UTC)
-
-
 def _ago(seconds: float) -> datetime:
-    return NOW - timedelta(seconds=seconds)
+    return datetime.now(UTC) - timedelta(seconds=seconds)
 
 
 def _replica(name: str, *, revision: int, warm: bool = True, up_for: float = 7200.0, said_ago: float = 2.0) -> Presence:
@@ -179,7 +176,7 @@ def test_a_replica_that_could_not_take_over_is_something_wrong(
         assert result.exit_code == (ExitCode.PROBLEM if said else ExitCode.OK)
         return said
 
-    etcd.commit(Transaction((), (Put(keys.leader, Presence("b", "h", 1, written(NOW)).to_value()),)))
+    etcd.commit(Transaction((), (Put(keys.leader, Presence("b", "h", 1, written(_ago(0))).to_value()),)))
     newest = etcd.list(keys.root).revision
     fills = _replica("fills", revision=0, warm=False, up_for=5.0)
     assert problems(_replica("b", revision=newest), fills) == {}, "one that has just come may be filling its cache"
@@ -192,7 +189,8 @@ def test_a_replica_that_could_not_take_over_is_something_wrong(
 def test_a_replica_far_behind_is_something_wrong() -> None:
     value = _replica("slow", revision=5).to_value()
     near, far = (
-        replicas_of({"slow": value}, None, newest_change=5 + lag, now=NOW)[0] for lag in (FAR_BEHIND, FAR_BEHIND + 1)
+        replicas_of({"slow": value}, None, newest_change=5 + lag, now=_ago(0))[0]
+        for lag in (FAR_BEHIND, FAR_BEHIND + 1)
     )
     assert (near.lag, near.problem) == (FAR_BEHIND, None)
     assert far.problem is not None
