@@ -91,6 +91,11 @@ class Chronicle:
             history.consume_as(target, recorded.record.consumed)
         return history
 
+    def untold(self) -> list[Happened]:
+        """What has happened in the environments since the last telling, by their own clocks."""
+        with self._lock:
+            return sorted(self._airflow, key=lambda happened: happened.time)
+
     def tell(self, history: History) -> None:
         """Add all that has been seen since. :raises PromiseBroken: a checker says so."""
         with self._lock:
@@ -174,7 +179,7 @@ class _Telling:
         made: dict[tuple[Target, str], int] = {}
         reached: dict[tuple[Target, str, State], int] = {}
         for place, happened in enumerate(self._airflow):
-            target, queued_at = _target_of(happened), str(happened.run.queued_at)
+            target, queued_at = target_of(happened), str(happened.run.queued_at)
             if happened.what in MADE:
                 made[target, queued_at] = place
                 if happened.sender is not None and (token := self._token_of(happened)) in intents:
@@ -227,7 +232,7 @@ class _Telling:
                 chronicle.leadership(seen)
 
     def _tell_airflow(self, happened: Happened) -> None:
-        target, chronicle = _target_of(happened), self._chronicle
+        target, chronicle = target_of(happened), self._chronicle
         if happened.what in MADE and happened.sender is not None:
             action = Action.CREATE if happened.what == "created" else Action.CLEAR
             token, sender = self._token_of(happened), happened.sender
@@ -243,7 +248,7 @@ class _Telling:
         """The intent behind a request. A clear carries no token: the record that names its attempt says so."""
         if happened.what == "created":
             return happened.run.token or "a run without a token"
-        target = _target_of(happened)
+        target = target_of(happened)
         confirmed = self._confirmed.get((target, str(happened.run.queued_at)))
         return confirmed or self._chronicle.newest_intent.get(target, "a clear without an intent")
 
@@ -264,7 +269,8 @@ def _state_of(seen: Seen) -> RunState | None:
     return state
 
 
-def _target_of(happened: Happened) -> Target:
+def target_of(happened: Happened) -> Target:
+    """Whose run it is, and in which partition."""
     return Target(PipelineRef(happened.environment, happened.run.dag_id), partition_of(happened.run))
 
 

@@ -33,7 +33,7 @@ from coordinator.model.runstate import State
 from coordinator.runners.port import ObservedRun
 from tests.standin import bodies
 from tests.standin.dagruns import DagRuns, NoSuchRun, OnState
-from tests.standin.faults import Faults
+from tests.standin.faults import Fault, Faults
 from tests.standin.http11 import Request, Response, Server
 from tests.standin.login import Logins
 from tests.standin.rest import Call, RestApi, kind_of
@@ -258,14 +258,12 @@ class StandInAirflow:
         run_id = parts[5] if len(parts) > 5 else None
         fault = self.faults.take(kind) if kind else None
         response: Response | None = None
-        if fault is not None and fault.acts:
-            if fault.wait is not None:
-                while not fault.wait.wait(0.05) and not self._stopped.is_set():
-                    pass
-            if fault.seconds is not None:
-                self._stopped.wait(fault.seconds)
+        if fault is not None and not fault.acts_first:
+            self._keep_waiting(fault)
         if fault is None or fault.acts:
             response = self.api.answer(kind, call)
+        if fault is not None and fault.acts_first:
+            self._keep_waiting(fault)
         if kind == "trigger":
             run_id = _named_run(request.body)
         if fault is not None:
@@ -298,6 +296,13 @@ class StandInAirflow:
                 )
                 self._answered.notify_all()
         return response
+
+    def _keep_waiting(self, fault: Fault) -> None:
+        if fault.wait is not None:
+            while not fault.wait.wait(0.05) and not self._stopped.is_set():
+                pass
+        if fault.seconds is not None:
+            self._stopped.wait(fault.seconds)
 
     def _own(self, request: Request, parts: list[str]) -> Response:
         """What only the stand-in has, for whoever runs it as a process of its own."""

@@ -12,7 +12,12 @@ KINDS = ("trigger", "clear", "get", "list", "patch", "delete", "login", "dag", "
 
 @dataclass(frozen=True)
 class Fault:
-    """Use the constructors below. ``acts``: whether the request takes effect before it goes wrong."""
+    """Use the constructors below.
+
+    :ivar acts: whether the request takes effect.
+    :ivar acts_first: ... before it is kept waiting.
+    :ivar met: set as soon as a request has met it.
+    """
 
     acts: bool
     status: int | None = None
@@ -22,6 +27,8 @@ class Fault:
     wait: threading.Event | None = None
     seconds: float | None = None
     drip: float | None = None
+    acts_first: bool = False
+    met: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @classmethod
     def answer(
@@ -49,6 +56,21 @@ class Fault:
     def hang(cls, released: threading.Event) -> Fault:
         """Act and answer only when ``released`` is set."""
         return cls(acts=True, wait=released)
+
+    @classmethod
+    def late(cls, seconds: float) -> Fault:
+        """Act at once, and answer so much later."""
+        return cls(acts=True, acts_first=True, seconds=seconds)
+
+    @classmethod
+    def withhold(cls, released: threading.Event) -> Fault:
+        """Act at once, and answer only when ``released`` is set."""
+        return cls(acts=True, acts_first=True, wait=released)
+
+    @classmethod
+    def lose(cls, released: threading.Event) -> Fault:
+        """Keep the request until ``released`` is set, then cut the connection; nothing has happened."""
+        return cls(acts=False, cuts=True, wait=released)
 
     @classmethod
     def drip_answer(cls, seconds: float) -> Fault:
@@ -86,4 +108,7 @@ class Faults:
         if not waiting and not self._always:
             return None
         with self._lock:
-            return waiting.popleft() if waiting else self._always.get(kind)
+            fault = waiting.popleft() if waiting else self._always.get(kind)
+        if fault is not None:
+            fault.met.set()
+        return fault
