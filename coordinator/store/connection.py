@@ -199,8 +199,8 @@ class EtcdStore:
     def _open_watch(self, prefix: str, from_revision: int) -> EtcdWatch:
         self._check_process()
         member = self._members.in_use
-        metadata = self._members.metadata(member)
         try:
+            metadata = self._members.metadata(member)
             stream = EtcdWatch(
                 member,
                 metadata,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -41,6 +42,10 @@ CHANNEL_OPTIONS = (
 )
 
 Metadata = tuple[tuple[str, str], ...]
+
+
+Stamps = tuple[tuple[int, int, int] | None, ...]
+"""What tells whether files have been replaced: of each, when it was written, its size and its inode."""
 
 
 class _NoPassword(StoreUnavailable):
@@ -82,7 +87,11 @@ class Member:
 
 
 class Members:
-    """All endpoints, one of which is in use. Safe from several threads."""
+    """All endpoints, one of which is in use. Safe from several threads.
+
+    Certificates are read again when a member has failed and their files have changed: a connection that stands is
+    not asked for a new one, and a channel of gRPC keeps those that it was made with for ever.
+    """
 
     def __init__(self, settings: EtcdSettings) -> None:
         """:raises ConfigurationError: certificates or the password are not where the settings say."""
@@ -91,6 +100,7 @@ class Members:
         if (settings.cert is None) is not (settings.key is None):
             raise ConfigurationError("etcd: cert and key belong together, only one of them is set")
         self.timeout = settings.timeout
+        self._settings = settings
         self._username = settings.username
         source = settings.password_source()
         if self._username:
@@ -104,7 +114,8 @@ class Members:
         self._lock = threading.Lock()
         self._token: str | None = None
         self._closed = False
-        self.all = tuple(Member(endpoint, settings) for endpoint in settings.endpoints)
+        self._stamps = self._refused_stamps = _stamps_of(settings)
+        self.all = _connect_to_all(settings)
         self._in_use = 0
 
     @property
@@ -118,11 +129,29 @@ class Members:
     def leave(self, member: Member) -> None:
         """A member has failed: the next request goes to the next one, unless it already does."""
         with self._lock:
-            if self._closed or member is not self.in_use or len(self.all) == 1:
+            if self._closed or member is not self.in_use or self._renewed() or len(self.all) == 1:
                 return
             self._in_use = (self._in_use + 1) % len(self.all)
             successor = self.in_use.endpoint
         log.warning("etcd endpoint left", endpoint=member.endpoint, successor=successor)
+
+    def _renewed(self) -> bool:
+        """Take new certificates, if their files have changed. The lock is held."""
+        stamps = _stamps_of(self._settings)
+        if stamps in (self._stamps, self._refused_stamps):
+            return False
+        files = [str(file) for file in _files_of(self._settings) if file is not None]
+        try:
+            successors = _connect_to_all(self._settings)
+        except ConfigurationError as error:  # somebody is just replacing them: the next failure looks again
+            self._refused_stamps = stamps
+            log.warning("etcd certificates unreadable", files=files, error=str(error))
+            return False
+        gone, self.all, self._stamps = self.all, successors, stamps
+        for member in gone:
+            member.close()
+        log.info("etcd certificates read again", files=files)
+        return True
 
     def call(self, method: Callable[[Member], Any], request: object, *, doing: str, repeatable: bool) -> Any:
         """Send one request and return the answer.
@@ -152,8 +181,9 @@ class Members:
 
         renewed = False
         while True:
-            metadata = self.metadata(member)
+            metadata: Metadata = ()
             try:
+                metadata = self.metadata(member)
                 return method(member)(request, timeout=self.timeout, metadata=metadata)
             except grpc.RpcError as error:
                 if token_refused(details_of(error)) and not renewed and self._username:
@@ -162,8 +192,8 @@ class Members:
                     continue
                 raise translate(error, doing=doing, endpoint=member.endpoint) from error
             except ValueError as error:
-                # What gRPC raises on a closed channel; close() may come from another thread at any time.
-                if not self._closed:
+                # What gRPC raises on a closed channel; close(), or new certificates, may come from another thread.
+                if member in self.all and not self._closed:
                     raise
                 raise StoreUnavailable(f"etcd {member.endpoint}, {doing}: this client is closed") from error
 
@@ -206,6 +236,35 @@ class Members:
         self._closed = True
         for member in self.all:
             member.close()
+
+
+def _connect_to_all(settings: EtcdSettings) -> tuple[Member, ...]:
+    """:raises ConfigurationError: certificates are not where the settings say."""
+    connected: list[Member] = []
+    try:
+        for endpoint in settings.endpoints:
+            connected.append(Member(endpoint, settings))
+    except ConfigurationError:
+        for member in connected:
+            member.close()
+        raise
+    return tuple(connected)
+
+
+def _files_of(settings: EtcdSettings) -> tuple[Path | None, ...]:
+    return settings.ca_cert, settings.cert, settings.key
+
+
+def _stamps_of(settings: EtcdSettings) -> Stamps:
+    return tuple(map(_stamp_of, _files_of(settings)))
+
+
+def _stamp_of(file: Path | None) -> tuple[int, int, int] | None:
+    try:
+        status = file.stat() if file is not None else None
+    except OSError:  # whoever reads it says so
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino) if status is not None else None
 
 
 def _shown(token: str | None) -> Metadata:
