@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.references import PipelineRef
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentReport
-from coordinator.settings import EnvironmentSettings, Settings
+from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings
 from coordinator.store.connection import EtcdStore, MemberStatus, connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import StoreError
 from coordinator.store.presence import read_presence
+from coordinator.store.roles import is_enforced
+from coordinator.store.users import Users
 
 _AT_ONCE = 8
 _NAMED = 10
@@ -87,7 +90,7 @@ def judge_member(member: MemberStatus) -> Iterator[Finding]:
         yield Finding(Grade.PROBLEM, subject, f"alarm {alarm}", remedy)
     if not member.has_leader:
         yield Finding(Grade.PROBLEM, subject, "its cluster has no leader", "start the other members")
-    version = tuple(map(int, re.findall(r"\d+", member.version)[:3]))
+    version = _numbers(member.version)
     if _INCONSISTENT[0] <= version <= _INCONSISTENT[1]:
         found = f"version {member.version}: a member that is killed under load may lose consistency"
         yield Finding(Grade.WARNING, subject, found, "not for production: use 3.5.33 or later")
@@ -124,9 +127,45 @@ def _examine_etcd(settings: Settings) -> Iterator[Finding]:
         for member in members:
             yield from judge_member(member)
         if any(member.problem is None for member in members):
+            yield from _authentication(settings.etcd, members)
             yield _leader(store, Keys(settings.etcd.prefix))
     finally:
         store.close()
+
+
+def judge_authentication(endpoints: Sequence[str], versions: Collection[str], *, is_on: bool) -> Iterator[Finding]:
+    """What it means that etcd asks, or does not ask, who somebody is."""
+    if is_on:
+        leaky = [version for version in sorted({*versions}) if not is_enforced(_numbers(version))]
+        if leaky:
+            found = f"version {', '.join(leaky)}: whoever means harm gets round the roles of users"
+            yield Finding(Grade.WARNING, "etcd users", found, "use 3.5.33, 3.6.14, 3.7.1 or later")
+    elif not all(map(_is_this_machine, endpoints)):
+        found = "authentication is off: whoever reaches etcd may change everything in it"
+        yield Finding(Grade.WARNING, "etcd users", found, "give each one its rights: coordinator secure")
+
+
+def _authentication(etcd: EtcdSettings, members: Sequence[MemberStatus]) -> Iterator[Finding]:
+    try:
+        with Users(etcd) as users:
+            is_on = users.authentication_is_on()
+    except StoreError as error:
+        yield Finding(Grade.WARNING, "etcd users", str(error), "see [etcd] in the configuration")
+        return
+    versions = {member.version for member in members if member.version}
+    yield from judge_authentication(etcd.endpoints, versions, is_on=is_on)
+
+
+def _is_this_machine(endpoint: str) -> bool:
+    host = endpoint.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:3]))
 
 
 def _exposed_files(settings: Settings) -> Iterator[Finding]:
@@ -146,7 +185,7 @@ def _leader(store: EtcdStore, keys: Keys) -> Finding:
     try:
         leader = store.get(keys.leader)
     except StoreError as error:
-        return Finding(Grade.PROBLEM, f"keys {keys.root}", str(error), "let this user read and write the prefix")
+        return Finding(Grade.PROBLEM, f"keys {keys.root}", str(error), "give this user a role: coordinator secure")
     if leader is None:
         return Finding(Grade.WARNING, "watcher", "none leads", "start one: coordinator watch")
     return Finding(Grade.OK, "watcher", f"leads: {read_presence(leader.value)}")

@@ -30,6 +30,8 @@ def print_description(keys: Keys, roles: Sequence[Role], logins: Sequence[Login]
         typer.echo(command)
     if not logins:
         typer.echo("# user add asks for a password; a user with --no-password gets in by a certificate with that CN")
+    elif any(login.password is not None for login in logins):
+        typer.echo("# etcdctl takes a password up to its first blank; coordinator secure --apply takes it whole")
 
 
 def print_changes(
@@ -99,7 +101,7 @@ def _in_words(changes: Changes, *, written: bool) -> Iterator[str]:
             )
             yield f"user {user.user}: {would}added, {how}"
         elif user.password is not None:
-            yield f"user {user.user}: {would}given another password"
+            yield f"user {user.user}: {would}given this password"
         for name in user.roles:
             yield f"user {user.user}: {would}granted role {name}"
 

@@ -168,7 +168,7 @@ def _role_change(users: Users, keys: Keys, role: Role) -> RoleChange:
 def _user_change(users: Users, wanted: WantedUser, *, authentication_is_on: bool) -> UserChange:
     present = users.roles_of(wanted.name)
     password = wanted.password
-    if present is not None and password is not None and authentication_is_on:
+    if present is not None and password is not None and authentication_is_on:  # else etcd does not say what it is
         password = None if users.can_log_in(wanted.name, password) else password
     missing = tuple(role for role in wanted.roles if role not in (present or ()))
     return UserChange(wanted.name, present is not None, missing, password)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 from coordinator.settings import EtcdSettings
 from coordinator.store import securing
@@ -29,6 +30,10 @@ class SecuredEtcd(EmbeddedEtcd):
     """Use as a context manager, then call :meth:`secure`."""
 
     keys = Keys()
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        return self
 
     def secure(self) -> None:
         """Add root, the roles and the users, and turn authentication on: all by what ``coordinator secure`` does."""

@@ -185,11 +185,11 @@ class SecuredWorld(ServedWorld):
     def __init__(self, server: SecuredEtcd, looking: EtcdSettings, directory: Path, *, reporters: bool = True) -> None:
         super().__init__(looking, directory)
         self._watcher = server.settings_of("watcher")
-        self._reporters: dict[str, EtcdStore] = {}
+        self._own_stores: dict[str, EtcdStore] = {}
         if reporters:
             for environment, user in (("default", "rep-default"), ("team_b", "rep")):
-                self._reporters[environment] = connect(server.settings_of(user))
-                self._stack.callback(self._reporters[environment].close)
+                self._own_stores[environment] = connect(server.settings_of(user))
+                self._stack.callback(self._own_stores[environment].close)
 
     def config(self) -> Path:
         file = super().config()
@@ -200,7 +200,7 @@ class SecuredWorld(ServedWorld):
         return file
 
     def report(self, where: Target, document: RunStateDocument) -> None:
-        store = self._reporters.get(where.pipeline.environment, self.store)
+        store = self._own_stores.get(where.pipeline.environment, self.store)
         write_report(store, self.keys, where, document)
 
 
@@ -212,19 +212,22 @@ def test_the_watcher_runs_waves_obeys_people_and_sweeps_as_its_own_user(
         world.dependencies({"A": {"upstream": "R", "catchup": "latest"}, "team_b/B": "A", "D": ["A", "team_b/B"]})
         watcher = world.serve()
         operator = Person(cli, etcd, "ops", tmp_path)
-        for partition in ("2026-11-19T00:00:00Z", PARTITION):
-            world.complete("R", partition=partition)
-            world.until_done("A", "team_b/B", "D", partition=partition, runs=1)
-        operator.does("rerun", "A", PARTITION, "--downstream", "--yes")
-        world.until_done("A", "team_b/B", "D", runs=2)
+        old = "2026-11-19T00:00:00Z"
+        world.complete("R", partition=old)
+        world.until_done("A", "team_b/B", "D", partition=old, runs=1)
+        operator.does("rerun", "A", old, "--downstream", "--yes")
+        world.until_done("A", "team_b/B", "D", partition=old, runs=2)
         operator.does("hold", "D", "--reason", "for a while")
         operator.does("release", "D")
-        gone = (KEYS.state(target("D", "2026-11-19T00:00:00Z")), KEYS.trigger(target("D", "2026-11-19T00:00:00Z")))
+        world.complete("R")
+        world.until_done("A", "team_b/B", "D", runs=1)
+        gone = [key(target("A", old)) for key in (KEYS.state, KEYS.trigger, KEYS.order)]
         until(lambda: all(world.store.get(key) is None for key in gone), "the old partition is removed")
         until(lambda: not world.store.list(KEYS.acts).items, "what people did is removed")
         for key in (KEYS.floor(PipelineRef("default", "D")), KEYS.retention, KEYS.attended, KEYS.leader):
             assert world.store.get(key) is not None, key
-        assert world.counts("A", "team_b/B", "D") == {"A": 2, "team_b/B": 2, "D": 2}
+        assert world.counts("A", "team_b/B", "D") == {"A": 1, "team_b/B": 1, "D": 1}
+        assert world.counts("A", "team_b/B", "D", partition=old) == {"A": 2, "team_b/B": 2, "D": 2}
         watcher.terminate()
         assert watcher.wait() == 0
         assert world.store.get(KEYS.leader) is None, "it gave its lease back"
