@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from coordinator.model import bounds
 from coordinator.model.references import PipelineRef
-from coordinator.model.runstate import Instant, Unreadable
+from coordinator.model.runstate import Instant, Unreadable, too_large
 from coordinator.store.keys import ActKey, Keys
 from coordinator.store.port import Put, Store
 
@@ -93,6 +94,8 @@ def put_of(keys: Keys, act: Act) -> Put:
 
 def read_act(value: bytes) -> Act | Unreadable:
     """Read what stands under an ``acts/`` key. Never raises."""
+    if len(value) > bounds.SMALL_VALUE:
+        return too_large(value, bounds.SMALL_VALUE, "an act")
     try:
         document = _ActDocument.model_validate_json(value)
         pipeline = PipelineRef.parse(document.pipeline)

@@ -16,6 +16,7 @@ import structlog
 import tenacity
 from pydantic import ValidationError
 
+from coordinator.model import bounds
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import (
     InvalidReport,
@@ -64,6 +65,15 @@ def write_report(
 
 
 def _checked_value(target: Target, document: RunStateDocument) -> bytes:
+    names = {
+        "environment": target.pipeline.environment,
+        "pipeline": target.pipeline.dag_id,
+        "partition": target.partition,
+    }
+    for what, name in names.items():
+        if not 0 < len(name) <= bounds.NAME:
+            found = f"one of {len(name)} characters" if name else "none"
+            raise InvalidReport(f"a report names its {what} in 1 to {bounds.NAME} characters; found {found}")
     try:
         str(target).encode()
         value = document.to_value()

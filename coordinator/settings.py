@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from coordinator.credentials import CredentialSource
 from coordinator.errors import ConfigurationError
+from coordinator.model import bounds
 from coordinator.model.durations import parse_duration
 from coordinator.model.references import DEFAULT_ENVIRONMENT
 
@@ -29,7 +32,34 @@ class _Section(BaseModel):
     # hide_input_in_errors: a credential that somebody wrote into the file is refused, and must not be in a traceback.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    @model_validator(mode="after")
+    def _no_nul(self) -> Self:
+        for name, value in self:
+            if isinstance(value, str | Path) and "\0" in str(value):
+                raise ValueError(f"{name} holds a NUL character, which no path and no name has")
+        return self
 
+
+Seconds = Annotated[float, Field(gt=0, le=bounds.SECONDS, allow_inf_nan=False)]
+RequestSeconds = Annotated[float, Field(gt=0, le=bounds.REQUEST_SECONDS, allow_inf_nan=False)]
+
+
+def _is_a_word(text: str) -> bool:
+    """Whether it has neither blanks nor anything that cannot be seen."""
+    return text.isprintable() and not any(character.isspace() for character in text)
+
+
+def _environment_name(name: str) -> str:
+    if not name or "/" in name or name != name.strip() or not name.isprintable() or len(name) > bounds.AIRFLOW_NAME:
+        raise ValueError(
+            f"is no name of an environment; expected 1 to {bounds.AIRFLOW_NAME} characters that can be seen, without "
+            "'/', which divides an environment from its pipeline"
+        )
+    return name
+
+
+EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
+_PORT = re.compile("[0-9]{1,5}")
 _Command = Annotated[list[str], Field(min_length=1)]
 
 
@@ -64,7 +94,7 @@ class EtcdSettings(_WithPassword):
 
     endpoints: list[str] = Field(default_factory=lambda: ["127.0.0.1:2379"], min_length=1)
     prefix: str = "/coordinator"
-    timeout: float = Field(default=5.0, gt=0)
+    timeout: RequestSeconds = 5.0
     ca_cert: Path | None = None
     cert: Path | None = None
     key: Path | None = None
@@ -84,7 +114,8 @@ class EtcdSettings(_WithPassword):
             if "@" in endpoint:  # whoever writes that has written a password too: not repeated
                 raise ValueError("holds credentials; use username with password_env, password_file or password_command")
             host, colon, port = endpoint.rpartition(":")
-            if not (host and colon and port.isdigit()) or "/" in endpoint:
+            good = host and colon and _PORT.fullmatch(port) and int(port) <= 65_535
+            if not good or "/" in endpoint or not _is_a_word(endpoint):
                 raise ValueError(f"{endpoint!r} is not an endpoint; expected 'host:port', like '127.0.0.1:2379'")
         return endpoints
 
@@ -113,7 +144,7 @@ class EnvironmentSettings(_WithPassword, _WithToken):
     max_in_flight: int = Field(default=8, ge=1, le=256)
     max_runs_in_flight: int | None = Field(default=None, ge=1)
     max_starts_per_minute: int | None = Field(default=None, ge=1)
-    request_timeout: float = Field(default=5.0, gt=0)
+    request_timeout: RequestSeconds = 5.0
 
     @field_validator("url")
     @classmethod
@@ -126,6 +157,14 @@ class EnvironmentSettings(_WithPassword, _WithToken):
         if "?" in url or "#" in url:
             raise ValueError("has a query or a fragment; expected an address like 'http://127.0.0.1:8080'")
         if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
+        try:
+            parts = urlsplit(url)
+            # A name with an empty or too long label fails only where it is looked up, and not as an OSError.
+            named = parts.hostname is not None and parts.port != 0 and bool(parts.hostname.encode("idna"))
+        except ValueError as error:
+            raise ValueError(f"{url!r} is not a URL: {error}; expected one like 'http://127.0.0.1:8080'") from None
+        if not named or not _is_a_word(url):
             raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
         return url.rstrip("/")
 
@@ -160,15 +199,15 @@ class WatcherSettings(_Section):
     :ivar decision_log: where a line is written for each decision: a path, or ``-`` for standard output.
     """
 
-    lease_ttl: int = Field(default=10, ge=2)
-    fresh_for: float = Field(default=1.0, ge=0)
-    look_timeout: float = Field(default=2.0, gt=0)
-    follow_after: float = Field(default=5.0, gt=0)
-    blocked_retry: float = Field(default=60.0, gt=0)
-    reexamine_every: float = Field(default=300.0, gt=0)
-    missed_after: float = Field(default=60.0, gt=0)
-    backoff_initial: float = Field(default=0.5, gt=0)
-    backoff_max: float = Field(default=30.0, gt=0)
+    lease_ttl: int = Field(default=10, ge=2, le=int(bounds.REQUEST_SECONDS))
+    fresh_for: float = Field(default=1.0, ge=0, le=bounds.SECONDS)
+    look_timeout: RequestSeconds = 2.0
+    follow_after: Seconds = 5.0
+    blocked_retry: Seconds = 60.0
+    reexamine_every: Seconds = 300.0
+    missed_after: Seconds = 60.0
+    backoff_initial: Seconds = 0.5
+    backoff_max: Seconds = 30.0
     decision_log: str | None = Field(default=None, min_length=1)
 
 
@@ -287,7 +326,7 @@ class HttpSettings(_WithToken):
 class ReporterSettings(_Section):
     """The listener inside Airflow: which environment it speaks for, and where its outbox is."""
 
-    environment: str = DEFAULT_ENVIRONMENT
+    environment: EnvironmentName = DEFAULT_ENVIRONMENT
     outbox: Path | None = None
 
 
@@ -304,7 +343,7 @@ class Settings(BaseSettings):
     )
 
     etcd: EtcdSettings = Field(default_factory=EtcdSettings)
-    environments: dict[str, EnvironmentSettings] = Field(default_factory=dict)
+    environments: dict[EnvironmentName, EnvironmentSettings] = Field(default_factory=dict)
     watcher: WatcherSettings = Field(default_factory=WatcherSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
@@ -331,16 +370,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
     :raises ConfigurationError: with file, place, reason.
     """
     chosen = path or os.environ.get(CONFIG_VARIABLE)
-    document: dict[str, Any] = {}
-    if chosen:
-        try:
-            document = tomllib.loads(Path(chosen).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigurationError(
-                f"{chosen}: no such file; name the configuration with --config or {CONFIG_VARIABLE}"
-            ) from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigurationError(f"{chosen}: cannot be read: {error}") from error
+    document = _document(chosen) if chosen else {}
     try:
         return Settings(**document)
     except ValidationError as error:
@@ -352,6 +382,28 @@ def load_settings(path: str | Path | None = None) -> Settings:
         raise ConfigurationError(problems) from error
     except SettingsError as error:  # a variable that should hold JSON (a list, a section) holds something else
         raise ConfigurationError(f"environment variables: {error}: {error.__cause__}; expected JSON") from error
+
+
+def _document(file: str | Path) -> dict[str, Any]:
+    try:
+        with open(file, "rb") as opened:
+            content = opened.read(bounds.CONFIGURATION + 1)
+        if len(content) > bounds.CONFIGURATION:
+            raise ConfigurationError(f"{file}: more than {bounds.CONFIGURATION} bytes; expected a coordinator.toml")
+        document = tomllib.loads(content.decode())
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{file}: no such file; name the configuration with --config or {CONFIG_VARIABLE}"
+        ) from None
+    except RecursionError:
+        raise ConfigurationError(f"{file}: cannot be read: nested too deep") from None
+    except (OSError, ValueError) as error:  # no UTF-8, no TOML, a number with thousands of digits, a NUL in the path
+        raise ConfigurationError(f"{file}: cannot be read: {error}") from error
+    # pydantic-settings takes what begins with "_" for its own options, like _cli_parse_args.
+    for name in document:
+        if name.startswith("_"):
+            raise ConfigurationError(f"{file}: {name}: unknown section; known are {', '.join(Settings.model_fields)}")
+    return document
 
 
 def _source(section: _WithPassword | _WithToken, kind: str, owner: str) -> CredentialSource:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from coordinator.model.runstate import Instant, RunState, Unreadable
+from coordinator.model import bounds
+from coordinator.model.runstate import Instant, Revision, RunState, Unreadable, too_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class _FloorDocument(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     queued_at: Instant | None = None
-    revision: int = 0
+    revision: Revision = 0
 
 
 def dump_floor(floor: Floor) -> bytes:
@@ -45,6 +46,8 @@ def dump_floor(floor: Floor) -> bytes:
 
 def read_floor(value: bytes) -> Floor | Unreadable:
     """Read what stands under a ``floor/`` key. Never raises."""
+    if len(value) > bounds.SMALL_VALUE:
+        return too_large(value, bounds.SMALL_VALUE, "a floor")
     try:
         document = _FloorDocument.model_validate_json(value)
     except ValidationError as error:

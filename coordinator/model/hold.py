@@ -7,7 +7,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from coordinator.model.runstate import Instant, Unreadable
+from coordinator.model import bounds
+from coordinator.model.runstate import Instant, Unreadable, too_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ def read_hold(value: bytes) -> Hold | Unreadable:
 
     The key alone holds the pipeline: an unreadable value still holds it, for whoever wrote it wanted it held.
     """
+    if len(value) > bounds.SMALL_VALUE:
+        return too_large(value, bounds.SMALL_VALUE, "a hold")
     try:
         document = _HoldDocument.model_validate_json(value)
     except ValidationError as error:

@@ -13,7 +13,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from coordinator.model.runstate import Instant, Unreadable
+from coordinator.model import bounds
+from coordinator.model.runstate import Instant, Unreadable, too_large
 
 
 class Order(enum.StrEnum):
@@ -54,6 +55,8 @@ def dump_order(given: GivenOrder) -> bytes:
 
 def read_order(value: bytes) -> GivenOrder | Unreadable:
     """Read what stands under an ``order/`` key. Never raises; what cannot be read orders nothing."""
+    if len(value) > bounds.SMALL_VALUE:
+        return too_large(value, bounds.SMALL_VALUE, "an order")
     try:
         document = _OrderDocument.model_validate_json(value)
     except ValidationError as error:

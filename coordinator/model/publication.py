@@ -19,18 +19,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from coordinator.model import bounds
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.dependencies import Document
 from coordinator.model.graph import Node
 from coordinator.model.parsing import DependenciesError, dump_document, parse_document
+from coordinator.model.printable import encodable
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import Unreadable
 
 COMPRESSED_FROM = 256 * 1024
 """Bytes from which on a value is compressed; smaller ones stay readable for ``etcdctl get``."""
-
-MAX_BYTES = 32 * 1024 * 1024
-"""A value that makes more when decompressed is not read."""
 
 _COMPRESSED = "zlib_base64"
 
@@ -122,7 +121,7 @@ def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
         content = json.loads(value)
         if _COMPRESSED in content:
             content = json.loads(_decompressed(content[_COMPRESSED]))
-        document = parse_document(json.dumps(content["dependencies"]), source=source)
+        document = parse_document(json.dumps(content["dependencies"]), source=source, in_force=True)
         since: Mapping[str, Mapping[str, Any]] = content.get("active_since", {})
         return Publication(
             document,
@@ -143,11 +142,11 @@ def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
 
 
 def _decompressed(text: str) -> bytes:
-    """:raises ValueError: longer than :data:`MAX_BYTES`, or broken off."""
+    """:raises ValueError: longer than :data:`bounds.PUBLICATION`, or broken off."""
     reader = zlib.decompressobj()
-    found = reader.decompress(base64.b64decode(text, validate=True), MAX_BYTES)
+    found = reader.decompress(base64.b64decode(text, validate=True), bounds.PUBLICATION)
     if not reader.eof:
-        raise ValueError(f"broken off, or more than {MAX_BYTES} bytes when decompressed")
+        raise ValueError(f"broken off, or more than {bounds.PUBLICATION} bytes when decompressed")
     return found
 
 
@@ -155,7 +154,7 @@ def _decompressed(text: str) -> bytes:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return encodable(value) if isinstance(value, str) else ""
 
 
 def _instant(value: object) -> datetime | None:

@@ -14,9 +14,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from coordinator.errors import CoordinatorError
-
-MAX_VALUE_BYTES = 64 * 1024
-"""A longer run state is not read: nothing that a pipeline has to say about a run needs more."""
+from coordinator.model import bounds
+from coordinator.model.printable import encodable
 
 
 class InvalidReport(CoordinatorError):
@@ -81,20 +80,33 @@ class RunState:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A value that is no run state. Counts as "not yet"."""
+    """A value that is no run state. Counts as "not yet".
+
+    :ivar reason: why, short enough for a log line, and UTF-8 whatever the value holds.
+    """
 
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", encodable(self.reason, limit=bounds.REASON))
 
 
 def _as_utc(value: Any) -> Any:
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
-    if isinstance(value, datetime):
+    if not isinstance(value, datetime):
+        return value
+    try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    return value
+    except OverflowError as error:  # the first day of year 1 in the east; pydantic lets only ValueError be a refusal
+        raise ValueError(f"{value.isoformat()} is outside of the calendar in UTC") from error
 
 
 Instant = Annotated[datetime, BeforeValidator(_as_utc)]
+
+
+Revision = Annotated[int, Field(ge=0, lt=1 << 63)]
+"""etcd's own type for it is int64. Anything greater would never be reached, and would hold things back for ever."""
 
 
 class RunStateDocument(BaseModel):
@@ -130,10 +142,15 @@ class RunStateDocument(BaseModel):
         return self.model_dump_json(exclude_none=True).encode()
 
 
+def too_large(value: bytes, most: int, what: str) -> Unreadable:
+    """What a value is that is not even looked into."""
+    return Unreadable(f"{len(value)} bytes; {what} has at most {most}")
+
+
 def read_run_state(value: bytes) -> RunState | Unreadable:
     """Read what stands under a ``state/`` key. Never raises."""
-    if len(value) > MAX_VALUE_BYTES:
-        return Unreadable(f"{len(value)} bytes; a run state has at most {MAX_VALUE_BYTES}")
+    if len(value) > bounds.RUN_STATE:
+        return too_large(value, bounds.RUN_STATE, "a run state")
     word = value.strip().strip(b'"')
     try:
         return RunState(State(word.decode()))

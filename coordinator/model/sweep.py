@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
 
+from coordinator.model import bounds
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Instant, Unreadable
+from coordinator.model.runstate import Instant, Unreadable, too_large
 
 NAMED = 20
 """So many of the pipelines that are held back are named."""
@@ -59,7 +61,7 @@ class _SweepDocument(BaseModel):
     expired: int = 0
     acts: int = 0
     held_back_pipelines: int = 0
-    held_back: list[_HeldBackDocument] = []
+    held_back: Annotated[list[_HeldBackDocument], FailFast()] = []
 
 
 def dump_sweep(sweep: Sweep) -> bytes:
@@ -85,6 +87,8 @@ def dump_sweep(sweep: Sweep) -> bytes:
 
 def read_sweep(value: bytes) -> Sweep | Unreadable:
     """Read what stands under ``retention``. Never raises."""
+    if len(value) > bounds.SMALL_VALUE:
+        return too_large(value, bounds.SMALL_VALUE, "what a sweep did")
     try:
         document = _SweepDocument.model_validate_json(value)
         held_back = tuple(

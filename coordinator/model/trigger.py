@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
+from coordinator.model import bounds
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Attempt, Instant, State, Unreadable
+from coordinator.model.runstate import Attempt, Instant, Revision, State, Unreadable, too_large
+
+MOST_REQUESTS = 1_000_000_000
+"""For one partition. The number is part of run ids, which have 250 characters in all."""
 
 
 class Status(enum.StrEnum):
@@ -91,7 +95,7 @@ class _InputDocument(BaseModel):
 
     pipeline: str
     partition: str
-    revision: int
+    revision: Revision
     state: State
     run_id: str | None = None
     queued_at: Instant | None = None
@@ -102,20 +106,21 @@ class _RecordDocument(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     status: Status
-    sequence: int
+    sequence: Annotated[int, Field(ge=0, le=MOST_REQUESTS)]
     action: Action
     run_id: str | None = None
     token: str
-    wave: int
+    wave: Revision
     before: Instant | None = None
     attempt: Instant | None = None
-    inputs: Annotated[list[_InputDocument], Field(default_factory=list)]
-    consumed: Annotated[list[_InputDocument], Field(default_factory=list)]
+    # Of a list in which everything is wrong, pydantic would else keep each mistake: a hundred times the value's size.
+    inputs: Annotated[list[_InputDocument], FailFast(), Field(default_factory=list)]
+    consumed: Annotated[list[_InputDocument], FailFast(), Field(default_factory=list)]
     who: str = ""
     when: Instant | None = None
     last_error: str | None = None
-    order: int | None = None
-    ordered: int | None = None
+    order: Revision | None = None
+    ordered: Revision | None = None
     skipped: bool | None = None
     blocked_since: Instant | None = None
 
@@ -173,6 +178,8 @@ def dump_record(record: TriggerRecord) -> bytes:
 
 def read_record(value: bytes) -> TriggerRecord | Unreadable:
     """Read what stands under a ``trigger/`` key. Never raises."""
+    if len(value) > bounds.RECORD:
+        return too_large(value, bounds.RECORD, "a trigger record")
     try:
         document = _RecordDocument.model_validate_json(value)
         return TriggerRecord(

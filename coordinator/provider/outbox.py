@@ -8,6 +8,7 @@ by time; within one process they never repeat or go back, even when the clock do
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from coordinator.errors import CoordinatorError
+from coordinator.model import bounds
 from coordinator.model.runstate import RunStateDocument
 
 REJECTED = "rejected"
@@ -98,7 +100,7 @@ class Outbox:
         :raises UnreadableEvent: the file holds none.
         :raises FileNotFoundError: it is no longer there.
         """
-        content = (self.directory / name).read_bytes()
+        content = self._content(name)
         try:
             return Event.model_validate_json(content)
         except ValidationError as error:
@@ -106,11 +108,23 @@ class Outbox:
             place = ".".join(map(str, first["loc"])) or "the file"
             raise UnreadableEvent(f"{self.directory / name}: {place}: {first['msg']}") from error
 
+    def _content(self, name: str) -> bytes:
+        place = self.directory / name
+        # O_NONBLOCK: a named pipe that nobody writes to would stop the deliverer here.
+        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise UnreadableEvent(f"{place}: not a file")
+            content = file.read(bounds.OUTBOX_EVENT + 1)
+        if len(content) > bounds.OUTBOX_EVENT:
+            raise UnreadableEvent(f"{place}: more than {bounds.OUTBOX_EVENT} bytes; an event has at most as many")
+        return content
+
     @staticmethod
     def written_at(name: str) -> float | None:
         """When an event was put, in seconds since the epoch; ``None`` for a name that somebody else chose."""
         nanoseconds = name.partition("-")[0]
-        return int(nanoseconds) / 1e9 if nanoseconds.isdigit() else None
+        return int(nanoseconds) / 1e9 if nanoseconds.isascii() and nanoseconds.isdigit() else None
 
     def remove(self, name: str) -> None:
         """Forget an event. Not synced: one that comes back after a crash is a repeat, which etcd's side knows."""

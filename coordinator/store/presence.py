@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from coordinator.model import bounds
+from coordinator.model.printable import encodable
 from coordinator.version import __version__
 
 
@@ -73,7 +75,7 @@ def written(moment: datetime) -> str:
 def read_presence(value: bytes) -> Presence:
     """Read a presence. What cannot be read is ``?``: the key alone says that somebody is there."""
     try:
-        known = json.loads(value)
+        known = json.loads(value) if len(value) <= bounds.SMALL_VALUE else None
     except (ValueError, RecursionError):
         known = None
     if not isinstance(known, dict):
@@ -95,7 +97,7 @@ def read_presence(value: bytes) -> Presence:
 def _text(known: dict[str, Any], name: str) -> str | None:
     found = known.get(name)
     # JSON may name halves of characters, which no terminal takes.
-    return found.encode("utf-8", "backslashreplace").decode() if isinstance(found, str) else None
+    return encodable(found, limit=bounds.AIRFLOW_NAME) if isinstance(found, str) else None
 
 
 def _whole(found: object) -> int | None:

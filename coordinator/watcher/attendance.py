@@ -14,7 +14,8 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from coordinator.errors import LeadershipLost
-from coordinator.model.runstate import Instant, Unreadable
+from coordinator.model import bounds
+from coordinator.model.runstate import Instant, Revision, Unreadable, too_large
 from coordinator.store.keys import Keys
 from coordinator.store.port import CreateRevisionIs, Put, Store, StoreError, Transaction
 
@@ -35,7 +36,7 @@ class Attended:
 class _AttendedDocument(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    revision: int
+    revision: Revision
     when: Instant | None = None
 
 
@@ -46,6 +47,8 @@ def dump_attended(attended: Attended) -> bytes:
 
 def read_attended(value: bytes) -> Attended | Unreadable:
     """Read what stands under ``attended``. Never raises."""
+    if len(value) > bounds.SMALL_VALUE:
+        return too_large(value, bounds.SMALL_VALUE, "a mark of attendance")
     try:
         document = _AttendedDocument.model_validate_json(value)
     except ValidationError as error:

@@ -18,14 +18,13 @@
 Import from here: the modules are private to this package.
 """
 
-from coordinator.model.parsing.document import MAX_BYTES, parse_document
+from coordinator.model.parsing.document import parse_document
 from coordinator.model.parsing.dumping import dump_document
 from coordinator.model.parsing.places import places_of_entries
 from coordinator.model.parsing.problems import DependenciesError, Problem
 from coordinator.model.parsing.schema import json_schema
 
 __all__ = [
-    "MAX_BYTES",
     "DependenciesError",
     "Problem",
     "dump_document",

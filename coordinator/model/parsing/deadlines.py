@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import time
 from typing import Any
 
+from coordinator.model import bounds
 from coordinator.model.deadline import MOST_DAYS, AfterFirstInput, Deadline, TimeOfDay
 from coordinator.model.durations import format_duration
 from coordinator.model.mapping import time_zone
@@ -60,7 +61,7 @@ class DeadlineReader:
         return None if at is None or days is None or place is None else TimeOfDay(at, days, place)
 
     def _place(self, cursor: Cursor) -> str | None:
-        name = self._fields.text(cursor, "a time zone")
+        name = self._fields.characters(cursor, "a time zone", most=bounds.PATTERN)
         if name is None:
             return None
         try:

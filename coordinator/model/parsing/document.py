@@ -15,33 +15,37 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
+from coordinator.model import bounds
 from coordinator.model.conditions import Condition, leaves
 from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
 from coordinator.model.parsing.conditions import CONDITION_FIELDS, ConditionReader
 from coordinator.model.parsing.cycles import find_cycles
 from coordinator.model.parsing.deadlines import DeadlineReader
 from coordinator.model.parsing.fields import FieldReader
-from coordinator.model.parsing.findings import Cursor, Findings, described
+from coordinator.model.parsing.findings import Cursor, Findings, TooManyFindings, described
 from coordinator.model.parsing.forms import ENTRY
 from coordinator.model.parsing.json_text import JsonSyntaxError, Members, line_and_column, read_json
 from coordinator.model.parsing.problems import DependenciesError, Problem
+from coordinator.model.parsing.sizes import Sizes
 from coordinator.model.references import PipelineRef
-
-MAX_BYTES = 8 * 1024 * 1024
-"""A larger file is refused. 50,000 dependencies need about 3 MB."""
 
 SCHEMA_KEY = "$schema"
 RESERVED_CONF = "coordinator"
 """The member of a run's conf in which the coordinator says what the run is for (design section 5)."""
 
 
-def parse_document(text: bytes | str, *, source: str, environments: Collection[str] | None = None) -> Document:
+def parse_document(
+    text: bytes | str, *, source: str, environments: Collection[str] | None = None, in_force: bool = False
+) -> Document:
     """Read a dependency document.
 
     :param source: what to call the document in messages, such as the file's name.
     :param environments: the known environments; ``None``: any name will do.
+    :param in_force: it is published already: that a part of it is too large (``bounds``) is no reason to put all of it
+        out of force.
     :raises DependenciesError: holding everything that is wrong, not only the first thing.
     """
     characters = _decoded(text, source)
@@ -51,15 +55,18 @@ def parse_document(text: bytes | str, *, source: str, environments: Collection[s
         line, column = line_and_column(characters, error.offset)
         raise DependenciesError(source, [Problem(line, column, "", error.reason, error.remedy)]) from None
     findings = Findings()
-    document = _DocumentReader(findings, FieldReader(findings, environments)).read(root)
+    fields = FieldReader(findings, environments)
+    document: Document = {}
+    with suppress(TooManyFindings):
+        document = _DocumentReader(findings, fields, Sizes(findings, in_force=in_force)).read(root)
     if findings:
         raise DependenciesError(source, findings.placed_in(characters))
     return document
 
 
 def _decoded(text: bytes | str, source: str) -> str:
-    if len(text) > MAX_BYTES:
-        reason = f"{len(text)} bytes; expected at most {MAX_BYTES}"
+    if len(text) > bounds.DOCUMENT:
+        reason = f"{len(text)} bytes; expected at most {bounds.DOCUMENT}"
         raise DependenciesError(source, [Problem(1, 1, "", reason, "split it by environment")])
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
@@ -74,9 +81,10 @@ def _decoded(text: bytes | str, source: str) -> str:
 
 
 class _DocumentReader:
-    def __init__(self, findings: Findings, fields: FieldReader) -> None:
+    def __init__(self, findings: Findings, fields: FieldReader, sizes: Sizes) -> None:
         self._findings = findings
         self._fields = fields
+        self._sizes = sizes
         self._conditions = ConditionReader(findings, fields)
         self._deadlines = DeadlineReader(findings, fields)
 
@@ -93,6 +101,7 @@ class _DocumentReader:
                 self._findings.add(cursor.at_key(), reason, "merge the two", first=first.at_key())
             entry = self._entry(cursor, pipeline)
             if entry is not None:
+                self._sizes.check(cursor, entry)
                 entries[entry.pipeline] = entry
         for cycle, closing in find_cycles(self._conditions.edges):
             reason = f"closes a cycle: {' -> '.join(map(str, cycle))}"

@@ -11,11 +11,15 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from coordinator.model import bounds
 from coordinator.model.durations import parse_duration
 from coordinator.model.parsing.findings import Cursor, Findings, described, nearest
 from coordinator.model.parsing.forms import ELSEWHERE
 from coordinator.model.parsing.json_text import Members, NotJson
 from coordinator.model.references import PipelineRef
+
+LONGEST_REFERENCE = 2 * bounds.AIRFLOW_NAME + 1
+"""Characters: an environment, a slash and a dag_id."""
 
 Choice = TypeVar("Choice", bound=enum.StrEnum)
 Meaning = TypeVar("Meaning")
@@ -94,9 +98,12 @@ class FieldReader:
         self._findings.add(cursor, f"{expected}; found {described(word)}{hint}")
         return None
 
-    def characters(self, cursor: Cursor, expected: str) -> str | None:
-        """A text that etcd can keep."""
+    def characters(self, cursor: Cursor, expected: str, *, most: int) -> str | None:
+        """A text that etcd can keep, of so many characters at most."""
         text = self.text(cursor, expected)
+        if text is not None and len(text) > most:
+            self._findings.add(cursor, f"expected {expected} of at most {most} characters; found {len(text)}")
+            return None
         return text if text is not None and self._is_unicode(text, cursor) else None
 
     def whole_number(
@@ -139,6 +146,10 @@ class FieldReader:
     def reference(self, text: str, cursor: Cursor) -> PipelineRef | None:
         """A pipeline, in a known environment."""
         if not self._is_unicode(text, cursor):
+            return None
+        if len(text) > LONGEST_REFERENCE:
+            expected = f"expected a reference of at most {LONGEST_REFERENCE} characters"
+            self._findings.add(cursor, f"{expected}; found {len(text)}")
             return None
         try:
             pipeline = PipelineRef.parse(text)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from coordinator.model.parsing.json_text import Members, NotJson, Spot, Value, find, line_and_column
+from coordinator.model import bounds
+from coordinator.model.parsing.json_text import Members, NotJson, Spot, Value, find
 from coordinator.model.parsing.problems import Problem
 
 _LONGEST_QUOTE = 60
 _NEEDS_QUOTES = frozenset('.[]" ')
+
+
+class TooManyFindings(Exception):
+    """There is no point in reading on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ class Cursor:
         for step in self.way:
             if isinstance(step, int):
                 text += f"[{step}]"
-            elif not step or _NEEDS_QUOTES & set(step):
+            elif not step.isprintable() or not step or len(step) > _LONGEST_QUOTE or _NEEDS_QUOTES & set(step):
                 text += f"[{_shortened(step)}]"
             else:
                 text += f".{step}" if text else step
@@ -80,7 +86,12 @@ class Findings:
         return bool(self._found)
 
     def add(self, cursor: Cursor, reason: str, remedy: str = "", *, first: Cursor | None = None) -> None:
-        """Note a problem. ``first``: where the other one stands, of something that is there twice."""
+        """Note a problem. ``first``: where the other one stands, of something that is there twice.
+
+        :raises TooManyFindings: each costs something, and there may be one for every few bytes of the document.
+        """
+        if len(self._found) == bounds.PROBLEMS:
+            raise TooManyFindings
         self._found.append(_Finding(cursor, reason, remedy, first))
 
     def placed_in(self, text: str) -> list[Problem]:
@@ -88,11 +99,17 @@ class Findings:
         spots = {finding.cursor.spot for finding in self._found}
         spots.update(finding.first.spot for finding in self._found if finding.first)
         offsets = find(text, spots)
+        ends = [end for end, character in enumerate(text) if character == "\n"]
+
+        def line_and_column(offset: int) -> tuple[int, int]:
+            line = bisect_left(ends, offset)
+            return line + 1, offset - (ends[line - 1] if line else -1)
+
         problems = []
         for cursor, reason, remedy, first in sorted(self._found, key=lambda finding: offsets[finding.cursor.spot]):
-            line, column = line_and_column(text, offsets[cursor.spot])
+            line, column = line_and_column(offsets[cursor.spot])
             if first is not None:
-                reason += f" (first on line {line_and_column(text, offsets[first.spot])[0]})"
+                reason += f" (first on line {line_and_column(offsets[first.spot])[0]})"
             problems.append(Problem(line, column, cursor.path, reason, remedy))
         return problems
 

@@ -14,8 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-MAX_DEPTH = 64
-"""Nesting of lists and objects. Also keeps ``json``, which recurses, far from its own limit."""
+from coordinator.model import bounds
 
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
 _MAX_DIGITS = 300
@@ -60,7 +59,7 @@ class JsonSyntaxError(ValueError):
 def read_json(text: str) -> Value:
     """Read a text.
 
-    :raises JsonSyntaxError: it is not JSON, or is nested deeper than :data:`MAX_DEPTH`.
+    :raises JsonSyntaxError: it is not JSON, or is nested deeper than :data:`bounds.DOCUMENT_DEPTH`.
     """
     if not text.strip(" \t\r\n"):
         raise JsonSyntaxError(0, "the file is empty", "write {} for no dependencies at all")
@@ -121,9 +120,9 @@ def _refuse_depth(text: str) -> None:
         first = text[token.start()]
         if first in "[{":
             depth += 1
-            if depth > MAX_DEPTH:
+            if depth > bounds.DOCUMENT_DEPTH:
                 raise JsonSyntaxError(
-                    token.start(), f"nested deeper than {MAX_DEPTH} levels", "write the condition flatter"
+                    token.start(), f"nested deeper than {bounds.DOCUMENT_DEPTH} levels", "write the condition flatter"
                 )
         elif first in "]}":
             depth -= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Dictionary
 from typing import Any
 
+from coordinator.model import bounds
 from coordinator.model.mapping import (
     ALL,
     FanOut,
@@ -82,8 +83,9 @@ class MappingReader:
             case "latest":
                 return Latest()
             case "fixed_key":
-                key = self._fields.characters(given["downstream_key"], "a partition")
-                return None if key is None else self._built(cursor, given, FixedKey, downstream_key=key)
+                key = self._fields.characters(given["downstream_key"], "a partition", most=bounds.PATTERN)
+                place = {"downstream_key": given["downstream_key"]}  # it has no other field, whatever else is given
+                return None if key is None else self._built(cursor, place, FixedKey, downstream_key=key)
             case "offset":
                 return self._offset(cursor, given["by"], given)
             case "rollup" | "fan_out":
@@ -129,7 +131,8 @@ class MappingReader:
         whole = True
         for name in ("timezone", "input_format", "output_format"):
             if name in given:
-                value = self._fields.characters(given[name], "a time zone" if name == "timezone" else "a format")
+                expected = "a time zone" if name == "timezone" else "a format"
+                value = self._fields.characters(given[name], expected, most=bounds.PATTERN)
                 whole = whole and value is not None
                 of[name] = value
         if not whole:

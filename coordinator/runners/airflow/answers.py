@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
 
+from coordinator.model import bounds
+from coordinator.model.printable import printable
 from coordinator.model.runstate import Instant, State
 from coordinator.runners.port import EnvironmentUnavailable, ObservedRun
 
-MAX_DETAIL = 500
-"""Characters of an answer that go into a record, a log line or a message."""
+_LONGEST_HEADER = 100
+"""Characters of a ``Retry-After``; a date has 29."""
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
+_Item = TypeVar("_Item")
+_Page = Annotated[list[_Item], FailFast()]
+"""Without ``FailFast`` pydantic keeps each mistake: of a page of nothing but zeros a hundred times its size."""
 
 
 class _Answer(BaseModel):
@@ -54,7 +60,7 @@ class RunAnswer(_Answer):
 class RunsAnswer(_Answer):
     """``DAGRunCollectionResponse``, paged by offset."""
 
-    dag_runs: list[RunAnswer]
+    dag_runs: _Page[RunAnswer]
     total_entries: int
 
 
@@ -69,7 +75,7 @@ class DagAnswer(_Answer):
 class DagsAnswer(_Answer):
     """``DAGCollectionResponse``, paged by offset."""
 
-    dags: list[DagAnswer]
+    dags: _Page[DagAnswer]
     total_entries: int
 
 
@@ -117,7 +123,7 @@ class Answer:
                 f"not the {shape.__name__} that Airflow's API v2 gives: {place}: {first['msg']}"
             ) from (None)
 
-    def detail(self) -> str:
+    def detail(self, *, limit: int | None = bounds.DETAIL) -> str:
         """What a refusal says, shortened and without our credentials.
 
         :raises EnvironmentUnavailable: the body is not Airflow's ``{"detail": ...}``. Something in between
@@ -125,7 +131,7 @@ class Answer:
         """
         try:
             document = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, Mapping) or not ("detail" in document or "error" in document):
             raise self.unavailable('no JSON with a "detail", so not Airflow\'s own answer')
@@ -134,13 +140,12 @@ class Answer:
         text = detail if isinstance(detail, str) else json.dumps(_without_input(detail), ensure_ascii=False)
         for secret in self.secrets:
             text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
-        return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 3] + "..."
+        return printable(text, limit=limit)
 
     def unavailable(self, why: str | None = None) -> EnvironmentUnavailable:
         """The error that says: this answer settles nothing."""
-        return EnvironmentUnavailable(
-            f"{self.question} answered {self.status}{': ' + why if why else ''}", retry_after=self.retry_after
-        )
+        reason = f": {printable(why, limit=bounds.DETAIL)}" if why else ""
+        return EnvironmentUnavailable(f"{self.question} answered {self.status}{reason}", retry_after=self.retry_after)
 
     def raise_if_unsettled(self) -> None:
         """:raises EnvironmentUnavailable: 429, 5xx, or a status that the API does not have (1xx, 3xx)."""
@@ -161,17 +166,19 @@ def _without_input(detail: Any) -> Any:
 
 
 def read_retry_after(value: str | None) -> float | None:
-    """Seconds out of a ``Retry-After`` header: a number, or a date. ``None`` when there is none to be read."""
-    if not value:
+    """Seconds out of a ``Retry-After`` header: a number, or a date. ``None`` when there is none to be read.
+
+    At most :data:`bounds.RETRY_AFTER`, whatever it says.
+    """
+    if not value or len(value) > _LONGEST_HEADER:
         return None
     try:
-        return max(0.0, float(int(value)))
-    except ValueError:
-        pass
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
+        seconds = float(value) if re.fullmatch("-?[0-9]+", value.strip()) else _seconds_until(value)
+    except (ValueError, OverflowError):  # no date, or none that the calendar has
         return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, seconds), bounds.RETRY_AFTER)
+
+
+def _seconds_until(date: str) -> float:
+    at = parsedate_to_datetime(date)
+    return ((at if at.tzinfo is not None else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()

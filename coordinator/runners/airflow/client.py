@@ -15,6 +15,8 @@ import requests
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from coordinator.model import bounds
+from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_retry_after
 from coordinator.runners.airflow.authentication import Authentication, secrets_in
 from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
@@ -22,10 +24,8 @@ from coordinator.runners.port import EnvironmentUnavailable
 from coordinator.settings import EnvironmentSettings
 from coordinator.version import __version__
 
-MAX_BODY = 64 * 1024 * 1024
-"""Bytes of an answer that are read: a page of a hundred runs with a large conf each fits in."""
-
 API = "/api/v2"
+_PIECE = 64 * 1024
 
 _USERINFO = re.compile(r"//[^/@\s]*@")
 
@@ -141,17 +141,15 @@ class AirflowClient:
                 timeout=max(0.001, deadline.remaining()),
                 stream=True,
             ) as response:
-                answered = response.raw.read(MAX_BODY + 1, decode_content=True)
-                if len(answered) > MAX_BODY:
-                    raise EnvironmentUnavailable(f"{question} answered with more than {MAX_BODY} bytes")
                 return Answer(
                     question=question,
                     status=response.status_code,
-                    body=answered,
+                    body=_body(response, question),
                     retry_after=read_retry_after(response.headers.get("Retry-After")),
                     secrets=(*secrets, *secrets_in(authorization)),
                 )
-        except (requests.RequestException, HTTPError, OSError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError, OverflowError) as error:
+            # The last two: a host name that is none ("a..b", a UnicodeError), a chunk of 2**63 bytes.
             raise EnvironmentUnavailable(f"{question}: no answer: {_reason(error, deadline)}") from error
         finally:
             leash.deadline = None
@@ -162,7 +160,7 @@ class AirflowClient:
         except AttributeError:
             pass
         leash = Leash()
-        session = requests.Session()
+        session = _Session()
         session.mount("http://", LeashedAdapter(leash))
         session.mount("https://", LeashedAdapter(leash))
         # requests would look into the environment and ~/.netrc on every single request, and put what it finds
@@ -176,6 +174,24 @@ class AirflowClient:
             self._sessions.add(session)
         self._local.session, self._local.leash = session, leash
         return session, leash
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None: told not to follow redirects, requests prepares to follow them all the same, and for that reads the
+        whole body of the answer, however long it is, and the address in it, which may be none."""
+        del resp
+
+
+def _body(response: requests.Response, question: str) -> bytes:
+    """The body, up to a bound. :raises EnvironmentUnavailable: there is more."""
+    body = bytearray()
+    # In pieces: urllib3 before 2.6 decompresses all that it was asked to read, a thousand times as much.
+    while piece := response.raw.read(_PIECE, decode_content=True):
+        body += piece
+        if len(body) > bounds.ANSWER:
+            raise EnvironmentUnavailable(f"{question} answered with more than {bounds.ANSWER} bytes")
+    return bytes(body)
 
 
 def _usual_certificates() -> bool | str:
@@ -197,4 +213,5 @@ def _reason(error: BaseException, deadline: Deadline) -> str:
     while (cause := innermost.__cause__ or innermost.__context__) is not None:
         innermost = cause
     # A proxy of the environment variables may have a password in its address.
-    return f"{type(innermost).__name__}: {_USERINFO.sub('//***@', str(innermost))}"
+    reason = f"{type(innermost).__name__}: {_USERINFO.sub('//***@', str(innermost))}"
+    return printable(reason, limit=bounds.DETAIL)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.model.partitions import format_instant
+from coordinator.model.printable import printable
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow.answers import Answer, DagAnswer, RunAnswer, RunsAnswer
 from coordinator.runners.airflow.client import AirflowClient, addressable, segment
@@ -77,7 +78,8 @@ def find_run(client: AirflowClient, dag_id: str, run_id: str, deadline: Deadline
     if answer.status == 200:
         return _read_run(answer, dag_id, run_id)
     # A 404 that does not name the run is about the address: the url points somewhere else.
-    if answer.status == 404 and run_id in answer.detail():
+    # All of it: behind a DAG with a long name the run would be cut off.
+    if answer.status == 404 and printable(run_id) in answer.detail(limit=None):
         return None
     raise refusal(answer)
 

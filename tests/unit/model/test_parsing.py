@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from coordinator.model import bounds
 from coordinator.model.conditions import AtLeast, Dependency, On, all_of, any_of
 from coordinator.model.deadline import AfterFirstInput, Deadline, TimeOfDay
 from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
 from coordinator.model.mapping import Latest, Offset, Period, Rollup, Unit
-from coordinator.model.parsing import MAX_BYTES, DependenciesError, Problem, parse_document
+from coordinator.model.parsing import DependenciesError, Problem, parse_document
 from coordinator.model.references import PipelineRef
 
 
@@ -370,7 +371,7 @@ def test_the_error_survives_a_process_border() -> None:
 
 
 def test_a_file_too_large_is_refused_before_it_is_read() -> None:
-    assert f"expected at most {MAX_BYTES}" in only_problem(b" " * (MAX_BYTES + 1)).reason
+    assert f"expected at most {bounds.DOCUMENT}" in only_problem(b" " * (bounds.DOCUMENT + 1)).reason
 
 
 def test_places_count_characters_and_skip_what_strings_hold() -> None:

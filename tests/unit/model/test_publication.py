@@ -8,8 +8,9 @@ import zlib
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from coordinator.model import bounds
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import MAX_BYTES, Publication, dump_publication, publish, read_publication
+from coordinator.model.publication import Publication, dump_publication, publish, read_publication
 from coordinator.model.runstate import Unreadable
 
 
@@ -107,7 +108,7 @@ def test_a_large_document_stands_compressed_with_its_activations_and_fits_into_a
 
 def test_a_compressed_value_that_is_broken_says_so() -> None:
     whole = base64.b64encode(zlib.compress(b'{"dependencies": {"D": "A"}}')).decode()
-    bomb = base64.b64encode(zlib.compress(b" " * (MAX_BYTES + 1))).decode()
+    bomb = base64.b64encode(zlib.compress(b" " * (bounds.PUBLICATION + 1))).decode()
     assert isinstance(read_publication(json.dumps({"zlib_base64": whole}).encode(), source="test"), Publication)
     for text in (whole[:-8], "A" + whole, "%%%", "", bomb, 7, None):
         read = read_publication(json.dumps({"zlib_base64": text}).encode(), source="test")

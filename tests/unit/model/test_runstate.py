@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.model import bounds
 from coordinator.model.runstate import (
-    MAX_VALUE_BYTES,
     Attempt,
     RunState,
     State,
@@ -48,7 +48,7 @@ def test_one_instant_is_one_attempt_however_it_is_spelled() -> None:
         b'{"state": "SUCCESS"}',
         b'{"state": "success", "queued_at": 7}',
         b'{"state": "success", "attempt": "two"}',
-        b"x" * (MAX_VALUE_BYTES + 1),
+        b"x" * (bounds.RUN_STATE + 1),
         b"[" * 5000,
     ],
 )

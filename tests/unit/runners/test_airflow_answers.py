@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.model import bounds
 from coordinator.model.runstate import State
 from coordinator.runners.airflow.answers import Answer, RunAnswer, read_retry_after
 from coordinator.runners.airflow.listing import MAX_TERMS, PAGE, batches, usable_as_prefix
@@ -50,7 +51,7 @@ def test_rubbish_is_an_answer_that_settles_nothing(body: bytes) -> None:
 )
 def test_a_detail_of_any_shape_becomes_bounded_text(detail: object) -> None:
     text = answer(json.dumps({"detail": detail}).encode(), 422).detail()
-    assert len(text) <= 500
+    assert len(text) <= bounds.DETAIL
 
 
 @pytest.mark.parametrize(

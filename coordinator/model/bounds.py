@@ -1,0 +1,87 @@
+"""How much is taken from outside: every bound on a size, with its reason. The table for people: docs/security.md.
+
+What is bounded elsewhere, by what it is made of: windows (``mapping.windows.MEMBER_LIMIT``), offsets
+(``mapping.offsets.MOST``), durations (``durations.LONGEST``).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+ETCD_REQUEST: Final = 1536 * KIB
+"""Bytes. etcd's default ``--max-request-bytes``; a larger transaction is refused."""
+
+# Names
+
+AIRFLOW_NAME: Final = 250
+"""Characters of a dag_id and of a run_id. Airflow keeps both in columns of this length (``StringID``)."""
+
+NAME: Final = 1000
+"""Characters of a name in a key: an environment, a pipeline, a partition, an owner. Four times what Airflow takes, for
+writers that are none; beyond it, a name that stands in every record of those below would crowd out what matters."""
+
+# Values in etcd
+
+RUN_STATE: Final = 64 * KIB
+"""Bytes: nothing that a pipeline has to say about a run needs more."""
+
+SMALL_VALUE: Final = 256 * KIB
+"""Bytes of a hold, an order, an act, a floor, a mark, a presence, a sweep: all are a few names and a sentence."""
+
+RECORD: Final = 16 * MIB
+"""Bytes of a trigger record that is read. etcd takes :data:`ETCD_REQUEST`, unless it was told to take more."""
+
+REASON: Final = 1000
+"""Characters of why a value cannot be read: it stands in log lines, in ``status`` and in ``/readyz``."""
+
+# dependencies.json
+
+DOCUMENT: Final = 8 * MIB
+"""Bytes of a dependency document. 50,000 dependencies need about 3 MB."""
+
+DOCUMENT_DEPTH: Final = 64
+"""Nesting of lists and objects. Also keeps ``json``, which recurses, far from its own limit."""
+
+PROBLEMS: Final = 1000
+"""Of a document, after which it is not read on: a file of another kind is wrong in every line."""
+
+PUBLICATION: Final = 16 * MIB
+"""Bytes of a published document, decompressed: twice the largest file, for its activations."""
+
+PATTERN: Final = 250
+"""Characters of an input or output format, of a time zone, and of a fixed partition."""
+
+CONF: Final = 256 * KIB
+"""Bytes of a pipeline's ``conf`` as JSON. It goes into each of its requests, and Airflow hands it to each task."""
+
+TRIGGER_RECORD: Final = ETCD_REQUEST - 64 * KIB
+"""Bytes of a trigger record that are planned for; the rest is for the transaction around it."""
+
+# Settings and files
+
+CONFIGURATION: Final = MIB
+"""Bytes of coordinator.toml."""
+
+SECONDS: Final = 366 * 86400.0
+"""The longest duration in seconds that a setting takes. Python's waits fail beyond 292 years, and before that a pause
+that nobody lives to see the end of is a mistake."""
+
+REQUEST_SECONDS: Final = 3600.0
+"""The longest time limit of a request. The watcher's lease has to outlive a request."""
+
+OUTBOX_EVENT: Final = 2 * RUN_STATE
+"""Bytes of a file in the outbox: a run state, and where it belongs."""
+
+# Answers of Airflow
+
+ANSWER: Final = 32 * MIB
+"""Bytes of an answer that are read: a page of a hundred runs with 300 KiB of conf each fits in."""
+
+RETRY_AFTER: Final = 3600.0
+"""Seconds that one answer can silence an environment for."""
+
+DETAIL: Final = 500
+"""Characters of an answer that go into a record, a log line or a message."""

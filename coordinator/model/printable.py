@@ -1,0 +1,44 @@
+"""Text from outside, made fit to be shown.
+
+Names come from Airflow, from other writers and from files; a name may hold a line break, a terminal's escape sequence
+or half a surrogate pair, which no output can encode. None of it may forge a line, command a terminal, or stop what
+prints it. Only for showing: what is compared or kept stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_UNFIT: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # control characters, with U+009B, which terminals take for ESC [
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"  # line breaks, and what turns the direction of writing
+    "\ud800-\udfff]"  # halves of surrogate pairs: bytes that are no UTF-8, or a JSON escape
+)
+_UNFIT_BUT_LINES: Final = re.compile(_UNFIT.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+
+
+def printable(text: str, *, limit: int | None = None) -> str:
+    """One line, in which every character that could do something is written as its escape: ``\\x1b``, ``\\u202e``.
+
+    :param limit: characters, after which it is cut.
+    """
+    return _shortened(_escaped(_UNFIT, text), limit)
+
+
+def printable_lines(text: str) -> str:
+    """As :func:`printable`, for what may have several lines."""
+    return _escaped(_UNFIT_BUT_LINES, text)
+
+
+def encodable(text: str, *, limit: int | None = None) -> str:
+    """What UTF-8 can hold: halves of surrogate pairs become escapes, and nothing else is touched."""
+    return _shortened(text.encode("utf-8", "backslashreplace").decode(), limit)
+
+
+def _escaped(unfit: re.Pattern[str], text: str) -> str:
+    return unfit.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), text)
+
+
+def _shortened(text: str, limit: int | None) -> str:
+    return text if limit is None or len(text) <= limit else text[: limit - 3] + "..."
