@@ -32,7 +32,7 @@ from coordinator.store.port import Committed, Put, Store, Transaction
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.reconciler import Message, Reconciler
 
-HARDLY_EVER = 1e9
+HARDLY_EVER = 3e7
 FOR_EVER = 1e12
 START = datetime(2027, 1, 1, tzinfo=UTC)
 PASSING = 0.001

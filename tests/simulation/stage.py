@@ -64,7 +64,7 @@ SETTINGS = WatcherSettings(
     blocked_retry=10.0,
     backoff_max=8.0,
     # Never: what is only found by looking at everything again would hide what has been overlooked.
-    reexamine_every=1e9,
+    reexamine_every=3e7,
 )
 
 
