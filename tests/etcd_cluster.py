@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd, free_port
 
@@ -37,11 +36,14 @@ class Cluster:
 
     :param size: so many members.
     :param arguments: more arguments for each etcd.
+    :param make: another kind of member.
     """
 
-    def __init__(self, directory: Path, size: int = 3, *, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, directory: Path, size: int = 3, *, arguments: Sequence[str] = (), make: Callable[..., Member] = Member
+    ) -> None:
         together: list[tuple[str, int]] = []
-        self.members = [Member(directory / str(number), together, arguments=arguments) for number in range(size)]
+        self.members = [make(directory / str(number), together, arguments=arguments) for number in range(size)]
         # A server ends with the thread that started it, so each has one that lives as long as the cluster.
         self._threads = {member.name: ThreadPoolExecutor(1) for member in self.members}
 
@@ -63,7 +65,7 @@ class Cluster:
         raise AssertionError("no member of the cluster leads")
 
     def _leads(self, member: Member) -> bool:
-        store = connect(EtcdSettings(endpoints=[member.endpoint], timeout=1.0))
+        store = connect(member.settings.model_copy(update={"timeout": 1.0}))
         try:
             return store.status()[0].is_leader
         finally:

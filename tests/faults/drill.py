@@ -42,10 +42,10 @@ def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str
     broken: str | None = None
     workload: Workload | None = None
     try:
-        with Stage(directory, **fault.stage, sabotage=sabotage) as stage:
+        with fault.kind(directory, **fault.stage, sabotage=sabotage) as stage:
             workload = Workload(stage, seed)
             _calm_wave(stage, workload)
-            for _ in range(times):
+            for _ in range(min(times, fault.at_most or times)):
                 if fault.first:
                     workload.take_fresh_partitions()
                 workload.begin_wave()

@@ -24,9 +24,11 @@ class Struck:
 class Fault:
     """:ivar asserts: what holds besides that nothing is lost, doubled or early.
 
-    :ivar stage: what the stage is to be like: arguments of :class:`~tests.faults.stage.Stage`.
+    :ivar stage: what the stage is to be like: arguments of its ``kind``.
     :ivar in_every_test_run: it is among those that ``make test`` plays.
     :ivar first: it strikes waves in which everything runs for the first time: every request creates a run.
+    :ivar kind: of stage.
+    :ivar at_most: so many times it strikes at most: it takes long.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Fault:
     stage: Mapping[str, Any]
     in_every_test_run: bool = False
     first: bool = False
+    kind: type[Stage] = Stage
+    at_most: int | None = None
 
 
 FAULTS: dict[str, Fault] = {}
@@ -48,6 +52,8 @@ def fault(
     asserts: str,
     in_every_test_run: bool = False,
     first: bool = False,
+    kind: type[Stage] = Stage,
+    at_most: int | None = None,
     **stage: Any,
 ) -> Callable[[Strike], Strike]:
     """Put a strike into the registry; for its arguments see :class:`Fault`.
@@ -58,7 +64,7 @@ def fault(
     def register(strike: Strike) -> Strike:
         if name in FAULTS:
             raise ValueError(f"two faults are called {name!r}")
-        FAULTS[name] = Fault(name, group, strike, asserts, stage, in_every_test_run, first)
+        FAULTS[name] = Fault(name, group, strike, asserts, stage, in_every_test_run, first, kind, at_most)
         return strike
 
     return register

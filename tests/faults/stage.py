@@ -38,6 +38,9 @@ from tests.worlds.simulated_airflow import partition_of
 
 ENVIRONMENTS = ("default", "team_b")
 
+DRILL, WATCHERS, REPORTERS = "drill", "watchers", "reporters"
+"""Who connects to etcd."""
+
 LIFE = 3600.0
 """Seconds after which a watcher ends by itself, whatever has become of the drill."""
 
@@ -97,7 +100,7 @@ class Stage:
         self.keys = Keys()
         self.history = History(checkers=list(CHECKERS))
         self.chronicle = Chronicle(self.keys, behind=behind)
-        self.cluster = Cluster(directory / "etcd", members, arguments=etcd_arguments)
+        self.cluster = self._make_cluster(members, etcd_arguments)
         self.replicas: list[Replica] = []
         self._watchers = watchers
         self._sabotage = sabotage
@@ -117,9 +120,10 @@ class Stage:
 
     def _build(self, stack: contextlib.ExitStack) -> None:
         stack.enter_context(self.cluster)
-        self.etcd_settings = EtcdSettings(endpoints=self.cluster.endpoints, timeout=ETCD_TIMEOUT)
+        self._prepare_etcd()
+        self.etcd_settings = self._etcd_settings(DRILL, self.cluster.endpoints)
         self.store = stack.enter_context(contextlib.closing(connect(self.etcd_settings)))
-        self.airflows = {name: WitnessedAirflow(name, self._saw_airflow) for name in ENVIRONMENTS}
+        self.airflows = {name: self._make_airflow(name) for name in ENVIRONMENTS}
         for airflow in self.airflows.values():
             stack.callback(airflow.close)
         self.password = self.directory / "airflow.password"
@@ -135,6 +139,33 @@ class Stage:
         for _ in range(self._watchers):
             self.add_watcher()
         self.await_health()
+
+    # -- what another kind of stage may do in another way ------------------------------------------------------------
+
+    def _make_cluster(self, members: int, arguments: Sequence[str]) -> Cluster:
+        return Cluster(self.directory / "etcd", members, arguments=arguments)
+
+    def _prepare_etcd(self) -> None:
+        """etcd runs, and nobody has used it yet."""
+
+    def _etcd_settings(self, who: str, endpoints: list[str]) -> EtcdSettings:
+        """How one of the parties connects to etcd: :data:`DRILL`, :data:`WATCHERS` or :data:`REPORTERS`."""
+        del who
+        return EtcdSettings(endpoints=endpoints, timeout=ETCD_TIMEOUT)
+
+    def _make_airflow(self, name: str) -> WitnessedAirflow:
+        return WitnessedAirflow(name, self._saw_airflow)
+
+    def _environment(self, url: str, airflow: WitnessedAirflow) -> EnvironmentSettings:
+        """How a watcher reaches an environment at an address."""
+        return EnvironmentSettings(
+            url=url, username=airflow.username, password_file=self.password, request_timeout=REQUEST_TIMEOUT
+        )
+
+    def _module(self, watcher: str) -> Sequence[str]:
+        """What is run as the watcher of this name."""
+        del watcher
+        return ("coordinator.cli",) if self._sabotage is None else ("tests.faults.sabotage", self._sabotage)
 
     # -- watchers ----------------------------------------------------------------------------------------------------
 
@@ -155,14 +186,9 @@ class Stage:
 
     def _serve(self, name: str, to_etcd: list[Line], to_airflow: Mapping[str, Line]) -> Service:
         settings = Settings(
-            etcd=self.etcd_settings.model_copy(update={"endpoints": [f"127.0.0.1:{line.port}" for line in to_etcd]}),
+            etcd=self._etcd_settings(WATCHERS, [f"127.0.0.1:{line.port}" for line in to_etcd]),
             environments={
-                environment: EnvironmentSettings(
-                    url=airflow.url_for(name, to_airflow[environment].port),
-                    username=airflow.username,
-                    password_file=self.password,
-                    request_timeout=REQUEST_TIMEOUT,
-                )
+                environment: self._environment(airflow.url_for(name, to_airflow[environment].port), airflow)
                 for environment, airflow in self.airflows.items()
             },
             watcher=WATCHER,
@@ -176,7 +202,7 @@ class Stage:
             str(LIFE),
             log=self.directory / f"{name}.log",
             watcher_id=name,
-            module=("coordinator.cli",) if self._sabotage is None else ("tests.faults.sabotage", self._sabotage),
+            module=self._module(name),
         )
 
     def restart(self, replica: Replica) -> None:
@@ -214,7 +240,7 @@ class Stage:
 
     def _build_reporters(self, stack: contextlib.ExitStack) -> None:
         endpoints = [f"127.0.0.1:{line.port}" for line in self.reporters_to_etcd]
-        settings = Settings(etcd=self.etcd_settings.model_copy(update={"endpoints": endpoints}))
+        settings = Settings(etcd=self._etcd_settings(REPORTERS, endpoints))
         config = write_config(self.directory / "reporters.toml", settings)
         before = os.environ.get("COORDINATOR_CONFIG")
         os.environ["COORDINATOR_CONFIG"] = str(config)  # the deliverers inherit it

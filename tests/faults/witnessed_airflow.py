@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from coordinator.model.runstate import State
 from coordinator.runners.port import ObservedRun
@@ -81,17 +83,20 @@ class WitnessedAirflow(StandInAirflow):
     """Use as a context manager.
 
     :param seen: called with all that happens, in order, under the lock of the runs.
+    :param tls: speak HTTPS with this certificate.
     """
 
-    def __init__(self, environment: str, seen: Callable[[Happened], None]) -> None:
+    def __init__(
+        self, environment: str, seen: Callable[[Happened], None], *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._environment = environment
         self._seen = seen
         self._request = threading.local()
-        super().__init__(world=_WitnessedRuns(self._note))
+        super().__init__(world=_WitnessedRuns(self._note), tls=tls)
 
     def url_for(self, watcher: str, port: int) -> str:
         """The address at which a watcher finds it, over a line that listens on this port."""
-        return f"http://127.0.0.1:{port}{BY}{watcher}"
+        return f"{urlsplit(self.base_url).scheme}://127.0.0.1:{port}{BY}{watcher}"
 
     def _note(self, what: str, run: ObservedRun, before: ObservedRun | None) -> None:
         sender = getattr(self._request, "sender", None)

@@ -23,13 +23,12 @@ LONGEST = "150"
 
 def write_config(path: Path, settings: Settings) -> Path:
     """Write the settings as a coordinator.toml."""
-    etcd, watcher = settings.etcd, settings.watcher
-    lines = ["[etcd]", f"endpoints = {json.dumps(etcd.endpoints)}", f'prefix = "{etcd.prefix}"']
-    lines += [f"timeout = {etcd.timeout}", "[watcher]"]
-    lines += [f"{name} = {json.dumps(value)}" for name, value in watcher.model_dump(exclude_none=True).items()]
-    for name, environment in settings.environments.items():
-        lines += [f"[environments.{name}]", f'url = "{environment.url}"', f'username = "{environment.username}"']
-        lines += [f'password_file = "{environment.password_file}"', f"request_timeout = {environment.request_timeout}"]
+    sections = {"etcd": settings.etcd, "watcher": settings.watcher}
+    sections |= {f"environments.{name}": environment for name, environment in settings.environments.items()}
+    lines = []
+    for name, section in sections.items():
+        values = section.model_dump(mode="json", exclude_none=True)
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
     path.write_text("\n".join(lines) + "\n")
     return path
 
