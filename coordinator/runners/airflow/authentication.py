@@ -48,6 +48,7 @@ class Authentication:
         self._token = Credential(token_source)
         self._token_ends = token_source.command is not None
         self._password = Credential(settings.password_source(name))
+        self._password_used: str | None = None
         self._login = login
         self._lock = threading.Lock()
         self._header: str | None = None
@@ -87,6 +88,11 @@ class Authentication:
         finally:
             self._lock.release()
 
+    def secrets(self, header: str | None) -> tuple[str, ...]:
+        """What nobody may be shown, also when it comes back in the answer to a request with this header."""
+        password = () if self._password_used is None else (self._password_used,)
+        return password if header is None else (*password, header.partition(" ")[2])
+
     def _obtain(self, deadline: Deadline) -> tuple[str | None, float]:
         token = self._read(self._token, deadline)
         if token is not None:
@@ -123,6 +129,7 @@ class Authentication:
         return f"Bearer {token}"
 
     def _exchange(self, username: str, password: str, deadline: Deadline) -> tuple[str, float]:
+        self._password_used = password
         answer = self._login({"username": username, "password": password}, deadline)
         if answer.status in (200, 201):
             token = answer.read(TokenAnswer).access_token
@@ -139,16 +146,6 @@ class Authentication:
             f"user {username!r}",
             status=answer.status,
         )
-
-
-def secrets_in(header: str | None) -> tuple[str, ...]:
-    """What of an Authorization header nobody may be shown, also when it comes back in an answer."""
-    if header is None:
-        return ()
-    scheme, _, credentials = header.partition(" ")
-    if scheme != "Basic":
-        return (credentials,)
-    return credentials, base64.b64decode(credentials).decode().partition(":")[2]
 
 
 def _lifetime(token: str) -> float:

@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_retry_after
-from coordinator.runners.airflow.authentication import Authentication, secrets_in
+from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
 from coordinator.runners.port import EnvironmentUnavailable
 from coordinator.settings import EnvironmentSettings
@@ -106,9 +106,7 @@ class AirflowClient:
             session.close()
 
     def _login(self, credentials: Mapping[str, str], deadline: Deadline) -> Answer:
-        return self._exchange(
-            "POST", "/auth/token", None, deadline=deadline, body=credentials, secrets=(credentials["password"],)
-        )
+        return self._exchange("POST", "/auth/token", None, deadline=deadline, body=credentials)
 
     def _exchange(
         self,
@@ -119,7 +117,6 @@ class AirflowClient:
         deadline: Deadline,
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
-        secrets: tuple[str, ...] = (),
     ) -> Answer:
         question = f"{method} {self._base}{path}"
         headers = {"Authorization": authorization} if authorization else {}
@@ -146,7 +143,7 @@ class AirflowClient:
                     status=response.status_code,
                     body=_body(response, question),
                     retry_after=read_retry_after(response.headers.get("Retry-After")),
-                    secrets=(*secrets, *secrets_in(authorization)),
+                    secrets=self._authentication.secrets(authorization),
                 )
         except (requests.RequestException, HTTPError, OSError, ValueError, OverflowError) as error:
             # The last two: a host name that is none ("a..b", a UnicodeError), a chunk of 2**63 bytes.

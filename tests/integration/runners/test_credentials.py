@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -132,6 +133,51 @@ def test_a_static_token_is_read_again_when_it_is_refused(
     assert airflow.requests_of("login") == []
 
 
+@pytest.mark.parametrize("kind", ["token", "password"])
+def test_what_a_command_gives_is_asked_for_again_when_it_is_refused(
+    airflow: StandInAirflow, make_runner: MakeRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """It is rotated under the running watcher, and the vault is away for a moment in between."""
+    monkeypatch.setattr("coordinator.credentials.AGAIN_AFTER", 0.0)
+    file = tmp_path / "vault"
+    settings = {f"{kind}_command": ["cat", str(file)]}
+    runner = make_runner(airflow.base_url, username="admin" if kind == "password" else None, password=None, **settings)
+
+    def rotate() -> None:
+        airflow.logins.users["admin"] = (f"{airflow.logins.users['admin'][0]}-rotated", "admin")
+        airflow.logins.expire()
+        password = airflow.logins.users["admin"][0]
+        file.write_text(f"{airflow.logins.token('admin', password) if kind == 'token' else password}\n")
+
+    rotate()
+    assert isinstance(runner.start(create("slow")), Happened)
+    given = airflow.logins.given
+    assert isinstance(runner.start(create("slow")), Happened)
+    assert airflow.logins.given == given
+    rotate()
+    assert isinstance(runner.start(create("slow")), Happened)
+    rotate()
+    vault = file.rename(tmp_path / "away")
+    with pytest.raises(EnvironmentUnavailable, match=rf"environments\.default: {kind}_command \(cat\) ended with 1"):
+        runner.start(create("slow"))
+    vault.rename(file)
+    assert isinstance(runner.start(create("slow")), Happened)
+
+
+def test_a_command_has_no_more_time_than_the_request_that_waits_for_it(
+    airflow: StandInAirflow, make_runner: MakeRunner
+) -> None:
+    """The lease was checked for the time of the request, so nothing may make that longer."""
+    runner = make_runner(
+        airflow.base_url, username=None, password=None, token_command=["sleep", "60"], request_timeout=1.0
+    )
+    began = time.monotonic()
+    with pytest.raises(EnvironmentUnavailable, match=r"token_command \(sleep\) took longer than 1\.0 s"):
+        runner.start(create("slow"))
+    assert time.monotonic() - began < 5
+    assert airflow.requests == []
+
+
 @pytest.mark.parametrize("token", ["", "top secret", "top-sécret", "top-\nsecret", "top-\u2028secret"])
 def test_a_token_that_is_none_is_refused_without_repeating_it(
     airflow: StandInAirflow, make_runner: MakeRunner, tmp_path: Path, token: str
@@ -189,6 +235,10 @@ def test_no_credential_shows_in_messages_logs_or_reprs(
     file.write_text(token)
     static = make_runner(airflow.base_url, username=None, password=None, token_file=str(file), request_timeout=1.0)
     echo = {"detail": [{"loc": ["body"], "msg": "no", "input": {"password": "hunter2"}}], "input": f"Bearer {token}"}
+    for status in (403, 404, 422):
+        airflow.faults.always("trigger", Fault.answer(status, {"detail": f"Bearer {token} is wrong"}))
+        seen += [repr(each.start(create("slow"))) for each in (runner, static)]
+        assert all("Bearer *** is wrong" in text for text in seen), "what it says is seen, without them"
     faults = [Fault.answer(status, echo) for status in (400, 401, 403, 422, 429, 500, 503)]
     for fault in [*faults, Fault.answer(200, echo), Fault.cut_before()]:
         for kind in ("login", "trigger"):
@@ -201,6 +251,12 @@ def test_no_credential_shows_in_messages_logs_or_reprs(
                 except EnvironmentUnavailable as error:
                     seen += [str(error), repr(error), repr(error.__cause__), repr(error.__context__)]
                 seen.append(repr(each.check(["slow"])))
+    for basic in (False, True):
+        airflow.logins.basic = basic
+        airflow.faults.clear()
+        airflow.faults.always("trigger", Fault.answer(404, {"detail": 'the "password" hunter2 is wrong'}))
+        seen.append(repr(make_runner(airflow.base_url, password="hunter2").start(create("slow"))))
+        assert 'the "password" *** is wrong' in seen[-1]
     output = capfd.readouterr()
     assert len(seen) > 100
     for text in [*seen, output.out, output.err]:

@@ -216,6 +216,46 @@ def test_a_wrong_password_is_access_denied(guarded: EmbeddedEtcd, monkeypatch: p
     store.close()
 
 
+def test_a_password_that_was_changed_counts_at_the_next_login(
+    guarded: EmbeddedEtcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By file and by command, under the running client; the command fails for a while."""
+    monkeypatch.setattr("coordinator.credentials.AGAIN_AFTER", 0.0)
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    plain = EtcdSettings(endpoints=[guarded.endpoint], timeout=2, username="root", password_file=file)
+    commanded = plain.model_copy(update={"password_file": None, "password_command": ["cat", str(file)]})
+    stores = [connect(plain), connect(commanded)]
+    for store in stores:
+        put(store, "/c/k")
+    rpc, member = import_etcd3().etcdrpc, stores[0]._members.in_use
+    change = rpc.AuthUserChangePasswordRequest(name="root", password="rotated")
+    member.authentication.UserChangePassword(change, timeout=5, metadata=stores[0]._members.metadata(member))
+    guarded.restart()  # forgets the tokens that it gave out
+    for store in stores:
+        with pytest.raises(AccessDenied, match="password"):
+            wait_for(lambda store=store: put(store, "/c/k") > 0 if is_reached(store) else False)  # type: ignore[misc]
+    file.unlink()
+    for store, message in zip(stores, ("cannot be read", r"password_command \(cat\) ended with 1"), strict=True):
+        with pytest.raises(StoreUnavailable, match=f"etcd: .*{message}.*; needed for logging in to etcd as root"):
+            put(store, "/c/k")
+    file.write_text("rotated\n")
+    for store in stores:
+        put(store, "/c/k")
+        store.close()
+
+
+def test_a_missing_password_makes_no_member_a_bad_one(guarded: EmbeddedEtcd) -> None:
+    settings = EtcdSettings(
+        endpoints=[guarded.endpoint, "127.0.0.1:1"], timeout=2, username="root", password_command=["false"]
+    )
+    store = connect(settings)
+    with pytest.raises(StoreUnavailable, match="ended with 1"):
+        store.list("/c/")
+    assert store._members.in_use.endpoint == guarded.endpoint
+    store.close()
+
+
 def test_nobody_is_access_denied(guarded: EmbeddedEtcd) -> None:
     store = connect(EtcdSettings(endpoints=[guarded.endpoint], timeout=2))
     with pytest.raises(AccessDenied):
