@@ -68,7 +68,8 @@ def make_room(member: Member) -> None:
     compact(member, revision)
     defragment(member)
     with _client(member) as client:
-        client.disarm_alarm()
+        for alarm in list(client.list_alarms()):  # without its member's id nothing is disarmed, and nothing said
+            client.disarm_alarm(member_id=alarm.member_id)
 
 
 def snapshot(member: Member, file: Path) -> None:

@@ -55,7 +55,7 @@ WATCHER = WatcherSettings(
     backoff_initial=0.05,
     backoff_max=1.0,
     # Never: what is only found by looking at everything again would hide what has been overlooked.
-    reexamine_every=1e9,
+    reexamine_every=1e7,
 )
 REQUEST_TIMEOUT = 1.2
 ETCD_TIMEOUT = 1.0
