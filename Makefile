@@ -55,6 +55,11 @@ simulate: $(READY) ## Random worlds with people and faults on virtual time (SEED
 faults: $(READY) ## Real servers killed, frozen, cut off, filled up; a table of what was survived (TIMES=3, FAULT=name)
 	$(RUN) -m tests.faults --times $(or $(TIMES),3) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),"$(FAULT)") $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(READY) ## Bad input, drawn by coverage (MINUTES=10 in all, JOBS=2, TARGET=one of them)
+	$(RUN) -m uv pip install --quiet --python $(RUN) --constraint $(CONSTRAINTS) --editable ".[fuzz]"
+	nice -n 5 $(RUN) -m tests.fuzz --minutes $(or $(MINUTES),10) --jobs $(or $(JOBS),2) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
 .PHONY: check
 check: $(READY) ## Lint, format, types, layers
 	$(RUN) -m ruff check .
@@ -86,7 +91,7 @@ examples: $(READY) ## Write into docs/examples what explain says now in their st
 .PHONY: constraints
 constraints: $(READY) ## Pin every dependency anew (names and versions only, for every Python)
 	$(RUN) -m uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --quiet \
-	  $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) --strip-extras \
+	  $(foreach extra,$(subst $(comma), ,$(EXTRAS)) fuzz,--extra $(extra)) --strip-extras \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --output-file $(CONSTRAINTS) >/dev/null
 

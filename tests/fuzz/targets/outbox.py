@@ -1,0 +1,63 @@
+"""Files in the outbox: an event that can be written to etcd, or one to be set aside; the deliverer goes on."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from coordinator.model.references import PipelineRef
+from coordinator.model.references import Target as Where
+from coordinator.model.runstate import Verdict
+from coordinator.provider.delivery import Delivery
+from coordinator.provider.keepers import Keepers
+from coordinator.provider.outbox import Event, Outbox
+from coordinator.reporting import write_report
+from coordinator.store.keys import Keys, StateKey
+from coordinator.store.memory import MemoryEtcd, MemoryStore
+from tests.fuzz.tape import as_json, tape_of
+from tests.fuzz.targets.values import STATE
+from tests.fuzz.targets.values import WORDS as VALUE_WORDS
+
+EVENT: dict[str, Any] = {"environment": "default", "dag_id": "a", "partition": "k", "document": STATE}
+WORDS = (*EVENT, *VALUE_WORDS)
+_FILE_NAMES = (
+    *("00000000000000000001-7-0.json", "²-x.json", "x.json", "-.json", "9" * 200 + "-1.json", "\udcff-1.json"),
+    *("a\nb.json", "\x1b[31m.json", ".json", "٣-1.json"),
+)
+
+
+@lru_cache(maxsize=1)
+def _directory() -> Path:
+    return Path(tempfile.mkdtemp(prefix="fuzzed-outbox-"))
+
+
+def outbox(data: bytes) -> None:
+    tape = tape_of(data)
+    name = _FILE_NAMES[0]
+    if tape is not None:
+        name = tape.one_of(_FILE_NAMES)
+        data = as_json(tape.spoiled(EVENT, WORDS, one_in=10))
+    box = Outbox(_directory())
+    place = _directory() / name
+    place.write_bytes(data)
+    box.written_at(name)
+    store, keys = MemoryStore(MemoryEtcd()), Keys("/c")
+    written: list[str] = []
+
+    def write(event: Event) -> Verdict:
+        target = Where(PipelineRef(event.environment or "default", event.dag_id), event.partition)
+        verdict = write_report(store, keys, target, event.document, within=0)
+        written.append(keys.state(target))
+        assert keys.parse(keys.state(target)) == StateKey(target), "it stands where nobody reads it"
+        return verdict
+
+    try:
+        Delivery(box, write, keepers=Keepers(()), doorbell=None).run()
+        assert box.pending() == []
+        rejected = box.rejected / name
+        assert rejected.exists() != bool(written), "delivered, or set aside"
+    finally:
+        for left in (place, box.rejected / name):
+            left.unlink(missing_ok=True)

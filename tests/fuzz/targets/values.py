@@ -1,0 +1,171 @@
+"""Every value that stands in etcd: reading never raises, and what is read can be written and read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from coordinator.acts import Act, put_of, read_act
+from coordinator.model.floor import dump_floor, read_floor
+from coordinator.model.hold import dump_hold, read_hold
+from coordinator.model.order import dump_order, read_order
+from coordinator.model.runstate import RunStateDocument, Unreadable, judge_report, read_run_state
+from coordinator.model.sweep import dump_sweep, read_sweep
+from coordinator.model.trigger import dump_record, read_record
+from coordinator.store.keys import Keys
+from coordinator.store.presence import read_presence
+from coordinator.watcher.attendance import dump_attended, read_attended
+from tests.fuzz.tape import Tape, as_json, tape_of
+
+LONGEST_REASON = 2000
+"""Characters: a reason stands in a log line, in ``status`` and in ``/readyz``."""
+
+NOW = "2026-11-20T06:00:00Z"
+STATE: dict[str, Any] = {
+    "state": "success",
+    "run_id": "scheduled__2026-11-20T00:00:00+00:00",
+    "queued_at": NOW,
+    "attempt": 2,
+    "logical_date": "2026-11-20T00:00:00Z",
+    "partition_key": "k",
+    "start_date": NOW,
+    "end_date": NOW,
+    "observed_at": NOW,
+    "reported_by": "airflow-listener/default",
+    "note": "n",
+    "marked": True,
+    "colour": {"unknown": ["kept"]},
+}
+INPUT: dict[str, Any] = {
+    "pipeline": "default/a",
+    "partition": "2026-11-20T00:00:00Z",
+    "revision": 17,
+    "state": "success",
+    "run_id": "r",
+    "queued_at": NOW,
+    "attempt": 1,
+}
+RECORD: dict[str, Any] = {
+    "status": "sent",
+    "sequence": 1,
+    "action": "create",
+    "run_id": "coordinator__2026-11-20T00:00:00Z__1",
+    "token": "t",
+    "wave": 17,
+    "before": NOW,
+    "attempt": NOW,
+    "inputs": [INPUT],
+    "consumed": [INPUT],
+    "who": "watcher-1",
+    "when": NOW,
+    "last_error": "e",
+    "order": 1,
+    "ordered": 2,
+    "skipped": True,
+    "blocked_since": NOW,
+}
+HOLD = {"why": "w", "who": "ann", "since": NOW}
+ORDER = {"order": "rerun", "who": "ann", "when": NOW, "why": "w"}
+ACT = {"act": "mark", "pipeline": "default/a", "partition": "k", "what": "success", "who": "a", "when": NOW, "why": "w"}
+FLOOR = {"queued_at": NOW, "revision": 12}
+SWEEP = {
+    "when": NOW,
+    "removed": 1,
+    "kept": 2,
+    "expired": 3,
+    "acts": 4,
+    "held_back_pipelines": 1,
+    "held_back": [{"pipeline": "default/a", "partition": "k", "reason": "held"}],
+}
+ATTENDED = {"revision": 12, "when": NOW}
+PRESENCE = {"id": "w", "host": "h", "pid": 1, "since": NOW}
+
+WORDS = (
+    *dict.fromkeys(
+        name for form in (STATE, RECORD, INPUT, HOLD, ORDER, ACT, FLOOR, SWEEP, ATTENDED, PRESENCE) for name in form
+    ),
+    *("success", "failed", "queued", "running", "intent", "done", "blocked", "withdrawn", "clear", "release"),
+)
+
+
+def almost(data: bytes, form: Mapping[str, Any]) -> bytes:
+    """The bytes as they are, or a value of this form, spoiled as the tape says."""
+    tape = tape_of(data)
+    return data if tape is None else spoiled_json(tape, form)
+
+
+def spoiled_json(tape: Tape, form: Mapping[str, Any]) -> bytes:
+    text = as_json(tape.spoiled(dict(form), WORDS))
+    return text[: -1 - tape.below(len(text))] if tape.below(16) == 1 else text
+
+
+def unreadable(value: object) -> bool:
+    """Whether it is; and if so, that what is said of it can be shown."""
+    if not isinstance(value, Unreadable):
+        return False
+    assert value.reason
+    assert len(value.reason) <= LONGEST_REASON, f"a reason of {len(value.reason)} characters"
+    value.reason.encode()
+    return True
+
+
+def _round_trip(
+    form: Mapping[str, Any], read: Callable[[bytes], Any], dump: Callable[[Any], bytes]
+) -> Callable[..., None]:
+    def check(data: bytes) -> None:
+        value = read(almost(data, form))
+        if not unreadable(value):
+            assert read(dump(value)) == value
+
+    return check
+
+
+def run_state(data: bytes) -> None:
+    value = almost(data, STATE)
+    state = read_run_state(value)
+    if unreadable(state):
+        return
+    assert not isinstance(state, Unreadable)
+    judge_report(state, state)
+    if value.strip().startswith(b"{"):
+        document = RunStateDocument.model_validate_json(value)
+        assert read_run_state(document.to_value()) == state
+
+
+def act(data: bytes) -> None:
+    value = read_act(almost(data, ACT))
+    if not unreadable(value):
+        assert isinstance(value, Act)
+        assert read_act(put_of(Keys(), value).value) == value
+
+
+def presence(data: bytes) -> None:
+    found = read_presence(almost(data, PRESENCE))
+    str(found).encode()
+    assert len(str(found)) <= LONGEST_REASON
+    assert read_presence(found.to_value()) == found
+
+
+record = _round_trip(RECORD, read_record, dump_record)
+hold = _round_trip(HOLD, read_hold, dump_hold)
+order = _round_trip(ORDER, read_order, dump_order)
+floor = _round_trip(FLOOR, read_floor, dump_floor)
+sweep = _round_trip(SWEEP, read_sweep, dump_sweep)
+attended = _round_trip(ATTENDED, read_attended, dump_attended)
+
+SMALL = {
+    "hold": hold,
+    "order": order,
+    "act": act,
+    "floor": floor,
+    "sweep": sweep,
+    "attended": attended,
+    "presence": presence,
+}
+
+
+def small(data: bytes) -> None:
+    """The values that hold little: the first byte says which."""
+    kinds = list(SMALL.values())
+    if data:
+        kinds[data[0] % len(kinds)](data[1:])
