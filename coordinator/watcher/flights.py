@@ -1,13 +1,14 @@
 """Flights: intents on their way to a known outcome (design section 5, points 3, 4 and 6).
 
 However an answer gets lost, the order is the same: ask what became of the request; if it is known not to have
-happened, decide again; repeat it only if the decision is the same, else withdraw it.
+happened, decide again; repeat it only if the decision is the same, else withdraw it. So it is with a request that has
+waited long in its lane: what it stands on is looked at again before it goes out.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from coordinator.errors import LeadershipLost
@@ -15,7 +16,7 @@ from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.explanation import what_changed
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import TriggerRecord
+from coordinator.model.trigger import Action, TriggerRecord
 from coordinator.runners.port import (
     EnvironmentUnavailable,
     Foreign,
@@ -29,6 +30,7 @@ from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.decision_log import Deed
 from coordinator.watcher.lanes import Backoff, Effect, EffectDone, Lane
 from coordinator.watcher.ledger import Ledger, log_record
+from coordinator.watcher.looks import OWN_RUN_RETRY, Looks
 
 
 class Stage(enum.Enum):
@@ -36,12 +38,14 @@ class Stage(enum.Enum):
 
     ``ASK``       it may have been sent: ask what became of it
     ``RETHINK``   it is known not to have happened: decide again
+    ``OVERDUE``   it has waited long in its lane: look again at all that it stands on, and decide again
     ``OUT``       a request or a question is under way
     ``SETTLED``   the outcome is known and is being written down
     """
 
     ASK = "ask"
     RETHINK = "rethink"
+    OVERDUE = "overdue"
     OUT = "out"
     SETTLED = "settled"
 
@@ -68,7 +72,6 @@ class Flight:
 class Flights:
     """All flights of this term.
 
-    :param looked: whether the runs behind a decision's inputs have been looked at; sends for it if not.
     :param blocked_retry: seconds until a refused request is tried again.
     """
 
@@ -79,7 +82,7 @@ class Flights:
         standings: Standings,
         ledger: Ledger,
         agenda: Agenda,
-        looked: Callable[[Decision, float], bool],
+        looks: Looks,
         backoff: Backoff,
         blocked_retry: float,
     ) -> None:
@@ -87,7 +90,7 @@ class Flights:
         self._standings = standings
         self._ledger = ledger
         self._agenda = agenda
-        self._looked = looked
+        self._looks = looks
         self._backoff = backoff
         self._blocked_retry = blocked_retry
         self._flights: dict[Target, Flight] = {}
@@ -108,17 +111,32 @@ class Flights:
         """Whether a known outcome waits to be written down."""
         return any(flight.stage is Stage.SETTLED for flight in self._flights.values())
 
-    def drop(self, target: Target) -> None:
-        """Its record does not say ``intent`` any more."""
+    def drop(self, target: Target, *, blocked: bool) -> None:
+        """Its record does not say ``intent`` any more. :param blocked: it says ``blocked``."""
         self._flights.pop(target, None)
+        if not blocked:
+            self._blocked_until.pop(target, None)
 
-    def begin(self, target: Target, record: TriggerRecord, now: float) -> None:
-        """An intent has just been written: send its request."""
+    def begin(self, target: Target, record: TriggerRecord, now: float, *, fresh: bool) -> None:
+        """An intent has just been written: send its request. :param fresh: it became due while this watcher led."""
         request = records.request_of(self._standings.graph, target, record)
         self._flights[target] = Flight(record, request, Stage.OUT)
+        self._blocked_until.pop(target, None)
         lane = self._lanes[target.pipeline.environment]
-        lane.start(target, request)
-        lane.pump(now)
+        lane.start(target, request, now, fresh=fresh)
+        self._pump(lane, now)
+
+    def pump(self, now: float) -> None:
+        """Let out of all lanes what may go out now."""
+        for lane in self._lanes.values():
+            self._pump(lane, now)
+
+    def _pump(self, lane: Lane, now: float) -> None:
+        for target, token in lane.pump(now):
+            flight = self._flights.get(target)
+            if flight is not None and flight.record.token == token:
+                flight.stage = Stage.OVERDUE
+                self._agenda.now(target)
 
     def blocked_until(self, target: Target) -> float:
         """Monotonic seconds from which on a refused request may be tried again."""
@@ -127,7 +145,7 @@ class Flights:
     def block(self, target: Target, now: float) -> None:
         """The environment refuses: try again slowly."""
         self._blocked_until[target] = now + self._blocked_retry
-        self._agenda.at(now + self._blocked_retry, target)
+        self._agenda.at(now + self._blocked_retry, target, patient=True)
 
     def bring_on(self, decision: Decision, record: TriggerRecord, now: float) -> None:
         """Bring an intent nearer to its outcome; one without a flight is a predecessor's, or was in doubt."""
@@ -149,9 +167,11 @@ class Flights:
         match flight.stage:
             case Stage.ASK:
                 flight.stage = Stage.OUT
-                lane.ask(target, flight.request)
+                lane.ask(target, flight.request, fresh=flight.failures == 0)
             case Stage.RETHINK:
                 self._rethink(decision, flight, lane, now)
+            case Stage.OVERDUE:
+                self._look_again(decision, flight, lane, now)
             case Stage.SETTLED:
                 assert flight.outcome is not None
                 self._ledger.record(target, flight.outcome, deed=flight.deed)
@@ -200,9 +220,34 @@ class Flights:
         """It is known not to have happened: decide again, and repeat it only if the decision is the same."""
         if not _is_same(decision, flight):
             self._withdraw(decision, flight)
-        elif self._looked(decision, now):
+        elif self._looks.answered_ticket(decision, None, now=now) is not None:
+            self._looks.drop(decision.target)
             flight.stage = Stage.OUT
-            lane.start(decision.target, flight.request)
+            lane.start(decision.target, flight.request, now)
+
+    def _look_again(self, decision: Decision, flight: Flight, lane: Lane, now: float) -> None:
+        """Nothing has gone out, and what was seen is long ago: that of its inputs, and that of its own run."""
+        target, record = decision.target, flight.record
+        if not _is_same(decision, flight):
+            self._looks.drop(target)
+            self._withdraw(decision, flight)
+            return
+        own_run_id = record.run_id if record.action is Action.CLEAR else None
+        ticket = self._looks.answered_ticket(decision, own_run_id, now=now)
+        if ticket is None:
+            return
+        self._looks.drop(target)
+        own = ticket.own_run
+        if ticket.own is not None and not ticket.own_seen:
+            flight.not_before = max(lane.not_before, now + OWN_RUN_RETRY)  # it gives no answer: nothing can start there
+            self._agenda.at(flight.not_before, target)
+        elif ticket.own is not None and own is None:
+            self._settle(target, flight, records.without_run(record, f"run {record.run_id} does not exist any more"))
+        elif own is not None and (own.queued_at != record.before or not own.state.is_terminal):
+            self._settle(target, flight, records.withdrawn(record, f"run {own.run_id} has been cleared meanwhile"))
+        else:
+            flight.stage = Stage.OUT
+            lane.start_after_all(target, flight.request, now)
 
     def _withdraw(self, decision: Decision, flight: Flight) -> None:
         changes = what_changed(flight.record.inputs, decision, ordered=flight.record.ordered)

@@ -3,12 +3,14 @@
 A lane holds the jobs for one environment, lets at most ``limit`` effects run at once, and backs off with jitter
 while the environment does not answer: then one effect at a time goes out to try. Looks have a way of their own
 beside the effects, one at a time; what is asked meanwhile goes out together as the next one.
+
+Requests for what is fresh and for what has piled up take turns. One that has waited here for long was decided on a look
+of long ago: it does not go out, but is handed back to be decided again.
 """
 
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,8 +30,13 @@ from coordinator.runners.port import (
     RunRef,
     StartRequest,
 )
+from coordinator.watcher.turns import Turns
 
 _log = structlog.get_logger(__name__)
+
+LOOKED_LONG_AGO = 5.0
+"""Seconds that a request may wait here for its turn. After that a person may have cleared what it stands on, silently,
+since it was looked at."""
 
 
 class Effect(enum.StrEnum):
@@ -88,9 +95,12 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _EffectJob:
+    """:ivar since: monotonic seconds at which it was put here; ``None``: it may wait for ever."""
+
     target: Target
     request: StartRequest
     effect: Effect
+    since: float | None = None
 
 
 class Backoff:
@@ -131,7 +141,7 @@ class Lane:
     last_error: str | None = None
     looking: frozenset[RunRef] | None = None
     term: int | None = None
-    _waiting: deque[_EffectJob] = field(default_factory=deque)
+    _waiting: Turns[_EffectJob] = field(default_factory=Turns)
     _under_way: set[tuple[Target, str]] = field(default_factory=set)
     _to_look: dict[RunRef, float] = field(default_factory=dict)
 
@@ -146,13 +156,25 @@ class Lane:
         """Whether an effect is under way."""
         return bool(self._under_way)
 
-    def start(self, target: Target, request: StartRequest) -> None:
-        """Send a request when there is room."""
-        self._waiting.append(_EffectJob(target, request, Effect.START))
+    def waiting(self) -> int:
+        """Requests and questions that have not gone out yet."""
+        return len(self._waiting)
 
-    def ask(self, target: Target, request: StartRequest) -> None:
+    def start(self, target: Target, request: StartRequest, now: float, *, fresh: bool = True) -> None:
+        """Send a request when there is room.
+
+        :param now: monotonic seconds; what it stands on has just been looked at.
+        :param fresh: it became due while this watcher led.
+        """
+        self._waiting.add(_EffectJob(target, request, Effect.START, now), fresh=fresh)
+
+    def start_after_all(self, target: Target, request: StartRequest, now: float) -> None:
+        """Send a request that :meth:`pump` had handed back: it goes before all others."""
+        self._waiting.put_first(_EffectJob(target, request, Effect.START, now))
+
+    def ask(self, target: Target, request: StartRequest, *, fresh: bool = True) -> None:
         """Ask what became of a request when there is room."""
-        self._waiting.append(_EffectJob(target, request, Effect.ASK))
+        self._waiting.add(_EffectJob(target, request, Effect.ASK), fresh=fresh)
 
     def look(self, run: RunRef, *, timeout: float) -> None:
         """Look at a run with the next look that goes out. :param timeout: seconds; the longest asked for counts."""
@@ -175,15 +197,25 @@ class Lane:
         """Monotonic seconds from which on :meth:`pump` can let out what now has to wait."""
         return self.not_before if self.failures and (self._waiting or self._to_look) else None
 
-    def pump(self, now: float) -> None:
-        """Let out what may go out now."""
+    def pump(self, now: float) -> list[tuple[Target, str]]:
+        """Let out what may go out now.
+
+        :returns: the requests, by target and token, whose turn it was and that have waited for too long: they have not
+            gone out, and do not wait here any more.
+        """
+        handed_back: list[tuple[Target, str]] = []
         if self.is_down(now):
-            return
+            return handed_back
         if self._to_look and self.looking is None:
             self._send_look()
         limit = 1 if self.failures else self.limit * PREFETCH
         while self._waiting and len(self._under_way) < limit:
-            self._send_effect(self._waiting.popleft())
+            job = self._waiting.pop()
+            if job.since is not None and now - job.since > LOOKED_LONG_AGO:
+                handed_back.append((job.target, job.request.token))
+            else:
+                self._send_effect(job)
+        return handed_back
 
     def finished(self, message: EffectDone | LookDone, now: float) -> None:
         """Take note that a job is over, and of what it says about the environment."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from coordinator.errors import LeadershipLost
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
@@ -155,9 +154,6 @@ class Ledger:
         except StoreUnavailable as error:
             _log.warning("etcd.unavailable", reason=str(error), writes=len(writes))
             return [write.target for write in writes]
-        except LeadershipLost as error:
-            _log.warning("leader.fenced", reason=str(error))
-            raise
         return []
 
     def _refuse(self, target: Target, reason: str) -> None:

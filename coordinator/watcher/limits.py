@@ -93,6 +93,9 @@ class Line:
     def __len__(self) -> int:
         return len(self._by_age)
 
+    def __contains__(self, target: Target) -> bool:
+        return target in self._fresh
+
     def add(self, target: Target, *, fresh: bool) -> None:
         entry = (partition_order(target.partition), target)
         self._fresh[target] = fresh

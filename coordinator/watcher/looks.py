@@ -20,6 +20,9 @@ from coordinator.watcher.cache import Cache
 from coordinator.watcher.lanes import Lane, LookDone
 from coordinator.watcher.records import same_inputs
 
+OWN_RUN_RETRY = 0.5
+"""Seconds before a run that must end before it can be cleared is looked at again."""
+
 Question = tuple[str, RunRef]
 """A run in an environment that is asked about."""
 
@@ -72,6 +75,11 @@ class Looks:
         self._tickets.clear()
         self._subjects.clear()
 
+    def forget(self) -> None:
+        """A term has begun or ended: what the lanes had not asked yet is not asked any more."""
+        self.clear()
+        self._askers.clear()
+
     def drop(self, target: Target) -> None:
         """The decision has become an intent, or is no more."""
         self._tickets.pop(target, None)
@@ -94,13 +102,6 @@ class Looks:
             self._agenda.once_read(ticket.not_before_revision, (decision.target,))
             return None
         return ticket
-
-    def has_looked(self, decision: Decision, now: float) -> bool:
-        """Whether the runs behind a decision's inputs have been looked at; sends for it if not."""
-        if self.answered_ticket(decision, None, now=now) is None:
-            return False
-        self.drop(decision.target)
-        return True
 
     def ticket(self, decision: Decision, own_run_id: str | None, *, now: float) -> Ticket:
         """The ticket of a decision; issued, and its questions sent on their way, if there is no valid one.

@@ -1,8 +1,11 @@
-"""Starting: from a decision to fire to the intent that is written down, and its request (design section 5, 1 to 3)."""
+"""Starting: from a decision to fire to the intent that is written down, and its request (design section 5, 1 to 3).
+
+And its opposite: giving up a partition, without a run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
@@ -16,10 +19,8 @@ from coordinator.watcher.flights import Flights
 from coordinator.watcher.lanes import Lane
 from coordinator.watcher.ledger import Ledger
 from coordinator.watcher.limits import Limits
-from coordinator.watcher.looks import Looks
-
-OWN_RUN_RETRY = 0.5
-"""Seconds before a run that must end before it can be cleared is looked at again."""
+from coordinator.watcher.looks import OWN_RUN_RETRY, Looks
+from coordinator.watcher.rooms import Rooms
 
 
 class Starter:
@@ -40,6 +41,7 @@ class Starter:
         agenda: Agenda,
         flights: Flights,
         limits: Limits,
+        rooms: Rooms,
         clock: Clock,
         who: str,
     ) -> None:
@@ -51,6 +53,7 @@ class Starter:
         self._agenda = agenda
         self._flights = flights
         self._limits = limits
+        self._rooms = rooms
         self._clock = clock
         self._who = who
 
@@ -64,8 +67,9 @@ class Starter:
         if lane is None:
             self._block_without_environment(decision, record, now)
             return
-        if not self._limits.enter(target, fresh=came_in, now=now):
-            return  # before the look, which would be outdated when its turn comes
+        # Before the look, which would be outdated when its turn comes.
+        if not self._limits.enter(target, fresh=came_in, now=now) or not self._rooms.enter(target, fresh=came_in):
+            return
         node = self._standings.graph.node(target.pipeline)
         policy = node.downstream.rerun if node is not None else None
         own_run_id = records.run_to_clear(decision, record, self._cache.state(target), policy)
@@ -76,11 +80,11 @@ class Starter:
         own, existing = ticket.own_run, None
         if ticket.own is not None and not ticket.own_seen:
             # Its own environment gave no answer: nothing can be started there now.
-            self._limits.leave(target)
+            self.leave(target)
             self._agenda.at(max(lane.not_before, now + OWN_RUN_RETRY), target)
             return
         if own is not None and not own.state.is_terminal:
-            self._limits.leave(target)
+            self.leave(target)
             self._agenda.at(now + OWN_RUN_RETRY, target)
             return
         if own is not None:
@@ -91,11 +95,24 @@ class Starter:
             intent,
             grounds=[(upstream, consumed.revision) for upstream, consumed in decision.inputs.items()],
             decision=decision,
-            then=lambda _: self._begin(target, intent, now),
+            then=lambda _: self._begin(target, intent, now, came_in=came_in),
         )
 
-    def _begin(self, target: Target, intent: TriggerRecord, now: float) -> None:
-        self._flights.begin(target, intent, now)
+    def leave(self, target: Target) -> None:
+        """It is not to start now: it gives up its places."""
+        self._limits.leave(target)
+        self._rooms.leave(target)
+
+    def give_up(
+        self, decision: Decision, record: TriggerRecord | None, reason: str, *, then: Callable[[int], None]
+    ) -> None:
+        """Consume what is there without a run, for good. :param then: called once that is written."""
+        skipped = records.skipped(decision, record, reason, who=self._who, when=self._clock.now())
+        self._ledger.record(decision.target, skipped, then=then)
+
+    def _begin(self, target: Target, intent: TriggerRecord, now: float, *, came_in: bool) -> None:
+        self._rooms.began(target)
+        self._flights.begin(target, intent, now, fresh=came_in)
         self._limits.began(target)
 
     def _block_without_environment(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:

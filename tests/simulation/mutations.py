@@ -6,6 +6,7 @@ python -m tests.simulation.mutations        the table: how many seeds it takes t
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +26,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Verdict
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import SeenState, Standing
-from coordinator.runners.port import Foreign, Happened, ObservedRun
+from coordinator.runners.port import Foreign, Happened, ObservedRun, StartRequest
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
 from coordinator.store.reflector import Reflector
@@ -265,14 +266,17 @@ def foreign_runs_taken_for_ours() -> AbstractContextManager[Any]:
 
 
 def repeated_without_asking() -> AbstractContextManager[Any]:
-    return patch.object(Lane, "ask", lambda self, target, request: self.start(target, request))
+    def ask(self: Lane, target: Target, request: StartRequest, *, fresh: bool = True) -> None:
+        self.start(target, request, math.inf, fresh=fresh)
+
+    return patch.object(Lane, "ask", ask)
 
 
 def repeated_without_thinking() -> AbstractContextManager[Any]:
     def rethink(self: Flights, decision: Decision, flight: flights.Flight, lane: Lane, now: float) -> None:
-        del self, now
+        del self
         flight.stage = Stage.OUT
-        lane.start(decision.target, flight.request)
+        lane.start(decision.target, flight.request, now)
 
     return patch.object(Flights, "_rethink", rethink)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,7 +23,7 @@ from coordinator.runners.port import (
     RunRef,
     StartRequest,
 )
-from coordinator.watcher.lanes import PREFETCH, Backoff, Effect, EffectDone, Lane, LookDone
+from coordinator.watcher.lanes import LOOKED_LONG_AGO, PREFETCH, Backoff, Effect, EffectDone, Lane, LookDone
 from coordinator.watcher.pools import Pools
 
 
@@ -87,9 +88,10 @@ class Bench:
         if not self.leads:
             raise LeadershipLost("a test")
 
-    def start(self, token: str) -> None:
+    def start(self, token: str, now: float = math.inf, *, fresh: bool = True) -> None:
+        """:param now: without one, it never waits too long."""
         request = StartRequest("d", Action.CREATE, "r", token)
-        self.lane.start(Target(PipelineRef("default", "d"), token), request)
+        self.lane.start(Target(PipelineRef("default", "d"), token), request, now, fresh=fresh)
 
     def work(self, now: float) -> list[EffectDone | LookDone]:
         """Run all jobs that are out."""
@@ -223,3 +225,40 @@ def test_what_has_not_gone_out_is_forgotten_with_the_leadership(bench: Bench) ->
     bench.lane.pump(0.0)
     assert not bench.jobs.waiting
     assert bench.lane.is_idle()
+
+
+def test_a_request_that_has_waited_long_is_handed_back_instead_of_sent(bench: Bench) -> None:
+    bench.start("old", 0.0)
+    bench.start("new", LOOKED_LONG_AGO)
+    handed_back = bench.lane.pump(LOOKED_LONG_AGO + 0.1)
+    assert [token for _, token in handed_back] == ["old"]
+    bench.work(LOOKED_LONG_AGO + 0.1)
+    assert bench.runner.calls == ["start new"]
+    assert bench.lane.is_idle(), "it waits here no more"
+
+
+def test_one_that_was_handed_back_goes_before_all_others(bench: Bench) -> None:
+    for number in range(3 * PREFETCH + 2):
+        bench.start(str(number), 10.0)
+    request = StartRequest("d", Action.CREATE, "r", "again")
+    bench.lane.start_after_all(Target(PipelineRef("default", "d"), "again"), request, 10.0)
+    bench.lane.pump(10.0)
+    bench.work(10.0)
+    assert bench.runner.calls[0] == "start again"
+
+
+def test_what_is_fresh_and_what_has_piled_up_take_turns(bench: Bench) -> None:
+    for number in range(100):
+        bench.start(f"old {number}", fresh=False)
+    bench.start("fresh")
+    bench.start("fresh too")
+    bench.lane.pump(0.0)
+    bench.work(0.0)
+    assert bench.runner.calls == [
+        "start fresh",
+        "start old 0",
+        "start fresh too",
+        "start old 1",
+        "start old 2",
+        "start old 3",
+    ]
