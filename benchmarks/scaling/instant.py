@@ -22,6 +22,7 @@ from coordinator.runners.port import (
     NotHappened,
     ObservedRun,
     Outcome,
+    Permit,
     RunRef,
     StartRequest,
 )
@@ -70,7 +71,8 @@ class InstantEnvironment:
         self._ticks = 0
         self.starts = 0
 
-    def start(self, request: StartRequest) -> Outcome:
+    def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
+        del permit  # the lane has asked already
         self.starts += 1
         run = ObservedRun(request.dag_id, request.run_id, State.QUEUED, self._tick(), request.logical_date)
         if request.action is Action.CLEAR:

@@ -6,7 +6,7 @@ one bounded conversation; waiting, backing off and deciding again are the watche
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -115,12 +115,19 @@ class Refused:
 Outcome = Happened | NotHappened | Foreign | Refused
 
 
+Permit = Callable[[float], None]
+"""Called with the seconds that a request may still take, at the last moment before bytes leave that may change
+something. Raises :class:`~coordinator.errors.LeadershipLost` when nothing may be sent."""
+
+
 class Runner(Protocol):
     """An environment. Used from several threads at once. Every method may raise ``EnvironmentUnavailable``."""
 
-    def start(self, request: StartRequest) -> Outcome:
+    def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
         """Send the request, once; resolve an ambiguous answer (409, 500) by asking.
 
+        :param permit: asked before anything is sent that changes something; ``None``: it may be sent.
+        :raises LeadershipLost: what ``permit`` raised; the request was not sent, or not to its end.
         :raises EnvironmentUnavailable: it may or may not have happened (the line was cut, a time-out, 5xx, and
             asking did not help): call :meth:`ask` later, before anything else.
         """

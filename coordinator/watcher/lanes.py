@@ -239,8 +239,8 @@ class Lane:
         def run() -> EffectDone:
             try:
                 if job.effect is Effect.START:
-                    guard(timeout, term)
-                    outcome = runner.start(job.request)
+                    guard(timeout, term)  # before anything is begun, and again by the permit, before bytes leave
+                    outcome = runner.start(job.request, permit=lambda seconds: guard(seconds, term))
                 else:
                     outcome = runner.ask(job.request)
             except CoordinatorError as error:

@@ -23,6 +23,7 @@ from coordinator.runners.port import (
     EnvironmentUnavailable,
     ObservedRun,
     Outcome,
+    Permit,
     RunRef,
     StartRequest,
 )
@@ -89,8 +90,10 @@ class RestLine:
         del deadline
         return self._exchange(f"GET {path}", lambda: self._read(path, query or {}))
 
-    def post(self, path: str, body: Mapping[str, Any], *, deadline: Deadline) -> Answer:
+    def post(self, path: str, body: Mapping[str, Any], *, deadline: Deadline, permit: Permit | None = None) -> Answer:
         del deadline
+        if permit is not None:
+            permit(0.0)
         return self._exchange(f"POST {path}", lambda: self._change(path, body))
 
     def _exchange(self, question: str, act: Act) -> Answer:
@@ -201,10 +204,10 @@ class RestRunner:
         self._sending = sending
         self._sent = sent
 
-    def start(self, request: StartRequest) -> Outcome:
+    def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
         self._sending(request)
         try:
-            return starting.start(self._client, request, FAR)
+            return starting.start(self._client, request, FAR, permit)
         finally:
             self._sent()
 

@@ -18,6 +18,7 @@ from coordinator.runners.port import (
     NotHappened,
     ObservedRun,
     Outcome,
+    Permit,
     RunRef,
     StartRequest,
 )
@@ -42,8 +43,10 @@ class SimulatedAirflow:
 
     # -- the runner port -----------------------------------------------------------------------------------------
 
-    def start(self, request: StartRequest) -> Outcome:
+    def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
         self._answer_or_raise()
+        if permit is not None:
+            permit(0.0)
         known = self.runs.get((request.dag_id, request.run_id))
         if request.action is Action.CLEAR:
             if known is None:

@@ -20,7 +20,7 @@ from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_retry_after
 from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
-from coordinator.runners.port import EnvironmentUnavailable
+from coordinator.runners.port import EnvironmentUnavailable, Permit
 from coordinator.settings import EnvironmentSettings
 from coordinator.version import __version__
 
@@ -65,9 +65,9 @@ class AirflowClient:
         """Ask. ``path`` follows ``/api/v2``. Raises as :meth:`send` does."""
         return self.send("GET", path, deadline=deadline, query=query)
 
-    def post(self, path: str, body: Mapping[str, Any], *, deadline: Deadline) -> Answer:
+    def post(self, path: str, body: Mapping[str, Any], *, deadline: Deadline, permit: Permit | None = None) -> Answer:
         """Send. ``path`` follows ``/api/v2``. Raises as :meth:`send` does."""
-        return self.send("POST", path, deadline=deadline, body=body)
+        return self.send("POST", path, deadline=deadline, body=body, permit=permit)
 
     def send(
         self,
@@ -77,21 +77,26 @@ class AirflowClient:
         deadline: Deadline,
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
+        permit: Permit | None = None,
     ) -> Answer:
         """One request with credentials, repeated once with renewed ones if the first were not accepted.
 
         That repetition is safe for a POST too: Airflow looks at the token before anything else.
 
         :param deadline: bounds everything: a login, connecting, sending, the whole of the answer.
+        :param permit: asked before any bytes of the request leave, for those of its body too; what it raises is
+            raised, and the server has got no whole request then.
         :raises EnvironmentUnavailable: no answer.
         :raises RequestRefused: no credentials that the environment accepts.
         """
         header = self._authentication.header(deadline)
-        answer = self._exchange(method, API + path, header, deadline=deadline, query=query, body=body)
+        answer = self._exchange(method, API + path, header, deadline=deadline, query=query, body=body, permit=permit)
         if _rejects_token(answer):
             renewed = self._authentication.renew(header, deadline)
             if renewed != header:
-                answer = self._exchange(method, API + path, renewed, deadline=deadline, query=query, body=body)
+                answer = self._exchange(
+                    method, API + path, renewed, deadline=deadline, query=query, body=body, permit=permit
+                )
         return answer
 
     def get_public(self, path: str, *, deadline: Deadline) -> Answer:
@@ -117,6 +122,7 @@ class AirflowClient:
         deadline: Deadline,
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
+        permit: Permit | None = None,
     ) -> Answer:
         question = f"{method} {self._base}{path}"
         headers = {"Authorization": authorization} if authorization else {}
@@ -125,7 +131,7 @@ class AirflowClient:
             content = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         session, leash = self._session()
-        leash.deadline = deadline
+        leash.deadline, leash.permit = deadline, permit
         try:
             with session.request(
                 method,
@@ -149,7 +155,7 @@ class AirflowClient:
             # The last two: a host name that is none ("a..b", a UnicodeError), a chunk of 2**63 bytes.
             raise EnvironmentUnavailable(f"{question}: no answer: {_reason(error, deadline)}") from error
         finally:
-            leash.deadline = None
+            leash.deadline = leash.permit = None
 
     def _session(self) -> tuple[requests.Session, Leash]:
         try:

@@ -4,6 +4,10 @@ requests' time-outs bound each single wait for bytes, and a connect per address:
 second, or a name with several dead addresses, takes any multiple of them. The watcher checks that its lease
 outlives a conversation before it starts one, so here every wait gets only what is left of one deadline.
 
+A request that changes something has a permit besides, asked with the rest of that deadline right before its bytes are
+handed over: a process that stood still on the way, for longer than its lease, finds out there. The deadline is looked
+at after that, in the instruction before the system call.
+
 What stays outside the bound: resolving a name (``getaddrinfo`` has the resolver's own time-outs).
 """
 
@@ -11,7 +15,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -20,20 +23,23 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
+from coordinator.boottime import boottime
+from coordinator.runners.port import Permit
+
 
 class Deadline:
-    """A point on the monotonic clock.
+    """A point in time, on the clock that leases are measured with.
 
     :param seconds: from now on.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._at = time.monotonic() + seconds
+        self._at = boottime() + seconds
 
     def remaining(self) -> float:
         """Seconds left; 0 or less when the time is up."""
-        return self._at - time.monotonic()
+        return self._at - boottime()
 
     def time_left(self) -> float:
         """Seconds left, for a wait. :raises TimeoutError: the time is up."""
@@ -44,15 +50,21 @@ class Deadline:
 
 
 class Leash:
-    """Holds the deadline of the conversation that a session is in. A session belongs to one thread."""
+    """Holds the deadline, and the permit, of the conversation that a session is in. A session belongs to one thread."""
 
-    __slots__ = ("deadline",)
+    __slots__ = ("deadline", "permit")
 
     def __init__(self) -> None:
         self.deadline: Deadline | None = None
+        self.permit: Permit | None = None
 
     def time_left(self) -> float | None:
         return None if self.deadline is None else self.deadline.time_left()
+
+    def ask_permit(self) -> None:
+        """Whether bytes may leave. Raises what the permit raises."""
+        if self.permit is not None:
+            self.permit(0.0 if self.deadline is None else self.deadline.remaining())
 
 
 class _LeashedSocket(socket.socket):
@@ -63,6 +75,7 @@ class _LeashedSocket(socket.socket):
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.leash.ask_permit()
         self.settimeout(self.leash.time_left())
         return super().sendall(*args, **kwargs)
 
@@ -78,6 +91,7 @@ class _LeashedTLSSocket(ssl.SSLSocket):
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
         if self.leash is not None:
+            self.leash.ask_permit()
             self.settimeout(self.leash.time_left())
         return super().sendall(*args, **kwargs)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from coordinator.runners.airflow import checking, looking, starting
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.port import EnvironmentReport, ObservedRun, Outcome, RunRef, StartRequest
+from coordinator.runners.port import EnvironmentReport, ObservedRun, Outcome, Permit, RunRef, StartRequest
 from coordinator.settings import EnvironmentSettings
 
 
@@ -30,8 +30,8 @@ class AirflowRunner:
     def __repr__(self) -> str:
         return f"<AirflowRunner {self._client!r}>"
 
-    def start(self, request: StartRequest) -> Outcome:
-        return starting.start(self._client, request, Deadline(self._request_timeout))
+    def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
+        return starting.start(self._client, request, Deadline(self._request_timeout), permit)
 
     def ask(self, request: StartRequest) -> Outcome:
         return starting.ask(self._client, request, Deadline(self._request_timeout))

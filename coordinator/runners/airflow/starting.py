@@ -21,6 +21,7 @@ from coordinator.runners.port import (
     NotHappened,
     ObservedRun,
     Outcome,
+    Permit,
     Refused,
     RequestRefused,
     StartRequest,
@@ -37,17 +38,18 @@ def run_path(dag_id: str, run_id: str) -> str:
     return f"{runs_path(dag_id)}/{segment(run_id)}"
 
 
-def start(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+def start(client: AirflowClient, request: StartRequest, deadline: Deadline, permit: Permit | None = None) -> Outcome:
     """Send the request once; resolve an ambiguous answer by asking.
 
+    :param permit: asked before bytes leave; not for what only reads.
     :raises EnvironmentUnavailable: it may or may not have happened.
     """
     if not (addressable(request.dag_id) and addressable(request.run_id)):
         return Refused(400, f"{request.dag_id}/{request.run_id} cannot be named in an address of Airflow's API")
     try:
         if request.action is Action.CREATE:
-            return _create(client, request, deadline)
-        return _clear(client, request, deadline)
+            return _create(client, request, deadline, permit)
+        return _clear(client, request, deadline, permit)
     except RequestRefused as refusal:
         return Refused(refusal.status, str(refusal))
 
@@ -90,14 +92,14 @@ def refusal(answer: Answer) -> RequestRefused:
     return RequestRefused(f"{answer.question} answered {answer.status}: {answer.detail()}", status=answer.status)
 
 
-def _create(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+def _create(client: AirflowClient, request: StartRequest, deadline: Deadline, permit: Permit | None) -> Outcome:
     body: dict[str, Any] = {
         "dag_run_id": request.run_id,
         # Required even where it is null: without the key, Airflow answers 422.
         "logical_date": None if request.logical_date is None else format_instant(request.logical_date),
         "conf": dict(request.conf),
     }
-    answer = client.post(runs_path(request.dag_id), body, deadline=deadline)
+    answer = client.post(runs_path(request.dag_id), body, deadline=deadline, permit=permit)
     if answer.status == 200:
         return Happened(_read_run(answer, request.dag_id, request.run_id))
     if answer.status == 500:
@@ -149,9 +151,10 @@ def _find_on_date(client: AirflowClient, request: StartRequest, deadline: Deadli
     return None
 
 
-def _clear(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
+def _clear(client: AirflowClient, request: StartRequest, deadline: Deadline, permit: Permit | None) -> Outcome:
     # dry_run is true unless it is said to be false.
-    answer = client.post(f"{run_path(request.dag_id, request.run_id)}/clear", {"dry_run": False}, deadline=deadline)
+    path = f"{run_path(request.dag_id, request.run_id)}/clear"
+    answer = client.post(path, {"dry_run": False}, deadline=deadline, permit=permit)
     if answer.status == 200:
         return _judge_cleared(request, _read_run(answer, request.dag_id, request.run_id))
     if answer.status in AMBIGUOUS:

@@ -20,6 +20,7 @@ from coordinator.runners.port import (
     NotHappened,
     ObservedRun,
     Outcome,
+    Permit,
     RunRef,
     StartRequest,
 )
@@ -31,8 +32,11 @@ class FakeRunner:
     def __init__(self) -> None:
         self.answer: Outcome | Exception = Happened(ObservedRun("d", "r", State.QUEUED, None))
         self.calls: list[str] = []
+        self.permit: Permit
 
-    def start(self, request: StartRequest) -> Outcome:
+    def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
+        assert permit is not None
+        self.permit = permit
         return self._answer(f"start {request.token}")
 
     def ask(self, request: StartRequest) -> Outcome:
@@ -204,6 +208,16 @@ def test_nothing_is_sent_on_a_lease_too_short_for_it(bench: Bench) -> None:
     assert bench.guarded == [5.0]
     assert bench.runner.calls == []
     assert not bench.lane.is_down(0.0)
+
+
+def test_a_runner_asks_again_before_it_sends(bench: Bench) -> None:
+    bench.start("1")
+    bench.lane.pump(0.0)
+    bench.work(0.0)
+    bench.leads = False
+    with pytest.raises(LeadershipLost):
+        bench.runner.permit(2.5)
+    assert bench.guarded == [5.0, 2.5], "the whole time limit at first, then what is left of it"
 
 
 def test_a_defect_of_a_runner_is_an_environment_that_gave_no_answer(bench: Bench) -> None:
