@@ -1,0 +1,205 @@
+"""Environments that are away, slow, or refuse; all of them, or one of two."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from coordinator.model.references import Target
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.watcher.reading import read
+from tests.faults.chronicle import target_of
+from tests.faults.registry import Struck, fault
+from tests.faults.sickness import EFFECTS, ONCE, QUESTIONS, SAME, Since, made, sick, the_leader_stays
+from tests.faults.stage import COMES_TO_REST, REQUEST_TIMEOUT, WATCHER, Stage, pause
+from tests.integration.watcher.waiting import until
+from tests.simulation.wiring import leaves
+from tests.standin.airflow import StandInAirflow
+from tests.standin.faults import KINDS, Fault
+
+SEVERAL_BACKOFFS = 4 * WATCHER.backoff_max
+
+
+def _down_for_long(struck: Struck) -> None:
+    stage, airflows = struck.stage, struck.stage.airflows.values()
+    with the_leader_stays(struck):
+        for airflow in airflows:
+            airflow.down()
+        struck.workload.end_sources()
+        until(lambda: bool(_troubles(stage)), "readyz says which environment does not answer", limit=COMES_TO_REST)
+        pause(SEVERAL_BACKOFFS)
+        assert not made(stage)
+        for airflow in airflows:
+            airflow.up()
+
+
+def _troubles(stage: Stage) -> list[str]:
+    problems: dict[str, str] = stage.leader().service.health()["problems"]
+    return [problem for problem in problems if problem.startswith("environment ")]
+
+
+for _first in (False, True):
+    fault(
+        f"Airflow: down for long, {'creating' if _first else 'clearing'}",
+        group="environments",
+        asserts=f"{SAME}, and says which environment does not answer",
+        first=_first,
+    )(_down_for_long)
+
+
+@fault("Airflow: every answer just below its time limit", group="environments", asserts=f"{SAME}; {ONCE}")
+def slow(struck: Struck) -> None:
+    airflows, since = struck.stage.airflows.values(), Since(struck.stage)
+    with (
+        the_leader_stays(struck),
+        sick(airflows, EFFECTS, Fault.late(0.75 * REQUEST_TIMEOUT)),
+        sick(airflows, QUESTIONS, Fault.late(0.6 * WATCHER.look_timeout)),
+    ):
+        struck.workload.end_sources()
+        struck.stage.await_rest()
+    since.assert_none_was_repeated()
+
+
+@fault("Airflow: every answer slower than its time limit", group="environments", asserts=f"{SAME}; {ONCE}")
+def too_slow(struck: Struck) -> None:
+    airflows, since = struck.stage.airflows.values(), Since(struck.stage)
+    with the_leader_stays(struck), sick(airflows, EFFECTS, Fault.late(REQUEST_TIMEOUT + 0.5)):
+        struck.workload.end_sources()
+        struck.stage.await_rest()
+    since.assert_none_was_repeated()
+
+
+def _refused(status: int, struck: Struck) -> None:
+    stage, since = struck.stage, Since(struck.stage)
+    answer = Fault.answer(status, {"detail": "not today"})
+    with the_leader_stays(struck), sick(stage.airflows.values(), EFFECTS, answer):
+        struck.workload.end_sources()
+        until(lambda: since.count(*EFFECTS, status=status) >= 5, f"five answers {status}", limit=30)
+        shown, exit_code = _status(stage)
+        assert exit_code == 1, f"status ends with {exit_code}, and requests are refused"
+        blocked = [row for row in shown if row["record"] == "blocked"]
+        assert blocked, f"status shows nothing that is blocked: {shown}"
+        assert all(row["last_error"].startswith(f"{status}: ") and "not today" in row["last_error"] for row in blocked)
+        assert not made(stage)
+    stage.await_rest()
+    shown, exit_code = _status(stage)
+    assert (exit_code, shown) == (0, [])
+
+
+def _status(stage: Stage) -> tuple[list[dict[str, str]], int]:
+    config = stage.directory / f"{stage.leader().name}.toml"
+    command = [sys.executable, "-m", "coordinator.cli", "status", "--json", "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    rows: list[dict[str, str]] = json.loads(done.stdout)["pipelines"]
+    return rows, done.returncode
+
+
+for _status_code in (403, 404):
+    fault(
+        f"Airflow: refuses with {_status_code} for a while",
+        group="environments",
+        asserts="status shows what is blocked, with the answer, and ends with 1; it goes on by itself, and then with 0",
+        first=_status_code == 404,
+    )(lambda struck, status=_status_code: _refused(status, struck))  # type: ignore[misc]
+
+
+How = Callable[[StandInAirflow], AbstractContextManager[None]]
+
+
+@contextmanager
+def _down(airflow: StandInAirflow) -> Iterator[None]:
+    airflow.down()
+    try:
+        yield
+    finally:
+        airflow.up()
+
+
+@contextmanager
+def _hanging(airflow: StandInAirflow) -> Iterator[None]:
+    released = threading.Event()
+    try:
+        with sick([airflow], KINDS, Fault.lose(released)):
+            yield
+    finally:
+        released.set()
+
+
+@contextmanager
+def _answering_503(airflow: StandInAirflow) -> Iterator[None]:
+    with sick([airflow], KINDS, Fault.answer(503)):
+        yield
+
+
+def _one_of_two(how: How, struck: Struck) -> None:
+    stage = struck.stage
+    foreseen = struck.workload.foreseen()
+    apart = {name: _apart_from(name, foreseen, stage) for name in stage.airflows}
+    sick = struck.workload.dice.choice([name for name, others in apart.items() if others])
+    others = apart[sick]
+    with the_leader_stays(struck):
+        with how(stage.airflows[sick]):
+            struck.workload.end_sources()
+            until(lambda: others <= _ended(stage), f"what does not wait for {sick} has run: {others}", limit=30)
+            at_once = [one for one in made(stage) if one.environment == sick]
+            assert not at_once, f"{sick} was not there, and has acted: {at_once}"
+        stage.await_rest()
+
+
+def _apart_from(environment: str, foreseen: set[Target], stage: Stage) -> set[Target]:
+    """What is to be started, is not of this environment, and waits for nothing that is started there."""
+    entries, held_up = stage.history.wiring.entries, set[Target]()
+    for pipeline in stage.history.wiring.order:  # upstreams first
+        for target in (one for one in foreseen if one.pipeline == pipeline):
+            upstreams = {one for leaf in leaves(entries[pipeline].tree) for one in leaf.inputs(target.partition)}
+            if pipeline.environment == environment or upstreams & held_up:
+                held_up.add(target)
+    return foreseen - held_up
+
+
+def _ended(stage: Stage) -> set[Target]:
+    return {target_of(one) for one in stage.chronicle.untold() if one.what == "ended"}
+
+
+for _words, _how in (("down", _down), ("hangs", _hanging), ("answers 503", _answering_503)):
+    fault(
+        f"one of two Airflows: {_words}",
+        group="environments",
+        asserts="what does not wait for it has run before anything in it has begun",
+        in_every_test_run=_words == "hangs",
+    )(lambda struck, how=_how: _one_of_two(how, struck))  # type: ignore[misc]
+
+
+@fault(
+    "leader: SIGSTOP while its requests wait for an Airflow that is away",
+    group="environments",
+    asserts="its successor sends them; the woken one sends nothing",
+    behind=WATCHER.lease_ttl + 3.0,
+)
+def freeze_with_requests(struck: Struck) -> None:
+    stage, leader = struck.stage, struck.stage.leader()
+    for airflow in stage.airflows.values():
+        airflow.down()
+    struck.workload.end_sources()
+    until(struck.workload.sources_are_known_to_have_ended, "etcd knows that the sources have ended", limit=30)
+    until(lambda: bool(_intents(stage)), "an intent is written", limit=30)
+    leader.service.freeze()
+    for airflow in stage.airflows.values():
+        airflow.up()
+    stage.leader_besides(leader)
+    until(lambda: not _intents(stage), "what was written down has been sent", limit=30)
+    leader.service.thaw()
+
+
+def _intents(stage: Stage) -> list[Target]:
+    cache = read(stage.store, stage.keys).cache
+    found = {target: cache.record(target) for target in cache.targets()}
+    return [
+        target
+        for target, seen in found.items()
+        if seen is not None and isinstance(seen.value, TriggerRecord) and seen.value.status is Status.INTENT
+    ]
