@@ -27,6 +27,7 @@ class Fault:
     :ivar stage: what the stage is to be like: arguments of its ``kind``.
     :ivar in_every_test_run: it is among those that ``make test`` plays.
     :ivar first: it strikes waves in which everything runs for the first time: every request creates a run.
+    :ivar in_soak: it can strike at any time, on a plain stage of three members, whatever else goes on.
     :ivar kind: of stage.
     :ivar at_most: so many times it strikes at most: it takes long.
     """
@@ -40,6 +41,7 @@ class Fault:
     first: bool = False
     kind: type[Stage] = Stage
     at_most: int | None = None
+    in_soak: bool = False
 
 
 FAULTS: dict[str, Fault] = {}
@@ -54,6 +56,7 @@ def fault(
     first: bool = False,
     kind: type[Stage] = Stage,
     at_most: int | None = None,
+    in_soak: bool = False,
     **stage: Any,
 ) -> Callable[[Strike], Strike]:
     """Put a strike into the registry; for its arguments see :class:`Fault`.
@@ -64,7 +67,7 @@ def fault(
     def register(strike: Strike) -> Strike:
         if name in FAULTS:
             raise ValueError(f"two faults are called {name!r}")
-        FAULTS[name] = Fault(name, group, strike, asserts, stage, in_every_test_run, first, kind, at_most)
+        FAULTS[name] = Fault(name, group, strike, asserts, stage, in_every_test_run, first, kind, at_most, in_soak)
         return strike
 
     return register

@@ -83,6 +83,10 @@ class Workload:
         for source in self._running:
             self._airflow(source).finish(source.pipeline.dag_id, self._newest(source).run_id)
 
+    def go_on(self) -> None:
+        """Let the wave come to its end while the fault lasts. :raises AssertionError: it does not."""
+        self._stage.await_rest()
+
     def sources_are_known_to_have_ended(self) -> bool:
         """Whether etcd knows what :meth:`end_sources` did."""
         return all(map(self._is_known, self._running))

@@ -43,7 +43,10 @@ def _kill(choose: Choose) -> Callable[[Struck], None]:
         member = choose(struck)
         _wave_goes(struck)
         member.kill()
-        pause(struck.workload.dice.uniform(1.0, 4.0))
+        if len(struck.stage.cluster.members) > 1:
+            struck.workload.go_on()
+        else:
+            pause(struck.workload.dice.uniform(1.0, 4.0))
         struck.stage.cluster.start(member)
 
     return strike
@@ -54,7 +57,10 @@ def _freeze(choose: Choose) -> Callable[[Struck], None]:
         member = choose(struck)
         _wave_goes(struck)
         member.freeze()
-        pause(struck.workload.dice.uniform(3.0, 7.0))
+        if len(struck.stage.cluster.members) > 1:
+            struck.workload.go_on()
+        else:
+            pause(struck.workload.dice.uniform(3.0, 7.0))
         member.thaw()
 
     return strike
@@ -64,17 +70,25 @@ for _who, _choose in (("leader", _leader), ("follower", _follower)):
     fault(
         f"etcd {_who} of three: kill -9",
         group="etcd",
-        asserts="",
+        asserts="the wave ends without it",
         members=3,
         behind=BEHIND,
         in_every_test_run=_who == "leader",
+        in_soak=True,
     )(_kill(_choose))
-    fault(f"etcd {_who} of three: SIGSTOP", group="etcd", asserts="", members=3, behind=BEHIND)(_freeze(_choose))
+    fault(
+        f"etcd {_who} of three: SIGSTOP",
+        group="etcd",
+        asserts="the wave ends without it",
+        members=3,
+        behind=BEHIND,
+        in_soak=True,
+    )(_freeze(_choose))
 
-fault("the only etcd: kill -9", group="etcd", asserts="", behind=BEHIND)(
+fault("the only etcd: kill -9", group="etcd", asserts="one leads again as soon as it can", behind=BEHIND)(
     _kill(lambda struck: struck.stage.cluster.members[0])
 )
-fault("the only etcd: SIGSTOP", group="etcd", asserts="", behind=BEHIND)(
+fault("the only etcd: SIGSTOP", group="etcd", asserts="one leads again as soon as it can", behind=BEHIND)(
     _freeze(lambda struck: struck.stage.cluster.members[0])
 )
 

@@ -79,6 +79,7 @@ for _way, _words in WORDS.items():
         asserts="another one leads; nothing comes of what the old one still wants",
         in_every_test_run=_way is Way.DEAF,
         behind=BEHIND,
+        in_soak=True,
     )(_leader_from_etcd(_way))
 for _way, _words in WORDS.items():
     fault(
@@ -87,6 +88,7 @@ for _way, _words in WORDS.items():
         asserts="the leader stays the same",
         in_every_test_run=_way is Way.DEAF,
         behind=BEHIND,
+        in_soak=True,
     )(_leader_from_airflow(_way))
 for _way in (Way.CUT, Way.SILENT):
     fault(
@@ -94,10 +96,17 @@ for _way in (Way.CUT, Way.SILENT):
         group="lines",
         asserts="another one leads",
         behind=BEHIND,
+        in_soak=True,
     )(_leader_from_both(_way))
 
 
-@fault("every watcher and etcd: silent", group="lines", asserts="one leads again as soon as it can", behind=BEHIND)
+@fault(
+    "every watcher and etcd: silent",
+    group="lines",
+    asserts="one leads again as soon as it can",
+    behind=BEHIND,
+    in_soak=True,
+)
 def silence_all(struck: Struck) -> None:
     _wave_goes(struck)
     with broken([line for replica in struck.stage.replicas for line in replica.to_etcd], Way.SILENT):
@@ -114,7 +123,7 @@ def silence_standby(struck: Struck) -> None:
         assert struck.stage.leader() is leader
 
 
-@fault("every line: flaps for ten seconds", group="lines", asserts="", behind=BEHIND)
+@fault("every line: flaps for ten seconds", group="lines", asserts="one leads again", behind=BEHIND, in_soak=True)
 def flap(struck: Struck) -> None:
     dice = struck.workload.dice
     lines = [line for replica in struck.stage.replicas for line in (*replica.to_etcd, *_airflow_lines(replica))]

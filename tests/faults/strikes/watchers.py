@@ -14,6 +14,7 @@ LONGER_THAN_A_LEASE = WATCHER.lease_ttl + 1.5
     group="watchers",
     asserts="another one leads, and takes over what was under way",
     in_every_test_run=True,
+    in_soak=True,
 )
 def kill_leader(struck: Struck) -> None:
     leader = struck.stage.leader()
@@ -25,7 +26,7 @@ def kill_leader(struck: Struck) -> None:
     struck.stage.restart(leader)
 
 
-@fault("standby: kill -9", group="watchers", asserts="the leader stays the same")
+@fault("standby: kill -9", group="watchers", asserts="the leader stays the same", in_soak=True)
 def kill_standby(struck: Struck) -> None:
     leader, standby = struck.stage.leader(), struck.stage.standby()
     struck.workload.end_sources()
@@ -40,6 +41,7 @@ def kill_standby(struck: Struck) -> None:
     group="watchers",
     asserts="another one leads; the woken one writes and sends nothing",
     behind=6.0,
+    in_soak=True,
 )
 def freeze_leader(struck: Struck) -> None:
     leader = struck.stage.leader()
@@ -52,7 +54,11 @@ def freeze_leader(struck: Struck) -> None:
 
 
 @fault(
-    "leader: SIGSTOP, shorter than its lease", group="watchers", asserts="it goes on leading or is replaced", behind=4.0
+    "leader: SIGSTOP, shorter than its lease",
+    group="watchers",
+    asserts="it goes on leading or is replaced",
+    behind=4.0,
+    in_soak=True,
 )
 def pause_leader(struck: Struck) -> None:
     leader = struck.stage.leader()
@@ -63,7 +69,7 @@ def pause_leader(struck: Struck) -> None:
     leader.service.thaw()
 
 
-@fault("standby: SIGSTOP, longer than its lease", group="watchers", asserts="the leader stays the same")
+@fault("standby: SIGSTOP, longer than its lease", group="watchers", asserts="the leader stays the same", in_soak=True)
 def freeze_standby(struck: Struck) -> None:
     leader, standby = struck.stage.leader(), struck.stage.standby()
     struck.workload.end_sources()
