@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -102,7 +102,7 @@ def user(request: pytest.FixtureRequest, etcd: SecuredEtcd) -> Iterator[EtcdStor
 everybody = pytest.mark.parametrize(("name", "user"), [(name, name) for name in WRITES], indirect=["user"])
 
 
-def allowed(attempts: dict[str, Callable[[], object]]) -> set[str]:
+def allowed(attempts: Mapping[str, Callable[[], object]]) -> set[str]:
     """Which of these etcd lets pass."""
     found = set()
     for place, attempt in attempts.items():
