@@ -60,6 +60,10 @@ fuzz: $(READY) ## Bad input, drawn by coverage (MINUTES=10 in all, JOBS=2, TARGE
 	$(RUN) -m uv pip install --quiet --python $(RUN) --constraint $(CONSTRAINTS) --editable ".[fuzz]"
 	nice -n 5 $(RUN) -m tests.fuzz --minutes $(or $(MINUTES),10) --jobs $(or $(JOBS),2) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
+.PHONY: soak
+soak: $(READY) ## Load and faults without end, and what that costs in memory, descriptors, threads (MINUTES=30)
+	$(RUN) -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: check
 check: $(READY) ## Lint, format, types, layers
 	$(RUN) -m ruff check .

@@ -22,9 +22,6 @@ from tests.worlds.simulated_airflow import logical_date_of, partition_of
 
 LAYERS = (3, 4, 4, 3)
 FIRST_DAY = date(2026, 1, 1)
-AT_A_TIME = 2
-"""Partitions in which waves run beside each other."""
-
 TAKES = (0.02, 0.3)
 """Seconds that a run takes, from and to."""
 
@@ -34,7 +31,11 @@ class Workload:
 
     :param seed: the same graph and the same waves for the same seed.
     :ivar starts: how often the coordinator has started something, in all waves that were counted.
+    :ivar requests_before: those that were made before the present wave.
+    :cvar at_a_time: partitions in which waves run beside each other.
     """
+
+    at_a_time = 2
 
     def __init__(self, stage: Stage, seed: int) -> None:
         self._stage = stage
@@ -47,9 +48,7 @@ class Workload:
         self._fresh = True
         self.take_fresh_partitions()
         for name in self.graph.names:
-            pipeline = PipelineRef.parse(name)
-            takes = None if name in self.graph.sources else self.dice.uniform(*TAKES)
-            stage.airflows[pipeline.environment].dag(pipeline.dag_id, auto=takes)
+            self._declare(name, takes=None if name in self.graph.sources else self.dice.uniform(*TAKES))
         stage.publish(self.graph.document)
         stage.await_rest()
         self.begin_anew()
@@ -93,9 +92,9 @@ class Workload:
 
     def take_fresh_partitions(self) -> None:
         """From now on everything runs in partitions in which nothing has run yet."""
-        days = (FIRST_DAY + timedelta(days=self._days + day) for day in range(AT_A_TIME))
+        days = (FIRST_DAY + timedelta(days=self._days + day) for day in range(self.at_a_time))
         self._partitions = [f"{day}T00:00:00Z" for day in days]
-        self._days += AT_A_TIME
+        self._days += self.at_a_time
         self._fresh = True
 
     def foreseen(self) -> set[Target]:
@@ -124,7 +123,7 @@ class Workload:
         expected = foresee(
             history.wiring, self._facts, outcome=lambda _: State.SUCCESS.value, is_newest=lambda _: True, again=again
         ).starts
-        counted = history.requests - self._before
+        counted = history.requests - self.requests_before
         refused = {
             event.target.pipeline
             for event in history.events[self._seen :]
@@ -145,8 +144,12 @@ class Workload:
         """Count from here on."""
         history = self._stage.history
         self._facts = Facts.of(history)
-        self._before = Counter(history.requests)
+        self.requests_before = Counter(history.requests)
         self._seen = len(history.events)
+
+    def _declare(self, name: str, *, takes: float | None) -> None:
+        pipeline = PipelineRef.parse(name)
+        self._stage.airflows[pipeline.environment].dag(pipeline.dag_id, auto=takes)
 
     def _sources(self) -> Iterator[Target]:
         for name in self.graph.sources:
