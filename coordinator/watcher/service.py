@@ -14,7 +14,6 @@ decision-log   writes the decision log, if there is to be one
 from __future__ import annotations
 
 import os
-import queue
 import socket
 import threading
 import uuid
@@ -37,20 +36,16 @@ from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.lanes import Backoff, Lane
 from coordinator.watcher.limits import limits_of
 from coordinator.watcher.line_file import LineFile
+from coordinator.watcher.mailbox import Mailbox
 from coordinator.watcher.pools import Pools
 from coordinator.watcher.progress import ProgressOfReading
 from coordinator.watcher.publisher import Publisher
-from coordinator.watcher.reconciler import Message, Reconciler
+from coordinator.watcher.reconciler import Reconciler
 
 _log = structlog.get_logger(__name__)
 
 TICK = 1.0
 """Seconds between two looks at the dependencies file and the limits, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """A message that says only: look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,7 @@ class Watcher:
         self._settings = settings
         self._clock = clock or SystemClock()
         keys = Keys(settings.etcd.prefix)
-        self._mailbox: queue.SimpleQueue[Message | Wake] = queue.SimpleQueue()
+        self._mailbox = Mailbox()
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
         self._reflector = Reflector(store, keys.root)
@@ -114,10 +109,10 @@ class Watcher:
             ttl=settings.watcher.lease_ttl,
             progress=lambda: self._progress.present,
             now=self._clock.now,
-            on_change=lambda: self._mailbox.put(Wake()),
+            on_change=self._mailbox.wake,
         )
         self._pools = Pools(
-            {name: settings.environments[name].max_in_flight for name in runners}, lambda done: self._mailbox.put(done)
+            {name: settings.environments[name].max_in_flight for name in runners}, self._mailbox.put_answer
         )
         backoff = Backoff(initial=settings.watcher.backoff_initial, longest=settings.watcher.backoff_max)
         self._lanes = {
@@ -190,6 +185,7 @@ class Watcher:
             self._drain()
         finally:
             self._stop.set()
+            self._mailbox.close()
             self._candidate.resign()
             self._pools.close()
             if self._decisions is not None:
@@ -201,7 +197,7 @@ class Watcher:
     def stop(self) -> None:
         """Ask :meth:`run` to end. Safe from any thread, and in a signal handler: nothing here takes a lock."""
         self._stopping = True
-        self._mailbox.put(Wake())
+        self._mailbox.wake()
 
     def health(self) -> Health:
         """How this watcher is doing. Safe from any thread."""
@@ -223,7 +219,7 @@ class Watcher:
             leads_since=leadership.since if leads and leadership is not None else None,
             connected=reconciler.connected,
             revision=reconciler.cache.revision,
-            idle=self._mailbox.empty() and reconciler.is_idle(),
+            idle=self._mailbox.is_empty() and reconciler.is_idle(),
             stepped_at=self._stepped_at,
             problems=problems,
             counts=reconciler.counters.snapshot(),
@@ -231,8 +227,8 @@ class Watcher:
 
     def _turn(self) -> None:
         self._publish()
-        messages = self._receive(self._patience())
-        self.reconciler.step(message for message in messages if not isinstance(message, Wake))
+        messages = self._mailbox.take(self._patience())
+        self.reconciler.step(messages)
         self._progress.note(messages)
         if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected):
             self._candidate.nudge()
@@ -241,16 +237,6 @@ class Watcher:
     def _patience(self) -> float:
         wake_at = self.reconciler.wake_at()
         return TICK if wake_at is None else min(TICK, max(0.0, wake_at - self._clock.monotonic()))
-
-    def _receive(self, timeout: float) -> list[Message | Wake]:
-        """All messages that are there, after waiting for the first."""
-        messages: list[Message | Wake] = []
-        try:
-            messages.append(self._mailbox.get(timeout=timeout))
-            while True:
-                messages.append(self._mailbox.get_nowait())
-        except queue.Empty:
-            return messages
 
     def _publish(self) -> None:
         if self._publisher is None:
@@ -275,11 +261,12 @@ class Watcher:
         longest = max((env.request_timeout for env in self._settings.environments.values()), default=0.0)
         until = self._clock.monotonic() + longest + self._settings.etcd.timeout
         while not self.reconciler.is_drained() and self._clock.monotonic() < until:
-            self.reconciler.step(m for m in self._receive(0.1) if not isinstance(m, Wake))
+            self.reconciler.step(self._mailbox.take(min(0.1, self._patience())))
 
     def _read(self) -> None:
         for update in self._reflector.updates(self._stop):
-            self._mailbox.put(update)
+            if not self._mailbox.put_update(update):
+                return
 
     def _guard(self, seconds: float, term: int | None) -> None:
         refuse_unless_leading(self._candidate.leadership(), seconds=seconds, term=term)

@@ -73,7 +73,7 @@ class WatcherUnderTest(Watcher):
         """Nothing is left to do but for environments that are away."""
         reconciler = self.reconciler
         return (
-            self._mailbox.empty()
+            self._mailbox.is_empty()
             and not (reconciler.agenda or reconciler.ledger or reconciler.agenda.waits_for_revision())
             and all(lane.is_idle() for name, lane in reconciler._lanes.items() if name not in down)
             and all(at.pipeline.environment in down for at in reconciler.flights.targets())
