@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of
-from coordinator.cli.output import people, print_json, table
+from coordinator.cli.output import people, print_json, say, table
 
 if TYPE_CHECKING:
     from coordinator.acts import RecordedAct
@@ -35,11 +35,11 @@ def acts(
         print_json({"acts": shown, "more": len(found) > limit})
         return
     if not shown:
-        typer.echo("nobody has done anything yet" if wanted is None else f"nobody has done anything with {wanted} yet")
+        say("nobody has done anything yet" if wanted is None else f"nobody has done anything with {wanted} yet")
         return
     people().print(table("when", "who", "act", "pipeline", "partition", "why", rows=map(_row, shown)))
     if len(found) > limit:
-        typer.echo("there are earlier acts: see them with --limit")
+        say("there are earlier acts: see them with --limit")
 
 
 def _as_json(recorded: RecordedAct) -> dict[str, Any]:

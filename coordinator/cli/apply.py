@@ -11,7 +11,7 @@ import typer
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import ConfigOption, JsonOption, OfflineOption, OwnerOption, WhoOption, person
-from coordinator.cli.output import people, print_json
+from coordinator.cli.output import people, print_json, say
 
 if TYPE_CHECKING:
     from coordinator.cli.planning import Plan
@@ -109,15 +109,15 @@ def _publish(plan: Plan, store: Store, keys: Keys, *, who: str, why: str, ask: b
     revision: int | None = None
     if plan.refused is None and not plan.proposal.is_published:
         if ask and not typer.confirm(f"publish this as the document of {plan.draft.owner}?", err=True):
-            typer.echo("nothing was published")
+            say("nothing was published")
             raise typer.Exit(ExitCode.PROBLEM)
         signature = publishing.Signature(who, datetime.now(UTC), why)
         revision = publishing.apply(store, keys, plan.proposal, signature)
     if as_json:
         print_json(plan_as_json(plan) | {"written_at_revision": revision})
     elif revision is not None:
-        typer.echo(f"published as the document of {plan.draft.owner} at revision {revision}")
+        say(f"published as the document of {plan.draft.owner} at revision {revision}")
     elif plan.refused is None:
-        typer.echo("nothing was written: this is published already")
+        say("nothing was written: this is published already")
     if plan.refused is not None:
         raise typer.Exit(ExitCode.PROBLEM)

@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, OwnerOption
-from coordinator.cli.output import people, print_json, table
+from coordinator.cli.output import people, print_json, say, table
 
 if TYPE_CHECKING:
     from coordinator.publication_history import History, Version
@@ -101,15 +101,15 @@ def _print(owner: str, found: History) -> None:
     from coordinator.publication_history import Earlier
 
     if not found.versions:
-        typer.echo(f"{owner} has published nothing")
+        say(f"{owner} has published nothing")
         return
     people().print(
         table("revision", "when", "who", "added", "removed", "differ", "why", rows=map(_row, found.versions))
     )
     if found.earlier is Earlier.COMPACTED:
-        typer.echo("earlier versions are compacted: etcd keeps them no longer")
+        say("earlier versions are compacted: etcd keeps them no longer")
     elif found.earlier is Earlier.NOT_SHOWN:
-        typer.echo("there are earlier versions: see them with --limit")
+        say("there are earlier versions: see them with --limit")
 
 
 def _row(version: Version) -> tuple[str, ...]:

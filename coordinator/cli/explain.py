@@ -9,7 +9,7 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, partition_of, pipeline_of
-from coordinator.cli.output import hold_as_json, people, print_json, table
+from coordinator.cli.output import hold_as_json, line, people, print_json, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -163,15 +163,15 @@ def print_explanation(console: Console, explanation: Explanation, notes: list[st
 
     def section(title: str, *lines: str | Text, style: str = "") -> None:
         console.print(Text(title, style="dim"))
-        for line in lines:
-            text = line if isinstance(line, Text) else Text(line, style=style)
+        for one in lines:
+            text = one if isinstance(one, Text) else line(one, style)
             indent = 2 + len(text.plain) - len(text.plain.lstrip())
             for number, piece in enumerate(text[indent - 2 :].wrap(console, max(20, console.width - indent - 2))):
                 console.print(Text(" " * (indent + (2 if number else 0))) + piece)
 
-    console.print(Text(explanation.headline, style="bold"))
+    console.print(line(explanation.headline, "bold"))
     for note in notes:
-        console.print(Text(note, style="yellow"))
+        console.print(line(note, "yellow"))
     if explanation.lines:
         section("waits for", *(_line(line.depth, line.holds, line.text) for line in explanation.lines))
     if explanation.causes:
@@ -189,4 +189,4 @@ def _line(depth: int, holds: bool | None, text: str) -> Any:
     from rich.text import Text
 
     mark = {True: Text("✓ ", style="green"), False: Text("· ", style="dim"), None: Text("  ")}[holds]
-    return Text("  " * depth) + mark + Text(text, style="dim" if holds is None else "")
+    return Text("  " * depth) + mark + line(text, "dim" if holds is None else "")

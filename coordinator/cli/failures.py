@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from coordinator.cli.output import say
 from coordinator.errors import ConfigurationError, CoordinatorError
 
 
@@ -59,6 +60,13 @@ def exit_code_of(error: CoordinatorError) -> ExitCode:
             return ExitCode.PROBLEM
 
 
+def _has_lines(error: CoordinatorError) -> bool:
+    """Each mistake of what people wrote has a line, and so has etcd's own log; else a name could make one."""
+    from coordinator.store.embedded import EmbeddedEtcdError
+
+    return isinstance(error, ConfigurationError | EmbeddedEtcdError)
+
+
 class CommandGroup(TyperGroup):
     """Runs a command, and turns an error that we raised on purpose into its message and exit code."""
 
@@ -69,7 +77,7 @@ class CommandGroup(TyperGroup):
             if ctx.params.get("debug"):
                 typer.echo(traceback.format_exc(), err=True, nl=False)
             else:
-                typer.echo(f"coordinator: {error}", err=True)
+                say(f"coordinator: {error}", err=True, lines=_has_lines(error))
             raise typer.Exit(exit_code_of(error)) from None
         except typer.Abort:  # Ctrl-C or the end of the input at a question; each is asked before anything is done
             typer.echo("\ncoordinator: interrupted at a question, nothing was done", err=True)

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.output import people, print_json, table
+from coordinator.cli.output import people, print_json, say, table
 from coordinator.errors import ConfigurationError
 from coordinator.model.cascade import Change, Step, cascade
 from coordinator.model.publication import Publication
@@ -81,7 +81,7 @@ def as_json(found: Outlook) -> list[dict[str, Any]]:
 def show(found: Outlook) -> None:
     """Every step for people."""
     if not found.steps:
-        typer.echo("nothing would run")
+        say("nothing would run")
         return
     rows = [
         (
@@ -98,7 +98,7 @@ def show(found: Outlook) -> None:
     columns = ("environment", "owner", "pipeline", "partition", "how", "present run", "state")
     people().print(table(*columns, rows=rows))
     count = len(found.runs)
-    typer.echo(f"{count} {'run' if count == 1 else 'runs'} would happen")
+    say(f"{count} {'run' if count == 1 else 'runs'} would happen")
 
 
 def why_to_ask(found: Outlook, reading: Reading) -> str | None:
@@ -128,9 +128,9 @@ def confirm(found: Outlook, question: str, *, why: str, command: str, as_json: b
             "--dry-run, then pass --yes"
         )
     show(found)
-    typer.echo(why)
+    say(why)
     if not typer.confirm(f"{question}?", err=True):
-        typer.echo("nothing was done")
+        say("nothing was done")
         raise typer.Exit(ExitCode.PROBLEM)
 
 
@@ -140,4 +140,4 @@ def print_dry_run(found: Outlook, *, as_json_too: bool, **about: Any) -> None:
         print_json({**about, "dry_run": True, "runs": as_json(found)})
     else:
         show(found)
-        typer.echo("nothing was done: this is a dry run")
+        say("nothing was done: this is a dry run")

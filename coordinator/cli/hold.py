@@ -9,7 +9,7 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, WhoOption, person, pipeline_of
-from coordinator.cli.output import hold_as_json, hold_in_words, print_json
+from coordinator.cli.output import hold_as_json, hold_in_words, print_json, say
 
 if TYPE_CHECKING:
     from coordinator.model.references import PipelineRef
@@ -45,13 +45,13 @@ def hold(
     if as_json:
         print_json({"pipeline": str(held), "known": known, "changed": change.changed, **hold_as_json(change.after)})
     elif change.before is None:
-        typer.echo(f"{held}: held: {hold_in_words(change.after)}")
+        say(f"{held}: held: {hold_in_words(change.after)}")
     elif change.changed:
-        typer.echo(f"{held}: was held: {hold_in_words(change.before)}; now: {hold_in_words(change.after)}")
+        say(f"{held}: was held: {hold_in_words(change.before)}; now: {hold_in_words(change.after)}")
     else:
-        typer.echo(f"{held}: was held already: {hold_in_words(change.after)}")
+        say(f"{held}: was held already: {hold_in_words(change.after)}")
     if not known:
-        typer.echo(
+        say(
             f"warning: no published document names {held}, and no run of it has been reported: is it spelled so?",
             err=True,
         )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import MutableMapping
+from typing import Any
+
+from coordinator.model.printable import json_text, printable
 
 
 class LogLevel(enum.StrEnum):
@@ -24,9 +28,9 @@ def configure_logs(level: LogLevel) -> None:
     terminal = sys.stderr.isatty()
     renderer: list[structlog.typing.Processor] = (
         # Not structlog's own choice of tracebacks: they print local variables, and one of them may be a credential.
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        [_without_commands, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if terminal
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=json_text)]
     )
     structlog.configure(
         processors=[
@@ -41,3 +45,11 @@ def configure_logs(level: LogLevel) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _without_commands(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A name with an escape sequence must not command the terminal, nor one with a line break forge a line."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = printable(value)
+    return event

@@ -21,7 +21,7 @@ from coordinator.cli.options import (
     pipeline_of,
     signature_of,
 )
-from coordinator.cli.output import print_json
+from coordinator.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
@@ -91,9 +91,9 @@ def mark(
         print_json({**about, "dry_run": False, **written, "runs": following_runs.as_json(found)})
     elif done.changed:
         run = f" (run {done.after.attempt.run_id})" if done.after.attempt.run_id is not None else ""
-        typer.echo(f"{target}{run}: marked as {wanted}, at revision {done.revision}; Airflow was not told")
+        say(f"{target}{run}: marked as {wanted}, at revision {done.revision}; Airflow was not told")
     else:
-        typer.echo(f"{target}: is {wanted} already, nothing was written")
+        say(f"{target}: is {wanted} already, nothing was written")
 
 
 def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Attempt | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from coordinator.model.printable import json_text, printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,14 +23,37 @@ WIDTH_OF_A_PIPE = 200
 
 def print_json(value: Any, *, one_line: bool = False) -> None:
     """JSON on stdout."""
-    typer.echo(json.dumps(value, indent=None if one_line else 2, ensure_ascii=False))
+    typer.echo(json_text(value, indent=None if one_line else 2))
+
+
+def say(text: str, *, err: bool = False, lines: bool = False) -> None:
+    """Text for people, in one line, or in several: no name in it can do anything to the terminal."""
+    typer.echo(printable_lines(text) if lines else printable(text), err=err)
+
+
+def line(text: str, style: str = "") -> Text:
+    """A line for a console: as :func:`say`, with a style."""
+    from rich.text import Text
+
+    return Text(printable(text), style=style)
 
 
 def people(*, stderr: bool = False) -> Console:
     """A console for people: colours and width on a terminal, plain text in a pipe."""
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
-    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    class Guarded(Console):
+        """Lets no control character through that is not rich's own."""
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(printable(text), **options)
+
+    console = Guarded(stderr=stderr, highlight=False, soft_wrap=False)
     if not console.is_terminal and "COLUMNS" not in console._environ:
         console.width = WIDTH_OF_A_PIPE
     return console
@@ -43,7 +67,7 @@ def table(*columns: str, rows: Iterable[Iterable[str | Text]] = ()) -> Table:
 
     made = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else line(cell) for cell in row))
     return made
 
 

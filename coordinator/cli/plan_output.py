@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from coordinator.cli.output import people
+from coordinator.cli.output import line, people
 from coordinator.model.difference import CONDITION_FIELD, Change, Difference
 from coordinator.model.explanation import headline
 from coordinator.model.publication import Publication, Published
@@ -26,15 +26,15 @@ _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 def print_plan(plan: Plan) -> None:
     """For people: what is wrong, what changes, what that does."""
     console = people()
-    for line in _lines(plan):
-        console.print(line, soft_wrap=True)
+    for one in _lines(plan):
+        console.print(one, soft_wrap=True)
 
 
 def print_problems(error: DependenciesError) -> None:
     """What ``validate`` says of a file, in the same words."""
     console = people()
     console.print(Text(str(error)), soft_wrap=True)
-    console.print(Text(f"{_count(len(error.problems), 'problem')} in {error.source}"))
+    console.print(line(f"{_count(len(error.problems), 'problem')} in {error.source}"))
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
@@ -105,27 +105,27 @@ def counts_in_words(difference: Difference) -> str:
 
 def _lines(plan: Plan) -> Iterator[Text]:
     proposal = plan.proposal
-    yield Text(f"document of {plan.draft.owner}: {plan.draft.source}, beside etcd at revision {proposal.base.revision}")
-    yield Text(f"published now: {published_in_words(proposal.present)}")
+    yield line(f"document of {plan.draft.owner}: {plan.draft.source}, beside etcd at revision {proposal.base.revision}")
+    yield line(f"published now: {published_in_words(proposal.present)}")
     if proposal.is_published:
-        yield Text("no difference")
+        yield line("no difference")
     else:
         difference = proposal.difference()
         for change in difference.changes:
             yield from _change(change)
-        yield Text(counts_in_words(difference), style="bold")
+        yield line(counts_in_words(difference), style="bold")
     if plan.consequences is not None:
         found = plan.consequences
         yield from _listed("would fire at once", [str(one.target) for one in found.would_fire])
         yield from _listed("would become due", [headline(one) for one in found.would_be_due])
         yield from _listed("would no longer be due", [str(one.target) for one in found.no_longer_due])
         if not found:
-            yield Text("by publishing this alone nothing fires, becomes due or ceases to be due")
+            yield line("by publishing this alone nothing fires, becomes due or ceases to be due")
     yield from _environments(plan)
     for warning in plan.warnings:
-        yield Text(f"warning: {warning}", style="yellow")
+        yield line(f"warning: {warning}", style="yellow")
     if plan.refused is not None:
-        yield Text("this cannot be published:", style="bold red")
+        yield line("this cannot be published:", style="bold red")
         yield Text(str(plan.refused))
 
 
@@ -144,9 +144,9 @@ def _change(change: Change) -> Iterator[Text]:
             before, after = _as_written(field.before), _as_written(field.after)
         name = "waits for" if field.name == CONDITION_FIELD else field.name
         if change.before is None or change.after is None:
-            yield Text(f"    {name}: {after if before is None else before}")
+            yield line(f"    {name}: {after if before is None else before}")
         else:
-            yield Text(f"    {name}: {before or 'not set'}  ->  {after or 'not set'}")
+            yield line(f"    {name}: {before or 'not set'}  ->  {after or 'not set'}")
     if change.before is not None and change.after is not None:
         for dependency in change.added:
             yield _marked("    +", f"{dependency}, for completions from then on")
@@ -159,27 +159,27 @@ def _as_written(value: Any) -> str | None:
 
 
 def _marked(mark: str, words: str) -> Text:
-    return Text(f"{mark} {words}", style=_STYLES[mark.strip()])
+    return line(f"{mark} {words}", style=_STYLES[mark.strip()])
 
 
 def _listed(what: str, lines: Sequence[str]) -> Iterator[Text]:
     if not lines:
         return
-    yield Text(f"{what}:", style="bold")
-    for line in lines[:_SHOWN]:
-        yield Text(f"    {line}")
+    yield line(f"{what}:", style="bold")
+    for one in lines[:_SHOWN]:
+        yield line(f"    {one}")
     if len(lines) > _SHOWN:
-        yield Text(f"    and {len(lines) - _SHOWN} more; all of them with --json")
+        yield line(f"    and {len(lines) - _SHOWN} more; all of them with --json")
 
 
 def _environments(plan: Plan) -> Iterator[Text]:
     for name, report in (plan.environments or {}).items():
         if report.problem is not None:
-            yield Text(f"warning: environment {name} was not checked: {report.problem}", style="yellow")
+            yield line(f"warning: environment {name} was not checked: {report.problem}", style="yellow")
         if report.missing_dags:
-            yield Text(f"warning: environment {name} does not know {_some(report.missing_dags)}", style="yellow")
+            yield line(f"warning: environment {name} does not know {_some(report.missing_dags)}", style="yellow")
         if report.paused_dags:
-            yield Text(f"warning: environment {name} has paused {_some(report.paused_dags)}", style="yellow")
+            yield line(f"warning: environment {name} has paused {_some(report.paused_dags)}", style="yellow")
 
 
 def _decisions_as_json(decisions: Iterable[Decision]) -> list[dict[str, str]]:

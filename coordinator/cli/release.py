@@ -17,7 +17,7 @@ from coordinator.cli.options import (
     pipeline_of,
     signature_of,
 )
-from coordinator.cli.output import hold_as_json, hold_in_words, print_json
+from coordinator.cli.output import hold_as_json, hold_in_words, print_json, say
 
 if TYPE_CHECKING:
     from coordinator.acts import Signature
@@ -85,13 +85,13 @@ def _release_hold(store: Store, keys: Keys, held: PipelineRef, signature: Signat
         }
         print_json(shown | ({"waiting_for_release": waiting} if waiting else {}))
     elif change.changed:
-        typer.echo(f"{held}: released; was held: {hold_in_words(change.before)}")
+        say(f"{held}: released; was held: {hold_in_words(change.before)}")
     else:
-        typer.echo(f"{held}: was not held")
+        say(f"{held}: was not held")
         for partition in waiting:
-            typer.echo(f"  it waits in a partition: coordinator release {held} --partition {partition}")
+            say(f"  it waits in a partition: coordinator release {held} --partition {partition}")
         if len(waiting) > 1:
-            typer.echo(f"  all of them: coordinator release {held} --all-partitions")
+            say(f"  all of them: coordinator release {held} --all-partitions")
     if waiting:
         raise typer.Exit(ExitCode.PROBLEM)
 
@@ -133,9 +133,9 @@ def _release_partitions(
         return
     for one, change in changes.items():
         before = "" if change.changed else f" already, by {change.given.who or 'somebody'}"
-        typer.echo(f"{Target(pipeline, one)}: released{before}")
+        say(f"{Target(pipeline, one)}: released{before}")
     if not changes:
-        typer.echo(f"{pipeline}: waits for a release in no partition")
+        say(f"{pipeline}: waits for a release in no partition")
 
 
 def _waiting(reading: Reading, pipeline: PipelineRef) -> list[str]:

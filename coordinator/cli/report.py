@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, person, pipeline_of
-from coordinator.cli.output import print_json
+from coordinator.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from coordinator.model.runstate import RunStateDocument
@@ -84,7 +84,7 @@ def report(
             }
         )
     else:
-        typer.echo(f"{target}: {document.state}: {_IN_WORDS[verdict.value]}")
+        say(f"{target}: {document.state}: {_IN_WORDS[verdict.value]}")
 
 
 _IN_WORDS = {

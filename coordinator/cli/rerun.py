@@ -20,7 +20,7 @@ from coordinator.cli.options import (
     pipeline_of,
     signature_of,
 )
-from coordinator.cli.output import print_json
+from coordinator.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from coordinator.cli.following_runs import Outlook
@@ -75,9 +75,9 @@ def rerun(
         written = {"ordered": change.changed, "revision": change.revision, "who": change.given.who}
         print_json({**about, "dry_run": False, **written, "runs": following_runs.as_json(found)})
     elif change.changed:
-        typer.echo(f"{target}: its rerun is ordered, at revision {change.revision}{_when(found)}")
+        say(f"{target}: its rerun is ordered, at revision {change.revision}{_when(found)}")
     else:
-        typer.echo(f"{target}: its rerun is ordered already, by {change.given.who or 'somebody'}, and not begun yet")
+        say(f"{target}: its rerun is ordered already, by {change.given.who or 'somebody'}, and not begun yet")
 
 
 def _when(found: Outlook) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import JsonOption
-from coordinator.cli.output import print_json
+from coordinator.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from coordinator.model.dependencies import Document
@@ -58,10 +58,10 @@ def validate(
     if as_json:
         print_json(_as_json(file, document, problems, environments))
     elif problems:
-        typer.echo(message)
-        typer.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in {file}")
+        say(message, lines=True)
+        say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in {file}")
     else:
-        typer.echo(_summary(file, document, environments))
+        say(_summary(file, document, environments))
     if problems:
         raise typer.Exit(ExitCode.PROBLEM)
 

@@ -7,8 +7,10 @@ prints it. Only for showing: what is compared or kept stays as it is.
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 _UNFIT: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, with U+009B, which terminals take for ESC [
@@ -29,6 +31,15 @@ def printable(text: str, *, limit: int | None = None) -> str:
 def printable_lines(text: str) -> str:
     """As :func:`printable`, for what may have several lines."""
     return _escaped(_UNFIT_BUT_LINES, text)
+
+
+def json_text(value: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+    """JSON in its own letters, with escapes for what :func:`printable` escapes: equal when it is read back.
+
+    :param default: makes something of what JSON does not know, as for ``json.dumps``.
+    """
+    text = json.dumps(value, indent=indent, default=default, ensure_ascii=False)
+    return _UNFIT_BUT_LINES.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def encodable(text: str, *, limit: int | None = None) -> str:

@@ -22,7 +22,6 @@ A line is JSON with these fields, and without those that have nothing to say::
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +30,7 @@ from typing import Any
 from coordinator.model.decide import Decision
 from coordinator.model.explanation import headline
 from coordinator.model.partitions import format_instant
+from coordinator.model.printable import json_text
 from coordinator.model.references import Target
 from coordinator.model.trigger import Consumed, Inputs, Status, TriggerRecord
 from coordinator.watcher.clock import Clock
@@ -165,7 +165,7 @@ def line_of(entry: Entry) -> str:
         "more_inputs": max(0, len(inputs) - MAX_INPUTS),
         "who": entry.who,
     }
-    return json.dumps(_bounded(fields), ensure_ascii=False)
+    return json_text(_bounded(fields))
 
 
 def _bounded(fields: dict[str, Any]) -> dict[str, Any]:

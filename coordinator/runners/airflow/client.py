@@ -180,7 +180,7 @@ class AirflowClient:
 
 
 class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - whatever it says
+    def get_redirect_target(self, resp: requests.Response) -> None:
         """None: told not to follow redirects, requests prepares to follow them all the same, and for that reads the
         whole body of the answer, however long it is, and the address in it, which may be none."""
 
