@@ -16,6 +16,9 @@ The tree, so that a caller can catch as widely as it means to::
     +-- NoSuchRevision                the etcd revision asked about is compacted, or has not come yet
     +-- ChangedMeanwhile              a state is not the one any more that a person looked at: look again
     +-- UnknownPipeline               nobody has ever named the pipeline asked about
+    +-- NotOurs                       a role in etcd that looks like somebody else's: nothing was changed
+    +-- CannotEnable                  etcd has no root: its authentication stays off
+    +-- PasswordNotTaken              etcd gives a user that was added without a password none
     +-- EmbeddedEtcdError             our own etcd did not start, or is not the one that answers
     +-- EnvironmentUnavailable        an Airflow gave no answer that settles the question: ask again later
     +-- LeadershipLost                the lease is gone, or too short for what was about to be done

@@ -20,6 +20,7 @@ from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.roles import Access, KeyRange, Permission
 from coordinator.store.users import ROOT, Users
 from tests.command_line import Cli
+from tests.integration.store.secured import CHEAP_PASSWORDS
 
 ROOT_PASSWORD, ANNS_PASSWORD = "correct-horse", "battery-staple"
 OTHERS = frozenset({Permission(KeyRange.below("/registry/"), Access.READ_WRITE)})
@@ -67,7 +68,7 @@ class Administrator:
 def admin(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Administrator]:
     monkeypatch.setenv("ROOT_PASSWORD", ROOT_PASSWORD)
     monkeypatch.setenv("ANNS_PASSWORD", ANNS_PASSWORD)
-    with EmbeddedEtcd(tmp_path / "etcd") as server:
+    with EmbeddedEtcd(tmp_path / "etcd", arguments=(CHEAP_PASSWORDS,)) as server:
         config = tmp_path / "coordinator.toml"
         lines = ["[etcd]", f'endpoints = ["{server.endpoint}"]']
         lines += [f'[environments."{name}"]\nurl = "http://127.0.0.1:1"' for name in ("default", "team_b", "it's; a b")]

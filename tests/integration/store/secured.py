@@ -26,10 +26,17 @@ USERS = {
 """Users and their roles. There is one more, ``nobody``, without any."""
 
 
+CHEAP_PASSWORDS = "--bcrypt-cost=4"
+"""Each step more doubles the time of a login."""
+
+
 class SecuredEtcd(EmbeddedEtcd):
     """Use as a context manager, then call :meth:`secure`."""
 
     keys = Keys()
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir, arguments=(CHEAP_PASSWORDS,))
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -20,6 +20,7 @@ from coordinator.store.users import ROOT, Users
 from tests.integration.store.certificates import Authority
 from tests.integration.store.secured import USERS, add_root
 from tests.integration.store.test_roles import PLACES, READS, WRITES, allowed
+from tests.integration.watcher.service import write_config
 from tests.integration.watcher.worlds import ServedWorld
 
 KEYS = Keys()
@@ -121,11 +122,8 @@ class CertifiedWorld(ServedWorld):
         self._watcher = server.settings_of("watcher")
 
     def config(self) -> Path:
-        file = super().config()
-        own = self._watcher
-        tls = f'[etcd]\nca_cert = "{own.ca_cert}"\ncert = "{own.cert}"\nkey = "{own.key}"\n'
-        file.write_text(file.read_text().replace("[etcd]\n", tls))
-        return file
+        settings = self.settings.model_copy(update={"etcd": self._watcher})
+        return write_config(self.directory / "coordinator.toml", settings)
 
 
 def test_the_watcher_runs_a_wave_with_a_certificate(etcd: CertifiedEtcd, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from coordinator.store.users import ROOT, Users
 from tests.command_line import Cli
 from tests.command_line import cli as cli
 from tests.integration.store.secured import SecuredEtcd
+from tests.integration.watcher.service import write_config
 from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import ServedWorld
 from tests.worlds.world import PARTITION
@@ -192,11 +193,12 @@ class SecuredWorld(ServedWorld):
                 self._stack.callback(self._own_stores[environment].close)
 
     def config(self) -> Path:
-        file = super().config()
-        user = f'username = "watcher"\npassword_file = "{self._watcher.password_file}"\n'
+        file = write_config(
+            self.directory / "coordinator.toml", self.settings.model_copy(update={"etcd": self._watcher})
+        )
         # So short that a sweep has something to remove: a partition, and what people did.
         retention = '[retention]\nmax_partitions = 1\nmin_age = "0 seconds"\nevery = "1 second"\nacts = "0 seconds"\n'
-        file.write_text(file.read_text().replace("[etcd]\n", f"[etcd]\n{user}") + retention)
+        file.write_text(file.read_text() + retention)
         return file
 
     def report(self, where: Target, document: RunStateDocument) -> None:
