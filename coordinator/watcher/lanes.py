@@ -156,9 +156,9 @@ class Lane:
         """Whether an effect is under way."""
         return bool(self._under_way)
 
-    def waiting(self) -> int:
-        """Requests and questions that have not gone out yet."""
-        return len(self._waiting)
+    def waiting(self, *, fresh: bool) -> int:
+        """Requests and questions that have not gone out yet, of what is fresh or of what has piled up."""
+        return self._waiting.count(fresh=fresh)
 
     def start(self, target: Target, request: StartRequest, now: float, *, fresh: bool = True) -> None:
         """Send a request when there is room.

@@ -3,7 +3,10 @@
 In a room is what looks, or has an intent and waits in the lane for its request to go out. Everybody else waits in line
 before it, without an intent: a name in memory, found again by any successor because it is due. So the requests of an
 environment that is slow or away do not pile up, neither here nor in etcd, and whoever comes in last is decided on what
-stands there then. Whose turn it is, is told by the same :class:`~coordinator.watcher.limits.Line` as at the limits.
+stands there then.
+
+There is a room for what is fresh and one for what has piled up, each with its line, and in the lane they take turns: one
+that comes live in an environment that is slow and far behind is the next but one to go out, and so is the oldest one.
 """
 
 from __future__ import annotations
@@ -25,67 +28,73 @@ class _Room:
     """:ivar inside: those without an intent yet; the lane knows the others."""
 
     lane: Lane
+    fresh: bool
     size: int
     inside: set[Target] = field(default_factory=set)
     line: Line = field(default_factory=Line)
 
     def free(self) -> int:
-        return self.size - len(self.inside) - self.lane.waiting()
+        return self.size - len(self.inside) - self.lane.waiting(fresh=self.fresh)
+
+    def knows(self, target: Target) -> bool:
+        return target in self.inside or target in self.line
+
+    def leave(self, target: Target) -> None:
+        self.inside.discard(target)
+        if target in self.line:
+            self.line.remove(target)
 
 
 class Rooms:
-    """One for each environment. Used by the deciding thread only."""
+    """Two for each environment. Used by the deciding thread only."""
 
     def __init__(self, lanes: Mapping[str, Lane], *, size: int = ROOM) -> None:
-        self._rooms = {name: _Room(lane, size) for name, lane in lanes.items()}
+        self._rooms = {
+            name: {fresh: _Room(lane, fresh, size) for fresh in (True, False)} for name, lane in lanes.items()
+        }
 
     def enter(self, target: Target, *, fresh: bool) -> bool:
         """Whether it may go on to its request; else it waits in line until :meth:`admit` names it.
 
         :param fresh: it became due while this watcher led.
         """
-        room = self._rooms[target.pipeline.environment]
+        rooms = self._rooms[target.pipeline.environment]
+        room = rooms[fresh]
         if target in room.inside:
             return True
         if target in room.line:
             return False
+        rooms[not fresh].leave(target)  # it had waited there until something else came
         if room.line or room.free() <= 0:
             room.line.add(target, fresh=fresh)
             return False
         room.inside.add(target)
         return True
 
-    def began(self, target: Target) -> None:
-        """Its intent is written: it waits in its lane now."""
-        self._rooms[target.pipeline.environment].inside.discard(target)
-
     def leave(self, target: Target) -> None:
-        """It is not to start now."""
-        room = self._rooms.get(target.pipeline.environment)
-        if room is None:
-            return
-        room.inside.discard(target)
-        if target in room.line:
-            room.line.remove(target)
+        """It is not to start now, or its intent is written: then it waits in its lane."""
+        for room in self._rooms.get(target.pipeline.environment, {}).values():
+            room.leave(target)
 
     def knows(self, target: Target) -> bool:
         """Whether it waits in line, or is inside without an intent."""
-        room = self._rooms.get(target.pipeline.environment)
-        return room is not None and (target in room.inside or target in room.line)
+        return any(room.knows(target) for room in self._rooms.get(target.pipeline.environment, {}).values())
 
     def admit(self) -> list[Target]:
         """Whose turn it is now: many at once, so that their intents are written together."""
         admitted: list[Target] = []
-        for room in self._rooms.values():
-            if room.line and room.free() >= room.size // 2:
-                for _ in range(min(room.free(), len(room.line))):
-                    target, _ = room.line.pop()
-                    room.inside.add(target)
-                    admitted.append(target)
+        for rooms in self._rooms.values():
+            for room in rooms.values():
+                if room.line and room.free() >= room.size // 2:
+                    for _ in range(min(room.free(), len(room.line))):
+                        target, _ = room.line.pop()
+                        room.inside.add(target)
+                        admitted.append(target)
         return admitted
 
     def clear(self) -> None:
         """A term has begun or ended."""
-        for room in self._rooms.values():
-            room.inside.clear()
-            room.line = Line()
+        for rooms in self._rooms.values():
+            for room in rooms.values():
+                room.inside.clear()
+                room.line = Line()

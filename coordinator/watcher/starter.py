@@ -111,7 +111,7 @@ class Starter:
         self._ledger.record(decision.target, skipped, then=then)
 
     def _begin(self, target: Target, intent: TriggerRecord, now: float, *, came_in: bool) -> None:
-        self._rooms.began(target)
+        self._rooms.leave(target)
         self._flights.begin(target, intent, now, fresh=came_in)
         self._limits.began(target)
 

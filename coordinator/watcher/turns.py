@@ -21,6 +21,9 @@ class Turns(Generic[T]):
     def __len__(self) -> int:
         return len(self._first) + len(self._fresh) + len(self._old)
 
+    def count(self, *, fresh: bool) -> int:
+        return len(self._fresh if fresh else self._old)
+
     def __iter__(self) -> Iterator[T]:
         yield from self._first
         yield from self._fresh

@@ -36,8 +36,8 @@ class Bench:
 
     def intend(self, *partitions: str) -> None:
         for one in partitions:
-            self.lane.start(_target(one), StartRequest("d", Action.CREATE, "r", one), 0.0)
-            self.rooms.began(_target(one))
+            self.lane.start(_target(one), StartRequest("d", Action.CREATE, "r", one), 0.0, fresh=False)
+            self.rooms.leave(_target(one))
 
     def admitted(self) -> list[str]:
         return [target.partition for target in self.rooms.admit()]
@@ -63,15 +63,32 @@ def test_many_are_let_in_at_once_so_that_they_are_written_together() -> None:
     assert bench.admitted() == ["5", "6"]
 
 
-def test_who_came_live_does_not_wait_behind_all_that_has_piled_up() -> None:
+def test_who_comes_live_does_not_wait_behind_what_has_piled_up() -> None:
     bench = Bench()
     bench.enter(*(f"2026-11-{day:02}" for day in range(1, 21)))
-    bench.enter("2026-11-30", fresh=True)
-    for partition in ("2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"):
-        bench.rooms.leave(_target(partition))
-    admitted = bench.admitted()
-    assert "2026-11-30" in admitted[:2]
-    assert "2026-11-05" in admitted[:2], "nor does what has piled up wait for ever"
+    assert bench.enter("2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24", "2026-11-25", fresh=True) == [
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_what_had_piled_up_and_comes_live_as_well_goes_over_to_what_is_fresh() -> None:
+    bench = Bench()
+    bench.enter("1", "2", "3", "4", "5")
+    assert bench.enter("5", fresh=True) == [True]
+    bench.rooms.leave(_target("5"))
+    assert not bench.rooms.knows(_target("5"))
+
+
+def test_of_what_has_piled_up_the_oldest_goes_first() -> None:
+    bench = Bench()
+    bench.enter(*(f"2026-11-{day:02}" for day in range(20, 0, -1)))
+    for day in range(17, 21):
+        bench.rooms.leave(_target(f"2026-11-{day}"))
+    assert bench.admitted() == ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"]
 
 
 def test_who_is_not_to_start_any_more_gives_up_its_place_in_line() -> None:
