@@ -29,9 +29,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the graphs and the moments (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="drills at the same time (%(default)s)")
     parser.add_argument("--json", action="store_true", help="the results as JSON")
+    parser.add_argument("--markdown", action="store_true", help="the table as docs/guarantees.md has it")
     parser.add_argument("--list", action="store_true", help="only say which there are")
     options = parser.parse_args()
-    console = Console(stderr=options.json)
+    console = Console(stderr=options.json or options.markdown)
     if options.list:
         for one in chosen(options.faults):
             print(f"{one.group}: {one.name}")
@@ -46,6 +47,8 @@ def main() -> int:
     results.sort(key=lambda survived: order.index(survived.fault))
     if options.json:
         print(json.dumps([_as_json(survived) for survived in results], indent=2))
+    elif options.markdown:
+        print(_markdown(results))
     else:
         console.print(_table(results))
     strikes, starts = sum(one.strikes for one in results), sum(one.starts for one in results)
@@ -89,6 +92,14 @@ def _table(results: list[Survived]) -> Table:
         survived = f"{one.strikes} times" if one.broken is None else f"{one.strikes} times, then BROKEN"
         table.add_row(fault.name, fault.asserts, survived, str(one.starts), f"{one.seconds:.0f}")
     return table
+
+
+def _markdown(results: list[Survived]) -> str:
+    rows = ["| | fault | asserted, besides nothing lost, doubled or early | survived |", "|---|---|---|---|"]
+    for one in results:
+        fault = FAULTS[one.fault]
+        rows.append(f"| {fault.group} | {fault.name} | {fault.asserts} | {one.strikes} times |")
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":
