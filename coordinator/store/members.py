@@ -112,6 +112,7 @@ class Members:
                 source.read()
         self._password = Credential(source)
         self._lock = threading.Lock()
+        self._logging_in = threading.Lock()
         self._token: str | None = None
         self._closed = False
         self._stamps = self._refused_stamps = _stamps_of(settings)
@@ -203,13 +204,28 @@ class Members:
             return ()
         with self._lock:
             token = self._token
-        return _shown(self._authenticate(member) if token is None else token)
+        return _shown(self._log_in(member) if token is None else token)
 
     def renew_token(self, refused: Metadata) -> None:
         """Forget the token that was refused, unless another thread already has a new one."""
         with self._lock:
             if _shown(self._token) == refused:
                 self._token = None
+
+    def _log_in(self, member: Member) -> str:
+        """One thread at a time: when a token ends all of them find out at once, and each login costs etcd a tenth of
+        a second of a core (bcrypt), so that many at once all time out, again and again."""
+        if not self._logging_in.acquire(timeout=self.timeout):
+            raise StoreUnavailable(
+                f"etcd {member.endpoint}, logging in as {self._username}: another thread has been trying to for "
+                f"{self.timeout} s"
+            )
+        try:
+            with self._lock:
+                token = self._token
+            return self._authenticate(member) if token is None else token
+        finally:
+            self._logging_in.release()
 
     def _authenticate(self, member: Member) -> str:
         import grpc

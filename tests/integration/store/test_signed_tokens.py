@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from coordinator.store.roles import watcher
 from coordinator.store.securing import WantedUser, carry_out, enable_authentication, weigh
 from coordinator.store.users import ROOT, Users
 from tests.integration.store.secured import add_root
+from tests.logins import logins
 from tests.signed_tokens import signed_tokens
 
 KEYS = Keys()
@@ -65,4 +67,17 @@ def test_a_token_from_before_a_change_of_roles_is_replaced(etcd: EmbeddedEtcd, p
     else:
         with store.watch(KEYS.root, from_revision=revision) as stream:
             assert stream.receive(15) is not None
+    store.close()
+
+
+def test_when_a_token_ends_one_thread_logs_in_for_all(etcd: EmbeddedEtcd, password: Path) -> None:
+    threads = 16
+    store = connect(settings_of(etcd, "watcher", password))
+    put(store)
+    with Users(settings_of(etcd, ROOT, password)) as users:
+        users.add_role("somebody-else")
+    before = logins(etcd.endpoint)
+    with ThreadPoolExecutor(threads) as pool:
+        assert all(pool.map(lambda _: put(store), range(threads)))
+    assert logins(etcd.endpoint) == before + 1
     store.close()
