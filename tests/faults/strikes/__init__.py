@@ -4,4 +4,5 @@ from tests.faults.strikes import answers as answers
 from tests.faults.strikes import environments as environments
 from tests.faults.strikes import etcd as etcd
 from tests.faults.strikes import lines as lines
+from tests.faults.strikes import tokens as tokens
 from tests.faults.strikes import watchers as watchers
