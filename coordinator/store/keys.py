@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from coordinator.model import bounds
 from coordinator.model.references import PipelineRef, Target
 
 DEFAULT_PREFIX = "/coordinator"
@@ -148,7 +149,8 @@ class Keys:
         return self.watchers + encode_segment(watcher_id)
 
     def parse(self, key: str) -> ParsedKey | None:
-        """What a key holds; ``None`` for a key that is none of ours.
+        """What a key holds; ``None`` for a key that is none of ours, such as one with a name that nobody reports
+        (``bounds.NAME``).
 
         A target has one key only: another spelling of it (``%2D`` for ``-``) is none of ours. Taken for it, a
         state would be seen at a revision that the compares of a transaction, on the one key, never find.
@@ -157,6 +159,8 @@ class Keys:
             return None
         kind, *rest = key[len(self.root) :].split("/")
         names = [unquote(part) if "%" in part else part for part in rest]
+        if len(key) > bounds.NAME and any(len(name) > bounds.NAME for name in names):
+            return None
         if not all(names) or any("%" in part and encode_segment(unquote(part)) != part for part in rest):
             return None
         match kind, names:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from coordinator.model import bounds
 from coordinator.model.floor import Floor, read_floor
 from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
@@ -329,7 +330,7 @@ class Cache:
 
 def _printable(key: str) -> str:
     """The store keeps bytes that are no UTF-8 as surrogates, which no terminal takes."""
-    return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")[: bounds.REASON]
 
 
 def unsettled_of(pipelines: Iterable[PipelineRef], unsettled: Iterable[Target]) -> set[Target]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from coordinator.runners.airflow.answers import Answer, DagAnswer, DagsAnswer, HealthAnswer, VersionAnswer
-from coordinator.runners.airflow.client import AirflowClient, addressable, segment
+from coordinator.runners.airflow.client import AirflowClient, addressable_dag, segment
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
 from coordinator.runners.airflow.starting import refusal
@@ -62,7 +62,7 @@ def _find_dags(client: AirflowClient, dag_ids: Sequence[str], request_timeout: f
     if not listable:
         _read_page(client.get("/dags", query={"limit": 1}, deadline=Deadline(request_timeout)))
     for dag_id in dag_ids:
-        if dag_id not in found and addressable(dag_id):
+        if dag_id not in found and addressable_dag(dag_id):
             answer = client.get(f"/dags/{segment(dag_id)}", deadline=Deadline(request_timeout))
             if answer.status == 200:
                 found[dag_id] = answer.read(DagAnswer)

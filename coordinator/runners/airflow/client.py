@@ -38,9 +38,15 @@ def segment(name: str) -> str:
 def addressable(name: str) -> bool:
     """Whether a name can be a segment of a path at all.
 
-    Airflow's server decodes ``%2F`` before it looks for the address, and clients drop ``.`` and ``..``.
+    Airflow's server decodes ``%2F`` before it looks for the address, and clients drop ``.`` and ``..``. Half of a
+    surrogate pair is no UTF-8.
     """
-    return "/" not in name and name not in ("", ".", "..")
+    return "/" not in name and name not in ("", ".", "..") and not any("\ud800" <= one <= "\udfff" for one in name)
+
+
+def addressable_dag(dag_id: str) -> bool:
+    """As :func:`addressable`, for a DAG: ``~`` is all of them."""
+    return dag_id != "~" and addressable(dag_id)
 
 
 class AirflowClient:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from coordinator.runners.airflow.answers import Answer, RunsAnswer
-from coordinator.runners.airflow.client import AirflowClient, addressable
+from coordinator.runners.airflow.client import AirflowClient, addressable, addressable_dag
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
 from coordinator.runners.airflow.starting import find_run, refusal, runs_path
@@ -56,7 +56,7 @@ def _find(client: AirflowClient, run: RunRef, deadline: Deadline) -> ObservedRun
 
 
 def _listable(run: RunRef) -> bool:
-    return usable_as_prefix(run.run_id) and usable_as_prefix(run.dag_id) and addressable(run.dag_id)
+    return usable_as_prefix(run.run_id) and usable_as_prefix(run.dag_id) and addressable_dag(run.dag_id)
 
 
 def _list(client: AirflowClient, batch: list[RunRef], deadline: Deadline) -> dict[RunRef, ObservedRun]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from coordinator.model import bounds
 from coordinator.model.partitions import format_instant
 from coordinator.model.printable import printable
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow.answers import Answer, DagAnswer, RunAnswer, RunsAnswer
-from coordinator.runners.airflow.client import AirflowClient, addressable, segment
+from coordinator.runners.airflow.client import AirflowClient, addressable, addressable_dag, segment
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import (
     Foreign,
@@ -44,8 +45,8 @@ def start(client: AirflowClient, request: StartRequest, deadline: Deadline, perm
     :param permit: asked before bytes leave; not for what only reads.
     :raises EnvironmentUnavailable: it may or may not have happened.
     """
-    if not (addressable(request.dag_id) and addressable(request.run_id)):
-        return Refused(400, f"{request.dag_id}/{request.run_id} cannot be named in an address of Airflow's API")
+    if not (addressable_dag(request.dag_id) and addressable(request.run_id)):
+        return _without_address(request)
     try:
         if request.action is Action.CREATE:
             return _create(client, request, deadline, permit)
@@ -73,7 +74,7 @@ def find_run(client: AirflowClient, dag_id: str, run_id: str, deadline: Deadline
     :raises RequestRefused: not allowed to see it.
     :raises EnvironmentUnavailable: no answer that says so.
     """
-    if not addressable(dag_id) or not addressable(run_id):
+    if not addressable_dag(dag_id) or not addressable(run_id):
         # There is no address to ask for it, and Airflow's own rules for names keep it from existing.
         return None
     answer = client.get(run_path(dag_id, run_id), deadline=deadline)
@@ -193,12 +194,19 @@ def _ask_cleared(client: AirflowClient, request: StartRequest, deadline: Deadlin
 
 def _missing(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
     """The run to be cleared is not there: a deleted run is created anew, a deleted DAG is for a person to see."""
+    if not addressable_dag(request.dag_id):
+        return _without_address(request)
     answer = client.get(f"/dags/{segment(request.dag_id)}", deadline=deadline)
     if answer.status == 200:
         if answer.read(DagAnswer).is_stale:
             return Refused(404, f"the DAG {request.dag_id} is stale: no file defines it any more")
         return NotHappened(f"there is no run {request.run_id} of {request.dag_id} to clear", run_missing=True)
     return _refused(answer)
+
+
+def _without_address(request: StartRequest) -> Refused:
+    named = printable(f"{request.dag_id}/{request.run_id}", limit=bounds.DETAIL)
+    return Refused(400, f"{named} cannot be named in an address of Airflow's API")
 
 
 def _read_run(answer: Answer, dag_id: str, run_id: str) -> ObservedRun:

@@ -92,7 +92,7 @@ def test_a_log_line_stays_one_line(name: str, stream: type[io.StringIO], monkeyp
         structlog.get_logger().info("trigger.sent", pipeline=name, target=Target(PipelineRef("default", name), "k"))
     finally:
         structlog.reset_defaults()
-    written = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    written = sys.stderr.getvalue()  # type: ignore[union-attr]
     own_colours = re.sub("\x1b\\[[0-9;]*m", "", written) if stream is _Terminal and "\x1b" not in name else written
     if stream is _Terminal:
         assert "\x1b[31m" not in written
