@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from pydantic import BaseModel
 
 from coordinator.settings import Settings
 from coordinator.store.embedded import free_port
@@ -23,7 +24,11 @@ LONGEST = "150"
 
 def write_config(path: Path, settings: Settings) -> Path:
     """Write the settings as a coordinator.toml."""
-    sections = {"etcd": settings.etcd, "watcher": settings.watcher}
+    sections: dict[str, BaseModel] = {
+        "etcd": settings.etcd,
+        "watcher": settings.watcher,
+        "retention": settings.retention,
+    }
     sections |= {f"environments.{name}": environment for name, environment in settings.environments.items()}
     lines = []
     for name, section in sections.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -135,14 +135,19 @@ class ServedWorld(FaultyWorld):
             self._declare(name)
         self.file.write_text(json.dumps(document))
 
-    def launch(self, *arguments: str) -> Service:
-        """Start a watcher. :param arguments: more for ``coordinator watch``."""
+    def launch(self, *arguments: str, module: Sequence[str] = ("coordinator.cli",)) -> Service:
+        """Start a watcher.
+
+        :param arguments: more for ``coordinator watch``.
+        :param module: what is run in place of the command line, with its first arguments.
+        """
         service = Service(
             self.config(),
             "--dependencies",
             str(self.file),
             *arguments,
             log=self.directory / f"watcher-{len(self.services) + 1}.log",
+            module=module,
         )
         self.services.append(service)
         return service
