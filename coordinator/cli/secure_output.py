@@ -6,9 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from coordinator.cli.output import people, print_json, table
+from coordinator.cli.output import people, print_json, say, table
 
 if TYPE_CHECKING:
     from coordinator.cli.logins import Login
@@ -24,14 +22,15 @@ def print_description(keys: Keys, roles: Sequence[Role], logins: Sequence[Login]
         print_json({"prefix": keys.prefix, "roles": [_role_as_json(role) for role in roles], "commands": commands})
         return
     people().print(table("role", "for", "may read", "may write", rows=(_row(keys, role) for role in roles)))
-    typer.echo(f"* is everything that begins so; all keys are below {keys.root}")
-    typer.echo("\n# coordinator secure --apply does this, or, as a user with the role root:")
+    say(f"* is everything that begins so; all keys are below {keys.root}")
+    say("")
+    say("# coordinator secure --apply does this, or, as a user with the role root:")
     for command in commands:
-        typer.echo(command)
+        say(command)
     if not logins:
-        typer.echo("# user add asks for a password; a user with --no-password gets in by a certificate with that CN")
+        say("# user add asks for a password; a user with --no-password gets in by a certificate with that CN")
     elif any(login.password is not None for login in logins):
-        typer.echo("# etcdctl takes a password up to its first blank; coordinator secure --apply takes it whole")
+        say("# etcdctl takes a password up to its first blank; coordinator secure --apply takes it whole")
 
 
 def print_changes(
@@ -73,16 +72,17 @@ def print_changes(
         )
         return
     for line in _in_words(changes, written=written):
-        typer.echo(line)
+        say(line)
     if not changes:
-        typer.echo("nothing was written: etcd has it all just so" if written else "etcd has it all just so")
+        say("nothing was written: etcd has it all just so" if written else "etcd has it all just so")
     for role in changes.left_alone:
-        typer.echo(f"left alone: role {role}, which nobody asked for now; remove it with: etcdctl role delete {role}")
+        delete = shlex.join(("etcdctl", "role", "delete", role))
+        say(f"left alone: role {role}, which nobody asked for now; remove it with: {delete}")
     for role, users in held.items():
         if not users:
-            typer.echo(f"nobody has the role {role}")
+            say(f"nobody has the role {role}")
     if enabled is not None:
-        typer.echo("authentication is on from now on" if enabled else "authentication was on already")
+        say("authentication is on from now on" if enabled else "authentication was on already")
 
 
 def _in_words(changes: Changes, *, written: bool) -> Iterator[str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from coordinator.errors import ConfigurationError
+from coordinator.model.printable import printable
 from coordinator.store.keys import Keys
 
 ENFORCED_SINCE = ((3, 5, 33), (3, 6, 14), (3, 7, 1))
@@ -127,7 +128,7 @@ def roles_of(
 ) -> tuple[Role, ...]:
     """The roles of a coordinator: watcher, operator and viewer, and those for environments.
 
-    :raises ConfigurationError: a name is empty.
+    :raises ConfigurationError: a name is empty, or not printable.
     """
     return (
         watcher(keys),
@@ -159,6 +160,6 @@ def _reading_all(keys: Keys, name: str, purpose: str, *, writes: Iterable[KeyRan
 
 
 def _named(name: str) -> str:
-    if not name.strip():
-        raise ConfigurationError(f"a role is for one environment; expected its name, found {name!r}")
+    if not name.strip() or printable(name) != name:  # it goes into commands that people copy
+        raise ConfigurationError(f"a role is for one environment; expected its name, in printable text, found {name!r}")
     return name

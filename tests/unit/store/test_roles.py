@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.errors import ConfigurationError
+from coordinator.model.printable import printable
 from coordinator.model.references import PipelineRef, Target
 from coordinator.store.keys import Keys
 from coordinator.store.roles import Access, KeyRange, Role, is_enforced, operator, owner, reporter, roles_of
 
 KEYS = Keys()
 DOC = Path(__file__).parents[3] / "docs" / "security.md"
-names = st.text(min_size=1).filter(str.strip)
+names = st.text(min_size=1).filter(lambda name: name.strip() and printable(name) == name)
 
 
 def cell(role: Role, *accesses: Access) -> str:
@@ -65,8 +66,8 @@ def test_a_name_reaches_its_own_keys_and_no_others(environment: str, other: str,
 
 
 @pytest.mark.parametrize("make", [reporter, owner, operator])
-@pytest.mark.parametrize("name", ["", " "])
-def test_an_empty_name_is_refused(make: type[Role], name: str) -> None:
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J"])
+def test_a_name_that_is_none_or_cannot_be_shown_is_refused(make: type[Role], name: str) -> None:
     with pytest.raises(ConfigurationError, match="expected its name"):
         make(KEYS, name)  # type: ignore[call-arg, arg-type]
 
