@@ -54,7 +54,7 @@ def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str
                 stage.await_health()
                 strikes += 1
             _calm_wave(stage, workload)
-    except (Exception, PromiseBroken) as error:  # told like a broken promise, so that the other drills go on
+    except (Exception, PromiseBroken) as error:  # noqa: BLE001 - told like a broken promise: the other drills go on
         broken = f"{type(error).__name__}: {error}"
     if workload is not None:
         starts = workload.starts
