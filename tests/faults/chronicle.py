@@ -104,6 +104,8 @@ class Chronicle:
         for seen in etcd:
             self._times.append(seen.time)
             self._revisions.append(seen.change.revision)
+            if isinstance(self._keys.parse(seen.change.key), LeaderKey):
+                self._note_term(seen)
         _Telling(self, history, etcd, sorted(airflow, key=lambda happened: happened.time)).run()
 
     # -- what the events need to know ------------------------------------------------------------------------------
@@ -114,18 +116,15 @@ class Chronicle:
         return self._revisions[place - 1] if place else 0
 
     def led(self, watcher: str, time: float) -> bool:
-        """Whether it may have led then: its term is known to have ended, if it has, later."""
+        """Whether it may have led then: the end of a term of its, if it has ended, was seen later. That a term has
+        begun may be seen late, and says nothing."""
         return any(who == watcher and time <= ended for who, ended in self._terms)
 
-    def leadership(self, seen: Seen) -> None:
-        """The leader key has changed."""
+    def _note_term(self, seen: Seen) -> None:
         if seen.change.kv is None:
             self._terms[-1:] = [(who, seen.time) for who, _ in self._terms[-1:]]
-            self.leader = ""
-        else:
-            self.leader = read_presence(seen.change.kv.value).id
-            if seen.change.kv.create_revision == seen.change.revision:
-                self._terms.append((self.leader, FOREVER))
+        elif seen.change.kv.create_revision == seen.change.revision:
+            self._terms.append((read_presence(seen.change.kv.value).id, FOREVER))
 
 
 class _Telling:
@@ -229,7 +228,7 @@ class _Telling:
             case DependenciesKey() if change.kv is not None:
                 history.add(Published(seen.time, document_of(change.kv.value), change.revision))
             case LeaderKey():
-                chronicle.leadership(seen)
+                chronicle.leader = read_presence(change.kv.value).id if change.kv is not None else ""
 
     def _tell_airflow(self, happened: Happened) -> None:
         target, chronicle = target_of(happened), self._chronicle

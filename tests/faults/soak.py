@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import statistics
 import sys
 import tempfile
@@ -55,6 +56,7 @@ MAY_GROW = 1.05
 class Log:
     """:ivar strikes: how often each fault struck.
 
+    :ivar newest: the fault that struck last.
     :ivar figures: at the end of each chapter, by process.
     """
 
@@ -63,6 +65,7 @@ class Log:
     clears: int = 0
     starts: int = 0
     figures: dict[str, list[Figures]] = field(default_factory=dict)
+    newest: str = ""
     broken: str | None = None
 
 
@@ -139,8 +142,8 @@ def soak(*, minutes: float, seed: int, directory: Path, say: Console) -> Log:
                 for name, figures in measure(stage).items():
                     log.figures.setdefault(name, []).append(figures)
                 say.print(_line(log, spared, until), markup=False)
-    except (AssertionError, PromiseBroken) as error:
-        log.broken = f"{type(error).__name__}: {error}"
+    except (Exception, PromiseBroken) as error:  # noqa: BLE001 - told like a broken promise, with the figures so far
+        log.broken = f"{type(error).__name__}: {error} (after {log.newest!r})"
     return log
 
 
@@ -152,6 +155,7 @@ def _chapter(stage: Stage, load: Load, faults: list[Fault], spared: Replica, log
             fault = load.dice.choice(faults)
             if _would_kill(fault, stage, spared):
                 continue
+            log.newest = fault.name
             fault.strike(Struck(stage, load))
             stage.await_health()
             log.strikes[fault.name] = log.strikes.get(fault.name, 0) + 1
@@ -227,8 +231,12 @@ def main() -> int:
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     say = Console(stderr=options.json)
-    with tempfile.TemporaryDirectory(prefix="soak-") as directory:
-        log = soak(minutes=options.minutes, seed=options.seed, directory=Path(directory), say=say)
+    directory = Path(tempfile.mkdtemp(prefix="soak-"))
+    log = soak(minutes=options.minutes, seed=options.seed, directory=directory, say=say)
+    if log.broken is None:
+        shutil.rmtree(directory)
+    else:
+        say.print(f"what the processes left behind, with their logs: {directory}", markup=False)
     if options.json:
         print(json.dumps(_as_json(log), indent=2))
     else:
