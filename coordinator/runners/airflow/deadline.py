@@ -135,9 +135,17 @@ class _LeashedHTTPSConnection(HTTPSConnection):
         return _connect(self, self.leash)
 
     def connect(self) -> None:
+        # The pool's would go on believing every authority that has ever stood in the file of those to believe.
+        self.ssl_context = _tls()
         super().connect()
         if isinstance(self.sock, _LeashedTLSSocket):
             self.sock.leash = self.leash
+
+
+def _tls() -> ssl.SSLContext:
+    context = create_urllib3_context()
+    context.sslsocket_class = _LeashedTLSSocket
+    return context
 
 
 class LeashedAdapter(HTTPAdapter):
@@ -149,18 +157,13 @@ class LeashedAdapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, ssl_context=self._tls())
+        super().init_poolmanager(*args, **kwargs, ssl_context=_tls())
         self._put_on_leash(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
-        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs, ssl_context=self._tls())
+        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs, ssl_context=_tls())
         self._put_on_leash(manager)
         return manager
-
-    def _tls(self) -> ssl.SSLContext:
-        context = create_urllib3_context()
-        context.sslsocket_class = _LeashedTLSSocket
-        return context
 
     def _put_on_leash(self, manager: PoolManager) -> None:
         # Classes made here, since pools make their connections from a class and take no further arguments.

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from coordinator.runners.port import EnvironmentUnavailable, Happened
+from tests.certificates import Authority
 from tests.integration.runners.conftest import MakeRunner
 from tests.integration.runners.requests_to_make import create
 from tests.standin.airflow import StandInAirflow
@@ -72,6 +73,22 @@ def test_a_bundle_that_the_environment_names_is_believed(
     """As everything that is made of requests does; companies rely on it."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     assert isinstance(make_runner(airflow.base_url).start(create("slow")), Happened)
+
+
+def test_another_authority_in_the_file_is_believed_from_the_next_connection_on_and_the_old_one_no_more(
+    airflow: StandInAirflow, make_runner: MakeRunner, certificate: Path, tmp_path: Path
+) -> None:
+    believed, successor = tmp_path / "believed.pem", Authority(tmp_path, "successor")
+    believed.write_bytes(certificate.read_bytes())
+    runner = make_runner(airflow.base_url, ca_cert=str(believed))
+    assert isinstance(runner.start(create("slow")), Happened)
+    believed.write_bytes(successor.cert.read_bytes())
+    airflow.down()
+    airflow.up()
+    with pytest.raises(EnvironmentUnavailable, match=r"(?i)certificate"):
+        runner.start(create("slow"))
+    believed.write_bytes(certificate.read_bytes())
+    assert isinstance(runner.start(create("slow")), Happened)
 
 
 def test_any_other_certificate_is_not(
