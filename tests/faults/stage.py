@@ -82,6 +82,8 @@ class Stage:
     :param watchers: so many run at first.
     :param behind: see :class:`~tests.faults.chronicle.Chronicle`.
     :param sabotage: what is broken in the watchers, see :mod:`tests.faults.sabotage`.
+    :param watcher: the settings of each.
+    :param max_in_flight: requests that it may send to each environment at the same time.
     :param patience: seconds after the end of a fault within which everything must have happened that it held up.
     """
 
@@ -95,6 +97,8 @@ class Stage:
         behind: float = 1.0,
         sabotage: str | None = None,
         patience: float = COMES_TO_REST,
+        watcher: WatcherSettings = WATCHER,
+        max_in_flight: int = 8,
     ) -> None:
         self.directory = directory
         self.keys = Keys()
@@ -105,6 +109,8 @@ class Stage:
         self._watchers = watchers
         self._sabotage = sabotage
         self._patience = patience
+        self._watcher_settings = watcher
+        self._max_in_flight = max_in_flight
         self._names = 0
         self._stack = contextlib.ExitStack()
         self._reported = dict.fromkeys(ENVIRONMENTS, 0)
@@ -159,7 +165,11 @@ class Stage:
     def _environment(self, url: str, airflow: WitnessedAirflow) -> EnvironmentSettings:
         """How a watcher reaches an environment at an address."""
         return EnvironmentSettings(
-            url=url, username=airflow.username, password_file=self.password, request_timeout=REQUEST_TIMEOUT
+            url=url,
+            username=airflow.username,
+            password_file=self.password,
+            request_timeout=REQUEST_TIMEOUT,
+            max_in_flight=self._max_in_flight,
         )
 
     def _module(self, watcher: str) -> Sequence[str]:
@@ -191,7 +201,7 @@ class Stage:
                 environment: self._environment(airflow.url_for(name, to_airflow[environment].port), airflow)
                 for environment, airflow in self.airflows.items()
             },
-            watcher=WATCHER,
+            watcher=self._watcher_settings,
         )
         config = write_config(self.directory / f"{name}.toml", settings)
         return Service(

@@ -68,13 +68,20 @@ class Workload:
         else:
             if not everything:
                 sources = self.dice.sample(sources, self.dice.randint(1, len(sources)))
-            for source in sources:
-                self._airflow(source).clear_by_hand(source.pipeline.dag_id, self._newest(source).run_id)
+            self.clear_silently(sources)
+        self._start(sources)
+        self.waves += 1
+
+    def clear_again(self) -> None:
+        """People clear what :meth:`end_sources` has ended. It runs again, which etcd knows when this returns."""
+        self.clear_silently(self._running)
+        self._start(self._running)
+
+    def _start(self, sources: list[Target]) -> None:
         for source in sources:
             self._airflow(source).start(source.pipeline.dag_id, self._newest(source).run_id)
         until(lambda: all(map(self._is_known, sources)), "etcd knows that the sources run")
         self._running = sources
-        self.waves += 1
 
     def end_sources(self) -> None:
         """What :meth:`begin_wave` has started ends."""
@@ -85,6 +92,30 @@ class Workload:
     def go_on(self) -> None:
         """Let the wave come to its end while the fault lasts. :raises AssertionError: it does not."""
         self._stage.await_rest()
+
+    def idle_sources(self) -> list[Target]:
+        """Sources that do not run, and lead where others lead that run; if need be in another wave."""
+        while not (idle := [one for one in self._sources() if one not in self._running and self._is_met(one)]):
+            self.end_sources()
+            self.count()
+            self.begin_wave()
+        return idle
+
+    def clear_silently(self, sources: list[Target]) -> None:
+        """People clear them, and they stay in the queue, which nobody reports."""
+        for source in sources:
+            self._airflow(source).clear_by_hand(source.pipeline.dag_id, self._newest(source).run_id)
+
+    def run(self, sources: list[Target]) -> None:
+        """What waits in the queue runs to its end."""
+        for source in sources:
+            self._airflow(source).finish(source.pipeline.dag_id, self._newest(source).run_id)
+
+    def _is_met(self, source: Target) -> bool:
+        """Whether something that runs leads, in this partition, where it leads."""
+        others = (str(one.pipeline) for one in self._running if one.partition == source.partition)
+        below = self.graph.below(str(source.pipeline))
+        return any(below & self.graph.below(other) for other in others)
 
     def sources_are_known_to_have_ended(self) -> bool:
         """Whether etcd knows what :meth:`end_sources` did."""

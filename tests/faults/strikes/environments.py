@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from coordinator.model.references import Target
-from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.watcher.reading import read
 from tests.faults.chronicle import target_of
 from tests.faults.registry import Struck, fault
 from tests.faults.sickness import EFFECTS, ONCE, QUESTIONS, SAME, Since, made, sick, the_leader_stays
@@ -175,31 +173,23 @@ for _words, _how in (("down", _down), ("hangs", _hanging), ("answers 503", _answ
 
 
 @fault(
-    "leader: SIGSTOP while its requests wait for an Airflow that is away",
+    "Airflow: 503 while people clear what it is to run for",
     group="environments",
-    asserts="its successor sends them; the woken one sends nothing",
-    behind=WATCHER.lease_ttl + 3.0,
+    asserts="what was asked for on the old completion is not asked for again",
 )
-def freeze_with_requests(struck: Struck) -> None:
-    stage, leader = struck.stage, struck.stage.leader()
-    for airflow in stage.airflows.values():
-        airflow.down()
-    struck.workload.end_sources()
-    until(struck.workload.sources_are_known_to_have_ended, "etcd knows that the sources have ended", limit=30)
-    until(lambda: bool(_intents(stage)), "an intent is written", limit=30)
-    leader.service.freeze()
-    for airflow in stage.airflows.values():
-        airflow.up()
-    stage.leader_besides(leader)
-    until(lambda: not _intents(stage), "what was written down has been sent", limit=30)
-    leader.service.thaw()
+def changes_its_mind(struck: Struck) -> None:
+    stage, workload, since = struck.stage, struck.workload, Since(struck.stage)
+    with the_leader_stays(struck):
+        with sick(stage.airflows.values(), EFFECTS, Fault.answer(503)):
+            workload.end_sources()
+            until(lambda: since.count(*EFFECTS, status=503) > 0, "a request has been answered 503", limit=30)
+            workload.clear_again()
+            until(lambda: _has_read_all(stage), "the leader knows that the sources run again", limit=30)
+        pause(2 * WATCHER.backoff_max)
+        asked_for = made(stage)
+        assert not asked_for, f"started, though what it waits for runs again: {asked_for}"
+        workload.end_sources()
 
 
-def _intents(stage: Stage) -> list[Target]:
-    cache = read(stage.store, stage.keys).cache
-    found = {target: cache.record(target) for target in cache.targets()}
-    return [
-        target
-        for target, seen in found.items()
-        if seen is not None and isinstance(seen.value, TriggerRecord) and seen.value.status is Status.INTENT
-    ]
+def _has_read_all(stage: Stage) -> bool:
+    return stage.witness_is_up_to_date() and stage.leader().service.health()["revision"] >= stage.witness.revision
