@@ -1,0 +1,103 @@
+"""Watchers broken on purpose, as patches: drills that do not notice these notice nothing.
+
+``python -m tests.faults.sabotage NAME watch ...`` is the command line with something broken in its process: a drill
+starts its watchers with it. ``tests.faults.noticing`` plays the drills that must fail then.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from coordinator.cli import main as command_line
+from coordinator.model.references import Target
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.store.keys import TriggerKey
+from coordinator.store.port import Listing, Transaction
+from coordinator.watcher import service, writes
+from coordinator.watcher.cache import Cache
+from coordinator.watcher.flights import Flights
+from coordinator.watcher.writes import Write
+from tests.simulation import mutations
+
+
+def no_fence_and_no_guard() -> AbstractContextManager[Any]:
+    """Records are written whoever leads and whatever stands there, and requests sent however long ago it led."""
+
+    def bare(compares: tuple[Any, ...], then: tuple[Any, ...], otherwise: tuple[str, ...] = ()) -> Transaction:
+        del compares
+        return Transaction((), then, otherwise)
+
+    stack = ExitStack()
+    stack.enter_context(patch.object(writes, "Transaction", bare))
+    stack.enter_context(patch.object(service, "refuse_unless_leading", lambda *_, **__: None))
+    stack.enter_context(mutations.leases_that_never_end())
+    return stack
+
+
+def sent_written_before_the_request() -> AbstractContextManager[Any]:
+    """What is about to be asked for counts as done."""
+    real = Flights.begin
+
+    def begin(self: Flights, target: Target, record: TriggerRecord, now: float, **named: Any) -> None:
+        done = replace(record, status=Status.SENT, consumed={**record.consumed, **record.inputs}, inputs={})
+        self._ledger.record(target, done)
+        real(self, target, record, now, **named)
+
+    return patch.object(Flights, "begin", begin)
+
+
+def records_forgotten_by_a_restart() -> AbstractContextManager[Any]:
+    """Who lists everything takes no notice of trigger records, and writes over them."""
+    real, compares = Cache.replace, Write.compares.fget  # type: ignore[attr-defined]
+
+    def without_records(self: Cache, listing: Listing) -> Any:
+        listing.items[:] = [one for one in listing.items if not isinstance(self._keys.parse(one.key), TriggerKey)]
+        return real(self, listing)
+
+    stack = ExitStack()
+    stack.enter_context(patch.object(Cache, "replace", without_records))
+    stack.enter_context(patch.object(Write, "compares", property(lambda self: compares(self)[1:])))
+    return stack
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """:ivar fault: the one whose drill is to notice it."""
+
+    breaks: Callable[[], AbstractContextManager[Any]]
+    fault: str
+
+    @property
+    def name(self) -> str:
+        return self.breaks.__name__
+
+
+SABOTAGES: dict[str, Sabotage] = {
+    one.name: one
+    for one in (
+        Sabotage(no_fence_and_no_guard, "leader: SIGSTOP while its requests wait for their turn"),
+        Sabotage(mutations.repeated_without_asking, "Airflow: cuts the line after it has acted, clearing"),
+        Sabotage(mutations.look_ignored, "people: clear what then waits in a queue"),
+        Sabotage(mutations.missed_while_disconnected, "every watcher and etcd: silent"),
+        Sabotage(sent_written_before_the_request, "leader: kill -9"),
+        Sabotage(records_forgotten_by_a_restart, "every watcher: kill -9"),
+        Sabotage(mutations.repeated_without_thinking, "Airflow: 503 while people clear what it is to run for"),
+        Sabotage(mutations.consumed_at_the_intent, "Airflow: refuses with 403 for a while"),
+        Sabotage(mutations.refusals_never_tried_again, "Airflow: refuses with 404 for a while"),
+    )
+}
+
+
+def main(name: str, *arguments: str) -> None:
+    sys.argv[1:] = arguments
+    with SABOTAGES[name].breaks():
+        command_line()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
