@@ -48,6 +48,7 @@ def notice(name: str, *, limit: int, directory: Path, first: int = 1) -> Noticed
         for log in place.glob("watcher-*.log"):
             assert "Traceback" not in (said := log.read_text()), f"{name} does not break what it is to break:\n{said}"
         if survived.broken is not None:
+            assert survived.broken.startswith(("AssertionError", "PromiseBroken")), survived.broken
             return Noticed(name, strikes, survived.broken)
     return Noticed(name, None)
 

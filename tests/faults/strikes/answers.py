@@ -44,7 +44,7 @@ def _acted(answer: _Answer, struck: Struck) -> None:
     since = Since(struck.stage)
     with the_leader_stays(struck), sick(struck.stage.airflows.values(), EFFECTS, answer.fault(acts=True)):
         struck.workload.end_sources()
-        struck.stage.await_rest()
+        struck.workload.go_on()
     since.assert_none_was_repeated()
 
 
@@ -87,7 +87,7 @@ def retry_after(struck: Struck) -> None:
         assert not early, f"{name} was asked while it wanted to be left alone: {early}"
 
 
-@fault("Airflow: answers anything", group="environments", asserts=SAME)
+@fault("Airflow: answers anything", group="environments", asserts=SAME, in_soak=True)
 def anything(struck: Struck) -> None:
     dice = struck.workload.dice
     palette: list[Callable[[], Fault]] = [
@@ -104,7 +104,7 @@ def anything(struck: Struck) -> None:
             for kind in (*EFFECTS, *QUESTIONS):
                 airflow.faults.next(kind, *(dice.choice(palette)() for _ in range(20)))
         struck.workload.end_sources()
-        struck.stage.await_rest()
+        struck.workload.go_on()
 
 
 def _cut_before(struck: Struck) -> None:
@@ -119,7 +119,7 @@ def _cut_after(struck: Struck) -> None:
     since = Since(struck.stage)
     with the_leader_stays(struck), sick(struck.stage.airflows.values(), EFFECTS, Fault.cut_after()):
         struck.workload.end_sources()
-        struck.stage.await_rest()
+        struck.workload.go_on()
     since.assert_none_was_repeated()
 
 
@@ -164,7 +164,7 @@ def _restart_after(struck: Struck) -> None:
         struck.workload.end_sources()
         until(lambda: bool(made(stage)), "a request has acted", limit=30)
         _restart([stage.airflows[name] for name in {one.environment for one in made(stage)}], struck, released)
-        stage.await_rest()
+        struck.workload.go_on()
     since.assert_none_was_repeated()
 
 
