@@ -243,6 +243,14 @@ def test_an_address_with_a_credential_in_it_is_refused_and_not_repeated(file: Pa
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_section_by_itself_does_not_repeat_what_it_refuses() -> None:
+    """Programs make them without a file."""
+    for section, field in ((EtcdSettings, "password"), (EnvironmentSettings, "url"), (HttpSettings, "listen")):
+        with pytest.raises(ValueError, match=field) as caught:
+            section.model_validate({field: f"{SECRET}@"})
+        assert SECRET not in str(caught.value)
+
+
 def test_settings_do_not_change_once_read() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
