@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from coordinator.credentials import exposed
-from coordinator.errors import ConfigurationError, CoordinatorError
+from coordinator.errors import ConfigurationError, CoordinatorError, CredentialUnavailable
 from coordinator.model.conditions import leaves
 from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.references import PipelineRef
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentReport
-from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings
+from coordinator.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
 from coordinator.store.connection import EtcdStore, MemberStatus, connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import StoreError
@@ -61,6 +61,7 @@ def examine(settings: Settings, dependencies: Path) -> list[Finding]:
     pipelines, of_document = _pipelines_of(dependencies)
     findings = [
         *_examine_etcd(settings),
+        *_examine_http(settings.http),
         *_exposed_files(settings),
         *of_document,
         *_unconfigured(pipelines, settings.environments),
@@ -166,6 +167,25 @@ def _is_this_machine(endpoint: str) -> bool:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", version)[:3]))
+
+
+def _examine_http(http: HttpSettings) -> Iterator[Finding]:
+    """Whether the listener would start. Not its address: a watcher that runs has taken that."""
+    if http.listen is None:
+        return
+    from coordinator.watcher.http.rights import check_token
+    from coordinator.watcher.http.tls import Certificates
+
+    try:
+        certificates = Certificates.of(http)
+        source = http.token_source()
+        if source:
+            check_token(source.read())
+    except (ConfigurationError, CredentialUnavailable) as error:
+        yield Finding(Grade.PROBLEM, "http", str(error), "see [http] in the configuration")
+        return
+    secured = [*(["TLS"] if certificates is not None else []), *(["a token"] if source else [])]
+    yield Finding(Grade.OK, "http", f"{http.listen}, with {' and '.join(secured) or 'neither TLS nor a token'}")
 
 
 def _exposed_files(settings: Settings) -> Iterator[Finding]:

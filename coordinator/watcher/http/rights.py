@@ -55,7 +55,7 @@ class Doorkeeper:
         self._unreadable, self._wrong = Seldom(SAY_AGAIN), Seldom(SAY_AGAIN)
         if self._token is not None:
             try:
-                _checked(self._token.get())
+                check_token(self._token.get())
             except CredentialUnavailable as error:  # may be over soon, and pipelines need no listener
                 self._say_unreadable(error)
 
@@ -78,7 +78,7 @@ class Doorkeeper:
         if scheme.lower() != "bearer" or self._token is None:
             return False
         try:
-            right = _checked(self._token.get())
+            right = check_token(self._token.get())
         except (ConfigurationError, CredentialUnavailable) as error:
             self._say_unreadable(error)
             return False
@@ -112,7 +112,8 @@ class Seldom:
             return count
 
 
-def _checked(token: str | None) -> str:
+def check_token(token: str | None) -> str:
+    """The token, if it is one. :raises ConfigurationError: it can be guessed, or sent by nobody."""
     if token is None or len(token) < SHORTEST_TOKEN or not all("!" <= character <= "~" for character in token):
         raise ConfigurationError(
             f"http: the token is too short, or holds blanks or characters that no header has; expected "

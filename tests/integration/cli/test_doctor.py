@@ -148,6 +148,30 @@ def test_files_with_secrets_that_everybody_may_read_are_named(
     }
 
 
+@pytest.mark.parametrize(
+    ("settings", "grade", "found"),
+    [
+        ('listen = "8600"', "ok", "127.0.0.1:8600, with neither TLS nor a token"),
+        (
+            'listen = "8600"\ntoken_command = ["printf", "%s", "sixteen-letters-x"]',
+            "ok",
+            "127.0.0.1:8600, with a token",
+        ),
+        ('listen = "8600"\ntoken_command = ["false"]', "problem", "http: token_command (false) ended with 1"),
+        ('listen = "8600"\ntoken_command = ["echo", "short"]', "problem", "http: the token is too short"),
+        ('listen = "8600"\ncert = "/nowhere"\nkey = "/nowhere"', "problem", "http: cert, key or client_ca cannot be"),
+    ],
+)
+def test_a_listener_that_would_not_start_is_a_problem(
+    cli: Cli, config: Path, dependencies: Path, settings: str, grade: str, found: str
+) -> None:
+    config.write_text(f"{config.read_text()}[http]\n{settings}\n")
+    _, findings = examined(cli, config, dependencies)
+    (finding,) = [each for each in findings if each["subject"] == "http"]
+    assert finding["grade"] == grade
+    assert finding["found"].startswith(found)
+
+
 def test_a_bad_dependencies_file_is_shown_with_its_places(cli: Cli, with_airflow: Path, dependencies: Path) -> None:
     dependencies.write_text('{"a": [],\n "b": "b"}')
     code, findings = examined(cli, with_airflow, dependencies)
