@@ -129,6 +129,10 @@ class Cache:
         while the cache changes."""
         return [*self._states, *self._records, *self._orders]
 
+    def recorded(self) -> list[Target]:
+        """Everything that has a record."""
+        return list(self._records)
+
     def __len__(self) -> int:
         return len(self._states) + len(self._records)
 

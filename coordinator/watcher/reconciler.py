@@ -13,7 +13,6 @@ from datetime import timedelta
 
 import structlog
 
-from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
@@ -31,7 +30,7 @@ from coordinator.watcher.counters import Counters
 from coordinator.watcher.decision_log import DecisionLog
 from coordinator.watcher.examiner import Examiner
 from coordinator.watcher.flights import Flights
-from coordinator.watcher.intake import WAITING, Intake, Message
+from coordinator.watcher.intake import Intake, Message
 from coordinator.watcher.lanes import Backoff, Lane
 from coordinator.watcher.lateness import Lateness
 from coordinator.watcher.ledger import Ledger
@@ -40,6 +39,7 @@ from coordinator.watcher.looks import Looks
 from coordinator.watcher.observer import Observer
 from coordinator.watcher.rechecks import Rechecks
 from coordinator.watcher.retention import Sweeper
+from coordinator.watcher.review import Review
 from coordinator.watcher.rooms import Rooms
 from coordinator.watcher.starter import Starter
 from coordinator.watcher.term import Term
@@ -187,6 +187,7 @@ class Reconciler:
             leader_gone=leader_gone,
             now=clock.monotonic(),
         )
+        self._review = Review(self.cache, self.standings)
         self._reexamine_at = 0.0
         self._write_at = 0.0
 
@@ -229,11 +230,13 @@ class Reconciler:
             lambda skips: self._write_skips(skips, now), leaves_marks=self._intake.leaves_marks, now=now
         ):
             return
-        if now >= self._reexamine_at:
+        if now >= self._reexamine_at and not self.flights.draining:
             self._examine_everything(now, self.standings.unsettled())
         self._lateness.say(self.standings.decide, now=self.standings.now)
         self.agenda.pass_time(now)
         self._work(now)
+        for target in self._review.piece():
+            self.agenda.backlog(target)
         self._observer.ask(now)
         self.flights.pump(now)
         self._sweep(now)
@@ -246,7 +249,7 @@ class Reconciler:
             return next_piece  # before that nothing else is done, whatever else is due
         times = [lane.next_at() for lane in self._lanes.values()]
         times += [self.agenda.next_at(), self._observer.next_at(), self._reexamine_at, self._recheck_at()]
-        times.append(self._write_at if self.agenda or self.ledger else None)
+        times.append(self._write_at if self.agenda or self.ledger or self._review else None)
         times.append(self.limits.next_at())
         times.append(self._attendance.next_at() if self._intake.leaves_marks else None)
         times.append(self._sweeper.next_at(self._clock.monotonic()) if self._sweeper is not None else None)
@@ -254,13 +257,14 @@ class Reconciler:
 
     def is_idle(self) -> bool:
         """Nothing waits to be examined, written, asked or sent. Runs on their way in Airflow do not count."""
-        waits = self.agenda or self.agenda.waits_for_revision() or self.ledger or self.flights
+        waits = self.agenda or self.agenda.waits_for_revision() or self.ledger or self.flights or self._review
         return not waits and all(lane.is_idle() for lane in self._lanes.values())
 
     def drain(self) -> None:
         """From now on start nothing new; outcomes of what is under way are still written down."""
         self.flights.draining = True
         self.agenda.clear()  # a successor examines everything
+        self._review.clear()
         for lane in self._lanes.values():
             lane.forget()
         for target in self.flights.targets():
@@ -274,7 +278,15 @@ class Reconciler:
     # -- the parts of a step ---------------------------------------------------------------------------------------
 
     def _begin_or_end_term(self, now: float) -> None:
-        for part in (self.agenda, self.ledger, self.flights, self._rooms, self._observer, self._catching_up):
+        for part in (
+            self.agenda,
+            self.ledger,
+            self.flights,
+            self._rooms,
+            self._observer,
+            self._catching_up,
+            self._review,
+        ):
             part.clear()
         self._looks.forget()
         self._examiner.clear()
@@ -314,11 +326,7 @@ class Reconciler:
         self._reexamine_at = now + self._reexamine_every
         for target in unsettled:
             self.agenda.backlog(target)
-        for target in self.cache.targets():
-            seen = self.cache.record(target)
-            record = seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
-            if record is not None and (record.status in WAITING or record.skipped or self._ignores(target)):
-                self.agenda.backlog(target)
+        self._review.begin()
 
     def _write_skips(self, skips: Sequence[Skip], now: float) -> bool:
         for skip in skips:
@@ -360,7 +368,3 @@ class Reconciler:
         """etcd refuses to write something about it."""
         self._catching_up.refuse(target)
         self._examiner.refuse(target, self._clock.monotonic())
-
-    def _ignores(self, target: Target) -> bool:
-        node = self.standings.graph.node(target.pipeline)
-        return node is not None and node.downstream.rerun is Rerun.IGNORE
