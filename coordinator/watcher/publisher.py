@@ -7,11 +7,13 @@ in force, and the problem is shown until it is mended.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from coordinator.model.dependencies import Document
+from coordinator.model.owners import Objection
 from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.publication import Published
 from coordinator.publishing import Proposal, Publications, Signature, check_owner, commit, refusal
@@ -20,6 +22,19 @@ from coordinator.store.port import CreateRevisionIs, Store, StoreError
 from coordinator.watcher.clock import Clock
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Weighed:
+    """What is to be said of a document beside those that stand in etcd.
+
+    :ivar standing: their revisions, by owner.
+    """
+
+    document: Document
+    standing: Mapping[str, int]
+    objections: tuple[Objection, ...]
+    is_published: bool
 
 
 class Publisher:
@@ -52,7 +67,8 @@ class Publisher:
         self._stamp: tuple[int, int, int] | None = None
         self._text = b""
         self._document: Document | None = None
-        self._weighed: tuple[Document, Mapping[str, int]] | None = None
+        self._weighed: _Weighed | None = None
+        self._settled: _Weighed | None = None
         self._file_problem: str | None = None
         self._objection: str | None = None
 
@@ -83,6 +99,14 @@ class Publisher:
             self._file_problem = None
             _log.info("dependencies.read", file=str(self._path), downstreams=len(self._document))
 
+    def weigh(self, published: Mapping[str, Published], *, revision: int) -> None:
+        """Find out beforehand what :meth:`publish` would do: with ten thousand pipelines that takes half a second.
+
+        Takes the same arguments.
+        """
+        if self._document is not None:
+            self._weigh(self._document, published, revision)
+
     def publish(self, published: Mapping[str, Published], *, revision: int, term: int) -> int:
         """Publish what was read, if something else is published and nothing is objected to it.
 
@@ -93,19 +117,20 @@ class Publisher:
         """
         if self._document is None:
             return 0
-        standing = {owner: one.revision for owner, one in published.items()}
-        if self._weighed is not None and self._weighed[0] is self._document and self._weighed[1] == standing:
+        weighed = self._weigh(self._document, published, revision)
+        if weighed is self._settled:
             return 0
-        proposal = Proposal(self._owner, self._document, Publications(published, revision))
-        if objections := proposal.objections():
-            self._objection = str(refusal(str(self._path), self._text, objections))
-            self._weighed = (self._document, standing)
+        if weighed.objections:
+            self._objection = str(refusal(str(self._path), self._text, weighed.objections))
+            self._settled = weighed
             _refused(self._objection)
             return 0
         self._objection = None
-        if proposal.is_published:
-            self._weighed = (self._document, standing)
+        if weighed.is_published:
+            self._settled = weighed
             return 0
+        # On what is known now, though it says the same of the dependencies: etcd compares with this revision.
+        proposal = Proposal(self._owner, self._document, Publications(published, revision))
         signature = Signature(self._who, self._clock.now(), f"file {self._path}")
         try:
             fence = CreateRevisionIs(self._keys.leader, term)
@@ -126,6 +151,16 @@ class Publisher:
                 dependencies_removed=difference.dependencies_removed,
             )
         return answer.revision  # of what somebody else published in between, where it was not written
+
+    def _weigh(self, document: Document, published: Mapping[str, Published], revision: int) -> _Weighed:
+        standing = {owner: one.revision for owner, one in published.items()}
+        weighed = self._weighed
+        if weighed is None or weighed.document is not document or weighed.standing != standing:
+            proposal = Proposal(self._owner, document, Publications(published, revision))
+            objections = tuple(proposal.objections())
+            is_published = not objections and proposal.is_published
+            weighed = self._weighed = _Weighed(document, standing, objections, is_published)
+        return weighed
 
     def _refuse_file(self, problem: str) -> None:
         self._file_problem = problem

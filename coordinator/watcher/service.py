@@ -242,10 +242,11 @@ class Watcher:
         if self._publisher is None:
             return
         self._publisher.read()
-        leadership = self._candidate.leadership()
+        leadership, cache = self._candidate.leadership(), self.reconciler.cache
         if leadership is not None and self.reconciler.leads:
-            cache = self.reconciler.cache
             self._publisher.publish(cache.published, revision=cache.revision, term=leadership.create_revision)
+        elif self.reconciler.connected:
+            self._publisher.weigh(cache.published, revision=cache.revision)
 
     def _publish_first(self, term: int) -> bool:
         """Nothing is decided by what was published before, where the file says otherwise: somebody may have changed

@@ -1,0 +1,78 @@
+"""A standby has weighed its file beside what is published before it leads: that takes long with many pipelines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from coordinator.model.publication import Published, read_publication
+from coordinator.publishing import Proposal
+from coordinator.store.keys import Keys
+from coordinator.store.memory import MemoryEtcd, MemoryStore
+from coordinator.store.port import Put, Transaction
+from coordinator.watcher.clock import SystemClock
+from coordinator.watcher.publisher import Publisher
+
+KEYS = Keys()
+
+
+@pytest.fixture
+def weighings(monkeypatch: pytest.MonkeyPatch) -> list[Proposal]:
+    """Grows with each time that a document is weighed."""
+    found: list[Proposal] = []
+    objections = Proposal.objections
+    monkeypatch.setattr(Proposal, "objections", lambda self: (found.append(self), objections(self))[1])
+    return found
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(MemoryEtcd())
+
+
+def _publisher(store: MemoryStore, file: Path, document: str) -> Publisher:
+    file.write_text(document)
+    publisher = Publisher(
+        file, owner="default", store=store, keys=KEYS, environments=("default",), who="w", clock=SystemClock()
+    )
+    publisher.read()
+    return publisher
+
+
+def _published(store: MemoryStore) -> dict[str, Published]:
+    found = store.get(KEYS.dependencies("default"))
+    if found is None:
+        return {}
+    return {"default": Published(read_publication(found.value, source="test"), found.mod_revision)}
+
+
+def _lead(store: MemoryStore) -> int:
+    return store.commit(Transaction((), (Put(KEYS.leader, b"{}"),))).revision
+
+
+def test_what_was_weighed_as_a_standby_is_not_weighed_again_when_it_leads(
+    store: MemoryStore, tmp_path: Path, weighings: list[Proposal]
+) -> None:
+    term = _lead(store)
+    publisher = _publisher(store, tmp_path / "d.json", '{"D": "A"}')
+    publisher.weigh({}, revision=term)
+    assert publisher.publish({}, revision=term, term=term) > term
+    assert len(weighings) == 1
+    standing = _published(store)
+    for _ in range(3):
+        publisher.weigh(standing, revision=term + 1)
+    assert publisher.publish(standing, revision=term + 1, term=term) == 0
+    assert len(weighings) == 2, "once for each state of what is published"
+
+
+def test_a_standby_publishes_nothing_by_weighing_and_its_successor_still_does(
+    store: MemoryStore, tmp_path: Path, weighings: list[Proposal]
+) -> None:
+    term = _lead(store)
+    publisher = _publisher(store, tmp_path / "d.json", '{"D": "A"}')
+    publisher.weigh({}, revision=term)
+    assert _published(store) == {}
+    other = store.commit(Transaction((), (Put(KEYS.root + "retention", b""),))).revision
+    assert publisher.publish({}, revision=other, term=term) > other, "on the newest revision, though weighed before it"
+    assert len(weighings) == 1
