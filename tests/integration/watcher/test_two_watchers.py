@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coordinator.model.trigger import Status
 from coordinator.settings import EtcdSettings
+from tests.command_line import Cli
 from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import ServedWorld
 from tests.standin.faults import Fault
@@ -88,6 +91,60 @@ def test_a_leader_that_is_terminated_writes_down_what_is_under_way_and_its_succe
     assert not second.events("trigger.taken_over")
     triggers = world.airflows["default"].requests_of("trigger")
     assert sorted(request.dag_id or "" for request in triggers) == ["A", "C", "D"]
+
+
+def test_a_successor_is_warm_it_lists_nothing_and_decides_at_once_what_came_meanwhile(long_lease: ServedWorld) -> None:
+    world = long_lease
+    world.dependencies({**CHAIN, "Y": "X"})
+    first = world.serve()
+    second = world.serve(leads=False)
+    world.airflows["default"].faults.next("trigger", Fault.delay(0.9))
+    world.complete("R")
+    until(lambda: _status(world, "A") is Status.INTENT, "a request is under way")
+    first.terminate()
+    world.complete("X")  # the leader waits for an answer, and begins nothing more
+    world.until_done("Y", runs=1)
+    assert first.wait(5) == 0
+    assert not [event for event in first.events("trigger.intent") if event["pipeline"] == "Y"]
+    assert len(second.events("listed")) == 1, "once, when it came"
+    (listed,), (began,) = second.events("listed"), second.events("leader.started")
+    assert listed["timestamp"] < began["timestamp"]
+    (intent,) = [event for event in second.events("trigger.intent") if event["pipeline"] == "Y"]
+    written = world.record("Y")
+    assert written is not None
+    assert max(one.revision for one in written.consumed.values()) < began["term"], "it had been read before"
+    assert intent["timestamp"] > began["timestamp"]
+    world.settle()
+
+
+def test_a_watcher_that_has_just_come_leaves_the_lead_to_one_that_has_read_everything(served: ServedWorld) -> None:
+    served.dependencies(CHAIN)
+    watcher = served.serve()
+    assert watcher.events("listed")[0]["timestamp"] < watcher.events("leading")[0]["timestamp"]
+
+
+def test_status_shows_who_leads_and_that_the_others_are_ready(served: ServedWorld, cli: Cli) -> None:
+    served.dependencies(CHAIN)
+    first, second = served.serve(), served.serve(leads=False)
+    served.complete("R")
+    served.until_done(*BELOW, runs=1)
+
+    def replicas() -> dict[str, dict[str, Any]]:
+        said = json.loads(cli("status", "-c", served.config(), "--json").stdout)
+        assert said["leader"]["id"] == first.watcher_id
+        return {one["id"]: one for one in said["watchers"]}
+
+    def all_read() -> bool:
+        shown = replicas()
+        return len(shown) == 2 and all(one["warm"] and one["lag"] == 0 for one in shown.values())
+
+    until(all_read, "both say that they have read everything")
+    shown = replicas()
+    assert {name: one["leads"] for name, one in shown.items()} == {first.watcher_id: True, second.watcher_id: False}
+    assert shown[second.watcher_id]["pid"] == second.process.pid
+    leads_since = first.health()["leads_since"]
+    assert json.loads(cli("status", "-c", served.config(), "--json").stdout)["leader"]["since"] == leads_since
+    assert second.health()["leads_since"] is None
 
 
 def _status(world: ServedWorld, name: str) -> Status | None:
