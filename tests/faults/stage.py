@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +266,9 @@ class Stage:
 
     def _report(self, environment: str, run: ObservedRun) -> None:
         """As the listener inside Airflow: keep it, and wake the deliverer."""
-        document = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=run.queued_at)
+        document = RunStateDocument(
+            state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=datetime.now(UTC)
+        )
         event = Event(environment=environment, dag_id=run.dag_id, partition=partition_of(run), document=document)
         self.outboxes[environment].put(event)
         self.deliverers[environment].wake()

@@ -2,6 +2,7 @@
 
 from tests.faults.strikes import answers as answers
 from tests.faults.strikes import certificates as certificates
+from tests.faults.strikes import clocks as clocks
 from tests.faults.strikes import environments as environments
 from tests.faults.strikes import etcd as etcd
 from tests.faults.strikes import lines as lines
