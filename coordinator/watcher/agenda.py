@@ -56,11 +56,19 @@ class Agenda:
         line = self._fresh if target in self._fresh else self._backlog
         line[target] = decision if len(line) < KEPT else None
 
+    def resume(self, target: Target, *, fresh: bool) -> None:
+        """It has been waited for something, and here it is: what is of the backlog comes first there."""
+        if fresh or target in self._fresh:
+            self.now(target)
+        else:
+            self._backlog[target] = None
+            self._backlog.move_to_end(target, last=False)
+
     def at(self, when: float, target: Target, *, patient: bool = False) -> None:
         """Examine it at a time.
 
         :param when: monotonic seconds.
-        :param patient: then it goes to the backlog.
+        :param patient: it is of the backlog.
         """
         if (when, target) not in self._waiting:
             self._waiting.add((when, target))
@@ -89,7 +97,7 @@ class Agenda:
             when, patient, target = heapq.heappop(self._later)
             self._waiting.discard((when, target))
             if target not in self._fresh and target not in self._backlog:
-                (self._backlog if patient else self._fresh)[target] = None
+                self.resume(target, fresh=not patient)
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next entry that waits for a time."""

@@ -34,12 +34,14 @@ class Ticket:
     :ivar inputs: the decision that it was issued for; another one needs another ticket.
     :ivar own: D's own run, when that is to be cleared.
     :ivar deadline: monotonic seconds; upstreams' environments are not waited for any longer.
+    :ivar fresh: it became due while this watcher led.
     :ivar not_before_revision: what a look brought to light is in etcd from this revision on.
     """
 
     inputs: Mapping[Target, Consumed]
     own: Question | None
     deadline: float
+    fresh: bool
     waiting: set[Question] = field(default_factory=set)
     own_run: ObservedRun | None = None
     own_seen: bool = False
@@ -87,31 +89,36 @@ class Looks:
     def has_ticket(self, target: Target) -> bool:
         return target in self._tickets
 
-    def answered_ticket(self, decision: Decision, own_run_id: str | None, *, now: float) -> Ticket | None:
+    def is_fresh(self, target: Target) -> bool:
+        """Whether who waits for an answer became due while this watcher led."""
+        ticket = self._tickets.get(target)
+        return ticket is None or ticket.fresh
+
+    def answered_ticket(
+        self, decision: Decision, own_run_id: str | None, *, now: float, fresh: bool = True
+    ) -> Ticket | None:
         """The answered ticket of a decision; ``None`` while something is still to be heard or read: then the target
         is examined again once it has been.
 
         :param own_run_id: the run of the target itself that is to be cleared.
+        :param fresh: it became due while this watcher led.
         """
-        ticket = self.ticket(decision, own_run_id, now=now)
+        ticket = self._ticket(decision, own_run_id, now=now, fresh=fresh)
         if ticket.waiting:
             if now < ticket.deadline:
-                self._agenda.at(ticket.deadline, decision.target)
+                self._agenda.at(ticket.deadline, decision.target, patient=not fresh)
             return None  # past the deadline it waits for its own environment alone, whose answer wakes it
         if self._cache.revision < ticket.not_before_revision:
             self._agenda.once_read(ticket.not_before_revision, (decision.target,))
             return None
         return ticket
 
-    def ticket(self, decision: Decision, own_run_id: str | None, *, now: float) -> Ticket:
-        """The ticket of a decision; issued, and its questions sent on their way, if there is no valid one.
-
-        :param own_run_id: the run of the target itself that is to be cleared.
-        """
+    def _ticket(self, decision: Decision, own_run_id: str | None, *, now: float, fresh: bool) -> Ticket:
+        """The ticket of a decision; issued, and its questions sent on their way, if there is no valid one."""
         target = decision.target
         ticket = self._tickets.get(target)
         if ticket is None or not self._is_valid(ticket, decision, now):
-            ticket = self._issue(decision, own_run_id, now)
+            ticket = self._issue(decision, own_run_id, now, fresh=fresh)
             self._tickets[target] = ticket
         elif ticket.waiting and now >= ticket.deadline:
             ticket.waiting.intersection_update({ticket.own} if ticket.own is not None else ())
@@ -155,12 +162,12 @@ class Looks:
         expired = ticket.answered_at is not None and now - ticket.answered_at > self._timeout
         return not expired and same_inputs(ticket.inputs, decision.inputs)
 
-    def _issue(self, decision: Decision, own_run_id: str | None, now: float) -> Ticket:
+    def _issue(self, decision: Decision, own_run_id: str | None, now: float, *, fresh: bool) -> Ticket:
         target = decision.target
         own = None
         if own_run_id is not None:
             own = (target.pipeline.environment, RunRef(target.pipeline.dag_id, own_run_id))
-        ticket = Ticket(inputs=decision.inputs, own=own, deadline=now + self._timeout)
+        ticket = Ticket(inputs=decision.inputs, own=own, deadline=now + self._timeout, fresh=fresh)
         for upstream, consumed in decision.inputs.items():
             question = self._question_about(upstream, consumed, now)
             if question is not None:

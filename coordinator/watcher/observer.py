@@ -84,7 +84,7 @@ class Observer:
             ]
             if not any(written):
                 for asker in answer.askers:
-                    self._agenda.now(asker)
+                    self._agenda.resume(asker, fresh=self._looks.is_fresh(asker))
 
     def watch_over(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
         """Follow what may not report, and drop what reports or matters to nobody."""

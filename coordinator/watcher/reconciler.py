@@ -318,8 +318,10 @@ class Reconciler:
             self.flights.pump(now)
 
     def _let_in(self, now: float) -> None:
-        for target in (*self.limits.admit(now), *self._rooms.admit()):
+        for target in self.limits.admit(now):
             self.agenda.now(target)
+        for target, fresh in self._rooms.admit():
+            self.agenda.resume(target, fresh=fresh)
 
     def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
         """All that waits for something: what a new leader takes over, and what might have been overlooked."""

@@ -5,8 +5,8 @@ before it, without an intent: a name in memory, found again by any successor bec
 environment that is slow or away do not pile up, neither here nor in etcd, and whoever comes in last is decided on what
 stands there then.
 
-There is a room for what is fresh and one for what has piled up, each with its line, and in the lane they take turns: one
-that comes live in an environment that is slow and far behind is the next but one to go out, and so is the oldest one.
+There is a room for what is fresh and one for what has piled up, each with its line, and in the lane they take turns:
+one that comes live in an environment that is slow and far behind is the next but one to go out, and so is the oldest.
 """
 
 from __future__ import annotations
@@ -80,16 +80,16 @@ class Rooms:
         """Whether it waits in line, or is inside without an intent."""
         return any(room.knows(target) for room in self._rooms.get(target.pipeline.environment, {}).values())
 
-    def admit(self) -> list[Target]:
-        """Whose turn it is now: many at once, so that their intents are written together."""
-        admitted: list[Target] = []
+    def admit(self) -> list[tuple[Target, bool]]:
+        """Whose turn it is now, and whether it is fresh: many at once, so that their intents are written together."""
+        admitted: list[tuple[Target, bool]] = []
         for rooms in self._rooms.values():
             for room in rooms.values():
                 if room.line and room.free() >= room.size // 2:
                     for _ in range(min(room.free(), len(room.line))):
                         target, _ = room.line.pop()
                         room.inside.add(target)
-                        admitted.append(target)
+                        admitted.append((target, room.fresh))
         return admitted
 
     def clear(self) -> None:

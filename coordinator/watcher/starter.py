@@ -73,7 +73,7 @@ class Starter:
         node = self._standings.graph.node(target.pipeline)
         policy = node.downstream.rerun if node is not None else None
         own_run_id = records.run_to_clear(decision, record, self._cache.state(target), policy)
-        ticket = self._looks.answered_ticket(decision, own_run_id, now=now)
+        ticket = self._looks.answered_ticket(decision, own_run_id, now=now, fresh=came_in)
         if ticket is None:
             return
         self._looks.drop(target)
@@ -81,11 +81,11 @@ class Starter:
         if ticket.own is not None and not ticket.own_seen:
             # Its own environment gave no answer: nothing can be started there now.
             self.leave(target)
-            self._agenda.at(max(lane.not_before, now + OWN_RUN_RETRY), target)
+            self._agenda.at(max(lane.not_before, now + OWN_RUN_RETRY), target, patient=not came_in)
             return
         if own is not None and not own.state.is_terminal:
             self.leave(target)
-            self._agenda.at(now + OWN_RUN_RETRY, target)
+            self._agenda.at(now + OWN_RUN_RETRY, target, patient=not came_in)
             return
         if own is not None:
             existing = records.ExistingRun(own.run_id, own.queued_at)

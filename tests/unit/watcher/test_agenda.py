@@ -105,3 +105,12 @@ def test_who_asks_for_the_same_moment_again_and_again_is_there_once() -> None:
         agenda.once_read(7, [target])
     assert list(agenda.waiting()) == [target]
     assert agenda.size() == 2
+
+
+def test_what_of_the_backlog_has_been_waited_for_comes_first_there_and_not_before_what_is_fresh() -> None:
+    agenda, (one, two, three, fresh) = Agenda(), _targets(4)
+    for target in (one, two):
+        agenda.backlog(target)
+    agenda.resume(three, fresh=False)
+    agenda.resume(fresh, fresh=True)
+    assert [target for target, _ in agenda.take(ALL)] == [fresh, three, one, two]

@@ -40,7 +40,7 @@ class Bench:
             self.rooms.leave(_target(one))
 
     def admitted(self) -> list[str]:
-        return [target.partition for target in self.rooms.admit()]
+        return [target.partition for target, _ in self.rooms.admit()]
 
 
 def test_no_more_than_its_size_look_or_wait_with_an_intent() -> None:
