@@ -7,6 +7,7 @@
 ``doorbell``   how the one wakes the other
 ``keepers``    for whose sake a deliverer stays
 ``deliver``    ``python -m coordinator.provider.deliver``: the deliverer's process
+``lossy_log``  its log, without which it goes on
 ``delivery``   from the outbox to etcd, in order, without end
 
 The scheduler forks its workers, and gRPC does not survive a fork: ``plugin``, ``reporter``, ``outbox``,

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO, cast
 
 import structlog
 
@@ -26,6 +27,7 @@ from coordinator.model.runstate import Verdict
 from coordinator.provider.delivery import Delivery, Retired, Undelivered
 from coordinator.provider.doorbell import Doorbell, ask_to_retire, ring
 from coordinator.provider.keepers import Keepers
+from coordinator.provider.lossy_log import LossyLog
 from coordinator.provider.outbox import Event, Outbox
 from coordinator.reporting import write_report
 from coordinator.settings import load_settings
@@ -96,13 +98,21 @@ def only_one(directory: Path, *, keeper: int | None) -> Iterator[bool]:
     try:
         held = _acquire(descriptor, directory)
         if held:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)  # for people, and for tests
+            _leave_our_number(descriptor)
         elif keeper is not None:
             ring(directory, keeper=keeper)
         yield held
     finally:
         os.close(descriptor)
+
+
+def _leave_our_number(descriptor: int) -> None:
+    """Write our PID into the lock file: for people, for tests, and for whoever waits to see a lock change hands."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    except OSError as error:  # a full disk; delivering is what makes room on it
+        log.warning("lock file not written", error=str(error))
 
 
 def _acquire(descriptor: int, directory: Path) -> bool:
@@ -170,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, LossyLog(sys.stderr.fileno()))),
     )
     if not chosen.outbox.is_dir():
         parser.error(f"{chosen.outbox} is not a directory; expected an outbox, like $AIRFLOW_HOME/coordinator-outbox")

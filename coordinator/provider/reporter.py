@@ -134,8 +134,10 @@ class Reporter:
             environment=settings.environment if settings else None,
             observed_at=datetime.now(UTC),
         )
-        name = self._place.outbox.put(event)
-        self._place.deliverer.wake()
+        try:
+            name = self._place.outbox.put(event)
+        finally:
+            self._place.deliverer.wake()  # also where there is no room: delivering makes some
         log.info(
             "run state kept",
             environment=event.environment,

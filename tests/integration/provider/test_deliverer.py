@@ -125,6 +125,31 @@ def test_without_a_keeper_it_delivers_what_there_is_and_stops(
     assert (state.state, state.attempt.run_id, state.attempt.queued_at) == (State.SUCCESS, "run_0", NOON)
 
 
+WITH_A_FULL_DISK = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+"""It may write to no file: neither to its log nor to its lock file."""
+
+
+@pytest.mark.usefixtures("pointed_at_etcd")
+def test_on_a_full_disk_it_delivers_without_a_log(outbox: Outbox, etcd: EtcdStore, keys: Keys) -> None:
+    for number in range(3):
+        outbox.put(event(number))
+    module = ["coordinator.provider.deliver", "--outbox", str(outbox.directory)]
+    with (outbox.directory / LOG_NAME).open("ab") as output:
+        ended = subprocess.run(
+            [sys.executable, "-c", WITH_A_FULL_DISK, *module],
+            stdout=output,
+            stderr=output,
+            timeout=DEADLINE,
+            check=False,
+        )
+    assert (ended.returncode, outbox.pending()) == (0, [])
+    assert all(delivered(etcd, keys, number) for number in range(3))
+
+
 @pytest.mark.usefixtures("pointed_at_etcd")
 def test_an_event_is_delivered_at_once_when_it_is_rung_for(
     outbox: Outbox, start: Start, etcd: EtcdStore, keys: Keys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -89,6 +90,20 @@ def test_a_run_is_kept_first_and_somebody_woken_then(home: Path, woken: list[tup
     (name,) = outbox.pending()
     assert outbox.read(name).environment == "default"
     assert woken == [("wake", outbox.directory)]
+
+
+def test_a_full_disk_is_told_and_somebody_woken_all_the_same(
+    home: Path, woken: list[tuple[str, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody delivers, nothing would ever make room."""
+
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Outbox, "put", full)
+    with pytest.raises(OSError, match="No space left"):
+        Reporter().report(DagRun(), "success")
+    assert woken == [("wake", home / "coordinator-outbox")]
 
 
 def test_environment_and_outbox_are_configurable(
