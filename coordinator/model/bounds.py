@@ -31,7 +31,7 @@ RUN_STATE: Final = 64 * KIB
 SMALL_VALUE: Final = 256 * KIB
 """Bytes of a hold, an order, an act, a floor, a mark, a presence, a sweep: all are a few names and a sentence."""
 
-RECORD: Final = 16 * MIB
+RECORD: Final = 4 * MIB
 """Bytes of a trigger record that is read. etcd takes :data:`ETCD_REQUEST`, unless it was told to take more."""
 
 REASON: Final = 1000
@@ -44,6 +44,9 @@ DOCUMENT: Final = 8 * MIB
 
 DOCUMENT_DEPTH: Final = 64
 """Nesting of lists and objects. Also keeps ``json``, which recurses, far from its own limit."""
+
+DEPENDENCIES: Final = 250_000
+"""In a document, five times what one watcher is planned for: its owner must not hold up everybody else's."""
 
 PROBLEMS: Final = 1000
 """Of a document, after which it is not read on: a file of another kind is wrong in every line."""
@@ -77,8 +80,11 @@ OUTBOX_EVENT: Final = 2 * RUN_STATE
 
 # Answers of Airflow
 
-ANSWER: Final = 32 * MIB
-"""Bytes of an answer that are read: a page of a hundred runs with 300 KiB of conf each fits in."""
+ANSWER: Final = 64 * MIB
+"""Bytes of an answer that are read: a page of a hundred runs that each wait for 3,000 inputs, named in their conf."""
+
+REFUSAL: Final = 8 * MIB
+"""Bytes of a refusal that are read: a 422 repeats the whole request beside each of its complaints."""
 
 RETRY_AFTER: Final = 3600.0
 """Seconds that one answer can silence an environment for."""

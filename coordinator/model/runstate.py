@@ -159,7 +159,7 @@ def read_run_state(value: bytes) -> RunState | Unreadable:
     try:
         return RunStateDocument.model_validate_json(value).to_run_state()
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "value"
         return Unreadable(f"{place}: {first['msg']}; expected a state (queued, running, success, failed)")
     except (ValueError, OverflowError, RecursionError) as error:

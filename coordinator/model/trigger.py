@@ -202,7 +202,7 @@ def read_record(value: bytes) -> TriggerRecord | Unreadable:
             blocked_since=document.blocked_since,
         )
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
     except (ValueError, OverflowError, RecursionError) as error:
         return Unreadable(f"{type(error).__name__}: {error}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from coordinator.model import bounds
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, all_of, any_of
 from coordinator.model.mapping import Identity
 from coordinator.model.parsing.cycles import Edges
 from coordinator.model.parsing.fields import FieldReader
-from coordinator.model.parsing.findings import Cursor, Findings, described
+from coordinator.model.parsing.findings import Cursor, Findings, TooManyFindings, described
 from coordinator.model.parsing.forms import CONDITIONS
 from coordinator.model.parsing.json_text import Members
 from coordinator.model.parsing.mappings import MappingReader
@@ -25,6 +26,7 @@ class ConditionReader:
         self._fields = fields
         self._mappings = MappingReader(findings, fields)
         self.edges: Edges = {}
+        self._dependencies = 0
 
     def read(self, cursor: Cursor, downstream: PipelineRef | None) -> Condition | None:
         """A condition; ``None`` when a part of it could not be read.
@@ -106,6 +108,12 @@ class ConditionReader:
         self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None
     ) -> Dependency | None:
         """:param cursor: of the reference. :param fields: what else is said of the dependency."""
+        self._dependencies += 1
+        if self._dependencies > bounds.DEPENDENCIES:
+            self._findings.add(
+                cursor, f"more than {bounds.DEPENDENCIES} dependencies in a document", "split it by owner"
+            )
+            raise TooManyFindings
         on = self._fields.choice(fields.get("on"), On.SUCCESS)
         mapping = self._mappings.read(fields["partition"]) if "partition" in fields else Identity()
         trigger = self._fields.yes_or_no(fields.get("trigger"), True)

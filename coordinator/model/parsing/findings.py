@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -41,19 +41,17 @@ class Cursor:
         """The same member, pointing at its key."""
         return replace(self, spot=Spot(self.spot.indexes, key=True))
 
-    def members(self) -> list[Cursor]:
-        assert isinstance(self.value, Members)
-        return [
-            Cursor(value, (*self.way, name), Spot((*self.spot.indexes, index)))
-            for index, (name, value) in enumerate(self.value.pairs)
-        ]
+    # One by one: after the first thousand mistakes nobody wants the next million.
 
-    def items(self) -> list[Cursor]:
+    def members(self) -> Iterator[Cursor]:
+        assert isinstance(self.value, Members)
+        for index, (name, value) in enumerate(self.value.pairs):
+            yield Cursor(value, (*self.way, name), Spot((*self.spot.indexes, index)))
+
+    def items(self) -> Iterator[Cursor]:
         assert isinstance(self.value, list)
-        return [
-            Cursor(value, (*self.way, index), Spot((*self.spot.indexes, index)))
-            for index, value in enumerate(self.value)
-        ]
+        for index, value in enumerate(self.value):
+            yield Cursor(value, (*self.way, index), Spot((*self.spot.indexes, index)))
 
     @property
     def path(self) -> str:

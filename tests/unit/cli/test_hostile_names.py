@@ -11,6 +11,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.text import Text
 
 from coordinator.cli.failures import exit_code_of
 from coordinator.cli.logs import LogLevel, configure_logs
@@ -71,6 +72,7 @@ def test_what_a_console_prints_does_nothing_but_stand_there(name: str, capsys: p
     console.print(table("pipeline", rows=[[name], [f"b{name}"]]))
     console.print(f"held: {name}: by {name}", markup=False)
     console.print(line(name, "bold"))
+    console.print(Text(name.replace("\n", " "), style="red"))  # whoever forgets line()
     say(f"{name}: written")
     output = capsys.readouterr().out
     harmless(output)
