@@ -59,6 +59,12 @@ def measure(sizes: Sequence[int], *, pipelines: int, progress: Callable[[], None
         bounded(of(bit_by_bit, "per_key"), f"memory for each live key (at most {PER_KEY_GOAL})", "bytes", PER_KEY_GOAL),
         bounded(of(at_once, "peak", MEBIBYTE), "memory in all, at most (2,048)", "MiB", IN_ALL_GOAL / MEBIBYTE),
         single("of it: what etcd's listing takes", "MiB", of(at_once, "listing", MEBIBYTE)),
+        bounded(
+            of(at_once, "relist", MEBIBYTE),
+            "memory in all, everything listed anew (2,048)",
+            "MiB",
+            IN_ALL_GOAL / MEBIBYTE,
+        ),
         single("start: from the listing to leading", "s", of(at_once, "start")),
         bounded(of(at_once, "change"), f"stall: a dependency changes (at most {STALL_GOAL:g})", "s", STALL_GOAL),
         bounded(of(at_once, "reexamine"), f"stall: the regular look at all (at most {STALL_GOAL:g})", "s", STALL_GOAL),
@@ -107,7 +113,15 @@ def _at_once(watcher: InstantWatcher, ring: Ring, partitions: int) -> Answer:
         "change": watcher.step([_one_dependency_less(ring)]),
         "reexamine": _reexamine(watcher),
         "collect": _collect(),
+        "relist": _relist(watcher, ring, partitions),
     }
+
+
+def _relist(watcher: InstantWatcher, ring: Ring, partitions: int) -> float:
+    """After a compaction everything is listed again, beside all that is known."""
+    items = sorted([*base_keys(ring), *_past(ring, partitions)], key=lambda item: item.key)
+    watcher.step([Snapshot(Listing(items, FIRST_REVISION, 1))])
+    return most_resident()
 
 
 def _check(watcher: InstantWatcher, keys: int) -> None:
@@ -144,8 +158,12 @@ def _one_dependency_less(ring: Ring) -> Changes:
 
 
 def _reexamine(watcher: InstantWatcher) -> float:
+    """The longest step of it."""
     watcher.clock.seconds += HARDLY_EVER
-    return watcher.step(())
+    longest = watcher.step(())
+    while (wake_at := watcher.reconciler.wake_at()) is not None and wake_at <= watcher.clock.seconds:
+        longest = max(longest, watcher.step(()))
+    return longest
 
 
 def _collect() -> float:
