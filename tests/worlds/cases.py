@@ -428,6 +428,26 @@ def case_25_held_branch_is_not_needed(world: World) -> None:
     assert (world.runs("U"), world.runs("E")) == (runs[0], runs[1] + 1)
 
 
+def case_silent_clear_while_many_wait(world: World) -> None:
+    """A -> D0 ... D11, all in one environment that goes down before the first request. A is cleared by hand and waits
+    in the queue, unreported; it comes back: what waited is looked at again, none starts before A; each once."""
+    names = [f"team_b/D{number}" for number in range(12)]
+    world.dependencies(dict.fromkeys(names, "A"))
+    world.by_hand("A")
+    world.trigger("A")
+    world.down("team_b")
+    world.run("A")
+    world.settle()
+    world.clear("A")
+    world.settle()
+    world.up("team_b")
+    world.settle()
+    assert [world.runs(name) for name in names] == [0] * 12
+    world.run("A")
+    world.settle()
+    assert [world.runs(name) for name in names] == [1] * 12
+
+
 def case_own_run_waits_silently(world: World) -> None:
     """A -> D. D is cleared by hand and waits in the queue, unreported; A is cleared and ends: D is left to finish,
     then runs again once (design section 5, point 1: about D's own run)."""
