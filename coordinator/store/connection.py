@@ -122,12 +122,22 @@ class EtcdStore:
         answer = self._call(lambda member: member.leases.LeaseGrant, request, doing="granting a lease", repeatable=True)
         return int(answer.ID)
 
-    def refresh_lease(self, lease: int) -> int:
+    def refresh_lease(self, lease: int, *, quorum_key: str) -> int:
         request = self._rpc.LeaseKeepAliveRequest(ID=lease)
         doing = f"keeping lease {lease:x} alive"
-        return int(
-            self._call(lambda member: _once(member.leases.LeaseKeepAlive), request, doing=doing, repeatable=True)
-        )
+        kept = self._call(lambda member: _once(member.leases.LeaseKeepAlive), request, doing=doing, repeatable=True)
+        if kept.TTL <= 0:
+            return 0
+        # The header of the answer is made before the lease is prolonged, that of a linearizable read after a quorum
+        # has confirmed the leader: with the same term in both, no other leader was there in between.
+        request = self._rpc.RangeRequest(key=_encoded(quorum_key), count_only=True)
+        seen = self._call(lambda member: member.kv.Range, request, doing=doing, repeatable=True)
+        if seen.header.raft_term != kept.header.raft_term:
+            raise StoreUnavailable(
+                f"{doing}: etcd elected another leader meanwhile (term {kept.header.raft_term}, then "
+                f"{seen.header.raft_term}); it may not know of it, ask again"
+            )
+        return int(kept.TTL)
 
     def revoke_lease(self, lease: int) -> None:
         request = self._rpc.LeaseRevokeRequest(ID=lease)
@@ -265,13 +275,13 @@ class EtcdStore:
         return replace(status, alarms=tuple(str(self._rpc.AlarmType.Name(alarm.alarm)) for alarm in found))
 
 
-def _once(keep_alive: Callable[..., Any]) -> Callable[..., int]:
-    """One request on the keep-alive stream, and its answer: the seconds left."""
+def _once(keep_alive: Callable[..., Any]) -> Callable[..., Any]:
+    """One request on the keep-alive stream, and its answer."""
 
-    def ask(request: object, **options: object) -> int:
+    def ask(request: object, **options: object) -> Any:
         answers = keep_alive(iter((request,)), **options)
         try:
-            return int(next(answers).TTL)
+            return next(answers)
         except StopIteration:
             raise StoreUnavailable("etcd ended a keep-alive stream without an answer") from None
         finally:

@@ -97,7 +97,7 @@ class Candidate:
         if held is not None:
             asked_at = self._clock()
             # An answer that comes when our count is over comes too late, even if etcd still has the lease.
-            left = self._store.refresh_lease(held.id) if held.remaining() > 0 else 0
+            left = self._store.refresh_lease(held.id, quorum_key=self._leader_key) if held.remaining() > 0 else 0
             if left <= 0 or not held.prolong(asked_at=asked_at, ttl=min(left, self._ttl)):
                 self._give_up(held, "the lease has expired")
         if self._held is None:

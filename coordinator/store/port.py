@@ -209,8 +209,15 @@ class Store(Protocol):
     def grant_lease(self, ttl: int) -> int:
         """A new lease of ``ttl`` seconds; its id."""
 
-    def refresh_lease(self, lease: int) -> int:
-        """Keep a lease alive. Returns the seconds it has left; 0: it has expired (etcd raises nothing)."""
+    def refresh_lease(self, lease: int, *, quorum_key: str) -> int:
+        """Keep a lease alive. Returns the seconds it has left; 0: it has expired (etcd raises nothing).
+
+        A member that was the leader, and does not know yet that it is none (its disk hangs, it was frozen), prolongs
+        leases for itself alone (etcd-io/etcd issue 15247). So a quorum is asked afterwards.
+
+        :param quorum_key: a key that this client may read; what stands in it does not matter.
+        :raises StoreUnavailable: also when etcd has elected another leader meanwhile: ask again.
+        """
 
     def revoke_lease(self, lease: int) -> None:
         """End a lease and delete its keys. Nothing happens when it has expired already."""

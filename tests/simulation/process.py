@@ -85,10 +85,10 @@ class ProcessStore(MemoryStore):
         self._process.reach_etcd()
         return super().grant_lease(ttl)
 
-    def refresh_lease(self, lease: int) -> int:
+    def refresh_lease(self, lease: int, *, quorum_key: str) -> int:
         self._stage.pass_point(self._process, Point.BEFORE_KEEPALIVE)
         self._process.reach_etcd()
-        return super().refresh_lease(lease)
+        return super().refresh_lease(lease, quorum_key=quorum_key)
 
     def revoke_lease(self, lease: int) -> None:
         self._process.reach_etcd()

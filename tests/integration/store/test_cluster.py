@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
 from coordinator.settings import EtcdSettings
+from coordinator.store import connection
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import free_port
 from coordinator.store.port import Put, StoreUnavailable, Transaction, WatchStream
@@ -108,3 +110,33 @@ def test_the_status_is_that_of_every_member(members: list[Member], store: EtcdSt
     assert first.problem is not None
     assert second.problem is not None
     assert (second.version, third.version) == ("", "")
+
+
+def test_a_lease_that_was_prolonged_under_another_leader_is_not_believed(
+    members: list[Member], store: EtcdStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever prolonged it may have been the leader no more: a new one counts from its own beginning."""
+    lease = store.grant_lease(60)
+    assert store.refresh_lease(lease, quorum_key="/c/a") == 60
+    prolong = connection._once
+
+    def and_then_the_leader_falls(keep_alive: Callable[..., Any]) -> Callable[..., Any]:
+        def ask(request: object, **options: object) -> Any:
+            kept = prolong(keep_alive)(request, **options)
+            leader = next(member for member, status in zip(members, store.status(), strict=True) if status.is_leader)
+            leader.kill()
+            return kept
+
+        return ask
+
+    monkeypatch.setattr(connection, "_once", and_then_the_leader_falls)
+    with pytest.raises(StoreUnavailable):  # no answer until there is another leader; then it is told from the first
+        store.refresh_lease(lease, quorum_key="/c/a")
+    monkeypatch.setattr(connection, "_once", prolong)
+    until = monotonic() + LIMIT
+    while True:
+        try:
+            assert store.refresh_lease(lease, quorum_key="/c/a") == 60
+            return
+        except StoreUnavailable:
+            assert monotonic() < until

@@ -444,7 +444,7 @@ def test_a_lease_kept_alive_does_not_end(contestant: Contestant, keys: Keys) -> 
     until = monotonic() + 2 * contestant.shortest_lease
     with store.watch(keys.root, from_revision=revision + 1) as stream:
         while monotonic() < until:
-            assert store.refresh_lease(lease) == contestant.shortest_lease
+            assert store.refresh_lease(lease, quorum_key=keys.leader) == contestant.shortest_lease
             assert stream.receive(contestant.shortest_lease / 4) is None
     store.revoke_lease(lease)
 
@@ -464,7 +464,7 @@ def test_a_lease_that_has_ended_cannot_be_kept_alive_nor_used(store: Store, keys
     lease = store.grant_lease(60)
     store.revoke_lease(lease)
     store.revoke_lease(lease)
-    assert store.refresh_lease(lease) == 0
+    assert store.refresh_lease(lease, quorum_key=keys.leader) == 0
     with pytest.raises(LeaseNotFound):
         put(store, keys.root + "k", lease=lease)
     assert store.get(keys.root + "k") is None

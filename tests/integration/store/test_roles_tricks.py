@@ -175,7 +175,7 @@ def test_nobody_else_ends_the_leaders_lease(name: str, raw: Raw, etcd: SecuredEt
     leader = root.get(KEYS.leader)
     assert leader is not None
     assert (leader.value, leader.lease) == (b"w-1", lease)
-    assert watcher.refresh_lease(lease) == 60
+    assert watcher.refresh_lease(lease, quorum_key=Keys().leader) == 60
     watcher.revoke_lease(lease)
     assert root.get(KEYS.leader) is None
     watcher.close()

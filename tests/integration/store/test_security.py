@@ -157,7 +157,7 @@ def test_a_user_logs_in_over_a_plaintext_channel(guarded: EmbeddedEtcd) -> None:
     store = connect(settings_of(guarded, "root"))
     revision = put(store, "/c/k")
     assert store.get("/c/k") is not None
-    assert store.refresh_lease(store.grant_lease(60)) == 60
+    assert store.refresh_lease(store.grant_lease(60), quorum_key="/any") == 60
     with store.watch("/c/", from_revision=revision) as stream:
         assert stream.receive(15) is not None
     assert store.status()[0].problem is None

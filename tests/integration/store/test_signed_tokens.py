@@ -63,7 +63,7 @@ def test_a_token_from_before_a_change_of_roles_is_replaced(etcd: EmbeddedEtcd, p
     elif what == "read":
         assert store.get(PLACE) is not None
     elif what == "lease":
-        assert store.refresh_lease(lease) == 60
+        assert store.refresh_lease(lease, quorum_key=Keys().leader) == 60
     else:
         with store.watch(KEYS.root, from_revision=revision) as stream:
             assert stream.receive(15) is not None

@@ -163,9 +163,9 @@ def connect(original: Callable[..., Any], self: Member, *arguments: Any, **named
     self.kv = Kv(self.kv)
 
 
-def keep_alive(original: Callable[..., Any], *arguments: Any) -> Any:
+def keep_alive(original: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     POINTS.pass_by("keep-alive: before")
-    left = original(*arguments)
+    left = original(*arguments, **options)
     POINTS.pass_by("keep-alive: after")
     return left
 

@@ -241,8 +241,8 @@ def test_what_remains_is_counted_from_before_the_request_was_sent(
     first.step()
     refresh = store.refresh_lease
 
-    def slow_answer(lease: int) -> int:
-        left = refresh(lease)
+    def slow_answer(lease: int, *, quorum_key: str) -> int:
+        left = refresh(lease, quorum_key=quorum_key)
         clock.advance(2.0)
         return left
 
@@ -262,8 +262,8 @@ def test_an_answer_after_the_end_by_our_count_does_not_revive_a_term(
     assert term is not None
     refresh = store.refresh_lease
 
-    def late_answer(lease: int) -> int:
-        left = refresh(lease)
+    def late_answer(lease: int, *, quorum_key: str) -> int:
+        left = refresh(lease, quorum_key=quorum_key)
         clock.advance(TTL)
         return left
 
