@@ -103,7 +103,6 @@ for _words, _seconds in (("forward", HOUR), ("back", -HOUR)):
         group=GROUP,
         asserts="it goes on leading",
         kind=SteppableStage,
-        in_every_test_run=_words == "back",
     )(_leader(_seconds))
     fault(
         f"the listeners' clocks step an hour {_words}, with reports waiting",

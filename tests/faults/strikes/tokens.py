@@ -21,7 +21,6 @@ def _guarded(stage: Stage) -> GuardedStage:
     asserts="the watchers log in again; the leader stays the same",
     kind=GuardedStage,
     token_life=TOKEN_LIFE,
-    in_every_test_run=True,
 )
 def expire(struck: Struck) -> None:
     stage, leader = _guarded(struck.stage), struck.stage.leader()
