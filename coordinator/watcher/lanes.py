@@ -229,7 +229,8 @@ class Lane:
             self.not_before = now + max(pause, message.error.retry_after or 0.0)
             self.last_error = str(message.error)
         elif message.error is None or isinstance(message.error, RequestRefused):
-            self.failures, self.not_before, self.last_error = 0, 0.0, None
+            self.failures, self.not_before = 0, 0.0
+            self.last_error = None if message.error is None else str(message.error)
 
     def _send_effect(self, job: _EffectJob) -> None:
         self._under_way.add((job.target, job.request.token))

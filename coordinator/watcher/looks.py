@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 from coordinator.model.trigger import Consumed
-from coordinator.runners.port import ObservedRun, RunRef
+from coordinator.runners.port import ObservedRun, RequestRefused, RunRef
 from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.lanes import Lane, LookDone
@@ -35,6 +35,8 @@ class Ticket:
     :ivar own: D's own run, when that is to be cleared.
     :ivar deadline: monotonic seconds; upstreams' environments are not waited for any longer.
     :ivar fresh: it became due while this watcher led.
+    :ivar own_refused: why D's own environment will not tell about that run, though it answers.
+    :ivar rests_until: monotonic seconds; it is used up, and until then no other one is issued.
     :ivar not_before_revision: what a look brought to light is in etcd from this revision on.
     """
 
@@ -45,6 +47,8 @@ class Ticket:
     waiting: set[Question] = field(default_factory=set)
     own_run: ObservedRun | None = None
     own_seen: bool = False
+    own_refused: str | None = None
+    rests_until: float | None = None
     answered_at: float | None = None
     not_before_revision: int = 0
 
@@ -85,6 +89,24 @@ class Looks:
     def drop(self, target: Target) -> None:
         """The decision has become an intent, or is no more."""
         self._tickets.pop(target, None)
+
+    def rest(self, target: Target, until: float) -> None:
+        """Its own run cannot be cleared now: nothing is asked for it before, however often it is examined.
+
+        Each examination without a ticket sends a look, and leaves a deadline on the agenda, at which it is examined
+        again: without a rest these would breed.
+        """
+        if (ticket := self._tickets.get(target)) is not None:
+            ticket.rests_until = until
+            self._agenda.at(until, target, patient=not ticket.fresh)
+
+    def is_resting(self, target: Target, now: float) -> bool:
+        """Whether nothing is to be asked for it yet; then it is examined again as soon as it may be."""
+        ticket = self._tickets.get(target)
+        if ticket is None or ticket.rests_until is None or ticket.rests_until <= now:
+            return False
+        self._agenda.at(ticket.rests_until, target, patient=not ticket.fresh)
+        return True
 
     def has_ticket(self, target: Target) -> bool:
         return target in self._tickets
@@ -147,6 +169,8 @@ class Looks:
                 ticket.waiting.discard(question)
                 if question == ticket.own and ref in seen:
                     ticket.own_seen, ticket.own_run = True, seen[ref]
+                elif question == ticket.own:
+                    ticket.own_refused = _why_refused(message, ref)
             if ref in seen:
                 yield Answer(ref, seen[ref], subjects, askers)
             else:
@@ -160,7 +184,7 @@ class Looks:
 
     def _is_valid(self, ticket: Ticket, decision: Decision, now: float) -> bool:
         expired = ticket.answered_at is not None and now - ticket.answered_at > self._timeout
-        return not expired and same_inputs(ticket.inputs, decision.inputs)
+        return not expired and ticket.rests_until is None and same_inputs(ticket.inputs, decision.inputs)
 
     def _issue(self, decision: Decision, own_run_id: str | None, now: float, *, fresh: bool) -> Ticket:
         target = decision.target
@@ -171,9 +195,11 @@ class Looks:
         for upstream, consumed in decision.inputs.items():
             question = self._question_about(upstream, consumed, now)
             if question is not None:
-                self._ask(question, subject=upstream, asker=target, ticket=ticket)
+                self._ask(question, subject=upstream, asker=target, ticket=ticket, timeout=self._timeout)
         if own is not None:
-            self._ask(own, subject=target, asker=target, ticket=ticket)
+            # Without it nothing can be cleared: one that takes as long as a request may holds back only its own.
+            patience = max(self._timeout, self._lanes[target.pipeline.environment].request_timeout)
+            self._ask(own, subject=target, asker=target, ticket=ticket, timeout=patience)
         return ticket
 
     def _question_about(self, upstream: Target, consumed: Consumed, now: float) -> Question | None:
@@ -190,9 +216,23 @@ class Looks:
             return None
         return environment, RunRef(upstream.pipeline.dag_id, run_id)
 
-    def _ask(self, question: Question, *, subject: Target, asker: Target, ticket: Ticket) -> None:
+    def _ask(self, question: Question, *, subject: Target, asker: Target, ticket: Ticket, timeout: float) -> None:
         environment, ref = question
         self._subjects.setdefault(question, set()).add(subject)
         self._askers.setdefault(question, set()).add(asker)
         ticket.waiting.add(question)
-        self._lanes[environment].look(ref, timeout=self._timeout)
+        self._lanes[environment].look(ref, timeout=timeout)
+
+
+def _why_refused(message: LookDone, ref: RunRef) -> str | None:
+    """Why a run was left out of an answer; ``None``: there was no answer."""
+    match message.error:
+        case RequestRefused() as refusal:
+            return f"{refusal.status}: {refusal}"
+        case None:
+            return (
+                f"{message.environment} does not tell about run {ref.run_id} of {ref.dag_id}, which is to be cleared: "
+                "the coordinator's user needs leave to read the runs of this DAG"
+            )
+        case _:
+            return None

@@ -134,7 +134,6 @@ class Reconciler:
             standings=self.standings,
             looks=self._looks,
             ledger=self.ledger,
-            agenda=self.agenda,
             flights=self.flights,
             limits=self.limits,
             rooms=self._rooms,

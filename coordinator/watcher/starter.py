@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import TriggerRecord
+from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.watcher import records
-from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.clock import Clock
 from coordinator.watcher.flights import Flights
@@ -38,7 +37,6 @@ class Starter:
         standings: Standings,
         looks: Looks,
         ledger: Ledger,
-        agenda: Agenda,
         flights: Flights,
         limits: Limits,
         rooms: Rooms,
@@ -50,7 +48,6 @@ class Starter:
         self._standings = standings
         self._looks = looks
         self._ledger = ledger
-        self._agenda = agenda
         self._flights = flights
         self._limits = limits
         self._rooms = rooms
@@ -64,29 +61,38 @@ class Starter:
         """
         target = decision.target
         lane = self._lanes.get(target.pipeline.environment)
+        node = self._standings.graph.node(target.pipeline)
+        policy = node.downstream.rerun if node is not None else None
+        own_run_id = records.run_to_clear(decision, record, self._cache.state(target), policy)
         if lane is None:
-            self._block_without_environment(decision, record, now)
+            environment = target.pipeline.environment
+            reason = f"no environment {environment!r} is configured; add [environments.<name>] for it"
+            self._block(decision, record, own_run_id, reason, now)
+            return
+        if self._looks.is_resting(target, now):
             return
         # Before the look, which would be outdated when its turn comes.
         if not self._limits.enter(target, fresh=came_in, now=now) or not self._rooms.enter(target, fresh=came_in):
             return
-        node = self._standings.graph.node(target.pipeline)
-        policy = node.downstream.rerun if node is not None else None
-        own_run_id = records.run_to_clear(decision, record, self._cache.state(target), policy)
         ticket = self._looks.answered_ticket(decision, own_run_id, now=now, fresh=came_in)
         if ticket is None:
             return
-        self._looks.drop(target)
         own, existing = ticket.own_run, None
+        if ticket.own_refused is not None:
+            self.leave(target)
+            self._looks.drop(target)
+            self._block(decision, record, own_run_id, ticket.own_refused, now)
+            return
         if ticket.own is not None and not ticket.own_seen:
             # Its own environment gave no answer: nothing can be started there now.
             self.leave(target)
-            self._agenda.at(max(lane.not_before, now + OWN_RUN_RETRY), target, patient=not came_in)
+            self._looks.rest(target, max(lane.not_before, now + OWN_RUN_RETRY))
             return
         if own is not None and not own.state.is_terminal:
             self.leave(target)
-            self._agenda.at(now + OWN_RUN_RETRY, target, patient=not came_in)
+            self._looks.rest(target, now + OWN_RUN_RETRY)
             return
+        self._looks.drop(target)
         if own is not None:
             existing = records.ExistingRun(own.run_id, own.queued_at)
         intent = records.intend(decision, record, existing, who=self._who, when=self._clock.now())
@@ -115,10 +121,13 @@ class Starter:
         self._flights.begin(target, intent, now, fresh=came_in)
         self._limits.began(target)
 
-    def _block_without_environment(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
+    def _block(
+        self, decision: Decision, record: TriggerRecord | None, own_run_id: str | None, reason: str, now: float
+    ) -> None:
+        """It cannot even be asked for: as if it had been refused. :param own_run_id: the run to be cleared, if any."""
         target = decision.target
-        reason = f"no environment {target.pipeline.environment!r} is configured; add [environments.<name>] for it"
         self._flights.block(target, now)
-        if record is None or record.last_error != reason:
-            intent = records.intend(decision, record, None, who=self._who, when=self._clock.now())
+        if record is None or record.status is not Status.BLOCKED or record.last_error != reason:
+            existing = records.ExistingRun(own_run_id, None) if own_run_id is not None else None
+            intent = records.intend(decision, record, existing, who=self._who, when=self._clock.now())
             self._ledger.record(target, records.blocked(intent, reason))

@@ -74,6 +74,9 @@ class RestApi:
         self._write_lock = threading.Lock()
         self.version = "3.3.2"
         self.scheduler_healthy = True
+        self.hidden: set[str] = set()
+        """DAGs whose runs the user may not read: lists of all DAGs leave them out, and their own addresses answer 403
+        (``ReadableDagRunsFilterDep`` and ``requires_access_dag``)."""
         self._routes: dict[str, Callable[[Call], dict[str, Any] | None]] = {
             "trigger": self._trigger,
             "clear": self._clear,
@@ -169,6 +172,8 @@ class RestApi:
             return bodies.run_body(self._world.clear(run.dag_id, run.run_id))
 
     def _get(self, call: Call) -> dict[str, Any]:
+        if call.dag_id in self.hidden:
+            raise Refusal(403, "Forbidden")
         with self._world.changed:
             return bodies.run_body(self._world.get(call.dag_id, call.run_id))
 
@@ -201,10 +206,13 @@ class RestApi:
 
     def _list(self, call: Call) -> dict[str, Any]:
         filters = _read_query(call.query)
+        if call.dag_id in self.hidden:
+            raise Refusal(403, "Forbidden")
         with self._world.changed:
             dag_id = None if call.dag_id == "~" else self._existing_dag(call.dag_id).dag_id
             dag_terms = _terms(filters, "dag_id_prefix_pattern")
-            runs = list(self._world.select(dag_id, dag_terms, _terms(filters, "run_id_prefix_pattern")))
+            selected = self._world.select(dag_id, dag_terms, _terms(filters, "run_id_prefix_pattern"))
+            runs = [run for run in selected if run.dag_id not in self.hidden]
             if states := filters.get("state"):
                 runs = [run for run in runs if run.state.value in states]
             if since := filters.get("logical_date_gte"):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import Status
+from coordinator.watcher.looks import OWN_RUN_RETRY
 from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import FaultyWorld
 
@@ -112,3 +115,39 @@ def _until_status(world: FaultyWorld, name: str, status: Status) -> None:
         return record is not None and record.status is status
 
     until(reached, f"the record of {name} says {status}")
+
+
+def test_a_run_that_must_end_before_it_can_be_cleared_is_looked_at_calmly(world: FaultyWorld) -> None:
+    """Its end has been reported, and its environment shows that it goes on: each look finds nothing that is news."""
+    world.dependencies({"D": "R"})
+    world.by_hand("D")
+    world.complete("R")
+    _until_status(world, "D", Status.SENT)
+    world.start("D")
+    world.report_end_early("D")
+    _until_status(world, "D", Status.DONE)
+    world.pass_time()
+    world.complete("R", wave=2)
+    airflow = world.airflows["default"]
+    before = len(airflow.requests)
+    until(lambda: len(airflow.requests) >= before + 8, "it is looked at eight times")
+    between = [later.arrived - earlier.arrived for earlier, later in pairwise(airflow.requests[before:])]
+    assert min(between) > 0.5 * OWN_RUN_RETRY, f"seconds between two looks: {between}"
+    assert world.runs("D") == 1
+    world.finish("D")
+    _until_runs(world, "D", 2)
+    world.finish("D")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+def _until_runs(world: FaultyWorld, name: str, runs: int) -> None:
+    def started() -> bool:
+        record = world.record(name)
+        if record is None or record.status is not Status.SENT:
+            return False
+        world.start(name)
+        return True
+
+    until(started, f"{name} is cleared")
+    assert world.runs(name) == runs

@@ -16,6 +16,8 @@ from tests.command_line import Cli
 from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import FaultyWorld
 from tests.standin.airflow import Recorded, StandInAirflow
+from tests.standin.faults import Fault
+from tests.worlds.world import PARTITION
 
 
 def _until_blocked(world: FaultyWorld, name: str) -> str:
@@ -73,6 +75,42 @@ def _requests(airflow: StandInAirflow, *, status: int) -> list[Recorded]:
         for request in airflow.requests
         if request.dag_id == "D" and request.kind in ("trigger", "clear") and request.status == status
     ]
+
+
+@pytest.mark.parametrize("of", ["everything", "this DAG alone"])
+def test_a_run_that_nobody_may_look_at_is_blocked_and_cleared_once_when_that_is_mended(
+    world: FaultyWorld, cli: Cli, of: str
+) -> None:
+    """Before it is cleared it must be looked at: credentials that have run out show there first."""
+    airflow = world.airflows["default"]
+    world.dependencies({"D": "R", "E": "D", "team_b/A": "R", "team_b/B": "team_b/A"})
+    world.complete("R")
+    world.settle()
+    world.pass_time()
+    if of == "everything":
+        for kind in ("get", "list"):
+            airflow.faults.always(kind, Fault.answer(403, {"detail": "Forbidden"}))
+    else:
+        airflow.api.hidden.add("D")
+    world.complete("R", wave=2)
+    assert "403" in _until_blocked(world, "D") or of != "everything"
+    world.until_done("team_b/A", "team_b/B", runs=2)
+    row = _status_of(cli, world, "D")
+    assert (row["record"], row["standing"], row["run_id"]) == ("blocked", "stuck", f"coordinator__{PARTITION}__1")
+    looks = _looks(airflow)
+    until(lambda: _looks(airflow) >= looks + 2, "it is looked at again")
+    assert world.counts("D", "E") == {"D": 1, "E": 1}
+    airflow.faults.clear()
+    airflow.api.hidden.clear()
+    world.until_done("D", "E", runs=2)
+    world.settle()
+    assert world.counts("D", "E", "team_b/A", "team_b/B") == dict.fromkeys(("D", "E", "team_b/A", "team_b/B"), 2)
+    assert len(world.identities("D")["D"]) == 1, "the run that was there is cleared"
+    assert cli("status", "--config", world.config()).exit_code == 0
+
+
+def _looks(airflow: StandInAirflow) -> int:
+    return len(airflow.requests_of("get")) + len(airflow.requests_of("list"))
 
 
 def test_a_pipeline_whose_environment_is_not_configured_is_blocked_until_it_is(world: FaultyWorld, cli: Cli) -> None:
