@@ -87,8 +87,8 @@ SABOTAGES: dict[str, Sabotage] = {
         Sabotage(sent_written_before_the_request, "leader: kill -9"),
         Sabotage(records_forgotten_by_a_restart, "every watcher: kill -9"),
         Sabotage(mutations.repeated_without_thinking, "Airflow: 503 while people clear what it is to run for"),
-        Sabotage(mutations.consumed_at_the_intent, "Airflow: refuses with 403 for a while"),
-        Sabotage(mutations.refusals_never_tried_again, "Airflow: refuses with 404 for a while"),
+        Sabotage(mutations.consumed_at_the_intent, "Airflow: refuses requests with 403 for a while"),
+        Sabotage(mutations.refusals_never_tried_again, "Airflow: refuses requests with 404 for a while"),
     )
 }
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.model.decide import Obstacle
-from coordinator.model.references import PipelineRef
+from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
 from coordinator.provider.outbox import Event, Outbox
 from coordinator.provider.spawning import DelivererProcess
@@ -295,6 +296,16 @@ class Stage:
         """Whether etcd has a document that declares the same pipelines."""
         graph = read(self.store, self.keys).standings.graph
         return all(PipelineRef.parse(name) in set(graph) for name in document)
+
+    def targets_in(self, status: Status) -> list[Target]:
+        """Whose trigger records say this."""
+        cache = read(self.store, self.keys).cache
+        records = {target: cache.record(target) for target in cache.targets()}
+        return [
+            target
+            for target, seen in records.items()
+            if seen is not None and isinstance(seen.value, TriggerRecord) and seen.value.status is status
+        ]
 
     def await_health(self) -> None:
         """Every watcher that is to run follows etcd, and one of them leads. :raises AssertionError: not in time."""

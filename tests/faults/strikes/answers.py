@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tests.faults.registry import Struck, fault
 from tests.faults.sickness import EFFECTS, ONCE, QUESTIONS, SAME, Since, made, sick, the_leader_stays
@@ -48,10 +49,6 @@ def _acted(answer: _Answer, struck: Struck) -> None:
     since.assert_none_was_repeated()
 
 
-def _strike_with(strike: Callable[[_Answer, Struck], None], answer: _Answer) -> Callable[[Struck], None]:
-    return lambda struck: strike(answer, struck)
-
-
 for _answer in (_Answer(429), _Answer(500), _Answer(502, HTML), _Answer(503)):
     for _first in (False, True):
         _doing = "creating" if _first else "clearing"
@@ -60,13 +57,13 @@ for _answer in (_Answer(429), _Answer(500), _Answer(502, HTML), _Answer(503)):
             group="environments",
             asserts=SAME,
             first=_first,
-        )(_strike_with(_unheard, _answer))
+        )(partial(_unheard, _answer))
         fault(
             f"Airflow: {_answer.status}, it has happened, {_doing}",
             group="environments",
             asserts=f"{SAME}; {ONCE}",
             first=_first,
-        )(_strike_with(_acted, _answer))
+        )(partial(_acted, _answer))
 
 
 @fault(

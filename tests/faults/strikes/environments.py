@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 from coordinator.model.references import Target
+from coordinator.model.trigger import Status
 from tests.faults.chronicle import target_of
 from tests.faults.registry import Struck, fault
 from tests.faults.sickness import EFFECTS, ONCE, QUESTIONS, SAME, Since, made, sick, the_leader_stays
@@ -55,7 +57,7 @@ def slow(struck: Struck) -> None:
     with (
         the_leader_stays(struck),
         sick(airflows, EFFECTS, Fault.late(0.75 * REQUEST_TIMEOUT)),
-        sick(airflows, QUESTIONS, Fault.late(0.6 * WATCHER.look_timeout)),
+        sick(airflows, QUESTIONS, Fault.late(0.75 * REQUEST_TIMEOUT)),
     ):
         struck.workload.end_sources()
         struck.workload.go_on()
@@ -71,17 +73,17 @@ def too_slow(struck: Struck) -> None:
     since.assert_none_was_repeated()
 
 
-def _refused(status: int, struck: Struck) -> None:
-    stage, since = struck.stage, Since(struck.stage)
-    answer = Fault.answer(status, {"detail": "not today"})
-    with the_leader_stays(struck), sick(stage.airflows.values(), EFFECTS, answer):
+def _refused(status: int, kinds: Sequence[str], struck: Struck) -> None:
+    stage, answer = struck.stage, Fault.answer(status, {"detail": "not today"})
+    with the_leader_stays(struck), sick(stage.airflows.values(), kinds, answer):
         struck.workload.end_sources()
-        until(lambda: since.count(*EFFECTS, status=status) >= 5, f"five answers {status}", limit=30)
+        until(lambda: bool(stage.targets_in(Status.BLOCKED)), "something is blocked", limit=30)
+        pause(2 * WATCHER.blocked_retry)
         shown, exit_code = _status(stage)
         assert exit_code == 1, f"status ends with {exit_code}, and requests are refused"
-        blocked = [row for row in shown if row["record"] == "blocked"]
+        blocked = [row["last_error"] for row in shown if row["record"] == "blocked"]
         assert blocked, f"status shows nothing that is blocked: {shown}"
-        assert all(row["last_error"].startswith(f"{status}: ") and "not today" in row["last_error"] for row in blocked)
+        assert all(said.startswith(f"{status}: ") and "not today" in said for said in blocked), blocked
         assert not made(stage)
     stage.await_rest()
     shown, exit_code = _status(stage)
@@ -96,13 +98,17 @@ def _status(stage: Stage) -> tuple[list[dict[str, str]], int]:
     return rows, done.returncode
 
 
-for _status_code in (403, 404):
+for _status_code, _kinds, _what in (
+    (403, EFFECTS, "requests"),
+    (404, EFFECTS, "requests"),
+    (403, (*EFFECTS, *QUESTIONS), "requests and questions"),
+):
     fault(
-        f"Airflow: refuses with {_status_code} for a while",
+        f"Airflow: refuses {_what} with {_status_code} for a while",
         group="environments",
         asserts="status shows what is blocked, with the answer, and ends with 1; it goes on by itself, and then with 0",
         first=_status_code == 404,
-    )(lambda struck, status=_status_code: _refused(status, struck))  # type: ignore[misc]
+    )(partial(_refused, _status_code, _kinds))
 
 
 How = Callable[[StandInAirflow], AbstractContextManager[None]]
@@ -169,7 +175,7 @@ for _words, _how in (("down", _down), ("hangs", _hanging), ("answers 503", _answ
         group="environments",
         asserts="what does not wait for it has run before anything in it has begun",
         in_every_test_run=_words == "hangs",
-    )(lambda struck, how=_how: _one_of_two(how, struck))  # type: ignore[misc]
+    )(partial(_one_of_two, _how))
 
 
 @fault(

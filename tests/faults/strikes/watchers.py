@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from coordinator.model.references import Target
-from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.watcher.reading import read
+from coordinator.model.trigger import Status
 from tests.faults.registry import Struck, fault
 from tests.faults.sickness import EFFECTS, sick
 from tests.faults.stage import REQUEST_TIMEOUT, WATCHER, Stage, pause
@@ -116,21 +114,11 @@ def freeze_with_requests_waiting(struck: Struck) -> None:
         _wait_for_a_queue(stage)
         leader.service.freeze()
     assert stage.leader_besides(leader) is not leader
-    until(lambda: not _intents(stage), "what was written down has been sent", limit=30)
+    until(lambda: not stage.targets_in(Status.INTENT), "what was written down has been sent", limit=30)
     leader.service.thaw()
 
 
 def _wait_for_a_queue(stage: Stage) -> None:
     """Some waves are too small for one."""
     with contextlib.suppress(AssertionError):
-        until(lambda: len(_intents(stage)) >= A_QUEUE, "requests wait for their turn", limit=3)
-
-
-def _intents(stage: Stage) -> list[Target]:
-    cache = read(stage.store, stage.keys).cache
-    records = {target: cache.record(target) for target in cache.targets()}
-    return [
-        target
-        for target, seen in records.items()
-        if seen is not None and isinstance(seen.value, TriggerRecord) and seen.value.status is Status.INTENT
-    ]
+        until(lambda: len(stage.targets_in(Status.INTENT)) >= A_QUEUE, "requests wait for their turn", limit=3)
