@@ -231,6 +231,17 @@ def test_a_persons_order_that_was_carried_out_goes_with_its_partition() -> None:
     assert scene.left() == set()
 
 
+@pytest.mark.parametrize(("given_at", "goes"), [(LONG_AGO, True), (NOW, False)])
+def test_a_release_in_advance_that_nobody_has_used_goes_with_its_partition_once_it_is_old(
+    given_at: datetime, goes: bool
+) -> None:
+    scene = chain()
+    scene.put(scene.keys.order(_target("D")), dump_order(GivenOrder(Order.RELEASE, when=given_at)))
+    before = scene.left()
+    scene.sweep()
+    assert scene.left() == (set() if goes else before)
+
+
 def test_the_floor_stays_below_the_states_that_are_kept() -> None:
     """Of the older partition the record knows a later attempt than its state: the younger one's state lies between."""
     scene = Scene({"D": "A"})
