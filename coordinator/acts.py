@@ -25,6 +25,7 @@ class Deed(enum.StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     RERUN = "rerun"
+    CANCEL = "cancel"
     MARK = "mark"
 
 

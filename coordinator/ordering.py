@@ -1,6 +1,7 @@
-"""Giving orders: ``rerun`` and the ``release`` of a partition (:mod:`coordinator.model.order`).
+"""Giving orders, and taking them back: ``rerun`` and the ``release`` of a partition (:mod:`coordinator.model.order`).
 
-An order may be given again, by anybody: one that has not been carried out yet is not given twice.
+An order may be given again, by anybody: one that has not been carried out yet is not given twice. Until it has been
+carried out, anybody may take it back.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from coordinator.model.references import Target
 from coordinator.model.runstate import Unreadable
 from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.store.keys import Keys
-from coordinator.store.port import ModRevisionIs, Put, Store, StoreError, Transaction
+from coordinator.store.port import Delete, ModRevisionIs, Put, Store, StoreError, Transaction
 
 _TRIES = 10
 """Each lost try means that another person gave an order for the same partition in that moment."""
@@ -32,6 +33,51 @@ class OrderChange:
     given: GivenOrder
     revision: int
     changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What came of taking an order back.
+
+    :ivar before: the order that stood there; ``None``: none did.
+    :ivar changed: it was taken back; otherwise there was none, or it had been carried out already.
+    :ivar on_its_way: an intent to carry it out is written. It goes no further unless its request is out.
+    :ivar revision: etcd revision at which it was taken back.
+    """
+
+    before: GivenOrder | Unreadable | None
+    changed: bool
+    on_its_way: bool = False
+    revision: int = 0
+
+
+def cancel_order(store: Store, keys: Keys, target: Target, signature: acts.Signature) -> Cancellation:
+    """Take back the order for a pipeline in a partition, and record that as an act. Nothing happens where none waits.
+
+    One that cannot be read orders nothing, and is deleted too.
+
+    :raises StoreError: others change it all the time; or what the store raises.
+    """
+    key = keys.order(target)
+    for _ in range(_TRIES):
+        present, recorded = store.get(key), store.get(keys.trigger(target))
+        if present is None:
+            return Cancellation(None, changed=False)
+        before = read_order(present.value)
+        record = None if recorded is None else read_record(recorded.value)
+        if isinstance(record, TriggerRecord) and record.order >= present.mod_revision:
+            return Cancellation(before, changed=False)
+        what = str(before.order) if isinstance(before, GivenOrder) else ""
+        act = acts.Act(acts.Deed.CANCEL, target.pipeline, target.partition, signature, what)
+        compares = (
+            ModRevisionIs(key, present.mod_revision),
+            ModRevisionIs(keys.trigger(target), 0 if recorded is None else recorded.mod_revision),
+        )
+        answer = store.commit(Transaction(compares, (Delete(key), acts.put_of(keys, act))))
+        if answer.succeeded:
+            on_its_way = isinstance(record, TriggerRecord) and _is_on_its_way(present.mod_revision, record)
+            return Cancellation(before, changed=True, on_its_way=on_its_way, revision=answer.revision)
+    raise StoreError(f"{key}: it or its trigger record changed {_TRIES} times in a row, nothing was written; try again")
 
 
 def put_order(store: Store, keys: Keys, target: Target, given: GivenOrder) -> OrderChange:
@@ -68,5 +114,8 @@ def _waits(revision: int, record: TriggerRecord | Unreadable | None) -> bool:
     """Whether an order is still to be carried out, and no request for it may have been sent."""
     if not isinstance(record, TriggerRecord):
         return True
-    on_its_way = record.status is Status.INTENT and record.ordered == revision
-    return revision > record.order and not on_its_way
+    return revision > record.order and not _is_on_its_way(revision, record)
+
+
+def _is_on_its_way(revision: int, record: TriggerRecord) -> bool:
+    return record.status is Status.INTENT and record.ordered == revision

@@ -68,7 +68,7 @@ def mark(
     with etcd_of(config) as (store, keys):
         reading = read(store, keys)
         reading.require(target.pipeline)
-        attempt = _attempt_on_its_way(reading, target, force=force or dry_run)
+        attempt = None if dry_run else _attempt_on_its_way(reading, target, force=force)
         found = following_runs.outlook(reading, target, {target: wanted})
         if dry_run:
             following_runs.print_dry_run(found, as_json_too=as_json, **about)
@@ -99,7 +99,8 @@ def mark(
 def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Attempt | None:
     """The attempt of the run that the coordinator has started, if its state does not tell of it yet.
 
-    :raises CoordinatorError: the run is on its way, and nobody says that it is meant all the same.
+    :raises CoordinatorError: the run is on its way, and nobody says that it is meant all the same; or its request is,
+        and then nobody can tell yet which attempt would be marked.
     """
     from coordinator.errors import CoordinatorError
     from coordinator.model.decide import Obstacle
@@ -114,6 +115,13 @@ def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Att
         )
     recorded = reading.cache.record(target)
     record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
-    if Obstacle.IN_FLIGHT in moving and record is not None and record.status is Status.SENT:
+    if Obstacle.IN_FLIGHT not in moving or record is None:
+        return None
+    if record.status is Status.SENT:
         return Attempt(record.run_id, record.attempt)
-    return None
+    raise CoordinatorError(
+        f"{target}: its request is on its way to environment {target.pipeline.environment}, and the attempt that it "
+        "makes is not known yet: a mark would be on the one before, and overruled; try again once its record says "
+        f"'sent' (coordinator explain {target.pipeline} {target.partition}). Where the environment is away for long, "
+        f"coordinator hold {target.pipeline} takes back what has not gone out"
+    )

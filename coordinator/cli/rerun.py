@@ -23,7 +23,11 @@ from coordinator.cli.options import (
 from coordinator.cli.output import print_json, say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from coordinator.acts import Signature
     from coordinator.cli.following_runs import Outlook
+    from coordinator.model.references import Target
 
 _NAMED = 10
 
@@ -34,6 +38,9 @@ def rerun(
     *,
     downstream: Annotated[
         bool, typer.Option("--downstream", help="What depends on it runs again too, as its dependencies say.")
+    ] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Take back a rerun, or a release, that has not begun yet.")
     ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -46,6 +53,7 @@ def rerun(
 
     The watcher does it, as soon as the pipeline is not running, not held and nothing that it would use is still to
     come. What is below runs again by itself; that is why --downstream must say that it is meant.
+    Until it has begun, --cancel takes it back, and the release of a partition too.
 
     Example: [bold]coordinator rerun 03_pipeline 2026-11-20T00:00:00Z --downstream --dry-run[/bold]
     """
@@ -57,6 +65,11 @@ def rerun(
 
     target, signature = Target(pipeline_of(pipeline), partition_of(partition)), signature_of(who, reason)
     about = {"pipeline": str(target.pipeline), "partition": target.partition}
+    if cancel:
+        if downstream or dry_run or yes:
+            raise typer.BadParameter("goes with no other wish", param_hint="--cancel")
+        _cancel(target, signature, config, as_json=as_json)
+        return
     with etcd_of(config) as (store, keys):
         reading = read(store, keys)
         reading.require(target.pipeline)
@@ -78,6 +91,31 @@ def rerun(
         say(f"{target}: its rerun is ordered, at revision {change.revision}{_when(found)}")
     else:
         say(f"{target}: its rerun is ordered already, by {change.given.who or 'somebody'}, and not begun yet")
+
+
+def _cancel(target: Target, signature: Signature, config: Path | None, *, as_json: bool) -> None:
+    from coordinator.model.order import GivenOrder
+    from coordinator.ordering import cancel_order
+
+    with etcd_of(config) as (store, keys):
+        done = cancel_order(store, keys, target, signature)
+    order = done.before.order.value if isinstance(done.before, GivenOrder) else None
+    if as_json:
+        about = {"pipeline": str(target.pipeline), "partition": target.partition, "order": order}
+        print_json({**about, "cancelled": done.changed, "on_its_way": done.on_its_way, "revision": done.revision})
+    elif done.changed:
+        doubt = (
+            f"; its intent is written, so its request may be out already: coordinator explain {target.pipeline} "
+            f"{target.partition}"
+            if done.on_its_way
+            else ""
+        )
+        what = order or "order, which could not be read,"
+        say(f"{target}: its {what} is taken back, at revision {done.revision}{doubt}")
+    elif done.before is not None:
+        say(f"{target}: its {order} has been carried out already, there is nothing to take back")
+    else:
+        say(f"{target}: no order waits, there is nothing to take back")
 
 
 def _when(found: Outlook) -> str:

@@ -13,7 +13,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
 from coordinator.model.sweep import Sweep, read_sweep
 from coordinator.model.trigger import Status, TriggerRecord, read_record
-from coordinator.ordering import put_order
+from coordinator.ordering import cancel_order, put_order
 from coordinator.reporting import write_report
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Store, Transaction
@@ -42,6 +42,10 @@ class EtcdWorld(World):
     def order(self, name: str, order: str, *, partition: str = PARTITION) -> None:
         given = GivenOrder(Order(order), who="it", when=datetime.now(UTC), why="a test")
         self.floor = max(self.floor, put_order(self.store, self.keys, target(name, partition), given).revision)
+
+    def cancel(self, name: str, *, partition: str = PARTITION) -> None:
+        signature = Signature("it", datetime.now(UTC), "a test")
+        self.floor = max(self.floor, cancel_order(self.store, self.keys, target(name, partition), signature).revision)
 
     def mark(self, name: str, state: str, *, partition: str = PARTITION) -> None:
         where = target(name, partition)

@@ -114,6 +114,27 @@ def case_rerun_ordered_again_while_away(world: World) -> None:
     assert (world.runs("team_b/D"), world.requests("team_b/D")) == (2, 2)
 
 
+def case_rerun_taken_back_while_away(world: World) -> None:
+    """A -> D. D's environment is away; a rerun is ordered, and taken back while its intent waits: D does not run for
+    it, and runs as ever when A has."""
+    world.dependencies({"team_b/D": "A"})
+    world.first_run("A")
+    world.kill_before_request("team_b/D")
+    world.order("team_b/D", "rerun")
+    world.settle()
+    world.down("team_b")
+    world.start_watcher()
+    world.settle()
+    world.cancel("team_b/D")
+    world.settle()
+    world.up("team_b")
+    world.settle()
+    assert (world.runs("team_b/D"), world.requests("team_b/D")) == (1, 1)
+    world.rerun("A")
+    world.settle()
+    assert (world.runs("team_b/D"), world.requests("team_b/D")) == (2, 2)
+
+
 def case_upstream_changes_under_an_order(world: World) -> None:
     """A -> D. A rerun of D waits for its environment; meanwhile A is cleared and runs: the intent is withdrawn, the
     order is not lost, and D runs once, after A."""

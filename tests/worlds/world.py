@@ -72,6 +72,10 @@ class World(ABC):
         """A person orders ``rerun``, or ``release`` of this partition."""
 
     @abstractmethod
+    def cancel(self, name: str, *, partition: str = PARTITION) -> None:
+        """A person takes the order back."""
+
+    @abstractmethod
     def mark(self, name: str, state: str, *, partition: str = PARTITION) -> None:
         """A person says what became of it. Its environment hears nothing of that."""
 

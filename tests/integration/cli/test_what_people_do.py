@@ -20,7 +20,7 @@ from coordinator.model.order import GivenOrder, Order, read_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State, Unreadable, read_run_state
 from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
-from coordinator.ordering import put_order
+from coordinator.ordering import cancel_order, put_order
 from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
@@ -282,6 +282,19 @@ def test_a_run_that_we_started_is_marked_as_the_attempt_that_it_is(scene: Scene)
     assert (scene.state("team_b/mail").queued_at, scene.state("team_b/mail").state) == (attempt, State.FAILED)
 
 
+def test_a_run_whose_request_is_on_its_way_is_not_marked_even_by_force(scene: Scene) -> None:
+    """Nobody knows yet which attempt it makes: the mark would be on the one before, and soon be overruled."""
+    target = Target(PipelineRef.parse("team_b/mail"), K)
+    intent = TriggerRecord(Status.INTENT, 2, Action.CLEAR, "run-mail", "t", 1, before=NOON)
+    scene.etcd.commit(Transaction((), (Put(scene.keys.trigger(target), dump_record(intent)),)))
+    before = scene.state("team_b/mail")
+    result = scene("mark", "team_b/mail", K, "failed", "--force")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "its request is on its way to environment team_b" in result.stderr
+    assert (scene.state("team_b/mail"), scene.deeds()) == (before, [])
+    assert scene("mark", "team_b/mail", K, "failed", "--dry-run").exit_code == ExitCode.OK
+
+
 def test_a_mark_on_what_has_changed_since_it_was_looked_at_is_refused(scene: Scene) -> None:
     target = Target(PipelineRef.parse("load"), K)
     seen = scene.etcd.get(scene.keys.state(target))
@@ -379,6 +392,64 @@ def test_an_order_that_waits_is_not_given_twice(
     assert change.changed is written
     assert len(recorded_acts(etcd, keys)) - acts_before == written
     assert change.given.who == ("bob" if written else "ann")
+
+
+def test_a_rerun_is_taken_back_before_it_has_begun(scene: Scene) -> None:
+    assert scene("rerun", "team_b/mail", K, "--who", "ann").exit_code == ExitCode.OK
+    said = scene("rerun", "team_b/mail", K, "--cancel", "--who", "bob", "--reason", "wrong day")
+    assert (said.exit_code, "its rerun is taken back" in said.stdout) == (ExitCode.OK, True)
+    assert scene.order("team_b/mail") is None
+    assert scene.deeds()[0] == ("cancel", "team_b/mail", K, "bob", "wrong day")
+    again = scene.json("rerun", "team_b/mail", K, "--cancel")
+    assert (again["cancelled"], again["order"]) == (False, None)
+    assert len(scene.deeds()) == 2, "what changes nothing is no act"
+
+
+def test_a_release_in_advance_is_taken_back_too(scene: Scene) -> None:
+    scene("release", "check", "--partition", K, "--force")
+    assert "its release is taken back" in scene("rerun", "check", K, "--cancel").stdout
+    assert scene.order("check") is None
+
+
+def test_to_cancel_goes_with_no_other_wish(scene: Scene) -> None:
+    assert scene("rerun", "team_b/mail", K, "--cancel", "--yes").exit_code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("record", "changed", "on_its_way"),
+    [
+        (None, True, False),
+        ("carried out", False, False),
+        ("on its way", True, True),
+        ("another on its way", True, False),
+    ],
+)
+def test_an_order_is_taken_back_unless_it_has_been_carried_out(
+    etcd: EtcdStore, keys: Keys, record: str | None, changed: bool, on_its_way: bool
+) -> None:
+    target = Target(PipelineRef("default", "a"), K)
+    revision = put_order(etcd, keys, target, GivenOrder(Order.RERUN, "ann", NOON)).revision
+    trigger = TriggerRecord(Status.INTENT, 1, Action.CLEAR, "r", "t", 1)
+    if record == "carried out":
+        trigger = replace(trigger, status=Status.SENT, order=revision)
+    elif record == "on its way":
+        trigger = replace(trigger, ordered=revision)
+    if record is not None:
+        etcd.commit(Transaction((), (Put(keys.trigger(target), dump_record(trigger)),)))
+    done = cancel_order(etcd, keys, target, Signature("bob", NOON + timedelta(minutes=1)))
+    assert (done.changed, done.on_its_way) == (changed, on_its_way)
+    assert (etcd.get(keys.order(target)) is None) is changed
+    assert [one.value.deed for one in recorded_acts(etcd, keys) if isinstance(one.value, Act)] == (
+        [Deed.CANCEL, Deed.RERUN] if changed else [Deed.RERUN]
+    )
+
+
+def test_an_order_that_cannot_be_read_is_taken_away(etcd: EtcdStore, keys: Keys) -> None:
+    target = Target(PipelineRef("default", "a"), K)
+    etcd.commit(Transaction((), (Put(keys.order(target), b"rubbish"),)))
+    done = cancel_order(etcd, keys, target, Signature("bob", NOON))
+    assert (done.changed, isinstance(done.before, Unreadable)) == (True, True)
+    assert etcd.get(keys.order(target)) is None
 
 
 # -- acts ------------------------------------------------------------------------------------------------------------
