@@ -57,7 +57,7 @@ faults: $(READY) ## Real servers killed, frozen, cut off, filled up; a table of 
 
 .PHONY: fuzz
 fuzz: $(READY) ## Bad input, drawn by coverage (MINUTES=10 in all, JOBS=2, TARGET=one of them)
-	$(RUN) -m uv pip install --quiet --python $(RUN) --constraint $(CONSTRAINTS) --editable ".[fuzz]"
+	$(RUN) -m uv pip install --quiet --python $(RUN) --constraint $(CONSTRAINTS) --requirement pyproject.toml --extra fuzz
 	nice -n 5 $(RUN) -m tests.fuzz --minutes $(or $(MINUTES),10) --jobs $(or $(JOBS),2) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 .PHONY: soak

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from coordinator.model import bounds
 from coordinator.model.parsing.json_text import Members, NotJson, Spot, Value, find
 from coordinator.model.parsing.problems import Problem
+from coordinator.model.printable import printable
 
 _LONGEST_QUOTE = 60
 _NEEDS_QUOTES = frozenset('.[]" ')
@@ -108,7 +109,7 @@ class Findings:
             line, column = line_and_column(offsets[cursor.spot])
             if first is not None:
                 reason += f" (first on line {line_and_column(offsets[first.spot])[0]})"
-            problems.append(Problem(line, column, cursor.path, reason, remedy))
+            problems.append(Problem(line, column, cursor.path, printable(reason), printable(remedy)))
         return problems
 
 

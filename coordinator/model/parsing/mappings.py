@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as Dictionary
 from typing import Any
 
 from coordinator.model import bounds
 from coordinator.model.mapping import (
     ALL,
+    OFFSET,
     FanOut,
     FixedKey,
     Identity,
@@ -100,7 +102,8 @@ class MappingReader:
         try:
             count, unit = parse_offset(written)
         except ValueError as error:
-            remedy = f"say which way: '-{written}' is earlier, '+{written}' later" if written[:1].isdigit() else ""
+            unsigned = re.fullmatch(OFFSET, f"+{written}") is not None
+            remedy = f"say which way: '-{written}' is earlier, '+{written}' later" if unsigned else ""
             self._findings.add(by, f"{error}; found {described(written)}", remedy)
             return None
         return self._built(cursor, {"by": by, **given}, Offset, count=count, unit=unit)
