@@ -44,6 +44,8 @@ class Candidate:
     :param clock: seconds; must go on while the process is stopped or the machine suspended.
     :param progress: how far this watcher has got: :meth:`nudge` it when it has become warm. ``None``: it does not say,
         and campaigns whenever it can.
+    :param is_stalled: whether this watcher decides nothing any more, though this thread still keeps its lease: then
+        another one should lead.
     :param now: the time of day, for people.
     :param on_change: called (in the thread that found out) when this watcher has become the leader or ceased
         to be it. That the time ran out while etcd was away, only ``Leadership.remaining()`` says in time.
@@ -58,6 +60,7 @@ class Candidate:
         ttl: int = 10,
         clock: Callable[[], float] = boottime,
         progress: Callable[[], Progress | None] = lambda: None,
+        is_stalled: Callable[[], bool] = lambda: False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
@@ -69,6 +72,7 @@ class Candidate:
         self._clock = clock
         self._on_change = on_change
         self._progress = progress
+        self._is_stalled = is_stalled
         self._now = now
         self._presence = Presence.of_this_process(watcher_id, since=now())
         self._held: HeldLease | None = None
@@ -143,6 +147,10 @@ class Candidate:
     def step(self) -> float:
         """Do what is due; the seconds until something is due again. Raises nothing of the store's."""
         try:
+            if self._leadership is not None and self._held is not None and self._is_stalled():
+                log.error("leader stalled", watcher=self.watcher_id, remedy="another one leads now; restart this one")
+                self._give_up(self._held, "it decides nothing any more")
+                self._keep_alive_at = self._clock()
             if self._clock() >= self._keep_alive_at:
                 self.keep_alive_once()
                 self._keep_alive_at = self._clock() + self._ttl / 3
@@ -205,7 +213,7 @@ class Candidate:
 
     def _is_warm(self) -> bool:
         progress = self._progress()
-        return progress is None or progress.warm
+        return (progress is None or progress.warm) and not self._is_stalled()
 
     def _has_more_to_say(self, progress: Progress | None) -> bool:
         if progress is None or self._said is None:

@@ -47,6 +47,10 @@ _log = structlog.get_logger(__name__)
 TICK = 1.0
 """Seconds between two looks at the dependencies file and the limits, at most."""
 
+STALLED_AFTER = 30.0
+"""Seconds without a turn of the deciding thread after which the watcher counts as stalled, and leads no more. A turn
+waits for etcd at most, whose requests are bounded well below this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -102,12 +106,14 @@ class Watcher:
         self._stopping = False
         self._reflector = Reflector(store, keys.root)
         self._progress = ProgressOfReading(keys.watchers)
+        self._stepped_at = self._clock.monotonic()
         self._candidate = Candidate(
             store,
             keys,
             watcher_id=self.watcher_id,
             ttl=settings.watcher.lease_ttl,
             progress=lambda: self._progress.present,
+            is_stalled=self._is_stalled,
             now=self._clock.now,
             on_change=self._mailbox.wake,
         )
@@ -158,7 +164,6 @@ class Watcher:
                 who=self.watcher_id,
                 clock=self._clock,
             )
-        self._stepped_at = self._clock.monotonic()
 
     def run(self, *, max_runtime: float | None = None, max_events: int | None = None) -> None:
         """Watch until :meth:`stop`, or until a limit is reached; then end what is under way and resign.
@@ -234,6 +239,9 @@ class Watcher:
             self._candidate.nudge()
         self._stepped_at = self._clock.monotonic()
 
+    def _is_stalled(self) -> bool:
+        return self._clock.monotonic() - self._stepped_at > STALLED_AFTER
+
     def _patience(self) -> float:
         wake_at = self.reconciler.wake_at()
         return TICK if wake_at is None else min(TICK, max(0.0, wake_at - self._clock.monotonic()))
@@ -263,6 +271,7 @@ class Watcher:
         until = self._clock.monotonic() + longest + self._settings.etcd.timeout
         while not self.reconciler.is_drained() and self._clock.monotonic() < until:
             self.reconciler.step(self._mailbox.take(min(0.1, self._patience())))
+            self._stepped_at = self._clock.monotonic()
 
     def _read(self) -> None:
         for update in self._reflector.updates(self._stop):

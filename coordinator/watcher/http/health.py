@@ -12,11 +12,7 @@ from http import HTTPStatus
 
 from coordinator.watcher.http.messages import Answer, Request
 from coordinator.watcher.http.routes import Access, Route
-from coordinator.watcher.service import Health
-
-STALLED_AFTER = 30.0
-"""Seconds without a turn of the deciding thread after which the watcher counts as stalled. A turn waits for
-etcd at most, whose requests are bounded well below this."""
+from coordinator.watcher.service import STALLED_AFTER, Health
 
 
 def health_routes(health: Callable[[], Health], monotonic: Callable[[], float]) -> tuple[Route, ...]:

@@ -431,3 +431,27 @@ def test_there_are_never_two_leaders_whatever_happens(server: MemoryEtcd, clock:
             assert term is not None
             assert terms.setdefault(term.create_revision, candidate.watcher_id) == candidate.watcher_id
     assert len(set(terms.values())) > 1
+
+
+def test_a_leader_that_decides_nothing_any_more_gives_the_lead_away(
+    store: FaultyStore, second: Candidate, server: MemoryEtcd, clock: Clock
+) -> None:
+    stalled = False
+    first = Candidate(store, KEYS, "first", ttl=TTL, clock=clock, is_stalled=lambda: stalled)
+    first.step()
+    second.step()
+    term = first.leadership()
+    assert term is not None
+    stalled = True
+    clock.advance(first.step())
+    assert term.remaining() == 0.0
+    second.step()
+    assert leader_in(server) == "second"
+    _keep_alive(first, clock, times=2)
+    assert _read(server, KEYS.watcher("first")).id == "first"  # it is still there, for people to see
+    second.resign()
+    first.step()
+    assert leader_in(server) is None
+    stalled = False
+    first.step()
+    assert leader_in(server) == "first"
