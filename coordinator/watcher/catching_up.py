@@ -11,7 +11,7 @@ Partitions that become due while a watcher leads, reruns, and orders of people a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -75,19 +75,27 @@ def find_missed(standings: Standings, absence: Absence) -> dict[PipelineRef, lis
     return by_pipeline
 
 
-def find_skips(standings: Standings, pipeline: PipelineRef, missed: Iterable[Target]) -> list[Skip]:
-    """Which of a pipeline's missed partitions are to be given up, as things stand now."""
+def find_skips(standings: Standings, pipeline: PipelineRef, missed: Iterable[Target]) -> list[Target]:
+    """Which of a pipeline's missed partitions are to be given up, as things stand now, the oldest first.
+
+    By name: of a hundred thousand of them the decisions would be gigabytes.
+    """
     policy = policy_of(standings, pipeline)
     if policy is Catchup.ALL:
         return []
-    decisions = [standings.decide(target) for target in missed]
-    due = sorted(
-        (decision for decision in decisions if _never_started(standings, decision)),
-        key=lambda decision: partition_order(decision.target.partition),
-    )
-    if policy is Catchup.LATEST:
-        due = due[:-1]
-    return [Skip(one, f"it was missed while no watcher led, and catchup is {policy}") for one in due]
+    due = [target for target in missed if _never_started(standings, standings.decide(target))]
+    due.sort(key=lambda target: partition_order(target.partition))
+    return due[:-1] if policy is Catchup.LATEST else due
+
+
+def skips_of(standings: Standings, targets: Iterable[Target]) -> Iterator[Skip]:
+    """What is to be written for these, as far as they are still due: somebody may have ordered or started one since,
+    or its record may have been written after all."""
+    for target in targets:
+        decision = standings.decide(target)
+        if _never_started(standings, decision):
+            policy = policy_of(standings, target.pipeline)
+            yield Skip(decision, f"it was missed while no watcher led, and catchup is {policy}")
 
 
 def policy_of(standings: Standings, pipeline: PipelineRef) -> Catchup:
@@ -107,7 +115,7 @@ class CatchingUp:
     def __init__(self, standings: Standings) -> None:
         self._standings = standings
         self._missed: list[tuple[PipelineRef, list[Target]]] = []
-        self._skips: list[Skip] = []
+        self._skips: list[Target] = []
         self._refused: set[Target] = set()
         self._try_at: float | None = None
 
@@ -147,7 +155,7 @@ class CatchingUp:
             if not self._skips:
                 self._skips = self._next_skips()
                 continue
-            if not write(self._still_due(self._skips[:PIECE])):
+            if not write(list(skips_of(self._standings, self._skips[:PIECE]))):
                 self._try_at = now + RETRY
                 return False
             del self._skips[:PIECE]
@@ -158,12 +166,7 @@ class CatchingUp:
         self._try_at = None
         return True
 
-    def _still_due(self, skips: Iterable[Skip]) -> list[Skip]:
-        """Somebody may have ordered or started it since, or the record may have been written after all."""
-        decided = [Skip(self._standings.decide(skip.decision.target), skip.reason) for skip in skips]
-        return [skip for skip in decided if _never_started(self._standings, skip.decision)]
-
-    def _next_skips(self) -> list[Skip]:
+    def _next_skips(self) -> list[Target]:
         pipeline, targets = self._missed.pop()
         skips = find_skips(self._standings, pipeline, targets)
         if skips:
@@ -171,8 +174,8 @@ class CatchingUp:
                 "catchup.skipped",
                 pipeline=str(pipeline),
                 partitions=len(skips),
-                oldest=skips[0].decision.target.partition,
-                newest=skips[-1].decision.target.partition,
+                oldest=skips[0].partition,
+                newest=skips[-1].partition,
                 catchup=str(policy_of(self._standings, pipeline)),
             )
         return skips

@@ -19,7 +19,7 @@ from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Standing
 from coordinator.watcher import records
 from coordinator.watcher.attendance import attended_up_to
-from coordinator.watcher.catching_up import Absence, Skip, find_missed, find_skips
+from coordinator.watcher.catching_up import Absence, Skip, find_missed, find_skips, skips_of
 from coordinator.watcher.limits import EnvironmentLimits, Limits, ages_of_starts
 from coordinator.watcher.reading import Reading
 
@@ -122,7 +122,7 @@ def _give_up_missed(reading: Reading, missed_after: float) -> Iterator[Foreseen]
         before=standings.now - timedelta(seconds=missed_after),
     )
     for pipeline, missed in find_missed(standings, absence).items():
-        for skip in find_skips(standings, pipeline, missed):
+        for skip in skips_of(standings, find_skips(standings, pipeline, missed)):
             yield _give_up(reading, skip)
 
 

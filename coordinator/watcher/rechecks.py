@@ -9,6 +9,9 @@ from datetime import datetime
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 
+ROOM = 1000
+"""So many moments that nothing waits for any more may lie there, and as many as there are others."""
+
 
 class Rechecks:
     """When to decide again about what. Kept by leader and standby alike: standings must be right on taking over."""
@@ -27,6 +30,10 @@ class Rechecks:
             elif self._at.get(decision.target) != at:
                 self._at[decision.target] = at
                 heapq.heappush(self._heap, (at, decision.target))
+                if len(self._heap) > 2 * len(self._at) + ROOM:
+                    # Where each completion moves the moment on (max_age), as many would lie there as completions came.
+                    self._heap = [(when, target) for target, when in self._at.items()]
+                    heapq.heapify(self._heap)
 
     def due(self, now: datetime) -> list[Target]:
         """The targets to decide about again; each is named once."""
@@ -37,6 +44,10 @@ class Rechecks:
                 del self._at[target]
                 due.append(target)
         return due
+
+    def __len__(self) -> int:
+        """Moments, those included that nothing waits for any more."""
+        return len(self._heap)
 
     def next_at(self) -> datetime | None:
         """The next moment; it may turn out that nothing waits for it any more."""
