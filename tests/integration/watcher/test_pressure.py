@@ -5,9 +5,11 @@ Told by the order of events where that is possible; a time is only ever compared
 
 from __future__ import annotations
 
+import resource
 import statistics
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.settings import EtcdSettings
 from coordinator.store.port import Put, Transaction
+from coordinator.watcher.intake import Message
+from coordinator.watcher.mailbox import BOUND
 from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import FaultyWorld
 from tests.standin.airflow import Recorded, StandInAirflow
@@ -132,6 +136,50 @@ def test_five_thousand_that_waited_hold_nothing_fresh_back(three: FaultyWorld) -
     old = sorted(one for one in in_order if one is not None and one != DAY)
     oldest_first = [DAY - timedelta(hours=BACKLOG - number) for number in range(len(old))]
     assert old == oldest_first, "and of what has waited the oldest come first"
+
+
+def test_what_is_reported_while_the_watcher_stands_still_waits_in_etcd(
+    three: FaultyWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded: the reflector waits for room, gRPC holds etcd back, and afterwards nothing is missing."""
+    world = three
+    world.dependencies({"X": "R"})
+    watcher = world.watcher
+    assert watcher is not None
+    mailbox, going_on, stands = watcher._mailbox, threading.Event(), threading.Event()
+    take = mailbox.take
+
+    def stand_still(timeout: float) -> list[Message]:
+        stands.set()
+        assert going_on.wait(60)
+        return take(timeout)
+
+    monkeypatch.setattr(mailbox, "take", stand_still)
+    assert stands.wait(10)
+    before = _resident()
+    complete_many(world, "nobody_asks", [f"p{number}" for number in range(3 * BOUND)])
+    until(lambda: mailbox._waiting >= BOUND, "its room is used up", limit=60)
+    _stays(lambda: mailbox._waiting <= BOUND + 1000)
+    print(f"while {3 * BOUND} changes wait: {(_resident() - before) / 2**20:.0f} MiB more")
+    going_on.set()
+    monkeypatch.undo()
+    until(lambda: len(watcher.reconciler.cache) >= 3 * BOUND, "it has read them all", limit=60)
+    complete_many(world, "R", [hour(0)])
+    until(lambda: world.runs("X", partition=hour(0)) == 1, "and goes on as ever")
+    watcher._mailbox.wake()
+
+
+def _stays(holds: Callable[[], bool]) -> None:
+    """Look again and again while the reflector could put more, if it did not wait."""
+    for _ in range(50):
+        assert holds()
+        threading.Event().wait(0.01)
+
+
+def _resident() -> int:
+    """Bytes of memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
 
 
 def _end_one(airflow: StandInAirflow, dag_id: str) -> None:
