@@ -43,6 +43,8 @@ def main() -> int:
         results.append(survived)
         verdict = "survived" if survived.broken is None else f"BROKEN: {survived.broken}"
         console.print(f"{number:3} {survived.fault}: {verdict} ({survived.seconds:.0f} s)", markup=False)
+        for note in survived.notes:
+            console.print(f"      {note}", markup=False)
     order = list(FAULTS)
     results.sort(key=lambda survived: order.index(survived.fault))
     if options.json:
@@ -78,6 +80,7 @@ def _as_json(survived: Survived) -> dict[str, object]:
         "starts": survived.starts,
         "seconds": round(survived.seconds, 1),
         "broken": survived.broken,
+        "notes": survived.notes,
     }
 
 

@@ -23,6 +23,7 @@ class Survived:
     :ivar strikes: so often the fault struck, and everything held.
     :ivar starts: so many runs were started, each once per wave.
     :ivar broken: what did not hold; ``None``: everything did.
+    :ivar notes: what was measured.
     """
 
     fault: str
@@ -31,6 +32,7 @@ class Survived:
     starts: int
     seconds: float
     broken: str | None
+    notes: tuple[str, ...] = ()
 
 
 def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str | None = None) -> Survived:
@@ -40,6 +42,7 @@ def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str
     """
     began, strikes, starts = time.monotonic(), 0, 0
     broken: str | None = None
+    notes: list[str] = []
     workload: Workload | None = None
     try:
         with fault.kind(directory, **fault.stage, sabotage=sabotage) as stage:
@@ -49,7 +52,7 @@ def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str
                 if fault.first:
                     workload.take_fresh_partitions()
                 workload.begin_wave()
-                fault.strike(Struck(stage, workload))
+                fault.strike(Struck(stage, workload, notes))
                 workload.count()
                 stage.await_health()
                 strikes += 1
@@ -58,7 +61,7 @@ def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str
         broken = f"{type(error).__name__}: {error}"
     if workload is not None:
         starts = workload.starts
-    return Survived(fault.name, seed, strikes, starts, time.monotonic() - began, broken)
+    return Survived(fault.name, seed, strikes, starts, time.monotonic() - began, broken, tuple(notes))
 
 
 def drill_by_name(name: str, seed: int, times: int) -> Survived:

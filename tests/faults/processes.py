@@ -32,6 +32,11 @@ def figures_of(pid: int) -> Figures:
     return Figures(pid, _field(status, "VmRSS") * 1024, descriptors, _field(status, "Threads"))
 
 
+def peak_memory_of(pid: int) -> int:
+    """The most that it has ever been resident, in bytes."""
+    return _field(Path(f"/proc/{pid}/status").read_text(), "VmHWM") * 1024
+
+
 def measure(stage: Stage) -> dict[str, Figures]:
     """Every watcher and deliverer that runs."""
     found = {replica.name: figures_of(replica.service.process.pid) for replica in stage.replicas}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.stage import Stage
@@ -14,10 +14,14 @@ Strike = Callable[["Struck"], None]
 
 @dataclass
 class Struck:
-    """What a fault finds: sources that run, and that it lets end (:meth:`Workload.end_sources`) when it likes."""
+    """What a fault finds: sources that run, and that it lets end (:meth:`Workload.end_sources`) when it likes.
+
+    :ivar notes: what it has measured, for people.
+    """
 
     stage: Stage
     workload: Workload
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,8 @@ class Workload:
                     "each runs once per wave",
                     f"{target} was to be started {expected.get(target, 0)} times, and was {counted[target]} times",
                 )
-        ran_after_their_inputs(history, self._runs)
+        runs = self._all_runs()
+        ran_after_their_inputs(history, lambda target: runs.get(target, []))
         self.starts += sum(counted.values())
         self.begin_anew()
 
@@ -201,6 +202,17 @@ class Workload:
 
     def _newest(self, target: Target) -> ObservedRun:
         return self._runs(target)[0]
+
+    def _all_runs(self) -> dict[Target, list[ObservedRun]]:
+        """Newest first."""
+        found: dict[Target, list[ObservedRun]] = {}
+        for environment, airflow in self._stage.airflows.items():
+            for dag_id in airflow.world.dag_ids:
+                for run in airflow.runs(dag_id):
+                    found.setdefault(Target(PipelineRef(environment, dag_id), partition_of(run)), []).append(run)
+        for runs in found.values():
+            runs.sort(key=lambda run: str(run.queued_at), reverse=True)
+        return found
 
     def _runs(self, target: Target) -> list[ObservedRun]:
         """Newest first."""

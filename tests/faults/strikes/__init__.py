@@ -6,6 +6,7 @@ from tests.faults.strikes import clocks as clocks
 from tests.faults.strikes import environments as environments
 from tests.faults.strikes import etcd as etcd
 from tests.faults.strikes import lines as lines
+from tests.faults.strikes import masses as masses
 from tests.faults.strikes import people as people
 from tests.faults.strikes import reporters as reporters
 from tests.faults.strikes import tokens as tokens
