@@ -188,6 +188,16 @@ class AirflowProcess:
         self._end(SCHEDULER, patience=_STOP_PATIENCE)
         self.start_scheduler()
 
+    def kill_api_server(self) -> None:
+        """``kill -9`` for the API server. What runs, goes on."""
+        self._end(API_SERVER, patience=0)
+
+    def start_api_server(self) -> None:
+        """Start an API server after :meth:`kill_api_server`, and wait until it answers, tasks too."""
+        self._spawn(API_SERVER)
+        self._wait_until(API_ANSWERS, self._answers)
+        self._warm_up()
+
     def status_of(self, component: str) -> int | None:
         """The exit status of a component that has ended by itself, else ``None``."""
         process = self._processes.get(component)
