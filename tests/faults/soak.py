@@ -48,6 +48,9 @@ PARTITIONS = 6
 SETTLING_IN = 3
 """Chapters until everything that is filled once is full; the first that counts for what grows comes after them."""
 
+ENOUGH = 12
+"""Chapters that it takes to say whether something grows."""
+
 MAY_GROW = 1.05
 """What is flat may grow by this factor: the allocator's fragmentation."""
 
@@ -207,7 +210,7 @@ def _line(log: Log, spared: Replica, until: float) -> str:
 
 def grown(figures: list[Figures]) -> dict[str, tuple[float, float]]:
     """Of each figure, its median in the first third of the chapters that count, and in the last third."""
-    counted = figures[SETTLING_IN:] if len(figures) > 2 * SETTLING_IN else figures
+    counted = figures[SETTLING_IN:] or figures
     third = max(1, len(counted) // 3)
     return {
         name: (
@@ -244,7 +247,10 @@ def main() -> int:
         for name, count in sorted(log.strikes.items()):
             say.print(f"  {count:4} x {name}", markup=False)
     flat = all(is_flat(figures) for name, figures in log.figures.items() if _lived_through(name, log))
-    verdict = log.broken or ("all promises held; memory, descriptors and threads are flat" if flat else "it GROWS")
+    says = "memory, descriptors and threads are flat" if flat else "it GROWS"
+    if log.chapters < ENOUGH:
+        flat, says = True, f"{log.chapters} chapters are too few to say whether anything grows"
+    verdict = log.broken or f"all promises held; {says}"
     say.print(
         f"{log.chapters} chapters, {sum(log.strikes.values())} strikes, {log.clears} clears by people, "
         f"{log.starts} runs started: {verdict}",
