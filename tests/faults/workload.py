@@ -53,7 +53,7 @@ class Workload:
         stage.await_rest()
         self.begin_anew()
 
-    def begin_wave(self, *, everything: bool = False) -> None:
+    def begin_wave(self, *, everything: bool = False, without: Target | None = None) -> None:
         """Sources run: all of them for the first time, then some that people clear. Returns when etcd knows that they
         run, and none has ended: what may be in doubt from here on is what comes after that."""
         sources = list(self._sources())
@@ -66,7 +66,9 @@ class Workload:
                     logical_date=logical_date_of(source.partition),
                 )
         else:
-            if not everything:
+            if without is not None:
+                sources.remove(without)
+            elif not everything:
                 sources = self.dice.sample(sources, self.dice.randint(1, len(sources)))
             self.clear_silently(sources)
         self._start(sources)
@@ -94,12 +96,31 @@ class Workload:
         self._stage.await_rest()
 
     def idle_sources(self) -> list[Target]:
-        """Sources that do not run, and lead where others lead that run; if need be in another wave."""
-        while not (idle := [one for one in self._sources() if one not in self._running and self._is_met(one)]):
+        """Sources that do not run, and whose clear is looked for in this wave; if need be in another one.
+
+        A pipeline looks at what it uses itself. So all that uses such a source must be due in this wave: what is
+        further below waits for that. None, where the graph has no such source.
+        """
+        if not (idle := self._looked_for()) and (possible := self._looked_for(besides=set(self._sources()))):
             self.end_sources()
             self.count()
-            self.begin_wave()
+            self.begin_wave(without=self.dice.choice(possible))
+            idle = self._looked_for()
         return idle
+
+    def _looked_for(self, besides: set[Target] | None = None) -> list[Target]:
+        """Sources all of whose dependents are below others that run. :param besides: taken to run, but for itself."""
+        running = besides if besides is not None else set(self._running)
+        return [
+            source
+            for source in self._sources()
+            if (besides is not None or source not in running)
+            and self._dependents(source)
+            <= self.graph.below(*(str(one.pipeline) for one in running - {source} if one.partition == source.partition))
+        ]
+
+    def _dependents(self, source: Target) -> set[str]:
+        return {name for name, parents in self.graph.parents.items() if str(source.pipeline) in parents}
 
     def clear_silently(self, sources: list[Target]) -> None:
         """People clear them, and they stay in the queue, which nobody reports."""
@@ -110,12 +131,6 @@ class Workload:
         """What waits in the queue runs to its end."""
         for source in sources:
             self._airflow(source).finish(source.pipeline.dag_id, self._newest(source).run_id)
-
-    def _is_met(self, source: Target) -> bool:
-        """Whether something that runs leads, in this partition, where it leads."""
-        others = (str(one.pipeline) for one in self._running if one.partition == source.partition)
-        below = self.graph.below(str(source.pipeline))
-        return any(below & self.graph.below(other) for other in others)
 
     def sources_are_known_to_have_ended(self) -> bool:
         """Whether etcd knows what :meth:`end_sources` did."""
