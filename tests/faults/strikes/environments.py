@@ -34,6 +34,8 @@ def _down_for_long(struck: Struck) -> None:
         pause(SEVERAL_BACKOFFS)
         for airflow in airflows:
             airflow.up()
+        struck.workload.go_on()
+        until(lambda: not _troubles(stage), "readyz says nothing of environments any more", limit=COMES_TO_REST)
 
 
 def _troubles(stage: Stage) -> list[str]:
@@ -45,7 +47,7 @@ for _first in (False, True):
     fault(
         f"Airflow: down for long, {'creating' if _first else 'clearing'}",
         group="environments",
-        asserts=f"{SAME}, and says which environment does not answer",
+        asserts=f"{SAME}, and says which environment does not answer, for as long as that is so",
         first=_first,
         in_soak=not _first,
     )(_down_for_long)
