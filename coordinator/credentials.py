@@ -206,9 +206,14 @@ def _output_of(command: tuple[str, ...], within: float, place: str) -> bytes:
                 raise ConfigurationError(f"{place} printed more than {LARGEST} bytes; expected a credential")
             status = process.wait(max(0.001, until - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired):
-            raise CredentialUnavailable(f"{place} took longer than {within:.1f} s, and was ended") from None
+            raise CredentialUnavailable(
+                f"{place} took longer than {within:.1f} s, and was ended; expected it to print the credential, and to "
+                "end with all that it has started: run it by hand"
+            ) from None
         finally:
-            if process.poll() is None:
+            # Not poll(): the program itself may have ended, and what it has started hold its output and live on. Until
+            # somebody waits for it, its number is nobody else's.
+            if process.returncode is None:
                 _end(process)
     if status:
         raise CredentialUnavailable(

@@ -73,6 +73,18 @@ def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(tmp_path:
     _until(lambda: not _lives(child))
 
 
+def test_what_a_command_leaves_behind_with_its_output_is_ended(tmp_path: Path) -> None:
+    """It has ended itself, so nobody knows of its child any more: one more with every try."""
+    file = tmp_path / "pid"
+    code = (
+        "import subprocess; child = subprocess.Popen(['sleep', '60']);"
+        f"open({str(file)!r}, 'w').write(str(child.pid)); print('{SECRET}')"
+    )
+    assert "took longer than 2.0 s" in refused(command(code), CredentialUnavailable, within=2.0)
+    child = int(file.read_text())
+    _until(lambda: not _lives(child))
+
+
 def test_a_command_that_closes_its_output_and_stays_is_ended() -> None:
     source = command("import os, time; os.close(1); time.sleep(60)")
     assert "took longer" in refused(source, CredentialUnavailable, within=1.0)
