@@ -148,8 +148,8 @@ class Candidate:
         """Do what is due; the seconds until something is due again. Raises nothing of the store's."""
         try:
             if self._leadership is not None and self._held is not None and self._is_stalled():
-                log.error("leader stalled", watcher=self.watcher_id, remedy="another one leads now; restart this one")
-                self._give_up(self._held, "it decides nothing any more")
+                log.error("leader stalled", watcher=self.watcher_id, remedy="another one leads soon; restart this one")
+                self._let_go("it decides nothing any more")
                 self._keep_alive_at = self._clock()
             if self._clock() >= self._keep_alive_at:
                 self.keep_alive_once()
@@ -252,8 +252,14 @@ class Candidate:
             self._on_change()
 
     def _give_up(self, held: HeldLease, reason: str) -> None:
-        self._held = None
-        held.end()
-        self._end_term(reason)
+        self._let_go(reason)
         # By etcd's count it may still live, with a leader key that nobody stands behind any more.
         self._store.revoke_lease(held.id)
+
+    def _let_go(self, reason: str) -> None:
+        """Keep the lease alive no longer. A request that stands on it may be under way, and surely ends before it does:
+        revoked now, it would let a successor send the same once more."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.end()
+        self._end_term(reason)
