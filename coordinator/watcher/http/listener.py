@@ -107,7 +107,14 @@ class HttpListener:
                 del self._open[oldest]
                 oldest.cut()
             self._open[connection] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads to be had; who accepts must outlive that
+            with self._lock:
+                self._open.pop(connection, None)
+            connection.close()
+            _log.warning("http.not_accepted", error=str(error), again_in=_PAUSE)
+            self._closed.wait(_PAUSE)
 
     def _serve(self, connection: _Connection) -> None:
         try:

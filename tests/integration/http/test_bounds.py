@@ -188,6 +188,24 @@ def test_a_flood_leaves_few_threads_and_descriptors(serve: Serve) -> None:
     assert served.client.ask("/healthz").status == 200
 
 
+def test_a_machine_without_threads_delays_it_and_does_not_end_it(
+    serve: Serve, logged: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, start, refused = serve(), threading.Thread.start, threading.Event()
+
+    def no_more(thread: threading.Thread) -> None:
+        if thread.name == "http connection" and not refused.is_set():
+            refused.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    with served.client.connect() as connection:
+        assert connection.recv(1) == b""
+    assert served.client.ask("/healthz").status == 200
+    assert [line["event"] for line in logged] == ["http.not_accepted"]
+
+
 def test_it_ends_though_somebody_holds_a_connection() -> None:
     with HttpListener(HttpSettings(listen="127.0.0.1:0"), [], within=60.0) as listener:
         held = Client(listener.port).connect()
