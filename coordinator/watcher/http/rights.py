@@ -68,21 +68,21 @@ class Doorkeeper:
         if self._token is None:
             return Rights(has_certificate or _is_of_this_machine(request, peer), changes=False, token_helps=False)
         shown = request.headers.get("Authorization")
-        knows = shown is not None and self._is_right(shown)
-        if shown is not None and not knows and (times := self._wrong.due()):
-            _log.warning("http.refused", peer=peer, reason="not the token of this watcher", times=times)
+        knows = shown is not None and self._is_right(shown, self._token, peer)
         return Rights(knows or has_certificate, changes=knows, token_helps=True)
 
-    def _is_right(self, shown: str) -> bool:
-        scheme, _, token = shown.strip().partition(" ")
-        if scheme.lower() != "bearer" or self._token is None:
-            return False
+    def _is_right(self, shown: str, token: Credential, peer: str) -> bool:
         try:
-            right = check_token(self._token.get())
-        except (ConfigurationError, CredentialUnavailable) as error:
+            right = check_token(token.get())
+        except (ConfigurationError, CredentialUnavailable) as error:  # nobody can say whether it is the right one
             self._say_unreadable(error)
             return False
-        return hmac.compare_digest(token.strip().encode("latin-1"), right.encode("ascii"))
+        scheme, _, rest = shown.strip().partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(rest.strip().encode("latin-1"), right.encode("ascii")):
+            return True
+        if times := self._wrong.due():
+            _log.warning("http.refused", peer=peer, reason="not the token of this watcher", times=times)
+        return False
 
     def _say_unreadable(self, error: Exception) -> None:
         if times := self._unreadable.due():

@@ -73,7 +73,8 @@ class Routes:
 def _denied(rights: Rights, reason: str) -> Answer:
     if not rights.token_helps:
         return refusal(
-            HTTPStatus.FORBIDDEN, f"{reason}, and this watcher has none: set http.token_env, _file, _command"
+            HTTPStatus.FORBIDDEN,
+            f"{reason}, and this watcher has none: set http.token_env, http.token_file or http.token_command",
         )
     return refusal(
         HTTPStatus.UNAUTHORIZED,

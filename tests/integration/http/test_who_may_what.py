@@ -165,6 +165,7 @@ def test_a_token_command_that_fails_keeps_nobody_from_starting_and_lets_nobody_i
     assert [line["event"] for line in logged] == ["http.token_unreadable"]
     assert client.ask("/healthz").status == 200
     assert client.ask("/read", Authorization=RIGHT).status == 401
+    assert [line["event"] for line in logged] == ["http.token_unreadable"], "whether it was the right one is not known"
     file.write_text(f"{TOKEN}\n")
     monkeypatch.setattr("coordinator.credentials.AGAIN_AFTER", 0.0)
     assert client.ask("/read", Authorization=RIGHT).status == 200
