@@ -39,7 +39,7 @@ def test_nothing_is_kept_of_what_was_asked_when_a_term_ends() -> None:
     assert looks._askers
     watcher.reconciler._term._leadership = lambda: None
     watcher.reconciler.step(())
-    assert not (looks._askers or looks._tickets or looks._subjects)
+    assert not [*looks._askers, *looks._tickets, *looks._subjects]
 
 
 def test_nothing_is_kept_on_the_agenda_or_in_the_lanes_of_what_has_ended() -> None:
