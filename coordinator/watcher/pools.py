@@ -26,7 +26,18 @@ class Pools:
     def look(self, environment: str, job: Callable[[], LookDone]) -> None:
         self._looks[environment].submit(lambda: self._post(job()))
 
+    def end_effects(self) -> None:
+        """Drop the effects that have not begun, and wait for those that have: each is bounded by its time-out."""
+        _end(self._effects)
+
     def close(self) -> None:
-        """Drop what has not begun, and wait for the rest: every request is bounded by its time-out."""
-        for pool in (*self._effects.values(), *self._looks.values()):
-            pool.shutdown(wait=True, cancel_futures=True)
+        """End the looks, too."""
+        self.end_effects()
+        _end(self._looks)
+
+
+def _end(pools: Mapping[str, ThreadPoolExecutor]) -> None:
+    for pool in pools.values():
+        pool.shutdown(wait=False, cancel_futures=True)
+    for pool in pools.values():
+        pool.shutdown(wait=True)

@@ -191,6 +191,9 @@ class Watcher:
         finally:
             self._stop.set()
             self._mailbox.close()
+            # Before a successor may lead: it would ask what became of a request that has not arrived yet, and send it
+            # once more. After a drain in good order none is left.
+            self._pools.end_effects()
             self._candidate.resign()
             self._pools.close()
             if self._decisions is not None:
