@@ -52,11 +52,15 @@ def fill(member: Member) -> None:
     try:
         for number in range(1000):
             store.commit(Transaction((), (Put(f"{JUNK}{number}", os.urandom(500_000)),)))
-    except StoreUnavailable:
-        return
+    except StoreUnavailable as error:
+        refused = error
+    else:
+        raise AssertionError("500 MB fitted into it: start it with a small --quota-backend-bytes")
     finally:
         store.close()
-    raise AssertionError("500 MB fitted into it: start it with a small --quota-backend-bytes")
+    with _client(member) as client:
+        alarms = list(client.list_alarms())
+    assert alarms, f"it took no more, and raised no alarm: {refused}"
 
 
 def make_room(member: Member) -> None:

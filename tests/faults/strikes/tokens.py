@@ -60,18 +60,20 @@ def change_roles(struck: Struck) -> None:
 def change_passwords(struck: Struck) -> None:
     stage, dice = _guarded(struck.stage), struck.workload.dice
     new = f"password {dice.getrandbits(64):x}"
+    before = _refusals(stage)
     struck.workload.end_sources()
     pause(dice.uniform(0.0, 0.6))
     with stage.users() as users:
         for who in (WATCHERS, REPORTERS):
             users.set_password(who, new)
             assert not users.can_log_in(who, stage.password_file(who).read_text())
-    until(lambda: _refused(stage), "the watchers are refused")
+    until(lambda: all(map(int.__lt__, before, _refusals(stage))), "the watchers are refused")
     pause(dice.uniform(0.0, 5.0))
     for who in (WATCHERS, REPORTERS):
         stage.password_file(who).write_text(new)
     stage.await_health()
 
 
-def _refused(stage: Stage) -> bool:
-    return any("authentication failed" in replica.service.log() for replica in stage.replicas)
+def _refusals(stage: Stage) -> list[int]:
+    """How often each watcher has been refused so far."""
+    return [replica.service.log().count("authentication failed") for replica in stage.replicas]
