@@ -32,6 +32,10 @@ def main() -> int:
     parser.add_argument("--markdown", action="store_true", help="the table as docs/guarantees.md has it")
     parser.add_argument("--list", action="store_true", help="only say which there are")
     options = parser.parse_args()
+    try:
+        chosen(options.faults)
+    except KeyError as error:
+        parser.error(str(error.args[0]))
     console = Console(stderr=options.json or options.markdown)
     if options.list:
         for one in chosen(options.faults):

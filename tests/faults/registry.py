@@ -78,9 +78,9 @@ def fault(
 
 
 def chosen(names: Iterable[str]) -> list[Fault]:
-    """The faults whose names contain one of these; all without any. :raises KeyError: one that there is not."""
+    """The faults whose names contain one of these; all without any. :raises KeyError: one is in no name."""
     wanted = list(names)
-    found = [one for one in FAULTS.values() if not wanted or any(name in one.name for name in wanted)]
-    if not found:
-        raise KeyError(f"no fault is called like {wanted}; there are {sorted(FAULTS)}")
-    return found
+    for name in wanted:
+        if not any(name in one for one in FAULTS):
+            raise KeyError(f"no fault is called like {name!r}; --list says which there are")
+    return [one for one in FAULTS.values() if not wanted or any(name in one.name for name in wanted)]
