@@ -113,7 +113,8 @@ class Flights:
 
     def drop(self, target: Target, *, blocked: bool) -> None:
         """Its record does not say ``intent`` any more. :param blocked: it says ``blocked``."""
-        self._flights.pop(target, None)
+        if (flight := self._flights.pop(target, None)) is not None:
+            self._let_go(target, flight)
         if not blocked:
             self._blocked_until.pop(target, None)
 
@@ -156,6 +157,8 @@ class Flights:
             return
         flight = self._flights.get(target)
         if flight is None or flight.record.token != record.token:
+            if flight is not None:
+                self._let_go(target, flight)
             request = records.request_of(self._standings.graph, target, record)
             flight = self._flights[target] = Flight(record, request, Stage.ASK)
             self._ledger.taken_over(target, record)
@@ -239,6 +242,7 @@ class Flights:
         self._looks.drop(target)
         own = ticket.own_run
         if ticket.own is not None and not ticket.own_seen:
+            lane.let_go(target, record.token)
             flight.not_before = max(lane.not_before, now + OWN_RUN_RETRY)  # it gives no answer: nothing can start there
             self._agenda.at(flight.not_before, target)
         elif ticket.own is not None and own is None:
@@ -256,7 +260,13 @@ class Flights:
 
     def _settle(self, target: Target, flight: Flight, outcome: TriggerRecord) -> None:
         flight.stage, flight.outcome, flight.not_before = Stage.SETTLED, outcome, 0.0
+        self._let_go(target, flight)
         self._agenda.now(target)
+
+    def _let_go(self, target: Target, flight: Flight) -> None:
+        """Where its request had been handed back, it is known now what becomes of it."""
+        if (lane := self._lanes.get(target.pipeline.environment)) is not None:
+            lane.let_go(target, flight.record.token)
 
     def _pause(self, target: Target, flight: Flight, stage: Stage, now: float, *, failed: bool) -> None:
         flight.stage = stage

@@ -5,7 +5,9 @@ while the environment does not answer: then one effect at a time goes out to try
 beside the effects, one at a time; what is asked meanwhile goes out together as the next one.
 
 Requests for what is fresh and for what has piled up take turns. One that has waited here for long was decided on a look
-of long ago: it does not go out, but is handed back to be decided again.
+of long ago: when its turn comes it does not go out, but is handed back to be decided again. Until that is done it keeps
+its place among those that may be out at once: of an environment that is slow all would be handed back else, again and
+again, and make room for ever more intents.
 """
 
 from __future__ import annotations
@@ -143,6 +145,7 @@ class Lane:
     term: int | None = None
     _waiting: Turns[_EffectJob] = field(default_factory=Turns)
     _under_way: set[tuple[Target, str]] = field(default_factory=set)
+    _handed_back: set[tuple[Target, str]] = field(default_factory=set)
     _to_look: dict[RunRef, float] = field(default_factory=dict)
 
     def is_down(self, now: float) -> bool:
@@ -170,6 +173,7 @@ class Lane:
 
     def start_after_all(self, target: Target, request: StartRequest, now: float) -> None:
         """Send a request that :meth:`pump` had handed back: it goes before all others."""
+        self.let_go(target, request.token)
         self._waiting.put_first(_EffectJob(target, request, Effect.START, now))
 
     def ask(self, target: Target, request: StartRequest, *, fresh: bool = True) -> None:
@@ -188,9 +192,14 @@ class Lane:
                 return True
         return False
 
+    def let_go(self, target: Target, token: str) -> None:
+        """A request that :meth:`pump` had handed back does not keep its place any longer."""
+        self._handed_back.discard((target, token))
+
     def forget(self) -> None:
         """Drop what has not gone out yet: this watcher leads no more."""
         self._waiting.clear()
+        self._handed_back.clear()
         self._to_look.clear()
 
     def next_at(self) -> float | None:
@@ -201,18 +210,19 @@ class Lane:
         """Let out what may go out now.
 
         :returns: the requests, by target and token, whose turn it was and that have waited for too long: they have not
-            gone out, and do not wait here any more.
+            gone out, and do not wait here any more. Each keeps its place until :meth:`start_after_all` or
+            :meth:`let_go`.
         """
         handed_back: list[tuple[Target, str]] = []
         if self.is_down(now):
             return handed_back
         if self._to_look and self.looking is None:
             self._send_look()
-        limit = 1 if self.failures else self.limit * PREFETCH
-        while self._waiting and len(self._under_way) < limit:
+        while self._waiting and self._has_room():
             job = self._waiting.pop()
             if job.since is not None and now - job.since > LOOKED_LONG_AGO:
                 handed_back.append((job.target, job.request.token))
+                self._handed_back.add(handed_back[-1])
             else:
                 self._send_effect(job)
         return handed_back
@@ -231,6 +241,11 @@ class Lane:
         elif message.error is None or isinstance(message.error, RequestRefused):
             self.failures, self.not_before = 0, 0.0
             self.last_error = None if message.error is None else str(message.error)
+
+    def _has_room(self) -> bool:
+        """Whether one more may be out."""
+        limit = 1 if self.failures else self.limit * PREFETCH
+        return len(self._under_way) + len(self._handed_back) < limit
 
     def _send_effect(self, job: _EffectJob) -> None:
         self._under_way.add((job.target, job.request.token))

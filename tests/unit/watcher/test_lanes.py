@@ -276,3 +276,19 @@ def test_what_is_fresh_and_what_has_piled_up_take_turns(bench: Bench) -> None:
         "start old 2",
         "start old 3",
     ]
+
+
+def test_what_was_handed_back_keeps_its_place_until_it_comes_again_or_is_let_go(bench: Bench) -> None:
+    for number in range(3 * PREFETCH + 3):
+        bench.start(str(number), 0.0)
+    now = LOOKED_LONG_AGO + 0.1
+    handed_back = bench.lane.pump(now)
+    assert len(handed_back) == 3 * PREFETCH
+    assert bench.lane.pump(now) == []
+    bench.lane.let_go(*handed_back[0])
+    assert len(bench.lane.pump(now)) == 1
+    target, token = handed_back[1]
+    bench.lane.start_after_all(target, StartRequest("d", Action.CREATE, "r", token), now)
+    assert bench.lane.pump(now) == []
+    bench.work(now)
+    assert bench.runner.calls == [f"start {token}"]

@@ -5,6 +5,7 @@ Told by the order in which requests arrive, not by time. The real reconciler on 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +16,7 @@ from coordinator.model.partitions import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.store.port import Changes, Put, Transaction
-from coordinator.watcher.lanes import PREFETCH
+from coordinator.watcher.lanes import PREFETCH, EffectDone
 from coordinator.watcher.limits import EnvironmentLimits
 from coordinator.watcher.reconciler import SLICE
 from coordinator.watcher.rooms import ROOM
@@ -114,6 +115,34 @@ def test_a_stream_of_fresh_completions_does_not_starve_the_backlog() -> None:
     turn_until(world, lambda: len(effects) >= before + 200)
     fresh = [partition not in PAST for _, partition in effects[before:]]
     assert 80 <= sum(fresh[:200]) <= 110, "half of the turns are theirs, more or less"
+
+
+def test_no_more_intents_pile_up_in_an_environment_that_is_slow_and_a_fresh_one_gets_its_turn_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each request waits there for longer than it may, and has to be looked at again before it goes out."""
+    world, watcher = far_behind()
+    held: deque[Callable[[], EffectDone]] = deque()
+    monkeypatch.setattr(watcher, "effect", lambda _, job: held.append(job))
+    most = 0
+
+    def pass_seconds(seconds: int) -> None:
+        nonlocal most
+        for _ in range(2 * seconds):
+            while watcher.turn():
+                most = max(most, len(watcher.reconciler.flights))
+            world.clock.seconds += 0.5
+            if held:
+                watcher._jobs.append(held.popleft())
+
+    pass_seconds(100)
+    assert most <= ROOM + 2 * UNDER_WAY
+    before = requests(world)
+    complete(world, "A", FRESH)
+    pass_seconds(30)
+    effects = world.airflows["default"].effects[before:]
+    assert len(effects) > 2 * UNDER_WAY
+    assert ("D", FRESH) in effects[: 2 * UNDER_WAY + 2]
 
 
 def test_the_limits_of_an_environment_are_kept_and_fresh_completions_get_their_turn_there_too() -> None:
