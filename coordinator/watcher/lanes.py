@@ -203,8 +203,12 @@ class Lane:
         self._to_look.clear()
 
     def next_at(self) -> float | None:
-        """Monotonic seconds from which on :meth:`pump` can let out what now has to wait."""
-        return self.not_before if self.failures and (self._waiting or self._to_look) else None
+        """Monotonic seconds from which on :meth:`pump` can let out what now has to wait.
+
+        ``None``: an answer comes first. While one is out to try, the others wait for what comes of it.
+        """
+        may_go = (self._waiting and self._has_room()) or (self._to_look and self.looking is None)
+        return self.not_before if self.failures and may_go else None
 
     def pump(self, now: float) -> list[tuple[Target, str]]:
         """Let out what may go out now.

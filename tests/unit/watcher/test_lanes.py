@@ -292,3 +292,21 @@ def test_what_was_handed_back_keeps_its_place_until_it_comes_again_or_is_let_go(
     assert bench.lane.pump(now) == []
     bench.work(now)
     assert bench.runner.calls == [f"start {token}"]
+
+
+def test_while_one_is_out_to_try_nothing_but_its_answer_is_waited_for(bench: Bench) -> None:
+    """A moment that has passed already would keep the deciding thread spinning until then."""
+    bench.runner.answer = EnvironmentUnavailable("down")
+    for number in range(3 * PREFETCH + 2):
+        bench.start(str(number))
+    bench.lane.look(RunRef("d", "1"), timeout=1.0)
+    bench.lane.pump(0.0)
+    bench.work(0.0)
+    bench.lane.look(RunRef("d", "1"), timeout=1.0)
+    next_at = bench.lane.next_at()
+    assert next_at == bench.lane.not_before
+    bench.lane.pump(next_at)
+    assert len(bench.jobs.waiting) == 2, "a request and a look"
+    assert bench.lane.next_at() is None
+    bench.work(next_at)
+    assert bench.lane.next_at() == bench.lane.not_before
