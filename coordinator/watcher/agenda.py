@@ -34,7 +34,9 @@ class Agenda:
         self._backlog: OrderedDict[Target, Decision | None] = OrderedDict()
         self._later: list[tuple[float, bool, Target]] = []
         self._at_revision: list[tuple[int, Target]] = []
-        self._waiting: set[tuple[float, Target]] = set()  # what is in either: whoever asks again is there already
+        # What is in either: whoever asks again is there already.
+        self._moments: set[tuple[float, Target]] = set()
+        self._revisions: set[tuple[int, Target]] = set()
         self._read_up_to = 0
         self._taken = 0
 
@@ -70,8 +72,8 @@ class Agenda:
         :param when: monotonic seconds.
         :param patient: it is of the backlog.
         """
-        if (when, target) not in self._waiting:
-            self._waiting.add((when, target))
+        if (when, target) not in self._moments:
+            self._moments.add((when, target))
             heapq.heappush(self._later, (when, patient, target))
 
     def once_read(self, revision: int, targets: Iterable[Target]) -> None:
@@ -79,8 +81,8 @@ class Agenda:
         for target in targets:
             if revision <= self._read_up_to:
                 self.now(target)
-            elif (revision, target) not in self._waiting:
-                self._waiting.add((revision, target))
+            elif (revision, target) not in self._revisions:
+                self._revisions.add((revision, target))
                 heapq.heappush(self._at_revision, (revision, target))
 
     def read(self, revision: int) -> None:
@@ -88,15 +90,15 @@ class Agenda:
         self._read_up_to = revision
         while self._at_revision and self._at_revision[0][0] <= revision:
             entry = heapq.heappop(self._at_revision)
-            self._waiting.discard(entry)
+            self._revisions.discard(entry)
             self.now(entry[1])
 
     def pass_time(self, now: float) -> None:
         """It is this late: what is due is to be examined now."""
         while self._later and self._later[0][0] <= now:
             when, patient, target = heapq.heappop(self._later)
-            self._waiting.discard((when, target))
-            if target not in self._fresh and target not in self._backlog:
+            self._moments.discard((when, target))
+            if target not in self._fresh and not (patient and target in self._backlog):
                 self.resume(target, fresh=not patient)
 
     def next_at(self) -> float | None:
@@ -128,4 +130,5 @@ class Agenda:
         self.drop_now()
         self._later.clear()
         self._at_revision.clear()
-        self._waiting.clear()
+        self._moments.clear()
+        self._revisions.clear()

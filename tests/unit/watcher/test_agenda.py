@@ -114,3 +114,23 @@ def test_what_of_the_backlog_has_been_waited_for_comes_first_there_and_not_befor
     agenda.resume(three, fresh=False)
     agenda.resume(fresh, fresh=True)
     assert [target for target, _ in agenda.take(ALL)] == [fresh, three, one, two]
+
+
+def test_a_moment_and_a_revision_of_the_same_number_are_two_things_to_wait_for() -> None:
+    agenda, (target,) = Agenda(), _targets(1)
+    agenda.once_read(7, [target])
+    agenda.at(7.0, target)
+    agenda.pass_time(7.0)
+    assert [target for target, _ in agenda.take(ALL)] == [target]
+    agenda.read(7)
+    assert [target for target, _ in agenda.take(ALL)] == [target]
+
+
+def test_whose_moment_has_come_does_not_wait_with_the_backlog_in_which_it_is_named_too() -> None:
+    agenda, (one, fresh, patient) = Agenda(), _targets(3)
+    for target in (one, fresh, patient):
+        agenda.backlog(target)
+    agenda.at(1.0, fresh)
+    agenda.at(1.0, patient, patient=True)
+    agenda.pass_time(1.0)
+    assert [target for target, _ in agenda.take(ALL)] == [fresh, one, patient]
