@@ -63,6 +63,13 @@ def fill(member: Member) -> None:
     assert alarms, f"it took no more, and raised no alarm: {refused}"
 
 
+def count_on(member: Member) -> int:
+    """Somebody else writes. The revision of that."""
+    with _client(member) as client:
+        put = client.kvstub.Put(import_etcd3().etcdrpc.PutRequest(key=f"{JUNK}0".encode()), timeout=LIMIT)
+    return int(put.header.revision)
+
+
 def make_room(member: Member) -> None:
     """Remove what :func:`fill` wrote, and disarm the alarm."""
     rpc = import_etcd3().etcdrpc
