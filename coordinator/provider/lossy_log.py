@@ -16,6 +16,7 @@ class LossyLog(io.TextIOBase):
         self._descriptor = descriptor
         self._line = ""
         self._lost = 0
+        self._break = ""  # what ends a line of which only the beginning is there
 
     def write(self, text: str) -> int:
         self._line += text
@@ -26,10 +27,14 @@ class LossyLog(io.TextIOBase):
 
     def _put(self, line: str) -> None:
         if self._lost:
-            line = f"({self._lost} lines before this one could not be written)\n{line}"
+            line = f"{self._break}({self._lost} lines before this one could not be written)\n{line}"
+        content = line.encode(errors="backslashreplace")
         try:
-            os.write(self._descriptor, line.encode(errors="backslashreplace"))
+            written = os.write(self._descriptor, content)
         except OSError:  # there is no other place to say it
+            written = 0
+        if written == len(content):
+            self._lost, self._break = 0, ""
+        else:  # a disk that fills up takes the beginning of a line, and says nothing of the rest
             self._lost += 1
-        else:
-            self._lost = 0
+            self._break = "\n" if written else self._break
