@@ -41,7 +41,9 @@ def mark(
     partition: PartitionArgument,
     state: Annotated[Marked, typer.Argument(help="What it counts as from now on.", show_default=False)],
     *,
-    force: Annotated[bool, typer.Option("--force", help="Also a run that is queued or running.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a run that is queued or running; none whose request is on its way.")
+    ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     reason: ReasonOption = "",

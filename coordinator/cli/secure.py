@@ -60,7 +60,11 @@ def secure(
     operator for everything, and a viewer. What is missing is granted, what is too much is revoked. Other roles and
     users are never touched, and authentication is not turned on unasked.
 
+    Exit code 1 with --check when etcd lacks something, or has too much.
+
     Example: [bold]coordinator secure --apply --as root --password-env root=ETCD_ROOT_PASSWORD[/bold]
+
+    With users: [bold]--user watcher=watcher --password-file watcher=/run/secrets/etcd-watcher --user ann=viewer[/bold]
     """
     from coordinator.cli import secure_output
     from coordinator.cli.logins import etcd_as, logins_of, passwords_of
