@@ -71,7 +71,14 @@ def _fuzz(target: Target, seconds: int) -> Fuzzed:
             break
         began = time.monotonic()
         command = [sys.executable, "-m", "tests.fuzz.worker", target.name, "--work", str(WORK), "--seconds", str(left)]
-        ended = subprocess.run(command, capture_output=True, timeout=left + 60 + 2 * SECONDS, check=False)
+        limit = left + 60 + 2 * SECONDS
+        try:
+            ended = subprocess.run(command, capture_output=True, timeout=limit, check=False)
+        except subprocess.TimeoutExpired as error:  # told like any other failure: the other targets go on
+            fuzzed.failure = (
+                f"it was to end after {left} s, and had not after {limit} s:\n{(error.stderr or b'')[-2000:]!r}"
+            )
+            break
         fuzzed.seconds += time.monotonic() - began
         _read(ended.stderr.decode("utf-8", "replace"), fuzzed)
         new = sorted(set(findings.glob("*")) - known)
