@@ -40,7 +40,8 @@ WAITING = (Status.INTENT, Status.SENT, Status.BLOCKED)
 """Records that wait for something."""
 
 STOOD_STILL = 2.0
-"""Seconds between two steps after which this watcher must have been suspended: it is called every second."""
+"""Seconds between two steps after which this watcher must have been suspended: it is called every second. What was read
+so long ago has not just happened either: there is more to take in than it can."""
 
 _log = structlog.get_logger(__name__)
 
@@ -95,17 +96,19 @@ class Intake:
         self._leader_gone = leader_gone
         self._live_from = 0.0
         self._stepped_at = now
+        self._lag = 0.0
         self._expired_told: set[Target] = set()
         self.graph_problem: str | None = None
         self.connected = False
         self.states_seen = 0
         self.leaves_marks = False
 
-    def begin_step(self, now: float) -> None:
-        """:param now: monotonic seconds."""
-        if now - self._stepped_at > STOOD_STILL:
+    def begin_step(self, now: float, *, lag: float = 0.0) -> None:
+        """:param now: monotonic seconds. :param lag: seconds since what etcd tells in this step was read."""
+        if now - self._stepped_at > STOOD_STILL or lag > STOOD_STILL:
             self._live_from = now + self._fresh_for  # what comes in may have lain in the open watch for long
         self._stepped_at = now
+        self._lag = lag
 
     def take(self, message: Message, now: float) -> None:
         """Take in what has arrived. :param now: monotonic seconds."""
@@ -121,7 +124,7 @@ class Intake:
             case Changes():
                 self._connect(now, after_a_gap=False)
                 live = now >= self._live_from
-                touched = self._cache.apply(message, now=now, live=live)
+                touched = self._cache.apply(message, now=now - self._lag if live else now, live=live)
                 if self._leads():  # what is listed, or seen while another leads, is nothing that this one has done
                     self.states_seen += touched.states
                 self._touch(touched, live=live)

@@ -2,15 +2,19 @@
 
 What etcd tells is bounded. When the deciding thread stands still, or a hundred thousand reports come at once, the
 reflector waits here; then its stream is not read, and gRPC's flow control lets etcd keep the rest: it has it anyway.
+How long ago something was read is kept with it: what has lain here for long has not just happened any more.
 What environments answer is never held back, for the threads that bring it must not wait for ever: there is at most one
 answer for each request that was let out, and those are bounded.
 """
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections import deque
+from collections.abc import Callable
+from time import monotonic
 
 from coordinator.store.port import Changes
 from coordinator.store.reflector import Disconnected, Snapshot, Update
@@ -26,18 +30,26 @@ AT_ONCE = 1_000
 
 
 class Mailbox:
-    """One thread takes, many put."""
+    """One thread takes, many put.
 
-    def __init__(self, *, bound: int = BOUND, at_once: int = AT_ONCE) -> None:
+    :param clock: seconds, growing.
+    :ivar lag: seconds since the oldest of the updates that were taken last was read; infinite where the reflector had
+        to wait: then it may have lain in etcd for any time.
+    """
+
+    def __init__(self, *, bound: int = BOUND, at_once: int = AT_ONCE, clock: Callable[[], float] = monotonic) -> None:
         self._bound = bound
         self._at_once = at_once
         self._answers: deque[EffectDone | LookDone] = deque()
-        self._updates: deque[Update] = deque()
+        self._clock = clock
+        self.lag = 0.0
+        self._updates: deque[tuple[Update, float]] = deque()
         # Rings for every message. No lock of ours is taken for it: a signal handler rings too, and may interrupt
         # the very thread that holds one.
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._room = threading.Condition()
         self._waiting = 0
+        self._is_late = False
         self._closed = False
 
     def wake(self) -> None:
@@ -52,12 +64,16 @@ class Mailbox:
     def put_update(self, update: Update) -> bool:
         """What etcd tells, in order; waits until there is room. Returns whether it was put: not once it is closed."""
         with self._room:
+            if not self._waiting:
+                self._is_late = False
             while self._waiting >= self._bound and not self._closed:
+                self._is_late = True  # and so is what comes behind it, until all has been taken
                 self._room.wait()
             if self._closed:
                 return False
             self._waiting += _weight(update)
-        self._updates.append(update)
+            read_at = -math.inf if self._is_late else self._clock()
+        self._updates.append((update, read_at))
         self._bell.put(None)
         return True
 
@@ -71,8 +87,9 @@ class Mailbox:
         while self._answers:
             messages.append(self._answers.popleft())
         taken = 0
+        self.lag = max(0.0, self._clock() - self._updates[0][1]) if self._updates else 0.0
         while self._updates and taken < self._at_once:
-            update = self._updates.popleft()
+            update, _ = self._updates.popleft()
             taken += _weight(update)
             messages.append(update)
         if taken:

@@ -212,10 +212,13 @@ class Reconciler:
         """Changes of run states that came while this watcher led."""
         return self._intake.states_seen
 
-    def step(self, messages: Iterable[Message]) -> None:
-        """Take in what has arrived, and do some of what can be done now; :meth:`wake_at` tells when to go on."""
+    def step(self, messages: Iterable[Message], *, lag: float = 0.0) -> None:
+        """Take in what has arrived, and do some of what can be done now; :meth:`wake_at` tells when to go on.
+
+        :param lag: seconds since the oldest of what etcd tells was read.
+        """
         self.standings.now = self._clock.now()
-        self._intake.begin_step(self._clock.monotonic())
+        self._intake.begin_step(self._clock.monotonic(), lag=lag)
         for message in messages:
             self._intake.take(message, self._clock.monotonic())
         self._intake.let_time_decide()

@@ -101,7 +101,7 @@ class Watcher:
         self._settings = settings
         self._clock = clock or SystemClock()
         keys = Keys(settings.etcd.prefix)
-        self._mailbox = Mailbox()
+        self._mailbox = Mailbox(clock=self._clock.monotonic)
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
         self._reflector = Reflector(store, keys.root)
@@ -236,7 +236,7 @@ class Watcher:
     def _turn(self) -> None:
         self._publish()
         messages = self._mailbox.take(self._patience())
-        self.reconciler.step(messages)
+        self.reconciler.step(messages, lag=self._mailbox.lag)
         self._progress.note(messages)
         if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected):
             self._candidate.nudge()
@@ -273,7 +273,7 @@ class Watcher:
         longest = max((env.request_timeout for env in self._settings.environments.values()), default=0.0)
         until = self._clock.monotonic() + longest + self._settings.etcd.timeout
         while not self.reconciler.is_drained() and self._clock.monotonic() < until:
-            self.reconciler.step(self._mailbox.take(min(0.1, self._patience())))
+            self.reconciler.step(self._mailbox.take(min(0.1, self._patience())), lag=self._mailbox.lag)
             self._stepped_at = self._clock.monotonic()
 
     def _read(self) -> None:

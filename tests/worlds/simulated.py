@@ -57,6 +57,8 @@ class SimulatedWatcher:
         self._jobs: deque[Callable[[], EffectDone | LookDone]] = deque()
         self._stream: WatchStream | None = None
         self.frozen = False
+        self.lag = 0.0
+        """Seconds for which what etcd tells has waited to be taken in."""
         self.candidate = Candidate(self._store, world.keys, watcher_id=name, ttl=10, clock=world.clock.monotonic)
         settings = world.settings
         self.reconciler = Reconciler(
@@ -114,7 +116,7 @@ class SimulatedWatcher:
         self._mailbox.clear()
         wake_at = self.reconciler.wake_at()
         due = wake_at is not None and wake_at <= self._world.clock.seconds
-        self.reconciler.step(messages)
+        self.reconciler.step(messages, lag=self.lag)
         return bool(messages or self._jobs or due)
 
     def list_again(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -122,3 +123,27 @@ def test_a_signal_handler_wakes_a_thread_that_holds_every_lock_there_is() -> Non
         assert mailbox.take(PATIENCE) == []
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_how_long_something_has_lain_here_is_told_and_what_etcd_had_to_keep_may_have_lain_for_any_time() -> None:
+    seconds = 100.0
+    mailbox = Mailbox(bound=2, at_once=1, clock=lambda: seconds)
+    assert mailbox.put_update(changes(1))
+    seconds += 3.0
+    assert mailbox.put_update(changes(2))
+    thread, results = put_in_a_thread(mailbox, changes(3), changes(4))
+    until_it_waits(mailbox, results, 0)
+    lags = []
+    for _ in range(4):
+        (taken,) = mailbox.take(PATIENCE)
+        assert isinstance(taken, Changes)
+        lags.append(mailbox.lag)
+        if taken.revision < 3:
+            until_it_waits(mailbox, results, 1) if taken.revision == 1 else thread.join(PATIENCE)
+    assert lags == [3.0, 0.0, math.inf, math.inf]
+    assert mailbox.put_update(changes(5))
+    mailbox.take(0.0)
+    assert mailbox.lag == 0.0, "it has caught up"
+    mailbox.put_answer(answer("1"))
+    mailbox.take(0.0)
+    assert mailbox.lag == 0.0
