@@ -12,6 +12,7 @@ from coordinator.model.trigger import Action
 from coordinator.runners.port import Outcome, Permit, StartRequest
 from coordinator.settings import EnvironmentSettings, Settings
 from coordinator.store.memory import MemoryEtcd, MemoryStore
+from coordinator.watcher.intake import Message
 from coordinator.watcher.service import Watcher
 from tests.unit.watcher.test_lanes import FakeRunner
 
@@ -42,8 +43,8 @@ def test_a_watcher_that_breaks_down_resigns_after_the_answer_to_its_request(monk
     watcher = Watcher(settings, store=MemoryStore(MemoryEtcd()), runners={"default": runner})
     step, resign = watcher.reconciler.step, watcher._candidate.resign
 
-    def break_down(messages: Iterable[object]) -> None:
-        step(messages)  # type: ignore[arg-type]
+    def break_down(messages: Iterable[Message], *, lag: float) -> None:
+        step(messages, lag=lag)
         if watcher.reconciler.leads:
             lane, now = watcher._lanes["default"], watcher._clock.monotonic()
             lane.start(Target(PipelineRef("default", "d"), "p"), StartRequest("d", Action.CREATE, "r", "t"), now)
