@@ -199,7 +199,8 @@ def _output_of(command: tuple[str, ...], within: float, place: str) -> bytes:
         raise ConfigurationError(f"{place} cannot be run: {error.strerror}") from error
     except ValueError as error:  # a NUL in an argument
         raise ConfigurationError(f"{place} cannot be run: {error}") from error
-    with process:
+    assert process.stdout is not None
+    with process.stdout:  # not the process: that would wait for it, without end
         try:
             output = _read_all(process, until)
             if output is None:
@@ -244,6 +245,9 @@ def _read_all(process: subprocess.Popen[bytes], until: float) -> bytes | None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # Not process.kill(): a shell script dies by that, and what it waits for stays.
-    os.killpg(process.pid, signal.SIGKILL)
+    try:
+        # Not process.kill(): a shell script dies by that, and what it waits for stays.
+        os.killpg(process.pid, signal.SIGKILL)
+    except PermissionError:  # it is somebody else's by now, as with sudo: without its pipe, it may end by itself
+        return
     process.wait()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
 import sys
 import threading
 import time
@@ -83,6 +86,26 @@ def test_what_a_command_leaves_behind_with_its_output_is_ended(tmp_path: Path) -
     assert "took longer than 2.0 s" in refused(command(code), CredentialUnavailable, within=2.0)
     child = int(file.read_text())
     _until(lambda: not _lives(child))
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_command_that_may_not_be_ended_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that sudo runs: it belongs to somebody else, and no signal of ours gets there."""
+    real, groups = os.killpg, list[int]()
+
+    def not_ours(group: int, _: int) -> None:
+        groups.append(group)
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "killpg", not_ours)
+    begun = time.monotonic()
+    try:
+        assert "took longer" in refused(command("import time; time.sleep(30)"), CredentialUnavailable, within=1.0)
+        assert time.monotonic() - begun < 10
+    finally:
+        for group in groups:
+            real(group, signal.SIGKILL)
+        gc.collect()  # subprocess warns of it when it is forgotten: here, and not in a later test
 
 
 def test_a_command_that_closes_its_output_and_stays_is_ended() -> None:
