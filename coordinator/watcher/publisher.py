@@ -18,7 +18,7 @@ from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.publication import Published
 from coordinator.publishing import Proposal, Publications, Signature, check_owner, commit, refusal
 from coordinator.store.keys import Keys
-from coordinator.store.port import CreateRevisionIs, Store, StoreError
+from coordinator.store.port import CreateRevisionIs, Store, StoreError, StoreUnavailable
 from coordinator.watcher.clock import Clock
 
 _log = structlog.get_logger(__name__)
@@ -107,13 +107,14 @@ class Publisher:
         if self._document is not None:
             self._weigh(self._document, published, revision)
 
-    def publish(self, published: Mapping[str, Published], *, revision: int, term: int) -> int:
+    def publish(self, published: Mapping[str, Published], *, revision: int, term: int) -> int | None:
         """Publish what was read, if something else is published and nothing is objected to it.
 
         :param published: all documents that stand in etcd, as far as they are known, by owner.
         :param revision: the etcd revision up to which they are known.
         :param term: create revision of the leader key; nothing is written when another watcher leads.
-        :returns: the etcd revision from which on it stands; 0: there is nothing to wait for.
+        :returns: the etcd revision from which on it stands; 0: there is nothing to wait for; ``None``: etcd gave no
+            answer, so that it is not known whether it stands there, and it must be tried again.
         """
         if self._document is None:
             return 0
@@ -137,7 +138,7 @@ class Publisher:
             answer = commit(self._store, self._keys, proposal, signature, fence=(fence,))
         except StoreError as error:
             _log.warning("dependencies.not_published", reason=str(error))
-            return 0
+            return None if isinstance(error, StoreUnavailable) else 0
         if answer.succeeded:
             difference = proposal.difference()
             _log.info(

@@ -265,7 +265,8 @@ class Watcher:
         if self._publisher is None:
             return True
         cache = self.reconciler.cache
-        return self._publisher.publish(cache.published, revision=cache.revision, term=term) <= cache.revision
+        stands_at = self._publisher.publish(cache.published, revision=cache.revision, term=term)
+        return stands_at is not None and stands_at <= cache.revision
 
     def _drain(self) -> None:
         """End what is under way: every request is bounded, so this is too."""

@@ -1,4 +1,7 @@
-"""A standby has weighed its file beside what is published before it leads: that takes long with many pipelines."""
+"""A standby has weighed its file beside what is published before it leads: that takes long with many pipelines.
+
+And it leads only once it is known what stands there.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ import pytest
 
 from coordinator.model.publication import Published, read_publication
 from coordinator.publishing import Proposal
+from coordinator.settings import EnvironmentSettings, Settings
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
-from coordinator.store.port import Put, Transaction
+from coordinator.store.port import Committed, Put, StoreUnavailable, Transaction
+from coordinator.store.reflector import Snapshot
 from coordinator.watcher.clock import SystemClock
 from coordinator.watcher.publisher import Publisher
+from coordinator.watcher.service import Watcher
 
 KEYS = Keys()
 
@@ -57,7 +63,7 @@ def test_what_was_weighed_as_a_standby_is_not_weighed_again_when_it_leads(
     term = _lead(store)
     publisher = _publisher(store, tmp_path / "d.json", '{"D": "A"}')
     publisher.weigh({}, revision=term)
-    assert publisher.publish({}, revision=term, term=term) > term
+    assert (publisher.publish({}, revision=term, term=term) or 0) > term
     assert len(weighings) == 1
     standing = _published(store)
     for _ in range(3):
@@ -74,5 +80,43 @@ def test_a_standby_publishes_nothing_by_weighing_and_its_successor_still_does(
     publisher.weigh({}, revision=term)
     assert _published(store) == {}
     other = store.commit(Transaction((), (Put(KEYS.root + "retention", b""),))).revision
-    assert publisher.publish({}, revision=other, term=term) > other, "on the newest revision, though weighed before it"
+    assert (publisher.publish({}, revision=other, term=term) or 0) > other, (
+        "on the newest revision, though weighed before it"
+    )
     assert len(weighings) == 1
+
+
+class SilentStore(MemoryStore):
+    """Answers no transaction that publishes something while it is silent."""
+
+    silent = True
+
+    def commit(self, transaction: Transaction) -> Committed:
+        if self.silent and any(operation.key == KEYS.dependencies("default") for operation in transaction.then):
+            raise StoreUnavailable("a test")
+        return super().commit(transaction)
+
+
+def test_no_term_begins_while_it_is_not_known_whether_the_file_is_published(tmp_path: Path) -> None:
+    store = SilentStore(MemoryEtcd())
+    file = tmp_path / "d.json"
+    file.write_text('{"D": "A"}')
+    settings = Settings(environments={"default": EnvironmentSettings(url="http://127.0.0.1:1")})
+    watcher = Watcher(settings, store=store, runners={}, dependencies=file)
+    reconciler, candidate = watcher.reconciler, watcher._candidate
+
+    def take_in_everything() -> None:
+        assert watcher._mailbox.put_update(Snapshot(store.list(KEYS.root)))
+        watcher._turn()
+
+    take_in_everything()
+    candidate.step()
+    assert candidate.leadership() is not None
+    take_in_everything()
+    assert not reconciler.leads
+    store.silent = False
+    take_in_everything()
+    assert not reconciler.leads, "it is published, and not read yet"
+    take_in_everything()
+    assert reconciler.leads
+    assert _published(store)
