@@ -127,6 +127,7 @@ class Backoff:
 class Lane:
     """The way into one environment. Used by the reconciler's thread only; jobs run elsewhere.
 
+    :ivar looks_sent: so many looks have gone out.
     :ivar term: in which term what is sent has been decided (the create revision of the leader key).
     """
 
@@ -142,6 +143,7 @@ class Lane:
     not_before: float = 0.0
     last_error: str | None = None
     looking: frozenset[RunRef] | None = None
+    looks_sent: int = 0
     term: int | None = None
     _waiting: Turns[_EffectJob] = field(default_factory=Turns)
     _under_way: set[tuple[Target, str]] = field(default_factory=set)
@@ -277,6 +279,7 @@ class Lane:
         asked, timeout = frozenset(self._to_look), max(self._to_look.values())
         self._to_look = {}
         self.looking = asked
+        self.looks_sent += 1
         environment, runner, now = self.environment, self.runner, self.now
 
         def run() -> LookDone:

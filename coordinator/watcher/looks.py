@@ -26,6 +26,10 @@ OWN_RUN_RETRY = 0.5
 Question = tuple[str, RunRef]
 """A run in an environment that is asked about."""
 
+Waiting = dict[Question, dict[Target, int]]
+"""Who waits for an answer, and how many looks had gone out to that environment when it asked: one of those saw what was
+there before, and may have missed what it is asked for."""
+
 
 @dataclass(slots=True)
 class Ticket:
@@ -72,8 +76,8 @@ class Looks:
         self._agenda = agenda
         self._timeout = timeout
         self._tickets: dict[Target, Ticket] = {}
-        self._subjects: dict[Question, set[Target]] = {}
-        self._askers: dict[Question, set[Target]] = {}
+        self._subjects: Waiting = {}
+        self._askers: Waiting = {}
 
     def clear(self) -> None:
         """Nothing that was heard counts any more. Who waits for an answer that is still on its way is woken by it
@@ -152,15 +156,20 @@ class Looks:
         """Ask about a run on nobody's behalf."""
         environment = target.pipeline.environment
         if (lane := self._lanes.get(environment)) is not None:
-            self._subjects.setdefault((environment, ref), set()).add(target)
+            self._subjects.setdefault((environment, ref), {})[target] = lane.looks_sent
             lane.look(ref, timeout=timeout)
 
     def answered(self, message: LookDone) -> Iterator[Answer]:
-        """Take in what a look saw, or that it failed. Who was waiting waits no more, but for its own run."""
+        """Take in what a look saw, or that it failed. Who was waiting waits no more, but for its own run.
+
+        Who has asked since that look went out waits for the next one; if it failed, nobody does.
+        """
+        before = self._lanes[message.environment].looks_sent if message.seen is not None else None
         for ref in message.asked:
             question = (message.environment, ref)
-            subjects = frozenset(self._subjects.pop(question, ()))
-            askers = frozenset(self._askers.pop(question, ()))
+            subjects = frozenset(self._subjects.get(question, ()))  # what was seen of them is true for all
+            _take(self._subjects, question, before=before)
+            askers = _take(self._askers, question, before=before)
             seen = message.seen or {}
             for asker in askers:
                 ticket = self._tickets.get(asker)
@@ -218,10 +227,19 @@ class Looks:
 
     def _ask(self, question: Question, *, subject: Target, asker: Target, ticket: Ticket, timeout: float) -> None:
         environment, ref = question
-        self._subjects.setdefault(question, set()).add(subject)
-        self._askers.setdefault(question, set()).add(asker)
+        lane = self._lanes[environment]
+        self._subjects.setdefault(question, {})[subject] = lane.looks_sent
+        self._askers.setdefault(question, {})[asker] = lane.looks_sent
         ticket.waiting.add(question)
-        self._lanes[environment].look(ref, timeout=timeout)
+        lane.look(ref, timeout=timeout)
+
+
+def _take(waiting: Waiting, question: Question, *, before: int | None) -> frozenset[Target]:
+    """Who waits no more. :param before: who asked before this look; ``None``: all."""
+    found = waiting.pop(question, {})
+    if left := {target: asked for target, asked in found.items() if before is not None and asked >= before}:
+        waiting[question] = left
+    return frozenset(target for target in found if target not in left)
 
 
 def _why_refused(message: LookDone, ref: RunRef) -> str | None:
