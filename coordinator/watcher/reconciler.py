@@ -63,7 +63,7 @@ class Reconciler:
     :param environment_limits: what each of them bears, where it has limits.
     :param leadership: the present leadership of this watcher, if it leads.
     :param who: this watcher's name, for records and reports.
-    :param leader_gone: called when the leader key has been deleted: time to campaign.
+    :param leader_gone: called when the leader key has been deleted, or is another's: time to campaign, or to find out.
     :param may_begin: asked whether everything is prepared for a term, by the create revision of its leader key.
     :param decisions: where decisions are written down for people.
     :param retention: which old partitions to remove; ``None``: nothing is ever removed.
@@ -107,6 +107,7 @@ class Reconciler:
             attendance=self._attendance,
             clock=clock,
             missed_after=settings.missed_after,
+            lost=leader_gone,
         )
         self.ledger = Ledger(
             store,
@@ -240,7 +241,7 @@ class Reconciler:
         for target in self._review.piece():
             self.agenda.backlog(target)
         self._observer.ask(now)
-        self.flights.pump(now)
+        self._pump(now)
         self._sweep(now)
 
     def wake_at(self) -> float | None:
@@ -317,6 +318,10 @@ class Reconciler:
                 enough -= 1
             written = self._flush(now)
             self._let_in(now)
+            self._pump(now)
+
+    def _pump(self, now: float) -> None:
+        if not self._term.is_lost:
             self.flights.pump(now)
 
     def _let_in(self, now: float) -> None:

@@ -1,0 +1,49 @@
+"""At the end of a term, and of a watcher: nothing more goes out, and nothing is waited for that will not come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from coordinator.errors import LeadershipLost
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.trigger import Action
+from coordinator.runners.port import StartRequest
+from coordinator.watcher.lanes import EffectDone
+from tests.worlds.simulated import SimulatedWatcher, SimulatedWorld
+
+
+@pytest.fixture
+def world() -> SimulatedWorld:
+    world = SimulatedWorld()
+    world.dependencies({"D": "A"})
+    world.first_run("A")
+    return world
+
+
+def leader(world: SimulatedWorld) -> SimulatedWatcher:
+    assert world.watcher is not None
+    return world.watcher
+
+
+def test_no_request_goes_out_once_etcd_has_said_that_another_one_leads(
+    world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It still believes that its lease lasts. What waits in its lanes belongs to whoever leads by now."""
+    watcher = leader(world)
+    reconciler = watcher.reconciler
+    out: list[Callable[[], EffectDone]] = []
+    asked: list[int] = []
+    monkeypatch.setattr(watcher, "effect", lambda _, job: out.append(job))
+    monkeypatch.setattr(reconciler._term, "_on_loss", lambda: asked.append(1))
+    request = StartRequest("D", Action.CREATE, "r", "t")
+    reconciler._lanes["default"].start(Target(PipelineRef("default", "D"), "p"), request, world.clock.seconds)
+
+    def fenced(term: int) -> list[Target]:
+        raise LeadershipLost(f"a test, in term {term}")
+
+    monkeypatch.setattr(reconciler.ledger, "flush", fenced)
+    reconciler.step(())
+    assert not out
+    assert asked, "its candidate is to find out at once"
