@@ -248,6 +248,8 @@ class Reconciler:
         """Monotonic seconds at which time alone gives something to do."""
         if not self.leads:
             return None
+        if self.flights.draining:
+            return self._write_at if self.agenda or self.ledger else None  # for nothing else there is a moment any more
         if (next_piece := self._catching_up.next_at()) is not None:
             return next_piece  # before that nothing else is done, whatever else is due
         times = [lane.next_at() for lane in self._lanes.values()]

@@ -47,3 +47,13 @@ def test_no_request_goes_out_once_etcd_has_said_that_another_one_leads(
     reconciler.step(())
     assert not out
     assert asked, "its candidate is to find out at once"
+
+
+def test_while_it_drains_there_is_no_moment_to_wake_up_for(world: SimulatedWorld) -> None:
+    """One that has passed would keep the deciding thread spinning until the last answer."""
+    reconciler = leader(world).reconciler
+    reconciler.drain()
+    reconciler.step(())
+    world.clock.seconds += 10_000
+    reconciler.standings.now = world.clock.now()
+    assert reconciler.wake_at() is None
