@@ -7,41 +7,38 @@ stand in neither: settings name a variable or a file that holds them.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from coordinator.credentials import CredentialSource
 from coordinator.errors import ConfigurationError
+from coordinator.http_settings import HttpSettings
 from coordinator.model import bounds
 from coordinator.model.durations import parse_duration
 from coordinator.model.references import DEFAULT_ENVIRONMENT
+from coordinator.sections import RequestSeconds, Seconds, Section, WithPassword, WithToken, source_of
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "EnvironmentSettings",
+    "EtcdSettings",
+    "HttpSettings",
+    "ReporterSettings",
+    "RetentionSettings",
+    "Settings",
+    "WatcherSettings",
+    "load_settings",
+]
 
 CONFIG_VARIABLE = "COORDINATOR_CONFIG"
-
-
-class _Section(BaseModel):
-    # hide_input_in_errors: a credential that somebody wrote into the file is refused, and must not be in a traceback.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    @model_validator(mode="after")
-    def _no_nul(self) -> Self:
-        for name, value in self:
-            if isinstance(value, str | Path) and "\0" in str(value):
-                raise ValueError(f"{name} holds a NUL character, which no path and no name has")
-        return self
-
-
-Seconds = Annotated[float, Field(gt=0, le=bounds.SECONDS, allow_inf_nan=False)]
-RequestSeconds = Annotated[float, Field(gt=0, le=bounds.REQUEST_SECONDS, allow_inf_nan=False)]
 
 
 def _is_a_word(text: str) -> bool:
@@ -60,36 +57,9 @@ def _environment_name(name: str) -> str:
 
 EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
 _PORT = re.compile("[0-9]{1,5}")
-_Command = Annotated[list[str], Field(min_length=1)]
 
 
-class _WithPassword(_Section):
-    """A section with a password, by reference."""
-
-    password_env: str | None = None
-    password_file: Path | None = None
-    password_command: _Command | None = None
-
-    @model_validator(mode="after")
-    def _one_password(self) -> Self:
-        _refuse_several(self, "password")
-        return self
-
-
-class _WithToken(_Section):
-    """A section with a token, by reference."""
-
-    token_env: str | None = None
-    token_file: Path | None = None
-    token_command: _Command | None = None
-
-    @model_validator(mode="after")
-    def _one_token(self) -> Self:
-        _refuse_several(self, "token")
-        return self
-
-
-class EtcdSettings(_WithPassword):
+class EtcdSettings(WithPassword):
     """Where etcd is. ``timeout``: seconds for one request."""
 
     endpoints: list[str] = Field(default_factory=lambda: ["127.0.0.1:2379"], min_length=1)
@@ -121,14 +91,14 @@ class EtcdSettings(_WithPassword):
 
     def password_source(self) -> CredentialSource:
         """Where the password is."""
-        return _source(self, "password", "etcd")
+        return source_of(self, "password", "etcd")
 
     def password(self) -> str | None:
         """The password. Raises as :meth:`coordinator.credentials.CredentialSource.read` does."""
         return self.password_source().read()
 
 
-class EnvironmentSettings(_WithPassword, _WithToken):
+class EnvironmentSettings(WithPassword, WithToken):
     """One Airflow deployment.
 
     :ivar max_in_flight: requests sent at the same time; 1 where Airflow runs on SQLite.
@@ -170,11 +140,11 @@ class EnvironmentSettings(_WithPassword, _WithToken):
 
     def password_source(self, name: str) -> CredentialSource:
         """Where the password is. ``name``: of this environment, for messages."""
-        return _source(self, "password", f"environments.{name}")
+        return source_of(self, "password", f"environments.{name}")
 
     def token_source(self, name: str) -> CredentialSource:
         """Where the token is. ``name``: of this environment, for messages."""
-        return _source(self, "token", f"environments.{name}")
+        return source_of(self, "token", f"environments.{name}")
 
     def password(self, name: str) -> str | None:
         """The password. Raises as :meth:`coordinator.credentials.CredentialSource.read` does."""
@@ -185,7 +155,7 @@ class EnvironmentSettings(_WithPassword, _WithToken):
         return self.token_source(name).read()
 
 
-class WatcherSettings(_Section):
+class WatcherSettings(Section):
     """The service. All durations in seconds.
 
     :ivar lease_ttl: a leader that is silent for so long is replaced.
@@ -211,7 +181,7 @@ class WatcherSettings(_Section):
     decision_log: str | None = Field(default=None, min_length=1)
 
 
-class RetentionSettings(_Section):
+class RetentionSettings(Section):
     """What becomes of old partitions. All durations as people write them: ``90 days``.
 
     :ivar max_age: a partition in which nothing has happened for so long is removed; ``None``: it is kept for ever.
@@ -260,70 +230,7 @@ class RetentionSettings(_Section):
         return parse_duration(self.min_age)
 
 
-class HttpSettings(_WithToken):
-    """The HTTP listener of the watcher; no ``listen``, no listener. What it shows to whom: docs/security.md.
-
-    :ivar listen: ``host:port``; a port alone is one of 127.0.0.1.
-    :ivar client_ca: only who has a certificate of it may connect.
-    """
-
-    listen: str | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    client_ca: Path | None = None
-
-    @field_validator("listen", mode="before")
-    @classmethod
-    def _host_and_port(cls, listen: object) -> object:
-        text = str(listen) if isinstance(listen, int) else listen
-        if not isinstance(text, str):
-            return text
-        host, _, port = text.rpartition(":")
-        bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") and host.endswith("]") else None
-        if not (port.isascii() and port.isdigit() and int(port) <= 65_535) or (":" in host and bare is None):
-            raise ValueError("is not an address; expected 'host:port' or a port, like '127.0.0.1:8600' or '[::1]:8600'")
-        return f"{host or '127.0.0.1'}:{int(port)}"
-
-    @model_validator(mode="after")
-    def _certificates(self) -> Self:
-        if (self.cert is None) is not (self.key is None):
-            raise ValueError("cert and key belong together, and only one of them is set")
-        if self.client_ca is not None and self.cert is None:
-            raise ValueError("client_ca is set without cert and key; without them the listener speaks no TLS")
-        return self
-
-    @model_validator(mode="after")
-    def _no_token_in_the_clear(self) -> Self:
-        if self.token_source() and self.cert is None and not self.is_loopback:
-            raise ValueError(
-                f"a token would cross the network in the clear to {self.listen}; set cert and key, or listen on "
-                "127.0.0.1 behind something that speaks TLS"
-            )
-        return self
-
-    @property
-    def host(self) -> str:
-        """Where to listen, without brackets."""
-        return (self.listen or "").rpartition(":")[0].removeprefix("[").removesuffix("]")
-
-    @property
-    def port(self) -> int:
-        return int((self.listen or "0").rpartition(":")[2])
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether nobody from outside this machine can connect. A name is trusted to be what it says for one name."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost" or self.listen is None
-
-    def token_source(self) -> CredentialSource:
-        """Where the token is that a request needs."""
-        return _source(self, "token", "http")
-
-
-class ReporterSettings(_Section):
+class ReporterSettings(Section):
     """The listener inside Airflow: which environment it speaks for, and where its outbox is."""
 
     environment: EnvironmentName = DEFAULT_ENVIRONMENT
@@ -404,20 +311,3 @@ def _document(file: str | Path) -> dict[str, Any]:
         if name.startswith("_"):
             raise ConfigurationError(f"{file}: {name}: unknown section; known are {', '.join(Settings.model_fields)}")
     return document
-
-
-def _source(section: _WithPassword | _WithToken, kind: str, owner: str) -> CredentialSource:
-    command = getattr(section, f"{kind}_command")
-    return CredentialSource(
-        owner=owner,
-        kind=kind,
-        variable=getattr(section, f"{kind}_env"),
-        file=getattr(section, f"{kind}_file"),
-        command=tuple(command) if command is not None else None,
-    )
-
-
-def _refuse_several(section: BaseModel, kind: str) -> None:
-    names = [name for name in (f"{kind}_env", f"{kind}_file", f"{kind}_command") if getattr(section, name) is not None]
-    if len(names) > 1:
-        raise ValueError(f"{' and '.join(names)} are set, and only one can hold; keep one of them")
