@@ -126,14 +126,20 @@ class Runner(Protocol):
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
         """Send the request, once; resolve an ambiguous answer (409, 500) by asking.
 
+        ``Refused`` says that nothing has happened.
+
         :param permit: asked before anything is sent that changes something; ``None``: it may be sent.
         :raises LeadershipLost: what ``permit`` raised; the request was not sent, or not to its end.
         :raises EnvironmentUnavailable: it may or may not have happened (the line was cut, a time-out, 5xx, and
             asking did not help): call :meth:`ask` later, before anything else.
+        :raises RequestRefused: so it is, and the environment did not let itself be asked.
         """
 
     def ask(self, request: StartRequest) -> Outcome:
-        """What became of a request that may have been sent. Sends nothing that changes anything."""
+        """What became of a request that may have been sent. Sends nothing that changes anything.
+
+        :raises RequestRefused: the environment does not let itself be asked: it may have happened.
+        """
 
     def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
         """The present state of these runs, in few requests: ``None`` for one that does not exist.

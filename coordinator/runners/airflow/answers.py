@@ -104,6 +104,10 @@ class HealthAnswer(_Answer):
     scheduler: _Component
 
 
+TRY_AGAIN = (408, 421, 425, 429)
+"""Of the 4xx, those that say nothing of the request (RFC 9110, RFC 8470, RFC 6585)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer as it came.
@@ -154,10 +158,10 @@ class Answer:
         return EnvironmentUnavailable(f"{self.question} answered {self.status}{reason}", retry_after=self.retry_after)
 
     def raise_if_unsettled(self) -> None:
-        """:raises EnvironmentUnavailable: 429, 5xx, or a status that the API does not have (1xx, 3xx)."""
+        """:raises EnvironmentUnavailable: 5xx, a status that the API does not have (1xx, 3xx), or :data:`TRY_AGAIN`."""
         if 300 <= self.status < 400:
             raise self.unavailable("a redirect, which is not followed; set the environment's url to the API itself")
-        if self.status == 429 or self.status >= 500 or self.status < 200:
+        if self.status in TRY_AGAIN or self.status >= 500 or self.status < 200:
             raise self.unavailable()
 
 

@@ -44,28 +44,24 @@ def start(client: AirflowClient, request: StartRequest, deadline: Deadline, perm
 
     :param permit: asked before bytes leave; not for what only reads.
     :raises EnvironmentUnavailable: it may or may not have happened.
+    :raises RequestRefused: it may or may not have happened, and the environment does not let itself be asked.
     """
     if not (addressable_dag(request.dag_id) and addressable(request.run_id)):
         return _without_address(request)
-    try:
-        if request.action is Action.CREATE:
-            return _create(client, request, deadline, permit)
-        return _clear(client, request, deadline, permit)
-    except RequestRefused as refusal:
-        return Refused(refusal.status, str(refusal))
+    if request.action is Action.CREATE:
+        return _create(client, request, deadline, permit)
+    return _clear(client, request, deadline, permit)
 
 
 def ask(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
     """What became of a request that may have been sent, by GET alone.
 
     :raises EnvironmentUnavailable: no answer that says so.
+    :raises RequestRefused: the environment does not let itself be asked, so it may have happened.
     """
-    try:
-        if request.action is Action.CREATE:
-            return _ask_created(client, request, deadline)
-        return _ask_cleared(client, request, deadline)
-    except RequestRefused as refusal:
-        return Refused(refusal.status, str(refusal))
+    if request.action is Action.CREATE:
+        return _ask_created(client, request, deadline)
+    return _ask_cleared(client, request, deadline)
 
 
 def find_run(client: AirflowClient, dag_id: str, run_id: str, deadline: Deadline) -> ObservedRun | None:
@@ -100,7 +96,9 @@ def _create(client: AirflowClient, request: StartRequest, deadline: Deadline, pe
         "logical_date": None if request.logical_date is None else format_instant(request.logical_date),
         "conf": dict(request.conf),
     }
-    answer = client.post(runs_path(request.dag_id), body, deadline=deadline, permit=permit)
+    answer = _post(client, runs_path(request.dag_id), body, deadline, permit)
+    if isinstance(answer, Refused):
+        return answer
     if answer.status == 200:
         return Happened(_read_run(answer, request.dag_id, request.run_id))
     if answer.status == 500:
@@ -155,17 +153,31 @@ def _find_on_date(client: AirflowClient, request: StartRequest, deadline: Deadli
 def _clear(client: AirflowClient, request: StartRequest, deadline: Deadline, permit: Permit | None) -> Outcome:
     # dry_run is true unless it is said to be false.
     path = f"{run_path(request.dag_id, request.run_id)}/clear"
-    answer = client.post(path, {"dry_run": False}, deadline=deadline, permit=permit)
+    answer = _post(client, path, {"dry_run": False}, deadline, permit)
+    if isinstance(answer, Refused):
+        return answer
     if answer.status == 200:
         return _judge_cleared(request, _read_run(answer, request.dag_id, request.run_id))
     if answer.status in AMBIGUOUS:
         return _ask_cleared(client, request, deadline)
     if answer.status == 404:
         refused = _refused(answer)
-        if find_run(client, request.dag_id, request.run_id, deadline) is None:
-            return _missing(client, request, deadline)
-        return refused
+        try:
+            run = find_run(client, request.dag_id, request.run_id, deadline)
+        except RequestRefused:
+            return refused  # that alone is certain: nothing has been cleared
+        return _missing(client, request, deadline) if run is None else refused
     return _refused(answer)
+
+
+def _post(
+    client: AirflowClient, path: str, body: dict[str, Any], deadline: Deadline, permit: Permit | None
+) -> Answer | Refused:
+    """The answer; or that we were not let in, and nothing was sent."""
+    try:
+        return client.post(path, body, deadline=deadline, permit=permit)
+    except RequestRefused as refusal:
+        return Refused(refusal.status, str(refusal))
 
 
 def _judge_cleared(request: StartRequest, run: ObservedRun) -> Outcome:

@@ -20,6 +20,7 @@ from coordinator.runners.port import (
     ObservedRun,
     Outcome,
     Refused,
+    RequestRefused,
     RunRef,
     StartRequest,
 )
@@ -98,7 +99,23 @@ def test_a_500_is_resolved_by_asking(
 
 
 @pytest.mark.parametrize("acts", [False, True])
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_question_that_is_refused_does_not_say_that_nothing_happened(
+    airflow: StandInAirflow, runner: AirflowRunner, effect: Effect, acts: bool
+) -> None:
+    """Credentials that run out at that moment: the request may have been carried out all the same."""
+    kind, request, times = effect
+    airflow.faults.next(kind, Fault.answer(500, {"detail": {"reason": "Database error"}}, acts=acts))
+    airflow.faults.always("get", Fault.answer(403, {"detail": "Forbidden"}))
+    for ask in (runner.start, runner.ask):
+        with pytest.raises(RequestRefused, match="Forbidden"):
+            ask(request)
+    airflow.faults.clear()
+    assert isinstance(runner.ask(request), Happened if acts else NotHappened)
+    assert times(airflow) == (1 if acts else 0)
+
+
+@pytest.mark.parametrize("acts", [False, True])
+@pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504])
 def test_an_answer_of_something_in_between_settles_nothing(
     airflow: StandInAirflow, runner: AirflowRunner, effect: Effect, status: int, acts: bool
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -132,3 +133,34 @@ def test_a_pipeline_whose_environment_is_not_configured_is_blocked_until_it_is(w
     world.until_done("team_c/X", runs=1)
     world.settle()
     assert world.counts("team_c/X", "A", "B") == {"team_c/X": 1, "A": 2, "B": 2}
+
+
+@pytest.mark.parametrize("wave", [1, 2])
+@pytest.mark.parametrize("acts", [False, True])
+def test_a_request_in_doubt_stays_so_while_nobody_may_ask_and_is_made_once(
+    world: FaultyWorld, wave: int, acts: bool
+) -> None:
+    """Blocked and tried again it would be made a second time, if it had been carried out."""
+    airflow = world.airflows["default"]
+    world.dependencies({"D": "R", "E": "D"})
+    if wave == 2:
+        world.complete("R")
+        world.settle()
+    kind = "trigger" if wave == 1 else "clear"
+    over = threading.Event()
+    unanswered = Fault.withhold(over) if acts else Fault.lose(over)
+    airflow.faults.next(kind, unanswered)
+    world.complete("R", wave=wave)
+    assert unanswered.met.wait(10)
+    airflow.faults.always("get", Fault.answer(403, {"detail": "Forbidden"}))
+    until(lambda: len([one for one in airflow.requests_of("get") if one.status == 403]) >= 3, "it is asked about")
+    record = world.record("D")
+    assert record is not None
+    assert record.status is Status.INTENT
+    assert world.watcher is not None
+    assert "Forbidden" in world.watcher.health().problems["environment default"]
+    over.set()
+    airflow.faults.clear()
+    world.until_done("D", "E", runs=wave)
+    world.settle()
+    assert world.counts("D", "E") == {"D": wave, "E": wave}
