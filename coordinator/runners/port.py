@@ -24,6 +24,10 @@ class EnvironmentUnavailable(CoordinatorError):
         self.retry_after = retry_after
 
 
+class NotSent(EnvironmentUnavailable):
+    """No answer either, and it is certain that nothing was sent that changes anything: there was no way in."""
+
+
 class RequestRefused(CoordinatorError):
     """The environment understood a question and will not answer it (401, 403, 422 and the like)."""
 
@@ -132,7 +136,8 @@ class Runner(Protocol):
         :raises LeadershipLost: what ``permit`` raised; the request was not sent, or not to its end.
         :raises EnvironmentUnavailable: it may or may not have happened (the line was cut, a time-out, 5xx, and
             asking did not help): call :meth:`ask` later, before anything else.
-        :raises RequestRefused: so it is, and the environment did not let itself be asked.
+        :raises NotSent: it has not happened.
+        :raises RequestRefused: it may or may not have happened, and the environment did not let itself be asked.
         """
 
     def ask(self, request: StartRequest) -> Outcome:

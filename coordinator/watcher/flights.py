@@ -22,6 +22,7 @@ from coordinator.runners.port import (
     Foreign,
     Happened,
     NotHappened,
+    NotSent,
     Refused,
     StartRequest,
 )
@@ -210,10 +211,10 @@ class Flights:
 
     def _take_silence(self, message: EffectDone, flight: Flight, now: float) -> None:
         match message.error:
-            case EnvironmentUnavailable():
+            case NotSent() | LeadershipLost() if message.effect is Effect.START:
+                self._pause(message.target, flight, Stage.RETHINK, now, failed=True)
+            case EnvironmentUnavailable() | LeadershipLost():
                 self._pause(message.target, flight, Stage.ASK, now, failed=True)
-            case LeadershipLost():
-                self._pause(message.target, flight, Stage.RETHINK, now, failed=True)  # nothing was sent
             case _:
                 # The environment will not even tell (credentials, rights), and it may have happened: ask slowly.
                 flight.stage, flight.not_before = Stage.ASK, now + self._blocked_retry

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +20,7 @@ from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_retry_after
 from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
-from coordinator.runners.port import EnvironmentUnavailable, Permit
+from coordinator.runners.port import EnvironmentUnavailable, NotSent, Permit
 from coordinator.settings import EnvironmentSettings
 from coordinator.version import __version__
 
@@ -93,17 +93,27 @@ class AirflowClient:
         :param permit: asked before any bytes of the request leave, for those of its body too; what it raises is
             raised, and the server has got no whole request then.
         :raises EnvironmentUnavailable: no answer.
+        :raises NotSent: no answer to a login, before a POST left, or after one that was answered 401.
         :raises RequestRefused: no credentials that the environment accepts.
         """
-        header = self._authentication.header(deadline)
+        header = self._let_in(method, self._authentication.header, deadline)
         answer = self._exchange(method, API + path, header, deadline=deadline, query=query, body=body, permit=permit)
         if _rejects_token(answer):
-            renewed = self._authentication.renew(header, deadline)
+            renewed = self._let_in(method, self._authentication.renew, header, deadline)
             if renewed != header:
                 answer = self._exchange(
                     method, API + path, renewed, deadline=deadline, query=query, body=body, permit=permit
                 )
         return answer
+
+    @staticmethod
+    def _let_in(method: str, obtain: Callable[..., str | None], *arguments: object) -> str | None:
+        try:
+            return obtain(*arguments)
+        except EnvironmentUnavailable as error:
+            if method == "GET":
+                raise
+            raise NotSent(str(error), retry_after=error.retry_after) from error
 
     def get_public(self, path: str, *, deadline: Deadline) -> Answer:
         """Ask what needs no login. :raises EnvironmentUnavailable: no answer."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.runners.port import EnvironmentUnavailable, Happened, Refused, RequestRefused, RunRef
+from coordinator.runners.port import EnvironmentUnavailable, Happened, NotSent, Refused, RequestRefused, RunRef
 from tests.integration.runners.conftest import MakeRunner
 from tests.integration.runners.requests_to_make import create
 from tests.standin.airflow import StandInAirflow
@@ -262,3 +262,18 @@ def test_no_credential_shows_in_messages_logs_or_reprs(
     for text in [*seen, output.out, output.err]:
         assert "hunter2" not in text
         assert token not in text
+
+
+@pytest.mark.parametrize("expired", [False, True], ids=["first login", "renewed"])
+def test_without_an_answer_to_a_login_nothing_was_sent(
+    airflow: StandInAirflow, runner: AirflowRunner, expired: bool
+) -> None:
+    """So nothing is in doubt, and nobody has to be asked about it."""
+
+    if expired:
+        assert isinstance(runner.start(create("slow")), Happened)
+        airflow.logins.forget()
+    airflow.faults.next("login", Fault.cut_before())
+    with pytest.raises(NotSent):
+        runner.start(create("slow"))
+    assert len(airflow.runs("slow")) == (1 if expired else 0)
