@@ -32,7 +32,7 @@ from tests.integration.planted.secrets import MARK, Secrets, new_secret
 from tests.integration.planted.stage import FAILING, WORKING, Stage
 
 WORDS = {
-    "status": "blocked",
+    "status": "echo/A",
     "status as JSON": "echo/A",
     "doctor": "does not accept the credentials",
     "doctor as JSON": "token_command",

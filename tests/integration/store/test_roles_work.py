@@ -16,7 +16,7 @@ from coordinator.model.runstate import RunStateDocument, State, Verdict
 from coordinator.provider import deliver
 from coordinator.provider.outbox import Event, Outbox
 from coordinator.reporting import write_report
-from coordinator.settings import EtcdSettings
+from coordinator.settings import EtcdSettings, RetentionSettings
 from coordinator.store import securing
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.keys import Keys
@@ -193,13 +193,10 @@ class SecuredWorld(ServedWorld):
                 self._stack.callback(self._own_stores[environment].close)
 
     def config(self) -> Path:
-        file = write_config(
-            self.directory / "coordinator.toml", self.settings.model_copy(update={"etcd": self._watcher})
-        )
         # So short that a sweep has something to remove: a partition, and what people did.
-        retention = '[retention]\nmax_partitions = 1\nmin_age = "0 seconds"\nevery = "1 second"\nacts = "0 seconds"\n'
-        file.write_text(file.read_text() + retention)
-        return file
+        retention = RetentionSettings(max_partitions=1, min_age="0 seconds", every="1 second", acts="0 seconds")
+        settings = self.settings.model_copy(update={"etcd": self._watcher, "retention": retention})
+        return write_config(self.directory / "coordinator.toml", settings)
 
     def report(self, where: Target, document: RunStateDocument) -> None:
         store = self._own_stores.get(where.pipeline.environment, self.store)
