@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer.main
 
+import tests.faults.strikes  # noqa: F401 - fills the registry
 from coordinator.cli import app
 from coordinator.model.mapping import MOST_MEMBERS
 from coordinator.model.parsing import parse_document
@@ -20,6 +21,7 @@ from coordinator.model.trigger import Status
 from coordinator.settings import load_settings
 from tests.command_line import Cli
 from tests.command_line import cli as cli
+from tests.faults.registry import FAULTS
 from tests.worlds import condition_cases, partition_cases
 
 REPOSITORY = Path(__file__).parents[2]
@@ -234,3 +236,14 @@ def test_the_documents_leave_out_no_word_that_a_file_can_say() -> None:
 def test_the_windows_of_the_documents_are_those_that_exist() -> None:
     shown = {row["`window`"].strip("`"): row["`every`"] for row in ROWS if "`window`" in row}
     assert shown == {str(window): ", ".join(f"`{one}`" for one in of) for window, of in MOST_MEMBERS.items()}
+
+
+def test_the_table_of_faults_names_those_that_are_played() -> None:
+    """With how often each was survived: ``make faults`` prints the table (``--markdown``)."""
+    section = _text("docs/guarantees.md").partition("\n## Faults\n")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("|")
+    ]
+    told = {name: (group, asserts) for group, name, asserts, _ in rows[2:]}
+    assert told == {name: (fault.group, fault.asserts) for name, fault in FAULTS.items()}
+    assert all(re.fullmatch(r"[1-9]\d* times", survived) for _, _, _, survived in rows[2:])
