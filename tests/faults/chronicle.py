@@ -174,7 +174,10 @@ class _Telling:
         for source, count in ((ETCD, len(self._etcd)), (AIRFLOW, len(self._airflow))):
             for place in range(count):
                 after[source, place] = {(source, place - 1)} if place else set()
-        intents = {record.token: place for place, _, record in self._records if record.status is Status.INTENT}
+        intents: dict[str, int] = {}
+        for place, _, record in self._records:
+            if record.status is Status.INTENT:
+                intents.setdefault(record.token, place)
         made: dict[tuple[Target, str], int] = {}
         reached: dict[tuple[Target, str, State], int] = {}
         for place, happened in enumerate(self._airflow):
