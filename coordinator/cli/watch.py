@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import signal
 from pathlib import Path
 from types import FrameType
@@ -62,6 +61,7 @@ def watch(
         raise typer.BadParameter(
             "only with --preview; the log of the service is JSON where stderr is no terminal", param_hint="--json"
         )
+    from coordinator.cli.garbage import RareCollections
     from coordinator.runners.airflow import AirflowRunner
     from coordinator.settings import load_settings
     from coordinator.store.connection import connect
@@ -69,10 +69,10 @@ def watch(
     from coordinator.watcher.http import HttpListener, health_routes
     from coordinator.watcher.service import Watcher
 
-    _collect_rarely()
     settings = load_settings(config)
     clock = SystemClock()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(RareCollections())
         store = stack.enter_context(contextlib.closing(connect(settings.etcd)))
         runners = {
             name: stack.enter_context(contextlib.closing(AirflowRunner(name, environment)))
@@ -98,14 +98,3 @@ def watch(
         if settings.http.listen is not None:
             stack.enter_context(HttpListener(settings.http, health_routes(watcher.health, clock.monotonic)))
         watcher.run(max_runtime=max_runtime, max_events=max_events)
-
-
-def _collect_rarely() -> None:
-    """Tune the cyclic garbage collector for a process that holds much for long and makes few cycles.
-
-    By default it looks for cycles every 700 allocations, and again and again through all that is loaded and
-    cached: a fifth of the CPU time of a trigger, by ``python -m benchmarks.reaction``.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
