@@ -15,7 +15,7 @@ class RareCollections:
 
     By default Python looks every 700 allocations, and again and again through all that is loaded and cached: a fifth
     of the CPU time of a trigger, by ``python -m benchmarks.reaction``. Left to a high threshold alone, the cycles of
-    connections that failed waited for days: 0.3 MiB a minute under faults, by ``python -m tests.faults.soak``. What is
+    connections that failed waited for days: up to a megabyte a minute under faults, by tracemalloc. What is
     young is few objects, and is gone through in milliseconds, however much is cached.
 
     :param every: seconds.
