@@ -14,7 +14,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from coordinator.store.failures import translate
+from coordinator.store.failures import translate, without_frames
 from coordinator.store.members import Member, Metadata
 from coordinator.store.port import (
     AccessDenied,
@@ -42,6 +42,9 @@ _BROADCAST = -1
 _READ_AHEAD = 64
 """Responses kept for a slow consumer; then gRPC's flow control holds the server back."""
 
+_READER_ENDS_WITHIN = 1.0
+"""Seconds. A cancelled call ends its reader within a millisecond."""
+
 
 class EtcdWatch:
     """A :class:`coordinator.store.port.WatchStream` over gRPC.
@@ -66,7 +69,7 @@ class EtcdWatch:
         self._complete_to = from_revision - 1
         self._on_loss = on_loss
         self._trusts_requested_progress = False
-        self._ended: StoreError | None = None
+        self._ended: str | None = None
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._responses: queue.Queue[Any] = queue.Queue(_READ_AHEAD)
         self.cluster_id = 0
@@ -79,8 +82,10 @@ class EtcdWatch:
             )
         )
         # hasleader: a member that has lost its quorum accepts a plain watch, and then says nothing for ever.
-        self._call = member.watches.Watch(iter(self._requests.get, None), metadata=(*metadata, ("hasleader", "true")))
-        self._reader = threading.Thread(target=self._read, name=f"etcd-watch {self._endpoint}", daemon=True)
+        call = member.watches.Watch(iter(self._requests.get, None), metadata=(*metadata, ("hasleader", "true")))
+        self._call: Any = call
+        name = f"etcd-watch {self._endpoint}"
+        self._reader = threading.Thread(target=self._read, args=(call,), name=name, daemon=True)
         self._reader.start()
 
     def open(self, timeout: float) -> None:
@@ -116,13 +121,21 @@ class EtcdWatch:
         self._requests.put(self._rpc.WatchRequest.FromString(_PROGRESS_REQUEST))
 
     def close(self) -> None:
-        self._call.cancel()
+        """End the stream, and let go of gRPC's call.
+
+        Its finalizer takes a lock that gRPC's own threads take too. Left to the interpreter's end it may find them
+        killed with the lock in their hands, and wait for ever: so no call outlives this.
+        """
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
         self._requests.put(None)
         with suppress(queue.Empty):  # a reader that waits for room has to get on to see the cancellation
             while True:
                 self._responses.get_nowait()
         with suppress(queue.Full):
-            self._responses.put_nowait(StoreUnavailable(f"etcd {self._endpoint}, {self._doing}: closed by this side"))
+            self._responses.put_nowait(self._lost("closed by this side"))
+        self._reader.join(_READER_ENDS_WITHIN)
 
     def __enter__(self) -> EtcdWatch:
         return self
@@ -132,24 +145,24 @@ class EtcdWatch:
     ) -> None:
         self.close()
 
-    def _read(self) -> None:
-        for item in self._until_the_end():
+    def _read(self, call: Any) -> None:
+        for item in self._until_the_end(call):
             self._responses.put(item)
 
-    def _until_the_end(self) -> Iterator[Any]:
+    def _until_the_end(self, call: Any) -> Iterator[Any]:
         import grpc
 
         try:
-            yield from self._call
+            yield from call
         except grpc.RpcError as error:
-            yield translate(error, doing=self._doing, endpoint=self._endpoint)
+            yield translate(without_frames(error), doing=self._doing, endpoint=self._endpoint)
         else:
             yield self._lost("the server ended the stream")
 
     def _next_response(self, timeout: float) -> Any:
         """The next response that is no cancellation; ``None`` after a time-out."""
         if self._ended is not None:
-            raise self._ended
+            raise self._lost(f"it has ended: {self._ended}")
         until = monotonic() + timeout
         while True:
             try:
@@ -157,7 +170,10 @@ class EtcdWatch:
             except queue.Empty:
                 return None
             if isinstance(item, StoreError):
-                raise self._end(item)
+                try:
+                    raise self._end(item)
+                finally:
+                    del item  # in this frame, which the error refers to, it would be a cycle
             # Before `created`: a watch can be created and cancelled in one response, with a watch_id of no use.
             if item.canceled or item.compact_revision:
                 raise self._end(self._cancelled(item))
@@ -182,7 +198,7 @@ class EtcdWatch:
         return StoreUnavailable(f"etcd {self._endpoint}, {self._doing}: {found}")
 
     def _end(self, error: StoreError) -> StoreError:
-        self._ended = error
+        self._ended = str(error)
         self.close()
         if isinstance(error, StoreUnavailable):
             self._on_loss()

@@ -16,7 +16,7 @@ import structlog
 from coordinator.credentials import Credential
 from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.settings import EtcdSettings
-from coordinator.store.failures import details_of, never_sent, token_refused, translate
+from coordinator.store.failures import details_of, never_sent, token_refused, translate, without_frames
 from coordinator.store.port import StoreUnavailable
 from coordinator.store.protobuf import import_etcd3
 
@@ -187,6 +187,7 @@ class Members:
                 metadata = self.metadata(member)
                 return method(member)(request, timeout=self.timeout, metadata=metadata)
             except grpc.RpcError as error:
+                without_frames(error)
                 if token_refused(details_of(error)) and not renewed and self._username:
                     self.renew_token(metadata)
                     renewed = True
@@ -240,6 +241,7 @@ class Members:
         try:
             token = str(member.authentication.Authenticate(request, timeout=self.timeout).token)
         except grpc.RpcError as error:
+            without_frames(error)
             if "authentication is not enabled" not in details_of(error):
                 raise translate(error, doing=f"logging in as {self._username}", endpoint=member.endpoint) from error
             # As etcd's own client does: a server without authentication asks for no token.

@@ -165,7 +165,11 @@ class WatcherProcess:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(30) == 0, self._log.read_text()
+            try:
+                assert self.process.wait(30) == 0, self._log.read_text()
+            finally:
+                self.process.kill()
+                self.process.wait()
 
 
 @pytest.fixture

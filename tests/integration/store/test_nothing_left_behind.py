@@ -1,0 +1,90 @@
+"""A call that has ended or failed is gone at once, without the garbage collector.
+
+What the collector has to find stays for as long as it does not look, and gRPC's finalizer of a stream takes a lock that
+gRPC's own threads take too: run at the interpreter's end, after these have been killed, it once kept a watcher
+that had been told to stop from ending.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import grpc
+import pytest
+
+from coordinator.store.connection import EtcdStore
+from coordinator.store.embedded import EmbeddedEtcd
+from coordinator.store.etcd_watch import EtcdWatch
+from coordinator.store.keys import Keys
+from coordinator.store.port import Put, StoreError, Transaction
+from coordinator.store.reflector import Disconnected, Reflector
+from tests.integration.store.waiting import wait_for
+
+_OURS = (grpc.RpcError, EtcdWatch, StoreError)
+
+
+def alive() -> Counter[str]:
+    """How many calls, watches and errors there are in this process."""
+    # Not isinstance: among all objects there are proxies, which would go and look.
+    return Counter(type(one).__name__ for one in gc.get_objects() if issubclass(type(one), _OURS))
+
+
+@pytest.fixture
+def nothing_left_behind() -> Iterator[Callable[[], None]]:
+    gc.collect()
+    gc.disable()
+    before = alive()
+
+    def check() -> None:
+        wait_for(lambda: alive() <= before, limit=10.0)
+
+    yield check
+    gc.enable()
+
+
+def test_by_a_watch_that_was_closed(own_store: EtcdStore, nothing_left_behind: Callable[[], None]) -> None:
+    for _ in range(3):
+        with own_store.watch("/x/", from_revision=1) as stream:
+            own_store.commit(Transaction((), (Put("/x/a", b"1"),)))
+            assert stream.receive(10.0) is not None
+    del stream
+    nothing_left_behind()
+
+
+def test_by_a_watch_that_is_closed_and_still_held(own_store: EtcdStore) -> None:
+    """As it is at the end of a process: who holds the watch is destroyed by the interpreter."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        stream = own_store.watch("/x/", from_revision=1)
+        stream.close()
+        found = alive() - before
+        assert found["EtcdWatch"] == 1
+        assert not [name for name in found if "Rendezvous" in name]
+    finally:
+        gc.enable()
+
+
+def test_by_a_server_that_is_away(
+    own_etcd: EmbeddedEtcd, own_store: EtcdStore, nothing_left_behind: Callable[[], None]
+) -> None:
+    reflector = Reflector(own_store, "/x/", backoff=lambda _: 0.0)
+    lease, leader = own_store.grant_lease(60), Keys().leader
+    reflector.step(1.0)
+    reflector.step(1.0)
+    own_etcd.kill()
+    while not isinstance(reflector.step(1.0), Disconnected):
+        pass
+    for _ in range(3):
+        assert isinstance(reflector.step(1.0), Disconnected)
+        for attempt in (lambda: own_store.get("/x/a"), lambda: own_store.refresh_lease(lease, quorum_key=leader)):
+            failed = False
+            try:
+                attempt()
+            except StoreError:
+                failed = True
+            assert failed
+    nothing_left_behind()
