@@ -14,7 +14,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from coordinator.store.failures import translate, without_frames
+from coordinator.errors import without_frames
+from coordinator.store.failures import translate
 from coordinator.store.members import Member, Metadata
 from coordinator.store.port import (
     AccessDenied,

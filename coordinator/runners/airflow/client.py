@@ -15,6 +15,7 @@ import requests
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from coordinator.errors import without_frames
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_retry_after
@@ -169,6 +170,7 @@ class AirflowClient:
                 )
         except (requests.RequestException, HTTPError, OSError, ValueError, OverflowError) as error:
             # The last two: a host name that is none ("a..b", a UnicodeError), a chunk of 2**63 bytes.
+            without_frames(error)
             raise EnvironmentUnavailable(f"{question}: no answer: {_reason(error, deadline)}") from error
         finally:
             leash.deadline = leash.permit = None

@@ -7,8 +7,6 @@ that had been told to stop from ending.
 
 from __future__ import annotations
 
-import gc
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 import grpc
@@ -20,28 +18,17 @@ from coordinator.store.etcd_watch import EtcdWatch
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, StoreError, Transaction
 from coordinator.store.reflector import Disconnected, Reflector
+from tests.alive import alive, no_collections
 from tests.integration.store.waiting import wait_for
 
-_OURS = (grpc.RpcError, EtcdWatch, StoreError)
-
-
-def alive() -> Counter[str]:
-    """How many calls, watches and errors there are in this process."""
-    # Not isinstance: among all objects there are proxies, which would go and look.
-    return Counter(type(one).__name__ for one in gc.get_objects() if issubclass(type(one), _OURS))
+OURS = (grpc.RpcError, EtcdWatch, StoreError)
 
 
 @pytest.fixture
 def nothing_left_behind() -> Iterator[Callable[[], None]]:
-    gc.collect()
-    gc.disable()
-    before = alive()
-
-    def check() -> None:
-        wait_for(lambda: alive() <= before, limit=10.0)
-
-    yield check
-    gc.enable()
+    with no_collections():
+        before = alive(*OURS)
+        yield lambda: wait_for(lambda: alive(*OURS) <= before, limit=10.0)
 
 
 def test_by_a_watch_that_was_closed(own_store: EtcdStore, nothing_left_behind: Callable[[], None]) -> None:
@@ -55,17 +42,13 @@ def test_by_a_watch_that_was_closed(own_store: EtcdStore, nothing_left_behind: C
 
 def test_by_a_watch_that_is_closed_and_still_held(own_store: EtcdStore) -> None:
     """As it is at the end of a process: who holds the watch is destroyed by the interpreter."""
-    gc.collect()
-    gc.disable()
-    try:
-        before = alive()
+    with no_collections():
+        before = alive(*OURS)
         stream = own_store.watch("/x/", from_revision=1)
         stream.close()
-        found = alive() - before
-        assert found["EtcdWatch"] == 1
-        assert not [name for name in found if "Rendezvous" in name]
-    finally:
-        gc.enable()
+        found = alive(*OURS) - before
+    assert found["EtcdWatch"] == 1
+    assert not [name for name in found if "Rendezvous" in name]
 
 
 def test_by_a_server_that_is_away(

@@ -1,0 +1,77 @@
+"""A request that has failed is gone at once, without the garbage collector, as a call of the store's is."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from coordinator.runners.airflow.client import AirflowClient
+from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.port import EnvironmentUnavailable
+from coordinator.settings import EnvironmentSettings
+from coordinator.store.embedded import free_port
+from tests.alive import alive, no_collections
+
+Answer = Callable[[socket.socket], object]
+
+
+@contextmanager
+def server(answer: Answer) -> Iterator[int]:
+    """The port of one that does this to every connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=_serve, args=(listening, answer), daemon=True).start()
+        yield listening.getsockname()[1]
+
+
+def _serve(listening: socket.socket, answer: Answer) -> None:
+    with suppress(OSError):  # the listener is closed at the end
+        while True:
+            connection, _ = listening.accept()
+            with connection:
+                answer(connection)
+
+
+def _after_reading(content: bytes) -> Answer:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(content)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(None, id="refused"),
+        pytest.param(lambda _: None, id="closed"),
+        pytest.param(lambda connection: connection.recv(65536) and connection.recv(1), id="silent"),
+        pytest.param(_after_reading(b"rubbish\r\n\r\n"), id="rubbish"),
+        pytest.param(_after_reading(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}"), id="cut"),
+        pytest.param(_after_reading(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx"), id="no chunk"),
+    ],
+)
+def test_by_a_request_that_failed(answer: Answer | None) -> None:
+    if answer is None:
+        check(free_port())
+        return
+    with server(answer) as port:
+        check(port)
+
+
+def check(port: int) -> None:
+    client = AirflowClient("x", EnvironmentSettings(url=f"http://127.0.0.1:{port}"))
+    with no_collections():
+        before = alive(Exception, Deadline)
+        for _ in range(3):
+            failed = False
+            try:
+                client.get_public("/version", deadline=Deadline(0.3))
+            except EnvironmentUnavailable:
+                failed = True
+            assert failed
+        assert alive(Exception, Deadline) - before == {}
+    client.close()
