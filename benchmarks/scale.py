@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.scaling import backlog, flatness, footprint, mapped
 from benchmarks.scaling.figures import Figure
-from benchmarks.scaling.process import behave_like_the_service
+from benchmarks.scaling.process import like_the_service
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def main() -> None:
     sections = options.only.split(",")
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"--only: expected some of {', '.join(SECTIONS)}, found {', '.join(sorted(unknown))}")
-    behave_like_the_service()
-    figures = measure(QUICK if options.quick else FULL, sections)
+    with like_the_service():
+        figures = measure(QUICK if options.quick else FULL, sections)
     if options.json:
         print(json.dumps({name: [asdict(figure) for figure in of] for name, of in figures.items()}))
         return

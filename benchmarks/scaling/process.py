@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import logging
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
+
+from coordinator.cli.garbage import RareCollections
 
 PATIENCE = 1800.0
 """Seconds, at most, for one measurement."""
@@ -32,12 +35,12 @@ def alone(module: str, **arguments: int) -> Answer:
     return answer
 
 
-def behave_like_the_service() -> None:
+@contextmanager
+def like_the_service() -> Iterator[None]:
     """Collect garbage as rarely as ``coordinator watch`` does, and log as little as a benchmark may."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
+    with RareCollections():
+        yield
 
 
 def resident() -> int:
@@ -56,5 +59,6 @@ def most_resident() -> int:
 
 
 if __name__ == "__main__":
-    behave_like_the_service()
-    print(json.dumps(importlib.import_module(sys.argv[1]).run(**json.loads(sys.argv[2]))))
+    with like_the_service():
+        answer = importlib.import_module(sys.argv[1]).run(**json.loads(sys.argv[2]))
+    print(json.dumps(answer))

@@ -14,9 +14,10 @@ class RareCollections:
     """While this context lasts, cycles are looked for rarely, and by the clock. Once in a process.
 
     By default Python looks every 700 allocations, and again and again through all that is loaded and cached: a fifth
-    of the CPU time of a trigger, by ``python -m benchmarks.reaction``. Left to a high threshold alone, the cycles of
-    connections that failed pile up: 0.6 to 1 MB in 80 s of faults, by tracemalloc, and no full collection due for days
-    at that rate. What is young is few objects, and is gone through in milliseconds, however much is cached.
+    of the CPU time of a trigger, by ``python -m benchmarks.reaction``. Little that we know of makes cycles: errors go
+    without their frames (:func:`coordinator.errors.without_frames`). What a library may still leave would stay for
+    days at a high threshold alone, so the clock looks too. What is young is few objects, and is gone through in
+    milliseconds, however much is cached.
 
     :param every: seconds.
     """
