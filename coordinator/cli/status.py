@@ -20,6 +20,7 @@ from coordinator.cli.replicas_output import (
     replicas_table,
 )
 from coordinator.cli.retention_output import retention_as_json, retention_in_words
+from coordinator.cli.unanswered import unanswered
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
@@ -39,8 +40,8 @@ def status(
 ) -> None:
     """Show how pipelines stand: what is busy, what is stuck, what is late, and why; and who watches.
 
-    Exit code 1 when something is wrong: a key that cannot be read, a refused request, no leader, a replica that could
-    not take over.
+    Exit code 1 when something is wrong: a key that cannot be read, a refused request, requests without an answer for
+    long, no leader, a replica that could not take over.
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
@@ -64,8 +65,9 @@ def status(
         found = [row for row in found if row["standing"] != "settled" or row["late_since"]]
     rows = _newest(found, limit)
     not_shown = len(found) - len(rows)
-    replicas = replicas_in(reading, datetime.now(UTC))
-    problems = reading.problems | replicas.problems
+    now = datetime.now(UTC)
+    replicas = replicas_in(reading, now)
+    problems = reading.problems | replicas.problems | unanswered(reading, now)
     if as_json:
         print_json(
             {

@@ -103,6 +103,28 @@ def test_a_refused_request_is_something_wrong_also_behind_newer_partitions(
     assert "2 older partitions are not shown: see them with --limit" in cli("status", "-c", config, "--limit", 1).stdout
 
 
+def test_requests_without_an_answer_for_long_are_something_wrong(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    now = datetime.now(UTC)
+
+    def asked(environment: str, partition: str, *, ago: timedelta) -> Put:
+        intent = TriggerRecord(Status.INTENT, 1, Action.CREATE, "r", "t", 1, when=now - ago)
+        return Put(keys.trigger(Target(PipelineRef(environment, "load"), partition)), dump_record(intent))
+
+    leader = Put(keys.leader, Presence("w", "host", 1, "2026-11-20T00:00:00Z").to_value())
+    etcd.commit(Transaction((), (leader, asked("team_b", "9", ago=timedelta(seconds=30)))))
+    assert json.loads(cli("status", "-c", config, "--json").stdout)["problems"] == {}
+    intents = [asked("default", str(minutes), ago=timedelta(minutes=minutes)) for minutes in (3, 12, 7)]
+    etcd.commit(Transaction((), tuple(intents)))
+    result = cli("status", "-c", config, "--json")
+    (place, said), *others = json.loads(result.stdout)["problems"].items()
+    assert (place, others) == ("environment default", [])
+    assert said.startswith("3 requests have had no answer for up to 12 min, load@12 for longest: it is away")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "problem: environment default: 3 requests" in cli("status", "-c", config).stdout
+
+
 def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
     assert "nothing has been reported yet" in cli("status", "-c", config, "--all").stdout
     load = PipelineRef("default", "load")

@@ -1,0 +1,47 @@
+"""Requests that have had no answer for long: the part of ``coordinator status`` about environments.
+
+An intent without an answer is no failure: what came of it is asked until that is known, and until then it is not made
+again. But it waits for an environment, and perhaps for somebody who mends that.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coordinator.model.references import Target
+    from coordinator.watcher.reading import Reading
+
+LONG = timedelta(minutes=2)
+"""A request is answered or given up within seconds, and asked about again after ``watcher.backoff_max`` at most (30 s
+by default): what stands for longer has been asked about in vain."""
+
+
+def unanswered(reading: Reading, now: datetime) -> dict[str, str]:
+    """What somebody should see to, by ``environment <name>``, as ``/readyz`` names it.
+
+    :param now: by which it is told for how long a request has had no answer.
+    """
+    from coordinator.model.trigger import Status, TriggerRecord
+
+    waiting: dict[str, list[tuple[datetime, Target]]] = defaultdict(list)
+    for target in reading.cache.targets():
+        found = reading.cache.record(target)
+        record = found.value if found is not None else None
+        if not isinstance(record, TriggerRecord) or record.status is not Status.INTENT or record.when is None:
+            continue
+        if now - record.when >= LONG:
+            waiting[target.pipeline.environment].append((record.when, target))
+    return {f"environment {name}": _in_words(waiting[name], now) for name in sorted(waiting)}
+
+
+def _in_words(waiting: list[tuple[datetime, Target]], now: datetime) -> str:
+    since, target = min(waiting)
+    minutes = int((now - since).total_seconds() // 60)
+    return (
+        f"{len(waiting)} request{'s have' if len(waiting) > 1 else ' has'} had no answer for up to {minutes} min, "
+        f"{target} for longest: it is away, or does not let anybody ask what came of them; the leader's /readyz and "
+        "'coordinator doctor' say which"
+    )
