@@ -72,7 +72,10 @@ class Starter:
         if self._looks.is_resting(target, now):
             return
         # Before the look, which would be outdated when its turn comes.
-        if not self._limits.enter(target, fresh=came_in, now=now) or not self._rooms.enter(target, fresh=came_in):
+        if not self._limits.enter(target, fresh=came_in, now=now):
+            self._rooms.leave(target)  # perhaps the limit is new, and it has had a place without it
+            return
+        if not self._rooms.enter(target, fresh=came_in):
             return
         ticket = self._looks.answered_ticket(decision, own_run_id, now=now, fresh=came_in)
         if ticket is None:

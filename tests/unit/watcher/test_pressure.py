@@ -16,7 +16,7 @@ from coordinator.model.partitions import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.store.port import Changes, Put, Transaction
-from coordinator.watcher.lanes import PREFETCH, EffectDone
+from coordinator.watcher.lanes import PREFETCH, EffectDone, LookDone
 from coordinator.watcher.limits import EnvironmentLimits
 from coordinator.watcher.reconciler import SLICE
 from coordinator.watcher.rooms import ROOM
@@ -217,3 +217,18 @@ def test_a_step_is_short_however_much_there_is_to_do(monkeypatch: pytest.MonkeyP
         assert examined <= SLICE
     assert steps > BACKLOG / SLICE
     assert (watcher.reconciler.wake_at() or 0.0) > world.clock.seconds, "and then it rests"
+
+
+def test_what_waits_at_a_new_limit_has_no_place_that_others_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are places have got one, and look; then a limit is set that lets one of them go on."""
+    world, watcher = far_behind()
+    rooms = watcher.reconciler._rooms
+    held: list[Callable[[], LookDone]] = []
+    monkeypatch.setattr(watcher, "look", lambda _, job: held.append(job))
+    for _ in range(300):
+        watcher.turn()
+    assert rooms.free("default", fresh=False) < ROOM // 2
+    world.dependencies({**DOCUMENT, "D": {"upstream": "A", "max_in_flight": 1}})
+    for _ in range(300):
+        watcher.turn()
+    assert rooms.free("default", fresh=False) >= ROOM - 1
