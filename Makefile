@@ -84,6 +84,10 @@ bench: $(READY) ## How fast a run state becomes a trigger request, beside the fl
 bench-scale: $(READY) ## What a completion costs among 10,000 pipelines, and what 1,000,000 keys weigh (ARGS=--quick)
 	$(RUN) -m benchmarks.scale $(ARGS)
 
+.PHONY: bench-handover
+bench-handover: $(READY) ## How long nobody leads when a leader is stopped, killed or frozen
+	$(RUN) -m benchmarks.handover $(ARGS)
+
 .PHONY: schema
 schema: $(READY) ## Write the JSON Schema of dependencies.json anew, out of its forms
 	$(RUN) -m coordinator.model.parsing.schema_of_forms
@@ -107,7 +111,7 @@ clean: ## Remove everything that make, tests and tools have made
 .PHONY: help
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 comma := ,
 
