@@ -17,7 +17,8 @@ Cli = Callable[..., Any]
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     """Calls ``coordinator`` with arguments; the result has ``exit_code``, ``stdout`` and ``stderr``."""
-    monkeypatch.delenv("COORDINATOR_CONFIG", raising=False)
+    for variable in ("COORDINATOR_CONFIG", "COLUMNS"):  # whatever this terminal is like
+        monkeypatch.delenv(variable, raising=False)
     runner = CliRunner()
 
     def call(*arguments: object, stdin: str | None = None) -> Any:

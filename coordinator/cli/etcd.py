@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -14,6 +13,8 @@ import typer
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import JsonOption
 from coordinator.cli.output import print_json
+
+_LOOK_EVERY = 0.2
 
 
 def etcd(
@@ -28,11 +29,11 @@ def etcd(
 
     Example: [bold]coordinator etcd --data-dir /tmp/etcd.data --port 0 --json[/bold]
     """
-    from coordinator.store.embedded import EmbeddedEtcd
+    from coordinator.store.embedded import EmbeddedEtcd, EmbeddedEtcdError
 
     server = EmbeddedEtcd(data_dir, port=port or None)
     ended_with: int | None = None
-    with _interruptible() as asked:
+    with _signals_noted() as asked:
         try:
             server.start()
             if as_json:
@@ -40,37 +41,29 @@ def etcd(
                 print_json(said, one_line=True)
             else:
                 typer.echo(f"etcd on {server.endpoint}, data in {data_dir}, log in {server.log_file}; Ctrl-C ends it")
-            # Python drops an exception that a signal raises within a finalizer: so the list is looked at too.
             while not asked and ended_with is None:
-                ended_with = server.wait(0.2)
-        except _Asked:
-            pass
+                ended_with = server.wait(_LOOK_EVERY)
+        except EmbeddedEtcdError:
+            if not asked:  # a terminal's Ctrl-C goes to etcd, too
+                raise
         finally:
             server.stop()
-    if ended_with is not None:
+    if ended_with is not None and not asked:
         typer.echo(f"coordinator: etcd ended by itself with status {ended_with}; see {server.log_file}", err=True)
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-class _Asked(BaseException):
-    """Somebody wants us to stop. No Exception: no handler on the way may take it for an error."""
-
-
 @contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM end what runs inside, once; a second one must not interrupt the cleaning up."""
+def _signals_noted() -> Iterator[list[int]]:
+    """SIGINT and SIGTERM are noted, and nothing else.
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        del frame
-        asked.append(number)
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        raise _Asked
-
+    An exception raised by a signal handler may come right after a lock has been taken (Popen has one around each
+    ``waitpid``): then nobody gives it back, and cleaning up waits for it for ever.
+    """
     asked: list[int] = []
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     for each in before:
-        signal.signal(each, ask)
+        signal.signal(each, lambda number, _: asked.append(number))
     try:
         yield asked
     finally:

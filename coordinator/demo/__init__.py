@@ -7,7 +7,7 @@
                     with ``airflow_environment`` and ``airflow_api``, a small client of its REST API
 ``watcher``         ``coordinator watch`` as a process
 ``tether``          whatever way we end, what we started ends with us
-``interruption``    Ctrl-C, but never between a start and its note
+``interruption``    Ctrl-C, but only where something waits
 ``plot``            what is to happen, out of the dependencies
 ``show``            the acts: begin one, follow it to its end, have it judged
 ``following``       etcd's changes, as they come

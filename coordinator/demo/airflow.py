@@ -22,7 +22,7 @@ import structlog
 
 from coordinator.demo.airflow_api import AirflowApi
 from coordinator.demo.airflow_environment import airflow_environment
-from coordinator.demo.interruption import uninterrupted
+from coordinator.demo.interruption import pause
 from coordinator.demo.tether import Tether, end_group
 from coordinator.errors import CoordinatorError
 from coordinator.provider.reporter import OUTBOX_NAME
@@ -232,8 +232,7 @@ class AirflowProcess:
 
     def _spawn(self, component: str) -> None:
         assert self._tether is not None
-        # Between its start and its tie nobody would end it.
-        with uninterrupted(), (self.logs / f"{component}.log").open("ab") as output:
+        with (self.logs / f"{component}.log").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", *_ARGUMENTS[component]],
                 env=self._env,
@@ -283,7 +282,7 @@ class AirflowProcess:
             self._on_wait(what)
             if time.monotonic() > until:
                 raise AirflowDidNotStart(f"not within {_START_LIMIT:.0f} s: {what}; {self._why_not()}")
-            time.sleep(_LOOK_EVERY)
+            pause(_LOOK_EVERY)
 
     def _why_not(self) -> str:
         try:

@@ -1,16 +1,18 @@
-"""Ctrl-C and SIGTERM in a program that has started others: an exception, but never between a start and its note.
+"""Ctrl-C and SIGTERM in a program that has started others: an exception, but only where the program waits.
 
-Python raises what a signal handler raises between any two instructions of the main thread, so also between the
-start of a process and the line that remembers it. Such places are marked with :func:`uninterrupted`.
+Python lets a signal handler raise between any two instructions of the main thread: between the start of a process and
+the line that remembers it, in the middle of a drawing, right after ``Popen`` has taken its lock, which nobody gives
+back then. So the handler only takes a note, and whoever waits looks at it: :func:`heed`, :func:`pause`. What cleans up
+does neither, and so is never interrupted.
 """
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -25,12 +27,6 @@ class _Interruption:
 
     asked: bool = False
     raised: bool = False
-    deferrals: int = 0
-
-    def raise_if_due(self) -> None:
-        if self.asked and not self.raised and not self.deferrals:
-            self.raised = True
-            raise Interrupted
 
 
 _interruption = _Interruption()
@@ -38,29 +34,32 @@ _interruption = _Interruption()
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """The first SIGINT or SIGTERM raises :class:`Interrupted` inside; further ones do nothing, for the way out
-    is then under way already. For the main thread."""
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        _interruption.asked = True
-        _interruption.raise_if_due()
-
+    """The first SIGINT or SIGTERM raises :class:`Interrupted` where :func:`heed` is called next, at the end of this at
+    the latest; further ones do nothing, for the way out is under way already. For the main thread."""
     _interruption.asked = _interruption.raised = False
-    before = {each: signal.signal(each, ask) for each in SIGNALS}
+    before = {each: signal.signal(each, _note) for each in SIGNALS}
     try:
         yield
+        heed()
     finally:
+        _interruption.asked = False
         for each, handler in before.items():
             signal.signal(each, handler)
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """What is inside runs to its end; an interruption that came meanwhile is raised after it."""
-    _interruption.deferrals += 1
-    try:
-        yield
-    finally:
-        _interruption.deferrals -= 1
-        _interruption.raise_if_due()
+def heed() -> None:
+    """Something that may be broken off here. :raises Interrupted: once, if somebody wants us to stop."""
+    if _interruption.asked and not _interruption.raised:
+        _interruption.raised = True
+        raise Interrupted
+
+
+def pause(seconds: float) -> None:
+    """Sleep; a signal does not cut it short, so not for long. :raises Interrupted: as :func:`heed`."""
+    time.sleep(seconds)
+    heed()
+
+
+def _note(number: int, frame: object) -> None:
+    del number, frame
+    _interruption.asked = True

@@ -16,7 +16,7 @@ import structlog
 
 import coordinator
 from coordinator.demo.following import Follower
-from coordinator.demo.interruption import Interrupted, uninterrupted
+from coordinator.demo.interruption import Interrupted, pause
 from coordinator.demo.plot import Plot, plot_of
 from coordinator.demo.result import as_json
 from coordinator.demo.screen import Screen
@@ -109,7 +109,7 @@ def produce(
                 "etcd/etcd.log and airflow/coordinator-outbox/deliverer.log there"
             ) from error
         finally:
-            with uninterrupted(), screen.waiting("Everything is being ended"):
+            with screen.waiting("Everything is being ended"):
                 stage.close()
         hint = "" if keep else " With --keep (make demo KEEP=1) it stays up."
         screen.say("", f"All of it has ended, after {time.monotonic() - began:.0f} s.{hint}")
@@ -144,7 +144,7 @@ def _stay(stage: Stage, screen: Screen, script: Script) -> None:
         )
         while True:
             stage.check()
-            time.sleep(_LOOK_EVERY)
+            pause(_LOOK_EVERY)
     except Interrupted:
         return
 
@@ -202,13 +202,12 @@ def _empty(directory: Path) -> Path:
 
 def _remove(directory: Path) -> None:
     """What was killed a moment ago may still be writing its last file."""
-    with uninterrupted():
-        for _ in range(_REMOVAL_TRIES):
-            shutil.rmtree(directory, ignore_errors=True)
-            if not directory.exists():
-                return
-            time.sleep(0.1)
-        print(f"coordinator: {directory} could not be removed", file=sys.stderr)
+    for _ in range(_REMOVAL_TRIES):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        time.sleep(0.1)
+    print(f"coordinator: {directory} could not be removed", file=sys.stderr)
 
 
 @contextmanager

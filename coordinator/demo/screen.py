@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.demo.chronicle import Chronicle, Execution, Happening
-from coordinator.demo.interruption import uninterrupted
 from coordinator.demo.judging import Check
 from coordinator.demo.plot import Act, Plot
 from coordinator.demo.stage import PARTS, OnProgress, Progress
@@ -94,8 +93,7 @@ class LiveScreen:
             def tell(happenings: Sequence[Happening]) -> None:
                 del happenings
                 table = _table(act, plot, chronicle, wide=self._console.width >= _WIDE, expand=True)
-                with uninterrupted():  # half a drawing leaves the cursor anywhere
-                    live.update(table, refresh=True)
+                live.update(table, refresh=True)
 
             tell(())
             yield tell
@@ -160,8 +158,7 @@ class LineScreen:
         yield
 
     def _line(self, text: str) -> None:
-        with uninterrupted():  # or it is printed once more with what comes after it
-            self._console.print(f"{time.monotonic() - self._began:6.1f} s  {text}", markup=False, soft_wrap=True)
+        self._console.print(f"{time.monotonic() - self._began:6.1f} s  {text}", markup=False, soft_wrap=True)
 
 
 def _table(act: Act, plot: Plot, chronicle: Chronicle, *, wide: bool, expand: bool) -> Table:

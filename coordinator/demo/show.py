@@ -18,6 +18,7 @@ import structlog
 from coordinator.demo.airflow_api import AirflowApiError
 from coordinator.demo.chronicle import Chronicle, Happening
 from coordinator.demo.following import Follower
+from coordinator.demo.interruption import heed
 from coordinator.demo.judging import Check, ShownRun, failure, is_over, judge, missing
 from coordinator.demo.plot import Act, Plot
 from coordinator.demo.screen import Screen
@@ -131,6 +132,7 @@ class Show:
             happening = self.performance.chronicle.take(item)
             if happening is not None:
                 happenings.append(happening)
+        heed()
         self._stage.check()
         return happenings
 

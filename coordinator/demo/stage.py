@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator.demo.airflow import COMPONENTS, STEPS, AirflowProcess
-from coordinator.demo.interruption import uninterrupted
+from coordinator.demo.interruption import pause
 from coordinator.demo.tether import Tether
 from coordinator.demo.watcher import WatcherHealth, WatcherProcess
 from coordinator.errors import ConfigurationError, CoordinatorError
@@ -119,8 +119,7 @@ class Stage:
         tell(Progress(ETCD, 1, self.etcd.endpoint))
         self._configure()
         tell(Progress(WATCHER, 0, "starts"))
-        with uninterrupted():
-            self._tether = Tether()
+        self._tether = Tether()
         self._watcher = WatcherProcess(
             config=self.config,
             dependencies=self._dependencies,
@@ -141,7 +140,7 @@ class Stage:
         while not leading.look():
             if time.monotonic() > until:
                 raise StageFailed(f"the watcher does not lead within {_LEADS_WITHIN:.0f} s; see {self._watcher.log}")
-            time.sleep(_LOOK_EVERY)
+            pause(_LOOK_EVERY)
 
     def check(self) -> None:
         """:raises CoordinatorError: something that should go on has ended."""
@@ -158,18 +157,17 @@ class Stage:
         self.airflow.restart_scheduler(dict.fromkeys(NO_SCHEDULE, "True"))
 
     def close(self) -> None:
-        """End everything that was started. Not to be interrupted: what is not ended here would stay."""
-        with uninterrupted():
-            if self._watcher is not None:
-                self._watcher.ask_to_stop()
-            # At once: nobody will use it again, and its ends in good order take seconds. etcd goes last, because
-            # the plugin's deliverer waits for it with what is left to report.
-            self.airflow.stop(patience=0)
-            if self._watcher is not None:
-                self._watcher.stop()
-            if self._tether is not None:
-                self._tether.close()
-            self.etcd.stop()
+        """End everything that was started."""
+        if self._watcher is not None:
+            self._watcher.ask_to_stop()
+        # At once: nobody will use it again, and its ends in good order take seconds. etcd goes last, because
+        # the plugin's deliverer waits for it with what is left to report.
+        self.airflow.stop(patience=0)
+        if self._watcher is not None:
+            self._watcher.stop()
+        if self._tether is not None:
+            self._tether.close()
+        self.etcd.stop()
 
     def _configure(self) -> None:
         password = self.directory / "password"

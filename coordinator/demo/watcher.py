@@ -13,7 +13,6 @@ from typing import Any
 
 import requests
 
-from coordinator.demo.interruption import uninterrupted
 from coordinator.demo.tether import Tether, end_group
 from coordinator.errors import CoordinatorError
 
@@ -60,7 +59,7 @@ class WatcherProcess:
         """Start it; :meth:`health` says when it leads."""
         # A variable would win over the configuration: somebody's real etcd must not get a demo's triggers.
         env = {name: value for name, value in os.environ.items() if not name.startswith("COORDINATOR_")}
-        with uninterrupted(), self.log.open("ab") as output:
+        with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "coordinator.cli", *self._command],
                 env=env,

@@ -87,7 +87,7 @@ def test_our_run_id_with_another_token_is_from_another_life(runner: AirflowRunne
     request = create(airflow_api.quick, date=some_date())
     run = happened(start(runner, request))
     later = create(airflow_api.quick, date=request.logical_date)
-    for outcome in (runner.start(later), runner.ask(later)):
+    for outcome in (start(runner, later), runner.ask(later)):
         assert isinstance(outcome, Foreign)
         assert (outcome.run.run_id, outcome.run.token) == (run.run_id, request.token)
 
@@ -104,7 +104,7 @@ def test_a_persons_run_on_our_logical_date_is_foreign(
         timeout=10,
     )
     assert answer.status_code == 200
-    outcome = runner.start(request)
+    outcome = start(runner, request)
     assert isinstance(outcome, Foreign)
     assert outcome.run.run_id == by_hand
     assert outcome.run.token is None
@@ -112,14 +112,14 @@ def test_a_persons_run_on_our_logical_date_is_foreign(
 
 def test_an_unknown_dag_is_refused(runner: AirflowRunner) -> None:
     for request in (create("nowhere"), create("nowhere", date=some_date())):
-        outcome = runner.start(request)
+        outcome = start(runner, request)
         assert isinstance(outcome, Refused)
         assert outcome.status == 404
         assert "nowhere" in outcome.answer
 
 
 def test_a_run_id_that_airflow_does_not_allow_is_refused(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
-    outcome = runner.start(create(airflow_api.quick, run_id="a b"))
+    outcome = start(runner, create(airflow_api.quick, run_id="a b"))
     assert isinstance(outcome, Refused)
     assert outcome.status == 400
     assert "run_id" in outcome.answer
