@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import re
 import shutil
 import signal
@@ -32,6 +33,7 @@ from coordinator.store.protobuf import import_etcd3
 log = structlog.get_logger(__name__)
 
 LOG_NAME = "etcd.log"
+_PORTS = range(16_384, 32_768)
 _PORT_TRIES = 5
 _START_LIMIT = 30.0
 _STOP_LIMIT = 10.0
@@ -72,7 +74,17 @@ def find_binary() -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
+    """A port of 127.0.0.1 that nobody listens on at this moment.
+
+    Below those that Linux and others give to outgoing connections, one of which might have it before a server does.
+    """
+    for port in random.SystemRandom().sample(_PORTS, _PORT_TRIES):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
