@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Protocol
+
+from coordinator.boottime import boottime
 
 
 class Clock(Protocol):
@@ -17,7 +18,8 @@ class Clock(Protocol):
 
 class SystemClock:
     def monotonic(self) -> float:
-        return time.monotonic()
+        """A watcher on a machine that was suspended has stood still, and finds out here that it has."""
+        return boottime()
 
     def now(self) -> datetime:
         return datetime.now(UTC)
