@@ -26,31 +26,6 @@ The tree, so that a caller can catch as widely as it means to::
 Each message says what was expected, what was found, where, and what to do.
 """
 
-from __future__ import annotations
-
-from typing import TypeVar
-
-_Error = TypeVar("_Error", bound=BaseException)
-
-
-def without_frames(error: _Error) -> _Error:
-    """An error of a library, and all that it came of, without the frames that they went through.
-
-    Many a library holds on to an error in one of these frames (urllib3 as what may be tried again), or raises what the
-    frame works on (gRPC: the call itself). Such a cycle, with everything those frames hold, stays until the garbage
-    collector comes: megabytes in an hour of failures, and finalizers that run whenever and wherever that may be. What
-    the frames could tell stands in the message of ours that is raised from it.
-    """
-    seen: set[int] = set()
-    found: list[BaseException | None] = [error]
-    while found:
-        one = found.pop()
-        if one is not None and id(one) not in seen:
-            seen.add(id(one))
-            one.__traceback__ = None
-            found += one.__cause__, one.__context__
-    return error
-
 
 class CoordinatorError(Exception):
     """Anything that the coordinator raises on purpose."""

@@ -11,12 +11,12 @@ EVERY = 60.0
 
 
 class RareCollections:
-    """While this context lasts, cycles are looked for rarely, and by the clock. Once in a process.
+    """From here on cycles are looked for rarely; while this context lasts, by the clock too. Once in a process.
 
     By default Python looks every 700 allocations, and again and again through all that is loaded and cached: a fifth
     of the CPU time of a trigger, by ``python -m benchmarks.reaction``. Little that we know of makes cycles: errors go
-    without their frames (:func:`coordinator.errors.without_frames`). What a library may still leave would stay for
-    days at a high threshold alone, so the clock looks too. What is young is few objects, and is gone through in
+    without their frames (:func:`coordinator.store.failures.without_frames`). What a library may still leave would stay
+    for days at a high threshold alone, so the clock looks too. What is young is few objects, and is gone through in
     milliseconds, however much is cached.
 
     :param every: seconds.

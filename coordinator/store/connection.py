@@ -221,6 +221,8 @@ class EtcdStore:
             )
         except ValueError as error:  # what gRPC raises on a closed channel
             raise StoreUnavailable(f"etcd {member.endpoint}, watching {prefix}: this client is closed") from error
+        except RuntimeError as error:  # a stream takes threads, of ours and of gRPC's
+            raise StoreUnavailable(f"etcd {member.endpoint}, watching {prefix}: {error}") from error
         try:
             stream.open(self._members.timeout)
             if from_revision <= stream.revision:

@@ -14,8 +14,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from coordinator.errors import without_frames
-from coordinator.store.failures import translate
+from coordinator.store.failures import translate, without_frames
 from coordinator.store.members import Member, Metadata
 from coordinator.store.port import (
     AccessDenied,
@@ -51,7 +50,9 @@ class EtcdWatch:
     """A :class:`coordinator.store.port.WatchStream` over gRPC.
 
     :param complete_to: the revision before the first one asked for.
-    :param on_loss: called when the stream has ended for no fault of the request.
+    :param on_loss: called when the stream has ended for no fault of the request, and not by :meth:`close`.
+    :raises RuntimeError: this machine gives no more threads.
+    :raises ValueError: the channel is closed.
     """
 
     def __init__(
@@ -87,7 +88,13 @@ class EtcdWatch:
         self._call: Any = call
         name = f"etcd-watch {self._endpoint}"
         self._reader = threading.Thread(target=self._read, args=(call,), name=name, daemon=True)
-        self._reader.start()
+        try:
+            self._reader.start()
+        except RuntimeError:
+            call.cancel()
+            self._requests.put(None)
+            del self._call, self._reader  # which refers to this, and never lets go of it
+            raise
 
     def open(self, timeout: float) -> None:
         """Wait until the server has created the watch.
@@ -199,9 +206,9 @@ class EtcdWatch:
         return StoreUnavailable(f"etcd {self._endpoint}, {self._doing}: {found}")
 
     def _end(self, error: StoreError) -> StoreError:
-        self._ended = str(error)
+        self._ended, closed_by_us = str(error), self._call is None
         self.close()
-        if isinstance(error, StoreUnavailable):
+        if isinstance(error, StoreUnavailable) and not closed_by_us:
             self._on_loss()
         return error
 

@@ -42,6 +42,17 @@ def details_of(error: Any) -> str:
     return str(error.details() or "")
 
 
+def without_frames(error: Any) -> Any:
+    """The error of a call without its traceback.
+
+    gRPC raises the call of a stream itself as its error. With the frames it has gone through, which refer to it, it
+    is a cycle that stays until the garbage collector comes: megabytes in an hour of failures, and a finalizer that
+    runs whenever and wherever that may be.
+    """
+    error.__traceback__ = None
+    return error
+
+
 def token_refused(details: str) -> bool:
     """Whether the token has expired, was given out by a server that has forgotten it, or is needed by now.
 

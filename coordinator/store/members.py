@@ -14,9 +14,9 @@ from typing import Any
 import structlog
 
 from coordinator.credentials import Credential
-from coordinator.errors import ConfigurationError, CredentialUnavailable, without_frames
+from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.settings import EtcdSettings
-from coordinator.store.failures import details_of, never_sent, token_refused, translate
+from coordinator.store.failures import details_of, never_sent, token_refused, translate, without_frames
 from coordinator.store.port import StoreUnavailable
 from coordinator.store.protobuf import import_etcd3
 

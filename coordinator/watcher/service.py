@@ -29,7 +29,7 @@ from coordinator.settings import Settings
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
-from coordinator.store.reflector import Reflector
+from coordinator.store.reflector import Disconnected, Reflector
 from coordinator.watcher.clock import Clock, SystemClock
 from coordinator.watcher.decision_log import DecisionLog, line_of
 from coordinator.watcher.guarding import refuse_unless_leading
@@ -278,9 +278,16 @@ class Watcher:
             self._stepped_at = self._clock.monotonic()
 
     def _read(self) -> None:
-        for update in self._reflector.updates(self._stop):
-            if not self._mailbox.put_update(update):
-                return
+        while not self._stop.is_set():
+            try:
+                for update in self._reflector.updates(self._stop):
+                    if not self._mailbox.put_update(update):
+                        return
+            except Exception as error:  # noqa: BLE001 - see below, and it is logged
+                # Whatever it is, a leader without this thread would be deaf for good, and nobody would know.
+                _log.exception("reflector broken", watcher=self.watcher_id)
+                self._mailbox.put_update(Disconnected(f"a mistake in the coordinator: {error}"))
+                self._stop.wait(TICK)
 
     def _guard(self, seconds: float, term: int | None) -> None:
         refuse_unless_leading(self._candidate.leadership(), seconds=seconds, term=term)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -15,7 +16,6 @@ import requests
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
-from coordinator.errors import without_frames
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_retry_after
@@ -149,6 +149,7 @@ class AirflowClient:
             headers["Content-Type"] = "application/json"
         session, leash = self._session()
         leash.deadline, leash.permit = deadline, permit
+        handled = sys.exc_info()[1]
         try:
             with session.request(
                 method,
@@ -169,8 +170,10 @@ class AirflowClient:
                     secrets=self._authentication.secrets(authorization),
                 )
         except (requests.RequestException, HTTPError, OSError, ValueError, OverflowError) as error:
-            # The last two: a host name that is none ("a..b", a UnicodeError), a chunk of 2**63 bytes.
-            without_frames(error)
+            # The last two: a host name that is none ("a..b", a UnicodeError), a chunk of 2**63 bytes. They may also be
+            # a defect, whose frames are wanted.
+            if isinstance(error, (requests.RequestException, HTTPError, OSError)):
+                _forget_frames(error, handled)
             raise EnvironmentUnavailable(f"{question}: no answer: {_reason(error, deadline)}") from error
         finally:
             leash.deadline = leash.permit = None
@@ -223,6 +226,24 @@ def _rejects_token(answer: Answer) -> bool:
     """Whether a newer token may help. Airflow answers 401 to an expired one, and 403 to one signed with another
     secret: its own, after a restart without a fixed ``[api_auth] jwt_secret``."""
     return answer.status == 401 or (answer.status == 403 and b"Invalid JWT token" in answer.body)
+
+
+def _forget_frames(error: BaseException, handled: BaseException | None) -> None:
+    """Take the frames from an error, and from all that it came of.
+
+    urllib3 holds on to an error in one of these frames, as what may be tried again. Such a cycle, with the whole
+    request and what its callers hold, stays until the garbage collector comes: megabytes in an hour of failures.
+
+    :param handled: what was being handled when the request was made, at the end of the chain: its frames stay.
+    """
+    seen = {id(handled)}
+    found: list[BaseException | None] = [error]
+    while found:
+        one = found.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            found += one.__cause__, one.__context__
 
 
 def _reason(error: BaseException, deadline: Deadline) -> str:

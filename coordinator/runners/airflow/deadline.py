@@ -115,7 +115,7 @@ def _connect(connection: HTTPConnection, leash: Leash) -> socket.socket:
             return candidate
         except OSError as error:
             candidate.close()
-            failure = error
+            failure = error.with_traceback(None)  # with this frame, in which it stays, it would be a cycle
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, "timed out while connecting") from failure
     raise NewConnectionError(connection, str(failure)) from failure

@@ -75,3 +75,35 @@ def check(port: int) -> None:
             assert failed
         assert alive(Exception, Deadline) - before == {}
     client.close()
+
+
+def test_by_an_address_that_refuses_before_another_one_takes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(lambda connection: connection.recv(65536)) as port:
+        addresses = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", number)) for number in (free_port(), port)
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        check(port)
+
+
+def test_what_was_being_handled_keeps_its_frames() -> None:
+    """A defect on its way up is not robbed of its traceback by a request that fails while it is handled."""
+    client = AirflowClient("x", EnvironmentSettings(url=f"http://127.0.0.1:{free_port()}"))
+
+    def defect() -> None:
+        raise KeyError("the defect")
+
+    def clean_up() -> None:
+        with suppress(EnvironmentUnavailable):
+            client.get_public("/version", deadline=Deadline(0.3))
+
+    def program() -> None:
+        try:
+            defect()
+        finally:
+            clean_up()
+
+    with pytest.raises(KeyError) as found:
+        program()
+    assert [frame.name for frame in found.traceback][-1] == "defect"
+    client.close()

@@ -7,16 +7,19 @@ that had been told to stop from ending.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import grpc
 import pytest
 
-from coordinator.store.connection import EtcdStore
-from coordinator.store.embedded import EmbeddedEtcd
+from coordinator.settings import EtcdSettings
+from coordinator.store.connection import EtcdStore, connect
+from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.etcd_watch import EtcdWatch
 from coordinator.store.keys import Keys
-from coordinator.store.port import Put, StoreError, Transaction
+from coordinator.store.port import Put, StoreError, StoreUnavailable, Transaction
 from coordinator.store.reflector import Disconnected, Reflector
 from tests.alive import alive, no_collections
 from tests.integration.store.waiting import wait_for
@@ -71,3 +74,58 @@ def test_by_a_server_that_is_away(
                 failed = True
             assert failed
     nothing_left_behind()
+
+
+def test_what_was_being_handled_keeps_its_frames(own_etcd: EmbeddedEtcd, own_store: EtcdStore) -> None:
+    own_etcd.kill()
+
+    def defect() -> None:
+        raise KeyError("the defect")
+
+    def clean_up() -> None:
+        with suppress(StoreError):
+            own_store.get("/x/a")
+
+    def program() -> None:
+        try:
+            defect()
+        finally:
+            clean_up()
+
+    with pytest.raises(KeyError) as found:
+        program()
+    assert [frame.name for frame in found.traceback][-1] == "defect"
+
+
+def test_by_a_watch_for_which_there_is_no_thread(
+    own_store: EtcdStore, nothing_left_behind: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("etcd-watch"):
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        failed = ""
+        try:
+            own_store.watch("/x/", from_revision=1)
+        except StoreUnavailable as error:
+            failed = str(error)
+        assert failed.endswith("watching /x/: can't start new thread")
+    nothing_left_behind()
+    with own_store.watch("/x/", from_revision=1):
+        pass
+
+
+def test_a_watch_that_has_ended_says_so_again_and_blames_no_server_for_our_closing(own_etcd: EmbeddedEtcd) -> None:
+    store = connect(EtcdSettings(endpoints=[own_etcd.endpoint, f"127.0.0.1:{free_port()}"], timeout=2))
+    with store.watch("/x/", from_revision=1) as stream:
+        stream.close()
+        for said in ("closed by this side", "it has ended: .*closed by this side"):
+            with pytest.raises(StoreUnavailable, match=said):
+                stream.receive(1.0)
+        assert store._members.in_use.endpoint == own_etcd.endpoint
+    store.close()
