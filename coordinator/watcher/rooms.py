@@ -76,10 +76,6 @@ class Rooms:
         for room in self._rooms.get(target.pipeline.environment, {}).values():
             room.leave(target)
 
-    def free(self, environment: str, *, fresh: bool) -> int:
-        """How many places there are left."""
-        return self._rooms[environment][fresh].free()
-
     def knows(self, target: Target) -> bool:
         """Whether it waits in line, or is inside without an intent."""
         return any(room.knows(target) for room in self._rooms.get(target.pipeline.environment, {}).values())

@@ -73,9 +73,12 @@ class Starter:
             return
         # Before the look, which would be outdated when its turn comes.
         if not self._limits.enter(target, fresh=came_in, now=now):
-            self._rooms.leave(target)  # perhaps the limit is new, and it has had a place without it
+            # Perhaps the limit is new, and it has had a place and looked without it.
+            self._rooms.leave(target)
+            self._looks.drop(target)
             return
         if not self._rooms.enter(target, fresh=came_in):
+            self._looks.drop(target)
             return
         ticket = self._looks.answered_ticket(decision, own_run_id, now=now, fresh=came_in)
         if ticket is None:

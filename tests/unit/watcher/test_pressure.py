@@ -222,13 +222,18 @@ def test_a_step_is_short_however_much_there_is_to_do(monkeypatch: pytest.MonkeyP
 def test_what_waits_at_a_new_limit_has_no_place_that_others_need(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as there are places have got one, and look; then a limit is set that lets one of them go on."""
     world, watcher = far_behind()
-    rooms = watcher.reconciler._rooms
+    reconciler = watcher.reconciler
+    room = reconciler._rooms._rooms["default"][False]
     held: list[Callable[[], LookDone]] = []
     monkeypatch.setattr(watcher, "look", lambda _, job: held.append(job))
     for _ in range(300):
         watcher.turn()
-    assert rooms.free("default", fresh=False) < ROOM // 2
+    assert room.free() < ROOM // 2
     world.dependencies({**DOCUMENT, "D": {"upstream": "A", "max_in_flight": 1}})
     for _ in range(300):
         watcher.turn()
-    assert rooms.free("default", fresh=False) >= ROOM - 1
+    assert room.free() >= ROOM - 1
+    tickets = [
+        partition for partition in PAST if reconciler._looks.has_ticket(Target(PipelineRef.parse("D"), partition))
+    ]
+    assert len(tickets) <= 1, "what it looked at for the others would be old when their turn comes"
