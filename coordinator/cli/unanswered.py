@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from coordinator.model.references import Target
     from coordinator.watcher.reading import Reading
 
-LONG = timedelta(minutes=2)
-"""A request is answered or given up within seconds, and asked about again after ``watcher.backoff_max`` at most (30 s
-by default): what stands for longer has been asked about in vain."""
+LONG = timedelta(minutes=10)
+"""An environment that takes one request at a time, half a second each, is through with all that may have an intent at
+once (two rooms of 512) before that; and what came of a request is asked again after ``watcher.backoff_max`` at most."""
 
 
 def unanswered(reading: Reading, now: datetime) -> dict[str, str]:
@@ -26,6 +26,8 @@ def unanswered(reading: Reading, now: datetime) -> dict[str, str]:
     """
     from coordinator.model.trigger import Status, TriggerRecord
 
+    if reading.cache.leader is None:
+        return {}  # nobody asks; that is the problem, and it is told
     waiting: dict[str, list[tuple[datetime, Target]]] = defaultdict(list)
     for target in reading.cache.targets():
         found = reading.cache.record(target)
@@ -42,6 +44,6 @@ def _in_words(waiting: list[tuple[datetime, Target]], now: datetime) -> str:
     minutes = int((now - since).total_seconds() // 60)
     return (
         f"{len(waiting)} request{'s have' if len(waiting) > 1 else ' has'} had no answer for up to {minutes} min, "
-        f"{target} for longest: it is away, or does not let anybody ask what came of them; the leader's /readyz and "
-        "'coordinator doctor' say which"
+        f"{target} for longest: it is away, very slow, or does not let anybody ask what came of them; the leader's "
+        "/readyz and 'coordinator doctor' say which"
     )

@@ -113,14 +113,16 @@ def test_requests_without_an_answer_for_long_are_something_wrong(
         return Put(keys.trigger(Target(PipelineRef(environment, "load"), partition)), dump_record(intent))
 
     leader = Put(keys.leader, Presence("w", "host", 1, "2026-11-20T00:00:00Z").to_value())
-    etcd.commit(Transaction((), (leader, asked("team_b", "9", ago=timedelta(seconds=30)))))
+    etcd.commit(Transaction((), (leader, asked("team_b", "9", ago=timedelta(minutes=5)))))
+    sent = TriggerRecord(Status.SENT, 1, Action.CREATE, "r", "t", 1, when=now - timedelta(hours=1))
+    etcd.commit(Transaction((), (Put(keys.trigger(Target(PipelineRef("team_b", "save"), "9")), dump_record(sent)),)))
     assert json.loads(cli("status", "-c", config, "--json").stdout)["problems"] == {}
-    intents = [asked("default", str(minutes), ago=timedelta(minutes=minutes)) for minutes in (3, 12, 7)]
+    intents = [asked("default", str(minutes), ago=timedelta(minutes=minutes)) for minutes in (13, 22, 17)]
     etcd.commit(Transaction((), tuple(intents)))
     result = cli("status", "-c", config, "--json")
     (place, said), *others = json.loads(result.stdout)["problems"].items()
     assert (place, others) == ("environment default", [])
-    assert said.startswith("3 requests have had no answer for up to 12 min, load@12 for longest: it is away")
+    assert said.startswith("3 requests have had no answer for up to 22 min, load@22 for longest: it is away")
     assert result.exit_code == ExitCode.PROBLEM
     assert "problem: environment default: 3 requests" in cli("status", "-c", config).stdout
 
