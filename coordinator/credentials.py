@@ -127,7 +127,7 @@ class Credential:
         self._lock = threading.Lock()
         self._read_at: float | None = None
         self._value: str | None = None
-        self._failure: CredentialUnavailable | None = None
+        self._failure: str | None = None
 
     def __repr__(self) -> str:
         return f"<Credential {self._source.owner} {self._source.kind}>"
@@ -148,7 +148,7 @@ class Credential:
             if not self._is_fresh():
                 self._run(max(0.0, until - self._monotonic()))
             if self._failure is not None:
-                raise CredentialUnavailable(str(self._failure))
+                raise CredentialUnavailable(self._failure)
             return self._value
         finally:
             self._lock.release()
@@ -164,7 +164,7 @@ class Credential:
         try:
             self._value = self._source.read(within=within)
         except CredentialUnavailable as failure:
-            self._failure = failure
+            self._failure = str(failure)  # not itself: its frames hold what the command has said
         self._read_at = self._monotonic()
 
 

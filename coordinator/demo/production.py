@@ -16,7 +16,7 @@ import structlog
 
 import coordinator
 from coordinator.demo.following import Follower
-from coordinator.demo.interruption import Interrupted, pause
+from coordinator.demo.interruption import Interrupted, heed, pause
 from coordinator.demo.plot import Plot, plot_of
 from coordinator.demo.result import as_json
 from coordinator.demo.screen import Screen
@@ -101,6 +101,7 @@ def produce(
             if keep:
                 _stay(stage, screen, script)
         except CoordinatorError as error:
+            heed()  # a terminal's Ctrl-C goes to etcd, too, whose end is no failure then
             log.exception("demo failed")
             if not reported:
                 on_result({**result, "error": str(error)})
