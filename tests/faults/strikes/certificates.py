@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+from coordinator.settings import EtcdSettings
+from coordinator.store.connection import connect
 from coordinator.store.port import StoreUnavailable
+from tests.certificates import Pair
 from tests.faults.encrypted import EncryptedStage, serial_number, shown_by
 from tests.faults.line import Line, Way
 from tests.faults.registry import Struck, fault
@@ -101,6 +105,7 @@ def revoke_clients(struck: Struck) -> None:
 def replace_authority(struck: Struck) -> None:
     stage, old = _encrypted(struck.stage), _encrypted(struck.stage).authority
     successor = stage.new_authority(f"etcd-authority-{struck.workload.dice.getrandbits(64):x}")
+    left_behind = old.issue("left-behind")
     both = old.cert.read_bytes() + successor.cert.read_bytes()
     for believed in (stage.files.ca, stage.files.trusted):
         replace(believed, both)
@@ -110,6 +115,7 @@ def replace_authority(struck: Struck) -> None:
         stage.files.renew(pair, successor)
     _shake_hands_anew(_to_etcd(stage))
     until(lambda: _is_reached(stage), "etcd is reached by its new name")
+    until(lambda: _gets_in(stage, left_behind), "in the overlap, who is of the old authority gets in")
     stage.await_health()
     for believed in (stage.files.ca, stage.files.trusted):
         replace(believed, successor.cert.read_bytes())
@@ -118,6 +124,8 @@ def replace_authority(struck: Struck) -> None:
     stage.authority = successor
     stage.await_health()
     assert _shown_by_etcd(stage) == serial_number(stage.files.server[0].read_bytes())
+    assert not _gets_in(stage, left_behind), "who is of the old authority still gets in"
+    assert _gets_in(stage, successor.issue("newcomer")), "that is for the authority"
 
 
 @fault(
@@ -156,6 +164,19 @@ def _is_reached(stage: Stage) -> bool:
         stage.store.get(stage.keys.leader)
     except StoreUnavailable:
         return False
+    return True
+
+
+def _gets_in(stage: EncryptedStage, client: Pair) -> bool:
+    """Whether etcd answers to whom shows this certificate, over a connection of its own."""
+    settings = EtcdSettings(
+        endpoints=stage.cluster.endpoints, timeout=5, ca_cert=stage.files.ca, cert=client.cert, key=client.key
+    )
+    with contextlib.closing(connect(settings)) as store:
+        try:
+            store.get(stage.keys.leader)
+        except StoreUnavailable:
+            return False
     return True
 
 
