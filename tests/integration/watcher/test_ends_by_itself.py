@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import signal
+import threading
+from pathlib import Path
 from time import monotonic
 
 import pytest
 
 from coordinator.model.trigger import Status
+from coordinator.settings import EtcdSettings
+from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.presence import read_presence
 from tests.integration.watcher.service import Service
 from tests.integration.watcher.waiting import until
@@ -19,6 +23,9 @@ CHAIN = {"A": "R", "team_b/B": "A", "C": "team_b/B", "D": ["R", "A", "C"]}
 BELOW = ("A", "team_b/B", "C", "D")
 LIMIT = 5.0
 """Seconds. An end waits for requests under way, of 1 s at most, and for a lease to be revoked."""
+WITHOUT_ETCD = 15.0
+"""Seconds. It also waits for a write (1 s), for the election's thread in a request to etcd (2 s), for the revocation
+and for the watch to end (1 s each): some 6 s, and the rest is for a busy machine."""
 
 
 def _ended_in_order(world: ServedWorld, watcher: Service) -> None:
@@ -76,6 +83,45 @@ def test_it_ends_though_etcd_is_away(served: ServedWorld) -> None:
     watcher.terminate()
     assert watcher.wait(LIMIT) == 0
     assert "Traceback" not in watcher.log()
+
+
+@pytest.mark.parametrize("answer", ["in time", "never"])
+def test_it_ends_though_etcd_went_away_with_a_request_under_way_whose_fate_its_successor_finds_out(
+    tmp_path: Path, answer: str
+) -> None:
+    """The run is there, and nobody can write it down: the intent stands in etcd for whoever comes next."""
+    etcd = EmbeddedEtcd(tmp_path / "etcd", port=free_port())
+    settings = EtcdSettings(endpoints=[etcd.endpoint], timeout=1.0)
+    with etcd, ServedWorld(settings, tmp_path) as world:
+        world.by_hand("A")
+        world.dependencies(CHAIN)
+        watcher = world.serve()
+        answers = threading.Event()
+        held = Fault.withhold(answers)
+        world.airflows["default"].faults.next("trigger", held)
+        try:
+            world.complete("R")
+            assert held.met.wait(20)
+            until(lambda: bool(world.all_runs("A")) and world.airflows_rest(), "the run is there, and reported")
+            assert _status(world, "A") is Status.INTENT
+            etcd.kill()
+            watcher.terminate()
+            if answer == "in time":
+                answers.set()
+            assert watcher.wait(WITHOUT_ETCD) == 0, watcher.log()
+        finally:
+            answers.set()
+        assert "Traceback" not in watcher.log()
+        etcd.start()
+        assert _status(world, "A") is Status.INTENT
+        successor = world.serve()
+        until(lambda: bool(successor.events("trigger.taken_over")), "it has found the intent")
+        until(lambda: _status(world, "A") is Status.SENT, "it has found out that the run is there")
+        world.run("A")
+        world.until_done(*BELOW, runs=1)
+        world.settle()
+        assert world.counts(*BELOW) == dict.fromkeys(BELOW, 1)
+        assert [run.dag_id for run in world.airflows["default"].requests_of("trigger")].count("A") == 1
 
 
 def test_max_runtime_ends_it_in_mid_wave_and_further_runs_finish_the_wave(served: ServedWorld) -> None:
