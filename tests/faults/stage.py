@@ -307,6 +307,13 @@ class Stage:
             if seen is not None and isinstance(seen.value, TriggerRecord) and seen.value.status is status
         ]
 
+    def intents(self) -> set[str]:
+        """The tokens of what has been written down, and whose outcome has not."""
+        cache = read(self.store, self.keys).cache
+        seen = (cache.record(target) for target in cache.targets())
+        records = (one.value for one in seen if one is not None and isinstance(one.value, TriggerRecord))
+        return {record.token for record in records if record.status is Status.INTENT}
+
     def await_health(self) -> None:
         """Every watcher that is to run follows etcd, and one of them leads. :raises AssertionError: not in time."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+from time import monotonic
 
-from coordinator.model.trigger import Status
 from tests.faults.registry import Struck, fault
 from tests.faults.sickness import EFFECTS, sick
-from tests.faults.stage import REQUEST_TIMEOUT, WATCHER, Stage, pause
+from tests.faults.stage import COMES_TO_REST, ENVIRONMENTS, REQUEST_TIMEOUT, WATCHER, Replica, Stage, pause
 from tests.integration.watcher.waiting import until
 from tests.standin.faults import Fault
 
@@ -15,6 +14,14 @@ HALF_A_LEASE = WATCHER.lease_ttl / 2
 LONGER_THAN_A_LEASE = WATCHER.lease_ttl + 1.5
 A_QUEUE = 4
 """Intents at the same time in environments that take one request each."""
+A_QUEUE_WITHIN = 5.0
+"""Seconds after its sources have ended within which a wave that is large enough has come to a queue."""
+WAVES = 6
+"""The first may be too small for a queue. Of the others, in which everything runs, a busy machine may spoil a few."""
+UNDER_WAY_WITHIN = 3.0
+"""Seconds for which a kill waits for an intent. In a small wave the last one may have had its answer by then."""
+ANSWERED_LATE = 0.3
+"""Seconds: with an answer at once, a request would be over before anybody could see its intent and strike."""
 
 
 @fault(
@@ -25,13 +32,24 @@ A_QUEUE = 4
     in_soak=True,
 )
 def kill_leader(struck: Struck) -> None:
-    leader = struck.stage.leader()
-    struck.workload.end_sources()
-    pause(struck.workload.dice.uniform(0.0, 0.8))
-    leader.service.kill()
-    successor = struck.stage.leader_besides(leader)
-    assert successor is not leader
-    struck.stage.restart(leader)
+    stage, leader = struck.stage, struck.stage.leader()
+    with sick(stage.airflows.values(), EFFECTS, Fault.late(ANSWERED_LATE)):
+        struck.workload.end_sources()
+        _await_an_intent(stage)
+        pause(struck.workload.dice.uniform(0.0, ANSWERED_LATE))
+        leader.service.kill()
+    left_behind = stage.intents()
+    struck.notes.append(f"{len(left_behind)} requests were under way")
+    assert stage.leader_besides(leader) is not leader
+    until(lambda: not left_behind & stage.intents(), "what was under way is taken over", limit=COMES_TO_REST)
+    stage.restart(leader)
+
+
+def _await_an_intent(stage: Stage) -> None:
+    """For a while: in a small wave there may be none left."""
+    end = monotonic() + UNDER_WAY_WITHIN
+    while not stage.intents() and monotonic() < end:
+        pause(0.02)
 
 
 @fault("every watcher: kill -9", group="watchers", asserts="one of them leads again, from what stands in etcd")
@@ -108,17 +126,34 @@ def freeze_standby(struck: Struck) -> None:
     max_in_flight=1,
 )
 def freeze_with_requests_waiting(struck: Struck) -> None:
-    stage, leader = struck.stage, struck.stage.leader()
+    stage = struck.stage
     with sick(stage.airflows.values(), EFFECTS, Fault.late(0.75 * REQUEST_TIMEOUT)):
-        struck.workload.end_sources()
-        _wait_for_a_queue(stage)
-        leader.service.freeze()
+        leader, waiting = _freeze_with_a_queue(struck)
     assert stage.leader_besides(leader) is not leader
-    until(lambda: not stage.targets_in(Status.INTENT), "what was written down has been sent", limit=30)
+    until(lambda: not waiting & stage.intents(), "what was written down has been sent", limit=30)
     leader.service.thaw()
 
 
-def _wait_for_a_queue(stage: Stage) -> None:
-    """Some waves are too small for one."""
-    with contextlib.suppress(AssertionError):
-        until(lambda: len(stage.targets_in(Status.INTENT)) >= A_QUEUE, "requests wait for their turn", limit=3)
+def _freeze_with_a_queue(struck: Struck) -> tuple[Replica, set[str]]:
+    """The leader, and the tokens of what it had written down. :raises AssertionError: no wave came to a queue."""
+    stage, workload = struck.stage, struck.workload
+    workload.end_sources()
+    for _ in range(WAVES):
+        leader = stage.leader()
+        if _comes_to_a_queue(stage):
+            leader.service.freeze()
+            waiting = stage.intents()  # nothing is added to it, and nothing goes, until another one leads
+            if len(waiting) > len(ENVIRONMENTS):  # one of each may have been sent
+                return leader, waiting
+            leader.service.thaw()
+        workload.count()
+        workload.begin_wave(everything=True)
+        workload.end_sources()
+    raise AssertionError(f"in {WAVES} waves no {A_QUEUE} requests were written down at the same time")
+
+
+def _comes_to_a_queue(stage: Stage) -> bool:
+    end = monotonic() + A_QUEUE_WITHIN
+    while (found := len(stage.intents())) < A_QUEUE and monotonic() < end:
+        pause(0.02)
+    return found >= A_QUEUE
