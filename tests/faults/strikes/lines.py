@@ -7,10 +7,13 @@ from contextlib import contextmanager
 
 from tests.faults.line import Line, Way
 from tests.faults.registry import Struck, fault
-from tests.faults.stage import WATCHER, Replica, pause, set_all
+from tests.faults.stage import SUCCEEDED_WITHIN, WATCHER, Replica, pause, set_all
 
 LONGER_THAN_A_LEASE = WATCHER.lease_ttl + 1.5
 BEHIND = WATCHER.lease_ttl + 3.0
+
+STILL_KEPT_ALIVE = {Way.DEAF: WATCHER.lease_ttl}
+"""Seconds for which etcd may go on prolonging the lease: it is asked to, until who hears no answer has given it up."""
 
 WORDS = {
     Way.CUT: "cut",
@@ -44,7 +47,7 @@ def _leader_from_etcd(way: Way) -> Callable[[Struck], None]:
         leader = struck.stage.leader()
         _wave_goes(struck)
         with broken(leader.to_etcd, way):
-            struck.stage.leader_besides(leader)
+            struck.stage.leader_besides(leader, within=SUCCEEDED_WITHIN + STILL_KEPT_ALIVE.get(way, 0.0))
             pause(struck.workload.dice.uniform(0.0, 1.0))
 
     return strike
