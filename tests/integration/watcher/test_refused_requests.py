@@ -20,6 +20,8 @@ from tests.standin.airflow import Recorded, StandInAirflow
 from tests.standin.faults import Fault
 from tests.worlds.world import PARTITION
 
+OTHER = "2026-11-21T00:00:00Z"
+
 
 def _until_blocked(world: FaultyWorld, name: str) -> str:
     def blocked() -> bool:
@@ -66,6 +68,36 @@ def test_an_unknown_dag_is_blocked_and_started_once_when_it_appears(world: Fault
     names = ("D", "E", "A", "B")
     assert world.counts(*names) == dict.fromkeys(names, wave)
     assert len(_requests(airflow, status=200)) == accepted + 1
+    assert cli("status", "--config", world.config()).exit_code == 0
+
+
+@pytest.mark.parametrize("wave", [1, 2])
+def test_a_refusal_blocks_a_pipeline_in_its_own_partition_only(world: FaultyWorld, cli: Cli, wave: int) -> None:
+    """As when the conf of one run, or its logical date, is not to Airflow's liking."""
+    airflow = world.airflows["default"]
+    patient = world.settings.watcher.model_copy(update={"blocked_retry": 600.0})  # not again while this test runs
+    world.settings = world.settings.model_copy(update={"watcher": patient})
+    world.dependencies({"D": "R", "E": "D"})
+    for one in (PARTITION, OTHER) if wave == 2 else ():
+        world.complete("R", partition=one)
+    world.settle()
+    refusal = Fault.answer(422, {"detail": "not with this date"})
+    airflow.faults.always("trigger" if wave == 1 else "clear", refusal)
+    world.complete("R", wave=wave)
+    assert "not with this date" in _until_blocked(world, "D")
+    airflow.faults.clear()
+    world.complete("R", partition=OTHER, wave=wave)
+    world.until_done("D", "E", partition=OTHER, runs=wave)
+    assert world.counts("D", "E", partition=OTHER) == {"D": wave, "E": wave}
+    assert world.counts("D", "E") == {"D": wave - 1, "E": wave - 1}
+    row = _status_of(cli, world, "D")
+    assert (row["partition"], row["record"], row["standing"]) == (PARTITION, "blocked", "stuck")
+    world.stop_watcher()
+    world.start_watcher()  # one that starts tries what is blocked at once
+    world.until_done("D", "E", runs=wave)
+    world.settle()
+    for one in (PARTITION, OTHER):
+        assert world.counts("D", "E", partition=one) == {"D": wave, "E": wave}, one
     assert cli("status", "--config", world.config()).exit_code == 0
 
 
