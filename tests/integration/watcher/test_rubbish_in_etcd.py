@@ -54,6 +54,13 @@ def _problems(cli: Cli, world: FaultyWorld) -> dict[str, str]:
     return problems
 
 
+def _is_shown_as_a_problem(world: FaultyWorld, *keys: str) -> None:
+    """``/readyz?verbose`` tells what :meth:`Watcher.health` says."""
+    watcher = world.watcher
+    assert watcher is not None
+    until(lambda: not set(keys) - watcher.health().problems.keys(), f"the watcher names {keys}")
+
+
 def _goes_on(world: FaultyWorld, wave: int) -> None:
     """The watcher is alive, and triggers."""
     world.complete("R", wave=wave)
@@ -72,6 +79,7 @@ def test_a_state_that_cannot_be_read_is_not_yet_and_shown(world: FaultyWorld, cl
     problems = _problems(cli, world)
     for name, what in zip(upstreams, RUBBISH, strict=True):
         assert world.keys.state(target(name)) in problems, what
+    _is_shown_as_a_problem(world, *(world.keys.state(target(name)) for name in upstreams))
     world.stop_watcher()
     world.start_watcher()  # it reads all of it again
     _goes_on(world, 2)
@@ -97,6 +105,7 @@ def test_a_record_that_cannot_be_read_keeps_its_pipeline_from_running_and_is_sho
     problems = _problems(cli, world)
     for name, what in zip(downstreams, RUBBISH_RECORDS, strict=True):
         assert world.keys.trigger(target(name)) in problems, what
+    _is_shown_as_a_problem(world, *(world.keys.trigger(target(name)) for name in downstreams))
     for name in downstreams:
         world.delete_record(name)
     world.until_done(*downstreams, runs=1)
@@ -168,6 +177,7 @@ def test_other_keys_that_cannot_be_read_are_shown_and_stop_nothing(world: Faulty
         world.put(key, b"\xff\xfe")
     _goes_on(world, 1)
     assert keys[0] in _problems(cli, world)
+    _is_shown_as_a_problem(world, keys[0])
     world.settle()
     assert world.runs("H") == 0, "whoever wrote it wanted it held"
     world.release("H")
