@@ -18,7 +18,7 @@ def _guarded(stage: Stage) -> GuardedStage:
 @fault(
     "etcd's tokens expire every two seconds",
     group="users of etcd",
-    asserts="the watchers log in again; the leader stays the same",
+    asserts="somebody logs in again; the leader stays the same",
     kind=GuardedStage,
     token_life=TOKEN_LIFE,
 )
@@ -27,14 +27,14 @@ def expire(struck: Struck) -> None:
     before = stage.logins()
     pause(struck.workload.dice.uniform(0.0, TOKEN_LIFE))
     struck.workload.end_sources()
-    until(lambda: stage.logins() >= before + len(stage.replicas), "the watchers have logged in again")
+    until(lambda: stage.logins() >= before + len(stage.replicas), "as many logins as there are watchers")
     assert stage.leader() is leader
 
 
 @fault(
     "etcd's roles change, and every token with them",
     group="users of etcd",
-    asserts="the watchers log in again; the leader stays the same",
+    asserts="somebody logs in again; the leader stays the same",
     kind=GuardedStage,
     token_life=600,
 )
@@ -46,7 +46,7 @@ def change_roles(struck: Struck) -> None:
         for _ in range(5):
             pause(dice.uniform(0.0, 0.4))
             users.add_role(f"somebody-else-{dice.getrandbits(64):x}")
-    until(lambda: stage.logins() >= before + len(stage.replicas), "the watchers have logged in again")
+    until(lambda: stage.logins() >= before + len(stage.replicas), "as many logins as there are watchers")
     assert stage.leader() is leader
 
 
