@@ -13,6 +13,7 @@ import heapq
 import json
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from coordinator.model.parsing.dumping import dump_document
@@ -44,8 +45,20 @@ FOREVER = float("inf")
 ETCD, AIRFLOW = "etcd", "airflow"
 MADE = ("created", "cleared")
 
+SEEN_WITHIN = 10.0
+"""Seconds within which a change in etcd is seen: the machine may be busy, and the member that is asked be struck."""
+
 Place = tuple[str, int]
 """Something that was seen: where, and the how manyeth of this telling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Somebody's time as the leader. ``seen``: when its beginning was; ``ended``: when its end was."""
+
+    who: str
+    seen: float
+    ended: float = FOREVER
 
 
 class Chronicle:
@@ -63,7 +76,7 @@ class Chronicle:
         self._airflow: list[Happened] = []
         self._times: list[float] = []
         self._revisions: list[int] = []
-        self._terms: list[tuple[str, float]] = []
+        self._terms: list[Term] = []
         self.leader = ""
         self.newest_intent: dict[Target, str] = {}
 
@@ -116,15 +129,15 @@ class Chronicle:
         return self._revisions[place - 1] if place else 0
 
     def led(self, watcher: str, time: float) -> bool:
-        """Whether it may have led then: the end of a term of its, if it has ended, was seen later. That a term has
-        begun may be seen late, and says nothing."""
-        return any(who == watcher and time <= ended for who, ended in self._terms)
+        """Whether it may have led then: of a term of its the beginning was seen by then, or so late after it as
+        something may be seen, and the end, if it has ended, was seen later."""
+        return any(term.who == watcher and term.seen - SEEN_WITHIN <= time <= term.ended for term in self._terms)
 
     def _note_term(self, seen: Seen) -> None:
         if seen.change.kv is None:
-            self._terms[-1:] = [(who, seen.time) for who, _ in self._terms[-1:]]
+            self._terms[-1:] = [replace(term, ended=seen.time) for term in self._terms[-1:]]
         elif seen.change.kv.create_revision == seen.change.revision:
-            self._terms.append((read_presence(seen.change.kv.value).id, FOREVER))
+            self._terms.append(Term(read_presence(seen.change.kv.value).id, seen.time))
 
 
 class _Telling:
@@ -216,7 +229,7 @@ class _Telling:
                 history.add(StateWritten(seen.time, target, state, change.revision, by, leads=False))
             case TriggerKey(target):
                 record = _record_of(seen)
-                by, leads = "a watcher", True
+                by, leads = "a watcher", True  # what becomes of an intent keeps its ``who``, whoever writes it
                 if record is not None and record.status is Status.INTENT:
                     chronicle.newest_intent[target] = record.token
                     by, leads = record.who, chronicle.leader == record.who

@@ -79,7 +79,7 @@ for _way, _words in WORDS.items():
     fault(
         f"leader and etcd: {_words}",
         group="lines",
-        asserts="another one leads; nothing comes of what the old one still wants",
+        asserts="another one leads; the old one writes no intent and sends nothing",
         in_every_test_run=_way is Way.DEAF,
         behind=BEHIND,
         in_soak=True,

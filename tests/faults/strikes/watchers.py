@@ -77,7 +77,7 @@ def kill_standby(struck: Struck) -> None:
 @fault(
     "leader: SIGSTOP, longer than its lease",
     group="watchers",
-    asserts="another one leads; the woken one writes and sends nothing",
+    asserts="another one leads; the woken one writes no intent and sends nothing",
     behind=6.0,
     in_soak=True,
 )
