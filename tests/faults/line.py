@@ -11,6 +11,8 @@ import threading
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from coordinator.store.embedded import free_port
+
 _CHUNK = 65536
 _WAIT = 1.0
 
@@ -70,7 +72,7 @@ class Line:
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, None)
         self._listener: socket.socket | None = None
-        self.port = 0
+        self.port = free_port()  # none of the kernel's choice: while the line is cut, it would give it to a connection
         self._listen()
         self._thread = threading.Thread(target=self._carry, name=f"line to {target}", daemon=True)
         self._thread.start()
@@ -125,7 +127,6 @@ class Line:
         listener.bind(("127.0.0.1", self.port))
         listener.listen(128)
         listener.setblocking(False)
-        self.port = listener.getsockname()[1]
         self._listener = listener
         self._selector.register(listener, selectors.EVENT_READ, None)
 

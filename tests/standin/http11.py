@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import BinaryIO, cast
 
+from coordinator.store.embedded import free_port
+
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 MAX_LINE = 65536
 
@@ -61,7 +63,7 @@ class Server:
     def __init__(self, handler: Handler, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._handler = handler
         self._tls = tls
-        self.port = port
+        self.port = port or free_port()  # not the kernel's choice, which it would give to others after stop()
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._connections: set[socket.socket] = set()
@@ -74,7 +76,6 @@ class Server:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         listener.listen(512)
-        self.port = listener.getsockname()[1]
         self._listener = listener
         threading.Thread(
             target=self._accept, args=(listener, self._stopping), name=f"standin-{self.port}", daemon=True
