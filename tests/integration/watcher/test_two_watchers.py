@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from coordinator.model.trigger import Status
 from coordinator.settings import EtcdSettings
 from tests.command_line import Cli
+from tests.integration.watcher.service import Service
 from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import ServedWorld
 from tests.standin.faults import Fault
@@ -21,6 +24,9 @@ CHAIN = {"A": "R", "team_b/B": "A", "C": "team_b/B", "D": ["R", "A", "C"]}
 BELOW = ("A", "team_b/B", "C", "D")
 LONG_LEASE = 60
 """Seconds. What happens within a fraction of it does not wait for the lease to run out."""
+
+AT_ONCE = 0.5
+"""Seconds from a leader's resignation to its successor's term. Hundredths on a machine with much else to do."""
 
 
 @pytest.fixture
@@ -57,10 +63,18 @@ def test_two_watchers_at_once_run_everything_once_and_the_other_takes_over_when_
 def test_a_leader_that_was_asleep_for_longer_than_its_lease_sends_nothing_more(served: ServedWorld) -> None:
     served.dependencies(CHAIN)
     first, second = served.serve(), served.serve(leads=False)
-    first.freeze()
+    arrives = threading.Event()
+    held = Fault.hang(arrives)
+    served.airflows["default"].faults.next("trigger", held)
+    try:
+        served.complete("R")
+        assert held.met.wait(PATIENCE), "a request is under way: it falls asleep in mid-wave"
+        first.freeze()
+    finally:
+        arrives.set()
     until(lambda: second.health()["leads"] is True, "the other leads")
-    served.complete("R")
     served.until_done(*BELOW, runs=1)
+    assert second.events("trigger.taken_over")
     first.thaw()
     until(lambda: bool(first.events("leader.stopped")) and first.is_ready(), "the first has found out", limit=PATIENCE)
     served.complete("R", wave=2)
@@ -69,6 +83,8 @@ def test_a_leader_that_was_asleep_for_longer_than_its_lease_sends_nothing_more(s
     assert served.counts(*BELOW) == dict.fromkeys(BELOW, 2)
     assert second.health()["leads"] is True
     assert not first.health()["leads"]
+    dag_ids = [request.dag_id for request in served.airflows["default"].requests_of("trigger")]
+    assert sorted(dag_id or "" for dag_id in dag_ids) == ["A", "C", "D"], "each was asked for once"
 
 
 def test_a_leader_that_is_terminated_writes_down_what_is_under_way_and_its_successor_leads_at_once(
@@ -84,6 +100,7 @@ def test_a_leader_that_is_terminated_writes_down_what_is_under_way_and_its_succe
     first.terminate()
     until(lambda: second.health()["leads"] is True, "the other leads", limit=LONG_LEASE / 6)
     assert first.wait(5) == 0
+    assert _between(first, "leading no more", second, "leader.started") < AT_ONCE
     assert _status(world, "A") is not Status.INTENT, "the answer was waited for, and written down"
     world.until_done(*BELOW, runs=1)
     world.settle()
@@ -145,6 +162,13 @@ def test_status_shows_who_leads_and_that_the_others_are_ready(served: ServedWorl
     leads_since = first.health()["leads_since"]
     assert json.loads(cli("status", "-c", served.config(), "--json").stdout)["leader"]["since"] == leads_since
     assert second.health()["leads_since"] is None
+
+
+def _between(first: Service, event: str, second: Service, then: str) -> float:
+    """Seconds between what two watchers of one machine have logged."""
+    until(lambda: bool(first.events(event) and second.events(then)), "both are logged")
+    (one,), (other,) = first.events(event), second.events(then)
+    return (datetime.fromisoformat(other["timestamp"]) - datetime.fromisoformat(one["timestamp"])).total_seconds()
 
 
 def _status(world: ServedWorld, name: str) -> Status | None:
