@@ -21,7 +21,7 @@ import requests
 import structlog
 
 from coordinator.demo.airflow_api import AirflowApi
-from coordinator.demo.airflow_environment import airflow_environment
+from coordinator.demo.airflow_environment import airflow_environment, waits_longer
 from coordinator.demo.interruption import pause
 from coordinator.demo.tether import Tether, end_group
 from coordinator.errors import CoordinatorError
@@ -235,7 +235,7 @@ class AirflowProcess:
         with (self.logs / f"{component}.log").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", *_ARGUMENTS[component]],
-                env=self._env,
+                env=self._env if component == API_SERVER else {**self._env, **waits_longer(self.home)},
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

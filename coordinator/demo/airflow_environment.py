@@ -50,3 +50,12 @@ def airflow_environment(*, home: Path, dags_folder: Path, port: int, username: s
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }
+
+
+def waits_longer(home: Path) -> dict[str, str]:
+    """For a component that ends when SQLite is locked for as long as it waits (5 s without this).
+
+    Two requests at once that start runs may keep the API server from going on for these 5 s, with the lock in its
+    hands: one of them is answered with 500 then. The scheduler, which waits beside it, is to outlast that.
+    """
+    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=30"}
