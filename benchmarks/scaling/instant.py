@@ -30,8 +30,12 @@ from coordinator.settings import WatcherSettings
 from coordinator.store.leadership import HeldLease, Leadership
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Put, Store, Transaction
-from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
-from coordinator.watcher.reconciler import Message, Reconciler
+from coordinator.watcher.backoff import Backoff
+from coordinator.watcher.dispatcher import Dispatcher, EnvironmentLimits
+from coordinator.watcher.dispatchers import Dispatchers
+from coordinator.watcher.jobs import EffectDone, LookDone
+from coordinator.watcher.messages import Message
+from coordinator.watcher.reconciler import Options, Reconciler
 
 HARDLY_EVER = 3e7
 FOR_EVER = 1e12
@@ -171,26 +175,26 @@ class InstantWatcher:
         settings = WatcherSettings(reexamine_every=HARDLY_EVER)
         lease = HeldLease(1, asked_at=self.clock.seconds, ttl=FOR_EVER, clock=self.clock.monotonic)
         leadership = None if term is None else Leadership(term, lease)
-        lanes = {
-            environment: Lane(
-                environment=environment,
-                runner=runner,
-                limit=IN_FLIGHT,
-                request_timeout=1.0,
-                executor=self,
-                backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
-                guard=lambda *_: None,
-            )
-            for environment, runner in self.environments.items()
-        }
+        dispatchers = Dispatchers(
+            {
+                environment: Dispatcher(
+                    environment,
+                    runner,
+                    limits=EnvironmentLimits(requests=IN_FLIGHT, request_timeout=1.0),
+                    executor=self,
+                    backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
+                    guard=lambda *_: None,
+                )
+                for environment, runner in self.environments.items()
+            }
+        )
         self.reconciler = Reconciler(
             store=store,
             keys=KEYS,
-            lanes=lanes,
+            dispatchers=dispatchers,
             leadership=lambda: leadership,
-            settings=settings,
             clock=self.clock,
-            who="watcher-of-the-benchmark",
+            options=Options(settings=settings, who="watcher-of-the-benchmark"),
         )
 
     @property
@@ -219,7 +223,7 @@ class InstantWatcher:
 
     def run_jobs(self) -> bool:
         """Let the environment answer everything that has been asked. Returns whether there was anything to do."""
-        if not self._jobs and not self.reconciler.agenda:
+        if not self._jobs and not self.reconciler.queue:
             return False
         jobs, self._jobs = self._jobs, deque()
         self.step([job() for job in jobs])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from coordinator.model.explanation import Explanation
     from coordinator.model.references import PipelineRef
-    from coordinator.watcher.limits import EnvironmentLimits
+    from coordinator.watcher.dispatcher import EnvironmentLimits
     from coordinator.watcher.reading import Reading
 
 
@@ -43,7 +43,7 @@ def explain(
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     """
     from coordinator.settings import load_settings
-    from coordinator.watcher.limits import limits_of
+    from coordinator.watcher.dispatcher import limits_by_environment
     from coordinator.watcher.reading import read
 
     explained = pipeline_of(pipeline)
@@ -56,7 +56,7 @@ def explain(
     else:
         if partition not in reading.partitions_of(explained):  # somebody may have put a state under this spelling
             partition = spelled
-        limits = limits_of(load_settings(config))
+        limits = limits_by_environment(load_settings(config))
         _explain_one(reading, explained, partition, limits, past=bool(revision), as_json=as_json)
 
 

@@ -18,7 +18,7 @@ from coordinator.model.parsing import DependenciesError
 from coordinator.publishing import Proposal, Publications, refusal
 from coordinator.settings import Settings, load_settings
 from coordinator.store.presence import read_presence
-from coordinator.watcher.limits import limits_of
+from coordinator.watcher.dispatcher import limits_by_environment
 from coordinator.watcher.preview import Preview, preview
 from coordinator.watcher.reading import Reading, read
 
@@ -62,7 +62,7 @@ def preview_of(reading: Reading, settings: Settings) -> Preview:
         reading,
         missed_after=settings.watcher.missed_after,
         environments=settings.environments,
-        environment_limits=limits_of(settings),
+        environment_limits=limits_by_environment(settings),
     )
 
 

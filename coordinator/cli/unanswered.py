@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LONG = timedelta(minutes=10)
 """An environment that takes one request at a time, half a second each, is through with all that may have an intent at
-once (two rooms of 512) before that; and what came of a request is asked again after ``watcher.backoff_max`` at most."""
+once (the environment's slots) before that; and what came of a request is asked again after ``watcher.backoff_max`` at most."""
 
 
 def unanswered(reading: Reading, now: datetime) -> dict[str, str]:

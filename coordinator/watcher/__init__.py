@@ -2,15 +2,16 @@
 
 How a completion becomes a trigger, and the file that holds each step::
 
-    etcd --list+watch--> cache --what changed--> model.standings --decisions--> reconciler
-                                                                                   |
-         look (looks)  <-- ask the environments about the runs behind the inputs --+
-         intent (writes, records) <-- one fenced transaction ----------------------+
-         effect (lanes) <-- a bounded pool per environment, the lease checked -----+
-         outcome (reconciler) <-- sent, blocked, withdrawn or asked again ---------+
-         end (reconciler, following) <-- reported, or followed through REST -------+
+    etcd -> reflector -> mailbox -> intake, cache      what etcd tells becomes facts
+         -> model.standings, model.decide              what follows from them
+         -> work_queue                                 which targets to examine
+         -> model.lifecycle (next_step)                what to do next about one: a pure function
+         -> reconcile                                  does it
+         -> ledger, writes                             one fenced transaction
+         -> dispatcher, jobs                           a bounded number of requests to each environment
+         -> outcome -> work_queue
 
-One thread decides and writes (``service`` runs it); the reflector, the lease and the environments' requests
-have threads of their own and talk to it through a mailbox (``messages``). Nothing depends on having seen an
-event: everything is decided from the present state.
+One thread decides and writes (``service`` runs it; ``reconciler`` is its core, without threads). The reflector, the
+lease and the environments' requests have threads of their own, and talk to it through the mailbox (``messages``).
+Nothing depends on having seen an event: everything is decided from the present state.
 """

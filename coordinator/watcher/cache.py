@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from coordinator.model import bounds
 from coordinator.model.floor import Floor, read_floor
@@ -35,6 +36,9 @@ from coordinator.store.port import Changes, KeyValue, Listing
 from coordinator.watcher.attendance import Attended, read_attended
 from coordinator.watcher.floors import Floors
 from coordinator.watcher.sharing import Sharing
+
+ON_THE_WAY = 1.0
+"""Seconds that a fresh report may take from its observation to its arrival, or clocks may differ by."""
 
 
 @dataclass(slots=True)
@@ -136,10 +140,22 @@ class Cache:
     def __len__(self) -> int:
         return len(self._states) + len(self._records)
 
-    def is_fresh(self, target: Target, now: float) -> bool:
-        """Whether the target's present state arrived live a moment ago (design section 5, point 1)."""
+    def is_fresh(self, target: Target, now: float, *, at: datetime) -> bool:
+        """Whether the target's present state arrived live a moment ago, and was observed a moment ago.
+
+        A report may have waited in an outbox for long, and its run may have been cleared silently meanwhile. A writer
+        that does not say when it observed the state, or whose clock is wrong, only makes the run be looked at.
+
+        :param now: monotonic seconds.
+        :param at: the time of day.
+        """
         arrived = self._arrived.get(target)
-        return arrived is not None and now - arrived <= self._fresh_for
+        if arrived is None or now - arrived > self._fresh_for:
+            return False
+        seen = self._states.get(target)
+        if seen is None or not isinstance(seen.value, RunState) or seen.value.observed_at is None:
+            return False
+        return abs((at - seen.value.observed_at).total_seconds()) <= self._fresh_for + ON_THE_WAY
 
     def replace(self, listing: Listing) -> Touched:
         """Start over from a listing: after the first list, a compaction, a restore.

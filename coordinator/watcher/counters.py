@@ -13,6 +13,7 @@ class Counters:
     :ivar late: partitions whose deadline passed before they were started, while this watcher led.
     :ivar skipped_late: partitions given up for that (``on_late: skip``).
     :ivar skipped_catching_up: partitions given up because they were missed (``catchup``).
+    :ivar broken: targets whose examination raised an exception: a defect of the coordinator.
     :ivar expired: states ignored because retention had removed their partition.
     """
 
@@ -20,15 +21,14 @@ class Counters:
     skipped_late: int = 0
     skipped_catching_up: int = 0
     expired: int = 0
+    broken: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def add(self, *, late: int = 0, skipped_late: int = 0, skipped_catching_up: int = 0, expired: int = 0) -> None:
-        """Count on, all of it at once."""
+    def add(self, **counts: int) -> None:
+        """Count on, all of it at once. :param counts: by the names above."""
         with self._lock:
-            self.late += late
-            self.skipped_late += skipped_late
-            self.skipped_catching_up += skipped_catching_up
-            self.expired += expired
+            for name, count in counts.items():
+                setattr(self, name, getattr(self, name) + count)
 
     def snapshot(self) -> dict[str, int]:
         """All counts by name, as they were at one moment."""

@@ -18,8 +18,8 @@ from time import monotonic
 
 from coordinator.store.port import Changes
 from coordinator.store.reflector import Disconnected, Snapshot, Update
-from coordinator.watcher.intake import Message
-from coordinator.watcher.lanes import EffectDone, LookDone
+from coordinator.watcher.jobs import EffectDone, LookDone
+from coordinator.watcher.messages import Message
 
 BOUND = 20_000
 """Changes that may wait to be taken; a listing counts with all its keys. The message that fills it is still taken in,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 
 import structlog
@@ -15,14 +14,15 @@ from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
 from coordinator.runners.port import ObservedRun, RunRef
+from coordinator.settings import WatcherSettings
 from coordinator.watcher import records
-from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.cache import Cache
+from coordinator.watcher.checks import Checks
 from coordinator.watcher.following import FollowedRun, Following
-from coordinator.watcher.lanes import LookDone
+from coordinator.watcher.jobs import LookDone
 from coordinator.watcher.ledger import Ledger
-from coordinator.watcher.looks import Looks
 from coordinator.watcher.observations import Weight, document_of, weigh
+from coordinator.watcher.work_queue import WorkQueue
 
 _log = structlog.get_logger(__name__)
 
@@ -36,23 +36,22 @@ class Observer:
 
     def __init__(
         self,
-        *,
-        cache: Cache,
         standings: Standings,
-        looks: Looks,
+        cache: Cache,
+        *,
+        checks: Checks,
         ledger: Ledger,
-        agenda: Agenda,
-        follow_after: float,
-        look_timeout: float,
+        queue: WorkQueue,
+        settings: WatcherSettings,
         who: str,
     ) -> None:
         self._cache = cache
         self._standings = standings
-        self._looks = looks
+        self._checks = checks
         self._ledger = ledger
-        self._agenda = agenda
-        self._following = Following(every=follow_after)
-        self._look_timeout = look_timeout
+        self._queue = queue
+        self._following = Following(every=settings.follow_after)
+        self._look_timeout = settings.look_timeout
         self._who = who
 
     def clear(self) -> None:
@@ -66,7 +65,7 @@ class Observer:
         """Ask about the followed runs that are due."""
         for target, ref in self._following.due(now):
             if self._matters(target):
-                self._looks.follow(target, ref, timeout=self._look_timeout)
+                self._checks.follow(target, ref, timeout=self._look_timeout)
             else:
                 self._following.want(target, None, now=now)
 
@@ -74,17 +73,16 @@ class Observer:
         """Take in what a look saw. Who waits for it is examined again, on what it brought to light."""
         if message.error is not None:
             _log.warning("look.failed", environment=message.environment, reason=str(message.error))
-        for answer in self._looks.answered(message):
-            known = self._once_known(answer.askers)
+        for answer in self._checks.answered(message):
             written = [
-                self._run_is_gone(subject, answer.ref, known)
+                self._run_is_gone(subject, answer.ref, answer.askers)
                 if answer.run is None
-                else self._observe(subject, answer.run, message.asked_at, known)
+                else self._observe(subject, answer.run, message.asked_at, answer.askers)
                 for subject in answer.subjects
             ]
             if not any(written):
                 for asker in answer.askers:
-                    self._agenda.resume(asker, fresh=self._looks.is_fresh(asker))
+                    self._queue.add(asker, self._checks.priority(asker), first=True)
 
     def watch_over(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
         """Follow what may not report, and drop what reports or matters to nobody."""
@@ -128,7 +126,7 @@ class Observer:
         dependents = self._standings.dependents(target)
         return any(self._standings.standing(dependent) is Standing.STUCK for dependent in dependents)
 
-    def _observe(self, subject: Target, run: ObservedRun, asked_at: datetime, known: Callable[[int], None]) -> bool:
+    def _observe(self, subject: Target, run: ObservedRun, asked_at: datetime, askers: frozenset[Target]) -> bool:
         seen = self._cache.state(subject)
         before = run.state.is_terminal and self._following.end_seen(subject)
         in_flight = self._flies(subject) is not None
@@ -144,22 +142,22 @@ class Observer:
             return False
         document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=asked_at)
         _log.info("state.observed", pipeline=str(subject.pipeline), partition=subject.partition, state=str(run.state))
-        self._ledger.state(subject, document.to_value(), then=known)
+        self._ledger.state(subject, document.to_value(), askers=askers)
         return True
 
-    def _run_is_gone(self, subject: Target, ref: RunRef, known: Callable[[int], None]) -> bool:
+    def _run_is_gone(self, subject: Target, ref: RunRef, askers: frozenset[Target]) -> bool:
         """A run that was deleted is "not yet"; but a success is not undone by cleaning up behind it (``db clean``),
-        nor is a person's mark."""
+        nor is a person's mark. It is undone where the run was deleted in a newer attempt, which we had started."""
         record = self._flies(subject)
         if record is not None and record.run_id == ref.run_id:
             self._ledger.record(subject, records.done(record, note=f"run {ref.run_id} was deleted"))
         seen = self._cache.state(subject)
         if seen is None or not isinstance(seen.value, RunState) or seen.value.attempt.run_id != ref.run_id:
             return False
-        if seen.value.state is State.SUCCESS or seen.value.marked:
+        if seen.value.marked or (seen.value.state is State.SUCCESS and not _is_newer(record, seen.value)):
             return False
         _log.warning("state.run_deleted", pipeline=str(subject.pipeline), partition=subject.partition, run=ref.run_id)
-        self._ledger.state(subject, None, then=known)
+        self._ledger.state(subject, None, askers=askers)
         return True
 
     def _flies(self, target: Target) -> TriggerRecord | None:
@@ -172,12 +170,12 @@ class Observer:
         )
         return recorded.value if flies else None
 
-    def _once_known(self, askers: frozenset[Target]) -> Callable[[int], None]:
-        def known(revision: int) -> None:
-            self._looks.hold_until(askers, revision)
-            self._agenda.once_read(revision, askers)
 
-        return known
+def _is_newer(record: TriggerRecord | None, state: RunState) -> bool:
+    """Whether our request has made a newer attempt than the one that a state speaks of."""
+    if record is None or record.attempt is None or state.attempt.queued_at is None:
+        return False
+    return record.attempt > state.attempt.queued_at
 
 
 def _comparable_run(target: Target, state: RunState) -> FollowedRun | None:

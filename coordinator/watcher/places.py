@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from coordinator.model.decide import Obstacle
 from coordinator.model.references import Target
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.watcher.limits import EnvironmentLimits
+from coordinator.watcher.dispatcher import EnvironmentLimits
 from coordinator.watcher.reading import Reading
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from coordinator.watcher.lanes import EffectDone, LookDone
+from coordinator.watcher.jobs import EffectDone, LookDone
 
 
 class Pools:

@@ -7,6 +7,7 @@ reading of etcd. What it cannot know is what only the environments know: a run t
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,9 +19,11 @@ from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Standing
 from coordinator.watcher import records
+from coordinator.watcher.admission import Admission, pipeline_limits
 from coordinator.watcher.attendance import attended_up_to
 from coordinator.watcher.catching_up import Absence, Skip, find_missed, find_skips, skips_of
-from coordinator.watcher.limits import EnvironmentLimits, Limits, ages_of_starts
+from coordinator.watcher.dispatcher import EnvironmentLimits
+from coordinator.watcher.dispatchers import ages_of_starts
 from coordinator.watcher.reading import Reading
 
 
@@ -81,10 +84,10 @@ def preview(
     :param environments: those that are configured.
     """
     foreseen = [*_give_up_missed(reading, missed_after), *_give_up_late(reading)]
-    limits = _limits(reading, environment_limits)
+    admissions = _admissions(reading, environments, environment_limits)
     follow = stuck = 0
     for decision in _to_examine(reading):
-        found = _foresee(reading, decision, limits, environments)
+        found = _foresee(reading, decision, admissions)
         if found is not None:
             foreseen.append(found)
         elif decision.standing is Standing.STUCK:
@@ -94,7 +97,7 @@ def preview(
     return Preview(tuple(foreseen), follow, stuck)
 
 
-def _foresee(reading: Reading, decision: Decision, limits: Limits, environments: Collection[str]) -> Foreseen | None:
+def _foresee(reading: Reading, decision: Decision, admissions: Mapping[str, Admission]) -> Foreseen | None:
     target, record = decision.target, _record(reading, decision.target)
     if record is not None and record.status is Status.INTENT:
         why = "its intent was written, and what came of it was not"
@@ -103,14 +106,15 @@ def _foresee(reading: Reading, decision: Decision, limits: Limits, environments:
         return Foreseen(target, Fate.CONSUME, None, decision.wave, _why(decision))
     if not decision.ready or not decision.obstacles <= {Obstacle.BLOCKED}:
         return None
-    if target.pipeline.environment not in environments:
+    admission = admissions.get(target.pipeline.environment)
+    if admission is None:
         why = f"no environment {target.pipeline.environment!r} is configured"
         return Foreseen(target, Fate.BLOCK, None, decision.wave, why)
     node = reading.standings.graph.node(target.pipeline)
     rerun = node.downstream.rerun if node is not None else None
     run_id = records.run_to_clear(decision, record, reading.cache.state(target), rerun)
     action = Action.CREATE if run_id is None else Action.CLEAR
-    enters = limits.enter(target, fresh=False, now=0.0)
+    enters = admission.enter(target, live=False, now=0.0)
     return Foreseen(target, Fate.START if enters else Fate.WAIT, action, decision.wave, _why(decision))
 
 
@@ -142,15 +146,27 @@ def _give_up(reading: Reading, skip: Skip) -> Foreseen:
     return Foreseen(target, Fate.SKIP, None, skip.decision.wave, skip.reason)
 
 
-def _limits(reading: Reading, environment_limits: Mapping[str, EnvironmentLimits]) -> Limits:
-    limits = Limits(environment_limits)
-    limits.obey(reading.standings.graph)
+def _admissions(
+    reading: Reading, environments: Collection[str], environment_limits: Mapping[str, EnvironmentLimits]
+) -> dict[str, Admission]:
+    """The gates of all environments, with what is in flight inside; slots are no limit here."""
+    ages = ages_of_starts(reading.cache, reading.standings.now)
+    admissions: dict[str, Admission] = {}
+    for name in environments:
+        limits = environment_limits.get(name, EnvironmentLimits())
+        admission = admissions[name] = Admission(
+            slots=sys.maxsize,
+            max_runs_in_flight=limits.max_runs_in_flight,
+            max_starts_per_minute=limits.max_starts_per_minute,
+        )
+        admission.obey(pipeline_limits(reading.standings.graph, name))
+        admission.recall(ages.get(name, ()), now=0.0)
     for target in reading.cache.targets():
         record = _record(reading, target)
-        if record is not None and record.status in (Status.INTENT, Status.SENT):
-            limits.note(reading.standings.decide(target))
-    limits.recall(ages_of_starts(reading.cache, reading.standings.now), now=0.0)
-    return limits
+        noted = admissions.get(target.pipeline.environment)
+        if noted is not None and record is not None and record.status in (Status.INTENT, Status.SENT):
+            noted.note(reading.standings.decide(target))
+    return admissions
 
 
 def _to_examine(reading: Reading) -> Iterator[Decision]:

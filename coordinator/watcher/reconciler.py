@@ -1,50 +1,59 @@
-"""The reconciler: examines what a change touches, and sees to it that every trigger comes to its end.
+"""The core of the service, without threads: takes in what has arrived, and sees to it that every trigger ends.
 
-One thread calls :meth:`Reconciler.step`. A step takes in what has arrived, examines some of the targets that are to be
-examined, writes to etcd in as few transactions as possible, and lets requests out. It is short, however much there is
-to do (:data:`SLICE`): what arrives meanwhile is taken in before the next one.
-It holds nothing that could not be found again in etcd and the environments: a successor starts from there.
+One thread calls :meth:`Reconciler.step`. A step takes in messages, examines some of the targets in the work queue,
+writes to etcd in as few transactions as possible, and lets requests out. It examines at most :data:`SLICE` targets:
+what arrives meanwhile is taken in before the next step. It holds nothing that could not be found again in etcd and
+the environments: a successor starts from there.
+
+The way of one run::
+
+    etcd -> inbox -> intake (cache) -> model.standings (decide) -> work queue
+         -> model.lifecycle (next step) -> reconcile -> ledger -> dispatcher -> outcome -> work queue
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
+from coordinator.errors import LeadershipLost
+from coordinator.model.decide import Decision
 from coordinator.model.graph import Graph
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import TriggerRecord
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.view import Standing
 from coordinator.settings import RetentionSettings, WatcherSettings
 from coordinator.store.keys import Keys
 from coordinator.store.leadership import Leadership
 from coordinator.store.port import Store
-from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.attendance import Attendance
+from coordinator.watcher.backoff import Backoff
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.catching_up import CatchingUp, Skip
+from coordinator.watcher.checks import Checks
 from coordinator.watcher.clock import Clock
 from coordinator.watcher.counters import Counters
 from coordinator.watcher.decision_log import DecisionLog
-from coordinator.watcher.examiner import Examiner
-from coordinator.watcher.flights import Flights
-from coordinator.watcher.intake import Intake, Message
-from coordinator.watcher.lanes import Backoff, Lane
+from coordinator.watcher.dispatchers import Dispatchers
+from coordinator.watcher.intake import Intake
+from coordinator.watcher.jobs import EffectDone, LookDone
 from coordinator.watcher.lateness import Lateness
 from coordinator.watcher.ledger import Ledger
-from coordinator.watcher.limits import EnvironmentLimits, Limits, ages_of_starts
-from coordinator.watcher.looks import Looks
+from coordinator.watcher.messages import Message
 from coordinator.watcher.observer import Observer
 from coordinator.watcher.rechecks import Rechecks
+from coordinator.watcher.reconcile import Policy, Reconcile
 from coordinator.watcher.retention import Sweeper
 from coordinator.watcher.review import Review
-from coordinator.watcher.rooms import Rooms
-from coordinator.watcher.starter import Starter
+from coordinator.watcher.scheduling import Scheduling
 from coordinator.watcher.term import Term
-
-__all__ = ["ETCD_RETRY", "SLICE", "Message", "Reconciler"]
+from coordinator.watcher.trigger_log import TriggerLog
+from coordinator.watcher.work_queue import Priority, WorkQueue
+from coordinator.watcher.writes import Lost, RecordWrite, Result, StateWrite, Unanswered, Write, WriteRefused, Written
 
 _log = structlog.get_logger(__name__)
 
@@ -52,21 +61,35 @@ ETCD_RETRY = 0.5
 """Seconds before a write is tried again after etcd gave no answer."""
 
 SLICE = 32
-"""Targets examined in one step. About so many records with their inputs fit into one transaction, and what is fresh
+"""Targets examined in one step. About so many records with their inputs fit into one transaction, and what is live
 waits no longer than that for its turn."""
+
+BROKEN_RETRY = 60.0
+"""Seconds until a target is examined again whose examination has raised an exception."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a watcher is like.
+
+    :ivar who: its name, for records and reports.
+    :ivar retention: which old partitions to remove; ``None``: nothing is ever removed.
+    :ivar decisions: where decisions are written down for people.
+    :ivar may_begin: asked whether everything is prepared for a term, by the create revision of its leader key.
+    """
+
+    settings: WatcherSettings
+    who: str
+    retention: RetentionSettings | None = None
+    decisions: DecisionLog | None = None
+    may_begin: Callable[[int], bool] = field(default=lambda _: True)
 
 
 class Reconciler:
     """See the module.
 
-    :param lanes: the ways into the environments, by name.
-    :param environment_limits: what each of them bears, where it has limits.
     :param leadership: the present leadership of this watcher, if it leads.
-    :param who: this watcher's name, for records and reports.
-    :param leader_gone: called when the leader key has been deleted, or is another's: time to campaign, or to find out.
-    :param may_begin: asked whether everything is prepared for a term, by the create revision of its leader key.
-    :param decisions: where decisions are written down for people.
-    :param retention: which old partitions to remove; ``None``: nothing is ever removed.
+    :ivar broken: why targets could not be examined: a defect of the coordinator, contained there.
     """
 
     def __init__(
@@ -74,122 +97,92 @@ class Reconciler:
         *,
         store: Store,
         keys: Keys,
-        lanes: Mapping[str, Lane],
+        dispatchers: Dispatchers,
         leadership: Callable[[], Leadership | None],
-        settings: WatcherSettings,
         clock: Clock,
-        who: str,
-        leader_gone: Callable[[], None] = lambda: None,
-        may_begin: Callable[[int], bool] = lambda _: True,
-        decisions: DecisionLog | None = None,
-        retention: RetentionSettings | None = None,
-        environment_limits: Mapping[str, EnvironmentLimits] | None = None,
+        options: Options,
     ) -> None:
-        self._lanes = lanes
+        settings, who = options.settings, options.who
         self._clock = clock
-        self._reexamine_every = settings.reexamine_every
+        self._settings = settings
+        self._dispatchers = dispatchers
         self.counters = Counters()
-        self.agenda = Agenda()
+        self.queue = WorkQueue()
         self.cache = Cache(keys, fresh_for=settings.fresh_for)
         self.standings = Standings(Graph(), self.cache, now=clock.now())
-        self.limits = Limits(environment_limits or {})
+        self.broken: dict[Target, str] = {}
+        self.ledger = Ledger(store, keys, self.cache)
+        self._trigger_log = TriggerLog(options.decisions)
+        self._checks = Checks(self.cache, self.standings, dispatchers, self.queue, timeout=settings.look_timeout)
+        self.reconcile = Reconcile(
+            self.standings,
+            self.cache,
+            queue=self.queue,
+            dispatchers=dispatchers,
+            checks=self._checks,
+            ledger=self.ledger,
+            policy=Policy(
+                who=who,
+                clock=clock,
+                backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
+                blocked_retry=settings.blocked_retry,
+                log=self._trigger_log,
+            ),
+        )
+        self._observer = Observer(
+            self.standings,
+            self.cache,
+            checks=self._checks,
+            ledger=self.ledger,
+            queue=self.queue,
+            settings=settings,
+            who=who,
+        )
+        self._sweeper = None
+        if options.retention is not None:
+            self._sweeper = Sweeper(
+                store=store,
+                keys=keys,
+                cache=self.cache,
+                standings=self.standings,
+                limits=options.retention,
+                clock=clock,
+            )
         self._rechecks = Rechecks()
-        self._rooms = Rooms(lanes)
         self._lateness = Lateness(self.counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
+        self._intake = Intake(
+            self.cache,
+            self.standings,
+            queue=self.queue,
+            scheduling=Scheduling(
+                self.cache,
+                self.queue,
+                reconcile=self.reconcile,
+                dispatchers=dispatchers,
+                rechecks=self._rechecks,
+                lateness=self._lateness,
+            ),
+            dispatchers=dispatchers,
+            sweeper=self._sweeper,
+            counters=self.counters,
+            fresh_for=settings.fresh_for,
+        )
         self._catching_up = CatchingUp(self.standings)
         self._attendance = Attendance(store, keys, missed_after=settings.missed_after)
         self._term = Term(
             leadership=leadership,
-            may_begin=may_begin,
+            may_begin=options.may_begin,
             cache=self.cache,
             standings=self.standings,
             catching_up=self._catching_up,
             attendance=self._attendance,
             clock=clock,
             missed_after=settings.missed_after,
-            lost=leader_gone,
-        )
-        self.ledger = Ledger(
-            store,
-            keys,
-            cache=self.cache,
-            standings=self.standings,
-            agenda=self.agenda,
-            touched=lambda decisions: self._intake.schedule(decisions),
-            refused=self._not_written,
-            decisions=decisions,
-        )
-        self._looks = Looks(self.cache, lanes, agenda=self.agenda, timeout=settings.look_timeout)
-        self.flights = Flights(
-            lanes,
-            standings=self.standings,
-            ledger=self.ledger,
-            agenda=self.agenda,
-            looks=self._looks,
-            backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
-            blocked_retry=settings.blocked_retry,
-        )
-        self._starter = Starter(
-            lanes,
-            cache=self.cache,
-            standings=self.standings,
-            looks=self._looks,
-            ledger=self.ledger,
-            flights=self.flights,
-            limits=self.limits,
-            rooms=self._rooms,
-            clock=clock,
-            who=who,
-        )
-        self._observer = Observer(
-            cache=self.cache,
-            standings=self.standings,
-            looks=self._looks,
-            ledger=self.ledger,
-            agenda=self.agenda,
-            follow_after=settings.follow_after,
-            look_timeout=settings.look_timeout,
-            who=who,
-        )
-        self._examiner = Examiner(
-            cache=self.cache,
-            agenda=self.agenda,
-            ledger=self.ledger,
-            looks=self._looks,
-            flights=self.flights,
-            starter=self._starter,
-            observer=self._observer,
-            counters=self.counters,
-            term=lambda: self._term.number,
-            blocked_retry=settings.blocked_retry,
-        )
-        self._sweeper = None
-        if retention is not None:
-            self._sweeper = Sweeper(
-                store=store, keys=keys, cache=self.cache, standings=self.standings, limits=retention, clock=clock
-            )
-        self._intake = Intake(
-            lanes,
-            cache=self.cache,
-            standings=self.standings,
-            agenda=self.agenda,
-            rechecks=self._rechecks,
-            lateness=self._lateness,
-            limits=self.limits,
-            rooms=self._rooms,
-            looks=self._looks,
-            flights=self.flights,
-            observer=self._observer,
-            sweeper=self._sweeper,
-            counters=self.counters,
-            settings=settings,
-            leads=lambda: self.leads,
-            leader_gone=leader_gone,
-            now=clock.monotonic(),
         )
         self._review = Review(self.cache, self.standings)
         self._reexamine_at = 0.0
         self._write_at = 0.0
+        self._answered = True
 
     # -- what the service calls ------------------------------------------------------------------------------------
 
@@ -213,161 +206,180 @@ class Reconciler:
         """Changes of run states that came while this watcher led."""
         return self._intake.states_seen
 
-    def step(self, messages: Iterable[Message], *, lag: float = 0.0) -> None:
+    def step(self, messages: Iterable[Message], *, lag: float = 0.0) -> bool:
         """Take in what has arrived, and do some of what can be done now; :meth:`wake_at` tells when to go on.
 
         :param lag: seconds since the oldest of what etcd tells was read.
+        :returns: whether the leader key has gone, or is another's: time to campaign, or to find out.
         """
         self.standings.now = self._clock.now()
+        self._intake.leader_gone, self._intake.leads = False, self.leads
         self._intake.begin_step(self._clock.monotonic(), lag=lag)
         for message in messages:
-            self._intake.take(message, self._clock.monotonic())
-        self._intake.let_time_decide()
+            self._take(message, self._clock.monotonic())
+        if due := self._rechecks.due(self.standings.now):
+            self._intake.refresh(set(due), recorded=set())
         now = self._clock.monotonic()
         if self._term.changes():
             self._begin_or_end_term(now)
-        if not self.leads:
-            self.agenda.drop_now()
-            return
-        if not self.flights.draining and not self._term.has_caught_up(
-            lambda skips: self._write_skips(skips, now), leaves_marks=self._intake.leaves_marks, now=now
-        ):
-            return
-        if now >= self._reexamine_at and not self.flights.draining:
-            self._examine_everything(now, self.standings.unsettled())
-        self._lateness.say(self.standings.decide, now=self.standings.now)
-        self.agenda.pass_time(now)
-        self._work(now)
-        for target in self._review.piece():
-            self.agenda.backlog(target)
-        self._observer.ask(now)
-        self._pump(now)
-        self._sweep(now)
+        if self.leads:
+            self._lead(now)
+        else:
+            self.queue.drop_ready()
+        return self._intake.leader_gone or self._term.is_lost
 
     def wake_at(self) -> float | None:
         """Monotonic seconds at which time alone gives something to do."""
         if not self.leads:
             return None
-        if self.flights.draining:
-            return self._write_at if self.agenda or self.ledger else None  # for nothing else there is a moment any more
+        writes = self._write_at if self.queue or self.ledger else None
+        if self.reconcile.draining:
+            return writes  # for nothing else there is a moment any more
         if (next_piece := self._catching_up.next_at()) is not None:
             return next_piece  # before that nothing else is done, whatever else is due
-        times = [lane.next_at() for lane in self._lanes.values()]
-        times += [self.agenda.next_at(), self._observer.next_at(), self._reexamine_at, self._recheck_at()]
-        times.append(self._write_at if self.agenda or self.ledger or self._review else None)
-        times.append(self.limits.next_at())
-        times.append(self._attendance.next_at() if self._intake.leaves_marks else None)
-        times.append(self._sweeper.next_at(self._clock.monotonic()) if self._sweeper is not None else None)
+        times = [
+            writes,
+            self._write_at if self._review else None,
+            self._dispatchers.next_at(),
+            self.queue.next_at(),
+            self._observer.next_at(),
+            self._reexamine_at,
+            self._recheck_at(),
+            self._attendance.next_at() if self._intake.leaves_marks else None,
+            self._sweeper.next_at(self._clock.monotonic()) if self._sweeper is not None else None,
+        ]
         return min((at for at in times if at is not None), default=None)
 
     def is_idle(self) -> bool:
         """Nothing waits to be examined, written, asked or sent. Runs on their way in Airflow do not count."""
-        waits = self.agenda or self.agenda.waits_for_revision() or self.ledger or self.flights or self._review
-        return not waits and all(lane.is_idle() for lane in self._lanes.values())
+        waits = self.queue or self.queue.waits_for_revision() or self.ledger or self.reconcile.requests or self._review
+        return not waits and self._dispatchers.is_idle()
 
     def drain(self) -> None:
         """From now on start nothing new; outcomes of what is under way are still written down."""
-        self.flights.draining = True
-        self.agenda.clear()  # a successor examines everything
+        self.reconcile.draining = True
+        self.queue.clear()  # a successor examines everything
         self._review.clear()
-        for lane in self._lanes.values():
-            lane.forget()
-        for target in self.flights.targets():
-            self.agenda.now(target)
+        self._dispatchers.forget()
+        for target in self.reconcile.requests.targets():
+            self.queue.add(target)
 
     def is_drained(self) -> bool:
         """Nothing is under way any more, and its outcomes are written."""
-        waits = self.flights.being_written() or self.ledger
-        return not waits and not any(lane.is_busy() for lane in self._lanes.values())
+        return not (self.reconcile.requests.being_written() or self.ledger or self._dispatchers.is_busy())
 
     # -- the parts of a step ---------------------------------------------------------------------------------------
 
+    def _take(self, message: Message, now: float) -> None:
+        match message:
+            case EffectDone():
+                self._finished(message, now)
+                self.reconcile.answered(message, now)
+            case LookDone():
+                self._finished(message, now)
+                self._observer.take(message)
+            case _:
+                self._intake.take(message, now)
+
+    def _finished(self, message: EffectDone | LookDone, now: float) -> None:
+        if (dispatcher := self._dispatchers.get(message.environment)) is not None:
+            dispatcher.finished(message, now)
+
     def _begin_or_end_term(self, now: float) -> None:
-        for part in (
-            self.agenda,
-            self.ledger,
-            self.flights,
-            self._rooms,
-            self._observer,
-            self._catching_up,
-            self._review,
-        ):
+        for part in (self.queue, self.ledger, self.reconcile, self._observer, self._catching_up, self._review):
             part.clear()
-        self._looks.forget()
-        self._examiner.clear()
-        self.limits.forget_waiting()
+        self.broken.clear()
         if self._sweeper is not None:
             self._sweeper.clear()
-        for lane in self._lanes.values():
-            lane.forget()
-            lane.term = self._term.number
-        if not self.leads:
+        number = self._term.number
+        self._dispatchers.begin_term(number, self.cache, now=now, at=self.standings.now)
+        self.reconcile.term = number or 0
+        if number is None:
             _log.warning("leader.stopped")
             return
-        if self.limits.has_rates:
-            self.limits.recall(ages_of_starts(self.cache, self.standings.now), now)
         self._term.begin()
         self._examine_everything(now, self.standings.unsettled_by_age())
 
+    def _lead(self, now: float) -> None:
+        draining = self.reconcile.draining
+        if not draining and not self._has_caught_up(now):
+            return
+        if now >= self._reexamine_at and not draining:
+            self._examine_everything(now, self.standings.unsettled())
+        self._lateness.say(self.standings.decide, now=self.standings.now)
+        self.queue.pass_time(now)
+        self._work(now)
+        for target in self._review.piece():
+            self.queue.add(target, Priority.CATCHUP)
+        self._observer.ask(now)
+        self._pump(now)
+        self._sweep(now)
+
     def _work(self, now: float) -> None:
-        """Examine what is to be examined, until nothing is left or it is enough for one step."""
+        """Examine what is in the queue, until nothing is left or it is enough for one step."""
         enough = SLICE
         written = self._flush(now)  # what looks brought to light comes before what is decided on it
-        self._let_in(now)
-        while written and enough and (self.agenda or self.ledger):
-            for target, decision in self.agenda.take(enough):
-                self._examiner.examine(decision or self.standings.decide(target), now)
+        self._admit(now)
+        while written and enough and (self.queue or self.ledger):
+            for target, decision in self.queue.take(enough):
+                self._examine(target, decision, now)
                 enough -= 1
             written = self._flush(now)
-            self._let_in(now)
+            self._admit(now)
             self._pump(now)
+
+    def _examine(self, target: Target, decision: Decision | None, now: float) -> None:
+        """An exception about one target breaks that target alone."""
+        try:
+            decision = decision or self.standings.decide(target)
+            record = self._record(target)
+            self._observer.watch_over(decision, record, now)
+            self.reconcile.examine(decision, record, now)
+        except Exception as error:  # noqa: BLE001 - logged and shown, and tried again; the others go on
+            self._contain(target, error, now)
+        else:
+            self.broken.pop(target, None)
+
+    def _contain(self, target: Target, error: Exception, now: float) -> None:
+        reason = f"a defect of the coordinator: {type(error).__name__}: {error}"
+        if self.broken.get(target) != reason:
+            _log.exception("target.broken", pipeline=str(target.pipeline), partition=target.partition, exc_info=error)
+            self.counters.add(broken=1)
+        self.broken[target] = reason
+        self.queue.add(target, Priority.CATCHUP, after=now + BROKEN_RETRY)
 
     def _pump(self, now: float) -> None:
         if not self._term.is_lost:
-            self.flights.pump(now)
+            for target, token in self._dispatchers.pump(now):
+                self.reconcile.not_sent(target, token)
 
-    def _let_in(self, now: float) -> None:
-        for target in self.limits.admit(now):
-            self.agenda.now(target)
-        for target, fresh in self._rooms.admit():
-            self.agenda.resume(target, fresh=fresh)
+    def _admit(self, now: float) -> None:
+        for target, live in self._dispatchers.admit(now):
+            self.queue.add(target, Priority.LIVE if live else Priority.CATCHUP, first=True)
 
     def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
         """All that waits for something: what a new leader takes over, and what might have been overlooked."""
-        self._reexamine_at = now + self._reexamine_every
+        self._reexamine_at = now + self._settings.reexamine_every
         for target in unsettled:
-            self.agenda.backlog(target)
+            self.queue.add(target, Priority.CATCHUP)
         self._review.begin()
+
+    def _has_caught_up(self, now: float) -> bool:
+        return self._term.has_caught_up(
+            lambda skips: self._write_skips(skips, now), leaves_marks=self._intake.leaves_marks, now=now
+        )
 
     def _write_skips(self, skips: Sequence[Skip], now: float) -> bool:
         for skip in skips:
-            seen = self.cache.record(skip.decision.target)
-            record = seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
-            self._starter.give_up(
-                skip.decision, record, skip.reason, then=lambda _: self.counters.add(skipped_catching_up=1)
-            )
+            target = skip.decision.target
+            self.reconcile.give_up(skip.decision, self._record(target), skip.reason, counts="skipped_catching_up")
         targets = [skip.decision.target for skip in skips]
         return self._flush(now) and all(self.cache.record(one) or self._catching_up.is_refused(one) for one in targets)
-
-    def _flush(self, now: float) -> bool:
-        """Write what is to be written. Returns whether to go on deciding."""
-        if (term := self._term.number) is None:
-            return False
-        unknown: list[Target] = []
-        if not self._term.fenced(lambda: unknown.extend(self.ledger.flush(term))):
-            self._write_at = now + ETCD_RETRY
-            return False
-        if unknown:
-            self._looks.clear()  # what they saw may not have been written
-            self._write_at = now + ETCD_RETRY
-        for target in unknown:
-            self.agenda.at(now + ETCD_RETRY, target)
-        return not unknown
 
     def _sweep(self, now: float) -> None:
         """A piece of retention's work, when there is nothing better to do."""
         sweeper, term = self._sweeper, self._term.number
-        if sweeper is None or term is None or self.agenda or self.ledger or self.flights.draining:
+        if sweeper is None or term is None or self.queue or self.ledger or self.reconcile.draining:
             return
         self._term.fenced(lambda: sweeper.step(now, term))
 
@@ -375,7 +387,68 @@ class Reconciler:
         at = self._rechecks.next_at()
         return None if at is None else self._clock.monotonic() + (at - self._clock.now()).total_seconds()
 
-    def _not_written(self, target: Target) -> None:
-        """etcd refuses to write something about it."""
-        self._catching_up.refuse(target)
-        self._examiner.refuse(target, self._clock.monotonic())
+    def _record(self, target: Target) -> TriggerRecord | None:
+        seen = self.cache.record(target)
+        return seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def _flush(self, now: float) -> bool:
+        """Write what is to be written. Returns whether to go on deciding."""
+        if (term := self._term.number) is None:
+            return False
+        self._answered = True
+        recorded: set[Target] = set()
+        try:
+            for write, result in self.ledger.flush(term):
+                if self._came_of(write, result, now):
+                    recorded.add(write.target)
+        except LeadershipLost as error:
+            self._term.lose(error)
+            self._answered = False
+        if recorded:
+            self._intake.refresh(set(), recorded=recorded)
+        if not self._answered:
+            self._write_at = now + ETCD_RETRY
+        return self._answered
+
+    def _came_of(self, write: Write, result: Result, now: float) -> bool:
+        """Returns whether a record was written that may change a decision."""
+        target, subject = write.target, write.subject
+        match result, subject:
+            case Written(revision), RecordWrite():
+                return self._recorded(target, subject, revision, now)
+            case ((Written(revision) | Lost(revision)), StateWrite(askers)):
+                self._checks.hold_until(askers, revision)
+                for asker in askers:
+                    self.queue.add(asker, after_revision=revision)
+            case Lost(revision), RecordWrite():
+                self.queue.add(target, after_revision=revision)
+            case WriteRefused(reason), _:
+                _log.error("etcd.refused", pipeline=str(target.pipeline), partition=target.partition, reason=reason)
+                self._catching_up.refuse(target)
+                self.reconcile.refused_by_etcd(target, now)
+                self._wake(subject, now + ETCD_RETRY)
+            case Unanswered(reason), _:
+                if self._answered:
+                    _log.warning("etcd.unavailable", reason=reason)
+                    self._checks.clear()  # what they saw may not have been written
+                self._answered = False
+                self.queue.add(target, after=now + ETCD_RETRY)
+                self._wake(subject, now + ETCD_RETRY)
+        return False
+
+    def _recorded(self, target: Target, write: RecordWrite, revision: int, now: float) -> bool:
+        # Taken into the cache at once: that can only make more look busy.
+        self.cache.note_record(target, write.record, revision)
+        self.reconcile.written(target, write.record, now)
+        self._trigger_log.written(target, write, revision)
+        if write.counts is not None:
+            self.counters.add(**{write.counts: 1})
+        # An intent's target was due and now is in flight: busy as before, and nobody need look again.
+        return write.record.status is not Status.INTENT or self.standings.standing(target) is not Standing.BUSY
+
+    def _wake(self, subject: RecordWrite | StateWrite, at: float) -> None:
+        if isinstance(subject, StateWrite):
+            for asker in subject.askers:
+                self.queue.add(asker, after=at)

@@ -16,7 +16,7 @@ from coordinator.model.standings import Standings
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import Standing
 from coordinator.watcher.cache import Cache
-from coordinator.watcher.intake import WAITING
+from coordinator.watcher.scheduling import WAITING
 
 PIECE = 2000
 """Records in one piece: a few milliseconds."""

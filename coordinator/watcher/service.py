@@ -30,17 +30,18 @@ from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 from coordinator.store.reflector import Disconnected, Reflector
+from coordinator.watcher.backoff import Backoff
 from coordinator.watcher.clock import Clock, SystemClock
 from coordinator.watcher.decision_log import DecisionLog, line_of
+from coordinator.watcher.dispatcher import Dispatcher, limits_of
+from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.guarding import refuse_unless_leading
-from coordinator.watcher.lanes import Backoff, Lane
-from coordinator.watcher.limits import limits_of
 from coordinator.watcher.line_file import LineFile
 from coordinator.watcher.mailbox import Mailbox
 from coordinator.watcher.pools import Pools
 from coordinator.watcher.progress import ProgressOfReading
 from coordinator.watcher.publisher import Publisher
-from coordinator.watcher.reconciler import Reconciler
+from coordinator.watcher.reconciler import Options, Reconciler
 
 _log = structlog.get_logger(__name__)
 
@@ -121,36 +122,37 @@ class Watcher:
             {name: settings.environments[name].max_in_flight for name in runners}, self._mailbox.put_answer
         )
         backoff = Backoff(initial=settings.watcher.backoff_initial, longest=settings.watcher.backoff_max)
-        self._lanes = {
-            name: Lane(
-                environment=name,
-                runner=runner,
-                limit=settings.environments[name].max_in_flight,
-                request_timeout=settings.environments[name].request_timeout,
-                executor=self._pools,
-                backoff=backoff,
-                guard=self._guard,
-            )
-            for name, runner in runners.items()
-        }
+        self._dispatchers = Dispatchers(
+            {
+                name: Dispatcher(
+                    name,
+                    runner,
+                    limits=limits_of(settings.environments[name]),
+                    executor=self._pools,
+                    backoff=backoff,
+                    guard=self._guard,
+                )
+                for name, runner in runners.items()
+            }
+        )
         destination = decision_log or settings.watcher.decision_log
         self._decisions = LineFile(destination, line_of) if destination is not None else None
         self.reconciler = Reconciler(
             store=store,
             keys=keys,
-            lanes=self._lanes,
+            dispatchers=self._dispatchers,
             leadership=self._candidate.leadership,
-            settings=settings.watcher,
             clock=self._clock,
-            who=self.watcher_id,
-            retention=settings.retention,
-            environment_limits=limits_of(settings),
-            leader_gone=self._candidate.nudge,
-            may_begin=self._publish_first,
-            decisions=(
-                DecisionLog(self._decisions.take, clock=self._clock, who=self.watcher_id)
-                if self._decisions is not None
-                else None
+            options=Options(
+                settings=settings.watcher,
+                who=self.watcher_id,
+                retention=settings.retention,
+                decisions=(
+                    DecisionLog(self._decisions.take, clock=self._clock, who=self.watcher_id)
+                    if self._decisions is not None
+                    else None
+                ),
+                may_begin=self._publish_first,
             ),
         )
         self._publisher = None
@@ -217,9 +219,10 @@ class Watcher:
             problems["dependencies file"] = self._publisher.problem
         if self._decisions is not None and self._decisions.problem is not None:
             problems["decision log"] = self._decisions.problem
-        for name, lane in self._lanes.items():
-            if lane.last_error is not None:
-                problems[f"environment {name}"] = lane.last_error
+        for dispatcher in self._dispatchers.all():
+            if dispatcher.last_error is not None:
+                problems[f"environment {dispatcher.environment}"] = dispatcher.last_error
+        problems.update({str(target): reason for target, reason in tuple(reconciler.broken.items())})
         leadership, leads = self._candidate.leadership(), reconciler.leads
         return Health(
             watcher=self.watcher_id,
@@ -236,7 +239,8 @@ class Watcher:
     def _turn(self) -> None:
         self._publish()
         messages = self._mailbox.take(self._patience())
-        self.reconciler.step(messages, lag=self._mailbox.lag)
+        if self.reconciler.step(messages, lag=self._mailbox.lag):
+            self._candidate.nudge()
         self._progress.note(messages)
         if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected):
             self._candidate.nudge()

@@ -28,7 +28,6 @@ class Term:
     :param leadership: the present leadership of this watcher, if it leads.
     :param may_begin: asked whether everything is prepared for a term, by the create revision of its leader key.
     :param missed_after: seconds after which something counts as missed.
-    :param lost: called when etcd has said that another watcher leads, or none.
     :ivar number: the create revision of the leader key; ``None``: this watcher does not lead.
     """
 
@@ -43,7 +42,6 @@ class Term:
         attendance: Attendance,
         clock: Clock,
         missed_after: float,
-        lost: Callable[[], None],
     ) -> None:
         self._leadership = leadership
         self._may_begin = may_begin
@@ -53,7 +51,6 @@ class Term:
         self._attendance = attendance
         self._clock = clock
         self._missed_after = timedelta(seconds=missed_after)
-        self._on_loss = lost
         self.number: int | None = None
         self._lost: int | None = None
 
@@ -98,11 +95,14 @@ class Term:
         try:
             do()
         except LeadershipLost as error:
-            _log.warning("leader.fenced", reason=str(error))
-            self._lost = self.number
-            self._on_loss()
+            self.lose(error)
             return False
         return True
+
+    def lose(self, error: LeadershipLost) -> None:
+        """etcd has said that another watcher leads, or none: the term ends with the next step."""
+        _log.warning("leader.fenced", reason=str(error))
+        self._lost = self.number
 
     @property
     def is_lost(self) -> bool:

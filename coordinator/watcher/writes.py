@@ -6,11 +6,13 @@ writes are tried one by one: only those whose ground has moved fail then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from coordinator.errors import LeadershipLost
+from coordinator.model.decide import Decision
 from coordinator.model.references import Target
+from coordinator.model.trigger import TriggerRecord
 from coordinator.store.port import (
     MAX_OPERATIONS,
     AccessDenied,
@@ -21,9 +23,11 @@ from coordinator.store.port import (
     ModRevisionIs,
     Put,
     Store,
+    StoreUnavailable,
     Transaction,
     TransactionTooLarge,
 )
+from coordinator.watcher.decision_log import Deed
 
 MAX_BYTES = 1_000_000
 """etcd refuses a request over 1.5 MiB."""
@@ -33,23 +37,44 @@ RESERVED_COMPARES = 2
 
 
 @dataclass(frozen=True, slots=True)
+class RecordWrite:
+    """What a trigger record that is written was decided on.
+
+    :ivar previous: the record that stood there.
+    :ivar decided_on: the etcd revision up to which this watcher had read.
+    :ivar decision: what led to it; ``None`` where the outcome of a request is all there is.
+    :ivar deed: what it is, where the record alone does not tell.
+    :ivar counts: the counter that it adds to.
+    """
+
+    record: TriggerRecord
+    previous: TriggerRecord | None
+    decided_on: int
+    decision: Decision | None = None
+    deed: Deed | None = None
+    counts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateWrite:
+    """A state that is written on a pipeline's behalf. :ivar askers: who waits for it."""
+
+    askers: frozenset[Target]
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One put or delete and what it stands on.
 
     :ivar target: whose state or record is written.
     :ivar expected: mod revision of the key itself; 0: it does not exist.
     :ivar grounds: mod revisions of other keys that must not have moved.
-    :ivar committed: called with the revision of the write.
-    :ivar lost: called with a revision: the ground had moved by then; look again once it has been read.
-    :ivar refused: called with etcd's reason: it answers, and will not write this.
     """
 
     target: Target
     operation: Put | Delete
     expected: int
-    committed: Callable[[int], None]
-    lost: Callable[[int], None]
-    refused: Callable[[str], None]
+    subject: RecordWrite | StateWrite
     grounds: tuple[ModRevisionIs, ...] = ()
 
     @property
@@ -62,28 +87,85 @@ class Write:
         return len(self.operation.value) if isinstance(self.operation, Put) else 0
 
 
-def commit(store: Store, fence: CreateRevisionIs, writes: Sequence[Write]) -> None:
-    """Write them all; each one's ``committed``, ``lost`` or ``refused`` is called.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """It stands in etcd, from this revision on."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The ground had moved by this revision: look again once it has been read."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRefused:
+    """etcd answers, and will not write this."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """etcd gave no answer: it may have been written."""
+
+    reason: str
+
+
+Result = Written | Lost | WriteRefused | Unanswered
+
+
+def commit(store: Store, fence: CreateRevisionIs, writes: Sequence[Write]) -> Iterator[tuple[Write, Result]]:
+    """Write them all, and say of each what came of it, as soon as that is known.
 
     :param fence: holds while this watcher leads.
-    :raises StoreUnavailable: some may have been written; those of which nothing was called are to be read back.
     :raises LeadershipLost: somebody else leads; the rest was not written.
     """
-    for group in _groups(writes):
-        if len(group) == 1 or not _commit_together(store, fence, group):
-            for write in group:
-                try:
-                    _commit_alone(store, fence, write)
-                except (AccessDenied, TransactionTooLarge) as error:
-                    write.refused(str(error))
+    groups = list(_groups(writes))
+    while groups:
+        group = groups.pop(0)
+        try:
+            yield from _commit_group(store, fence, group)
+        except _Unavailable as error:
+            rest = [*error.unanswered, *(write for later in groups for write in later)]
+            yield from ((write, Unanswered(str(error.__cause__))) for write in rest)
+            return
 
 
-def _commit_alone(store: Store, fence: CreateRevisionIs, write: Write) -> None:
-    answer = commit_fenced(store, fence, write.compares, (write.operation,))
-    if answer.succeeded:
-        write.committed(answer.revision)
-    else:
-        write.lost(answer.revision)
+class _Unavailable(Exception):
+    """etcd gave no answer about these."""
+
+    def __init__(self, unanswered: Sequence[Write]) -> None:
+        super().__init__()
+        self.unanswered = unanswered
+
+
+def _commit_group(store: Store, fence: CreateRevisionIs, group: Sequence[Write]) -> Iterator[tuple[Write, Result]]:
+    if len(group) > 1:
+        try:
+            revision = _commit_together(store, fence, group)
+        except StoreUnavailable as error:
+            raise _Unavailable(group) from error
+        if revision is not None:
+            yield from ((write, Written(revision)) for write in group)
+            return
+    for place, write in enumerate(group):
+        try:
+            result = _commit_alone(store, fence, write)
+        except StoreUnavailable as error:
+            raise _Unavailable(group[place:]) from error
+        yield write, result
+
+
+def _commit_alone(store: Store, fence: CreateRevisionIs, write: Write) -> Result:
+    try:
+        answer = commit_fenced(store, fence, write.compares, (write.operation,))
+    except (AccessDenied, TransactionTooLarge) as error:
+        return WriteRefused(str(error))
+    return Written(answer.revision) if answer.succeeded else Lost(answer.revision)
 
 
 def commit_fenced(
@@ -105,19 +187,17 @@ def commit_fenced(
     return answer
 
 
-def _commit_together(store: Store, fence: CreateRevisionIs, group: Sequence[Write]) -> bool:
+def _commit_together(store: Store, fence: CreateRevisionIs, group: Sequence[Write]) -> int | None:
+    """The revision at which all of them were written; ``None``: none was, alone each will tell why."""
     compares = dict.fromkeys(compare for write in group for compare in write.compares)
     try:
         answer = store.commit(Transaction((fence, *compares), tuple(write.operation for write in group)))
     except (AccessDenied, TransactionTooLarge):
-        return False  # one of them is the reason: alone each will tell
-    if answer.succeeded:
-        for write in group:
-            write.committed(answer.revision)
-    return answer.succeeded
+        return None
+    return answer.revision if answer.succeeded else None
 
 
-def _groups(writes: Iterable[Write]) -> Iterable[list[Write]]:
+def _groups(writes: Iterable[Write]) -> Iterator[list[Write]]:
     """Cut into groups that fit a transaction; no key is written twice in one (etcd refuses that)."""
     group: list[Write] = []
     compares, size, keys = 1, 0, set[str]()

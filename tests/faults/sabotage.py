@@ -20,7 +20,7 @@ from coordinator.store.keys import TriggerKey
 from coordinator.store.port import Listing, Transaction
 from coordinator.watcher import service, writes
 from coordinator.watcher.cache import Cache
-from coordinator.watcher.flights import Flights
+from coordinator.watcher.reconcile import Reconcile
 from coordinator.watcher.writes import Write
 from tests.simulation import mutations
 
@@ -41,14 +41,15 @@ def no_fence_and_no_guard() -> AbstractContextManager[Any]:
 
 def sent_written_before_the_request() -> AbstractContextManager[Any]:
     """What is about to be asked for counts as done."""
-    real = Flights.begin
+    real = Reconcile.written
 
-    def begin(self: Flights, target: Target, record: TriggerRecord, now: float, **named: Any) -> None:
-        done = replace(record, status=Status.SENT, consumed={**record.consumed, **record.inputs}, inputs={})
-        self._ledger.record(target, done)
-        real(self, target, record, now, **named)
+    def written(self: Reconcile, target: Target, record: TriggerRecord, now: float) -> None:
+        real(self, target, record, now)
+        if record.status is Status.INTENT:
+            done = replace(record, status=Status.SENT, consumed={**record.consumed, **record.inputs}, inputs={})
+            self._ledger.record(target, done)
 
-    return patch.object(Flights, "begin", begin)
+    return patch.object(Reconcile, "written", written)
 
 
 def records_forgotten_by_a_restart() -> AbstractContextManager[Any]:

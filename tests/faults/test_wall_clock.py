@@ -31,4 +31,8 @@ def test_a_stepped_clock_shows_in_the_time_of_day_and_in_nothing_else(seconds: f
 def test_everything_that_a_watcher_and_a_listener_ask_for_the_time_is_found() -> None:
     found = {module.__name__ for module in modules()}
     assert {"coordinator.watcher.clock", "coordinator.store.election", "coordinator.provider.reporter"} <= found
-    assert {"coordinator.runners.airflow.answers", "coordinator.watcher.lanes", "coordinator.provider.outbox"} <= found
+    assert {
+        "coordinator.runners.airflow.answers",
+        "coordinator.watcher.dispatcher",
+        "coordinator.provider.outbox",
+    } <= found

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import structlog
 
-from coordinator.model import decide, judgement, standings
+from coordinator.model import decide, judgement, lifecycle, standings
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
 from coordinator.model.graph import Graph, Node
@@ -30,12 +30,15 @@ from coordinator.runners.port import Foreign, Happened, ObservedRun, StartReques
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
 from coordinator.store.reflector import Reflector
-from coordinator.watcher import flights, records, removal, writes
+from coordinator.watcher import records, removal, writes
 from coordinator.watcher.cache import Cache
-from coordinator.watcher.flights import Flights, Stage
+from coordinator.watcher.checks import Checks
+from coordinator.watcher.dispatcher import Dispatcher
 from coordinator.watcher.following import Following
-from coordinator.watcher.lanes import EffectDone, Lane
-from coordinator.watcher.looks import Looks
+from coordinator.watcher.jobs import EffectDone
+from coordinator.watcher.reconcile import Reconcile
+from coordinator.watcher.requests import InFlight, Pause
+from coordinator.watcher.work_queue import Priority
 from coordinator.watcher.writes import Write
 from tests.simulation.drawing import EVERYTHING, Profile, draw
 from tests.simulation.playing import play
@@ -225,7 +228,7 @@ def removed_though_needed() -> AbstractContextManager[Any]:
 
 
 def look_ignored() -> AbstractContextManager[Any]:
-    return patch.object(Looks, "_question_about", lambda *_: None)
+    return patch.object(Checks, "_question_about", lambda *_: None)
 
 
 def fence_dropped() -> AbstractContextManager[Any]:
@@ -255,30 +258,25 @@ def consumed_at_the_intent() -> AbstractContextManager[Any]:
 
 
 def foreign_runs_taken_for_ours() -> AbstractContextManager[Any]:
-    real = Flights.take
+    real = InFlight.take
 
-    def take(self: Flights, message: EffectDone, now: float) -> None:
+    def take(self: InFlight, message: EffectDone) -> Pause:
         if isinstance(message.outcome, Foreign):
             message = replace(message, outcome=Happened(message.outcome.run))
-        real(self, message, now)
+        return real(self, message)
 
-    return patch.object(Flights, "take", take)
+    return patch.object(InFlight, "take", take)
 
 
 def repeated_without_asking() -> AbstractContextManager[Any]:
-    def ask(self: Lane, target: Target, request: StartRequest, *, fresh: bool = True) -> None:
-        self.start(target, request, math.inf, fresh=fresh)
+    def ask(self: Dispatcher, target: Target, request: StartRequest) -> None:
+        self.send(target, request, math.inf)
 
-    return patch.object(Lane, "ask", ask)
+    return patch.object(Dispatcher, "ask", ask)
 
 
 def repeated_without_thinking() -> AbstractContextManager[Any]:
-    def rethink(self: Flights, decision: Decision, flight: flights.Flight, lane: Lane, now: float) -> None:
-        del self
-        flight.stage = Stage.OUT
-        lane.start(decision.target, flight.request, now)
-
-    return patch.object(Flights, "_rethink", rethink)
+    return patch.object(lifecycle, "_decide_again", lambda *_: lifecycle.Send())
 
 
 def own_run_not_waited_for() -> AbstractContextManager[Any]:
@@ -293,10 +291,13 @@ def own_run_not_waited_for() -> AbstractContextManager[Any]:
 
 
 def refusals_never_tried_again() -> AbstractContextManager[Any]:
-    def block(self: Flights, target: Target, now: float) -> None:
-        self._blocked_until[target] = now + 1e9
+    real = Reconcile._retry
 
-    return patch.object(Flights, "block", block)
+    def retry(self: Reconcile, target: Target, at: float, priority: Priority) -> None:
+        slowly = at > self._policy.clock.monotonic() + self._policy.blocked_retry / 2
+        real(self, target, at + 1e9 if slowly else at, priority)
+
+    return patch.object(Reconcile, "_retry", retry)
 
 
 # -- hearing -----------------------------------------------------------------------------------------------------------

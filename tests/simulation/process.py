@@ -1,6 +1,6 @@
 """A watcher process on virtual time: what ``watcher.service`` is around the reconciler, each thread as events.
 
-Everything that decides or writes is the real thing: reconciler, lanes, candidate, reflector. A process can be
+Everything that decides or writes is the real thing: reconciler, dispatchers, candidate, reflector. A process can be
 killed, or stand still, between any two events and at the points inside of them that :class:`Points` names.
 """
 
@@ -16,9 +16,13 @@ from coordinator.store.memory import MemoryStore, MemoryWatch
 from coordinator.store.port import Changes, Committed, KeyValue, Listing, StoreUnavailable, Transaction
 from coordinator.store.presence import read_presence
 from coordinator.store.reflector import Disconnected, Reflector
+from coordinator.watcher.backoff import Backoff
+from coordinator.watcher.dispatcher import Dispatcher, EnvironmentLimits
+from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.guarding import refuse_unless_leading
-from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
-from coordinator.watcher.reconciler import Message, Reconciler
+from coordinator.watcher.jobs import EffectDone, LookDone
+from coordinator.watcher.messages import Message
+from coordinator.watcher.reconciler import Options, Reconciler
 from tests.simulation.history import UNSEEN, PromiseBroken
 
 if TYPE_CHECKING:
@@ -175,29 +179,27 @@ class WatcherProcess:
             store, stage.keys.root, backoff=lambda failures: min(2.0, 0.1 * 2.0**failures), clock=clock.monotonic
         )
         backoff = Backoff(initial=settings.backoff_initial, longest=settings.backoff_max)
-        self._lanes = {
-            environment: Lane(
-                environment=environment,
-                runner=stage.runner(self, environment),
-                limit=stage.plan.limit,
-                request_timeout=REQUEST_TIMEOUT,
-                executor=self,
-                backoff=backoff,
-                guard=self._guard,
-                now=clock.now,
-            )
-            for environment in stage.airflows
-        }
+        dispatchers = Dispatchers(
+            {
+                environment: Dispatcher(
+                    environment,
+                    stage.runner(self, environment),
+                    limits=EnvironmentLimits(requests=stage.plan.limit, request_timeout=REQUEST_TIMEOUT),
+                    executor=self,
+                    backoff=backoff,
+                    guard=self._guard,
+                    now=clock.now,
+                )
+                for environment in stage.airflows
+            }
+        )
         self.reconciler = Reconciler(
             store=store,
             keys=stage.keys,
-            lanes=self._lanes,
+            dispatchers=dispatchers,
             leadership=self.candidate.leadership,
-            settings=settings,
             clock=clock,
-            who=name,
-            leader_gone=self._campaign,
-            retention=stage.retention,
+            options=Options(settings=settings, who=name, retention=stage.retention),
         )
         self._campaign()
         self._read_soon(0.0)
@@ -289,7 +291,10 @@ class WatcherProcess:
         self._wake_at = float("inf")
         messages = list(self._mailbox)
         self._mailbox.clear()
-        self.reconciler.step(messages)
+        if self.reconciler.step(messages):
+            self._campaign()
+        if self.reconciler.broken:
+            raise PromiseBroken("nothing raises", str(self.reconciler.broken))
         if not self._read_to or self._read_to[-1][1] != self.knows:
             self._read_to.append((self.stage.clock.seconds, self.knows))
         wake_at = self.reconciler.wake_at()

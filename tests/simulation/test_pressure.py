@@ -1,10 +1,10 @@
-"""The same promises when everything is scarce: tiny steps, tiny rooms, and requests that always wait too long."""
+"""The same promises when everything is scarce: tiny steps, few slots, and requests that always wait too long."""
 
 from __future__ import annotations
 
 import pytest
 
-from coordinator.watcher import lanes, reconciler, rooms
+from coordinator.watcher import dispatcher, reconciler
 from tests.simulation.drawing import draw
 from tests.simulation.playing import play
 
@@ -12,8 +12,8 @@ from tests.simulation.playing import play
 @pytest.mark.parametrize("enough", [1, 3])
 def test_all_promises_hold_in_steps_as_small_as_can_be(monkeypatch: pytest.MonkeyPatch, enough: int) -> None:
     monkeypatch.setattr(reconciler, "SLICE", enough)
-    monkeypatch.setattr(rooms.Rooms.__init__, "__kwdefaults__", {"size": enough})
-    monkeypatch.setattr(lanes, "LOOKED_LONG_AGO", 0.01)
+    monkeypatch.setattr(dispatcher, "PREFETCH", 1)
+    monkeypatch.setattr(dispatcher, "STALE_AFTER", 0.01)
     for seed in range(60):
         outcome = play(draw(seed))
         assert outcome.broken is None, outcome.story

@@ -74,10 +74,10 @@ class WatcherUnderTest(Watcher):
         reconciler = self.reconciler
         return (
             self._mailbox.is_empty()
-            and not (reconciler.agenda or reconciler.ledger or reconciler.agenda.waits_for_revision())
-            and all(lane.is_idle() for name, lane in reconciler._lanes.items() if name not in down)
-            and all(at.pipeline.environment in down for at in reconciler.flights.targets())
-            and all(at.pipeline.environment in down for at in reconciler.agenda.waiting())
+            and not (reconciler.queue or reconciler.ledger or reconciler.queue.waits_for_revision())
+            and all(one.is_idle() for one in reconciler._dispatchers.all() if one.environment not in down)
+            and all(at.pipeline.environment in down for at in reconciler.reconcile.requests.targets())
+            and all(at.pipeline.environment in down for at in reconciler.queue.waiting())
         )
 
     def _guard(self, seconds: float, term: int | None) -> None:

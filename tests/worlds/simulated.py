@@ -1,4 +1,4 @@
-"""A world in memory, on virtual time: the real rule, reconciler, looks and lanes against an etcd in memory."""
+"""A world in memory, on virtual time: the real rule, reconciler and dispatchers against an etcd in memory."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Put, Store, WatchStream
 from coordinator.store.reflector import Snapshot
+from coordinator.watcher.backoff import Backoff
+from coordinator.watcher.dispatcher import Dispatcher, EnvironmentLimits
+from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.guarding import refuse_unless_leading
-from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
-from coordinator.watcher.limits import EnvironmentLimits
-from coordinator.watcher.reconciler import Message, Reconciler
+from coordinator.watcher.jobs import EffectDone, LookDone
+from coordinator.watcher.messages import Message
+from coordinator.watcher.reconciler import Options, Reconciler
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of, partition_of
 from tests.worlds.world import PARTITION
 
 EPOCH = datetime(2026, 11, 21, tzinfo=UTC)
+
+REQUESTS = 4
+"""Requests at once in each environment."""
 
 
 class VirtualClock:
@@ -61,28 +67,27 @@ class SimulatedWatcher:
         """Seconds for which what etcd tells has waited to be taken in."""
         self.candidate = Candidate(self._store, world.keys, watcher_id=name, ttl=10, clock=world.clock.monotonic)
         settings = world.settings
-        self.reconciler = Reconciler(
-            store=self._store,
-            keys=world.keys,
-            lanes={
-                environment: Lane(
-                    environment=environment,
-                    runner=airflow,
-                    limit=4,
-                    request_timeout=5.0,
+        self.dispatchers = Dispatchers(
+            {
+                environment: Dispatcher(
+                    environment,
+                    airflow,
+                    limits=world.environment_limits.get(environment, EnvironmentLimits(requests=REQUESTS)),
                     executor=self,
                     backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
                     guard=self._guard,
                     now=world.clock.now,
                 )
                 for environment, airflow in world.airflows.items()
-            },
+            }
+        )
+        self.reconciler = Reconciler(
+            store=self._store,
+            keys=world.keys,
+            dispatchers=self.dispatchers,
             leadership=self.candidate.leadership,
-            settings=settings,
             clock=world.clock,
-            who=name,
-            retention=world.retention,
-            environment_limits=world.environment_limits,
+            options=Options(settings=settings, who=name, retention=world.retention),
         )
 
     def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
@@ -117,6 +122,7 @@ class SimulatedWatcher:
         wake_at = self.reconciler.wake_at()
         due = wake_at is not None and wake_at <= self._world.clock.seconds
         self.reconciler.step(messages, lag=self.lag)
+        assert not self.reconciler.broken, self.reconciler.broken
         return bool(messages or self._jobs or due)
 
     def list_again(self) -> None:

@@ -11,7 +11,7 @@ from coordinator.errors import ConfigurationError
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.settings import Settings, load_settings
 from coordinator.store.keys import Keys
-from coordinator.watcher.limits import limits_of
+from coordinator.watcher.dispatcher import limits_by_environment
 from tests.fuzz.tape import Tape, tape_of
 
 FORM: dict[str, dict[str, Any]] = {
@@ -94,7 +94,7 @@ def settings(data: bytes) -> None:
 def _can_be_used(loaded: Settings) -> None:
     prefix = Keys(loaded.etcd.prefix)
     assert prefix.parse(prefix.leader) is not None
-    limits_of(loaded)
+    limits_by_environment(loaded)
     assert loaded.retention.shortest is not None
     assert (loaded.retention.longest is None) == (loaded.retention.max_age is None)
     for name, environment in loaded.environments.items():

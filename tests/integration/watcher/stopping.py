@@ -21,7 +21,7 @@ from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.airflow.deadline import Leash, _LeashedSocket
 from coordinator.store.connection import EtcdStore
 from coordinator.store.members import Member
-from coordinator.watcher.lanes import Lane
+from coordinator.watcher.dispatcher import Dispatcher
 from coordinator.watcher.service import Watcher
 
 
@@ -99,7 +99,7 @@ def guard(original: Callable[..., Any], *arguments: Any) -> None:
     original(*arguments)
 
 
-def finished(original: Callable[..., Any], self: Lane, message: Any, now: float) -> None:
+def finished(original: Callable[..., Any], self: Dispatcher, message: Any, now: float) -> None:
     original(self, message, now)
     POINTS.pass_by("look: taken in" if hasattr(message, "asked_at") else "start: taken in")
 
@@ -177,7 +177,7 @@ if __name__ == "__main__":
     around(_LeashedSocket, "sendall", send)
     around(Leash, "ask_permit", ask_permit)
     around(Watcher, "_guard", guard)
-    around(Lane, "finished", finished)
+    around(Dispatcher, "finished", finished)
     around(Member, "__init__", connect)
     around(EtcdStore, "refresh_lease", keep_alive)
     main()

@@ -47,4 +47,6 @@ def test_pipelines_of_others_go_on_while_an_environment_is_away_and_it_catches_u
 
 def _failures(world: FaultyWorld) -> int:
     assert world.watcher is not None
-    return world.watcher.reconciler._lanes["team_b"].failures
+    dispatcher = world.watcher._dispatchers.get("team_b")
+    assert dispatcher is not None
+    return dispatcher.failures

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from coordinator.model.lifecycle import OWN_RUN_RETRY
 from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import Status
-from coordinator.watcher.looks import OWN_RUN_RETRY
 from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import FaultyWorld
 

@@ -20,7 +20,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.settings import EtcdSettings
 from coordinator.store.port import Put, Transaction
-from coordinator.watcher.intake import Message
+from coordinator.watcher.messages import Message
 from coordinator.watcher.mailbox import BOUND
 from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import FaultyWorld
@@ -125,7 +125,9 @@ def test_five_thousand_that_waited_hold_nothing_fresh_back(three: FaultyWorld) -
     assert len(triggers(behind)) == most
     complete_many(world, "team_b/S", [hour(0)])
     assert world.watcher is not None
-    waiting = world.watcher.reconciler.limits
+    dispatcher = world.watcher._dispatchers.get("team_b")
+    assert dispatcher is not None
+    waiting = dispatcher.admission
     fresh = Target(PipelineRef("team_b", "U"), hour(0))
     until(lambda: waiting.knows(fresh), "the fresh one waits in line")
     for ended in range(5):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from coordinator.watcher import service
-from coordinator.watcher.intake import Message
+from coordinator.watcher.messages import Message
 from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import FaultyWorld
 
@@ -26,10 +26,10 @@ def test_a_leader_whose_deciding_thread_stands_still_is_replaced_and_does_nothin
     assert first.reconciler.leads
     step, stands_still, goes_on = first.reconciler.step, threading.Event(), threading.Event()
 
-    def stand_still(messages: Iterable[Message], *, lag: float = 0.0) -> None:
+    def stand_still(messages: Iterable[Message], *, lag: float = 0.0) -> bool:
         stands_still.set()
         goes_on.wait()
-        step(messages, lag=lag)
+        return step(messages, lag=lag)
 
     monkeypatch.setattr(first.reconciler, "step", stand_still)
     try:

@@ -32,7 +32,8 @@ class LoggedWorld(SimulatedWorld):
         super().start_watcher()
         assert self.watcher is not None
         name = f"watcher-{self._count}"
-        self.watcher.reconciler.ledger.decisions = DecisionLog(self.entries.append, clock=self.clock, who=name)
+        decisions = DecisionLog(self.entries.append, clock=self.clock, who=name)
+        self.watcher.reconciler._trigger_log._decisions = decisions
 
     def lines(self, *what: str) -> list[dict[str, Any]]:
         lines = [json.loads(line_of(entry)) for entry in self.entries]

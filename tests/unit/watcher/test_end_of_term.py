@@ -10,7 +10,7 @@ from coordinator.errors import LeadershipLost
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Action
 from coordinator.runners.port import StartRequest
-from coordinator.watcher.lanes import EffectDone
+from coordinator.watcher.jobs import EffectDone
 from tests.worlds.simulated import SimulatedWatcher, SimulatedWorld
 
 
@@ -30,23 +30,22 @@ def leader(world: SimulatedWorld) -> SimulatedWatcher:
 def test_no_request_goes_out_once_etcd_has_said_that_another_one_leads(
     world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It still believes that its lease lasts. What waits in its lanes belongs to whoever leads by now."""
+    """It still believes that its lease lasts. What waits to be sent belongs to whoever leads by now."""
     watcher = leader(world)
     reconciler = watcher.reconciler
     out: list[Callable[[], EffectDone]] = []
-    asked: list[int] = []
     monkeypatch.setattr(watcher, "effect", lambda _, job: out.append(job))
-    monkeypatch.setattr(reconciler._term, "_on_loss", lambda: asked.append(1))
     request = StartRequest("D", Action.CREATE, "r", "t")
-    reconciler._lanes["default"].start(Target(PipelineRef("default", "D"), "p"), request, world.clock.seconds)
+    dispatcher = watcher.dispatchers.get("default")
+    assert dispatcher is not None
+    dispatcher.send(Target(PipelineRef("default", "D"), "p"), request, world.clock.seconds)
 
     def fenced(term: int) -> list[Target]:
         raise LeadershipLost(f"a test, in term {term}")
 
     monkeypatch.setattr(reconciler.ledger, "flush", fenced)
-    reconciler.step(())
+    assert reconciler.step(()), "its candidate is to find out at once"
     assert not out
-    assert asked, "its candidate is to find out at once"
 
 
 def test_while_it_drains_there_is_no_moment_to_wake_up_for(world: SimulatedWorld) -> None:

@@ -14,11 +14,11 @@ def test_nothing_is_kept_of_a_refusal_that_is_over() -> None:
     world = SimulatedWorld()
     world.dependencies({"nowhere/D": "A"})
     world.first_run("A")
-    flights = leader(world).reconciler.flights
-    assert len(flights._blocked_until) == 1
+    retry_at = leader(world).reconciler.reconcile._retry_at
+    assert len(retry_at) == 1
     world.dependencies({"E": "A"})
     world.settle()
-    assert not flights._blocked_until
+    assert not retry_at
 
 
 def test_nothing_is_kept_of_what_was_asked_when_a_term_ends() -> None:
@@ -27,22 +27,22 @@ def test_nothing_is_kept_of_what_was_asked_when_a_term_ends() -> None:
     world.first_run("A", "B")
     world.pass_time()
     watcher = leader(world)
-    looks = watcher.reconciler._looks
+    checks = watcher.reconciler._checks
     world.clear("A")
     world.start("A")
     world.finish("A")
     for _ in range(100):
-        if looks._askers:
+        if checks._askers:
             break
         watcher._jobs.clear()  # nobody ever answers
         watcher.turn()
-    assert looks._askers
+    assert checks._askers
     watcher.reconciler._term._leadership = lambda: None
     watcher.reconciler.step(())
-    assert not [*looks._askers, *looks._tickets, *looks._subjects]
+    assert not [*checks._askers, *checks._pending, *checks._subjects]
 
 
-def test_nothing_is_kept_on_the_agenda_or_in_the_lanes_of_what_has_ended() -> None:
+def test_nothing_is_kept_in_the_queue_or_by_the_dispatchers_of_what_has_ended() -> None:
     world = SimulatedWorld()
     world.dependencies({"team_b/D": "A", "E": "team_b/D"})
     for number in range(50):
@@ -52,8 +52,11 @@ def test_nothing_is_kept_on_the_agenda_or_in_the_lanes_of_what_has_ended() -> No
     world.settle()
     reconciler = leader(world).reconciler
     assert reconciler.is_idle()
-    assert reconciler.agenda.size() == 0
-    assert not reconciler._looks._tickets
-    assert not reconciler._looks._askers
-    assert not any(room.inside or room.line for rooms in reconciler._rooms._rooms.values() for room in rooms.values())
-    assert not any(lane._under_way or lane.waiting(fresh=True) for lane in reconciler._lanes.values())
+    assert len(reconciler.queue) == 0
+    assert not reconciler._checks._pending
+    assert not reconciler._checks._askers
+    assert len(reconciler.reconcile.requests) == 0
+    for dispatcher in leader(world).dispatchers.all():
+        admission = dispatcher.admission
+        assert dispatcher.is_idle()
+        assert (admission.waiting, admission.slots_taken, admission._environment.inside) == (0, 0, set())

@@ -12,7 +12,7 @@ import pytest
 from coordinator.model.references import PipelineRef, Target
 from coordinator.store.port import Changed, Changes, KeyValue, Listing
 from coordinator.store.reflector import Disconnected, Snapshot
-from coordinator.watcher.lanes import Effect, EffectDone
+from coordinator.watcher.jobs import Effect, EffectDone
 from coordinator.watcher.mailbox import Mailbox
 
 PATIENCE = 10.0

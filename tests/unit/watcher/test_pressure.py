@@ -16,19 +16,19 @@ from coordinator.model.partitions import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.store.port import Changes, Put, Transaction
-from coordinator.watcher.lanes import PREFETCH, EffectDone, LookDone
-from coordinator.watcher.limits import EnvironmentLimits
+from coordinator.watcher.admission import Admission
+from coordinator.watcher.dispatcher import PREFETCH, EnvironmentLimits
+from coordinator.watcher.jobs import EffectDone, LookDone
 from coordinator.watcher.reconciler import SLICE
-from coordinator.watcher.rooms import ROOM
-from tests.worlds.simulated import EPOCH, SimulatedWatcher, SimulatedWorld
+from tests.worlds.simulated import EPOCH, REQUESTS, SimulatedWatcher, SimulatedWorld
 from tests.worlds.simulated_airflow import logical_date_of
 
 BACKLOG = 1_500
 FRESH = format_instant(EPOCH)
 PAST = [format_instant(EPOCH - timedelta(hours=hour)) for hour in range(1, BACKLOG + 1)]
 DOCUMENT = {"D": "A", "team_b/E": "team_b/B"}
-UNDER_WAY = 4 * PREFETCH
-"""What a lane of these worlds has handed out at once."""
+SLOTS = REQUESTS * PREFETCH
+"""What an environment of these worlds has on its way at once."""
 
 
 def far_behind(limits: EnvironmentLimits | None = None) -> tuple[SimulatedWorld, SimulatedWatcher]:
@@ -69,9 +69,14 @@ def requests(world: SimulatedWorld, environment: str = "default") -> int:
     return len(world.airflows[environment].effects)
 
 
-def fill_the_lane(world: SimulatedWorld, watcher: SimulatedWatcher) -> None:
-    lane = watcher.reconciler._lanes["default"]
-    turn_until(world, lambda: lane.waiting(fresh=False) > ROOM // 2)
+def admission(watcher: SimulatedWatcher, environment: str = "default") -> Admission:
+    dispatcher = watcher.dispatchers.get(environment)
+    assert dispatcher is not None
+    return dispatcher.admission
+
+
+def take_all_slots(world: SimulatedWorld, watcher: SimulatedWatcher) -> None:
+    turn_until(world, lambda: admission(watcher).slots_taken == SLOTS)
 
 
 def turn_until(world: SimulatedWorld, holds: Callable[[], bool], *, most: int = 100_000) -> int:
@@ -87,27 +92,27 @@ def turn_until(world: SimulatedWorld, holds: Callable[[], bool], *, most: int = 
 
 def test_a_fresh_completion_of_another_environment_does_not_wait_for_the_backlog() -> None:
     world, watcher = far_behind()
-    assert watcher.reconciler.agenda.size() > 30 * SLICE
+    assert admission(watcher).waiting + len(watcher.reconciler.queue) > 30 * SLICE
     complete(world, "team_b/B", FRESH)
     turns = turn_until(world, lambda: requests(world, "team_b") == 1)
-    assert turns <= UNDER_WAY + 4, "the jobs of these worlds run one after the other, one in each turn"
+    assert turns <= SLOTS + 4, "the jobs of these worlds run one after the other, one in each turn"
     turn_until(world, lambda: requests(world) == BACKLOG)
     assert len(set(world.airflows["default"].effects)) == BACKLOG, "each once"
 
 
 def test_in_the_same_environment_it_takes_turns_with_the_backlog() -> None:
     world, watcher = far_behind()
-    fill_the_lane(world, watcher)
+    take_all_slots(world, watcher)
     before = requests(world)
     complete(world, "A", FRESH)
     turn_until(world, lambda: ("D", FRESH) in world.airflows["default"].effects)
     waited = world.airflows["default"].effects[before:].index(("D", FRESH))
-    assert waited <= UNDER_WAY + 2, "what is handed out goes out before it, and one whose turn it is"
+    assert waited <= SLOTS + 2, "who has a slot goes out before it, and one whose turn it is"
 
 
 def test_a_stream_of_fresh_completions_does_not_starve_the_backlog() -> None:
     world, watcher = far_behind()
-    fill_the_lane(world, watcher)
+    take_all_slots(world, watcher)
     effects = world.airflows["default"].effects
     before = len(effects)
     for number in range(100):
@@ -130,19 +135,19 @@ def test_no_more_intents_pile_up_in_an_environment_that_is_slow_and_a_fresh_one_
         nonlocal most
         for _ in range(2 * seconds):
             while watcher.turn():
-                most = max(most, len(watcher.reconciler.flights))
+                most = max(most, len(watcher.reconciler.reconcile.requests))
             world.clock.seconds += 0.5
             if held:
                 watcher._jobs.append(held.popleft())
 
     pass_seconds(100)
-    assert most <= ROOM + 2 * UNDER_WAY
+    assert 0 < most <= SLOTS
     before = requests(world)
     complete(world, "A", FRESH)
     pass_seconds(30)
     effects = world.airflows["default"].effects[before:]
-    assert len(effects) > 2 * UNDER_WAY
-    assert ("D", FRESH) in effects[: 2 * UNDER_WAY + 2]
+    assert len(effects) > 2 * SLOTS
+    assert ("D", FRESH) in effects[: 2 * SLOTS + 2]
 
 
 def test_the_limits_of_an_environment_are_kept_and_fresh_completions_get_their_turn_there_too() -> None:
@@ -189,10 +194,9 @@ def test_what_waits_for_its_turn_has_no_intent_and_no_decision_in_memory() -> No
     world, watcher = far_behind()
     reconciler = watcher.reconciler
     world.down("default")
-    turn_until(world, lambda: not reconciler.agenda, most=2_000)
-    lane = reconciler._lanes["default"]
-    assert lane.waiting(fresh=False) <= ROOM
-    assert len(reconciler.flights) <= ROOM + UNDER_WAY
+    turn_until(world, lambda: not reconciler.queue, most=2_000)
+    assert len(reconciler.reconcile.requests) <= SLOTS
+    assert admission(watcher).waiting > BACKLOG - 3 * SLOTS
     world.up("default")
     turn_until(world, lambda: requests(world) == BACKLOG)
     assert len(set(world.airflows["default"].effects)) == BACKLOG, "each once"
@@ -201,17 +205,17 @@ def test_what_waits_for_its_turn_has_no_intent_and_no_decision_in_memory() -> No
 def test_a_step_is_short_however_much_there_is_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     world, watcher = far_behind()
     examined = 0
-    examine = watcher.reconciler._examiner.examine
+    examine = watcher.reconciler.reconcile.examine
 
     def counted(*given: object) -> None:
         nonlocal examined
         examined += 1
         examine(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(watcher.reconciler._examiner, "examine", counted)
+    monkeypatch.setattr(watcher.reconciler.reconcile, "examine", counted)
     watcher.reconciler._reexamine_at = 0.0  # everything is to be examined again
     steps = 0
-    while not steps or watcher.reconciler.agenda:
+    while not steps or watcher.reconciler.queue:
         examined, steps = 0, steps + 1
         watcher.reconciler.step([Changes((), watcher.reconciler.cache.revision)])
         assert examined <= SLICE
@@ -219,21 +223,20 @@ def test_a_step_is_short_however_much_there_is_to_do(monkeypatch: pytest.MonkeyP
     assert (watcher.reconciler.wake_at() or 0.0) > world.clock.seconds, "and then it rests"
 
 
-def test_what_waits_at_a_new_limit_has_no_place_that_others_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as there are places have got one, and look; then a limit is set that lets one of them go on."""
+def test_what_waits_at_a_new_limit_has_no_slot_that_others_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are slots have got one, and look; then a limit is set that lets one of them go on."""
     world, watcher = far_behind()
     reconciler = watcher.reconciler
-    room = reconciler._rooms._rooms["default"][False]
     held: list[Callable[[], LookDone]] = []
     monkeypatch.setattr(watcher, "look", lambda _, job: held.append(job))
     for _ in range(300):
         watcher.turn()
-    assert room.free() < ROOM // 2
+    assert admission(watcher).slots_taken == SLOTS
     world.dependencies({**DOCUMENT, "D": {"upstream": "A", "max_in_flight": 1}})
     for _ in range(300):
         watcher.turn()
-    assert room.free() >= ROOM - 1
-    tickets = [
-        partition for partition in PAST if reconciler._looks.has_ticket(Target(PipelineRef.parse("D"), partition))
+    assert admission(watcher).slots_taken <= 1
+    pending = [
+        partition for partition in PAST if reconciler._checks.is_pending(Target(PipelineRef.parse("D"), partition))
     ]
-    assert len(tickets) <= 1, "what it looked at for the others would be old when their turn comes"
+    assert len(pending) <= 1, "what was looked at for the others would be old when their turn comes"

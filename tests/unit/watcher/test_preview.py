@@ -13,7 +13,7 @@ import pytest
 from coordinator.model.partitions import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Action, Status
-from coordinator.watcher.limits import EnvironmentLimits
+from coordinator.watcher.dispatcher import EnvironmentLimits
 from coordinator.watcher.preview import Fate, Preview, preview
 from coordinator.watcher.reading import read
 from tests.worlds.graphs import layered

@@ -12,9 +12,9 @@ from coordinator.model.trigger import Action
 from coordinator.runners.port import Outcome, Permit, StartRequest
 from coordinator.settings import EnvironmentSettings, Settings
 from coordinator.store.memory import MemoryEtcd, MemoryStore
-from coordinator.watcher.intake import Message
+from coordinator.watcher.messages import Message
 from coordinator.watcher.service import Watcher
-from tests.unit.watcher.test_lanes import FakeRunner
+from tests.unit.watcher.test_dispatcher import FakeRunner
 
 PATIENCE = 10.0
 ANSWERED_AFTER = 0.3
@@ -43,14 +43,16 @@ def test_a_watcher_that_breaks_down_resigns_after_the_answer_to_its_request(monk
     watcher = Watcher(settings, store=MemoryStore(MemoryEtcd()), runners={"default": runner})
     step, resign = watcher.reconciler.step, watcher._candidate.resign
 
-    def break_down(messages: Iterable[Message], *, lag: float) -> None:
-        step(messages, lag=lag)
+    def break_down(messages: Iterable[Message], *, lag: float) -> bool:
+        leader_gone = step(messages, lag=lag)
         if watcher.reconciler.leads:
-            lane, now = watcher._lanes["default"], watcher._clock.monotonic()
-            lane.start(Target(PipelineRef("default", "d"), "p"), StartRequest("d", Action.CREATE, "r", "t"), now)
-            lane.pump(now)
+            dispatcher, now = watcher._dispatchers.get("default"), watcher._clock.monotonic()
+            assert dispatcher is not None
+            dispatcher.send(Target(PipelineRef("default", "d"), "p"), StartRequest("d", Action.CREATE, "r", "t"), now)
+            dispatcher.pump(now)
             assert runner.asked.wait(PATIENCE)
             raise RuntimeError("a defect")
+        return leader_gone
 
     def resigned() -> None:
         resign()

@@ -1,4 +1,4 @@
-"""Limits: never more in flight than allowed, nobody forgotten, and whose turn it is.
+"""Admission: never more in flight than allowed, nobody forgotten, and whose turn it is.
 
 The core by itself, and in the world on virtual time, where the limit is checked at every step against the records.
 """
@@ -24,7 +24,9 @@ from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Status
 from coordinator.model.view import Standing
 from coordinator.store.port import Put
-from coordinator.watcher.limits import EnvironmentLimits, Limits, Line, StartRate
+from coordinator.watcher.admission import Admission, pipeline_limits
+from coordinator.watcher.dispatcher import EnvironmentLimits
+from coordinator.watcher.gates import Line, StartRate
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
 
@@ -36,7 +38,7 @@ D, E = PipelineRef("default", "D"), PipelineRef("default", "E")
 def line_of(*partitions: str, fresh: tuple[str, ...] = ()) -> Iterator[str]:
     line = Line()
     for partition in (*partitions, *fresh):
-        line.add(Target(D, partition), fresh=partition in fresh)
+        line.add(Target(D, partition), live=partition in fresh)
     while line:
         yield line.pop()[0].partition
 
@@ -64,7 +66,7 @@ def test_a_line_gives_back_each_once_and_starves_nobody(steps: list[tuple[int, b
             line.remove(one)
             waiting.discard(one)
         else:
-            line.add(one, fresh=fresh)
+            line.add(one, live=fresh)
             waiting.add(one)
         if take and waiting:
             taken, _ = line.pop()
@@ -99,19 +101,22 @@ def test_a_rate_goes_on_from_what_a_predecessor_has_started() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 5), st.sampled_from(["want", "begin", "begin unseen", "end", "give up"])), max_size=80
+        st.tuples(st.integers(0, 5), st.sampled_from(["want", "begin", "begin unseen", "answered", "end", "give up"])),
+        max_size=80,
     ),
     st.sampled_from([None, 1, 2]),
     st.sampled_from([None, 1, 2, 3]),
+    st.sampled_from([2, 100]),
 )
 def test_gates_never_hold_too_many_and_forget_nobody(
-    steps: list[tuple[int, str]], of_pipeline: int | None, of_environment: int | None
+    steps: list[tuple[int, str]], of_pipeline: int | None, of_environment: int | None, slots: int
 ) -> None:
-    limits = Limits({"default": EnvironmentLimits(max_runs_in_flight=of_environment)})
+    limits = Admission(slots=slots, max_runs_in_flight=of_environment)
     leaf = Dependency(PipelineRef("default", "u"))
-    limits.obey(Graph([Node(Downstream(one, leaf, max_in_flight=of_pipeline), {leaf: 0}) for one in (D, E)]))
+    graph = Graph([Node(Downstream(one, leaf, max_in_flight=of_pipeline), {leaf: 0}) for one in (D, E)])
+    limits.obey(pipeline_limits(graph, "default"))
     targets = [Target(pipeline, partition) for pipeline in (D, E) for partition in HOURS[:3]]
-    waiting, let_in, flying = set[Target](), set[Target](), set[Target]()
+    waiting, let_in, flying, with_slot = set[Target](), set[Target](), set[Target](), set[Target]()
 
     def note(one: Target) -> None:
         obstacles = frozenset([Obstacle.IN_FLIGHT] if one in flying else [])
@@ -120,34 +125,54 @@ def test_gates_never_hold_too_many_and_forget_nobody(
     for number, what in steps:
         one = targets[number]
         if what == "want" and one not in flying:
-            entered = limits.enter(one, fresh=number % 2 == 0, now=0.0)
+            entered = limits.enter(one, live=number % 2 == 0, now=0.0)
             assert entered or one not in let_in
             (let_in if entered else waiting).add(one)
         elif what.startswith("begin") and one in let_in:
             let_in.discard(one)
             flying.add(one)
+            with_slot.add(one)
             if what == "begin":  # else etcd gave no answer, and the watch brings the record
                 limits.began(one)
+        elif what == "answered" and one in flying:
+            limits.release(one)
+            with_slot.discard(one)
         elif what == "end" and one in flying:
             flying.discard(one)
+            limits.release(one)
+            with_slot.discard(one)
         elif what == "give up":
             limits.leave(one)
             waiting.discard(one)
             let_in.discard(one)
         if what != "give up":  # nothing need happen to it after that
             note(one)
-        for admitted in limits.admit(0.0):
+        for admitted, _ in limits.admit(0.0):
             waiting.remove(admitted)
             let_in.add(admitted)
         inside = let_in | flying
         of_each = [sum(one.pipeline == pipeline for one in inside) for pipeline in (D, E)]
         assert all(of_pipeline is None or count <= of_pipeline for count in of_each)
         assert of_environment is None or len(inside) <= of_environment
+        assert len(let_in | with_slot) <= slots
         assert waiting == {one for one in targets if limits.knows(one) and one not in let_in}
         for one in waiting:
-            pipeline_full = of_pipeline is not None and of_each[one.pipeline is E] >= of_pipeline
-            # A place at its pipeline may be held by one that waits for the environment: then that one is full.
-            assert pipeline_full or (of_environment is not None and len(inside) >= of_environment)
+            assert not limits._waiting[one].has_room(0.0), "whoever waits, waits at a gate that is full"
+
+
+def test_a_publication_forgets_nobody_who_waits() -> None:
+    """Whoever waits at a limit that stays keeps the place; at one that is new or gone, it has to enter again."""
+    limits = Admission(slots=10, max_runs_in_flight=1)
+    limits.obey({D: 1})
+    waiting = [Target(D, partition) for partition in HOURS[:3]] + [Target(E, HOURS[0])]
+    assert [limits.enter(one, live=False, now=0.0) for one in waiting] == [True, False, False, False]
+    assert limits.obey({D: 2}) == []
+    assert all(map(limits.knows, waiting))
+    again = limits.obey({D: 2, E: 1})
+    assert again == [Target(E, HOURS[0])]
+    again = limits.obey({E: 1})
+    assert sorted(again) == sorted(waiting[:3])
+    assert not any(map(limits.knows, again))
 
 
 # -- in the world ------------------------------------------------------------------------------------------------
@@ -299,6 +324,28 @@ def test_a_limit_that_changes_holds_at_once_and_lets_go_at_once() -> None:
     assert in_flight(world, "D") == 2
     world.dependencies({"D": "A"})
     assert in_flight(world, "D") == 47
+
+
+def test_publishing_something_else_keeps_everybody_who_waits_at_a_limit() -> None:
+    world = fifty_due({"max_in_flight": 3})
+    world.by_hand("D")
+    world.start_watcher()
+    world.settle()
+    assert in_flight(world, "D") == 3
+    world.dependencies({"D": {"upstream": "A", "max_in_flight": 3}, "Z": "Y"})
+    before = world.clock.seconds
+    for number in range(47):
+        world.run(
+            "D", partition=next(one for one in HOURS if world.all_runs("D", partition=one) and is_waiting(world, one))
+        )
+        while in_flight(world, "D") < min(3, 49 - number):
+            world.tick_once()
+    assert world.clock.seconds - before < 60, "each starts as soon as there is a place, not with the next review"
+
+
+def is_waiting(world: SimulatedWorld, partition: str) -> bool:
+    runs = world.all_runs("D", partition=partition)
+    return bool(runs) and not runs[0].state.is_terminal
 
 
 def test_one_limited_pipeline_holds_back_no_other() -> None:

@@ -1,4 +1,4 @@
-"""Lanes: bounded, patient, and each on its own."""
+"""Dispatchers: bounded, patient, and each on its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from coordinator.runners.port import (
     RunRef,
     StartRequest,
 )
-from coordinator.watcher.lanes import LOOKED_LONG_AGO, PREFETCH, Backoff, Effect, EffectDone, Lane, LookDone
+from coordinator.watcher.backoff import Backoff
+from coordinator.watcher.dispatcher import LOOK_SIZE, PREFETCH, STALE_AFTER, Dispatcher, EnvironmentLimits
+from coordinator.watcher.jobs import Effect, EffectDone, LookDone, Recalled
 from coordinator.watcher.pools import Pools
 
 
@@ -71,15 +73,18 @@ class Jobs:
     look = effect
 
 
+def target(token: str) -> Target:
+    return Target(PipelineRef("default", "d"), token)
+
+
 class Bench:
     def __init__(self) -> None:
         self.runner, self.jobs = FakeRunner(), Jobs()
         self.guarded: list[float] = []
-        self.lane = Lane(
-            environment="default",
-            runner=self.runner,
-            limit=3,
-            request_timeout=5.0,
+        self.dispatcher = Dispatcher(
+            "default",
+            self.runner,
+            limits=EnvironmentLimits(requests=3, request_timeout=5.0),
             executor=self.jobs,
             backoff=Backoff(initial=1.0, longest=30.0),
             guard=self.guard,
@@ -92,17 +97,16 @@ class Bench:
         if not self.leads:
             raise LeadershipLost("a test")
 
-    def start(self, token: str, now: float = math.inf, *, fresh: bool = True) -> None:
+    def start(self, token: str, now: float = math.inf) -> None:
         """:param now: without one, it never waits too long."""
-        request = StartRequest("d", Action.CREATE, "r", token)
-        self.lane.start(Target(PipelineRef("default", "d"), token), request, now, fresh=fresh)
+        self.dispatcher.send(target(token), StartRequest("d", Action.CREATE, "r", token), now)
 
     def work(self, now: float) -> list[EffectDone | LookDone]:
         """Run all jobs that are out."""
         jobs, self.jobs.waiting = self.jobs.waiting, []
         messages = [job() for job in jobs]
         for message in messages:
-            self.lane.finished(message, now)
+            self.dispatcher.finished(message, now)
         return messages
 
 
@@ -112,13 +116,13 @@ def bench() -> Bench:
 
 
 def test_no_more_effects_are_handed_out_than_the_executor_can_soon_run(bench: Bench) -> None:
-    for number in range(8):
+    for number in range(3 * PREFETCH + 2):
         bench.start(str(number))
-    bench.lane.pump(0.0)
+    bench.dispatcher.pump(0.0)
     assert len(bench.jobs.waiting) == 3 * PREFETCH
     bench.work(0.0)
-    bench.lane.pump(0.0)
-    assert len(bench.jobs.waiting) == 8 - 3 * PREFETCH
+    bench.dispatcher.pump(0.0)
+    assert len(bench.jobs.waiting) == 2
 
 
 def test_of_one_environments_effects_no_more_run_at_once_than_its_limit() -> None:
@@ -151,18 +155,18 @@ def test_a_silent_environment_is_tried_one_effect_at_a_time_after_growing_pauses
     for number in range(4):
         bench.start(str(number))
         bench.start(f"{number} too")
-        bench.lane.pump(now)
+        bench.dispatcher.pump(now)
         assert len(bench.jobs.waiting) == (2 if number == 0 else 1)
         bench.work(now)
-        assert bench.lane.is_down(now)
-        next_at = bench.lane.next_at()
+        assert bench.dispatcher.is_down(now)
+        next_at = bench.dispatcher.next_at()
         if next_at is not None:
             pauses.append(next_at - now)
-            bench.lane.pump(next_at - 0.01)
+            bench.dispatcher.pump(next_at - 0.01)
             assert not bench.jobs.waiting
             now = next_at
         else:
-            now = bench.lane.not_before
+            now = bench.dispatcher.not_before
     assert pauses == sorted(pauses)
     assert len(pauses) > 2
 
@@ -170,31 +174,31 @@ def test_a_silent_environment_is_tried_one_effect_at_a_time_after_growing_pauses
 def test_an_answer_ends_the_pause(bench: Bench) -> None:
     bench.runner.answer = EnvironmentUnavailable("busy", retry_after=7.0)
     bench.start("1")
-    bench.lane.pump(0.0)
+    bench.dispatcher.pump(0.0)
     bench.work(0.0)
-    assert bench.lane.not_before >= 7.0
+    assert bench.dispatcher.not_before >= 7.0
     bench.runner.answer = NotHappened("no")
     for number in range(3):
         bench.start(str(number))
-    bench.lane.pump(bench.lane.not_before)
+    bench.dispatcher.pump(bench.dispatcher.not_before)
     bench.work(8.0)
-    assert not bench.lane.is_down(8.0)
-    bench.lane.pump(8.0)
+    assert not bench.dispatcher.is_down(8.0)
+    bench.dispatcher.pump(8.0)
     assert len(bench.jobs.waiting) == 2
 
 
 def test_looks_go_out_together_beside_the_effects(bench: Bench) -> None:
     for number in range(4):
         bench.start(str(number))
-    bench.lane.look(RunRef("d", "1"), timeout=2.0)
-    bench.lane.look(RunRef("d", "1"), timeout=1.0)
-    bench.lane.look(RunRef("d", "2"), timeout=1.0)
-    bench.lane.pump(0.0)
-    bench.lane.look(RunRef("d", "3"), timeout=1.0)
-    bench.lane.pump(0.0)
+    bench.dispatcher.look(RunRef("d", "1"), timeout=2.0)
+    bench.dispatcher.look(RunRef("d", "1"), timeout=1.0)
+    bench.dispatcher.look(RunRef("d", "2"), timeout=1.0)
+    bench.dispatcher.pump(0.0)
+    bench.dispatcher.look(RunRef("d", "3"), timeout=1.0)
+    bench.dispatcher.pump(0.0)
     bench.work(0.0)
     assert [call for call in bench.runner.calls if call.startswith("look")] == ["look 2 2.0"]
-    bench.lane.pump(0.0)
+    bench.dispatcher.pump(0.0)
     bench.work(0.0)
     assert "look 1 1.0" in bench.runner.calls
 
@@ -202,17 +206,17 @@ def test_looks_go_out_together_beside_the_effects(bench: Bench) -> None:
 def test_nothing_is_sent_on_a_lease_too_short_for_it(bench: Bench) -> None:
     bench.leads = False
     bench.start("1")
-    bench.lane.pump(0.0)
+    bench.dispatcher.pump(0.0)
     (message,) = bench.work(0.0)
     assert isinstance(message.error, LeadershipLost)
     assert bench.guarded == [5.0]
     assert bench.runner.calls == []
-    assert not bench.lane.is_down(0.0)
+    assert not bench.dispatcher.is_down(0.0)
 
 
 def test_a_runner_asks_again_before_it_sends(bench: Bench) -> None:
     bench.start("1")
-    bench.lane.pump(0.0)
+    bench.dispatcher.pump(0.0)
     bench.work(0.0)
     bench.leads = False
     with pytest.raises(LeadershipLost):
@@ -223,75 +227,94 @@ def test_a_runner_asks_again_before_it_sends(bench: Bench) -> None:
 def test_a_defect_of_a_runner_is_an_environment_that_gave_no_answer(bench: Bench) -> None:
     bench.runner.answer = ZeroDivisionError("a defect")
     bench.start("1")
-    bench.lane.look(RunRef("d", "1"), timeout=1.0)
-    bench.lane.pump(0.0)
+    bench.dispatcher.look(RunRef("d", "1"), timeout=1.0)
+    bench.dispatcher.pump(0.0)
     messages = bench.work(0.0)
     assert [type(message.error) for message in messages] == [EnvironmentUnavailable] * 2
-    assert bench.lane.is_down(0.0)
+    assert bench.dispatcher.is_down(0.0)
 
 
 def test_what_has_not_gone_out_is_forgotten_with_the_leadership(bench: Bench) -> None:
-    for number in range(9):
-        bench.start(str(number))
-    bench.lane.pump(0.0)
-    bench.lane.forget()
-    bench.work(0.0)
-    bench.lane.pump(0.0)
-    assert not bench.jobs.waiting
-    assert bench.lane.is_idle()
-
-
-def test_a_request_that_has_waited_long_is_handed_back_instead_of_sent(bench: Bench) -> None:
-    bench.start("old", 0.0)
-    bench.start("new", LOOKED_LONG_AGO)
-    handed_back = bench.lane.pump(LOOKED_LONG_AGO + 0.1)
-    assert [token for _, token in handed_back] == ["old"]
-    bench.work(LOOKED_LONG_AGO + 0.1)
-    assert bench.runner.calls == ["start new"]
-    assert bench.lane.is_idle(), "it waits here no more"
-
-
-def test_one_that_was_handed_back_goes_before_all_others(bench: Bench) -> None:
-    for number in range(3 * PREFETCH + 2):
-        bench.start(str(number), 10.0)
-    request = StartRequest("d", Action.CREATE, "r", "again")
-    bench.lane.start_after_all(Target(PipelineRef("default", "d"), "again"), request, 10.0)
-    bench.lane.pump(10.0)
-    bench.work(10.0)
-    assert bench.runner.calls[0] == "start again"
-
-
-def test_what_is_fresh_and_what_has_piled_up_take_turns(bench: Bench) -> None:
-    for number in range(100):
-        bench.start(f"old {number}", fresh=False)
-    bench.start("fresh")
-    bench.start("fresh too")
-    bench.lane.pump(0.0)
-    bench.work(0.0)
-    assert bench.runner.calls == [
-        "start fresh",
-        "start old 0",
-        "start fresh too",
-        "start old 1",
-        "start old 2",
-        "start old 3",
-    ]
-
-
-def test_what_was_handed_back_keeps_its_place_until_it_comes_again_or_is_let_go(bench: Bench) -> None:
     for number in range(3 * PREFETCH + 3):
-        bench.start(str(number), 0.0)
-    now = LOOKED_LONG_AGO + 0.1
-    handed_back = bench.lane.pump(now)
-    assert len(handed_back) == 3 * PREFETCH
-    assert bench.lane.pump(now) == []
-    bench.lane.let_go(*handed_back[0])
-    assert len(bench.lane.pump(now)) == 1
-    target, token = handed_back[1]
-    bench.lane.start_after_all(target, StartRequest("d", Action.CREATE, "r", token), now)
-    assert bench.lane.pump(now) == []
-    bench.work(now)
-    assert bench.runner.calls == [f"start {token}"]
+        bench.start(str(number))
+    bench.dispatcher.pump(0.0)
+    bench.dispatcher.forget()
+    bench.work(0.0)
+    bench.dispatcher.pump(0.0)
+    assert not bench.jobs.waiting
+    assert bench.dispatcher.is_idle()
+
+
+def test_a_request_that_has_waited_too_long_is_not_sent(bench: Bench) -> None:
+    bench.start("old", 0.0)
+    bench.start("new", STALE_AFTER)
+    assert bench.dispatcher.pump(STALE_AFTER + 0.1) == [(target("old"), "old")]
+    bench.work(STALE_AFTER + 0.1)
+    assert bench.runner.calls == ["start new"]
+    assert bench.dispatcher.is_idle()
+
+
+def test_a_question_does_not_grow_stale(bench: Bench) -> None:
+    bench.dispatcher.ask(target("1"), StartRequest("d", Action.CREATE, "r", "1"))
+    assert bench.dispatcher.pump(1e6) == []
+    bench.work(1e6)
+    assert bench.runner.calls == ["ask 1"]
+
+
+def test_a_request_that_is_recalled_before_it_is_sent_is_not_sent(bench: Bench) -> None:
+    for number in range(3 * PREFETCH + 1):
+        bench.start(str(number))
+    bench.dispatcher.pump(0.0)
+    handed_out, still_here = "0", str(3 * PREFETCH)
+    for token in (handed_out, still_here):
+        bench.dispatcher.recall(target(token), token)
+    messages = bench.work(0.0)
+    assert [isinstance(message.error, Recalled) for message in messages] == [True] + [False] * (3 * PREFETCH - 1)
+    assert not bench.dispatcher.failures, "it says nothing about the environment"
+    assert bench.dispatcher.pump(0.0) == [(target(still_here), still_here)]
+    assert not {f"start {handed_out}", f"start {still_here}"} & set(bench.runner.calls)
+
+
+def test_a_request_whose_record_was_overwritten_does_not_go_out(bench: Bench) -> None:
+    for number in range(3 * PREFETCH + 1):
+        bench.start(str(number))
+    bench.dispatcher.pump(0.0)
+    for number in (0, 3 * PREFETCH):
+        bench.dispatcher.drop(target(str(number)), str(number))
+    bench.work(0.0)
+    assert bench.dispatcher.pump(0.0) == []
+    assert bench.runner.calls == [f"start {number}" for number in range(1, 3 * PREFETCH)]
+
+
+def test_a_look_is_bounded_and_who_asked_first_is_seen_first(bench: Bench) -> None:
+    for number in range(LOOK_SIZE + 5):
+        bench.dispatcher.look(RunRef("d", str(number)), timeout=1.0)
+    bench.dispatcher.pump(0.0)
+    (first,) = bench.work(0.0)
+    assert isinstance(first, LookDone)
+    assert {int(run.run_id) for run in first.asked} == set(range(LOOK_SIZE))
+    bench.dispatcher.pump(0.0)
+    (second,) = bench.work(0.0)
+    assert isinstance(second, LookDone)
+    assert len(second.asked) == 5
+
+
+def test_of_an_environment_that_does_not_answer_one_target_at_a_time_gets_a_slot(bench: Bench) -> None:
+    """Whoever has an intent in hand has one; the others wait without, however many they are."""
+    bench.runner.answer = EnvironmentUnavailable("down")
+    bench.start("1")
+    bench.dispatcher.pump(0.0)
+    bench.work(0.0)
+    later = bench.dispatcher.not_before
+    assert not bench.dispatcher.enter(target("a"), live=True, now=0.0)
+    assert not bench.dispatcher.enter(target("b"), live=True, now=later)
+    assert len(bench.dispatcher.admit(later)) == 1
+    assert bench.dispatcher.admit(later) == []
+    bench.runner.answer = NotHappened("no")
+    bench.start("2")
+    bench.dispatcher.pump(later)
+    bench.work(later)
+    assert len(bench.dispatcher.admit(later)) == 1
 
 
 def test_while_one_is_out_to_try_nothing_but_its_answer_is_waited_for(bench: Bench) -> None:
@@ -299,14 +322,14 @@ def test_while_one_is_out_to_try_nothing_but_its_answer_is_waited_for(bench: Ben
     bench.runner.answer = EnvironmentUnavailable("down")
     for number in range(3 * PREFETCH + 2):
         bench.start(str(number))
-    bench.lane.look(RunRef("d", "1"), timeout=1.0)
-    bench.lane.pump(0.0)
+    bench.dispatcher.look(RunRef("d", "1"), timeout=1.0)
+    bench.dispatcher.pump(0.0)
     bench.work(0.0)
-    bench.lane.look(RunRef("d", "1"), timeout=1.0)
-    next_at = bench.lane.next_at()
-    assert next_at == bench.lane.not_before
-    bench.lane.pump(next_at)
+    bench.dispatcher.look(RunRef("d", "1"), timeout=1.0)
+    next_at = bench.dispatcher.next_at()
+    assert next_at == bench.dispatcher.not_before
+    bench.dispatcher.pump(next_at)
     assert len(bench.jobs.waiting) == 2, "a request and a look"
-    assert bench.lane.next_at() is None
+    assert bench.dispatcher.next_at() is None
     bench.work(next_at)
-    assert bench.lane.next_at() == bench.lane.not_before
+    assert bench.dispatcher.next_at() == bench.dispatcher.not_before

@@ -1,0 +1,139 @@
+"""Jobs: what runs beside the deciding thread, and what comes back from it as a message.
+
+A job is one bounded conversation with an environment. Nothing that it raises is lost: each job ends in one message.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from coordinator.errors import CoordinatorError
+from coordinator.model.references import Target
+from coordinator.runners.port import (
+    EnvironmentUnavailable,
+    ObservedRun,
+    Outcome,
+    Runner,
+    RunRef,
+    StartRequest,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class Recalled(CoordinatorError):
+    """The decision changed before the request was sent: it was not sent."""
+
+
+class Effect(enum.StrEnum):
+    """What a job about a request does: send it, or ask what became of it."""
+
+    START = "start"
+    ASK = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectDone:
+    """A message: what came of a request or a question. Exactly one of ``outcome`` and ``error`` is set."""
+
+    environment: str
+    target: Target
+    token: str
+    effect: Effect
+    outcome: Outcome | None = None
+    error: CoordinatorError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookDone:
+    """A message: what a look saw. Exactly one of ``seen`` and ``error`` is set.
+
+    :ivar asked_at: before the question was sent: what it saw is at least that new, and may be no newer.
+    """
+
+    environment: str
+    asked: frozenset[RunRef]
+    asked_at: datetime
+    seen: Mapping[RunRef, ObservedRun | None] | None = None
+    error: CoordinatorError | None = None
+
+
+Guard = Callable[[float, int | None], None]
+"""Raises :class:`~coordinator.errors.LeadershipLost` unless the lease surely lasts so many seconds more, and is that
+of this term: a watcher that lost the leadership and has it again does not know what another leader did in between."""
+
+
+class Executor(Protocol):
+    """Runs jobs in threads, and posts what they return to the inbox.
+
+    It runs no more requests of an environment at once than its limit; its looks run beside them, one at a time.
+    """
+
+    def effect(self, environment: str, job: Callable[[], EffectDone]) -> None: ...
+
+    def look(self, environment: str, job: Callable[[], LookDone]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestJob:
+    """A request, or a question about one.
+
+    :ivar since: monotonic seconds at which it was decided; ``None`` for a question, which does not grow stale.
+    :ivar recalled: set when it is not to be sent after all.
+    """
+
+    target: Target
+    request: StartRequest
+    effect: Effect
+    since: float | None = None
+    recalled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def key(self) -> tuple[Target, str]:
+        return self.target, self.request.token
+
+    def run(self, environment: str, runner: Runner, guard: Guard, *, term: int | None, timeout: float) -> EffectDone:
+        """Hold the conversation. Raises nothing."""
+        target, token, effect = self.target, self.request.token, self.effect
+        try:
+            if effect is Effect.START:
+                if self.recalled.is_set():
+                    raise Recalled("the decision changed before the request was sent")
+                guard(timeout, term)  # before anything is begun, and again by the permit, before bytes leave
+                outcome = runner.start(self.request, permit=lambda seconds: guard(seconds, term))
+            else:
+                outcome = runner.ask(self.request)
+        except CoordinatorError as error:
+            return EffectDone(environment, target, token, effect, error=error)
+        except Exception as error:  # noqa: BLE001 - a defect of a runner must not lose the trigger
+            return EffectDone(environment, target, token, effect, error=_defect(effect, error))
+        return EffectDone(environment, target, token, effect, outcome=outcome)
+
+
+def look_job(
+    environment: str, runner: Runner, asked: frozenset[RunRef], *, timeout: float, now: Callable[[], datetime]
+) -> Callable[[], LookDone]:
+    """A look at these runs. :param timeout: seconds, for the whole look."""
+
+    def run() -> LookDone:
+        asked_at = now()
+        try:
+            return LookDone(environment, asked, asked_at, seen=runner.look(asked, timeout=timeout))
+        except CoordinatorError as error:
+            return LookDone(environment, asked, asked_at, error=error)
+        except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
+            return LookDone(environment, asked, asked_at, error=_defect("look", error))
+
+    return run
+
+
+def _defect(what: str, error: Exception) -> EnvironmentUnavailable:
+    _log.exception("runner.defect", doing=what, exc_info=error)
+    return EnvironmentUnavailable(f"{what} failed unexpectedly: {type(error).__name__}; see the log")

@@ -1,0 +1,148 @@
+"""The work queue: which targets to examine: now, at a time, or once etcd has been read up to a revision.
+
+An entry is an identity, never an event: examining looks at the present state, so entries of one target coalesce.
+
+What is to be examined now has a priority. LIVE is what has just happened: a completion, an outcome. CATCHUP is what
+can wait: what a term begins with, what everything is examined for again, what came after a gap. A live completion
+never waits behind half a million of those; and they go on under any load, for one in so many (:data:`SHARE`) is always
+taken from them.
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from coordinator.model.decide import Decision
+from coordinator.model.references import Target
+
+KEPT = 1000
+"""So many decisions are kept with their targets. A decision weighs kilobytes, and behind a long queue it is made again
+on what is known by then."""
+
+SHARE = 4
+"""Where both priorities wait, one in so many is taken from CATCHUP."""
+
+
+class Priority(enum.Enum):
+    LIVE = "live"
+    CATCHUP = "catch-up"
+
+
+class WorkQueue:
+    """Used by the deciding thread only. Each target is in it once, so it is as long as there are live keys, at most."""
+
+    def __init__(self) -> None:
+        # Not a dict: to find the first of it costs the more, the more have been taken from its front.
+        self._ready: dict[Priority, OrderedDict[Target, Decision | None]] = {
+            Priority.LIVE: OrderedDict(),
+            Priority.CATCHUP: OrderedDict(),
+        }
+        self._later: list[tuple[float, bool, Target]] = []
+        self._at_revision: list[tuple[int, Target]] = []
+        # What is in either: whoever asks again is there already.
+        self._moments: set[tuple[float, Target]] = set()
+        self._revisions: set[tuple[int, Target]] = set()
+        self._read_up_to = 0
+        self._taken = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is something to examine now."""
+        return any(self._ready.values())
+
+    def __len__(self) -> int:
+        """So many entries, of all kinds."""
+        return sum(map(len, self._ready.values())) + len(self._later) + len(self._at_revision)
+
+    def add(
+        self,
+        target: Target,
+        priority: Priority = Priority.LIVE,
+        *,
+        decision: Decision | None = None,
+        after: float | None = None,
+        after_revision: int | None = None,
+        first: bool = False,
+    ) -> None:
+        """Examine a target.
+
+        :param decision: made on the present facts already; the newest one counts.
+        :param after: monotonic seconds; not before.
+        :param after_revision: once etcd has been read up to it.
+        :param first: before all others of its priority: it has waited its turn already.
+        """
+        if after is not None:
+            self._add_later(target, after, priority)
+        elif after_revision is not None and after_revision > self._read_up_to:
+            if (after_revision, target) not in self._revisions:
+                self._revisions.add((after_revision, target))
+                heapq.heappush(self._at_revision, (after_revision, target))
+        else:
+            self._add_ready(target, priority, decision, first=first)
+
+    def read(self, revision: int) -> None:
+        """etcd has been read up to this revision."""
+        self._read_up_to = revision
+        while self._at_revision and self._at_revision[0][0] <= revision:
+            entry = heapq.heappop(self._at_revision)
+            self._revisions.discard(entry)
+            self.add(entry[1])
+
+    def pass_time(self, now: float) -> None:
+        """It is this late: what is due is to be examined now. :param now: monotonic seconds."""
+        while self._later and self._later[0][0] <= now:
+            when, catchup, target = heapq.heappop(self._later)
+            self._moments.discard((when, target))
+            waits = target in self._ready[Priority.CATCHUP]
+            self._add_ready(target, Priority.CATCHUP if catchup else Priority.LIVE, None, first=not waits)
+
+    def take(self, most: int) -> Iterator[tuple[Target, Decision | None]]:
+        """Take so many of what is to be examined now, one by one; entries may be added meanwhile."""
+        live, catchup = self._ready[Priority.LIVE], self._ready[Priority.CATCHUP]
+        while most > 0 and (live or catchup):
+            most -= 1
+            self._taken += 1
+            from_catchup = catchup and (not live or self._taken % SHARE == 0)
+            yield (catchup if from_catchup else live).popitem(last=False)
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds of the next entry that waits for a time."""
+        return self._later[0][0] if self._later else None
+
+    def waits_for_revision(self) -> bool:
+        return bool(self._at_revision)
+
+    def waiting(self) -> Iterator[Target]:
+        """The targets that wait for a time."""
+        return iter([target for _, _, target in self._later])
+
+    def drop_ready(self) -> None:
+        """This watcher does not lead: a leader examines everything when its term begins."""
+        for ready in self._ready.values():
+            ready.clear()
+
+    def clear(self) -> None:
+        """A term has begun or ended."""
+        self.drop_ready()
+        self._later.clear()
+        self._at_revision.clear()
+        self._moments.clear()
+        self._revisions.clear()
+
+    def _add_ready(self, target: Target, priority: Priority, decision: Decision | None, *, first: bool) -> None:
+        live, catchup = self._ready[Priority.LIVE], self._ready[Priority.CATCHUP]
+        if priority is Priority.LIVE:
+            catchup.pop(target, None)
+            ready = live
+        else:
+            ready = live if target in live else catchup
+        ready[target] = decision if len(ready) < KEPT else None
+        if first and ready is catchup:
+            ready.move_to_end(target, last=False)
+
+    def _add_later(self, target: Target, when: float, priority: Priority) -> None:
+        if (when, target) not in self._moments:
+            self._moments.add((when, target))
+            heapq.heappush(self._later, (when, priority is Priority.CATCHUP, target))
