@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from coordinator.watcher.reading import Reading
 
 LONG = timedelta(minutes=10)
-"""An environment that takes one request at a time, half a second each, is through with all that may have an intent at
-once (the environment's slots) before that; and what came of a request is asked again after ``watcher.backoff_max`` at most."""
+"""An environment that takes one request at a time is through with all that may have an intent at once well before
+that; and what came of a request is asked again after ``watcher.backoff_max`` at most."""
 
 
 def unanswered(reading: Reading, now: datetime) -> dict[str, str]:

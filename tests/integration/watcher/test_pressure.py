@@ -20,8 +20,8 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.settings import EtcdSettings
 from coordinator.store.port import Put, Transaction
-from coordinator.watcher.messages import Message
 from coordinator.watcher.mailbox import BOUND
+from coordinator.watcher.messages import Message
 from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import FaultyWorld
 from tests.standin.airflow import Recorded, StandInAirflow
