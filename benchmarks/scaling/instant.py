@@ -101,7 +101,8 @@ class InstantEnvironment:
 
     def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
         del timeout
-        return {ref: self._run(ref) for ref in runs}
+        # A run that it has started and forgotten is one that it does not tell about.
+        return {ref: self._run(ref) for ref in runs if ref in self._runs or ref.run_id.startswith(HISTORY)}
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         del dag_ids

@@ -220,7 +220,7 @@ class Checks:
         dispatcher = self._dispatchers.of(upstream)
         if run_id is None or consumed.attempt.queued_at is None or dispatcher is None:
             return None
-        if dispatcher.is_down(now) or self._cache.is_fresh(upstream, now, at=self._standings.now):
+        if not dispatcher.may_look(now) or self._cache.is_fresh(upstream, now, at=self._standings.now):
             return None
         return dispatcher.environment, RunRef(upstream.pipeline.dag_id, run_id)
 

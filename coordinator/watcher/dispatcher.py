@@ -71,8 +71,8 @@ class Dispatcher:
     """Used by the deciding thread only; jobs run elsewhere.
 
     :ivar admission: who is in flight, who has a slot, and who waits in line.
-    :ivar failures: conversations in a row without an answer.
-    :ivar not_before: monotonic seconds; while there are failures, nothing goes out before.
+    :ivar failures: requests in a row without an answer.
+    :ivar not_before: monotonic seconds; while there are failures, no request goes out before.
     :ivar last_error: what the environment last said instead of an answer.
     :ivar looks_sent: so many looks have gone out.
     :ivar term: in which term what is sent has been decided (the create revision of the leader key).
@@ -98,6 +98,8 @@ class Dispatcher:
         self._now = now
         self.failures = 0
         self.not_before = 0.0
+        self._look_failures = 0
+        self._look_not_before = 0.0
         self.last_error: str | None = None
         self.looks_sent = 0
         self.term: int | None = None
@@ -154,10 +156,10 @@ class Dispatcher:
         :returns: the requests, by target and token, that have waited for too long: they are not sent.
         """
         stale: list[tuple[Target, str]] = []
+        if self._to_look and self._looking is None and self.may_look(now):
+            self._send_look()
         if self.is_down(now):
             return stale
-        if self._to_look and self._looking is None:
-            self._send_look()
         while self._jobs and self._may_send():
             job = self._jobs.popleft()
             if job.recalled.is_set() or (job.since is not None and now - job.since > STALE_AFTER):
@@ -167,18 +169,27 @@ class Dispatcher:
         return stale
 
     def finished(self, message: EffectDone | LookDone, now: float) -> None:
-        """A job is over: take note of what it says about the environment."""
+        """A job is over: take note of what it says about the environment.
+
+        Looks and requests back off each by themselves: lists may be slow where requests are not, and the other way.
+        """
+        if isinstance(message.error, EnvironmentUnavailable | RequestRefused):
+            self.last_error = str(message.error)
+        elif message.error is None:
+            self.last_error = None
+        failed = isinstance(message.error, EnvironmentUnavailable)
+        answered = message.error is None or isinstance(message.error, RequestRefused)
         if isinstance(message, LookDone):
             self._looking = None
-        else:
-            self._under_way.pop((message.target, message.token), None)
-        if isinstance(message.error, EnvironmentUnavailable):
-            self.failures += 1
-            self.not_before = now + max(self._backoff.pause(self.failures), message.error.retry_after or 0.0)
-            self.last_error = str(message.error)
-        elif message.error is None or isinstance(message.error, RequestRefused):
-            self.failures, self.not_before = 0, 0.0
-            self.last_error = None if message.error is None else str(message.error)
+            if failed or answered:
+                self._look_failures = self._look_failures + 1 if failed else 0
+                self._look_not_before = now + self._backoff.pause(self._look_failures) if failed else 0.0
+            return
+        self._under_way.pop((message.target, message.token), None)
+        if failed or answered:
+            self.failures = self.failures + 1 if failed else 0
+            wait = message.error.retry_after if isinstance(message.error, EnvironmentUnavailable) else None
+            self.not_before = now + max(self._backoff.pause(self.failures), wait or 0.0) if failed else 0.0
 
     def look(self, run: RunRef, *, timeout: float) -> None:
         """Look at a run with the next look that goes out. :param timeout: seconds; the longest asked for counts."""
@@ -193,8 +204,17 @@ class Dispatcher:
     # -- how it is doing -------------------------------------------------------------------------------------------
 
     def is_down(self, now: float) -> bool:
-        """Whether the environment is known not to answer, and it is not yet time to try again."""
+        """Whether the environment is known not to answer requests, and it is not yet time to try again."""
         return self.failures > 0 and now < self.not_before
+
+    def may_look(self, now: float) -> bool:
+        """Whether it is not known to give no answer to looks, or it is time to try again."""
+        return now >= self._look_not_before
+
+    @property
+    def look_at(self) -> float:
+        """Monotonic seconds; nothing is looked at before."""
+        return self._look_not_before
 
     def is_idle(self) -> bool:
         return not (self._jobs or self._under_way or self._to_look or self._looking)
@@ -210,9 +230,10 @@ class Dispatcher:
     def next_at(self) -> float | None:
         """Monotonic seconds from which on time alone lets something out; ``None``: an answer comes first."""
         times = [self.admission.next_at()]
-        looks = self._to_look and self._looking is None
+        if self._look_failures and self._to_look and self._looking is None:
+            times.append(self._look_not_before)
         tries = (self._jobs or (self.admission.waiting and not self.admission.slots_taken)) and self._may_send()
-        if self.failures and (looks or tries):
+        if self.failures and tries:
             times.append(self.not_before)
         return min((at for at in times if at is not None), default=None)
 

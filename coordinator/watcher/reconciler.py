@@ -64,6 +64,9 @@ SLICE = 32
 """Targets examined in one step. About so many records with their inputs fit into one transaction, and what is live
 waits no longer than that for its turn."""
 
+SWEEP_EVERY = 1.0
+"""Seconds after which retention gets a turn although there is something else to do."""
+
 BROKEN_RETRY = 60.0
 """Seconds until a target is examined again whose examination has raised an exception."""
 
@@ -182,6 +185,7 @@ class Reconciler:
         self._review = Review(self.cache, self.standings)
         self._reexamine_at = 0.0
         self._write_at = 0.0
+        self._swept_at = 0.0
         self._answered = True
 
     # -- what the service calls ------------------------------------------------------------------------------------
@@ -377,10 +381,13 @@ class Reconciler:
         return self._flush(now) and all(self.cache.record(one) or self._catching_up.is_refused(one) for one in targets)
 
     def _sweep(self, now: float) -> None:
-        """A piece of retention's work, when there is nothing better to do."""
+        """A piece of retention's work: when there is nothing better to do, and now and then under any load."""
         sweeper, term = self._sweeper, self._term.number
-        if sweeper is None or term is None or self.queue or self.ledger or self.reconcile.draining:
+        if sweeper is None or term is None or self.ledger or self.reconcile.draining:
             return
+        if self.queue and now < self._swept_at + SWEEP_EVERY:
+            return
+        self._swept_at = now
         self._term.fenced(lambda: sweeper.step(now, term))
 
     def _recheck_at(self) -> float | None:

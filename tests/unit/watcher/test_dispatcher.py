@@ -322,14 +322,36 @@ def test_while_one_is_out_to_try_nothing_but_its_answer_is_waited_for(bench: Ben
     bench.runner.answer = EnvironmentUnavailable("down")
     for number in range(3 * PREFETCH + 2):
         bench.start(str(number))
-    bench.dispatcher.look(RunRef("d", "1"), timeout=1.0)
     bench.dispatcher.pump(0.0)
     bench.work(0.0)
-    bench.dispatcher.look(RunRef("d", "1"), timeout=1.0)
     next_at = bench.dispatcher.next_at()
     assert next_at == bench.dispatcher.not_before
     bench.dispatcher.pump(next_at)
-    assert len(bench.jobs.waiting) == 2, "a request and a look"
+    assert len(bench.jobs.waiting) == 1
     assert bench.dispatcher.next_at() is None
     bench.work(next_at)
     assert bench.dispatcher.next_at() == bench.dispatcher.not_before
+
+
+def test_looks_and_requests_back_off_each_by_themselves(bench: Bench) -> None:
+    """A list that is slow keeps no request from going out, and a request that is told to wait keeps no look."""
+    dispatcher, run = bench.dispatcher, RunRef("d", "1")
+    bench.runner.answer = EnvironmentUnavailable("a slow list")
+    dispatcher.look(run, timeout=1.0)
+    dispatcher.pump(0.0)
+    bench.work(0.0)
+    dispatcher.look(run, timeout=1.0)
+    assert not dispatcher.may_look(0.0)
+    assert dispatcher.next_at() == dispatcher.look_at
+    bench.runner.answer = EnvironmentUnavailable("too many requests", retry_after=100.0)
+    bench.start("1")
+    dispatcher.pump(0.0)
+    bench.work(0.0)
+    assert bench.runner.calls == ["look 1 1.0", "start 1"]
+    assert dispatcher.is_down(99.0)
+    bench.runner.answer = NotHappened("no")
+    dispatcher.pump(dispatcher.look_at)
+    bench.work(dispatcher.look_at)
+    assert bench.runner.calls[-1] == "look 1 1.0"
+    assert dispatcher.may_look(dispatcher.look_at)
+    assert dispatcher.is_down(99.0)
