@@ -7,7 +7,7 @@ see between look and request, an environment that was away when it would have be
 from __future__ import annotations
 
 from coordinator.model.references import Target
-from coordinator.model.trigger import Action, Status
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from tests.simulation.clockwork import seconds_of
 from tests.simulation.history import (
     UNSEEN,
@@ -169,11 +169,13 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
 def _unlooked(upstream: Target, event: RecordWritten, history: History) -> str | None:
     """Whether a newer attempt of an input waits in its environment, for so long that a look must have shown it.
 
-    An input whose completion has just arrived is not looked at.
+    An input whose completion has just arrived is not looked at, unless its report has waited for long.
     """
     written, now = history.states[upstream], event.time
+    observed = written.state.observed_at
+    is_fresh = observed is None or written.time - seconds_of(observed) < UNSEEN
     away_until = history.away_until.get(upstream.pipeline.environment, 0.0)
-    if written.revision > event.knew or now < away_until + UNSEEN:
+    if (written.revision > event.knew and is_fresh) or now < away_until + UNSEEN:
         return None
     used_at, run_id = written.state.attempt.queued_at, written.state.attempt.run_id
     for attempt in history.attempts.get(upstream, {}).values():
@@ -257,7 +259,39 @@ def runs_come_from_somewhere(event: Event, history: History) -> None:
         raise PromiseBroken("every run has a cause", f"{event.target} began by itself")
 
 
+def no_more_are_in_flight_than_allowed(event: Event, history: History) -> None:
+    """A pipeline's ``max_in_flight`` holds for what the leader knows when it decides on one more."""
+    if not isinstance(event, RecordWritten) or event.record is None or event.record.status is not Status.INTENT:
+        return
+    entry = history.wiring.entries.get(event.target.pipeline)
+    if entry is None or entry.max_in_flight is None or _publishing_unseen(history, event.knows):
+        return
+    others = [
+        target
+        for target, recorded in history.records.items()
+        if target.pipeline == event.target.pipeline
+        and target != event.target
+        and recorded.revision <= event.knows
+        and _in_flight(target, recorded.record, recorded.revision, history)
+    ]
+    if len(others) >= entry.max_in_flight:
+        raise PromiseBroken(
+            "limits are kept", f"{event.target} beside {', '.join(map(str, others))}; allowed: {entry.max_in_flight}"
+        )
+
+
+def _in_flight(target: Target, record: TriggerRecord, revision: int, history: History) -> bool:
+    if record.status is Status.INTENT:
+        return True
+    written = history.states.get(target)
+    if record.status is not Status.SENT or written is None or not written.state.state.is_terminal:
+        return record.status is Status.SENT
+    reported = written.state.attempt.queued_at
+    return reported < record.attempt if reported and record.attempt else written.revision <= revision
+
+
 CHECKERS = (
+    no_more_are_in_flight_than_allowed,
     only_the_leader_writes,
     only_the_leader_sends,
     an_intent_has_one_effect,

@@ -29,6 +29,7 @@ class Profile:
     :ivar retention: how often old partitions are removed.
     :ivar early: how often there are faults when everything runs for the first time; and half as often people too.
     :ivar long_waits: how often a run waits so long in the queue that it must be looked for.
+    :ivar limited: how often a pipeline of a mixed graph has ``max_in_flight``.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -42,6 +43,7 @@ class Profile:
     retention: float = 0.15
     early: float = 0.3
     long_waits: float = 0.25
+    limited: float = 0.15
     only: tuple[str, ...] = ()
 
 
@@ -147,6 +149,8 @@ class _Draw:
                 entry["rerun"] = "hold"
             if self._dice.random() < 0.08:
                 entry["settle"] = "direct"
+            if self._dice.random() < self._profile.limited:
+                entry["max_in_flight"] = self._dice.choice((1, 1, 2))
             if self._dice.random() < 0.12:
                 entry["deadline"] = {"after": f"{self._dice.randint(1, 15)} seconds"}
                 entry["on_late"] = self._dice.choice(("show", "fire", "skip"))
@@ -309,7 +313,7 @@ class _Draw:
         at = round(dice.uniform(0, 6), 3)
         seconds = round(dice.choice((dice.uniform(0.1, 3), dice.uniform(3, 9), dice.uniform(9, 25))), 2)
         environment = dice.choice(("default", "team_b"))
-        match dice.randrange(13):
+        match dice.randrange(15):
             case 0 | 1:
                 return Step(at, "kill", dice.choice(("", *KILL_POINTS)), value=round(dice.uniform(0, 15), 2))
             case 2 | 3:
@@ -328,6 +332,10 @@ class _Draw:
                 return Step(at, dice.choice(("away", "dead")), environment, value=seconds)
             case 11:
                 return Step(at, "missing", dice.choice(self._names), value=seconds)
+            case 12:
+                return Step(at, "outbox", environment, value=round(dice.uniform(5, 40), 2))
+            case 13:
+                return Step(at, "slow_lists", environment, value=seconds)
         kind = dice.choice(("late_reports", "late_reports", "lost_reports", "repeated_reports"))
         value = seconds if kind == "late_reports" else dice.randint(1, 3)
         return Step(at, kind, dice.choice(self._names), value=value)

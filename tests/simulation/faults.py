@@ -31,6 +31,8 @@ class Faults:
         self._answers: dict[str, list[str]] = {}
         self._dead_until: dict[str, float] = {}
         self._late: dict[PipelineRef, float] = {}
+        self._outboxes: dict[str, tuple[float, int]] = {}
+        self._slow_until: dict[str, float] = {}
         self._lost: dict[PipelineRef, int] = {}
         self._repeated: dict[PipelineRef, int] = {}
         self._told_running: set[tuple[Target, str]] = set()
@@ -106,6 +108,19 @@ class Faults:
         """What a pipeline reports arrives up to ``value`` seconds late, in any order."""
         self._late[PipelineRef.parse(step.on)] = float(step.value)
 
+    def outbox(self, step: Step) -> None:
+        """What the environment ``on`` reports waits in its outbox for ``value`` seconds, and then arrives in order."""
+        self._stage.note("reports wait in an outbox")
+        self._outboxes[step.on] = self._now + float(step.value), 0
+
+    def slow_lists(self, step: Step) -> None:
+        """The environment ``on`` answers no list of runs in time for ``value`` seconds; all else it does."""
+        self._stage.note("slow lists")
+        self._slow_until[step.on] = self._now + float(step.value)
+        self._stage.history.away_until[step.on] = max(
+            self._now + float(step.value), self._stage.history.away_until.get(step.on, 0.0)
+        )
+
     def lost_reports(self, step: Step) -> None:
         """``value`` reports of a pipeline never arrive, where the coordinator can find out all the same."""
         self._lost[PipelineRef.parse(step.on)] = int(step.value)
@@ -120,7 +135,8 @@ class Faults:
         """Everything is as it should be, and what has not struck will not."""
         for faults in (self._in_wait, self._commits, self._answers, self._late, self._lost, self._repeated):
             faults.clear()
-        self._dead_until.clear()
+        for until in (self._dead_until, self._outboxes, self._slow_until):
+            until.clear()
         self._stage.etcd_away_until = 0.0
         for name, airflow in self._stage.airflows.items():
             if airflow.is_down:
@@ -148,6 +164,12 @@ class Faults:
         return fault
 
     def of_request(self, environment: str, question: str) -> str | None:
+        if (
+            question.startswith("GET")
+            and question.endswith("/dagRuns")
+            and self._now < self._slow_until.get(environment, 0.0)
+        ):
+            return "503"
         answers = self._answers.get(environment)
         if not answers:
             return None
@@ -170,6 +192,10 @@ class Faults:
             stage.note("report lost", f"{target} {run.state}")
             return []
         delays = [stage.latency("report")]
+        until, before = self._outboxes.get(pipeline.environment, (0.0, 0))
+        if self._now < until:
+            self._outboxes[pipeline.environment] = until, before + 1
+            return [until - self._now + 0.001 * before]
         if late := self._late.get(pipeline):
             stage.note("report late", f"{target} {run.state}")
             delays = [stage.dice.uniform(0.0, late)]

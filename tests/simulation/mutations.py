@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -31,9 +32,11 @@ from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
 from coordinator.store.reflector import Reflector
 from coordinator.watcher import records, removal, writes
+from coordinator.watcher.admission import pipeline_limits
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.checks import Checks
 from coordinator.watcher.dispatcher import Dispatcher
+from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.following import Following
 from coordinator.watcher.jobs import EffectDone
 from coordinator.watcher.reconcile import Reconcile
@@ -303,6 +306,29 @@ def refusals_never_tried_again() -> AbstractContextManager[Any]:
 # -- hearing -----------------------------------------------------------------------------------------------------------
 
 
+def fresh_by_arrival_alone() -> AbstractContextManager[Any]:
+    def is_fresh(self: Cache, target: Target, now: float, *, at: datetime) -> bool:
+        del at
+        arrived = self._arrived.get(target)
+        return arrived is not None and now - arrived <= self._fresh_for
+
+    return patch.object(Cache, "is_fresh", is_fresh)
+
+
+def publications_forget_who_waits() -> AbstractContextManager[Any]:
+    def obey(self: Dispatchers, graph: Graph) -> list[Target]:
+        for dispatcher in self.all():
+            dispatcher.admission.forget()
+            dispatcher.admission.obey(pipeline_limits(graph, dispatcher.environment))
+        return []
+
+    return patch.object(Dispatchers, "obey", obey)
+
+
+def limits_forgotten() -> AbstractContextManager[Any]:
+    return patch("coordinator.watcher.dispatchers.pipeline_limits", lambda *_: {})
+
+
 def missed_while_disconnected() -> AbstractContextManager[Any]:
     real = Reflector._open
 
@@ -333,6 +359,11 @@ FROZEN = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("freeze",), early=
 REFUSED = Profile(calm=0.0, faults=8, only=("missing",), early=1.0, mixed=0.0, calendar=0.0)
 UNHEARD = Profile(calm=0.0, faults=8, only=("lost_reports",), early=1.0, mixed=0.0, calendar=0.0)
 STANDING_STILL = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("freeze before commit",))
+
+OUTBOXES = Profile(
+    calm=0.0, exact=0.0, acts=10, faults=6, only=("outbox",), long_waits=0.8, early=1.0, mixed=0.2, calendar=0.0
+)
+LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 
 MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
     mutation.__name__: (mutation, profile)
@@ -367,6 +398,9 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (missed_while_disconnected, STORMY),
         (silent_ends_not_followed, UNHEARD),
         (late_reports_overwrite, STORMY),
+        (fresh_by_arrival_alone, OUTBOXES),
+        (publications_forget_who_waits, LIMITED),
+        (limits_forgotten, LIMITED),
     )
 }
 

@@ -149,6 +149,7 @@ class Entry:
     rerun: str
     settle: str
     on_late: str
+    max_in_flight: int | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -188,6 +189,7 @@ class Wiring:
                 entry.get("rerun", "clear"),
                 entry.get("settle", "wave"),
                 entry.get("on_late", "show"),
+                entry.get("max_in_flight"),
             )
             for name, entry in document.items()
         }
