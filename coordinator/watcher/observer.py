@@ -26,6 +26,9 @@ from coordinator.watcher.observations import Weight, document_of, weigh
 
 _log = structlog.get_logger(__name__)
 
+ASKED_AT_ONCE = 500
+"""Followed runs that are put into line for a look in one step, which is to be short."""
+
 
 class Observer:
     """Reports on behalf of what does not report.
@@ -63,8 +66,8 @@ class Observer:
         return self._following.next_at()
 
     def ask(self, now: float) -> None:
-        """Ask about the followed runs that are due."""
-        for target, ref in self._following.due(now):
+        """Ask about some of the followed runs that are due; :meth:`next_at` says whether there are more."""
+        for target, ref in self._following.due(now, ASKED_AT_ONCE):
             if self._matters(target):
                 self._looks.follow(target, ref, timeout=self._look_timeout)
             else:
