@@ -1,6 +1,8 @@
 """Runs are followed until nobody needs it, ever more rarely, and a cleared run is followed anew."""
 
+import heapq
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import pytest
 
@@ -100,3 +102,17 @@ def test_what_is_dropped_leaves_nothing_behind() -> None:
     for number in range(3):
         following.want(Target(PipelineRef("default", "d"), str(number)), None, now=1.0)
     assert (len(following), following.next_at(), following.due(100.0, 10)) == (0, None, [])
+
+
+def test_what_is_not_due_is_not_looked_at() -> None:
+    """Counted, for time is no witness: as many runs are taken up as are asked about, however many are followed."""
+    for count in (100, 10_000):
+        following = many(count)
+        following.due(5.0, count)
+        with patch.object(heapq, "heappop", wraps=heapq.heappop) as taken:
+            for step in range(100):
+                following.due(6.0 + step / 1000, 10)
+        assert taken.call_count == 0
+        with patch.object(heapq, "heappop", wraps=heapq.heappop) as taken:
+            assert len(following.due(1000.0, 10)) == 10
+        assert taken.call_count == 10
