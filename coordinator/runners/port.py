@@ -24,6 +24,10 @@ class EnvironmentUnavailable(CoordinatorError):
         self.retry_after = retry_after
 
 
+class AnswerTooLarge(EnvironmentUnavailable):
+    """An answer that is not read to its end. Asking for less may help."""
+
+
 class NotSent(EnvironmentUnavailable):
     """No answer either, and it is certain that nothing was sent that changes anything: there was no way in."""
 
