@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +19,7 @@ from coordinator.model.trigger import Action
 from coordinator.runners.port import (
     EnvironmentReport,
     Happened,
+    Looked,
     NotHappened,
     ObservedRun,
     Outcome,
@@ -95,9 +96,9 @@ class InstantEnvironment:
     def ask(self, request: StartRequest) -> Outcome:
         return NotHappened(f"{request.run_id} was never lost: every answer arrives here")
 
-    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         del timeout
-        return {ref: self._run(ref) for ref in runs}
+        return Looked({ref: self._run(ref) for ref in runs})
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         del dag_ids

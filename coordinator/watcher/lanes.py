@@ -2,7 +2,8 @@
 
 A lane holds the jobs for one environment, lets at most ``limit`` effects run at once, and backs off with jitter
 while the environment does not answer: then one effect at a time goes out to try. Looks have a way of their own
-beside the effects, one at a time; what is asked meanwhile goes out together as the next one.
+beside the effects, one at a time; what is asked meanwhile goes out together as the next one, up to a bound, and what
+there was no time for goes out first.
 
 Requests for what is fresh and for what has piled up take turns. One that has waited here for long was decided on a look
 of long ago: when its turn comes it does not go out, but is handed back to be decided again. Until that is done it keeps
@@ -13,7 +14,8 @@ again, and make room for ever more intents.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -25,7 +27,7 @@ from coordinator.errors import CoordinatorError
 from coordinator.model.references import Target
 from coordinator.runners.port import (
     EnvironmentUnavailable,
-    ObservedRun,
+    Looked,
     Outcome,
     RequestRefused,
     Runner,
@@ -62,22 +64,35 @@ class EffectDone:
 
 @dataclass(frozen=True, slots=True)
 class LookDone:
-    """A message to the reconciler: what a look saw. Exactly one of ``seen`` and ``error`` is set.
+    """A message to the reconciler: what a look saw.
 
     :ivar asked_at: before the question was sent: what it saw is at least that new, and may be no newer.
     """
 
     environment: str
-    asked: frozenset[RunRef]
     asked_at: datetime
-    seen: Mapping[RunRef, ObservedRun | None] | None = None
-    error: CoordinatorError | None = None
+    looked: Looked
+
+    @property
+    def error(self) -> CoordinatorError | None:
+        return self.looked.error
+
+    @property
+    def asked_again(self) -> frozenset[RunRef]:
+        """What there was no time for in an environment that answers: the next look begins with it."""
+        return self.looked.unanswered if self.error is None else frozenset()
 
 
 Guard = Callable[[float, int | None], None]
 """Raises :class:`~coordinator.errors.LeadershipLost` unless the lease surely lasts so many seconds more, and is that
 of this term: who lost the leadership and has it again does not know what another leader did in between."""
 
+
+ASKED_IN_A_LOOK = 500
+"""Runs that somebody waits for, in one look. The others go out with the next one, as soon as this one has come back."""
+
+FOLLOWED_IN_A_LOOK = 200
+"""Runs that are only followed, beside them: two to twenty requests, so that who asks meanwhile does not wait long."""
 
 PREFETCH = 2
 """So many times the limit are handed to the executor, which runs no more at once than the limit: a thread that is
@@ -127,6 +142,8 @@ class Backoff:
 class Lane:
     """The way into one environment. Used by the reconciler's thread only; jobs run elsewhere.
 
+    :ivar looking: what the look that is out asks about, and how long each may take, in seconds; empty: by now nobody
+        wants to know. ``None``: none is out.
     :ivar looks_sent: so many looks have gone out.
     :ivar term: in which term what is sent has been decided (the create revision of the leader key).
     """
@@ -142,20 +159,21 @@ class Lane:
     failures: int = 0
     not_before: float = 0.0
     last_error: str | None = None
-    looking: frozenset[RunRef] | None = None
+    looking: dict[RunRef, float] | None = None
     looks_sent: int = 0
     term: int | None = None
     _waiting: Turns[_EffectJob] = field(default_factory=Turns)
     _under_way: set[tuple[Target, str]] = field(default_factory=set)
     _handed_back: set[tuple[Target, str]] = field(default_factory=set)
     _to_look: dict[RunRef, float] = field(default_factory=dict)
+    _to_follow: dict[RunRef, float] = field(default_factory=dict)
 
     def is_down(self, now: float) -> bool:
         """Whether the environment is known not to answer, and it is not yet time to try again."""
         return self.failures > 0 and now < self.not_before
 
     def is_idle(self) -> bool:
-        return not (self._waiting or self._under_way or self._to_look or self.looking)
+        return not (self._waiting or self._under_way or self._to_look or self._to_follow or self.looking is not None)
 
     def is_busy(self) -> bool:
         """Whether an effect is under way."""
@@ -182,9 +200,16 @@ class Lane:
         """Ask what became of a request when there is room."""
         self._waiting.add(_EffectJob(target, request, Effect.ASK), fresh=fresh)
 
-    def look(self, run: RunRef, *, timeout: float) -> None:
-        """Look at a run with the next look that goes out. :param timeout: seconds; the longest asked for counts."""
-        self._to_look[run] = max(timeout, self._to_look.get(run, 0.0))
+    def look(self, run: RunRef, *, timeout: float, followed: bool = False) -> None:
+        """Look at a run with one of the next looks, in the order in which they are asked for.
+
+        :param timeout: seconds; the longest asked for counts.
+        :param followed: nobody waits for it.
+        """
+        queue = self._to_follow if followed and run not in self._to_look else self._to_look
+        queue[run] = max(timeout, queue.get(run, 0.0))
+        if not followed:
+            self._to_follow.pop(run, None)
 
     def take_back(self, target: Target, token: str) -> bool:
         """Do not send this request after all. :returns: whether it had not gone out yet."""
@@ -203,13 +228,16 @@ class Lane:
         self._waiting.clear()
         self._handed_back.clear()
         self._to_look.clear()
+        self._to_follow.clear()
+        if self.looking is not None:
+            self.looking = {}
 
     def next_at(self) -> float | None:
         """Monotonic seconds from which on :meth:`pump` can let out what now has to wait.
 
         ``None``: an answer comes first. While one is out to try, the others wait for what comes of it.
         """
-        may_go = (self._waiting and self._has_room()) or (self._to_look and self.looking is None)
+        may_go = (self._waiting and self._has_room()) or self._may_look()
         return self.not_before if self.failures and may_go else None
 
     def pump(self, now: float) -> list[tuple[Target, str]]:
@@ -222,7 +250,7 @@ class Lane:
         handed_back: list[tuple[Target, str]] = []
         if self.is_down(now):
             return handed_back
-        if self._to_look and self.looking is None:
+        if self._may_look():
             self._send_look()
         while self._waiting and self._has_room():
             job = self._waiting.pop()
@@ -236,6 +264,8 @@ class Lane:
     def finished(self, message: EffectDone | LookDone, now: float) -> None:
         """Take note that a job is over, and of what it says about the environment."""
         if isinstance(message, LookDone):
+            again = {run: timeout for run, timeout in (self.looking or {}).items() if run in message.asked_again}
+            self._to_look = {**again, **self._to_look}
             self.looking = None
         else:
             self._under_way.discard((message.target, message.token))
@@ -247,6 +277,9 @@ class Lane:
         elif message.error is None or isinstance(message.error, RequestRefused):
             self.failures, self.not_before = 0, 0.0
             self.last_error = None if message.error is None else str(message.error)
+
+    def _may_look(self) -> bool:
+        return bool(self._to_look or self._to_follow) and self.looking is None
 
     def _has_room(self) -> bool:
         """Whether one more may be out."""
@@ -276,22 +309,27 @@ class Lane:
         self.executor.effect(environment, run)
 
     def _send_look(self) -> None:
-        asked, timeout = frozenset(self._to_look), max(self._to_look.values())
-        self._to_look = {}
-        self.looking = asked
+        self.looking = {**_take(self._to_look, ASKED_IN_A_LOOK), **_take(self._to_follow, FOLLOWED_IN_A_LOOK)}
         self.looks_sent += 1
+        asked, timeout = tuple(self.looking), max(self.looking.values())
         environment, runner, now = self.environment, self.runner, self.now
 
         def run() -> LookDone:
             asked_at = now()
             try:
-                return LookDone(environment, asked, asked_at, seen=runner.look(asked, timeout=timeout))
+                looked = runner.look(asked, timeout=timeout)
             except CoordinatorError as error:
-                return LookDone(environment, asked, asked_at, error=error)
+                looked = Looked(unanswered=frozenset(asked), error=error.with_traceback(None))
             except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
-                return LookDone(environment, asked, asked_at, error=_defect("look", error))
+                looked = Looked(unanswered=frozenset(asked), error=_defect("look", error))
+            return LookDone(environment, asked_at, looked)
 
         self.executor.look(environment, run)
+
+
+def _take(queue: dict[RunRef, float], most: int) -> dict[RunRef, float]:
+    """The first of a queue, which lets go of them."""
+    return {run: queue.pop(run) for run in tuple(itertools.islice(queue, most))}
 
 
 def _defect(what: str, error: Exception) -> EnvironmentUnavailable:

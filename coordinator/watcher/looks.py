@@ -157,31 +157,34 @@ class Looks:
         environment = target.pipeline.environment
         if (lane := self._lanes.get(environment)) is not None:
             self._subjects.setdefault((environment, ref), {})[target] = lane.looks_sent
-            lane.look(ref, timeout=timeout)
+            lane.look(ref, timeout=timeout, followed=True)
 
     def answered(self, message: LookDone) -> Iterator[Answer]:
         """Take in what a look saw, or that it failed. Who was waiting waits no more, but for its own run.
 
-        Who has asked since that look went out waits for the next one; if it failed, nobody does.
+        Who has asked since that look went out waits for the next one; if it failed, nobody does. What there was no time
+        for is asked again by the lane: who waits for it goes on waiting.
         """
-        before = self._lanes[message.environment].looks_sent if message.seen is not None else None
-        for ref in message.asked:
+        looked = message.looked
+        sent = self._lanes[message.environment].looks_sent
+        asked = (*looked.seen, *looked.refused, *(looked.unanswered - message.asked_again))
+        for ref in asked:
             question = (message.environment, ref)
+            before = None if ref in looked.unanswered else sent
             subjects = frozenset(self._subjects.get(question, ()))  # what was seen of them is true for all
             _take(self._subjects, question, before=before)
             askers = _take(self._askers, question, before=before)
-            seen = message.seen or {}
             for asker in askers:
                 ticket = self._tickets.get(asker)
                 if ticket is None:
                     continue
                 ticket.waiting.discard(question)
-                if question == ticket.own and ref in seen:
-                    ticket.own_seen, ticket.own_run = True, seen[ref]
-                elif question == ticket.own:
-                    ticket.own_refused = _why_refused(message, ref)
-            if ref in seen:
-                yield Answer(ref, seen[ref], subjects, askers)
+                if question == ticket.own and ref in looked.seen:
+                    ticket.own_seen, ticket.own_run = True, looked.seen[ref]
+                elif question == ticket.own and ref in looked.refused:
+                    ticket.own_refused = _why_refused(message.environment, ref, looked.refused[ref])
+            if ref in looked.seen:
+                yield Answer(ref, looked.seen[ref], subjects, askers)
             else:
                 yield Answer(ref, None, frozenset(), askers)
 
@@ -242,15 +245,9 @@ def _take(waiting: Waiting, question: Question, *, before: int | None) -> frozen
     return frozenset(target for target in found if target not in left)
 
 
-def _why_refused(message: LookDone, ref: RunRef) -> str | None:
-    """Why a run was left out of an answer; ``None``: there was no answer."""
-    match message.error:
-        case RequestRefused() as refusal:
-            return f"{refusal.status}: {refusal}"
-        case None:
-            return (
-                f"{message.environment} does not tell about run {ref.run_id} of {ref.dag_id}, which is to be cleared: "
-                "the coordinator's user needs leave to read the runs of this DAG"
-            )
-        case _:
-            return None
+def _why_refused(environment: str, ref: RunRef, refusal: RequestRefused) -> str:
+    remedy = "; the coordinator's user needs leave to read the runs of this DAG" if refusal.status == 403 else ""
+    return (
+        f"{environment} does not tell about run {ref.run_id} of {ref.dag_id}, which is to be cleared: "
+        f"{refusal.status}: {refusal}{remedy}"
+    )

@@ -77,6 +77,8 @@ class Observer:
         """Take in what a look saw. Who waits for it is examined again, on what it brought to light."""
         if message.error is not None:
             _log.warning("look.failed", environment=message.environment, reason=str(message.error))
+        elif left := message.asked_again:
+            _log.info("look.unfinished", environment=message.environment, seen=len(message.looked.seen), left=len(left))
         for answer in self._looks.answered(message):
             known = self._once_known(answer.askers)
             written = [

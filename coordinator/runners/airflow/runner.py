@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
 from coordinator.runners.airflow import checking, looking, starting
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.port import EnvironmentReport, ObservedRun, Outcome, Permit, RunRef, StartRequest
+from coordinator.runners.port import EnvironmentReport, Looked, Outcome, Permit, RunRef, StartRequest
 from coordinator.settings import EnvironmentSettings
 
 
@@ -36,7 +36,7 @@ class AirflowRunner:
     def ask(self, request: StartRequest) -> Outcome:
         return starting.ask(self._client, request, Deadline(self._request_timeout))
 
-    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         return looking.look(self._client, runs, Deadline(timeout))
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -17,6 +18,7 @@ from coordinator.runners.port import (
     EnvironmentReport,
     EnvironmentUnavailable,
     Happened,
+    Looked,
     NotHappened,
     ObservedRun,
     Outcome,
@@ -24,7 +26,17 @@ from coordinator.runners.port import (
     RunRef,
     StartRequest,
 )
-from coordinator.watcher.lanes import LOOKED_LONG_AGO, PREFETCH, Backoff, Effect, EffectDone, Lane, LookDone
+from coordinator.watcher.lanes import (
+    ASKED_IN_A_LOOK,
+    FOLLOWED_IN_A_LOOK,
+    LOOKED_LONG_AGO,
+    PREFETCH,
+    Backoff,
+    Effect,
+    EffectDone,
+    Lane,
+    LookDone,
+)
 from coordinator.watcher.pools import Pools
 
 
@@ -32,6 +44,7 @@ class FakeRunner:
     def __init__(self) -> None:
         self.answer: Outcome | Exception = Happened(ObservedRun("d", "r", State.QUEUED, None))
         self.calls: list[str] = []
+        self.answers_in_time: int | None = None
         self.permit: Permit
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
@@ -42,9 +55,10 @@ class FakeRunner:
     def ask(self, request: StartRequest) -> Outcome:
         return self._answer(f"ask {request.token}")
 
-    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         self._answer(f"look {len(runs)} {timeout}")
-        return dict.fromkeys(runs)
+        answered = runs[: self.answers_in_time]
+        return Looked(dict.fromkeys(answered), unanswered=frozenset(runs) - frozenset(answered))
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         raise AssertionError(dag_ids)
@@ -310,3 +324,57 @@ def test_while_one_is_out_to_try_nothing_but_its_answer_is_waited_for(bench: Ben
     assert bench.lane.next_at() is None
     bench.work(next_at)
     assert bench.lane.next_at() == bench.lane.not_before
+
+
+def look_at(bench: Bench, numbers: range, *, followed: bool = False) -> None:
+    for number in numbers:
+        bench.lane.look(RunRef("d", str(number)), timeout=1.0, followed=followed)
+
+
+def looked_at(bench: Bench) -> list[int]:
+    """The runs that the next look has seen, in order."""
+    bench.lane.pump(0.0)
+    (message,) = bench.work(0.0)
+    assert isinstance(message, LookDone)
+    return [int(run.run_id) for run in message.looked.seen]
+
+
+def test_what_there_was_no_time_for_goes_out_first_with_the_next_look(bench: Bench) -> None:
+    bench.runner.answers_in_time = 2
+    look_at(bench, range(3))
+    bench.lane.pump(0.0)
+    look_at(bench, range(3, 5))
+    assert looked_at(bench) == [0, 1]
+    assert looked_at(bench) == [2, 3]
+    assert not bench.lane.is_down(0.0), "it answers, if slowly"
+    assert looked_at(bench) == [4]
+    assert bench.lane.is_idle()
+
+
+def test_a_look_is_bounded_and_nobody_is_passed_over(bench: Bench) -> None:
+    count = 2 * ASKED_IN_A_LOOK + 10
+    look_at(bench, range(count))
+    looks = [looked_at(bench) for _ in range(3)]
+    assert [len(seen) for seen in looks] == [ASKED_IN_A_LOOK, ASKED_IN_A_LOOK, 10]
+    assert list(itertools.chain(*looks)) == list(range(count))
+
+
+def test_who_waits_for_an_answer_does_not_wait_behind_what_is_followed(bench: Bench) -> None:
+    followed = range(5 * FOLLOWED_IN_A_LOOK)
+    look_at(bench, followed, followed=True)
+    look_at(bench, range(10_000, 10_003))
+    assert looked_at(bench) == [10_000, 10_001, 10_002, *followed[:FOLLOWED_IN_A_LOOK]]
+    look_at(bench, followed[-2:])
+    assert looked_at(bench) == [*followed[-2:], *followed[FOLLOWED_IN_A_LOOK : 2 * FOLLOWED_IN_A_LOOK]]
+    rest = [looked_at(bench) for _ in range(3)]
+    assert list(itertools.chain(*rest)) == list(followed[2 * FOLLOWED_IN_A_LOOK : -2]), "each is asked about once"
+    assert bench.lane.is_idle()
+
+
+def test_what_there_was_no_time_for_is_forgotten_with_the_leadership(bench: Bench) -> None:
+    bench.runner.answers_in_time = 1
+    look_at(bench, range(3))
+    bench.lane.pump(0.0)
+    bench.lane.forget()
+    bench.work(0.0)
+    assert bench.lane.is_idle()
