@@ -84,6 +84,7 @@ class StartRequest:
     logical_date: datetime | None = None
     conf: Mapping[str, Any] = field(default_factory=dict)
     before: datetime | None = None
+    partition: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from coordinator.model import bounds
+from coordinator.model.printable import printable
 from coordinator.runners.airflow import checking, looking, starting
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.port import EnvironmentReport, Looked, Outcome, Permit, RunRef, StartRequest
+from coordinator.runners.port import EnvironmentReport, Looked, Outcome, Permit, Refused, RunRef, StartRequest
 from coordinator.settings import EnvironmentSettings
 
 
@@ -24,6 +26,8 @@ class AirflowRunner:
     """
 
     def __init__(self, name: str, settings: EnvironmentSettings) -> None:
+        self._name = name
+        self._takes_partition = settings.takes_partition
         self._request_timeout = settings.request_timeout
         self._client = AirflowClient(name, settings)
 
@@ -31,6 +35,9 @@ class AirflowRunner:
         return f"<AirflowRunner {self._client!r}>"
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
+        strange = next((one for one in _partitions_of(request) if not self._takes_partition(one)), None)
+        if strange is not None:
+            return Refused(400, self._not_taken(strange))
         return starting.start(self._client, request, Deadline(self._request_timeout), permit)
 
     def ask(self, request: StartRequest) -> Outcome:
@@ -45,3 +52,16 @@ class AirflowRunner:
     def close(self) -> None:
         """Close the connections. To be called when no method is running any more."""
         self._client.close()
+
+    def _not_taken(self, partition: str) -> str:
+        return (
+            f"the partition {printable(repr(partition), limit=bounds.DETAIL // 2)} is not started here: it holds, or "
+            f"begins with, other characters than environments.{self._name}.partition_characters allows"
+        )
+
+
+def _partitions_of(request: StartRequest) -> Iterator[str]:
+    """What the run will read of partitions: its own, and those of its inputs, which may be other teams'."""
+    yield request.partition
+    ours = request.conf.get("coordinator", {})
+    yield from (given["partition"] for given in ours.get("inputs", ()))
