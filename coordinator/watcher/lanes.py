@@ -120,6 +120,25 @@ class _EffectJob:
     since: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Which runs a look asks about, and how long each may take, in seconds.
+
+    :ivar asked: those that somebody waits for.
+    :ivar followed_first: the last look had no time for any of the others.
+    """
+
+    asked: dict[RunRef, float]
+    followed: dict[RunRef, float]
+    followed_first: bool = False
+
+    def in_order(self) -> tuple[RunRef, ...]:
+        return (*self.followed, *self.asked) if self.followed_first else (*self.asked, *self.followed)
+
+    def timeout(self) -> float:
+        return max((*self.asked.values(), *self.followed.values()))
+
+
 class Backoff:
     """Exponential pauses with jitter, without end.
 
@@ -142,8 +161,7 @@ class Backoff:
 class Lane:
     """The way into one environment. Used by the reconciler's thread only; jobs run elsewhere.
 
-    :ivar looking: what the look that is out asks about, and how long each may take, in seconds; empty: by now nobody
-        wants to know. ``None``: none is out.
+    :ivar looking: what the look that is out asks about; ``None``: none is out.
     :ivar looks_sent: so many looks have gone out.
     :ivar term: in which term what is sent has been decided (the create revision of the leader key).
     """
@@ -159,7 +177,7 @@ class Lane:
     failures: int = 0
     not_before: float = 0.0
     last_error: str | None = None
-    looking: dict[RunRef, float] | None = None
+    looking: _Look | None = None
     looks_sent: int = 0
     term: int | None = None
     _waiting: Turns[_EffectJob] = field(default_factory=Turns)
@@ -167,6 +185,7 @@ class Lane:
     _handed_back: set[tuple[Target, str]] = field(default_factory=set)
     _to_look: dict[RunRef, float] = field(default_factory=dict)
     _to_follow: dict[RunRef, float] = field(default_factory=dict)
+    _followed_first: bool = False
 
     def is_down(self, now: float) -> bool:
         """Whether the environment is known not to answer, and it is not yet time to try again."""
@@ -230,7 +249,7 @@ class Lane:
         self._to_look.clear()
         self._to_follow.clear()
         if self.looking is not None:
-            self.looking = {}
+            self.looking = _Look({}, {})
 
     def next_at(self) -> float | None:
         """Monotonic seconds from which on :meth:`pump` can let out what now has to wait.
@@ -264,9 +283,7 @@ class Lane:
     def finished(self, message: EffectDone | LookDone, now: float) -> None:
         """Take note that a job is over, and of what it says about the environment."""
         if isinstance(message, LookDone):
-            again = {run: timeout for run, timeout in (self.looking or {}).items() if run in message.asked_again}
-            self._to_look = {**again, **self._to_look}
-            self.looking = None
+            self._look_is_back(message)
         else:
             self._under_way.discard((message.target, message.token))
         if isinstance(message.error, EnvironmentUnavailable):
@@ -308,10 +325,25 @@ class Lane:
 
         self.executor.effect(environment, run)
 
+    def _look_is_back(self, message: LookDone) -> None:
+        """What there was no time for is the first of its queue again."""
+        look, self.looking = self.looking, None
+        if look is None:
+            return
+        asked, followed = (
+            {run: timeout for run, timeout in runs.items() if run in message.asked_again}
+            for runs in (look.asked, look.followed)
+        )
+        self._to_look = {**asked, **self._to_look}
+        self._to_follow = {**followed, **self._to_follow}
+        self._followed_first = bool(followed) and len(followed) == len(look.followed)
+
     def _send_look(self) -> None:
-        self.looking = {**_take(self._to_look, ASKED_IN_A_LOOK), **_take(self._to_follow, FOLLOWED_IN_A_LOOK)}
+        look = self.looking = _Look(
+            _take(self._to_look, ASKED_IN_A_LOOK), _take(self._to_follow, FOLLOWED_IN_A_LOOK), self._followed_first
+        )
         self.looks_sent += 1
-        asked, timeout = tuple(self.looking), max(self.looking.values())
+        asked, timeout = look.in_order(), look.timeout()
         environment, runner, now = self.environment, self.runner, self.now
 
         def run() -> LookDone:

@@ -378,3 +378,16 @@ def test_what_there_was_no_time_for_is_forgotten_with_the_leadership(bench: Benc
     bench.lane.forget()
     bench.work(0.0)
     assert bench.lane.is_idle()
+
+
+def test_what_is_followed_is_not_passed_over_by_those_that_always_ask(bench: Bench) -> None:
+    """The environment is so slow that there is no end to what somebody waits for."""
+    bench.runner.answers_in_time = 4
+    look_at(bench, range(3), followed=True)
+    seen: list[int] = []
+    for first in range(100, 200, 10):
+        look_at(bench, range(first, first + 10))
+        seen += looked_at(bench)
+    assert [run for run in seen if run < 100] == [0, 1, 2]
+    assert [run for run in seen if run >= 100] == list(range(100, 137))
+    assert seen[:7] == [100, 101, 102, 103, 0, 1, 2]
