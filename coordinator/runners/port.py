@@ -147,7 +147,7 @@ something. Raises :class:`~coordinator.errors.LeadershipLost` when nothing may b
 
 
 class Runner(Protocol):
-    """An environment. Used from several threads at once. Every method may raise ``EnvironmentUnavailable``."""
+    """An environment. Used from several threads at once. ``start`` and ``ask`` may raise ``EnvironmentUnavailable``."""
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
         """Send the request, once; resolve an ambiguous answer (409, 500) by asking.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 from coordinator.model import bounds
@@ -9,7 +10,17 @@ from coordinator.model.printable import printable
 from coordinator.runners.airflow import checking, looking, starting
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.port import EnvironmentReport, Looked, Outcome, Permit, Refused, RunRef, StartRequest
+from coordinator.runners.port import (
+    AnswerTooLarge,
+    EnvironmentReport,
+    Looked,
+    Outcome,
+    Permit,
+    Refused,
+    RequestRefused,
+    RunRef,
+    StartRequest,
+)
 from coordinator.settings import EnvironmentSettings
 
 
@@ -38,10 +49,12 @@ class AirflowRunner:
         strange = next((one for one in _partitions_of(request) if not self._takes_partition(one)), None)
         if strange is not None:
             return Refused(400, self._not_taken(strange))
-        return starting.start(self._client, request, Deadline(self._request_timeout), permit)
+        with _only_this_one():
+            return starting.start(self._client, request, Deadline(self._request_timeout), permit)
 
     def ask(self, request: StartRequest) -> Outcome:
-        return starting.ask(self._client, request, Deadline(self._request_timeout))
+        with _only_this_one():
+            return starting.ask(self._client, request, Deadline(self._request_timeout))
 
     def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         return looking.look(self._client, runs, Deadline(timeout))
@@ -58,6 +71,15 @@ class AirflowRunner:
             f"the partition {printable(repr(partition), limit=bounds.DETAIL // 2)} is not started here: it holds, or "
             f"begins with, other characters than environments.{self._name}.partition_characters allows"
         )
+
+
+@contextlib.contextmanager
+def _only_this_one() -> Iterator[None]:
+    """A run whose conf is too large to be read says nothing against its environment: the others are asked about."""
+    try:
+        yield
+    except AnswerTooLarge as large:
+        raise RequestRefused(str(large), status=200) from None
 
 
 def _partitions_of(request: StartRequest) -> Iterator[str]:

@@ -7,7 +7,8 @@ import pytest
 from coordinator.model import bounds
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.airflow.listing import PAGE
-from coordinator.runners.port import EnvironmentUnavailable, Looked, RunRef
+from coordinator.runners.port import EnvironmentUnavailable, Looked, RequestRefused, RunRef
+from tests.integration.runners.requests_to_make import create, some_date
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
 
@@ -230,6 +231,19 @@ def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones(airflow: StandInA
     looked = runner.look(refs, timeout=30)
     assert set(looked.seen) == set(refs)
     assert all(run is not None for run in looked.seen.values())
+
+
+def test_a_run_that_is_too_large_to_be_read_says_nothing_against_its_environment(
+    airflow: StandInAirflow, runner: AirflowRunner
+) -> None:
+    """A person's, on the logical date of ours: only this one is asked about slowly."""
+    date = some_date()
+    airflow.trigger_by_hand("slow", logical_date=date, conf={"text": "x" * (bounds.ANSWER + 1)})
+    with pytest.raises(RequestRefused, match="answered with more than"):
+        runner.start(create("slow", date=date))
+    airflow.trigger_by_hand("slow", "r", conf={"text": "x" * (bounds.ANSWER + 1)})
+    with pytest.raises(RequestRefused, match="answered with more than"):
+        runner.ask(create("slow", run_id="r"))
 
 
 def test_a_run_that_is_too_large_hides_no_other_one(airflow: StandInAirflow, runner: AirflowRunner) -> None:
