@@ -144,8 +144,8 @@ def test_an_answer_of_too_many_values_is_not_taken_apart(line: tuple[AirflowClie
 
 def test_a_conf_that_is_not_ours_keeps_nothing_from_being_read() -> None:
     """Anybody may start a run with any conf."""
-    confs: list[object] = [{"coordinator": strange} for strange in (1, [{}], {"token": ["x"] * 99})]
-    for conf in (*confs, {"other": 1}, None):
+    strange: list[object] = [1, [{}], {"token": ["x"] * 99}]
+    for conf in (*({"coordinator": one} for one in strange), {"other": 1}, None):
         run = {"dag_id": "d", "dag_run_id": "r", "state": "queued", "queued_at": None, "conf": conf}
         observed = Answer("GET x", 200, json.dumps(run).encode()).read(RunAnswer).observed()
         assert (observed.token, observed.conf) == (None, {})
