@@ -84,15 +84,12 @@ ANSWER: Final = 4 * MIB
 """Bytes of an answer that are read, decompressed: a run that waits for 20,000 inputs, named in its conf. A page of runs
 that is larger is asked for in smaller ones."""
 
-ANSWER_PARTS: Final = 300_000
-"""Values in an answer: 20,000 inputs are half of it. Each takes about a hundred bytes while the answer is read, and may
+ANSWER_PARTS: Final = 150_000
+"""Values in an answer: 20,000 inputs have 120,000. Each takes about a hundred bytes while the answer is read, and may
 have two in the answer."""
 
 ANSWER_HEAD: Final = 64 * KIB
 """Bytes of the status line and headers of an answer. Proxies have 8 KiB for them by default."""
-
-LARGE_ANSWER: Final = 256 * KIB
-"""Bytes of an answer from which on no more than one is read at a time."""
 
 RETRY_AFTER: Final = 60.0
 """Seconds that one answer can silence an environment for, whatever its ``Retry-After`` says. Looks and starts wait for

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -119,9 +117,6 @@ class HealthAnswer(_Answer):
     scheduler: _Component
 
 
-_one_large_answer = threading.Lock()
-"""What is read from a large answer takes many times its size while it is read. Reading one takes a second at most."""
-
 TRY_AGAIN = (408, 421, 425, 429)
 """Of the 4xx, those that say nothing of the request (RFC 9110, RFC 8470, RFC 6585)."""
 
@@ -146,9 +141,9 @@ class Answer:
         :raises EnvironmentUnavailable: it is something else.
         :raises AnswerTooLarge: it has too many parts.
         """
+        self._check_size()
         try:
-            with self._room_to_read():
-                return shape.model_validate_json(self.body)
+            return shape.model_validate_json(self.body)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"])) or "body"
@@ -162,9 +157,9 @@ class Answer:
         :raises EnvironmentUnavailable: the body is not Airflow's ``{"detail": ...}``. Something in between
             answered, like a load balancer's own 404 while its backend is away: that says nothing of the DAG.
         """
+        self._check_size()
         try:
-            with self._room_to_read():
-                document = json.loads(self.body)
+            document = json.loads(self.body)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, Mapping) or not ("detail" in document or "error" in document):
@@ -176,16 +171,13 @@ class Answer:
             text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
         return printable(text, limit=limit)
 
-    @contextlib.contextmanager
-    def _room_to_read(self) -> Iterator[None]:
-        """Reads one large answer at a time. :raises AnswerTooLarge: this one takes too much room."""
+    def _check_size(self) -> None:
+        """:raises AnswerTooLarge: what it is made of takes too much memory, however few its bytes are."""
         parts = sum(map(self.body.count, (b"{", b"[", b",")))
         if parts > bounds.ANSWER_PARTS:
             raise AnswerTooLarge(
                 f"{self.question} answered {self.status} with {parts} values; expected at most {bounds.ANSWER_PARTS}"
             )
-        with _one_large_answer if len(self.body) > bounds.LARGE_ANSWER else contextlib.nullcontext():
-            yield
 
     def unavailable(self, why: str | None = None) -> EnvironmentUnavailable:
         """The error that says: this answer settles nothing."""

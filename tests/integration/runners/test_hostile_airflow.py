@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 import coordinator.cli.watch, coordinator.watcher.service
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.runners.port import EnvironmentUnavailable, RunRef, StartRequest
+from coordinator.runners.port import EnvironmentUnavailable, RequestRefused, RunRef, StartRequest
 from coordinator.settings import EnvironmentSettings
 
 os.environ["PASSWORD"] = "admin"
@@ -35,7 +35,7 @@ failed = 0
 def ask(number):
     try:
         runner.ask(StartRequest("slow", Action.CREATE, "r", "t"))
-    except EnvironmentUnavailable:
+    except (EnvironmentUnavailable, RequestRefused):
         return 1
     return 0
 
