@@ -60,7 +60,7 @@ BOMBS = {
     "lists": run_with_conf(one_of(b"[[]],", 60 * MIB)),
     "numbers": run_with_conf(one_of(b"0,", 60 * MIB)),
     "as many values as are read": run_with_conf(one_of(b"[[]],", bounds.ANSWER_PARTS // 3 * 5 - 100)),
-    "as many bytes as are read": run_with_conf(one_of(b'"xxxxxxxxxxxxx",', bounds.ANSWER - 200)),
+    "as many bytes as are read": run_with_conf(one_of(b'"' + b"x" * 29 + b'",', bounds.ANSWER - 200)),
 }
 
 
