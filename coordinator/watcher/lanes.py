@@ -330,13 +330,17 @@ class Lane:
         look, self.looking = self.looking, None
         if look is None:
             return
-        asked, followed = (
-            {run: timeout for run, timeout in runs.items() if run in message.asked_again}
-            for runs in (look.asked, look.followed)
-        )
-        self._to_look = {**asked, **self._to_look}
-        self._to_follow = {**followed, **self._to_follow}
+        again = message.asked_again
+        asked = {run: timeout for run, timeout in look.asked.items() if run in again}
+        followed = {run: timeout for run, timeout in look.followed.items() if run in again}
         self._followed_first = bool(followed) and len(followed) == len(look.followed)
+        if asked:
+            self._to_look = {**asked, **self._to_look}
+            for run in asked:
+                self._to_follow.pop(run, None)
+        if followed:
+            waiting = {run: timeout for run, timeout in followed.items() if run not in self._to_look}
+            self._to_follow = {**waiting, **self._to_follow}
 
     def _send_look(self) -> None:
         look = self.looking = _Look(

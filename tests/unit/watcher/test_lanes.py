@@ -391,3 +391,14 @@ def test_what_is_followed_is_not_passed_over_by_those_that_always_ask(bench: Ben
     assert [run for run in seen if run < 100] == [0, 1, 2]
     assert [run for run in seen if run >= 100] == list(range(100, 137))
     assert seen[:7] == [100, 101, 102, 103, 0, 1, 2]
+
+
+def test_what_somebody_asks_for_while_it_is_followed_is_asked_once(bench: Bench) -> None:
+    bench.runner.answers_in_time = 1
+    look_at(bench, range(3), followed=True)
+    bench.lane.pump(0.0)
+    look_at(bench, range(2, 3))
+    assert looked_at(bench) == [0]
+    bench.runner.answers_in_time = None
+    assert looked_at(bench) == [2, 1]
+    assert bench.lane.is_idle()
