@@ -5,7 +5,7 @@ Everything is a ratio within one run: worlds of different sizes take turns, or a
 Goals (design section 8): 10,000 pipelines cost at most 1.2 times what 100 cost, a live key at most 1 KB, and
 1,000,000 of them less than 2 GiB in all.
 
-    python -m benchmarks.scale [--quick] [--only flatness,history,mappings,backlog,footprint] [--json]
+    python -m benchmarks.scale [--quick] [--only flatness,history,mappings,backlog,footprint,following] [--json]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.scaling import backlog, flatness, footprint, mapped
+from benchmarks.scaling import backlog, flatness, following, footprint, mapped
 from benchmarks.scaling.figures import Figure
 from benchmarks.scaling.process import like_the_service
 
@@ -34,6 +34,7 @@ class Extent:
     :ivar days: of the past, through each mapping.
     :ivar backlog: completions that wait at the start.
     :ivar keys: numbers of live keys.
+    :ivar followed: numbers of runs under way that report nothing.
     """
 
     pipelines: Sequence[int]
@@ -42,10 +43,11 @@ class Extent:
     days: Sequence[int]
     backlog: int
     keys: Sequence[int]
+    followed: Sequence[int]
 
 
-FULL = Extent((100, 1_000, 10_000), 40, (10, 4_000), (2, 420), 100_000, (10_000, 100_000, 1_000_000))
-QUICK = Extent((100, 200), 2, (2, 20), (2, 10), 100, (1_000, 2_000))
+FULL = Extent((100, 1_000, 10_000), 40, (10, 4_000), (2, 420), 100_000, (10_000, 100_000, 1_000_000), (1_000, 60_000))
+QUICK = Extent((100, 200), 2, (2, 20), (2, 10), 100, (1_000, 2_000), (1_000, 2_000))
 """Shows that everything still runs; its times say nothing."""
 
 WIDTH = 140
@@ -73,6 +75,10 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "footprint": (
         "Live keys: states and records, with all their fields",
         lambda extent, progress: footprint.measure(extent.keys, pipelines=extent.pipelines[-1], progress=progress),
+    ),
+    "following": (
+        "Runs under way that report nothing: asking about them",
+        lambda extent, progress: following.measure(extent.followed, progress=progress),
     ),
 }
 

@@ -46,6 +46,11 @@ def _is_a_word(text: str) -> bool:
     return text.isprintable() and not any(character.isspace() for character in text)
 
 
+def _is_plain(character: str) -> bool:
+    """Whether it is an ASCII letter or digit."""
+    return character.isascii() and character.isalnum()
+
+
 def _environment_name(name: str) -> str:
     if not name or "/" in name or name != name.strip() or not name.isprintable() or len(name) > bounds.AIRFLOW_NAME:
         raise ValueError(
@@ -105,6 +110,8 @@ class EnvironmentSettings(WithPassword, WithToken):
     :ivar max_runs_in_flight: runs that the coordinator has started and that have not ended; ``None``: any number.
     :ivar max_starts_per_minute: runs that it starts; a sixth of them may start at once. ``None``: any number.
     :ivar request_timeout: seconds for one request that starts or clears a run.
+    :ivar partition_characters: partitions may hold these beside ASCII letters and digits, and begin with one of those;
+        ``None``: anything. What else there is, is not started here.
     """
 
     kind: Literal["airflow"] = "airflow"
@@ -115,6 +122,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     max_runs_in_flight: int | None = Field(default=None, ge=1)
     max_starts_per_minute: int | None = Field(default=None, ge=1)
     request_timeout: RequestSeconds = 5.0
+    partition_characters: str | None = Field(default=None, max_length=bounds.PATTERN)
 
     @field_validator("url")
     @classmethod
@@ -137,6 +145,13 @@ class EnvironmentSettings(WithPassword, WithToken):
         if not named or not _is_a_word(url):
             raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
         return url.rstrip("/")
+
+    def takes_partition(self, partition: str) -> bool:
+        """Whether runs for this partition may be started here."""
+        allowed = self.partition_characters
+        return allowed is None or (
+            _is_plain(partition[:1]) and all(_is_plain(one) or one in allowed for one in partition)
+        )
 
     def password_source(self, name: str) -> CredentialSource:
         """Where the password is. ``name``: of this environment, for messages."""

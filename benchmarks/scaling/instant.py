@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,10 +19,12 @@ from coordinator.model.trigger import Action
 from coordinator.runners.port import (
     EnvironmentReport,
     Happened,
+    Looked,
     NotHappened,
     ObservedRun,
     Outcome,
     Permit,
+    RequestRefused,
     RunRef,
     StartRequest,
 )
@@ -99,10 +101,12 @@ class InstantEnvironment:
     def ask(self, request: StartRequest) -> Outcome:
         return NotHappened(f"{request.run_id} was never lost: every answer arrives here")
 
-    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         del timeout
-        # A run that it has started and forgotten is one that it does not tell about.
-        return {ref: self._run(ref) for ref in runs if ref in self._runs or ref.run_id.startswith(HISTORY)}
+        # A run that it has started and forgotten is one that it will not tell about.
+        known = {ref: self._run(ref) for ref in runs if ref in self._runs or ref.run_id.startswith(HISTORY)}
+        forgotten = RequestRefused("forgotten", status=403)
+        return Looked(known, refused={ref: forgotten for ref in runs if ref not in known})
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         del dag_ids

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from coordinator.credentials import exposed
 from coordinator.errors import ConfigurationError, CoordinatorError, CredentialUnavailable
+from coordinator.insecure_settings import insecure_settings
 from coordinator.model.conditions import leaves
 from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.references import PipelineRef
@@ -62,6 +63,7 @@ def examine(settings: Settings, dependencies: Path) -> list[Finding]:
     findings = [
         *_examine_etcd(settings),
         *_examine_http(settings.http),
+        *(Finding(Grade.WARNING, "encryption", found) for found in insecure_settings(settings)),
         *_exposed_files(settings),
         *of_document,
         *_unconfigured(pipelines, settings.environments),

@@ -61,7 +61,10 @@ def watch(
         raise typer.BadParameter(
             "only with --preview; the log of the service is JSON where stderr is no terminal", param_hint="--json"
         )
+    import structlog
+
     from coordinator.cli.garbage import RareCollections
+    from coordinator.insecure_settings import insecure_settings
     from coordinator.runners.airflow import AirflowRunner
     from coordinator.settings import load_settings
     from coordinator.store.connection import connect
@@ -70,6 +73,9 @@ def watch(
     from coordinator.watcher.service import Watcher
 
     settings = load_settings(config)
+    log = structlog.get_logger(__name__)
+    for found in insecure_settings(settings):
+        log.warning("settings.insecure", reason=found)
     clock = SystemClock()
     with contextlib.ExitStack() as stack:
         stack.enter_context(RareCollections())

@@ -80,14 +80,20 @@ OUTBOX_EVENT: Final = 2 * RUN_STATE
 
 # Answers of Airflow
 
-ANSWER: Final = 64 * MIB
-"""Bytes of an answer that are read: a page of a hundred runs that each wait for 3,000 inputs, named in their conf."""
+ANSWER: Final = 4 * MIB
+"""Bytes of an answer that are read, decompressed: a run that waits for 20,000 inputs, named in its conf. A page of runs
+that is larger is asked for in smaller ones."""
 
-REFUSAL: Final = 8 * MIB
-"""Bytes of a refusal that are read: a 422 repeats the whole request beside each of its complaints."""
+ANSWER_PARTS: Final = 150_000
+"""Values in an answer: 20,000 inputs have 120,000. Each takes about a hundred bytes while the answer is read, and may
+have two in the answer."""
 
-RETRY_AFTER: Final = 3600.0
-"""Seconds that one answer can silence an environment for."""
+ANSWER_HEAD: Final = 64 * KIB
+"""Bytes of the status line and headers of an answer. Proxies have 8 KiB for them by default."""
+
+RETRY_AFTER: Final = 60.0
+"""Seconds that one answer can silence an environment for, whatever its ``Retry-After`` says. Looks and starts wait for
+it alike, and asking once a minute harms nobody."""
 
 DETAIL: Final = 500
 """Characters of an answer that go into a record, a log line or a message."""

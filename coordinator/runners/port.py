@@ -6,7 +6,7 @@ one bounded conversation; waiting, backing off and deciding again are the watche
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +22,10 @@ class EnvironmentUnavailable(CoordinatorError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class AnswerTooLarge(EnvironmentUnavailable):
+    """An answer that is not read to its end. Asking for less may help."""
 
 
 class NotSent(EnvironmentUnavailable):
@@ -80,6 +84,7 @@ class StartRequest:
     logical_date: datetime | None = None
     conf: Mapping[str, Any] = field(default_factory=dict)
     before: datetime | None = None
+    partition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +124,30 @@ class Refused:
 Outcome = Happened | NotHappened | Foreign | Refused
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look brought. Each run that it was about is in exactly one of ``seen``, ``refused`` and ``unanswered``.
+
+    :ivar seen: ``None`` for a run that does not exist.
+    :ivar refused: what the environment will not tell about, and why.
+    :ivar unanswered: there was no time left for these, or the environment failed before: nothing is known of them.
+    :ivar error: the environment failed, answered nothing in time, or refused all that it answered. ``None``: it
+        answers, if slowly.
+    """
+
+    seen: Mapping[RunRef, ObservedRun | None] = field(default_factory=dict)
+    refused: Mapping[RunRef, RequestRefused] = field(default_factory=dict)
+    unanswered: frozenset[RunRef] = frozenset()
+    error: CoordinatorError | None = None
+
+
 Permit = Callable[[float], None]
 """Called with the seconds that a request may still take, at the last moment before bytes leave that may change
 something. Raises :class:`~coordinator.errors.LeadershipLost` when nothing may be sent."""
 
 
 class Runner(Protocol):
-    """An environment. Used from several threads at once. Every method may raise ``EnvironmentUnavailable``."""
+    """An environment. Used from several threads at once. ``start`` and ``ask`` may raise ``EnvironmentUnavailable``."""
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
         """Send the request, once; resolve an ambiguous answer (409, 500) by asking.
@@ -146,13 +168,11 @@ class Runner(Protocol):
         :raises RequestRefused: the environment does not let itself be asked: it may have happened.
         """
 
-    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
-        """The present state of these runs, in few requests: ``None`` for one that does not exist.
+    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
+        """The present state of these runs, in few requests. What was answered in time is kept.
 
-        One that the environment will not tell about is left out.
-
+        :param runs: those that shall be asked about first, first.
         :param timeout: seconds, for the whole look.
-        :raises RequestRefused: not allowed to look.
         """
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:

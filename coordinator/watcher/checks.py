@@ -152,32 +152,34 @@ class Checks:
         """Ask about a run on nobody's behalf."""
         if (dispatcher := self._dispatchers.of(target)) is not None:
             self._subjects.setdefault((dispatcher.environment, ref), {})[target] = dispatcher.looks_sent
-            dispatcher.look(ref, timeout=timeout)
+            dispatcher.look(ref, timeout=timeout, followed=True)
 
     def answered(self, message: LookDone) -> Iterator[Answer]:
         """Take in what a look saw, or that it failed. Who was waiting waits no more, but for its own run.
 
-        Who has asked since that look went out waits for the next one; if it failed, nobody does.
+        Who has asked since that look went out waits for the next one; if it failed, nobody does. What there was no time
+        for is asked again by the dispatcher: who waits for it goes on waiting.
         """
+        looked = message.looked
         dispatcher = self._dispatchers.get(message.environment)
-        before = dispatcher.looks_sent if dispatcher is not None and message.seen is not None else None
-        for ref in message.asked:
+        sent = dispatcher.looks_sent if dispatcher is not None else None
+        for ref in (*looked.seen, *looked.refused, *(looked.unanswered - message.asked_again)):
             question = (message.environment, ref)
+            before = None if ref in looked.unanswered else sent
             subjects = frozenset(self._subjects.get(question, ()))  # what was seen of them is true for all
             _take(self._subjects, question, before=before)
             askers = _take(self._askers, question, before=before)
-            seen = message.seen or {}
             for asker in askers:
                 pending = self._pending.get(asker)
                 if pending is None:
                     continue
                 pending.waiting.discard(question)
-                if question == pending.own and ref in seen:
-                    pending.own_seen, pending.own_run = True, seen[ref]
-                elif question == pending.own:
-                    pending.own_refused = _why_refused(message, ref)
-            if ref in seen:
-                yield Answer(ref, seen[ref], subjects, askers)
+                if question == pending.own and ref in looked.seen:
+                    pending.own_seen, pending.own_run = True, looked.seen[ref]
+                elif question == pending.own and ref in looked.refused:
+                    pending.own_refused = _why_refused(message.environment, ref, looked.refused[ref])
+            if ref in looked.seen:
+                yield Answer(ref, looked.seen[ref], subjects, askers)
             else:
                 yield Answer(ref, None, frozenset(), askers)
 
@@ -250,15 +252,9 @@ def _take(waiting: Waiting, question: Question, *, before: int | None) -> frozen
     return frozenset(target for target in found if target not in left)
 
 
-def _why_refused(message: LookDone, ref: RunRef) -> str | None:
-    """Why a run was left out of an answer; ``None``: there was no answer."""
-    match message.error:
-        case RequestRefused() as refusal:
-            return f"{refusal.status}: {refusal}"
-        case None:
-            return (
-                f"{message.environment} does not tell about run {ref.run_id} of {ref.dag_id}, which is to be cleared: "
-                "the coordinator's user needs leave to read the runs of this DAG"
-            )
-        case _:
-            return None
+def _why_refused(environment: str, ref: RunRef, refusal: RequestRefused) -> str:
+    remedy = "; the coordinator's user needs leave to read the runs of this DAG" if refusal.status == 403 else ""
+    return (
+        f"{environment} does not tell about run {ref.run_id} of {ref.dag_id}, which is to be cleared: "
+        f"{refusal.status}: {refusal}{remedy}"
+    )

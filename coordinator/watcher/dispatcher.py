@@ -7,7 +7,7 @@ wait with an intent in hand. Everybody else waits in line: a name in memory, whi
 target is due.
 
 While the environment does not answer, one request at a time goes out to try. Looks go beside the requests, one at a
-time; what is asked meanwhile goes out together as the next one.
+time (:mod:`~coordinator.watcher.look_queue`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from coordinator.settings import EnvironmentSettings, Settings
 from coordinator.watcher.admission import Admission
 from coordinator.watcher.backoff import Backoff
 from coordinator.watcher.jobs import Effect, EffectDone, Executor, Guard, LookDone, RequestJob, look_job
+from coordinator.watcher.look_queue import Look, LookQueue
 
 PREFETCH = 4
 """So many times the requests that run at once have a slot: a thread that is done has its next job at hand, and the
@@ -31,9 +32,6 @@ intents of several are written in one transaction."""
 STALE_AFTER = 5.0
 """Seconds that a request may wait here. After that a person may have cleared what it stands on, silently, since the
 environments were asked: it is not sent, and decided again."""
-
-LOOK_SIZE = 400
-"""Runs in one look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +108,7 @@ class Dispatcher:
         )
         self._jobs: deque[RequestJob] = deque()
         self._under_way: dict[tuple[Target, str], RequestJob] = {}
-        self._to_look: dict[RunRef, float] = {}
-        self._looking: frozenset[RunRef] | None = None
+        self._looks = LookQueue()
 
     # -- who may go ------------------------------------------------------------------------------------------------
 
@@ -156,8 +153,8 @@ class Dispatcher:
         :returns: the requests, by target and token, that have waited for too long: they are not sent.
         """
         stale: list[tuple[Target, str]] = []
-        if self._to_look and self._looking is None and self.may_look(now):
-            self._send_look()
+        if self.may_look(now) and (look := self._looks.next()) is not None:
+            self._send_look(look)
         if self.is_down(now):
             return stale
         while self._jobs and self._may_send():
@@ -180,7 +177,7 @@ class Dispatcher:
         failed = isinstance(message.error, EnvironmentUnavailable)
         answered = message.error is None or isinstance(message.error, RequestRefused)
         if isinstance(message, LookDone):
-            self._looking = None
+            self._looks.finished(message)
             if failed or answered:
                 self._look_failures = self._look_failures + 1 if failed else 0
                 self._look_not_before = now + self._backoff.pause(self._look_failures) if failed else 0.0
@@ -191,14 +188,18 @@ class Dispatcher:
             wait = message.error.retry_after if isinstance(message.error, EnvironmentUnavailable) else None
             self.not_before = now + max(self._backoff.pause(self.failures), wait or 0.0) if failed else 0.0
 
-    def look(self, run: RunRef, *, timeout: float) -> None:
-        """Look at a run with the next look that goes out. :param timeout: seconds; the longest asked for counts."""
-        self._to_look[run] = max(timeout, self._to_look.get(run, 0.0))
+    def look(self, run: RunRef, *, timeout: float, followed: bool = False) -> None:
+        """Look at a run with one of the next looks.
+
+        :param timeout: seconds; the longest asked for counts.
+        :param followed: nobody waits for it.
+        """
+        self._looks.add(run, timeout=timeout, followed=followed)
 
     def forget(self) -> None:
         """Drop what has not gone out yet, and who waits: this watcher leads no more, or begins to."""
         self._jobs.clear()
-        self._to_look.clear()
+        self._looks.forget()
         self.admission.forget()
 
     # -- how it is doing -------------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ class Dispatcher:
         return self._look_not_before
 
     def is_idle(self) -> bool:
-        return not (self._jobs or self._under_way or self._to_look or self._looking)
+        return not (self._jobs or self._under_way) and self._looks.is_idle()
 
     def is_busy(self) -> bool:
         """Whether a request or a question is under way."""
@@ -230,7 +231,7 @@ class Dispatcher:
     def next_at(self) -> float | None:
         """Monotonic seconds from which on time alone lets something out; ``None``: an answer comes first."""
         times = [self.admission.next_at()]
-        if self._look_failures and self._to_look and self._looking is None:
+        if self._look_failures and self._looks.is_waiting():
             times.append(self._look_not_before)
         tries = (self._jobs or (self.admission.waiting and not self.admission.slots_taken)) and self._may_send()
         if self.failures and tries:
@@ -253,11 +254,7 @@ class Dispatcher:
         timeout = self.limits.request_timeout
         self._executor.effect(environment, lambda: job.run(environment, runner, guard, term=term, timeout=timeout))
 
-    def _send_look(self) -> None:
-        batch = dict(list(self._to_look.items())[:LOOK_SIZE])
-        for run in batch:
-            del self._to_look[run]
-        self._looking = asked = frozenset(batch)
+    def _send_look(self, look: Look) -> None:
         self.looks_sent += 1
-        job = look_job(self.environment, self._runner, asked, timeout=max(batch.values()), now=self._now)
+        job = look_job(self.environment, self._runner, look.in_order(), timeout=look.timeout(), now=self._now)
         self._executor.look(self.environment, job)

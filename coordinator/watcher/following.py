@@ -6,7 +6,8 @@ for long; a failed one that others wait behind, for a person may have cleared it
 
 from __future__ import annotations
 
-import math
+import heapq
+import zlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,13 @@ from coordinator.runners.port import RunRef
 
 PATIENCE = 12
 """A run that goes on and on is asked about ever more rarely, up to so many times the first pause."""
+
+GROWTH = 1.5
+"""Each pause is so many times as long as the one before it."""
+
+SPREAD = 0.25
+"""A pause is shortened by up to this part of it, by a part of its own for each run: runs that were started together
+are not asked about together for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +35,17 @@ class FollowedRun:
 
 @dataclass(slots=True)
 class _Followed:
+    """:ivar wanted: nobody has dropped it, or replaced it by another run. The queue finds that out when it is due."""
+
+    target: Target
     run: FollowedRun
-    ask_at: float
     pause: float
     ended_seen: bool = False
+    wanted: bool = True
 
 
 class Following:
-    """Which runs to ask about, and when.
+    """Which runs to ask about, and when. What is not due costs nothing.
 
     :param every: seconds of silence after which a run is asked about first; then the pauses grow.
     """
@@ -42,7 +53,8 @@ class Following:
     def __init__(self, *, every: float) -> None:
         self._every = every
         self._followed: dict[Target, _Followed] = {}
-        self._next_at: float | None = None
+        self._queue: list[tuple[float, int, _Followed]] = []
+        self._queued = 0
 
     def __len__(self) -> int:
         return len(self._followed)
@@ -52,33 +64,38 @@ class Following:
 
     def clear(self) -> None:
         self._followed.clear()
+        self._queue.clear()
 
     def want(self, target: Target, run: FollowedRun | None, *, now: float) -> None:
         """Follow this run for the target; ``None``: there is nothing to follow any more."""
-        if run is None:
-            self._followed.pop(target, None)
-            return
         known = self._followed.get(target)
-        if known is None or known.run != run:
-            self._followed[target] = _Followed(run, ask_at=now + self._every, pause=self._every)
-            self._next_at = min(self._next_at or math.inf, now + self._every)
+        if run is not None and known is not None and known.run == run:
+            return
+        if known is not None:
+            known.wanted = False
+            del self._followed[target]
+        if run is not None:
+            self._followed[target] = followed = _Followed(target, run, pause=self._every)
+            self._enqueue(now + self._every, followed)
 
-    def due(self, now: float) -> list[tuple[Target, RunRef]]:
-        """The runs to ask about now; each is asked about again after a pause."""
-        if self._next_at is None or now < self._next_at:
-            return []
-        asked = []
-        for target, followed in self._followed.items():
-            if followed.ask_at <= now:
-                followed.ask_at = now + followed.pause
-                followed.pause = min(followed.pause * 1.5, self._every * PATIENCE)
-                asked.append((target, followed.run.ref))
-        self._next_at = min((followed.ask_at for followed in self._followed.values()), default=None)
+    def due(self, now: float, most: int) -> list[tuple[Target, RunRef]]:
+        """The runs to ask about now, at most so many, those that have waited longest first.
+
+        Each is asked about again after a pause. Those beyond ``most`` stay due.
+        """
+        asked: list[tuple[Target, RunRef]] = []
+        while len(asked) < most and (at := self.next_at()) is not None and at <= now:
+            _, _, followed = heapq.heappop(self._queue)
+            self._enqueue(now + followed.pause * _share_of_pause(followed.run.ref), followed)
+            followed.pause = min(followed.pause * GROWTH, self._every * PATIENCE)
+            asked.append((followed.target, followed.run.ref))
         return asked
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next question."""
-        return self._next_at
+        while self._queue and not self._queue[0][2].wanted:
+            heapq.heappop(self._queue)
+        return self._queue[0][0] if self._queue else None
 
     def end_seen(self, target: Target) -> bool:
         """Note that the run was seen to have ended; whether that had been seen before."""
@@ -87,3 +104,12 @@ class Following:
             return False
         before, followed.ended_seen = followed.ended_seen, True
         return before
+
+    def _enqueue(self, at: float, followed: _Followed) -> None:
+        self._queued += 1  # divides what is due at the same time: first come, first asked
+        heapq.heappush(self._queue, (at, self._queued, followed))
+
+
+def _share_of_pause(ref: RunRef) -> float:
+    """More than ``1 - SPREAD``, at most 1; always the same for a run, in every process."""
+    return 1 - SPREAD * zlib.crc32(f"{ref.dag_id}/{ref.run_id}".encode(errors="surrogatepass")) / 2**32

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -18,7 +18,7 @@ from coordinator.errors import CoordinatorError
 from coordinator.model.references import Target
 from coordinator.runners.port import (
     EnvironmentUnavailable,
-    ObservedRun,
+    Looked,
     Outcome,
     Runner,
     RunRef,
@@ -53,16 +53,23 @@ class EffectDone:
 
 @dataclass(frozen=True, slots=True)
 class LookDone:
-    """A message: what a look saw. Exactly one of ``seen`` and ``error`` is set.
+    """A message: what a look saw.
 
     :ivar asked_at: before the question was sent: what it saw is at least that new, and may be no newer.
     """
 
     environment: str
-    asked: frozenset[RunRef]
     asked_at: datetime
-    seen: Mapping[RunRef, ObservedRun | None] | None = None
-    error: CoordinatorError | None = None
+    looked: Looked
+
+    @property
+    def error(self) -> CoordinatorError | None:
+        return self.looked.error
+
+    @property
+    def asked_again(self) -> frozenset[RunRef]:
+        """What there was no time for in an environment that answers: the next look begins with it."""
+        return self.looked.unanswered if self.error is None else frozenset()
 
 
 Guard = Callable[[float, int | None], None]
@@ -118,18 +125,19 @@ class RequestJob:
 
 
 def look_job(
-    environment: str, runner: Runner, asked: frozenset[RunRef], *, timeout: float, now: Callable[[], datetime]
+    environment: str, runner: Runner, asked: Sequence[RunRef], *, timeout: float, now: Callable[[], datetime]
 ) -> Callable[[], LookDone]:
-    """A look at these runs. :param timeout: seconds, for the whole look."""
+    """A look at these runs, the first of them first. :param timeout: seconds, for the whole look."""
 
     def run() -> LookDone:
         asked_at = now()
         try:
-            return LookDone(environment, asked, asked_at, seen=runner.look(asked, timeout=timeout))
+            looked = runner.look(asked, timeout=timeout)
         except CoordinatorError as error:
-            return LookDone(environment, asked, asked_at, error=error)
+            looked = Looked(unanswered=frozenset(asked), error=error.with_traceback(None))
         except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
-            return LookDone(environment, asked, asked_at, error=_defect("look", error))
+            looked = Looked(unanswered=frozenset(asked), error=_defect("look", error))
+        return LookDone(environment, asked_at, looked)
 
     return run
 

@@ -26,6 +26,9 @@ from coordinator.watcher.work_queue import WorkQueue
 
 _log = structlog.get_logger(__name__)
 
+ASKED_AT_ONCE = 500
+"""Followed runs that are put into line for a look in one step, which is to be short."""
+
 
 class Observer:
     """Reports on behalf of what does not report.
@@ -62,8 +65,8 @@ class Observer:
         return self._following.next_at()
 
     def ask(self, now: float) -> None:
-        """Ask about the followed runs that are due."""
-        for target, ref in self._following.due(now):
+        """Ask about some of the followed runs that are due; :meth:`next_at` says whether there are more."""
+        for target, ref in self._following.due(now, ASKED_AT_ONCE):
             if self._matters(target):
                 self._checks.follow(target, ref, timeout=self._look_timeout)
             else:
@@ -73,6 +76,8 @@ class Observer:
         """Take in what a look saw. Who waits for it is examined again, on what it brought to light."""
         if message.error is not None:
             _log.warning("look.failed", environment=message.environment, reason=str(message.error))
+        elif left := message.asked_again:
+            _log.info("look.unfinished", environment=message.environment, seen=len(message.looked.seen), left=len(left))
         for answer in self._checks.answered(message):
             written = [
                 self._run_is_gone(subject, answer.ref, answer.askers)

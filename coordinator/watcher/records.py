@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from coordinator.model.conf import conf_to_send
 from coordinator.model.decide import Decision, completions
 from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
@@ -116,8 +117,9 @@ def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequ
         run_id=record.run_id,
         token=record.token,
         logical_date=parse_instant(target.partition) if has_logical_date(graph, target, record) else None,
-        conf={**own_conf, "coordinator": ours},
+        conf={**conf_to_send(own_conf), "coordinator": ours},
         before=record.before,
+        partition=target.partition,
     )
 
 

@@ -7,7 +7,7 @@ not there: :class:`RestLine` stands in for the client.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
@@ -21,6 +21,7 @@ from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import (
     EnvironmentReport,
     EnvironmentUnavailable,
+    Looked,
     ObservedRun,
     Outcome,
     Permit,
@@ -31,7 +32,7 @@ from tests.worlds.simulated_airflow import SimulatedAirflow
 
 CONFLICT = {"detail": {"reason": "Unique constraint violation"}}
 DATABASE_ERROR = {"detail": {"reason": "Database error"}}
-FAR = Deadline(3600.0)
+FAR = Deadline(1e9)
 """Time-outs are the line's here; the real clock has nothing to say."""
 
 
@@ -214,7 +215,7 @@ class RestRunner:
     def ask(self, request: StartRequest) -> Outcome:
         return starting.ask(self._client, request, FAR)
 
-    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         del timeout
         return looking.look(self._client, runs, FAR)
 

@@ -55,6 +55,8 @@ class Recorded:
     """``None``: the connection was cut instead of an answer."""
     size: int = 0
     """Characters of the address, with its query."""
+    headers: frozenset[str] = frozenset()
+    """The names of its headers, in lower case."""
 
 
 class StandInAirflow:
@@ -271,9 +273,10 @@ class StandInAirflow:
                 response = None
             elif fault.status is not None:
                 text = isinstance(fault.body, str)
+                as_it_is = fault.body if isinstance(fault.body, bytes) else fault.body.encode() if text else None
                 response = Response(
                     fault.status,
-                    fault.body.encode() if text else bodies.encode(fault.body),
+                    bodies.encode(fault.body) if as_it_is is None else as_it_is,
                     content_type="text/plain" if text else "application/json",
                     headers=fault.headers,
                 )
@@ -292,6 +295,7 @@ class StandInAirflow:
                         run_id,
                         status,
                         len(request.target),
+                        frozenset(request.headers),
                     )
                 )
                 self._answered.notify_all()

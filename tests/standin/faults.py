@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
+import uuid
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +25,7 @@ class Fault:
     acts: bool
     status: int | None = None
     body: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | list[str]] = field(default_factory=dict)
     cuts: bool = False
     wait: threading.Event | None = None
     seconds: float | None = None
@@ -32,10 +35,29 @@ class Fault:
 
     @classmethod
     def answer(
-        cls, status: int, body: Any = None, *, headers: dict[str, str] | None = None, acts: bool = False
+        cls,
+        status: int,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str | list[str]] | None = None,
+        acts: bool = False,
     ) -> Fault:
-        """Answer this in place of the real answer. A ``str`` body is sent as it is, anything else as JSON."""
+        """Answer this in place of the real answer. ``str`` and ``bytes`` are sent as they are, anything else as JSON.
+
+        :param headers: a list: the same header several times.
+        """
         return cls(acts=acts, status=status, body={"detail": "fault"} if body is None else body, headers=headers or {})
+
+    @classmethod
+    def packed(cls, content: bytes) -> Fault:
+        """Answer 200 with this content, packed by gzip."""
+        return cls.answer(200, gzip.compress(content, 9), headers={"Content-Encoding": "gzip"})
+
+    @classmethod
+    def cookies(cls, count: int, size: int) -> Fault:
+        """Answer 200 with so many cookies, each with a name of its own and a value of so many characters."""
+        cookies = [f"{uuid.uuid4().hex}={'x' * size}; Path=/; Max-Age=9999999" for _ in range(count)]
+        return cls.answer(200, {}, headers={"Set-Cookie": cookies})
 
     @classmethod
     def cut_before(cls) -> Fault:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import BinaryIO, cast
@@ -40,7 +40,7 @@ class Response:
     status: int
     body: bytes = b""
     content_type: str = "application/json"
-    headers: dict[str, str] | None = None
+    headers: Mapping[str, str | list[str]] | None = None
     drip: float | None = None
 
     def encode(self) -> bytes:
@@ -48,8 +48,8 @@ class Response:
             f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Unknown')}\r\n"
             f"content-type: {self.content_type}\r\ncontent-length: {len(self.body)}\r\n"
         )
-        for name, value in (self.headers or {}).items():
-            head += f"{name}: {value}\r\n"
+        for name, values in (self.headers or {}).items():
+            head += "".join(f"{name}: {value}\r\n" for value in ([values] if isinstance(values, str) else values))
         return head.encode("latin-1") + b"\r\n" + self.body
 
 

@@ -124,6 +124,16 @@ def case_conf(world: World) -> None:
     assert {(one["pipeline"], one["state"]) for one in ours["inputs"]} == {("A", "success"), ("B", "success")}
 
 
+def case_conf_with_braces(world: World) -> None:
+    """What stands in a raw block arrives as it is, without the marks of the block."""
+    conf = {"query": "{% raw %}{{ ds }}{% endraw %} and {% raw %}{% if x %}{% endraw %}", "deep": [{"n": 1}]}
+    world.dependencies({"D": {"upstream": "A", "conf": conf}})
+    world.first_run("A")
+    (run,) = world.all_runs("D")
+    assert run.conf["query"] == "{{ ds }} and {% if x %}"
+    assert run.conf["deep"] == [{"n": 1}]
+
+
 def case_rollup_of_ends(world: World) -> None:
     """A window with ``on: done`` needs an end in each of its partitions, whichever."""
     mapping = {"mapper": "rollup", "window": "week"}

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from coordinator.runners.port import (
     EnvironmentUnavailable,
     Foreign,
     Happened,
+    Looked,
     NotHappened,
     ObservedRun,
     Outcome,
@@ -71,10 +72,10 @@ class SimulatedAirflow:
             return NotHappened("no such run")
         return Happened(known) if known.token == request.token else Foreign(known)
 
-    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         del timeout
         self._answer_or_raise()
-        return {ref: self.runs.get((ref.dag_id, ref.run_id)) for ref in runs}
+        return Looked({ref: self.runs.get((ref.dag_id, ref.run_id)) for ref in runs})
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         del dag_ids

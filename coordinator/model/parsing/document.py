@@ -30,6 +30,7 @@ from coordinator.model.parsing.forms import ENTRY
 from coordinator.model.parsing.json_text import JsonSyntaxError, Members, line_and_column, read_json
 from coordinator.model.parsing.problems import DependenciesError, Problem
 from coordinator.model.parsing.sizes import Sizes
+from coordinator.model.parsing.templates import refuse_templates
 from coordinator.model.references import PipelineRef
 
 SCHEMA_KEY = "$schema"
@@ -44,8 +45,8 @@ def parse_document(
 
     :param source: what to call the document in messages, such as the file's name.
     :param environments: the known environments; ``None``: any name will do.
-    :param in_force: it is published already: that a part of it is too large (``bounds``) is no reason to put all of it
-        out of force.
+    :param in_force: it is published already: that a part of it is too large (``bounds``), or holds a template, is no
+        reason to put all of it out of force.
     :raises DependenciesError: holding everything that is wrong, not only the first thing.
     """
     characters = _decoded(text, source)
@@ -58,7 +59,7 @@ def parse_document(
     fields = FieldReader(findings, environments)
     document: Document = {}
     with suppress(TooManyFindings):
-        document = _DocumentReader(findings, fields, Sizes(findings, in_force=in_force)).read(root)
+        document = _DocumentReader(findings, fields, Sizes(findings, in_force=in_force), in_force=in_force).read(root)
     if findings:
         raise DependenciesError(source, findings.placed_in(characters))
     return document
@@ -81,10 +82,11 @@ def _decoded(text: bytes | str, source: str) -> str:
 
 
 class _DocumentReader:
-    def __init__(self, findings: Findings, fields: FieldReader, sizes: Sizes) -> None:
+    def __init__(self, findings: Findings, fields: FieldReader, sizes: Sizes, *, in_force: bool) -> None:
         self._findings = findings
         self._fields = fields
         self._sizes = sizes
+        self._in_force = in_force
         self._conditions = ConditionReader(findings, fields)
         self._deadlines = DeadlineReader(findings, fields)
 
@@ -162,5 +164,7 @@ class _DocumentReader:
         for member in cursor.members():
             if member.name == RESERVED_CONF:
                 self._findings.add(member.at_key(), f"{RESERVED_CONF!r} is the coordinator's own place", "rename it")
+        if not self._in_force:
+            refuse_templates(self._findings, cursor)
         conf: Mapping[str, Any] = self._fields.plain(cursor)
         return conf

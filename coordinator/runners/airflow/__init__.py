@@ -9,6 +9,7 @@
 ``answers``         the shape of what Airflow says, checked at the border
 ``listing``         many exact names out of a list that only filters by prefix
 ``deadline``        one bound for a whole conversation, down to the socket
+``head``            one bound for the headers of an answer
 
 The only public name is ``AirflowRunner``.
 """

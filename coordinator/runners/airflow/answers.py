@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.model.runstate import Instant, State
-from coordinator.runners.port import EnvironmentUnavailable, ObservedRun
+from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, ObservedRun
 
 _LONGEST_HEADER = 100
 """Characters of a ``Retry-After``; a date has 29."""
@@ -30,10 +31,21 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class _OurConf(_Answer):
-    """Of a run's conf, the coordinator's own part: what else is in it may be large, and is nobody's business here."""
+class _OrNone:
+    """Whatever else stands there counts as nothing, and is not even read: anybody may start a run with any conf."""
 
-    coordinator: Any = None
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
+
+
+class _OurPart(_Answer):
+    token: Annotated[str | None, _OrNone()] = None
+
+
+class _OurConf(_Answer):
+    """Of a run's conf, what tells our run from others. The rest may be large, and anybody may have written it."""
+
+    coordinator: Annotated[_OurPart | None, _OrNone()] = None
 
 
 class RunAnswer(_Answer):
@@ -50,6 +62,7 @@ class RunAnswer(_Answer):
     conf: _OurConf | None = None
 
     def observed(self) -> ObservedRun:
+        ours = self.conf.coordinator if self.conf is not None else None
         return ObservedRun(
             dag_id=self.dag_id,
             run_id=self.dag_run_id,
@@ -59,7 +72,7 @@ class RunAnswer(_Answer):
             partition_key=self.partition_key,
             start_date=self.start_date,
             end_date=self.end_date,
-            conf={} if self.conf is None or self.conf.coordinator is None else {"coordinator": self.conf.coordinator},
+            conf={} if ours is None or ours.token is None else {"coordinator": {"token": ours.token}},
         )
 
 
@@ -123,7 +136,12 @@ class Answer:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def read(self, shape: type[_Shape]) -> _Shape:
-        """The body, checked. :raises EnvironmentUnavailable: it is something else."""
+        """The body, checked.
+
+        :raises EnvironmentUnavailable: it is something else.
+        :raises AnswerTooLarge: it has too many parts.
+        """
+        self._check_size()
         try:
             return shape.model_validate_json(self.body)
         except ValidationError as error:
@@ -139,8 +157,9 @@ class Answer:
         :raises EnvironmentUnavailable: the body is not Airflow's ``{"detail": ...}``. Something in between
             answered, like a load balancer's own 404 while its backend is away: that says nothing of the DAG.
         """
+        self._check_size()
         try:
-            document = json.loads(self.body) if len(self.body) <= bounds.REFUSAL else None
+            document = json.loads(self.body)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, Mapping) or not ("detail" in document or "error" in document):
@@ -151,6 +170,14 @@ class Answer:
         for secret in self.secrets:
             text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
         return printable(text, limit=limit)
+
+    def _check_size(self) -> None:
+        """:raises AnswerTooLarge: what it is made of takes too much memory, however few its bytes are."""
+        parts = sum(map(self.body.count, (b"{", b"[", b",")))
+        if parts > bounds.ANSWER_PARTS:
+            raise AnswerTooLarge(
+                f"{self.question} answered {self.status} with {parts} values; expected at most {bounds.ANSWER_PARTS}"
+            )
 
     def unavailable(self, why: str | None = None) -> EnvironmentUnavailable:
         """The error that says: this answer settles nothing."""

@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote
 
@@ -21,12 +22,17 @@ from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_retry_after
 from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
-from coordinator.runners.port import EnvironmentUnavailable, NotSent, Permit
+from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, NotSent, Permit
 from coordinator.settings import EnvironmentSettings
 from coordinator.version import __version__
 
 API = "/api/v2"
 _PIECE = 64 * 1024
+
+_ENCODING = "gzip"
+"""The one that Airflow's API server has. Others may take much memory to unpack, or be packed several times."""
+
+_NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
 
 _USERINFO = re.compile(r"//[^/@\s]*@")
 
@@ -194,6 +200,9 @@ class AirflowClient:
         session.verify = self._verify
         session.headers["User-Agent"] = f"coordinator/{__version__}"
         session.headers["Accept"] = "application/json"
+        session.headers["Accept-Encoding"] = _ENCODING
+        # Airflow's API needs none, and whoever answers could fill the memory with them: nothing bounds a jar.
+        session.cookies.set_policy(_NO_COOKIES)
         with self._sessions_lock:
             self._sessions.add(session)
         self._local.session, self._local.leash = session, leash
@@ -207,13 +216,23 @@ class _Session(requests.Session):
 
 
 def _body(response: requests.Response, question: str) -> bytes:
-    """The body, up to a bound. :raises EnvironmentUnavailable: there is more."""
+    """The body, up to a bound.
+
+    :raises AnswerTooLarge: there is more.
+    :raises EnvironmentUnavailable: it is packed in a way that was not asked for.
+    """
+    encoding = response.headers.get("Content-Encoding", _ENCODING).strip().lower()
+    if encoding not in (_ENCODING, "identity"):
+        raise EnvironmentUnavailable(
+            f"{question} answered with Content-Encoding {printable(encoding, limit=bounds.DETAIL)}; expected "
+            f"{_ENCODING} or none"
+        )
     body = bytearray()
-    # In pieces: urllib3 before 2.6 decompresses all that it was asked to read, a thousand times as much.
+    # In pieces: no more is unpacked than was asked for (urllib3 2.6 and later), however much would come of it.
     while piece := response.raw.read(_PIECE, decode_content=True):
         body += piece
         if len(body) > bounds.ANSWER:
-            raise EnvironmentUnavailable(f"{question} answered with more than {bounds.ANSWER} bytes")
+            raise AnswerTooLarge(f"{question} answered with more than {bounds.ANSWER} bytes")
     return bytes(body)
 
 

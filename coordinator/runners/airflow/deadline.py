@@ -24,6 +24,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util.ssl_ import create_urllib3_context
 
 from coordinator.boottime import boottime
+from coordinator.runners.airflow.head import ResponseWithBoundedHead
 from coordinator.runners.port import Permit
 
 
@@ -123,6 +124,7 @@ def _connect(connection: HTTPConnection, leash: Leash) -> socket.socket:
 
 class _LeashedHTTPConnection(HTTPConnection):
     leash: Leash
+    response_class = ResponseWithBoundedHead
 
     def _new_conn(self) -> socket.socket:
         return _connect(self, self.leash)
@@ -130,6 +132,7 @@ class _LeashedHTTPConnection(HTTPConnection):
 
 class _LeashedHTTPSConnection(HTTPSConnection):
     leash: Leash
+    response_class = ResponseWithBoundedHead
 
     def _new_conn(self) -> socket.socket:
         return _connect(self, self.leash)

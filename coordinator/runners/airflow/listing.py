@@ -12,6 +12,7 @@ decides how many requests it takes.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,27 +54,41 @@ def pattern(names: Iterable[str]) -> str:
     return "|".join(sorted(set(names)))
 
 
-def batches(names: Sequence[_Name], parts: Callable[[_Name], Sequence[str]]) -> Iterator[list[_Name]]:
+def batches(names: Iterable[_Name], parts: Callable[[_Name], Sequence[str]]) -> Iterator[list[_Name]]:
     """Cut names into batches whose terms fit into one address, and whose exact matches fit into one page.
 
-    :param parts: the terms that a name adds; what the batch has already costs nothing.
+    Where a name has several parts, each has a filter of its own, and the answer holds every combination of them: there
+    may be a run of each of these DAGs with each of these run ids. So the combinations must fit into a page.
+
+    :param parts: the terms that a name adds, always as many; what the batch has already costs nothing.
     """
     batch: list[_Name] = []
-    terms: set[str] = set()
+    terms: list[set[str]] = []
     size = 0
     for name in names:
-        added = set(parts(name)) - terms
-        cost = sum(len(quote(term, safe="")) + 3 for term in added)
-        if batch and (size + cost > MAX_TERMS or len(batch) == PAGE):
-            yield batch
-            batch, terms, size = [], set(), 0
-            added = set(parts(name))
-            cost = sum(len(quote(term, safe="")) + 3 for term in added)
+        added = parts(name)
+        if not batch or not _fits(added, terms, size):
+            if batch:
+                yield batch
+            batch, terms, size = [], [set() for _ in added], 0
         batch.append(name)
-        terms |= added
-        size += cost
+        for term, known in zip(added, terms, strict=True):
+            size += 0 if term in known else _cost(term)
+            known.add(term)
     if batch:
         yield batch
+
+
+def _fits(added: Sequence[str], terms: Sequence[set[str]], size: int) -> bool:
+    new = [term not in known for term, known in zip(added, terms, strict=True)]
+    size += sum(_cost(term) for term, is_new in zip(added, new, strict=True) if is_new)
+    combinations = math.prod(len(known) + is_new for known, is_new in zip(terms, new, strict=True))
+    return size <= MAX_TERMS and combinations <= PAGE
+
+
+def _cost(term: str) -> int:
+    """Characters of an address."""
+    return len(quote(term, safe="")) + 3
 
 
 def gather(

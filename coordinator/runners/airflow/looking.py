@@ -9,43 +9,93 @@ run_id, so it would answer with the whole history of each DAG.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Sequence
 
 from coordinator.runners.airflow.answers import Answer, RunsAnswer
 from coordinator.runners.airflow.client import AirflowClient, addressable, addressable_dag
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
 from coordinator.runners.airflow.starting import find_run, refusal, runs_path
-from coordinator.runners.port import ObservedRun, RequestRefused, RunRef
+from coordinator.runners.port import (
+    AnswerTooLarge,
+    EnvironmentUnavailable,
+    Looked,
+    ObservedRun,
+    RequestRefused,
+    RunRef,
+)
 
 ANY_DAG = "/dags/~/dagRuns"
 
 
-def look(client: AirflowClient, runs: Collection[RunRef], deadline: Deadline) -> Mapping[RunRef, ObservedRun | None]:
-    """The runs as they are now; ``None`` for one that is known not to exist.
+def look(client: AirflowClient, runs: Sequence[RunRef], deadline: Deadline) -> Looked:
+    """The runs as they are now, as far as there is time. Batch by batch: each is answered before the next one begins.
 
-    One that Airflow will not tell about is left out: it must not hide the others.
-
-    :raises RequestRefused: not allowed to look at any.
-    :raises EnvironmentUnavailable: no complete answer within the deadline.
+    :param runs: those that are to be answered first, first. What shares a request with them comes with them.
     """
-    found: dict[RunRef, ObservedRun | None] = {}
-    # By run_id first: the runs of one partition share it, so a batch asks for what it needs and little more.
-    listable = sorted({run for run in runs if _listable(run)}, key=lambda run: (run.run_id, run.dag_id))
-    if len(listable) > 1:
-        for batch in batches(listable, parts=lambda run: (run.run_id, run.dag_id)):
-            found.update(_list(client, batch, deadline))
-    refused: RequestRefused | None = None
-    for run in runs:
-        if run in found:
-            continue
+    asked = tuple(dict.fromkeys(runs))
+    seen: dict[RunRef, ObservedRun | None] = {}
+    refused: dict[RunRef, RequestRefused] = {}
+    error: EnvironmentUnavailable | RequestRefused | None = None
+    try:
+        for batch in _batches(asked):
+            _answer(client, batch, deadline, seen, refused)
+    except EnvironmentUnavailable as failure:
+        has_answered = bool(seen or refused)
+        error = None if has_answered and deadline.remaining() <= 0 else failure.with_traceback(None)
+    if error is None and refused and not seen:
+        error = next(iter(refused.values()))
+    return Looked(seen, refused, frozenset(asked) - seen.keys() - refused.keys(), error)
+
+
+def _batches(runs: Sequence[RunRef]) -> list[list[RunRef]]:
+    """The runs, as they share requests; the batch with the first of them first. What no list can name is alone."""
+    place = {run: number for number, run in enumerate(runs)}
+    listable = [run for run in runs if _listable(run)]
+    # The runs of one partition share their run_id, and those of one DAG its dag_id: whatever takes fewer requests.
+    by_run_id = sorted(listable, key=lambda run: (run.run_id, run.dag_id))
+    by_dag = sorted(listable)
+    found = min((list(batches(ordered, parts=tuple)) for ordered in (by_run_id, by_dag)), key=len)
+    found += [[run] for run in runs if not _listable(run)]
+    return sorted(found, key=lambda batch: min(place[run] for run in batch))
+
+
+def _answer(
+    client: AirflowClient,
+    batch: list[RunRef],
+    deadline: Deadline,
+    seen: dict[RunRef, ObservedRun | None],
+    refused: dict[RunRef, RequestRefused],
+) -> None:
+    """Answer each run of a batch. What refuses is kept without its frames, which would keep it in turn.
+
+    :raises EnvironmentUnavailable: there is no time left, or no answer.
+    """
+    if len(batch) > 1:
+        _check_time(client, deadline)
         try:
-            found[run] = _find(client, run, deadline)
+            seen.update(_list(client, batch, deadline))
         except RequestRefused as refusal:
-            refused = refusal
-    if refused is not None and not found:
-        raise refused
-    return found
+            refused.update(dict.fromkeys(batch, refusal.with_traceback(None)))
+        except AnswerTooLarge:
+            middle = len(batch) // 2
+            for half in (batch[:middle], batch[middle:]):
+                _answer(client, half, deadline, seen, refused)
+    for run in batch:
+        if run not in seen and run not in refused:
+            _check_time(client, deadline)
+            try:
+                seen[run] = _find(client, run, deadline)
+            except RequestRefused as refusal:
+                refused[run] = refusal.with_traceback(None)
+            except AnswerTooLarge as large:
+                refused[run] = RequestRefused(str(large), status=200)
+
+
+def _check_time(client: AirflowClient, deadline: Deadline) -> None:
+    """:raises EnvironmentUnavailable: there is none left. A request that is cut off costs the connection."""
+    if deadline.remaining() <= 0:
+        raise EnvironmentUnavailable(f"{client!r}: the look took longer than {deadline.seconds:g} s")
 
 
 def _find(client: AirflowClient, run: RunRef, deadline: Deadline) -> ObservedRun | None:
@@ -59,7 +109,7 @@ def _listable(run: RunRef) -> bool:
     return usable_as_prefix(run.run_id) and usable_as_prefix(run.dag_id) and addressable_dag(run.dag_id)
 
 
-def _list(client: AirflowClient, batch: list[RunRef], deadline: Deadline) -> dict[RunRef, ObservedRun]:
+def _list(client: AirflowClient, batch: Sequence[RunRef], deadline: Deadline) -> dict[RunRef, ObservedRun]:
     dag_ids = {run.dag_id for run in batch}
     filters = {"run_id_prefix_pattern": pattern(run.run_id for run in batch)}
     if len(dag_ids) == 1:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
+from coordinator.model import bounds
+from coordinator.model.printable import printable
 from coordinator.runners.airflow import checking, looking, starting
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.port import EnvironmentReport, ObservedRun, Outcome, Permit, RunRef, StartRequest
+from coordinator.runners.port import (
+    AnswerTooLarge,
+    EnvironmentReport,
+    Looked,
+    Outcome,
+    Permit,
+    Refused,
+    RequestRefused,
+    RunRef,
+    StartRequest,
+)
 from coordinator.settings import EnvironmentSettings
 
 
@@ -24,6 +37,8 @@ class AirflowRunner:
     """
 
     def __init__(self, name: str, settings: EnvironmentSettings) -> None:
+        self._name = name
+        self._takes_partition = settings.takes_partition
         self._request_timeout = settings.request_timeout
         self._client = AirflowClient(name, settings)
 
@@ -31,12 +46,17 @@ class AirflowRunner:
         return f"<AirflowRunner {self._client!r}>"
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
-        return starting.start(self._client, request, Deadline(self._request_timeout), permit)
+        strange = next((one for one in _partitions_of(request) if not self._takes_partition(one)), None)
+        if strange is not None:
+            return Refused(400, self._not_taken(strange))
+        with _only_this_one():
+            return starting.start(self._client, request, Deadline(self._request_timeout), permit)
 
     def ask(self, request: StartRequest) -> Outcome:
-        return starting.ask(self._client, request, Deadline(self._request_timeout))
+        with _only_this_one():
+            return starting.ask(self._client, request, Deadline(self._request_timeout))
 
-    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         return looking.look(self._client, runs, Deadline(timeout))
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
@@ -45,3 +65,25 @@ class AirflowRunner:
     def close(self) -> None:
         """Close the connections. To be called when no method is running any more."""
         self._client.close()
+
+    def _not_taken(self, partition: str) -> str:
+        return (
+            f"the partition {printable(repr(partition), limit=bounds.DETAIL // 2)} is not started here: it holds, or "
+            f"begins with, other characters than environments.{self._name}.partition_characters allows"
+        )
+
+
+@contextlib.contextmanager
+def _only_this_one() -> Iterator[None]:
+    """A run whose conf is too large to be read says nothing against its environment: the others are asked about."""
+    try:
+        yield
+    except AnswerTooLarge as large:
+        raise RequestRefused(str(large), status=200) from None
+
+
+def _partitions_of(request: StartRequest) -> Iterator[str]:
+    """What the run will read of partitions: its own, and those of its inputs, which may be other teams'."""
+    yield request.partition
+    ours = request.conf.get("coordinator", {})
+    yield from (given["partition"] for given in ours.get("inputs", ()))

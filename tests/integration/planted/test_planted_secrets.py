@@ -154,7 +154,10 @@ def test_no_text_of_settings_or_clients_has_one(stage: Stage, monkeypatch: pytes
         runner = AirflowRunner(name, environment)
         client, authentication = runner._client, runner._client._authentication
         try:
-            texts.append(repr(runner.look([RunRef("A", "x")], timeout=5)))
+            looked = runner.look([RunRef("A", "x")], timeout=5)
+            texts.append(repr(looked))
+            if looked.error is not None:
+                raise looked.error
             environment.token(name)
         except CoordinatorError as error:
             texts += [*traceback.format_exception(error), repr(error), repr(error.args), repr(error.__cause__)]

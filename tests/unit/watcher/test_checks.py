@@ -34,15 +34,15 @@ class Bench:
         cache = Cache(Keys())
         self.checks = Checks(cache, Standings(Graph(), cache), dispatchers, WorkQueue(), timeout=2.0)
 
-    def is_answered(self, dag_id: str) -> bool:
+    def is_answered(self, dag_id: str, *, now: float = NOW) -> bool:
         """Whether this pipeline, which stands on a run of A, has heard what it asked; it asks if it has not yet."""
         attempt = Attempt("run", datetime(2026, 11, 20, tzinfo=UTC))
         inputs = {target("A"): Consumed(1, attempt, State.SUCCESS)}
         decision = Decision(target(dag_id), Standing.BUSY, inputs=inputs)
-        if self.checks.heard(decision, None, NOW) is not None:
+        if self.checks.heard(decision, None, now) is not None:
             return True
-        heard = self.checks.ask(decision, None, NOW, priority=Priority.LIVE)
-        self.environment.dispatcher.pump(NOW)
+        heard = self.checks.ask(decision, None, now, priority=Priority.LIVE)
+        self.environment.dispatcher.pump(now)
         return heard
 
     def answer(self) -> tuple[set[Target], set[Target]]:
@@ -72,3 +72,27 @@ def test_an_environment_that_gives_no_answer_gives_none_to_anybody() -> None:
     assert not bench.is_answered("E")
     assert bench.answer() == (set(), {target("D"), target("E")})
     assert bench.is_answered("E")
+
+
+def test_who_asked_for_what_there_was_no_time_for_goes_on_waiting_until_the_next_look() -> None:
+    bench = Bench()
+    bench.environment.runner.answers_in_time = 0
+    assert not bench.is_answered("D")
+    (message,) = bench.environment.work(NOW)
+    assert isinstance(message, LookDone)
+    assert list(bench.checks.answered(message)) == []
+    assert not bench.is_answered("D")
+    bench.environment.runner.answers_in_time = None
+    assert bench.answer() == ({target("A")}, {target("D")})
+    assert bench.is_answered("D")
+
+
+def test_who_waits_for_an_upstream_waits_no_longer_than_its_time() -> None:
+    """Also when its environment answers about others, slowly."""
+    bench = Bench()
+    bench.environment.runner.answers_in_time = 0
+    assert not bench.is_answered("D")
+    (message,) = bench.environment.work(NOW)
+    assert isinstance(message, LookDone)
+    assert list(bench.checks.answered(message)) == []
+    assert bench.is_answered("D", now=NOW + 2.0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -17,6 +18,7 @@ from coordinator.runners.port import (
     EnvironmentReport,
     EnvironmentUnavailable,
     Happened,
+    Looked,
     NotHappened,
     ObservedRun,
     Outcome,
@@ -25,8 +27,9 @@ from coordinator.runners.port import (
     StartRequest,
 )
 from coordinator.watcher.backoff import Backoff
-from coordinator.watcher.dispatcher import LOOK_SIZE, PREFETCH, STALE_AFTER, Dispatcher, EnvironmentLimits
+from coordinator.watcher.dispatcher import PREFETCH, STALE_AFTER, Dispatcher, EnvironmentLimits
 from coordinator.watcher.jobs import Effect, EffectDone, LookDone, Recalled
+from coordinator.watcher.look_queue import ASKED_IN_A_LOOK, FOLLOWED_IN_A_LOOK
 from coordinator.watcher.pools import Pools
 
 
@@ -34,6 +37,7 @@ class FakeRunner:
     def __init__(self) -> None:
         self.answer: Outcome | Exception = Happened(ObservedRun("d", "r", State.QUEUED, None))
         self.calls: list[str] = []
+        self.answers_in_time: int | None = None
         self.permit: Permit
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
@@ -44,9 +48,10 @@ class FakeRunner:
     def ask(self, request: StartRequest) -> Outcome:
         return self._answer(f"ask {request.token}")
 
-    def look(self, runs: Collection[RunRef], *, timeout: float) -> Mapping[RunRef, ObservedRun | None]:
+    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         self._answer(f"look {len(runs)} {timeout}")
-        return dict.fromkeys(runs)
+        answered = runs[: self.answers_in_time]
+        return Looked(dict.fromkeys(answered), unanswered=frozenset(runs) - frozenset(answered))
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         raise AssertionError(dag_ids)
@@ -286,19 +291,6 @@ def test_a_request_whose_record_was_overwritten_does_not_go_out(bench: Bench) ->
     assert bench.runner.calls == [f"start {number}" for number in range(1, 3 * PREFETCH)]
 
 
-def test_a_look_is_bounded_and_who_asked_first_is_seen_first(bench: Bench) -> None:
-    for number in range(LOOK_SIZE + 5):
-        bench.dispatcher.look(RunRef("d", str(number)), timeout=1.0)
-    bench.dispatcher.pump(0.0)
-    (first,) = bench.work(0.0)
-    assert isinstance(first, LookDone)
-    assert {int(run.run_id) for run in first.asked} == set(range(LOOK_SIZE))
-    bench.dispatcher.pump(0.0)
-    (second,) = bench.work(0.0)
-    assert isinstance(second, LookDone)
-    assert len(second.asked) == 5
-
-
 def test_of_an_environment_that_does_not_answer_one_target_at_a_time_gets_a_slot(bench: Bench) -> None:
     """Whoever has an intent in hand has one; the others wait without, however many they are."""
     bench.runner.answer = EnvironmentUnavailable("down")
@@ -355,3 +347,81 @@ def test_looks_and_requests_back_off_each_by_themselves(bench: Bench) -> None:
     assert bench.runner.calls[-1] == "look 1 1.0"
     assert dispatcher.may_look(dispatcher.look_at)
     assert dispatcher.is_down(99.0)
+
+
+def look_at(bench: Bench, numbers: range, *, followed: bool = False) -> None:
+    for number in numbers:
+        bench.dispatcher.look(RunRef("d", str(number)), timeout=1.0, followed=followed)
+
+
+def looked_at(bench: Bench) -> list[int]:
+    """The runs that the next look has seen, in order."""
+    bench.dispatcher.pump(0.0)
+    (message,) = bench.work(0.0)
+    assert isinstance(message, LookDone)
+    return [int(run.run_id) for run in message.looked.seen]
+
+
+def test_what_there_was_no_time_for_goes_out_first_with_the_next_look(bench: Bench) -> None:
+    bench.runner.answers_in_time = 2
+    look_at(bench, range(3))
+    bench.dispatcher.pump(0.0)
+    look_at(bench, range(3, 5))
+    assert looked_at(bench) == [0, 1]
+    assert looked_at(bench) == [2, 3]
+    assert not bench.dispatcher.is_down(0.0), "it answers, if slowly"
+    assert looked_at(bench) == [4]
+    assert bench.dispatcher.is_idle()
+
+
+def test_a_look_is_bounded_and_nobody_is_passed_over(bench: Bench) -> None:
+    count = 2 * ASKED_IN_A_LOOK + 10
+    look_at(bench, range(count))
+    looks = [looked_at(bench) for _ in range(3)]
+    assert [len(seen) for seen in looks] == [ASKED_IN_A_LOOK, ASKED_IN_A_LOOK, 10]
+    assert list(itertools.chain(*looks)) == list(range(count))
+
+
+def test_who_waits_for_an_answer_does_not_wait_behind_what_is_followed(bench: Bench) -> None:
+    followed = range(5 * FOLLOWED_IN_A_LOOK)
+    look_at(bench, followed, followed=True)
+    look_at(bench, range(10_000, 10_003))
+    assert looked_at(bench) == [10_000, 10_001, 10_002, *followed[:FOLLOWED_IN_A_LOOK]]
+    look_at(bench, followed[-2:])
+    assert looked_at(bench) == [*followed[-2:], *followed[FOLLOWED_IN_A_LOOK : 2 * FOLLOWED_IN_A_LOOK]]
+    rest = [looked_at(bench) for _ in range(3)]
+    assert list(itertools.chain(*rest)) == list(followed[2 * FOLLOWED_IN_A_LOOK : -2]), "each is asked about once"
+    assert bench.dispatcher.is_idle()
+
+
+def test_what_there_was_no_time_for_is_forgotten_with_the_leadership(bench: Bench) -> None:
+    bench.runner.answers_in_time = 1
+    look_at(bench, range(3))
+    bench.dispatcher.pump(0.0)
+    bench.dispatcher.forget()
+    bench.work(0.0)
+    assert bench.dispatcher.is_idle()
+
+
+def test_what_is_followed_is_not_passed_over_by_those_that_always_ask(bench: Bench) -> None:
+    """The environment is so slow that there is no end to what somebody waits for."""
+    bench.runner.answers_in_time = 4
+    look_at(bench, range(3), followed=True)
+    seen: list[int] = []
+    for first in range(100, 200, 10):
+        look_at(bench, range(first, first + 10))
+        seen += looked_at(bench)
+    assert [run for run in seen if run < 100] == [0, 1, 2]
+    assert [run for run in seen if run >= 100] == list(range(100, 137))
+    assert seen[:7] == [100, 101, 102, 103, 0, 1, 2]
+
+
+def test_what_somebody_asks_for_while_it_is_followed_is_asked_once(bench: Bench) -> None:
+    bench.runner.answers_in_time = 1
+    look_at(bench, range(3), followed=True)
+    bench.dispatcher.pump(0.0)
+    look_at(bench, range(2, 3))
+    assert looked_at(bench) == [0]
+    bench.runner.answers_in_time = None
+    assert looked_at(bench) == [2, 1]
+    assert bench.dispatcher.is_idle()

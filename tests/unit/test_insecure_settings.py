@@ -1,0 +1,53 @@
+"""Credentials that would cross a network in the clear are warned of."""
+
+from __future__ import annotations
+
+import pytest
+
+from coordinator.insecure_settings import insecure_settings
+from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings
+
+
+def of_airflow(url: str) -> list[str]:
+    return insecure_settings(Settings(environments={"sales": EnvironmentSettings(url=url)}))
+
+
+def of_etcd(*endpoints: str, **settings: object) -> list[str]:
+    etcd = EtcdSettings.model_validate({"endpoints": list(endpoints), **settings})
+    return insecure_settings(Settings(etcd=etcd))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://airflow.example", "http://10.0.0.1:8080", "http://[fd00::1]:8080", "http://127.0.0.1.example"]
+)
+def test_an_airflow_elsewhere_without_tls_is_named(url: str) -> None:
+    (warning,) = of_airflow(url)
+    assert warning.startswith(f"environments.sales.url: {url} ")
+    assert "use https" in warning
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://airflow.example",
+        "http://127.0.0.1:8080",
+        "http://127.8.0.1",
+        "http://localhost:8080",
+        "http://[::1]:8080",
+    ],
+)
+def test_tls_or_this_machine_is_fine_for_an_airflow(url: str) -> None:
+    assert of_airflow(url) == []
+
+
+def test_a_password_of_etcd_without_tls_is_named() -> None:
+    (warning,) = of_etcd("127.0.0.1:2379", "etcd-1.example:2379", "[fd00::1]:2379", username="watcher")
+    assert "etcd-1.example:2379, [fd00::1]:2379" in warning
+    assert "127.0.0.1" not in warning
+    assert "etcd.ca_cert" in warning
+
+
+def test_tls_or_this_machine_or_no_password_is_fine_for_etcd() -> None:
+    assert of_etcd("etcd.example:2379", username="watcher", ca_cert="/ca.pem") == []
+    assert of_etcd("localhost:2379", "[::1]:2379", username="watcher") == []
+    assert of_etcd("etcd.example:2379") == []
