@@ -11,6 +11,7 @@ The tree, so that a caller can catch as widely as it means to::
     |   +-- StoreUnavailable          no answer, or none that can be trusted: a write may have happened
     |   +-- Compacted                 the revision asked for is no longer kept
     |   +-- TransactionTooLarge       more operations or bytes than etcd takes in one transaction
+    |   +-- AnswerTooLarge            an answer is larger than what the client takes: ask for less at once
     |   +-- AccessDenied              etcd knows us and says no
     |   +-- LeaseNotFound             the lease that a key was to be put on has expired
     +-- NoSuchRevision                the etcd revision asked about is compacted, or has not come yet

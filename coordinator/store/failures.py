@@ -7,10 +7,12 @@ are those of etcd's ``api/v3rpc/rpctypes/error.go``, the same from 3.4 to 3.6.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from coordinator.store.port import (
     AccessDenied,
+    AnswerTooLarge,
     Compacted,
     LeaseNotFound,
     StoreError,
@@ -28,6 +30,8 @@ _TOKEN_REFUSED = (
 )
 _DENIED = ("permission denied", "authentication failed", "user name not found", *_TOKEN_REFUSED)
 _TOO_LARGE = ("request is too large", "too many operations", "message larger than max", "larger than max (")
+_ANSWER_TOO_LARGE = re.compile(r"Received message larger than max \((\d+)")
+"""What gRPC's library here says of an answer. A server that says so of a request writes ``received``."""
 _BROKEN_OFF = frozenset(
     {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN", "INTERNAL", "ABORTED", "DATA_LOSS"}
 )
@@ -68,6 +72,12 @@ def never_sent(error: Any) -> bool:
     )
 
 
+def timed_out(error: StoreError) -> bool:
+    """Whether a request got no answer in its time, from a server that was there when it was sent."""
+    cause: Any = error.__cause__
+    return hasattr(cause, "code") and code_of(cause) == "DEADLINE_EXCEEDED"
+
+
 def translate(error: Any, *, doing: str, endpoint: str) -> StoreError:
     """The port's error for a gRPC error.
 
@@ -77,6 +87,8 @@ def translate(error: Any, *, doing: str, endpoint: str) -> StoreError:
     found = f"etcd {endpoint}, {doing}: {code}: {details}"
     if code == "OUT_OF_RANGE" and "compacted" in details:
         return Compacted(f"{found}; the history asked for is no longer kept, list again")
+    if too_large := _ANSWER_TOO_LARGE.search(details):
+        return AnswerTooLarge(f"{found}; ask for less at once", size=int(too_large.group(1)))
     if any(text in details for text in _TOO_LARGE):
         return TransactionTooLarge(f"{found}; nothing was written, split it up")
     if "lease not found" in details:

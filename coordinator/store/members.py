@@ -15,6 +15,7 @@ import structlog
 
 from coordinator.credentials import Credential
 from coordinator.errors import ConfigurationError, CredentialUnavailable
+from coordinator.model import bounds
 from coordinator.settings import EtcdSettings
 from coordinator.store.failures import details_of, never_sent, token_refused, translate, without_frames
 from coordinator.store.port import StoreUnavailable
@@ -27,8 +28,12 @@ KEEPALIVE_MS = 10_000
 
 PING_TIMEOUT_MS = 3_000
 
+RECEIVE_LIMIT = 8 * bounds.MIB
+"""Bytes of one answer. Five times what etcd takes in one request by default, so that one key and one transaction fit,
+also where etcd was told to take more; what is larger must not fill the memory of whoever reads it."""
+
 CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),  # gRPC's default of 4 MB is less than one page of a list
+    ("grpc.max_receive_message_length", RECEIVE_LIMIT),
     ("grpc.max_send_message_length", -1),  # the server's answer names the limit, gRPC's does not
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),

@@ -104,7 +104,7 @@ class Watcher:
         self._mailbox = Mailbox(clock=self._clock.monotonic)
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
-        self._reflector = Reflector(store, keys.root)
+        self._reflector = Reflector(store, keys.root, largest=keys.largest_value)
         self._progress = ProgressOfReading(keys.watchers)
         self._stepped_at = self._clock.monotonic()
         self._candidate = Candidate(
