@@ -22,6 +22,7 @@ The tree, so that a caller can catch as widely as it means to::
     +-- PasswordNotTaken              etcd gives a user that was added without a password none
     +-- EmbeddedEtcdError             our own etcd did not start, or is not the one that answers
     +-- EnvironmentUnavailable        an Airflow gave no answer that settles the question: ask again later
+    +-- WatcherIdTaken                another watcher that lives has the same id
     +-- LeadershipLost                the lease is gone, or too short for what was about to be done
 
 Each message says what was expected, what was found, where, and what to do.
@@ -38,6 +39,10 @@ class ConfigurationError(CoordinatorError):
 
 class CredentialUnavailable(CoordinatorError):
     """A command that was to give a credential failed, or took too long."""
+
+
+class WatcherIdTaken(CoordinatorError):
+    """Another watcher has the id of this one."""
 
 
 class LeadershipLost(CoordinatorError):

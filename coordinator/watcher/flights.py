@@ -74,6 +74,7 @@ class Flights:
     """All flights of this term.
 
     :param blocked_retry: seconds until a refused request is tried again.
+    :ivar ask_from: monotonic seconds; before, a request of the predecessor may still be carried out.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Flights:
         self._flights: dict[Target, Flight] = {}
         self._blocked_until: dict[Target, float] = {}
         self.draining = False
+        self.ask_from = 0.0
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -161,7 +163,7 @@ class Flights:
             if flight is not None:
                 self._let_go(target, flight)
             request = records.request_of(self._standings.graph, target, record)
-            flight = self._flights[target] = Flight(record, request, Stage.ASK)
+            flight = self._flights[target] = Flight(record, request, Stage.ASK, not_before=self.ask_from)
             self._ledger.taken_over(target, record)
         if now < flight.not_before:
             self._agenda.at(flight.not_before, target)

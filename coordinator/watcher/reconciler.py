@@ -306,6 +306,7 @@ class Reconciler:
             return
         if self.limits.has_rates:
             self.limits.recall(ages_of_starts(self.cache, self.standings.now), now)
+        self.flights.ask_from = now + self._term.predecessor_may_send_for()
         self._term.begin()
         self._examine_everything(now, self.standings.unsettled_by_age())
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import structlog
 
-from coordinator.errors import ConfigurationError
+from coordinator.errors import ConfigurationError, WatcherIdTaken
 from coordinator.runners.port import Runner
 from coordinator.settings import Settings
 from coordinator.store.election import Candidate
@@ -112,6 +112,7 @@ class Watcher:
             keys,
             watcher_id=self.watcher_id,
             ttl=settings.watcher.lease_ttl,
+            request_timeout=_longest_request(settings),
             progress=lambda: self._progress.present,
             is_stalled=self._is_stalled,
             now=self._clock.now,
@@ -168,6 +169,7 @@ class Watcher:
     def run(self, *, max_runtime: float | None = None, max_events: int | None = None) -> None:
         """Watch until :meth:`stop`, or until a limit is reached; then end what is under way and resign.
 
+        :raises WatcherIdTaken: another watcher that lives has the same id.
         :param max_runtime: seconds.
         :param max_events: changes of run states that it has seen while it led; it ends when nothing is left to do.
         """
@@ -181,6 +183,8 @@ class Watcher:
         try:
             while not self._stopping:
                 self._turn()
+                if self._candidate.refused is not None:
+                    raise WatcherIdTaken(self._candidate.refused)
                 if max_runtime is not None and self._clock.monotonic() - began >= max_runtime:
                     _log.info("watcher.limit_reached", max_runtime=max_runtime)
                     break
@@ -271,8 +275,7 @@ class Watcher:
     def _drain(self) -> None:
         """End what is under way: every request is bounded, so this is too."""
         self.reconciler.drain()
-        longest = max((env.request_timeout for env in self._settings.environments.values()), default=0.0)
-        until = self._clock.monotonic() + longest + self._settings.etcd.timeout
+        until = self._clock.monotonic() + _longest_request(self._settings) + self._settings.etcd.timeout
         while not self.reconciler.is_drained() and self._clock.monotonic() < until:
             self.reconciler.step(self._mailbox.take(min(0.1, self._patience())), lag=self._mailbox.lag)
             self._stepped_at = self._clock.monotonic()
@@ -291,6 +294,10 @@ class Watcher:
 
     def _guard(self, seconds: float, term: int | None) -> None:
         refuse_unless_leading(self._candidate.leadership(), seconds=seconds, term=term)
+
+
+def _longest_request(settings: Settings) -> float:
+    return max((environment.request_timeout for environment in settings.environments.values()), default=0.0)
 
 
 def _check_times(settings: Settings) -> None:

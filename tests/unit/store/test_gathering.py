@@ -57,12 +57,12 @@ def gathered(store: FaultyStore) -> dict[str, bytes]:
     return {kv.key.removeprefix(PREFIX): kv.value for kv in listing.items}
 
 
-@pytest.mark.parametrize("page", [1, 2, 3])
+@pytest.mark.parametrize("page", [1, 2])
 @pytest.mark.parametrize("name", ["a", "e", "i"])
 def test_a_key_deleted_between_two_pages_is_not_there(store: FaultyStore, page: int, name: str) -> None:
     after_page(store, page, lambda: delete(store.server, name))
     found = gathered(store)
-    assert "".join(found) == "abcdefghi".replace(name, "") or page == 3
+    assert "".join(found) == "abcdefghi".replace(name, "")
 
 
 @pytest.mark.parametrize("page", [1, 2])
