@@ -46,7 +46,7 @@ class MemberStatus:
     """What one endpoint says of itself, for ``doctor``.
 
     :ivar problem: what kept it from answering. Without a ``version`` it said nothing at all.
-    :ivar db_size: bytes on disk.
+    :ivar db_size: bytes on disk; ``db_quota``: how many there may be, 0: it does not say (etcd before 3.6).
     :ivar is_leader: whether it leads its cluster; ``has_leader``: whether anybody does.
     :ivar alarms: raised in the cluster: ``NOSPACE``, ``CORRUPT``.
     """
@@ -55,6 +55,7 @@ class MemberStatus:
     problem: str | None = None
     version: str = ""
     db_size: int = 0
+    db_quota: int = 0
     cluster_id: int = 0
     is_leader: bool = False
     has_leader: bool = False
@@ -273,6 +274,7 @@ class EtcdStore:
             endpoint=member.endpoint,
             version=str(state.version),
             db_size=int(state.dbSize),
+            db_quota=int(state.dbSizeQuota),
             cluster_id=int(state.header.cluster_id),
             is_leader=bool(state.leader) and state.leader == state.header.member_id,
             has_leader=bool(state.leader),

@@ -32,7 +32,6 @@ _ADDED: Final[dict[str, tuple[tuple[str, str, int, str], ...]]] = {
         ("WatchRequest", "progress_request", 3, ".etcdserverpb.WatchProgressRequest"),
         ("WatchCreateRequest", "fragment", 8, "bool"),
         ("WatchResponse", "fragment", 7, "bool"),
-        ("StatusResponse", "dbSizeInUse", 9, "int64"),
         ("StatusResponse", "dbSizeQuota", 12, "int64"),
     ),
 }

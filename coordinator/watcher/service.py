@@ -7,6 +7,7 @@ the caller's   takes messages from the mailbox and steps the reconciler; publish
 reflector      list + watch; posts what it reads
 candidate      keeps the lease, campaigns
 environment    a pool each: requests to Airflow
+etcd-size      looks every minute how full etcd is
 decision-log   writes the decision log, if there is to be one
 =============  ===========================================================================================
 """
@@ -26,6 +27,7 @@ import structlog
 from coordinator.errors import ConfigurationError, WatcherIdTaken
 from coordinator.runners.port import Runner
 from coordinator.settings import Settings
+from coordinator.store.capacity import SizeAlarm
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
@@ -81,6 +83,7 @@ class Watcher:
     :param dependencies: the file to publish; without one the watcher obeys what is published.
     :param owner: whose document the file is: an environment, or ``default``.
     :param decision_log: a path, or ``-`` for standard output, instead of the one in the settings.
+    :param size_alarm: watches how full etcd is.
     :raises ConfigurationError: the lease is too short for a request, or the decision log cannot be opened.
     """
 
@@ -95,6 +98,7 @@ class Watcher:
         watcher_id: str | None = None,
         clock: Clock | None = None,
         decision_log: str | None = None,
+        size_alarm: SizeAlarm | None = None,
     ) -> None:
         _check_times(settings)
         self.watcher_id = watcher_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
@@ -154,6 +158,7 @@ class Watcher:
                 else None
             ),
         )
+        self._size_alarm = size_alarm
         self._publisher = None
         if dependencies is not None:
             self._publisher = Publisher(
@@ -177,6 +182,8 @@ class Watcher:
         reading = threading.Thread(target=self._read, name="reflector", daemon=True)
         reading.start()
         self._candidate.start()
+        if self._size_alarm is not None:
+            self._size_alarm.start()
         if self._decisions is not None:
             self._decisions.start()
         _log.info("watcher.started", watcher=self.watcher_id, prefix=self._settings.etcd.prefix)
@@ -194,6 +201,8 @@ class Watcher:
             self._drain()
         finally:
             self._stop.set()
+            if self._size_alarm is not None:
+                self._size_alarm.stop()
             self._mailbox.close()
             # Before a successor may lead: it would ask what became of a request that has not arrived yet, and send it
             # once more. After a drain in good order none is left.
@@ -221,6 +230,8 @@ class Watcher:
             problems["dependencies file"] = self._publisher.problem
         if self._decisions is not None and self._decisions.problem is not None:
             problems["decision log"] = self._decisions.problem
+        if self._size_alarm is not None and self._size_alarm.problem is not None:
+            problems["etcd"] = self._size_alarm.problem
         for name, lane in self._lanes.items():
             if lane.last_error is not None:
                 problems[f"environment {name}"] = lane.last_error
