@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -167,7 +168,7 @@ class Members:
             it certainly was not sent.
         :raises StoreError: see :func:`coordinator.store.failures.translate`.
         """
-        left = len(self.all)
+        began, left, tried = monotonic(), len(self.all), list[str]()
         while True:
             member = self.in_use
             try:
@@ -178,8 +179,13 @@ class Members:
                 self.leave(member)
                 left -= 1
                 if left and (repeatable or never_sent(failure.__cause__)):
+                    tried.append(member.endpoint)
                     continue
-                raise
+                if not tried:
+                    raise
+                raise StoreUnavailable(
+                    f"{failure}; before it, in vain: {', '.join(tried)}; {monotonic() - began:.1f} s in all"
+                ) from failure.__cause__
 
     def call_one(self, member: Member, method: Callable[[Member], Any], request: object, *, doing: str) -> Any:
         """Send one request to one member, whichever is in use. :raises StoreError: as :meth:`call` does."""
@@ -197,7 +203,7 @@ class Members:
                     self.renew_token(metadata)
                     renewed = True
                     continue
-                raise translate(error, doing=doing, endpoint=member.endpoint) from error
+                raise translate(error, doing=doing, endpoint=member.endpoint, within=self.timeout) from error
             except ValueError as error:
                 # What gRPC raises on a closed channel; close(), or new certificates, may come from another thread.
                 if member in self.all and not self._closed:
