@@ -10,6 +10,7 @@ import pytest
 
 from coordinator.settings import EtcdSettings
 from coordinator.store.embedded import EmbeddedEtcd
+from tests.integration.watcher.waiting import until
 from tests.integration.watcher.worlds import ServedWorld
 
 VALUES = 400
@@ -42,7 +43,7 @@ def test_hundreds_of_large_values_fill_no_watcher_s_memory(filled: ServedWorld) 
     filled.until_done("A", runs=1)
     for number in range(VALUES // 10):
         filled.put(f"{filled.keys.root}state/team_b/large/{number:06}", LARGE)
-    filled.settle()
+    until(lambda: watcher.health()["revision"] >= filled.floor, "it has read all of it")
     peak = peak_mib(watcher.process.pid)
     print(f"peak of a watcher among {VALUES} values of 1.5 MB: {peak} MiB")
     assert peak < MOST_MIB

@@ -28,7 +28,10 @@ REFUSED = (
     "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:9: Failed to connect to remote host: "
     "Connection refused"
 )
-UNKNOWN_NAME = "errors resolving etcd:2379: [field:hostname lookup error:address lookup failed for etcd:2379: Domain name not found]"
+UNKNOWN_NAME = (
+    "errors resolving etcd:2379: [field:hostname lookup error:address lookup failed for etcd:2379: "
+    "Domain name not found]"
+)
 
 
 @pytest.mark.parametrize(
