@@ -21,6 +21,11 @@ _LARGEST_PAGE = 50_000
 _GROWTH = 32
 """A page has at most so many times the keys of the one before."""
 
+_WARY_GROWTH = 2
+_WARY_FOR = 8
+"""Pages after one that was too large, for which it grows slower: large values may begin right behind small ones, and
+etcd puts together the whole of an answer that nobody takes."""
+
 _PAGE_BYTES = 4 * bounds.MIB
 """Aimed at. Few large pages, because etcd counts the whole range anew for every page (``RangeResponse.count``)."""
 
@@ -40,13 +45,13 @@ def pages(ask: Callable[[Any], Any], prefix: str, *, revision: int = 0, pinned: 
     :raises Compacted: that revision is no longer kept.
     """
     key, range_end = key_bytes(prefix), end_of(prefix)
-    limit, timeouts = _FIRST_PAGE, 0
+    limit, timeouts, wary = _FIRST_PAGE, 0, 0
     while True:
         request = import_etcd3().etcdrpc.RangeRequest(key=key, range_end=range_end, limit=limit, revision=revision)
         try:
             answer = _ask_for_page(ask, request)
         except AnswerTooLarge as error:
-            limit = _limit_for(limit, error.size or RECEIVE_LIMIT * 2)
+            limit, wary = _limit_for(limit, error.size or RECEIVE_LIMIT * 2), _WARY_FOR
             continue
         except StoreUnavailable as error:
             timeouts += 1
@@ -65,7 +70,9 @@ def pages(ask: Callable[[Any], Any], prefix: str, *, revision: int = 0, pinned: 
         if pinned:
             revision = at
         key = answer.kvs[-1].key + b"\x00"
-        limit = min(_LARGEST_PAGE, limit * _GROWTH, _limit_for(len(items), answer.ByteSize()))
+        growth = _WARY_GROWTH if wary else _GROWTH
+        wary = max(0, wary - 1)
+        limit = min(_LARGEST_PAGE, limit * growth, _limit_for(len(items), answer.ByteSize()))
 
 
 def key_value(kv: Any) -> KeyValue:
