@@ -3,8 +3,8 @@
 ``port``        what the rest of the project needs of an etcd: list, transaction, watch, lease
 ``keys``        which key holds what
 ``connection``  the port over the package etcd3: ``connect(settings)``. Below it: ``members`` (endpoints, failover,
-                tokens), ``etcd_pages`` (listing), ``etcd_watch`` (one stream), ``failures`` (gRPC statuses), ``protobuf`` (makes the
-                import work on today's protobuf)
+                tokens), ``etcd_pages`` (listing), ``etcd_watch`` (one stream), ``failures`` (gRPC statuses),
+                ``protobuf`` (makes the import work on today's protobuf)
 ``memory``      the port in memory, for simulations, on the server in ``memory_etcd``; it passes the same contract
                 tests
 ``reflector``   list + watch that never goes deaf; ``gathering``: the list; ``large_values``: what is not kept

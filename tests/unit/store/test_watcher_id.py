@@ -122,7 +122,7 @@ def test_this_process_lives_and_one_with_its_number_that_was_started_before_does
 def test_of_a_process_elsewhere_nothing_is_known(part: str) -> None:
     ours = ProcessId.of_this_process()
     assert ours is not None
-    there = replace(replace(ours, started=1), **{part: "another"})  # type: ignore[arg-type] - all three are text
+    there = replace(replace(ours, started=1), **{part: "another"})  # type: ignore[arg-type]
     assert not is_gone(there)
     assert not lives_here(there)
 
