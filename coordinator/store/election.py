@@ -274,9 +274,7 @@ class Candidate:
         try:
             self._store.revoke_lease(leader.lease)
         except StoreError as error:
-            log.warning(
-                "lease of an ended leader not revoked, it ends by itself", leader=str(presence), error=str(error)
-            )
+            log.warning("ended leader's lease not revoked", leader=str(presence), error=str(error))
             return False
         self._last_request_ends = seen_gone_at + self._request_timeout
         log.warning("ended leader's lease revoked", watcher=self.watcher_id, leader=str(presence))
