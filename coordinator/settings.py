@@ -65,11 +65,16 @@ _PORT = re.compile("[0-9]{1,5}")
 
 
 class EtcdSettings(WithPassword):
-    """Where etcd is. ``timeout``: seconds for one request."""
+    """Where etcd is.
+
+    :ivar timeout: seconds for one request.
+    :ivar quota_mib: the members' ``--quota-backend-bytes`` in MiB, for members that do not say it (before 3.6).
+    """
 
     endpoints: list[str] = Field(default_factory=lambda: ["127.0.0.1:2379"], min_length=1)
     prefix: str = "/coordinator"
     timeout: RequestSeconds = 5.0
+    quota_mib: int = Field(default=2048, ge=1)
     ca_cert: Path | None = None
     cert: Path | None = None
     key: Path | None = None

@@ -144,7 +144,8 @@ class RunStateDocument(BaseModel):
 
 def too_large(value: bytes, most: int, what: str) -> Unreadable:
     """What a value is that is not even looked into."""
-    return Unreadable(f"{len(value)} bytes; {what} has at most {most}")
+    del value  # its size is not known: of a larger value the store keeps only that it is one
+    return Unreadable(f"more than {most} bytes, the most that {what} has: put a shorter one, or delete the key")
 
 
 def read_run_state(value: bytes) -> RunState | Unreadable:

@@ -15,6 +15,13 @@ from coordinator.model.references import PipelineRef, Target
 
 DEFAULT_PREFIX = "/coordinator"
 
+_LARGEST_VALUES = {
+    "state": bounds.RUN_STATE,
+    "trigger": bounds.RECORD,
+    "dependencies": bounds.PUBLICATION,
+    "published": bounds.PUBLICATION,
+}
+
 _TO_ENCODE = re.compile(r"[/%\x00-\x1f\x7f]")
 _NEVER_IN_A_KEY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters are encoded; surrogates stand for bytes that are no UTF-8, which no name has."""
@@ -147,6 +154,11 @@ class Keys:
 
     def watcher(self, watcher_id: str) -> str:
         return self.watchers + encode_segment(watcher_id)
+
+    def largest_value(self, key: str) -> int:
+        """How many bytes the value of a key may have: a larger one is refused by whoever reads it, and not kept."""
+        kind = key[len(self.root) :].partition("/")[0] if key.startswith(self.root) else ""
+        return _LARGEST_VALUES.get(kind, bounds.SMALL_VALUE)
 
     def parse(self, key: str) -> ParsedKey | None:
         """What a key holds; ``None`` for a key that is none of ours, such as one with a name that nobody reports

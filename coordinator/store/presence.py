@@ -11,6 +11,7 @@ from typing import Any
 
 from coordinator.model import bounds
 from coordinator.model.printable import encodable
+from coordinator.store.process_id import ProcessId, read_process_id
 from coordinator.version import __version__
 
 
@@ -33,6 +34,7 @@ class Presence:
     """A watcher that is there. What an older version does not say is ``None``. Times are ISO 8601 in UTC.
 
     :ivar since: under ``watchers/<id>``: when it came; under ``leader``: since when it leads.
+    :ivar process: by which another watcher on the same machine can tell that this one has ended.
     :ivar revision: the etcd revision up to which it had read when it said so.
     :ivar warm: it could lead at once.
     :ivar said: when it said so, by its own clock.
@@ -44,6 +46,7 @@ class Presence:
     pid: int
     since: str
     version: str | None = None
+    process: ProcessId | None = None
     revision: int | None = None
     warm: bool | None = None
     said: str | None = None
@@ -51,7 +54,8 @@ class Presence:
 
     @classmethod
     def of_this_process(cls, watcher_id: str, *, since: datetime) -> Presence:
-        return cls(watcher_id, socket.gethostname(), os.getpid(), written(since), __version__)
+        process = ProcessId.of_this_process()
+        return cls(watcher_id, socket.gethostname(), os.getpid(), written(since), __version__, process)
 
     def progressed(self, progress: Progress, *, said: datetime, again_within: float) -> Presence:
         """The same watcher, as far as it has got now."""
@@ -87,6 +91,7 @@ def read_presence(value: bytes) -> Presence:
         pid=_whole(known.get("pid")) or 0,
         since=_text(known, "since") or "?",
         version=_text(known, "version"),
+        process=read_process_id(known.get("process")),
         revision=_whole(known.get("revision")),
         warm=warm if isinstance(warm := known.get("warm"), bool) else None,
         said=_text(known, "said"),

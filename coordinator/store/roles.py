@@ -17,11 +17,13 @@ from coordinator.errors import ConfigurationError
 from coordinator.model.printable import printable
 from coordinator.store.keys import Keys
 
-ENFORCED_SINCE = ((3, 5, 33), (3, 6, 14), (3, 7, 1))
-"""The first releases whose roles hold against somebody who means harm. Before: a transaction inside a transaction is
-not checked (GHSA-rfx7-8w68-q57q), nor whether a client has logged in for leases and alarms (GHSA-q8m4-xhhv-38mg), nor
-a lease or a previous value in a transaction (GHSA-x35m-3gp4-4fh5), nor where an open-ended watch ends
-(GHSA-xg4h-6gfc-h4m8)."""
+ENFORCED_SINCE = ((3, 6, 14), (3, 7, 1))
+"""The first releases whose roles hold against somebody who means harm.
+
+In every 3.5 a full database (NOSPACE) switches the checks of rights off for what is still allowed, so that a user who
+fills it can grant itself root. Before 3.5.33, 3.6.14 and 3.7.1 a transaction inside a transaction is not checked
+(GHSA-rfx7-8w68-q57q), nor whether a client has logged in for leases and alarms (GHSA-q8m4-xhhv-38mg), nor a lease or a
+previous value in a transaction (GHSA-x35m-3gp4-4fh5), nor where an open-ended watch ends (GHSA-xg4h-6gfc-h4m8)."""
 
 
 class Access(enum.StrEnum):

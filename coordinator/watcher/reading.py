@@ -17,6 +17,7 @@ from coordinator.model.runstate import RunState
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import TriggerRecord
 from coordinator.publication_history import oldest_readable
+from coordinator.store.gathering import gather
 from coordinator.store.keys import Keys
 from coordinator.store.port import Compacted, Listing, Store
 from coordinator.watcher.cache import Cache
@@ -90,7 +91,7 @@ def read(store: Store, keys: Keys, *, revision: int = 0, at: datetime | None = N
     :param at: the time at which the present is judged; ``None``: that of this machine's clock.
     :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
     """
-    listing = _list_past(store, keys, revision) if revision else store.list(keys.root)
+    listing = _list_past(store, keys, revision) if revision else gather(store, keys.root, largest=keys.largest_value)
     of_watchers = (keys.leader, keys.watchers)
     newest_change = max((kv.mod_revision for kv in listing.items if not kv.key.startswith(of_watchers)), default=0)
     cache = Cache(keys)

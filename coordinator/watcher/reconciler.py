@@ -301,6 +301,7 @@ class Reconciler:
         if number is None:
             _log.warning("leader.stopped")
             return
+        self.reconcile.ask_from = now + self._term.predecessor_may_send_for()
         self._term.begin()
         self._examine_everything(now, self.standings.unsettled_by_age())
 

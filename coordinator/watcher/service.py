@@ -7,6 +7,7 @@ the caller's   takes messages from the mailbox and steps the reconciler; publish
 reflector      list + watch; posts what it reads
 candidate      keeps the lease, campaigns
 environment    a pool each: requests to Airflow
+etcd-size      looks every minute how full etcd is
 decision-log   writes the decision log, if there is to be one
 =============  ===========================================================================================
 """
@@ -23,9 +24,10 @@ from pathlib import Path
 
 import structlog
 
-from coordinator.errors import ConfigurationError
+from coordinator.errors import ConfigurationError, WatcherIdTaken
 from coordinator.runners.port import Runner
 from coordinator.settings import Settings
+from coordinator.store.capacity import SizeAlarm
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
@@ -82,6 +84,7 @@ class Watcher:
     :param dependencies: the file to publish; without one the watcher obeys what is published.
     :param owner: whose document the file is: an environment, or ``default``.
     :param decision_log: a path, or ``-`` for standard output, instead of the one in the settings.
+    :param size_alarm: watches how full etcd is.
     :raises ConfigurationError: the lease is too short for a request, or the decision log cannot be opened.
     """
 
@@ -96,6 +99,7 @@ class Watcher:
         watcher_id: str | None = None,
         clock: Clock | None = None,
         decision_log: str | None = None,
+        size_alarm: SizeAlarm | None = None,
     ) -> None:
         _check_times(settings)
         self.watcher_id = watcher_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
@@ -105,7 +109,7 @@ class Watcher:
         self._mailbox = Mailbox(clock=self._clock.monotonic)
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
-        self._reflector = Reflector(store, keys.root)
+        self._reflector = Reflector(store, keys.root, largest=keys.largest_value)
         self._progress = ProgressOfReading(keys.watchers)
         self._stepped_at = self._clock.monotonic()
         self._candidate = Candidate(
@@ -113,6 +117,7 @@ class Watcher:
             keys,
             watcher_id=self.watcher_id,
             ttl=settings.watcher.lease_ttl,
+            request_timeout=_longest_request(settings),
             progress=lambda: self._progress.present,
             is_stalled=self._is_stalled,
             now=self._clock.now,
@@ -155,6 +160,7 @@ class Watcher:
                 may_begin=self._publish_first,
             ),
         )
+        self._size_alarm = size_alarm
         self._publisher = None
         if dependencies is not None:
             self._publisher = Publisher(
@@ -170,6 +176,7 @@ class Watcher:
     def run(self, *, max_runtime: float | None = None, max_events: int | None = None) -> None:
         """Watch until :meth:`stop`, or until a limit is reached; then end what is under way and resign.
 
+        :raises WatcherIdTaken: another watcher that lives has the same id.
         :param max_runtime: seconds.
         :param max_events: changes of run states that it has seen while it led; it ends when nothing is left to do.
         """
@@ -177,12 +184,16 @@ class Watcher:
         reading = threading.Thread(target=self._read, name="reflector", daemon=True)
         reading.start()
         self._candidate.start()
+        if self._size_alarm is not None:
+            self._size_alarm.start()
         if self._decisions is not None:
             self._decisions.start()
         _log.info("watcher.started", watcher=self.watcher_id, prefix=self._settings.etcd.prefix)
         try:
             while not self._stopping:
                 self._turn()
+                if self._candidate.refused is not None:
+                    raise WatcherIdTaken(self._candidate.refused)
                 if max_runtime is not None and self._clock.monotonic() - began >= max_runtime:
                     _log.info("watcher.limit_reached", max_runtime=max_runtime)
                     break
@@ -192,6 +203,8 @@ class Watcher:
             self._drain()
         finally:
             self._stop.set()
+            if self._size_alarm is not None:
+                self._size_alarm.stop()
             self._mailbox.close()
             # Before a successor may lead: it would ask what became of a request that has not arrived yet, and send it
             # once more. After a drain in good order none is left.
@@ -223,6 +236,8 @@ class Watcher:
             if dispatcher.last_error is not None:
                 problems[f"environment {dispatcher.environment}"] = dispatcher.last_error
         problems.update({str(target): reason for target, reason in tuple(reconciler.broken.items())})
+        if self._size_alarm is not None and self._size_alarm.problem is not None:
+            problems["etcd"] = self._size_alarm.problem
         leadership, leads = self._candidate.leadership(), reconciler.leads
         return Health(
             watcher=self.watcher_id,
@@ -275,8 +290,7 @@ class Watcher:
     def _drain(self) -> None:
         """End what is under way: every request is bounded, so this is too."""
         self.reconciler.drain()
-        longest = max((env.request_timeout for env in self._settings.environments.values()), default=0.0)
-        until = self._clock.monotonic() + longest + self._settings.etcd.timeout
+        until = self._clock.monotonic() + _longest_request(self._settings) + self._settings.etcd.timeout
         while not self.reconciler.is_drained() and self._clock.monotonic() < until:
             self.reconciler.step(self._mailbox.take(min(0.1, self._patience())), lag=self._mailbox.lag)
             self._stepped_at = self._clock.monotonic()
@@ -295,6 +309,10 @@ class Watcher:
 
     def _guard(self, seconds: float, term: int | None) -> None:
         refuse_unless_leading(self._candidate.leadership(), seconds=seconds, term=term)
+
+
+def _longest_request(settings: Settings) -> float:
+    return max((environment.request_timeout for environment in settings.environments.values()), default=0.0)
 
 
 def _check_times(settings: Settings) -> None:

@@ -67,6 +67,11 @@ class Term:
         self.number = number
         return True
 
+    def predecessor_may_send_for(self) -> float:
+        """Seconds for which a request of the predecessor may still be carried out; 0.0: it has ended."""
+        leadership = self._leadership()
+        return leadership.predecessor_may_send_for() if leadership is not None else 0.0
+
     def begin(self) -> None:
         """Find out what was missed."""
         assert self.number is not None

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from coordinator.store.election import Candidate
 from coordinator.store.memory import MemoryStore, MemoryWatch
-from coordinator.store.port import Changes, Committed, KeyValue, Listing, StoreUnavailable, Transaction
+from coordinator.store.port import Census, Changes, Committed, KeyValue, Listing, Page, StoreUnavailable, Transaction
 from coordinator.store.presence import read_presence
 from coordinator.store.reflector import Disconnected, Reflector
 from coordinator.watcher.backoff import Backoff
@@ -74,6 +74,14 @@ class ProcessStore(MemoryStore):
     def list(self, prefix: str, *, revision: int = 0) -> Listing:
         self._process.reach_etcd()
         return super().list(prefix, revision=revision)
+
+    def pages(self, prefix: str) -> Iterator[Page]:
+        self._process.reach_etcd()
+        return super().pages(prefix)
+
+    def census(self, prefix: str, *, newer_than: int) -> Census:
+        self._process.reach_etcd()
+        return super().census(prefix, newer_than=newer_than)
 
     def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
         self._process.reach_etcd()

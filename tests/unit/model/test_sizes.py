@@ -149,8 +149,7 @@ def test_a_value_that_is_too_large_is_unreadable_and_says_so(kind: str) -> None:
     read, most = READERS[kind]
     found = read(b" " * (most + 1))
     assert isinstance(found, Unreadable)
-    assert str(most + 1) in found.reason
-    assert str(most) in found.reason
+    assert f"more than {most} bytes" in found.reason
 
 
 @pytest.mark.parametrize("name", ["inputs", "consumed"])

@@ -85,7 +85,7 @@ def test_every_candidate_shows_its_presence(first: Candidate, second: Candidate,
     second.step()
     present = {kv.key: json.loads(kv.value) for kv in server.list(KEYS.root + "watchers/").items}
     assert sorted(present) == [KEYS.watcher("first"), KEYS.watcher("second")]
-    assert set(present[KEYS.watcher("first")]) == {"id", "host", "pid", "since", "version"}
+    assert set(present[KEYS.watcher("first")]) == {"id", "host", "pid", "since", "version", "process"}
 
 
 def test_the_leader_key_says_since_when_its_watcher_leads(first: Candidate, server: MemoryEtcd, clock: Clock) -> None:
