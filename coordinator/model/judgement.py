@@ -18,13 +18,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from coordinator.model.conditions import Condition, Dependency, On
+from coordinator.model.consumption import NOTHING, Consumed, Fingerprint
 from coordinator.model.dependencies import Settle
 from coordinator.model.durations import after
 from coordinator.model.graph import Node
 from coordinator.model.mapping import FanOut, FixedKey, Identity, Latest, Offset, Rollup, StartOf
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State
-from coordinator.model.trigger import Consumed, TriggerRecord
+from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenState, Standing, View
 
 NO_PARTITION = "latest"
@@ -36,6 +37,7 @@ class JudgedInput(NamedTuple):
 
     :ivar triggers: it can start the downstream; otherwise it is a gate.
     :ivar met: its state satisfies the dependency.
+    :ivar consumed: the completion of it that was used, as far as that is kept.
     :ivar new: it triggers, and its completion is not the one consumed, and younger than the dependency.
     :ivar busy: it is due to run, or running.
     :ivar mendable: it failed anew, or is stuck.
@@ -45,7 +47,7 @@ class JudgedInput(NamedTuple):
     dependency: Dependency
     target: Target
     seen: SeenState | None
-    consumed: Consumed | None
+    consumed: Consumed | Fingerprint | None
     standing: Standing
     triggers: bool
     met: bool
@@ -101,7 +103,7 @@ class _Judge:
         self._view = view
         self._node = node
         self._target = target
-        self._consumed = record.consumed if record is not None else {}
+        self._consumed = record.consumed if record is not None else NOTHING
         self._direct = node.downstream.settle is Settle.DIRECT
         self.inputs: list[JudgedInput] = []
         self._past = 0
@@ -144,13 +146,12 @@ class _Judge:
         )
         target = newest or Target(dependency.upstream, NO_PARTITION)
         # Where the newest one has been deleted an older one is the newest again, and is not new for that.
-        stood_on = [one.revision for before, one in self._consumed.items() if before.pipeline == dependency.upstream]
         return self._input(
             dependency,
             target,
             standing=Standing.BUSY if coming else None,
             triggers=triggers,
-            since=max(stood_on, default=0),
+            since=self._consumed.newest_revision((dependency.upstream,)),
         )
 
     def _input(
@@ -209,13 +210,9 @@ def _branch(n: int, word: str, branches: tuple[Judged, ...], dependency: Depende
     )
 
 
-def _is_consumed(consumed: Consumed | None, present: RunState, revision: int) -> bool:
-    """Whether this completion is the one that was consumed: the same attempt and state put again is the same."""
-    if consumed is None:
-        return False
-    return consumed.revision == revision or (
-        consumed.state is present.state and consumed.attempt.same_as(present.attempt)
-    )
+def _is_consumed(used: Consumed | Fingerprint | None, present: RunState, revision: int) -> bool:
+    """Whether this completion is the one that was used."""
+    return used is not None and used.is_same(present, revision)
 
 
 def inputs_that_hold(judged: Judged) -> Iterator[JudgedInput]:

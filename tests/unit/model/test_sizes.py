@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from coordinator.model import bounds
+from coordinator.model.consumption import Consumed
 from coordinator.model.floor import read_floor
 from coordinator.model.hold import read_hold
 from coordinator.model.order import read_order
@@ -21,7 +22,7 @@ from coordinator.model.publication import Publication, read_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, State, Unreadable, read_run_state
 from coordinator.model.sweep import read_sweep
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record, read_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 
 
 def only_problem(document: Any) -> Problem:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, leaves
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.deadline import AfterFirstInput
 from coordinator.model.decide import Decision, decide
 from coordinator.model.dependencies import Downstream, OnLate, Rerun, Settle
@@ -30,7 +31,7 @@ from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, Standing
 from tests.unit.model.facts import Facts
 
@@ -173,7 +174,7 @@ def changes() -> st.SearchStrategy[Change]:
         targets(),
         st.builds(Consumed, st.integers(0, 40), attempts(), st.sampled_from((State.SUCCESS, State.FAILED))),
         max_size=3,
-    )
+    ).map(Consumption.of)
     records = st.none() | st.builds(
         TriggerRecord,
         status=st.sampled_from(Status),
