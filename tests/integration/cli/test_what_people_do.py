@@ -79,6 +79,7 @@ class Scene:
             assert isinstance(state, RunState)
             consumed[upstream] = Consumed(seen.mod_revision, state.attempt, state.state)
         if upstreams:
+            used = Consumption.of(consumed)
             record = TriggerRecord(
                 Status.DONE,
                 1,

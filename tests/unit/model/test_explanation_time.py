@@ -59,6 +59,7 @@ class Situation:
             for target, seen in consumed.items()
             if isinstance(seen.value, RunState)
         }
+        kept = Consumption.of(used)
         record = TriggerRecord(
             status,
             1,

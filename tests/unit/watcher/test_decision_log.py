@@ -14,7 +14,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, State
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.store.port import Put
-from coordinator.watcher.decision_log import NAMED, DecisionLog, Entry, line_of
+from coordinator.watcher.decision_log import DecisionLog, Entry, line_of
 from tests.worlds.cases import CASES
 from tests.worlds.simulated import SimulatedWorld, VirtualClock
 from tests.worlds.world import PARTITION, target
