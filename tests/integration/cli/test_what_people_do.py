@@ -88,7 +88,7 @@ class Scene:
                 "t",
                 1,
                 attempt=queued_at,
-                consumed=Consumption.of(consumed),
+                consumed=used,
             )
             self.etcd.commit(Transaction((), (Put(self.keys.trigger(target), dump_record(record)),)))
         write_report(self.etcd, self.keys, target, document)

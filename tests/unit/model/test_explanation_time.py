@@ -67,7 +67,7 @@ class Situation:
             "run",
             "t",
             9,
-            consumed=Consumption.of(used),
+            consumed=kept,
             who="w",
             when=DAY,
             last_error=error or None,
