@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import tracemalloc
+import zlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.model import consumption
-from coordinator.model.bounds import KIB
+from coordinator.model.bounds import KIB, MIB
 from coordinator.model.consumption import NAMED, Consumed, Consumption
 from coordinator.model.partitions import format_instant
 from coordinator.model.references import PipelineRef, Target
@@ -149,6 +153,46 @@ def test_an_hour_that_was_not_used_is_none_that_was_though_its_revision_is_lower
     first, _ = next(iter(used.items()))
     kept = Consumption.of(used)
     assert not kept.knows(Target(target.pipeline, first.partition + "Z"), RunState(one.state, one.attempt), 1)
+
+
+shortened = st.lists(st.tuples(st.integers(-1, 9), st.text(max_size=3)).map(list), max_size=4)
+windows = st.lists(
+    st.tuples(st.sampled_from(("a", "default/a", "e/a", "", "/")), st.integers(-1, 9), shortened).map(list), max_size=3
+)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)
+)
+
+
+@given(windows | anything, st.integers(0, 12))
+def test_whatever_is_packed_is_read_or_refused(names: object, count: int) -> None:
+    more = {
+        "count": count,
+        "names": base64.b64encode(zlib.compress(json.dumps(names).encode())).decode(),
+        "hashes": base64.b64encode(bytes(range(4 * count))).decode(),
+    }
+    value = json.loads(dump_record(as_record(consumption.NOTHING)))
+    read = read_record(json.dumps({**value, "more_inputs": more}).encode())
+    assert isinstance(read, Unreadable) or read_record(dump_record(read)) == read
+
+
+def test_few_bytes_that_unpack_to_many_are_not_read_to_the_end() -> None:
+    partition = "x" * 1_000_000
+    names = [["a", 1, [[0, partition], *([len(partition), "y"] for _ in range(100_000))]]]
+    more = {
+        "count": 100_001,
+        "names": base64.b64encode(zlib.compress(json.dumps(names).encode())).decode(),
+        "hashes": base64.b64encode(bytes(4 * 100_001)).decode(),
+    }
+    value = json.loads(dump_record(as_record(consumption.NOTHING)))
+    tracemalloc.start()
+    try:
+        read = read_record(json.dumps({**value, "more_inputs": more}).encode())
+        assert tracemalloc.get_traced_memory()[1] < 100 * MIB
+    finally:
+        tracemalloc.stop()
+    assert isinstance(read, Unreadable)
+    assert "more than" in read.reason
 
 
 @pytest.mark.parametrize(
