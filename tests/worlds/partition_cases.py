@@ -204,6 +204,21 @@ def case_latest_of_runs_that_overlap(world: World) -> None:
     assert [world.runs("D", partition=day) for day in days(10)] == [1] * 10
 
 
+def case_fixed_key_of_runs_that_overlap(world: World) -> None:
+    """D in one fixed partition stands on A, of which some run always goes on: D runs for each that ends."""
+    mapping = {"mapper": "fixed_key", "downstream_key": "model"}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    world.by_hand("A")
+    first, *others = days(11)
+    _begin(world, "A", first)
+    for count, day in enumerate(others, 1):
+        _begin(world, "A", day)
+        world.finish("A", partition=first)
+        world.settle()
+        assert world.runs("D", partition="model") == count
+        first = day
+
+
 def case_latest_beside_one_long_run(world: World) -> None:
     """D = all(A, latest G). One run of G takes years; the others complete day by day: D does not wait for the one."""
     world.dependencies({"D": ["A", {"pipeline": "G", "partition": "latest"}]})
