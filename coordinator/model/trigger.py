@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator.model import bounds
-from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Attempt, Instant, Revision, State, Unreadable, too_large
+from coordinator.model.consumption import NOTHING, Consumption
+from coordinator.model.consumption_document import MoreDocument, Named, dump_more, dump_named, load
+from coordinator.model.runstate import Instant, Revision, Unreadable, too_large
 
 MOST_REQUESTS = 1_000_000_000
 """For one partition. The number is part of run ids, which have 250 characters in all."""
@@ -43,18 +43,6 @@ class Action(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Consumed:
-    """A completion that a trigger stands on."""
-
-    revision: int
-    attempt: Attempt
-    state: State
-
-
-Inputs = Mapping[Target, Consumed]
-
-
-@dataclass(frozen=True, slots=True)
 class TriggerRecord:
     """The record of a pipeline in a partition.
 
@@ -79,8 +67,8 @@ class TriggerRecord:
     wave: int
     before: datetime | None = None
     attempt: datetime | None = None
-    inputs: Inputs = field(default_factory=dict)
-    consumed: Inputs = field(default_factory=dict)
+    inputs: Consumption = NOTHING
+    consumed: Consumption = NOTHING
     who: str = ""
     when: datetime | None = None
     last_error: str | None = None
@@ -88,18 +76,6 @@ class TriggerRecord:
     ordered: int = 0
     skipped: bool = False
     blocked_since: datetime | None = None
-
-
-class _InputDocument(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    pipeline: str
-    partition: str
-    revision: Revision
-    state: State
-    run_id: str | None = None
-    queued_at: Instant | None = None
-    attempt: int | None = None
 
 
 class _RecordDocument(BaseModel):
@@ -113,9 +89,10 @@ class _RecordDocument(BaseModel):
     wave: Revision
     before: Instant | None = None
     attempt: Instant | None = None
-    # Of a list in which everything is wrong, pydantic would else keep each mistake: a hundred times the value's size.
-    inputs: Annotated[list[_InputDocument], FailFast(), Field(default_factory=list)]
-    consumed: Annotated[list[_InputDocument], FailFast(), Field(default_factory=list)]
+    inputs: Named
+    more_inputs: MoreDocument | None = None
+    consumed: Named
+    more_consumed: MoreDocument | None = None
     who: str = ""
     when: Instant | None = None
     last_error: str | None = None
@@ -123,30 +100,6 @@ class _RecordDocument(BaseModel):
     ordered: Revision | None = None
     skipped: bool | None = None
     blocked_since: Instant | None = None
-
-
-def _dump_inputs(inputs: Inputs) -> list[_InputDocument]:
-    return [
-        _InputDocument(
-            pipeline=f"{target.pipeline.environment}/{target.pipeline.dag_id}",
-            partition=target.partition,
-            revision=consumed.revision,
-            state=consumed.state,
-            run_id=consumed.attempt.run_id,
-            queued_at=consumed.attempt.queued_at,
-            attempt=consumed.attempt.number,
-        )
-        for target, consumed in inputs.items()
-    ]
-
-
-def _load_inputs(documents: list[_InputDocument]) -> dict[Target, Consumed]:
-    return {
-        Target(PipelineRef.parse(entry.pipeline), entry.partition): Consumed(
-            entry.revision, Attempt(entry.run_id, entry.queued_at, entry.attempt), entry.state
-        )
-        for entry in documents
-    }
 
 
 def dump_record(record: TriggerRecord) -> bytes:
@@ -161,8 +114,10 @@ def dump_record(record: TriggerRecord) -> bytes:
             wave=record.wave,
             before=record.before,
             attempt=record.attempt,
-            inputs=_dump_inputs(record.inputs),
-            consumed=_dump_inputs(record.consumed),
+            inputs=dump_named(record.inputs.named),
+            more_inputs=dump_more(record.inputs.windows),
+            consumed=dump_named(record.consumed.named),
+            more_consumed=dump_more(record.consumed.windows),
             who=record.who,
             when=record.when,
             last_error=record.last_error,
@@ -191,8 +146,8 @@ def read_record(value: bytes) -> TriggerRecord | Unreadable:
             wave=document.wave,
             before=document.before,
             attempt=document.attempt,
-            inputs=_load_inputs(document.inputs),
-            consumed=_load_inputs(document.consumed),
+            inputs=load(document.inputs, document.more_inputs),
+            consumed=load(document.consumed, document.more_consumed),
             who=document.who,
             when=document.when,
             last_error=document.last_error,

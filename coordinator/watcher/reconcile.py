@@ -331,6 +331,6 @@ def is_unchanged(decision: Decision, intent: TriggerRecord) -> bool:
     return (
         decision.ready
         and decision.obstacles <= {Obstacle.IN_FLIGHT}
-        and records.same_inputs(decision.inputs, intent.inputs)
+        and intent.inputs.is_made_of(decision.inputs)
         and decision.order == intent.ordered  # a newer order is carried out with it, not once more after it
     )

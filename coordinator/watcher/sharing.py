@@ -12,12 +12,11 @@ from dataclasses import replace
 from datetime import datetime
 from sys import intern
 
+from coordinator.model.consumption import NOTHING, Consumed, Consumption, Window
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, Unreadable
-from coordinator.model.trigger import Consumed, Inputs, TriggerRecord
+from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenState
-
-_NOTHING: Inputs = {}
 
 
 class Sharing:
@@ -56,17 +55,25 @@ class Sharing:
             consumed=self._inputs(record.consumed),
         )
 
-    def _inputs(self, inputs: Inputs) -> Inputs:
-        if not inputs:
-            return _NOTHING
-        return {self.target(target): self._consumed(target, consumed) for target, consumed in inputs.items()}
+    def _inputs(self, inputs: Consumption) -> Consumption:
+        if not len(inputs):
+            return NOTHING
+        return Consumption(
+            {self.target(target): self._consumed(target, consumed) for target, consumed in inputs.named.items()},
+            {
+                self.pipeline(pipeline): Window(
+                    window.revision, {intern(partition): one for partition, one in window.fingerprints.items()}
+                )
+                for pipeline, window in inputs.windows.items()
+            },
+        )
 
     def _consumed(self, target: Target, consumed: Consumed) -> Consumed:
         seen = self._state(target)
         if seen is None or not isinstance(seen.value, RunState) or seen.value.attempt != consumed.attempt:
-            return Consumed(consumed.revision, _with_shared_run_id(consumed.attempt), consumed.state)
+            return replace(consumed, attempt=_with_shared_run_id(consumed.attempt))
         revision = seen.revision if seen.revision == consumed.revision else consumed.revision
-        return Consumed(revision, seen.value.attempt, consumed.state)
+        return replace(consumed, revision=revision, attempt=seen.value.attempt)
 
     def _time(self, target: Target, queued_at: datetime | None) -> datetime | None:
         seen = self._state(target)
