@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from coordinator.model import bounds
@@ -42,8 +43,7 @@ class Action(enum.StrEnum):
     CLEAR = "clear"
 
 
-@dataclass(frozen=True, slots=True)
-class Consumed:
+class Consumed(msgspec.Struct, frozen=True, gc=False):
     """A completion that a trigger stands on."""
 
     revision: int
