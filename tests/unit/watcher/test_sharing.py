@@ -1,12 +1,91 @@
-"""What is said twice is kept once, and what nobody says any more is forgotten."""
+"""A million keys fit into memory because equal things are kept once; what is kept says the same all the same."""
 
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Attempt, RunState, State
+from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State
+from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record, read_record
+from coordinator.store.keys import Keys
+from coordinator.store.port import KeyValue, Listing
+from coordinator.watcher.cache import Cache
 from coordinator.watcher.sharing import Recent, Sharing
+
+KEYS = Keys()
+PARTITION = "2026-11-20T00:00:00Z"
+QUEUED_AT = datetime(2026, 11, 21, tzinfo=UTC)
+UPSTREAMS = [Target(PipelineRef("default", name), PARTITION) for name in ("u1", "u2")]
+DOWNSTREAM = Target(PipelineRef("default", "d"), PARTITION)
+STATE = RunStateDocument(state=State.SUCCESS, run_id="scheduled__1", queued_at=QUEUED_AT)
+RECORD = TriggerRecord(
+    status=Status.DONE,
+    sequence=1,
+    action=Action.CREATE,
+    run_id="scheduled__1",
+    token="t",
+    wave=2,
+    attempt=QUEUED_AT,
+    consumed={
+        UPSTREAMS[0]: Consumed(2, Attempt("scheduled__1", QUEUED_AT), State.SUCCESS),
+        UPSTREAMS[1]: Consumed(1, Attempt("scheduled__0", QUEUED_AT), State.FAILED),  # not the present one
+    },
+    who="w",
+)
+
+
+def _cache() -> Cache:
+    cache = Cache(KEYS)
+    items = [KeyValue(KEYS.state(target), STATE.to_value(), 2, 2) for target in (*UPSTREAMS, DOWNSTREAM)]
+    cache.replace(Listing([*items, KeyValue(KEYS.trigger(DOWNSTREAM), dump_record(RECORD), 3, 3)], 3, 1))
+    return cache
+
+
+def _state(cache: Cache, target: Target) -> RunState:
+    seen = cache.state(target)
+    assert seen is not None
+    assert isinstance(seen.value, RunState)
+    return seen.value
+
+
+def _record(cache: Cache) -> TriggerRecord:
+    seen = cache.record(DOWNSTREAM)
+    assert seen is not None
+    assert isinstance(seen.value, TriggerRecord)
+    return seen.value
+
+
+def test_what_is_shared_says_what_was_read() -> None:
+    cache = _cache()
+    assert _record(cache) == RECORD == read_record(dump_record(RECORD))
+    assert all(_state(cache, target) == STATE.to_run_state() for target in (*UPSTREAMS, DOWNSTREAM))
+
+
+def test_a_record_keeps_no_copy_of_the_states_it_stands_on() -> None:
+    cache = _cache()
+    consumed = _record(cache).consumed
+    assert consumed[UPSTREAMS[0]].attempt is _state(cache, UPSTREAMS[0]).attempt
+    assert consumed[UPSTREAMS[1]].attempt is not _state(cache, UPSTREAMS[1]).attempt
+    assert _record(cache).attempt is _state(cache, DOWNSTREAM).attempt.queued_at
+
+
+def test_pipelines_partitions_and_run_ids_are_kept_once() -> None:
+    cache = _cache()
+    first, second, downstream = cache.targets()
+    assert first.partition is second.partition
+    assert first.pipeline is next(iter(_record(cache).consumed)).pipeline
+    assert _state(cache, first).attempt.run_id is _state(cache, second).attempt.run_id
+    assert _record(cache).run_id is _state(cache, downstream).attempt.run_id
+
+
+def test_a_listing_is_used_up_so_that_nothing_is_held_twice() -> None:
+    items = [KeyValue(KEYS.state(target), STATE.to_value(), 2, 2) for target in UPSTREAMS]
+    cache = Cache(KEYS)
+    cache.replace(Listing(items, 2, 1))
+    assert items == []
+    assert list(cache.targets()) == UPSTREAMS
+
 
 PIPELINE = PipelineRef("sales", "load_orders")
 
