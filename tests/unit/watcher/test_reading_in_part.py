@@ -24,7 +24,7 @@ from coordinator.model.runstate import Attempt, RunStateDocument, State
 from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
-from coordinator.store.port import KeyValue, Listing, Put, Transaction
+from coordinator.store.port import Listing, Put, Transaction
 from coordinator.watcher.about import About
 from coordinator.watcher.reading import Reading, read, read_partition
 from tests.unit.test_dry_run_is_what_happens import conditions
@@ -200,9 +200,6 @@ def test_all_ranges_are_read_at_one_revision() -> None:
             listing = super().list(prefix, revision=revision)
             self.commit(Transaction((), (Put(KEYS.state(target), b"failed"),)))
             return listing
-
-        def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
-            raise AssertionError(key)
 
     target = Target(PipelineRef("default", "d"), "all")
     store = BusyStore()
