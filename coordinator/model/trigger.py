@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from coordinator.model import bounds
@@ -43,7 +42,8 @@ class Action(enum.StrEnum):
     CLEAR = "clear"
 
 
-class Consumed(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Consumed:
     """A completion that a trigger stands on."""
 
     revision: int
