@@ -81,7 +81,7 @@ OUTBOX_EVENT: Final = 2 * RUN_STATE
 # Answers of Airflow
 
 ANSWER: Final = 64 * MIB
-"""Bytes of an answer that are read: a page of a hundred runs that each wait for 3,000 inputs, named in their conf."""
+"""Bytes of an answer that are read: a page of a hundred runs, each with the largest conf."""
 
 REFUSAL: Final = 8 * MIB
 """Bytes of a refusal that are read: a 422 repeats the whole request beside each of its complaints."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from coordinator.model.consumption import NOTHING, Consumption, Inputs
 from coordinator.model.decide import Decision, Obstacle, completions
 from coordinator.model.dependencies import Rerun
 from coordinator.model.floor import Floor
@@ -22,7 +23,7 @@ from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import Action, Inputs, Status, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing
 
 _MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
@@ -189,14 +190,14 @@ class _Rehearsal:
         if not _MOVING.isdisjoint(decision.obstacles):
             self._end(target, record)
         elif decision.skips:
-            consumed = {**(record.consumed if record is not None else {}), **completions(decision)}
+            consumed = _consumed(record, completions(decision))
             self._write(target, _done(record, consumed=consumed, skipped=True))
         elif decision.ignored and record is not None and not decision.obstacles:
             self.done.setdefault(target, How.IGNORED)
-            self._write(target, replace(record, consumed={**record.consumed, **decision.inputs}))
+            self._write(target, replace(record, consumed=_consumed(record, decision.inputs)))
         elif decision.fires:
             self.done.setdefault(target, self._how(target, record))
-            consumed = {**(record.consumed if record is not None else {}), **decision.inputs}
+            consumed = _consumed(record, decision.inputs)
             self._write(target, _done(record, consumed=consumed, order=decision.order))
             self._succeed(target, Attempt(f"rehearsed {target}", self._soon()))
         else:
@@ -207,7 +208,7 @@ class _Rehearsal:
         """The run that is on its way ends well."""
         attempt = self._attempt_of(target)
         if record is not None and record.status in (Status.INTENT, Status.SENT):
-            consumed = {**record.consumed, **record.inputs}
+            consumed = record.consumed.and_then(record.inputs)
             self._write(target, _done(record, consumed=consumed, order=record.ordered))
             sent = record.status is Status.SENT and record.attempt is not None
             attempt = Attempt(record.run_id, record.attempt if sent else self._soon())
@@ -241,7 +242,9 @@ class _Rehearsal:
         return self._now + timedelta(microseconds=self._next_revision())
 
 
-def _done(record: TriggerRecord | None, *, consumed: Inputs, order: int = 0, skipped: bool = False) -> TriggerRecord:
+def _done(
+    record: TriggerRecord | None, *, consumed: Consumption, order: int = 0, skipped: bool = False
+) -> TriggerRecord:
     """A record as it is once the run has ended."""
     if record is None:
         record = TriggerRecord(Status.DONE, 0, Action.CREATE, None, "", 0)
@@ -249,11 +252,15 @@ def _done(record: TriggerRecord | None, *, consumed: Inputs, order: int = 0, ski
         record,
         status=Status.DONE,
         consumed=consumed,
-        inputs={},
+        inputs=NOTHING,
         order=max(record.order, order),
         ordered=0,
         skipped=skipped,
     )
+
+
+def _consumed(record: TriggerRecord | None, inputs: Inputs) -> Consumption:
+    return (record.consumed if record is not None else NOTHING).and_then(Consumption.of(inputs))
 
 
 def _why(decision: Decision) -> How:

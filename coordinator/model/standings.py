@@ -65,11 +65,11 @@ class Standings:
     def newest(self, upstream: PipelineRef) -> Target | None:
         return self._partitions.newest(upstream)
 
-    def is_coming(self, upstream: PipelineRef) -> bool:
-        return self._partitions.is_coming(upstream)
-
     def is_newest_partition(self, downstream: Target) -> bool:
         return self._partitions.is_newest_partition(downstream)
+
+    def is_coming_partition(self, downstream: Target) -> bool:
+        return self._partitions.is_coming_partition(downstream)
 
     def unsettled(self) -> Iterator[Target]:
         """Everything that is busy or stuck: all that a new leader must look at."""

@@ -56,6 +56,13 @@ Revision = Annotated[int, Field(ge=0, lt=1 << 63)]
 """etcd's own type for it is int64. Anything greater would never be reached, and would hold things back for ever."""
 
 
+WrittenTime = Annotated[datetime, msgspec.Meta(tz=True)]
+"""An instant in a document that only the coordinator writes, for msgspec: its one way to write it is RFC 3339."""
+
+WrittenRevision = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+"""As :data:`Revision`, for msgspec."""
+
+
 def too_large(value: bytes, most: int, what: str) -> Unreadable:
     """What a value is that is not even looked into."""
     return Unreadable(f"{len(value)} bytes; {what} has at most {most}")

@@ -77,8 +77,8 @@ class View(Facts, Protocol):
     def newest(self, upstream: PipelineRef) -> Target | None:
         """The partition of a pipeline's newest completion."""
 
-    def is_coming(self, upstream: PipelineRef) -> bool:
-        """Whether a pipeline is busy in any partition."""
-
     def is_newest_partition(self, downstream: Target) -> bool:
-        """Whether it is the newest partition of a pipeline that has been heard of."""
+        """Whether it is the newest partition that a pipeline has."""
+
+    def is_coming_partition(self, downstream: Target) -> bool:
+        """Whether it will be the newest partition of a pipeline once its upstreams that are busy there have ended."""

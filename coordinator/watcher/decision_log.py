@@ -15,7 +15,7 @@ A line is JSON with these fields, and without those that have nothing to say::
     recorded_at  the etcd revision of the record that was written
     inputs       the completions that were used: pipeline, partition, state, run_id, queued_at, revision,
                  new (true: this is why), before (the revision of the one consumed until then)
-    more_inputs  how many inputs are not in the line, for it would be too long
+    more_inputs  how many inputs are not in the line: the record names the newest alone
     who          the watcher
 """
 
@@ -27,17 +27,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from coordinator.model.consumption import NOTHING, Consumed, Consumption, Fingerprint
 from coordinator.model.decide import Decision
 from coordinator.model.explanation import headline
 from coordinator.model.partitions import format_instant
 from coordinator.model.printable import json_text
 from coordinator.model.references import Target
-from coordinator.model.trigger import Consumed, Inputs, Status, TriggerRecord
+from coordinator.model.runstate import RunState
+from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.watcher.clock import Clock
-from coordinator.watcher.records import same_inputs
-
-MAX_INPUTS = 100
-"""Inputs in one line; those that are new come first."""
 
 MAX_TEXT = 1000
 """Characters of a reason or a name: a partition may be as long as etcd takes a key."""
@@ -147,7 +145,8 @@ def _deed_of(record: TriggerRecord, previous: TriggerRecord | None) -> Deed:
 def line_of(entry: Entry) -> str:
     """The line, without its end."""
     record = entry.record
-    inputs = _inputs(entry)
+    used = _used(entry)
+    inputs = _inputs(entry, used)
     fields: dict[str, Any] = {
         "when": format_instant(entry.when),
         "what": entry.deed,
@@ -161,8 +160,8 @@ def line_of(entry: Entry) -> str:
         "reason": _reason(entry),
         "decided_on": entry.decided_on,
         "recorded_at": entry.recorded_at,
-        "inputs": inputs[:MAX_INPUTS],
-        "more_inputs": max(0, len(inputs) - MAX_INPUTS),
+        "inputs": inputs,
+        "more_inputs": len(used) - len(inputs),
         "who": entry.who,
     }
     return json_text(_bounded(fields))
@@ -189,28 +188,28 @@ def _reason(entry: Entry) -> str:
     return entry.record.last_error or ""
 
 
-def _inputs(entry: Entry) -> list[dict[str, Any]]:
-    """The completions that were used, new ones first."""
-    before = entry.previous.consumed if entry.previous is not None else {}
-    described = [_input(target, used, before.get(target)) for target, used in _used(entry).items()]
+def _inputs(entry: Entry, used: Consumption) -> list[dict[str, Any]]:
+    """The completions that were used, as far as they are named; new ones first."""
+    before = entry.previous.consumed if entry.previous is not None else NOTHING
+    described = [_input(target, one, before.get(target)) for target, one in used.named.items()]
     return sorted(described, key=lambda one: not one["new"])
 
 
-def _used(entry: Entry) -> Inputs:
+def _used(entry: Entry) -> Consumption:
     match entry.deed:
         case Deed.IGNORED:
-            return entry.decision.inputs if entry.decision is not None else {}
+            return Consumption.of(entry.decision.inputs) if entry.decision is not None else NOTHING
         case Deed.SKIPPED:
             return entry.record.consumed
         case Deed.SENT:
-            return entry.previous.inputs if entry.previous is not None else {}
+            return entry.previous.inputs if entry.previous is not None else NOTHING
         case Deed.DONE:
-            return {}
+            return NOTHING
         case _:
             return entry.record.inputs
 
 
-def _input(target: Target, used: Consumed, before: Consumed | None) -> dict[str, Any]:
+def _input(target: Target, used: Consumed, before: Consumed | Fingerprint | None) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "pipeline": str(target.pipeline),
         "partition": target.partition,
@@ -219,7 +218,7 @@ def _input(target: Target, used: Consumed, before: Consumed | None) -> dict[str,
         "queued_at": format_instant(used.attempt.queued_at) if used.attempt.queued_at is not None else None,
         "attempt": used.attempt.number,
         "revision": used.revision,
-        "new": before is None or not same_inputs({target: before}, {target: used}),
-        "before": before.revision if before is not None else None,
+        "new": before is None or not before.is_same(RunState(used.state, used.attempt), used.revision),
+        "before": before.revision if isinstance(before, Consumed) else None,
     }
     return _bounded(fields)

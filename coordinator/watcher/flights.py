@@ -282,6 +282,6 @@ def _is_same(decision: Decision, flight: Flight) -> bool:
     return (
         decision.ready
         and decision.obstacles <= {Obstacle.IN_FLIGHT}
-        and records.same_inputs(decision.inputs, flight.record.inputs)
+        and flight.record.inputs.is_made_of(decision.inputs)
         and decision.order == flight.record.ordered  # a newer order is carried out with it, not once more after it
     )

@@ -112,7 +112,7 @@ class Ledger:
                 grounds=tuple(ModRevisionIs(self._keys.state(ground), revision) for ground, revision in grounds),
                 committed=committed,
                 lost=lambda revision: self._agenda.once_read(revision, (target,)),
-                refused=lambda reason: self._refuse(target, reason),
+                refused=lambda reason: self._refuse(target, self._keys.trigger(target), reason),
             )
         )
 
@@ -136,7 +136,7 @@ class Ledger:
                 expected=seen.revision if seen is not None else 0,
                 committed=then,
                 lost=then,
-                refused=lambda reason: self._refuse(target, reason),
+                refused=lambda reason: self._refuse(target, key, reason),
             )
         )
 
@@ -156,7 +156,8 @@ class Ledger:
             return [write.target for write in writes]
         return []
 
-    def _refuse(self, target: Target, reason: str) -> None:
+    def _refuse(self, target: Target, key: str, reason: str) -> None:
+        self._cache.problems[key] = f"etcd refuses to write it: {reason}"
         _log.error("etcd.refused", pipeline=str(target.pipeline), partition=target.partition, reason=reason)
         self._refused(target)
 

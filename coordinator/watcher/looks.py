@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from coordinator.model.consumption import Consumed, Inputs, same_inputs
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
-from coordinator.model.trigger import Consumed
 from coordinator.runners.port import ObservedRun, RequestRefused, RunRef
 from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.lanes import Lane, LookDone
-from coordinator.watcher.records import same_inputs
 
 OWN_RUN_RETRY = 0.5
 """Seconds before a run that must end before it can be cleared is looked at again."""
@@ -44,7 +43,7 @@ class Ticket:
     :ivar not_before_revision: what a look brought to light is in etcd from this revision on.
     """
 
-    inputs: Mapping[Target, Consumed]
+    inputs: Inputs
     own: Question | None
     deadline: float
     fresh: bool

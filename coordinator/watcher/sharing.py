@@ -8,20 +8,18 @@ consumed. What is kept is therefore made to share them; it is all immutable, so 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from coordinator.model.consumption import NOTHING, Consumed, Consumption, Window
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, Unreadable
-from coordinator.model.trigger import Consumed, Inputs, TriggerRecord
+from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenState
 
 RECENT = 1 << 16
 """Values of a kind that are remembered. A listing names a pipeline's partitions one after the other, so what comes
 again comes again soon: 65,536 are seven years of hours, and about 8 MB of texts."""
-
-_NOTHING: Inputs = {}
 
 T = TypeVar("T", bound="str | PipelineRef")
 
@@ -70,29 +68,42 @@ class Sharing:
         return state
 
     def record(self, target: Target, record: TriggerRecord | Unreadable) -> TriggerRecord | Unreadable:
-        """:param target: whose record it is."""
+        """:param target: whose record it is.
+        :param record: has just been read, and nobody else has it yet: it is changed, for copying it takes longer than
+            reading it.
+        """
         if not isinstance(record, TriggerRecord):
             return record
-        return replace(
-            record,
-            run_id=None if record.run_id is None else self._text(record.run_id),
-            who=self._text(record.who),
-            attempt=self._time(target, record.attempt),
-            inputs=self._inputs(record.inputs),
-            consumed=self._inputs(record.consumed),
-        )
+        shared = {
+            "run_id": None if record.run_id is None else self._text(record.run_id),
+            "who": self._text(record.who),
+            "attempt": self._time(target, record.attempt),
+            "inputs": self._inputs(record.inputs),
+            "consumed": self._inputs(record.consumed),
+        }
+        for name, value in shared.items():
+            object.__setattr__(record, name, value)
+        return record
 
-    def _inputs(self, inputs: Inputs) -> Inputs:
-        if not inputs:
-            return _NOTHING
-        return {self.target(target): self._consumed(target, consumed) for target, consumed in inputs.items()}
+    def _inputs(self, inputs: Consumption) -> Consumption:
+        if not inputs.named and not inputs.windows:
+            return NOTHING
+        return Consumption(
+            {self.target(target): self._consumed(target, consumed) for target, consumed in inputs.named.items()},
+            {
+                self._pipeline(pipeline): Window(
+                    window.revision, {self._text(partition): one for partition, one in window.fingerprints.items()}
+                )
+                for pipeline, window in inputs.windows.items()
+            },
+        )
 
     def _consumed(self, target: Target, consumed: Consumed) -> Consumed:
         seen = self._state(target)
         if seen is None or not isinstance(seen.value, RunState) or seen.value.attempt != consumed.attempt:
-            return Consumed(consumed.revision, self._attempt(consumed.attempt), consumed.state)
+            return Consumed(consumed.revision, self._attempt(consumed.attempt), consumed.state, consumed.as_newest)
         revision = seen.revision if seen.revision == consumed.revision else consumed.revision
-        return Consumed(revision, seen.value.attempt, consumed.state)
+        return Consumed(revision, seen.value.attempt, consumed.state, consumed.as_newest)
 
     def _time(self, target: Target, queued_at: datetime | None) -> datetime | None:
         seen = self._state(target)

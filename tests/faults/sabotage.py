@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from coordinator.cli import main as command_line
+from coordinator.model.consumption import NOTHING
 from coordinator.model.references import Target
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.store.keys import TriggerKey
@@ -44,7 +45,7 @@ def sent_written_before_the_request() -> AbstractContextManager[Any]:
     real = Flights.begin
 
     def begin(self: Flights, target: Target, record: TriggerRecord, now: float, **named: Any) -> None:
-        done = replace(record, status=Status.SENT, consumed={**record.consumed, **record.inputs}, inputs={})
+        done = replace(record, status=Status.SENT, consumed=record.consumed.and_then(record.inputs), inputs=NOTHING)
         self._ledger.record(target, done)
         real(self, target, record, now, **named)
 

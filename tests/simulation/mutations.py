@@ -249,7 +249,7 @@ def consumed_at_the_intent() -> AbstractContextManager[Any]:
 
     def intend(*given: Any, **named: Any) -> TriggerRecord:
         record = real(*given, **named)
-        return replace(record, consumed={**record.consumed, **record.inputs})
+        return replace(record, consumed=record.consumed.and_then(record.inputs))
 
     return patch.object(records, "intend", intend)
 

@@ -123,10 +123,7 @@ def why_unsettled(standings: Standings, one: JudgedInput) -> str:
 def _coming(standings: Standings, one: JudgedInput) -> list[Target]:
     """The partitions that may yet bring a newer completion, for ``latest`` and ``fixed_key``, whose input is the
     newest one: those make it busy, not itself."""
-    if one.standing is not Standing.BUSY or standings.standing(one.target) is Standing.BUSY:
-        return []
-    others = (target for target in standings.unsettled() if target.pipeline == one.target.pipeline)
-    return sorted(target for target in others if standings.standing(target) is Standing.BUSY)
+    return [] if standings.standing(one.target) is Standing.BUSY else sorted(one.awaited)
 
 
 def inputs_in_the_way(decision: Decision) -> Iterator[JudgedInput]:

@@ -11,12 +11,13 @@ import pytest
 
 from coordinator.cli.failures import ExitCode
 from coordinator.holding import put_hold
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.hold import Hold
 from coordinator.model.parsing import parse_document
 from coordinator.model.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.reporting import write_report
 from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
@@ -83,7 +84,7 @@ def test_it_shows_the_record_and_the_hold(cli: Cli, config: Path, etcd: EtcdStor
         None,
         "t",
         revision,
-        inputs=used,
+        inputs=Consumption.of(used),
         who="w1",
         when=NOON,
         last_error="403: no role",

@@ -15,11 +15,12 @@ from coordinator.acts import Act, Deed, Signature, put_of, read_act, recorded_ac
 from coordinator.cli.failures import ExitCode
 from coordinator.holding import delete_hold, put_hold
 from coordinator.marking import ChangedMeanwhile, mark
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.hold import Hold
 from coordinator.model.order import GivenOrder, Order, read_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State, Unreadable, read_run_state
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.ordering import cancel_order, put_order
 from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
@@ -78,8 +79,16 @@ class Scene:
             assert isinstance(state, RunState)
             consumed[upstream] = Consumed(seen.mod_revision, state.attempt, state.state)
         if upstreams:
+            used = Consumption.of(consumed)
             record = TriggerRecord(
-                Status.DONE, 1, Action.CREATE, document.run_id, "t", 1, attempt=queued_at, consumed=consumed
+                Status.DONE,
+                1,
+                Action.CREATE,
+                document.run_id,
+                "t",
+                1,
+                attempt=queued_at,
+                consumed=used,
             )
             self.etcd.commit(Transaction((), (Put(self.keys.trigger(target), dump_record(record)),)))
         write_report(self.etcd, self.keys, target, document)

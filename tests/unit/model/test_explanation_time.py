@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, time, timedelta
 
 from coordinator.model.conditions import Condition, Dependency, all_of, leaves
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.deadline import TimeOfDay
 from coordinator.model.dependencies import Downstream, OnLate, Rerun
 from coordinator.model.explanation import Explanation, Kind, as_json, explain, headline
@@ -16,7 +17,7 @@ from coordinator.model.partitions import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 from tests.unit.model.facts import Facts
 
@@ -58,8 +59,18 @@ class Situation:
             for target, seen in consumed.items()
             if isinstance(seen.value, RunState)
         }
+        kept = Consumption.of(used)
         record = TriggerRecord(
-            status, 1, Action.CREATE, "run", "t", 9, consumed=used, who="w", when=DAY, last_error=error or None
+            status,
+            1,
+            Action.CREATE,
+            "run",
+            "t",
+            9,
+            consumed=kept,
+            who="w",
+            when=DAY,
+            last_error=error or None,
         )
         self.facts.records[Target(D, K)] = SeenRecord(record, self.revision)
 

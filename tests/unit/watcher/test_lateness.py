@@ -120,7 +120,7 @@ def test_who_fires_late_uses_what_is_there_and_late_data_runs_it_once_more() -> 
     assert world.runs("D") == 1
     record = world.record("D")
     assert record is not None
-    assert set(record.consumed) == {target("A")}
+    assert set(record.consumed.targets()) == {target("A")}
     succeed(world, "B")
     world.settle()
     assert world.runs("D") == 2
@@ -195,7 +195,7 @@ def test_a_completion_exactly_at_the_deadline_is_late(on_late: str, early: bool,
     assert world.runs("D") == runs
     record = world.record("D")
     assert record is not None
-    assert set(record.consumed) == {target("A"), target("B")}
+    assert set(record.consumed.targets()) == {target("A"), target("B")}
 
 
 def test_a_deadline_is_a_time_of_day_in_its_own_place(logs: Logs) -> None:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 from coordinator.model.cascade import Change, cascade
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.explanation import explain
 from coordinator.model.floor import Floor, dump_floor
 from coordinator.model.hold import Hold, dump_hold
@@ -21,7 +22,7 @@ from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Listing, Put, Transaction
@@ -103,7 +104,14 @@ def worlds(draw: st.DrawFn) -> CountingStore:
                 for one in inputs
             }
             record = TriggerRecord(
-                draw(st.sampled_from(Status)), 1, Action.CREATE, "r", "t", 3, attempt=attempt().queued_at, consumed=used
+                draw(st.sampled_from(Status)),
+                sequence=1,
+                action=Action.CREATE,
+                run_id="r",
+                token="t",
+                wave=3,
+                attempt=attempt().queued_at,
+                consumed=Consumption.of(used),
             )
             puts.append(Put(KEYS.trigger(target), dump_record(record)))
         if what == "order":

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from coordinator.acts import Act, Signature, put_of
 from coordinator.acts import Deed as ActDeed
 from coordinator.errors import LeadershipLost
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.floor import Floor, dump_floor
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold, dump_hold
@@ -25,7 +26,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State, Unreadable
 from coordinator.model.standings import Standings
 from coordinator.model.sweep import HeldBack, Sweep, dump_sweep, read_sweep
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.settings import RetentionSettings
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
@@ -112,10 +113,12 @@ class Scene:
             wave=1,
             attempt=attempt,
             when=when,
-            consumed={
-                _target(upstream, partition): Consumed(revision, Attempt("r", LONG_AGO), State.SUCCESS)
-                for upstream, revision in consumed.items()
-            },
+            consumed=Consumption.of(
+                {
+                    _target(upstream, partition): Consumed(revision, Attempt("r", LONG_AGO), State.SUCCESS)
+                    for upstream, revision in consumed.items()
+                }
+            ),
         )
         self.put(self.keys.trigger(_target(name, partition)), dump_record(record))
 

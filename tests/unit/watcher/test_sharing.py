@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record, read_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 from coordinator.store.keys import Keys
 from coordinator.store.port import KeyValue, Listing
 from coordinator.watcher.cache import Cache
@@ -27,10 +28,12 @@ RECORD = TriggerRecord(
     token="t",
     wave=2,
     attempt=QUEUED_AT,
-    consumed={
-        UPSTREAMS[0]: Consumed(2, Attempt("scheduled__1", QUEUED_AT), State.SUCCESS),
-        UPSTREAMS[1]: Consumed(1, Attempt("scheduled__0", QUEUED_AT), State.FAILED),  # not the present one
-    },
+    consumed=Consumption.of(
+        {
+            UPSTREAMS[0]: Consumed(2, Attempt("scheduled__1", QUEUED_AT), State.SUCCESS),
+            UPSTREAMS[1]: Consumed(1, Attempt("scheduled__0", QUEUED_AT), State.FAILED),  # not the present one
+        }
+    ),
     who="w",
 )
 
@@ -64,7 +67,7 @@ def test_what_is_shared_says_what_was_read() -> None:
 
 def test_a_record_keeps_no_copy_of_the_states_it_stands_on() -> None:
     cache = _cache()
-    consumed = _record(cache).consumed
+    consumed = _record(cache).consumed.named
     assert consumed[UPSTREAMS[0]].attempt is _state(cache, UPSTREAMS[0]).attempt
     assert consumed[UPSTREAMS[1]].attempt is not _state(cache, UPSTREAMS[1]).attempt
     assert _record(cache).attempt is _state(cache, DOWNSTREAM).attempt.queued_at
@@ -74,7 +77,7 @@ def test_pipelines_partitions_and_run_ids_are_kept_once() -> None:
     cache = _cache()
     first, second, downstream = cache.targets()
     assert first.partition is second.partition
-    assert first.pipeline is next(iter(_record(cache).consumed)).pipeline
+    assert first.pipeline is next(iter(_record(cache).consumed.named)).pipeline
     assert _state(cache, first).attempt.run_id is _state(cache, second).attempt.run_id
     assert _record(cache).run_id is _state(cache, downstream).attempt.run_id
 
