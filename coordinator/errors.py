@@ -13,6 +13,7 @@ The tree, so that a caller can catch as widely as it means to::
     |   +-- TransactionTooLarge       more operations or bytes than etcd takes in one transaction
     |   +-- AccessDenied              etcd knows us and says no
     |   +-- LeaseNotFound             the lease that a key was to be put on has expired
+    +-- InputsUnknown                 what a run stands on is not recorded, or not for this run
     +-- NoSuchRevision                the etcd revision asked about is compacted, or has not come yet
     +-- ChangedMeanwhile              a state is not the one any more that a person looked at: look again
     +-- UnknownPipeline               nobody has ever named the pipeline asked about

@@ -6,8 +6,6 @@ the command line). :func:`report` is for everybody else's code: it reads the set
 
 from __future__ import annotations
 
-import os
-import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,8 +25,9 @@ from coordinator.model.runstate import (
     judge_report,
     read_run_state,
 )
-from coordinator.settings import EtcdSettings, Settings, load_settings
+from coordinator.settings import Settings, load_settings
 from coordinator.store.keys import Keys
+from coordinator.store.of_process import store_of_this_process
 from coordinator.store.port import KeyValue, ModRevisionIs, Put, Store, StoreUnavailable, Transaction
 
 log = structlog.get_logger(__name__)
@@ -164,7 +163,7 @@ def report(
     except ValueError as error:
         raise InvalidReport(str(error)) from error
     loaded = settings if isinstance(settings, Settings) else load_settings(settings)
-    return write_report(_store_of_this_process(loaded.etcd), Keys(loaded.etcd.prefix), target, document, within=within)
+    return write_report(store_of_this_process(loaded.etcd), Keys(loaded.etcd.prefix), target, document, within=within)
 
 
 def make_document(state: str | State, **fields: Any) -> RunStateDocument:
@@ -178,40 +177,3 @@ def make_document(state: str | State, **fields: Any) -> RunStateDocument:
             for problem in error.errors(include_url=False)
         )
         raise InvalidReport(f"not a run state: {problems}") from error
-
-
-class _Connected:
-    """The store that this process uses for its reports. A fork starts without one: gRPC does not survive it."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.settings: EtcdSettings | None = None
-        self.store: Store | None = None
-
-
-_connected = _Connected()
-_inherited: list[_Connected] = []
-
-
-def _forget_in_child() -> None:
-    """After fork(): the lock may be held by a thread that is not there, and the channel is broken.
-
-    It must not be collected either: closing a channel whose threads are gone may hang.
-    """
-    global _connected
-    _inherited.append(_connected)
-    _connected = _Connected()
-
-
-os.register_at_fork(after_in_child=_forget_in_child)
-
-
-def _store_of_this_process(settings: EtcdSettings) -> Store:
-    from coordinator.store.connection import connect
-
-    with _connected.lock:
-        if _connected.store is None or _connected.settings != settings:
-            if _connected.store is not None:
-                _connected.store.close()
-            _connected.store, _connected.settings = connect(settings), settings
-        return _connected.store

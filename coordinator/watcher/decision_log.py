@@ -15,7 +15,7 @@ A line is JSON with these fields, and without those that have nothing to say::
     recorded_at  the etcd revision of the record that was written
     inputs       the completions that were used: pipeline, partition, state, run_id, queued_at, revision,
                  new (true: this is why), before (the revision of the one consumed until then)
-    more_inputs  how many inputs are not in the line: the record names the newest alone
+    more_inputs  how many inputs are not in the line, for it would be too long
     who          the watcher
 """
 
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from coordinator.model.consumption import NOTHING, Consumed, Consumption, Fingerprint
+from coordinator.model.consumption import NAMED, NOTHING, Consumed, Consumption, Fingerprint, Inputs
 from coordinator.model.decide import Decision
 from coordinator.model.explanation import headline
 from coordinator.model.partitions import format_instant
@@ -145,8 +145,8 @@ def _deed_of(record: TriggerRecord, previous: TriggerRecord | None) -> Deed:
 def line_of(entry: Entry) -> str:
     """The line, without its end."""
     record = entry.record
-    used = _used(entry)
-    inputs = _inputs(entry, used)
+    used, number = _used(entry)
+    inputs = _inputs(used, entry.previous.consumed if entry.previous is not None else NOTHING)
     fields: dict[str, Any] = {
         "when": format_instant(entry.when),
         "what": entry.deed,
@@ -161,7 +161,7 @@ def line_of(entry: Entry) -> str:
         "decided_on": entry.decided_on,
         "recorded_at": entry.recorded_at,
         "inputs": inputs,
-        "more_inputs": len(used) - len(inputs),
+        "more_inputs": number - len(inputs),
         "who": entry.who,
     }
     return json_text(_bounded(fields))
@@ -188,28 +188,32 @@ def _reason(entry: Entry) -> str:
     return entry.record.last_error or ""
 
 
-def _inputs(entry: Entry, used: Consumption) -> list[dict[str, Any]]:
-    """The completions that were used, as far as they are named; new ones first."""
-    before = entry.previous.consumed if entry.previous is not None else NOTHING
-    described = [_input(target, one, before.get(target)) for target, one in used.named.items()]
-    return sorted(described, key=lambda one: not one["new"])
+def _inputs(used: Inputs, before: Consumption) -> list[dict[str, Any]]:
+    """The completions that were used: the new ones first, and no more than a record names."""
+    new = {
+        target: not before.knows(target, RunState(one.state, one.attempt), one.revision) for target, one in used.items()
+    }
+    first = sorted(used, key=lambda target: not new[target])[:NAMED]
+    return [_input(target, used[target], before.get(target), new=new[target]) for target in first]
 
 
-def _used(entry: Entry) -> Consumption:
+def _used(entry: Entry) -> tuple[Inputs, int]:
+    """The completions that were used, as far as they are known in full, and how many there were."""
+    if entry.decision is not None:
+        return entry.decision.inputs, len(entry.decision.inputs)
     match entry.deed:
-        case Deed.IGNORED:
-            return Consumption.of(entry.decision.inputs) if entry.decision is not None else NOTHING
-        case Deed.SKIPPED:
-            return entry.record.consumed
-        case Deed.SENT:
-            return entry.previous.inputs if entry.previous is not None else NOTHING
         case Deed.DONE:
-            return NOTHING
+            kept = NOTHING
+        case Deed.SKIPPED:
+            kept = entry.record.consumed
+        case Deed.SENT:
+            kept = entry.previous.inputs if entry.previous is not None else NOTHING
         case _:
-            return entry.record.inputs
+            kept = entry.record.inputs
+    return kept.named, len(kept)
 
 
-def _input(target: Target, used: Consumed, before: Consumed | Fingerprint | None) -> dict[str, Any]:
+def _input(target: Target, used: Consumed, before: Consumed | Fingerprint | None, *, new: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "pipeline": str(target.pipeline),
         "partition": target.partition,
@@ -218,7 +222,7 @@ def _input(target: Target, used: Consumed, before: Consumed | Fingerprint | None
         "queued_at": format_instant(used.attempt.queued_at) if used.attempt.queued_at is not None else None,
         "attempt": used.attempt.number,
         "revision": used.revision,
-        "new": before is None or not before.is_same(RunState(used.state, used.attempt), used.revision),
+        "new": new,
         "before": before.revision if isinstance(before, Consumed) else None,
     }
     return _bounded(fields)

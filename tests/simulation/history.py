@@ -352,4 +352,4 @@ class History:
 
 
 def _is_of(used: Consumed | Fingerprint | None, one: Consumed) -> bool:
-    return used is not None and used.is_same(RunState(one.state, one.attempt), one.revision)
+    return used == Fingerprint.of(one)

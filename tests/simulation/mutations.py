@@ -17,7 +17,8 @@ from unittest.mock import patch
 
 import structlog
 
-from coordinator.model import decide, judgement, standings
+from coordinator.model import consumption, decide, judgement, standings
+from coordinator.model.consumption import Fingerprint
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
 from coordinator.model.graph import Graph, Node
@@ -100,6 +101,22 @@ def activation_ignored() -> AbstractContextManager[Any]:
 
 def newness_forgotten() -> AbstractContextManager[Any]:
     return patch.object(judgement, "_is_consumed", lambda *_: False)
+
+
+def fingerprints_all_alike() -> AbstractContextManager[Any]:
+    """Of inputs that a record does not name it is only known that one was used, as a count would tell."""
+    return _with_fingerprints(alike=True)
+
+
+def fingerprints_all_different() -> AbstractContextManager[Any]:
+    return _with_fingerprints(alike=False)
+
+
+def _with_fingerprints(*, alike: bool) -> AbstractContextManager[Any]:
+    stack = ExitStack()
+    stack.enter_context(patch.object(consumption, "NAMED", 0))
+    stack.enter_context(patch.object(Fingerprint, "is_same", lambda *_: alike))
+    return stack
 
 
 def fired_while_in_flight() -> AbstractContextManager[Any]:
@@ -339,6 +356,8 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (settle_direct_everywhere, EVERYTHING),
         (activation_ignored, EVERYTHING),
         (newness_forgotten, EVERYTHING),
+        (fingerprints_all_alike, EVERYTHING),
+        (fingerprints_all_different, EVERYTHING),
         (fired_while_in_flight, PEOPLE),
         (ended_by_an_older_attempt, PEOPLE),
         (other_branches_not_waited_for, CALM),

@@ -172,10 +172,11 @@ def test_what_latest_waits_for_is_the_partition_that_is_running() -> None:
     situation = Situation(all_of(Dependency(A), Dependency(B, mapping=Latest(), trigger=False)))
     situation.report(A)
     situation.report(B, "2026-11-01")
-    situation.report(B, "2026-11-02", State.RUNNING)
+    situation.report(B, "2026-11-02", State.RUNNING)  # of another wave: not waited for
+    situation.report(B, K, State.RUNNING)
     about = situation.explained()
-    assert [(cause.target, cause.kind) for cause in about.causes] == [(Target(B, "2026-11-02"), Kind.RUNNING)]
-    assert lines(about)[-1] == "busy: has more to come: 2026-11-02"
+    assert [(cause.target, cause.kind) for cause in about.causes] == [(Target(B, K), Kind.RUNNING)]
+    assert lines(about)[-1] == f"busy: has more to come: {K}"
 
 
 def test_a_deadline_is_told_before_and_after_it_has_passed() -> None:
