@@ -94,7 +94,7 @@ def main() -> None:
             store.close()
             last, first = str(ring.pipeline(LAYERS, 0)), str(ring.source(0))
             when = partition(partitions - 1)
-            commands = {
+            commands: dict[str, list[tuple[str, ...]]] = {
                 "explain": [("explain", last, when), ("explain", last), ("explain", last, "2019-01-01T00:00:00Z")],
                 "rerun": [
                     ("rerun", first, when, "--downstream", "--dry-run"),
