@@ -138,7 +138,7 @@ def in_full(store: CountingStore) -> tuple[Reading, list[Target]]:
     return reading, [Target(pipeline, partition) for pipeline in sorted(pipelines) for partition in PARTITIONS]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds())
 def test_one_partition_is_explained_as_by_a_reading_of_everything(store: CountingStore) -> None:
     full, targets = in_full(store)
@@ -151,7 +151,7 @@ def test_one_partition_is_explained_as_by_a_reading_of_everything(store: Countin
         assert known == (target.partition in full.partitions_of(target.pipeline))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds())
 def test_all_partitions_of_a_pipeline_are_known_and_decided_alike(store: CountingStore) -> None:
     full, targets = in_full(store)
@@ -164,7 +164,7 @@ def test_all_partitions_of_a_pipeline_are_known_and_decided_alike(store: Countin
             assert part.standings.standing(target) == full.standings.standing(target)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds(), st.data())
 def test_what_would_run_because_of_an_act_is_the_same(store: CountingStore, data: st.DataObject) -> None:
     full, targets = in_full(store)
