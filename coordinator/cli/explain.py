@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from coordinator.model.explanation import Explanation
-    from coordinator.model.references import PipelineRef
-    from coordinator.watcher.dispatcher import EnvironmentLimits
+    from coordinator.model.references import PipelineRef, Target
     from coordinator.watcher.reading import Reading
 
 
@@ -42,22 +41,25 @@ def explain(
 
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     """
+    from coordinator.model.references import Target
     from coordinator.settings import load_settings
     from coordinator.watcher.dispatcher import limits_by_environment
-    from coordinator.watcher.reading import read
+    from coordinator.watcher.places import waits_for
+    from coordinator.watcher.reading import read_partition, read_pipeline
 
     explained = pipeline_of(pipeline)
     spelled = None if partition is None else partition_of(partition)
     with etcd_of(config) as (store, keys):
-        reading = read(store, keys, revision=revision)
-    reading.require(explained)
-    if partition is None or spelled is None:
-        _explain_newest(reading, explained, limit=limit, as_json=as_json)
-    else:
+        if partition is None or spelled is None:
+            reading = read_pipeline(store, keys, explained, revision=revision)
+            _explain_newest(reading, explained, limit=limit, as_json=as_json)
+            return
+        reading = read_partition(store, keys, explained, spelled, partition, revision=revision)
         if partition not in reading.partitions_of(explained):  # somebody may have put a state under this spelling
             partition = spelled
-        limits = limits_by_environment(load_settings(config))
-        _explain_one(reading, explained, partition, limits, past=bool(revision), as_json=as_json)
+        target = Target(explained, partition)
+        waits = tuple(waits_for(store, keys, reading, target, limits_by_environment(load_settings(config))))
+    _explain_one(reading, target, waits, past=bool(revision), as_json=as_json)
 
 
 def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_json: bool) -> None:
@@ -94,22 +96,12 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_j
         console.print(f"{len(known) - limit} older partitions: see them with --limit", markup=False)
 
 
-def _explain_one(
-    reading: Reading,
-    pipeline: PipelineRef,
-    partition: str,
-    limits: Mapping[str, EnvironmentLimits],
-    *,
-    past: bool,
-    as_json: bool,
-) -> None:
+def _explain_one(reading: Reading, target: Target, waits: Sequence[str], *, past: bool, as_json: bool) -> None:
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
-    from coordinator.model.references import Target
 
-    target = Target(pipeline, partition)
     explanation = explain_target(reading.standings, target)
-    notes = list(_notes(reading, explanation, limits, past=past))
+    notes = list(_notes(reading, explanation, waits, past=past))
     if as_json:
         print_json(
             explanation_as_json(explanation)
@@ -124,11 +116,10 @@ def _explain_one(
     print_explanation(people(), explanation, notes)
 
 
-def _notes(reading: Reading, explanation: Explanation, limits: Mapping[str, EnvironmentLimits], *, past: bool) -> Any:
+def _notes(reading: Reading, explanation: Explanation, waits: Sequence[str], *, past: bool) -> Any:
     """What else the reader should know, beside the rule."""
     from coordinator.model.explanation.causes import Kind
     from coordinator.model.partitions import format_instant
-    from coordinator.watcher.places import waits_for
 
     target = explanation.decision.target
     if past:
@@ -148,8 +139,7 @@ def _notes(reading: Reading, explanation: Explanation, limits: Mapping[str, Envi
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
-    if explanation.decision.fires:
-        yield from waits_for(reading, target, limits)
+    yield from waits
     for place, problem in reading.problems.items():
         if place.startswith("dependencies"):
             yield f"problem: {place}: {problem}"

@@ -62,14 +62,13 @@ def mark(
     from coordinator.cli import following_runs
     from coordinator.model.references import Target
     from coordinator.model.runstate import State
-    from coordinator.watcher.reading import read
+    from coordinator.watcher.reading import read_partition
 
     target, signature = Target(pipeline_of(pipeline), partition_of(partition)), signature_of(who, reason)
     wanted = State(state)
     about = {"pipeline": str(target.pipeline), "partition": target.partition, "state": str(wanted)}
     with etcd_of(config) as (store, keys):
-        reading = read(store, keys)
-        reading.require(target.pipeline)
+        reading = read_partition(store, keys, *target, below=True)
         attempt = None if dry_run else _attempt_on_its_way(reading, target, force=force)
         found = following_runs.outlook(reading, target, {target: wanted})
         if dry_run:

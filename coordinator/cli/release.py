@@ -73,10 +73,11 @@ def release(
 def _release_hold(store: Store, keys: Keys, held: PipelineRef, signature: Signature, *, as_json: bool) -> None:
     from coordinator.cli.failures import ExitCode
     from coordinator.holding import delete_hold
+    from coordinator.watcher.about import About
     from coordinator.watcher.reading import read
 
     change = delete_hold(store, keys, held, signature)
-    waiting = [] if change.changed else _waiting(read(store, keys), held)
+    waiting = [] if change.changed else _waiting(read(store, keys, about=About(held)), held)
     if as_json:
         shown: dict[str, Any] = {
             "pipeline": str(held),
@@ -110,11 +111,9 @@ def _release_partitions(
     from coordinator.model.order import GivenOrder, Order
     from coordinator.model.references import Target
     from coordinator.ordering import put_order
-    from coordinator.watcher.reading import read
+    from coordinator.watcher.reading import read_pipeline
 
-    reading = read(store, keys)
-    reading.require(pipeline)
-    waiting = _waiting(reading, pipeline)
+    waiting = _waiting(read_pipeline(store, keys, pipeline), pipeline)
     if partition is None:
         partitions = waiting
     elif partition in waiting or force:

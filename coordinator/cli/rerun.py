@@ -61,7 +61,7 @@ def rerun(
     from coordinator.model.order import GivenOrder, Order
     from coordinator.model.references import Target
     from coordinator.ordering import put_order
-    from coordinator.watcher.reading import read
+    from coordinator.watcher.reading import read_partition
 
     target, signature = Target(pipeline_of(pipeline), partition_of(partition)), signature_of(who, reason)
     about = {"pipeline": str(target.pipeline), "partition": target.partition}
@@ -71,8 +71,7 @@ def rerun(
         _cancel(target, signature, config, as_json=as_json)
         return
     with etcd_of(config) as (store, keys):
-        reading = read(store, keys)
-        reading.require(target.pipeline)
+        reading = read_partition(store, keys, *target, below=True)
         found = following_runs.outlook(reading, target, {target: Order.RERUN})
         if dry_run:
             following_runs.print_dry_run(found, as_json_too=as_json, **about)

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+import msgspec
+
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
 
@@ -24,8 +26,7 @@ NAMED = 32
 """Completions of a record that are kept in full."""
 
 
-@dataclass(frozen=True, slots=True)
-class Consumed:
+class Consumed(msgspec.Struct, frozen=True, gc=False):
     """A completion that a trigger stands on.
 
     :ivar as_newest: it was used as the newest completion of its pipeline (``latest``, ``fixed_key``), not as that of

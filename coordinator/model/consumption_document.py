@@ -9,40 +9,39 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from struct import iter_unpack, pack
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter
+import msgspec
+from pydantic import Field, TypeAdapter
 
 from coordinator.model.bounds import MIB
 from coordinator.model.consumption import Consumed, Consumption, Fingerprint, Inputs, Window
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Attempt, Instant, Revision, State
+from coordinator.model.runstate import Attempt, Revision, State
+from coordinator.model.stored import WrittenRevision, WrittenTime, as_utc
 
 UNPACKED: Final = 16 * MIB
 """Characters of all names together, unpacked: ten times what etcd takes. Compressed, few bytes could say as much."""
 
 
-class InputDocument(BaseModel):
+class InputDocument(msgspec.Struct, omit_defaults=True, gc=False):
     """A completion that is named."""
-
-    model_config = ConfigDict(extra="ignore")
 
     pipeline: str
     partition: str
-    revision: Revision
+    revision: WrittenRevision
     state: State
     run_id: str | None = None
-    queued_at: Instant | None = None
+    queued_at: WrittenTime | None = None
     attempt: int | None = None
-    as_newest: bool | None = None
+    as_newest: bool = False
 
 
-class MoreDocument(BaseModel):
+class MoreDocument(msgspec.Struct, gc=False):
     """Completions that are not named. ``count`` is for people."""
-
-    model_config = ConfigDict(extra="ignore")
 
     count: int
     names: str
@@ -51,9 +50,6 @@ class MoreDocument(BaseModel):
 
 _Shortened = tuple[Annotated[int, Field(ge=0)], str]
 _NAMES = TypeAdapter(list[tuple[str, Revision, list[_Shortened]]])
-
-Named = Annotated[list[InputDocument], FailFast(), Field(default_factory=list)]
-"""Of a list in which everything is wrong, pydantic would else keep each mistake: a hundred times the value's size."""
 
 
 def dump_named(inputs: Inputs) -> list[InputDocument]:
@@ -66,7 +62,7 @@ def dump_named(inputs: Inputs) -> list[InputDocument]:
             run_id=consumed.attempt.run_id,
             queued_at=consumed.attempt.queued_at,
             attempt=consumed.attempt.number,
-            as_newest=consumed.as_newest or None,
+            as_newest=consumed.as_newest,
         )
         for target, consumed in inputs.items()
     ]
@@ -92,8 +88,8 @@ def dump_more(windows: Mapping[PipelineRef, Window]) -> MoreDocument | None:
 def load(named: Sequence[InputDocument], more: MoreDocument | None) -> Consumption:
     """:raises ValueError: what is packed does not hold together; ``pydantic.ValidationError`` is one too."""
     inputs = {
-        Target(PipelineRef.parse(one.pipeline), one.partition): Consumed(
-            one.revision, Attempt(one.run_id, one.queued_at, one.attempt), one.state, bool(one.as_newest)
+        Target(_pipeline(one.pipeline), one.partition): Consumed(
+            one.revision, Attempt(one.run_id, as_utc(one.queued_at), one.attempt), one.state, one.as_newest
         )
         for one in named
     }
@@ -151,6 +147,12 @@ def _in_full(shortened: Sequence[_Shortened]) -> Iterator[str]:
     for shared, rest in shortened:
         partition = partition[:shared] + rest
         yield partition
+
+
+@lru_cache(maxsize=1 << 15)
+def _pipeline(text: str) -> PipelineRef:
+    """Records name few pipelines, again and again. :raises ValueError: it is no reference."""
+    return PipelineRef.parse(text)
 
 
 def _spelled(pipeline: PipelineRef) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+import msgspec
 
 from coordinator.model.conditions import Dependency
 from coordinator.model.floor import Floor
@@ -25,24 +26,21 @@ class Standing(enum.StrEnum):
     STUCK = "stuck"
 
 
-@dataclass(frozen=True, slots=True)
-class SeenState:
+class SeenState(msgspec.Struct, frozen=True, gc=False):
     """A run state and the etcd revision of its key."""
 
     value: RunState | Unreadable
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRecord:
+class SeenRecord(msgspec.Struct, frozen=True, gc=False):
     """A trigger record and the etcd revision of its key."""
 
     value: TriggerRecord | Unreadable
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class SeenOrder:
+class SeenOrder(msgspec.Struct, frozen=True, gc=False):
     """A person's order and the etcd revision of its key."""
 
     value: GivenOrder | Unreadable
