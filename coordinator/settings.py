@@ -105,6 +105,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     :ivar max_runs_in_flight: runs that the coordinator has started and that have not ended; ``None``: any number.
     :ivar max_starts_per_minute: runs that it starts; a sixth of them may start at once. ``None``: any number.
     :ivar request_timeout: seconds for one request that starts or clears a run.
+    :ivar plugin: the coordinator's plugin runs there: when it is not heard from, that is a problem.
     """
 
     kind: Literal["airflow"] = "airflow"
@@ -115,6 +116,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     max_runs_in_flight: int | None = Field(default=None, ge=1)
     max_starts_per_minute: int | None = Field(default=None, ge=1)
     request_timeout: RequestSeconds = 5.0
+    plugin: bool = True
 
     @field_validator("url")
     @classmethod

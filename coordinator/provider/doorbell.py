@@ -13,6 +13,8 @@ import select
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.provider.private import FILE
+
 _NAME = "doorbell"
 _RETIRE = b"retire"
 
@@ -69,7 +71,7 @@ class Doorbell:
     def __init__(self, directory: Path) -> None:
         path = directory / _NAME
         try:
-            os.mkfifo(path, 0o664)
+            os.mkfifo(path, FILE)
         except FileExistsError:
             if not path.is_fifo():
                 raise

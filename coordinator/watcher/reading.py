@@ -37,7 +37,7 @@ class Reading:
     """Everything, as it stood at ``cache.revision``.
 
     :ivar newest_time: the newest time that anything in it says; ``None`` where nothing says one.
-    :ivar newest_change: the mod revision of the newest key that is not a watcher's word about itself.
+    :ivar newest_change: the mod revision of the newest key that is more than somebody's word about itself.
     :ivar late: what has not been started although its deadline has passed; most of it has no key of its own.
     """
 
@@ -91,8 +91,8 @@ def read(store: Store, keys: Keys, *, revision: int = 0, at: datetime | None = N
     :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
     """
     listing = _list_past(store, keys, revision) if revision else store.list(keys.root)
-    of_watchers = (keys.leader, keys.watchers)
-    newest_change = max((kv.mod_revision for kv in listing.items if not kv.key.startswith(of_watchers)), default=0)
+    no_news = (keys.leader, *keys.signs_of_life)
+    newest_change = max((kv.mod_revision for kv in listing.items if not kv.key.startswith(no_news)), default=0)
     cache = Cache(keys)
     cache.replace(listing)
     problems = dict(cache.problems)

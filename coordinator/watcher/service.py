@@ -105,7 +105,7 @@ class Watcher:
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
         self._reflector = Reflector(store, keys.root)
-        self._progress = ProgressOfReading(keys.watchers)
+        self._progress = ProgressOfReading(keys.signs_of_life)
         self._stepped_at = self._clock.monotonic()
         self._candidate = Candidate(
             store,

@@ -126,7 +126,7 @@ def test_it_is_inactive_where_nothing_names_an_etcd_and_says_so_once(
     monkeypatch.delenv("COORDINATOR_ETCD__ENDPOINTS")
     with structlog.testing.capture_logs() as logs:
         reporter = Reporter()
-        reporter.resume()
+        reporter.resume(stays=False)
         reporter.report(DagRun(), "running")
         reporter.report(DagRun(), "success")
     assert [entry["event"] for entry in logs] == ["reporter inactive"]
@@ -174,11 +174,11 @@ def test_a_repaired_configuration_is_noticed(home: Path, monkeypatch: pytest.Mon
 
 
 def test_a_start_renews_the_deliverer_of_whatever_is_left_over(home: Path, woken: list[tuple[str, Path]]) -> None:
-    Reporter().resume()
+    Reporter().resume(stays=False)
     assert woken == []
     Reporter().report(DagRun(), "success")
     woken.clear()
-    Reporter().resume()
+    Reporter().resume(stays=False)
     assert woken == [("renew", home / "coordinator-outbox")]
 
 
@@ -188,7 +188,7 @@ def test_a_start_finds_also_what_a_broken_configuration_left_in_the_default_plac
     Reporter().report(DagRun(), "success")
     woken.clear()
     monkeypatch.setenv("COORDINATOR_REPORTER__OUTBOX", str(home / "elsewhere"))
-    Reporter().resume()
+    Reporter().resume(stays=False)
     assert woken == [("renew", home / "coordinator-outbox")]
 
 
