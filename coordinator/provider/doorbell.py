@@ -39,6 +39,11 @@ def ring(directory: Path, *, keeper: int) -> bool:
     return _send(directory, b"%d" % keeper)
 
 
+def wake(directory: Path) -> bool:
+    """Wake the deliverer of an outbox, without asking it to stay. Returns whether one listens."""
+    return _send(directory, b"wake")
+
+
 def ask_to_retire(directory: Path) -> bool:
     """Ask the deliverer of an outbox to make room for a newer one. Returns whether one listens."""
     return _send(directory, _RETIRE)

@@ -33,6 +33,15 @@ _ABANDONED_AFTER = 600.0
 """Seconds after which an unfinished file is taken for the remains of a crash."""
 
 
+OUTBOX_NAME = "coordinator-outbox"
+
+
+def default_outbox() -> Path:
+    """``$AIRFLOW_HOME/coordinator-outbox``, with Airflow's own default for its home."""
+    home = os.environ.get("AIRFLOW_HOME") or "~/airflow"
+    return Path(os.path.expandvars(home)).expanduser().absolute() / OUTBOX_NAME
+
+
 class UnreadableEvent(CoordinatorError):
     """A file in the outbox holds no event: damaged, or not written by the listener."""
 
@@ -112,6 +121,10 @@ class Outbox:
         """
         return _event_in(self.directory / name)
 
+    def read_parked(self, name: str) -> Event:
+        """One parked event. Raises as :meth:`read`."""
+        return _event_in(self.parked.directory / name)
+
     def replay(self, name: str, *, environment: str | None = None) -> bool:
         """Take a parked event back, to be delivered in its old place. Returns whether it was there.
 
@@ -121,7 +134,7 @@ class Outbox:
         if environment is None:
             return self.parked.put_back(name)
         try:
-            event = _event_in(self.parked.directory / name)
+            event = self.read_parked(name)
         except FileNotFoundError:
             return False
         self._write(name, event.model_copy(update={"environment": environment}))

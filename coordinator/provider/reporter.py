@@ -19,14 +19,13 @@ from coordinator.errors import ConfigurationError
 from coordinator.model.partitions import partition_of_run
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.provider.identity import NO_AIRFLOW, AirflowIdentity
-from coordinator.provider.outbox import Event, Outbox
+from coordinator.provider.outbox import Event, Outbox, default_outbox
 from coordinator.provider.spawning import DelivererProcess
 from coordinator.settings import CONFIG_VARIABLE, ReporterSettings, load_settings
 
 log = structlog.get_logger(__name__)
 
 ENDPOINTS_VARIABLE = "COORDINATOR_ETCD__ENDPOINTS"
-OUTBOX_NAME = "coordinator-outbox"
 _READ_CONFIGURATION_AGAIN_AFTER = 30.0
 """Seconds between two tries to read a broken configuration."""
 _COUNT_EVERY = 1000
@@ -48,12 +47,6 @@ class DagRunColumns(Protocol):
     start_date: datetime | None
     end_date: datetime | None
     conf: object
-
-
-def default_outbox() -> Path:
-    """``$AIRFLOW_HOME/coordinator-outbox``, with Airflow's own default for its home."""
-    home = os.environ.get("AIRFLOW_HOME") or "~/airflow"
-    return Path(os.path.expandvars(home)).expanduser().absolute() / OUTBOX_NAME
 
 
 def event_of(dag_run: DagRunColumns, state: State, *, environment: str | None, observed_at: datetime) -> Event:

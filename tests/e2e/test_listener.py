@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from coordinator.demo.airflow import AirflowProcess
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions import coordinator_run_id, format_instant
 from coordinator.store.embedded import EmbeddedEtcd
 from tests.e2e.conftest import PLAYGROUND, Reports, eventually
 
@@ -108,9 +108,18 @@ def test_a_run_that_the_coordinator_started_has_the_partition_it_was_started_for
     airflow: AirflowProcess, reports: Reports, logical_date: datetime
 ) -> None:
     partition = "week 47/2026"
-    run_to_its_end(airflow, "quick", logical_date, conf={"coordinator": {"partition": partition}})
+    conf = {"coordinator": {"partition": partition}}
+    run_to_its_end(airflow, "quick", logical_date, run_id=coordinator_run_id(partition, 1), conf=conf)
     reports.wait("quick", partition, "success")
     assert reports.entry("quick", format_instant(logical_date)) is None
+
+
+def test_a_conf_that_somebody_gives_to_a_run_of_his_own_does_not_change_its_partition(
+    airflow: AirflowProcess, reports: Reports, logical_date: datetime
+) -> None:
+    run_to_its_end(airflow, "quick", logical_date, conf={"coordinator": {"partition": "forged"}})
+    reports.wait("quick", format_instant(logical_date), "success")
+    assert reports.entry("quick", "forged") is None
 
 
 def test_an_end_while_etcd_is_away_arrives_when_it_is_back(
@@ -198,4 +207,4 @@ def test_the_listener_never_failed(airflow: AirflowProcess) -> None:
         assert "Error while calling listener" not in airflow.log_of(component)
         assert "was not reported" not in airflow.log_of(component)
     assert "Traceback" not in (airflow.outbox / "deliverer.log").read_text()
-    assert not (airflow.outbox / "rejected").exists()
+    assert not (airflow.outbox / "parked").exists()

@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from coordinator.model.runstate import State
-from coordinator.provider.outbox import Outbox
-from coordinator.provider.reporter import Reporter, default_outbox, event_of
+from coordinator.provider.outbox import Outbox, default_outbox
+from coordinator.provider.reporter import Reporter, event_of
 from coordinator.provider.spawning import DelivererProcess
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -59,8 +59,14 @@ def partition_of(run: DagRun) -> str:
 
 
 def test_the_partition_is_what_the_coordinator_started_the_run_for() -> None:
-    run = DagRun(conf={"coordinator": {"partition": "2026-W47"}}, partition_key="key")
+    run = DagRun(
+        run_id="coordinator__2026-W47__3", conf={"coordinator": {"partition": "2026-W47"}}, partition_key="key"
+    )
     assert partition_of(run) == "2026-W47"
+
+
+def test_a_conf_that_somebody_chose_for_a_run_of_his_own_changes_no_partition() -> None:
+    assert partition_of(DagRun(conf={"coordinator": {"partition": "2026-W47"}}, partition_key="key")) == "key"
 
 
 def test_else_airflows_partition_key() -> None:
