@@ -79,8 +79,8 @@ def reporters_in(reading: Reading, config: Path | None, now: datetime) -> Report
     named = {pipeline.environment for pipeline in reading.standings.graph}
     listening = Listening(cache.reporters, environments, named)
     # etcd has been reachable at least since the leader leads: reporters and watchers stand on leases alike.
-    since = read_presence(cache.leader).since if cache.leader is not None else None
-    heard = listening.heard(now=now, reachable_since=_instant(since))
+    since = read_presence(cache.leader).began if cache.leader is not None else None
+    heard = listening.heard(now=now, reachable_since=since)
     problems = listening.problems(heard, now=now)
     notes = [
         f"reporters call their environment {one.environment}, which is neither configured nor in a document: a wrong "
@@ -93,14 +93,6 @@ def reporters_in(reading: Reading, config: Path | None, now: datetime) -> Report
         if one.hearing is Hearing.NEVER and f"reporters {one.environment}" not in problems
     ]
     return ReportersShown(heard, problems, notes, now)
-
-
-def _instant(text: str | None) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
 
 
 def _last_seen(heard: Heard) -> str | None:

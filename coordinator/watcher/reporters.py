@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from coordinator.model import bounds
+from coordinator.model.graph import Graph
 from coordinator.model.reporters import (
     Heard,
     Hearing,
@@ -60,7 +61,7 @@ class Reporters:
 
     def environments(self) -> set[str]:
         """Those that have been heard from."""
-        return {*self._of, *self._last_seen}
+        return set(self._of) | set(self._last_seen)
 
     def hear(self, environment: str, *, now: datetime, reachable_since: datetime | None) -> Heard:
         """How an environment is heard from; see :func:`coordinator.model.reporters.hear`."""
@@ -110,3 +111,40 @@ class Listening:
     def unexpected(self, heard: Iterable[Heard]) -> list[Heard]:
         """Those that report under a name that is neither configured nor in any document: perhaps a wrong one."""
         return [one for one in heard if one.reporters and one.environment not in (self._named | self._configured)]
+
+
+class HealthOfReporters:
+    """What a running watcher knows about reporters. Fed by the deciding thread, asked from any.
+
+    :param reporters: those of its cache.
+    :param environments: the configured ones.
+    """
+
+    def __init__(self, reporters: Reporters, environments: Mapping[str, EnvironmentSettings]) -> None:
+        self._reporters = reporters
+        self._environments = environments
+        self._graph: Graph | None = None
+        self._listening = Listening(reporters, environments, ())
+        self._connected_since: datetime | None = None
+
+    def note(self, graph: Graph, *, connected: bool, now: datetime) -> None:
+        """How the watcher stands after a step.
+
+        :param connected: it has read etcd, and its watch is alive.
+        """
+        if graph is not self._graph:
+            self._graph = graph
+            named = {pipeline.environment for pipeline in graph}
+            self._listening = Listening(self._reporters, self._environments, named)
+        if not connected:
+            self._connected_since = None
+        elif self._connected_since is None:
+            self._connected_since = now
+
+    def problems(self, now: datetime) -> dict[str, str]:
+        """See :meth:`Listening.problems`. None while etcd cannot be reached: nobody can be heard then."""
+        since = self._connected_since
+        if since is None:
+            return {}
+        listening = self._listening
+        return listening.problems(listening.heard(now=now, reachable_since=since), now=now)

@@ -41,6 +41,7 @@ from coordinator.watcher.pools import Pools
 from coordinator.watcher.progress import ProgressOfReading
 from coordinator.watcher.publisher import Publisher
 from coordinator.watcher.reconciler import Reconciler
+from coordinator.watcher.reporters import HealthOfReporters
 
 _log = structlog.get_logger(__name__)
 
@@ -153,6 +154,7 @@ class Watcher:
                 else None
             ),
         )
+        self._reporters = HealthOfReporters(self.reconciler.cache.reporters, settings.environments)
         self._publisher = None
         if dependencies is not None:
             self._publisher = Publisher(
@@ -220,6 +222,7 @@ class Watcher:
         for name, lane in self._lanes.items():
             if lane.last_error is not None:
                 problems[f"environment {name}"] = lane.last_error
+        problems |= self._reporters.problems(self._clock.now())
         leadership, leads = self._candidate.leadership(), reconciler.leads
         return Health(
             watcher=self.watcher_id,
@@ -238,6 +241,9 @@ class Watcher:
         messages = self._mailbox.take(self._patience())
         self.reconciler.step(messages, lag=self._mailbox.lag)
         self._progress.note(messages)
+        self._reporters.note(
+            self.reconciler.standings.graph, connected=self.reconciler.connected, now=self._clock.now()
+        )
         if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected):
             self._candidate.nudge()
         self._stepped_at = self._clock.monotonic()
