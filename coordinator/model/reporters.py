@@ -160,9 +160,11 @@ def hear(
     if not reporters:
         hearing = Hearing.NEVER
         if last_seen is not None:
-            expected_by = last_seen.at + SEEN_EVERY if isinstance(last_seen, LastSeen) else None
-            quiet_since = max((time for time in (expected_by, reachable_since) if time is not None), default=None)
-            too_early = quiet_since is not None and now - quiet_since <= 2 * LEASE
+            quiet_for = [] if reachable_since is None else [now - reachable_since]
+            # A sign from the future, of a clock that is wrong or of somebody who means harm, tells no time.
+            if isinstance(last_seen, LastSeen) and last_seen.at <= now + SEEN_EVERY:
+                quiet_for.append(now - last_seen.at - SEEN_EVERY)
+            too_early = bool(quiet_for) and min(quiet_for) <= 2 * LEASE
             hearing = Hearing.UNSURE if too_early else Hearing.SILENT
     return Heard(environment, hearing, reporters, last_seen)
 

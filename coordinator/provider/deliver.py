@@ -4,7 +4,8 @@ Started by the listener, beside Airflow's processes; also by hand, after an Airf
 One at a time per outbox: whoever holds the lock on ``deliverer.lock``. The lock is the process's own, opened here
 and never inherited, because Airflow's scheduler forks workers that would keep it.
 
-Exit codes: 0 nothing is left to do, or another deliverer does it; 1 events stay in the outbox.
+Exit codes: 0 nothing is left to do, or another deliverer does it; 1 events stay in the outbox; without ``--keeper``
+also where events are parked.
 """
 
 from __future__ import annotations
@@ -205,6 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if not chosen.outbox.is_dir():
         parser.error(f"{chosen.outbox} is not a directory; expected an outbox, like $AIRFLOW_HOME/coordinator-outbox")
+    by_hand = chosen.keeper is None
     try:
         airflow = AirflowIdentity(version=chosen.airflow_version, url=chosen.airflow_url)
         deliver(chosen.outbox, keeper=chosen.keeper, airflow=airflow)
@@ -213,7 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Undelivered as left:
         log.error("deliverer leaves: its keepers are gone and etcd does not answer", reason=str(left))
         return 1
-    return 0
+    # A sender that Airflow starts shows what is parked; its exit code would be taken for a failure to start.
+    return 1 if by_hand and Outbox(chosen.outbox).parked.names() else 0
 
 
 if __name__ == "__main__":

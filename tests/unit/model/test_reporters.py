@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coordinator.model import bounds
 from coordinator.model.reporters import (
@@ -74,6 +77,12 @@ def test_a_last_sign_that_cannot_be_read_still_tells_that_somebody_was_there() -
     assert hear("sales", {}, unreadable, now=NOON, reachable_since=None).hearing is Hearing.SILENT
 
 
+def test_a_sign_from_the_future_does_not_hide_silence() -> None:
+    ahead = LastSeen(at=datetime.max.replace(tzinfo=UTC), reporter="r1", host="h")
+    assert hearing(seen=ahead, after=LONG) is Hearing.SILENT
+    assert hearing(seen=ahead, after=LONG, reachable_for=LEASE) is Hearing.UNSURE
+
+
 def problems(*reporters: ReporterStatus, seen: LastSeen | None = None, after: timedelta = LONG) -> list[str]:
     named = {f"r{number}": one for number, one in enumerate(reporters)}
     return problems_of(hear("sales", named, seen, now=NOON + after, reachable_since=NOON), now=NOON + after)
@@ -118,6 +127,29 @@ def test_what_is_written_is_read_back() -> None:
 def test_what_cannot_be_read_is_shown_and_never_raises(value: bytes) -> None:
     assert isinstance(read_reporter(value), Unreadable)
     assert isinstance(read_last_seen(value), Unreadable)
+
+
+instants = st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
+words = st.text() | st.integers() | st.none() | instants
+documents = st.fixed_dictionaries(
+    {"host": words, "pid": words, "since": instants, "said": instants},
+    optional={"oldest": words, "backlog": st.integers(), "recent": st.lists(st.dictionaries(st.text(), words))},
+)
+
+
+@given(documents)
+def test_whatever_a_reporter_says_can_be_judged_and_written_again(document: dict[str, Any]) -> None:
+    found = read_reporter(json.dumps(document).encode())
+    if isinstance(found, ReporterStatus):
+        assert read_reporter(found.to_value()) == found
+        problems(found)
+
+
+@given(instants)
+def test_whatever_time_a_sign_names_can_be_judged(at: str) -> None:
+    seen = read_last_seen(json.dumps({"at": at, "reporter": "r", "host": "h"}).encode())
+    assert isinstance(seen, LastSeen)
+    assert len(problems(seen=seen)) <= 1
 
 
 def test_text_of_a_reporter_can_do_nothing_to_a_terminal() -> None:
