@@ -50,6 +50,25 @@ def deliverer_pid(airflow: AirflowProcess) -> int:
     return int((airflow.outbox / "deliverer.lock").read_text())
 
 
+def test_an_airflow_shows_itself_and_names_its_last_run(
+    airflow: AirflowProcess, reports: Reports, logical_date: datetime
+) -> None:
+    """The first test of this file: nothing has been reported yet, and the scheduler alone makes it seen."""
+    (there,) = eventually(reports.reporters, "it is there")
+    assert (there.airflow_version, there.airflow_url) == (version("apache-airflow"), airflow.url)
+    assert (there.backlog, there.parked, there.outbox) == (0, 0, str(airflow.outbox))
+    run = run_to_its_end(airflow, "quick", logical_date)
+
+    def named() -> bool:
+        return any(
+            (one.run_id, one.state) == (run["dag_run_id"], "success")
+            for reporter in reports.reporters()
+            for one in reporter.recent
+        )
+
+    eventually(named, "it names the run that it reported last")
+
+
 def test_start_and_end_of_a_run_arrive_under_its_key(
     airflow: AirflowProcess, reports: Reports, logical_date: datetime
 ) -> None:
@@ -63,28 +82,6 @@ def test_start_and_end_of_a_run_arrive_under_its_key(
     assert document.end_date == instant(run["end_date"])
     assert document.reported_by == "airflow-listener/default"
     assert reports.history("quick", partition) == ["running", "success"]
-
-
-def test_an_airflow_shows_itself_before_any_run_and_names_its_last_one(
-    airflow: AirflowProcess, reports: Reports, logical_date: datetime
-) -> None:
-    """This test comes early in the file, and would hold anywhere in it: a restarted scheduler has run nothing yet."""
-    airflow.kill_scheduler()
-    eventually(lambda: not reports.reporters(), "the reporter leaves with its scheduler", within=60)
-    airflow.start_scheduler()
-    (before,) = eventually(reports.reporters, "it is there again", within=60)
-    assert (before.recent, before.backlog, before.parked) == ((), 0, 0)
-    assert (before.airflow_version, before.airflow_url) == (version("apache-airflow"), airflow.api.base_url)
-    run = run_to_its_end(airflow, "quick", logical_date)
-
-    def named() -> bool:
-        return any(
-            (one.run_id, one.state) == (run["dag_run_id"], "success")
-            for reporter in reports.reporters()
-            for one in reporter.recent
-        )
-
-    eventually(named, "it names the run that it reported last")
 
 
 def test_a_failed_run_is_reported_as_failed(airflow: AirflowProcess, reports: Reports, logical_date: datetime) -> None:

@@ -188,6 +188,14 @@ def test_a_start_renews_the_deliverer_of_whatever_is_left_over(home: Path, woken
     assert woken == [("renew", home / "coordinator-outbox")]
 
 
+def test_a_scheduler_that_starts_has_a_deliverer_before_anything_happens(
+    home: Path, woken: list[tuple[str, Path]]
+) -> None:
+    """So that it can be seen that this Airflow reports."""
+    Reporter().resume(stays=True)
+    assert woken == [("renew", home / "coordinator-outbox")]
+
+
 def test_a_start_finds_also_what_a_broken_configuration_left_in_the_default_place(
     home: Path, woken: list[tuple[str, Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
