@@ -58,8 +58,8 @@ class _Connection:
 
 
 class EtcdWriter:
-    """Writes events to the etcd of the settings. Reads those when they are needed, and again when etcd does not
-    answer for long: they may be what is wrong, and somebody may have repaired them."""
+    """Writes events to the etcd of the settings. Reads those when they are needed, and again after a failure, once a
+    minute at most: they may be what is wrong, and somebody may have repaired them."""
 
     def __init__(self) -> None:
         self._connection: _Connection | None = None
@@ -68,6 +68,7 @@ class EtcdWriter:
         """Write an event. Raises as :data:`coordinator.provider.delivery.Write` says."""
         connection = self._connection = self._connection or self._connect()
         if event.environment not in (None, connection.environment):
+            self._close_if_old(connection)
             raise OtherEnvironment(
                 f"it belongs to the environment {event.environment!r}, and this sender reports for "
                 f"{connection.environment!r}; if that is its new name: coordinator outbox replay --environment "
@@ -80,9 +81,12 @@ class EtcdWriter:
                 connection.store, connection.keys, Target(pipeline, event.partition), event.document, within=0
             )
         except StoreError:
-            if time.monotonic() - connection.opened_at > _READ_SETTINGS_AGAIN_AFTER:
-                self.close()
+            self._close_if_old(connection)
             raise
+
+    def _close_if_old(self, connection: _Connection) -> None:
+        if time.monotonic() - connection.opened_at > _READ_SETTINGS_AGAIN_AFTER:
+            self.close()
 
     def close(self) -> None:
         if self._connection is not None:

@@ -120,7 +120,10 @@ class Delivery:
         self._deliver_all()
 
     def _probe(self) -> None:
-        self._probing.round(self._outbox.replay, deliver=self._deliver)
+        try:
+            self._probing.round(self._outbox.replay, deliver=self._deliver)
+        except OSError as error:  # somebody has changed the rights of the directory; others must not wait for that
+            log.warning("parked.not_tried_again", error=str(error), place=str(self._outbox.parked.directory))
 
     def _deliver_all(self) -> None:
         while names := [name for name in self._outbox.pending() if name not in self._immovable]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -187,7 +187,7 @@ def test_an_etcd_that_denies_the_key_or_is_away_ends_nothing(outbox: Outbox) -> 
 
 
 @pytest.fixture
-def config(tmp_path: Path, etcd_settings: EtcdSettings) -> Iterator[Path]:
+def config(tmp_path: Path, etcd_settings: EtcdSettings) -> Path:
     file = tmp_path / "coordinator.toml"
     file.write_text(
         f"[etcd]\nendpoints = {json.dumps(etcd_settings.endpoints)}\nprefix = '{etcd_settings.prefix}'\n"
