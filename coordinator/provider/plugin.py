@@ -41,7 +41,9 @@ def _airflow() -> AirflowIdentity:
         from airflow import __version__
         from airflow.configuration import conf
 
-        return AirflowIdentity(version=__version__, url=conf.get("api", "base_url", fallback=None) or None)
+        url = conf.get("api", "base_url", fallback=None) or None
+        # Whoever has written a password into it does not want it in etcd.
+        return AirflowIdentity(version=__version__, url=None if url is None or "@" in url else url)
     except Exception:  # only for people: nothing depends on it
         log.warning("coordinator: cannot say which Airflow this is", exc_info=True)
         return AirflowIdentity()
