@@ -17,6 +17,6 @@
 ``announcing`` the deliverer shows that it is there: a key on a lease
 
 The scheduler forks its workers, and gRPC does not survive a fork: ``plugin``, ``reporter`` and what they import run in
-the scheduler, and nothing of it imports gRPC or etcd3, ``store`` or ``reporting``. ``delivery`` and ``announcing`` do. A
-test guards it.
+the scheduler, and import nothing of gRPC or etcd3, nor of ``store`` or ``reporting``. ``delivery`` and ``announcing``
+do. A test guards it.
 """
