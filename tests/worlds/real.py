@@ -113,6 +113,7 @@ class RealWorld(EtcdWorld):
                     username=airflow.username,
                     password_file=_written(directory / f"{name}.password", airflow.password),
                     request_timeout=1.0,
+                    plugin=False,  # the stand-ins report in their own way
                 )
                 for name, airflow in self.airflows.items()
             },
