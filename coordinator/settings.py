@@ -117,6 +117,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     :ivar request_timeout: seconds for one request that starts or clears a run.
     :ivar partition_characters: partitions may hold these beside ASCII letters and digits, and begin with one of those;
         ``None``: anything. What else there is, is not started here.
+    :ivar plugin: the coordinator's plugin runs there: when it is not heard from, that is a problem.
     """
 
     kind: Literal["airflow"] = "airflow"
@@ -128,6 +129,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     max_starts_per_minute: int | None = Field(default=None, ge=1)
     request_timeout: RequestSeconds = 5.0
     partition_characters: str | None = Field(default=None, max_length=bounds.PATTERN)
+    plugin: bool = True
 
     @field_validator("url")
     @classmethod

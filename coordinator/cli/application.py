@@ -19,6 +19,7 @@ from coordinator.cli.failures import EXIT_CODES_HELP, CommandGroup, ExitCode
 from coordinator.cli.hold import hold
 from coordinator.cli.logs import LogLevel, configure_logs
 from coordinator.cli.mark import mark
+from coordinator.cli.outbox import outbox
 from coordinator.cli.plan import plan
 from coordinator.cli.release import release
 from coordinator.cli.report import report
@@ -54,6 +55,7 @@ app.command()(rerun)
 app.command()(mark)
 app.command()(acts)
 app.command()(doctor)
+app.add_typer(outbox)
 app.command()(secure)
 app.command()(etcd)
 app.command()(demo)

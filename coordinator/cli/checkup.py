@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from coordinator.cli.finding import Finding, Grade
+from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.credentials import exposed
 from coordinator.errors import ConfigurationError, CoordinatorError, CredentialUnavailable
 from coordinator.insecure_settings import insecure_settings
@@ -40,32 +40,11 @@ _KEEPS_EVENTS_SINCE = (3, 5, 18)
 _SAFE = "3.6.14, 3.7.1 or later"
 
 
-class Grade(enum.StrEnum):
-    """``problem``: something that should run will not. ``warning``: it runs, and somebody should know."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the answer."""
-
-    grade: Grade
-    subject: str
-    found: str
-    remedy: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        return {name: str(value) for name, value in asdict(self).items()}
-
-
 def examine(settings: Settings, dependencies: Path) -> list[Finding]:
     """Look at etcd, the dependencies and every environment."""
     pipelines, of_document = _pipelines_of(dependencies)
     findings = [
-        *_examine_etcd(settings),
+        *_examine_etcd(settings, {pipeline.environment for pipeline in pipelines}),
         *_examine_http(settings.http),
         *(Finding(Grade.WARNING, "encryption", found) for found in insecure_settings(settings)),
         *_exposed_files(settings),
@@ -133,7 +112,7 @@ def judge_environment(name: str, report: EnvironmentReport, dags: int) -> Iterat
         yield Finding(Grade.OK, subject, f"version {report.version}, {dags} DAGs there and not paused")
 
 
-def _examine_etcd(settings: Settings) -> Iterator[Finding]:
+def _examine_etcd(settings: Settings, named: Collection[str]) -> Iterator[Finding]:
     try:
         store = connect(settings.etcd)
     except ConfigurationError as error:
@@ -145,7 +124,9 @@ def _examine_etcd(settings: Settings) -> Iterator[Finding]:
             yield from judge_member(member, quota=settings.etcd.quota_mib * bounds.MIB)
         if any(member.problem is None for member in members):
             yield from _authentication(settings.etcd, members)
-            yield _leader(store, Keys(settings.etcd.prefix))
+            keys = Keys(settings.etcd.prefix)
+            yield _leader(store, keys)
+            yield from examine_reporters(settings, store, keys, named)
     finally:
         store.close()
 

@@ -42,7 +42,7 @@ def report(
     end_date: Instant = None,
     note: Annotated[str | None, typer.Option(show_default=False)] = None,
     reported_by: Annotated[str | None, typer.Option(show_default="user@host")] = None,
-    within: Annotated[float, typer.Option(min=0, help="Seconds to go on trying while etcd is away.")] = 30.0,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to go on trying while etcd is away.")] = 10.0,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,6 +50,8 @@ def report(
 
     May be repeated: the same state of the same attempt again changes nothing. Give --run-id with --queued-at or
     --attempt, or repeats and late reports cannot be told from new completions.
+
+    Exit code 3 when etcd has given no answer within --timeout: it may be written or not, and may be reported again.
 
     Example: [bold]coordinator report 01_pipeline success -p 2026-11-20 --run-id nightly --attempt 1[/bold]
     """
@@ -72,7 +74,7 @@ def report(
     )
     target = Target(pipeline_of(pipeline), _partition(partition, document))
     with etcd_of(config) as (store, keys):
-        verdict = write_report(store, keys, target, document, within=within)
+        verdict = write_report(store, keys, target, document, within=timeout)
     if as_json:
         print_json(
             {

@@ -19,6 +19,7 @@ from coordinator.cli.replicas_output import (
     replicas_in,
     replicas_table,
 )
+from coordinator.cli.reporters_output import reporters_in
 from coordinator.cli.retention_output import retention_as_json, retention_in_words
 from coordinator.cli.unanswered import unanswered
 
@@ -41,7 +42,7 @@ def status(
     """Show how pipelines stand: what is busy, what is stuck, what is late, and why; and who watches.
 
     Exit code 1 when something is wrong: a key that cannot be read, a refused request, requests without an answer for
-    long, no leader, a replica that could not take over.
+    long, no leader, a replica that could not take over, an environment whose reporters are not heard from.
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
@@ -67,13 +68,15 @@ def status(
     not_shown = len(found) - len(rows)
     now = datetime.now(UTC)
     replicas = replicas_in(reading, now)
-    problems = reading.problems | replicas.problems | unanswered(reading, now)
+    reporters = reporters_in(reading, config, now)
+    problems = reading.problems | replicas.problems | unanswered(reading, now) | reporters.problems
     if as_json:
         print_json(
             {
                 "revision": reading.cache.revision,
                 "leader": leader_as_json(replicas),
                 "watchers": [replica_as_json(replica) for replica in replicas.all],
+                "reporters": reporters.as_json(),
                 "pipelines": rows,
                 "not_shown": not_shown,
                 "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
@@ -82,13 +85,15 @@ def status(
             }
         )
     else:
-        notes = [*retention_in_words(reading, everything=everything)]
+        notes = [*retention_in_words(reading, everything=everything), *reporters.notes]
         if not_shown:
             notes.insert(0, f"{not_shown} older partitions are not shown: see them with --limit")
         if not rows:
             asked = wanted is not None or partition is not None
             notes.insert(0, _nothing_in_words(asked=asked, everything=everything))
         _print(reading, rows, replicas, notes, problems)
+        if everything:
+            reporters.print_table()
     if problems or any(row["record"] == "blocked" for row in found):
         raise typer.Exit(ExitCode.PROBLEM)
 

@@ -87,6 +87,17 @@ class RetentionKey:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class ReporterKey:
+    environment: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReporterSeenKey:
+    environment: str
+
+
 ParsedKey = (
     StateKey
     | TriggerKey
@@ -99,6 +110,8 @@ ParsedKey = (
     | LeaderKey
     | WatcherKey
     | RetentionKey
+    | ReporterKey
+    | ReporterSeenKey
 )
 
 
@@ -160,6 +173,19 @@ class Keys:
         kind = key[len(self.root) :].partition("/")[0] if key.startswith(self.root) else ""
         return _LARGEST_VALUES.get(kind, bounds.SMALL_VALUE)
 
+    def reporter(self, environment: str, name: str) -> str:
+        """A sender that is there; see :mod:`coordinator.model.reporters`."""
+        return self.every("reporter", environment) + encode_segment(name)
+
+    def reporter_seen(self, environment: str) -> str:
+        """When a reporter of an environment was last there."""
+        return f"{self.root}reporter_seen/{encode_segment(environment)}"
+
+    @property
+    def signs_of_life(self) -> tuple[str, ...]:
+        """What those keys begin with by which processes only say that they are there: no news for anybody else."""
+        return self.watchers, self.every("reporter"), self.every("reporter_seen")
+
     def parse(self, key: str) -> ParsedKey | None:
         """What a key holds; ``None`` for a key that is none of ours, such as one with a name that nobody reports
         (``bounds.NAME``).
@@ -198,6 +224,10 @@ class Keys:
                 return RetentionKey()
             case "watchers", [watcher_id]:
                 return WatcherKey(watcher_id)
+            case "reporter", [environment, name]:
+                return ReporterKey(environment, name)
+            case "reporter_seen", [environment]:
+                return ReporterSeenKey(environment)
         return None
 
     def _of_pipeline(self, kind: str, pipeline: PipelineRef) -> str:

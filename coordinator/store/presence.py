@@ -57,6 +57,15 @@ class Presence:
         process = ProcessId.of_this_process()
         return cls(watcher_id, socket.gethostname(), os.getpid(), written(since), __version__, process)
 
+    @property
+    def began(self) -> datetime | None:
+        """``since``, where it can be read."""
+        try:
+            found = datetime.fromisoformat(self.since)
+        except ValueError:
+            return None
+        return found if found.tzinfo is not None else None
+
     def progressed(self, progress: Progress, *, said: datetime, again_within: float) -> Presence:
         """The same watcher, as far as it has got now."""
         return replace(

@@ -119,9 +119,14 @@ def owner(keys: Keys, name: str) -> Role:
 
 
 def reporter(keys: Keys, environment: str) -> Role:
-    """Whatever reports run states of one environment. It reads them too: a report is held against what is there."""
-    states = KeyRange.below(keys.every("state", _named(environment)))
-    permissions = frozenset({Permission(states, Access.READ_WRITE)})
+    """Whatever reports run states of one environment, and says that it is there. It reads what it writes: a report is
+    held against what is there, and a lease is believed with a read behind it."""
+    own = (
+        KeyRange.below(keys.every("state", _named(environment))),
+        KeyRange.below(keys.every("reporter", environment)),
+        KeyRange(keys.reporter_seen(environment)),
+    )
+    permissions = frozenset(Permission(keys_of_it, Access.READ_WRITE) for keys_of_it in own)
     return Role(f"{namespace(keys)}reporter-{environment}", f"reports runs of {environment}", permissions)
 
 

@@ -27,6 +27,8 @@ from coordinator.store.keys import (
     LeaderKey,
     OrderKey,
     ParsedKey,
+    ReporterKey,
+    ReporterSeenKey,
     RetentionKey,
     StateKey,
     TriggerKey,
@@ -35,6 +37,7 @@ from coordinator.store.keys import (
 from coordinator.store.port import Changes, KeyValue, Listing
 from coordinator.watcher.attendance import Attended, read_attended
 from coordinator.watcher.floors import Floors
+from coordinator.watcher.reporters import Reporters
 from coordinator.watcher.sharing import Sharing
 
 ON_THE_WAY = 1.0
@@ -86,6 +89,7 @@ class Cache:
         self.swept: Sweep | None = None
         self.expired: dict[Target, int] = {}
         self.watchers: dict[str, bytes] = {}
+        self.reporters = Reporters()
         self._states: dict[Target, SeenState] = {}
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
@@ -167,6 +171,7 @@ class Cache:
             store.clear()
         for named in (self.published, self.watchers, self.problems):
             named.clear()
+        self.reporters.clear()
         self._floors.begin_list()
         attended_before, self.attended = self.attended, None
         self.expired.clear()
@@ -280,6 +285,10 @@ class Cache:
                 self.leader = item.value
             case WatcherKey(watcher_id):
                 self.watchers[watcher_id] = item.value
+            case ReporterKey(environment, name):
+                self._note_problem(item.key, self.reporters.put(environment, name, item.value))
+            case ReporterSeenKey(environment):
+                self._note_problem(item.key, self.reporters.put_last_seen(environment, item.value))
             case None:
                 self.problems[_printable(item.key)] = "not a key of the coordinator; it is ignored"
 
@@ -322,6 +331,10 @@ class Cache:
                 touched.leader_gone = True
             case WatcherKey(watcher_id):
                 self.watchers.pop(watcher_id, None)
+            case ReporterKey(environment, name):
+                self.reporters.delete(environment, name)
+            case ReporterSeenKey(environment):
+                self.reporters.delete_last_seen(environment)
             case None:
                 pass
 

@@ -41,7 +41,7 @@ class Reading:
     """Everything that was read, as it stood at ``cache.revision``.
 
     :ivar newest_time: the newest time that anything in it says; ``None`` where nothing says one.
-    :ivar newest_change: the mod revision of the newest key that is not a watcher's word about itself.
+    :ivar newest_change: the mod revision of the newest key that is more than somebody's word about itself.
     :ivar late: what has not been started although its deadline has passed; most of it has no key of its own.
     """
 
@@ -177,8 +177,8 @@ def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: A
 
 
 def _newest_change(keys: Keys, listing: Listing) -> int:
-    of_watchers = (keys.leader, keys.watchers)
-    return max((kv.mod_revision for kv in listing.items if not kv.key.startswith(of_watchers)), default=0)
+    no_news = (keys.leader, *keys.signs_of_life)
+    return max((kv.mod_revision for kv in listing.items if not kv.key.startswith(no_news)), default=0)
 
 
 def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:

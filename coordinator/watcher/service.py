@@ -44,6 +44,7 @@ from coordinator.watcher.pools import Pools
 from coordinator.watcher.progress import ProgressOfReading
 from coordinator.watcher.publisher import Publisher
 from coordinator.watcher.reconciler import Options, Reconciler
+from coordinator.watcher.reporters import HealthOfReporters
 
 _log = structlog.get_logger(__name__)
 
@@ -110,7 +111,7 @@ class Watcher:
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
         self._reflector = Reflector(store, keys.root, largest=keys.largest_value)
-        self._progress = ProgressOfReading(keys.watchers)
+        self._progress = ProgressOfReading(keys.signs_of_life)
         self._stepped_at = self._clock.monotonic()
         self._candidate = Candidate(
             store,
@@ -161,6 +162,7 @@ class Watcher:
             ),
         )
         self._size_alarm = size_alarm
+        self._reporters = HealthOfReporters(self.reconciler.cache.reporters, settings.environments)
         self._publisher = None
         if dependencies is not None:
             self._publisher = Publisher(
@@ -238,6 +240,7 @@ class Watcher:
         problems.update({str(target): reason for target, reason in tuple(reconciler.broken.items())})
         if self._size_alarm is not None and self._size_alarm.problem is not None:
             problems["etcd"] = self._size_alarm.problem
+        problems |= self._reporters.problems(self._clock.now())
         leadership, leads = self._candidate.leadership(), reconciler.leads
         return Health(
             watcher=self.watcher_id,
@@ -257,6 +260,9 @@ class Watcher:
         if self.reconciler.step(messages, lag=self._mailbox.lag):
             self._candidate.nudge()
         self._progress.note(messages)
+        self._reporters.note(
+            self.reconciler.standings.graph, connected=self.reconciler.connected, now=self._clock.now()
+        )
         if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected):
             self._candidate.nudge()
         self._stepped_at = self._clock.monotonic()

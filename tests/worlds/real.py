@@ -113,6 +113,7 @@ class RealWorld(EtcdWorld):
                     username=airflow.username,
                     password_file=_written(directory / f"{name}.password", airflow.password),
                     request_timeout=1.0,
+                    plugin=False,  # the stand-ins report in their own way
                 )
                 for name, airflow in self.airflows.items()
             },
@@ -185,10 +186,10 @@ class RealWorld(EtcdWorld):
 
     def trigger(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> str:
         airflow, dag_id = self._of(name)
-        conf = {"coordinator": {"partition": partition}} if run_id is not None else {}
+        key = partition if run_id is not None else None
         logical_date = None if run_id is not None else logical_date_of(partition)
         run_id = run_id or f"scheduled__{partition}"
-        airflow.trigger_by_hand(dag_id, run_id, logical_date=logical_date, conf=conf)
+        airflow.trigger_by_hand(dag_id, run_id, logical_date=logical_date, partition_key=key)
         return run_id
 
     def clear(self, name: str, *, partition: str = PARTITION) -> None:

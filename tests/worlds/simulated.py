@@ -180,11 +180,11 @@ class SimulatedWorld(EtcdWorld):
 
     def trigger(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> str:
         airflow, dag_id = self._of(name)
-        # Two runs in one partition cannot share a logical date in Airflow: the partition is in the conf then.
-        conf = {"coordinator": {"partition": partition}} if run_id is not None else {}
+        # Two runs in one partition cannot share a logical date in Airflow: the partition is the key then.
+        key = partition if run_id is not None else None
         logical_date = None if run_id is not None else logical_date_of(partition)
         run_id = run_id or f"scheduled__{partition}"
-        airflow.create(dag_id, run_id, logical_date=logical_date, conf=conf)
+        airflow.create(dag_id, run_id, logical_date=logical_date, partition_key=key)
         return run_id
 
     def clear(self, name: str, *, partition: str = PARTITION) -> None:

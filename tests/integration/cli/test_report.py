@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -96,5 +97,16 @@ def test_a_wrong_argument_is_named_and_nothing_is_written(
 def test_an_etcd_that_is_away_ends_in_its_own_exit_code(cli: Cli, tmp_path: Path) -> None:
     config = tmp_path / "away.toml"
     config.write_text('[etcd]\nendpoints = ["127.0.0.1:1"]\ntimeout = 0.5\n')
-    result = cli("report", "x", "success", "-p", "k", "--within", 0, "-c", config)
+    result = cli("report", "x", "success", "-p", "k", "--timeout", 0, "-c", config)
     assert result.exit_code == ExitCode.UNREACHABLE
+
+
+def test_an_etcd_that_is_away_is_waited_for_in_bounds_and_said_once(cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "away.toml"
+    config.write_text('[etcd]\nendpoints = ["127.0.0.1:1"]\ntimeout = 0.5\n')
+    began = time.monotonic()
+    result = cli("report", "x", "success", "-p", "k", "--timeout", 3, "-c", config)
+    assert time.monotonic() - began < 3 + 0.5 + 2
+    assert result.exit_code == ExitCode.UNREACHABLE
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("coordinator: ")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.cli.checkup import Finding, Grade, judge_environment, judge_member
+from coordinator.cli.checkup import judge_environment, judge_member
+from coordinator.cli.finding import Finding, Grade
 from coordinator.model.bounds import MIB
 from coordinator.runners.port import EnvironmentReport
 from coordinator.store.connection import MemberStatus

@@ -108,4 +108,6 @@ def test_a_value_beyond_its_bound_is_not_looked_into() -> None:
     def look(_: bytes) -> bytes:
         raise AssertionError("it was")
 
-    assert read_stored(b"x" * 11, look, look, most=10, what="a thing") == Unreadable("11 bytes; a thing has at most 10")
+    assert read_stored(b"x" * 11, look, look, most=10, what="a thing") == Unreadable(
+        "more than 10 bytes, the most that a thing has: put a shorter one, or delete the key"
+    )

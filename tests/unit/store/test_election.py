@@ -180,7 +180,7 @@ def test_who_has_not_read_everything_yet_leaves_the_lead_to_who_has(
 def test_watchers_do_not_keep_each_other_busy(server: MemoryEtcd, clock: Clock, count: int) -> None:
     watchers = []
     for number in range(count):
-        reading = ProgressOfReading(KEYS.watchers)
+        reading = ProgressOfReading(KEYS.signs_of_life)
         store = FaultyStore(server)
         candidate = Candidate(store, KEYS, str(number), ttl=TTL, clock=clock, progress=lambda of=reading: of.present)
         watchers.append((candidate, reading, store.watch(KEYS.root, from_revision=1)))

@@ -55,6 +55,10 @@ def test_a_name_reaches_its_own_keys_and_no_others(environment: str, other: str,
     is_same = environment == other
     assert covers(reporter(KEYS, environment), KEYS.state(own))
     assert covers(reporter(KEYS, environment), KEYS.state(others)) is is_same
+    assert covers(reporter(KEYS, environment), KEYS.reporter(environment, dag_id))
+    assert covers(reporter(KEYS, environment), KEYS.reporter(other, dag_id)) is is_same
+    assert covers(reporter(KEYS, environment), KEYS.reporter_seen(environment))
+    assert covers(reporter(KEYS, environment), KEYS.reporter_seen(other)) is is_same
     assert covers(owner(KEYS, environment), KEYS.dependencies(environment))
     assert covers(owner(KEYS, environment), KEYS.dependencies(other)) is is_same
     for key in (KEYS.state, KEYS.order):
