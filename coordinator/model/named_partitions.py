@@ -77,7 +77,7 @@ def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
 
 
 def is_spelled_freely(typed: str) -> bool:
-    """Whether what is typed names a moment in another form than the usual one: what it means depends on what is known."""
+    """Whether it names a moment in another form than the usual one: then its meaning depends on what is known."""
     moment = read_moment(typed)
     return moment is not None and typed != format_instant(moment)
 
@@ -133,7 +133,7 @@ def _mostly_date_times(known: Collection[str]) -> bool:
 
 
 def _near(typed: str, known: Collection[str]) -> tuple[str, ...]:
-    """For a moment, the newest of its date; else the newest of those that go on as it does, then those that look alike."""
+    """For a moment, the newest of its date; else the newest that go on as it does, then those that look alike."""
     if read_moment(typed) is not None:  # any two moments look alike
         return _newest(one for one in known if one.startswith(typed[: len("2026-11-20")]))
     found = _newest(one for one in known if one.startswith(typed) or typed.startswith(one))

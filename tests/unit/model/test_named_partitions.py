@@ -81,7 +81,7 @@ def test_what_may_have_been_meant_is_named(typed: str, known: list[str], near: t
     assert named_partition(typed, known).near == near
 
 
-@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)), st.sampled_from(["T", " "]))  # noqa: DTZ001
+@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)), st.sampled_from(["T", " "]))
 def test_a_moment_is_read_back_from_any_of_its_spellings(naive: datetime, separator: str) -> None:
     moment = naive.replace(tzinfo=UTC)
     for typed in (naive.isoformat(separator), f"{naive.isoformat(separator)}Z", f"{naive.isoformat(separator)}+00:00"):
