@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coordinator.cli.connecting import etcd_of
-from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, partition_of, pipeline_of
+from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, pipeline_of, typed_partition
 from coordinator.cli.output import hold_as_json, line, people, print_json, table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from coordinator.model.explanation import Explanation
+    from coordinator.model.named_partitions import NamedPartition
     from coordinator.model.references import PipelineRef
     from coordinator.watcher.limits import EnvironmentLimits
     from coordinator.watcher.reading import Reading
@@ -42,22 +43,22 @@ def explain(
 
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     """
+    from coordinator.model.named_partitions import named_partition
     from coordinator.settings import load_settings
     from coordinator.watcher.limits import limits_of
     from coordinator.watcher.reading import read
 
     explained = pipeline_of(pipeline)
-    spelled = None if partition is None else partition_of(partition)
+    typed = None if partition is None else typed_partition(partition)
     with etcd_of(config) as (store, keys):
         reading = read(store, keys, revision=revision)
     reading.require(explained)
-    if partition is None or spelled is None:
+    if typed is None:
         _explain_newest(reading, explained, limit=limit, as_json=as_json)
     else:
-        if partition not in reading.partitions_of(explained):  # somebody may have put a state under this spelling
-            partition = spelled
+        named = named_partition(typed, reading.partitions_of(explained))
         limits = limits_of(load_settings(config))
-        _explain_one(reading, explained, partition, limits, past=bool(revision), as_json=as_json)
+        _explain_one(reading, explained, named, limits, past=bool(revision), as_json=as_json)
 
 
 def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_json: bool) -> None:
@@ -97,7 +98,7 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_j
 def _explain_one(
     reading: Reading,
     pipeline: PipelineRef,
-    partition: str,
+    named: NamedPartition,
     limits: Mapping[str, EnvironmentLimits],
     *,
     past: bool,
@@ -107,9 +108,8 @@ def _explain_one(
     from coordinator.model.explanation import explain as explain_target
     from coordinator.model.references import Target
 
-    target = Target(pipeline, partition)
-    explanation = explain_target(reading.standings, target)
-    notes = list(_notes(reading, explanation, limits, past=past))
+    explanation = explain_target(reading.standings, Target(pipeline, named.partition))
+    notes = list(_notes(reading, explanation, named, limits, past=past))
     if as_json:
         print_json(
             explanation_as_json(explanation)
@@ -124,8 +124,16 @@ def _explain_one(
     print_explanation(people(), explanation, notes)
 
 
-def _notes(reading: Reading, explanation: Explanation, limits: Mapping[str, EnvironmentLimits], *, past: bool) -> Any:
+def _notes(
+    reading: Reading,
+    explanation: Explanation,
+    named: NamedPartition,
+    limits: Mapping[str, EnvironmentLimits],
+    *,
+    past: bool,
+) -> Iterator[str]:
     """What else the reader should know, beside the rule."""
+    from coordinator.cli.naming import unknown_partition
     from coordinator.model.explanation.causes import Kind
     from coordinator.model.partitions import format_instant
     from coordinator.watcher.places import waits_for
@@ -135,14 +143,8 @@ def _notes(reading: Reading, explanation: Explanation, limits: Mapping[str, Envi
         newest = reading.newest_time
         when = f", about {format_instant(newest)}" if newest is not None else ""
         yield f"this is how it stood at etcd revision {reading.cache.revision}{when}"
-    known = reading.partitions_of(target.pipeline)
-    if target.partition not in known:
-        near = [one for one in known if one.startswith(target.partition) or target.partition.startswith(one)]
-        newest_known = ", ".join((near or known)[:5]) or "none"
-        yield (
-            f"nothing has been reported in partition {target.partition}, letter by letter; "
-            f"{'near it' if near else 'the newest known'}: {newest_known}"
-        )
+    if not named.known:
+        yield unknown_partition(reading, target, named)
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
