@@ -16,6 +16,8 @@ from coordinator.cli.doctor import doctor
 from coordinator.cli.etcd import etcd
 from coordinator.cli.explain import explain
 from coordinator.cli.failures import EXIT_CODES_HELP, CommandGroup, ExitCode
+from coordinator.cli.fill import fill
+from coordinator.cli.gaps import gaps
 from coordinator.cli.hold import hold
 from coordinator.cli.logs import LogLevel, configure_logs
 from coordinator.cli.mark import mark
@@ -52,6 +54,8 @@ app.command()(hold)
 app.command()(release)
 app.command()(rerun)
 app.command()(mark)
+app.command()(gaps)
+app.command()(fill)
 app.command()(acts)
 app.command()(doctor)
 app.command()(secure)
