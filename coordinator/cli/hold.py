@@ -43,6 +43,7 @@ def hold(
 
     Example: [bold]coordinator hold team_b/load_customers --reason "bad source file, see T-123"[/bold]
     """
+    from coordinator.cli.naming import require_pipeline
     from coordinator.holding import put_hold
     from coordinator.model.hold import Hold
     from coordinator.watcher.reading import read
@@ -54,7 +55,7 @@ def hold(
     wanted = Hold(why=reason, who=who or person(), since=datetime.now(UTC))
     with etcd_of(config) as (store, keys):
         if not new_pipeline and not _is_known(store, keys, held):
-            read(store, keys).require(held)
+            require_pipeline(read(store, keys), held)
         change = put_hold(store, keys, held, wanted)
     if as_json:
         print_json({"pipeline": str(held), "changed": change.changed, **hold_as_json(change.after)})

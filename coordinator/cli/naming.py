@@ -5,7 +5,7 @@ from __future__ import annotations
 from coordinator.errors import CoordinatorError
 from coordinator.model.named_partitions import NamedPartition, named_partition
 from coordinator.model.references import PipelineRef, Target
-from coordinator.watcher.reading import Reading
+from coordinator.watcher.reading import Reading, UnknownPipeline
 
 _NEWEST = 3
 
@@ -23,9 +23,20 @@ def name_target(
     :raises UnknownPipeline: nothing is known of it, and nobody says that it is new.
     """
     if not new_pipeline:
-        reading.require(pipeline)
+        require_pipeline(reading, pipeline)
     named = named_partition(typed, reading.partitions_of(pipeline))
     return Target(pipeline, named.partition), named
+
+
+def require_pipeline(reading: Reading, pipeline: PipelineRef) -> None:
+    """Refuse to act on a pipeline of which nothing is known.
+
+    :raises UnknownPipeline: with the nearest names, and how to act all the same.
+    """
+    try:
+        reading.require(pipeline)
+    except UnknownPipeline as error:
+        raise UnknownPipeline(f"nothing was done: {error}; --new-pipeline says that it is meant") from None
 
 
 def unknown_partition(reading: Reading, target: Target, named: NamedPartition) -> str:

@@ -65,7 +65,7 @@ def release(
     Example: [bold]coordinator release team_b/load_customers --reason "file mended, T-123"[/bold]
     """
     from coordinator.cli.following_runs import Manner
-    from coordinator.cli.naming import name_target, unknown_partition
+    from coordinator.cli.naming import name_target, require_pipeline, unknown_partition
     from coordinator.model.references import Target
     from coordinator.watcher.reading import read
 
@@ -80,7 +80,7 @@ def release(
         reading = read(store, keys)
         if typed is None:
             if not new_pipeline and reading.cache.hold(wanted) is None:
-                reading.require(wanted)
+                require_pipeline(reading, wanted)
             if all_partitions:
                 targets = [Target(wanted, one) for one in _waiting(reading, wanted)]
                 _release_partitions(store, keys, reading, wanted, targets, signature, manner)
