@@ -17,6 +17,7 @@ from coordinator.cli.etcd import etcd
 from coordinator.cli.explain import explain
 from coordinator.cli.failures import EXIT_CODES_HELP, CommandGroup, ExitCode
 from coordinator.cli.fill import fill
+from coordinator.cli.forget import forget
 from coordinator.cli.gaps import gaps
 from coordinator.cli.hold import hold
 from coordinator.cli.logs import LogLevel, configure_logs
@@ -56,6 +57,7 @@ app.command()(rerun)
 app.command()(mark)
 app.command()(gaps)
 app.command()(fill)
+app.command()(forget)
 app.command()(acts)
 app.command()(doctor)
 app.command()(secure)

@@ -125,10 +125,11 @@ class Manner:
     as_json: bool
 
     def goes_on(
-        self, found: Outlook, question: str, *, why: list[str], unknown: str | None = None, about: dict[str, Any]
+        self, found: Outlook | None, question: str, *, why: list[str], unknown: str | None = None, about: dict[str, Any]
     ) -> bool:
         """Whether it is to be done; ``False``: it was a dry run, which has been printed.
 
+        :param found: what would run; ``None`` for an act that starts nothing.
         :param question: ends without its question mark.
         :param why: reasons to ask; without any there is no need.
         :param unknown: what is not known of the partition that is meant. ``--yes`` alone does not agree to that.
@@ -153,18 +154,21 @@ class Manner:
             _ask(found, question, reasons)
         return True
 
-    def _print_dry_run(self, found: Outlook, unknown: str | None, about: dict[str, Any]) -> None:
+    def _print_dry_run(self, found: Outlook | None, unknown: str | None, about: dict[str, Any]) -> None:
         if self.as_json:
-            print_json({**about, "dry_run": True, "unknown": unknown, "runs": as_json(found)})
+            runs = {} if found is None else {"unknown": unknown, "runs": as_json(found)}
+            print_json({**about, "dry_run": True, **runs})
             return
-        show(found)
+        if found is not None:
+            show(found)
         if unknown is not None:
             say(unknown)
         say("nothing was done: this is a dry run")
 
 
-def _ask(found: Outlook, question: str, reasons: list[str]) -> None:
-    show(found)
+def _ask(found: Outlook | None, question: str, reasons: list[str]) -> None:
+    if found is not None:
+        show(found)
     for reason in reasons:
         say(reason)
     if not typer.confirm(f"{question}?", err=True):
