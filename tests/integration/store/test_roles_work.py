@@ -140,7 +140,9 @@ def scene(etcd: SecuredEtcd, tmp_path: Path, cli: Cli) -> SecuredEtcd:
     return etcd
 
 
-def test_an_operator_holds_releases_reruns_marks_fills_and_forgets(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
+def test_an_operator_holds_releases_reruns_marks_fills_and_forgets(
+    scene: SecuredEtcd, cli: Cli, tmp_path: Path
+) -> None:
     operator = Person(cli, scene, "ops", tmp_path)
     for name in ("load", "team_b/mail"):
         operator.does("hold", name, "--reason", "bad file")
