@@ -104,5 +104,5 @@ def _require_free(reading: Reading, gone: frozenset[Target], *, downstream: bool
     reasons = why_not(standings.graph, cache, standings, gone, known=tuple(cache.targets()), now=standings.now)
     if reasons:
         more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
-        hint = "" if downstream else "; --downstream forgets what stands on it, too"
+        hint = "" if downstream else "; --downstream forgets a partition together with what stands on it"
         raise CoordinatorError(f"nothing was done: {'; '.join(reasons[:_NAMED])}{more}{hint}")

@@ -124,7 +124,7 @@ def test_an_owner_plans_and_publishes_its_document_and_no_other(etcd: SecuredEtc
     assert "T-1" in owner.does("dependencies", "log", "--owner", "team_b")
     owner.may_not("apply", owner.file({"load": "extract"}), "--owner", "default", "--offline", "--yes")
     owner.may_not("hold", "team_b/mail", "--reason", "why not")
-    owner.may_not("mark", "team_b/mail", PARTITION, "success", "--yes")
+    owner.may_not("mark", "team_b/mail", PARTITION, "success", "--new-partition", "--yes")
     owner.may_not("report", "team_b/mail", "success", "-p", PARTITION)
 
 
@@ -150,8 +150,8 @@ def test_an_operator_holds_releases_reruns_marks_fills_and_forgets(
         operator.does("rerun", name, PARTITION, "--downstream", "--yes")
         operator.does("mark", name, PARTITION, "failed", "--yes", "--force")
     operator.does("release", "check", PARTITION, "--force")
-    operator.does("mark", "load", "a-slip", "failed", "--new-partition")
-    operator.does("forget", "load", "a-slip", "--yes")
+    operator.does("mark", "load", "a-slip", "failed", "--new-partition", "--yes")
+    operator.does("forget", "load", "a-slip", "--downstream", "--yes")
     operator.does("fill", "load", "--yes")
     assert operator.does("acts").count("bad file") == 2
     operator.may_not("apply", operator.file({"load": "extract"}), "--owner", "default", "--offline", "--yes")
@@ -167,7 +167,7 @@ def test_an_operator_of_one_environment_touches_no_other(scene: SecuredEtcd, cli
     operator.may_not("rerun", "load", PARTITION, "--downstream", "--yes")
     operator.may_not("mark", "load", PARTITION, "failed", "--yes")
     operator.may_not("release", "check", PARTITION, "--force")
-    operator.may_not("forget", "check", PARTITION, "--yes")
+    operator.may_not("forget", "load", PARTITION, "--downstream", "--yes")
 
 
 def test_a_viewer_sees_everything_and_changes_nothing(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
