@@ -38,6 +38,11 @@ def gaps_of(reading: Reading, pipeline: PipelineRef | None, span: Span) -> list[
     return find_gaps(graph, reading.standings, (one for one in known if one.partition in span))
 
 
+def doubts(reading: Reading) -> list[str]:
+    """Why there may be gaps that are not found: dependencies that cannot be read or used."""
+    return [f"{place}: {text}" for place, text in reading.problems.items() if "dependencies" in place]
+
+
 def gap_as_json(gap: Gap) -> dict[str, Any]:
     return {
         "pipeline": str(gap.target.pipeline),

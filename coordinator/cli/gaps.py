@@ -27,16 +27,22 @@ def gaps(
 
     Example: [bold]coordinator gaps team_b/load_customers --since 2026-11-01[/bold]
     """
-    from coordinator.cli.gap_list import gap_as_json, gaps_of, show_gaps
+    from coordinator.cli.failures import ExitCode
+    from coordinator.cli.gap_list import doubts, gap_as_json, gaps_of, show_gaps
     from coordinator.watcher.reading import read
 
     wanted, span = None if pipeline is None else pipeline_of(pipeline), span_of(since, until)
     with etcd_of(config) as (store, keys):
         reading = read(store, keys)
-    found = gaps_of(reading, wanted, span)
+    found, problems = gaps_of(reading, wanted, span), doubts(reading)
     if as_json:
-        print_json({"revision": reading.cache.revision, "gaps": [gap_as_json(gap) for gap in found]})
+        shown = [gap_as_json(gap) for gap in found]
+        print_json({"revision": reading.cache.revision, "gaps": shown, "problems": problems})
     elif found:
         show_gaps(found)
     else:
         say("there are no gaps")
+    for problem in problems if not as_json else ():
+        say(f"not all dependencies are known: {problem}", err=True)
+    if problems:
+        raise typer.Exit(ExitCode.PROBLEM)

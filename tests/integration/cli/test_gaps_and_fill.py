@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,12 @@ from coordinator.cli.failures import ExitCode
 from coordinator.model.order import GivenOrder, Order, read_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.reporting import write_report
-from coordinator.store.connection import EtcdStore
-from coordinator.store.keys import Keys
+from coordinator.settings import EtcdSettings
+from coordinator.store.connection import EtcdStore, connect
+from coordinator.store.keys import Keys, OrderKey
+from coordinator.store.port import Put, Transaction
 from tests.command_line import Cli
 
 DAYS = [f"2026-11-{day}T00:00:00Z" for day in (18, 19, 20)]
@@ -125,6 +129,76 @@ def test_one_partition_is_filled_however_it_is_spelled(scene: Scene) -> None:
     assert isinstance(given, GivenOrder)
     assert given.order is Order.RERUN
     assert scene("fill", "report", DAYS[1], "--since", "2026-11-19").exit_code == ExitCode.USAGE
+
+
+class PlayedWatcher(threading.Thread):
+    """Carries out each order as soon as it stands there, one after the other; the second run fails."""
+
+    def __init__(self, scene: Scene, store: EtcdStore) -> None:
+        super().__init__(daemon=True)
+        self._scene = scene
+        self._store = store
+        self._stream = store.watch(scene.keys.every("order"), from_revision=store.list(scene.keys.root).revision + 1)
+        self.carried_out: list[str] = []
+
+    def run(self) -> None:
+        while len(self.carried_out) < len(DAYS):
+            changes = self._stream.receive(1)
+            for change in changes.changes if changes is not None else ():
+                parsed = self._scene.keys.parse(change.key)
+                assert isinstance(parsed, OrderKey)
+                self._carry_out(parsed.target, change.revision)
+                self.carried_out.append(parsed.target.partition)
+        self._stream.close()
+
+    def _carry_out(self, target: Target, order: int) -> None:
+        keys = self._scene.keys
+        state = State.FAILED if target.partition == DAYS[1] else State.SUCCESS
+        write_report(self._store, keys, target, RunStateDocument(state=state, run_id="r", attempt=1))
+        for status in (Status.SENT, Status.DONE):
+            record = TriggerRecord(status, 1, Action.CREATE, "r", "t", 1, order=order)
+            self._store.commit(Transaction((), (Put(keys.trigger(target), dump_record(record)),)))
+
+
+def test_a_fill_waits_for_each_run_to_end_and_says_how(scene: Scene, etcd_settings: EtcdSettings) -> None:
+    store = connect(etcd_settings)
+    watcher = PlayedWatcher(scene, store)
+    watcher.start()
+    done = scene("fill", "report", "--yes", "--max-in-flight", 1)
+    watcher.join(10)
+    store.close()
+    assert watcher.carried_out == DAYS
+    assert done.exit_code == ExitCode.PROBLEM
+    said = [line for line in done.stdout.splitlines() if line.startswith("report@")]
+    assert said == [
+        f"report@{DAYS[0]}: ordered (1 of 3)",
+        f"report@{DAYS[0]}: success",
+        f"report@{DAYS[1]}: ordered (2 of 3)",
+        f"report@{DAYS[1]}: failed",
+        f"report@{DAYS[2]}: ordered (3 of 3)",
+        f"report@{DAYS[2]}: success",
+    ]
+    assert "3 of 3 ordered, 3 ended, 1 of them not well" in done.stdout
+
+
+def test_a_fill_that_is_interrupted_says_what_is_ordered(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("coordinator.filling.wait_for_ends", interrupted)
+    done = scene("fill", "report", "--yes", "--max-in-flight", 2)
+    assert done.exit_code == ExitCode.INTERRUPTED
+    assert "interrupted: 2 of 3 ordered; what is ordered runs, the same command goes on" in done.stderr
+    assert scene.orders() == [("report", DAYS[0]), ("report", DAYS[1])]
+    assert [gap["partition"] for gap in scene.json("gaps", "report")["gaps"]] == [DAYS[2]]
+
+
+def test_dependencies_that_cannot_be_read_leave_doubt(scene: Scene) -> None:
+    scene.etcd.commit(Transaction((), (Put(scene.keys.dependencies("team_b"), b"rubbish"),)))
+    listed = scene("gaps")
+    assert listed.exit_code == ExitCode.PROBLEM
+    assert "6 gaps in 2 pipelines" in listed.stdout
+    assert "not all dependencies are known: /" in listed.stderr
 
 
 @pytest.mark.parametrize(("answer", "count"), [("y\n", 6), ("n\n", 0)])
