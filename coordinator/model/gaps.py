@@ -71,11 +71,13 @@ def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
     if decision.due or not _UNDER_WAY.isdisjoint(decision.obstacles):
         return None
     recorded, own = view.record(target), view.state(target)
+    if own is not None and not isinstance(own.value, RunState):
+        return None  # nobody can tell whether it has run
     record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
     skipped = decision.skips or (record is not None and record.skipped)
     judged, _ = judge(view, _always_active(node), target, None if skipped else record)
     used = tuple(inputs_that_hold(judged))
-    ended_at = own.revision if own is not None and isinstance(own.value, RunState) else 0
+    ended_at = own.revision if own is not None else 0
     ignores = node.downstream.rerun is Rerun.IGNORE and ended_at > 0
     missed = [one.target for one in _newer(used, ended_at) if one.new or (ignores and one.triggers)]
     if not missed:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from coordinator.acts import Signature
+from coordinator.forgetting import forget
 from coordinator.model.forgetting import all_below, why_not
 from coordinator.model.standings import Standings
 from coordinator.watcher.cache import Cache
@@ -66,6 +70,22 @@ def test_what_stands_on_it_is_forgotten_with_it(world: SimulatedWorld) -> None:
     world.settle()
     assert below(world, "A") == {"A", "B", "C"}
     assert reasons(world, "A", "B", "C") == []
+
+
+def test_nothing_happens_once_it_is_forgotten(world: SimulatedWorld) -> None:
+    world.mark("A", "success", partition=PHANTOM)
+    world.settle()
+    cache, standings = reading(world)
+    gone = all_below(standings, target("A", PHANTOM))
+    dependents = {one for each in gone for one in standings.dependents(each)}
+    signature = Signature("ann", datetime(2026, 11, 22, tzinfo=UTC))
+    forget(world.store, world.keys, cache, gone, dependents, signature)
+    world.settle()
+    world.stop_watcher()
+    world.start_watcher()
+    world.settle()
+    assert [world.runs(name, partition=PHANTOM) for name in "BCD"] == [1, 1, 0]
+    assert [item.key for item in world.store.list(world.keys.root).items if item.key.endswith(f"/{PHANTOM}")] == []
 
 
 def test_what_is_due_because_of_it_keeps_it(world: SimulatedWorld) -> None:

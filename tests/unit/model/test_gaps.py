@@ -8,9 +8,10 @@ import pytest
 
 from coordinator.model.gaps import find_gaps
 from coordinator.model.standings import Standings
+from coordinator.store.port import Put
 from coordinator.watcher.cache import Cache
 from tests.worlds.simulated import SimulatedWorld
-from tests.worlds.world import PARTITION
+from tests.worlds.world import PARTITION, target
 
 LATER = "2026-11-21T00:00:00Z"
 
@@ -152,6 +153,15 @@ def test_what_was_given_up_while_nobody_led_is_a_gap(world: SimulatedWorld) -> N
     world.start_watcher()
     world.settle()
     assert (world.runs("D"), gaps(world)) == (0, ["D 2026-11-20 skipped: A"])
+
+
+@pytest.mark.parametrize("kind", ["state", "trigger"])
+def test_where_nobody_can_tell_whether_it_ran_there_is_no_gap(world: SimulatedWorld, kind: str) -> None:
+    past(world, {"D": "A"}, "A")
+    key = {"state": world.keys.state, "trigger": world.keys.trigger}[kind]
+    world.write(Put(key(target("D")), b"rubbish {"))
+    world.settle()
+    assert gaps(world) == []
 
 
 def test_a_gate_alone_makes_no_gap(world: SimulatedWorld) -> None:
