@@ -55,7 +55,8 @@ def fill(
     from coordinator.cli.failures import ExitCode
     from coordinator.cli.filling_output import Progress
     from coordinator.cli.gap_list import gap_as_json, gaps_of, show_gaps
-    from coordinator.model.named_partitions import Span, named_partition
+    from coordinator.cli.naming import UnknownPartition, name_target, unknown_partition
+    from coordinator.model.named_partitions import Span
     from coordinator.model.order import Order
     from coordinator.watcher.reading import read
 
@@ -67,8 +68,10 @@ def fill(
         reading = read(store, keys)
         found = gaps_of(reading, wanted, Span() if partition is not None else span)
         if partition is not None and wanted is not None:
-            named = named_partition(typed_partition(partition), reading.partitions_of(wanted))
-            found = [gap for gap in found if gap.target.partition == named.partition]
+            target, named = name_target(reading, wanted, typed_partition(partition))
+            if not named.known:
+                raise UnknownPartition(f"nothing was done: {unknown_partition(reading, target, named)}")
+            found = [gap for gap in found if gap.target == target]
         if not as_json and found:
             show_gaps(found)
         if not found:

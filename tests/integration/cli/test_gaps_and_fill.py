@@ -129,6 +129,8 @@ def test_one_partition_is_filled_however_it_is_spelled(scene: Scene) -> None:
     assert isinstance(given, GivenOrder)
     assert given.order is Order.RERUN
     assert scene("fill", "report", DAYS[1], "--since", "2026-11-19").exit_code == ExitCode.USAGE
+    slip = scene("fill", "report", "2026-11-2", "--yes")
+    assert (slip.exit_code, f"did you mean {DAYS[2]}?" in slip.stderr) == (ExitCode.PROBLEM, True)
 
 
 class PlayedWatcher(threading.Thread):
