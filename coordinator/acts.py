@@ -27,6 +27,8 @@ class Deed(enum.StrEnum):
     RERUN = "rerun"
     CANCEL = "cancel"
     MARK = "mark"
+    FILL = "fill"
+    FORGET = "forget"
 
 
 @dataclass(frozen=True, slots=True)

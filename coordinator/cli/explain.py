@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coordinator.cli.connecting import etcd_of
-from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, partition_of, pipeline_of
+from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, pipeline_of, typed_partition
 from coordinator.cli.output import hold_as_json, line, people, print_json, table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from coordinator.model.explanation import Explanation
+    from coordinator.model.named_partitions import NamedPartition
     from coordinator.model.references import PipelineRef, Target
     from coordinator.watcher.reading import Reading
 
@@ -41,25 +42,25 @@ def explain(
 
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     """
-    from coordinator.model.references import Target
+    from coordinator.cli.naming import read_target
     from coordinator.settings import load_settings
     from coordinator.watcher.dispatcher import limits_by_environment
     from coordinator.watcher.places import waits_for
-    from coordinator.watcher.reading import read_partition, read_pipeline
+    from coordinator.watcher.reading import read_pipeline
 
     explained = pipeline_of(pipeline)
-    spelled = None if partition is None else partition_of(partition)
+    typed = None if partition is None else typed_partition(partition)
     with etcd_of(config) as (store, keys):
-        if partition is None or spelled is None:
+        if typed is None:
             reading = read_pipeline(store, keys, explained, revision=revision)
             _explain_newest(reading, explained, limit=limit, as_json=as_json)
             return
-        reading = read_partition(store, keys, explained, spelled, partition, revision=revision)
-        if partition not in reading.partitions_of(explained):  # somebody may have put a state under this spelling
-            partition = spelled
-        target = Target(explained, partition)
+        reading, target, named = read_target(
+            store, keys, explained, typed, revision=revision, below=False, new_pipeline=True
+        )
+        reading.require(explained)
         waits = tuple(waits_for(store, keys, reading, target, limits_by_environment(load_settings(config))))
-    _explain_one(reading, target, waits, past=bool(revision), as_json=as_json)
+    _explain_one(reading, target, named, waits, past=bool(revision), as_json=as_json)
 
 
 def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_json: bool) -> None:
@@ -96,12 +97,14 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_j
         console.print(f"{len(known) - limit} older partitions: see them with --limit", markup=False)
 
 
-def _explain_one(reading: Reading, target: Target, waits: Sequence[str], *, past: bool, as_json: bool) -> None:
+def _explain_one(
+    reading: Reading, target: Target, named: NamedPartition, waits: Sequence[str], *, past: bool, as_json: bool
+) -> None:
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
 
     explanation = explain_target(reading.standings, target)
-    notes = list(_notes(reading, explanation, waits, past=past))
+    notes = list(_notes(reading, explanation, named, waits, past=past))
     if as_json:
         print_json(
             explanation_as_json(explanation)
@@ -116,8 +119,11 @@ def _explain_one(reading: Reading, target: Target, waits: Sequence[str], *, past
     print_explanation(people(), explanation, notes)
 
 
-def _notes(reading: Reading, explanation: Explanation, waits: Sequence[str], *, past: bool) -> Any:
+def _notes(
+    reading: Reading, explanation: Explanation, named: NamedPartition, waits: Sequence[str], *, past: bool
+) -> Iterator[str]:
     """What else the reader should know, beside the rule."""
+    from coordinator.cli.naming import unknown_partition
     from coordinator.model.explanation.causes import Kind
     from coordinator.model.partitions import format_instant
 
@@ -126,14 +132,8 @@ def _notes(reading: Reading, explanation: Explanation, waits: Sequence[str], *, 
         newest = reading.newest_time
         when = f", about {format_instant(newest)}" if newest is not None else ""
         yield f"this is how it stood at etcd revision {reading.cache.revision}{when}"
-    known = reading.partitions_of(target.pipeline)
-    if target.partition not in known:
-        near = [one for one in known if one.startswith(target.partition) or target.partition.startswith(one)]
-        newest_known = ", ".join((near or known)[:5]) or "none"
-        yield (
-            f"nothing has been reported in partition {target.partition}, letter by letter; "
-            f"{'near it' if near else 'the newest known'}: {newest_known}"
-        )
+    if not named.known:
+        yield unknown_partition(reading, target, named)
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)

@@ -9,7 +9,7 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.options import ConfigOption, JsonOption, partition_of, pipeline_of
+from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of, spellings_of
 from coordinator.cli.output import hold_in_words, people, print_json, table
 from coordinator.cli.replicas_output import (
     Replicas,
@@ -49,7 +49,7 @@ def status(
     from coordinator.model.partitions import partition_order
     from coordinator.watcher.reading import read
 
-    spellings = None if partition is None else {partition, partition_of(partition)}
+    spellings = None if partition is None else spellings_of(partition)
     wanted = pipeline_of(pipeline) if pipeline is not None else None
     with etcd_of(config) as (store, keys):
         reading = read(store, keys)

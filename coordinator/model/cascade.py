@@ -79,13 +79,21 @@ Change = Mapping[Target, Order | State]
 
 
 def cascade(
-    graph: Graph, facts: Facts, change: Change, *, known: Iterable[Target], revision: int, now: datetime
+    graph: Graph,
+    facts: Facts,
+    change: Change,
+    *,
+    released: PipelineRef | None = None,
+    known: Iterable[Target],
+    revision: int,
+    now: datetime,
 ) -> tuple[Step, ...]:
     """Everything that would follow, upstreams first. What is ordered is among it, what is marked is not.
 
     What is on its way already is taken to end well first, and what is due then to run: only what would run once more is
     told. Every run is taken to succeed.
 
+    :param released: a pipeline whose hold is taken away, too.
     :param known: all that has a state, a record or an order.
     :param revision: of etcd, at which the facts stand.
     :param now: at which they are judged.
@@ -95,6 +103,8 @@ def cascade(
     stuck_before = rehearsal.stuck()
     rehearsal.done.clear()
     rehearsal.make(change)
+    if released is not None:
+        rehearsal.release(released)
     rehearsal.come_to_rest()
     found = dict(rehearsal.done)
     for target, how in rehearsal.stuck().items():
@@ -126,6 +136,7 @@ class _Rehearsal:
         self._states: dict[Target, SeenState] = {}
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
+        self._released: PipelineRef | None = None
         self.done: dict[Target, How] = {}
         self._agenda: list[tuple[int, Target]] = []
         self._standings = Standings(graph, self, now=now)
@@ -143,7 +154,7 @@ class _Rehearsal:
         return self._orders.get(target) or self._facts.order(target)
 
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
-        return self._facts.hold(pipeline)
+        return None if pipeline == self._released else self._facts.hold(pipeline)
 
     def floor(self, pipeline: PipelineRef) -> Floor | None:
         return self._facts.floor(pipeline)
@@ -159,6 +170,10 @@ class _Rehearsal:
                     attempt = self._attempt_of(target)
                     self._states[target] = SeenState(RunState(what, attempt, self._now), self._next_revision())
         self._note(self._standings.refresh(change))
+
+    def release(self, pipeline: PipelineRef) -> None:
+        self._released = pipeline
+        self._note(self._standings.refresh([one for one in self._standings.unsettled() if one.pipeline == pipeline]))
 
     def come_to_rest(self) -> None:
         """Let everything happen that happens by itself."""

@@ -113,7 +113,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
 
     deadline = None
     if stirred and seen is None and not has_run:  # who has been started at all is not late
-        deadline = due_by(downstream.deadline, target, inputs)
+        deadline = due_by(downstream.deadline, graph, view, target, inputs)
     late = deadline is not None and view.now >= deadline
     if late and downstream.on_late is OnLate.FIRE:
         there = tuple(one for one in inputs if one.holds)

@@ -94,7 +94,7 @@ def viewer(keys: Keys) -> Role:
 
 
 def operator(keys: Keys, environment: str | None = None) -> Role:
-    """A person who holds, releases, reruns and marks pipelines.
+    """A person who holds, releases, reruns, marks, fills and forgets.
 
     The log of acts is one for all: whoever may write an act may write, and delete, any.
 
@@ -104,7 +104,7 @@ def operator(keys: Keys, environment: str | None = None) -> Role:
     return _reading_all(
         keys,
         "operator" if environment is None else f"operator-{_named(environment)}",
-        f"hold, release, rerun, mark{'' if environment is None else f': pipelines of {environment}'}",
+        f"hold, release, rerun, mark, fill, forget{'' if environment is None else f': pipelines of {environment}'}",
         writes=(*written, KeyRange.below(keys.acts)),
     )
 
@@ -156,8 +156,8 @@ def is_enforced(version: tuple[int, ...]) -> bool:
 _WRITTEN_BY_WATCHERS = ("acts", "dependencies", "floor", "order", "state", "trigger", "watchers")
 """Acts and orders: retention deletes old ones. States: what was seen where nobody reports."""
 
-_WRITTEN_BY_OPERATORS = ("hold", "order", "state")
-"""States: ``mark``."""
+_WRITTEN_BY_OPERATORS = ("hold", "order", "state", "trigger")
+"""States: ``mark`` and ``forget``. Trigger records: ``forget`` deletes them."""
 
 
 def _reading_all(keys: Keys, name: str, purpose: str, *, writes: Iterable[KeyRange] = ()) -> Role:

@@ -175,7 +175,7 @@ def test_an_owner_plans_and_publishes_its_document_and_no_other(etcd: SecuredEtc
     assert "T-1" in owner.does("dependencies", "log", "--owner", "team_b")
     owner.may_not("apply", owner.file({"load": "extract"}), "--owner", "default", "--offline", "--yes")
     owner.may_not("hold", "team_b/mail", "--reason", "why not")
-    owner.may_not("mark", "team_b/mail", PARTITION, "success", "--yes")
+    owner.may_not("mark", "team_b/mail", PARTITION, "success", "--new-partition", "--yes")
     owner.may_not("report", "team_b/mail", "success", "-p", PARTITION)
 
 
@@ -191,14 +191,19 @@ def scene(etcd: SecuredEtcd, tmp_path: Path, cli: Cli) -> SecuredEtcd:
     return etcd
 
 
-def test_an_operator_holds_releases_reruns_and_marks(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
+def test_an_operator_holds_releases_reruns_marks_fills_and_forgets(
+    scene: SecuredEtcd, cli: Cli, tmp_path: Path
+) -> None:
     operator = Person(cli, scene, "ops", tmp_path)
     for name in ("load", "team_b/mail"):
         operator.does("hold", name, "--reason", "bad file")
-        operator.does("release", name)
+        operator.does("release", name, "--yes")
         operator.does("rerun", name, PARTITION, "--downstream", "--yes")
         operator.does("mark", name, PARTITION, "failed", "--yes", "--force")
-    operator.does("release", "check", "--partition", PARTITION, "--force")
+    operator.does("release", "check", PARTITION, "--force")
+    operator.does("mark", "load", "a-slip", "failed", "--new-partition", "--yes")
+    operator.does("forget", "load", "a-slip", "--downstream", "--yes")
+    operator.does("fill", "load", "--yes")
     assert operator.does("acts").count("bad file") == 2
     operator.may_not("apply", operator.file({"load": "extract"}), "--owner", "default", "--offline", "--yes")
 
@@ -206,13 +211,14 @@ def test_an_operator_holds_releases_reruns_and_marks(scene: SecuredEtcd, cli: Cl
 def test_an_operator_of_one_environment_touches_no_other(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
     operator = Person(cli, scene, "ops-b", tmp_path)
     operator.does("hold", "team_b/mail", "--reason", "bad file")
-    operator.does("release", "team_b/mail")
+    operator.does("release", "team_b/mail", "--yes")
     operator.does("rerun", "team_b/mail", PARTITION, "--yes")
     operator.does("mark", "team_b/mail", PARTITION, "failed", "--yes", "--force")
     operator.may_not("hold", "load", "--reason", "why not")
     operator.may_not("rerun", "load", PARTITION, "--downstream", "--yes")
     operator.may_not("mark", "load", PARTITION, "failed", "--yes")
-    operator.may_not("release", "check", "--partition", PARTITION, "--force")
+    operator.may_not("release", "check", PARTITION, "--force")
+    operator.may_not("forget", "load", PARTITION, "--downstream", "--yes")
 
 
 def test_a_viewer_sees_everything_and_changes_nothing(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
@@ -268,7 +274,7 @@ def test_the_watcher_runs_waves_obeys_people_and_sweeps_as_its_own_user(
         operator.does("rerun", "A", old, "--downstream", "--yes")
         world.until_done("A", "team_b/B", "D", partition=old, runs=2)
         operator.does("hold", "D", "--reason", "for a while")
-        operator.does("release", "D")
+        operator.does("release", "D", "--yes")
         world.complete("R")
         world.until_done("A", "team_b/B", "D", runs=1)
         gone = [key(target("A", old)) for key in (KEYS.state, KEYS.trigger, KEYS.order)]

@@ -203,8 +203,8 @@ def test_one_that_waits_for_a_release_says_how_to_give_it() -> None:
     situation.report(A, at=DAY + timedelta(hours=1))
     about = situation.explained()
     assert [cause.kind for cause in about.causes] == [Kind.WAITS_FOR_RELEASE]
-    assert about.remedies() == [f"D: coordinator release D --partition {K}"]
-    assert about.outlook == f"It fires when a person lets it run again (coordinator release D --partition {K})."
+    assert about.remedies() == [f"D: coordinator release D {K}"]
+    assert about.outlook == f"It fires when a person lets it run again (coordinator release D {K})."
     assert about.headline.endswith("would fire now, but it is waiting for release")
 
 

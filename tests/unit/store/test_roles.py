@@ -61,12 +61,14 @@ def test_a_name_reaches_its_own_keys_and_no_others(environment: str, other: str,
     assert covers(reporter(KEYS, environment), KEYS.reporter_seen(other)) is is_same
     assert covers(owner(KEYS, environment), KEYS.dependencies(environment))
     assert covers(owner(KEYS, environment), KEYS.dependencies(other)) is is_same
-    for key in (KEYS.state, KEYS.order):
+    for key in (KEYS.state, KEYS.order, KEYS.trigger):
         assert covers(operator(KEYS, environment), key(own))
         assert covers(operator(KEYS, environment), key(others)) is is_same
     assert covers(operator(KEYS, environment), KEYS.hold(others.pipeline)) is is_same
     for role in (reporter(KEYS, environment), owner(KEYS, environment), operator(KEYS, environment)):
-        assert not any(covers(role, key) for key in (KEYS.leader, KEYS.trigger(own), KEYS.watcher("w")))
+        assert not any(covers(role, key) for key in (KEYS.leader, KEYS.watcher("w")))
+    for role in (reporter(KEYS, environment), owner(KEYS, environment)):
+        assert not covers(role, KEYS.trigger(own))
 
 
 @pytest.mark.parametrize("make", [reporter, owner, operator])
