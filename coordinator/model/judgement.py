@@ -174,7 +174,7 @@ class _Judge:
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
             since = max(self._node.active_since[dependency], self._past, since)
-            changed = seen.revision > since and not _is_consumed(before, seen.value, seen.revision)
+            changed = seen.revision > since and not is_consumed(before, seen.value, seen.revision)
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:
                 observed = seen.value.observed_at
@@ -209,7 +209,7 @@ def _branch(n: int, word: str, branches: tuple[Judged, ...], dependency: Depende
     )
 
 
-def _is_consumed(consumed: Consumed | None, present: RunState, revision: int) -> bool:
+def is_consumed(consumed: Consumed | None, present: RunState, revision: int) -> bool:
     """Whether this completion is the one that was consumed: the same attempt and state put again is the same."""
     if consumed is None:
         return False

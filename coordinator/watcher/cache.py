@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from coordinator.model import bounds
+from coordinator.model.edition import PublishedBefore, read_published_before
 from coordinator.model.floor import Floor, read_floor
 from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
@@ -26,6 +27,7 @@ from coordinator.store.keys import (
     LeaderKey,
     OrderKey,
     ParsedKey,
+    PublishedBeforeKey,
     RetentionKey,
     StateKey,
     TriggerKey,
@@ -77,6 +79,7 @@ class Cache:
         self.revision = 0
         self.problems: dict[str, str] = {}
         self.published: dict[str, Published] = {}
+        self.published_before: dict[str, PublishedBefore] = {}
         self.leader: bytes | None = None
         self.attended: Attended | Unreadable | None = None
         self.swept: Sweep | None = None
@@ -149,7 +152,7 @@ class Cache:
         touched = Touched(targets=set(self.targets()), held=set(self._holds), dependencies=True)
         for store in (self._states, self._records, self._orders, self._holds, self._withheld):
             store.clear()
-        for named in (self.published, self.watchers, self.problems):
+        for named in (self.published, self.published_before, self.watchers, self.problems):
             named.clear()
         self._floors.begin_list()
         attended_before, self.attended = self.attended, None
@@ -251,6 +254,10 @@ class Cache:
                 self.published[owner] = Published(publication, item.mod_revision)
                 self._note_problem(item.key, publication)
                 touched.dependencies = True
+            case PublishedBeforeKey(owner):
+                before = read_published_before(item.value)
+                self.published_before[owner] = before if isinstance(before, PublishedBefore) else PublishedBefore()
+                self._note_problem(item.key, before)
             case RetentionKey():
                 sweep = read_sweep(item.value)
                 self.swept = sweep if isinstance(sweep, Sweep) else None
@@ -297,6 +304,8 @@ class Cache:
             case DependenciesKey(owner):
                 self.published.pop(owner, None)
                 touched.dependencies = True
+            case PublishedBeforeKey(owner):
+                self.published_before.pop(owner, None)
             case RetentionKey():
                 self.swept = None
             case AttendedKey():

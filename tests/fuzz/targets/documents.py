@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from datetime import UTC, datetime
 from typing import Any
 
 from coordinator.model.dependencies import Document
@@ -12,7 +13,7 @@ from coordinator.model.graph import CycleFound
 from coordinator.model.owners import merge, objections_to
 from coordinator.model.parsing import DependenciesError, dump_document, parse_document
 from coordinator.model.parsing.forms import AIRFLOWS, CONDITIONS, DEADLINES, ENTRY, MAPPERS
-from coordinator.model.publication import Publication, Published, dump_publication, publish, read_publication
+from coordinator.model.publication import Publication, Published, Terms, dump_publication, publish, read_publication
 from tests.fuzz.tape import Tape, as_json, tape_of
 from tests.fuzz.targets.values import unreadable
 
@@ -130,11 +131,14 @@ def _is_placed(error: DependenciesError, text: bytes) -> None:
     assert len(str(error)) <= LONGEST_MESSAGE
 
 
+TERMS = Terms(datetime(2026, 11, 20, tzinfo=UTC))
+
+
 def _published(document: Document) -> dict[str, Published]:
-    publication = publish(document, None, 0)
+    publication = publish(document, None, 0, TERMS)
     read = read_publication(dump_publication(publication), source="dumped")
     assert read == publication
-    again = publish(document, publication, 7)
+    again = publish(document, publication, 7, TERMS)
     read = read_publication(dump_publication(again), source="dumped")
     assert read == again
     return {"default": Published(read, 8)}
