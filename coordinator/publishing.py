@@ -83,6 +83,12 @@ class Publications:
         in_force = value.version if isinstance(value, Publication) else 0
         return max(in_force, before.version if before is not None else 0)
 
+    def content_of(self, owner: str) -> str | None:
+        """The hash of what an owner has in force; ``None``: nothing that can be read."""
+        published = self.by_owner.get(owner)
+        value = published.value if published is not None else None
+        return content_hash(value.document) if isinstance(value, Publication) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:

@@ -1,8 +1,8 @@
 """What to do with a dependencies file: which of two documents is the newer one?
 
 Pure: the publisher executes what is decided here. A file counts as an edit when a running watcher saw it change. An
-edit is published as long as the version on which it was made is in force, whatever it says: taking something back is
-an edit, too. A file that no watcher saw change may be old. It is published only if its content never was before.
+edit is published as long as that is in force on which it was made, whatever it says: taking something back is an
+edit, too. A file that no watcher saw change may be old. It is published only if its content never was before.
 
 A file with a serial needs none of this: the greater serial is the newer document.
 """
@@ -70,12 +70,12 @@ class Edition:
 class Edit:
     """A change of a file that a running watcher saw.
 
-    :ivar on: the version that was in force then.
-    :ivar after: contents that the file had before; where one of these is in force the edit is based on it, too.
+    :ivar on: the version that was in force then, for people.
+    :ivar based_on: the contents that it takes the place of: what was in force then, and what the file said before.
     """
 
     on: int
-    after: frozenset[str] = frozenset()
+    based_on: frozenset[str] = frozenset()
 
 
 class Verdict(enum.StrEnum):
@@ -126,7 +126,7 @@ def what_to_do(
     if file.content == in_force.content:
         return Ruling(Verdict.SAME)
     if edit is not None:
-        if edit.on == version or in_force.content in edit.after:
+        if in_force.content in edit.based_on:
             return Ruling(Verdict.PUBLISH)
         reason = f"it was edited when version {edit.on} was in force, and version {version} was published since"
         return Ruling(Verdict.CONFLICT, reason)

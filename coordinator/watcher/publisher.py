@@ -15,7 +15,7 @@ import structlog
 from coordinator.model import bounds
 from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document
-from coordinator.model.edition import Verdict
+from coordinator.model.edition import Edit, Verdict
 from coordinator.model.guard import Known, Replacement, replacements
 from coordinator.model.owners import Objection
 from coordinator.model.publication import Terms
@@ -98,6 +98,7 @@ class Publisher:
         self._settings = settings
         self._checks = checks
         self._writer = writer
+        self._edit: Edit | None = None
         self._weighed: _Weighed | None = None
         self._settled: tuple[_Weighed, Known] | None = None
         self._refused: str | None = None
@@ -124,8 +125,9 @@ class Publisher:
 
     def read(self) -> None:
         """Read the file if it has changed since the last call. Raises nothing: see :attr:`problem`."""
-        base = self._base()
-        self._file.read(base.version_of(self._owner) if self._cache.revision else None)
+        before = self._file.good
+        if self._file.read() and self._cache.revision:  # else it is not known yet on what the edit is based
+            self._edit = self._edit_of(self._base(), before, self._edit)
 
     def weigh(self) -> None:
         """Find out beforehand what :meth:`publish` would do: with ten thousand pipelines that takes half a second,
@@ -155,7 +157,8 @@ class Publisher:
             return None
         if self._settled == (weighed, known):
             return 0
-        self._file.counts_as_edit(weighed.proposal.version)
+        if self._edit is None:  # nobody saw it change; from here on it is an edit of what is in force now
+            self._edit = self._edit_of(weighed.proposal.base, weighed.file, None)
         if weighed.objections:
             self._refuse(str(refusal(str(self._file.path), weighed.file.text, weighed.objections)))
             self._settled = weighed, known
@@ -206,15 +209,15 @@ class Publisher:
     def _rule(self, weighed: _Weighed) -> bool:
         """Whether the file is to be published, as far as its age goes; notes why it is not."""
         if weighed.is_published:
-            self._file.is_in_force()
+            self._edit = None
             self._refused = None
             return False
-        ruling = weighed.proposal.ruling(self._file.edit)
+        ruling = weighed.proposal.ruling(self._edit)
         match ruling.verdict:
             case Verdict.PUBLISH:
                 return True
             case Verdict.SAME:
-                self._file.is_in_force()
+                self._edit = None
                 self._refused = None
             case Verdict.OLDER | Verdict.CONFLICT:
                 words = {Verdict.OLDER: "older than what is in force", Verdict.CONFLICT: "not published"}
@@ -260,6 +263,14 @@ class Publisher:
             is_published = not objections and proposal.is_published
             weighed = self._weighed = _Weighed(file, standing, proposal, objections, is_published, replaced)
         return weighed
+
+    def _edit_of(self, base: Publications, before: GoodFile | None, earlier: Edit | None) -> Edit:
+        """:param before: what the file said before. :param earlier: the edit that this one goes on with."""
+        based_on = earlier.based_on if earlier is not None else frozenset()
+        if before is not None:
+            based_on |= {before.content}
+        in_force = base.content_of(self._owner)
+        return Edit(base.version_of(self._owner), based_on | ({in_force} if in_force is not None else frozenset()))
 
     def _base(self) -> Publications:
         cache = self._cache

@@ -198,7 +198,13 @@ def test_what_is_applied_stands_in_etcd_with_who_and_why(
     assert json.loads(result.stdout)["written_at_revision"] == item.mod_revision
     value = json.loads(item.value)
     assert value.pop("published_at")
-    assert value == {"dependencies": {"B": "A"}, "active_since": {}, "published_by": "ann", "why": "T-1"}
+    assert value == {
+        "version": 1,
+        "dependencies": {"B": "A"},
+        "active_since": {},
+        "published_by": "ann",
+        "why": "T-1",
+    }
     again = cli("apply", write({"B": {"upstream": ["A"]}}), "--yes", "-c", config)
     assert again.exit_code == ExitCode.OK
     assert "published as the document of default at revision" in again.stdout
@@ -249,10 +255,10 @@ def test_somebody_who_published_while_the_plan_was_read_is_named_and_nothing_is_
     assert others is not None
     real = publishing.apply
 
-    def while_somebody_publishes(*arguments: Any) -> int:
+    def while_somebody_publishes(*arguments: Any, **more: Any) -> int:
         value = {"dependencies": {"B": "X"}, "published_by": "ben"}
         etcd.commit(Transaction((), (Put(keys.dependencies("default"), json.dumps(value).encode()),)))
-        return real(*arguments)
+        return real(*arguments, **more)
 
     monkeypatch.setattr(publishing, "apply", while_somebody_publishes)
     result = cli("apply", write({"B": ["A", "C"]}), "--yes", "-c", config)
@@ -317,6 +323,9 @@ def test_the_log_and_the_versions_of_the_past(
     past = cli("dependencies", "show", "--rev", oldest["revision"], "-c", config)
     assert json.loads(past.stdout) == {"B": "A"}
     whole = json.loads(cli("dependencies", "show", "-c", config, "--json").stdout)
-    assert whole["active_since"]["B"] == {"A": oldest["revision"], "C": newest["revision"]}
+    since = {name: one["revision"] for name, one in whole["active_since"]["B"].items()}
+    assert since == {"A": oldest["revision"], "C": newest["revision"]}
+    assert whole["active_since"]["B"]["A"]["at"] == oldest["at"]
+    assert (oldest["version"], newest["version"], whole["version"]) == (1, 2, 2)
     etcd.commit(Transaction((), (Delete(keys.dependencies("default")),)))
     assert cli("dependencies", "show", "-c", config).exit_code == ExitCode.PROBLEM

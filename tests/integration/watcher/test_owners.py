@@ -129,13 +129,23 @@ def test_documents_that_were_put_past_all_checks_leave_the_last_good_ones_in_for
     assert served.runs("B") == 0
 
 
-def test_a_watcher_with_a_file_puts_it_back_and_plan_says_so_before(served: ServedWorld, cli: Cli) -> None:
+def test_what_is_applied_stays_in_force_beside_a_watcher_with_a_file_until_that_is_edited(
+    served: ServedWorld, cli: Cli
+) -> None:
     served.dependencies({"A": "R"})
     watcher = served.serve()
     file = written(served, {"B": "R"})
     plan = cli("plan", file, "--offline", "-c", served.config())
     assert f"the watcher {watcher.watcher_id} publishes a file as the document of default" in plan.stdout
-    assert "change the file instead" in plan.stdout
+    assert "this stays in force until that file is edited" in plan.stdout
     apply(cli, served, {"B": "R"}, owner="default")
-    until(lambda: len(watcher.events("dependencies.published")) == 2, "it is put back")
-    assert names(publication(served, "default")) == ["A"]
+    until(lambda: "dependencies file" in watcher.health()["problems"], "the file is older, and that is said")
+    problem = watcher.health()["problems"]["dependencies file"]
+    assert "older than what is in force" in problem
+    assert f"coordinator apply {served.file} --owner default" in problem
+    assert names(publication(served, "default")) == ["B"]
+    served.dependencies({"A": "R", "B": "R"})
+    until(lambda: names(publication(served, "default")) == ["A", "B"], "an edit is published")
+    until(lambda: not watcher.health()["problems"], "nothing is said any more")
+    served.dependencies({"A": "R"})
+    until(lambda: names(publication(served, "default")) == ["A"], "also one that takes something back")

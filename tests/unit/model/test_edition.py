@@ -20,34 +20,37 @@ VERSION = 5
 IN_FORCE = "new"
 BEFORE = ("first", "old", IN_FORCE)
 
+ON_IT = Edit(5, frozenset({"new"}))
+ON_ANOTHER = Edit(4, frozenset({"another"}))
+
 TABLE: dict[str, tuple[Edition, Edition | None, Edit | None, Verdict]] = {
     "nothing is in force": (Edition("old"), None, None, Verdict.PUBLISH),
-    "nothing is in force, and it was edited before": (Edition("x"), None, Edit(3), Verdict.PUBLISH),
+    "nothing is in force, and it was edited before": (Edition("x"), None, ON_ANOTHER, Verdict.PUBLISH),
     "it is in force": (Edition("new"), Edition("new"), None, Verdict.SAME),
-    "it is in force, however it was edited": (Edition("new"), Edition("new"), Edit(3), Verdict.SAME),
+    "it is in force, however it was edited": (Edition("new"), Edition("new"), ON_ANOTHER, Verdict.SAME),
     "nobody saw it change, and it was never published": (Edition("x"), Edition("new"), None, Verdict.PUBLISH),
     "nobody saw it change, and it was published before": (Edition("old"), Edition("new"), None, Verdict.OLDER),
-    "it was edited on what is in force": (Edition("x"), Edition("new"), Edit(5), Verdict.PUBLISH),
-    "it was edited back": (Edition("old"), Edition("new"), Edit(5), Verdict.PUBLISH),
-    "it was edited on what is in force no more": (Edition("x"), Edition("new"), Edit(4), Verdict.CONFLICT),
-    "it was edited back on what is in force no more": (Edition("old"), Edition("new"), Edit(4), Verdict.CONFLICT),
+    "it was edited on what is in force": (Edition("x"), Edition("new"), ON_IT, Verdict.PUBLISH),
+    "it was edited back": (Edition("old"), Edition("new"), ON_IT, Verdict.PUBLISH),
+    "it was edited on what is in force no more": (Edition("x"), Edition("new"), ON_ANOTHER, Verdict.CONFLICT),
+    "it was edited back on what is in force no more": (Edition("old"), Edition("new"), ON_ANOTHER, Verdict.CONFLICT),
     "what is in force is what it said before": (
         Edition("x"),
         Edition("new"),
-        Edit(4, frozenset({"new"})),
+        Edit(4, frozenset({"another", "new"})),
         Verdict.PUBLISH,
     ),
     "a greater serial": (Edition("x", 8), Edition("new", 7), None, Verdict.PUBLISH),
     "a greater serial of what was published before": (Edition("old", 8), Edition("new", 7), None, Verdict.PUBLISH),
     "a greater serial of the same": (Edition("new", 8), Edition("new", 7), None, Verdict.PUBLISH),
-    "a greater serial, edited on something else": (Edition("x", 8), Edition("new", 7), Edit(3), Verdict.PUBLISH),
+    "a greater serial, edited on something else": (Edition("x", 8), Edition("new", 7), ON_ANOTHER, Verdict.PUBLISH),
     "the first serial": (Edition("old", 1), Edition("new"), None, Verdict.PUBLISH),
     "a smaller serial": (Edition("x", 6), Edition("new", 7), None, Verdict.OLDER),
-    "a smaller serial, edited just now": (Edition("x", 6), Edition("new", 7), Edit(5), Verdict.OLDER),
+    "a smaller serial, edited just now": (Edition("x", 6), Edition("new", 7), ON_IT, Verdict.OLDER),
     "a smaller serial of the same": (Edition("new", 6), Edition("new", 7), None, Verdict.SAME),
     "the same serial of the same": (Edition("new", 7), Edition("new", 7), None, Verdict.SAME),
-    "the same serial of something else": (Edition("x", 7), Edition("new", 7), Edit(5), Verdict.CONFLICT),
-    "no serial, where there is one": (Edition("x"), Edition("new", 7), Edit(5), Verdict.CONFLICT),
+    "the same serial of something else": (Edition("x", 7), Edition("new", 7), ON_IT, Verdict.CONFLICT),
+    "no serial, where there is one": (Edition("x"), Edition("new", 7), ON_IT, Verdict.CONFLICT),
     "no serial, and the same": (Edition("new"), Edition("new", 7), None, Verdict.SAME),
 }
 
