@@ -237,15 +237,12 @@ class Publisher:
         known = self._checks.known(_named_in(proposal.previous.document))
         if known is None:
             return
-        problems = [
-            f"{name} could not be asked which DAGs it has: {why}" for name, why in sorted(known.unasked.items())
-        ]
+        unasked = sorted(known.unasked.items())
+        problems = [f"{name} could not be asked which DAGs it has: {why}" for name, why in unasked]
         if known.missing:
             named = ", ".join(map(str, sorted(known.missing)[:_SHOWN]))
             more = f" and {len(known.missing) - _SHOWN} more" if len(known.missing) > _SHOWN else ""
-            problems.append(
-                f"the dependencies name DAGs that do not exist: {named}{more}; deploy them, or mend the file"
-            )
+            problems.append(f"no such DAGs: {named}{more}; the dependencies name them: deploy them, or mend the file")
         problem = "; ".join(problems) or None
         if problem != self._unknown_dags:
             self._unknown_dags = problem
