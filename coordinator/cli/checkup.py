@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from coordinator.cli.files_output import differing_files, file_problems
 from coordinator.credentials import exposed
 from coordinator.errors import ConfigurationError, CoordinatorError, CredentialUnavailable
 from coordinator.model.conditions import leaves
@@ -130,6 +131,7 @@ def _examine_etcd(settings: Settings) -> Iterator[Finding]:
         if any(member.problem is None for member in members):
             yield from _authentication(settings.etcd, members)
             yield _leader(store, Keys(settings.etcd.prefix))
+            yield from _files(store, Keys(settings.etcd.prefix))
     finally:
         store.close()
 
@@ -209,6 +211,18 @@ def _leader(store: EtcdStore, keys: Keys) -> Finding:
     if leader is None:
         return Finding(Grade.WARNING, "watcher", "none leads", "start one: coordinator watch")
     return Finding(Grade.OK, "watcher", f"leads: {read_presence(leader.value)}")
+
+
+def _files(store: EtcdStore, keys: Keys) -> Iterator[Finding]:
+    """The dependencies files of the watchers that are there."""
+    try:
+        presences = [read_presence(item.value) for item in store.list(keys.watchers).items]
+    except StoreError:
+        return  # told of the leader's key already
+    for place, problem in file_problems(presences).items():
+        yield Finding(Grade.PROBLEM, place, problem, "see Publishing in docs/operating.md")
+    for difference in differing_files(presences):
+        yield Finding(Grade.WARNING, "dependencies files", difference, "bring them up to date")
 
 
 def _pipelines_of(dependencies: Path) -> tuple[Collection[PipelineRef], list[Finding]]:
