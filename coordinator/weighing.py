@@ -13,7 +13,7 @@ from coordinator.model.publication import DependencyName
 from coordinator.model.references import Target
 from coordinator.model.unconsumed import flying, unconsumed
 from coordinator.model.view import Facts
-from coordinator.publishing import Proposal
+from coordinator.proposal import Proposal
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from coordinator.cli.output import people, print_json, say
 
 if TYPE_CHECKING:
     from coordinator.cli.planning import Plan
-    from coordinator.publishing import Signature
+    from coordinator.proposal import Signature
     from coordinator.store.keys import Keys
     from coordinator.store.port import Store
 
@@ -62,7 +62,7 @@ def apply(
     from coordinator.cli.planning import make_draft, make_plan, weigh
     from coordinator.cli.validate import read_file
     from coordinator.model.parsing import DependenciesError
-    from coordinator.publishing import Signature
+    from coordinator.proposal import Signature
     from coordinator.settings import load_settings
 
     settings = load_settings(config)

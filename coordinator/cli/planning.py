@@ -18,7 +18,8 @@ from coordinator.model.parsing import DependenciesError, DependenciesFile, parse
 from coordinator.model.publication import Retired, Terms, content_hash
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import Unreadable
-from coordinator.publishing import Proposal, Publications, check_owner, read_publications, refusal
+from coordinator.proposal import Proposal, Publications
+from coordinator.publishing import check_owner, read_publications, refusal
 from coordinator.runners.port import EnvironmentReport
 from coordinator.settings import Settings
 from coordinator.store.keys import Keys

@@ -15,7 +15,8 @@ from coordinator.cli.preview_output import preview_as_json, print_preview
 from coordinator.cli.validate import read_file
 from coordinator.model.graph import CycleFound
 from coordinator.model.parsing import DependenciesError
-from coordinator.publishing import Proposal, Publications, refusal
+from coordinator.proposal import Proposal, Publications
+from coordinator.publishing import refusal
 from coordinator.settings import Settings, load_settings
 from coordinator.store.presence import read_presence
 from coordinator.watcher.limits import limits_of

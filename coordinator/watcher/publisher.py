@@ -20,7 +20,8 @@ from coordinator.model.guard import Known, Replacement, replacements
 from coordinator.model.owners import Objection
 from coordinator.model.publication import Terms
 from coordinator.model.references import PipelineRef
-from coordinator.publishing import Proposal, Publications, Signature, commit, refusal
+from coordinator.proposal import Proposal, Publications, Signature
+from coordinator.publishing import commit, refusal
 from coordinator.settings import PublicationSettings
 from coordinator.store.keys import Keys
 from coordinator.store.port import Committed, CreateRevisionIs, Store, StoreError, StoreUnavailable

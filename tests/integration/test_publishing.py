@@ -13,8 +13,9 @@ from coordinator.model.edition import Verdict
 from coordinator.model.owners import Objection
 from coordinator.model.parsing import parse_document
 from coordinator.model.publication import Activation, Publication, Terms
+from coordinator.proposal import Proposal, Signature
 from coordinator.publication_history import Earlier, NothingPublished, history, readable_version
-from coordinator.publishing import Proposal, PublishedInBetween, Signature, apply, commit, read_publications
+from coordinator.publishing import PublishedInBetween, apply, commit, read_publications
 from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd

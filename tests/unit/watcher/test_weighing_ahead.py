@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.model.publication import Published, read_publication
-from coordinator.publishing import Proposal
+from coordinator.proposal import Proposal
 from coordinator.settings import EnvironmentSettings, PublicationSettings, Settings
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
