@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from coordinator.model.publication import Publication, Published
 
 if TYPE_CHECKING:
     from coordinator.cli.planning import Plan
+    from coordinator.model.conditions import Dependency
     from coordinator.model.decide import Decision
     from coordinator.model.parsing import DependenciesError
+    from coordinator.model.references import PipelineRef
 
 _SHOWN = 20
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
@@ -138,7 +140,7 @@ def _lines(plan: Plan) -> Iterator[Text]:
     else:
         difference = proposal.difference()
         for change in difference.changes:
-            yield from _change(change)
+            yield from _change(change, plan.resumes)
         yield line(counts_in_words(difference), style="bold")
     resumes = [
         f"{pipeline} <- {dependency}, taken out at {format_instant(one.at.replace(microsecond=0))}"
@@ -174,7 +176,7 @@ def _lines(plan: Plan) -> Iterator[Text]:
             )
 
 
-def _change(change: Change) -> Iterator[Text]:
+def _change(change: Change, resumes: Container[tuple[PipelineRef, Dependency]]) -> Iterator[Text]:
     if change.before is None:
         yield _marked("+", f"{change.pipeline} begins to be coordinated")
     elif change.after is None:
@@ -194,7 +196,8 @@ def _change(change: Change) -> Iterator[Text]:
             yield line(f"    {name}: {before or 'not set'}  ->  {after or 'not set'}")
     if change.before is not None and change.after is not None:
         for dependency in change.added:
-            yield _marked("    +", f"{dependency}, for completions from then on")
+            since = "which resumes" if (change.pipeline, dependency) in resumes else "for completions from then on"
+            yield _marked("    +", f"{dependency}, {since}")
         for dependency in change.removed:
             yield _marked("    -", str(dependency))
 

@@ -18,6 +18,7 @@ from coordinator.model.parsing import DependenciesError, DependenciesFile, parse
 from coordinator.model.publication import Retired, Terms, content_hash
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import Unreadable
+from coordinator.model.unfed import unfed
 from coordinator.proposal import Proposal, Publications
 from coordinator.publishing import check_owner, read_publications, refusal
 from coordinator.runners.port import EnvironmentReport
@@ -123,7 +124,7 @@ def make_plan(
     base = Publications(cache.published, cache.revision, cache.published_before)
     plan = _weighed(draft, base, terms_of(settings, fresh))
     effects = effects_of(plan.proposal, cache, cache.targets())
-    warnings = [*_of_the_present(plan.proposal, reading)]
+    warnings = [*_of_the_present(plan.proposal, reading), *map(str, unfed(draft.document, cache, cache.targets()))]
     found: Consequences | None = None
     try:
         graph, problems = plan.proposal.graph()

@@ -10,9 +10,13 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from coordinator.model.guard import Known
 from coordinator.model.references import PipelineRef
-from coordinator.runners.port import Runner
+from coordinator.runners.port import EnvironmentReport, Runner
+
+_log = structlog.get_logger(__name__)
 
 AGAIN_AFTER = 15.0
 """Seconds after which what is not well is asked about again."""
@@ -88,15 +92,16 @@ class DagChecks:
     def _ask(self, environment: str, dag_ids: list[str]) -> None:
         try:
             report = self._runners[environment].check(dag_ids)
-            missing, now = set(report.missing_dags), self._clock()
-            # One that says which are missing has been asked, whatever else is wrong with it.
-            problem = report.problem if not missing else None
-            with self._lock:
-                for dag_id in dag_ids:
-                    pipeline = PipelineRef(environment, dag_id)
-                    self._answers[pipeline] = _Answer(dag_id not in missing, problem, now)
-                    self._wanted_since.pop(pipeline, None)
-        finally:
-            with self._lock:
-                self._asking.discard(environment)
-            self._answered()
+        except Exception as error:  # it raises nothing; without an answer it would be asked again at once, for ever
+            _log.exception("DAGs not asked about", environment=environment)
+            report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}")
+        missing, now = set(report.missing_dags), self._clock()
+        # One that says which are missing has been asked, whatever else is wrong with it.
+        problem = report.problem if not missing else None
+        with self._lock:
+            self._asking.discard(environment)
+            for dag_id in dag_ids:
+                pipeline = PipelineRef(environment, dag_id)
+                self._answers[pipeline] = _Answer(dag_id not in missing, problem, now)
+                self._wanted_since.pop(pipeline, None)
+        self._answered()
