@@ -92,7 +92,7 @@ class DagChecks:
     def _ask(self, environment: str, dag_ids: list[str]) -> None:
         try:
             report = self._runners[environment].check(dag_ids)
-        except Exception as error:  # it raises nothing; without an answer it would be asked again at once, for ever
+        except Exception as error:  # noqa: BLE001 - logged; without an answer it would be asked again at once, for ever
             _log.exception("DAGs not asked about", environment=environment)
             report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}")
         missing, now = set(report.missing_dags), self._clock()
