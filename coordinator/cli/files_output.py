@@ -38,7 +38,7 @@ def file_in_words(file: PresentFile | None) -> str:
     """Like ``5fa1c0de`` or ``5fa1c0de, serial 7``."""
     if file is None:
         return ""
-    return file.content[:8] + (f", serial {file.serial}" if file.serial is not None else "")
+    return (file.content[:8] or "unusable") + (f", serial {file.serial}" if file.serial is not None else "")
 
 
 def file_as_json(file: PresentFile | None) -> dict[str, Any] | None:

@@ -284,7 +284,7 @@ def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
             published_at=_instant(content.get("published_at")),
             why=_text(content.get("why")),
             retired={
-                (PipelineRef.parse(pipeline), dependency): _retired(one)
+                (PipelineRef.parse(_text(pipeline)), _text(dependency)): _retired(one)
                 for pipeline, of_pipeline in content.get("retired", {}).items()
                 for dependency, one in of_pipeline.items()
             },

@@ -19,7 +19,7 @@ class PresentFile:
     """The dependencies file that a watcher was given.
 
     :ivar owner: whose document it is.
-    :ivar content: the hash of what it says.
+    :ivar content: the hash of what it says; empty where it was never good.
     :ivar problem: why it is not what is in force.
     """
 

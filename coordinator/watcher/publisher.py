@@ -119,10 +119,10 @@ class Publisher:
     @property
     def present_file(self) -> PresentFile | None:
         """The file, as other watchers and people are told of it."""
-        good = self._file.good
+        good, problem = self._file.good, self.problem and self.problem[: bounds.REASON]
         if good is None:
-            return None
-        return PresentFile(self._owner, good.content, good.read.serial, self.problem and self.problem[: bounds.REASON])
+            return PresentFile(self._owner, "", None, problem) if problem is not None else None
+        return PresentFile(self._owner, good.content, good.read.serial, problem)
 
     def read(self) -> None:
         """Read the file if it has changed since the last call. Raises nothing: see :attr:`problem`."""
@@ -136,6 +136,7 @@ class Publisher:
         if self._file.good is None:
             return
         weighed = self._weigh(self._file.good)
+        self._unknown_dags = None  # that is for the leader to say
         if self._rule(weighed):
             self._refused = None
             self._checks.known(weighed.asks_about())
