@@ -30,13 +30,11 @@ from coordinator.model.publication import (
     Publication,
     Published,
     Retired,
-    Terms,
     content_hash,
     dump_publication,
-    publish,
-    resumed,
 )
 from coordinator.model.references import PipelineRef
+from coordinator.model.resuming import Terms, publish, resumed
 from coordinator.store.keys import Keys
 from coordinator.store.port import (
     Compare,

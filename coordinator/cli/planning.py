@@ -15,8 +15,9 @@ from coordinator.model.edition import Edition, by_serial
 from coordinator.model.graph import CycleFound
 from coordinator.model.guard import Known, replacements
 from coordinator.model.parsing import DependenciesError, DependenciesFile, parse_file
-from coordinator.model.publication import Retired, Terms, content_hash
+from coordinator.model.publication import Retired, content_hash
 from coordinator.model.references import PipelineRef
+from coordinator.model.resuming import Terms
 from coordinator.model.runstate import Unreadable
 from coordinator.model.unfed import unfed
 from coordinator.proposal import Proposal, Publications

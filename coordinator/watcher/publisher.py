@@ -18,8 +18,8 @@ from coordinator.model.dependencies import Document
 from coordinator.model.edition import Edit, Verdict
 from coordinator.model.guard import Known, Replacement, replacements
 from coordinator.model.owners import Objection
-from coordinator.model.publication import Terms
 from coordinator.model.references import PipelineRef
+from coordinator.model.resuming import Terms
 from coordinator.proposal import Proposal, Publications, Signature
 from coordinator.publishing import commit, refusal
 from coordinator.settings import PublicationSettings

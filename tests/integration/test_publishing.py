@@ -12,7 +12,8 @@ import pytest
 from coordinator.model.edition import Verdict
 from coordinator.model.owners import Objection
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Activation, Publication, Terms
+from coordinator.model.publication import Activation, Publication
+from coordinator.model.resuming import Terms
 from coordinator.proposal import Proposal, Signature
 from coordinator.publication_history import Earlier, NothingPublished, history, readable_version
 from coordinator.publishing import PublishedInBetween, apply, commit, read_publications

@@ -11,8 +11,9 @@ from typing import Any
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order, dump_order, read_order
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, Terms, dump_publication, publish, read_publication
+from coordinator.model.publication import Publication, dump_publication, read_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.reporting import write_report

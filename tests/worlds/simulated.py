@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, Terms, dump_publication, publish, read_publication
+from coordinator.model.publication import Publication, dump_publication, read_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.port import ObservedRun
 from coordinator.settings import PublicationSettings, RetentionSettings, WatcherSettings

@@ -13,7 +13,8 @@ from coordinator.model.graph import CycleFound
 from coordinator.model.owners import merge, objections_to
 from coordinator.model.parsing import DependenciesError, dump_document, parse_document
 from coordinator.model.parsing.forms import AIRFLOWS, CONDITIONS, DEADLINES, ENTRY, MAPPERS
-from coordinator.model.publication import Publication, Published, Terms, dump_publication, publish, read_publication
+from coordinator.model.publication import Publication, Published, dump_publication, read_publication
+from coordinator.model.resuming import Terms, publish
 from tests.fuzz.tape import Tape, as_json, tape_of
 from tests.fuzz.targets.values import unreadable
 

@@ -13,15 +13,9 @@ from typing import Any
 from coordinator.model import bounds
 from coordinator.model.conditions import Dependency
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import (
-    Activation,
-    Publication,
-    Terms,
-    dump_publication,
-    publish,
-    read_publication,
-)
+from coordinator.model.publication import Activation, Publication, dump_publication, read_publication
 from coordinator.model.references import PipelineRef
+from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import Unreadable
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)

@@ -20,8 +20,9 @@ from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order, dump_order
 from coordinator.model.owners import merge
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Terms, dump_publication, publish
+from coordinator.model.publication import dump_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State, Unreadable
 from coordinator.model.standings import Standings
 from coordinator.model.sweep import HeldBack, Sweep, dump_sweep, read_sweep
