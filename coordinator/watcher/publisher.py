@@ -30,7 +30,7 @@ from coordinator.watcher.cache import Cache
 from coordinator.watcher.clock import Clock
 from coordinator.watcher.dag_checks import DagChecks
 from coordinator.watcher.watched_file import GoodFile, WatchedFile
-from coordinator.weighing import Effects, effects_of
+from coordinator.weighing import NO_EFFECTS, Effects, effects_of
 
 _log = structlog.get_logger(__name__)
 
@@ -167,9 +167,12 @@ class Publisher:
             return 0
         # On what is known now, though it says the same of the dependencies: etcd compares with this revision.
         proposal = replace(weighed.proposal, base=self._base(), terms=self._terms())
-        effects = effects_of(proposal, self._cache, self._cache.targets())
-        concerns = [*proposal.concerns(known), *effects.concerns(self._settings.resume_limit)]
-        if concerns and weighed.file.read.accept != proposal.version:
+        concerns, effects = proposal.concerns(known), NO_EFFECTS
+        is_accepted = weighed.file.read.accept == proposal.version
+        if is_accepted or not concerns:  # what is refused anyway is not worth going through all states
+            effects = effects_of(proposal, self._cache, self._cache.targets())
+            concerns += effects.concerns(self._settings.resume_limit)
+        if concerns and not is_accepted:
             self._refuse(f"{self._file.path}: {'; '.join(concerns)}. {self._how_to_accept(proposal)}")
             self._settled = weighed, known
             return 0
