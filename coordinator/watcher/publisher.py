@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 import structlog
 
 from coordinator.model import bounds
-from coordinator.model.conditions import leaves
-from coordinator.model.dependencies import Document
 from coordinator.model.edition import Edit, Verdict
 from coordinator.model.guard import Known, Replacement, replacements
 from coordinator.model.owners import Objection
@@ -34,11 +32,8 @@ from coordinator.weighing import NO_EFFECTS, Effects, effects_of
 
 _log = structlog.get_logger(__name__)
 
-FOLLOWED_EVERY = 1.0
-"""Seconds between two looks at what is known of the DAGs that are in force."""
-
 _SHOWN = 10
-"""DAGs and partitions that are named in one line."""
+"""Dependencies that a log line names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +98,11 @@ class Publisher:
         self._weighed: _Weighed | None = None
         self._settled: tuple[_Weighed, Known] | None = None
         self._refused: str | None = None
-        self._unknown_dags: str | None = None
-        self._follow_at = 0.0
 
     @property
     def problem(self) -> str | None:
         """What keeps the file from being published."""
         return self._file.problem or self._refused
-
-    @property
-    def unknown_dags(self) -> str | None:
-        """Which DAGs of what is in force their environments do not have, or were not to be asked about."""
-        return self._unknown_dags
 
     @property
     def present_file(self) -> PresentFile | None:
@@ -136,7 +124,6 @@ class Publisher:
         if self._file.good is None:
             return
         weighed = self._weigh(self._file.good)
-        self._unknown_dags = None  # that is for the leader to say
         if self._rule(weighed):
             self._refused = None
             self._checks.known(weighed.asks_about())
@@ -152,7 +139,6 @@ class Publisher:
             return 0
         weighed = self._weigh(self._file.good)
         if not self._rule(weighed):
-            self._follow(weighed.proposal)
             return 0
         known = self._checks.known(weighed.asks_about()) if not weighed.objections else Known()
         if known is None:
@@ -233,27 +219,6 @@ class Publisher:
                 )
         return False
 
-    def _follow(self, proposal: Proposal) -> None:
-        """Ask whether the environments have the DAGs that are in force."""
-        now = self._writer.clock.monotonic()
-        if proposal.previous is None or now < self._follow_at:
-            return
-        self._follow_at = now + FOLLOWED_EVERY
-        known = self._checks.known(_named_in(proposal.previous.document))
-        if known is None:
-            return
-        unasked = sorted(known.unasked.items())
-        problems = [f"{name} could not be asked which DAGs it has: {why}" for name, why in unasked]
-        if known.missing:
-            named = ", ".join(map(str, sorted(known.missing)[:_SHOWN]))
-            more = f" and {len(known.missing) - _SHOWN} more" if len(known.missing) > _SHOWN else ""
-            problems.append(f"no such DAGs: {named}{more}; the dependencies name them: deploy them, or mend the file")
-        problem = "; ".join(problems) or None
-        if problem != self._unknown_dags:
-            self._unknown_dags = problem
-            if problem is not None:
-                _log.warning("dependencies.unknown_dags", owner=self._owner, reason=problem)
-
     def _weigh(self, file: GoodFile) -> _Weighed:
         base = self._base()
         standing = {owner: one.revision for owner, one in base.by_owner.items()}
@@ -296,8 +261,3 @@ class Publisher:
             _log.error(
                 "dependencies.refused", reason=problem, remedy="mend the file; the last good version stays in force"
             )
-
-
-def _named_in(document: Document) -> set[PipelineRef]:
-    upstreams = {leaf.upstream for downstream in document.values() for leaf in leaves(downstream.condition)}
-    return upstreams | set(document)

@@ -43,6 +43,7 @@ from coordinator.watcher.pools import Pools
 from coordinator.watcher.progress import ProgressOfReading
 from coordinator.watcher.publisher import Publisher, Writer
 from coordinator.watcher.reconciler import Reconciler
+from coordinator.watcher.unknown_dags import UnknownDags
 from coordinator.watcher.watched_file import WatchedFile
 
 _log = structlog.get_logger(__name__)
@@ -156,6 +157,8 @@ class Watcher:
                 else None
             ),
         )
+        checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._mailbox.wake)
+        self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
         self._publisher = None
         if dependencies is not None:
             check_owner(owner, settings.environments)
@@ -164,7 +167,7 @@ class Watcher:
                 owner=owner,
                 cache=self.reconciler.cache,
                 settings=settings.publication,
-                checks=DagChecks(runners, clock=self._clock.monotonic, answered=self._mailbox.wake),
+                checks=checks,
                 writer=Writer(store, keys, self.watcher_id, self._clock),
             )
 
@@ -218,8 +221,8 @@ class Watcher:
             problems["dependencies"] = reconciler.graph_problem
         if self._publisher is not None and self._publisher.problem is not None:
             problems["dependencies file"] = self._publisher.problem
-        if self._publisher is not None and self._publisher.unknown_dags is not None:
-            problems["unknown DAGs"] = self._publisher.unknown_dags
+        if self._unknown_dags.problem is not None:
+            problems["unknown DAGs"] = self._unknown_dags.problem
         if self._decisions is not None and self._decisions.problem is not None:
             problems["decision log"] = self._decisions.problem
         for name, lane in self._lanes.items():
@@ -240,6 +243,10 @@ class Watcher:
 
     def _turn(self) -> None:
         self._publish()
+        if self.reconciler.leads:
+            self._unknown_dags.look()
+        else:
+            self._unknown_dags.rest()
         messages = self._mailbox.take(self._patience())
         self.reconciler.step(messages, lag=self._mailbox.lag)
         self._progress.note(messages)
