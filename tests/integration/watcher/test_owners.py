@@ -66,6 +66,18 @@ def test_a_watcher_without_a_file_obeys_what_is_applied_and_a_new_dependency_is_
     assert served.counts("A", "B", "team_b/y") == {"A": 2, "B": 1, "team_b/y": 1}
 
 
+def test_a_dag_that_does_not_exist_is_a_problem_until_it_is_there_whoever_published_its_name(
+    served: ServedWorld, cli: Cli
+) -> None:
+    watcher = without_file(served)
+    served._declare("A")
+    file = written(served, {"A": "nowhere"})
+    assert cli("apply", file, "--yes", "--offline", "-c", served.config()).exit_code == 0
+    until(lambda: "no such DAGs: nowhere" in watcher.health()["problems"].get("unknown DAGs", ""), "it is said")
+    served._declare("nowhere")
+    until(lambda: not watcher.health()["problems"], "it is there", limit=40)
+
+
 def test_what_completed_while_no_watcher_ran_fires_though_the_document_was_applied_again(
     served: ServedWorld, cli: Cli
 ) -> None:
