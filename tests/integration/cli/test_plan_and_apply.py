@@ -137,7 +137,7 @@ def test_a_plan_names_a_dependency_that_nothing_seen_lately_can_meet(
 
 def test_the_exit_code_of_a_plan_tells_a_difference_where_it_is_asked_to(cli: Cli, config: Path, write: Write) -> None:
     def code(content: dict[str, Any], *more: str) -> int:
-        return cli("plan", write(content), "-c", config, "--exit-code", *more).exit_code
+        return int(cli("plan", write(content), "-c", config, "--exit-code", *more).exit_code)
 
     cli("apply", write({"B": "A"}), "--yes", "-c", config)
     assert code({"B": "A"}) == ExitCode.OK

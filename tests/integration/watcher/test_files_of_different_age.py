@@ -65,15 +65,14 @@ def test_the_lead_goes_to_an_old_file_and_back_and_what_completes_in_between_is_
     served.until_done("D", "E", runs=1)
     assert "older than what is in force" in problems(third)["dependencies file"]
     assert f"coordinator apply {old} --owner default" in problems(third)["dependencies file"]
-    status = cli("status", "-c", served.config())
-    assert "older than what is in force" in " ".join(status.stdout.split())
-    doctor = cli("doctor", "-c", served.config(), "--dependencies", old)
-    assert "older than what is in force" in " ".join(doctor.stdout.split())
-    launch(served, new, leads=False)
 
     def status() -> str:
         return " ".join(cli("status", "-c", served.config()).stdout.split())
 
+    assert "older than what is in force" in status()
+    doctor = cli("doctor", "-c", served.config(), "--dependencies", old)
+    assert "older than what is in force" in " ".join(doctor.stdout.split())
+    launch(served, new, leads=False)
     until(lambda: "watchers have different files for the document of default" in status(), "it says who differs")
     third.terminate()
     until(lambda: (leader := served.leader()) is not None and leader is not third, "the new one leads", limit=30)
