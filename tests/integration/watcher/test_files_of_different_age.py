@@ -69,7 +69,7 @@ def test_the_lead_goes_to_an_old_file_and_back_and_what_completes_in_between_is_
     def status() -> str:
         return " ".join(cli("status", "-c", served.config()).stdout.split())
 
-    assert "older than what is in force" in status()
+    until(lambda: "older than what is in force" in status(), "and so does status")
     doctor = cli("doctor", "-c", served.config(), "--dependencies", old)
     assert "older than what is in force" in " ".join(doctor.stdout.split())
     launch(served, new, leads=False)
