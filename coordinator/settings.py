@@ -23,6 +23,7 @@ from coordinator.errors import ConfigurationError
 from coordinator.http_settings import HttpSettings
 from coordinator.model import bounds
 from coordinator.model.durations import parse_duration
+from coordinator.model.guard import RESUME_LIMIT
 from coordinator.model.references import DEFAULT_ENVIRONMENT
 from coordinator.sections import RequestSeconds, Seconds, Section, WithPassword, WithToken, source_of
 
@@ -31,6 +32,7 @@ __all__ = [
     "EnvironmentSettings",
     "EtcdSettings",
     "HttpSettings",
+    "PublicationSettings",
     "ReporterSettings",
     "RetentionSettings",
     "Settings",
@@ -252,6 +254,29 @@ class RetentionSettings(Section):
         return parse_duration(self.min_age)
 
 
+class PublicationSettings(Section):
+    """What publishing dependencies keeps, and what it refuses.
+
+    :ivar resume_within: a dependency that is put back within so long after it was taken out resumes: what completed
+        meanwhile is new.
+    :ivar resume_limit: putting dependencies back is refused if more partitions than this might start at once.
+    """
+
+    resume_within: str = "7 days"
+    resume_limit: int = Field(default=RESUME_LIMIT, ge=0)
+
+    @field_validator("resume_within")
+    @classmethod
+    def _duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+    @property
+    def resumes_within(self) -> timedelta:
+        """``resume_within``, read."""
+        return parse_duration(self.resume_within)
+
+
 class ReporterSettings(Section):
     """The listener inside Airflow: which environment it speaks for, and where its outbox is."""
 
@@ -275,6 +300,7 @@ class Settings(BaseSettings):
     environments: dict[EnvironmentName, EnvironmentSettings] = Field(default_factory=dict)
     watcher: WatcherSettings = Field(default_factory=WatcherSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    publication: PublicationSettings = Field(default_factory=PublicationSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     reporter: ReporterSettings = Field(default_factory=ReporterSettings)
 

@@ -11,13 +11,15 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from benchmarks.scaling.figures import Figure, single
 from benchmarks.scaling.instant import HARDLY_EVER, ForgetfulStore, InstantWatcher
 from benchmarks.scaling.process import Answer, alone, most_resident, resident
 from benchmarks.scaling.ring import ENVIRONMENTS, FIRST_REVISION, KEYS, SMALLEST, Ring, partition, stored
 from coordinator.model.conditions import AtLeast
-from coordinator.model.publication import Publication, dump_publication, publish
+from coordinator.model.publication import Publication, dump_publication
+from coordinator.model.resuming import Terms, publish
 from coordinator.store.port import Changed, Changes, KeyValue, Listing
 from coordinator.store.reflector import Snapshot
 
@@ -151,7 +153,7 @@ def _one_dependency_less(ring: Ring) -> Changes:
     assert isinstance(downstream.condition, AtLeast)
     fewer = downstream.condition.of[1:]
     document[pipeline] = replace(downstream, condition=AtLeast(len(fewer), fewer))
-    value = dump_publication(publish(document, Publication(ring.documents()[owner], {}), 1))
+    value = dump_publication(publish(document, Publication(ring.documents()[owner], {}), 1, Terms(datetime.now(UTC))))
     revision = 2 * 10**9  # later than everything so far
     key = KEYS.dependencies(owner)
     return Changes((Changed(key, revision, KeyValue(key, value, 1, revision)),), revision)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from coordinator.cli.files_output import differing_files, file_problems
 from coordinator.cli.finding import Finding, Grade
 from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.credentials import exposed
@@ -127,6 +128,7 @@ def _examine_etcd(settings: Settings, named: Collection[str]) -> Iterator[Findin
             keys = Keys(settings.etcd.prefix)
             yield _leader(store, keys)
             yield from examine_reporters(settings, store, keys, named)
+            yield from _files(store, keys)
     finally:
         store.close()
 
@@ -206,6 +208,18 @@ def _leader(store: EtcdStore, keys: Keys) -> Finding:
     if leader is None:
         return Finding(Grade.WARNING, "watcher", "none leads", "start one: coordinator watch")
     return Finding(Grade.OK, "watcher", f"leads: {read_presence(leader.value)}")
+
+
+def _files(store: EtcdStore, keys: Keys) -> Iterator[Finding]:
+    """The dependencies files of the watchers that are there."""
+    try:
+        presences = [read_presence(item.value) for item in store.list(keys.watchers).items]
+    except StoreError:
+        return  # told of the leader's key already
+    for place, problem in file_problems(presences).items():
+        yield Finding(Grade.PROBLEM, place, problem, "see Publishing in docs/operating.md")
+    for difference in differing_files(presences):
+        yield Finding(Grade.WARNING, "dependencies files", difference, "bring them up to date")
 
 
 def _pipelines_of(dependencies: Path) -> tuple[Collection[PipelineRef], list[Finding]]:

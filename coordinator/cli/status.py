@@ -9,6 +9,7 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
+from coordinator.cli.files_output import differing_files, taken_away, taken_away_in_words
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of, spellings_of
 from coordinator.cli.output import hold_in_words, people, print_json, table
 from coordinator.cli.replicas_output import (
@@ -42,7 +43,8 @@ def status(
     """Show how pipelines stand: what is busy, what is stuck, what is late, and why; and who watches.
 
     Exit code 1 when something is wrong: a key that cannot be read, a refused request, requests without an answer for
-    long, no leader, a replica that could not take over, an environment whose reporters are not heard from.
+    long, no leader, a replica that could not take over, an environment whose reporters are not heard from, a
+    dependencies file that is refused or older than what is in force.
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
@@ -81,11 +83,17 @@ def status(
                 "not_shown": not_shown,
                 "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
                 "retention": retention_as_json(reading),
+                "taken_away": taken_away(reading.cache.published),
                 "problems": problems,
             }
         )
     else:
-        notes = [*retention_in_words(reading, everything=everything), *reporters.notes]
+        notes = [
+            *retention_in_words(reading, everything=everything),
+            *reporters.notes,
+            *differing_files(replicas.presences),
+            *taken_away_in_words(reading.cache.published),
+        ]
         if not_shown:
             notes.insert(0, f"{not_shown} older partitions are not shown: see them with --limit")
         if not rows:

@@ -180,7 +180,7 @@ class _Judge:
         if seen is None or not isinstance(seen.value, RunState):
             return False
         since = max(self._node.active_since[dependency], self._past, since)
-        return seen.revision > since and not _is_consumed(self._consumed.get(target), seen.value, seen.revision)
+        return seen.revision > since and not is_consumed(self._consumed.get(target), seen.value, seen.revision)
 
     def _input(
         self,
@@ -202,7 +202,7 @@ class _Judge:
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
             since = max(self._node.active_since[dependency], self._past, since)
-            changed = seen.revision > since and not _is_consumed(before, seen.value, seen.revision)
+            changed = seen.revision > since and not is_consumed(before, seen.value, seen.revision)
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:
                 observed = seen.value.observed_at
@@ -238,7 +238,7 @@ def _branch(n: int, word: str, branches: tuple[Judged, ...], dependency: Depende
     )
 
 
-def _is_consumed(used: Consumed | Fingerprint | None, present: RunState, revision: int) -> bool:
+def is_consumed(used: Consumed | Fingerprint | None, present: RunState, revision: int) -> bool:
     """Whether this completion is the one that was used."""
     return used is not None and used.is_same(present, revision)
 

@@ -248,7 +248,7 @@ class Candidate:
     def _has_more_to_say(self, progress: Progress | None) -> bool:
         if progress is None or self._said is None:
             return progress is not self._said
-        has_changed = (progress.news, progress.warm) != (self._said.news, self._said.warm)
+        has_changed = progress.differs_from(self._said)
         return has_changed or self._clock() >= self._say_again_at
 
     def _announce(self, held: HeldLease, progress: Progress | None) -> None:

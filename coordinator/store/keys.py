@@ -48,6 +48,11 @@ class DependenciesKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedBeforeKey:
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class HoldKey:
     pipeline: PipelineRef
 
@@ -102,6 +107,7 @@ ParsedKey = (
     StateKey
     | TriggerKey
     | DependenciesKey
+    | PublishedBeforeKey
     | HoldKey
     | OrderKey
     | FloorKey
@@ -149,6 +155,10 @@ class Keys:
 
     def dependencies(self, owner: str) -> str:
         return f"{self.root}dependencies/{encode_segment(owner)}"
+
+    def published_before(self, owner: str) -> str:
+        """What an owner has published so far; see :mod:`coordinator.model.edition`."""
+        return f"{self.root}published/{encode_segment(owner)}"
 
     def hold(self, pipeline: PipelineRef) -> str:
         return self._of_pipeline("hold", pipeline)
@@ -208,6 +218,8 @@ class Keys:
                 return TriggerKey(Target(PipelineRef(environment, dag_id), partition))
             case "dependencies", [owner]:
                 return DependenciesKey(owner)
+            case "published", [owner]:
+                return PublishedBeforeKey(owner)
             case "hold", [environment, dag_id]:
                 return HoldKey(PipelineRef(environment, dag_id))
             case "order", [environment, dag_id, partition]:

@@ -16,17 +16,38 @@ from coordinator.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
+class PresentFile:
+    """The dependencies file that a watcher was given.
+
+    :ivar owner: whose document it is.
+    :ivar content: the hash of what it says; empty where it was never good.
+    :ivar problem: why it is not what is in force.
+    """
+
+    owner: str
+    content: str
+    serial: int | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a watcher has got in reading.
 
     :ivar revision: everything up to this etcd revision has been read.
     :ivar news: the newest change among it that is more than a watcher's word about itself.
     :ivar warm: all is read and decided about, and the watch is alive: it could lead at once.
+    :ivar file: the dependencies file that it publishes when it leads.
     """
 
     revision: int
     news: int
     warm: bool
+    file: PresentFile | None = None
+
+    def differs_from(self, said: Progress) -> bool:
+        """Whether there is more to say than that time has passed."""
+        return (self.news, self.warm, self.file) != (said.news, said.warm, said.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +60,7 @@ class Presence:
     :ivar warm: it could lead at once.
     :ivar said: when it said so, by its own clock.
     :ivar again_within: seconds after which it says it again at the latest.
+    :ivar file: the dependencies file that it publishes when it leads.
     """
 
     id: str
@@ -51,6 +73,7 @@ class Presence:
     warm: bool | None = None
     said: str | None = None
     again_within: float | None = None
+    file: PresentFile | None = None
 
     @classmethod
     def of_this_process(cls, watcher_id: str, *, since: datetime) -> Presence:
@@ -69,7 +92,12 @@ class Presence:
     def progressed(self, progress: Progress, *, said: datetime, again_within: float) -> Presence:
         """The same watcher, as far as it has got now."""
         return replace(
-            self, revision=progress.revision, warm=progress.warm, said=written(said), again_within=again_within
+            self,
+            revision=progress.revision,
+            warm=progress.warm,
+            said=written(said),
+            again_within=again_within,
+            file=progress.file,
         )
 
     def __str__(self) -> str:
@@ -105,6 +133,22 @@ def read_presence(value: bytes) -> Presence:
         warm=warm if isinstance(warm := known.get("warm"), bool) else None,
         said=_text(known, "said"),
         again_within=again_within if isinstance(again_within, float) else _whole(again_within),
+        file=_file(known.get("file")),
+    )
+
+
+def _file(known: object) -> PresentFile | None:
+    if not isinstance(known, dict):
+        return None
+    owner, content = _text(known, "owner"), _text(known, "content")
+    if owner is None or content is None:
+        return None
+    problem = known.get("problem")
+    return PresentFile(
+        owner,
+        content,
+        _whole(known.get("serial")),
+        encodable(problem, limit=bounds.REASON) if isinstance(problem, str) else None,
     )
 
 

@@ -114,8 +114,8 @@ def owner(keys: Keys, name: str) -> Role:
 
     ``plan`` and ``apply`` hold it against everything that stands there, so all of it is read.
     """
-    document = KeyRange(keys.dependencies(_named(name)))
-    return _reading_all(keys, f"owner-{name}", f"plan, apply --owner {name}", writes=(document,))
+    written = map(KeyRange, (keys.dependencies(_named(name)), keys.published_before(name)))
+    return _reading_all(keys, f"owner-{name}", f"plan, apply --owner {name}", writes=written)
 
 
 def reporter(keys: Keys, environment: str) -> Role:
@@ -153,7 +153,7 @@ def is_enforced(version: tuple[int, ...]) -> bool:
     return of_its_series or version >= ENFORCED_SINCE[-1]
 
 
-_WRITTEN_BY_WATCHERS = ("acts", "dependencies", "floor", "order", "state", "trigger", "watchers")
+_WRITTEN_BY_WATCHERS = ("acts", "dependencies", "floor", "order", "published", "state", "trigger", "watchers")
 """Acts and orders: retention deletes old ones. States: what was seen where nobody reports."""
 
 _WRITTEN_BY_OPERATORS = ("hold", "order", "state", "trigger")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from coordinator.model import bounds
+from coordinator.model.edition import PublishedBefore, read_published_before
 from coordinator.model.floor import Floor, read_floor
 from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
@@ -27,6 +28,7 @@ from coordinator.store.keys import (
     LeaderKey,
     OrderKey,
     ParsedKey,
+    PublishedBeforeKey,
     ReporterKey,
     ReporterSeenKey,
     RetentionKey,
@@ -84,6 +86,7 @@ class Cache:
         self.revision = 0
         self.problems: dict[str, str] = {}
         self.published: dict[str, Published] = {}
+        self.published_before: dict[str, PublishedBefore] = {}
         self.leader: bytes | None = None
         self.attended: Attended | Unreadable | None = None
         self.swept: Sweep | None = None
@@ -169,7 +172,7 @@ class Cache:
         touched = Touched(targets=set(self.targets()), held=set(self._holds), dependencies=True)
         for store in (self._states, self._records, self._orders, self._holds, self._withheld):
             store.clear()
-        for named in (self.published, self.watchers, self.problems):
+        for named in (self.published, self.published_before, self.watchers, self.problems):
             named.clear()
         self.reporters.clear()
         self._floors.begin_list()
@@ -272,6 +275,10 @@ class Cache:
                 self.published[owner] = Published(publication, item.mod_revision)
                 self._note_problem(item.key, publication)
                 touched.dependencies = True
+            case PublishedBeforeKey(owner):
+                before = read_published_before(item.value)
+                self.published_before[owner] = before if isinstance(before, PublishedBefore) else PublishedBefore()
+                self._note_problem(item.key, before)
             case RetentionKey():
                 sweep = read_sweep(item.value)
                 self.swept = sweep if isinstance(sweep, Sweep) else None
@@ -322,6 +329,8 @@ class Cache:
             case DependenciesKey(owner):
                 self.published.pop(owner, None)
                 touched.dependencies = True
+            case PublishedBeforeKey(owner):
+                self.published_before.pop(owner, None)
             case RetentionKey():
                 self.swept = None
             case AttendedKey():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from coordinator.store.port import Changes
-from coordinator.store.presence import Progress
+from coordinator.store.presence import PresentFile, Progress
 from coordinator.store.reflector import Snapshot
 
 
@@ -31,7 +31,7 @@ class ProgressOfReading:
                     if (change := next(newest, None)) is not None:
                         self._news = change.revision
 
-    def stand_at(self, revision: int, *, warm: bool) -> bool:
+    def stand_at(self, revision: int, *, warm: bool, file: PresentFile | None = None) -> bool:
         """All that was noted has been decided about, too. Whether the watcher has become warm by it."""
-        before, self.present = self.present, Progress(revision, self._news, warm)
+        before, self.present = self.present, Progress(revision, self._news, warm, file)
         return warm and not before.warm

@@ -25,6 +25,7 @@ from pathlib import Path
 import structlog
 
 from coordinator.errors import ConfigurationError, WatcherIdTaken
+from coordinator.publishing import check_owner
 from coordinator.runners.port import Runner
 from coordinator.settings import Settings
 from coordinator.store.capacity import SizeAlarm
@@ -34,6 +35,7 @@ from coordinator.store.port import Store
 from coordinator.store.reflector import Disconnected, Reflector
 from coordinator.watcher.backoff import Backoff
 from coordinator.watcher.clock import Clock, SystemClock
+from coordinator.watcher.dag_checks import DagChecks
 from coordinator.watcher.decision_log import DecisionLog, line_of
 from coordinator.watcher.dispatcher import Dispatcher, limits_of
 from coordinator.watcher.dispatchers import Dispatchers
@@ -42,9 +44,11 @@ from coordinator.watcher.line_file import LineFile
 from coordinator.watcher.mailbox import Mailbox
 from coordinator.watcher.pools import Pools
 from coordinator.watcher.progress import ProgressOfReading
-from coordinator.watcher.publisher import Publisher
+from coordinator.watcher.publisher import Publisher, Writer
 from coordinator.watcher.reconciler import Options, Reconciler
 from coordinator.watcher.reporters import HealthOfReporters
+from coordinator.watcher.unknown_dags import UnknownDags
+from coordinator.watcher.watched_file import WatchedFile
 
 _log = structlog.get_logger(__name__)
 
@@ -163,16 +167,18 @@ class Watcher:
         )
         self._size_alarm = size_alarm
         self._reporters = HealthOfReporters(self.reconciler.cache.reporters, settings.environments)
+        checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._mailbox.wake)
+        self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
         self._publisher = None
         if dependencies is not None:
+            check_owner(owner, settings.environments)
             self._publisher = Publisher(
-                dependencies,
+                WatchedFile(dependencies, set(settings.environments)),
                 owner=owner,
-                store=store,
-                keys=keys,
-                environments=set(settings.environments),
-                who=self.watcher_id,
-                clock=self._clock,
+                cache=self.reconciler.cache,
+                settings=settings.publication,
+                checks=checks,
+                writer=Writer(store, keys, self.watcher_id, self._clock),
             )
 
     def run(self, *, max_runtime: float | None = None, max_events: int | None = None) -> None:
@@ -232,6 +238,8 @@ class Watcher:
             problems["dependencies"] = reconciler.graph_problem
         if self._publisher is not None and self._publisher.problem is not None:
             problems["dependencies file"] = self._publisher.problem
+        if self._unknown_dags.problem is not None:
+            problems["unknown DAGs"] = self._unknown_dags.problem
         if self._decisions is not None and self._decisions.problem is not None:
             problems["decision log"] = self._decisions.problem
         for dispatcher in self._dispatchers.all():
@@ -256,6 +264,10 @@ class Watcher:
 
     def _turn(self) -> None:
         self._publish()
+        if self.reconciler.leads:
+            self._unknown_dags.look()
+        else:
+            self._unknown_dags.rest()
         messages = self._mailbox.take(self._patience())
         if self.reconciler.step(messages, lag=self._mailbox.lag):
             self._candidate.nudge()
@@ -263,7 +275,8 @@ class Watcher:
         self._reporters.note(
             self.reconciler.standings.graph, connected=self.reconciler.connected, now=self._clock.now()
         )
-        if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected):
+        file = self._publisher.present_file if self._publisher is not None else None
+        if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected, file=file):
             self._candidate.nudge()
         self._stepped_at = self._clock.monotonic()
 
@@ -278,20 +291,19 @@ class Watcher:
         if self._publisher is None:
             return
         self._publisher.read()
-        leadership, cache = self._candidate.leadership(), self.reconciler.cache
+        leadership = self._candidate.leadership()
         if leadership is not None and self.reconciler.leads:
-            self._publisher.publish(cache.published, revision=cache.revision, term=leadership.create_revision)
+            self._publisher.publish(term=leadership.create_revision)
         elif self.reconciler.connected:
-            self._publisher.weigh(cache.published, revision=cache.revision)
+            self._publisher.weigh()
 
     def _publish_first(self, term: int) -> bool:
         """Nothing is decided by what was published before, where the file says otherwise: somebody may have changed
         ``catchup`` in it while no watcher ran."""
         if self._publisher is None:
             return True
-        cache = self.reconciler.cache
-        stands_at = self._publisher.publish(cache.published, revision=cache.revision, term=term)
-        return stands_at is not None and stands_at <= cache.revision
+        stands_at = self._publisher.publish(term=term)
+        return stands_at is not None and stands_at <= self.reconciler.cache.revision
 
     def _drain(self) -> None:
         """End what is under way: every request is bounded, so this is too."""

@@ -106,7 +106,7 @@ def activation_ignored() -> AbstractContextManager[Any]:
 
 
 def newness_forgotten() -> AbstractContextManager[Any]:
-    return patch.object(judgement, "_is_consumed", lambda *_: False)
+    return patch.object(judgement, "is_consumed", lambda *_: False)
 
 
 def fingerprints_all_alike() -> AbstractContextManager[Any]:

@@ -15,7 +15,14 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import ObservedRun
-from coordinator.settings import EnvironmentSettings, EtcdSettings, RetentionSettings, Settings, WatcherSettings
+from coordinator.settings import (
+    EnvironmentSettings,
+    EtcdSettings,
+    PublicationSettings,
+    RetentionSettings,
+    Settings,
+    WatcherSettings,
+)
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.watcher.service import Watcher
@@ -231,6 +238,12 @@ class RealWorld(EtcdWorld):
 
     def retain(self, **limits: Any) -> None:
         self.settings = self.settings.model_copy(update={"retention": RetentionSettings(**limits)})
+        self.stop_watcher()
+        self.start_watcher()
+
+    def resume_within(self, duration: str) -> None:
+        publication = PublicationSettings(resume_within=duration)
+        self.settings = self.settings.model_copy(update={"publication": publication})
         self.stop_watcher()
         self.start_watcher()
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication, publish, read_publication
+from coordinator.model.publication import Publication, dump_publication, read_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.port import ObservedRun
-from coordinator.settings import RetentionSettings, WatcherSettings
+from coordinator.settings import PublicationSettings, RetentionSettings, WatcherSettings
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
@@ -144,6 +145,7 @@ class SimulatedWorld(EtcdWorld):
         super().__init__(MemoryStore(self.etcd), Keys())
         self.settings = WatcherSettings()
         self.retention: RetentionSettings | None = None
+        self.publication = PublicationSettings()
         self.airflows: dict[str, SimulatedAirflow] = {}
         for environment in ("default", "team_b"):
             self.airflows[environment] = SimulatedAirflow(
@@ -168,7 +170,8 @@ class SimulatedWorld(EtcdWorld):
         previous = read_publication(present.value, source=key) if present is not None else None
         assert previous is None or isinstance(previous, Publication)
         parsed = parse_document(json.dumps(document), source="case")
-        publication = publish(parsed, previous, present.mod_revision if present is not None else 0)
+        terms = Terms(self.clock.now(), self.publication.resumes_within)
+        publication = publish(parsed, previous, present.mod_revision if present is not None else 0, terms)
         self.write(Put(key, dump_publication(publication)))
         self.settle()
 
@@ -225,6 +228,11 @@ class SimulatedWorld(EtcdWorld):
 
     def retain(self, **limits: Any) -> None:
         self.retention = RetentionSettings(**limits)
+        self.stop_watcher()
+        self.start_watcher()
+
+    def resume_within(self, duration: str) -> None:
+        self.publication = PublicationSettings(resume_within=duration)
         self.stop_watcher()
         self.start_watcher()
 
