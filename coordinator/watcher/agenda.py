@@ -26,7 +26,10 @@ SHARE = 4
 
 
 class Agenda:
-    """Used by the reconciler's thread only. Its lines are as long as there are live keys, at most: each target once."""
+    """Used by the reconciler's thread only. Its lines are as long as there are live keys, at most: each target once.
+
+    :ivar took_fresh: whether the target that was taken last was fresh.
+    """
 
     def __init__(self) -> None:
         # Not a dict: to find the first of it costs the more, the more have been taken from its front.
@@ -39,6 +42,7 @@ class Agenda:
         self._revisions: set[tuple[int, Target]] = set()
         self._read_up_to = 0
         self._taken = 0
+        self.took_fresh = True
 
     def __bool__(self) -> bool:
         """Whether there is something to examine now."""
@@ -57,6 +61,12 @@ class Agenda:
         """Examine it when its turn comes. :param decision: as in :meth:`now`."""
         line = self._fresh if target in self._fresh else self._backlog
         line[target] = decision if len(line) < KEPT else None
+
+    def outdate(self, target: Target) -> None:
+        """A decision that was kept with it is not the newest one any more."""
+        for line in (self._fresh, self._backlog):
+            if line.get(target) is not None:
+                line[target] = None
 
     def resume(self, target: Target, *, fresh: bool) -> None:
         """It has been waited for something, and here it is: what is of the backlog comes first there."""
@@ -111,6 +121,7 @@ class Agenda:
             most -= 1
             self._taken += 1
             from_backlog = self._backlog and (not self._fresh or self._taken % SHARE == 0)
+            self.took_fresh = not from_backlog
             yield (self._backlog if from_backlog else self._fresh).popitem(last=False)
 
     def waits_for_revision(self) -> bool:

@@ -112,6 +112,11 @@ class Flights:
         """Whether a known outcome waits to be written down."""
         return any(flight.stage is Stage.SETTLED for flight in self._flights.values())
 
+    def has_outcome(self, target: Target) -> bool:
+        """Whether what became of its request is known and is to be written, whatever would be decided now."""
+        flight = self._flights.get(target)
+        return flight is not None and flight.stage is Stage.SETTLED
+
     def drop(self, target: Target, *, blocked: bool) -> None:
         """Its record does not say ``intent`` any more. :param blocked: it says ``blocked``."""
         if (flight := self._flights.pop(target, None)) is not None:

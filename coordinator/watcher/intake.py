@@ -5,7 +5,8 @@ Standing by, a watcher takes in the same as a leader, so that it can take over w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -21,7 +22,7 @@ from coordinator.settings import WatcherSettings
 from coordinator.store.port import Changes
 from coordinator.store.reflector import Disconnected, Snapshot
 from coordinator.watcher.agenda import Agenda
-from coordinator.watcher.cache import Cache, Touched, unsettled_of
+from coordinator.watcher.cache import Cache, Replaced, Touched, unsettled_of
 from coordinator.watcher.catching_up import is_asked_for
 from coordinator.watcher.counters import Counters
 from coordinator.watcher.flights import Flights
@@ -30,6 +31,7 @@ from coordinator.watcher.lateness import Lateness
 from coordinator.watcher.limits import Limits
 from coordinator.watcher.looks import Looks
 from coordinator.watcher.observer import Observer
+from coordinator.watcher.pace import Pace
 from coordinator.watcher.rechecks import Rechecks
 from coordinator.watcher.retention import Sweeper
 from coordinator.watcher.rooms import Rooms
@@ -77,8 +79,13 @@ class Intake:
         leads: Callable[[], bool],
         leader_gone: Callable[[], None],
         now: float,
+        pace: Pace,
     ) -> None:
         self._lanes = lanes
+        self._pace = pace
+        self._inbox: deque[Message] = deque()
+        self._reading: Iterator[None] | None = None
+        self._was_listed = False
         self._cache = cache
         self._standings = standings
         self._agenda = agenda
@@ -111,18 +118,74 @@ class Intake:
         self._lag = lag
 
     def take(self, message: Message, now: float) -> None:
-        """Take in what has arrived. :param now: monotonic seconds."""
+        """This has arrived. What etcd tells is taken in when its turn comes: what came before it goes first."""
+        if isinstance(message, EffectDone | LookDone) and self._reading is None:
+            self._take_in(message, now)
+        else:
+            self._inbox.append(message)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything that has arrived is taken in and decided about."""
+        return not self._inbox and self._reading is None and self._standings.is_drained
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that was listed or published has been decided about; perhaps not all that has just happened."""
+        return self._reading is None and self._standings.is_caught_up
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a listing is being read: until that is done, nothing can be said about anything."""
+        return self._reading is not None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something waits to be taken in: more should not be brought."""
+        return bool(self._inbox) or self._reading is not None
+
+    def go_on(self, now: float, *, takes_updates: bool = True) -> None:
+        """Take in what has arrived, decide anew about what it touches, or do a piece of that.
+
+        :param now: monotonic seconds.
+        :param takes_updates: false: decide about what is known, and let what arrives wait.
+        """
+        budget = self._pace.budget()
+        while budget and (self._reading is not None or (self._inbox and takes_updates)):
+            budget.spend()
+            if self._reading is None:
+                self._take_in(self._inbox.popleft(), now)
+            elif next(self._reading, self) is self:
+                self._reading = None
+        self.propagate()
+        if self._was_listed and self.is_caught_up:
+            self._was_listed = False
+            self._connected()
+
+    def propagate(self) -> None:
+        """Decide about some of what waits to be decided about."""
+        if self._reading is not None or self._standings.is_drained:
+            return
+        budget = self._pace.budget()
+        while budget and not self._standings.is_drained:
+            budget.spend()
+            if (made := self._standings.decide_next()) is not None:
+                self.schedule((made.decision,), live=made.live)
+
+    def let_time_decide(self) -> None:
+        """Decide again what time alone may change."""
+        if self._reading is None and (due := self._rechecks.due(self._standings.now)):
+            self._standings.touch((), recorded=due)
+
+    def _take_in(self, message: Message, now: float) -> None:
         match message:
             case Snapshot():
-                self._connect(now, after_a_gap=True)
+                self.connected = False
                 if self._sweeper is not None:
                     self._sweeper.start_over()
-                touched = self._cache.replace(message.listing)
-                self._expired_told.intersection_update(self._cache.expired)
-                self._touch(touched, live=False)
-                self._agenda.read(self._cache.revision)
+                self._reading = self._replace(message, now)
             case Changes():
-                self._connect(now, after_a_gap=False)
+                self._connect(now)
                 live = now >= self._live_from
                 touched = self._cache.apply(message, now=now - self._lag if live else now, live=live)
                 if self._leads():  # what is listed, or seen while another leads, is nothing that this one has done
@@ -138,11 +201,6 @@ class Intake:
             case LookDone():
                 self._lanes[message.environment].finished(message, now)
                 self._observer.take(message)
-
-    def let_time_decide(self) -> None:
-        """Decide again what time alone may change."""
-        if due := self._rechecks.due(self._standings.now):
-            self.schedule(self._standings.refresh(due))
 
     def schedule(self, decisions: Iterable[Decision], *, live: bool = True) -> None:
         """Put on the agenda what may need something done; what is settled and waits for nothing does not.
@@ -166,14 +224,31 @@ class Intake:
                 or decision.ignored
             ):
                 put(target, decision)
+            else:
+                self._agenda.outdate(target)
 
-    def _connect(self, now: float, *, after_a_gap: bool) -> None:
+    def _replace(self, message: Snapshot, now: float) -> Iterator[None]:
+        """Read a listing, piece by piece."""
+        replaced = Replaced()
+        yield from self._cache.replacing(message.listing, replaced)
+        self._live_from = now + self._fresh_for
+        self._was_listed = True
+        if replaced.leader_gone:
+            self._leader_gone()
+        self._expired_told.intersection_update(self._cache.expired)
+        self._tell_expired(replaced.expired)
+        self._obey_dependencies(replaced.targets, everything=True)
+        self._agenda.read(self._cache.revision)
+
+    def _connect(self, now: float) -> None:
         """What comes after a gap is not live at first: it may have lain there for long."""
-        if after_a_gap or not self.connected:
+        if not self.connected and not self._was_listed:
             self._live_from = now + self._fresh_for
-        if not self.connected:
-            self.connected = True
-            _log.info("etcd.connected", revision=self._cache.revision)
+            self._connected()
+
+    def _connected(self) -> None:
+        self.connected = True
+        _log.info("etcd.connected", revision=self._cache.revision)
 
     def _touch(self, touched: Touched, *, live: bool) -> None:
         if touched.leader_gone:
@@ -181,19 +256,19 @@ class Intake:
         if self._sweeper is not None:
             self._sweeper.note(touched.targets | touched.recorded)
         if touched.expired or self._expired_told:
-            self._tell_expired(touched)
-        targets = touched.targets
+            self._expired_told.difference_update(one for one in touched.targets if one not in self._cache.expired)
+            self._tell_expired(touched.expired)
+        self._standings.touch(touched.targets, recorded=touched.recorded, live=live)
         if touched.dependencies:
-            targets |= self._rebuild_graph()
+            self._obey_dependencies(self._cache.snapshot())
         if touched.held:
-            targets |= unsettled_of(touched.held, self._standings.unsettled())
+            self._standings.touch((), recorded=unsettled_of(touched.held, self._standings.unsettled()), live=live)
         if touched.floors:
-            targets |= self._standings.partitions_of(touched.floors, self._cache.targets())
-        self.schedule(self._standings.refreshing(targets, recorded=touched.recorded), live=live)
+            known = self._cache.targets()
+            self._standings.touch(self._standings.partitions_of(touched.floors, known), live=live)
 
-    def _tell_expired(self, touched: Touched) -> None:
-        self._expired_told.difference_update(one for one in touched.targets if one not in self._cache.expired)
-        unheard_of = touched.expired - self._expired_told
+    def _tell_expired(self, expired: set[Target]) -> None:
+        unheard_of = expired - self._expired_told
         self._counters.add(expired=len(unheard_of))
         for target in unheard_of:
             floor = self._cache.floor(target.pipeline)
@@ -206,8 +281,8 @@ class Intake:
             )
         self._expired_told |= unheard_of
 
-    def _rebuild_graph(self) -> set[Target]:
-        """Go on with the published dependencies. Returns what they may decide otherwise."""
+    def _obey_dependencies(self, targets: Sequence[Target], *, everything: bool = False) -> None:
+        """Go on with the published dependencies; parameters as in :meth:`Standings.exchange_graph`."""
         try:
             graph, problems = merge(self._cache.published)
         except CycleFound as error:
@@ -215,12 +290,16 @@ class Intake:
         self.graph_problem = "; ".join(problems) or None
         if problems:
             _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
-            return set()
-        _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
-        self._limits.obey(graph)
-        self.leaves_marks = is_asked_for(graph)
+            if not everything:
+                return
+            graph = self._standings.graph
+        else:
+            _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
+            self._limits.obey(graph)
+            self.leaves_marks = is_asked_for(graph)
+        self._standings.exchange_graph(graph, targets, everything=everything)
         # What is late is decided about too: it may have left the graph.
-        return self._standings.exchange_graph(graph, self._cache.targets()) | set(self._lateness.targets())
+        self._standings.touch((), recorded=self._lateness.targets(), live=False)
 
     def _record(self, target: Target) -> TriggerRecord | None:
         seen = self._cache.record(target)

@@ -33,7 +33,6 @@ WARNINGS = frozenset({"trigger.blocked", "trigger.unanswered"})
 class Ledger:
     """Collects writes, and writes them together.
 
-    :param touched: takes the decisions that a written record has changed.
     :param refused: takes a target of which etcd will not write something; it has been logged.
     :ivar decisions: where what led to something is written down for people; ``None``: nowhere.
     """
@@ -46,7 +45,6 @@ class Ledger:
         cache: Cache,
         standings: Standings,
         agenda: Agenda,
-        touched: Callable[[Iterable[Decision]], None],
         refused: Callable[[Target], None],
         decisions: DecisionLog | None = None,
     ) -> None:
@@ -55,7 +53,6 @@ class Ledger:
         self._cache = cache
         self._standings = standings
         self._agenda = agenda
-        self._touched = touched
         self._refused = refused
         self.decisions = decisions
         self._writes: list[Write] = []
@@ -102,7 +99,7 @@ class Ledger:
                 )
             if record.status is Status.INTENT and self._standings.standing(target) is Standing.BUSY:
                 return  # it was due and now is in flight: busy as before, and nobody need look again
-            self._touched(self._standings.refresh((), recorded=(target,)))
+            self._standings.touch((), recorded=(target,))
 
         self._writes.append(
             Write(

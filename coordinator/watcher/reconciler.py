@@ -37,6 +37,8 @@ from coordinator.watcher.ledger import Ledger
 from coordinator.watcher.limits import EnvironmentLimits, Limits, ages_of_starts
 from coordinator.watcher.looks import Looks
 from coordinator.watcher.observer import Observer
+from coordinator.watcher.pace import Pace
+from coordinator.watcher.postponed import Postponed
 from coordinator.watcher.rechecks import Rechecks
 from coordinator.watcher.retention import Sweeper
 from coordinator.watcher.review import Review
@@ -67,6 +69,7 @@ class Reconciler:
     :param may_begin: asked whether everything is prepared for a term, by the create revision of its leader key.
     :param decisions: where decisions are written down for people.
     :param retention: which old partitions to remove; ``None``: nothing is ever removed.
+    :param pace: how much is taken in and decided about in one step.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Reconciler:
         decisions: DecisionLog | None = None,
         retention: RetentionSettings | None = None,
         environment_limits: Mapping[str, EnvironmentLimits] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._lanes = lanes
         self._clock = clock
@@ -96,7 +100,8 @@ class Reconciler:
         self._rechecks = Rechecks()
         self._rooms = Rooms(lanes)
         self._lateness = Lateness(self.counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
-        self._catching_up = CatchingUp(self.standings)
+        pace = pace or Pace()
+        self._catching_up = CatchingUp(self.standings, pace)
         self._attendance = Attendance(store, keys, missed_after=settings.missed_after)
         self._term = Term(
             leadership=leadership,
@@ -115,7 +120,6 @@ class Reconciler:
             cache=self.cache,
             standings=self.standings,
             agenda=self.agenda,
-            touched=lambda decisions: self._intake.schedule(decisions),
             refused=self._not_written,
             decisions=decisions,
         )
@@ -186,7 +190,9 @@ class Reconciler:
             leads=lambda: self.leads,
             leader_gone=leader_gone,
             now=clock.monotonic(),
+            pace=pace,
         )
+        self._postponed = Postponed(self.standings)
         self._review = Review(self.cache, self.standings)
         self._reexamine_at = 0.0
         self._write_at = 0.0
@@ -202,6 +208,21 @@ class Reconciler:
     def connected(self) -> bool:
         """Whether the watch is alive."""
         return self._intake.connected
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it has more to take in than it can just now: what else etcd tells should wait."""
+        return self._intake.is_behind
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it is reading a listing: its cache stands between two worlds."""
+        return self._intake.is_reading
+
+    @property
+    def has_decided(self) -> bool:
+        """Whether everything that has arrived is taken in and decided about."""
+        return self._intake.is_done
 
     @property
     def graph_problem(self) -> str | None:
@@ -223,19 +244,20 @@ class Reconciler:
         for message in messages:
             self._intake.take(message, self._clock.monotonic())
         self._intake.let_time_decide()
+        self._intake.go_on(self._clock.monotonic(), takes_updates=not self._catching_up)
         now = self._clock.monotonic()
-        if self._term.changes():
+        if self._term.changes(is_ready=self._intake.is_caught_up):
             self._begin_or_end_term(now)
         if not self.leads:
             self.agenda.drop_now()
             return
-        if not self.flights.draining and not self._term.has_caught_up(
-            lambda skips: self._write_skips(skips, now), leaves_marks=self._intake.leaves_marks, now=now
-        ):
+        if self._intake.is_reading:
+            return
+        if not self.flights.draining and not self._has_caught_up(now):
             return
         if now >= self._reexamine_at and not self.flights.draining:
             self._examine_everything(now, self.standings.unsettled())
-        self._lateness.say(self.standings.decide, now=self.standings.now)
+        self._lateness.say(self.standings, now=self.standings.now)
         self.agenda.pass_time(now)
         self._work(now)
         for target in self._review.piece():
@@ -246,6 +268,9 @@ class Reconciler:
 
     def wake_at(self) -> float | None:
         """Monotonic seconds at which time alone gives something to do."""
+        waits_for_etcd = self.leads and self.standings.is_drained and self._catching_up.next_at() is not None
+        if not self._intake.is_done and not waits_for_etcd:
+            return self._clock.monotonic()
         if not self.leads:
             return None
         if self.flights.draining:
@@ -263,6 +288,7 @@ class Reconciler:
     def is_idle(self) -> bool:
         """Nothing waits to be examined, written, asked or sent. Runs on their way in Airflow do not count."""
         waits = self.agenda or self.agenda.waits_for_revision() or self.ledger or self.flights or self._review
+        waits = waits or not self._intake.is_done or self._postponed
         return not waits and all(lane.is_idle() for lane in self._lanes.values())
 
     def drain(self) -> None:
@@ -270,6 +296,7 @@ class Reconciler:
         self.flights.draining = True
         self.agenda.clear()  # a successor examines everything
         self._review.clear()
+        self._postponed.clear()
         for lane in self._lanes.values():
             lane.forget()
         for target in self.flights.targets():
@@ -291,6 +318,7 @@ class Reconciler:
             self._observer,
             self._catching_up,
             self._review,
+            self._postponed,
         ):
             part.clear()
         self._looks.forget()
@@ -309,16 +337,31 @@ class Reconciler:
         self._term.begin()
         self._examine_everything(now, self.standings.unsettled_by_age())
 
+    def _has_caught_up(self, now: float) -> bool:
+        """Whether what was missed has been given up. What is given up changes what is due below it: that is decided
+        about before anything else is given up."""
+        if self._catching_up and not self.standings.is_drained:
+            return False
+        return self._term.has_caught_up(
+            lambda skips: self._write_skips(skips, now), leaves_marks=self._intake.leaves_marks, now=now
+        )
+
     def _work(self, now: float) -> None:
         """Examine what is to be examined, until nothing is left or it is enough for one step."""
         enough = SLICE
         written = self._flush(now)  # what looks brought to light comes before what is decided on it
         self._let_in(now)
+        for target, fresh in self._postponed.take_final():
+            self.agenda.resume(target, fresh=fresh)
         while written and enough and (self.agenda or self.ledger):
             for target, decision in self.agenda.take(enough):
-                self._examiner.examine(decision or self.standings.decide(target), now)
                 enough -= 1
+                if self.standings.is_final(target) or self.flights.has_outcome(target):
+                    self._examiner.examine(decision or self.standings.decide(target), now)
+                else:
+                    self._postponed.add(target, fresh=self.agenda.took_fresh)
             written = self._flush(now)
+            self._intake.propagate()
             self._let_in(now)
             self._pump(now)
 
@@ -368,6 +411,8 @@ class Reconciler:
         """A piece of retention's work, when there is nothing better to do."""
         sweeper, term = self._sweeper, self._term.number
         if sweeper is None or term is None or self.agenda or self.ledger or self.flights.draining:
+            return
+        if not self._intake.is_done:
             return
         self._term.fenced(lambda: sweeper.step(now, term))
 

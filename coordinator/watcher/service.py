@@ -235,10 +235,12 @@ class Watcher:
 
     def _turn(self) -> None:
         self._publish()
-        messages = self._mailbox.take(self._patience())
+        messages = self._mailbox.take(self._patience(), updates=not self.reconciler.is_behind)
         self.reconciler.step(messages, lag=self._mailbox.lag)
         self._progress.note(messages)
-        if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected):
+        connected, revision = self.reconciler.connected, self.reconciler.cache.revision
+        stands_there = self.reconciler.has_decided or not connected
+        if stands_there and self._progress.stand_at(revision, warm=connected):
             self._candidate.nudge()
         self._stepped_at = self._clock.monotonic()
 
@@ -250,7 +252,7 @@ class Watcher:
         return TICK if wake_at is None else min(TICK, max(0.0, wake_at - self._clock.monotonic()))
 
     def _publish(self) -> None:
-        if self._publisher is None:
+        if self._publisher is None or self.reconciler.is_reading:
             return
         self._publisher.read()
         leadership, cache = self._candidate.leadership(), self.reconciler.cache
