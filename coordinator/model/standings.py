@@ -28,6 +28,7 @@ from coordinator.model.partition_index import PartitionIndex
 from coordinator.model.partitions import partition_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Unreadable
+from coordinator.model.tally import Tallies
 from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
@@ -70,6 +71,7 @@ class Standings:
     :ivar now: the moment at which decisions are made; whoever has a clock moves it on.
     :ivar broken: targets that could not be decided about, and what was raised. They are stuck, and are decided about
         again when they are touched, and after :data:`BROKEN_RETRY`.
+    :ivar miscounted: targets whose tally said something else than the decision: a mistake. Who has a log takes them.
     """
 
     def __init__(self, graph: Graph, facts: Facts, *, now: datetime = BEFORE_ALL) -> None:
@@ -79,8 +81,11 @@ class Standings:
         self._unsettled: dict[Target, Standing] = {}
         self._partitions = PartitionIndex(graph, facts)
         self._frontier = Frontier(graph)
+        self._tallies = Tallies(graph)
         self._exchange: _Exchange | None = None
         self.broken: dict[Target, Exception] = {}
+        self.miscounted: list[Target] = []
+        self._to_recount: set[Target] = set()
 
     def state(self, target: Target) -> SeenState | None:
         return self._facts.state(target)
@@ -116,9 +121,13 @@ class Standings:
         """Everything that is busy or stuck: all that a new leader must look at."""
         return iter(tuple(self._unsettled))
 
-    def unsettled_by_age(self) -> list[Target]:
+    def unsettled_by_age(self) -> Iterator[Target]:
         """The same, the oldest partitions first: the order in which what was missed is made up for."""
-        return sorted(self._unsettled, key=lambda target: (partition_order(target.partition), target))
+        partitions: dict[str, list[Target]] = {}
+        for target in self._unsettled:
+            partitions.setdefault(target.partition, []).append(target)
+        for partition in sorted(partitions, key=partition_order):
+            yield from sorted(partitions[partition])
 
     def decide(self, target: Target) -> Decision:
         """Decide on the present facts. A mistake in deciding about one target does not stop the others."""
@@ -178,9 +187,16 @@ class Standings:
         """
         for targets, seen_by_others in ((changed, True), (recorded, False)):
             for target in targets:
+                self._tallies.drop(target)
                 for newest in self._partitions.note_change(target, self.standing(target)):
                     self._frontier.add(newest, live=live)
                 self._frontier.add(target, live=live, changed=seen_by_others)
+
+    def recount(self) -> None:
+        """Decide about everything that is counted, and hold the tallies against it."""
+        for target in self._tallies.targets():
+            self._to_recount.add(target)
+            self._frontier.add(target, live=False)
 
     def decide_next(self) -> Made | None:
         """Decide about the next target that waits, or do a piece of an exchange of the graph.
@@ -195,8 +211,17 @@ class Standings:
         if waiting is None:
             return None
         target, changed, live = waiting
+        is_counted = self._tallies.get(target) is not None
+        try:
+            if is_counted and self._tallies.is_same(self, target) and target not in self._to_recount:
+                return None  # nothing that its inputs did makes a difference
+        except Exception:  # noqa: BLE001 - deciding tells what is the matter, and what is to be shown
+            self._tallies.drop(target)
+            is_counted = False
         decision = self.decide(target)
         try:
+            if is_counted or self._tallies.counts(target.pipeline):
+                self._count(decision)
             self._propagate(decision, live=live, changed=changed)
         except Exception as error:  # noqa: BLE001 - as in decide()
             decision = self._break(target, error)
@@ -240,6 +265,7 @@ class Standings:
             everything = everything or self._exchange.everything
         waiting, self._frontier = self._frontier, Frontier(graph)
         self._partitions = PartitionIndex(graph, self._facts)
+        self._tallies = Tallies(graph)
         pieces = self._note_everything(waiting, targets, changed, everything=everything)
         self._exchange = _Exchange(changed, everything, pieces)
 
@@ -285,7 +311,16 @@ class Standings:
                 self._frontier.add(newest, live=live)
         if changed:
             for dependent in self.dependents(target):
+                self._tallies.moved(dependent, target)
                 self._frontier.add(dependent, live=live)
+
+    def _count(self, decision: Decision) -> None:
+        target = decision.target
+        self._to_recount.discard(target)
+        before = self._tallies.drop(target)
+        after = self._tallies.keep(self, decision)
+        if before is not None and after is not None and before.outcome != after.outcome:
+            self.miscounted.append(target)
 
     def _break(self, target: Target, error: Exception) -> Decision:
         self.broken[target] = error

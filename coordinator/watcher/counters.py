@@ -14,21 +14,32 @@ class Counters:
     :ivar skipped_late: partitions given up for that (``on_late: skip``).
     :ivar skipped_catching_up: partitions given up because they were missed (``catchup``).
     :ivar expired: states ignored because retention had removed their partition.
+    :ivar broken: targets about which nothing could be decided or done, because of a mistake in the coordinator.
     """
 
     late: int = 0
     skipped_late: int = 0
     skipped_catching_up: int = 0
     expired: int = 0
+    broken: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def add(self, *, late: int = 0, skipped_late: int = 0, skipped_catching_up: int = 0, expired: int = 0) -> None:
+    def add(
+        self,
+        *,
+        late: int = 0,
+        skipped_late: int = 0,
+        skipped_catching_up: int = 0,
+        expired: int = 0,
+        broken: int = 0,
+    ) -> None:
         """Count on, all of it at once."""
         with self._lock:
             self.late += late
             self.skipped_late += skipped_late
             self.skipped_catching_up += skipped_catching_up
             self.expired += expired
+            self.broken += broken
 
     def snapshot(self) -> dict[str, int]:
         """All counts by name, as they were at one moment."""

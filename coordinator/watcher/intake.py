@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
-from coordinator.model.decide import Decision
+from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import CycleFound
 from coordinator.model.owners import merge
 from coordinator.model.partitions import format_instant
@@ -22,6 +22,7 @@ from coordinator.settings import WatcherSettings
 from coordinator.store.port import Changes
 from coordinator.store.reflector import Disconnected, Snapshot
 from coordinator.watcher.agenda import Agenda
+from coordinator.watcher.breakage import Breakage
 from coordinator.watcher.cache import Cache, Replaced, Touched, unsettled_of
 from coordinator.watcher.catching_up import is_asked_for
 from coordinator.watcher.counters import Counters
@@ -80,7 +81,9 @@ class Intake:
         leader_gone: Callable[[], None],
         now: float,
         pace: Pace,
+        breakage: Breakage,
     ) -> None:
+        self._breakage = breakage
         self._lanes = lanes
         self._pace = pace
         self._inbox: deque[Message] = deque()
@@ -211,6 +214,11 @@ class Intake:
         put = self._agenda.now if live else self._agenda.backlog
         for decision in decisions:
             self._rechecks.note((decision,))
+            if Obstacle.BROKEN in decision.obstacles:
+                self._breakage.note(decision.target, self._standings.broken[decision.target])
+                self._agenda.outdate(decision.target)
+                continue
+            self._breakage.forget(decision.target)
             self._lateness.note((decision,), now=self._standings.now, under_a_leader=led_by_another)
             self._limits.note(decision)
             target = decision.target

@@ -19,6 +19,7 @@ from coordinator.model.trigger import TriggerRecord
 from coordinator.publication_history import oldest_readable
 from coordinator.store.keys import Keys
 from coordinator.store.port import Compacted, Listing, Store
+from coordinator.watcher.breakage import problems_of
 from coordinator.watcher.cache import Cache
 
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
@@ -107,6 +108,7 @@ def read(store: Store, keys: Keys, *, revision: int = 0, at: datetime | None = N
     now = newest_time if revision and newest_time is not None else at or datetime.now(UTC)
     standings = Standings(graph, cache, now=now)
     decided = {decision.target: decision.late for decision in standings.refresh(cache.targets())}
+    problems.update(problems_of(standings.broken))
     late = frozenset(target for target, is_late in decided.items() if is_late)
     return Reading(cache, standings, problems, newest_time, late, newest_change)
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import structlog
 
+from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
@@ -23,6 +24,7 @@ from coordinator.store.leadership import Leadership
 from coordinator.store.port import Store
 from coordinator.watcher.agenda import Agenda
 from coordinator.watcher.attendance import Attendance
+from coordinator.watcher.breakage import RETRY, Breakage
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.catching_up import CatchingUp, Skip
 from coordinator.watcher.clock import Clock
@@ -93,6 +95,7 @@ class Reconciler:
         self._clock = clock
         self._reexamine_every = settings.reexamine_every
         self.counters = Counters()
+        self.breakage = Breakage(self.counters)
         self.agenda = Agenda()
         self.cache = Cache(keys, fresh_for=settings.fresh_for)
         self.standings = Standings(Graph(), self.cache, now=clock.now())
@@ -191,6 +194,7 @@ class Reconciler:
             leader_gone=leader_gone,
             now=clock.monotonic(),
             pace=pace,
+            breakage=self.breakage,
         )
         self._postponed = Postponed(self.standings)
         self._review = Review(self.cache, self.standings)
@@ -357,13 +361,27 @@ class Reconciler:
             for target, decision in self.agenda.take(enough):
                 enough -= 1
                 if self.standings.is_final(target) or self.flights.has_outcome(target):
-                    self._examiner.examine(decision or self.standings.decide(target), now)
+                    self._examine(target, decision or self.standings.decide(target), now)
                 else:
                     self._postponed.add(target, fresh=self.agenda.took_fresh)
             written = self._flush(now)
             self._intake.propagate()
             self._let_in(now)
             self._pump(now)
+
+    def _examine(self, target: Target, decision: Decision, now: float) -> None:
+        """A mistake about one target does not stop the others."""
+        if Obstacle.BROKEN in decision.obstacles and not self.flights.has_outcome(target):
+            if target not in self.breakage:
+                self.standings.touch((), recorded=(target,))  # what depends on it must see that it is stuck
+            return
+        try:
+            self._examiner.examine(decision, now)
+        except Exception as error:  # noqa: BLE001 - it is logged, and shown
+            self.breakage.note(target, error)
+            self.agenda.at(now + RETRY, target, patient=True)
+        else:
+            self.breakage.forget(target)
 
     def _pump(self, now: float) -> None:
         if not self._term.is_lost:

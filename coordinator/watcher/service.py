@@ -210,7 +210,7 @@ class Watcher:
     def health(self) -> Health:
         """How this watcher is doing. Safe from any thread."""
         reconciler = self.reconciler
-        problems = dict(reconciler.cache.problems)
+        problems = dict(reconciler.cache.problems) | reconciler.breakage.problems()
         if reconciler.graph_problem is not None:
             problems["dependencies"] = reconciler.graph_problem
         if self._publisher is not None and self._publisher.problem is not None:

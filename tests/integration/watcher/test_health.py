@@ -41,7 +41,7 @@ def test_a_watcher_is_ready_while_it_follows_etcd_and_alive_all_the_time(server:
             {},
         )
         assert body["revision"] >= 1
-        assert body["counts"] == {"late": 0, "skipped_late": 0, "skipped_catching_up": 0, "expired": 0}
+        assert body["counts"] == {"late": 0, "skipped_late": 0, "skipped_catching_up": 0, "expired": 0, "broken": 0}
         until(lambda: watcher.health()["leads"] is True, "it leads")
         for path in ("/", "/metrics/x", "/healthz/", "/readyzz"):
             assert watcher.get(path)[0] == 404
