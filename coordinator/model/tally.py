@@ -3,8 +3,8 @@
 Deciding about a pipeline with two thousand inputs takes milliseconds, and each input moves two or three times. A tally
 keeps what the last decision found, input by input, and what follows for each branch. Where an input moves, its part is
 judged anew and the sums go up the branches; if the outcome is the same as before, so is the decision, and it is not
-made again. :func:`~coordinator.model.decide.decide` stays the truth: a tally never decides anything, and what it says is
-held against each decision that is made after all.
+made again. :func:`~coordinator.model.decide.decide` stays the truth: a tally never decides anything, and what it says
+is held against each decision that is made after all.
 
 Only what inputs do is counted. All else that bears on a decision (its own state, record, order and hold, time, another
 graph) drops the tally.
@@ -36,8 +36,8 @@ ROOM = 200_000
 Outcome = tuple[bool, ...]
 """All that a decision takes from its inputs, but which completions it would use."""
 
-# What an input contributes: whether it holds, would hold, would if mended; and among what holds so: what is new, what is
-# due, what is coming, what has been stirred.
+# What an input contributes: whether it holds, would hold, would if mended; and among what holds so: what is new, what
+# is due, what is coming, what has been stirred.
 _HOLDS, _WOULD, _MENDED, _NEW, _DUE, _COMING, _STIRRED = range(7)
 _LEVEL: Final = (_HOLDS, _WOULD, _MENDED, _HOLDS, _WOULD, _WOULD, _MENDED)
 """Which of the three judgements each of them goes with."""
@@ -189,7 +189,10 @@ class Tallies:
     def is_same(self, view: View, target: Target) -> bool:
         """Whether a target's decision is the same as the last one, for all that its inputs have done since."""
         tally, node = self._tallies.get(target), self._graph.node(target.pipeline)
-        if tally is None or node is None or tally.floor is not view.floor(target.pipeline):
+        if tally is None or node is None:
+            return False
+        if tally.floor is not view.floor(target.pipeline):
+            self.drop(target)
             return False
         recorded = view.record(target)
         record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
@@ -229,8 +232,7 @@ def _needs_its_inputs(view: View, decision: Decision) -> bool:
     if not decision.ready or decision.obstacles - {Obstacle.BLOCKED, Obstacle.IN_FLIGHT}:
         return False
     recorded = view.record(decision.target)
-    # An intent that waits for its turn is withdrawn where its inputs are others.
-    waits_for_its_end = (
-        isinstance(record := recorded and recorded.value, TriggerRecord) and record.status is Status.SENT
-    )
-    return not (Obstacle.IN_FLIGHT in decision.obstacles and waits_for_its_end)
+    record = recorded.value if recorded is not None else None
+    # An intent that waits for its turn is withdrawn where its inputs are others; a run that has begun goes on.
+    is_running = isinstance(record, TriggerRecord) and record.status is Status.SENT
+    return Obstacle.IN_FLIGHT not in decision.obstacles or not is_running

@@ -14,6 +14,7 @@ class Counters:
     :ivar skipped_late: partitions given up for that (``on_late: skip``).
     :ivar skipped_catching_up: partitions given up because they were missed (``catchup``).
     :ivar expired: states ignored because retention had removed their partition.
+    :ivar miscounted: wide conditions of which the counts said something else than the decision: a mistake.
     :ivar broken: targets about which nothing could be decided or done, because of a mistake in the coordinator.
     """
 
@@ -22,6 +23,7 @@ class Counters:
     skipped_catching_up: int = 0
     expired: int = 0
     broken: int = 0
+    miscounted: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(
@@ -32,6 +34,7 @@ class Counters:
         skipped_catching_up: int = 0,
         expired: int = 0,
         broken: int = 0,
+        miscounted: int = 0,
     ) -> None:
         """Count on, all of it at once."""
         with self._lock:
@@ -40,6 +43,7 @@ class Counters:
             self.skipped_catching_up += skipped_catching_up
             self.expired += expired
             self.broken += broken
+            self.miscounted += miscounted
 
     def snapshot(self) -> dict[str, int]:
         """All counts by name, as they were at one moment."""

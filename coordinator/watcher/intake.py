@@ -174,6 +174,15 @@ class Intake:
             budget.spend()
             if (made := self._standings.decide_next()) is not None:
                 self.schedule((made.decision,), live=made.live)
+        while self._standings.miscounted:
+            target = self._standings.miscounted.pop()
+            self._counters.add(miscounted=1)
+            _log.error(
+                "inputs.miscounted",
+                pipeline=str(target.pipeline),
+                partition=target.partition,
+                remedy="it has been decided about anew; please report it",
+            )
 
     def let_time_decide(self) -> None:
         """Decide again what time alone may change."""

@@ -396,6 +396,7 @@ class Reconciler:
     def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
         """All that waits for something: what a new leader takes over, and what might have been overlooked."""
         self._reexamine_at = now + self._reexamine_every
+        self.standings.recount()
         for target in unsettled:
             self.agenda.backlog(target)
         self._review.begin()

@@ -7,6 +7,7 @@ killed, or stand still, between any two events and at the points inside of them 
 from __future__ import annotations
 
 import enum
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from coordinator.store.presence import read_presence
 from coordinator.store.reflector import Disconnected, Reflector
 from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
+from coordinator.watcher.pace import Pace
 from coordinator.watcher.reconciler import Message, Reconciler
 from tests.simulation.history import UNSEEN, PromiseBroken
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 TICK = 1.0
 """As the service: so often it looks around at least."""
+
+PACES = (1, 3, 5000, 5000)
+"""How much is taken in and decided about in one step; in most plays, all of it."""
 
 REQUEST_TIMEOUT = 5.0
 LEASE = 10
@@ -198,6 +203,7 @@ class WatcherProcess:
             who=name,
             leader_gone=self._campaign,
             retention=stage.retention,
+            pace=Pace(units=random.Random(f"pace {stage.plan.seed}").choice(PACES), seconds=float("inf")),
         )
         self._campaign()
         self._read_soon(0.0)
@@ -290,11 +296,19 @@ class WatcherProcess:
         messages = list(self._mailbox)
         self._mailbox.clear()
         self.reconciler.step(messages)
+        self._refuse_mistakes()
         if not self._read_to or self._read_to[-1][1] != self.knows:
             self._read_to.append((self.stage.clock.seconds, self.knows))
         wake_at = self.reconciler.wake_at()
         now = self.stage.clock.seconds
         self._turn_at(now + TICK if wake_at is None else min(now + TICK, max(now + 0.001, wake_at)))
+
+    def _refuse_mistakes(self) -> None:
+        """Mistakes are contained, and counted wide conditions are decided about again: neither may happen here."""
+        for problem in self.reconciler.breakage.problems().items():
+            raise PromiseBroken("nothing raises", " ".join(problem))
+        if self.reconciler.counters.miscounted:
+            raise PromiseBroken("counts are those of the decision", f"{self.reconciler.counters.miscounted} were not")
 
     def _read_soon(self, pause: float) -> None:
         when = max(self.stage.clock.seconds + pause, self.deaf_until)

@@ -22,6 +22,7 @@ from coordinator.store.reflector import Snapshot
 from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.lanes import Backoff, EffectDone, Lane, LookDone
 from coordinator.watcher.limits import EnvironmentLimits
+from coordinator.watcher.pace import Pace
 from coordinator.watcher.reconciler import Message, Reconciler
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of, partition_of
@@ -83,6 +84,7 @@ class SimulatedWatcher:
             who=name,
             retention=world.retention,
             environment_limits=world.environment_limits,
+            pace=world.pace,
         )
 
     def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
@@ -117,6 +119,9 @@ class SimulatedWatcher:
         wake_at = self.reconciler.wake_at()
         due = wake_at is not None and wake_at <= self._world.clock.seconds
         self.reconciler.step(messages, lag=self.lag)
+        mistakes = self.reconciler.breakage.problems()
+        assert self._world.allows_mistakes or not mistakes, mistakes
+        assert not self.reconciler.counters.miscounted
         return bool(messages or self._jobs or due)
 
     def list_again(self) -> None:
@@ -129,7 +134,13 @@ class SimulatedWatcher:
 
 
 class SimulatedWorld(EtcdWorld):
-    """:param environment_limits: how many runs, and how fast, each environment bears."""
+    """:param environment_limits: how many runs, and how fast, each environment bears.
+
+    :cvar pace: how much a watcher takes in and decides about in one step.
+    :ivar allows_mistakes: else it is a failure of the test when the watcher contains one.
+    """
+
+    pace = Pace(seconds=float("inf"))
 
     def __init__(self, *, environment_limits: Mapping[str, EnvironmentLimits] | None = None) -> None:
         self.environment_limits = environment_limits or {}
@@ -138,6 +149,7 @@ class SimulatedWorld(EtcdWorld):
         super().__init__(MemoryStore(self.etcd), Keys())
         self.settings = WatcherSettings()
         self.retention: RetentionSettings | None = None
+        self.allows_mistakes = False
         self.airflows: dict[str, SimulatedAirflow] = {}
         for environment in ("default", "team_b"):
             self.airflows[environment] = SimulatedAirflow(
