@@ -220,7 +220,6 @@ class Intake:
         :param live: this has just happened; else it has waited, and may wait behind what has.
         """
         led_by_another = not self._leads() and self._cache.leader is not None
-        put = self._agenda.now if live else self._agenda.backlog
         for decision in decisions:
             self._rechecks.note((decision,))
             if Obstacle.BROKEN in decision.obstacles:
@@ -232,15 +231,20 @@ class Intake:
             self._limits.note(decision)
             target = decision.target
             record = self._record(target)
-            if (
-                decision.standing is not Standing.SETTLED
+            acts = (
+                decision.ready
+                or decision.ignored
+                or decision.skips
                 or (record is not None and record.status in WAITING)
                 or self._looks.has_ticket(target)
                 or self._limits.knows(target)
                 or self._rooms.knows(target)
-                or decision.ignored
-            ):
-                put(target, decision)
+            )
+            if live and acts:
+                self._agenda.now(target, decision)
+            elif acts or decision.standing is not Standing.SETTLED:
+                # Below a busy root thousands are due that nothing is to be done about yet.
+                self._agenda.backlog(target, decision)
             else:
                 self._agenda.outdate(target)
 

@@ -1,0 +1,178 @@
+"""However much there is to take in, a step is short, nothing starts early, and a mistake stops nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from benchmarks.scaling import burst, wide
+from coordinator.model import standings as standings_module
+from coordinator.model.decide import Decision, decide
+from coordinator.model.graph import Graph
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.view import View
+from coordinator.watcher.catching_up import CatchingUp
+from coordinator.watcher.pace import Pace
+from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.world import target
+
+ONE_AT_A_TIME = Pace(units=1, seconds=float("inf"))
+DIAMOND = {"B": "A", "C": "B", "D": ["A", "C"]}
+
+
+class SlowWorld(SimulatedWorld):
+    """Its watchers take in one thing a step."""
+
+    pace = ONE_AT_A_TIME
+
+
+def ran(world: SimulatedWorld, names: Iterable[str]) -> list[int]:
+    return [world.runs(name) for name in names]
+
+
+def test_nothing_starts_while_what_is_above_it_has_not_been_decided_about() -> None:
+    """D is examined in each step while A's completion goes down step by step, and waits for C all the same."""
+    world = SlowWorld()
+    world.dependencies(DIAMOND)
+    world.trigger("A")
+    world.settle()
+    assert ran(world, "BCD") == [1, 1, 1]
+    assert world.watcher is not None
+    reconciler = world.watcher.reconciler
+    world.checks.append(lambda: reconciler.agenda.now(target("D")))
+    world.clear("A")
+    for _ in range(200):
+        world.tick_once()
+    world.checks.clear()
+    world.settle()
+    assert ran(world, "BCD") == [2, 2, 2]
+
+
+def test_a_watcher_leads_only_once_the_whole_listing_has_been_decided_about() -> None:
+    world = SlowWorld()
+    world.dependencies(DIAMOND)
+    world.trigger("A")
+    world.settle()
+    world.stop_watcher()
+    world.clock.seconds += 60
+    world.start_watcher()
+    assert world.watcher is not None
+    reconciler = world.watcher.reconciler
+    steps = 0
+    while not reconciler.leads:
+        assert not reconciler.connected or reconciler.standings.is_caught_up
+        world.watcher.turn()
+        steps += 1
+        assert steps < 1000
+    assert steps >= 7, "some of the keys, or one target, a step"
+    assert reconciler.standings.is_caught_up
+
+
+def test_listing_everything_again_loses_and_doubles_nothing_step_by_step() -> None:
+    world = SlowWorld()
+    world.dependencies(DIAMOND)
+    world.by_hand("B")
+    world.trigger("A")
+    world.settle()
+    assert world.watcher is not None
+    world.watcher.list_again()
+    world.start("B")
+    world.finish("B")
+    world.by_itself("B")
+    world.settle()
+    assert ran(world, "BCD") == [1, 1, 1]
+
+
+def test_what_was_missed_is_found_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = SlowWorld()
+    world.dependencies({"D": {"upstream": "R", "catchup": "none"}, "E": {"upstream": "D", "catchup": "none"}})
+    world.stop_watcher()
+    hours = [f"2026-11-20T{hour:02}:00:00Z" for hour in range(24)]
+    for hour in hours:
+        world.trigger("R", partition=hour)
+    world.settle()
+    world.clock.seconds += 7200
+    pieces = []
+    real = CatchingUp._find
+
+    def find(catching_up: CatchingUp) -> bool:
+        pieces.append(1)
+        return real(catching_up)
+
+    monkeypatch.setattr(CatchingUp, "_find", find)
+    world.start_watcher()
+    world.settle()
+    assert len(pieces) > len(hours)
+    assert not any(world.runs(name, partition=hour) for name in "DE" for hour in hours)
+    records = [world.record("D", partition=hour) for hour in hours]
+    assert all(record is not None and record.skipped for record in records)
+
+
+def test_a_mistake_about_one_pipeline_stops_that_one_alone_and_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = SimulatedWorld()
+    world.allows_mistakes = True
+    world.dependencies({"B": "A", "C": "B", "D": "A"})
+
+    def mistaken(graph: Graph, view: View, target: Target) -> Decision:
+        if target.pipeline == PipelineRef.parse("B"):
+            raise KeyError("a mistake")
+        return decide(graph, view, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(standings_module, "decide", mistaken)
+        world.trigger("A")
+        world.settle()
+        assert ran(world, "BCD") == [0, 0, 1]
+        assert world.watcher is not None
+        reconciler = world.watcher.reconciler
+        assert reconciler.leads
+        assert reconciler.counters.snapshot()["broken"] == 1
+        (shown,) = reconciler.breakage.problems().values()
+        assert "KeyError: 'a mistake'" in shown
+        world.settle()
+    out = capsys.readouterr().out
+    assert out.count("target.broken") == 1, "once, however often it is tried again"
+    assert "Traceback" in out
+    world.clock.seconds += 60
+    world.settle()
+    assert ran(world, "BCD") == [1, 1, 1]
+    assert not reconciler.breakage.problems()
+
+
+def test_a_mistake_in_acting_on_one_target_stops_that_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = SimulatedWorld()
+    world.allows_mistakes = True
+    world.dependencies({"B": "A", "D": "A"})
+    assert world.watcher is not None
+    reconciler = world.watcher.reconciler
+    real = reconciler._examiner.examine
+
+    def examine(decision: Decision, now: float) -> None:
+        if decision.target == target("B"):
+            raise ValueError("a mistake")
+        real(decision, now)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconciler._examiner, "examine", examine)
+        world.trigger("A")
+        world.settle()
+        assert ran(world, "BD") == [0, 1]
+        assert list(reconciler.breakage.problems()) == [str(target("B"))]
+    world.clock.seconds += 60
+    world.settle()
+    assert ran(world, "BD") == [1, 1]
+    assert not reconciler.breakage.problems()
+
+
+def test_steps_stay_short_in_a_burst_and_a_small_graph_goes_on() -> None:
+    found = burst.run(descendants=300, reports=60, partitions=30)
+    assert found["step"] < 0.5
+    assert found["reaction"] < 1.0
+
+
+def test_a_wide_fan_in_costs_what_its_inputs_cost() -> None:
+    few, many = wide.run(width=50), wide.run(width=400)
+    assert many["each"] < 3 * few["each"]
