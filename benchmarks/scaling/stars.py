@@ -46,7 +46,9 @@ class Star:
         self._watch = self.store.watch(KEYS.root, from_revision=listing.revision + 1)
         self.watcher.step([Snapshot(listing)])
         self.watcher.settle()
-        self.watcher.clock.seconds += 10  # what comes now is live
+        for _ in range(2):  # what comes now is live: it has not stood still, and what was listed is not fresh any more
+            self.watcher.clock.seconds += 1.5
+            self.watcher.one_step(())
         self._attempts = 0
 
     def report(self, name: str, state: State, *, day: int = 0, again: bool = True) -> None:
