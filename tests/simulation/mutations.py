@@ -369,7 +369,7 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (release_not_waited_for, CALM),
         (orders_carried_out_again, PEOPLE),
         (standings_go_no_further, DAILY),
-        (started_before_the_frontier_is_drained, DAILY),
+        (started_before_the_frontier_is_drained, UNHEARD),
         (floors_forgotten, OLD),
         (removed_though_needed, OLD),
         (look_ignored, SILENT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 import pytest
 
@@ -11,12 +12,14 @@ from coordinator.model import standings as standings_module
 from coordinator.model.decide import Decision, decide
 from coordinator.model.graph import Graph
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.view import View
 from coordinator.watcher.catching_up import CatchingUp
 from coordinator.watcher.pace import Pace
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import target
 
+LATER = timedelta(minutes=1)
 ONE_AT_A_TIME = Pace(units=1, seconds=float("inf"))
 DIAMOND = {"B": "A", "C": "B", "D": ["A", "C"]}
 
@@ -41,7 +44,8 @@ def test_nothing_starts_while_what_is_above_it_has_not_been_decided_about() -> N
     assert world.watcher is not None
     reconciler = world.watcher.reconciler
     world.checks.append(lambda: reconciler.agenda.now(target("D")))
-    world.clear("A")
+    # Nobody has said that it was running: all below it stood still until now.
+    world.report(target("A"), RunStateDocument(state=State.SUCCESS, run_id="anew", queued_at=world.clock.now() + LATER))
     for _ in range(200):
         world.tick_once()
     world.checks.clear()
