@@ -5,20 +5,19 @@ python -m tests.simulation.mutations        the table: how many seeds it takes t
 
 from __future__ import annotations
 
-import heapq
 import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
 import structlog
 
-from coordinator.model import decide, frontier, judgement, standings
+from coordinator.model import decide, judgement, standings
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
 from coordinator.model.graph import Graph, Node
@@ -196,27 +195,6 @@ def holds_ignored() -> AbstractContextManager[Any]:
     return patch.object(Cache, "hold", lambda *_: None)
 
 
-@contextmanager
-def started_before_the_frontier_is_drained() -> Iterator[None]:
-    """Downstreams first, and whatever is decided about is acted upon."""
-
-    def pop(queue: Any) -> tuple[Target, bool]:
-        target, changed = queue.waiting.popitem()
-        (rank,) = (rank for rank, same_rank in queue._by_rank.items() if target in same_rank)
-        queue._by_rank[rank].remove(target)
-        if not queue._by_rank[rank]:
-            del queue._by_rank[rank]
-            queue._ranks.remove(rank)
-            heapq.heapify(queue._ranks)
-        return target, changed
-
-    with (
-        patch.object(frontier._Queue, "pop", pop),
-        patch.object(standings.Standings, "is_final", lambda *_: True),
-    ):
-        yield
-
-
 def standings_go_no_further() -> AbstractContextManager[Any]:
     real = standings.Standings._propagate
 
@@ -369,7 +347,6 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (release_not_waited_for, CALM),
         (orders_carried_out_again, PEOPLE),
         (standings_go_no_further, DAILY),
-        (started_before_the_frontier_is_drained, UNHEARD),
         (floors_forgotten, OLD),
         (removed_though_needed, OLD),
         (look_ignored, SILENT),

@@ -35,22 +35,24 @@ def ran(world: SimulatedWorld, names: Iterable[str]) -> list[int]:
 
 
 def test_nothing_starts_while_what_is_above_it_has_not_been_decided_about() -> None:
-    """D is examined in each step while A's completion goes down step by step, and waits for C all the same."""
+    """The bottom is examined in each step while A's completion goes down step by step, and waits for all of it."""
+    arm = [f"arm{number}" for number in range(150)]
     world = SlowWorld()
-    world.dependencies(DIAMOND)
+    world.dependencies({**dict(zip(arm, ["A", *arm], strict=False)), "bottom": ["A", arm[-1]]})
     world.trigger("A")
     world.settle()
-    assert ran(world, "BCD") == [1, 1, 1]
+    assert ran(world, [*arm, "bottom"]) == [1] * 151
     assert world.watcher is not None
     reconciler = world.watcher.reconciler
-    world.checks.append(lambda: reconciler.agenda.now(target("D")))
-    # Nobody has said that it was running: all below it stood still until now.
-    world.report(target("A"), RunStateDocument(state=State.SUCCESS, run_id="anew", queued_at=world.clock.now() + LATER))
-    for _ in range(200):
+    # Nobody has said that it was running: until now, all below it has been settled.
+    anew = RunStateDocument(state=State.SUCCESS, run_id="anew", queued_at=world.clock.now() + LATER)
+    world.checks.append(lambda: reconciler.agenda.now(target("bottom")))
+    world.report(target("A"), anew)
+    for _ in range(60):
         world.tick_once()
     world.checks.clear()
     world.settle()
-    assert ran(world, "BCD") == [2, 2, 2]
+    assert ran(world, [*arm, "bottom"]) == [2] * 151
 
 
 def test_a_watcher_leads_only_once_the_whole_listing_has_been_decided_about() -> None:
