@@ -291,8 +291,9 @@ class Reconciler:
 
     def is_idle(self) -> bool:
         """Nothing waits to be examined, written, asked or sent. Runs on their way in Airflow do not count."""
+        if not self._intake.is_done or self._postponed:
+            return False
         waits = self.agenda or self.agenda.waits_for_revision() or self.ledger or self.flights or self._review
-        waits = waits or not self._intake.is_done or self._postponed
         return not waits and all(lane.is_idle() for lane in self._lanes.values())
 
     def drain(self) -> None:
