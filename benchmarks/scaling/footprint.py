@@ -68,6 +68,7 @@ def measure(sizes: Sequence[int], *, pipelines: int, progress: Callable[[], None
             IN_ALL_GOAL / MEBIBYTE,
         ),
         single("start: from the listing to leading", "s", of(at_once, "start")),
+        bounded(of(at_once, "starting"), f"stall: while it starts (at most {STALL_GOAL:g})", "s", STALL_GOAL),
         bounded(of(at_once, "change"), f"stall: a dependency changes (at most {STALL_GOAL:g})", "s", STALL_GOAL),
         bounded(of(at_once, "reexamine"), f"stall: the regular look at all (at most {STALL_GOAL:g})", "s", STALL_GOAL),
         bounded(of(at_once, "collect"), f"stall: a full garbage collection (at most {STALL_GOAL:g})", "s", STALL_GOAL),
@@ -104,6 +105,7 @@ def _at_once(watcher: InstantWatcher, ring: Ring, partitions: int) -> Answer:
     del items
     listing = resident() - before
     start = watcher.step(messages)
+    stall = watcher.longest_step
     peak = most_resident()
     del messages
     assert watcher.reconciler.leads
@@ -111,8 +113,9 @@ def _at_once(watcher: InstantWatcher, ring: Ring, partitions: int) -> Answer:
     return {
         "listing": listing,
         "start": start,
+        "starting": stall,
         "peak": peak,
-        "change": watcher.step([_one_dependency_less(ring)]),
+        "change": watcher.stall([_one_dependency_less(ring)]),
         "reexamine": _reexamine(watcher),
         "collect": _collect(),
         "relist": _relist(watcher, ring, partitions),
@@ -162,9 +165,9 @@ def _one_dependency_less(ring: Ring) -> Changes:
 def _reexamine(watcher: InstantWatcher) -> float:
     """The longest step of it."""
     watcher.clock.seconds += HARDLY_EVER
-    longest = watcher.step(())
+    longest = watcher.one_step(())
     while (wake_at := watcher.reconciler.wake_at()) is not None and wake_at <= watcher.clock.seconds:
-        longest = max(longest, watcher.step(()))
+        longest = max(longest, watcher.one_step(()))
     return longest
 
 

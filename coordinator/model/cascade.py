@@ -284,6 +284,7 @@ def _why(decision: Decision) -> How:
         (Obstacle.WAITS_FOR_RELEASE, How.WAITS_FOR_RELEASE),
         (Obstacle.BLOCKED, How.BLOCKED),
         (Obstacle.UNREADABLE_RECORD, How.BLOCKED),
+        (Obstacle.BROKEN, How.BLOCKED),
     ):
         if obstacle in decision.obstacles:
             return how

@@ -44,6 +44,7 @@ class Obstacle(enum.StrEnum):
     BLOCKED = "blocked"
     WAITS_FOR_RELEASE = "waiting for release"
     UNREADABLE_RECORD = "kept back by a trigger record that cannot be read"
+    BROKEN = "kept back by a mistake in the coordinator, which could not decide about it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,13 @@ class _Judge:
         return one
 
 
+def judge_input(
+    view: View, node: Node, target: Target, record: TriggerRecord | None, dependency: Dependency, upstream: Target
+) -> JudgedInput:
+    """Judge one input alone, which a dependency names whatever has arrived. Parameters as in :func:`judge`."""
+    return _Judge(view, node, target, record)._input(dependency, upstream)
+
+
 def _branch(n: int, word: str, branches: tuple[Judged, ...], dependency: Dependency | None = None) -> JudgedBranch:
     return JudgedBranch(
         n=n,

@@ -45,6 +45,9 @@ from coordinator.watcher.sharing import Sharing
 ON_THE_WAY = 1.0
 """Seconds that a fresh report may take from its observation to its arrival, or clocks may differ by."""
 
+PIECE = 100
+"""Keys of a listing that are read before somebody else has a turn."""
+
 
 @dataclass(slots=True)
 class Touched:
@@ -63,6 +66,19 @@ class Touched:
     dependencies: bool = False
     leader_gone: bool = False
     states: int = 0
+
+
+@dataclass(slots=True)
+class Replaced:
+    """What came of a listing.
+
+    :ivar targets: everything that has a state, a record or an order, or had one before; some of it more than once.
+    :ivar expired: as in :class:`Touched`.
+    """
+
+    targets: list[Target] = field(default_factory=list)
+    expired: set[Target] = field(default_factory=set)
+    leader_gone: bool = False
 
 
 class Cache:
@@ -164,14 +180,26 @@ class Cache:
             return False
         return abs((at - seen.value.observed_at).total_seconds()) <= self._fresh_for + ON_THE_WAY
 
-    def replace(self, listing: Listing) -> Touched:
+    def replace(self, listing: Listing) -> Replaced:
         """Start over from a listing: after the first list, a compaction, a restore.
 
         The listing is used up: of a million keys, both it and what is read from it would be twice too much.
         """
-        touched = Touched(targets=set(self.targets()), held=set(self._holds), dependencies=True)
-        for store in (self._states, self._records, self._orders, self._holds, self._withheld):
-            store.clear()
+        replaced = Replaced()
+        for _ in self.replacing(listing, replaced):
+            pass
+        return replaced
+
+    def replacing(self, listing: Listing, replaced: Replaced) -> Iterator[None]:
+        """The same, in pieces. Until the last one is done, what stands here is neither the one nor the other.
+
+        :param replaced: takes what has come of it.
+        """
+        gone: list[Target] = []
+        before = (self._states, self._records, self._orders)
+        self._states, self._records, self._orders = {}, {}, {}
+        self._holds.clear()
+        self._withheld.clear()
         for named in (self.published, self.published_before, self.watchers, self.problems):
             named.clear()
         self.reporters.clear()
@@ -182,16 +210,25 @@ class Cache:
         self._arrived.clear()
         self._arrivals.clear()
         self.leader = None
+        for store in before:  # letting go of a million values takes its time, too
+            while store:
+                gone.append(store.popitem()[0])
+                if len(gone) % PIECE == 0:
+                    yield
         listing.items.reverse()
         while listing.items:
-            self._put(listing.items.pop(), touched)
+            touched = Touched()
+            for _ in range(min(PIECE, len(listing.items))):
+                self._put(listing.items.pop(), touched)
+            replaced.expired |= touched.expired
+            yield
         self._floors.end_list()
         if isinstance(self.attended, Unreadable) and isinstance(attended_before, Attended):
             # Out of another history (a restored etcd) it may speak of the future of this one.
             self.attended = Attended(min(attended_before.revision, listing.revision), attended_before.when)
         self.revision = listing.revision
-        touched.leader_gone = self.leader is None
-        return touched
+        replaced.targets = [*gone, *self.snapshot()]
+        replaced.leader_gone = self.leader is None
 
     def apply(self, changes: Changes, *, now: float, live: bool) -> Touched:
         """Take in what a watch delivered.

@@ -22,6 +22,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Compacted, Listing, Store
 from coordinator.watcher.about import About, listing_of
 from coordinator.watcher.attendance import Attended
+from coordinator.watcher.breakage import problems_of
 from coordinator.watcher.cache import Cache
 
 _TRIES = 3
@@ -170,9 +171,12 @@ def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: A
     # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
     now = newest_time if revision and newest_time is not None else at or datetime.now(UTC)
     standings = Standings(graph, cache, now=now)
+    standings.touch(cache.targets())
     late: set[Target] = set()
-    for decision in standings.refreshing(cache.targets()):  # the last one about a target counts
-        (late.add if decision.late else late.discard)(decision.target)
+    while not standings.is_drained:  # the last decision about a target counts
+        if (made := standings.decide_next()) is not None:
+            (late.add if made.decision.late else late.discard)(made.decision.target)
+    problems.update(problems_of(standings.broken))
     return Reading(cache, standings, problems, newest_time, frozenset(late), newest_change)
 
 

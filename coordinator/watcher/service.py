@@ -233,7 +233,7 @@ class Watcher:
     def health(self) -> Health:
         """How this watcher is doing. Safe from any thread."""
         reconciler = self.reconciler
-        problems = dict(reconciler.cache.problems)
+        problems = dict(reconciler.cache.problems) | reconciler.breakage.problems()
         if reconciler.graph_problem is not None:
             problems["dependencies"] = reconciler.graph_problem
         if self._publisher is not None and self._publisher.problem is not None:
@@ -245,7 +245,6 @@ class Watcher:
         for dispatcher in self._dispatchers.all():
             if dispatcher.last_error is not None:
                 problems[f"environment {dispatcher.environment}"] = dispatcher.last_error
-        problems.update({str(target): reason for target, reason in tuple(reconciler.broken.items())})
         if self._size_alarm is not None and self._size_alarm.problem is not None:
             problems["etcd"] = self._size_alarm.problem
         problems |= self._reporters.problems(self._clock.now())
@@ -268,15 +267,15 @@ class Watcher:
             self._unknown_dags.look()
         else:
             self._unknown_dags.rest()
-        messages = self._mailbox.take(self._patience())
+        messages = self._mailbox.take(self._patience(), updates=not self.reconciler.is_behind)
         if self.reconciler.step(messages, lag=self._mailbox.lag):
             self._candidate.nudge()
         self._progress.note(messages)
-        self._reporters.note(
-            self.reconciler.standings.graph, connected=self.reconciler.connected, now=self._clock.now()
-        )
+        connected, revision = self.reconciler.connected, self.reconciler.cache.revision
+        self._reporters.note(self.reconciler.standings.graph, connected=connected, now=self._clock.now())
         file = self._publisher.present_file if self._publisher is not None else None
-        if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected, file=file):
+        stands_there = self.reconciler.has_decided or not connected
+        if stands_there and self._progress.stand_at(revision, warm=connected, file=file):
             self._candidate.nudge()
         self._stepped_at = self._clock.monotonic()
 
@@ -288,7 +287,7 @@ class Watcher:
         return TICK if wake_at is None else min(TICK, max(0.0, wake_at - self._clock.monotonic()))
 
     def _publish(self) -> None:
-        if self._publisher is None:
+        if self._publisher is None or self.reconciler.is_reading:
             return
         self._publisher.read()
         leadership = self._candidate.leadership()

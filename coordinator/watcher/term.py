@@ -54,13 +54,16 @@ class Term:
         self.number: int | None = None
         self._lost: int | None = None
 
-    def changes(self) -> bool:
-        """Look who leads. Returns whether a term has begun or ended."""
+    def changes(self, *, is_ready: bool) -> bool:
+        """Look who leads. Returns whether a term has begun or ended.
+
+        :param is_ready: everything that has been read has been decided about: a term may begin.
+        """
         leadership = self._leadership()
         number = leadership.create_revision if leadership is not None else None
         if number is not None and (number == self._lost or number > self._cache.revision):
             number = None
-        if number is not None and self.number is None and not self._may_begin(number):
+        if number is not None and number != self.number and not (is_ready and self._may_begin(number)):
             number = None
         if number == self.number:
             return False

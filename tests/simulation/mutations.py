@@ -9,7 +9,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -219,21 +219,17 @@ def holds_ignored() -> AbstractContextManager[Any]:
 
 
 def standings_go_no_further() -> AbstractContextManager[Any]:
-    def refreshing(
-        self: standings.Standings, changed: Iterable[Target], *, recorded: Iterable[Target] = ()
-    ) -> Iterator[Decision]:
-        targets = set(changed)
-        for target in tuple(targets):
-            targets.update(self.graph.dependents(target))
-        targets.update(recorded)
-        for target in sorted(targets, key=lambda target: (self.graph.rank(target.pipeline), target)):
-            decision = self.decide(target)
-            self._unsettled.pop(target, None)
-            if decision.standing is not Standing.SETTLED:
-                self._unsettled[target] = decision.standing
-            yield decision
+    real = standings.Standings._propagate
 
-    return patch.object(standings.Standings, "refreshing", refreshing)
+    def propagate(self: standings.Standings, decision: Decision, *, live: bool, changed: bool) -> None:
+        if changed:
+            real(self, decision, live=live, changed=True)
+            return
+        self._unsettled.pop(decision.target, None)
+        if decision.standing is not Standing.SETTLED:
+            self._unsettled[decision.target] = decision.standing
+
+    return patch.object(standings.Standings, "_propagate", propagate)
 
 
 def floors_forgotten() -> AbstractContextManager[Any]:

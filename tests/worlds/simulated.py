@@ -26,6 +26,7 @@ from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.jobs import EffectDone, LookDone
 from coordinator.watcher.messages import Message
+from coordinator.watcher.pace import Pace
 from coordinator.watcher.reconciler import Options, Reconciler
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of, partition_of
@@ -88,7 +89,7 @@ class SimulatedWatcher:
             dispatchers=self.dispatchers,
             leadership=self.candidate.leadership,
             clock=world.clock,
-            options=Options(settings=settings, who=name, retention=world.retention),
+            options=Options(settings=settings, who=name, retention=world.retention, pace=world.pace),
         )
 
     def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
@@ -123,7 +124,9 @@ class SimulatedWatcher:
         wake_at = self.reconciler.wake_at()
         due = wake_at is not None and wake_at <= self._world.clock.seconds
         self.reconciler.step(messages, lag=self.lag)
-        assert not self.reconciler.broken, self.reconciler.broken
+        mistakes = self.reconciler.breakage.problems()
+        assert self._world.allows_mistakes or not mistakes, mistakes
+        assert not self.reconciler.counters.miscounted
         return bool(messages or self._jobs or due)
 
     def list_again(self) -> None:
@@ -136,7 +139,13 @@ class SimulatedWatcher:
 
 
 class SimulatedWorld(EtcdWorld):
-    """:param environment_limits: how many runs, and how fast, each environment bears."""
+    """:param environment_limits: how many runs, and how fast, each environment bears.
+
+    :cvar pace: how much a watcher takes in and decides about in one step.
+    :ivar allows_mistakes: else it is a failure of the test when the watcher contains one.
+    """
+
+    pace = Pace(seconds=float("inf"))
 
     def __init__(self, *, environment_limits: Mapping[str, EnvironmentLimits] | None = None) -> None:
         self.environment_limits = environment_limits or {}
@@ -146,6 +155,7 @@ class SimulatedWorld(EtcdWorld):
         self.settings = WatcherSettings()
         self.retention: RetentionSettings | None = None
         self.publication = PublicationSettings()
+        self.allows_mistakes = False
         self.airflows: dict[str, SimulatedAirflow] = {}
         for environment in ("default", "team_b"):
             self.airflows[environment] = SimulatedAirflow(

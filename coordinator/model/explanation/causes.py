@@ -51,6 +51,7 @@ class Kind(enum.StrEnum):
     BLOCKED = "blocked"
     WAITS_FOR_RELEASE = "waiting for release"
     UNREADABLE = "unreadable"
+    BROKEN = "broken"
 
     @property
     def passes_by_itself(self) -> bool:
@@ -206,6 +207,10 @@ def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...]
         says = f"is kept back by its trigger record, which cannot be read: {why}"
         remedy = "mend the record, or delete it, which means that it has never run"
         yield Cause(target, Kind.UNREADABLE, says, remedy, via)
+    if Obstacle.BROKEN in decision.obstacles:
+        error = standings.broken.get(target)
+        says = f"is kept back by a mistake in the coordinator: {type(error).__name__}: {error}"
+        yield Cause(target, Kind.BROKEN, says, "report it; it is tried again every minute", via)
 
 
 def _running(target: Target, state: RunState, via: tuple[Target, ...]) -> Cause:

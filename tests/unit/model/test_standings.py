@@ -292,7 +292,8 @@ def test_another_graph_is_exchanged_for_by_what_is_different_in_it(
     for number, (kind, target, value) in enumerate(sequence, 1):
         refresh(standings, kind, apply(facts, kind, target, value, number))
     known = set(facts.states) | set(facts.records) | set(facts.orders)
-    heard_of = {decision.target for decision in standings.refresh(standings.exchange_graph(after, known))}
+    standings.exchange_graph(after, known)
+    heard_of = {decision.target for decision in standings.refresh()}
     heard_of |= known | {dependent for target in known for dependent in standings.dependents(target)}
     assert_same(standings, Anew(after, facts, heard_of, standings.now), after, heard_of)
 
