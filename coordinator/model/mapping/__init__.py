@@ -28,6 +28,7 @@ Everything here is immutable, hashable, and asked about with every completion: w
 from coordinator.model.mapping.calendar import Period, time_zone
 from coordinator.model.mapping.offsets import OFFSET, Offset, Unit, parse_offset
 from coordinator.model.mapping.refusal import MappingError
+from coordinator.model.mapping.spelling import spelling
 from coordinator.model.mapping.untimed import FixedKey, Identity, Latest
 from coordinator.model.mapping.windows import ALL, MOST_MEMBERS, FanOut, Rollup, StartOf, Wait, usual_every
 
@@ -54,6 +55,7 @@ __all__ = [
     "Unit",
     "Wait",
     "parse_offset",
+    "spelling",
     "time_zone",
     "usual_every",
 ]
