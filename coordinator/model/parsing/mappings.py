@@ -118,7 +118,12 @@ class MappingReader:
         return self._built(cursor, given, make, of, whole=whole)
 
     def _built(
-        self, cursor: Cursor, given: Dictionary[str, Cursor], make: Callable[..., Mapping], of: dict[str, Any], whole: bool
+        self,
+        cursor: Cursor,
+        given: Dictionary[str, Cursor],
+        make: Callable[..., Mapping],
+        of: dict[str, Any],
+        whole: bool,
     ) -> Mapping | None:
         """Make a mapping. What it refuses is a problem at the field that it names; it is then made without that field,
         for it refuses one at a time.

@@ -199,7 +199,9 @@ def test_what_is_needed_follows_the_condition(world: SimulatedWorld) -> None:
 def test_a_partition_to_which_a_mapping_gives_no_input_never_fires(world: SimulatedWorld) -> None:
     rollup = {"pipeline": "hourly", "partition": {"mapper": "rollup", "window": "day"}}
     open_towards_upstream = {"pipeline": "events", "partition": "start_of_day"}
-    world.dependencies({"D": [rollup, "C"], "E": {"upstream": {"any": [rollup, "C"]}}, "F": {"upstream": open_towards_upstream}})
+    world.dependencies(
+        {"D": [rollup, "C"], "E": {"upstream": {"any": [rollup, "C"]}}, "F": {"upstream": open_towards_upstream}}
+    )
     noon = "2026-11-20T12:00:00Z"
     about = explained(world, "D", noon)
     told = f"no partition of hourly by rollup of the day's hours belongs to {noon}"

@@ -154,7 +154,10 @@ def test_all_mistakes_are_found_at_once() -> None:
     ("written", "paths"),
     [
         ({"mapper": "rollup", "window": "dya", "timezone": "Europe/Berln"}, "window timezone"),
-        ({"mapper": "rolup", "window": "dya", "every": "h", "timezone": "Europe/Berln"}, "mapper window every timezone"),
+        (
+            {"mapper": "rolup", "window": "dya", "every": "h", "timezone": "Europe/Berln"},
+            "mapper window every timezone",
+        ),
         ({"mapper": "rollup", "every": "h", "timezone": "Europe/Berln", "wait": "al"}, " every timezone wait"),
         ({"window": "dya", "input_format": "%B", "output_format": "%B"}, " window input_format output_format"),
         (
