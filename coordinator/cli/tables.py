@@ -17,6 +17,8 @@ _GAP = 2
 _INDENT = "    "
 _LONGEST_WORD = 40
 """A longer word may be broken: a run_id of ours is not."""
+_NARROW = 15
+"""A column that is no wider stays as it is: an age of two words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,10 @@ class Table:
         return max([Text(self.columns[at]).cell_len, *(row[at].cell_len for row in self.rows)])
 
     def _least(self, at: int) -> int:
-        """The width in which no word is broken."""
-        if self.columns[at] in self.whole:
-            return self._natural(at)
+        """The width in which it can be read: no word is broken."""
+        natural = self._natural(at)
+        if self.columns[at] in self.whole or natural <= _NARROW:
+            return natural
         words = [Text(word).cell_len for row in self.rows for word in row[at].plain.split()]
         return max(Text(self.columns[at]).cell_len, min(_LONGEST_WORD, max(words, default=0)))
 
