@@ -41,7 +41,7 @@ def unmet_lately(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet
         for leaf in unmet:
             newest = _newest(seen[leaf.upstream])
             reason = (
-                f"'{leaf}' has not been met lately: none of the newest {len(newest)} partitions of {leaf.upstream} "
+                f"'{leaf}' has not been met lately: none of the newest partitions of {leaf.upstream} "
                 f"is an input of any partition: {', '.join(newest)}"
             )
             yield NeverMet(entry.pipeline, reason, _REMEDY)

@@ -30,7 +30,7 @@ def test_an_upstream_that_has_moved_to_another_time_zone_is_told_although_it_was
     assert found({"weekly": WEEKS}, daily=UTC_DAYS) == []
     ((pipeline, reason),) = found({"weekly": WEEKS}, daily=[*UTC_DAYS[:10], *BERLIN_DAYS[10:]])
     assert pipeline == "weekly"
-    assert "'daily by rollup of the week's days' has not been met lately: none of the newest 5 partitions" in reason
+    assert "'daily by rollup of the week's days' has not been met lately: none of the newest partitions" in reason
     assert f"{BERLIN_DAYS[-1]}, {BERLIN_DAYS[-2]}" in reason
     assert reason.count("T23:00:00Z") == LATELY
 
