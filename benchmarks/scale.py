@@ -5,7 +5,7 @@ Everything is a ratio within one run: worlds of different sizes take turns, or a
 Goals (design section 8): 10,000 pipelines cost at most 1.2 times what 100 cost, a live key at most 1 KB, and
 1,000,000 of them less than 2 GiB in all.
 
-    python -m benchmarks.scale [--quick] [--only flatness,history,mappings,backlog,footprint,following] [--json]
+    python -m benchmarks.scale [--quick] [--only SECTION,...] [--json]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.scaling import backlog, flatness, following, footprint, mapped
+from benchmarks.scaling import backlog, burst, flatness, following, footprint, mapped, wide
 from benchmarks.scaling.figures import Figure
 from benchmarks.scaling.process import like_the_service
 
@@ -35,6 +35,9 @@ class Extent:
     :ivar backlog: completions that wait at the start.
     :ivar keys: numbers of live keys.
     :ivar followed: numbers of runs under way that report nothing.
+    :ivar wide: numbers of upstreams of one pipeline.
+    :ivar below: numbers of pipelines below one root.
+    :ivar burst: reports of that root that come at once, and the partitions that they are about.
     """
 
     pipelines: Sequence[int]
@@ -44,10 +47,24 @@ class Extent:
     backlog: int
     keys: Sequence[int]
     followed: Sequence[int]
+    wide: Sequence[int]
+    below: Sequence[int]
+    burst: tuple[int, int]
 
 
-FULL = Extent((100, 1_000, 10_000), 40, (10, 4_000), (2, 420), 100_000, (10_000, 100_000, 1_000_000), (1_000, 60_000))
-QUICK = Extent((100, 200), 2, (2, 20), (2, 10), 100, (1_000, 2_000), (1_000, 2_000))
+FULL = Extent(
+    (100, 1_000, 10_000),
+    40,
+    (10, 4_000),
+    (2, 420),
+    100_000,
+    (10_000, 100_000, 1_000_000),
+    (1_000, 60_000),
+    (500, 1_000, 2_000),
+    (1_000, 10_000),
+    (400, 40),
+)
+QUICK = Extent((100, 200), 2, (2, 20), (2, 10), 100, (1_000, 2_000), (1_000, 2_000), (40, 80), (100, 200), (8, 4))
 """Shows that everything still runs; its times say nothing."""
 
 WIDTH = 140
@@ -79,6 +96,16 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "following": (
         "Runs under way that report nothing: asking about them",
         lambda extent, progress: following.measure(extent.followed, progress=progress),
+    ),
+    "wide": (
+        "One pipeline that waits for many, which complete one after the other",
+        lambda extent, progress: wide.measure(extent.wide, progress=progress),
+    ),
+    "burst": (
+        "One root that reports many times at once, and a small graph beside it",
+        lambda extent, progress: burst.measure(
+            extent.below, reports=extent.burst[0], partitions=extent.burst[1], progress=progress
+        ),
     ),
 }
 

@@ -1,7 +1,8 @@
 """Starts pipelines in many Airflow deployments once their upstreams are satisfied, exactly once, over etcd.
 
-``coordinator.report(...)`` is for pipelines that run outside Airflow. It is loaded when it is first used:
-Airflow's scheduler imports this package, and gRPC must not be loaded into a process that forks.
+``coordinator.report(...)`` is for pipelines that run outside Airflow, ``coordinator.inputs(...)`` for tasks that ask
+what their run stands on. Both are loaded when they are first used: Airflow's scheduler imports this package, and gRPC
+must not be loaded into a process that forks.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,9 @@ from coordinator.version import __version__
 
 if TYPE_CHECKING:
     from coordinator.reporting import report
+    from coordinator.run_inputs import inputs
 
-__all__ = ["__version__", "report"]
+__all__ = ["__version__", "inputs", "report"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +21,8 @@ def __getattr__(name: str) -> Any:
         from coordinator.reporting import report
 
         return report
+    if name == "inputs":
+        from coordinator.run_inputs import inputs
+
+        return inputs
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

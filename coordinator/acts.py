@@ -10,11 +10,11 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from coordinator.model import bounds
 from coordinator.model.references import PipelineRef
-from coordinator.model.runstate import Instant, Unreadable, too_large
+from coordinator.model.stored import Instant, Unreadable, read_stored
 from coordinator.store.keys import ActKey, Keys
 from coordinator.store.port import Put, Store
 
@@ -27,6 +27,8 @@ class Deed(enum.StrEnum):
     RERUN = "rerun"
     CANCEL = "cancel"
     MARK = "mark"
+    FILL = "fill"
+    FORGET = "forget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +97,12 @@ def put_of(keys: Keys, act: Act) -> Put:
 
 def read_act(value: bytes) -> Act | Unreadable:
     """Read what stands under an ``acts/`` key. Never raises."""
-    if len(value) > bounds.SMALL_VALUE:
-        return too_large(value, bounds.SMALL_VALUE, "an act")
-    try:
-        document = _ActDocument.model_validate_json(value)
-        pipeline = PipelineRef.parse(document.pipeline)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
-    except (ValueError, OverflowError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {error}")
-    signature = Signature(document.who, document.when, document.why)
-    return Act(document.act, pipeline, document.partition, signature, document.what)
+    return read_stored(value, _ActDocument.model_validate_json, _act_of, most=bounds.SMALL_VALUE, what="an act")
+
+
+def _act_of(found: _ActDocument) -> Act:
+    signature = Signature(found.who, found.when, found.why)
+    return Act(found.act, PipelineRef.parse(found.pipeline), found.partition, signature, found.what)
 
 
 def recorded_acts(

@@ -11,8 +11,10 @@ The tree, so that a caller can catch as widely as it means to::
     |   +-- StoreUnavailable          no answer, or none that can be trusted: a write may have happened
     |   +-- Compacted                 the revision asked for is no longer kept
     |   +-- TransactionTooLarge       more operations or bytes than etcd takes in one transaction
+    |   +-- AnswerTooLarge            an answer is larger than what the client takes: ask for less at once
     |   +-- AccessDenied              etcd knows us and says no
     |   +-- LeaseNotFound             the lease that a key was to be put on has expired
+    +-- InputsUnknown                 what a run stands on is not recorded, or not for this run
     +-- NoSuchRevision                the etcd revision asked about is compacted, or has not come yet
     +-- ChangedMeanwhile              a state is not the one any more that a person looked at: look again
     +-- UnknownPipeline               nobody has ever named the pipeline asked about
@@ -21,6 +23,7 @@ The tree, so that a caller can catch as widely as it means to::
     +-- PasswordNotTaken              etcd gives a user that was added without a password none
     +-- EmbeddedEtcdError             our own etcd did not start, or is not the one that answers
     +-- EnvironmentUnavailable        an Airflow gave no answer that settles the question: ask again later
+    +-- WatcherIdTaken                another watcher that lives has the same id
     +-- LeadershipLost                the lease is gone, or too short for what was about to be done
 
 Each message says what was expected, what was found, where, and what to do.
@@ -37,6 +40,10 @@ class ConfigurationError(CoordinatorError):
 
 class CredentialUnavailable(CoordinatorError):
     """A command that was to give a credential failed, or took too long."""
+
+
+class WatcherIdTaken(CoordinatorError):
+    """Another watcher has the id of this one."""
 
 
 class LeadershipLost(CoordinatorError):

@@ -7,109 +7,34 @@ between, so the transaction compares all of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 
 from coordinator.errors import ConfigurationError, CoordinatorError
-from coordinator.model.dependencies import Document
-from coordinator.model.difference import Difference, difference
-from coordinator.model.graph import Graph
-from coordinator.model.owners import CENTRAL_OWNER, Objection, merge, objections_to
+from coordinator.model.edition import (
+    PublishedBefore,
+    read_published_before,
+)
+from coordinator.model.owners import CENTRAL_OWNER, Objection
 from coordinator.model.parsing import DependenciesError, Problem, places_of_entries
-from coordinator.model.publication import Publication, Published, dump_publication, publish, read_publication
+from coordinator.model.publication import (
+    Published,
+    read_publication,
+)
 from coordinator.model.runstate import Unreadable
-from coordinator.store.keys import DependenciesKey, Keys
+from coordinator.proposal import Proposal, Publications, Signature, Waiting
+from coordinator.store.keys import DependenciesKey, Keys, PublishedBeforeKey
 from coordinator.store.port import (
     Committed,
     Compare,
-    ModRevisionIs,
-    NothingPutSince,
     Put,
     Store,
     StoreUnavailable,
-    Transaction,
     TransactionTooLarge,
 )
 
 
 class PublishedInBetween(CoordinatorError):
     """Somebody published since the proposal was weighed: nothing was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Publications:
-    """All published documents by owner, as they stood at ``revision``."""
-
-    by_owner: Mapping[str, Published]
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """Who publishes, when and why: kept with the document, for ``coordinator dependencies log``."""
-
-    who: str
-    when: datetime
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A document that is to stand under ``dependencies/<owner>``.
-
-    :ivar base: what stood in etcd when it was weighed.
-    """
-
-    owner: str
-    document: Document
-    base: Publications
-
-    @property
-    def present(self) -> Published | None:
-        """What this owner has published, readable or not."""
-        return self.base.by_owner.get(self.owner)
-
-    @property
-    def previous(self) -> Publication | None:
-        """What this owner has published, if it can be read."""
-        present = self.present
-        return present.value if present is not None and isinstance(present.value, Publication) else None
-
-    @property
-    def is_published(self) -> bool:
-        """Whether there is nothing to write: this very document stands there."""
-        return self.previous is not None and not self.difference()
-
-    def objections(self) -> list[Objection]:
-        """What keeps it from being published."""
-        return objections_to(self.owner, self.document, self.base.by_owner)
-
-    def difference(self) -> Difference:
-        return difference(self.previous.document if self.previous is not None else {}, self.document)
-
-    def graph(self) -> tuple[Graph, list[str]]:
-        """The graph of all documents with this one, as :func:`coordinator.model.owners.merge` makes it."""
-        # Published now, it would get a revision greater than all that there is.
-        ours = Published(self._publication(), self.base.revision + 1)
-        return merge({**self.base.by_owner, self.owner: ours})
-
-    def transaction(self, keys: Keys, signature: Signature, *, fence: Iterable[Compare] = ()) -> Transaction:
-        """What writes it, if nobody has published anything since it was weighed.
-
-        :param fence: what must hold besides, such as the leadership of a watcher.
-        """
-        key = keys.dependencies(self.owner)
-        signed = replace(
-            self._publication(), published_by=signature.who, published_at=signature.when, why=signature.why
-        )
-        mine = ModRevisionIs(key, self.present.revision if self.present is not None else 0)
-        others = NothingPutSince(_prefix(keys), self.base.revision)
-        return Transaction((*fence, mine, others), (Put(key, dump_publication(signed)),))
-
-    def _publication(self) -> Publication:
-        present = self.present
-        return publish(self.document, self.previous, present.revision if present is not None else 0)
 
 
 def read_publications(store: Store, keys: Keys, *, revision: int = 0) -> Publications:
@@ -123,17 +48,24 @@ def read_publications(store: Store, keys: Keys, *, revision: int = 0) -> Publica
         match keys.parse(item.key):
             case DependenciesKey(owner):
                 published[owner] = Published(read_publication(item.value, source=item.key), item.mod_revision)
-    return Publications(published, listing.revision)
+    before: dict[str, PublishedBefore] = {}
+    for item in store.list(keys.every("published"), revision=listing.revision).items:
+        match keys.parse(item.key), read_published_before(item.value):
+            case PublishedBeforeKey(owner), PublishedBefore() as found:
+                before[owner] = found
+    return Publications(published, listing.revision, before)
 
 
-def apply(store: Store, keys: Keys, proposal: Proposal, signature: Signature) -> int:
+def apply(store: Store, keys: Keys, proposal: Proposal, signature: Signature, *, waiting: Waiting | None = None) -> int:
     """Publish a document that nothing is objected to.
+
+    :param waiting: what it takes out while that is due, waiting or in flight.
 
     :returns: the etcd revision from which on it stands.
     :raises PublishedInBetween: nothing was written.
     :raises StoreUnavailable: it is not known whether it was written.
     """
-    answer = commit(store, keys, proposal, signature)
+    answer = commit(store, keys, proposal, signature, waiting=waiting)
     if answer.succeeded:
         return answer.revision
     raise PublishedInBetween(
@@ -143,15 +75,21 @@ def apply(store: Store, keys: Keys, proposal: Proposal, signature: Signature) ->
 
 
 def commit(
-    store: Store, keys: Keys, proposal: Proposal, signature: Signature, *, fence: Iterable[Compare] = ()
+    store: Store,
+    keys: Keys,
+    proposal: Proposal,
+    signature: Signature,
+    *,
+    waiting: Waiting | None = None,
+    fence: Iterable[Compare] = (),
 ) -> Committed:
     """Run a proposal's transaction; an answer that was lost is looked for.
 
     :raises StoreUnavailable: it is not known whether it was written.
     :raises TransactionTooLarge: etcd takes no document of this size; nothing was written.
     """
-    transaction = proposal.transaction(keys, signature, fence=fence)
-    (put,) = transaction.then
+    transaction = proposal.transaction(keys, signature, waiting=waiting, fence=fence)
+    put, _ = transaction.then
     assert isinstance(put, Put)
     try:
         return store.commit(transaction)

@@ -6,13 +6,11 @@ the command line). :func:`report` is for everybody else's code: it reads the set
 
 from __future__ import annotations
 
-import os
-import threading
+import logging
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
 import tenacity
 from pydantic import ValidationError
 
@@ -27,24 +25,30 @@ from coordinator.model.runstate import (
     judge_report,
     read_run_state,
 )
-from coordinator.settings import EtcdSettings, Settings, load_settings
+from coordinator.settings import Settings, load_settings
 from coordinator.store.keys import Keys
+from coordinator.store.of_process import store_of_this_process
 from coordinator.store.port import KeyValue, ModRevisionIs, Put, Store, StoreUnavailable, Transaction
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
+"""Of the standard library, and never above ``info``: the program that reports decides what is printed, and where."""
+
+WITHIN = 10.0
+"""Seconds for which a report goes on trying while etcd cannot be reached."""
 
 _LOST_RACES = 50
 """Each is another report that got in between; so many in a row mean that something else is wrong."""
 
 
 def write_report(
-    store: Store, keys: Keys, target: Target, document: RunStateDocument, *, within: float = 30.0
+    store: Store, keys: Keys, target: Target, document: RunStateDocument, *, within: float = WITHIN
 ) -> Verdict:
     """Write a run state, if it is news.
 
     A write whose answer was lost is recognised when it is found in etcd, and not written a second time.
 
-    :param within: seconds to go on trying while etcd cannot be reached.
+    :param within: seconds to go on trying while etcd cannot be reached; a request that is on its way then is waited
+        for (``etcd.timeout``).
     :returns: ``NEW``: written. ``REPEAT``, ``OUTDATED``: there was nothing to write, which is no error.
     :raises InvalidReport: it could not be read back.
     :raises StoreUnavailable: etcd could not be reached in time; reporting it again later is safe.
@@ -53,14 +57,16 @@ def write_report(
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(StoreUnavailable),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
-        stop=tenacity.stop_after_delay(within),
-        before_sleep=lambda attempt: log.warning(
-            "report not written yet", target=str(target), error=str(attempt.outcome and attempt.outcome.exception())
+        stop=tenacity.stop_before_delay(within),
+        before_sleep=lambda attempt: log.log(
+            logging.INFO if attempt.attempt_number == 1 else logging.DEBUG,
+            "report.not_written_yet: %s: %s",
+            target,
+            attempt.outcome and attempt.outcome.exception(),
         ),
         reraise=True,
     )
     verdict: Verdict = retrying(writing.attempt)
-    log.info("reported", target=str(target), state=str(document.state), run_id=document.run_id, verdict=verdict.value)
     return verdict
 
 
@@ -138,7 +144,7 @@ def report(
     queued_at: datetime | str | None = None,
     attempt: int | None = None,
     settings: Settings | str | Path | None = None,
-    within: float = 30.0,
+    within: float = WITHIN,
     **details: Any,
 ) -> Verdict:
     """Tell the coordinator what became of a run.
@@ -164,7 +170,7 @@ def report(
     except ValueError as error:
         raise InvalidReport(str(error)) from error
     loaded = settings if isinstance(settings, Settings) else load_settings(settings)
-    return write_report(_store_of_this_process(loaded.etcd), Keys(loaded.etcd.prefix), target, document, within=within)
+    return write_report(store_of_this_process(loaded.etcd), Keys(loaded.etcd.prefix), target, document, within=within)
 
 
 def make_document(state: str | State, **fields: Any) -> RunStateDocument:
@@ -178,40 +184,3 @@ def make_document(state: str | State, **fields: Any) -> RunStateDocument:
             for problem in error.errors(include_url=False)
         )
         raise InvalidReport(f"not a run state: {problems}") from error
-
-
-class _Connected:
-    """The store that this process uses for its reports. A fork starts without one: gRPC does not survive it."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.settings: EtcdSettings | None = None
-        self.store: Store | None = None
-
-
-_connected = _Connected()
-_inherited: list[_Connected] = []
-
-
-def _forget_in_child() -> None:
-    """After fork(): the lock may be held by a thread that is not there, and the channel is broken.
-
-    It must not be collected either: closing a channel whose threads are gone may hang.
-    """
-    global _connected
-    _inherited.append(_connected)
-    _connected = _Connected()
-
-
-os.register_at_fork(after_in_child=_forget_in_child)
-
-
-def _store_of_this_process(settings: EtcdSettings) -> Store:
-    from coordinator.store.connection import connect
-
-    with _connected.lock:
-        if _connected.store is None or _connected.settings != settings:
-            if _connected.store is not None:
-                _connected.store.close()
-            _connected.store, _connected.settings = connect(settings), settings
-        return _connected.store

@@ -23,6 +23,7 @@ from coordinator.errors import ConfigurationError
 from coordinator.http_settings import HttpSettings
 from coordinator.model import bounds
 from coordinator.model.durations import parse_duration
+from coordinator.model.guard import RESUME_LIMIT
 from coordinator.model.references import DEFAULT_ENVIRONMENT
 from coordinator.sections import RequestSeconds, Seconds, Section, WithPassword, WithToken, source_of
 
@@ -31,6 +32,7 @@ __all__ = [
     "EnvironmentSettings",
     "EtcdSettings",
     "HttpSettings",
+    "PublicationSettings",
     "ReporterSettings",
     "RetentionSettings",
     "Settings",
@@ -65,11 +67,16 @@ _PORT = re.compile("[0-9]{1,5}")
 
 
 class EtcdSettings(WithPassword):
-    """Where etcd is. ``timeout``: seconds for one request."""
+    """Where etcd is.
+
+    :ivar timeout: seconds for one request.
+    :ivar quota_mib: the members' ``--quota-backend-bytes`` in MiB, for members that do not say it (before 3.6).
+    """
 
     endpoints: list[str] = Field(default_factory=lambda: ["127.0.0.1:2379"], min_length=1)
     prefix: str = "/coordinator"
     timeout: RequestSeconds = 5.0
+    quota_mib: int = Field(default=2048, ge=1)
     ca_cert: Path | None = None
     cert: Path | None = None
     key: Path | None = None
@@ -112,6 +119,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     :ivar request_timeout: seconds for one request that starts or clears a run.
     :ivar partition_characters: partitions may hold these beside ASCII letters and digits, and begin with one of those;
         ``None``: anything. What else there is, is not started here.
+    :ivar plugin: the coordinator's plugin runs there: when it is not heard from, that is a problem.
     """
 
     kind: Literal["airflow"] = "airflow"
@@ -123,6 +131,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     max_starts_per_minute: int | None = Field(default=None, ge=1)
     request_timeout: RequestSeconds = 5.0
     partition_characters: str | None = Field(default=None, max_length=bounds.PATTERN)
+    plugin: bool = True
 
     @field_validator("url")
     @classmethod
@@ -245,6 +254,29 @@ class RetentionSettings(Section):
         return parse_duration(self.min_age)
 
 
+class PublicationSettings(Section):
+    """What publishing dependencies keeps, and what it refuses.
+
+    :ivar resume_within: a dependency that is put back within so long after it was taken out resumes: what completed
+        meanwhile is new.
+    :ivar resume_limit: putting dependencies back is refused if more partitions than this might start at once.
+    """
+
+    resume_within: str = "7 days"
+    resume_limit: int = Field(default=RESUME_LIMIT, ge=0)
+
+    @field_validator("resume_within")
+    @classmethod
+    def _duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+    @property
+    def resumes_within(self) -> timedelta:
+        """``resume_within``, read."""
+        return parse_duration(self.resume_within)
+
+
 class ReporterSettings(Section):
     """The listener inside Airflow: which environment it speaks for, and where its outbox is."""
 
@@ -268,6 +300,7 @@ class Settings(BaseSettings):
     environments: dict[EnvironmentName, EnvironmentSettings] = Field(default_factory=dict)
     watcher: WatcherSettings = Field(default_factory=WatcherSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    publication: PublicationSettings = Field(default_factory=PublicationSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     reporter: ReporterSettings = Field(default_factory=ReporterSettings)
 

@@ -11,13 +11,15 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from benchmarks.scaling.figures import Figure, single
 from benchmarks.scaling.instant import HARDLY_EVER, ForgetfulStore, InstantWatcher
 from benchmarks.scaling.process import Answer, alone, most_resident, resident
 from benchmarks.scaling.ring import ENVIRONMENTS, FIRST_REVISION, KEYS, SMALLEST, Ring, partition, stored
 from coordinator.model.conditions import AtLeast
-from coordinator.model.publication import Publication, dump_publication, publish
+from coordinator.model.publication import Publication, dump_publication
+from coordinator.model.resuming import Terms, publish
 from coordinator.store.port import Changed, Changes, KeyValue, Listing
 from coordinator.store.reflector import Snapshot
 
@@ -66,6 +68,7 @@ def measure(sizes: Sequence[int], *, pipelines: int, progress: Callable[[], None
             IN_ALL_GOAL / MEBIBYTE,
         ),
         single("start: from the listing to leading", "s", of(at_once, "start")),
+        bounded(of(at_once, "starting"), f"stall: while it starts (at most {STALL_GOAL:g})", "s", STALL_GOAL),
         bounded(of(at_once, "change"), f"stall: a dependency changes (at most {STALL_GOAL:g})", "s", STALL_GOAL),
         bounded(of(at_once, "reexamine"), f"stall: the regular look at all (at most {STALL_GOAL:g})", "s", STALL_GOAL),
         bounded(of(at_once, "collect"), f"stall: a full garbage collection (at most {STALL_GOAL:g})", "s", STALL_GOAL),
@@ -102,6 +105,7 @@ def _at_once(watcher: InstantWatcher, ring: Ring, partitions: int) -> Answer:
     del items
     listing = resident() - before
     start = watcher.step(messages)
+    stall = watcher.longest_step
     peak = most_resident()
     del messages
     assert watcher.reconciler.leads
@@ -109,8 +113,9 @@ def _at_once(watcher: InstantWatcher, ring: Ring, partitions: int) -> Answer:
     return {
         "listing": listing,
         "start": start,
+        "starting": stall,
         "peak": peak,
-        "change": watcher.step([_one_dependency_less(ring)]),
+        "change": watcher.stall([_one_dependency_less(ring)]),
         "reexamine": _reexamine(watcher),
         "collect": _collect(),
         "relist": _relist(watcher, ring, partitions),
@@ -151,7 +156,7 @@ def _one_dependency_less(ring: Ring) -> Changes:
     assert isinstance(downstream.condition, AtLeast)
     fewer = downstream.condition.of[1:]
     document[pipeline] = replace(downstream, condition=AtLeast(len(fewer), fewer))
-    value = dump_publication(publish(document, Publication(ring.documents()[owner], {}), 1))
+    value = dump_publication(publish(document, Publication(ring.documents()[owner], {}), 1, Terms(datetime.now(UTC))))
     revision = 2 * 10**9  # later than everything so far
     key = KEYS.dependencies(owner)
     return Changes((Changed(key, revision, KeyValue(key, value, 1, revision)),), revision)
@@ -160,9 +165,9 @@ def _one_dependency_less(ring: Ring) -> Changes:
 def _reexamine(watcher: InstantWatcher) -> float:
     """The longest step of it."""
     watcher.clock.seconds += HARDLY_EVER
-    longest = watcher.step(())
+    longest = watcher.one_step(())
     while (wake_at := watcher.reconciler.wake_at()) is not None and wake_at <= watcher.clock.seconds:
-        longest = max(longest, watcher.step(()))
+        longest = max(longest, watcher.one_step(()))
     return longest
 
 

@@ -162,7 +162,8 @@ class InstantWatcher:
 
     :param term: create revision of the leader key, if this one leads.
     :ivar seconds: CPU time of the reconciler so far.
-    :ivar first_request: the same, when the first request was let out.
+    :ivar longest_step: CPU time of the longest step so far.
+    :ivar first_request: CPU time of the reconciler when the first request was let out.
     :ivar queued: the runs that it has started, each with its environment.
     """
 
@@ -173,6 +174,7 @@ class InstantWatcher:
             name: InstantEnvironment(name, self.clock, self.queued if keeps_runs else None) for name in ENVIRONMENTS
         }
         self.seconds = 0.0
+        self.longest_step = 0.0
         self.first_request: float | None = None
         self._store = store
         self._began = 0.0
@@ -218,21 +220,44 @@ class InstantWatcher:
         self._jobs.append(job)
 
     def step(self, messages: Iterable[Message]) -> float:
+        """Steps of the reconciler until these messages are decided about, and one in which that is acted upon.
+
+        :returns: the CPU seconds that they took, without the store's.
+        """
+        took = self.one_step(messages)
+        while not self.reconciler.has_decided:
+            took += self.one_step(())
+        return took
+
+    def stall(self, messages: Iterable[Message]) -> float:
+        """The same. Returns the CPU seconds of the longest of the steps."""
+        self.longest_step = 0.0
+        self.step(messages)
+        return self.longest_step
+
+    def one_step(self, messages: Iterable[Message]) -> float:
         """One step of the reconciler. Returns the CPU seconds that it took, without the store's."""
         self.clock.seconds += PASSING
         self._began, in_store = time.thread_time(), self._store.seconds
         self.reconciler.step(messages)
         took = time.thread_time() - self._began - (self._store.seconds - in_store)
         self.seconds += took
+        self.longest_step = max(self.longest_step, took)
         return took
 
     def run_jobs(self) -> bool:
         """Let the environment answer everything that has been asked. Returns whether there was anything to do."""
-        if not self._jobs and not self.reconciler.queue:
+        if not self._jobs and not self.reconciler.queue and self.reconciler.has_decided:
             return False
         jobs, self._jobs = self._jobs, deque()
         self.step([job() for job in jobs])
         return True
+
+    def answer(self) -> None:
+        """Let the environment answer everything that has been asked, in one step."""
+        jobs, self._jobs = self._jobs, deque()
+        if jobs:
+            self.one_step([job() for job in jobs])
 
     def settle(self) -> None:
         while self.run_jobs():

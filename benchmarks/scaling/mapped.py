@@ -15,12 +15,13 @@ from benchmarks.scaling.figures import Figure, paired, single
 from benchmarks.scaling.flatness import EXAMINED_GOAL, GOAL
 from benchmarks.scaling.ring import ACTIVE_SINCE, FIRST_REVISION, partition, past_attempt, past_record
 from coordinator.model.conditions import Dependency, all_of
+from coordinator.model.consumption import Consumed
 from coordinator.model.dependencies import Downstream
 from coordinator.model.graph import Graph, Node
 from coordinator.model.mapping import Identity, Latest, Period, Rollup, StartOf
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
-from coordinator.model.trigger import Consumed, TriggerRecord
+from coordinator.model.trigger import TriggerRecord
 
 HOURLY, OTHER, BELOW = (PipelineRef("default", name) for name in ("hourly", "other", "below"))
 DAY = 24

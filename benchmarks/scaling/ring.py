@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from coordinator.model.conditions import Dependency, all_of, leaves
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.dependencies import Document, Downstream
 from coordinator.model.graph import Graph, Node
 from coordinator.model.partitions import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.store.keys import Keys
 from coordinator.store.port import KeyValue
 
@@ -155,7 +156,7 @@ def past_record(partition: str, consumed: dict[Target, Consumed]) -> TriggerReco
         token=f"{abs(hash((partition, *consumed))):032x}"[:32],
         wave=FIRST_REVISION,
         attempt=queued_at(partition),
-        consumed=consumed,
+        consumed=Consumption.of(consumed),
         who="etcd-coordinator-0-1-9f8e7d",
         when=queued_at(partition),
     )

@@ -21,7 +21,7 @@ def acts(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what people did (hold, release, rerun, mark): when, by whom, why; the newest first.
+    """List what people did (hold, release, rerun, mark, fill, forget): when, by whom, why; the newest first.
 
     Example: [bold]coordinator acts --pipeline team_b/load_customers[/bold]
     """

@@ -16,9 +16,13 @@ from coordinator.cli.doctor import doctor
 from coordinator.cli.etcd import etcd
 from coordinator.cli.explain import explain
 from coordinator.cli.failures import EXIT_CODES_HELP, CommandGroup, ExitCode
+from coordinator.cli.fill import fill
+from coordinator.cli.forget import forget
+from coordinator.cli.gaps import gaps
 from coordinator.cli.hold import hold
 from coordinator.cli.logs import LogLevel, configure_logs
 from coordinator.cli.mark import mark
+from coordinator.cli.outbox import outbox
 from coordinator.cli.plan import plan
 from coordinator.cli.release import release
 from coordinator.cli.report import report
@@ -52,8 +56,12 @@ app.command()(hold)
 app.command()(release)
 app.command()(rerun)
 app.command()(mark)
+app.command()(gaps)
+app.command()(fill)
+app.command()(forget)
 app.command()(acts)
 app.command()(doctor)
+app.add_typer(outbox)
 app.command()(secure)
 app.command()(etcd)
 app.command()(demo)

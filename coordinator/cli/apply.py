@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,12 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.options import ConfigOption, JsonOption, OfflineOption, OwnerOption, WhoOption, person
+from coordinator.cli.options import ConfigOption, JsonOption, OfflineOption, OwnerOption, WhoOption, person, pipeline_of
 from coordinator.cli.output import people, print_json, say
 
 if TYPE_CHECKING:
     from coordinator.cli.planning import Plan
+    from coordinator.proposal import Signature
     from coordinator.store.keys import Keys
     from coordinator.store.port import Store
 
@@ -28,6 +30,18 @@ def apply(
         bool,
         typer.Option("--check", help="For CI: write nothing; exit code 1 unless this is what is published."),
     ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Publish although the guard refuses it; the plan says what it refuses.")
+    ] = False,
+    fresh: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fresh",
+            metavar="PIPELINE",
+            help="Its dependencies begin anew: whatever completed so far is the past. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     reason: Annotated[
         str, typer.Option("--reason", "-r", help="Why; kept with the document.", show_default=False)
     ] = "",
@@ -39,7 +53,8 @@ def apply(
     """Publish this file as its owner's document: show the plan, ask, and write it in one transaction.
 
     Refused when somebody published anything since the plan was made. Dependencies that were there before stay active;
-    a new one fires for completions from then on, never for the past. What is published already is not written again.
+    a new one fires for completions from then on, never for the past. One that was taken out a short time ago
+    (publication.resume_within) resumes: what completed meanwhile is new. What is published already is not written.
 
     Example: [bold]coordinator apply team_b.json --owner team_b --reason "load waits for enrich, T-123"[/bold]
     """
@@ -47,6 +62,7 @@ def apply(
     from coordinator.cli.planning import make_draft, make_plan, weigh
     from coordinator.cli.validate import read_file
     from coordinator.model.parsing import DependenciesError
+    from coordinator.proposal import Signature
     from coordinator.settings import load_settings
 
     settings = load_settings(config)
@@ -60,13 +76,18 @@ def apply(
         else:
             print_problems(error)
         raise typer.Exit(ExitCode.PROBLEM) from None
+    anew = [pipeline_of(name) for name in fresh or ()]
+    for pipeline in anew:
+        if pipeline not in draft.document:
+            raise typer.BadParameter(f"{pipeline} waits for nothing in {file}", param_hint="--fresh")
     with etcd_of(config) as (store, keys):
         if check:
-            _check(weigh(draft, store, keys), as_json=as_json)
+            _check(weigh(draft, store, keys, settings=settings), as_json=as_json)
             return
         with people(stderr=True).status("asking etcd and the environments"):
-            plan = make_plan(draft, store, keys, settings=settings, offline=offline)
-        _publish(plan, store, keys, who=who or person(), why=reason, ask=not yes, as_json=as_json)
+            plan = make_plan(draft, store, keys, settings=settings, offline=offline, fresh=anew)
+        signature = Signature(who or person(), datetime.now(UTC), reason)
+        _publish(plan, store, keys, signature, ask=not yes, accept=accept, as_json=as_json)
 
 
 def _refuse_unless_asked(file: Path, *, as_json: bool) -> None:
@@ -98,26 +119,27 @@ def _check(plan: Plan, *, as_json: bool) -> None:
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-def _publish(plan: Plan, store: Store, keys: Keys, *, who: str, why: str, ask: bool, as_json: bool) -> None:
-    from datetime import UTC, datetime
-
+def _publish(
+    plan: Plan, store: Store, keys: Keys, signature: Signature, *, ask: bool, accept: bool, as_json: bool
+) -> None:
     from coordinator import publishing
     from coordinator.cli.plan_output import plan_as_json, print_plan
 
     if not as_json:
         print_plan(plan)
     revision: int | None = None
-    if plan.refused is None and not plan.proposal.is_published:
+    may = plan.refused is None and (accept or not plan.is_refused)
+    if may and not plan.proposal.is_published:
         if ask and not typer.confirm(f"publish this as the document of {plan.draft.owner}?", err=True):
             say("nothing was published")
             raise typer.Exit(ExitCode.PROBLEM)
-        signature = publishing.Signature(who, datetime.now(UTC), why)
-        revision = publishing.apply(store, keys, plan.proposal, signature)
+        revision = publishing.apply(store, keys, plan.proposal, signature, waiting=plan.effects.taken_away)
     if as_json:
         print_json(plan_as_json(plan) | {"written_at_revision": revision})
     elif revision is not None:
-        say(f"published as the document of {plan.draft.owner} at revision {revision}")
-    elif plan.refused is None:
+        version = plan.proposal.version + 1
+        say(f"published as version {version} of the document of {plan.draft.owner} at revision {revision}")
+    elif may:
         say("nothing was written: this is published already")
-    if plan.refused is not None:
+    if not may:
         raise typer.Exit(ExitCode.PROBLEM)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from coordinator.cli.files_output import differing_files, file_problems
+from coordinator.cli.finding import Finding, Grade
+from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.credentials import exposed
 from coordinator.errors import ConfigurationError, CoordinatorError, CredentialUnavailable
 from coordinator.insecure_settings import insecure_settings
+from coordinator.model import bounds
 from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document
 from coordinator.model.mapping import Identity, Latest
@@ -23,6 +25,7 @@ from coordinator.model.unmet_lately import seen_in, unmet_lately
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentReport
 from coordinator.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
+from coordinator.store.capacity import PROBLEM_FROM, REMEDY, WARNING_FROM, fullness_of
 from coordinator.store.connection import EtcdStore, MemberStatus, connect
 from coordinator.store.keys import Keys, StateKey
 from coordinator.store.port import StoreError
@@ -36,29 +39,10 @@ _NAMED = 10
 _INCONSISTENT = ((3, 5, 0), (3, 5, 2))
 """etcd's own announcement: data of a member may become inconsistent when it is killed under load."""
 
-_RECOMMENDED = (3, 5, 33)
-"""Watches that lost events were mended up to 3.5.18, a hole in watch permissions in 3.5.33."""
+_KEEPS_EVENTS_SINCE = (3, 5, 18)
+"""Watches that lost events were mended up to it."""
 
-
-class Grade(enum.StrEnum):
-    """``problem``: something that should run will not. ``warning``: it runs, and somebody should know."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the answer."""
-
-    grade: Grade
-    subject: str
-    found: str
-    remedy: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        return {name: str(value) for name, value in asdict(self).items()}
+_SAFE = "3.6.14, 3.7.1 or later"
 
 
 def examine(settings: Settings, dependencies: Path) -> list[Finding]:
@@ -87,8 +71,11 @@ def examine(settings: Settings, dependencies: Path) -> list[Finding]:
     return findings
 
 
-def judge_member(member: MemberStatus) -> Iterator[Finding]:
-    """What an etcd member's answer means."""
+def judge_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:
+    """What an etcd member's answer means.
+
+    :param quota: bytes that its database may have, where it does not say it.
+    """
     subject = f"etcd {member.endpoint}"
     if member.problem is not None:
         yield Finding(Grade.PROBLEM, subject, member.problem, "start it, or mend [etcd] in the configuration")
@@ -101,12 +88,19 @@ def judge_member(member: MemberStatus) -> Iterator[Finding]:
     version = _numbers(member.version)
     if _INCONSISTENT[0] <= version <= _INCONSISTENT[1]:
         found = f"version {member.version}: a member that is killed under load may lose consistency"
-        yield Finding(Grade.WARNING, subject, found, "not for production: use 3.5.33 or later")
-    elif version < _RECOMMENDED:
+        yield Finding(Grade.WARNING, subject, found, f"not for production: use {_SAFE}")
+    elif version < _KEEPS_EVENTS_SINCE:
         found = f"version {member.version}: watches may lose events (the coordinator makes up for it)"
-        yield Finding(Grade.WARNING, subject, found, "for production use 3.5.33 or later")
+        yield Finding(Grade.WARNING, subject, found, f"for production use {_SAFE}")
+    elif not is_enforced(version):
+        found = f"version {member.version}: whoever means harm gets round the roles of users"
+        yield Finding(Grade.WARNING, subject, found, f"for production use {_SAFE}")
     else:
         yield Finding(Grade.OK, subject, f"version {member.version}, {member.db_size / 2**20:.1f} MiB")
+    fullness = fullness_of(member, quota=quota)
+    if fullness.share >= WARNING_FROM:
+        grade = Grade.PROBLEM if fullness.share >= PROBLEM_FROM else Grade.WARNING
+        yield Finding(grade, subject, str(fullness), f"before etcd takes no more: {REMEDY}")
 
 
 def judge_environment(name: str, report: EnvironmentReport, dags: int) -> Iterator[Finding]:
@@ -133,11 +127,14 @@ def _examine_etcd(settings: Settings, document: Document) -> Iterator[Finding]:
     try:
         members = store.status()
         for member in members:
-            yield from judge_member(member)
+            yield from judge_member(member, quota=settings.etcd.quota_mib * bounds.MIB)
         if any(member.problem is None for member in members):
             yield from _authentication(settings.etcd, members)
-            yield _leader(store, Keys(settings.etcd.prefix))
-            yield from _unmet(store, Keys(settings.etcd.prefix), document)
+            keys = Keys(settings.etcd.prefix)
+            yield _leader(store, keys)
+            yield from examine_reporters(settings, store, keys, {one.environment for one in _named_in(document)})
+            yield from _files(store, keys)
+            yield from _unmet(store, keys, document)
     finally:
         store.close()
 
@@ -148,7 +145,7 @@ def judge_authentication(endpoints: Sequence[str], versions: Collection[str], *,
         leaky = [version for version in sorted({*versions}) if not is_enforced(_numbers(version))]
         if leaky:
             found = f"version {', '.join(leaky)}: whoever means harm gets round the roles of users"
-            yield Finding(Grade.WARNING, "etcd users", found, "use 3.5.33, 3.6.14, 3.7.1 or later")
+            yield Finding(Grade.WARNING, "etcd users", found, f"use {_SAFE}")
     elif not all(map(_is_this_machine, endpoints)):
         found = "authentication is off: whoever reaches etcd may change everything in it"
         yield Finding(Grade.WARNING, "etcd users", found, "give each one its rights: coordinator secure")
@@ -217,6 +214,18 @@ def _leader(store: EtcdStore, keys: Keys) -> Finding:
     if leader is None:
         return Finding(Grade.WARNING, "watcher", "none leads", "start one: coordinator watch")
     return Finding(Grade.OK, "watcher", f"leads: {read_presence(leader.value)}")
+
+
+def _files(store: EtcdStore, keys: Keys) -> Iterator[Finding]:
+    """The dependencies files of the watchers that are there."""
+    try:
+        presences = [read_presence(item.value) for item in store.list(keys.watchers).items]
+    except StoreError:
+        return  # told of the leader's key already
+    for place, problem in file_problems(presences).items():
+        yield Finding(Grade.PROBLEM, place, problem, "see Publishing in docs/operating.md")
+    for difference in differing_files(presences):
+        yield Finding(Grade.WARNING, "dependencies files", difference, "bring them up to date")
 
 
 def _unmet(store: EtcdStore, keys: Keys, document: Document) -> Iterator[Finding]:

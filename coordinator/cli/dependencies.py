@@ -75,12 +75,23 @@ def show(
     if not as_json:
         print_json(document)
         return
-    active_since = {
-        str(node.downstream.pipeline): {str(dependency): since for dependency, since in node.active_since.items()}
-        for node in publication.nodes(published.revision)
-    }
+    active_since: dict[str, dict[str, Any]] = {}
+    for (pipeline, dependency), one in publication.activations(published.revision).items():
+        since = {"revision": one.revision, "at": one.at.isoformat() if one.at is not None else None}
+        active_since.setdefault(str(pipeline), {})[str(dependency)] = since
+    retired = [
+        {
+            "pipeline": str(pipeline),
+            "dependency": dependency,
+            "active_since": one.activation.revision,
+            "taken_out_at": one.at.isoformat(),
+            "partitions": list(one.partitions),
+            "more": one.more,
+        }
+        for (pipeline, dependency), one in sorted(publication.retired.items())
+    ]
     signed = published_as_json(published) or {}
-    print_json({"owner": owner, **signed, "dependencies": document, "active_since": active_since})
+    print_json({"owner": owner, **signed, "dependencies": document, "active_since": active_since, "retired": retired})
 
 
 def _version_as_json(version: Version) -> dict[str, Any]:
@@ -104,7 +115,7 @@ def _print(owner: str, found: History) -> None:
         say(f"{owner} has published nothing")
         return
     people().print(
-        table("revision", "when", "who", "added", "removed", "differ", "why", rows=map(_row, found.versions))
+        table("version", "revision", "when", "who", "added", "removed", "differ", "why", rows=map(_row, found.versions))
     )
     if found.earlier is Earlier.COMPACTED:
         say("earlier versions are compacted: etcd keeps them no longer")
@@ -120,9 +131,10 @@ def _row(version: Version) -> tuple[str, ...]:
     value = version.published.value
     at = value.published_at if isinstance(value, Publication) else None
     if "problem" in entry:
-        return (str(entry["revision"]), "", "", "", "", "", f"cannot be read: {entry['problem']}")
+        return ("?", str(entry["revision"]), "", "", "", "", "", f"cannot be read: {entry['problem']}")
     counts = (entry["dependencies_added"], entry["dependencies_removed"], entry["pipelines_differ"])
     return (
+        str(entry["version"]),
         str(entry["revision"]),
         format_instant(at.replace(microsecond=0)) if at is not None else "",
         entry["by"],

@@ -12,7 +12,7 @@ from coordinator.cli.options import ConfigOption, JsonOption
 from coordinator.cli.output import people, print_json, table
 
 if TYPE_CHECKING:
-    from coordinator.cli.checkup import Finding
+    from coordinator.cli.finding import Finding
 
 
 def doctor(
@@ -26,13 +26,15 @@ def doctor(
     ] = Path("dependencies.json"),
     as_json: JsonOption = False,
 ) -> None:
-    """Check etcd, every environment, and that every DAG of dependencies.json is there and not paused.
+    """Check etcd, every environment, that every DAG of dependencies.json is there and not paused, and that every
+    environment is heard from, under its own name.
 
     Changes nothing. Exit code 1 when something keeps pipelines from running; warnings alone do not count.
 
     Example: [bold]coordinator doctor --config coordinator.toml --dependencies dependencies.json[/bold]
     """
-    from coordinator.cli.checkup import Grade, examine
+    from coordinator.cli.checkup import examine
+    from coordinator.cli.finding import Grade
     from coordinator.settings import load_settings
 
     settings = load_settings(config)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coordinator.cli.connecting import etcd_of
-from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, partition_of, pipeline_of
+from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, pipeline_of, typed_partition
 from coordinator.cli.output import hold_as_json, line, people, print_json, table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from coordinator.model.dependencies import Downstream
     from coordinator.model.explanation import Explanation
-    from coordinator.model.references import PipelineRef
-    from coordinator.watcher.dispatcher import EnvironmentLimits
+    from coordinator.model.named_partitions import NamedPartition
+    from coordinator.model.references import PipelineRef, Target
     from coordinator.watcher.reading import Reading
 
 
@@ -42,22 +43,25 @@ def explain(
 
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     """
+    from coordinator.cli.naming import read_target
     from coordinator.settings import load_settings
     from coordinator.watcher.dispatcher import limits_by_environment
-    from coordinator.watcher.reading import read
+    from coordinator.watcher.places import waits_for
+    from coordinator.watcher.reading import read_pipeline
 
     explained = pipeline_of(pipeline)
-    spelled = None if partition is None else partition_of(partition)
+    typed = None if partition is None else typed_partition(partition)
     with etcd_of(config) as (store, keys):
-        reading = read(store, keys, revision=revision)
-    reading.require(explained)
-    if partition is None or spelled is None:
-        _explain_newest(reading, explained, limit=limit, as_json=as_json)
-    else:
-        if partition not in reading.partitions_of(explained):  # somebody may have put a state under this spelling
-            partition = spelled
-        limits = limits_by_environment(load_settings(config))
-        _explain_one(reading, explained, partition, limits, past=bool(revision), as_json=as_json)
+        if typed is None:
+            reading = read_pipeline(store, keys, explained, revision=revision)
+            _explain_newest(reading, explained, limit=limit, as_json=as_json)
+            return
+        reading, target, named = read_target(
+            store, keys, explained, typed, revision=revision, below=False, new_pipeline=True
+        )
+        reading.require(explained)
+        waits = tuple(waits_for(store, keys, reading, target, limits_by_environment(load_settings(config))))
+    _explain_one(reading, target, named, waits, past=bool(revision), as_json=as_json)
 
 
 def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_json: bool) -> None:
@@ -99,21 +103,13 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_j
 
 
 def _explain_one(
-    reading: Reading,
-    pipeline: PipelineRef,
-    partition: str,
-    limits: Mapping[str, EnvironmentLimits],
-    *,
-    past: bool,
-    as_json: bool,
+    reading: Reading, target: Target, named: NamedPartition, waits: Sequence[str], *, past: bool, as_json: bool
 ) -> None:
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
-    from coordinator.model.references import Target
 
-    target = Target(pipeline, partition)
     explanation = explain_target(reading.standings, target)
-    notes = list(_notes(reading, explanation, limits, past=past))
+    notes = list(_notes(reading, explanation, named, waits, past=past))
     if as_json:
         print_json(
             explanation_as_json(explanation)
@@ -128,41 +124,44 @@ def _explain_one(
     print_explanation(people(), explanation, notes)
 
 
-def _notes(reading: Reading, explanation: Explanation, limits: Mapping[str, EnvironmentLimits], *, past: bool) -> Any:
+def _notes(
+    reading: Reading, explanation: Explanation, named: NamedPartition, waits: Sequence[str], *, past: bool
+) -> Iterator[str]:
     """What else the reader should know, beside the rule."""
+    from coordinator.cli.naming import unknown_partition
     from coordinator.model.explanation.causes import Kind
     from coordinator.model.explanation.words import LISTED
     from coordinator.model.partitions import format_instant
     from coordinator.model.unmet_lately import untouched
-    from coordinator.watcher.places import waits_for
 
     target = explanation.decision.target
     if past:
         newest = reading.newest_time
         when = f", about {format_instant(newest)}" if newest is not None else ""
         yield f"this is how it stood at etcd revision {reading.cache.revision}{when}"
-    known = reading.partitions_of(target.pipeline)
-    if target.partition not in known:
-        near = [one for one in known if one.startswith(target.partition) or target.partition.startswith(one)]
-        newest_known = ", ".join((near or known)[:5]) or "none"
-        yield (
-            f"nothing has been reported in partition {target.partition}, letter by letter; "
-            f"{'near it' if near else 'the newest known'}: {newest_known}"
-        )
+    if not named.known:
+        yield unknown_partition(reading, target, named)
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
     yield from _unmet_notes(reading, target.pipeline)
-    entries = (node.downstream for node in reading.standings.graph.nodes())
-    for waiting, dependency in untouched(target, entries)[:LISTED]:
+    for waiting, dependency in untouched(target, _published_entries(reading))[:LISTED]:
         yield f"{waiting} hears nothing of this partition: '{dependency}' is about others"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
-    if explanation.decision.fires:
-        yield from waits_for(reading, target, limits)
+    yield from waits
     for place, problem in reading.problems.items():
         if place.startswith("dependencies"):
             yield f"problem: {place}: {problem}"
+
+
+def _published_entries(reading: Reading) -> Iterator[Downstream]:
+    """All of them, also of pipelines that the reading has nothing else of."""
+    from coordinator.model.publication import Publication
+
+    for published in reading.cache.published.values():
+        if isinstance(published.value, Publication):
+            yield from published.value.document.values()
 
 
 def _unmet_notes(reading: Reading, pipeline: PipelineRef) -> Iterator[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import typer
 
 from coordinator.cli.failures import ExitCode
+from coordinator.cli.naming import UnknownPartition
 from coordinator.cli.output import people, print_json, say, table
 from coordinator.errors import ConfigurationError
 from coordinator.model.cascade import Change, Step, cascade
@@ -16,18 +18,16 @@ from coordinator.model.publication import Publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.watcher.reading import Reading
 
-_NEAREST = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What an act would reach, upstreams first.
 
-    :ivar about: what the act is about.
+    :ivar named: what the act names; whatever else it reaches follows from it.
     :ivar owners: whose published document says what a pipeline waits for.
     """
 
-    about: Target
+    named: frozenset[Target]
     steps: tuple[Step, ...]
     owners: dict[PipelineRef, str]
 
@@ -38,16 +38,21 @@ class Outlook:
 
     @property
     def below(self) -> list[Step]:
-        """What would run or wait besides what the act is about."""
-        return [step for step in self.steps if step.target != self.about and step.how.follows]
+        """What would run or wait besides what the act names."""
+        return [step for step in self.steps if step.target not in self.named and step.how.follows]
 
 
-def outlook(reading: Reading, about: Target, change: Change) -> Outlook:
-    """Rehearse an act on what stands in etcd."""
+def outlook(reading: Reading, change: Change, *, released: PipelineRef | None = None) -> Outlook:
+    """Rehearse an act on what stands in etcd.
+
+    :param change: orders and marks.
+    :param released: a pipeline whose hold is taken away.
+    """
     steps = cascade(
         reading.standings.graph,
         reading.cache,
         change,
+        released=released,
         known=reading.cache.targets(),
         revision=reading.cache.revision,
         now=reading.standings.now,
@@ -58,7 +63,7 @@ def outlook(reading: Reading, about: Target, change: Change) -> Outlook:
         if isinstance(published.value, Publication)
         for pipeline in published.value.document
     }
-    return Outlook(about, steps, owners)
+    return Outlook(frozenset(change), steps, owners)
 
 
 def as_json(found: Outlook) -> list[dict[str, Any]]:
@@ -97,47 +102,75 @@ def show(found: Outlook) -> None:
     ]
     columns = ("environment", "owner", "pipeline", "partition", "how", "present run", "state")
     people().print(table(*columns, rows=rows))
-    count = len(found.runs)
-    say(f"{count} {'run' if count == 1 else 'runs'} would happen")
+    say(f"{counted(found.runs, 'run')} would happen")
 
 
-def why_to_ask(found: Outlook, reading: Reading) -> str | None:
-    """Why a person is asked before it is done; ``None``: there is no need."""
-    if found.below:
-        count = len(found.below)
-        return "another one follows" if count == 1 else f"{count} others follow"
-    pipeline, partition = found.about
-    if partition in reading.partitions_of(pipeline):
-        return None
-    near = ", ".join(reading.partitions_of(pipeline)[:_NEAREST]) or "none"
-    return f"nothing is known of {pipeline} in partition {partition}, letter by letter (the newest known: {near})"
+def counted(things: Collection[object], word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
-def confirm(found: Outlook, question: str, *, why: str, command: str, as_json: bool) -> None:
-    """Ask a person.
+def others_follow(found: Outlook) -> list[str]:
+    """Why to ask about an act that reaches more than it names."""
+    if not found.below:
+        return []
+    return ["another one follows" if len(found.below) == 1 else f"{len(found.below)} others follow"]
 
-    :param question: ends without its question mark.
-    :param why: as :func:`why_to_ask` says it.
-    :raises ConfigurationError: nobody can answer.
-    :raises typer.Exit: the answer is no.
-    """
-    if as_json or not sys.stdin.isatty():
-        nobody = "--json is for programs" if as_json else "stdin is no terminal"
-        raise ConfigurationError(
-            f"{command} asks first, as {why}, and here nobody can answer ({nobody}); nothing was done: look at "
-            "--dry-run, then pass --yes"
-        )
-    show(found)
-    say(why)
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a person wants to be told and asked before something is done."""
+
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+    def goes_on(
+        self, found: Outlook | None, question: str, *, why: list[str], unknown: str | None = None, about: dict[str, Any]
+    ) -> bool:
+        """Whether it is to be done; ``False``: it was a dry run, which has been printed.
+
+        :param found: what would run; ``None`` for an act that starts nothing.
+        :param question: ends without its question mark.
+        :param why: reasons to ask; without any there is no need.
+        :param unknown: what is not known of the partition that is meant. ``--yes`` alone does not agree to that.
+        :param about: what the act is about, for a dry run's JSON.
+        :raises UnknownPartition: nobody said that it is new, and nobody can be asked.
+        :raises ConfigurationError: nobody can answer.
+        :raises typer.Exit: the answer is no.
+        """
+        if self.dry_run:
+            self._print_dry_run(found, unknown, about)
+            return False
+        nobody = "--json is for programs" if self.as_json else "" if sys.stdin.isatty() else "stdin is no terminal"
+        if unknown is not None and (self.yes or nobody):
+            raise UnknownPartition(f"nothing was done: {unknown}; --new-partition says that it is meant")
+        reasons = why if unknown is None else [unknown, *why]
+        if reasons and not self.yes:
+            if nobody:
+                raise ConfigurationError(
+                    f"nothing was done: this asks first, as {'; '.join(reasons)}, and here nobody can answer "
+                    f"({nobody}); look at --dry-run, then pass --yes"
+                )
+            _ask(found, question, reasons)
+        return True
+
+    def _print_dry_run(self, found: Outlook | None, unknown: str | None, about: dict[str, Any]) -> None:
+        if self.as_json:
+            runs = {} if found is None else {"unknown": unknown, "runs": as_json(found)}
+            print_json({**about, "dry_run": True, **runs})
+            return
+        if found is not None:
+            show(found)
+        if unknown is not None:
+            say(unknown)
+        say("nothing was done: this is a dry run")
+
+
+def _ask(found: Outlook | None, question: str, reasons: list[str]) -> None:
+    if found is not None:
+        show(found)
+    for reason in reasons:
+        say(reason)
     if not typer.confirm(f"{question}?", err=True):
         say("nothing was done")
         raise typer.Exit(ExitCode.PROBLEM)
-
-
-def print_dry_run(found: Outlook, *, as_json_too: bool, **about: Any) -> None:
-    """What would happen, and nothing more."""
-    if as_json_too:
-        print_json({**about, "dry_run": True, "runs": as_json(found)})
-    else:
-        show(found)
-        say("nothing was done: this is a dry run")

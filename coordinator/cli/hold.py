@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.connecting import etcd_of
-from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, WhoOption, person, pipeline_of
+from coordinator.cli.options import (
+    ConfigOption,
+    JsonOption,
+    NewPipelineOption,
+    PipelineArgument,
+    WhoOption,
+    YesOption,
+    person,
+    pipeline_of,
+)
 from coordinator.cli.output import hold_as_json, hold_in_words, print_json, say
 
 if TYPE_CHECKING:
@@ -21,6 +30,8 @@ def hold(
     pipeline: PipelineArgument,
     *,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; shown wherever the pipeline is waited for.")],
+    new_pipeline: NewPipelineOption = False,
+    yes: YesOption = False,
     who: WhoOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -28,37 +39,36 @@ def hold(
     """Hold a pipeline: it is not started, in any partition, until it is released.
 
     Its upstreams go on, and what it missed is made up for after the release. A run that it has now is left alone.
-    Holding it again changes the reason and keeps the time.
+    Holding it again changes the reason and keeps the time. It starts nothing, so it never asks.
 
     Example: [bold]coordinator hold team_b/load_customers --reason "bad source file, see T-123"[/bold]
     """
+    from coordinator.cli.naming import require_pipeline
     from coordinator.holding import put_hold
     from coordinator.model.hold import Hold
+    from coordinator.watcher.reading import read
 
+    del yes  # there is nothing to ask about; taken, as every act takes it
     held = pipeline_of(pipeline)
     if not reason.strip():
         raise typer.BadParameter("expected a reason, found nothing", param_hint="--reason")
     wanted = Hold(why=reason, who=who or person(), since=datetime.now(UTC))
     with etcd_of(config) as (store, keys):
-        known = _is_known(store, keys, held)
+        if not new_pipeline and not _is_known(store, keys, held):
+            require_pipeline(read(store, keys), held)
         change = put_hold(store, keys, held, wanted)
     if as_json:
-        print_json({"pipeline": str(held), "known": known, "changed": change.changed, **hold_as_json(change.after)})
+        print_json({"pipeline": str(held), "changed": change.changed, **hold_as_json(change.after)})
     elif change.before is None:
         say(f"{held}: held: {hold_in_words(change.after)}")
     elif change.changed:
         say(f"{held}: was held: {hold_in_words(change.before)}; now: {hold_in_words(change.after)}")
     else:
         say(f"{held}: was held already: {hold_in_words(change.after)}")
-    if not known:
-        say(
-            f"warning: no published document names {held}, and no run of it has been reported: is it spelled so?",
-            err=True,
-        )
 
 
 def _is_known(store: Store, keys: Keys, pipeline: PipelineRef) -> bool:
-    """Whether anybody has named it: one that is to come may be held, but a slip of the pen would hold nothing."""
+    """Whether a document names it, or a run of it has been reported: for most pipelines the quick way to tell."""
     from coordinator.model.conditions import leaves
     from coordinator.model.publication import Publication
     from coordinator.publishing import read_publications

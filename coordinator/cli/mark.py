@@ -12,14 +12,16 @@ from coordinator.cli.options import (
     ConfigOption,
     DryRunOption,
     JsonOption,
+    NewPartitionOption,
+    NewPipelineOption,
     PartitionArgument,
     PipelineArgument,
     ReasonOption,
     WhoOption,
     YesOption,
-    partition_of,
     pipeline_of,
     signature_of,
+    typed_partition,
 )
 from coordinator.cli.output import print_json, say
 
@@ -44,6 +46,8 @@ def mark(
     force: Annotated[
         bool, typer.Option("--force", help="Also a run that is queued or running; none whose request is on its way.")
     ] = False,
+    new_pipeline: NewPipelineOption = False,
+    new_partition: NewPartitionOption = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     reason: ReasonOption = "",
@@ -56,27 +60,25 @@ def mark(
     It holds for the present attempt: no report of that attempt overrules it, the next attempt does. Airflow is not
     told, and goes on showing its own state. Where nothing is known of a run, the first report overrules the mark.
 
-    Example: [bold]coordinator mark 03_pipeline 2026-11-20T00:00:00Z success --reason "loaded by hand, T-123"[/bold]
+    Example: [bold]coordinator mark 03_pipeline 2026-11-20 success --reason "loaded by hand, T-123"[/bold]
     """
     from coordinator import marking
     from coordinator.cli import following_runs
-    from coordinator.model.references import Target
+    from coordinator.cli.naming import read_target, unknown_partition
     from coordinator.model.runstate import State
-    from coordinator.watcher.reading import read
 
-    target, signature = Target(pipeline_of(pipeline), partition_of(partition)), signature_of(who, reason)
+    named_pipeline, typed, signature = pipeline_of(pipeline), typed_partition(partition), signature_of(who, reason)
     wanted = State(state)
-    about = {"pipeline": str(target.pipeline), "partition": target.partition, "state": str(wanted)}
     with etcd_of(config) as (store, keys):
-        reading = read(store, keys)
-        reading.require(target.pipeline)
+        reading, target, named = read_target(store, keys, named_pipeline, typed, new_pipeline=new_pipeline)
+        about = {"pipeline": str(target.pipeline), "partition": target.partition, "state": str(wanted)}
+        unknown = None if named.known or new_partition else unknown_partition(reading, target, named)
         attempt = None if dry_run else _attempt_on_its_way(reading, target, force=force)
-        found = following_runs.outlook(reading, target, {target: wanted})
-        if dry_run:
-            following_runs.print_dry_run(found, as_json_too=as_json, **about)
+        found = following_runs.outlook(reading, {target: wanted})
+        manner = following_runs.Manner(dry_run=dry_run, yes=yes, as_json=as_json)
+        why, question = following_runs.others_follow(found), f"mark {target} as {wanted}"
+        if not manner.goes_on(found, question, why=why, unknown=unknown, about=about):
             return
-        if not yes and (why := following_runs.why_to_ask(found, reading)):
-            following_runs.confirm(found, f"mark {target} as {wanted}", why=why, command="mark", as_json=as_json)
         seen, recorded = reading.cache.state(target), reading.cache.record(target)
         done = marking.mark(
             store,

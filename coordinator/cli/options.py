@@ -15,6 +15,7 @@ from coordinator.model.references import PipelineRef
 
 if TYPE_CHECKING:
     from coordinator.acts import Signature
+    from coordinator.model.named_partitions import Span
 
 ConfigOption = Annotated[
     Path | None,
@@ -40,7 +41,24 @@ PipelineArgument = Annotated[
 
 
 PartitionArgument = Annotated[
-    str, typer.Argument(help="The piece of data, such as 2026-11-20T00:00:00Z.", show_default=False)
+    str,
+    typer.Argument(help="The piece of data, such as 2026-11-20, or 2026-11-20T05:00 (UTC).", show_default=False),
+]
+
+NewPipelineOption = Annotated[
+    bool, typer.Option("--new-pipeline", help="It is meant, although nothing is known of this pipeline yet.")
+]
+
+NewPartitionOption = Annotated[
+    bool, typer.Option("--new-partition", help="It is meant, although nothing is known of this partition yet.")
+]
+
+SinceOption = Annotated[
+    str | None, typer.Option("--since", help="Only partitions from this date or date-time on.", show_default=False)
+]
+
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help="Only partitions up to it; a date is its whole day.", show_default=False)
 ]
 
 ReasonOption = Annotated[
@@ -63,14 +81,30 @@ def pipeline_of(text: str) -> PipelineRef:
         raise typer.BadParameter(str(error), param_hint="PIPELINE") from None
 
 
-def partition_of(text: str) -> str:
-    """Read a partition argument: an instant in the one spelling that it has (design section 2)."""
-    from coordinator.model.partitions import format_instant, parse_instant
-
+def typed_partition(text: str) -> str:
+    """Check a partition argument. What it means depends on what the pipeline has: see ``cli.naming``."""
     if not text:
         raise typer.BadParameter("expected a partition, found nothing", param_hint="PARTITION")
-    instant = parse_instant(text)
-    return text if instant is None else format_instant(instant)
+    return text
+
+
+def spellings_of(partition: str) -> set[str]:
+    """A partition as it is typed, and in the one form that its moment has."""
+    from coordinator.model.named_partitions import read_moment
+    from coordinator.model.partitions import format_instant
+
+    moment = read_moment(typed_partition(partition))
+    return {partition} if moment is None else {partition, format_instant(moment)}
+
+
+def span_of(since: str | None, until: str | None) -> Span:
+    """Read ``--since`` and ``--until``."""
+    from coordinator.model.named_partitions import Span
+
+    try:
+        return Span.typed(since, until)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since, --until") from None
 
 
 def signature_of(who: str | None, why: str) -> Signature:

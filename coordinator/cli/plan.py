@@ -17,6 +17,12 @@ def plan(
     file: Annotated[Path, typer.Argument(help="The file; - reads stdin.")] = Path("dependencies.json"),
     *,
     owner: OwnerOption = "default",
+    exit_code: Annotated[
+        bool,
+        typer.Option(
+            "--exit-code", help="For CI: 0 no difference, 1 it cannot be published, 5 it would change something."
+        ),
+    ] = False,
     offline: OfflineOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -24,9 +30,9 @@ def plan(
     """Show what would change if this file were published: dependencies, cycles, what would fire. Writes nothing.
 
     Holds the file against all published documents and all run states, and asks the environments whether they know
-    its pipelines. Exit code 0 whether or not something would change; 1 when the file cannot be published.
+    its pipelines. Exit code 0 whether or not something would change; 1 when the file cannot be published as it is.
 
-    Example: [bold]coordinator plan dependencies.json --owner team_b[/bold]
+    Example: [bold]coordinator plan dependencies.json --owner team_b --exit-code[/bold]
     """
     from coordinator.cli.plan_output import plan_as_json, print_plan, print_problems, problems_as_json
     from coordinator.cli.planning import make_draft, make_plan
@@ -49,5 +55,7 @@ def plan(
         print_json(plan_as_json(made))
     else:
         print_plan(made)
-    if made.refused is not None:
+    if made.is_refused:
         raise typer.Exit(ExitCode.PROBLEM)
+    if exit_code and not made.proposal.is_published:
+        raise typer.Exit(ExitCode.DIFFERENT)

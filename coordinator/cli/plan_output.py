@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,15 @@ from rich.text import Text
 from coordinator.cli.output import line, people
 from coordinator.model.difference import CONDITION_FIELD, Change, Difference
 from coordinator.model.explanation import headline
+from coordinator.model.partitions import format_instant
 from coordinator.model.publication import Publication, Published
 
 if TYPE_CHECKING:
     from coordinator.cli.planning import Plan
+    from coordinator.model.conditions import Dependency
     from coordinator.model.decide import Decision
     from coordinator.model.parsing import DependenciesError
+    from coordinator.model.references import PipelineRef
 
 _SHOWN = 20
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
@@ -43,16 +46,36 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
     reported = plan.environments
     found = plan.consequences
     return {
-        "ok": plan.refused is None,
+        "ok": not plan.is_refused,
         "file": plan.draft.source,
         "owner": plan.draft.owner,
         "revision": plan.proposal.base.revision,
+        "version": plan.proposal.version,
+        "serial": plan.proposal.serial,
         "published": published_as_json(plan.proposal.present),
         "changed": not plan.proposal.is_published,
         "changes": [_change_as_json(change) for change in difference.changes],
         "dependencies_added": difference.dependencies_added,
         "dependencies_removed": difference.dependencies_removed,
         "problems": problems_as_json(plan.refused),
+        "concerns": list(plan.concerns),
+        "taken_away": [
+            {"pipeline": str(pipeline), "dependency": dependency, "partitions": partitions}
+            for (pipeline, dependency), partitions in sorted(plan.effects.taken_away.items())
+        ],
+        "resumes": [
+            {
+                "pipeline": str(pipeline),
+                "dependency": str(dependency),
+                "taken_out_at": one.at.isoformat(),
+                "active_since": one.activation.revision,
+            }
+            for (pipeline, dependency), one in plan.resumes.items()
+        ],
+        "may_start_by_resuming": [
+            {"pipeline": str(target.pipeline), "partition": target.partition}
+            for target in sorted(plan.effects.may_start)
+        ],
         "warnings": list(plan.warnings),
         "would_fire": None if found is None else _decisions_as_json(found.would_fire),
         "would_be_due": None if found is None else _decisions_as_json(found.would_be_due),
@@ -73,19 +96,24 @@ def published_as_json(published: Published | None) -> dict[str, Any] | None:
     if not isinstance(value, Publication):
         return {"revision": published.revision, "problem": value.reason}
     at = value.published_at.isoformat() if value.published_at is not None else None
-    return {"revision": published.revision, "by": value.published_by, "at": at, "why": value.why}
+    return {
+        "revision": published.revision,
+        "version": value.version,
+        "serial": value.serial,
+        "by": value.published_by,
+        "at": at,
+        "why": value.why,
+    }
 
 
 def published_in_words(published: Published | None) -> str:
     """Like ``revision 40, 2026-11-20T08:30:00Z by ann@host: T-123``."""
-    from coordinator.model.partitions import format_instant
-
     if published is None:
         return "nothing"
     value = published.value
-    words = f"revision {published.revision}"
     if not isinstance(value, Publication):
-        return f"{words}, which cannot be read: {value.reason}"
+        return f"revision {published.revision}, which cannot be read: {value.reason}"
+    words = f"version {value.version}, revision {published.revision}"
     if value.published_at is not None:
         words += f", {format_instant(value.published_at.replace(microsecond=0))}"
     if value.published_by:
@@ -112,8 +140,17 @@ def _lines(plan: Plan) -> Iterator[Text]:
     else:
         difference = proposal.difference()
         for change in difference.changes:
-            yield from _change(change)
+            yield from _change(change, plan.resumes)
         yield line(counts_in_words(difference), style="bold")
+    resumes = [
+        f"{pipeline} <- {dependency}, taken out at {format_instant(one.at.replace(microsecond=0))}"
+        for (pipeline, dependency), one in plan.resumes.items()
+    ]
+    yield from _listed("resume: what completed since they were taken out is new", resumes)
+    yield from _listed("may start by resuming", [str(target) for target in sorted(plan.effects.may_start)])
+    yield from _listed(
+        "taken away while due, waiting or in flight (put back in time they resume)", plan.effects.taken_away_in_words()
+    )
     if plan.consequences is not None:
         found = plan.consequences
         yield from _listed("would fire at once", [str(one.target) for one in found.would_fire])
@@ -127,9 +164,19 @@ def _lines(plan: Plan) -> Iterator[Text]:
     if plan.refused is not None:
         yield line("this cannot be published:", style="bold red")
         yield Text(str(plan.refused))
+    if plan.concerns:
+        accepted = plan.accepted_by_file
+        yield line("accepted by the file:" if accepted else "refused, unless somebody accepts it:", style="bold red")
+        for concern in plan.concerns:
+            yield line(f"    {concern}")
+        if not accepted:
+            yield line(
+                f"if it is meant: coordinator apply {plan.draft.source} --owner {plan.draft.owner} --accept, or "
+                f'"accept": {plan.proposal.version} in the file'
+            )
 
 
-def _change(change: Change) -> Iterator[Text]:
+def _change(change: Change, resumes: Container[tuple[PipelineRef, Dependency]]) -> Iterator[Text]:
     if change.before is None:
         yield _marked("+", f"{change.pipeline} begins to be coordinated")
     elif change.after is None:
@@ -149,7 +196,8 @@ def _change(change: Change) -> Iterator[Text]:
             yield line(f"    {name}: {before or 'not set'}  ->  {after or 'not set'}")
     if change.before is not None and change.after is not None:
         for dependency in change.added:
-            yield _marked("    +", f"{dependency}, for completions from then on")
+            since = "which resumes" if (change.pipeline, dependency) in resumes else "for completions from then on"
+            yield _marked("    +", f"{dependency}, {since}")
         for dependency in change.removed:
             yield _marked("    -", str(dependency))
 

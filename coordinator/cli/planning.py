@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from coordinator.cli.checkup import ask_environment
-from coordinator.model.conditions import leaves
+from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.consequences import Consequences, consequences, unsettled_decisions
 from coordinator.model.dependencies import Document
+from coordinator.model.edition import Edition, by_serial
 from coordinator.model.graph import CycleFound
-from coordinator.model.parsing import DependenciesError, parse_document
+from coordinator.model.guard import Known, replacements
+from coordinator.model.parsing import DependenciesError, DependenciesFile, parse_file
+from coordinator.model.publication import Retired, content_hash
+from coordinator.model.references import PipelineRef
+from coordinator.model.resuming import Terms
 from coordinator.model.runstate import Unreadable
-from coordinator.publishing import Proposal, Publications, check_owner, read_publications, refusal
+from coordinator.model.unfed import unfed
+from coordinator.proposal import Proposal, Publications
+from coordinator.publishing import check_owner, read_publications, refusal
 from coordinator.runners.port import EnvironmentReport
 from coordinator.settings import Settings
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 from coordinator.watcher.reading import Reading, read
+from coordinator.weighing import NO_EFFECTS, Effects, effects_of
 
 _AT_ONCE = 8
 _TAKES_NO_EFFECT = "until that is mended nothing that is published takes effect"
@@ -30,7 +40,11 @@ class Draft:
     source: str
     text: bytes
     owner: str
-    document: Document
+    file: DependenciesFile
+
+    @property
+    def document(self) -> Document:
+        return self.file.document
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +54,8 @@ class Plan:
     :ivar refused: what keeps it from being published, with places in the file.
     :ivar consequences: what would happen at once; ``None`` where that cannot be told, or was not asked for.
     :ivar environments: what they say of the pipelines that are named; ``None`` where they were not asked.
+    :ivar concerns: what the guard has against it: it is published only if somebody accepts that.
+    :ivar effects: what it takes away while that is under way, and what it may start by resuming.
     """
 
     draft: Draft
@@ -48,6 +64,23 @@ class Plan:
     warnings: tuple[str, ...] = ()
     consequences: Consequences | None = None
     environments: dict[str, EnvironmentReport] | None = None
+    concerns: tuple[str, ...] = ()
+    effects: Effects = NO_EFFECTS
+
+    @property
+    def accepted_by_file(self) -> bool:
+        """Whether the file itself accepts what the guard has against it."""
+        return self.draft.file.accept is not None and self.draft.file.accept == self.proposal.version
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it cannot be published as it is, without ``--accept``."""
+        return self.refused is not None or (bool(self.concerns) and not self.accepted_by_file)
+
+    @property
+    def resumes(self) -> dict[tuple[PipelineRef, Dependency], Retired]:
+        """The dependencies that resume: they were taken out, and are put back in time."""
+        return self.proposal.resumed()
 
 
 def make_draft(text: bytes, *, source: str, owner: str, settings: Settings) -> Draft:
@@ -60,22 +93,39 @@ def make_draft(text: bytes, *, source: str, owner: str, settings: Settings) -> D
     environments = sorted(settings.environments) or None
     if environments is not None:
         check_owner(owner, environments)
-    return Draft(source, text, owner, parse_document(text, source=source, environments=environments))
+    return Draft(source, text, owner, parse_file(text, source=source, environments=environments))
 
 
-def weigh(draft: Draft, store: Store, keys: Keys) -> Plan:
+def weigh(draft: Draft, store: Store, keys: Keys, *, settings: Settings) -> Plan:
     """Hold a draft against what is published, and nothing else."""
-    return _weighed(draft, read_publications(store, keys))
+    return _weighed(draft, read_publications(store, keys), terms_of(settings))
 
 
-def make_plan(draft: Draft, store: Store, keys: Keys, *, settings: Settings, offline: bool) -> Plan:
+def terms_of(settings: Settings, fresh: Collection[PipelineRef] = ()) -> Terms:
+    """Published now. :param fresh: pipelines that begin anew."""
+    return Terms(datetime.now(UTC), settings.publication.resumes_within, frozenset(fresh))
+
+
+def make_plan(
+    draft: Draft,
+    store: Store,
+    keys: Keys,
+    *,
+    settings: Settings,
+    offline: bool,
+    fresh: Collection[PipelineRef] = (),
+) -> Plan:
     """Hold a draft against everything that stands in etcd, and ask the environments about its pipelines.
 
     :param offline: do not ask them.
+    :param fresh: pipelines whose dependencies begin anew.
     """
     reading = read(store, keys)
-    plan = _weighed(draft, Publications(reading.cache.published, reading.cache.revision))
-    warnings = [*_of_the_present(plan.proposal, reading)]
+    cache = reading.cache
+    base = Publications(cache.published, cache.revision, cache.published_before)
+    plan = _weighed(draft, base, terms_of(settings, fresh))
+    effects = effects_of(plan.proposal, cache, cache.targets())
+    warnings = [*_of_the_present(plan.proposal, reading), *map(str, unfed(draft.document, cache, cache.targets()))]
     found: Consequences | None = None
     try:
         graph, problems = plan.proposal.graph()
@@ -86,16 +136,62 @@ def make_plan(draft: Draft, store: Store, keys: Keys, *, settings: Settings, off
     except CycleFound as error:
         if plan.refused is None:
             warnings.append(f"documents of others close a cycle: {error}; {_TAKES_NO_EFFECT}")
-    environments = None
+    environments: dict[str, EnvironmentReport] | None = None
+    known = Known()
     if not settings.environments:
         warnings.append("no environment is configured: names of environments and pipelines were not checked")
     elif not offline:
-        environments = _ask_environments(draft.document, settings)
-    return Plan(draft, plan.proposal, plan.refused, tuple(warnings), found, environments)
+        gone = _replaced_in(plan.proposal) - _named_in(draft.document)
+        asked = _ask_environments(_named_in(draft.document) | gone, settings)
+        known = _known_of(asked)
+        environments = {name: _without(report, name, gone) for name, report in asked.items()}
+    concerns = (
+        *_of_its_order(plan.proposal),
+        *plan.proposal.concerns(known),
+        *effects.concerns(settings.publication.resume_limit),
+    )
+    return replace(
+        plan,
+        warnings=tuple(warnings),
+        consequences=found,
+        environments=environments,
+        concerns=concerns,
+        effects=effects,
+    )
 
 
-def _weighed(draft: Draft, base: Publications) -> Plan:
-    proposal = Proposal(draft.owner, draft.document, base)
+def _of_its_order(proposal: Proposal) -> Iterator[str]:
+    """A person may publish what was published before, but not out of the order that serials say."""
+    previous = proposal.previous
+    if previous is None or proposal.is_published or (proposal.serial is None and previous.serial is None):
+        return
+    ruling = by_serial(proposal.edition, Edition(content_hash(previous.document), previous.serial), proposal.version)
+    if ruling.reason:
+        yield ruling.reason
+
+
+def _replaced_in(proposal: Proposal) -> set[PipelineRef]:
+    return {gone for one in replacements(proposal.difference()) for gone in one.gone}
+
+
+def _known_of(reports: dict[str, EnvironmentReport]) -> Known:
+    return Known(
+        frozenset(PipelineRef(name, dag_id) for name, report in reports.items() for dag_id in report.missing_dags),
+        {name: report.problem for name, report in reports.items() if report.problem and not report.missing_dags},
+    )
+
+
+def _without(report: EnvironmentReport, name: str, pipelines: Collection[PipelineRef]) -> EnvironmentReport:
+    """What an environment says, but for pipelines that the draft no longer names."""
+    missing, paused = (
+        tuple(dag_id for dag_id in dag_ids if PipelineRef(name, dag_id) not in pipelines)
+        for dag_ids in (report.missing_dags, report.paused_dags)
+    )
+    return replace(report, missing_dags=missing, paused_dags=paused)
+
+
+def _weighed(draft: Draft, base: Publications, terms: Terms) -> Plan:
+    proposal = Proposal(draft.owner, draft.document, base, terms, draft.file.serial)
     objections = proposal.objections()
     return Plan(draft, proposal, refusal(draft.source, draft.text, objections) if objections else None)
 
@@ -112,17 +208,20 @@ def _of_the_present(proposal: Proposal, reading: Reading) -> list[str]:
     if present.value.published_by in reading.cache.watchers:
         return [
             f"the watcher {present.value.published_by} publishes a file as the document of {proposal.owner} "
-            f"({present.value.why}), and would put that back: change the file instead"
+            f"({present.value.why}): this stays in force until that file is edited; change the file, too"
         ]
     return []
 
 
-def _ask_environments(document: Document, settings: Settings) -> dict[str, EnvironmentReport]:
+def _named_in(document: Document) -> set[PipelineRef]:
+    return {*document, *(leaf.upstream for one in document.values() for leaf in leaves(one.condition))}
+
+
+def _ask_environments(pipelines: Collection[PipelineRef], settings: Settings) -> dict[str, EnvironmentReport]:
     dag_ids: dict[str, set[str]] = {}
-    for downstream in document.values():
-        for pipeline in (downstream.pipeline, *(leaf.upstream for leaf in leaves(downstream.condition))):
-            dag_ids.setdefault(pipeline.environment, set()).add(pipeline.dag_id)
-    names = sorted(dag_ids)
+    for pipeline in pipelines:
+        dag_ids.setdefault(pipeline.environment, set()).add(pipeline.dag_id)
+    names = sorted(dag_ids.keys() & settings.environments.keys())
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         reports = pool.map(
             lambda name: ask_environment(name, settings.environments[name], sorted(dag_ids[name])), names

@@ -10,12 +10,13 @@ from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.output import print_json
 from coordinator.cli.plan_output import print_problems, problems_as_json
-from coordinator.cli.planning import Draft, make_draft
+from coordinator.cli.planning import Draft, make_draft, terms_of
 from coordinator.cli.preview_output import preview_as_json, print_preview
 from coordinator.cli.validate import read_file
 from coordinator.model.graph import CycleFound
 from coordinator.model.parsing import DependenciesError
-from coordinator.publishing import Proposal, Publications, refusal
+from coordinator.proposal import Proposal, Publications
+from coordinator.publishing import refusal
 from coordinator.settings import Settings, load_settings
 from coordinator.store.presence import read_presence
 from coordinator.watcher.dispatcher import limits_by_environment
@@ -37,7 +38,7 @@ def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, 
         with etcd_of(config) as (store, keys):
             reading = read(store, keys)
         if draft is not None:
-            publish_in(reading, draft)
+            publish_in(reading, draft, settings)
     except DependenciesError as error:
         if as_json:
             print_json({"ok": False, "file": str(dependencies), "problems": problems_as_json(error)})
@@ -66,13 +67,14 @@ def preview_of(reading: Reading, settings: Settings) -> Preview:
     )
 
 
-def publish_in(reading: Reading, draft: Draft) -> None:
+def publish_in(reading: Reading, draft: Draft, settings: Settings) -> None:
     """Go on with the reading as if the draft were published.
 
     :raises DependenciesError: it would be refused.
     """
-    published = Publications(reading.cache.published, reading.cache.revision)
-    proposal = Proposal(draft.owner, draft.document, published)
+    cache = reading.cache
+    published = Publications(cache.published, cache.revision, cache.published_before)
+    proposal = Proposal(draft.owner, draft.document, published, terms_of(settings), draft.file.serial)
     if objections := proposal.objections():
         raise refusal(draft.source, draft.text, objections)
     if proposal.is_published:

@@ -9,19 +9,24 @@ import typer
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import (
     ConfigOption,
+    DryRunOption,
     JsonOption,
+    NewPartitionOption,
+    NewPipelineOption,
     PipelineArgument,
     ReasonOption,
     WhoOption,
-    partition_of,
+    YesOption,
     pipeline_of,
     signature_of,
+    typed_partition,
 )
 from coordinator.cli.output import hold_as_json, hold_in_words, print_json, say
 
 if TYPE_CHECKING:
     from coordinator.acts import Signature
-    from coordinator.model.references import PipelineRef
+    from coordinator.cli.following_runs import Manner
+    from coordinator.model.references import PipelineRef, Target
     from coordinator.ordering import OrderChange
     from coordinator.store.keys import Keys
     from coordinator.store.port import Store
@@ -30,22 +35,24 @@ if TYPE_CHECKING:
 
 def release(
     pipeline: PipelineArgument,
-    *,
     partition: Annotated[
         str | None,
-        typer.Option(
-            "--partition",
-            "-p",
+        typer.Argument(
             help="Let it run again in this partition, where it waits for that (rerun: hold).",
-            show_default=False,
+            show_default="its hold is released",
         ),
     ] = None,
+    *,
     all_partitions: Annotated[
         bool, typer.Option("--all-partitions", help="In every partition in which it waits for that.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="With --partition: also where it does not wait yet, in advance.")
+        bool, typer.Option("--force", help="With a partition: also where it does not wait yet, in advance.")
     ] = False,
+    new_pipeline: NewPipelineOption = False,
+    new_partition: NewPartitionOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     reason: ReasonOption = "",
     who: WhoOption = None,
     config: ConfigOption = None,
@@ -53,35 +60,60 @@ def release(
 ) -> None:
     """Release a pipeline that is held. What is due starts at once. Releasing it again does nothing.
 
-    With --partition: let a pipeline whose rerun policy is 'hold' run again, once, in a partition. Its hold stays.
+    With a partition: let a pipeline whose rerun policy is 'hold' run again, once, in this partition. Its hold stays.
 
     Example: [bold]coordinator release team_b/load_customers --reason "file mended, T-123"[/bold]
     """
-    wanted, signature = pipeline_of(pipeline), signature_of(who, reason)
-    if partition is not None and all_partitions:
-        raise typer.BadParameter("expected one partition or all of them", param_hint="--partition, --all-partitions")
-    if force and partition is None:
-        raise typer.BadParameter("only with --partition", param_hint="--force")
-    with etcd_of(config) as (store, keys):
-        if partition is None and not all_partitions:
-            _release_hold(store, keys, wanted, signature, as_json=as_json)
-        else:
-            chosen = None if partition is None else partition_of(partition)
-            _release_partitions(store, keys, wanted, chosen, signature, force=force, as_json=as_json)
-
-
-def _release_hold(store: Store, keys: Keys, held: PipelineRef, signature: Signature, *, as_json: bool) -> None:
-    from coordinator.cli.failures import ExitCode
-    from coordinator.holding import delete_hold
+    from coordinator.cli.following_runs import Manner
+    from coordinator.cli.naming import read_target, require_pipeline, unknown_partition
+    from coordinator.model.references import Target
+    from coordinator.watcher.about import About
     from coordinator.watcher.reading import read
 
+    wanted, signature = pipeline_of(pipeline), signature_of(who, reason)
+    typed = None if partition is None else typed_partition(partition)
+    if typed is not None and all_partitions:
+        raise typer.BadParameter("expected one partition or all of them", param_hint="PARTITION, --all-partitions")
+    if force and typed is None:
+        raise typer.BadParameter("only with a partition", param_hint="--force")
+    manner = Manner(dry_run=dry_run, yes=yes, as_json=as_json)
+    with etcd_of(config) as (store, keys):
+        if typed is None:
+            reading = read(store, keys, about=About(wanted, below=True))
+            if not new_pipeline and reading.cache.hold(wanted) is None:
+                require_pipeline(reading, wanted)
+            if all_partitions:
+                targets = [Target(wanted, one) for one in _waiting(reading, wanted)]
+                _release_partitions(store, keys, reading, wanted, targets, signature, manner)
+            else:
+                _release_hold(store, keys, reading, wanted, signature, manner)
+            return
+        reading, target, named = read_target(store, keys, wanted, typed, new_pipeline=new_pipeline)
+        if not force:
+            _require_waiting(reading, target)
+        unknown = None if named.known or new_partition else unknown_partition(reading, target, named)
+        _release_partitions(store, keys, reading, wanted, [target], signature, manner, unknown)
+
+
+def _release_hold(
+    store: Store, keys: Keys, reading: Reading, held: PipelineRef, signature: Signature, manner: Manner
+) -> None:
+    from coordinator.cli import following_runs
+    from coordinator.cli.failures import ExitCode
+    from coordinator.holding import delete_hold
+
+    found = following_runs.outlook(reading, {}, released=held)
+    why = [f"{following_runs.counted(found.runs, 'run')} would happen"] if found.runs else []
+    if not manner.goes_on(found, f"release {held}", why=why, about={"pipeline": str(held)}):
+        return
     change = delete_hold(store, keys, held, signature)
-    waiting = [] if change.changed else _waiting(read(store, keys), held)
-    if as_json:
+    waiting = [] if change.changed else _waiting(reading, held)
+    if manner.as_json:
         shown: dict[str, Any] = {
             "pipeline": str(held),
             "changed": change.changed,
             "before": hold_as_json(change.before),
+            "runs": following_runs.as_json(found),
         }
         print_json(shown | ({"waiting_for_release": waiting} if waiting else {}))
     elif change.changed:
@@ -89,7 +121,7 @@ def _release_hold(store: Store, keys: Keys, held: PipelineRef, signature: Signat
     else:
         say(f"{held}: was not held")
         for partition in waiting:
-            say(f"  it waits in a partition: coordinator release {held} --partition {partition}")
+            say(f"  it waits in a partition: coordinator release {held} {partition}")
         if len(waiting) > 1:
             say(f"  all of them: coordinator release {held} --all-partitions")
     if waiting:
@@ -99,43 +131,45 @@ def _release_hold(store: Store, keys: Keys, held: PipelineRef, signature: Signat
 def _release_partitions(
     store: Store,
     keys: Keys,
+    reading: Reading,
     pipeline: PipelineRef,
-    partition: str | None,
+    targets: list[Target],
     signature: Signature,
-    *,
-    force: bool,
-    as_json: bool,
+    manner: Manner,
+    unknown: str | None = None,
 ) -> None:
-    from coordinator.errors import CoordinatorError
+    from coordinator.cli import following_runs
     from coordinator.model.order import GivenOrder, Order
-    from coordinator.model.references import Target
     from coordinator.ordering import put_order
-    from coordinator.watcher.reading import read
 
-    reading = read(store, keys)
-    reading.require(pipeline)
-    waiting = _waiting(reading, pipeline)
-    if partition is None:
-        partitions = waiting
-    elif partition in waiting or force:
-        partitions = [partition]
-    else:
-        elsewhere = f"it waits in {', '.join(waiting[:10])}" if waiting else "it waits for that nowhere"
-        raise CoordinatorError(
-            f"{Target(pipeline, partition)} does not wait for a release; {elsewhere}; coordinator explain {pipeline} "
-            f"{partition} says how it stands, --force releases it in advance"
-        )
-    given = GivenOrder(Order.RELEASE, who=signature.who, when=signature.when, why=signature.why)
-    changes = {one: put_order(store, keys, Target(pipeline, one), given) for one in partitions}
-    if as_json:
-        released = [{"partition": one, **_as_json(change)} for one, change in changes.items()]
-        print_json({"pipeline": str(pipeline), "released": released})
+    found = following_runs.outlook(reading, dict.fromkeys(targets, Order.RELEASE))
+    question = f"release {pipeline} in {following_runs.counted(targets, 'partition')}"
+    about = {"pipeline": str(pipeline), "partitions": [target.partition for target in targets]}
+    if not manner.goes_on(found, question, why=following_runs.others_follow(found), unknown=unknown, about=about):
         return
-    for one, change in changes.items():
+    given = GivenOrder(Order.RELEASE, who=signature.who, when=signature.when, why=signature.why)
+    changes = {target: put_order(store, keys, target, given) for target in targets}
+    if manner.as_json:
+        released = [{"partition": target.partition, **_as_json(change)} for target, change in changes.items()]
+        print_json({"pipeline": str(pipeline), "released": released, "runs": following_runs.as_json(found)})
+        return
+    for target, change in changes.items():
         before = "" if change.changed else f" already, by {change.given.who or 'somebody'}"
-        say(f"{Target(pipeline, one)}: released{before}")
+        say(f"{target}: released{before}")
     if not changes:
         say(f"{pipeline}: waits for a release in no partition")
+
+
+def _require_waiting(reading: Reading, target: Target) -> None:
+    from coordinator.errors import CoordinatorError
+
+    waiting = _waiting(reading, target.pipeline)
+    if target.partition not in waiting:
+        elsewhere = f"it waits in {', '.join(waiting[:10])}" if waiting else "it waits for that nowhere"
+        raise CoordinatorError(
+            f"{target} does not wait for a release; {elsewhere}; coordinator explain {target.pipeline} "
+            f"{target.partition} says how it stands, --force releases it in advance"
+        )
 
 
 def _waiting(reading: Reading, pipeline: PipelineRef) -> list[str]:

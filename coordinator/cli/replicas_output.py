@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from coordinator.cli.files_output import file_as_json, file_in_words, file_problems
 from coordinator.cli.output import roughly, table
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ class Replicas:
         """What somebody must see to, by the key that shows it."""
         found = {} if self.leader is not None else {"leader": "no watcher leads; start one: coordinator watch"}
         told = ((f"watchers/{replica.presence.id}", replica.problem) for replica in self.all)
-        return found | {place: problem for place, problem in told if problem is not None}
+        found |= {place: problem for place, problem in told if problem is not None}
+        return found | file_problems(self.presences)
+
+    @property
+    def presences(self) -> list[Presence]:
+        return [replica.presence for replica in self.all]
 
 
 def replicas_in(reading: Reading, now: datetime) -> Replicas:
@@ -70,6 +76,7 @@ def replica_as_json(replica: Replica) -> dict[str, Any]:
         "said": presence.said,
         "said_ago": round(replica.said_ago) if replica.said_ago is not None else None,
         "silent": replica.silent,
+        "file": file_as_json(presence.file),
     }
 
 
@@ -85,7 +92,8 @@ def leader_in_words(replicas: Replicas) -> str:
 def replicas_table(replicas: Replicas) -> Table:
     """All watchers for people, the leader first."""
     return table(
-        "watcher", "host", "pid", "version", "up since", "role", "lag", "said so", rows=map(_cells, replicas.all)
+        *("watcher", "host", "pid", "version", "up since", "role", "lag", "said so", "file"),
+        rows=map(_cells, replicas.all),
     )
 
 
@@ -102,4 +110,5 @@ def _cells(replica: Replica) -> list[str]:
         f"leads, {warmth}" if replica.leads else warmth,
         "?" if replica.lag is None else str(replica.lag),
         f"{said_ago}: silent" if replica.silent else said_ago,
+        file_in_words(presence.file),
     ]

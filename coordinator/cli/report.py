@@ -11,7 +11,10 @@ from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, 
 from coordinator.cli.output import print_json, say
 
 if TYPE_CHECKING:
+    from coordinator.model.references import PipelineRef
     from coordinator.model.runstate import RunStateDocument
+    from coordinator.store.keys import Keys
+    from coordinator.store.port import Store
 
 Instant = Annotated[str | None, typer.Option(help="ISO 8601; UTC where it names no zone.", show_default=False)]
 
@@ -42,7 +45,7 @@ def report(
     end_date: Instant = None,
     note: Annotated[str | None, typer.Option(show_default=False)] = None,
     reported_by: Annotated[str | None, typer.Option(show_default="user@host")] = None,
-    within: Annotated[float, typer.Option(min=0, help="Seconds to go on trying while etcd is away.")] = 30.0,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to go on trying while etcd is away.")] = 10.0,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,11 +54,16 @@ def report(
     May be repeated: the same state of the same attempt again changes nothing. Give --run-id with --queued-at or
     --attempt, or repeats and late reports cannot be told from new completions.
 
+    A date, or a date-time in any spelling, is the partition of that moment which the pipeline has.
+
+    Exit code 3 when etcd has given no answer within --timeout: it may be written or not, and may be reported again.
+
     Example: [bold]coordinator report 01_pipeline success -p 2026-11-20 --run-id nightly --attempt 1[/bold]
     """
     from coordinator.model.references import Target
     from coordinator.reporting import write_report
 
+    reported = pipeline_of(pipeline)
     document = _document(
         state=state,
         run_id=run_id,
@@ -70,9 +78,10 @@ def report(
         note=note,
         reported_by=reported_by or f"coordinator report, {person()}",
     )
-    target = Target(pipeline_of(pipeline), _partition(partition, document))
+    given = partition or _partition_of(document)
     with etcd_of(config) as (store, keys):
-        verdict = write_report(store, keys, target, document, within=within)
+        target = Target(reported, _as_known(store, keys, reported, given, within=timeout))
+        verdict = write_report(store, keys, target, document, within=timeout)
     if as_json:
         print_json(
             {
@@ -109,13 +118,10 @@ def _document(**fields: Any) -> RunStateDocument:
         raise typer.BadParameter(f"{first['msg']}; found {given[name]!r}", param_hint=hint) from None
 
 
-def _partition(partition: str | None, document: RunStateDocument) -> str:
-    """The partition, in the one spelling that an instant has (design section 2)."""
-    from coordinator.model.partitions import format_instant, parse_instant, partition_of_run
+def _partition_of(document: RunStateDocument) -> str:
+    """The partition that the run tells of itself."""
+    from coordinator.model.partitions import partition_of_run
 
-    if partition:
-        instant = parse_instant(partition)
-        return partition if instant is None else format_instant(instant)
     derived = partition_of_run(
         run_id=document.run_id or "",
         logical_date=document.logical_date,
@@ -127,3 +133,28 @@ def _partition(partition: str | None, document: RunStateDocument) -> str:
             "expected a partition, or a partition key, logical date or run id to take it from", param_hint="--partition"
         )
     return derived
+
+
+def _as_known(store: Store, keys: Keys, pipeline: PipelineRef, given: str, *, within: float) -> str:
+    """The partition as the pipeline's reports spell it. Of a moment in the usual form, or of a name, there is no doubt.
+
+    A reporter's role reads the states of its own environment, and no more: so only this pipeline's are asked for.
+
+    :param within: seconds to go on trying while etcd cannot be reached.
+    """
+    import tenacity
+
+    from coordinator.model.named_partitions import is_spelled_freely, named_partition
+    from coordinator.store.keys import StateKey
+    from coordinator.store.port import StoreUnavailable
+
+    if not is_spelled_freely(given):
+        return given
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(StoreUnavailable),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
+        stop=tenacity.stop_after_delay(within),
+        reraise=True,
+    )
+    found = map(keys.parse, (item.key for item in retrying(store.list, keys.states_of(pipeline)).items))
+    return named_partition(given, {key.target.partition for key in found if isinstance(key, StateKey)}).partition

@@ -11,23 +11,25 @@ from coordinator.cli.options import (
     ConfigOption,
     DryRunOption,
     JsonOption,
+    NewPartitionOption,
+    NewPipelineOption,
     PartitionArgument,
     PipelineArgument,
     ReasonOption,
     WhoOption,
     YesOption,
-    partition_of,
     pipeline_of,
     signature_of,
+    typed_partition,
 )
 from coordinator.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from coordinator.acts import Signature
     from coordinator.cli.following_runs import Outlook
     from coordinator.model.references import Target
+    from coordinator.store.keys import Keys
+    from coordinator.store.port import Store
 
 _NAMED = 10
 
@@ -42,6 +44,8 @@ def rerun(
     cancel: Annotated[
         bool, typer.Option("--cancel", help="Take back a rerun, or a release, that has not begun yet.")
     ] = False,
+    new_pipeline: NewPipelineOption = False,
+    new_partition: NewPartitionOption = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     reason: ReasonOption = "",
@@ -55,50 +59,47 @@ def rerun(
     come. What is below runs again by itself; that is why --downstream must say that it is meant.
     Until it has begun, --cancel takes it back, and the release of a partition too.
 
-    Example: [bold]coordinator rerun 03_pipeline 2026-11-20T00:00:00Z --downstream --dry-run[/bold]
+    Example: [bold]coordinator rerun 03_pipeline 2026-11-20 --downstream --dry-run[/bold]
     """
     from coordinator.cli import following_runs
+    from coordinator.cli.naming import read_target, unknown_partition
     from coordinator.model.order import GivenOrder, Order
-    from coordinator.model.references import Target
     from coordinator.ordering import put_order
-    from coordinator.watcher.reading import read
 
-    target, signature = Target(pipeline_of(pipeline), partition_of(partition)), signature_of(who, reason)
-    about = {"pipeline": str(target.pipeline), "partition": target.partition}
-    if cancel:
-        if downstream or dry_run or yes:
-            raise typer.BadParameter("goes with no other wish", param_hint="--cancel")
-        _cancel(target, signature, config, as_json=as_json)
-        return
+    wanted, typed, signature = pipeline_of(pipeline), typed_partition(partition), signature_of(who, reason)
+    if cancel and (downstream or dry_run or yes):
+        raise typer.BadParameter("goes with no other wish", param_hint="--cancel")
     with etcd_of(config) as (store, keys):
-        reading = read(store, keys)
-        reading.require(target.pipeline)
-        found = following_runs.outlook(reading, target, {target: Order.RERUN})
-        if dry_run:
-            following_runs.print_dry_run(found, as_json_too=as_json, **about)
+        reading, target, named = read_target(store, keys, wanted, typed, new_pipeline=new_pipeline)
+        if cancel:
+            _cancel(store, keys, target, signature, as_json=as_json)
             return
-        if found.below and not downstream:
-            _refuse(found)
-        if not yes and (why := following_runs.why_to_ask(found, reading)):
-            question = f"rerun {target} and what is below it" if found.below else f"run {target}"
-            following_runs.confirm(found, question, why=why, command="rerun", as_json=as_json)
+        about = {"pipeline": str(target.pipeline), "partition": target.partition}
+        unknown = None if named.known or new_partition else unknown_partition(reading, target, named)
+        found = following_runs.outlook(reading, {target: Order.RERUN})
+        if found.below and not (downstream or dry_run):
+            _refuse(found, target)
+        manner = following_runs.Manner(dry_run=dry_run, yes=yes, as_json=as_json)
+        question = f"rerun {target} and what is below it" if found.below else f"run {target}"
+        why = following_runs.others_follow(found)
+        if not manner.goes_on(found, question, why=why, unknown=unknown, about=about):
+            return
         given = GivenOrder(Order.RERUN, who=signature.who, when=signature.when, why=signature.why)
         change = put_order(store, keys, target, given)
     if as_json:
         written = {"ordered": change.changed, "revision": change.revision, "who": change.given.who}
         print_json({**about, "dry_run": False, **written, "runs": following_runs.as_json(found)})
     elif change.changed:
-        say(f"{target}: its rerun is ordered, at revision {change.revision}{_when(found)}")
+        say(f"{target}: its rerun is ordered, at revision {change.revision}{_when(found, target)}")
     else:
         say(f"{target}: its rerun is ordered already, by {change.given.who or 'somebody'}, and not begun yet")
 
 
-def _cancel(target: Target, signature: Signature, config: Path | None, *, as_json: bool) -> None:
+def _cancel(store: Store, keys: Keys, target: Target, signature: Signature, *, as_json: bool) -> None:
     from coordinator.model.order import GivenOrder
     from coordinator.ordering import cancel_order
 
-    with etcd_of(config) as (store, keys):
-        done = cancel_order(store, keys, target, signature)
+    done = cancel_order(store, keys, target, signature)
     order = done.before.order.value if isinstance(done.before, GivenOrder) else None
     if as_json:
         about = {"pipeline": str(target.pipeline), "partition": target.partition, "order": order}
@@ -118,22 +119,21 @@ def _cancel(target: Target, signature: Signature, config: Path | None, *, as_jso
         say(f"{target}: no order waits, there is nothing to take back")
 
 
-def _when(found: Outlook) -> str:
+def _when(found: Outlook, target: Target) -> str:
     """What it waits for, where a person has to do something first."""
-    own = next((step for step in found.steps if step.target == found.about), None)
-    return "" if own is None or own.how.runs else f"; it is {own.how}: coordinator explain {found.about.pipeline}"
+    own = next((step for step in found.steps if step.target == target), None)
+    return "" if own is None or own.how.runs else f"; it is {own.how}: coordinator explain {target.pipeline}"
 
 
-def _refuse(found: Outlook) -> None:
+def _refuse(found: Outlook, target: Target) -> None:
     from coordinator.errors import CoordinatorError
 
     names = [
-        str(step.target.pipeline if step.target.partition == found.about.partition else step.target)
-        for step in found.below
+        str(step.target.pipeline if step.target.partition == target.partition else step.target) for step in found.below
     ]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     follow = "1 pipeline below it follows" if len(names) == 1 else f"{len(names)} pipelines below it follow"
     raise CoordinatorError(
-        f"nothing was done: {follow} when {found.about} runs again: {', '.join(names[:_NAMED])}{more}; "
+        f"nothing was done: {follow} when {target} runs again: {', '.join(names[:_NAMED])}{more}; "
         "--downstream says that this is meant, --dry-run lists every run"
     )

@@ -9,7 +9,8 @@ import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.options import ConfigOption, JsonOption, partition_of, pipeline_of
+from coordinator.cli.files_output import differing_files, taken_away, taken_away_in_words
+from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of, spellings_of
 from coordinator.cli.output import hold_in_words, people, print_json, roughly, table
 from coordinator.cli.replicas_output import (
     Replicas,
@@ -19,6 +20,7 @@ from coordinator.cli.replicas_output import (
     replicas_in,
     replicas_table,
 )
+from coordinator.cli.reporters_output import reporters_in
 from coordinator.cli.retention_output import retention_as_json, retention_in_words
 from coordinator.cli.unanswered import unanswered
 
@@ -56,14 +58,15 @@ def status(
     """Show how pipelines stand: what is busy, what is stuck, what is late, and why; and who watches.
 
     Exit code 1 when something is wrong: a key that cannot be read, a refused request, requests without an answer for
-    long, no leader, a replica that could not take over.
+    long, no leader, a replica that could not take over, an environment whose reporters are not heard from, a
+    dependencies file that is refused or older than what is in force.
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
     from coordinator.model.partitions import partition_order
     from coordinator.watcher.reading import read
 
-    spellings = None if partition is None else {partition, partition_of(partition)}
+    spellings = None if partition is None else spellings_of(partition)
     wanted = pipeline_of(pipeline) if pipeline is not None else None
     with etcd_of(config) as (store, keys):
         reading = read(store, keys)
@@ -82,28 +85,38 @@ def status(
     rows = _newest(found, limit)
     not_shown = len(found) - len(rows)
     replicas = replicas_in(reading, now)
-    problems = reading.problems | replicas.problems | unanswered(reading, now)
+    reporters = reporters_in(reading, config, now)
+    problems = reading.problems | replicas.problems | unanswered(reading, now) | reporters.problems
     if as_json:
         print_json(
             {
                 "revision": reading.cache.revision,
                 "leader": leader_as_json(replicas),
                 "watchers": [replica_as_json(replica) for replica in replicas.all],
+                "reporters": reporters.as_json(),
                 "pipelines": rows,
                 "not_shown": not_shown,
                 "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
                 "retention": retention_as_json(reading),
+                "taken_away": taken_away(reading.cache.published),
                 "problems": problems,
             }
         )
     else:
-        notes = [*retention_in_words(reading, everything=everything)]
+        notes = [
+            *retention_in_words(reading, everything=everything),
+            *reporters.notes,
+            *differing_files(replicas.presences),
+            *taken_away_in_words(reading.cache.published),
+        ]
         if not_shown:
             notes.insert(0, f"{not_shown} older partitions are not shown: see them with --limit")
         if not rows:
             asked = wanted is not None or partition is not None
             notes.insert(0, _nothing_in_words(asked=asked, everything=everything))
         _print(reading, rows, replicas, notes, problems)
+        if everything:
+            reporters.print_table()
     if problems or any(row["record"] == "blocked" for row in found):
         raise typer.Exit(ExitCode.PROBLEM)
 

@@ -65,8 +65,10 @@ def watch(
 
     from coordinator.cli.garbage import RareCollections
     from coordinator.insecure_settings import insecure_settings
+    from coordinator.model import bounds
     from coordinator.runners.airflow import AirflowRunner
     from coordinator.settings import load_settings
+    from coordinator.store.capacity import SizeAlarm
     from coordinator.store.connection import connect
     from coordinator.watcher.clock import SystemClock
     from coordinator.watcher.http import HttpListener, health_routes
@@ -93,6 +95,7 @@ def watch(
             watcher_id=watcher_id,
             clock=clock,
             decision_log=decision_log,
+            size_alarm=SizeAlarm(store.status, quota=settings.etcd.quota_mib * bounds.MIB),
         )
 
         def stop(number: int, frame: FrameType | None) -> None:

@@ -25,7 +25,7 @@ from coordinator.demo.airflow_environment import airflow_environment, waits_long
 from coordinator.demo.interruption import pause
 from coordinator.demo.tether import Tether, end_group
 from coordinator.errors import CoordinatorError
-from coordinator.provider.reporter import OUTBOX_NAME
+from coordinator.provider.outbox import OUTBOX_NAME
 from coordinator.store.embedded import free_port
 
 log = structlog.get_logger(__name__)

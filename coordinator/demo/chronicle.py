@@ -12,9 +12,10 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from coordinator.model.consumption import Inputs
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
-from coordinator.model.trigger import Inputs, Status, TriggerRecord, read_record
+from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.store.keys import Keys, StateKey, TriggerKey
 from coordinator.store.port import KeyValue
 
@@ -133,7 +134,7 @@ class Chronicle:
             known[record.sequence] = replace(before, record=record)
             return known[record.sequence] if record.status is Status.BLOCKED else None
         # An intent has its inputs beside those consumed before it; once the effect is known they are the consumed ones.
-        inputs = record.inputs or record.consumed
+        inputs = record.inputs.named or record.consumed.named
         earlier = [request for sequence, request in known.items() if sequence < record.sequence]
         stood_on = {target: used.revision for target, used in earlier[-1].inputs.items()} if earlier else {}
         fresh = frozenset(target for target, used in inputs.items() if stood_on.get(target) != used.revision)

@@ -23,7 +23,7 @@ class Follower:
     def __init__(self, settings: EtcdSettings) -> None:
         self.keys = Keys(settings.prefix)
         self.store = connect(settings)
-        self._reflector = Reflector(self.store, self.keys.root)
+        self._reflector = Reflector(self.store, self.keys.root, largest=self.keys.largest_value)
         self._updates: queue.SimpleQueue[Update] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)

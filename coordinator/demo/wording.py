@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 from coordinator.demo.chronicle import Chronicle, Execution, Request
 from coordinator.demo.plot import Act, Plot
+from coordinator.model.consumption import Inputs
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
-from coordinator.model.trigger import Action, Inputs, Status
+from coordinator.model.trigger import Action, Status
 
 WAITS, REFUSED, AT_REST = "waits", "refused", "at rest"
 

@@ -31,6 +31,12 @@ RUN_STATE: Final = 64 * KIB
 SMALL_VALUE: Final = 256 * KIB
 """Bytes of a hold, an order, an act, a floor, a mark, a presence, a sweep: all are a few names and a sentence."""
 
+REPORTER: Final = 16 * KIB
+"""Bytes of what a reporter says about itself: a few names, counts and times."""
+
+REPORTERS: Final = 32
+"""Reporters of an environment that are read: one a scheduler and API server; every other one is a problem."""
+
 RECORD: Final = 4 * MIB
 """Bytes of a trigger record that is read. etcd takes :data:`ETCD_REQUEST`, unless it was told to take more."""
 

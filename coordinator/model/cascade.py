@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from coordinator.model.consumption import NOTHING, Consumption, Inputs
 from coordinator.model.decide import Decision, Obstacle, completions
 from coordinator.model.dependencies import Rerun
 from coordinator.model.floor import Floor
@@ -22,7 +23,7 @@ from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import Action, Inputs, Status, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing
 
 _MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
@@ -78,13 +79,21 @@ Change = Mapping[Target, Order | State]
 
 
 def cascade(
-    graph: Graph, facts: Facts, change: Change, *, known: Iterable[Target], revision: int, now: datetime
+    graph: Graph,
+    facts: Facts,
+    change: Change,
+    *,
+    released: PipelineRef | None = None,
+    known: Iterable[Target],
+    revision: int,
+    now: datetime,
 ) -> tuple[Step, ...]:
     """Everything that would follow, upstreams first. What is ordered is among it, what is marked is not.
 
     What is on its way already is taken to end well first, and what is due then to run: only what would run once more is
     told. Every run is taken to succeed.
 
+    :param released: a pipeline whose hold is taken away, too.
     :param known: all that has a state, a record or an order.
     :param revision: of etcd, at which the facts stand.
     :param now: at which they are judged.
@@ -94,6 +103,8 @@ def cascade(
     stuck_before = rehearsal.stuck()
     rehearsal.done.clear()
     rehearsal.make(change)
+    if released is not None:
+        rehearsal.release(released)
     rehearsal.come_to_rest()
     found = dict(rehearsal.done)
     for target, how in rehearsal.stuck().items():
@@ -169,6 +180,7 @@ class _Rehearsal:
         self._states: dict[Target, SeenState] = {}
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
+        self._released: PipelineRef | None = None
         self.done: dict[Target, How] = {}
         self._agenda: list[tuple[int, Target]] = []
         self._standings = Standings(graph, self, now=now)
@@ -186,7 +198,7 @@ class _Rehearsal:
         return self._orders.get(target) or self._facts.order(target)
 
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
-        return self._facts.hold(pipeline)
+        return None if pipeline == self._released else self._facts.hold(pipeline)
 
     def floor(self, pipeline: PipelineRef) -> Floor | None:
         return self._facts.floor(pipeline)
@@ -202,6 +214,10 @@ class _Rehearsal:
                     attempt = self._attempt_of(target)
                     self._states[target] = SeenState(RunState(what, attempt, self._now), self._next_revision())
         self._note(self._standings.refresh(change))
+
+    def release(self, pipeline: PipelineRef) -> None:
+        self._released = pipeline
+        self._note(self._standings.refresh([one for one in self._standings.unsettled() if one.pipeline == pipeline]))
 
     def come_to_rest(self) -> None:
         """Let everything happen that happens by itself."""
@@ -243,14 +259,14 @@ class _Rehearsal:
         if not _MOVING.isdisjoint(decision.obstacles):
             self._end(target, record)
         elif decision.skips:
-            consumed = {**(record.consumed if record is not None else {}), **completions(decision)}
+            consumed = _consumed(record, completions(decision))
             self._write(target, _done(record, consumed=consumed, skipped=True))
         elif decision.ignored and record is not None and not decision.obstacles:
             self.done.setdefault(target, How.IGNORED)
-            self._write(target, replace(record, consumed={**record.consumed, **decision.inputs}))
+            self._write(target, replace(record, consumed=_consumed(record, decision.inputs)))
         elif self._starts(decision):
             self.done.setdefault(target, self._how(target, record))
-            consumed = {**(record.consumed if record is not None else {}), **decision.inputs}
+            consumed = _consumed(record, decision.inputs)
             self._write(target, _done(record, consumed=consumed, order=decision.order))
             self._succeed(target, Attempt(f"rehearsed {target}", self._soon()))
         else:
@@ -261,7 +277,7 @@ class _Rehearsal:
         """The run that is on its way ends well."""
         attempt = self._attempt_of(target)
         if record is not None and record.status in (Status.INTENT, Status.SENT):
-            consumed = {**record.consumed, **record.inputs}
+            consumed = record.consumed.and_then(record.inputs)
             self._write(target, _done(record, consumed=consumed, order=record.ordered))
             sent = record.status is Status.SENT and record.attempt is not None
             attempt = Attempt(record.run_id, record.attempt if sent else self._soon())
@@ -295,7 +311,9 @@ class _Rehearsal:
         return self._now + timedelta(microseconds=self._next_revision())
 
 
-def _done(record: TriggerRecord | None, *, consumed: Inputs, order: int = 0, skipped: bool = False) -> TriggerRecord:
+def _done(
+    record: TriggerRecord | None, *, consumed: Consumption, order: int = 0, skipped: bool = False
+) -> TriggerRecord:
     """A record as it is once the run has ended."""
     if record is None:
         record = TriggerRecord(Status.DONE, 0, Action.CREATE, None, "", 0)
@@ -303,11 +321,15 @@ def _done(record: TriggerRecord | None, *, consumed: Inputs, order: int = 0, ski
         record,
         status=Status.DONE,
         consumed=consumed,
-        inputs={},
+        inputs=NOTHING,
         order=max(record.order, order),
         ordered=0,
         skipped=skipped,
     )
+
+
+def _consumed(record: TriggerRecord | None, inputs: Inputs) -> Consumption:
+    return (record.consumed if record is not None else NOTHING).and_then(Consumption.of(inputs))
 
 
 def _why(decision: Decision) -> How:
@@ -316,6 +338,7 @@ def _why(decision: Decision) -> How:
         (Obstacle.WAITS_FOR_RELEASE, How.WAITS_FOR_RELEASE),
         (Obstacle.BLOCKED, How.BLOCKED),
         (Obstacle.UNREADABLE_RECORD, How.BLOCKED),
+        (Obstacle.BROKEN, How.BLOCKED),
     ):
         if obstacle in decision.obstacles:
             return how

@@ -57,6 +57,8 @@ class Dependency:
     def identity(self) -> Dependency:
         """What activation belongs to: how many of a window must be there, and how old a completion may be, can be
         changed while partitions wait, and what waits then goes on."""
+        if self.max_age is None and not isinstance(self.mapping, Rollup):
+            return self
         mapping = replace(self.mapping, wait=ALL) if isinstance(self.mapping, Rollup) else self.mapping
         return replace(self, mapping=mapping, max_age=None)
 

@@ -54,6 +54,19 @@ class TimeOfDay:
         except (ValueError, OverflowError):  # no date, or none that Python can count on from (year 9999)
             return None
 
+    def first_after(self, moment: datetime) -> datetime | None:
+        """The first such time of day after a moment, in UTC, whatever ``days`` says; ``None`` past Python's last day.
+
+        :param moment: aware.
+        """
+        zone = time_zone(self.timezone)
+        try:
+            day = moment.astimezone(zone).date()
+            candidates = (instants_at(datetime.combine(day + timedelta(days=n), self.at), zone)[0] for n in range(3))
+            return next(one for one in candidates if one > moment)
+        except (ValueError, OverflowError):
+            return None
+
     def __str__(self) -> str:
         after = {0: "", 1: " on the day after"}.get(self.days, f" {self.days} days after")
         return f"{self.at.isoformat('auto' if self.at.second else 'minutes')}{after} ({self.timezone})"

@@ -11,10 +11,10 @@ below name which.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.dependencies import OnLate, Rerun, Settle
 from coordinator.model.graph import Graph
 from coordinator.model.judgement import (
@@ -27,10 +27,11 @@ from coordinator.model.judgement import (
     judge,
 )
 from coordinator.model.lateness import due_by
+from coordinator.model.mapping import FixedKey, Latest
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
-from coordinator.model.trigger import Consumed, Status, TriggerRecord
+from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import SeenRecord, SeenState, Standing, View
 
 
@@ -43,6 +44,7 @@ class Obstacle(enum.StrEnum):
     BLOCKED = "blocked"
     WAITS_FOR_RELEASE = "waiting for release"
     UNREADABLE_RECORD = "kept back by a trigger record that cannot be read"
+    BROKEN = "kept back by a mistake in the coordinator, which could not decide about it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Decision:
     ready: bool = False
     ignored: bool = False
     obstacles: frozenset[Obstacle] = frozenset()
-    inputs: Mapping[Target, Consumed] = field(default_factory=dict)
+    inputs: Inputs = field(default_factory=dict)
     wave: int = 0
     judged: Judged | None = None
     stirred: bool = False
@@ -99,7 +101,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         return _decide_source(target, frozenset(obstacles), moving, ordered_at if order is Order.RERUN else 0)
 
     downstream = node.downstream
-    has_run = record is not None and (bool(record.consumed) or record.order > 0 or record.skipped)
+    has_run = record is not None and (len(record.consumed) > 0 or record.order > 0 or record.skipped)
     judged, inputs = judge(view, node, target, record)
     coming = tuple(inputs_that_would_hold(judged))
     used = tuple(inputs_that_hold(judged))
@@ -112,7 +114,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
 
     deadline = None
     if stirred and seen is None and not has_run:  # who has been started at all is not late
-        deadline = due_by(downstream.deadline, target, inputs)
+        deadline = due_by(downstream.deadline, graph, view, target, inputs)
     late = deadline is not None and view.now >= deadline
     if late and downstream.on_late is OnLate.FIRE:
         there = tuple(one for one in inputs if one.holds)
@@ -249,11 +251,14 @@ def completions(decision: Decision) -> dict[Target, Consumed]:
 
 
 def _completions(used: tuple[JudgedInput, ...]) -> dict[Target, Consumed]:
-    return {
-        one.target: Consumed(one.seen.revision, one.seen.value.attempt, one.seen.value.state)
-        for one in used
-        if one.seen is not None and isinstance(one.seen.value, RunState)
-    }
+    found: dict[Target, Consumed] = {}
+    for one in used:
+        if one.seen is not None and isinstance(one.seen.value, RunState):
+            as_newest = isinstance(one.dependency.mapping, Latest | FixedKey)
+            if as_newest and one.target in found:
+                continue  # another dependency asks for this very partition
+            found[one.target] = Consumed(one.seen.revision, one.seen.value.attempt, one.seen.value.state, as_newest)
+    return found
 
 
 def _wave(view: View, one: JudgedInput) -> int:

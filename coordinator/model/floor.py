@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from coordinator.model import bounds
-from coordinator.model.runstate import Instant, Revision, RunState, Unreadable, too_large
+from coordinator.model.runstate import RunState
+from coordinator.model.stored import Instant, Revision, Unreadable, read_stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,10 @@ def dump_floor(floor: Floor) -> bytes:
 
 def read_floor(value: bytes) -> Floor | Unreadable:
     """Read what stands under a ``floor/`` key. Never raises."""
-    if len(value) > bounds.SMALL_VALUE:
-        return too_large(value, bounds.SMALL_VALUE, "a floor")
-    try:
-        document = _FloorDocument.model_validate_json(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
-    except (ValueError, OverflowError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {error}")
-    return Floor(queued_at=document.queued_at, revision=document.revision)
+    return read_stored(
+        value,
+        _FloorDocument.model_validate_json,
+        lambda found: Floor(queued_at=found.queued_at, revision=found.revision),
+        most=bounds.SMALL_VALUE,
+        what="a floor",
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import graphlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,6 +69,17 @@ class Graph:
                 (leaf.upstream, leaf.mapping) for leaf in leaves(node.downstream.condition)
             ):
                 self._edges.setdefault(upstream, []).append(Edge(pipeline, mapping))
+
+    def within(self, pipelines: Container[PipelineRef]) -> Graph:
+        """The same graph and order, in which no other pipeline waits for anything."""
+        part = copy.copy(self)
+        part._nodes = {pipeline: node for pipeline, node in self._nodes.items() if pipeline in pipelines}
+        part._edges = {
+            upstream: [edge for edge in edges if edge.downstream in pipelines]
+            for upstream, edges in self._edges.items()
+            if upstream in pipelines
+        }
+        return part
 
     def __len__(self) -> int:
         return len(self._rank)

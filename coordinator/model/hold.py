@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from coordinator.model import bounds
-from coordinator.model.runstate import Instant, Unreadable, too_large
+from coordinator.model.stored import Instant, Unreadable, read_stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,10 @@ def read_hold(value: bytes) -> Hold | Unreadable:
 
     The key alone holds the pipeline: an unreadable value still holds it, for whoever wrote it wanted it held.
     """
-    if len(value) > bounds.SMALL_VALUE:
-        return too_large(value, bounds.SMALL_VALUE, "a hold")
-    try:
-        document = _HoldDocument.model_validate_json(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
-    except (ValueError, OverflowError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {error}")
-    return Hold(why=document.why, who=document.who, since=document.since)
+    return read_stored(
+        value,
+        _HoldDocument.model_validate_json,
+        lambda found: Hold(why=found.why, who=found.who, since=found.since),
+        most=bounds.SMALL_VALUE,
+        what="a hold",
+    )

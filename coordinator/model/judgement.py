@@ -18,13 +18,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from coordinator.model.conditions import Condition, Dependency, On
+from coordinator.model.consumption import NOTHING, Consumed, Fingerprint
 from coordinator.model.dependencies import Settle
 from coordinator.model.durations import after
 from coordinator.model.graph import Node
 from coordinator.model.mapping import FanOut, FixedKey, Identity, Latest, Offset, Rollup, StartOf
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State
-from coordinator.model.trigger import Consumed, TriggerRecord
+from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenState, Standing, View
 
 NO_PARTITION = "latest"
@@ -36,16 +37,18 @@ class JudgedInput(NamedTuple):
 
     :ivar triggers: it can start the downstream; otherwise it is a gate.
     :ivar met: its state satisfies the dependency.
+    :ivar consumed: the completion of it that was used, as far as that is kept.
     :ivar new: it triggers, and its completion is not the one consumed, and younger than the dependency.
     :ivar busy: it is due to run, or running.
     :ivar mendable: it failed anew, or is stuck.
+    :ivar awaited: the partitions that are waited for, where the input is the newest completion: they make it busy.
     :ivar expires: when a completion that is met will be older than the dependency allows.
     """
 
     dependency: Dependency
     target: Target
     seen: SeenState | None
-    consumed: Consumed | None
+    consumed: Consumed | Fingerprint | None
     standing: Standing
     triggers: bool
     met: bool
@@ -53,6 +56,7 @@ class JudgedInput(NamedTuple):
     holds: bool
     mendable: bool
     expires: datetime | None = None
+    awaited: tuple[Target, ...] = ()
 
     @property
     def busy(self) -> bool:
@@ -101,9 +105,10 @@ class _Judge:
         self._view = view
         self._node = node
         self._target = target
-        self._consumed = record.consumed if record is not None else {}
+        self._consumed = record.consumed if record is not None else NOTHING
         self._direct = node.downstream.settle is Settle.DIRECT
         self.inputs: list[JudgedInput] = []
+        self._newest_known: set[str] | None = None
         self._past = 0
         if record is None and (floor := view.floor(target.pipeline)) is not None:
             self._past = floor.revision  # what stood on it may have been removed (case 20)
@@ -137,35 +142,58 @@ class _Judge:
         return _branch(needed, str(dependency), inputs, dependency)
 
     def _newest(self, dependency: Dependency) -> JudgedInput:
-        newest = self._view.newest(dependency.upstream)
-        coming = self._view.is_coming(dependency.upstream)
+        """The upstream's newest completion. Others may come for ever: waited for are those of this wave alone."""
+        view, upstream = self._view, dependency.upstream
+        newest = view.newest(upstream)
         triggers = dependency.trigger and (
-            isinstance(dependency.mapping, FixedKey) or self._view.is_newest_partition(self._target)
+            isinstance(dependency.mapping, FixedKey)
+            or view.is_newest_partition(self._target)
+            or view.is_coming_partition(self._target)
         )
-        target = newest or Target(dependency.upstream, NO_PARTITION)
         # Where the newest one has been deleted an older one is the newest again, and is not new for that.
-        stood_on = [one.revision for before, one in self._consumed.items() if before.pipeline == dependency.upstream]
+        since = self._consumed.newest_revision((upstream,))
+        expected = {self._target.partition, *(one.partition for one in self._consumed.as_newest_of(upstream))}
+        if newest is None or not self._is_changed(dependency, newest, since):
+            # It has still to bring what others of this wave have brought: for its waves, one run.
+            expected |= self._newest_partitions()
+        awaited = (Target(upstream, one) for one in expected)
+        busy = tuple(one for one in awaited if view.standing(one) is Standing.BUSY)
         return self._input(
             dependency,
-            target,
-            standing=Standing.BUSY if coming else None,
+            newest or Target(upstream, NO_PARTITION),
+            busy=busy,
             triggers=triggers,
-            since=max(stood_on, default=0),
+            since=since,
         )
+
+    def _newest_partitions(self) -> set[str]:
+        """The partitions of the newest completions that this partition stands on, of whatever upstream."""
+        if self._newest_known is None:
+            upstreams = {leaf.upstream for leaf in self._node.leaves() if isinstance(leaf.mapping, Latest | FixedKey)}
+            newest = (self._view.newest(upstream) for upstream in upstreams)
+            self._newest_known = {one.partition for one in newest if one is not None}
+        return self._newest_known
+
+    def _is_changed(self, dependency: Dependency, target: Target, since: int) -> bool:
+        """Whether a completion is another than the one used, and younger than all that is the past."""
+        seen = self._view.state(target)
+        if seen is None or not isinstance(seen.value, RunState):
+            return False
+        since = max(self._node.active_since[dependency], self._past, since)
+        return seen.revision > since and not is_consumed(self._consumed.get(target), seen.value, seen.revision)
 
     def _input(
         self,
         dependency: Dependency,
         target: Target,
         *,
-        standing: Standing | None = None,
+        busy: tuple[Target, ...] = (),
         triggers: bool | None = None,
         since: int = 0,
     ) -> JudgedInput:
         view = self._view
         seen = view.state(target)
-        if standing is None:
-            standing = view.standing(target)
+        standing = Standing.BUSY if busy else view.standing(target)
         if triggers is None:
             triggers = dependency.trigger
         before = self._consumed.get(target)
@@ -174,7 +202,7 @@ class _Judge:
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
             since = max(self._node.active_since[dependency], self._past, since)
-            changed = seen.revision > since and not _is_consumed(before, seen.value, seen.revision)
+            changed = seen.revision > since and not is_consumed(before, seen.value, seen.revision)
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:
                 observed = seen.value.observed_at
@@ -192,9 +220,17 @@ class _Judge:
             holds=met and (standing is Standing.SETTLED or self._direct),
             mendable=standing is Standing.STUCK or (failed and changed),
             expires=expires,
+            awaited=busy,
         )
         self.inputs.append(one)
         return one
+
+
+def judge_input(
+    view: View, node: Node, target: Target, record: TriggerRecord | None, dependency: Dependency, upstream: Target
+) -> JudgedInput:
+    """Judge one input alone, which a dependency names whatever has arrived. Parameters as in :func:`judge`."""
+    return _Judge(view, node, target, record)._input(dependency, upstream)
 
 
 def _branch(n: int, word: str, branches: tuple[Judged, ...], dependency: Dependency | None = None) -> JudgedBranch:
@@ -209,13 +245,9 @@ def _branch(n: int, word: str, branches: tuple[Judged, ...], dependency: Depende
     )
 
 
-def _is_consumed(consumed: Consumed | None, present: RunState, revision: int) -> bool:
-    """Whether this completion is the one that was consumed: the same attempt and state put again is the same."""
-    if consumed is None:
-        return False
-    return consumed.revision == revision or (
-        consumed.state is present.state and consumed.attempt.same_as(present.attempt)
-    )
+def is_consumed(used: Consumed | Fingerprint | None, present: RunState, revision: int) -> bool:
+    """Whether this completion is the one that was used."""
+    return used is not None and used.is_same(present, revision)
 
 
 def inputs_that_hold(judged: Judged) -> Iterator[JudgedInput]:

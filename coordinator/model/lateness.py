@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from coordinator.model.deadline import AfterFirstInput, Deadline, TimeOfDay
-from coordinator.model.judgement import JudgedInput
+from coordinator.model.graph import Graph
+from coordinator.model.judgement import JudgedInput, judge
+from coordinator.model.order import GivenOrder
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.view import View
+
+BACKFILL_AFTER: Final = timedelta(days=1)
+"""Inputs that begin so long after a partition's time of day make it up for later: it is a backfill, and was not
+expected by then. A time of day comes once a day, so an outage of less than that still makes a partition late."""
 
 
-def due_by(deadline: Deadline | None, target: Target, inputs: Iterable[JudgedInput]) -> datetime | None:
+def due_by(
+    deadline: Deadline | None, graph: Graph, view: View, target: Target, inputs: Iterable[JudgedInput]
+) -> datetime | None:
     """The moment from which on the partition is late; ``None``: never, as far as is known.
 
-    A duration counts from the first new input whose report says when it was observed.
+    A time of day is the partition's own, except in a backfill: there it is the next one after the first input began,
+    and none before an input has begun. A duration counts from the first new input whose report says when it was
+    observed.
     """
     match deadline:
         case TimeOfDay():
-            return deadline.for_partition(target.partition)
+            moment = deadline.for_partition(target.partition)
+            return None if moment is None else _unless_backfilled(deadline, moment, graph, view, inputs)
         case AfterFirstInput():
             arrived = [
                 one.seen.value.observed_at
@@ -31,3 +45,59 @@ def due_by(deadline: Deadline | None, target: Target, inputs: Iterable[JudgedInp
             return deadline.since(min(arrived)) if arrived else None
         case None:
             return None
+
+
+def _unless_backfilled(
+    deadline: TimeOfDay, moment: datetime, graph: Graph, view: View, inputs: Iterable[JudgedInput]
+) -> datetime | None:
+    moving = _that_move(inputs)
+    begun = [began for target in moving if (began := _began(view, target)) is not None]
+    if begun:
+        first = min(begun)
+        return deadline.first_after(first) if first - moment >= BACKFILL_AFTER else moment
+    above = _began_above(graph, view, moving)
+    return None if above is not None and above - moment >= BACKFILL_AFTER else moment
+
+
+def _that_move(inputs: Iterable[JudgedInput]) -> list[Target]:
+    """The inputs because of which the partition is waited for."""
+    return [one.target for one in inputs if one.triggers and (one.new or one.busy or one.mendable)]
+
+
+def _began(view: View, target: Target) -> datetime | None:
+    """When a run began, as its state or its record says; ``None``: it has not, or nothing says when."""
+    seen, recorded = view.state(target), view.record(target)
+    if seen is not None and isinstance(seen.value, RunState):
+        return seen.value.attempt.queued_at or seen.value.observed_at
+    if recorded is not None and isinstance(recorded.value, TriggerRecord):
+        record = recorded.value
+        return record.when if record.status in (Status.INTENT, Status.SENT) else None
+    return None
+
+
+def _began_above(graph: Graph, view: View, targets: Iterable[Target]) -> datetime | None:
+    """When the first of the runs began that these, which have not begun themselves, are to follow; or when a person
+    ordered one of them."""
+    begun: list[datetime] = []
+    looked_at: set[Target] = set()
+    waiting = list(targets)
+    while waiting:
+        target = waiting.pop()
+        if target in looked_at:
+            continue
+        looked_at.add(target)
+        order = view.order(target)
+        if order is not None and isinstance(order.value, GivenOrder) and order.value.when is not None:
+            begun.append(order.value.when)
+        node = graph.node(target.pipeline)
+        if node is None:
+            continue
+        recorded = view.record(target)
+        record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
+        for above in _that_move(judge(view, node, target, record)[1]):
+            began = _began(view, above)
+            if began is not None:
+                begun.append(began)
+            else:
+                waiting.append(above)
+    return min(begun, default=None)

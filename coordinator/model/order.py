@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.model import bounds
-from coordinator.model.runstate import Instant, Unreadable, too_large
+from coordinator.model.stored import Instant, Unreadable, read_stored
 
 
 class Order(enum.StrEnum):
@@ -55,13 +55,10 @@ def dump_order(given: GivenOrder) -> bytes:
 
 def read_order(value: bytes) -> GivenOrder | Unreadable:
     """Read what stands under an ``order/`` key. Never raises; what cannot be read orders nothing."""
-    if len(value) > bounds.SMALL_VALUE:
-        return too_large(value, bounds.SMALL_VALUE, "an order")
-    try:
-        document = _OrderDocument.model_validate_json(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
-    except (ValueError, OverflowError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {error}")
-    return GivenOrder(document.order, who=document.who, when=document.when, why=document.why)
+    return read_stored(
+        value,
+        _OrderDocument.model_validate_json,
+        lambda found: GivenOrder(found.order, who=found.who, when=found.when, why=found.why),
+        most=bounds.SMALL_VALUE,
+        what="an order",
+    )

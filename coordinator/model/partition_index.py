@@ -1,12 +1,15 @@
 """Which partitions there are, as far as mappings need to know it and do not say it themselves.
 
 ``start_of``    names its inputs only as they arrive: they are gathered by the downstream partition they belong to
-``latest`` and ``fixed_key``  stand on the upstream's newest completion, and wait while any of its partitions is busy
+``latest`` and ``fixed_key``  stand on the upstream's newest completion
 ``latest``      is an input of every partition of its downstream: it starts the newest one, and is a gate for the
                 others, of which only those that something has stirred need be told
 
 The partitions of a downstream with ``latest`` are those of which something is known: a key of its own, or an upstream
-that has a key there or is not at rest. So they follow from what stands in etcd, whatever a watcher has gone through.
+that has a key there or is not at rest. A downstream that has nothing but ``latest`` has, besides those with a key of
+its own, the partitions in which an upstream has completed and none is busy: of upstreams whose runs overlap there is
+always one that is busy, and each of them has its turn as the newest. Those in which one is busy are coming. So all
+partitions follow from what stands in etcd, whatever a watcher has gone through.
 """
 
 from __future__ import annotations
@@ -64,7 +67,6 @@ class PartitionIndex:
         self._gathered: dict[_Gathering, dict[Target, None]] = {}
         self._completions: dict[PipelineRef, list[_Completion]] = {}
         self._tidied: dict[PipelineRef, int] = {}
-        self._busy: dict[PipelineRef, set[str]] = {}
         self._upstreams_of_latest = {
             leaf.upstream
             for node in graph.nodes()
@@ -72,6 +74,7 @@ class PartitionIndex:
             for leaf in node.leaves()
         }
         self._known_by: dict[PipelineRef, dict[str, set[Target]]] = {}
+        self._coming: dict[PipelineRef, dict[str, set[Target]]] = {}
         self._newest_partition: dict[PipelineRef, str] = {}
         self._stirred: dict[PipelineRef, set[str]] = {}
 
@@ -89,11 +92,14 @@ class PartitionIndex:
             heapq.heappop(heap)
         return None
 
-    def is_coming(self, upstream: PipelineRef) -> bool:
-        return bool(self._busy.get(upstream))
-
     def is_newest_partition(self, downstream: Target) -> bool:
         return self._newest_partition.get(downstream.pipeline) == downstream.partition
+
+    def is_coming_partition(self, downstream: Target) -> bool:
+        if downstream.partition not in self._coming.get(downstream.pipeline, ()):
+            return False
+        newest = self._newest_partition.get(downstream.pipeline)
+        return newest is None or partition_order(newest) < partition_order(downstream.partition)
 
     # -- what keeps it up to date -----------------------------------------------------------------------------------
 
@@ -101,7 +107,7 @@ class PartitionIndex:
         """A key of the target has come, changed or gone.
 
         :param standing: as it was before.
-        :returns: what is the newest partition of its pipeline now, or was until now.
+        :returns: what is the newest partition of its pipeline now, or was until now, and what comes after it.
         """
         self._gather(target, standing)
         if target.pipeline in self._wanted_newest:
@@ -116,9 +122,6 @@ class PartitionIndex:
     def note_standing(self, target: Target, standing: Standing) -> list[Target]:
         """It stands otherwise than before. :returns: as :meth:`note_change`."""
         self._gather(target, standing)
-        if target.pipeline in self._wanted_newest:
-            busy = self._busy.setdefault(target.pipeline, set())
-            (busy.add if standing is Standing.BUSY else busy.discard)(target.partition)
         return self._know(target, standing)
 
     def note_decision(self, decision: Decision) -> None:
@@ -157,31 +160,28 @@ class PartitionIndex:
         has_key = any(fact(target) for fact in (self._facts.state, self._facts.record, self._facts.order))
         moved = self._known(target, target, has_key) if owns else []
         if feeds:
-            for downstream in self._fed_by(target):
-                moved += self._known(downstream, target, has_key or standing is not Standing.SETTLED)
+            for downstream in self._graph.dependents(target):
+                if downstream.pipeline in self.with_latest:
+                    moved += self._known(downstream, target, has_key or standing is not Standing.SETTLED)
+            for pipeline in self._followed_by.get(target.pipeline, ()):
+                if pipeline in self._by_latest_alone:
+                    downstream = Target(pipeline, target.partition)
+                    _note(self._coming, downstream, target, standing is Standing.BUSY)
+                    moved += self._known(downstream, target, self._has_completed(target))
         return moved
 
-    def _fed_by(self, target: Target) -> Iterator[Target]:
-        for downstream in self._graph.dependents(target):
-            if downstream.pipeline in self.with_latest:
-                yield downstream
-        for pipeline in self._followed_by.get(target.pipeline, ()):
-            if pipeline in self._by_latest_alone:
-                yield Target(pipeline, target.partition)
+    def _has_completed(self, target: Target) -> bool:
+        seen = self._facts.state(target)
+        return seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal
 
     def _known(self, downstream: Target, through: Target, known: bool) -> list[Target]:
         pipeline, partition = downstream
-        partitions = self._known_by.setdefault(pipeline, {})
-        if known:
-            partitions.setdefault(partition, set()).add(through)
-        elif partition in partitions:
-            partitions[partition].discard(through)
-            if not partitions[partition]:
-                del partitions[partition]
+        _note(self._known_by, downstream, through, known)
         before = self._newest_partition.get(pipeline)
         newest = before
-        if partition not in partitions:
+        if not self._is_known(downstream):
             if partition == before:
+                partitions = (one for one in self._known_by[pipeline] if self._is_known(Target(pipeline, one)))
                 newest = max(partitions, key=partition_order, default=None)
         elif before is None or partition_order(before) < partition_order(partition):
             newest = partition
@@ -191,7 +191,13 @@ class PartitionIndex:
             del self._newest_partition[pipeline]
         else:
             self._newest_partition[pipeline] = newest
-        return [Target(pipeline, one) for one in (before, newest) if one is not None]
+        touched = {one for one in (before, newest) if one is not None} | self._coming.get(pipeline, {}).keys()
+        return [Target(pipeline, one) for one in touched]
+
+    def _is_known(self, downstream: Target) -> bool:
+        known_by = self._known_by.get(downstream.pipeline, {}).get(downstream.partition, ())
+        coming = downstream.partition in self._coming.get(downstream.pipeline, ())
+        return downstream in known_by or (bool(known_by) and not coming)
 
     def _gather(self, target: Target, standing: Standing) -> None:
         for mapping in self._gathering.get(target.pipeline, ()):
@@ -204,3 +210,14 @@ class PartitionIndex:
                     gathered.pop(target, None)
                     if not gathered:
                         del self._gathered[gathering]
+
+
+def _note(noted: dict[PipelineRef, dict[str, set[Target]]], downstream: Target, through: Target, holds: bool) -> None:
+    """Note that something holds of a downstream partition through a target, or holds no more."""
+    partitions = noted.setdefault(downstream.pipeline, {})
+    if holds:
+        partitions.setdefault(downstream.partition, set()).add(through)
+    elif (found := partitions.get(downstream.partition)) is not None:
+        found.discard(through)
+        if not found:
+            del partitions[downstream.partition]

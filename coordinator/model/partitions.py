@@ -38,6 +38,9 @@ def parse_instant(partition: str) -> datetime | None:
         return None
 
 
+_SEQUENCE_DIGITS = 18
+"""More than any sequence has; a longer number costs time to read."""
+
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
@@ -48,19 +51,35 @@ def partition_order(partition: str) -> tuple[bool, datetime, str]:
 
 
 def partition_of_run(*, run_id: str, logical_date: datetime | None, partition_key: str | None, conf: object) -> str:
-    """The partition of an Airflow run (design section 2, *partition*).
+    """The partition of an Airflow run: the one that the coordinator started it for, else its own.
+
+    A conf is believed about the partition only where the run_id says the same. Anybody who triggers a run chooses its
+    conf, and it is copied when a run is triggered again; the run_id is made of the partition, is unique in Airflow, and
+    stays through clears, retention and a restored etcd, unlike the token of the trigger record.
 
     :param conf: the run's conf; a run that the coordinator started says there what it was started for.
     """
-    if isinstance(conf, dict):
-        ours = conf.get("coordinator")
-        if isinstance(ours, dict) and isinstance(ours.get("partition"), str) and ours["partition"]:
-            return str(ours["partition"])
+    claimed = _claimed_partition(conf)
+    if claimed is not None and is_coordinator_run_id(run_id, claimed):
+        return claimed
     if partition_key:
         return partition_key
     if logical_date is not None:
         return format_instant(logical_date)
     return run_id
+
+
+def is_coordinator_run_id(run_id: str, partition: str) -> bool:
+    """Whether this is a run_id that :func:`coordinator_run_id` makes for the partition, with any sequence."""
+    sequence = run_id.rpartition("__")[2]
+    is_sequence = sequence.isascii() and sequence.isdigit() and len(sequence) <= _SEQUENCE_DIGITS
+    return is_sequence and run_id == coordinator_run_id(partition, int(sequence))
+
+
+def _claimed_partition(conf: object) -> str | None:
+    ours = conf.get("coordinator") if isinstance(conf, dict) else None
+    claimed = ours.get("partition") if isinstance(ours, dict) else None
+    return claimed if isinstance(claimed, str) and claimed else None
 
 
 def coordinator_run_id(partition: str, sequence: int) -> str:

@@ -1,9 +1,12 @@
 """A published dependency document: the document, and since when each of its dependencies is active.
 
-Activation belongs to the dependency, not to the document (design section 4, *new*): publishing a dependency
-again unchanged keeps it; removing and adding it renews it. A dependency that is new in a publication becomes
-active with the revision of that very put, which nobody can know beforehand: it is written as absent, and means
-"the revision of this key" until the next publication writes it out.
+Activation belongs to the dependency, not to the document: publishing a dependency again unchanged keeps it. A
+dependency that is taken out is kept as *retired*, with its activation. Put back in time it resumes: what completed
+meanwhile is new. Put back later it is a new dependency. Owners share what is retired, so an entry may move from one
+document to another.
+
+A dependency that is new in a publication becomes active with the revision of that very put, which nobody can know
+beforehand: it is written as absent, and means "the revision of this key" until the next publication writes it out.
 
 A value is JSON. A large one stands in it compressed: etcd takes about 1.5 MB in a request, and 50,000 dependencies
 with their activations need 4 MB.
@@ -12,10 +15,11 @@ with their activations need 4 MB.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,15 +37,48 @@ COMPRESSED_FROM = 256 * 1024
 
 _COMPRESSED = "zlib_base64"
 
-Activations = Mapping[tuple[PipelineRef, Dependency], int]
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Since when a dependency counts.
+
+    :ivar revision: etcd revision; completions up to it are the past.
+    :ivar at: the time of the publication that brought it; ``None`` where that did not say.
+    """
+
+    revision: int
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A dependency that was taken out.
+
+    :ivar at: when.
+    :ivar partitions: some of the downstream's partitions that were due, waiting or in flight then.
+    :ivar more: how many such partitions there were besides.
+    """
+
+    activation: Activation
+    at: datetime
+    partitions: tuple[str, ...] = ()
+    more: int = 0
+
+
+Activations = Mapping[tuple[PipelineRef, Dependency], Activation]
+
+DependencyName = tuple[PipelineRef, str]
+"""A downstream, and the identity of a dependency of it in words: what is retired stands in no document any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
     """What stands under ``dependencies/<owner>``.
 
-    :ivar active_since: etcd revisions, by :attr:`Dependency.identity`; a dependency that is absent became active with
-        this publication.
+    :ivar active_since: by :attr:`Dependency.identity`; a dependency that is absent became active with this publication.
+    :ivar retired: what was taken out and may still resume.
+    :ivar version: counts the publications of this owner.
+    :ivar serial: the build number that the file carried.
     :ivar published_by: a person, or the watcher that was given the file; empty where the writer did not say.
     """
 
@@ -50,19 +87,29 @@ class Publication:
     published_by: str = ""
     published_at: datetime | None = None
     why: str = ""
+    retired: Mapping[DependencyName, Retired] = field(default_factory=dict)
+    version: int = 0
+    serial: int | None = None
 
     def nodes(self, revision: int) -> list[Node]:
         """The graph's nodes. :param revision: etcd revision of the publication's key."""
+        active = self.activations(revision)
         return [
             Node(
                 downstream,
-                {
-                    leaf: self.active_since.get((pipeline, leaf.identity), revision)
-                    for leaf in leaves(downstream.condition)
-                },
+                {leaf: active[pipeline, leaf.identity].revision for leaf in leaves(downstream.condition)},
             )
             for pipeline, downstream in self.document.items()
         ]
+
+    def activations(self, revision: int) -> dict[tuple[PipelineRef, Dependency], Activation]:
+        """Every dependency's activation. :param revision: etcd revision of the publication's key."""
+        with_this = Activation(revision, self.published_at)
+        return {
+            (pipeline, leaf.identity): self.active_since.get((pipeline, leaf.identity), with_this)
+            for pipeline, downstream in self.document.items()
+            for leaf in leaves(downstream.condition)
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,37 +123,30 @@ class Published:
     revision: int
 
 
-def publish(document: Document, previous: Publication | None, previous_revision: int) -> Publication:
-    """What to publish so that dependencies which were there before keep their activation.
-
-    :param previous: what is published now, at ``previous_revision``.
-    """
-    if previous is None:
-        return Publication(document, {})
-    present = {
-        (node.downstream.pipeline, dependency.identity): revision
-        for node in previous.nodes(previous_revision)
-        for dependency, revision in node.active_since.items()
-    }
-    kept = {
-        (pipeline, leaf.identity): present[pipeline, leaf.identity]
-        for pipeline, downstream in document.items()
-        for leaf in leaves(downstream.condition)
-        if (pipeline, leaf.identity) in present
-    }
-    return Publication(document, kept)
+def content_hash(document: Document) -> str:
+    """Names a document by what it says, however it is written."""
+    text = json.dumps(dump_document(document), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def dump_publication(publication: Publication) -> bytes:
     """The bytes for etcd."""
-    by_downstream: dict[str, dict[str, int]] = {}
-    for (pipeline, dependency), revision in publication.active_since.items():
-        by_downstream.setdefault(str(pipeline), {})[str(dependency)] = revision
-    value: dict[str, Any] = {"dependencies": dump_document(publication.document), "active_since": by_downstream}
+    value: dict[str, Any] = {
+        "version": publication.version,
+        "dependencies": dump_document(publication.document),
+        "active_since": _by_downstream(
+            ((pipeline, str(dependency)), _dump_activation(one))
+            for (pipeline, dependency), one in publication.active_since.items()
+        ),
+    }
+    if publication.retired:
+        value["retired"] = _by_downstream((name, _dump_retired(one)) for name, one in publication.retired.items())
+    if publication.serial is not None:
+        value["serial"] = publication.serial
     if publication.published_by:
         value["published_by"] = publication.published_by
     if publication.published_at is not None:
-        value["published_at"] = publication.published_at.astimezone(UTC).isoformat()
+        value["published_at"] = _written(publication.published_at)
     if publication.why:
         value["why"] = publication.why
     text = json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
@@ -126,7 +166,7 @@ def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
         return Publication(
             document,
             {
-                (pipeline, leaf.identity): int(since[str(pipeline)][str(leaf.identity)])
+                (pipeline, leaf.identity): _activation(since[str(pipeline)][str(leaf.identity)])
                 for pipeline, downstream in document.items()
                 for leaf in leaves(downstream.condition)
                 if str(leaf.identity) in since.get(str(pipeline), {})
@@ -134,11 +174,50 @@ def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
             published_by=_text(content.get("published_by")),
             published_at=_instant(content.get("published_at")),
             why=_text(content.get("why")),
+            retired={
+                (PipelineRef.parse(_text(pipeline)), _text(dependency)): _retired(one)
+                for pipeline, of_pipeline in content.get("retired", {}).items()
+                for dependency, one in of_pipeline.items()
+            },
+            version=int(content.get("version", 0)),
+            serial=int(content["serial"]) if content.get("serial") is not None else None,
         )
     except DependenciesError as error:
         return Unreadable(str(error))
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
         return Unreadable(f"{type(error).__name__}: {error}; expected a published dependency document")
+
+
+def _by_downstream(entries: Iterable[tuple[DependencyName, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for (pipeline, dependency), entry in entries:
+        found.setdefault(str(pipeline), {})[dependency] = entry
+    return found
+
+
+def _dump_activation(one: Activation) -> dict[str, Any]:
+    return {"revision": one.revision, **({} if one.at is None else {"at": _written(one.at)})}
+
+
+def _dump_retired(one: Retired) -> dict[str, Any]:
+    value = {**_dump_activation(one.activation), "retired_at": _written(one.at)}
+    if one.partitions:
+        value["partitions"] = list(one.partitions)
+    if one.more:
+        value["more"] = one.more
+    return value
+
+
+def _activation(entry: Mapping[str, Any]) -> Activation:
+    return Activation(int(entry["revision"]), _instant(entry.get("at")))
+
+
+def _retired(entry: Mapping[str, Any]) -> Retired:
+    at = _instant(entry["retired_at"])
+    if at is None:
+        raise ValueError(f"retired_at: expected a time, found {encodable(str(entry['retired_at']))!r}")
+    partitions = tuple(_text(partition) for partition in entry.get("partitions", ()))
+    return Retired(_activation(entry), at, partitions, int(entry.get("more", 0)))
 
 
 def _decompressed(text: str) -> bytes:
@@ -151,6 +230,10 @@ def _decompressed(text: str) -> bytes:
 
 
 # Who published it, when and why is for people: what cannot be read of that must not put the dependencies out of force.
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
 
 
 def _text(value: object) -> str:

@@ -131,8 +131,8 @@ def floor_without(standings: Standings, floor: Floor, target: Target) -> Floor:
         judged = standings.decide(target).judged
         present = [one.seen.revision for one in all_inputs(judged) if one.triggers and one.seen] if judged else []
         by_latest = _only_by_latest(standings.graph, target.pipeline)
-        consumed = [one.revision for at, one in recorded.value.consumed.items() if at.pipeline not in by_latest]
-        revision = max([revision, *consumed, *present])
+        consumed = recorded.value.consumed
+        revision = max(revision, consumed.newest_revision(consumed.pipelines - by_latest), *present)
     return Floor(queued_at=max((at for at in queued if at is not None), default=None), revision=revision)
 
 

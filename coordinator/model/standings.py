@@ -3,28 +3,65 @@
 Standings are recursive: a pipeline is busy because an input is busy, and so on up. Here they are kept and only
 corrected: what changed is decided anew, upstreams first, and a change goes on to the downstreams only when
 their decision can differ for it. Only what is not settled is stored.
+
+Deciding can be interrupted after each target. What has changed is noted with :meth:`Standings.touch`, and
+:meth:`Standings.decide_next` decides about one target of the frontier. Until everything above a target has been decided
+about, its decision may be wrong: nothing may be started on it (:meth:`Standings.is_final`).
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Collection, Iterable, Iterator
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import chain
+from typing import NamedTuple
 
+from coordinator.model.components import Area
 from coordinator.model.conditions import Dependency
-from coordinator.model.decide import Decision, decide
+from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.floor import Floor
+from coordinator.model.frontier import Frontier
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
 from coordinator.model.partition_index import PartitionIndex
 from coordinator.model.partitions import partition_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Unreadable
+from coordinator.model.tally import Tallies
 from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 """The time of those who have no clock: no deadline has passed, and nothing is too old."""
+
+SCANNED = 500
+"""Targets that are looked at in one piece while the graph is exchanged."""
+
+BROKEN_RETRY = timedelta(seconds=60)
+"""After so long a target is decided about again that raised an exception."""
+
+
+class Made(NamedTuple):
+    """A decision that was made on the way.
+
+    :ivar live: because of something that has just happened; else it was caught up on.
+    """
+
+    decision: Decision
+    live: bool
+
+
+@dataclass
+class _Exchange:
+    """The graph is being exchanged.
+
+    :ivar changed: pipelines whose dependencies are others than before.
+    :ivar everything: every fact may be another one as well.
+    """
+
+    changed: set[PipelineRef]
+    everything: bool
+    pieces: Iterator[None]
 
 
 class Standings:
@@ -32,6 +69,9 @@ class Standings:
 
     :param graph: may be replaced by :meth:`replace_graph`.
     :ivar now: the moment at which decisions are made; whoever has a clock moves it on.
+    :ivar broken: targets that could not be decided about, and what was raised. They are stuck, and are decided about
+        again when they are touched, and after :data:`BROKEN_RETRY`.
+    :ivar miscounted: targets whose tally said something else than the decision: a mistake. Who has a log takes them.
     """
 
     def __init__(self, graph: Graph, facts: Facts, *, now: datetime = BEFORE_ALL) -> None:
@@ -40,6 +80,12 @@ class Standings:
         self._facts = facts
         self._unsettled: dict[Target, Standing] = {}
         self._partitions = PartitionIndex(graph, facts)
+        self._frontier = Frontier(graph)
+        self._tallies = Tallies(graph)
+        self._exchange: _Exchange | None = None
+        self.broken: dict[Target, Exception] = {}
+        self.miscounted: list[Target] = []
+        self._to_recount: set[Target] = set()
 
     def state(self, target: Target) -> SeenState | None:
         return self._facts.state(target)
@@ -65,23 +111,33 @@ class Standings:
     def newest(self, upstream: PipelineRef) -> Target | None:
         return self._partitions.newest(upstream)
 
-    def is_coming(self, upstream: PipelineRef) -> bool:
-        return self._partitions.is_coming(upstream)
-
     def is_newest_partition(self, downstream: Target) -> bool:
         return self._partitions.is_newest_partition(downstream)
+
+    def is_coming_partition(self, downstream: Target) -> bool:
+        return self._partitions.is_coming_partition(downstream)
 
     def unsettled(self) -> Iterator[Target]:
         """Everything that is busy or stuck: all that a new leader must look at."""
         return iter(tuple(self._unsettled))
 
-    def unsettled_by_age(self) -> list[Target]:
+    def unsettled_by_age(self) -> Iterator[Target]:
         """The same, the oldest partitions first: the order in which what was missed is made up for."""
-        return sorted(self._unsettled, key=lambda target: (partition_order(target.partition), target))
+        partitions: dict[str, list[Target]] = {}
+        for target in self._unsettled:
+            partitions.setdefault(target.partition, []).append(target)
+        for partition in sorted(partitions, key=partition_order):
+            yield from sorted(partitions[partition])
 
     def decide(self, target: Target) -> Decision:
-        """Decide on the present facts."""
-        return decide(self.graph, self, target)
+        """Decide on the present facts. A mistake in deciding about one target does not stop the others."""
+        try:
+            decision = decide(self.graph, self, target)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is kept, and whoever has a log shows it
+            return self._break(target, error)
+        if self.broken:
+            self.broken.pop(target, None)
+        return decision
 
     def dependents(self, upstream: Target) -> Iterator[Target]:
         """Every downstream partition that an upstream partition can touch."""
@@ -102,80 +158,175 @@ class Standings:
                 found.update(one for one in self.dependents(target) if one.pipeline in pipelines)
         return found
 
-    def replace_graph(self, graph: Graph, targets: Iterable[Target]) -> list[Decision]:
-        """Go on with another graph: everything is decided anew.
+    # -- deciding anew ---------------------------------------------------------------------------------------------
 
-        :param targets: all that has a state, a record or an order.
-        """
-        self.graph = graph
-        self._unsettled.clear()
-        self._partitions = PartitionIndex(graph, self._facts)
-        return self.refresh(targets)
+    @property
+    def is_drained(self) -> bool:
+        """Whether everything that changed has been decided about."""
+        return not self._frontier and self._exchange is None
 
-    def exchange_graph(self, graph: Graph, targets: Iterable[Target]) -> set[Target]:
-        """Go on with another graph, where all that was known has been decided about. Nothing is decided yet.
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that was touched otherwise than ``live`` has been decided about."""
+        return self._exchange is None and self._frontier.is_caught_up
 
-        :param targets: all that has a state, a record or an order.
-        :returns: what the other graph may decide otherwise, to be refreshed: of the pipelines whose dependencies are
-            others than before, every partition that is known or that an upstream has.
-        """
-        before, self.graph = self.graph, graph
-        self._partitions = PartitionIndex(graph, self._facts)
-        changed = {pipeline for pipeline in {*before, *graph} if before.node(pipeline) != graph.node(pipeline)}
-        changed |= self._partitions.with_latest  # what is their newest partition may be another
-        upstreams = {leaf.upstream for one in changed if (node := graph.node(one)) for leaf in node.leaves()}
-        again: set[Target] = set()
-        for target in chain(targets, self._unsettled):  # also what is due without having anything in etcd yet
-            self._partitions.note_change(target, self.standing(target))
-            if target.pipeline in changed:
-                again.add(target)
-            if target.pipeline in upstreams:
-                again.update(one for one in self.dependents(target) if one.pipeline in changed)
-        for target, standing in self._unsettled.items():
-            self._partitions.note_standing(target, standing)
-        return again
+    def is_final(self, target: Target) -> bool:
+        """Whether everything that can change this target's decision has been decided about."""
+        return self._exchange is None and self._frontier.is_clear(target)
 
-    def refresh(self, changed: Iterable[Target], *, recorded: Iterable[Target] = ()) -> list[Decision]:
-        """Decide anew what has changed and what that touches.
+    def area(self, target: Target) -> Area:
+        """Targets of different areas are final independently of each other."""
+        return self._frontier.area(target)
+
+    def touch(self, changed: Iterable[Target], *, recorded: Iterable[Target] = (), live: bool = True) -> None:
+        """Note what has changed: it is decided about next, and then what that touches.
 
         :param changed: targets whose state, order or hold is another than at the last call.
         :param recorded: targets of which only the record is another: others see of it no more than the standing.
-        :returns: every decision made on the way, upstreams first.
+        :param live: it has just happened; else it is caught up on, and what has just happened goes first.
         """
-        return list(self.refreshing(changed, recorded=recorded))
+        for targets, seen_by_others in ((changed, True), (recorded, False)):
+            for target in targets:
+                self._tallies.drop(target)
+                for newest in self._partitions.note_change(target, self.standing(target)):
+                    self._frontier.add(newest, live=live)
+                self._frontier.add(target, live=live, changed=seen_by_others)
 
-    def refreshing(self, changed: Iterable[Target], *, recorded: Iterable[Target] = ()) -> Iterator[Decision]:
-        """The same, one by one: a million decisions at once are gigabytes. What is not taken is not decided."""
-        heap: list[tuple[int, Target]] = []
-        waiting: set[Target] = set()
+    def recount(self) -> None:
+        """Decide about everything that is counted, and hold the tallies against it."""
+        for target in self._tallies.targets():
+            self._to_recount.add(target)
+            self._frontier.add(target, live=False)
 
-        def add(target: Target) -> None:
-            if target not in waiting:
-                waiting.add(target)
-                heapq.heappush(heap, (self.graph.rank(target.pipeline), target))
+    def decide_next(self) -> Made | None:
+        """Decide about the next target that waits, or do a piece of an exchange of the graph.
 
-        changed, recorded = tuple(changed), tuple(recorded)
-        for target in (*changed, *recorded):
-            for newest in self._partitions.note_change(target, self.standing(target)):
-                add(newest)
-        for target in recorded:
-            add(target)
-        for target in changed:
-            add(target)
-            for dependent in self.dependents(target):
-                add(dependent)
-        while heap:
-            _, target = heapq.heappop(heap)
-            waiting.discard(target)
-            decision = decide(self.graph, self, target)
-            self._partitions.note_decision(decision)
-            if decision.standing is not self.standing(target):
-                if decision.standing is Standing.SETTLED:
-                    del self._unsettled[target]
-                else:
-                    self._unsettled[target] = decision.standing
-                for newest in self._partitions.note_standing(target, decision.standing):
-                    add(newest)
+        :returns: the decision; ``None`` where nothing was decided: call again until :attr:`is_drained`.
+        """
+        if self._exchange is not None:
+            if next(self._exchange.pieces, self) is self:
+                self._exchange = None
+            return None
+        waiting = self._frontier.pop()
+        if waiting is None:
+            return None
+        target, changed, live = waiting
+        is_counted = self._tallies.get(target) is not None
+        try:
+            if is_counted and self._tallies.is_same(self, target) and target not in self._to_recount:
+                return None  # nothing that its inputs did makes a difference
+        except Exception:  # noqa: BLE001 - deciding tells what is the matter, and what is to be shown
+            self._tallies.drop(target)
+            is_counted = False
+        decision = self.decide(target)
+        try:
+            if is_counted or self._tallies.counts(target.pipeline):
+                self._count(decision)
+            self._propagate(decision, live=live, changed=changed)
+        except Exception as error:  # noqa: BLE001 - as in decide()
+            decision = self._break(target, error)
+            self._unsettled[target] = decision.standing
+        return Made(decision, live)
+
+    def refresh(self, changed: Iterable[Target] = (), *, recorded: Iterable[Target] = ()) -> list[Decision]:
+        """Decide anew about what has changed and what that touches, to the end. Parameters as in :meth:`touch`.
+
+        :returns: every decision made on the way.
+        """
+        self.touch(changed, recorded=recorded)
+        decisions = []
+        while not self.is_drained:
+            if (made := self.decide_next()) is not None:
+                decisions.append(made.decision)
+        return decisions
+
+    def replace_graph(self, graph: Graph, targets: Iterable[Target]) -> list[Decision]:
+        """Go on with another graph, and decide about everything anew, to the end.
+
+        :param targets: all that has a state, a record or an order.
+        """
+        self._unsettled.clear()
+        self.exchange_graph(graph, targets, everything=True)
+        return self.refresh()
+
+    def exchange_graph(self, graph: Graph, targets: Iterable[Target], *, everything: bool = False) -> None:
+        """Go on with another graph: what it may decide otherwise goes to the frontier, piece by piece.
+
+        That is, of the pipelines whose dependencies are others than before, every partition that is known or that an
+        upstream has.
+
+        :param targets: all that has a state, a record or an order; it must not change while it is gone through.
+        :param everything: every fact may be another one as well: ``targets`` includes what is gone.
+        """
+        before, self.graph = self.graph, graph
+        changed = {pipeline for pipeline in {*before, *graph} if before.node(pipeline) != graph.node(pipeline)}
+        if self._exchange is not None:  # the one before has not come to its end
+            changed |= self._exchange.changed
+            everything = everything or self._exchange.everything
+        waiting, self._frontier = self._frontier, Frontier(graph)
+        self._partitions = PartitionIndex(graph, self._facts)
+        self._tallies = Tallies(graph)
+        pieces = self._note_everything(waiting, targets, changed, everything=everything)
+        self._exchange = _Exchange(changed, everything, pieces)
+
+    def _note_everything(
+        self, waiting: Frontier, targets: Iterable[Target], changed: set[PipelineRef], *, everything: bool
+    ) -> Iterator[None]:
+        again = changed | self._partitions.with_latest  # what is their newest partition may be another
+        upstreams = {leaf.upstream for one in again if (node := self.graph.node(one)) for leaf in node.leaves()}
+        number = 0
+        for target, seen_by_others, live in waiting.entries():
+            self._frontier.add(target, live=live, changed=seen_by_others)
+            if (number := number + 1) % SCANNED == 0:
+                yield
+        unsettled = tuple(self._unsettled)
+        for target in chain(targets, unsettled):  # also what is due without having anything in etcd yet
+            self._partitions.note_change(target, self.standing(target))
+            if everything:
+                self._frontier.add(target, live=False, changed=True)
+            elif target.pipeline in again:
+                self._frontier.add(target, live=False)
+            if target.pipeline in upstreams:
                 for dependent in self.dependents(target):
-                    add(dependent)
-            yield decision
+                    if dependent.pipeline in again:
+                        self._frontier.add(dependent, live=False)
+            if (number := number + 1) % SCANNED == 0:
+                yield
+        for target in unsettled:
+            self._partitions.note_standing(target, self.standing(target))
+            if (number := number + 1) % SCANNED == 0:
+                yield
+
+    def _propagate(self, decision: Decision, *, live: bool, changed: bool) -> None:
+        """Note a decision, and that what depends on it may be decided otherwise."""
+        target, standing = decision.target, decision.standing
+        self._partitions.note_decision(decision)
+        if standing is not self.standing(target):
+            changed = True
+            if standing is Standing.SETTLED:
+                del self._unsettled[target]
+            else:
+                self._unsettled[target] = standing
+            for newest in self._partitions.note_standing(target, standing):
+                self._frontier.add(newest, live=live)
+        if changed:
+            for dependent in self.dependents(target):
+                self._tallies.moved(dependent, target)
+                self._frontier.add(dependent, live=live)
+
+    def _count(self, decision: Decision) -> None:
+        target = decision.target
+        self._to_recount.discard(target)
+        before = self._tallies.drop(target)
+        after = self._tallies.keep(self, decision)
+        if before is not None and after is not None and before.outcome != after.outcome:
+            self.miscounted.append(target)
+
+    def _break(self, target: Target, error: Exception) -> Decision:
+        self.broken[target] = error
+        return Decision(
+            target,
+            Standing.STUCK,
+            obstacles=frozenset((Obstacle.BROKEN,)),
+            recheck_at=self.now + BROKEN_RETRY,
+        )

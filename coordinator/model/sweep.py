@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast
 
 from coordinator.model import bounds
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Instant, Unreadable, too_large
+from coordinator.model.stored import Instant, Unreadable, read_stored
 
 NAMED = 20
 """So many of the pipelines that are held back are named."""
@@ -87,24 +87,20 @@ def dump_sweep(sweep: Sweep) -> bytes:
 
 def read_sweep(value: bytes) -> Sweep | Unreadable:
     """Read what stands under ``retention``. Never raises."""
-    if len(value) > bounds.SMALL_VALUE:
-        return too_large(value, bounds.SMALL_VALUE, "what a sweep did")
-    try:
-        document = _SweepDocument.model_validate_json(value)
-        held_back = tuple(
-            HeldBack(Target(PipelineRef.parse(one.pipeline), one.partition), one.reason) for one in document.held_back
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
-    except (ValueError, OverflowError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {error}")
+    return read_stored(
+        value, _SweepDocument.model_validate_json, _sweep_of, most=bounds.SMALL_VALUE, what="what a sweep did"
+    )
+
+
+def _sweep_of(found: _SweepDocument) -> Sweep:
     return Sweep(
-        when=document.when,
-        removed=document.removed,
-        kept=document.kept,
-        expired=document.expired,
-        acts=document.acts,
-        held_back_pipelines=document.held_back_pipelines,
-        held_back=held_back,
+        when=found.when,
+        removed=found.removed,
+        kept=found.kept,
+        expired=found.expired,
+        acts=found.acts,
+        held_back_pipelines=found.held_back_pipelines,
+        held_back=tuple(
+            HeldBack(Target(PipelineRef.parse(one.pipeline), one.partition), one.reason) for one in found.held_back
+        ),
     )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
+import msgspec
 
 from coordinator.model import bounds
-from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Attempt, Instant, Revision, State, Unreadable, too_large
+from coordinator.model.consumption import NOTHING, Consumption
+from coordinator.model.consumption_document import InputDocument, MoreDocument, dump_more, dump_named, load
+from coordinator.model.stored import Unreadable, WrittenRevision, WrittenTime, as_utc, read_stored
 
 MOST_REQUESTS = 1_000_000_000
 """For one partition. The number is part of run ids, which have 250 characters in all."""
@@ -43,18 +43,6 @@ class Action(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Consumed:
-    """A completion that a trigger stands on."""
-
-    revision: int
-    attempt: Attempt
-    state: State
-
-
-Inputs = Mapping[Target, Consumed]
-
-
-@dataclass(frozen=True, slots=True)
 class TriggerRecord:
     """The record of a pipeline in a partition.
 
@@ -79,8 +67,8 @@ class TriggerRecord:
     wave: int
     before: datetime | None = None
     attempt: datetime | None = None
-    inputs: Inputs = field(default_factory=dict)
-    consumed: Inputs = field(default_factory=dict)
+    inputs: Consumption = NOTHING
+    consumed: Consumption = NOTHING
     who: str = ""
     when: datetime | None = None
     last_error: str | None = None
@@ -90,68 +78,37 @@ class TriggerRecord:
     blocked_since: datetime | None = None
 
 
-class _InputDocument(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    pipeline: str
-    partition: str
-    revision: Revision
-    state: State
-    run_id: str | None = None
-    queued_at: Instant | None = None
-    attempt: int | None = None
-
-
-class _RecordDocument(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class _RecordDocument(msgspec.Struct, omit_defaults=True, gc=False):
+    """Only the coordinator writes records, so there is one way to write each of these."""
 
     status: Status
-    sequence: Annotated[int, Field(ge=0, le=MOST_REQUESTS)]
+    sequence: Annotated[int, msgspec.Meta(ge=0, le=MOST_REQUESTS)]
     action: Action
-    run_id: str | None = None
     token: str
-    wave: Revision
-    before: Instant | None = None
-    attempt: Instant | None = None
-    # Of a list in which everything is wrong, pydantic would else keep each mistake: a hundred times the value's size.
-    inputs: Annotated[list[_InputDocument], FailFast(), Field(default_factory=list)]
-    consumed: Annotated[list[_InputDocument], FailFast(), Field(default_factory=list)]
+    wave: WrittenRevision
+    run_id: str | None = None
+    before: WrittenTime | None = None
+    attempt: WrittenTime | None = None
+    inputs: list[InputDocument] = []
+    more_inputs: MoreDocument | None = None
+    consumed: list[InputDocument] = []
+    more_consumed: MoreDocument | None = None
     who: str = ""
-    when: Instant | None = None
+    when: WrittenTime | None = None
     last_error: str | None = None
-    order: Revision | None = None
-    ordered: Revision | None = None
-    skipped: bool | None = None
-    blocked_since: Instant | None = None
+    order: WrittenRevision = 0
+    ordered: WrittenRevision = 0
+    skipped: bool = False
+    blocked_since: WrittenTime | None = None
 
 
-def _dump_inputs(inputs: Inputs) -> list[_InputDocument]:
-    return [
-        _InputDocument(
-            pipeline=f"{target.pipeline.environment}/{target.pipeline.dag_id}",
-            partition=target.partition,
-            revision=consumed.revision,
-            state=consumed.state,
-            run_id=consumed.attempt.run_id,
-            queued_at=consumed.attempt.queued_at,
-            attempt=consumed.attempt.number,
-        )
-        for target, consumed in inputs.items()
-    ]
-
-
-def _load_inputs(documents: list[_InputDocument]) -> dict[Target, Consumed]:
-    return {
-        Target(PipelineRef.parse(entry.pipeline), entry.partition): Consumed(
-            entry.revision, Attempt(entry.run_id, entry.queued_at, entry.attempt), entry.state
-        )
-        for entry in documents
-    }
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_RecordDocument).decode
 
 
 def dump_record(record: TriggerRecord) -> bytes:
     """The bytes for etcd."""
-    return (
+    return _encode(
         _RecordDocument(
             status=record.status,
             sequence=record.sequence,
@@ -161,48 +118,43 @@ def dump_record(record: TriggerRecord) -> bytes:
             wave=record.wave,
             before=record.before,
             attempt=record.attempt,
-            inputs=_dump_inputs(record.inputs),
-            consumed=_dump_inputs(record.consumed),
+            inputs=dump_named(record.inputs.named),
+            more_inputs=dump_more(record.inputs.windows),
+            consumed=dump_named(record.consumed.named),
+            more_consumed=dump_more(record.consumed.windows),
             who=record.who,
             when=record.when,
             last_error=record.last_error,
-            order=record.order or None,
-            ordered=record.ordered or None,
-            skipped=record.skipped or None,
+            order=record.order,
+            ordered=record.ordered,
+            skipped=record.skipped,
             blocked_since=record.blocked_since,
         )
-        .model_dump_json(exclude_none=True)
-        .encode()
     )
 
 
 def read_record(value: bytes) -> TriggerRecord | Unreadable:
     """Read what stands under a ``trigger/`` key. Never raises."""
-    if len(value) > bounds.RECORD:
-        return too_large(value, bounds.RECORD, "a trigger record")
-    try:
-        document = _RecordDocument.model_validate_json(value)
-        return TriggerRecord(
-            status=document.status,
-            sequence=document.sequence,
-            action=document.action,
-            run_id=document.run_id,
-            token=document.token,
-            wave=document.wave,
-            before=document.before,
-            attempt=document.attempt,
-            inputs=_load_inputs(document.inputs),
-            consumed=_load_inputs(document.consumed),
-            who=document.who,
-            when=document.when,
-            last_error=document.last_error,
-            order=document.order or 0,
-            ordered=document.ordered or 0,
-            skipped=bool(document.skipped),
-            blocked_since=document.blocked_since,
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
-    except (ValueError, OverflowError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {error}")
+    return read_stored(value, _decode, _record_of, most=bounds.RECORD, what="a trigger record")
+
+
+def _record_of(found: _RecordDocument) -> TriggerRecord:
+    return TriggerRecord(
+        status=found.status,
+        sequence=found.sequence,
+        action=found.action,
+        run_id=found.run_id,
+        token=found.token,
+        wave=found.wave,
+        before=as_utc(found.before),
+        attempt=as_utc(found.attempt),
+        inputs=load(found.inputs, found.more_inputs),
+        consumed=load(found.consumed, found.more_consumed),
+        who=found.who,
+        when=as_utc(found.when),
+        last_error=found.last_error,
+        order=found.order,
+        ordered=found.ordered,
+        skipped=found.skipped,
+        blocked_since=as_utc(found.blocked_since),
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+import msgspec
 
 from coordinator.model.conditions import Dependency
 from coordinator.model.floor import Floor
@@ -25,24 +26,21 @@ class Standing(enum.StrEnum):
     STUCK = "stuck"
 
 
-@dataclass(frozen=True, slots=True)
-class SeenState:
+class SeenState(msgspec.Struct, frozen=True, gc=False):
     """A run state and the etcd revision of its key."""
 
     value: RunState | Unreadable
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRecord:
+class SeenRecord(msgspec.Struct, frozen=True, gc=False):
     """A trigger record and the etcd revision of its key."""
 
     value: TriggerRecord | Unreadable
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class SeenOrder:
+class SeenOrder(msgspec.Struct, frozen=True, gc=False):
     """A person's order and the etcd revision of its key."""
 
     value: GivenOrder | Unreadable
@@ -79,8 +77,8 @@ class View(Facts, Protocol):
     def newest(self, upstream: PipelineRef) -> Target | None:
         """The partition of a pipeline's newest completion."""
 
-    def is_coming(self, upstream: PipelineRef) -> bool:
-        """Whether a pipeline is busy in any partition."""
-
     def is_newest_partition(self, downstream: Target) -> bool:
-        """Whether it is the newest partition of a pipeline that has been heard of."""
+        """Whether it is the newest partition that a pipeline has."""
+
+    def is_coming_partition(self, downstream: Target) -> bool:
+        """Whether it will be the newest partition of a pipeline once its upstreams that are busy there have ended."""

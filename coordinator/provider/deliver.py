@@ -4,7 +4,8 @@ Started by the listener, beside Airflow's processes; also by hand, after an Airf
 One at a time per outbox: whoever holds the lock on ``deliverer.lock``. The lock is the process's own, opened here
 and never inherited, because Airflow's scheduler forks workers that would keep it.
 
-Exit codes: 0 nothing is left to do, or another deliverer does it; 1 events stay in the outbox.
+Exit codes: 0 nothing is left to do, or another deliverer does it; 1 events stay in the outbox; without ``--keeper``
+also where events are parked.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
@@ -24,11 +25,15 @@ import structlog
 
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Verdict
-from coordinator.provider.delivery import Delivery, Retired, Undelivered
+from coordinator.provider.activity import Activity
+from coordinator.provider.announcing import Announcer
+from coordinator.provider.delivery import Delivery, OtherEnvironment, Retired, Undelivered
 from coordinator.provider.doorbell import Doorbell, ask_to_retire, ring
+from coordinator.provider.identity import AirflowIdentity
 from coordinator.provider.keepers import Keepers
 from coordinator.provider.lossy_log import LossyLog
 from coordinator.provider.outbox import Event, Outbox
+from coordinator.provider.private import FILE
 from coordinator.reporting import write_report
 from coordinator.settings import load_settings
 from coordinator.store.connection import connect
@@ -53,8 +58,8 @@ class _Connection:
 
 
 class EtcdWriter:
-    """Writes events to the etcd of the settings. Reads those when they are needed, and again when etcd does not
-    answer for long: they may be what is wrong, and somebody may have repaired them."""
+    """Writes events to the etcd of the settings. Reads those when they are needed, and again after a failure, once a
+    minute at most: they may be what is wrong, and somebody may have repaired them."""
 
     def __init__(self) -> None:
         self._connection: _Connection | None = None
@@ -62,6 +67,13 @@ class EtcdWriter:
     def __call__(self, event: Event) -> Verdict:
         """Write an event. Raises as :data:`coordinator.provider.delivery.Write` says."""
         connection = self._connection = self._connection or self._connect()
+        if event.environment not in (None, connection.environment):
+            self._close_if_old(connection)
+            raise OtherEnvironment(
+                f"it belongs to the environment {event.environment!r}, and this sender reports for "
+                f"{connection.environment!r}; if that is its new name: coordinator outbox replay --environment "
+                f"{connection.environment}"
+            )
         pipeline = PipelineRef(event.environment or connection.environment, event.dag_id)
         try:
             # One try: waiting, and doing so without end, is Delivery's, which hears the doorbell meanwhile.
@@ -69,9 +81,12 @@ class EtcdWriter:
                 connection.store, connection.keys, Target(pipeline, event.partition), event.document, within=0
             )
         except StoreError:
-            if time.monotonic() - connection.opened_at > _READ_SETTINGS_AGAIN_AFTER:
-                self.close()
+            self._close_if_old(connection)
             raise
+
+    def _close_if_old(self, connection: _Connection) -> None:
+        if time.monotonic() - connection.opened_at > _READ_SETTINGS_AGAIN_AFTER:
+            self.close()
 
     def close(self) -> None:
         if self._connection is not None:
@@ -94,7 +109,7 @@ def only_one(directory: Path, *, keeper: int | None) -> Iterator[bool]:
     """Hold the lock of an outbox. The newest deliverer has the newest configuration, so it asks the present one
     to retire; ``False`` when that one stays (it is the newer one, or does not listen), and then learns of our keeper.
     """
-    descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+    descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE)
     try:
         held = _acquire(descriptor, directory)
         if held:
@@ -133,10 +148,11 @@ def _acquire(descriptor: int, directory: Path) -> bool:
         time.sleep(_LOOK_EVERY)
 
 
-def deliver(directory: Path, *, keeper: int | None) -> None:
+def deliver(directory: Path, *, keeper: int | None, airflow: AirflowIdentity) -> None:
     """Deliver an outbox until its keepers are gone.
 
     :param keeper: a process to stay for; without one, deliver what there is.
+    :param airflow: the Airflow of that process.
     :raises Undelivered: events are left.
     """
     with only_one(directory, keeper=keeper) as held:
@@ -148,9 +164,17 @@ def deliver(directory: Path, *, keeper: int | None) -> None:
         doorbell = _doorbell(directory)
         try:
             log.info("deliverer ready", outbox=str(directory), waiting=len(outbox.pending()), pid=os.getpid())
-            Delivery(
-                outbox, EtcdWriter(), keepers=Keepers(() if keeper is None else (keeper,)), doorbell=doorbell
-            ).run()
+            activity = Activity()
+            delivery = Delivery(
+                outbox,
+                EtcdWriter(),
+                keepers=Keepers(() if keeper is None else (keeper,)),
+                doorbell=doorbell,
+                activity=activity,
+            )
+            # Nobody stays for a sender that only clears up: it is no sign of life of an Airflow.
+            with nullcontext() if keeper is None else Announcer(outbox, activity, airflow=airflow):
+                delivery.run()
         finally:
             if doorbell is not None:
                 doorbell.close()
@@ -172,6 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--keeper", type=int, help="deliver for as long as this process lives (default: what there is, then stop)"
     )
+    parser.add_argument("--airflow-version", help="what that Airflow says of itself (default: nothing)")
+    parser.add_argument("--airflow-url", help="its [api] base_url (default: not said)")
     chosen = parser.parse_args(arguments)
     structlog.configure(
         processors=[
@@ -184,14 +210,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if not chosen.outbox.is_dir():
         parser.error(f"{chosen.outbox} is not a directory; expected an outbox, like $AIRFLOW_HOME/coordinator-outbox")
+    by_hand = chosen.keeper is None
     try:
-        deliver(chosen.outbox, keeper=chosen.keeper)
+        airflow = AirflowIdentity(version=chosen.airflow_version, url=chosen.airflow_url)
+        deliver(chosen.outbox, keeper=chosen.keeper, airflow=airflow)
     except Retired:
         log.info("deliverer leaves: a newer one takes over", outbox=str(chosen.outbox))
     except Undelivered as left:
         log.error("deliverer leaves: its keepers are gone and etcd does not answer", reason=str(left))
         return 1
-    return 0
+    # A sender that Airflow starts shows what is parked; its exit code would be taken for a failure to start.
+    return 1 if by_hand and Outbox(chosen.outbox).parked.names() else 0
 
 
 if __name__ == "__main__":

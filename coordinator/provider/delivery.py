@@ -2,22 +2,32 @@
 
 An event leaves the outbox only when its write is known to be there, so a crash at any point delivers it again;
 what etcd's side does with a repeat is :func:`coordinator.reporting.write_report`'s rule.
+
+What may pass for all events alike (etcd away, full, slow; a broken configuration) is waited for. What concerns one
+event alone (it is none, it is too large, etcd denies its key, it names another environment) must hold up no other: it
+is parked (:mod:`coordinator.provider.parking`), and tried again now and then where somebody may grant it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
-from coordinator.errors import ConfigurationError
+from coordinator.errors import ConfigurationError, CoordinatorError
+from coordinator.model import bounds
+from coordinator.model.printable import printable
 from coordinator.model.runstate import InvalidReport, Verdict
+from coordinator.provider.activity import Activity
 from coordinator.provider.doorbell import Doorbell
 from coordinator.provider.keepers import Keepers
 from coordinator.provider.outbox import Event, Outbox, UnreadableEvent
-from coordinator.store.port import StoreError, TransactionTooLarge
+from coordinator.provider.parking import Reason
+from coordinator.provider.probing import Probing
+from coordinator.store.port import AccessDenied, StoreError, TransactionTooLarge
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +42,16 @@ Write = Callable[[Event], Verdict]
 """Writes an event to etcd and returns when it is there.
 
 :raises StoreError: it may or may not be there.
+:raises AccessDenied: etcd does not let this one be written, until somebody grants it.
+:raises OtherEnvironment: it belongs to another environment than this sender's.
 :raises ConfigurationError: nobody knows which etcd, until the configuration is repaired.
-:raises InvalidReport: this can never be written.
+:raises InvalidReport, TransactionTooLarge: this can never be written.
 """
+
+
+class OtherEnvironment(CoordinatorError):
+    """An event names another environment than the one that this sender reports for: it has been renamed, or the file
+    does not belong here."""
 
 
 class Undelivered(Exception):
@@ -48,12 +65,22 @@ class Retired(Exception):
 class Delivery:
     """Delivers what is in the outbox for as long as there is a keeper, then what is left, then stops.
 
+    :param activity: told what was delivered.
     :param doorbell: ``None`` where the file system has no named pipes; then only :data:`IDLE` counts.
+    :param probing: when parked events are tried again.
     :param grace: seconds, see :data:`GRACE`.
     """
 
     def __init__(
-        self, outbox: Outbox, write: Write, *, keepers: Keepers, doorbell: Doorbell | None, grace: float = GRACE
+        self,
+        outbox: Outbox,
+        write: Write,
+        *,
+        keepers: Keepers,
+        doorbell: Doorbell | None,
+        activity: Activity | None = None,
+        probing: Probing | None = None,
+        grace: float = GRACE,
     ) -> None:
         self._outbox = outbox
         self._write = write
@@ -62,6 +89,9 @@ class Delivery:
         self._grace = grace
         self._alone_since: float | None = None
         self._warned_of = 0
+        self._activity = activity or Activity()
+        self._probing = probing or Probing(outbox.parked)
+        self._immovable: set[str] = set()
         self._retrying = Retrying(
             retry=retry_if_exception(_may_pass),
             wait=wait_random_exponential(multiplier=0.1, max=3.0),
@@ -77,9 +107,11 @@ class Delivery:
         :raises Undelivered: events are left in the outbox.
         :raises Retired: a newer deliverer waits.
         """
+        self._probe()  # whatever was wrong may have been corrected before this start
         while self._keepers.any_alive():
             self._deliver_all()
             self._listen(IDLE)
+            self._probe()
         if self._doorbell is not None:
             # From here on a writer finds nobody and starts the next deliverer. Whoever rang before has put its
             # event before that, so the last look below sees it.
@@ -87,8 +119,14 @@ class Delivery:
             self._doorbell = None
         self._deliver_all()
 
+    def _probe(self) -> None:
+        try:
+            self._probing.round(self._outbox.replay, deliver=self._deliver)
+        except OSError as error:  # somebody has changed the rights of the directory; others must not wait for that
+            log.warning("parked.not_tried_again", error=str(error), place=str(self._outbox.parked.directory))
+
     def _deliver_all(self) -> None:
-        while names := self._outbox.pending():
+        while names := [name for name in self._outbox.pending() if name not in self._immovable]:
             self._warn_of_many(len(names))
             for name in names:
                 self._listen(0)
@@ -99,18 +137,25 @@ class Delivery:
             event = self._outbox.read(name)
         except FileNotFoundError:
             return
-        except (UnreadableEvent, OSError) as error:
-            self._reject(name, error)
+        except UnreadableEvent as error:
+            self._park(name, error, may_pass=False)
+            return
+        except OSError as error:  # the rights of the file
+            self._park(name, error, may_pass=True)
             return
         began = time.perf_counter()
         try:
             verdict = self._retrying(self._write, event)
         except (InvalidReport, TransactionTooLarge) as error:
-            self._reject(name, error)
+            self._park(name, error, may_pass=False, environment=event.environment)
+            return
+        except (AccessDenied, OtherEnvironment) as error:
+            self._park(name, error, may_pass=True, environment=event.environment)
             return
         except (StoreError, ConfigurationError) as error:
             raise Undelivered(f"{name} and what follows it stay in the outbox: {error}") from error
         self._outbox.remove(name)
+        self._activity.note(event)
         written_at = self._outbox.written_at(name)
         log.info(
             "run state delivered",
@@ -124,14 +169,26 @@ class Delivery:
             waited=None if written_at is None else round(time.time() - written_at, 3),
         )
 
-    def _reject(self, name: str, error: Exception) -> None:
-        place = self._outbox.reject(name)
+    def _park(self, name: str, error: Exception, *, may_pass: bool, environment: str | None = None) -> None:
+        why = Reason(
+            reason=printable(str(error), limit=bounds.REASON),
+            may_pass=may_pass,
+            since=datetime.now(UTC),
+            environment=environment,
+        )
+        try:
+            place = self._outbox.parked.park(name, why)
+        except OSError as immovable:
+            self._immovable.add(name)
+            log.error("event.not_parked", file=name, error=str(immovable), reason=why.reason, consequence="left out")
+            return
         log.error(
-            "event rejected",
+            "event.parked",
             file=name,
-            error=str(error),
+            reason=why.reason,
             place=str(place),
-            remedy="look at it; to deliver it after all, repair it and move it back",
+            tried_again=may_pass,
+            see="coordinator outbox list",
         )
 
     def _listen(self, seconds: float) -> None:
@@ -166,8 +223,9 @@ class Delivery:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether another try may succeed: etcd comes back, a person repairs the configuration or the rights."""
-    return isinstance(error, (StoreError, ConfigurationError)) and not isinstance(error, TransactionTooLarge)
+    """Whether to wait for it: etcd comes back, a person repairs the configuration. No event would pass meanwhile."""
+    of_this_event = (TransactionTooLarge, AccessDenied)
+    return isinstance(error, (StoreError, ConfigurationError)) and not isinstance(error, of_this_event)
 
 
 class _Complaints:

@@ -13,6 +13,8 @@ import select
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.provider.private import FILE
+
 _NAME = "doorbell"
 _RETIRE = b"retire"
 
@@ -35,6 +37,11 @@ def ring(directory: Path, *, keeper: int) -> bool:
     :return: whether a deliverer listens.
     """
     return _send(directory, b"%d" % keeper)
+
+
+def wake(directory: Path) -> bool:
+    """Wake the deliverer of an outbox, without asking it to stay. Returns whether one listens."""
+    return _send(directory, b"wake")
 
 
 def ask_to_retire(directory: Path) -> bool:
@@ -69,7 +76,7 @@ class Doorbell:
     def __init__(self, directory: Path) -> None:
         path = directory / _NAME
         try:
-            os.mkfifo(path, 0o664)
+            os.mkfifo(path, FILE)
         except FileExistsError:
             if not path.is_fifo():
                 raise

@@ -3,6 +3,8 @@
 A file is there as a whole or not at all: written beside its place, synced, renamed, and the directory synced,
 so that an event survives the process and the machine from the moment :meth:`Outbox.put` returns. Names sort
 by time; within one process they never repeat or go back, even when the clock does.
+
+Only the user that Airflow runs as may read it, whatever the umask: it holds what is written to etcd in that name.
 """
 
 from __future__ import annotations
@@ -21,12 +23,23 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.runstate import RunStateDocument
+from coordinator.provider.parking import ParkedEvents
+from coordinator.provider.private import create_private, make_private_directory
 
-REJECTED = "rejected"
 _SUFFIX = ".json"
 _UNFINISHED = ".tmp"
+_DIGITS = 20
 _ABANDONED_AFTER = 600.0
 """Seconds after which an unfinished file is taken for the remains of a crash."""
+
+
+OUTBOX_NAME = "coordinator-outbox"
+
+
+def default_outbox() -> Path:
+    """``$AIRFLOW_HOME/coordinator-outbox``, with Airflow's own default for its home."""
+    home = os.environ.get("AIRFLOW_HOME") or "~/airflow"
+    return Path(os.path.expandvars(home)).expanduser().absolute() / OUTBOX_NAME
 
 
 class UnreadableEvent(CoordinatorError):
@@ -55,7 +68,7 @@ class Outbox:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.rejected = directory / REJECTED
+        self.parked = ParkedEvents(directory)
         self._naming = threading.Lock()
         self._last_time = 0
         self._counter = count()
@@ -66,14 +79,16 @@ class Outbox:
         :return: the name of its file.
         :raises OSError: the disk is full, the directory is not writable, ...
         """
-        name = self._next_name()
+        return self._write(self._next_name(), event)
+
+    def _write(self, name: str, event: Event) -> str:
         unfinished = self.directory / (name + _UNFINISHED)
         content = event.model_dump_json().encode()
         try:
-            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o664)
+            descriptor = create_private(unfinished)
         except FileNotFoundError:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o664)
+            self.prepare()
+            descriptor = create_private(unfinished)
         try:
             with open(descriptor, "wb") as file:
                 file.write(content)
@@ -86,6 +101,10 @@ class Outbox:
             raise
         self._sync_directory()
         return name
+
+    def prepare(self) -> None:
+        """Make the directory, if it is not there. One that is there keeps the rights that somebody gave it."""
+        make_private_directory(self.directory)
 
     def pending(self) -> list[str]:
         """The names of all events, in the order in which they happened."""
@@ -100,42 +119,37 @@ class Outbox:
         :raises UnreadableEvent: the file holds none.
         :raises FileNotFoundError: it is no longer there.
         """
-        content = self._content(name)
-        try:
-            return Event.model_validate_json(content)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(map(str, first["loc"])) or "the file"
-            raise UnreadableEvent(f"{self.directory / name}: {place}: {first['msg']}") from error
+        return _event_in(self.directory / name)
 
-    def _content(self, name: str) -> bytes:
-        place = self.directory / name
-        # O_NONBLOCK: a named pipe that nobody writes to would stop the deliverer here.
-        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UnreadableEvent(f"{place}: not a file")
-            content = file.read(bounds.OUTBOX_EVENT + 1)
-        if len(content) > bounds.OUTBOX_EVENT:
-            raise UnreadableEvent(f"{place}: more than {bounds.OUTBOX_EVENT} bytes; an event has at most as many")
-        return content
+    def read_parked(self, name: str) -> Event:
+        """One parked event. Raises as :meth:`read`."""
+        return _event_in(self.parked.directory / name)
+
+    def replay(self, name: str, *, environment: str | None = None) -> bool:
+        """Take a parked event back, to be delivered in its old place. Returns whether it was there.
+
+        :param environment: the event then belongs to this one: the environment has been renamed.
+        :raises UnreadableEvent: with ``environment``: the file holds no event. It stays parked.
+        """
+        if environment is None:
+            return self.parked.put_back(name)
+        try:
+            event = self.read_parked(name)
+        except FileNotFoundError:
+            return False
+        self._write(name, event.model_copy(update={"environment": environment}))
+        return self.parked.discard(name)
 
     @staticmethod
     def written_at(name: str) -> float | None:
         """When an event was put, in seconds since the epoch; ``None`` for a name that somebody else chose."""
         nanoseconds = name.partition("-")[0]
-        return int(nanoseconds) / 1e9 if nanoseconds.isascii() and nanoseconds.isdigit() else None
+        is_ours = nanoseconds.isascii() and nanoseconds.isdigit() and len(nanoseconds) == _DIGITS
+        return int(nanoseconds) / 1e9 if is_ours else None
 
     def remove(self, name: str) -> None:
         """Forget an event. Not synced: one that comes back after a crash is a repeat, which etcd's side knows."""
         (self.directory / name).unlink(missing_ok=True)
-
-    def reject(self, name: str) -> Path:
-        """Set a file aside, for a person to look at. Returns its new place."""
-        self.rejected.mkdir(exist_ok=True)
-        place = self.rejected / name
-        os.replace(self.directory / name, place)
-        return place
 
     def sweep(self) -> None:
         """Remove what writers left unfinished when they crashed; Airflow calls their listeners again."""
@@ -150,7 +164,7 @@ class Outbox:
     def _next_name(self) -> str:
         with self._naming:
             self._last_time = max(time.time_ns(), self._last_time + 1)
-            return f"{self._last_time:020d}-{os.getpid()}-{next(self._counter)}{_SUFFIX}"
+            return f"{self._last_time:0{_DIGITS}d}-{os.getpid()}-{next(self._counter)}{_SUFFIX}"
 
     def _sync_directory(self) -> None:
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -158,3 +172,25 @@ class Outbox:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _event_in(place: Path) -> Event:
+    content = _content(place)
+    try:
+        return Event.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UnreadableEvent(f"{place}: {where}: {first['msg']}") from error
+
+
+def _content(place: Path) -> bytes:
+    # O_NONBLOCK: a named pipe that nobody writes to would stop the deliverer here.
+    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UnreadableEvent(f"{place}: not a file")
+        content = file.read(bounds.OUTBOX_EVENT + 1)
+    if len(content) > bounds.OUTBOX_EVENT:
+        raise UnreadableEvent(f"{place}: more than {bounds.OUTBOX_EVENT} bytes; an event has at most as many")
+    return content

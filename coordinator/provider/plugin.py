@@ -10,6 +10,7 @@ until a hook is called that needs it.
 from __future__ import annotations
 
 import logging
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from airflow.sdk.plugins_manager import AirflowPlugin
 from pluggy import HookimplMarker
 
 if TYPE_CHECKING:
+    from coordinator.provider.identity import AirflowIdentity
     from coordinator.provider.reporter import DagRunColumns, Reporter
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,29 @@ hookimpl = HookimplMarker("airflow")
 def _reporter() -> Reporter:
     from coordinator.provider.reporter import Reporter
 
-    return Reporter()
+    return Reporter(_airflow())
+
+
+def _airflow() -> AirflowIdentity:
+    """What this Airflow says of itself. Airflow has read its configuration long before it loads plugins."""
+    from coordinator.provider.identity import AirflowIdentity
+
+    try:
+        from airflow import __version__
+        from airflow.configuration import conf
+
+        url = conf.get("api", "base_url", fallback=None) or None
+        # Whoever has written a password into it does not want it in etcd.
+        return AirflowIdentity(version=__version__, url=None if url is None or "@" in url else url)
+    except Exception:  # only for people: nothing depends on it
+        log.warning("coordinator: cannot say which Airflow this is", exc_info=True)
+        return AirflowIdentity()
+
+
+def _is_scheduler() -> bool:
+    """Whether this process is ``airflow scheduler``: the only component that reports runs all its life. The Job that
+    the hook is given has no type yet (airflow/jobs/job.py, ``Job.__init__``)."""
+    return "scheduler" in sys.argv[1:2]
 
 
 class RunStateListener:
@@ -40,11 +64,12 @@ class RunStateListener:
 
     @hookimpl
     def on_starting(self, component: object) -> None:
-        """A scheduler, dag processor or triggerer starts: deliver what an earlier one left behind."""
+        """A scheduler, dag processor or triggerer starts: deliver what an earlier one left behind, and from a
+        scheduler on say that this Airflow reports."""
         if type(component).__module__.startswith("airflow.sdk."):
             return  # a task: it reports nothing, and thousands of them start
         try:
-            _reporter().resume()
+            _reporter().resume(stays=_is_scheduler())
         except Exception:  # it must not keep a component of Airflow from starting
             log.exception("coordinator: cannot resume the outbox; the next event of a DAG run tries again")
 

@@ -18,14 +18,14 @@ import structlog
 from coordinator.errors import ConfigurationError
 from coordinator.model.partitions import partition_of_run
 from coordinator.model.runstate import RunStateDocument, State
-from coordinator.provider.outbox import Event, Outbox
+from coordinator.provider.identity import NO_AIRFLOW, AirflowIdentity
+from coordinator.provider.outbox import Event, Outbox, default_outbox
 from coordinator.provider.spawning import DelivererProcess
 from coordinator.settings import CONFIG_VARIABLE, ReporterSettings, load_settings
 
 log = structlog.get_logger(__name__)
 
 ENDPOINTS_VARIABLE = "COORDINATOR_ETCD__ENDPOINTS"
-OUTBOX_NAME = "coordinator-outbox"
 _READ_CONFIGURATION_AGAIN_AFTER = 30.0
 """Seconds between two tries to read a broken configuration."""
 _COUNT_EVERY = 1000
@@ -47,12 +47,6 @@ class DagRunColumns(Protocol):
     start_date: datetime | None
     end_date: datetime | None
     conf: object
-
-
-def default_outbox() -> Path:
-    """``$AIRFLOW_HOME/coordinator-outbox``, with Airflow's own default for its home."""
-    home = os.environ.get("AIRFLOW_HOME") or "~/airflow"
-    return Path(os.path.expandvars(home)).expanduser().absolute() / OUTBOX_NAME
 
 
 def event_of(dag_run: DagRunColumns, state: State, *, environment: str | None, observed_at: datetime) -> Event:
@@ -94,8 +88,8 @@ class _Place:
     deliverer: DelivererProcess
 
     @classmethod
-    def at(cls, directory: Path) -> _Place:
-        return cls(Outbox(directory), DelivererProcess(directory))
+    def at(cls, directory: Path, airflow: AirflowIdentity) -> _Place:
+        return cls(Outbox(directory), DelivererProcess(directory, airflow))
 
 
 class Reporter:
@@ -103,13 +97,16 @@ class Reporter:
 
     With a broken configuration the events are kept in the default outbox without an environment, until
     somebody repairs it: losing them, or stopping the scheduler, would both be worse.
+
+    :param airflow: the Airflow that this process belongs to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, airflow: AirflowIdentity = NO_AIRFLOW) -> None:
+        self._airflow = airflow
         self._active = bool(os.environ.get(CONFIG_VARIABLE) or os.environ.get(ENDPOINTS_VARIABLE))
         self._settings: ReporterSettings | None = None
         self._read_again_at = 0.0
-        self._default = _Place.at(default_outbox())
+        self._default = _Place.at(default_outbox(), airflow)
         self._place = self._default
         self._reported = 0
         if not self._active:
@@ -152,15 +149,21 @@ class Reporter:
         if self._reported % _COUNT_EVERY == 0:
             warn_of_many(self._place.outbox)
 
-    def resume(self) -> None:
-        """Start a deliverer for every outbox that holds something from before."""
+    def resume(self, *, stays: bool) -> None:
+        """Start a deliverer for every outbox that holds something from before.
+
+        :param stays: this process will report runs for as long as it lives: start one in any case, so that it can be
+            seen that this Airflow reports.
+        """
         if not self._active:
             return
         self._read_settings()
         for place in {id(place): place for place in (self._default, self._place)}.values():
             if place.outbox.pending():
                 warn_of_many(place.outbox)
-                place.deliverer.renew()
+            elif not (stays and place is self._place):
+                continue
+            place.deliverer.renew()
 
     def _read_settings(self) -> ReporterSettings | None:
         if self._settings is None and time.monotonic() >= self._read_again_at:
@@ -178,7 +181,7 @@ class Reporter:
                 if self._settings.outbox is not None:
                     directory = self._settings.outbox.expanduser().absolute()
                     if directory != self._default.outbox.directory:
-                        self._place = _Place.at(directory)
+                        self._place = _Place.at(directory, self._airflow)
         return self._settings
 
 

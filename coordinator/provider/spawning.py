@@ -17,6 +17,8 @@ from pathlib import Path
 import structlog
 
 from coordinator.provider.doorbell import ring
+from coordinator.provider.identity import NO_AIRFLOW, AirflowIdentity
+from coordinator.provider.private import FILE, make_private_directory
 
 log = structlog.get_logger(__name__)
 
@@ -29,10 +31,14 @@ _QUICK = 5.0
 
 
 class DelivererProcess:
-    """The deliverer of one outbox, as seen by a process that writes to it."""
+    """The deliverer of one outbox, as seen by a process that writes to it.
 
-    def __init__(self, directory: Path) -> None:
+    :param airflow: the Airflow that this process belongs to.
+    """
+
+    def __init__(self, directory: Path, airflow: AirflowIdentity = NO_AIRFLOW) -> None:
         self.directory = directory
+        self._airflow = airflow
         self._starting = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
@@ -85,6 +91,7 @@ class DelivererProcess:
     def _spawn(self) -> None:
         if time.monotonic() < self._not_before:
             return
+        make_private_directory(self.directory)
         output = self._open_log()
         try:
             self._child = subprocess.Popen(
@@ -98,6 +105,7 @@ class DelivererProcess:
                     str(self.directory),
                     "--keeper",
                     str(os.getpid()),
+                    *self._airflow.as_arguments(),
                 ],
                 stdin=subprocess.DEVNULL,
                 # Not our own output: it may be a pipe that breaks, or that somebody reads to its end, when we stop.
@@ -117,7 +125,7 @@ class DelivererProcess:
             if path.stat().st_size > _LOG_LIMIT:
                 os.replace(path, path.with_suffix(".log.1"))
         try:
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o664)
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE)
         except OSError as error:  # a full disk: delivering is what makes room on it
             log.warning("deliverer has no log", place=str(path), error=str(error))
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

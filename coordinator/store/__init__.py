@@ -3,12 +3,14 @@
 ``port``        what the rest of the project needs of an etcd: list, transaction, watch, lease
 ``keys``        which key holds what
 ``connection``  the port over the package etcd3: ``connect(settings)``. Below it: ``members`` (endpoints, failover,
-                tokens), ``etcd_watch`` (one stream), ``failures`` (gRPC statuses), ``protobuf`` (makes the
-                import work on today's protobuf)
+                tokens), ``etcd_pages`` (listing), ``etcd_watch`` (one stream), ``failures`` (gRPC statuses),
+                ``protobuf`` (makes the import work on today's protobuf)
 ``memory``      the port in memory, for simulations, on the server in ``memory_etcd``; it passes the same contract
                 tests
-``reflector``   list + watch that never goes deaf
-``election``    one leader by lease; ``leadership``: how long it may still act
+``reflector``   list + watch that never goes deaf; ``gathering``: the list; ``large_values``: what is not kept
+``election``    one leader by lease; ``leadership``: how long it may still act; ``watcher_id``: one id, one watcher;
+                ``process_id``: whether a watcher's process has ended
+``capacity``    how full etcd is
 ``roles``       who may read and write which keys; ``users``: etcd's own users and roles, for its administrator;
                 ``securing``: what has to be changed there
 ``embedded``    an etcd server of our own, for demos and tests

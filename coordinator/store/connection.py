@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from coordinator.settings import EtcdSettings
+from coordinator.store.etcd_pages import end_of, key_value, pages
 from coordinator.store.etcd_watch import EtcdWatch
 from coordinator.store.members import Member, Members
 from coordinator.store.port import (
     MAX_OPERATIONS,
     AccessDenied,
+    Census,
     Committed,
     Compacted,
     CreateRevisionIs,
@@ -26,19 +28,16 @@ from coordinator.store.port import (
     Listing,
     ModRevisionIs,
     NothingPutSince,
+    Page,
     Put,
     StoreError,
     StoreUnavailable,
     Transaction,
     TransactionTooLarge,
+    key_bytes,
 )
 from coordinator.store.protobuf import import_etcd3
 
-_FIRST_PAGE = 1_000
-_PAGE_BYTES = 4 * 1024 * 1024
-"""Aimed at. Few large pages, because etcd counts the whole range anew for every page (``RangeResponse.count``)."""
-
-_LARGEST_PAGE = 50_000
 _LIST_TRIES = 3
 
 
@@ -47,7 +46,7 @@ class MemberStatus:
     """What one endpoint says of itself, for ``doctor``.
 
     :ivar problem: what kept it from answering. Without a ``version`` it said nothing at all.
-    :ivar db_size: bytes on disk.
+    :ivar db_size: bytes on disk; ``db_quota``: how many there may be, 0: it does not say (etcd before 3.6).
     :ivar is_leader: whether it leads its cluster; ``has_leader``: whether anybody does.
     :ivar alarms: raised in the cluster: ``NOSPACE``, ``CORRUPT``.
     """
@@ -56,6 +55,7 @@ class MemberStatus:
     problem: str | None = None
     version: str = ""
     db_size: int = 0
+    db_quota: int = 0
     cluster_id: int = 0
     is_leader: bool = False
     has_leader: bool = False
@@ -87,10 +87,20 @@ class EtcdStore:
                     raise
         return self._list_once(prefix, revision)
 
+    def pages(self, prefix: str) -> Iterator[Page]:
+        return self._pages(prefix)
+
+    def census(self, prefix: str, *, newer_than: int) -> Census:
+        request = self._rpc.RangeRequest(
+            key=key_bytes(prefix), range_end=end_of(prefix), min_mod_revision=newer_than + 1, keys_only=True, limit=1
+        )
+        answer = self._call(lambda member: member.kv.Range, request, doing=f"counting {prefix}", repeatable=True)
+        return Census(int(answer.count), int(answer.header.revision), has_newer=bool(answer.kvs))
+
     def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
-        request = self._rpc.RangeRequest(key=_encoded(key), revision=revision)
+        request = self._rpc.RangeRequest(key=key_bytes(key), revision=revision)
         answer = self._call(lambda member: member.kv.Range, request, doing=f"reading {key}", repeatable=True)
-        return _key_value(answer.kvs[0]) if answer.kvs else None
+        return key_value(answer.kvs[0]) if answer.kvs else None
 
     def commit(self, transaction: Transaction) -> Committed:
         largest = max(len(transaction.compares), len(transaction.then), len(transaction.otherwise))
@@ -104,7 +114,7 @@ class EtcdStore:
         if answer.succeeded:
             return Committed(True, int(answer.header.revision))
         ranges = (response.response_range.kvs for response in answer.responses)
-        found = tuple(_key_value(kvs[0]) if kvs else None for kvs in ranges)
+        found = tuple(key_value(kvs[0]) if kvs else None for kvs in ranges)
         return Committed(False, int(answer.header.revision), found)
 
     def watch(self, prefix: str, *, from_revision: int) -> EtcdWatch:
@@ -130,7 +140,7 @@ class EtcdStore:
             return 0
         # The header of the answer is made before the lease is prolonged, that of a linearizable read after a quorum
         # has confirmed the leader: with the same term in both, no other leader was there in between.
-        request = self._rpc.RangeRequest(key=_encoded(quorum_key), count_only=True)
+        request = self._rpc.RangeRequest(key=key_bytes(quorum_key), count_only=True)
         seen = self._call(lambda member: member.kv.Range, request, doing=doing, repeatable=True)
         if seen.header.raft_term != kept.header.raft_term:
             raise StoreUnavailable(
@@ -166,19 +176,18 @@ class EtcdStore:
             )
 
     def _list_once(self, prefix: str, revision: int) -> Listing:
-        key, range_end = _encoded(prefix), _end_of(prefix)
-        limit, cluster_id = _FIRST_PAGE, 0
         items: list[KeyValue] = []
-        while True:
-            request = self._rpc.RangeRequest(key=key, range_end=range_end, limit=limit, revision=revision)
-            page = self._call(lambda member: member.kv.Range, request, doing=f"listing {prefix}", repeatable=True)
-            cluster_id = cluster_id or int(page.header.cluster_id)
-            revision = revision or int(page.header.revision)
-            items.extend(map(_key_value, page.kvs))
-            if not page.more:
-                return Listing(items, revision, cluster_id)
-            key = page.kvs[-1].key + b"\x00"
-            limit = min(_LARGEST_PAGE, max(1, _PAGE_BYTES * len(page.kvs) // page.ByteSize()))
+        cluster_id = 0
+        for page in self._pages(prefix, revision=revision, pinned=True):
+            items.extend(page.items)
+            revision, cluster_id = page.revision, page.cluster_id
+        return Listing(items, revision, cluster_id)
+
+    def _pages(self, prefix: str, *, revision: int = 0, pinned: bool = False) -> Iterator[Page]:
+        def ask(request: Any) -> Any:
+            return self._call(lambda member: member.kv.Range, request, doing=f"listing {prefix}", repeatable=True)
+
+        return pages(ask, prefix, revision=revision, pinned=pinned)
 
     def _txn(self, transaction: Transaction) -> Any:
         rpc = self._rpc
@@ -187,23 +196,23 @@ class EtcdStore:
             entry = request.compare.add()
             match compare:
                 case ModRevisionIs(key, revision):
-                    entry.key, entry.result = _encoded(key), rpc.Compare.EQUAL
+                    entry.key, entry.result = key_bytes(key), rpc.Compare.EQUAL
                     entry.target, entry.mod_revision = rpc.Compare.MOD, revision
                 case CreateRevisionIs(key, revision):
-                    entry.key, entry.result = _encoded(key), rpc.Compare.EQUAL
+                    entry.key, entry.result = key_bytes(key), rpc.Compare.EQUAL
                     entry.target, entry.create_revision = rpc.Compare.CREATE, revision
                 case NothingPutSince(prefix, revision):
                     # etcd holds this against every key of the range, and takes an empty range for revision 0.
-                    entry.key, entry.range_end, entry.result = _encoded(prefix), _end_of(prefix), rpc.Compare.LESS
+                    entry.key, entry.range_end, entry.result = key_bytes(prefix), end_of(prefix), rpc.Compare.LESS
                     entry.target, entry.mod_revision = rpc.Compare.MOD, revision + 1
         for operation in transaction.then:
             if isinstance(operation, Put):
                 put = request.success.add().request_put
-                put.key, put.value, put.lease = _encoded(operation.key), operation.value, operation.lease
+                put.key, put.value, put.lease = key_bytes(operation.key), operation.value, operation.lease
             else:
-                request.success.add().request_delete_range.key = _encoded(operation.key)
+                request.success.add().request_delete_range.key = key_bytes(operation.key)
         for key in transaction.otherwise:
-            request.failure.add().request_range.key = _encoded(key)
+            request.failure.add().request_range.key = key_bytes(key)
         return request
 
     def _open_watch(self, prefix: str, from_revision: int) -> EtcdWatch:
@@ -214,8 +223,8 @@ class EtcdStore:
             stream = EtcdWatch(
                 member,
                 metadata,
-                key=_encoded(prefix),
-                range_end=_end_of(prefix),
+                key=key_bytes(prefix),
+                range_end=end_of(prefix),
                 from_revision=from_revision,
                 on_loss=lambda: self._members.leave(member),
             )
@@ -225,7 +234,7 @@ class EtcdStore:
             raise StoreUnavailable(f"etcd {member.endpoint}, watching {prefix}: {error}") from error
         try:
             stream.open(self._members.timeout)
-            if from_revision <= stream.revision:
+            if 0 < from_revision <= stream.revision:
                 self._refuse_compacted(prefix, from_revision)
             stream.trust_requested_progress(self._version_of(member))
         except StoreError as error:
@@ -265,6 +274,7 @@ class EtcdStore:
             endpoint=member.endpoint,
             version=str(state.version),
             db_size=int(state.dbSize),
+            db_quota=int(state.dbSizeQuota),
             cluster_id=int(state.header.cluster_id),
             is_leader=bool(state.leader) and state.leader == state.header.member_id,
             has_leader=bool(state.leader),
@@ -290,19 +300,3 @@ def _once(keep_alive: Callable[..., Any]) -> Callable[..., Any]:
             answers.cancel()
 
     return ask
-
-
-def _encoded(key: str) -> bytes:
-    # Keys of other programs under our prefix may be no UTF-8; they must come back as what they are.
-    return key.encode("utf-8", "surrogateescape")
-
-
-def _key_value(kv: Any) -> KeyValue:
-    key = kv.key.decode("utf-8", "surrogateescape")
-    return KeyValue(key, kv.value, kv.create_revision, kv.mod_revision, kv.lease)
-
-
-def _end_of(prefix: str) -> bytes:
-    """The first key after all that start with ``prefix`` (etcd's ``range_end`` for a prefix)."""
-    key = _encoded(prefix).rstrip(b"\xff")
-    return key[:-1] + bytes((key[-1] + 1,)) if key else b"\x00"

@@ -8,6 +8,12 @@ about itself, or all of them would keep each other busy for ever.
 
 One that has not read everything yet does not campaign: another one that has would have to wait for it.
 
+A second watcher with the same id is refused; see :mod:`~coordinator.store.watcher_id`.
+
+The lease of a watcher that was killed has still to run out. Where its process has provably ended (see
+:mod:`~coordinator.store.process_id`), the lease is revoked instead. What its last request did is asked only when that
+request has surely ended, as if the lease had been waited for.
+
 A lease does not fence by itself: a leader that was asleep does not know that it is none. So each write
 compares ``leader``'s create revision, and each request outside etcd first looks at ``Leadership.remaining()``.
 """
@@ -25,8 +31,18 @@ import structlog
 from coordinator.boottime import boottime
 from coordinator.store.keys import Keys
 from coordinator.store.leadership import HeldLease, Leadership
-from coordinator.store.port import CreateRevisionIs, LeaseNotFound, Put, Store, StoreError, Transaction
+from coordinator.store.port import (
+    CreateRevisionIs,
+    KeyValue,
+    LeaseNotFound,
+    Put,
+    Store,
+    StoreError,
+    Transaction,
+)
 from coordinator.store.presence import Presence, Progress, read_presence, written
+from coordinator.store.process_id import is_gone
+from coordinator.store.watcher_id import WatcherId
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +56,7 @@ class Candidate:
     Threadless use: call :meth:`step` whenever it says. With a thread: :meth:`start` and :meth:`resign`, or as
     a context manager.
 
+    :param request_timeout: seconds that a request of a watcher takes at most.
     :param ttl: seconds after which a silent leader is replaced; etcd takes 2 at least.
     :param clock: seconds; must go on while the process is stopped or the machine suspended.
     :param progress: how far this watcher has got: :meth:`nudge` it when it has become warm. ``None``: it does not say,
@@ -58,6 +75,7 @@ class Candidate:
         watcher_id: str,
         *,
         ttl: int = 10,
+        request_timeout: float = 0.0,
         clock: Callable[[], float] = boottime,
         progress: Callable[[], Progress | None] = lambda: None,
         is_stalled: Callable[[], bool] = lambda: False,
@@ -67,8 +85,10 @@ class Candidate:
         self.watcher_id = watcher_id
         self._store = store
         self._leader_key = keys.leader
-        self._presence_key = keys.watcher(watcher_id)
+        self._id = WatcherId(store, keys.watcher(watcher_id), ttl=ttl, clock=clock)
         self._ttl = ttl
+        self._request_timeout = request_timeout
+        self._last_request_ends = 0.0
         self._clock = clock
         self._on_change = on_change
         self._progress = progress
@@ -90,12 +110,17 @@ class Candidate:
         term = self._leadership
         return term if term is not None and term.remaining() > 0 else None
 
+    @property
+    def refused(self) -> str | None:
+        """Why this watcher will never lead: another one has its id."""
+        return self._id.refused
+
     def keep_alive_once(self) -> None:
         """Keep the lease alive, or take a new one, and say that this watcher is there, and how far it has got.
 
         :raises StoreError: etcd failed.
         """
-        if self._stopping:
+        if self._stopping or self.refused is not None:
             return
         held = self._held
         if held is not None:
@@ -115,8 +140,11 @@ class Candidate:
 
     def campaign_once(self) -> Leadership | None:
         """Become the leader if nobody is, and find out whether we still are. :raises StoreError: etcd failed."""
+        return self._campaign(may_end_lease=True)
+
+    def _campaign(self, *, may_end_lease: bool) -> Leadership | None:
         held = self._held
-        if self._stopping or held is None or held.remaining() <= 0:
+        if self._stopping or held is None or held.remaining() <= 0 or not self._is_announced:
             return None
         if self._leadership is None and not self._is_warm():
             return None
@@ -139,6 +167,8 @@ class Candidate:
             # Ours; perhaps of an earlier campaign whose answer was lost.
             self._lead(leader.create_revision, held, read_presence(leader.value).since)
         else:
+            if leader is not None and may_end_lease and self._end_lease_of_gone(leader):
+                return self._campaign(may_end_lease=False)
             if leader is not None and not leader.lease:
                 log.error("the leader key stands on no lease and will stay for ever: delete it", key=self._leader_key)
             self._end_term("another watcher leads")
@@ -218,7 +248,7 @@ class Candidate:
     def _has_more_to_say(self, progress: Progress | None) -> bool:
         if progress is None or self._said is None:
             return progress is not self._said
-        has_changed = (progress.news, progress.warm) != (self._said.news, self._said.warm)
+        has_changed = progress.differs_from(self._said)
         return has_changed or self._clock() >= self._say_again_at
 
     def _announce(self, held: HeldLease, progress: Progress | None) -> None:
@@ -226,12 +256,29 @@ class Candidate:
         if progress is not None:
             presence = presence.progressed(progress, said=self._now(), again_within=AGAIN_WITHIN + self._ttl)
         try:
-            self._store.commit(Transaction((), (Put(self._presence_key, presence.to_value(), held.id),)))
+            self._is_announced = self._id.announce(presence, held.id)
         except LeaseNotFound:
             self._give_up(held, "the lease has gone")
-        else:
-            self._is_announced, self._said = True, progress
-            self._say_again_at = self._clock() + AGAIN_WITHIN
+            return
+        if self._is_announced:
+            self._said, self._say_again_at = progress, self._clock() + AGAIN_WITHIN
+        elif self.refused is not None:
+            self._on_change()
+
+    def _end_lease_of_gone(self, leader: KeyValue) -> bool:
+        """End the lease of a leader whose process has ended. Whether the leader key is free now."""
+        presence = read_presence(leader.value)
+        if not leader.lease or not is_gone(presence.process):
+            return False
+        seen_gone_at = self._clock()
+        try:
+            self._store.revoke_lease(leader.lease)
+        except StoreError as error:
+            log.warning("ended leader's lease not revoked", leader=str(presence), error=str(error))
+            return False
+        self._last_request_ends = seen_gone_at + self._request_timeout
+        log.warning("ended leader's lease revoked", watcher=self.watcher_id, leader=str(presence))
+        return True
 
     def _lead(self, create_revision: int, held: HeldLease, since: str) -> None:
         term = self._leadership
@@ -240,7 +287,7 @@ class Candidate:
         self._end_term("the leader key has gone")
         if held.remaining() <= 0:  # the answer came too late to stand on
             return
-        self._leadership = Leadership(create_revision, held, since=since)
+        self._leadership = Leadership(create_revision, held, since=since, last_request_ends=self._last_request_ends)
         log.info("leading", watcher=self.watcher_id, create_revision=create_revision)
         self._on_change()
 

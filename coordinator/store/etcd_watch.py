@@ -33,14 +33,11 @@ REQUESTED_PROGRESS_IS_ORDERED_SINCE = (3, 5, 8)
 The same fix is in late versions of 3.4; these are not told apart here, which costs nothing but a longer resume.
 """
 
-_PROGRESS_REQUEST = b"\x1a\x00"
-"""``WatchRequest{progress_request: {}}``: field 3, which the protocol file of etcd3 0.12 does not know yet."""
-
 _BROADCAST = -1
 """The watch_id of the answer to a progress request."""
 
-_READ_AHEAD = 64
-"""Responses kept for a slow consumer; then gRPC's flow control holds the server back."""
+_READ_AHEAD = 16
+"""Responses kept for a slow consumer; then gRPC's flow control holds the server back. Fragments have about 2 MiB."""
 
 _READER_ENDS_WITHIN = 1.0
 """Seconds. A cancelled call ends its reader within a millisecond."""
@@ -49,7 +46,10 @@ _READER_ENDS_WITHIN = 1.0
 class EtcdWatch:
     """A :class:`coordinator.store.port.WatchStream` over gRPC.
 
-    :param complete_to: the revision before the first one asked for.
+    A response may be as large as a thousand revisions. So fragments are asked for, of about what etcd takes in one
+    request. Of a fragment all is handed on but its last revision, of which the next one may have more.
+
+    :param from_revision: the first one; 0: the one after that of the store.
     :param on_loss: called when the stream has ended for no fault of the request, and not by :meth:`close`.
     :raises RuntimeError: this machine gives no more threads.
     :raises ValueError: the channel is closed.
@@ -67,8 +67,9 @@ class EtcdWatch:
     ) -> None:
         self._rpc = import_etcd3().etcdrpc
         self._endpoint = member.endpoint
-        self._doing = f"watching {key.decode(errors='replace')} from revision {from_revision}"
+        self._doing = f"watching {key.decode(errors='replace')} from revision {from_revision or 'now'}"
         self._complete_to = from_revision - 1
+        self._kept_back: tuple[Changed, ...] = ()
         self._on_loss = on_loss
         self._trusts_requested_progress = False
         self._ended: str | None = None
@@ -79,7 +80,7 @@ class EtcdWatch:
         self._requests.put(
             self._rpc.WatchRequest(
                 create_request=self._rpc.WatchCreateRequest(
-                    key=key, range_end=range_end, start_revision=from_revision, progress_notify=True
+                    key=key, range_end=range_end, start_revision=from_revision, progress_notify=True, fragment=True
                 )
             )
         )
@@ -107,18 +108,32 @@ class EtcdWatch:
             raise self._end(self._lost(f"no answer within {timeout} s"))
         self.cluster_id = int(response.header.cluster_id)
         self.revision = int(response.header.revision)
+        if self._complete_to < 0:
+            self._complete_to = self.revision
 
     def trust_requested_progress(self, version: tuple[int, ...]) -> None:
         """Take requested progress notifications for more than a sign of life, if this server's may be."""
         self._trusts_requested_progress = version >= REQUESTED_PROGRESS_IS_ORDERED_SINCE
 
     def receive(self, timeout: float) -> Changes | None:
-        response = self._next_response(timeout)
-        if response is None:
-            return None
+        until = monotonic() + timeout
+        while (response := self._next_response(max(0.0, until - monotonic()))) is not None:
+            if (batch := self._batch_of(response)) is not None:
+                return batch
+        return None
+
+    def _batch_of(self, response: Any) -> Changes | None:
+        """What is complete with this response; ``None``: only a part of a revision has come so far."""
         if response.events:
-            changes = tuple(map(_changed, response.events))
-            # Not the header's revision: more events of that revision may follow in the next response.
+            changes = (*self._kept_back, *map(_changed, response.events))
+            self._kept_back = ()
+            if response.fragment:
+                last = changes[-1].revision
+                whole = next(count for count, change in enumerate(changes) if change.revision == last)
+                changes, self._kept_back = changes[:whole], changes[whole:]
+                if not changes:
+                    return None
+            # Not the header's revision: a response need not have all that the store has by then.
             self._complete_to = changes[-1].revision
             return Changes(changes, self._complete_to)
         if response.watch_id != _BROADCAST or self._trusts_requested_progress:
@@ -126,7 +141,7 @@ class EtcdWatch:
         return Changes((), self._complete_to)
 
     def request_progress(self) -> None:
-        self._requests.put(self._rpc.WatchRequest.FromString(_PROGRESS_REQUEST))
+        self._requests.put(self._rpc.WatchRequest(progress_request=self._rpc.WatchProgressRequest()))
 
     def close(self) -> None:
         """End the stream, and let go of gRPC's call.

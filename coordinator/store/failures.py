@@ -7,10 +7,12 @@ are those of etcd's ``api/v3rpc/rpctypes/error.go``, the same from 3.4 to 3.6.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from coordinator.store.port import (
     AccessDenied,
+    AnswerTooLarge,
     Compacted,
     LeaseNotFound,
     StoreError,
@@ -28,6 +30,9 @@ _TOKEN_REFUSED = (
 )
 _DENIED = ("permission denied", "authentication failed", "user name not found", *_TOKEN_REFUSED)
 _TOO_LARGE = ("request is too large", "too many operations", "message larger than max", "larger than max (")
+_ANSWER_TOO_LARGE = re.compile(r"Received message larger than max \((\d+)")
+"""What gRPC's library here says of an answer. A server that says so of a request writes ``received``."""
+_OUT_OF_REACH = ("failed to connect to all", "errors resolving", "DNS resolution failed")
 _BROKEN_OFF = frozenset(
     {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN", "INTERNAL", "ABORTED", "DATA_LOSS"}
 )
@@ -63,20 +68,27 @@ def token_refused(details: str) -> bool:
 
 def never_sent(error: Any) -> bool:
     """Whether a request certainly did not reach a server, so that even a write may be sent to another one."""
-    return (
-        hasattr(error, "code") and code_of(error) == "UNAVAILABLE" and "failed to connect to all" in details_of(error)
-    )
+    return hasattr(error, "code") and code_of(error) == "UNAVAILABLE" and _is_out_of_reach(details_of(error))
 
 
-def translate(error: Any, *, doing: str, endpoint: str) -> StoreError:
+def timed_out(error: StoreError) -> bool:
+    """Whether a request got no answer in its time, from a server that was there when it was sent."""
+    cause: Any = error.__cause__
+    return hasattr(cause, "code") and code_of(cause) == "DEADLINE_EXCEEDED"
+
+
+def translate(error: Any, *, doing: str, endpoint: str, within: float | None = None) -> StoreError:
     """The port's error for a gRPC error.
 
+    :param within: seconds that the request had.
     :param doing: what was attempted, for the message: ``listing /coordinator/``.
     """
     code, details = code_of(error), details_of(error)
-    found = f"etcd {endpoint}, {doing}: {code}: {details}"
+    found = f"etcd {endpoint}, {doing}: {_in_words(code, details, within)}"
     if code == "OUT_OF_RANGE" and "compacted" in details:
         return Compacted(f"{found}; the history asked for is no longer kept, list again")
+    if too_large := _ANSWER_TOO_LARGE.search(details):
+        return AnswerTooLarge(f"{found}; ask for less at once", size=int(too_large.group(1)))
     if any(text in details for text in _TOO_LARGE):
         return TransactionTooLarge(f"{found}; nothing was written, split it up")
     if "lease not found" in details:
@@ -86,6 +98,23 @@ def translate(error: Any, *, doing: str, endpoint: str) -> StoreError:
     if "database space exceeded" in details:
         return StoreUnavailable(f"{found}; compact, defragment and disarm the alarm (coordinator doctor shows it)")
     if code in _BROKEN_OFF or code == "RESOURCE_EXHAUSTED":
-        applied = "nothing was sent" if never_sent(error) else "a write may or may not have been applied"
-        return StoreUnavailable(f"{found}; {applied}")
+        if never_sent(error):
+            return StoreUnavailable(f"{found}; nothing was sent; see that etcd runs, and that etcd.endpoints is right")
+        return StoreUnavailable(f"{found}; a write may or may not have been applied")
     return StoreError(found)
+
+
+def _is_out_of_reach(details: str) -> bool:
+    return any(text in details for text in _OUT_OF_REACH)
+
+
+def _in_words(code: str, details: str, within: float | None) -> str:
+    """What has happened, in one line."""
+    reason = " ".join(details.split())
+    if code == "UNAVAILABLE" and _is_out_of_reach(reason):
+        # "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:9: Failed to connect to remote host:
+        # Connection refused"; "errors resolving name:2379: [field:hostname lookup error:...: Domain name not found]"
+        return f"cannot be reached ({reason.rpartition(': ')[2].strip(' []')})"
+    if code == "DEADLINE_EXCEEDED" and within is not None:
+        return f"no answer within {within:g} s"
+    return f"{code}: {reason}"

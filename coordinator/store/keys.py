@@ -15,6 +15,13 @@ from coordinator.model.references import PipelineRef, Target
 
 DEFAULT_PREFIX = "/coordinator"
 
+_LARGEST_VALUES = {
+    "state": bounds.RUN_STATE,
+    "trigger": bounds.RECORD,
+    "dependencies": bounds.PUBLICATION,
+    "published": bounds.PUBLICATION,
+}
+
 _TO_ENCODE = re.compile(r"[/%\x00-\x1f\x7f]")
 _NEVER_IN_A_KEY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters are encoded; surrogates stand for bytes that are no UTF-8, which no name has."""
@@ -37,6 +44,11 @@ class TriggerKey:
 
 @dataclass(frozen=True, slots=True)
 class DependenciesKey:
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedBeforeKey:
     owner: str
 
 
@@ -80,10 +92,22 @@ class RetentionKey:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class ReporterKey:
+    environment: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReporterSeenKey:
+    environment: str
+
+
 ParsedKey = (
     StateKey
     | TriggerKey
     | DependenciesKey
+    | PublishedBeforeKey
     | HoldKey
     | OrderKey
     | FloorKey
@@ -92,6 +116,8 @@ ParsedKey = (
     | LeaderKey
     | WatcherKey
     | RetentionKey
+    | ReporterKey
+    | ReporterSeenKey
 )
 
 
@@ -130,6 +156,10 @@ class Keys:
     def dependencies(self, owner: str) -> str:
         return f"{self.root}dependencies/{encode_segment(owner)}"
 
+    def published_before(self, owner: str) -> str:
+        """What an owner has published so far; see :mod:`coordinator.model.edition`."""
+        return f"{self.root}published/{encode_segment(owner)}"
+
     def hold(self, pipeline: PipelineRef) -> str:
         return self._of_pipeline("hold", pipeline)
 
@@ -147,6 +177,24 @@ class Keys:
 
     def watcher(self, watcher_id: str) -> str:
         return self.watchers + encode_segment(watcher_id)
+
+    def largest_value(self, key: str) -> int:
+        """How many bytes the value of a key may have: a larger one is refused by whoever reads it, and not kept."""
+        kind = key[len(self.root) :].partition("/")[0] if key.startswith(self.root) else ""
+        return _LARGEST_VALUES.get(kind, bounds.SMALL_VALUE)
+
+    def reporter(self, environment: str, name: str) -> str:
+        """A sender that is there; see :mod:`coordinator.model.reporters`."""
+        return self.every("reporter", environment) + encode_segment(name)
+
+    def reporter_seen(self, environment: str) -> str:
+        """When a reporter of an environment was last there."""
+        return f"{self.root}reporter_seen/{encode_segment(environment)}"
+
+    @property
+    def signs_of_life(self) -> tuple[str, ...]:
+        """What those keys begin with by which processes only say that they are there: no news for anybody else."""
+        return self.watchers, self.every("reporter"), self.every("reporter_seen")
 
     def parse(self, key: str) -> ParsedKey | None:
         """What a key holds; ``None`` for a key that is none of ours, such as one with a name that nobody reports
@@ -170,6 +218,8 @@ class Keys:
                 return TriggerKey(Target(PipelineRef(environment, dag_id), partition))
             case "dependencies", [owner]:
                 return DependenciesKey(owner)
+            case "published", [owner]:
+                return PublishedBeforeKey(owner)
             case "hold", [environment, dag_id]:
                 return HoldKey(PipelineRef(environment, dag_id))
             case "order", [environment, dag_id, partition]:
@@ -186,6 +236,10 @@ class Keys:
                 return RetentionKey()
             case "watchers", [watcher_id]:
                 return WatcherKey(watcher_id)
+            case "reporter", [environment, name]:
+                return ReporterKey(environment, name)
+            case "reporter_seen", [environment]:
+                return ReporterSeenKey(environment)
         return None
 
     def _of_pipeline(self, kind: str, pipeline: PipelineRef) -> str:

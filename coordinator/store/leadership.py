@@ -28,6 +28,10 @@ class HeldLease:
             self._over = True
         return 0.0 if self._over else left
 
+    def now(self) -> float:
+        """The clock that it is counted by."""
+        return self._clock()
+
     def prolong(self, *, asked_at: float, ttl: float) -> bool:
         """etcd has kept it alive. False if it was over by our clock before that answer came: too late."""
         if self.remaining() <= 0:
@@ -44,14 +48,24 @@ class Leadership:
     """One term as the leader.
 
     :ivar create_revision: of the leader key: what every write of this term compares with.
+    :param last_request_ends: the clock when the last request of a predecessor that is gone has surely ended, where its
+        lease has not been waited for.
     :ivar since: when it began, ISO 8601 in UTC, as the leader key says.
     """
 
-    def __init__(self, create_revision: int, lease: HeldLease, *, since: str = "") -> None:
+    def __init__(
+        self, create_revision: int, lease: HeldLease, *, since: str = "", last_request_ends: float = 0.0
+    ) -> None:
         self.create_revision = create_revision
         self.since = since
         self.lease = lease
+        self._last_request_ends = last_request_ends
         self._ended = False
+
+    def predecessor_may_send_for(self) -> float:
+        """Seconds for which a request that the predecessor has sent may still be carried out; asked before, its
+        environment would not know of it, and the same would be sent once more."""
+        return max(0.0, self._last_request_ends - self.lease.now())
 
     def remaining(self) -> float:
         """Seconds that this term surely still has; 0.0 from its end on, for ever."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import structlog
 
 from coordinator.credentials import Credential
 from coordinator.errors import ConfigurationError, CredentialUnavailable
+from coordinator.model import bounds
 from coordinator.settings import EtcdSettings
 from coordinator.store.failures import details_of, never_sent, token_refused, translate, without_frames
 from coordinator.store.port import StoreUnavailable
@@ -27,8 +29,12 @@ KEEPALIVE_MS = 10_000
 
 PING_TIMEOUT_MS = 3_000
 
+RECEIVE_LIMIT = 8 * bounds.MIB
+"""Bytes of one answer. Five times what etcd takes in one request by default, so that one key and one transaction fit,
+also where etcd was told to take more; what is larger must not fill the memory of whoever reads it."""
+
 CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),  # gRPC's default of 4 MB is less than one page of a list
+    ("grpc.max_receive_message_length", RECEIVE_LIMIT),
     ("grpc.max_send_message_length", -1),  # the server's answer names the limit, gRPC's does not
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
@@ -162,7 +168,7 @@ class Members:
             it certainly was not sent.
         :raises StoreError: see :func:`coordinator.store.failures.translate`.
         """
-        left = len(self.all)
+        began, left, tried = monotonic(), len(self.all), list[str]()
         while True:
             member = self.in_use
             try:
@@ -173,8 +179,13 @@ class Members:
                 self.leave(member)
                 left -= 1
                 if left and (repeatable or never_sent(failure.__cause__)):
+                    tried.append(member.endpoint)
                     continue
-                raise
+                if not tried:
+                    raise
+                raise StoreUnavailable(
+                    f"{failure}; before it, in vain: {', '.join(tried)}; {monotonic() - began:.1f} s in all"
+                ) from failure.__cause__
 
     def call_one(self, member: Member, method: Callable[[Member], Any], request: object, *, doing: str) -> Any:
         """Send one request to one member, whichever is in use. :raises StoreError: as :meth:`call` does."""
@@ -192,7 +203,7 @@ class Members:
                     self.renew_token(metadata)
                     renewed = True
                     continue
-                raise translate(error, doing=doing, endpoint=member.endpoint) from error
+                raise translate(error, doing=doing, endpoint=member.endpoint, within=self.timeout) from error
             except ValueError as error:
                 # What gRPC raises on a closed channel; close(), or new certificates, may come from another thread.
                 if member in self.all and not self._closed:

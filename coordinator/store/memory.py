@@ -7,6 +7,7 @@ a backup).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from time import monotonic
 from types import TracebackType
@@ -14,11 +15,13 @@ from types import TracebackType
 from coordinator.store.memory_etcd import MemoryEtcd
 from coordinator.store.port import (
     MAX_OPERATIONS,
+    Census,
     Changes,
     Committed,
     Delete,
     KeyValue,
     Listing,
+    Page,
     Put,
     StoreError,
     StoreUnavailable,
@@ -38,12 +41,12 @@ class MemoryWatch:
     def __init__(self, server: MemoryEtcd, prefix: str, from_revision: int) -> None:
         self._server = server
         self._prefix = prefix
-        self._next = from_revision
+        self._next = from_revision or server.revision + 1
         self._progress_requested = False
         self._closed = False
         self.cluster_id = server.cluster_id
         self.revision = server.revision
-        server.since(prefix, from_revision)
+        server.since(prefix, self._next)
 
     def receive(self, timeout: float) -> Changes | None:
         until = monotonic() + timeout
@@ -93,8 +96,11 @@ class MemoryWatch:
 class MemoryStore:
     """A :class:`coordinator.store.port.Store`: a client of a :class:`MemoryEtcd`.
 
+    :cvar page_size: keys of a page.
     :ivar server: whom requests go to. Open watches stay with the server that they were opened on.
     """
+
+    page_size = 1_000
 
     def __init__(self, server: MemoryEtcd) -> None:
         self.server = server
@@ -102,6 +108,18 @@ class MemoryStore:
 
     def list(self, prefix: str, *, revision: int = 0) -> Listing:
         return self._reached().list(prefix, revision)
+
+    def pages(self, prefix: str) -> Iterator[Page]:
+        after: str | None = None
+        while True:
+            page = self._reached().page(prefix, after, self.page_size)
+            yield page
+            if page.up_to is None:
+                return
+            after = page.up_to
+
+    def census(self, prefix: str, *, newer_than: int) -> Census:
+        return self._reached().census(prefix, newer_than)
 
     def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
         return self._reached().get(key, revision)

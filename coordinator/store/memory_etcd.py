@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from coordinator.store.port import (
+    Census,
     Changed,
     Changes,
     Committed,
@@ -24,9 +25,11 @@ from coordinator.store.port import (
     LeaseNotFound,
     Listing,
     NothingPutSince,
+    Page,
     Put,
     StoreError,
     Transaction,
+    key_bytes,
 )
 
 
@@ -65,6 +68,25 @@ class MemoryEtcd:
             self._refuse_unreadable(revision, f"listing {prefix}")
             past = (self._at(key, revision) for key in sorted(self._of_key) if key.startswith(prefix))
             return Listing([kv for kv in past if kv is not None], revision, self.cluster_id)
+
+    def page(self, prefix: str, after: str | None, limit: int) -> Page:
+        """The keys after one, in the order of their bytes, at most so many."""
+        with self.changed:
+            self.expire_leases()
+            begin = key_bytes(prefix if after is None else after)
+            found = sorted(
+                (key_bytes(key), kv)
+                for key, kv in self._present.items()
+                if key.startswith(prefix) and (key != after) and key_bytes(key) >= begin
+            )
+            items = [kv for _, kv in found[:limit]]
+            return Page(items, self.revision, self.cluster_id, items[-1].key if len(found) > limit else None)
+
+    def census(self, prefix: str, newer_than: int) -> Census:
+        with self.changed:
+            self.expire_leases()
+            found = [kv.mod_revision for key, kv in self._present.items() if key.startswith(prefix)]
+            return Census(len(found), self.revision, has_newer=max(found, default=0) > newer_than)
 
     def get(self, key: str, revision: int = 0) -> KeyValue | None:
         with self.changed:

@@ -7,6 +7,7 @@ mean (https://etcd.io/docs/v3.5/learning/api/).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -37,6 +38,17 @@ class TransactionTooLarge(StoreError):
     """More operations or bytes than etcd takes in one transaction."""
 
 
+class AnswerTooLarge(StoreError):
+    """An answer is larger than what this client takes (``members.RECEIVE_LIMIT``): ask for less at once.
+
+    :ivar size: bytes of the answer; 0: not known.
+    """
+
+    def __init__(self, message: str, *, size: int = 0) -> None:
+        super().__init__(message)
+        self.size = size
+
+
 class AccessDenied(StoreError):
     """etcd knows who asks, and says no."""
 
@@ -63,6 +75,30 @@ class Listing:
     items: list[KeyValue]
     revision: int
     cluster_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some keys of a prefix, in the order of their bytes, as they stood at ``revision``.
+
+    A value larger than this client takes is not fetched: zeros stand in its place, more than any value may have.
+
+    :ivar up_to: the last key of the page; ``None``: there are no keys after it.
+    """
+
+    items: list[KeyValue]
+    revision: int
+    cluster_id: int
+    up_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many keys there were under a prefix at ``revision``, and whether one of them was put after another one."""
+
+    keys: int
+    revision: int
+    has_newer: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +185,11 @@ class Committed:
     found: tuple[KeyValue | None, ...] = ()
 
 
+def key_bytes(key: str) -> bytes:
+    """A key as etcd has it, and orders it. Keys of other programs may be no UTF-8, and come back as what they are."""
+    return key.encode("utf-8", "surrogateescape")
+
+
 class WatchStream(Protocol):
     """One watch. Use as a context manager: leaving it cancels the watch, also from another thread.
 
@@ -166,6 +207,7 @@ class WatchStream(Protocol):
         """The next batch, or ``None`` after ``timeout`` seconds of silence.
 
         :raises Compacted: the watch fell behind the compaction; list again.
+        :raises AnswerTooLarge: one change is larger than what this client takes; list again.
         :raises StoreUnavailable: the watch has ended for any other reason; it must be opened again.
         """
 
@@ -190,6 +232,19 @@ class Store(Protocol):
         :raises Compacted: that revision is no longer kept.
         """
 
+    def pages(self, prefix: str) -> Iterator[Page]:
+        """All keys under ``prefix``, page by page, each as of its own revision: linearizable, so of one that is no
+        lower than that of any change that was heard of before the page was asked for. No compaction can disturb it.
+
+        Each page is asked for when it is taken.
+        """
+
+    def census(self, prefix: str, *, newer_than: int) -> Census:
+        """Count the keys under ``prefix``, and find out whether one of them was put after a revision.
+
+        Costs etcd as much as reading all of them.
+        """
+
     def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
         """One key, now or at a revision. :raises Compacted: that revision is no longer kept."""
 
@@ -203,6 +258,7 @@ class Store(Protocol):
     def watch(self, prefix: str, *, from_revision: int) -> WatchStream:
         """Watch all keys under ``prefix``, from ``from_revision`` on, with progress notifications.
 
+        :param from_revision: 0: from the one after the stream's ``revision`` on.
         :raises Compacted: that revision is no longer kept.
         """
 

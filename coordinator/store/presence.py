@@ -11,7 +11,23 @@ from typing import Any
 
 from coordinator.model import bounds
 from coordinator.model.printable import encodable
+from coordinator.store.process_id import ProcessId, read_process_id
 from coordinator.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class PresentFile:
+    """The dependencies file that a watcher was given.
+
+    :ivar owner: whose document it is.
+    :ivar content: the hash of what it says; empty where it was never good.
+    :ivar problem: why it is not what is in force.
+    """
+
+    owner: str
+    content: str
+    serial: int | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +37,17 @@ class Progress:
     :ivar revision: everything up to this etcd revision has been read.
     :ivar news: the newest change among it that is more than a watcher's word about itself.
     :ivar warm: all is read and decided about, and the watch is alive: it could lead at once.
+    :ivar file: the dependencies file that it publishes when it leads.
     """
 
     revision: int
     news: int
     warm: bool
+    file: PresentFile | None = None
+
+    def differs_from(self, said: Progress) -> bool:
+        """Whether there is more to say than that time has passed."""
+        return (self.news, self.warm, self.file) != (said.news, said.warm, said.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +55,12 @@ class Presence:
     """A watcher that is there. What an older version does not say is ``None``. Times are ISO 8601 in UTC.
 
     :ivar since: under ``watchers/<id>``: when it came; under ``leader``: since when it leads.
+    :ivar process: by which another watcher on the same machine can tell that this one has ended.
     :ivar revision: the etcd revision up to which it had read when it said so.
     :ivar warm: it could lead at once.
     :ivar said: when it said so, by its own clock.
     :ivar again_within: seconds after which it says it again at the latest.
+    :ivar file: the dependencies file that it publishes when it leads.
     """
 
     id: str
@@ -44,19 +68,36 @@ class Presence:
     pid: int
     since: str
     version: str | None = None
+    process: ProcessId | None = None
     revision: int | None = None
     warm: bool | None = None
     said: str | None = None
     again_within: float | None = None
+    file: PresentFile | None = None
 
     @classmethod
     def of_this_process(cls, watcher_id: str, *, since: datetime) -> Presence:
-        return cls(watcher_id, socket.gethostname(), os.getpid(), written(since), __version__)
+        process = ProcessId.of_this_process()
+        return cls(watcher_id, socket.gethostname(), os.getpid(), written(since), __version__, process)
+
+    @property
+    def began(self) -> datetime | None:
+        """``since``, where it can be read."""
+        try:
+            found = datetime.fromisoformat(self.since)
+        except ValueError:
+            return None
+        return found if found.tzinfo is not None else None
 
     def progressed(self, progress: Progress, *, said: datetime, again_within: float) -> Presence:
         """The same watcher, as far as it has got now."""
         return replace(
-            self, revision=progress.revision, warm=progress.warm, said=written(said), again_within=again_within
+            self,
+            revision=progress.revision,
+            warm=progress.warm,
+            said=written(said),
+            again_within=again_within,
+            file=progress.file,
         )
 
     def __str__(self) -> str:
@@ -87,10 +128,27 @@ def read_presence(value: bytes) -> Presence:
         pid=_whole(known.get("pid")) or 0,
         since=_text(known, "since") or "?",
         version=_text(known, "version"),
+        process=read_process_id(known.get("process")),
         revision=_whole(known.get("revision")),
         warm=warm if isinstance(warm := known.get("warm"), bool) else None,
         said=_text(known, "said"),
         again_within=again_within if isinstance(again_within, float) else _whole(again_within),
+        file=_file(known.get("file")),
+    )
+
+
+def _file(known: object) -> PresentFile | None:
+    if not isinstance(known, dict):
+        return None
+    owner, content = _text(known, "owner"), _text(known, "content")
+    if owner is None or content is None:
+        return None
+    problem = known.get("problem")
+    return PresentFile(
+        owner,
+        content,
+        _whole(known.get("serial")),
+        encodable(problem, limit=bounds.REASON) if isinstance(problem, str) else None,
     )
 
 

@@ -20,11 +20,23 @@ import sys
 import threading
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Final
 
 from coordinator.errors import ConfigurationError
 
 _MODULES = ("kv_pb2", "auth_pb2", "rpc_pb2")
 """In the order in which they import each other."""
+
+_ADDED: Final[dict[str, tuple[tuple[str, str, int, str], ...]]] = {
+    "rpc_pb2": (
+        ("WatchRequest", "progress_request", 3, ".etcdserverpb.WatchProgressRequest"),
+        ("WatchCreateRequest", "fragment", 8, "bool"),
+        ("WatchResponse", "fragment", 7, "bool"),
+        ("StatusResponse", "dbSizeQuota", 12, "int64"),
+    ),
+}
+"""Fields that etcd has had since 3.4 (``dbSizeQuota``: 3.6) and that etcd3 0.12 does not know: message, name, number
+and type, as in etcd's ``api/etcdserverpb/rpc.proto``."""
 
 _SERIALIZED = re.compile(r"serialized_pb=_b\(('(?:[^'\\]|\\.)*')\)")
 
@@ -52,12 +64,29 @@ def _register_modules() -> None:
         module = ModuleType(f"etcd3.etcdrpc.{name}")
         module.__file__ = str(file)
         namespace = vars(module)
-        pool.AddSerializedFile(serialized)
+        pool.AddSerializedFile(_with_added_fields(name, serialized))
         namespace["DESCRIPTOR"] = pool.FindFileByName(f"{name.removesuffix('_pb2')}.proto")
         builder.BuildMessageAndEnumDescriptors(namespace["DESCRIPTOR"], namespace)
         builder.BuildTopDescriptorsAndMessages(namespace["DESCRIPTOR"], module.__name__, namespace)
         built[module.__name__] = module
     sys.modules.update(built)
+
+
+def _with_added_fields(module: str, serialized: bytes) -> bytes:
+    from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+
+    file = FileDescriptorProto.FromString(serialized)
+    messages = {message.name: message for message in file.message_type}
+    for name, field, number, kind in _ADDED.get(module, ()):
+        if kind.startswith("."):
+            empty = kind.rpartition(".")[2]
+            if empty not in messages:
+                messages[empty] = file.message_type.add(name=empty)
+            how: dict[str, Any] = {"type": FieldDescriptorProto.TYPE_MESSAGE, "type_name": kind}
+        else:
+            how = {"type": FieldDescriptorProto.Type.Value(f"TYPE_{kind.upper()}")}
+        messages[name].field.add(name=field, number=number, label=FieldDescriptorProto.LABEL_OPTIONAL, **how)
+    return file.SerializeToString()
 
 
 def _serialized_descriptors() -> dict[str, tuple[Path, bytes]]:

@@ -1,8 +1,9 @@
 """List and watch, never going deaf (the rules are those of client-go's reflector and of etcd's own client).
 
-List, hand over everything, watch from the revision after it. After any end of the watch (an error, a
-cancellation, or silence) resume after the last revision known to be complete. Only when history is no longer
-to be had, or is another one (compaction, another cluster, a store restored from a backup), list again.
+Open a watch, list (:mod:`~coordinator.store.gathering`), hand over everything, go on with that watch. After any end
+of the watch (an error, a cancellation, or silence) resume after the last revision known to be complete. List again only
+when history is no longer to be had, or is another one (compaction, another cluster, a store restored from a backup), or
+when a change in it is larger than this client takes.
 
 A consumer that replaces its view at every :class:`Snapshot` and applies all :class:`Changes` in between has
 the view of the store; late, if etcd is away, but never wrong for good.
@@ -13,12 +14,15 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import structlog
 
-from coordinator.store.port import Changes, Compacted, Listing, Store, StoreError, WatchStream
+from coordinator.model import bounds
+from coordinator.store.gathering import Gathering
+from coordinator.store.large_values import kept_changes
+from coordinator.store.port import AnswerTooLarge, Changes, Compacted, Listing, Store, StoreError, WatchStream
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +68,7 @@ def jittered(failures: int, *, initial: float = 0.1, longest: float = 5.0) -> fl
 class Reflector:
     """Follows all keys under a prefix.
 
+    :param largest: how many bytes the value of a key may have; see :mod:`~coordinator.store.large_values`.
     :param progress_every: after so many seconds of silence the server is asked for a sign of life.
     :param silence_limit: after so many seconds of silence the watch is given up and opened anew. A frozen
         server, or one behind a broken line, ends no stream by itself.
@@ -76,6 +81,7 @@ class Reflector:
         store: Store,
         prefix: str,
         *,
+        largest: Callable[[str], int] = lambda _: bounds.RECORD,
         progress_every: float = 3.0,
         silence_limit: float = 10.0,
         backoff: Callable[[int], float] = jittered,
@@ -83,6 +89,7 @@ class Reflector:
     ) -> None:
         self._store = store
         self._prefix = prefix
+        self._largest = largest
         self._progress_every = progress_every
         self._silence_limit = silence_limit
         self._backoff = backoff
@@ -116,14 +123,14 @@ class Reflector:
             self.close()
 
     def step(self, timeout: float) -> Update | None:
-        """One thing: a list, opening a watch, or the next batch (waiting at most ``timeout`` seconds for it)."""
+        """One thing: a list, or the next batch (waiting at most ``timeout`` seconds for it)."""
         try:
             if self._complete_to is None:
                 return self._list()
             if self._stream is None:
                 self._stream = self._open(self._complete_to)
             return self._receive(self._stream, self._complete_to, timeout)
-        except (Compacted, _OtherHistory) as error:
+        except (Compacted, AnswerTooLarge, _OtherHistory) as error:
             self._complete_to = None
             return self._disconnected(error)
         except StoreError as error:
@@ -137,11 +144,14 @@ class Reflector:
             stream.close()
 
     def _list(self) -> Snapshot:
-        listing = self._store.list(self._prefix)
+        self._stream = stream = self._store.watch(self._prefix, from_revision=0)
+        gathering = Gathering(self._store, self._prefix, stream, largest=self._largest, patience=self._silence_limit)
+        listing = gathering.run()
         newest = max(listing.items, key=lambda kv: kv.mod_revision, default=None)
         self._witness = None if newest is None else _Witness(newest.key, newest.mod_revision, exists=True)
         self._cluster_id = listing.cluster_id
         self._complete_to = listing.revision
+        self._heard()
         log.info("listed", prefix=self._prefix, keys=len(listing.items), revision=listing.revision)
         return Snapshot(listing)
 
@@ -152,12 +162,15 @@ class Reflector:
         except StoreError:
             stream.close()
             raise
-        self._heard_at = self._clock()
-        self._ask_at = self._heard_at + self._progress_every
+        self._heard()
         if self._failures:
             self._ask_at = self._heard_at  # whoever waits to hear that we are back need not wait for a change
             log.info("watch resumed", prefix=self._prefix, from_revision=complete_to + 1)
         return stream
+
+    def _heard(self) -> None:
+        self._heard_at = self._clock()
+        self._ask_at = self._heard_at + self._progress_every
 
     def _refuse_other_history(self, stream: WatchStream, complete_to: int) -> None:
         if stream.cluster_id != self._cluster_id:
@@ -184,8 +197,9 @@ class Reflector:
         now = self._clock()
         if batch is not None:
             self._failures = 0
-            self._heard_at, self._ask_at = now, now + self._progress_every
-            self._complete_to = max(complete_to, batch.revision)
+            self._heard()
+            batch = kept_changes(_after(complete_to, batch), self._largest)
+            self._complete_to = batch.revision
             if batch.changes:
                 last = batch.changes[-1]
                 self._witness = _Witness(last.key, last.revision, exists=last.kv is not None)
@@ -215,3 +229,10 @@ class Reflector:
             retry_in=round(self.retry_in, 3),
         )
         return Disconnected(str(error))
+
+
+def _after(complete_to: int, batch: Changes) -> Changes:
+    """A batch without what the snapshot shows: by counting keys it may be ahead of what the watch had delivered."""
+    if batch.changes and batch.changes[0].revision <= complete_to:
+        batch = replace(batch, changes=tuple(change for change in batch.changes if change.revision > complete_to))
+    return batch if batch.revision >= complete_to else replace(batch, revision=complete_to)

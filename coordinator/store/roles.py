@@ -17,11 +17,13 @@ from coordinator.errors import ConfigurationError
 from coordinator.model.printable import printable
 from coordinator.store.keys import Keys
 
-ENFORCED_SINCE = ((3, 5, 33), (3, 6, 14), (3, 7, 1))
-"""The first releases whose roles hold against somebody who means harm. Before: a transaction inside a transaction is
-not checked (GHSA-rfx7-8w68-q57q), nor whether a client has logged in for leases and alarms (GHSA-q8m4-xhhv-38mg), nor
-a lease or a previous value in a transaction (GHSA-x35m-3gp4-4fh5), nor where an open-ended watch ends
-(GHSA-xg4h-6gfc-h4m8)."""
+ENFORCED_SINCE = ((3, 6, 14), (3, 7, 1))
+"""The first releases whose roles hold against somebody who means harm.
+
+In every 3.5 a full database (NOSPACE) switches the checks of rights off for what is still allowed, so that a user who
+fills it can grant itself root. Before 3.5.33, 3.6.14 and 3.7.1 a transaction inside a transaction is not checked
+(GHSA-rfx7-8w68-q57q), nor whether a client has logged in for leases and alarms (GHSA-q8m4-xhhv-38mg), nor a lease or a
+previous value in a transaction (GHSA-x35m-3gp4-4fh5), nor where an open-ended watch ends (GHSA-xg4h-6gfc-h4m8)."""
 
 
 class Access(enum.StrEnum):
@@ -92,7 +94,7 @@ def viewer(keys: Keys) -> Role:
 
 
 def operator(keys: Keys, environment: str | None = None) -> Role:
-    """A person who holds, releases, reruns and marks pipelines.
+    """A person who holds, releases, reruns, marks, fills and forgets.
 
     The log of acts is one for all: whoever may write an act may write, and delete, any.
 
@@ -102,7 +104,7 @@ def operator(keys: Keys, environment: str | None = None) -> Role:
     return _reading_all(
         keys,
         "operator" if environment is None else f"operator-{_named(environment)}",
-        f"hold, release, rerun, mark{'' if environment is None else f': pipelines of {environment}'}",
+        f"hold, release, rerun, mark, fill, forget{'' if environment is None else f': pipelines of {environment}'}",
         writes=(*written, KeyRange.below(keys.acts)),
     )
 
@@ -112,14 +114,19 @@ def owner(keys: Keys, name: str) -> Role:
 
     ``plan`` and ``apply`` hold it against everything that stands there, so all of it is read.
     """
-    document = KeyRange(keys.dependencies(_named(name)))
-    return _reading_all(keys, f"owner-{name}", f"plan, apply --owner {name}", writes=(document,))
+    written = map(KeyRange, (keys.dependencies(_named(name)), keys.published_before(name)))
+    return _reading_all(keys, f"owner-{name}", f"plan, apply --owner {name}", writes=written)
 
 
 def reporter(keys: Keys, environment: str) -> Role:
-    """Whatever reports run states of one environment. It reads them too: a report is held against what is there."""
-    states = KeyRange.below(keys.every("state", _named(environment)))
-    permissions = frozenset({Permission(states, Access.READ_WRITE)})
+    """Whatever reports run states of one environment, and says that it is there. It reads what it writes: a report is
+    held against what is there, and a lease is believed with a read behind it."""
+    own = (
+        KeyRange.below(keys.every("state", _named(environment))),
+        KeyRange.below(keys.every("reporter", environment)),
+        KeyRange(keys.reporter_seen(environment)),
+    )
+    permissions = frozenset(Permission(keys_of_it, Access.READ_WRITE) for keys_of_it in own)
     return Role(f"{namespace(keys)}reporter-{environment}", f"reports runs of {environment}", permissions)
 
 
@@ -146,11 +153,11 @@ def is_enforced(version: tuple[int, ...]) -> bool:
     return of_its_series or version >= ENFORCED_SINCE[-1]
 
 
-_WRITTEN_BY_WATCHERS = ("acts", "dependencies", "floor", "order", "state", "trigger", "watchers")
+_WRITTEN_BY_WATCHERS = ("acts", "dependencies", "floor", "order", "published", "state", "trigger", "watchers")
 """Acts and orders: retention deletes old ones. States: what was seen where nobody reports."""
 
-_WRITTEN_BY_OPERATORS = ("hold", "order", "state")
-"""States: ``mark``."""
+_WRITTEN_BY_OPERATORS = ("hold", "order", "state", "trigger")
+"""States: ``mark`` and ``forget``. Trigger records: ``forget`` deletes them."""
 
 
 def _reading_all(keys: Keys, name: str, purpose: str, *, writes: Iterable[KeyRange] = ()) -> Role:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from coordinator.errors import LeadershipLost
 from coordinator.model import bounds
-from coordinator.model.runstate import Instant, Revision, Unreadable, too_large
+from coordinator.model.stored import Instant, Revision, Unreadable, read_stored
 from coordinator.store.keys import Keys
 from coordinator.store.port import CreateRevisionIs, Put, Store, StoreError, Transaction
 
@@ -47,16 +47,13 @@ def dump_attended(attended: Attended) -> bytes:
 
 def read_attended(value: bytes) -> Attended | Unreadable:
     """Read what stands under ``attended``. Never raises."""
-    if len(value) > bounds.SMALL_VALUE:
-        return too_large(value, bounds.SMALL_VALUE, "a mark of attendance")
-    try:
-        document = _AttendedDocument.model_validate_json(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
-    except (ValueError, OverflowError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {error}")
-    return Attended(document.revision, document.when)
+    return read_stored(
+        value,
+        _AttendedDocument.model_validate_json,
+        lambda found: Attended(found.revision, found.when),
+        most=bounds.SMALL_VALUE,
+        what="a mark of attendance",
+    )
 
 
 def attended_up_to(attended: Attended | Unreadable | None, present: int) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from coordinator.model import bounds
+from coordinator.model.edition import PublishedBefore, read_published_before
 from coordinator.model.floor import Floor, read_floor
 from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
@@ -27,6 +28,9 @@ from coordinator.store.keys import (
     LeaderKey,
     OrderKey,
     ParsedKey,
+    PublishedBeforeKey,
+    ReporterKey,
+    ReporterSeenKey,
     RetentionKey,
     StateKey,
     TriggerKey,
@@ -35,10 +39,14 @@ from coordinator.store.keys import (
 from coordinator.store.port import Changes, KeyValue, Listing
 from coordinator.watcher.attendance import Attended, read_attended
 from coordinator.watcher.floors import Floors
+from coordinator.watcher.reporters import Reporters
 from coordinator.watcher.sharing import Sharing
 
 ON_THE_WAY = 1.0
 """Seconds that a fresh report may take from its observation to its arrival, or clocks may differ by."""
+
+PIECE = 100
+"""Keys of a listing that are read before somebody else has a turn."""
 
 
 @dataclass(slots=True)
@@ -58,6 +66,19 @@ class Touched:
     dependencies: bool = False
     leader_gone: bool = False
     states: int = 0
+
+
+@dataclass(slots=True)
+class Replaced:
+    """What came of a listing.
+
+    :ivar targets: everything that has a state, a record or an order, or had one before; some of it more than once.
+    :ivar expired: as in :class:`Touched`.
+    """
+
+    targets: list[Target] = field(default_factory=list)
+    expired: set[Target] = field(default_factory=set)
+    leader_gone: bool = False
 
 
 class Cache:
@@ -81,11 +102,13 @@ class Cache:
         self.revision = 0
         self.problems: dict[str, str] = {}
         self.published: dict[str, Published] = {}
+        self.published_before: dict[str, PublishedBefore] = {}
         self.leader: bytes | None = None
         self.attended: Attended | Unreadable | None = None
         self.swept: Sweep | None = None
         self.expired: dict[Target, int] = {}
         self.watchers: dict[str, bytes] = {}
+        self.reporters = Reporters()
         self._states: dict[Target, SeenState] = {}
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
@@ -157,16 +180,29 @@ class Cache:
             return False
         return abs((at - seen.value.observed_at).total_seconds()) <= self._fresh_for + ON_THE_WAY
 
-    def replace(self, listing: Listing) -> Touched:
+    def replace(self, listing: Listing) -> Replaced:
         """Start over from a listing: after the first list, a compaction, a restore.
 
         The listing is used up: of a million keys, both it and what is read from it would be twice too much.
         """
-        touched = Touched(targets=set(self.targets()), held=set(self._holds), dependencies=True)
-        for store in (self._states, self._records, self._orders, self._holds, self._withheld):
-            store.clear()
-        for named in (self.published, self.watchers, self.problems):
+        replaced = Replaced()
+        for _ in self.replacing(listing, replaced):
+            pass
+        return replaced
+
+    def replacing(self, listing: Listing, replaced: Replaced) -> Iterator[None]:
+        """The same, in pieces. Until the last one is done, what stands here is neither the one nor the other.
+
+        :param replaced: takes what has come of it.
+        """
+        gone: list[Target] = []
+        before = (self._states, self._records, self._orders)
+        self._states, self._records, self._orders = {}, {}, {}
+        self._holds.clear()
+        self._withheld.clear()
+        for named in (self.published, self.published_before, self.watchers, self.problems):
             named.clear()
+        self.reporters.clear()
         self._floors.begin_list()
         attended_before, self.attended = self.attended, None
         self.expired.clear()
@@ -174,16 +210,25 @@ class Cache:
         self._arrived.clear()
         self._arrivals.clear()
         self.leader = None
+        for store in before:  # letting go of a million values takes its time, too
+            while store:
+                gone.append(store.popitem()[0])
+                if len(gone) % PIECE == 0:
+                    yield
         listing.items.reverse()
         while listing.items:
-            self._put(listing.items.pop(), touched)
+            touched = Touched()
+            for _ in range(min(PIECE, len(listing.items))):
+                self._put(listing.items.pop(), touched)
+            replaced.expired |= touched.expired
+            yield
         self._floors.end_list()
         if isinstance(self.attended, Unreadable) and isinstance(attended_before, Attended):
             # Out of another history (a restored etcd) it may speak of the future of this one.
             self.attended = Attended(min(attended_before.revision, listing.revision), attended_before.when)
         self.revision = listing.revision
-        touched.leader_gone = self.leader is None
-        return touched
+        replaced.targets = [*gone, *self.snapshot()]
+        replaced.leader_gone = self.leader is None
 
     def apply(self, changes: Changes, *, now: float, live: bool) -> Touched:
         """Take in what a watch delivered.
@@ -267,6 +312,10 @@ class Cache:
                 self.published[owner] = Published(publication, item.mod_revision)
                 self._note_problem(item.key, publication)
                 touched.dependencies = True
+            case PublishedBeforeKey(owner):
+                before = read_published_before(item.value)
+                self.published_before[owner] = before if isinstance(before, PublishedBefore) else PublishedBefore()
+                self._note_problem(item.key, before)
             case RetentionKey():
                 sweep = read_sweep(item.value)
                 self.swept = sweep if isinstance(sweep, Sweep) else None
@@ -280,6 +329,10 @@ class Cache:
                 self.leader = item.value
             case WatcherKey(watcher_id):
                 self.watchers[watcher_id] = item.value
+            case ReporterKey(environment, name):
+                self._note_problem(item.key, self.reporters.put(environment, name, item.value))
+            case ReporterSeenKey(environment):
+                self._note_problem(item.key, self.reporters.put_last_seen(environment, item.value))
             case None:
                 self.problems[_printable(item.key)] = "not a key of the coordinator; it is ignored"
 
@@ -313,6 +366,8 @@ class Cache:
             case DependenciesKey(owner):
                 self.published.pop(owner, None)
                 touched.dependencies = True
+            case PublishedBeforeKey(owner):
+                self.published_before.pop(owner, None)
             case RetentionKey():
                 self.swept = None
             case AttendedKey():
@@ -322,6 +377,10 @@ class Cache:
                 touched.leader_gone = True
             case WatcherKey(watcher_id):
                 self.watchers.pop(watcher_id, None)
+            case ReporterKey(environment, name):
+                self.reporters.delete(environment, name)
+            case ReporterSeenKey(environment):
+                self.reporters.delete_last_seen(environment)
             case None:
                 pass
 

@@ -25,11 +25,12 @@ from coordinator.model.partitions import partition_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.standings import Standings
+from coordinator.watcher.pace import Pace
 
 _log = structlog.get_logger(__name__)
 
 
-PIECE = 4096
+PIECE = 512
 """So many records are written before the deciding thread looks up: it must not seem dead after a long absence."""
 
 RETRY = 0.5
@@ -61,18 +62,30 @@ class Skip:
 
 def find_missed(standings: Standings, absence: Absence) -> dict[PipelineRef, list[Target]]:
     """What was missed, by pipeline, upstreams first. Nothing where no pipeline would pass over any of it."""
+    missed: dict[PipelineRef, list[Target]] = {}
+    for _ in finding_missed(standings, absence, missed):
+        pass
+    return missed
+
+
+def finding_missed(
+    standings: Standings, absence: Absence, by_pipeline: dict[PipelineRef, list[Target]]
+) -> Iterator[None]:
+    """The same, target by target. :param by_pipeline: takes what is found."""
     if not is_asked_for(standings.graph):
-        return {}
-    rank = standings.graph.rank
-    missed: dict[Target, None] = {}
-    for target in sorted(standings.unsettled(), key=lambda target: (rank(target.pipeline), target)):
-        decision = standings.decide(target)
-        if _never_started(standings, decision) and _was_missed(decision, absence, missed):
-            missed[target] = None
-    by_pipeline: dict[PipelineRef, list[Target]] = {}
-    for target in missed:
-        by_pipeline.setdefault(target.pipeline, []).append(target)
-    return by_pipeline
+        return
+    by_rank: dict[int, list[Target]] = {}
+    for target in standings.unsettled():
+        by_rank.setdefault(standings.graph.rank(target.pipeline), []).append(target)
+        yield
+    missed: set[Target] = set()
+    for rank in sorted(by_rank):
+        for target in by_rank[rank]:
+            decision = standings.decide(target)
+            if _never_started(standings, decision) and _was_missed(decision, absence, missed):
+                missed.add(target)
+                by_pipeline.setdefault(target.pipeline, []).append(target)
+            yield
 
 
 def find_skips(standings: Standings, pipeline: PipelineRef, missed: Iterable[Target]) -> list[Target]:
@@ -80,12 +93,26 @@ def find_skips(standings: Standings, pipeline: PipelineRef, missed: Iterable[Tar
 
     By name: of a hundred thousand of them the decisions would be gigabytes.
     """
+    skips: list[Target] = []
+    for _ in finding_skips(standings, pipeline, missed, skips):
+        pass
+    return skips
+
+
+def finding_skips(
+    standings: Standings, pipeline: PipelineRef, missed: Iterable[Target], skips: list[Target]
+) -> Iterator[None]:
+    """The same, target by target. :param skips: takes what is found, once that is done."""
     policy = policy_of(standings, pipeline)
     if policy is Catchup.ALL:
-        return []
-    due = [target for target in missed if _never_started(standings, standings.decide(target))]
-    due.sort(key=lambda target: partition_order(target.partition))
-    return due[:-1] if policy is Catchup.LATEST else due
+        return
+    due = []
+    for target in missed:
+        if _never_started(standings, standings.decide(target)):
+            due.append((partition_order(target.partition), target))
+        yield
+    due.sort()
+    skips += [target for _, target in (due[:-1] if policy is Catchup.LATEST else due)]
 
 
 def skips_of(standings: Standings, targets: Iterable[Target]) -> Iterator[Skip]:
@@ -112,21 +139,29 @@ def is_asked_for(graph: Graph) -> bool:
 class CatchingUp:
     """What is still to be given up in this term."""
 
-    def __init__(self, standings: Standings) -> None:
+    def __init__(self, standings: Standings, pace: Pace) -> None:
         self._standings = standings
-        self._missed: list[tuple[PipelineRef, list[Target]]] = []
+        self._pace = pace
+        self._finding: Iterator[None] | None = None
+        self._missed: dict[PipelineRef, list[Target]] = {}
         self._skips: list[Target] = []
         self._refused: set[Target] = set()
         self._try_at: float | None = None
 
+    def __bool__(self) -> bool:
+        """Whether there is something to be found out or given up yet."""
+        return bool(self._finding is not None or self._missed or self._skips)
+
     def begin(self, absence: Absence) -> None:
         """A term has begun. Nothing may be started before :meth:`give_up` says that it is done."""
         self.clear()
-        self._missed = list(reversed(find_missed(self._standings, absence).items()))
+        if is_asked_for(self._standings.graph):
+            self._finding = finding_missed(self._standings, absence, self._missed)
 
     def clear(self) -> None:
-        self._missed.clear()
-        self._skips.clear()
+        self._finding = None
+        self._missed = {}
+        self._skips = []
         self._refused.clear()
         self._try_at = None
 
@@ -151,24 +186,38 @@ class CatchingUp:
         :param now: monotonic seconds.
         :returns: whether it is done; if not, it must be called again.
         """
-        while self._missed or self._skips:
-            if not self._skips:
-                self._skips = self._next_skips()
-                continue
-            if not write(list(skips_of(self._standings, self._skips[:PIECE]))):
-                self._try_at = now + RETRY
-                return False
-            del self._skips[:PIECE]
+        while self:
             if self._skips:
+                if not write(list(skips_of(self._standings, self._skips[:PIECE]))):
+                    self._try_at = now + RETRY
+                    return False
+                del self._skips[:PIECE]
+                self._try_at = now  # what that touches is decided about first
+                return False
+            if not self._find():
                 self._try_at = now
                 return False
         self._refused.clear()
         self._try_at = None
         return True
 
-    def _next_skips(self) -> list[Target]:
-        pipeline, targets = self._missed.pop()
-        skips = find_skips(self._standings, pipeline, targets)
+    def _find(self) -> bool:
+        """Find out some of what was missed, or which of it is to be given up. Returns whether to go on at once."""
+        budget = self._pace.budget()
+        if self._finding is None:
+            pipeline = next(iter(self._missed))
+            self._finding = self._finding_skips(pipeline, self._missed.pop(pipeline))
+        for _ in self._finding:
+            budget.spend()
+            if not budget:
+                return False
+        self._finding = None
+        return True
+
+    def _finding_skips(self, pipeline: PipelineRef, targets: list[Target]) -> Iterator[None]:
+        skips: list[Target] = []
+        yield from finding_skips(self._standings, pipeline, targets, skips)
+        self._skips = skips
         if skips:
             _log.info(
                 "catchup.skipped",
@@ -178,7 +227,6 @@ class CatchingUp:
                 newest=skips[-1].partition,
                 catchup=str(policy_of(self._standings, pipeline)),
             )
-        return skips
 
 
 def _never_started(standings: Standings, decision: Decision) -> bool:

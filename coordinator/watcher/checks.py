@@ -8,19 +8,18 @@ environment is bounded: a deployment that is away never holds back pipelines of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from coordinator.model.consumption import Consumed, Inputs, same_inputs
 from coordinator.model.decide import Decision
 from coordinator.model.lifecycle import OwnRun, Verification
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import Consumed
 from coordinator.runners.port import ObservedRun, RequestRefused, RunRef
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.jobs import LookDone
-from coordinator.watcher.records import same_inputs
 from coordinator.watcher.work_queue import Priority, WorkQueue
 
 Question = tuple[str, RunRef]
@@ -43,7 +42,7 @@ class PendingCheck:
     :ivar not_before_revision: what a look brought to light is in etcd from this revision on.
     """
 
-    inputs: Mapping[Target, Consumed]
+    inputs: Inputs
     own: Question | None
     deadline: float
     priority: Priority

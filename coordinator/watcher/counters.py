@@ -13,8 +13,9 @@ class Counters:
     :ivar late: partitions whose deadline passed before they were started, while this watcher led.
     :ivar skipped_late: partitions given up for that (``on_late: skip``).
     :ivar skipped_catching_up: partitions given up because they were missed (``catchup``).
-    :ivar broken: targets whose examination raised an exception: a defect of the coordinator.
     :ivar expired: states ignored because retention had removed their partition.
+    :ivar miscounted: wide conditions of which the counts said something else than the decision: a mistake.
+    :ivar broken: targets about which nothing could be decided or done, because of a mistake in the coordinator.
     """
 
     late: int = 0
@@ -22,6 +23,7 @@ class Counters:
     skipped_catching_up: int = 0
     expired: int = 0
     broken: int = 0
+    miscounted: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, **counts: int) -> None:

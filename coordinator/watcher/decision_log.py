@@ -27,17 +27,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from coordinator.model.consumption import NAMED, NOTHING, Consumed, Consumption, Fingerprint, Inputs
 from coordinator.model.decide import Decision
 from coordinator.model.explanation import headline
 from coordinator.model.partitions import format_instant
 from coordinator.model.printable import json_text
 from coordinator.model.references import Target
-from coordinator.model.trigger import Consumed, Inputs, Status, TriggerRecord
+from coordinator.model.runstate import RunState
+from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.watcher.clock import Clock
-from coordinator.watcher.records import same_inputs
-
-MAX_INPUTS = 100
-"""Inputs in one line; those that are new come first."""
 
 MAX_TEXT = 1000
 """Characters of a reason or a name: a partition may be as long as etcd takes a key."""
@@ -147,7 +145,8 @@ def _deed_of(record: TriggerRecord, previous: TriggerRecord | None) -> Deed:
 def line_of(entry: Entry) -> str:
     """The line, without its end."""
     record = entry.record
-    inputs = _inputs(entry)
+    used, number = _used(entry)
+    inputs = _inputs(used, entry.previous.consumed if entry.previous is not None else NOTHING)
     fields: dict[str, Any] = {
         "when": format_instant(entry.when),
         "what": entry.deed,
@@ -161,8 +160,8 @@ def line_of(entry: Entry) -> str:
         "reason": _reason(entry),
         "decided_on": entry.decided_on,
         "recorded_at": entry.recorded_at,
-        "inputs": inputs[:MAX_INPUTS],
-        "more_inputs": max(0, len(inputs) - MAX_INPUTS),
+        "inputs": inputs,
+        "more_inputs": number - len(inputs),
         "who": entry.who,
     }
     return json_text(_bounded(fields))
@@ -189,28 +188,32 @@ def _reason(entry: Entry) -> str:
     return entry.record.last_error or ""
 
 
-def _inputs(entry: Entry) -> list[dict[str, Any]]:
-    """The completions that were used, new ones first."""
-    before = entry.previous.consumed if entry.previous is not None else {}
-    described = [_input(target, used, before.get(target)) for target, used in _used(entry).items()]
-    return sorted(described, key=lambda one: not one["new"])
+def _inputs(used: Inputs, before: Consumption) -> list[dict[str, Any]]:
+    """The completions that were used: the new ones first, and no more than a record names."""
+    new = {
+        target: not before.knows(target, RunState(one.state, one.attempt), one.revision) for target, one in used.items()
+    }
+    first = sorted(used, key=lambda target: not new[target])[:NAMED]
+    return [_input(target, used[target], before.get(target), new=new[target]) for target in first]
 
 
-def _used(entry: Entry) -> Inputs:
+def _used(entry: Entry) -> tuple[Inputs, int]:
+    """The completions that were used, as far as they are known in full, and how many there were."""
+    if entry.decision is not None:
+        return entry.decision.inputs, len(entry.decision.inputs)
     match entry.deed:
-        case Deed.IGNORED:
-            return entry.decision.inputs if entry.decision is not None else {}
-        case Deed.SKIPPED:
-            return entry.record.consumed
-        case Deed.SENT:
-            return entry.previous.inputs if entry.previous is not None else {}
         case Deed.DONE:
-            return {}
+            kept = NOTHING
+        case Deed.SKIPPED:
+            kept = entry.record.consumed
+        case Deed.SENT:
+            kept = entry.previous.inputs if entry.previous is not None else NOTHING
         case _:
-            return entry.record.inputs
+            kept = entry.record.inputs
+    return kept.named, len(kept)
 
 
-def _input(target: Target, used: Consumed, before: Consumed | None) -> dict[str, Any]:
+def _input(target: Target, used: Consumed, before: Consumed | Fingerprint | None, *, new: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "pipeline": str(target.pipeline),
         "partition": target.partition,
@@ -219,7 +222,7 @@ def _input(target: Target, used: Consumed, before: Consumed | None) -> dict[str,
         "queued_at": format_instant(used.attempt.queued_at) if used.attempt.queued_at is not None else None,
         "attempt": used.attempt.number,
         "revision": used.revision,
-        "new": before is None or not same_inputs({target: before}, {target: used}),
-        "before": before.revision if before is not None else None,
+        "new": new,
+        "before": before.revision if isinstance(before, Consumed) else None,
     }
     return _bounded(fields)

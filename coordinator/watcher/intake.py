@@ -1,9 +1,12 @@
-"""Taking in: what etcd tells becomes facts, decisions, and entries of the work queue.
+"""Taking in: what etcd tells becomes facts, decisions, and entries of the work queue, in bounded pieces.
 
 Standing by, a watcher takes in the same as a leader, so that it can take over with the next step.
 """
 
 from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 import structlog
 
@@ -14,13 +17,16 @@ from coordinator.model.references import Target
 from coordinator.model.standings import Standings
 from coordinator.store.port import Changes
 from coordinator.store.reflector import Disconnected, Snapshot
-from coordinator.watcher.cache import Cache, Touched, unsettled_of
+from coordinator.watcher.cache import Cache, Replaced, Touched, unsettled_of
 from coordinator.watcher.catching_up import is_asked_for
 from coordinator.watcher.counters import Counters
 from coordinator.watcher.dispatchers import Dispatchers
+from coordinator.watcher.pace import Pace
 from coordinator.watcher.retention import Sweeper
 from coordinator.watcher.scheduling import Scheduling
 from coordinator.watcher.work_queue import Priority, WorkQueue
+
+Update = Snapshot | Changes | Disconnected
 
 STOOD_STILL = 2.0
 """Seconds between two steps after which this watcher must have been suspended: it is called every second. What was read
@@ -34,10 +40,11 @@ class Intake:
 
     :param sweeper: retention, if there is one.
     :param fresh_for: seconds for which what follows a gap does not count as live.
+    :param pace: how much is taken in, and decided about, in one piece.
     :ivar leads: whether this watcher decides and writes; set by the reconciler.
     :ivar leader_gone: the leader key has been deleted since this was last reset: time to campaign.
     :ivar graph_problem: why the newest dependencies are not obeyed; the last good ones are.
-    :ivar connected: the watch is alive.
+    :ivar connected: the watch is alive, and all that was listed has been decided about.
     :ivar states_seen: changes of run states that came while this watcher led.
     :ivar leaves_marks: some pipeline's ``catchup`` asks when a watcher was there.
     """
@@ -53,6 +60,7 @@ class Intake:
         sweeper: Sweeper | None,
         counters: Counters,
         fresh_for: float,
+        pace: Pace,
     ) -> None:
         self._cache = cache
         self._standings = standings
@@ -62,6 +70,10 @@ class Intake:
         self._sweeper = sweeper
         self._counters = counters
         self._fresh_for = fresh_for
+        self._pace = pace
+        self._inbox: deque[Update] = deque()
+        self._reading: Iterator[None] | None = None
+        self._was_listed = False
         self._live_from = 0.0
         self._stepped_at: float | None = None
         self._lag = 0.0
@@ -81,69 +93,128 @@ class Intake:
         self._stepped_at = now
         self._lag = lag
 
-    def take(self, message: Snapshot | Changes | Disconnected, now: float) -> None:
-        """Take in what has arrived. :param now: monotonic seconds."""
-        match message:
+    def take(self, update: Update) -> None:
+        """This has arrived. It is taken in when its turn comes: what came before it goes first."""
+        self._inbox.append(update)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything that has arrived is taken in and decided about."""
+        return not self._inbox and self._reading is None and self._standings.is_drained
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that was listed or published has been decided about; perhaps not all that has just happened."""
+        return self._reading is None and self._standings.is_caught_up
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a listing is being read: until that is done, nothing can be said about anything."""
+        return self._reading is not None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something waits to be taken in: more should not be brought."""
+        return bool(self._inbox) or self._reading is not None
+
+    def go_on(self, now: float, *, takes_updates: bool = True) -> None:
+        """Take in what has arrived, decide anew about what it touches, or do a piece of that.
+
+        :param now: monotonic seconds.
+        :param takes_updates: false: decide about what is known, and let what arrives wait.
+        """
+        budget = self._pace.budget()
+        while budget and (self._reading is not None or (self._inbox and takes_updates)):
+            budget.spend()
+            if self._reading is None:
+                self._take_in(self._inbox.popleft(), now)
+            elif next(self._reading, self) is self:
+                self._reading = None
+        self.propagate()
+        if self._was_listed and self.is_caught_up:
+            self._was_listed = False
+            self._connected()
+
+    def propagate(self) -> None:
+        """Decide about some of what waits to be decided about."""
+        if self._reading is not None or self._standings.is_drained:
+            return
+        led_by_another = not self.leads and self._cache.leader is not None
+        budget = self._pace.budget()
+        while budget and not self._standings.is_drained:
+            budget.spend()
+            if (made := self._standings.decide_next()) is not None:
+                priority = Priority.LIVE if made.live else Priority.CATCHUP
+                self._scheduling.take(made.decision, priority, now=self._standings.now, led_by_another=led_by_another)
+        while self._standings.miscounted:
+            target = self._standings.miscounted.pop()
+            self._counters.add(miscounted=1)
+            _log.error(
+                "inputs.miscounted",
+                pipeline=str(target.pipeline),
+                partition=target.partition,
+                remedy="it has been decided about anew; please report it",
+            )
+
+    def _take_in(self, update: Update, now: float) -> None:
+        match update:
             case Snapshot():
-                self._connect(now, after_a_gap=True)
+                self.connected = False
                 if self._sweeper is not None:
                     self._sweeper.start_over()
-                touched = self._cache.replace(message.listing)
-                self._expired_told.intersection_update(self._cache.expired)
-                self._touch(touched, live=False)
-                self._queue.read(self._cache.revision)
+                self._reading = self._replace(update, now)
             case Changes():
-                self._connect(now, after_a_gap=False)
+                self._connect(now)
                 live = now >= self._live_from
-                touched = self._cache.apply(message, now=now - self._lag if live else now, live=live)
+                touched = self._cache.apply(update, now=now - self._lag if live else now, live=live)
                 if self.leads:  # what is listed, or seen while another leads, is nothing that this one has done
                     self.states_seen += touched.states
                 self._touch(touched, live=live)
                 self._queue.read(self._cache.revision)
             case Disconnected():
                 self.connected = False
-                _log.warning("etcd.disconnected", reason=message.reason)
+                _log.warning("etcd.disconnected", reason=update.reason)
 
-    def refresh(self, changed: set[Target], *, recorded: set[Target], live: bool = True) -> None:
-        """Decide anew about what has changed, and what that touches.
+    def _replace(self, message: Snapshot, now: float) -> Iterator[None]:
+        """Read a listing, piece by piece."""
+        replaced = Replaced()
+        yield from self._cache.replacing(message.listing, replaced)
+        self._live_from = now + self._fresh_for
+        self._was_listed = True
+        self.leader_gone |= replaced.leader_gone
+        self._expired_told.intersection_update(self._cache.expired)
+        self._tell_expired(replaced.expired)
+        self._obey_dependencies(replaced.targets, everything=True)
+        self._queue.read(self._cache.revision)
 
-        :param changed: targets whose state, order or hold is another, or of which time may have changed something.
-        :param recorded: targets of which only the record is another.
-        :param live: this has just happened; else it has waited, and may wait behind what has.
-        """
-        self._scheduling.take(
-            self._standings.refreshing(changed, recorded=recorded),
-            Priority.LIVE if live else Priority.CATCHUP,
-            now=self._standings.now,
-            led_by_another=not self.leads and self._cache.leader is not None,
-        )
-
-    def _connect(self, now: float, *, after_a_gap: bool) -> None:
+    def _connect(self, now: float) -> None:
         """What comes after a gap is not live at first: it may have lain there for long."""
-        if after_a_gap or not self.connected:
+        if not self.connected and not self._was_listed:
             self._live_from = now + self._fresh_for
-        if not self.connected:
-            self.connected = True
-            _log.info("etcd.connected", revision=self._cache.revision)
+            self._connected()
+
+    def _connected(self) -> None:
+        self.connected = True
+        _log.info("etcd.connected", revision=self._cache.revision)
 
     def _touch(self, touched: Touched, *, live: bool) -> None:
         self.leader_gone |= touched.leader_gone
         if self._sweeper is not None:
             self._sweeper.note(touched.targets | touched.recorded)
         if touched.expired or self._expired_told:
-            self._tell_expired(touched)
-        targets = touched.targets
+            self._expired_told.difference_update(one for one in touched.targets if one not in self._cache.expired)
+            self._tell_expired(touched.expired)
+        self._standings.touch(touched.targets, recorded=touched.recorded, live=live)
         if touched.dependencies:
-            targets |= self._rebuild_graph()
+            self._obey_dependencies(self._cache.snapshot())
         if touched.held:
-            targets |= unsettled_of(touched.held, self._standings.unsettled())
+            self._standings.touch((), recorded=unsettled_of(touched.held, self._standings.unsettled()), live=live)
         if touched.floors:
-            targets |= self._standings.partitions_of(touched.floors, self._cache.targets())
-        self.refresh(targets, recorded=touched.recorded, live=live)
+            known = self._cache.targets()
+            self._standings.touch(self._standings.partitions_of(touched.floors, known), live=live)
 
-    def _tell_expired(self, touched: Touched) -> None:
-        self._expired_told.difference_update(one for one in touched.targets if one not in self._cache.expired)
-        unheard_of = touched.expired - self._expired_told
+    def _tell_expired(self, expired: set[Target]) -> None:
+        unheard_of = expired - self._expired_told
         self._counters.add(expired=len(unheard_of))
         for target in unheard_of:
             floor = self._cache.floor(target.pipeline)
@@ -156,8 +227,8 @@ class Intake:
             )
         self._expired_told |= unheard_of
 
-    def _rebuild_graph(self) -> set[Target]:
-        """Go on with the published dependencies. Returns what they may decide otherwise."""
+    def _obey_dependencies(self, targets: Sequence[Target], *, everything: bool = False) -> None:
+        """Go on with the published dependencies; parameters as in :meth:`Standings.exchange_graph`."""
         try:
             graph, problems = merge(self._cache.published)
         except CycleFound as error:
@@ -165,10 +236,14 @@ class Intake:
         self.graph_problem = "; ".join(problems) or None
         if problems:
             _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
-            return set()
-        _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
-        for target in self._dispatchers.obey(graph):
-            self._queue.add(target, Priority.CATCHUP)
-        self.leaves_marks = is_asked_for(graph)
+            if not everything:
+                return
+            graph = self._standings.graph
+        else:
+            _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
+            for target in self._dispatchers.obey(graph):
+                self._queue.add(target, Priority.CATCHUP)
+            self.leaves_marks = is_asked_for(graph)
+        self._standings.exchange_graph(graph, targets, everything=everything)
         # What is late is decided about too: it may have left the graph.
-        return self._standings.exchange_graph(graph, self._cache.targets()) | set(self._scheduling.late())
+        self._standings.touch((), recorded=self._scheduling.late(), live=False)

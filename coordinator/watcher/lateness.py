@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,6 +12,7 @@ from coordinator.model.explanation.headline import missing_inputs
 from coordinator.model.judgement import all_inputs
 from coordinator.model.partitions import format_instant
 from coordinator.model.references import Target
+from coordinator.model.standings import Standings
 from coordinator.watcher.counters import Counters
 
 _log = structlog.get_logger(__name__)
@@ -54,12 +55,14 @@ class Lateness:
                 self._late.discard(target)
                 self._unsaid.pop(target, None)
 
-    def say(self, decide: Callable[[Target], Decision], *, now: datetime) -> None:
+    def say(self, standings: Standings, *, now: datetime) -> None:
         """Log and count what has become late and has not been said. For the leader only."""
         unsaid, self._unsaid = self._unsaid, {}
         for target, seen_at in unsaid.items():
-            if seen_at is None or now - seen_at <= self._unsure:
-                self._say(decide(target))
+            if not standings.is_final(target):
+                self._unsaid[target] = seen_at  # it may turn out that it is not late
+            elif seen_at is None or now - seen_at <= self._unsure:
+                self._say(standings.decide(target))
 
     def _say(self, decision: Decision) -> None:
         if decision.due_by is None:

@@ -77,18 +77,19 @@ class Mailbox:
         self._bell.put(None)
         return True
 
-    def take(self, timeout: float) -> list[Message]:
+    def take(self, timeout: float, *, updates: bool = True) -> list[Message]:
         """What is there: every answer, and as many updates as are taken together; after waiting for the first.
 
         :param timeout: seconds to wait at most.
+        :param updates: false: answers alone, for there are updates that were taken before and wait to be taken in.
         """
-        self._wait(0.0 if self._answers or self._updates else timeout)
+        self._wait(0.0 if self._answers or (updates and self._updates) else timeout)
         messages: list[Message] = []
         while self._answers:
             messages.append(self._answers.popleft())
         taken = 0
         self.lag = max(0.0, self._clock() - self._updates[0][1]) if self._updates else 0.0
-        while self._updates and taken < self._at_once:
+        while updates and self._updates and taken < self._at_once:
             update, _ = self._updates.popleft()
             taken += _weight(update)
             messages.append(update)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from coordinator.store.port import Changes
-from coordinator.store.presence import Progress
+from coordinator.store.presence import PresentFile, Progress
 from coordinator.store.reflector import Snapshot
 
 
 class ProgressOfReading:
     """Written by the deciding thread, read by the candidate's.
 
-    :param presences: what the keys of all presences begin with.
+    :param signs_of_life: what the keys begin with that are no news (``Keys.signs_of_life``).
     """
 
-    def __init__(self, presences: str) -> None:
-        self._presences = presences
+    def __init__(self, signs_of_life: tuple[str, ...]) -> None:
+        self._signs_of_life = signs_of_life
         self._news = 0
         self.present = Progress(revision=0, news=0, warm=False)
 
@@ -27,11 +27,11 @@ class ProgressOfReading:
                 case Snapshot(listing):
                     self._news = listing.revision
                 case Changes(changes):
-                    newest = (change for change in reversed(changes) if not change.key.startswith(self._presences))
+                    newest = (change for change in reversed(changes) if not change.key.startswith(self._signs_of_life))
                     if (change := next(newest, None)) is not None:
                         self._news = change.revision
 
-    def stand_at(self, revision: int, *, warm: bool) -> bool:
+    def stand_at(self, revision: int, *, warm: bool, file: PresentFile | None = None) -> bool:
         """All that was noted has been decided about, too. Whether the watcher has become warm by it."""
-        before, self.present = self.present, Progress(revision, self._news, warm)
+        before, self.present = self.present, Progress(revision, self._news, warm, file)
         return warm and not before.warm

@@ -1,172 +1,263 @@
 """Publishing ``dependencies.json``: the file that people review becomes the document that all watchers obey.
 
 The file is read again when it changes. A file that cannot be used changes nothing: the last good version stays
-in force, and the problem is shown until it is mended.
+in force, and the problem is shown until it is mended. So does a file that is older than what is in force
+(:mod:`coordinator.model.edition`), and an edit that is more likely a mistake (:mod:`coordinator.model.guard`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import structlog
 
-from coordinator.model.dependencies import Document
+from coordinator.model import bounds
+from coordinator.model.edition import Edit, Verdict
+from coordinator.model.guard import Known, Replacement, replacements
 from coordinator.model.owners import Objection
-from coordinator.model.parsing import DependenciesError, parse_document
-from coordinator.model.publication import Published
-from coordinator.publishing import Proposal, Publications, Signature, check_owner, commit, refusal
+from coordinator.model.references import PipelineRef
+from coordinator.model.resuming import Terms
+from coordinator.proposal import Proposal, Publications, Signature
+from coordinator.publishing import commit, refusal
+from coordinator.settings import PublicationSettings
 from coordinator.store.keys import Keys
-from coordinator.store.port import CreateRevisionIs, Store, StoreError, StoreUnavailable
+from coordinator.store.port import Committed, CreateRevisionIs, Store, StoreError, StoreUnavailable
+from coordinator.store.presence import PresentFile
+from coordinator.watcher.cache import Cache
 from coordinator.watcher.clock import Clock
+from coordinator.watcher.dag_checks import DagChecks
+from coordinator.watcher.watched_file import GoodFile, WatchedFile
+from coordinator.weighing import NO_EFFECTS, Effects, effects_of
 
 _log = structlog.get_logger(__name__)
+
+_SHOWN = 10
+"""Dependencies that a log line names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes publications in the name of a watcher, as long as it leads."""
+
+    store: Store
+    keys: Keys
+    who: str
+    clock: Clock
+
+    def write(self, proposal: Proposal, effects: Effects, *, why: str, term: int) -> Committed:
+        """:raises StoreError: it was not written, or nobody knows."""
+        signature = Signature(self.who, self.clock.now(), why)
+        fence = CreateRevisionIs(self.keys.leader, term)
+        return commit(self.store, self.keys, proposal, signature, waiting=effects.taken_away, fence=(fence,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Weighed:
-    """What is to be said of a document beside those that stand in etcd.
+    """What is to be said of a file beside the documents that stand in etcd.
 
     :ivar standing: their revisions, by owner.
+    :ivar replaced: what environments must be asked about before it is published.
     """
 
-    document: Document
+    file: GoodFile
     standing: Mapping[str, int]
+    proposal: Proposal
     objections: tuple[Objection, ...]
     is_published: bool
+    replaced: tuple[Replacement, ...]
+
+    def asks_about(self) -> set[PipelineRef]:
+        return {pipeline for one in self.replaced for pipeline in (*one.gone, *one.come)}
 
 
 class Publisher:
-    """Keeps ``dependencies/<owner>`` equal to a file, while this watcher leads.
+    """Keeps ``dependencies/<owner>`` equal to a file, while this watcher leads. Used by the deciding thread only.
 
-    :param environments: the configured environments; a pipeline in any other is refused.
-    :param who: this watcher, for the history of the document.
-    :raises ConfigurationError: the owner is no environment.
+    :param owner: whose document the file is.
+    :param cache: what stands in etcd, as far as this watcher has read it.
     """
 
     def __init__(
         self,
-        path: Path,
+        file: WatchedFile,
         *,
         owner: str,
-        store: Store,
-        keys: Keys,
-        environments: Collection[str],
-        who: str,
-        clock: Clock,
+        cache: Cache,
+        settings: PublicationSettings,
+        checks: DagChecks,
+        writer: Writer,
     ) -> None:
-        check_owner(owner, environments)
-        self._path = path
+        self._file = file
         self._owner = owner
-        self._store = store
-        self._keys = keys
-        self._environments = environments
-        self._who = who
-        self._clock = clock
-        self._stamp: tuple[int, int, int] | None = None
-        self._text = b""
-        self._document: Document | None = None
+        self._cache = cache
+        self._settings = settings
+        self._checks = checks
+        self._writer = writer
+        self._edit: Edit | None = None
         self._weighed: _Weighed | None = None
-        self._settled: _Weighed | None = None
-        self._file_problem: str | None = None
-        self._objection: str | None = None
+        self._settled: tuple[_Weighed, Known] | None = None
+        self._refused: str | None = None
 
     @property
     def problem(self) -> str | None:
         """What keeps the file from being published."""
-        return self._file_problem or self._objection
+        return self._file.problem or self._refused
+
+    @property
+    def present_file(self) -> PresentFile | None:
+        """The file, as other watchers and people are told of it."""
+        good, problem = self._file.good, self.problem and self.problem[: bounds.REASON]
+        if good is None:
+            return PresentFile(self._owner, "", None, problem) if problem is not None else None
+        return PresentFile(self._owner, good.content, good.read.serial, problem)
 
     def read(self) -> None:
         """Read the file if it has changed since the last call. Raises nothing: see :attr:`problem`."""
-        try:
-            status = self._path.stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if stamp == self._stamp:
-                return
-            self._stamp = stamp
-            text = self._path.read_bytes()
-            self._document = parse_document(text, source=str(self._path), environments=self._environments)
-            self._text = text
-        except OSError as error:
-            problem = f"{self._path}: cannot be read: {error.strerror}"
-            if problem != self._file_problem:
-                self._refuse_file(problem)
-            self._stamp = None
-        except DependenciesError as error:
-            self._refuse_file(str(error))
-        else:
-            self._file_problem = None
-            _log.info("dependencies.read", file=str(self._path), downstreams=len(self._document))
+        before = self._file.good
+        if self._file.read() and self._cache.revision:  # else it is not known yet on what the edit is based
+            self._edit = self._edit_of(self._base(), before, self._edit)
 
-    def weigh(self, published: Mapping[str, Published], *, revision: int) -> None:
-        """Find out beforehand what :meth:`publish` would do: with ten thousand pipelines that takes half a second.
+    def weigh(self) -> None:
+        """Find out beforehand what :meth:`publish` would do: with ten thousand pipelines that takes half a second,
+        and environments take their time to answer."""
+        if self._file.good is None:
+            return
+        weighed = self._weigh(self._file.good)
+        if self._rule(weighed):
+            self._refused = None
+            self._checks.known(weighed.asks_about())
 
-        Takes the same arguments.
-        """
-        if self._document is not None:
-            self._weigh(self._document, published, revision)
+    def publish(self, *, term: int) -> int | None:
+        """Publish what was read, if it is newer than what is in force and nothing is said against it.
 
-    def publish(self, published: Mapping[str, Published], *, revision: int, term: int) -> int | None:
-        """Publish what was read, if something else is published and nothing is objected to it.
-
-        :param published: all documents that stand in etcd, as far as they are known, by owner.
-        :param revision: the etcd revision up to which they are known.
         :param term: create revision of the leader key; nothing is written when another watcher leads.
-        :returns: the etcd revision from which on it stands; 0: there is nothing to wait for; ``None``: etcd gave no
-            answer, so that it is not known whether it stands there, and it must be tried again.
+        :returns: the etcd revision from which on it stands; 0: there is nothing to wait for; ``None``: etcd or an
+            environment gave no answer yet, and it must be tried again.
         """
-        if self._document is None:
+        if self._file.good is None:
             return 0
-        weighed = self._weigh(self._document, published, revision)
-        if weighed is self._settled:
+        weighed = self._weigh(self._file.good)
+        if not self._rule(weighed):
             return 0
+        known = self._checks.known(weighed.asks_about()) if not weighed.objections else Known()
+        if known is None:
+            return None
+        if self._settled == (weighed, known):
+            return 0
+        if self._edit is None:  # nobody saw it change; from here on it is an edit of what is in force now
+            self._edit = self._edit_of(weighed.proposal.base, weighed.file, None)
         if weighed.objections:
-            self._objection = str(refusal(str(self._path), self._text, weighed.objections))
-            self._settled = weighed
-            _refused(self._objection)
-            return 0
-        self._objection = None
-        if weighed.is_published:
-            self._settled = weighed
+            self._refuse(str(refusal(str(self._file.path), weighed.file.text, weighed.objections)))
+            self._settled = weighed, known
             return 0
         # On what is known now, though it says the same of the dependencies: etcd compares with this revision.
-        proposal = Proposal(self._owner, self._document, Publications(published, revision))
-        signature = Signature(self._who, self._clock.now(), f"file {self._path}")
+        proposal = replace(weighed.proposal, base=self._base(), terms=self._terms())
+        concerns, effects = proposal.concerns(known), NO_EFFECTS
+        is_accepted = weighed.file.read.accept == proposal.version
+        if is_accepted or not concerns:  # what is refused anyway is not worth going through all states
+            effects = effects_of(proposal, self._cache, self._cache.targets())
+            concerns += effects.concerns(self._settings.resume_limit)
+        if concerns and not is_accepted:
+            self._refuse(f"{self._file.path}: {'; '.join(concerns)}. {self._how_to_accept(proposal)}")
+            self._settled = weighed, known
+            return 0
+        return self._write(proposal, effects, accepted=concerns, term=term)
+
+    def _write(self, proposal: Proposal, effects: Effects, *, accepted: list[str], term: int) -> int | None:
         try:
-            fence = CreateRevisionIs(self._keys.leader, term)
-            answer = commit(self._store, self._keys, proposal, signature, fence=(fence,))
+            answer = self._writer.write(proposal, effects, why=f"file {self._file.path}", term=term)
         except StoreError as error:
             _log.warning("dependencies.not_published", reason=str(error))
             return None if isinstance(error, StoreUnavailable) else 0
         if answer.succeeded:
+            self._refused = None
             difference = proposal.difference()
             _log.info(
                 "dependencies.published",
                 owner=self._owner,
+                version=proposal.version + 1,
                 revision=answer.revision,
                 begin=len(difference.begins),
                 cease=len(difference.ceases),
                 differ=len(difference.differs),
                 dependencies_added=difference.dependencies_added,
                 dependencies_removed=difference.dependencies_removed,
+                dependencies_resumed=len(proposal.resumed()),
+                may_start=len(effects.may_start),
+                accepted="; ".join(accepted) or None,
             )
+            if effects.taken_away:
+                _log.warning(
+                    "dependencies.taken_away",
+                    owner=self._owner,
+                    waiting=effects.taken_away_in_words()[:_SHOWN],
+                    dependencies=len(effects.taken_away),
+                    remedy=f"put back within {self._settings.resume_within} they resume",
+                )
         return answer.revision  # of what somebody else published in between, where it was not written
 
-    def _weigh(self, document: Document, published: Mapping[str, Published], revision: int) -> _Weighed:
-        standing = {owner: one.revision for owner, one in published.items()}
+    def _rule(self, weighed: _Weighed) -> bool:
+        """Whether the file is to be published, as far as its age goes; notes why it is not."""
+        if weighed.is_published:
+            self._edit = None
+            self._refused = None
+            return False
+        ruling = weighed.proposal.ruling(self._edit)
+        match ruling.verdict:
+            case Verdict.PUBLISH:
+                return True
+            case Verdict.SAME:
+                self._edit = None
+                self._refused = None
+            case Verdict.OLDER | Verdict.CONFLICT:
+                words = {Verdict.OLDER: "older than what is in force", Verdict.CONFLICT: "not published"}
+                self._refuse(
+                    f"{self._file.path}: {words[ruling.verdict]}: {ruling.reason}. Publish it nevertheless with "
+                    f"{self._command()}, or bring the file up to date: coordinator dependencies show --owner "
+                    f"{self._owner}"
+                )
+        return False
+
+    def _weigh(self, file: GoodFile) -> _Weighed:
+        base = self._base()
+        standing = {owner: one.revision for owner, one in base.by_owner.items()}
         weighed = self._weighed
-        if weighed is None or weighed.document is not document or weighed.standing != standing:
-            proposal = Proposal(self._owner, document, Publications(published, revision))
+        if weighed is None or weighed.file is not file or weighed.standing != standing:
+            proposal = Proposal(self._owner, file.read.document, base, self._terms(), file.read.serial)
             objections = tuple(proposal.objections())
+            replaced = tuple(replacements(proposal.difference()))
             is_published = not objections and proposal.is_published
-            weighed = self._weighed = _Weighed(document, standing, objections, is_published)
+            weighed = self._weighed = _Weighed(file, standing, proposal, objections, is_published, replaced)
         return weighed
 
-    def _refuse_file(self, problem: str) -> None:
-        self._file_problem = problem
-        _refused(problem)
+    def _edit_of(self, base: Publications, before: GoodFile | None, earlier: Edit | None) -> Edit:
+        """:param before: what the file said before. :param earlier: the edit that this one goes on with."""
+        based_on = earlier.based_on if earlier is not None else frozenset()
+        if before is not None:
+            based_on |= {before.content}
+        in_force = base.content_of(self._owner)
+        return Edit(base.version_of(self._owner), based_on | ({in_force} if in_force is not None else frozenset()))
 
+    def _base(self) -> Publications:
+        cache = self._cache
+        return Publications(cache.published, cache.revision, cache.published_before)
 
-def _refused(problem: str) -> None:
-    _log.error("dependencies.refused", reason=problem, remedy="mend the file; the last good version stays in force")
+    def _terms(self) -> Terms:
+        return Terms(self._writer.clock.now(), self._settings.resumes_within)
+
+    def _command(self) -> str:
+        return f"coordinator apply {self._file.path} --owner {self._owner}"
+
+    def _how_to_accept(self, proposal: Proposal) -> str:
+        return (
+            f'If it is meant: {self._command()} --accept, or "accept": {proposal.version} in the file; version '
+            f"{proposal.version} stays in force"
+        )
+
+    def _refuse(self, problem: str) -> None:
+        if problem != self._refused:
+            self._refused = problem
+            _log.error(
+                "dependencies.refused", reason=problem, remedy="mend the file; the last good version stays in force"
+            )

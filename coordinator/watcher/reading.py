@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from coordinator.errors import CoordinatorError
@@ -17,10 +17,15 @@ from coordinator.model.runstate import RunState
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import TriggerRecord
 from coordinator.publication_history import oldest_readable
+from coordinator.store.gathering import gather
 from coordinator.store.keys import Keys
 from coordinator.store.port import Compacted, Listing, Store
+from coordinator.watcher.about import About, listing_of
+from coordinator.watcher.attendance import Attended
+from coordinator.watcher.breakage import problems_of
 from coordinator.watcher.cache import Cache
 
+_TRIES = 3
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
@@ -34,10 +39,10 @@ class UnknownPipeline(CoordinatorError):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything, as it stood at ``cache.revision``.
+    """Everything that was read, as it stood at ``cache.revision``.
 
     :ivar newest_time: the newest time that anything in it says; ``None`` where nothing says one.
-    :ivar newest_change: the mod revision of the newest key that is not a watcher's word about itself.
+    :ivar newest_change: the mod revision of the newest key that is more than somebody's word about itself.
     :ivar late: what has not been started although its deadline has passed; most of it has no key of its own.
     """
 
@@ -83,49 +88,116 @@ class Reading:
         yield from self.standings.unsettled()
 
 
-def read(store: Store, keys: Keys, *, revision: int = 0, at: datetime | None = None) -> Reading:
-    """Read all keys at one revision and decide about everything.
+def read(
+    store: Store, keys: Keys, *, revision: int = 0, at: datetime | None = None, about: About | None = None
+) -> Reading:
+    """Read etcd at one revision, and decide about what was read.
 
     :param revision: of etcd; 0: the present.
     :param at: the time at which the present is judged; ``None``: that of this machine's clock.
+    :param about: read what decisions about this stand on, and no more; ``None``: all keys.
     :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
     """
-    listing = _list_past(store, keys, revision) if revision else store.list(keys.root)
-    of_watchers = (keys.leader, keys.watchers)
-    newest_change = max((kv.mod_revision for kv in listing.items if not kv.key.startswith(of_watchers)), default=0)
+    if revision and revision > (present := store.list(keys.leader).revision):
+        raise NoSuchRevision(f"revision {revision} has not come yet: etcd is at {present}")
+    for _ in range(_TRIES - 1):
+        try:
+            return _read(store, keys, revision, at, about)
+        except Compacted as error:  # of the present: between two ranges
+            if revision:
+                oldest = oldest_readable(store, keys.leader, after=revision, present=present)
+                raise NoSuchRevision(
+                    f"revision {revision} cannot be read any more: etcd keeps what stood there from revision {oldest} "
+                    "on; ask for a later one, or look into the decision log (watcher.decision_log), which outlives "
+                    "compaction"
+                ) from error
+    return _read(store, keys, revision, at, about)
+
+
+def read_partition(
+    store: Store, keys: Keys, pipeline: PipelineRef, *spellings: str, revision: int = 0, below: bool = False
+) -> Reading:
+    """Read what decisions about a pipeline in a partition stand on.
+
+    Where nothing is known of that partition, the pipeline's others are read too, to say what is near.
+
+    :param spellings: of the partition.
+    :param below: also read what can run because of it.
+    :raises UnknownPipeline: nobody has heard of the pipeline.
+    :raises NoSuchRevision: as :func:`read`.
+    """
+    about = About(pipeline, spellings, below)
+    reading = read(store, keys, revision=revision, about=about)
+    if set(spellings).isdisjoint(reading.partitions_of(pipeline)):
+        reading = read(store, keys, revision=revision, about=replace(about, others=True))
+    reading.require(pipeline)
+    return reading
+
+
+def read_pipeline(store: Store, keys: Keys, pipeline: PipelineRef, *, revision: int = 0) -> Reading:
+    """Read what decisions about a pipeline in all its partitions stand on.
+
+    :raises UnknownPipeline: nobody has heard of the pipeline.
+    :raises NoSuchRevision: as :func:`read`.
+    """
+    reading = read(store, keys, revision=revision, about=About(pipeline))
+    reading.require(pipeline)
+    return reading
+
+
+def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: About | None) -> Reading:
     cache = Cache(keys)
-    cache.replace(listing)
-    problems = dict(cache.problems)
-    graph = Graph()
-    try:
-        graph, conflicts = merge(cache.published)
-        problems.update({f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)})
-    except CycleFound as error:
-        problems["dependencies"] = f"the published dependencies close a cycle: {error}"
+    if about is None:
+        listing = (
+            store.list(keys.root, revision=revision)
+            if revision
+            else gather(store, keys.root, largest=keys.largest_value)
+        )
+        newest_change = _newest_change(keys, listing)
+        cache.replace(listing)
+        graph, problems = _graph_of(cache)
+    else:
+        documents = Cache(keys)
+        documents.replace(listing := store.list(keys.every("dependencies"), revision=revision))
+        whole, problems = _graph_of(documents)
+        closure = about.closure(whole)
+        graph = whole.within(closure)
+        listing = listing_of(store, keys, closure, documents.revision)
+        newest_change = _newest_change(keys, listing)
+        cache.replace(listing)
+        cache.published = documents.published
+    problems |= cache.problems
     newest_time = max(_times(cache), default=None)
     # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
     now = newest_time if revision and newest_time is not None else at or datetime.now(UTC)
     standings = Standings(graph, cache, now=now)
-    decided = {decision.target: decision.late for decision in standings.refresh(cache.targets())}
-    late = frozenset(target for target, is_late in decided.items() if is_late)
-    return Reading(cache, standings, problems, newest_time, late, newest_change)
+    standings.touch(cache.targets())
+    late: set[Target] = set()
+    while not standings.is_drained:  # the last decision about a target counts
+        if (made := standings.decide_next()) is not None:
+            (late.add if made.decision.late else late.discard)(made.decision.target)
+    problems.update(problems_of(standings.broken))
+    return Reading(cache, standings, problems, newest_time, frozenset(late), newest_change)
 
 
-def _list_past(store: Store, keys: Keys, revision: int) -> Listing:
-    present = store.list(keys.leader).revision
-    if revision > present:
-        raise NoSuchRevision(f"revision {revision} has not come yet: etcd is at {present}")
+def _newest_change(keys: Keys, listing: Listing) -> int:
+    no_news = (keys.leader, *keys.signs_of_life)
+    return max((kv.mod_revision for kv in listing.items if not kv.key.startswith(no_news)), default=0)
+
+
+def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:
+    """The published dependencies, and what is wrong with them."""
+    problems = dict(cache.problems)
     try:
-        return store.list(keys.root, revision=revision)
-    except Compacted as error:
-        oldest = oldest_readable(store, keys.leader, after=revision, present=present)
-        raise NoSuchRevision(
-            f"revision {revision} cannot be read any more: etcd keeps what stood there from revision {oldest} on; ask "
-            "for a later one, or look into the decision log (watcher.decision_log), which outlives compaction"
-        ) from error
+        graph, conflicts = merge(cache.published)
+    except CycleFound as error:
+        return Graph(), problems | {"dependencies": f"the published dependencies close a cycle: {error}"}
+    return graph, problems | {f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)}
 
 
 def _times(cache: Cache) -> Iterator[datetime]:
+    if isinstance(cache.attended, Attended) and cache.attended.when is not None:
+        yield cache.attended.when
     for target in cache.targets():
         state, record = cache.state(target), cache.record(target)
         if state is not None and isinstance(state.value, RunState):

@@ -54,6 +54,7 @@ class Reconcile:
 
     :ivar term: the create revision of the leader key; 0: this watcher does not lead.
     :ivar draining: this watcher is about to stop: it begins nothing more.
+    :ivar ask_from: monotonic seconds; before, a request of the predecessor may still be carried out.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Reconcile:
         self.requests = Requests()
         self.term = 0
         self.draining = False
+        self.ask_from = 0.0
 
     def clear(self) -> None:
         """A term has begun or ended."""
@@ -94,7 +96,7 @@ class Reconcile:
         """Do what is to be done, or see to it that it is examined again. :param now: monotonic seconds."""
         target = decision.target
         if record is not None and record.status is Status.INTENT:
-            self._take_over(target, record)
+            self._take_over(target, record, now)
         else:
             self._let_go(target)
         for _ in range(MOST_STEPS):
@@ -184,7 +186,7 @@ class Reconcile:
         policy = node.downstream.rerun if node is not None else None
         return records.run_to_clear(decision, record, self._cache.state(decision.target), policy)
 
-    def _take_over(self, target: Target, record: TriggerRecord) -> None:
+    def _take_over(self, target: Target, record: TriggerRecord, now: float) -> None:
         """An intent that this watcher does not know is a predecessor's, or was in doubt when it was written."""
         dispatcher = self._dispatchers.of(target)
         if dispatcher is None or self.requests.get(target, record.token) is not None:
@@ -193,6 +195,8 @@ class Reconcile:
         request = records.request_of(self._standings.graph, target, record)
         self.requests.put(target, InFlight(record, request, RequestState.IN_DOUBT))
         dispatcher.admission.occupy(target)
+        if now < self.ask_from:
+            self._retry_at[target] = self.ask_from
         self._log.taken_over(target, record, read_up_to=self._cache.revision)
 
     # -- doing the step --------------------------------------------------------------------------------------------
@@ -327,6 +331,6 @@ def is_unchanged(decision: Decision, intent: TriggerRecord) -> bool:
     return (
         decision.ready
         and decision.obstacles <= {Obstacle.IN_FLIGHT}
-        and records.same_inputs(decision.inputs, intent.inputs)
+        and intent.inputs.is_made_of(decision.inputs)
         and decision.order == intent.ordered  # a newer order is carried out with it, not once more after it
     )

@@ -13,6 +13,7 @@ The way of one run::
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,7 +21,7 @@ from datetime import timedelta
 import structlog
 
 from coordinator.errors import LeadershipLost
-from coordinator.model.decide import Decision
+from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
@@ -32,6 +33,7 @@ from coordinator.store.leadership import Leadership
 from coordinator.store.port import Store
 from coordinator.watcher.attendance import Attendance
 from coordinator.watcher.backoff import Backoff
+from coordinator.watcher.breakage import RETRY, Breakage
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.catching_up import CatchingUp, Skip
 from coordinator.watcher.checks import Checks
@@ -45,6 +47,8 @@ from coordinator.watcher.lateness import Lateness
 from coordinator.watcher.ledger import Ledger
 from coordinator.watcher.messages import Message
 from coordinator.watcher.observer import Observer
+from coordinator.watcher.pace import Pace
+from coordinator.watcher.postponed import Postponed
 from coordinator.watcher.rechecks import Rechecks
 from coordinator.watcher.reconcile import Policy, Reconcile
 from coordinator.watcher.retention import Sweeper
@@ -67,9 +71,6 @@ waits no longer than that for its turn."""
 SWEEP_EVERY = 1.0
 """Seconds after which retention gets a turn although there is something else to do."""
 
-BROKEN_RETRY = 60.0
-"""Seconds until a target is examined again whose examination has raised an exception."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -79,6 +80,7 @@ class Options:
     :ivar retention: which old partitions to remove; ``None``: nothing is ever removed.
     :ivar decisions: where decisions are written down for people.
     :ivar may_begin: asked whether everything is prepared for a term, by the create revision of its leader key.
+    :ivar pace: how much is taken in and decided about in one step.
     """
 
     settings: WatcherSettings
@@ -86,13 +88,13 @@ class Options:
     retention: RetentionSettings | None = None
     decisions: DecisionLog | None = None
     may_begin: Callable[[int], bool] = field(default=lambda _: True)
+    pace: Pace = field(default_factory=Pace)
 
 
 class Reconciler:
     """See the module.
 
     :param leadership: the present leadership of this watcher, if it leads.
-    :ivar broken: why targets could not be examined: a defect of the coordinator, contained there.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class Reconciler:
         self.queue = WorkQueue()
         self.cache = Cache(keys, fresh_for=settings.fresh_for)
         self.standings = Standings(Graph(), self.cache, now=clock.now())
-        self.broken: dict[Target, str] = {}
+        self.breakage = Breakage(self.counters)
         self.ledger = Ledger(store, keys, self.cache)
         self._trigger_log = TriggerLog(options.decisions)
         self._checks = Checks(self.cache, self.standings, dispatchers, self.queue, timeout=settings.look_timeout)
@@ -158,19 +160,23 @@ class Reconciler:
             self.standings,
             queue=self.queue,
             scheduling=Scheduling(
-                self.cache,
+                self.standings,
                 self.queue,
                 reconcile=self.reconcile,
                 dispatchers=dispatchers,
                 rechecks=self._rechecks,
                 lateness=self._lateness,
+                breakage=self.breakage,
             ),
             dispatchers=dispatchers,
             sweeper=self._sweeper,
             counters=self.counters,
             fresh_for=settings.fresh_for,
+            pace=options.pace,
         )
-        self._catching_up = CatchingUp(self.standings)
+        self._answers: deque[EffectDone | LookDone] = deque()
+        self._postponed = Postponed(self.standings)
+        self._catching_up = CatchingUp(self.standings, options.pace)
         self._attendance = Attendance(store, keys, missed_after=settings.missed_after)
         self._term = Term(
             leadership=leadership,
@@ -201,6 +207,21 @@ class Reconciler:
         return self._intake.connected
 
     @property
+    def is_behind(self) -> bool:
+        """Whether it has more to take in than it can just now: what else etcd tells should wait."""
+        return self._intake.is_behind
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it is reading a listing: its cache stands between two worlds."""
+        return self._intake.is_reading
+
+    @property
+    def has_decided(self) -> bool:
+        """Whether everything that has arrived is taken in and decided about."""
+        return self._intake.is_done
+
+    @property
     def graph_problem(self) -> str | None:
         """Why the newest dependencies are not obeyed; the last good ones are."""
         return self._intake.graph_problem
@@ -220,20 +241,29 @@ class Reconciler:
         self._intake.leader_gone, self._intake.leads = False, self.leads
         self._intake.begin_step(self._clock.monotonic(), lag=lag)
         for message in messages:
-            self._take(message, self._clock.monotonic())
-        if due := self._rechecks.due(self.standings.now):
-            self._intake.refresh(set(due), recorded=set())
+            if isinstance(message, EffectDone | LookDone):
+                self._answers.append(message)
+            else:
+                self._intake.take(message)
+        if not self._intake.is_reading:
+            self._take_answers(self._clock.monotonic())
+            if due := self._rechecks.due(self.standings.now):
+                self.standings.touch((), recorded=due)
+        self._intake.go_on(self._clock.monotonic(), takes_updates=not self._catching_up)
         now = self._clock.monotonic()
-        if self._term.changes():
+        if self._term.changes(is_ready=self._intake.is_caught_up):
             self._begin_or_end_term(now)
-        if self.leads:
-            self._lead(now)
-        else:
+        if not self.leads:
             self.queue.drop_ready()
+        elif not self._intake.is_reading:
+            self._lead(now)
         return self._intake.leader_gone or self._term.is_lost
 
     def wake_at(self) -> float | None:
         """Monotonic seconds at which time alone gives something to do."""
+        waits_for_etcd = self.leads and self.standings.is_drained and self._catching_up.next_at() is not None
+        if self._answers or (not self._intake.is_done and not waits_for_etcd):
+            return self._clock.monotonic()
         if not self.leads:
             return None
         writes = self._write_at if self.queue or self.ledger else None
@@ -256,6 +286,8 @@ class Reconciler:
 
     def is_idle(self) -> bool:
         """Nothing waits to be examined, written, asked or sent. Runs on their way in Airflow do not count."""
+        if not self._intake.is_done or self._postponed or self._answers:
+            return False
         waits = self.queue or self.queue.waits_for_revision() or self.ledger or self.reconcile.requests or self._review
         return not waits and self._dispatchers.is_idle()
 
@@ -264,6 +296,7 @@ class Reconciler:
         self.reconcile.draining = True
         self.queue.clear()  # a successor examines everything
         self._review.clear()
+        self._postponed.clear()
         self._dispatchers.forget()
         for target in self.reconcile.requests.targets():
             self.queue.add(target)
@@ -274,25 +307,28 @@ class Reconciler:
 
     # -- the parts of a step ---------------------------------------------------------------------------------------
 
-    def _take(self, message: Message, now: float) -> None:
-        match message:
-            case EffectDone():
-                self._finished(message, now)
+    def _take_answers(self, now: float) -> None:
+        """What environments have answered. While a listing is read, the cache cannot say what that means."""
+        while self._answers:
+            message = self._answers.popleft()
+            if (dispatcher := self._dispatchers.get(message.environment)) is not None:
+                dispatcher.finished(message, now)
+            if isinstance(message, EffectDone):
                 self.reconcile.answered(message, now)
-            case LookDone():
-                self._finished(message, now)
+            else:
                 self._observer.take(message)
-            case _:
-                self._intake.take(message, now)
-
-    def _finished(self, message: EffectDone | LookDone, now: float) -> None:
-        if (dispatcher := self._dispatchers.get(message.environment)) is not None:
-            dispatcher.finished(message, now)
 
     def _begin_or_end_term(self, now: float) -> None:
-        for part in (self.queue, self.ledger, self.reconcile, self._observer, self._catching_up, self._review):
+        for part in (
+            self.queue,
+            self.ledger,
+            self.reconcile,
+            self._observer,
+            self._catching_up,
+            self._review,
+            self._postponed,
+        ):
             part.clear()
-        self.broken.clear()
         if self._sweeper is not None:
             self._sweeper.clear()
         number = self._term.number
@@ -301,6 +337,7 @@ class Reconciler:
         if number is None:
             _log.warning("leader.stopped")
             return
+        self.reconcile.ask_from = now + self._term.predecessor_may_send_for()
         self._term.begin()
         self._examine_everything(now, self.standings.unsettled_by_age())
 
@@ -310,7 +347,7 @@ class Reconciler:
             return
         if now >= self._reexamine_at and not draining:
             self._examine_everything(now, self.standings.unsettled())
-        self._lateness.say(self.standings.decide, now=self.standings.now)
+        self._lateness.say(self.standings, now=self.standings.now)
         self.queue.pass_time(now)
         self._work(now)
         for target in self._review.piece():
@@ -324,33 +361,35 @@ class Reconciler:
         enough = SLICE
         written = self._flush(now)  # what looks brought to light comes before what is decided on it
         self._admit(now)
+        for target, live in self._postponed.take_final():
+            self.queue.add(target, Priority.LIVE if live else Priority.CATCHUP, first=True)
         while written and enough and (self.queue or self.ledger):
             for target, decision in self.queue.take(enough):
-                self._examine(target, decision, now)
                 enough -= 1
+                if self.standings.is_final(target) or self.reconcile.requests.has_outcome(target):
+                    self._examine(target, decision or self.standings.decide(target), now)
+                else:
+                    self._postponed.add(target, fresh=self.queue.took is Priority.LIVE)
             written = self._flush(now)
+            self._intake.propagate()
             self._admit(now)
             self._pump(now)
 
-    def _examine(self, target: Target, decision: Decision | None, now: float) -> None:
-        """An exception about one target breaks that target alone."""
+    def _examine(self, target: Target, decision: Decision, now: float) -> None:
+        """A mistake about one target does not stop the others."""
+        if Obstacle.BROKEN in decision.obstacles and not self.reconcile.requests.has_outcome(target):
+            if target not in self.breakage:
+                self.standings.touch((), recorded=(target,))  # what depends on it must see that it is stuck
+            return
         try:
-            decision = decision or self.standings.decide(target)
             record = self._record(target)
             self._observer.watch_over(decision, record, now)
             self.reconcile.examine(decision, record, now)
-        except Exception as error:  # noqa: BLE001 - logged and shown, and tried again; the others go on
-            self._contain(target, error, now)
+        except Exception as error:  # noqa: BLE001 - it is logged, and shown
+            self.breakage.note(target, error)
+            self.queue.add(target, Priority.CATCHUP, after=now + RETRY)
         else:
-            self.broken.pop(target, None)
-
-    def _contain(self, target: Target, error: Exception, now: float) -> None:
-        reason = f"a defect of the coordinator: {type(error).__name__}: {error}"
-        if self.broken.get(target) != reason:
-            _log.exception("target.broken", pipeline=str(target.pipeline), partition=target.partition, exc_info=error)
-            self.counters.add(broken=1)
-        self.broken[target] = reason
-        self.queue.add(target, Priority.CATCHUP, after=now + BROKEN_RETRY)
+            self.breakage.forget(target)
 
     def _pump(self, now: float) -> None:
         if not self._term.is_lost:
@@ -364,11 +403,16 @@ class Reconciler:
     def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
         """All that waits for something: what a new leader takes over, and what might have been overlooked."""
         self._reexamine_at = now + self._settings.reexamine_every
+        self.standings.recount()
         for target in unsettled:
             self.queue.add(target, Priority.CATCHUP)
         self._review.begin()
 
     def _has_caught_up(self, now: float) -> bool:
+        """Whether what was missed has been given up. What is given up changes what is due below it: that is decided
+        about before anything else is given up."""
+        if self._catching_up and not self.standings.is_drained:
+            return False
         return self._term.has_caught_up(
             lambda skips: self._write_skips(skips, now), leaves_marks=self._intake.leaves_marks, now=now
         )
@@ -383,7 +427,7 @@ class Reconciler:
     def _sweep(self, now: float) -> None:
         """A piece of retention's work: when there is nothing better to do, and now and then under any load."""
         sweeper, term = self._sweeper, self._term.number
-        if sweeper is None or term is None or self.ledger or self.reconcile.draining:
+        if sweeper is None or term is None or self.ledger or self.reconcile.draining or not self._intake.is_done:
             return
         if self.queue and now < self._swept_at + SWEEP_EVERY:
             return
@@ -405,26 +449,21 @@ class Reconciler:
         if (term := self._term.number) is None:
             return False
         self._answered = True
-        recorded: set[Target] = set()
         try:
             for write, result in self.ledger.flush(term):
-                if self._came_of(write, result, now):
-                    recorded.add(write.target)
+                self._came_of(write, result, now)
         except LeadershipLost as error:
             self._term.lose(error)
             self._answered = False
-        if recorded:
-            self._intake.refresh(set(), recorded=recorded)
         if not self._answered:
             self._write_at = now + ETCD_RETRY
         return self._answered
 
-    def _came_of(self, write: Write, result: Result, now: float) -> bool:
-        """Returns whether a record was written that may change a decision."""
+    def _came_of(self, write: Write, result: Result, now: float) -> None:
         target, subject = write.target, write.subject
         match result, subject:
             case Written(revision), RecordWrite():
-                return self._recorded(target, subject, revision, now)
+                self._recorded(target, subject, revision, now)
             case ((Written(revision) | Lost(revision)), StateWrite(askers)):
                 self._checks.hold_until(askers, revision)
                 for asker in askers:
@@ -433,6 +472,7 @@ class Reconciler:
                 self.queue.add(target, after_revision=revision)
             case WriteRefused(reason), _:
                 _log.error("etcd.refused", pipeline=str(target.pipeline), partition=target.partition, reason=reason)
+                self.cache.problems[write.operation.key] = f"etcd refuses to write it: {reason}"
                 self._catching_up.refuse(target)
                 self.reconcile.refused_by_etcd(target, now)
                 self._wake(subject, now + ETCD_RETRY)
@@ -443,17 +483,17 @@ class Reconciler:
                 self._answered = False
                 self.queue.add(target, after=now + ETCD_RETRY)
                 self._wake(subject, now + ETCD_RETRY)
-        return False
 
-    def _recorded(self, target: Target, write: RecordWrite, revision: int, now: float) -> bool:
+    def _recorded(self, target: Target, write: RecordWrite, revision: int, now: float) -> None:
         # Taken into the cache at once: that can only make more look busy.
         self.cache.note_record(target, write.record, revision)
         self.reconcile.written(target, write.record, now)
         self._trigger_log.written(target, write, revision)
         if write.counts is not None:
             self.counters.add(**{write.counts: 1})
-        # An intent's target was due and now is in flight: busy as before, and nobody need look again.
-        return write.record.status is not Status.INTENT or self.standings.standing(target) is not Standing.BUSY
+        if write.record.status is Status.INTENT and self.standings.standing(target) is Standing.BUSY:
+            return  # it was due and now is in flight: busy as before, and nobody need look again
+        self.standings.touch((), recorded=(target,))
 
     def _wake(self, subject: RecordWrite | StateWrite, at: float) -> None:
         if isinstance(subject, StateWrite):

@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.model.conf import conf_to_send
+from coordinator.model.consumption import NOTHING, Consumption, Inputs
 from coordinator.model.decide import Decision, completions
 from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
 from coordinator.model.partitions import coordinator_run_id, parse_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
-from coordinator.model.trigger import Action, Consumed, Inputs, Status, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenState
 from coordinator.runners.port import ObservedRun, StartRequest
 
@@ -49,8 +50,8 @@ def intend(
         token=uuid.uuid4().hex,
         wave=decision.wave,
         before=None if existing is None else existing.queued_at,
-        inputs=decision.inputs,
-        consumed=previous.consumed if previous is not None else {},
+        inputs=Consumption.of(decision.inputs),
+        consumed=previous.consumed if previous is not None else NOTHING,
         who=who,
         when=when,
         order=previous.order if previous is not None else 0,
@@ -102,7 +103,7 @@ def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequ
             "state": consumed.state.value,
             "revision": consumed.revision,
         }
-        for input_target, consumed in record.inputs.items()
+        for input_target, consumed in record.inputs.named.items()
     ]
     ours = {
         "partition": target.partition,
@@ -110,6 +111,7 @@ def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequ
         "token": record.token,
         "wave": record.wave,
         "inputs": inputs,
+        **({"more_inputs": record.inputs.more} if record.inputs.more else {}),
     }
     return StartRequest(
         dag_id=target.pipeline.dag_id,
@@ -130,8 +132,8 @@ def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
         status=Status.SENT,
         run_id=run.run_id,
         attempt=run.queued_at,
-        consumed=_consumed(record.consumed, record.inputs),
-        inputs={},
+        consumed=record.consumed.and_then(record.inputs),
+        inputs=NOTHING,
         last_error=None,
         blocked_since=None,
         order=max(record.order, record.ordered),
@@ -139,23 +141,9 @@ def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
     )
 
 
-CONSUMED_PARTITIONS = 2048
-"""Completions that a record remembers. Only ``latest`` and ``start_of`` can name ever more inputs as time goes by."""
-
-
-def _consumed(before: Inputs, inputs: Inputs) -> Inputs:
-    """These inputs, and besides them what earlier ones stood on: the newest, in the end."""
-    consumed = {**before, **inputs}
-    if len(consumed) <= CONSUMED_PARTITIONS:
-        return consumed
-    older = [entry for entry in consumed.items() if entry[0] not in inputs]
-    older.sort(key=lambda entry: entry[1].revision, reverse=True)
-    return {**dict(older[: max(0, CONSUMED_PARTITIONS - len(inputs))]), **inputs}
-
-
-def ignored(record: TriggerRecord, inputs: Mapping[Target, Consumed]) -> TriggerRecord:
+def ignored(record: TriggerRecord, inputs: Inputs) -> TriggerRecord:
     """The rerun policy says no: the inputs are consumed without a run."""
-    return replace(record, consumed=_consumed(record.consumed, inputs))
+    return replace(record, consumed=record.consumed.and_then(Consumption.of(inputs)))
 
 
 def skipped(
@@ -169,7 +157,9 @@ def skipped(
         run_id=existing_run_id(previous),
         token=uuid.uuid4().hex,
         wave=decision.wave,
-        consumed=_consumed(previous.consumed if previous is not None else {}, completions(decision)),
+        consumed=(previous.consumed if previous is not None else NOTHING).and_then(
+            Consumption.of(completions(decision))
+        ),
         who=who,
         when=when,
         last_error=f"skipped: {reason}",
@@ -211,12 +201,3 @@ def adopted(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
 
 def _withdrawn(record: TriggerRecord, run_id: str | None, reason: str) -> TriggerRecord:
     return replace(record, status=Status.WITHDRAWN, run_id=run_id, last_error=reason, blocked_since=None)
-
-
-def same_inputs(one: Mapping[Target, Consumed], other: Mapping[Target, Consumed]) -> bool:
-    """Whether two decisions use the same completions."""
-    return one.keys() == other.keys() and all(
-        mine.revision == other[target].revision
-        or (mine.state is other[target].state and mine.attempt.same_as(other[target].attempt))
-        for target, mine in one.items()
-    )

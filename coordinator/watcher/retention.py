@@ -172,8 +172,8 @@ class Sweeper:
             self._stock.add(target)
             recorded = self._cache.record(target)
             record = recorded.value if recorded is not None else None
-            if isinstance(record, TriggerRecord) and record.when is not None and record.consumed:
-                times.note(max(one.revision for one in record.consumed.values()), record.when)
+            if isinstance(record, TriggerRecord) and record.when is not None and len(record.consumed):
+                times.note(record.consumed.newest_revision(), record.when)
             if number % LOOKED_AT == 0:
                 yield
         self._tally.partitions = sum(map(len, self._stock.targets.values()))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from coordinator.model.decide import Decision
+from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.references import Target
+from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
-from coordinator.watcher.cache import Cache
+from coordinator.watcher.breakage import Breakage
 from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.lateness import Lateness
 from coordinator.watcher.rechecks import Rechecks
@@ -25,40 +26,52 @@ class Scheduling:
 
     def __init__(
         self,
-        cache: Cache,
+        standings: Standings,
         queue: WorkQueue,
         *,
         reconcile: Reconcile,
         dispatchers: Dispatchers,
         rechecks: Rechecks,
         lateness: Lateness,
+        breakage: Breakage,
     ) -> None:
-        self._cache = cache
+        self._standings = standings
         self._queue = queue
         self._reconcile = reconcile
         self._dispatchers = dispatchers
         self._rechecks = rechecks
         self._lateness = lateness
+        self._breakage = breakage
 
-    def take(self, decisions: Iterable[Decision], priority: Priority, *, now: datetime, led_by_another: bool) -> None:
+    def take(self, decision: Decision, priority: Priority, *, now: datetime, led_by_another: bool) -> None:
         """Queue what may need something done; what is settled and waits for nothing does not.
 
         :param now: the time of day.
         :param led_by_another: another watcher leads, and says what is late.
         """
-        for decision in decisions:
-            self._rechecks.note((decision,))
-            self._lateness.note((decision,), now=now, under_a_leader=led_by_another)
-            self._dispatchers.note(decision)
-            if decision.standing is not Standing.SETTLED or decision.ignored or self._is_concerned(decision.target):
-                self._queue.add(decision.target, priority, decision=decision)
+        target = decision.target
+        self._rechecks.note((decision,))
+        if Obstacle.BROKEN in decision.obstacles:
+            self._breakage.note(target, self._standings.broken[target])
+            self._queue.outdate(target)
+            return
+        self._breakage.forget(target)
+        self._lateness.note((decision,), now=now, under_a_leader=led_by_another)
+        self._dispatchers.note(decision)
+        if decision.ready or decision.ignored or decision.skips or self._is_concerned(target):
+            self._queue.add(target, priority, decision=decision)
+        elif decision.standing is not Standing.SETTLED:
+            # Below a busy root thousands are due that nothing is to be done about yet.
+            self._queue.add(target, Priority.CATCHUP, decision=decision)
+        else:
+            self._queue.outdate(target)
 
     def late(self) -> Iterable[Target]:
         """What is late now, as far as has been decided."""
         return self._lateness.targets()
 
     def _is_concerned(self, target: Target) -> bool:
-        seen = self._cache.record(target)
+        seen = self._standings.record(target)
         if seen is not None and isinstance(seen.value, TriggerRecord) and seen.value.status in WAITING:
             return True
         return self._reconcile.is_concerned_with(target)

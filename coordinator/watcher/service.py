@@ -7,6 +7,7 @@ the caller's   takes messages from the mailbox and steps the reconciler; publish
 reflector      list + watch; posts what it reads
 candidate      keeps the lease, campaigns
 environment    a pool each: requests to Airflow
+etcd-size      looks every minute how full etcd is
 decision-log   writes the decision log, if there is to be one
 =============  ===========================================================================================
 """
@@ -23,15 +24,18 @@ from pathlib import Path
 
 import structlog
 
-from coordinator.errors import ConfigurationError
+from coordinator.errors import ConfigurationError, WatcherIdTaken
+from coordinator.publishing import check_owner
 from coordinator.runners.port import Runner
 from coordinator.settings import Settings
+from coordinator.store.capacity import SizeAlarm
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 from coordinator.store.reflector import Disconnected, Reflector
 from coordinator.watcher.backoff import Backoff
 from coordinator.watcher.clock import Clock, SystemClock
+from coordinator.watcher.dag_checks import DagChecks
 from coordinator.watcher.decision_log import DecisionLog, line_of
 from coordinator.watcher.dispatcher import Dispatcher, limits_of
 from coordinator.watcher.dispatchers import Dispatchers
@@ -40,8 +44,11 @@ from coordinator.watcher.line_file import LineFile
 from coordinator.watcher.mailbox import Mailbox
 from coordinator.watcher.pools import Pools
 from coordinator.watcher.progress import ProgressOfReading
-from coordinator.watcher.publisher import Publisher
+from coordinator.watcher.publisher import Publisher, Writer
 from coordinator.watcher.reconciler import Options, Reconciler
+from coordinator.watcher.reporters import HealthOfReporters
+from coordinator.watcher.unknown_dags import UnknownDags
+from coordinator.watcher.watched_file import WatchedFile
 
 _log = structlog.get_logger(__name__)
 
@@ -82,6 +89,7 @@ class Watcher:
     :param dependencies: the file to publish; without one the watcher obeys what is published.
     :param owner: whose document the file is: an environment, or ``default``.
     :param decision_log: a path, or ``-`` for standard output, instead of the one in the settings.
+    :param size_alarm: watches how full etcd is.
     :raises ConfigurationError: the lease is too short for a request, or the decision log cannot be opened.
     """
 
@@ -96,6 +104,7 @@ class Watcher:
         watcher_id: str | None = None,
         clock: Clock | None = None,
         decision_log: str | None = None,
+        size_alarm: SizeAlarm | None = None,
     ) -> None:
         _check_times(settings)
         self.watcher_id = watcher_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
@@ -105,14 +114,15 @@ class Watcher:
         self._mailbox = Mailbox(clock=self._clock.monotonic)
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
-        self._reflector = Reflector(store, keys.root)
-        self._progress = ProgressOfReading(keys.watchers)
+        self._reflector = Reflector(store, keys.root, largest=keys.largest_value)
+        self._progress = ProgressOfReading(keys.signs_of_life)
         self._stepped_at = self._clock.monotonic()
         self._candidate = Candidate(
             store,
             keys,
             watcher_id=self.watcher_id,
             ttl=settings.watcher.lease_ttl,
+            request_timeout=_longest_request(settings),
             progress=lambda: self._progress.present,
             is_stalled=self._is_stalled,
             now=self._clock.now,
@@ -155,21 +165,26 @@ class Watcher:
                 may_begin=self._publish_first,
             ),
         )
+        self._size_alarm = size_alarm
+        self._reporters = HealthOfReporters(self.reconciler.cache.reporters, settings.environments)
+        checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._mailbox.wake)
+        self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
         self._publisher = None
         if dependencies is not None:
+            check_owner(owner, settings.environments)
             self._publisher = Publisher(
-                dependencies,
+                WatchedFile(dependencies, set(settings.environments)),
                 owner=owner,
-                store=store,
-                keys=keys,
-                environments=set(settings.environments),
-                who=self.watcher_id,
-                clock=self._clock,
+                cache=self.reconciler.cache,
+                settings=settings.publication,
+                checks=checks,
+                writer=Writer(store, keys, self.watcher_id, self._clock),
             )
 
     def run(self, *, max_runtime: float | None = None, max_events: int | None = None) -> None:
         """Watch until :meth:`stop`, or until a limit is reached; then end what is under way and resign.
 
+        :raises WatcherIdTaken: another watcher that lives has the same id.
         :param max_runtime: seconds.
         :param max_events: changes of run states that it has seen while it led; it ends when nothing is left to do.
         """
@@ -177,12 +192,16 @@ class Watcher:
         reading = threading.Thread(target=self._read, name="reflector", daemon=True)
         reading.start()
         self._candidate.start()
+        if self._size_alarm is not None:
+            self._size_alarm.start()
         if self._decisions is not None:
             self._decisions.start()
         _log.info("watcher.started", watcher=self.watcher_id, prefix=self._settings.etcd.prefix)
         try:
             while not self._stopping:
                 self._turn()
+                if self._candidate.refused is not None:
+                    raise WatcherIdTaken(self._candidate.refused)
                 if max_runtime is not None and self._clock.monotonic() - began >= max_runtime:
                     _log.info("watcher.limit_reached", max_runtime=max_runtime)
                     break
@@ -192,6 +211,8 @@ class Watcher:
             self._drain()
         finally:
             self._stop.set()
+            if self._size_alarm is not None:
+                self._size_alarm.stop()
             self._mailbox.close()
             # Before a successor may lead: it would ask what became of a request that has not arrived yet, and send it
             # once more. After a drain in good order none is left.
@@ -212,17 +233,21 @@ class Watcher:
     def health(self) -> Health:
         """How this watcher is doing. Safe from any thread."""
         reconciler = self.reconciler
-        problems = dict(reconciler.cache.problems)
+        problems = dict(reconciler.cache.problems) | reconciler.breakage.problems()
         if reconciler.graph_problem is not None:
             problems["dependencies"] = reconciler.graph_problem
         if self._publisher is not None and self._publisher.problem is not None:
             problems["dependencies file"] = self._publisher.problem
+        if self._unknown_dags.problem is not None:
+            problems["unknown DAGs"] = self._unknown_dags.problem
         if self._decisions is not None and self._decisions.problem is not None:
             problems["decision log"] = self._decisions.problem
         for dispatcher in self._dispatchers.all():
             if dispatcher.last_error is not None:
                 problems[f"environment {dispatcher.environment}"] = dispatcher.last_error
-        problems.update({str(target): reason for target, reason in tuple(reconciler.broken.items())})
+        if self._size_alarm is not None and self._size_alarm.problem is not None:
+            problems["etcd"] = self._size_alarm.problem
+        problems |= self._reporters.problems(self._clock.now())
         leadership, leads = self._candidate.leadership(), reconciler.leads
         return Health(
             watcher=self.watcher_id,
@@ -238,11 +263,19 @@ class Watcher:
 
     def _turn(self) -> None:
         self._publish()
-        messages = self._mailbox.take(self._patience())
+        if self.reconciler.leads:
+            self._unknown_dags.look()
+        else:
+            self._unknown_dags.rest()
+        messages = self._mailbox.take(self._patience(), updates=not self.reconciler.is_behind)
         if self.reconciler.step(messages, lag=self._mailbox.lag):
             self._candidate.nudge()
         self._progress.note(messages)
-        if self._progress.stand_at(self.reconciler.cache.revision, warm=self.reconciler.connected):
+        connected, revision = self.reconciler.connected, self.reconciler.cache.revision
+        self._reporters.note(self.reconciler.standings.graph, connected=connected, now=self._clock.now())
+        file = self._publisher.present_file if self._publisher is not None else None
+        stands_there = self.reconciler.has_decided or not connected
+        if stands_there and self._progress.stand_at(revision, warm=connected, file=file):
             self._candidate.nudge()
         self._stepped_at = self._clock.monotonic()
 
@@ -254,29 +287,27 @@ class Watcher:
         return TICK if wake_at is None else min(TICK, max(0.0, wake_at - self._clock.monotonic()))
 
     def _publish(self) -> None:
-        if self._publisher is None:
+        if self._publisher is None or self.reconciler.is_reading:
             return
         self._publisher.read()
-        leadership, cache = self._candidate.leadership(), self.reconciler.cache
+        leadership = self._candidate.leadership()
         if leadership is not None and self.reconciler.leads:
-            self._publisher.publish(cache.published, revision=cache.revision, term=leadership.create_revision)
+            self._publisher.publish(term=leadership.create_revision)
         elif self.reconciler.connected:
-            self._publisher.weigh(cache.published, revision=cache.revision)
+            self._publisher.weigh()
 
     def _publish_first(self, term: int) -> bool:
         """Nothing is decided by what was published before, where the file says otherwise: somebody may have changed
         ``catchup`` in it while no watcher ran."""
         if self._publisher is None:
             return True
-        cache = self.reconciler.cache
-        stands_at = self._publisher.publish(cache.published, revision=cache.revision, term=term)
-        return stands_at is not None and stands_at <= cache.revision
+        stands_at = self._publisher.publish(term=term)
+        return stands_at is not None and stands_at <= self.reconciler.cache.revision
 
     def _drain(self) -> None:
         """End what is under way: every request is bounded, so this is too."""
         self.reconciler.drain()
-        longest = max((env.request_timeout for env in self._settings.environments.values()), default=0.0)
-        until = self._clock.monotonic() + longest + self._settings.etcd.timeout
+        until = self._clock.monotonic() + _longest_request(self._settings) + self._settings.etcd.timeout
         while not self.reconciler.is_drained() and self._clock.monotonic() < until:
             self.reconciler.step(self._mailbox.take(min(0.1, self._patience())), lag=self._mailbox.lag)
             self._stepped_at = self._clock.monotonic()
@@ -295,6 +326,10 @@ class Watcher:
 
     def _guard(self, seconds: float, term: int | None) -> None:
         refuse_unless_leading(self._candidate.leadership(), seconds=seconds, term=term)
+
+
+def _longest_request(settings: Settings) -> float:
+    return max((environment.request_timeout for environment in settings.environments.values()), default=0.0)
 
 
 def _check_times(settings: Settings) -> None:

@@ -8,71 +8,109 @@ consumed. What is kept is therefore made to share them; it is all immutable, so 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
-from sys import intern
+from typing import Generic, TypeVar
 
+from coordinator.model.consumption import NOTHING, Consumed, Consumption, Window
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, Unreadable
-from coordinator.model.trigger import Consumed, Inputs, TriggerRecord
+from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenState
 
-_NOTHING: Inputs = {}
+RECENT = 1 << 16
+"""Values of a kind that are remembered. A listing names a pipeline's partitions one after the other, so what comes
+again comes again soon: 65,536 are seven years of hours, and about 8 MB of texts."""
+
+T = TypeVar("T", bound="str | PipelineRef")
+
+
+class Recent(Generic[T]):
+    """Gives a value back as the equal one that was seen first, if that is not long ago.
+
+    ``sys.intern`` would do for texts, but since CPython 3.12 it may keep them for ever. This keeps between ``most``
+    and twice as many: a generation is dropped when the next one is full, and what is asked for goes into the newest.
+    """
+
+    __slots__ = ("_most", "_newest", "_older")
+
+    def __init__(self, most: int = RECENT) -> None:
+        self._most = most
+        self._newest: dict[T, T] = {}
+        self._older: dict[T, T] = {}
+
+    def __call__(self, value: T) -> T:
+        if (known := self._newest.get(value)) is not None:
+            return known
+        if len(self._newest) >= self._most:
+            self._older, self._newest = self._newest, {}
+        known = self._newest[value] = self._older.get(value, value)
+        return known
 
 
 class Sharing:
     """Gives equal things back as the same one.
 
-    Texts are interned, which forgets them with their last user; pipelines are kept, there are never many.
-
     :param state: the present state of a target: records share its attempt.
+    :param recent: how many texts, at least, are remembered to be shared.
     """
 
-    def __init__(self, state: Callable[[Target], SeenState | None]) -> None:
+    def __init__(self, state: Callable[[Target], SeenState | None], *, recent: int = RECENT) -> None:
         self._state = state
-        self._pipelines: dict[PipelineRef, PipelineRef] = {}
-
-    def pipeline(self, pipeline: PipelineRef) -> PipelineRef:
-        return self._pipelines.setdefault(pipeline, pipeline)
+        self._pipeline: Recent[PipelineRef] = Recent(recent)
+        self._text: Recent[str] = Recent(recent)
 
     def target(self, target: Target) -> Target:
-        return Target(self.pipeline(target.pipeline), intern(target.partition))
+        return Target(self._pipeline(target.pipeline), self._text(target.partition))
 
     def state(self, state: RunState | Unreadable) -> RunState | Unreadable:
         if isinstance(state, RunState):
-            return RunState(state.state, _with_shared_run_id(state.attempt), state.observed_at, state.marked)
+            return RunState(state.state, self._attempt(state.attempt), state.observed_at, state.marked)
         return state
 
     def record(self, target: Target, record: TriggerRecord | Unreadable) -> TriggerRecord | Unreadable:
-        """:param target: whose record it is."""
+        """:param target: whose record it is.
+        :param record: has just been read, and nobody else has it yet: it is changed, for copying it takes longer than
+            reading it.
+        """
         if not isinstance(record, TriggerRecord):
             return record
-        return replace(
-            record,
-            run_id=record.run_id and intern(record.run_id),
-            who=intern(record.who),
-            attempt=self._time(target, record.attempt),
-            inputs=self._inputs(record.inputs),
-            consumed=self._inputs(record.consumed),
-        )
+        shared = {
+            "run_id": None if record.run_id is None else self._text(record.run_id),
+            "who": self._text(record.who),
+            "attempt": self._time(target, record.attempt),
+            "inputs": self._inputs(record.inputs),
+            "consumed": self._inputs(record.consumed),
+        }
+        for name, value in shared.items():
+            object.__setattr__(record, name, value)
+        return record
 
-    def _inputs(self, inputs: Inputs) -> Inputs:
-        if not inputs:
-            return _NOTHING
-        return {self.target(target): self._consumed(target, consumed) for target, consumed in inputs.items()}
+    def _inputs(self, inputs: Consumption) -> Consumption:
+        if not inputs.named and not inputs.windows:
+            return NOTHING
+        return Consumption(
+            {self.target(target): self._consumed(target, consumed) for target, consumed in inputs.named.items()},
+            {
+                self._pipeline(pipeline): Window(
+                    window.revision, {self._text(partition): one for partition, one in window.fingerprints.items()}
+                )
+                for pipeline, window in inputs.windows.items()
+            },
+        )
 
     def _consumed(self, target: Target, consumed: Consumed) -> Consumed:
         seen = self._state(target)
         if seen is None or not isinstance(seen.value, RunState) or seen.value.attempt != consumed.attempt:
-            return Consumed(consumed.revision, _with_shared_run_id(consumed.attempt), consumed.state)
+            return Consumed(consumed.revision, self._attempt(consumed.attempt), consumed.state, consumed.as_newest)
         revision = seen.revision if seen.revision == consumed.revision else consumed.revision
-        return Consumed(revision, seen.value.attempt, consumed.state)
+        return Consumed(revision, seen.value.attempt, consumed.state, consumed.as_newest)
 
     def _time(self, target: Target, queued_at: datetime | None) -> datetime | None:
         seen = self._state(target)
         known = seen.value.attempt if seen is not None and isinstance(seen.value, RunState) else Attempt()
         return known.queued_at if known.queued_at == queued_at else queued_at
 
-
-def _with_shared_run_id(attempt: Attempt) -> Attempt:
-    return attempt if attempt.run_id is None else Attempt(intern(attempt.run_id), attempt.queued_at, attempt.number)
+    def _attempt(self, attempt: Attempt) -> Attempt:
+        if attempt.run_id is None:
+            return attempt
+        return Attempt(self._text(attempt.run_id), attempt.queued_at, attempt.number)

@@ -54,18 +54,26 @@ class Term:
         self.number: int | None = None
         self._lost: int | None = None
 
-    def changes(self) -> bool:
-        """Look who leads. Returns whether a term has begun or ended."""
+    def changes(self, *, is_ready: bool) -> bool:
+        """Look who leads. Returns whether a term has begun or ended.
+
+        :param is_ready: everything that has been read has been decided about: a term may begin.
+        """
         leadership = self._leadership()
         number = leadership.create_revision if leadership is not None else None
         if number is not None and (number == self._lost or number > self._cache.revision):
             number = None
-        if number is not None and self.number is None and not self._may_begin(number):
+        if number is not None and number != self.number and not (is_ready and self._may_begin(number)):
             number = None
         if number == self.number:
             return False
         self.number = number
         return True
+
+    def predecessor_may_send_for(self) -> float:
+        """Seconds for which a request of the predecessor may still be carried out; 0.0: it has ended."""
+        leadership = self._leadership()
+        return leadership.predecessor_may_send_for() if leadership is not None else 0.0
 
     def begin(self) -> None:
         """Find out what was missed."""

@@ -32,7 +32,10 @@ class Priority(enum.Enum):
 
 
 class WorkQueue:
-    """Used by the deciding thread only. Each target is in it once, so it is as long as there are live keys, at most."""
+    """Used by the deciding thread only. Each target is in it once, so it is as long as there are live keys, at most.
+
+    :ivar took: the priority of the target that was taken last.
+    """
 
     def __init__(self) -> None:
         # Not a dict: to find the first of it costs the more, the more have been taken from its front.
@@ -47,6 +50,7 @@ class WorkQueue:
         self._revisions: set[tuple[int, Target]] = set()
         self._read_up_to = 0
         self._taken = 0
+        self.took = Priority.LIVE
 
     def __bool__(self) -> bool:
         """Whether there is something to examine now."""
@@ -82,6 +86,12 @@ class WorkQueue:
         else:
             self._add_ready(target, priority, decision, first=first)
 
+    def outdate(self, target: Target) -> None:
+        """A decision that was kept with it is not the newest one any more."""
+        for ready in self._ready.values():
+            if ready.get(target) is not None:
+                ready[target] = None
+
     def read(self, revision: int) -> None:
         """etcd has been read up to this revision."""
         self._read_up_to = revision
@@ -105,6 +115,7 @@ class WorkQueue:
             most -= 1
             self._taken += 1
             from_catchup = catchup and (not live or self._taken % SHARE == 0)
+            self.took = Priority.CATCHUP if from_catchup else Priority.LIVE
             yield (catchup if from_catchup else live).popitem(last=False)
 
     def next_at(self) -> float | None:

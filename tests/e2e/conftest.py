@@ -19,6 +19,7 @@ import pytest
 
 from coordinator.demo.airflow import AirflowProcess
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.reporters import ReporterStatus, read_reporter
 from coordinator.model.runstate import RunStateDocument
 from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
@@ -140,6 +141,11 @@ class Reports:
 
     def entry(self, dag_id: str, partition: str) -> KeyValue | None:
         return self._store.get(self._keys.state(Target(PipelineRef("default", dag_id), partition)))
+
+    def reporters(self) -> list[ReporterStatus]:
+        """What the reporters that are there say about themselves."""
+        found = (read_reporter(item.value) for item in self._store.list(self._keys.every("reporter", "default")).items)
+        return [one for one in found if isinstance(one, ReporterStatus)]
 
     def document(self, dag_id: str, partition: str) -> RunStateDocument | None:
         entry = self.entry(dag_id, partition)

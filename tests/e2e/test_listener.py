@@ -7,13 +7,14 @@ import re
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coordinator.demo.airflow import AirflowProcess
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions import coordinator_run_id, format_instant
 from coordinator.store.embedded import EmbeddedEtcd
 from tests.e2e.conftest import PLAYGROUND, Reports, eventually
 
@@ -47,6 +48,25 @@ def instant(text: str | None) -> datetime:
 
 def deliverer_pid(airflow: AirflowProcess) -> int:
     return int((airflow.outbox / "deliverer.lock").read_text())
+
+
+def test_an_airflow_shows_itself_and_names_its_last_run(
+    airflow: AirflowProcess, reports: Reports, logical_date: datetime
+) -> None:
+    """The first test of this file: nothing has been reported yet, and the scheduler alone makes it seen."""
+    (there,) = eventually(reports.reporters, "it is there")
+    assert (there.airflow_version, there.airflow_url) == (version("apache-airflow"), airflow.url)
+    assert (there.backlog, there.parked, there.outbox) == (0, 0, str(airflow.outbox))
+    run = run_to_its_end(airflow, "quick", logical_date)
+
+    def named() -> bool:
+        return any(
+            (one.run_id, one.state) == (run["dag_run_id"], "success")
+            for reporter in reports.reporters()
+            for one in reporter.recent
+        )
+
+    eventually(named, "it names the run that it reported last")
 
 
 def test_start_and_end_of_a_run_arrive_under_its_key(
@@ -108,9 +128,18 @@ def test_a_run_that_the_coordinator_started_has_the_partition_it_was_started_for
     airflow: AirflowProcess, reports: Reports, logical_date: datetime
 ) -> None:
     partition = "week 47/2026"
-    run_to_its_end(airflow, "quick", logical_date, conf={"coordinator": {"partition": partition}})
+    conf = {"coordinator": {"partition": partition}}
+    run_to_its_end(airflow, "quick", logical_date, run_id=coordinator_run_id(partition, 1), conf=conf)
     reports.wait("quick", partition, "success")
     assert reports.entry("quick", format_instant(logical_date)) is None
+
+
+def test_a_conf_that_somebody_gives_to_a_run_of_his_own_does_not_change_its_partition(
+    airflow: AirflowProcess, reports: Reports, logical_date: datetime
+) -> None:
+    run_to_its_end(airflow, "quick", logical_date, conf={"coordinator": {"partition": "forged"}})
+    reports.wait("quick", format_instant(logical_date), "success")
+    assert reports.entry("quick", "forged") is None
 
 
 def test_an_end_while_etcd_is_away_arrives_when_it_is_back(
@@ -198,4 +227,4 @@ def test_the_listener_never_failed(airflow: AirflowProcess) -> None:
         assert "Error while calling listener" not in airflow.log_of(component)
         assert "was not reported" not in airflow.log_of(component)
     assert "Traceback" not in (airflow.outbox / "deliverer.log").read_text()
-    assert not (airflow.outbox / "rejected").exists()
+    assert not (airflow.outbox / "parked").exists()

@@ -39,7 +39,7 @@ def test_an_ordered_rerun_clears_the_run_and_where_there_is_none_creates_one(
         after = reports.wait("quick", format_instant(first), "success", after=before.queued_at)
         assert after.run_id == before.run_id
 
-        assert coordinator("rerun", "quick", format_instant(other), "--yes")["runs"][0]["how"] == "create"
+        assert coordinator("rerun", "quick", format_instant(other), "--new-partition")["runs"][0]["how"] == "create"
         created = reports.wait("quick", format_instant(other), "success")
         assert created.run_id == f"coordinator__{format_instant(other)}__1"
         watcher.await_rest()

@@ -101,7 +101,7 @@ class Chronicle:
             self.saw_etcd(Seen(now, Changed(item.key, item.mod_revision, item)))
         self.tell(history)
         for target, recorded in history.records.items():
-            history.consume_as(target, recorded.record.consumed)
+            history.consume_as(target, recorded.record.consumed.named)
         return history
 
     def untold(self) -> list[Happened]:

@@ -42,7 +42,13 @@ class _DagRun:
 
 def line_about(run: ObservedRun) -> str:
     """What to tell the process of a run that has changed."""
-    said: dict[str, object] = {"dag_id": run.dag_id, "run_id": run.run_id, "conf": run.conf, "state": run.state}
+    said: dict[str, object] = {
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "partition_key": run.partition_key,
+        "conf": run.conf,
+        "state": run.state,
+    }
     for name in _DATES:
         instant = getattr(run, name)
         said[name] = instant.isoformat() if instant else None

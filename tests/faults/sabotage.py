@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from coordinator.cli import main as command_line
+from coordinator.model.consumption import NOTHING
 from coordinator.model.references import Target
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.store.keys import TriggerKey
@@ -46,7 +47,7 @@ def sent_written_before_the_request() -> AbstractContextManager[Any]:
     def written(self: Reconcile, target: Target, record: TriggerRecord, now: float) -> None:
         real(self, target, record, now)
         if record.status is Status.INTENT:
-            done = replace(record, status=Status.SENT, consumed={**record.consumed, **record.inputs}, inputs={})
+            done = replace(record, status=Status.SENT, consumed=record.consumed.and_then(record.inputs), inputs=NOTHING)
             self._ledger.record(target, done)
 
     return patch.object(Reconcile, "written", written)

@@ -56,12 +56,15 @@ class _WitnessedRuns(DagRuns):
         run_id: str | None = None,
         *,
         logical_date: datetime | None = None,
+        partition_key: str | None = None,
         conf: dict[str, Any] | None = None,
         by: str = "admin",
         note: str | None = None,
     ) -> Run:
         with self.changed:
-            run = super().trigger(dag_id, run_id, logical_date=logical_date, conf=conf, by=by, note=note)
+            run = super().trigger(
+                dag_id, run_id, logical_date=logical_date, partition_key=partition_key, conf=conf, by=by, note=note
+            )
             self._note("created", run.observed(), None)
             return run
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 import pytest
 
+from coordinator.model.edition import Verdict
 from coordinator.model.owners import Objection
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication
+from coordinator.model.publication import Activation, Publication
+from coordinator.model.resuming import Terms
+from coordinator.proposal import Proposal, Signature
 from coordinator.publication_history import Earlier, NothingPublished, history, readable_version
-from coordinator.publishing import Proposal, PublishedInBetween, Signature, apply, commit, read_publications
+from coordinator.publishing import PublishedInBetween, apply, commit, read_publications
 from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
@@ -34,8 +37,11 @@ ANN = Signature("ann@host", datetime(2026, 11, 20, tzinfo=UTC), "T-1")
 BEN = Signature("ben@host", datetime(2026, 11, 21, tzinfo=UTC), "T-2")
 
 
-def proposal(store: EtcdStore, keys: Keys, content: dict[str, Any], *, owner: str = "default") -> Proposal:
-    return Proposal(owner, parse_document(json.dumps(content), source="test"), read_publications(store, keys))
+def proposal(
+    store: EtcdStore, keys: Keys, content: dict[str, Any], *, owner: str = "default", at: datetime = ANN.when
+) -> Proposal:
+    document = parse_document(json.dumps(content), source="test")
+    return Proposal(owner, document, read_publications(store, keys), Terms(at))
 
 
 def publish(
@@ -122,11 +128,40 @@ def test_published_again_unchanged_there_is_nothing_to_write_and_otherwise_activ
     assert active_since(etcd, keys) == {("D", "A"): first, ("D", "B"): first, ("E", "D"): second}
 
 
-def test_removed_and_published_again_a_dependency_is_new(etcd: EtcdStore, keys: Keys) -> None:
+def test_taken_out_and_put_back_in_time_a_dependency_resumes_and_later_it_is_new(etcd: EtcdStore, keys: Keys) -> None:
     first = publish(etcd, keys, {"D": ["A", "B"]})
     publish(etcd, keys, {"D": ["B"]})
-    third = publish(etcd, keys, {"D": ["A", "B"]})
-    assert active_since(etcd, keys) == {("D", "A"): third, ("D", "B"): first}
+    publish(etcd, keys, {"D": ["A", "B"]})
+    assert active_since(etcd, keys) == {("D", "A"): first, ("D", "B"): first}
+    publish(etcd, keys, {"D": ["B"]})
+    late = proposal(etcd, keys, {"D": ["A", "B"]}, at=ANN.when + timedelta(days=8))
+    assert late.resumed() == {}
+    fifth = apply(etcd, keys, late, ANN)
+    assert active_since(etcd, keys) == {("D", "A"): fifth, ("D", "B"): first}
+
+
+def test_an_entry_that_moves_to_another_document_is_no_new_dependency(etcd: EtcdStore, keys: Keys) -> None:
+    first = publish(etcd, keys, {"D": "A", "team_b/y": "A"})
+    publish(etcd, keys, {"D": "A"})
+    publish(etcd, keys, {"team_b/y": "A"}, owner="team_b")
+    published, publication = readable_version(etcd, keys, "team_b")
+    ((_, activation),) = publication.activations(published.revision).items()
+    assert activation == Activation(first, ANN.when)
+
+
+def test_what_was_published_before_is_remembered_when_etcd_has_forgotten_it(
+    own_etcd: EmbeddedEtcd, own_store: EtcdStore
+) -> None:
+    keys = Keys("/remembered")
+    publish(own_store, keys, {"D": "A"})
+    publish(own_store, keys, {"D": "B"})
+    compact(own_etcd, publish(own_store, keys, {"D": "C"}))
+    old, new = proposal(own_store, keys, {"D": "A"}), proposal(own_store, keys, {"D": "X"})
+    assert (old.version, old.ruling().verdict, new.ruling().verdict) == (3, Verdict.OLDER, Verdict.PUBLISH)
+    own_store.commit(Transaction((), (Delete(keys.dependencies("default")),)))
+    assert proposal(own_store, keys, {"D": "A"}).ruling().verdict is Verdict.PUBLISH, "else nothing would be in force"
+    publish(own_store, keys, {"D": "A"})
+    assert stands(own_store, keys).version == 4, "the version only grows"
 
 
 class Forgetful:

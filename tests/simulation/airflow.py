@@ -50,9 +50,15 @@ class LivingAirflow(SimulatedAirflow):
         self.missing: set[str] = set()
 
     def create(
-        self, dag_id: str, run_id: str, *, logical_date: datetime | None, conf: Mapping[str, object] | None = None
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        logical_date: datetime | None,
+        partition_key: str | None = None,
+        conf: Mapping[str, object] | None = None,
     ) -> ObservedRun:
-        run = super().create(dag_id, run_id, logical_date=logical_date, conf=conf)
+        run = super().create(dag_id, run_id, logical_date=logical_date, partition_key=partition_key, conf=conf)
         self._plan_run(run)
         return run
 

@@ -74,7 +74,7 @@ def every_run_has_a_cause(event: Event, history: History) -> None:
     if target in history.no_cause_asked or intent.record.ordered:
         return
     consumed = history.consumed.get(target, {})
-    for upstream, used in intent.record.inputs.items():
+    for upstream, used in history.in_full(intent.record.inputs).items():
         completion = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
         if consumed.get(upstream) != completion and upstream not in intent.past:
             return
@@ -85,7 +85,7 @@ def nothing_fires_early(event: Event, history: History) -> None:
     """At the intent, the inputs used make the condition hold, are what stands in etcd, and are at rest."""
     if not isinstance(event, RecordWritten) or event.record is None or event.record.status is not Status.INTENT:
         return
-    target, inputs = event.target, event.record.inputs
+    target, inputs = event.target, history.in_full(event.record.inputs)
     entry = history.wiring.entries.get(target.pipeline)
     if entry is None:
         return
@@ -192,7 +192,7 @@ def nothing_is_sent_on_what_has_changed(event: Event, history: History) -> None:
     if not isinstance(event, EffectMade) or event.token not in history.intents:
         return
     intent = history.intents[event.token].record
-    for upstream, used in intent.inputs.items():
+    for upstream, used in history.in_full(intent.inputs).items():
         written = history.states.get(upstream)
         if written is None or written.revision > event.knew:
             continue
@@ -240,14 +240,15 @@ def nothing_rests_on_two_attempts(event: Event, history: History) -> None:
         if any(upstream not in history.states for upstream in needed):
             return  # somebody deleted it: that is "not yet", and what waits for it rests as it is
         intent = history.intents[made.token]
+        used_before = history.in_full(intent.record.inputs)
         for leaf in leaves(above.tree):
             if history.wiring.since(target.pipeline, leaf) > intent.revision:
                 continue  # it did not count yet
             for upstream in leaf.inputs(target.partition):
-                if (used := intent.record.inputs.get(upstream)) is not None:
+                if (used := used_before.get(upstream)) is not None:
                     visit(upstream, str(used.attempt.queued_at), target)
 
-    for upstream, used in event.record.inputs.items():
+    for upstream, used in history.in_full(event.record.inputs).items():
         visit(upstream, str(used.attempt.queued_at), event.target)
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from coordinator.model.consumption import Consumed, Consumption, Fingerprint, Inputs
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
-from coordinator.model.trigger import Action, Inputs, Status, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.runners.port import ObservedRun
 from tests.simulation.wiring import Wiring, leaves
 
@@ -160,6 +161,7 @@ class History:
     """Events, and what they add up to.
 
     :ivar states: what stands in etcd.
+    :ivar completions: all that ever stood there.
     :ivar orders: what people have ordered, with its etcd revision, until it is carried out.
     :ivar consumed: for each pipeline that was started, the completions that its starts used.
     :ivar stood_on: of each upstream's completions that it used, the greatest etcd revision.
@@ -175,6 +177,7 @@ class History:
     events: list[Event] = field(default_factory=list)
     wiring: Wiring = field(default_factory=Wiring)
     states: dict[Target, Written] = field(default_factory=dict)
+    completions: dict[Target, list[Consumed]] = field(default_factory=dict)
     records: dict[Target, Recorded] = field(default_factory=dict)
     held: dict[PipelineRef, int] = field(default_factory=dict)
     orders: dict[Target, tuple[str, int]] = field(default_factory=dict)
@@ -209,6 +212,9 @@ class History:
                     self.excused[target] = "state deleted"
                 else:
                     self.states[target] = Written(state, revision, time)
+                    if state.state.is_terminal:
+                        one = Consumed(revision, state.attempt, state.state)
+                        self.completions.setdefault(target, []).append(one)
                     newest = max(self.attempts.get(target, ()), default="")
                     if self.excused.get(target) == "state deleted" and str(state.attempt.queued_at) == newest:
                         del self.excused[target]
@@ -289,14 +295,14 @@ class History:
         since: dict[Target, int] = {}
         for leaf in leaves(entry.tree):
             active = self.wiring.since(event.target.pipeline, leaf)
-            for upstream in event.record.inputs:
+            for upstream in event.record.inputs.targets():
                 if leaf.asks_for(upstream, event.target.partition):
                     since[upstream] = min(active, since.get(upstream, active))
-        inputs = event.record.inputs.items()
+        inputs = self.in_full(event.record.inputs).items()
         return frozenset(upstream for upstream, used in inputs if used.revision <= since.get(upstream, 0))
 
     def _take_ignored(self, target: Target, record: TriggerRecord) -> None:
-        for upstream, used in record.consumed.items():
+        for upstream, used in self.in_full(record.consumed).items():
             self.consumed.setdefault(target, {})[upstream] = (
                 used.attempt.run_id,
                 str(used.attempt.queued_at),
@@ -310,7 +316,7 @@ class History:
 
     def consume(self, target: Target, intent: TriggerRecord) -> None:
         """What a start used is not new any more."""
-        self.consume_as(target, intent.inputs)
+        self.consume_as(target, self.in_full(intent.inputs))
 
     def consume_as(self, target: Target, inputs: Inputs) -> None:
         """As :meth:`consume`, of these inputs."""
@@ -320,6 +326,18 @@ class History:
         for upstream, used in inputs.items():
             consumed[upstream] = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
             self._stand_on(target, upstream, used.revision)
+
+    def in_full(self, consumption: Consumption) -> Inputs:
+        """The completions that a trigger stands on, also those that its record does not name."""
+        inputs = dict(consumption.named)
+        for target in consumption.targets():
+            if target not in inputs:
+                used = consumption.get(target)
+                known = (one for one in reversed(self.completions.get(target, ())) if _is_of(used, one))
+                if (found := next(known, None)) is None:
+                    raise PromiseBroken("what is consumed has been there", f"{target}: no completion is that of {used}")
+                inputs[target] = found
+        return inputs
 
     def is_new(self, target: Target, upstream: Target, since: int) -> bool:
         """Whether an input's completion is one that the target has not used. :param since: the activation."""
@@ -331,3 +349,7 @@ class History:
     def targets(self) -> set[Target]:
         """Everything that has been heard of: what has a state, a record or an order."""
         return {*self.states, *self.records, *self.orders}
+
+
+def _is_of(used: Consumed | Fingerprint | None, one: Consumed) -> bool:
+    return used == Fingerprint.of(one)

@@ -9,7 +9,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +18,8 @@ from unittest.mock import patch
 
 import structlog
 
-from coordinator.model import decide, judgement, lifecycle, standings
+from coordinator.model import consumption, decide, judgement, lifecycle, standings
+from coordinator.model.consumption import Fingerprint
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
 from coordinator.model.graph import Graph, Node
@@ -105,7 +106,23 @@ def activation_ignored() -> AbstractContextManager[Any]:
 
 
 def newness_forgotten() -> AbstractContextManager[Any]:
-    return patch.object(judgement, "_is_consumed", lambda *_: False)
+    return patch.object(judgement, "is_consumed", lambda *_: False)
+
+
+def fingerprints_all_alike() -> AbstractContextManager[Any]:
+    """Of inputs that a record does not name it is only known that one was used, as a count would tell."""
+    return _with_fingerprints(alike=True)
+
+
+def fingerprints_all_different() -> AbstractContextManager[Any]:
+    return _with_fingerprints(alike=False)
+
+
+def _with_fingerprints(*, alike: bool) -> AbstractContextManager[Any]:
+    stack = ExitStack()
+    stack.enter_context(patch.object(consumption, "NAMED", 0))
+    stack.enter_context(patch.object(Fingerprint, "is_same", lambda *_: alike))
+    return stack
 
 
 def fired_while_in_flight() -> AbstractContextManager[Any]:
@@ -202,21 +219,17 @@ def holds_ignored() -> AbstractContextManager[Any]:
 
 
 def standings_go_no_further() -> AbstractContextManager[Any]:
-    def refreshing(
-        self: standings.Standings, changed: Iterable[Target], *, recorded: Iterable[Target] = ()
-    ) -> Iterator[Decision]:
-        targets = set(changed)
-        for target in tuple(targets):
-            targets.update(self.graph.dependents(target))
-        targets.update(recorded)
-        for target in sorted(targets, key=lambda target: (self.graph.rank(target.pipeline), target)):
-            decision = self.decide(target)
-            self._unsettled.pop(target, None)
-            if decision.standing is not Standing.SETTLED:
-                self._unsettled[target] = decision.standing
-            yield decision
+    real = standings.Standings._propagate
 
-    return patch.object(standings.Standings, "refreshing", refreshing)
+    def propagate(self: standings.Standings, decision: Decision, *, live: bool, changed: bool) -> None:
+        if changed:
+            real(self, decision, live=live, changed=True)
+            return
+        self._unsettled.pop(decision.target, None)
+        if decision.standing is not Standing.SETTLED:
+            self._unsettled[decision.target] = decision.standing
+
+    return patch.object(standings.Standings, "_propagate", propagate)
 
 
 def floors_forgotten() -> AbstractContextManager[Any]:
@@ -255,7 +268,7 @@ def consumed_at_the_intent() -> AbstractContextManager[Any]:
 
     def intend(*given: Any, **named: Any) -> TriggerRecord:
         record = real(*given, **named)
-        return replace(record, consumed={**record.consumed, **record.inputs})
+        return replace(record, consumed=record.consumed.and_then(record.inputs))
 
     return patch.object(records, "intend", intend)
 
@@ -371,6 +384,8 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (settle_direct_everywhere, EVERYTHING),
         (activation_ignored, EVERYTHING),
         (newness_forgotten, EVERYTHING),
+        (fingerprints_all_alike, EVERYTHING),
+        (fingerprints_all_different, EVERYTHING),
         (fired_while_in_flight, PEOPLE),
         (ended_by_an_older_attempt, PEOPLE),
         (other_branches_not_waited_for, CALM),

@@ -34,12 +34,12 @@ class People:
             run.dag_id == dag_id and run.logical_date == date for run in airflow.runs.values() if date is not None
         )
         self._delay(step)
-        # Two runs in one partition cannot share a logical date in Airflow: the partition is in the conf then.
-        conf = {"coordinator": {"partition": target.partition}} if taken or date is None else {}
+        # Two runs in one partition cannot share a logical date in Airflow: the partition is the key then.
+        key = target.partition if taken or date is None else None
         if taken:
             self._manual += 1
             scheduled = f"manual__{self._manual}"
-        self._queued(target, airflow.create(dag_id, scheduled, logical_date=None if taken else date, conf=conf))
+        self._queued(target, airflow.create(dag_id, scheduled, logical_date=None if taken else date, partition_key=key))
 
     def clear(self, step: Step) -> None:
         """The newest run is cleared; it waits ``value`` seconds in the queue, silently."""

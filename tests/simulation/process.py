@@ -7,13 +7,14 @@ killed, or stand still, between any two events and at the points inside of them 
 from __future__ import annotations
 
 import enum
+import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from coordinator.store.election import Candidate
 from coordinator.store.memory import MemoryStore, MemoryWatch
-from coordinator.store.port import Changes, Committed, KeyValue, Listing, StoreUnavailable, Transaction
+from coordinator.store.port import Census, Changes, Committed, KeyValue, Listing, Page, StoreUnavailable, Transaction
 from coordinator.store.presence import read_presence
 from coordinator.store.reflector import Disconnected, Reflector
 from coordinator.watcher.backoff import Backoff
@@ -22,6 +23,7 @@ from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.jobs import EffectDone, LookDone
 from coordinator.watcher.messages import Message
+from coordinator.watcher.pace import Pace
 from coordinator.watcher.reconciler import Options, Reconciler
 from tests.simulation.history import UNSEEN, PromiseBroken
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 TICK = 1.0
 """As the service: so often it looks around at least."""
+
+PACES = (1, 3, 5000, 5000)
+"""How much is taken in and decided about in one step; in most plays, all of it."""
 
 REQUEST_TIMEOUT = 5.0
 LEASE = 10
@@ -74,6 +79,14 @@ class ProcessStore(MemoryStore):
     def list(self, prefix: str, *, revision: int = 0) -> Listing:
         self._process.reach_etcd()
         return super().list(prefix, revision=revision)
+
+    def pages(self, prefix: str) -> Iterator[Page]:
+        self._process.reach_etcd()
+        return super().pages(prefix)
+
+    def census(self, prefix: str, *, newer_than: int) -> Census:
+        self._process.reach_etcd()
+        return super().census(prefix, newer_than=newer_than)
 
     def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
         self._process.reach_etcd()
@@ -199,7 +212,12 @@ class WatcherProcess:
             dispatchers=dispatchers,
             leadership=self.candidate.leadership,
             clock=clock,
-            options=Options(settings=settings, who=name, retention=stage.retention),
+            options=Options(
+                settings=settings,
+                who=name,
+                retention=stage.retention,
+                pace=Pace(units=random.Random(f"pace {stage.plan.seed}").choice(PACES), seconds=float("inf")),
+            ),
         )
         self._campaign()
         self._read_soon(0.0)
@@ -293,13 +311,19 @@ class WatcherProcess:
         self._mailbox.clear()
         if self.reconciler.step(messages):
             self._campaign()
-        if self.reconciler.broken:
-            raise PromiseBroken("nothing raises", str(self.reconciler.broken))
+        self._refuse_mistakes()
         if not self._read_to or self._read_to[-1][1] != self.knows:
             self._read_to.append((self.stage.clock.seconds, self.knows))
         wake_at = self.reconciler.wake_at()
         now = self.stage.clock.seconds
         self._turn_at(now + TICK if wake_at is None else min(now + TICK, max(now + 0.001, wake_at)))
+
+    def _refuse_mistakes(self) -> None:
+        """Mistakes are contained, and counted wide conditions are decided about again: neither may happen here."""
+        for problem in self.reconciler.breakage.problems().items():
+            raise PromiseBroken("nothing raises", " ".join(problem))
+        if self.reconciler.counters.miscounted:
+            raise PromiseBroken("counts are those of the decision", f"{self.reconciler.counters.miscounted} were not")
 
     def _read_soon(self, pause: float) -> None:
         when = max(self.stage.clock.seconds + pause, self.deaf_until)

@@ -11,8 +11,9 @@ from typing import Any
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order, dump_order, read_order
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication, publish, read_publication
+from coordinator.model.publication import Publication, dump_publication, read_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.reporting import write_report
@@ -242,7 +243,8 @@ class Stage:
         previous = read_publication(present.value, source=key) if present is not None else None
         assert previous is None or isinstance(previous, Publication)
         parsed = parse_document(json.dumps(self.document), source="plan")
-        published = publish(parsed, previous, present.mod_revision if present is not None else 0)
+        terms = Terms(self.clock.now())
+        published = publish(parsed, previous, present.mod_revision if present is not None else 0, terms)
         revision = self.put(Put(key, dump_publication(published)))
         document: dict[str, Any] = json.loads(json.dumps(self.document))
         self.history.add(Published(self.clock.seconds, document, revision))

@@ -36,7 +36,7 @@ def _tell(event: Event, history: History) -> str:
             if record is None:
                 return f"etcd {revision}: record of {target} deleted ({by})"
             uses = ", ".join(
-                f"{used}={one.state} of {_attempt(one.attempt.queued_at)}" for used, one in record.inputs.items()
+                f"{used}={one.state} of {_attempt(one.attempt.queued_at)}" for used, one in record.inputs.named.items()
             )
             error = f" [{record.last_error}]" if record.last_error else ""
             return (

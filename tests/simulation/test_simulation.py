@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from coordinator.model import consumption
 from tests.simulation.drawing import draw
 from tests.simulation.plan import Plan
 from tests.simulation.playing import play
@@ -20,6 +23,13 @@ def test_all_promises_hold_in_some_hundred_worlds() -> None:
     )
     assert played.returncode == 0, played.stdout + played.stderr
     assert f"{SEEDS} seeds in" in played.stdout
+
+
+def test_all_promises_hold_where_records_name_no_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As records of wide windows do: of each completion that was used they keep a fingerprint."""
+    monkeypatch.setattr(consumption, "NAMED", 0)
+    for seed in range(30):
+        assert play(draw(seed)).broken is None, seed
 
 
 def test_a_plan_survives_being_written_down() -> None:

@@ -181,7 +181,8 @@ class Wiring:
     ever_ignored: set[PipelineRef] = field(default_factory=set)
 
     def publish(self, document: Mapping[str, Any], revision: int) -> None:
-        """Another document. A dependency that was there before counts since it did."""
+        """Another document. A dependency that was there before, or was taken out days ago at most, counts since then:
+        no simulation lasts so long that it would be forgotten."""
         before = self.active
         self.entries = {
             PipelineRef.parse(name): Entry(
@@ -193,7 +194,7 @@ class Wiring:
             )
             for name, entry in document.items()
         }
-        self.active = {
+        self.active = before | {
             (pipeline, leaf.identity): before.get((pipeline, leaf.identity), revision)
             for pipeline, entry in self.entries.items()
             for leaf in leaves(entry.tree)

@@ -157,10 +157,14 @@ class StandInAirflow:
         run_id: str | None = None,
         *,
         logical_date: datetime | None = None,
+        partition_key: str | None = None,
         conf: dict[str, Any] | None = None,
     ) -> ObservedRun:
         with self.world.changed:
-            return self.world.trigger(dag_id, run_id, logical_date=logical_date, conf=conf, by="somebody").observed()
+            run = self.world.trigger(
+                dag_id, run_id, logical_date=logical_date, partition_key=partition_key, conf=conf, by="somebody"
+            )
+            return run.observed()
 
     def clear_by_hand(self, dag_id: str, run_id: str) -> ObservedRun:
         with self.world.changed:

@@ -113,7 +113,7 @@ def run_body(run: Run) -> dict[str, Any]:
         else [],
         "bundle_version": None,
         "dag_display_name": run.dag_id,
-        "partition_key": None,
+        "partition_key": run.partition_key,
         "partition_date": None,
     }
 

@@ -61,6 +61,7 @@ class Run:
     queued_at: datetime
     run_after: datetime
     logical_date: datetime | None = None
+    partition_key: str | None = None
     start_date: datetime | None = None
     end_date: datetime | None = None
     conf: dict[str, Any] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class Run:
             state=self.state,
             queued_at=self.queued_at,
             logical_date=self.logical_date,
+            partition_key=self.partition_key,
             start_date=self.start_date,
             end_date=self.end_date,
             conf=self.conf,
@@ -170,6 +172,7 @@ class DagRuns:
         run_id: str | None = None,
         *,
         logical_date: datetime | None = None,
+        partition_key: str | None = None,
         conf: dict[str, Any] | None = None,
         by: str = "admin",
         note: str | None = None,
@@ -192,6 +195,7 @@ class DagRuns:
                 queued_at=now,
                 run_after=now,
                 logical_date=logical_date,
+                partition_key=partition_key,
                 conf=conf or {},
                 by=by,
                 note=note,

@@ -102,11 +102,10 @@ def _events_of_the_code() -> set[str]:
 
 
 def _logs(function: ast.expr) -> bool:
-    if isinstance(function, ast.Name):
-        return function.id == "log_record"
-    return (
-        isinstance(function, ast.Attribute)
-        and isinstance(function.value, ast.Name)
+    if not isinstance(function, ast.Attribute):
+        return False
+    return function.attr == "say" or (
+        isinstance(function.value, ast.Name)
         and function.value.id in {"log", "_log"}
         and function.attr in {"debug", "info", "warning", "error", "exception"}
     )

@@ -12,6 +12,8 @@ from coordinator.store.keys import (
     HoldKey,
     Keys,
     LeaderKey,
+    ReporterKey,
+    ReporterSeenKey,
     StateKey,
     TriggerKey,
     WatcherKey,
@@ -30,6 +32,8 @@ def test_the_keys_are_those_of_the_design() -> None:
     assert KEYS.hold(target.pipeline) == "/coordinator/hold/default/01_pipeline"
     assert KEYS.leader == "/coordinator/leader"
     assert KEYS.watcher("w1") == "/coordinator/watchers/w1"
+    assert KEYS.reporter("sales", "r1") == "/coordinator/reporter/sales/r1"
+    assert KEYS.reporter_seen("sales") == "/coordinator/reporter_seen/sales"
 
 
 def test_only_slashes_percents_and_control_characters_are_encoded() -> None:
@@ -49,6 +53,8 @@ def test_a_key_of_a_target_is_read_back_as_the_same_target(environment: str, dag
 def test_a_key_of_one_name_is_read_back_as_the_same_name(name: str) -> None:
     assert KEYS.parse(KEYS.dependencies(name)) == DependenciesKey(name)
     assert KEYS.parse(KEYS.watcher(name)) == WatcherKey(name)
+    assert KEYS.parse(KEYS.reporter(name, name)) == ReporterKey(name, name)
+    assert KEYS.parse(KEYS.reporter_seen(name)) == ReporterSeenKey(name)
 
 
 @given(names, names)

@@ -12,6 +12,8 @@ from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import Status
 from tests.worlds.world import PARTITION, World
 
+NEXT = "2026-11-21T00:00:00Z"
+
 Case = Callable[[World], None]
 
 
@@ -129,8 +131,10 @@ def case_07_any_waits_for_what_comes(world: World) -> None:
     assert world.runs("D") == 2
 
 
-def case_08_removed_and_added_again(world: World) -> None:
-    """D = all(A, B). The dependency on A is removed; A is rerun; it is added again: nothing for the past."""
+def case_08_removed_and_added_again_later(world: World) -> None:
+    """D = all(A, B). The dependency on A is removed; A is rerun; it is added again, too late to resume: nothing for
+    the past."""
+    world.resume_within("0 seconds")
     world.dependencies({"D": ["A", "B"]})
     world.first_run("A", "B")
     world.dependencies({"D": ["B"]})
@@ -142,6 +146,63 @@ def case_08_removed_and_added_again(world: World) -> None:
     world.rerun("A")
     world.settle()
     assert world.runs("D") == 2
+
+
+def case_08_taken_out_and_put_back_in_time(world: World) -> None:
+    """D = all(A, B). The dependency on A is taken out; A is rerun; it is put back: D runs once for that, and for
+    nothing that it had consumed before. Taken out and put back with nothing in between: nothing runs."""
+    world.dependencies({"D": ["A", "B"]})
+    world.first_run("A", "B")
+    world.dependencies({"D": ["B"]})
+    world.rerun("B")
+    world.settle()
+    assert world.runs("D") == 2
+    world.dependencies({"D": ["A", "B"]})
+    world.settle()
+    assert world.runs("D") == 2
+    world.dependencies({"D": ["B"]})
+    world.rerun("A")
+    world.settle()
+    assert world.runs("D") == 2
+    world.dependencies({"D": ["A", "B"]})
+    world.settle()
+    assert world.runs("D") == 3
+
+
+def case_08_taken_out_while_it_waits(world: World) -> None:
+    """D = all(A, B), E -> D. A has completed and B has not, and in another wave D is due; D's entry is taken out and
+    put back, twice: nothing of that is lost, and nothing runs twice."""
+    world.dependencies({"D": ["A", "B"], "E": "D"})
+    world.first_run("A")
+    for _ in range(2):
+        world.dependencies({"E": "D"})
+        world.dependencies({"D": ["A", "B"], "E": "D"})
+    world.first_run("B")
+    assert (world.runs("D"), world.runs("E")) == (1, 1)
+    world.hold("D")
+    world.rerun("A")
+    world.settle()
+    world.dependencies({})
+    world.release("D")
+    world.settle()
+    assert world.runs("D") == 1
+    world.dependencies({"D": ["A", "B"], "E": "D"})
+    world.settle()
+    assert (world.runs("D"), world.runs("E")) == (2, 2)
+
+
+def case_08_a_wrong_name_for_an_hour(world: World) -> None:
+    """A -> D. A's name is misspelt; A completes; the name is mended: D runs for what A completed meanwhile, once."""
+    world.dependencies({"D": "A"})
+    world.first_run("A")
+    world.dependencies({"D": "AA"})
+    world.rerun("A")
+    world.comes("A", NEXT)
+    world.settle()
+    assert (world.runs("D"), world.runs("D", partition=NEXT)) == (1, 0)
+    world.dependencies({"D": "A"})
+    world.settle()
+    assert (world.runs("D"), world.runs("D", partition=NEXT)) == (2, 1)
 
 
 def case_09_same_document_again(world: World) -> None:

@@ -178,6 +178,118 @@ def case_latest_alone(world: World) -> None:
     assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, 1]
 
 
+def days(count: int) -> list[str]:
+    """The first days of a month."""
+    return [f"2026-11-{day:02}T00:00:00Z" for day in range(1, count + 1)]
+
+
+def _begin(world: World, name: str, partition: str) -> None:
+    """A run begins, and goes on until a case ends it."""
+    world.trigger(name, partition=partition)
+    world.start(name, partition=partition)
+
+
+def case_latest_of_runs_that_overlap(world: World) -> None:
+    """D needs the latest of A, of which some run always goes on: D runs in each partition that A completes."""
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": "latest"}}})
+    world.by_hand("A")
+    first, *others = days(11)
+    _begin(world, "A", first)
+    for day in others:
+        _begin(world, "A", day)
+        world.finish("A", partition=first)
+        world.settle()
+        assert world.runs("D", partition=first) == 1
+        first = day
+    assert [world.runs("D", partition=day) for day in days(10)] == [1] * 10
+
+
+def case_fixed_key_of_runs_that_overlap(world: World) -> None:
+    """D in one fixed partition stands on A, of which some run always goes on: D runs for each that ends."""
+    mapping = {"mapper": "fixed_key", "downstream_key": "model"}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    world.by_hand("A")
+    first, *others = days(11)
+    _begin(world, "A", first)
+    for count, day in enumerate(others, 1):
+        _begin(world, "A", day)
+        world.finish("A", partition=first)
+        world.settle()
+        assert world.runs("D", partition="model") == count
+        first = day
+
+
+def case_latest_beside_one_long_run(world: World) -> None:
+    """D = all(A, latest G). One run of G takes years; the others complete day by day: D does not wait for the one."""
+    world.dependencies({"D": ["A", {"pipeline": "G", "partition": "latest"}]})
+    world.by_hand("G")
+    _begin(world, "G", "2019-01-01T00:00:00Z")
+    for day in days(10):
+        world.comes("G", day)
+        world.comes("A", day)
+        world.settle()
+        assert world.runs("D", partition=day) == 1
+
+
+def case_latest_of_two_of_which_one_lags(world: World) -> None:
+    """D needs the latest of A and of B; B is always two days behind A, and always runs: D runs for each end of B."""
+    latest = [{"pipeline": name, "partition": "latest"} for name in ("A", "B")]
+    world.dependencies({"D": latest})
+    world.by_hand("B")
+    begun = days(12)
+    for number, day in enumerate(begun):
+        world.comes("A", day)
+        _begin(world, "B", day)
+        world.settle()
+        if number >= 2:
+            world.finish("B", partition=begun[number - 2])
+            world.settle()
+    assert [world.runs("D", partition=day) for day in begun[:10]] == [1] * 10
+
+
+def case_latest_of_two_that_one_wave_brings(world: World) -> None:
+    """R -> A, R -> B, D = all(latest A, latest B): once for each wave, also for that of an older partition."""
+    latest = [{"pipeline": name, "partition": "latest"} for name in ("A", "B")]
+    world.dependencies({"A": "R", "B": "R", "D": latest})
+    for day in (DAY, NEXT_DAY):
+        world.comes("R", day)
+        world.settle()
+    assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, 1]
+    world.by_hand("B")
+    for count, day in ((2, NEXT_DAY), (3, DAY)):
+        world.rerun("R", partition=day)
+        world.settle()
+        assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, count - 1]
+        world.run("B", partition=day)
+        world.settle()
+        assert [world.runs("D", partition=day) for day in (DAY, NEXT_DAY)] == [1, count]
+
+
+def case_fixed_key_of_two_that_one_wave_brings(world: World) -> None:
+    """R -> A, R -> B, D = all(A, B) in one fixed partition: once for each wave, whatever partition it is about."""
+    mapping = {"mapper": "fixed_key", "downstream_key": "model"}
+    world.dependencies({"A": "R", "B": "R", "D": [{"pipeline": name, "partition": mapping} for name in ("A", "B")]})
+    world.by_hand("B")
+    for count, day in enumerate((DAY, NEXT_DAY)):
+        world.comes("R", day)
+        world.settle()
+        assert world.runs("D", partition="model") == count
+        world.run("B", partition=day)
+        world.settle()
+        assert world.runs("D", partition="model") == count + 1
+
+
+def case_latest_that_is_coming_is_waited_for_by_those_below(world: World) -> None:
+    """R -> A, D needs the latest of A, E = any(D, R): E waits for D, also in the first wave of a partition."""
+    world.dependencies(
+        {"A": "R", "D": {"upstream": {"pipeline": "A", "partition": "latest"}}, "E": {"upstream": {"any": ["D", "R"]}}}
+    )
+    for day in (DAY, NEXT_DAY):
+        world.comes("R", day)
+        world.settle()
+        assert (world.runs("D", partition=day), world.runs("E", partition=day)) == (1, 1)
+
+
 def case_latest_that_was_deleted(world: World) -> None:
     """D needs the latest of A. Its newest completion is deleted: that an older one is the newest again is no news."""
     world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": "latest"}}})

@@ -15,7 +15,14 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import ObservedRun
-from coordinator.settings import EnvironmentSettings, EtcdSettings, RetentionSettings, Settings, WatcherSettings
+from coordinator.settings import (
+    EnvironmentSettings,
+    EtcdSettings,
+    PublicationSettings,
+    RetentionSettings,
+    Settings,
+    WatcherSettings,
+)
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.watcher.service import Watcher
@@ -113,6 +120,7 @@ class RealWorld(EtcdWorld):
                     username=airflow.username,
                     password_file=_written(directory / f"{name}.password", airflow.password),
                     request_timeout=1.0,
+                    plugin=False,  # the stand-ins report in their own way
                 )
                 for name, airflow in self.airflows.items()
             },
@@ -185,10 +193,10 @@ class RealWorld(EtcdWorld):
 
     def trigger(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> str:
         airflow, dag_id = self._of(name)
-        conf = {"coordinator": {"partition": partition}} if run_id is not None else {}
+        key = partition if run_id is not None else None
         logical_date = None if run_id is not None else logical_date_of(partition)
         run_id = run_id or f"scheduled__{partition}"
-        airflow.trigger_by_hand(dag_id, run_id, logical_date=logical_date, conf=conf)
+        airflow.trigger_by_hand(dag_id, run_id, logical_date=logical_date, partition_key=key)
         return run_id
 
     def clear(self, name: str, *, partition: str = PARTITION) -> None:
@@ -230,6 +238,12 @@ class RealWorld(EtcdWorld):
 
     def retain(self, **limits: Any) -> None:
         self.settings = self.settings.model_copy(update={"retention": RetentionSettings(**limits)})
+        self.stop_watcher()
+        self.start_watcher()
+
+    def resume_within(self, duration: str) -> None:
+        publication = PublicationSettings(resume_within=duration)
+        self.settings = self.settings.model_copy(update={"publication": publication})
         self.stop_watcher()
         self.start_watcher()
 

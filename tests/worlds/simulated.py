@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication, publish, read_publication
+from coordinator.model.publication import Publication, dump_publication, read_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.port import ObservedRun
-from coordinator.settings import RetentionSettings, WatcherSettings
+from coordinator.settings import PublicationSettings, RetentionSettings, WatcherSettings
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
@@ -25,6 +26,7 @@ from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.jobs import EffectDone, LookDone
 from coordinator.watcher.messages import Message
+from coordinator.watcher.pace import Pace
 from coordinator.watcher.reconciler import Options, Reconciler
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of, partition_of
@@ -87,7 +89,7 @@ class SimulatedWatcher:
             dispatchers=self.dispatchers,
             leadership=self.candidate.leadership,
             clock=world.clock,
-            options=Options(settings=settings, who=name, retention=world.retention),
+            options=Options(settings=settings, who=name, retention=world.retention, pace=world.pace),
         )
 
     def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
@@ -122,7 +124,9 @@ class SimulatedWatcher:
         wake_at = self.reconciler.wake_at()
         due = wake_at is not None and wake_at <= self._world.clock.seconds
         self.reconciler.step(messages, lag=self.lag)
-        assert not self.reconciler.broken, self.reconciler.broken
+        mistakes = self.reconciler.breakage.problems()
+        assert self._world.allows_mistakes or not mistakes, mistakes
+        assert not self.reconciler.counters.miscounted
         return bool(messages or self._jobs or due)
 
     def list_again(self) -> None:
@@ -135,7 +139,13 @@ class SimulatedWatcher:
 
 
 class SimulatedWorld(EtcdWorld):
-    """:param environment_limits: how many runs, and how fast, each environment bears."""
+    """:param environment_limits: how many runs, and how fast, each environment bears.
+
+    :cvar pace: how much a watcher takes in and decides about in one step.
+    :ivar allows_mistakes: else it is a failure of the test when the watcher contains one.
+    """
+
+    pace = Pace(seconds=float("inf"))
 
     def __init__(self, *, environment_limits: Mapping[str, EnvironmentLimits] | None = None) -> None:
         self.environment_limits = environment_limits or {}
@@ -144,6 +154,8 @@ class SimulatedWorld(EtcdWorld):
         super().__init__(MemoryStore(self.etcd), Keys())
         self.settings = WatcherSettings()
         self.retention: RetentionSettings | None = None
+        self.publication = PublicationSettings()
+        self.allows_mistakes = False
         self.airflows: dict[str, SimulatedAirflow] = {}
         for environment in ("default", "team_b"):
             self.airflows[environment] = SimulatedAirflow(
@@ -168,7 +180,8 @@ class SimulatedWorld(EtcdWorld):
         previous = read_publication(present.value, source=key) if present is not None else None
         assert previous is None or isinstance(previous, Publication)
         parsed = parse_document(json.dumps(document), source="case")
-        publication = publish(parsed, previous, present.mod_revision if present is not None else 0)
+        terms = Terms(self.clock.now(), self.publication.resumes_within)
+        publication = publish(parsed, previous, present.mod_revision if present is not None else 0, terms)
         self.write(Put(key, dump_publication(publication)))
         self.settle()
 
@@ -180,11 +193,11 @@ class SimulatedWorld(EtcdWorld):
 
     def trigger(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> str:
         airflow, dag_id = self._of(name)
-        # Two runs in one partition cannot share a logical date in Airflow: the partition is in the conf then.
-        conf = {"coordinator": {"partition": partition}} if run_id is not None else {}
+        # Two runs in one partition cannot share a logical date in Airflow: the partition is the key then.
+        key = partition if run_id is not None else None
         logical_date = None if run_id is not None else logical_date_of(partition)
         run_id = run_id or f"scheduled__{partition}"
-        airflow.create(dag_id, run_id, logical_date=logical_date, conf=conf)
+        airflow.create(dag_id, run_id, logical_date=logical_date, partition_key=key)
         return run_id
 
     def clear(self, name: str, *, partition: str = PARTITION) -> None:
@@ -225,6 +238,11 @@ class SimulatedWorld(EtcdWorld):
 
     def retain(self, **limits: Any) -> None:
         self.retention = RetentionSettings(**limits)
+        self.stop_watcher()
+        self.start_watcher()
+
+    def resume_within(self, duration: str) -> None:
+        self.publication = PublicationSettings(resume_within=duration)
         self.stop_watcher()
         self.start_watcher()
 

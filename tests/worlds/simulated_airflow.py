@@ -87,9 +87,23 @@ class SimulatedAirflow:
     # -- what happens inside -----------------------------------------------------------------------------------------
 
     def create(
-        self, dag_id: str, run_id: str, *, logical_date: datetime | None, conf: Mapping[str, object] | None = None
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        logical_date: datetime | None,
+        partition_key: str | None = None,
+        conf: Mapping[str, object] | None = None,
     ) -> ObservedRun:
-        run = ObservedRun(dag_id, run_id, State.QUEUED, self.tick(), logical_date=logical_date, conf=dict(conf or {}))
+        run = ObservedRun(
+            dag_id,
+            run_id,
+            State.QUEUED,
+            self.tick(),
+            logical_date=logical_date,
+            partition_key=partition_key,
+            conf=dict(conf or {}),
+        )
         self.runs[dag_id, run_id] = run
         return run
 

@@ -83,6 +83,11 @@ class World(ABC):
     def retain(self, **limits: Any) -> None:
         """From now on old partitions are removed: the watcher starts anew with these settings of ``[retention]``."""
 
+    @abstractmethod
+    def resume_within(self, duration: str) -> None:
+        """From now on a dependency that is put back resumes only so long after it was taken out: the watcher starts
+        anew with these settings of ``[publication]``."""
+
     # -- what goes wrong ---------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.explanation.causes import Cause
 from coordinator.model.explanation.explained import Explanation
 from coordinator.model.explanation.words import run_state, state_of
@@ -12,7 +13,6 @@ from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput
 from coordinator.model.partitions import format_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, Unreadable
-from coordinator.model.trigger import Consumed, Inputs
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 
 Json = dict[str, Any]
@@ -66,8 +66,9 @@ def _input(one: JudgedInput) -> Json:
         "revision": one.seen.revision if one.seen is not None else None,
         **_attempt(state.attempt if state is not None else Attempt()),
         "observed_at": _instant(state.observed_at if state is not None else None),
-        "consumed_revision": one.consumed.revision if one.consumed is not None else None,
-        "consumed": _consumed(one.consumed) if one.consumed is not None else None,
+        "consumed_revision": one.consumed.revision if isinstance(one.consumed, Consumed) else None,
+        "consumed": _consumed(one.consumed) if isinstance(one.consumed, Consumed) else None,
+        "consumed_before": one.consumed is not None,
         "triggers": one.triggers,
         "expires": _instant(one.expires),
         "met": one.met,
@@ -120,8 +121,10 @@ def _record(seen: SeenRecord | None) -> Json | None:
         "when": _instant(record.when),
         "before": _instant(record.before),
         "attempt": _instant(record.attempt),
-        "inputs": _inputs(record.inputs),
-        "consumed": _inputs(record.consumed),
+        "inputs": _inputs(record.inputs.named),
+        "more_inputs": record.inputs.more,
+        "consumed": _inputs(record.consumed.named),
+        "more_consumed": record.consumed.more,
         "last_error": record.last_error,
         "blocked_since": _instant(record.blocked_since),
         "order": record.order or None,

@@ -54,6 +54,7 @@ class Kind(enum.StrEnum):
     BLOCKED = "blocked"
     WAITS_FOR_RELEASE = "waiting for release"
     UNREADABLE = "unreadable"
+    BROKEN = "broken"
 
     @property
     def passes_by_itself(self) -> bool:
@@ -126,10 +127,7 @@ def why_unsettled(standings: Standings, one: JudgedInput) -> str:
 def _coming(standings: Standings, one: JudgedInput) -> list[Target]:
     """The partitions that may yet bring a newer completion, for ``latest`` and ``fixed_key``, whose input is the
     newest one: those make it busy, not itself."""
-    if one.standing is not Standing.BUSY or standings.standing(one.target) is Standing.BUSY:
-        return []
-    others = (target for target in standings.unsettled() if target.pipeline == one.target.pipeline)
-    return sorted(target for target in others if standings.standing(target) is Standing.BUSY)
+    return [] if standings.standing(one.target) is Standing.BUSY else sorted(one.awaited)
 
 
 def inputs_in_the_way(decision: Decision) -> Iterator[JudgedInput]:
@@ -212,6 +210,10 @@ def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...]
         says = f"is kept back by its trigger record, which cannot be read: {why}"
         remedy = "mend the record, or delete it, which means that it has never run"
         yield Cause(target, Kind.UNREADABLE, says, remedy, via)
+    if Obstacle.BROKEN in decision.obstacles:
+        error = standings.broken.get(target)
+        says = f"is kept back by a mistake in the coordinator: {type(error).__name__}: {error}"
+        yield Cause(target, Kind.BROKEN, says, "report it; it is tried again every minute", via)
 
 
 def _running(target: Target, state: RunState, via: tuple[Target, ...]) -> Cause:

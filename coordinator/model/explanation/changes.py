@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coordinator.model.consumption import Consumption
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.explanation.words import listed, named, run_state, state_of
 from coordinator.model.judgement import JudgedInput, all_inputs
-from coordinator.model.trigger import Consumed, Inputs
 
 
-def what_changed(before: Inputs, decision: Decision, *, ordered: int = 0) -> str:
+def what_changed(before: Consumption, decision: Decision, *, ordered: int = 0) -> str:
     """Say why a decision is another one than that which used these inputs.
 
     :param before: what the intent used.
@@ -23,25 +23,26 @@ def what_changed(before: Inputs, decision: Decision, *, ordered: int = 0) -> str
     return listed(changes, "; ") or "it is not due any more"
 
 
-def _changes(before: Inputs, decision: Decision) -> Iterator[str]:
+def _changes(before: Consumption, decision: Decision) -> Iterator[str]:
     target = decision.target
     if decision.judged is None:
-        if before:
+        if len(before):
             yield "it waits for nothing any more"
         return
     present = {one.target: one for one in all_inputs(decision.judged)}
-    for upstream, used in before.items():
+    for upstream in before.targets():
         one = present.get(upstream)
         if one is None:
             yield f"{named(upstream, target)} is no input of it any more"
         elif not one.holds:
             yield f"{named(upstream, target)} {_why_not(one)}"
-        elif not _is(used, one):
+        elif not _is_used(before, one):
             yield f"{named(upstream, target)} has completed again, at revision {one.seen and one.seen.revision}"
     for one in present.values():
-        if one.target not in before and one.busy:
+        used = before.get(one.target) is not None
+        if not used and one.busy:
             yield f"it waits for {named(one.target, target)}"
-        elif one.target not in before and one.target in decision.inputs:
+        elif not used and one.target in decision.inputs:
             yield f"{named(one.target, target)} is used too"
     for obstacle in sorted(decision.obstacles - {Obstacle.IN_FLIGHT}):
         yield f"it is {obstacle}"
@@ -54,8 +55,6 @@ def _why_not(one: JudgedInput) -> str:
     return f"is {state_of(one)}"
 
 
-def _is(used: Consumed, one: JudgedInput) -> bool:
+def _is_used(before: Consumption, one: JudgedInput) -> bool:
     state = run_state(one.seen)
-    if one.seen is None or state is None:
-        return False
-    return used.revision == one.seen.revision or (used.state is state.state and used.attempt.same_as(state.attempt))
+    return one.seen is not None and state is not None and before.knows(one.target, state, one.seen.revision)

@@ -27,6 +27,8 @@ def reason(decision: Decision) -> str:
     obstacles = " and ".join(sorted(decision.obstacles))
     if decision.fires:
         return f"fires now{', as a person has ordered' if decision.order else ''}"
+    if Obstacle.BROKEN in decision.obstacles:
+        return f"is {obstacles}"
     if decision.judged is None:
         ordered = " has been ordered to run, and" if decision.due else ""
         return f"waits for nothing:{ordered} it is {obstacles if ordered else decision.standing}"

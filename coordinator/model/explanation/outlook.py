@@ -97,6 +97,8 @@ class _Outlook:
             yield "its environment takes the request (it is tried again by itself)"
         if Obstacle.UNREADABLE_RECORD in decision.obstacles:
             yield "its trigger record is mended or deleted"
+        if Obstacle.BROKEN in decision.obstacles:
+            yield "the coordinator can decide about it (it is tried again every minute)"
 
     def _what_is_missing(self, judged: Judged) -> str:
         """What a part of the condition that does not hold needs for holding."""

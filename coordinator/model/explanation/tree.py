@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from coordinator.model.conditions import Dependency
+from coordinator.model.consumption import Consumed
 from coordinator.model.explanation.headline import is_out_of_reach
 from coordinator.model.explanation.words import LISTED, input_named, listed, moment, run_in_words, run_state, state_of
 from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput
@@ -103,6 +104,6 @@ def _details(one: JudgedInput) -> Iterator[str]:
     state, consumed = run_state(one.seen), one.consumed
     if state is not None and state.state.is_terminal:  # of one that goes on, the reason why it is busy tells it
         yield run_in_words(state).strip()
-    if consumed is not None and (one.new or not one.met):
+    if isinstance(consumed, Consumed) and (one.new or not one.met):
         queued = moment("queued at", consumed.attempt.queued_at)
         yield f"revision {consumed.revision} was consumed ({consumed.state}{queued})"

@@ -98,7 +98,7 @@ def hold_in_words(hold: Hold | Unreadable | None) -> str:
 
 def how_to_release(target: Target, partition: bool = False) -> str:
     """The command for it. :param partition: from the rerun policy ``hold``, and not from a hold."""
-    return f"coordinator release {target.pipeline}{f' --partition {target.partition}' if partition else ''}"
+    return f"coordinator release {target.pipeline}{f' {target.partition}' if partition else ''}"
 
 
 def asked_for(dependency: Dependency) -> str:

@@ -1,6 +1,6 @@
 """Reading ``dependencies.json`` (design section 6): from text to checked values, or to every problem with its place.
 
-``document``    ``parse_document``: the entries, and the cycles they would close
+``document``    ``parse_file``: the entries, the cycles they would close, and what is said of the file
 ``conditions``  the tree of what a pipeline waits for
 ``mappings``    partition mappings, there and back
 ``deadlines``   when a partition is late, there and back
@@ -18,7 +18,7 @@
 Import from here: the modules are private to this package.
 """
 
-from coordinator.model.parsing.document import parse_document
+from coordinator.model.parsing.document import DependenciesFile, parse_document, parse_file
 from coordinator.model.parsing.dumping import dump_document
 from coordinator.model.parsing.places import places_of_entries
 from coordinator.model.parsing.problems import DependenciesError, Problem
@@ -26,9 +26,11 @@ from coordinator.model.parsing.schema import json_schema
 
 __all__ = [
     "DependenciesError",
+    "DependenciesFile",
     "Problem",
     "dump_document",
     "json_schema",
     "parse_document",
+    "parse_file",
     "places_of_entries",
 ]

@@ -6,7 +6,9 @@ The forms::
      "child2": ["parent1", "team_b/parent2"],
      "child3": {"upstream": <condition>, "rerun": "clear", "deadline": "06:00", ...}}
 
-where a condition is a reference, a list (all of them), ``{"all": [...]}``, ``{"any": [...]}``,
+Beside the entries it may carry ``"serial": 412`` (a build number) and ``"accept": 7`` (see ``DependenciesFile``).
+
+A condition is a reference, a list (all of them), ``{"all": [...]}``, ``{"any": [...]}``,
 ``{"at_least": n, "of": [...]}`` or ``{"pipeline": reference, "on": "done", "partition": "-1 day", ...}``, nested
 freely. ``forms`` has all fields of all objects.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from coordinator.model import bounds
@@ -31,17 +34,43 @@ from coordinator.model.parsing.json_text import JsonSyntaxError, Members, line_a
 from coordinator.model.parsing.problems import DependenciesError, Problem
 from coordinator.model.parsing.sizes import Sizes
 from coordinator.model.parsing.templates import refuse_templates
-from coordinator.model.references import PipelineRef
+from coordinator.model.references import DEFAULT_ENVIRONMENT, PipelineRef
 
 SCHEMA_KEY = "$schema"
+SERIAL_KEY = "serial"
+ACCEPT_KEY = "accept"
+TOP_LEVEL = (SCHEMA_KEY, SERIAL_KEY, ACCEPT_KEY)
+"""Names at the top that are no pipelines; a pipeline of such a name is written with its environment."""
+MOST_SERIAL = 2**53 - 1
+"""Every program that reads JSON reads whole numbers up to this."""
 RESERVED_CONF = "coordinator"
 """The member of a run's conf in which the coordinator says what the run is for (design section 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DependenciesFile:
+    """A dependencies.json.
+
+    :ivar serial: the number of the build that it comes from: a document with a greater one is newer.
+    :ivar accept: the version in force that it may replace, whatever the guard has against it.
+    """
+
+    document: Document
+    serial: int | None = None
+    accept: int | None = None
 
 
 def parse_document(
     text: bytes | str, *, source: str, environments: Collection[str] | None = None, in_force: bool = False
 ) -> Document:
-    """Read a dependency document.
+    """Read a dependency document. Arguments and exceptions are those of :func:`parse_file`."""
+    return parse_file(text, source=source, environments=environments, in_force=in_force).document
+
+
+def parse_file(
+    text: bytes | str, *, source: str, environments: Collection[str] | None = None, in_force: bool = False
+) -> DependenciesFile:
+    """Read a dependency document, and what is said about it.
 
     :param source: what to call the document in messages, such as the file's name.
     :param environments: the known environments; ``None``: any name will do.
@@ -57,12 +86,12 @@ def parse_document(
         raise DependenciesError(source, [Problem(line, column, "", error.reason, error.remedy)]) from None
     findings = Findings()
     fields = FieldReader(findings, environments)
-    document: Document = {}
+    file = DependenciesFile({})
     with suppress(TooManyFindings):
-        document = _DocumentReader(findings, fields, Sizes(findings, in_force=in_force), in_force=in_force).read(root)
+        file = _DocumentReader(findings, fields, Sizes(findings, in_force=in_force), in_force=in_force).read(root)
     if findings:
         raise DependenciesError(source, findings.placed_in(characters))
-    return document
+    return file
 
 
 def _decoded(text: bytes | str, source: str) -> str:
@@ -90,12 +119,17 @@ class _DocumentReader:
         self._conditions = ConditionReader(findings, fields)
         self._deadlines = DeadlineReader(findings, fields)
 
-    def read(self, root: Cursor) -> Document:
+    def read(self, root: Cursor) -> DependenciesFile:
+        numbers: dict[str, int | None] = {}
         entries: dict[PipelineRef, Downstream] = {}
         first_given: dict[PipelineRef, Cursor] = {}
         for name, cursor in self._fields.members(root, "an object: each pipeline with what it waits for").items():
             if name == SCHEMA_KEY:
                 self._fields.text(cursor, "the address of a JSON Schema")
+                continue
+            if name in (SERIAL_KEY, ACCEPT_KEY):
+                expected = f"a whole number (a pipeline of that name is written {DEFAULT_ENVIRONMENT}/{name})"
+                numbers[name] = self._fields.whole_number(cursor, expected, least=0, most=MOST_SERIAL)
                 continue
             pipeline = self._fields.reference(name, cursor.at_key())
             if pipeline is not None and (first := first_given.setdefault(pipeline, cursor)) is not cursor:
@@ -108,7 +142,7 @@ class _DocumentReader:
         for cycle, closing in find_cycles(self._conditions.edges):
             reason = f"closes a cycle: {' -> '.join(map(str, cycle))}"
             self._findings.add(closing, reason, "each would wait for the other for ever: remove one dependency of it")
-        return entries
+        return DependenciesFile(entries, numbers.get(SERIAL_KEY), numbers.get(ACCEPT_KEY))
 
     def _entry(self, cursor: Cursor, pipeline: PipelineRef | None) -> Downstream | None:
         if not isinstance(cursor.value, Members):

@@ -9,7 +9,7 @@ from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate
 from coordinator.model.durations import format_duration
 from coordinator.model.mapping import Identity
 from coordinator.model.parsing.deadlines import dump_deadline
-from coordinator.model.parsing.document import SCHEMA_KEY
+from coordinator.model.parsing.document import TOP_LEVEL
 from coordinator.model.parsing.mappings import dump_mapping
 from coordinator.model.references import PipelineRef
 
@@ -21,7 +21,7 @@ def dump_document(document: Document) -> dict[str, Any]:
 
 def _key(pipeline: PipelineRef) -> str:
     text = str(pipeline)
-    return f"{pipeline.environment}/{pipeline.dag_id}" if text == SCHEMA_KEY else text
+    return f"{pipeline.environment}/{pipeline.dag_id}" if text in TOP_LEVEL else text
 
 
 def _entry(downstream: Downstream) -> Any:

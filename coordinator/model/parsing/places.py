@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Collection
 
+from coordinator.model.parsing.document import TOP_LEVEL
 from coordinator.model.parsing.json_text import Members, Spot, find, line_and_column, read_json
 from coordinator.model.references import PipelineRef
 
@@ -18,6 +19,8 @@ def places_of_entries(text: bytes, pipelines: Collection[PipelineRef]) -> dict[P
     root = read_json(characters)
     spots: dict[PipelineRef, tuple[Spot, str]] = {}
     for index, (name, _) in enumerate(root.pairs if isinstance(root, Members) else ()):
+        if name in TOP_LEVEL:
+            continue
         try:
             pipeline = PipelineRef.parse(name)
         except ValueError:  # "$schema " and the like, which parse_document has its own words for

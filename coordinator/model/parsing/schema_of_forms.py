@@ -34,6 +34,14 @@ _MAPPING: Final = (
     "before. rollup: all shorter periods of a window. fan_out: the longer period that it lies in. fixed_key: every "
     "upstream partition feeds one and the same."
 )
+_SERIAL: Final = (
+    "The number of the build that the file comes from. A watcher publishes only a file with a greater one than what is "
+    "in force, whatever it says."
+)
+_ACCEPT: Final = (
+    "The version in force that this file may replace although the guard refuses it: many dependencies removed, a DAG "
+    "that does not exist, many runs at once."
+)
 _DEADLINE: Final = (
     "When a partition that has not been started is late: at a time of day, or so long after its first input arrived."
 )
@@ -46,7 +54,11 @@ def generate() -> Schema:
         "title": _TITLE,
         "description": f"Each pipeline with what it waits for. A pipeline is {_REFERENCE}",
         "type": "object",
-        "properties": {"$schema": text()},
+        "properties": {
+            "$schema": text(),
+            "serial": {"description": _SERIAL, "type": "integer", "minimum": 0},
+            "accept": {"description": _ACCEPT, "type": "integer", "minimum": 0},
+        },
         "propertyNames": {"anyOf": [{"const": "$schema"}, definition("reference")]},
         "additionalProperties": definition("entry"),
         "$defs": {

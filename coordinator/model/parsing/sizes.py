@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from coordinator.model import bounds
 from coordinator.model.conditions import Dependency, leaves
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.dependencies import Downstream
-from coordinator.model.mapping import MOST_MEMBERS, Rollup
+from coordinator.model.mapping import MOST_MEMBERS, FixedKey, Latest, Period, Rollup, StartOf
 from coordinator.model.parsing.findings import Cursor, Findings
+from coordinator.model.partitions import format_instant
+from coordinator.model.references import Target
+from coordinator.model.runstate import Attempt, State
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 
-_INPUT: Final = json.dumps(
-    {
-        "pipeline": "",
-        "partition": "2026-11-20T00:00:00Z",
-        "revision": 10**9,
-        "state": "success",
-        "run_id": "coordinator__2026-11-20T00:00:00Z__1",
-        "queued_at": "2026-11-20T06:00:00.000000Z",
-    },
-    separators=(",", ":"),
-)
-_BYTES_OF_AN_INPUT: Final = 2 * (len(_INPUT) + 1)
-"""In a trigger record, without the pipeline's name; twice, as used and as consumed."""
+SMALL: Final = 500
+"""Inputs whose record cannot be too large, whatever their names."""
+
+_BEGINNING: Final = datetime(2028, 1, 1, tzinfo=UTC)
+
+_LIKELY: Final = {Period.HOUR: 60, Period.DAY: 25, Period.WEEK: 169, Period.MONTH: 745, Period.QUARTER: 2209}
+"""Partitions that ``start_of`` gathers in a period, if they are hours (of an hour: minutes). No document says."""
+
+_HOURS_OF_A_YEAR: Final = 8784
 
 
 class Sizes:
@@ -62,14 +64,35 @@ class Sizes:
 
 
 def _record_of(entry: Downstream) -> tuple[int, int]:
-    """How many inputs its trigger record has, and about how many bytes."""
-    number, size = 0, 0
-    for leaf in leaves(entry.condition):
-        inputs = _inputs_of(leaf)
-        number += inputs
-        size += inputs * (_BYTES_OF_AN_INPUT + 2 * len(json.dumps(str(leaf.upstream))))
-    return number, size
+    """How many inputs it has, and how many bytes the intent that uses all of them for the second time; 0: few."""
+    numbers = [(leaf, _inputs_of(leaf)) for leaf in leaves(entry.condition)]
+    number = sum(number for _, number in numbers)
+    if number <= SMALL:
+        return number, 0
+    inputs = {
+        Target(leaf.upstream, format_instant(_BEGINNING + timedelta(hours=hour))): _completion(leaf, hour)
+        for leaf, number in numbers
+        for hour in range(number)
+    }
+    used = Consumption.of(inputs)
+    record = TriggerRecord(
+        Status.INTENT, 1, Action.CLEAR, "r" * bounds.AIRFLOW_NAME, "t" * 32, 10**12, inputs=used, consumed=used
+    )
+    return number, len(dump_record(record))
+
+
+def _completion(leaf: Dependency, hour: int) -> Consumed:
+    attempt = Attempt("coordinator__2026-11-20T00:00:00Z__1", _BEGINNING + timedelta(microseconds=hour))
+    return Consumed(10**12, attempt, State.SUCCESS, isinstance(leaf.mapping, Latest | FixedKey))
 
 
 def _inputs_of(leaf: Dependency) -> int:
-    return MOST_MEMBERS[leaf.mapping.window][leaf.mapping.every] if isinstance(leaf.mapping, Rollup) else 1
+    match leaf.mapping:
+        case Rollup(window=window, every=every):
+            return MOST_MEMBERS[window][every]
+        case StartOf(period=period):
+            return _LIKELY.get(period, _HOURS_OF_A_YEAR)
+        case Latest() | FixedKey():
+            return 2  # the one used last, and the one with the greatest revision
+        case _:
+            return 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from datetime import UTC, datetime
 from typing import Any
 
 from coordinator.model.dependencies import Document
@@ -12,7 +13,8 @@ from coordinator.model.graph import CycleFound
 from coordinator.model.owners import merge, objections_to
 from coordinator.model.parsing import DependenciesError, dump_document, parse_document
 from coordinator.model.parsing.forms import AIRFLOWS, CONDITIONS, DEADLINES, ENTRY, MAPPERS
-from coordinator.model.publication import Publication, Published, dump_publication, publish, read_publication
+from coordinator.model.publication import Publication, Published, dump_publication, read_publication
+from coordinator.model.resuming import Terms, publish
 from tests.fuzz.tape import Tape, as_json, tape_of
 from tests.fuzz.targets.values import unreadable
 
@@ -20,7 +22,7 @@ FIELDS = [
     *ENTRY.names,
     *(name for forms in (CONDITIONS, MAPPERS, DEADLINES) for form in forms.values() for name in form.names),
 ]
-NAMES = ("a", "b", "c", "team_b/a", "team_b/b", "$schema", "default/a")
+NAMES = ("a", "b", "c", "team_b/a", "team_b/b", "$schema", "default/a", "serial", "default/accept")
 WORDS = (
     *dict.fromkeys(FIELDS),
     *MAPPERS,
@@ -130,11 +132,14 @@ def _is_placed(error: DependenciesError, text: bytes) -> None:
     assert len(str(error)) <= LONGEST_MESSAGE
 
 
+TERMS = Terms(datetime(2026, 11, 20, tzinfo=UTC))
+
+
 def _published(document: Document) -> dict[str, Published]:
-    publication = publish(document, None, 0)
+    publication = publish(document, None, 0, TERMS)
     read = read_publication(dump_publication(publication), source="dumped")
     assert read == publication
-    again = publish(document, publication, 7)
+    again = publish(document, publication, 7, TERMS)
     read = read_publication(dump_publication(again), source="dumped")
     assert read == again
     return {"default": Published(read, 8)}
@@ -148,13 +153,30 @@ def publication(data: bytes) -> None:
         return
     assert isinstance(read, Publication)
     assert read_publication(dump_publication(read), source="again") == read
+    again = publish(read.document, read, 7, TERMS, others=[read])
+    assert read_publication(dump_publication(again), source="again") == again
 
 
 def _value(tape: Tape) -> bytes:
     document = document_of(tape)
     whole = {
         "dependencies": document,
-        "active_since": {name: {tape.one_of(NAMES): 3, "a by identity": 4} for name in document},
+        "version": tape.one_of((1, 7, -1, "2", None, True)),
+        "serial": tape.one_of((None, 5, 10**20, 1.5)),
+        "active_since": {
+            name: {tape.one_of(NAMES): {"revision": 3}, "a by identity": {"revision": 4}} for name in document
+        },
+        "retired": {
+            tape.one_of((*NAMES, "", "\ud800")): {
+                tape.one_of((*NAMES, "\ud800")): {
+                    "revision": tape.one_of((3, -1, "x")),
+                    "at": tape.one_of((None, "2026-11-20T00:00:00Z", "0001-01-01T00:00:00+23:00")),
+                    "retired_at": tape.one_of(("2026-11-20T00:00:00Z", "9999-12-31T23:59:59-23:00", 3)),
+                    "partitions": tape.one_of(((), ["k"], [3], "k")),
+                    "more": tape.one_of((0, 3)),
+                }
+            }
+        },
         "published_by": "ann",
         "published_at": "2026-11-20T00:00:00Z",
         "why": "w",

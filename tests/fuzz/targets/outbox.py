@@ -1,4 +1,4 @@
-"""Files in the outbox: an event that can be written to etcd, or one to be set aside; the deliverer goes on."""
+"""Files in the outbox: an event that can be written to etcd, or one to be parked; the sender goes on."""
 
 from __future__ import annotations
 
@@ -56,8 +56,7 @@ def outbox(data: bytes) -> None:
     try:
         Delivery(box, write, keepers=Keepers(()), doorbell=None).run()
         assert box.pending() == []
-        rejected = box.rejected / name
-        assert rejected.exists() != bool(written), "delivered, or set aside"
+        assert (name in box.parked) != bool(written), "delivered, or parked"
     finally:
-        for left in (place, box.rejected / name):
-            left.unlink(missing_ok=True)
+        place.unlink(missing_ok=True)
+        box.parked.discard(name)

@@ -56,6 +56,12 @@ RECORD: dict[str, Any] = {
     "attempt": NOW,
     "inputs": [INPUT],
     "consumed": [INPUT],
+    "more_consumed": {
+        "count": 8,
+        "names": "eNqLjlYqSU3MjU/Sz8gvLcqpjE+tKClKTC7JzM9T0jE0AAIjU0ud6GgDHSUjAyMLXQNDIAoxMLACoyilWJ1oQyMdJUM0vhEa3xiN"
+        "b4LGN0Xjm6HxzeF8IAAAthEsAQ==",
+        "hashes": "I5mtDthrdI7JcDnQ0SPtaI13F3h4Cja1ZkoIp0FMJL4=",
+    },
     "who": "watcher-1",
     "when": NOW,
     "last_error": "e",

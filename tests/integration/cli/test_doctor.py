@@ -6,6 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 
 from coordinator.cli.failures import ExitCode
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.reporters import LastSeen, ReportedRun, ReporterStatus
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
-from coordinator.store.port import Put, StoreError, Transaction
+from coordinator.store.port import Delete, Put, StoreError, Transaction
 from tests.command_line import Cli
 from tests.standin.airflow import StandInAirflow
 
@@ -33,8 +35,9 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInAirflow]:
 
 
 @pytest.fixture
-def with_airflow(config: Path, airflow: StandInAirflow) -> Path:
-    """The configuration, with the stand-in as environment ``default``."""
+def with_airflow(config: Path, airflow: StandInAirflow, etcd: EtcdStore, keys: Keys) -> Path:
+    """The configuration, with the stand-in as environment ``default``, which reports."""
+    announce(etcd, keys, "default")
     with config.open("a") as file:
         file.write(
             f'[environments.default]\nurl = "{airflow.base_url}"\nusername = "{airflow.username}"\n'
@@ -48,6 +51,14 @@ def dependencies(tmp_path: Path) -> Path:
     file = tmp_path / "dependencies.json"
     file.write_text('{"child": ["one", "two"]}')
     return file
+
+
+def announce(etcd: EtcdStore, keys: Keys, environment: str, *recent: ReportedRun, **fields: Any) -> None:
+    """A reporter is there, as far as etcd shows."""
+    now = datetime.now(UTC)
+    said = {"host": "airflow-7", "pid": 1, "since": now, "said": now, "version": "1", "recent": recent, **fields}
+    key = keys.reporter(environment, "reporter-1")
+    etcd.commit(Transaction((), (Put(key, ReporterStatus.model_validate(said).to_value()),)))
 
 
 def examined(cli: Cli, config: Path, dependencies: Path) -> tuple[int, list[dict[str, str]]]:
@@ -94,6 +105,83 @@ def test_missing_and_paused_dags_are_named(
     assert problems(findings) == [
         ("environment default", "not there: child"),
         ("environment default", "paused: two"),
+    ]
+
+
+@pytest.fixture
+def sound(with_airflow: Path, airflow: StandInAirflow) -> Path:
+    """Nothing else is wrong."""
+    for dag_id in ("one", "two", "child"):
+        airflow.dag(dag_id)
+    return with_airflow
+
+
+def test_an_environment_that_was_never_heard_from_is_a_problem(
+    cli: Cli, sound: Path, dependencies: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    etcd.commit(Transaction((), (Delete(keys.reporter("default", "reporter-1")),)))
+    code, findings = examined(cli, sound, dependencies)
+    ((subject, found),) = problems(findings)
+    assert (code, subject) == (ExitCode.PROBLEM, "reporters default")
+    assert "COORDINATOR_REPORTER__ENVIRONMENT=default" in found
+    sound.write_text(sound.read_text() + "plugin = false\n")
+    assert problems(examined(cli, sound, dependencies)[1]) == [], "nothing is installed there, on purpose"
+
+
+def test_an_environment_that_fell_silent_is_a_problem(
+    cli: Cli, sound: Path, dependencies: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    seen = LastSeen(at=datetime(2026, 11, 20, tzinfo=UTC), reporter="reporter-1", host="airflow-7").to_value()
+    etcd.commit(
+        Transaction((), (Delete(keys.reporter("default", "reporter-1")), Put(keys.reporter_seen("default"), seen)))
+    )
+    ((subject, found),) = problems(examined(cli, sound, dependencies)[1])
+    assert subject == "reporters default"
+    assert "no reporter has been heard from since 2026-11-20T00:00:00+00:00 (airflow-7)" in found
+
+
+def reported(dag_id: str, run_id: str, *, ago: float) -> ReportedRun:
+    return ReportedRun(dag_id=dag_id, run_id=run_id, state="success", at=datetime.now(UTC) - timedelta(seconds=ago))
+
+
+def test_a_reporter_under_the_name_of_another_environment_is_a_problem(
+    cli: Cli, sound: Path, dependencies: Path, etcd: EtcdStore, keys: Keys, airflow: StandInAirflow
+) -> None:
+    """The plugin of finance, configured as the one of default: its runs are phantoms here."""
+    strangers = [reported("daily_revenue", f"run_{number}", ago=90) for number in range(2)]
+    announce(etcd, keys, "default", *strangers)
+    code, findings = examined(cli, sound, dependencies)
+    ((subject, found),) = problems(findings)
+    assert (code, subject) == (ExitCode.PROBLEM, "reporters default")
+    assert f"the Airflow at {airflow.base_url} does not know what it reports: daily_revenue run_0" in found
+
+
+def test_a_reporter_whose_runs_are_known_or_too_young_is_none(
+    cli: Cli, sound: Path, dependencies: Path, etcd: EtcdStore, keys: Keys, airflow: StandInAirflow
+) -> None:
+    run = airflow.trigger_by_hand("one", "known")
+    announce(etcd, keys, "default", reported("one", run.run_id, ago=90), reported("one", "deleted since", ago=120))
+    assert problems(examined(cli, sound, dependencies)[1]) == []
+    announce(etcd, keys, "default", reported("one", "not committed yet", ago=5))
+    assert problems(examined(cli, sound, dependencies)[1]) == []
+
+
+def test_parked_events_are_a_problem_that_names_the_place(
+    cli: Cli, sound: Path, dependencies: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    announce(etcd, keys, "default", parked=5, outbox="/opt/airflow/coordinator-outbox")
+    ((_, found),) = problems(examined(cli, sound, dependencies)[1])
+    assert "5 events are parked in /opt/airflow/coordinator-outbox on airflow-7" in found
+
+
+def test_a_name_that_nobody_waits_for_is_a_warning(
+    cli: Cli, sound: Path, dependencies: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    announce(etcd, keys, "defualt")
+    code, findings = examined(cli, sound, dependencies)
+    assert code == ExitCode.OK
+    assert [each["subject"] for each in findings if "neither configured nor in" in each["found"]] == [
+        "reporters defualt"
     ]
 
 

@@ -11,12 +11,13 @@ import pytest
 
 from coordinator.cli.failures import ExitCode
 from coordinator.holding import put_hold
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.hold import Hold
 from coordinator.model.parsing import parse_document
 from coordinator.model.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.reporting import write_report
 from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
@@ -83,7 +84,7 @@ def test_it_shows_the_record_and_the_hold(cli: Cli, config: Path, etcd: EtcdStor
         None,
         "t",
         revision,
-        inputs=used,
+        inputs=Consumption.of(used),
         who="w1",
         when=NOON,
         last_error="403: no role",
@@ -181,10 +182,10 @@ def test_an_unknown_pipeline_or_partition_is_told_with_what_is_near(
     assert "extract: no published document names it" in unknown.stderr
     assert "did you mean team_b/extract?" in unknown.stderr
     assert "did you mean publish?" in cli("explain", "publsh", K, "-c", config).stderr
-    elsewhere = cli("explain", "load", "2026-11-20", "-c", config)
+    elsewhere = cli("explain", "load", "2026-11-2", "-c", config)
     assert elsewhere.exit_code == ExitCode.OK
-    assert f"nothing has been reported in partition 2026-11-20, letter by letter; near it: {K}" in elsewhere.stdout
-    for spelling in ("2026-11-20T01:00:00+01:00", "2026-11-20T00:00:00+00:00"):
+    assert f"nothing is known of load in partition 2026-11-2; did you mean {K}?" in elsewhere.stdout
+    for spelling in ("2026-11-20", "2026-11-20T00:00", "2026-11-20T01:00:00+01:00", "2026-11-20T00:00:00+00:00"):
         same = cli("explain", "load", spelling, "-c", config)
         assert f"load@{K} fires now" in same.stdout, "another spelling of the same moment"
     assert cli("explain", "load", "", "-c", config).exit_code == ExitCode.USAGE

@@ -32,7 +32,7 @@ def held(etcd: EtcdStore, keys: Keys) -> Hold | Unreadable | None:
 
 
 def test_a_pipeline_is_held_with_its_reason_and_released(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
-    result = cli("hold", "team_b/load", "--reason", "bad file", "--who", "ann", "-c", config)
+    result = cli("hold", "team_b/load", "--new-pipeline", "--reason", "bad file", "--who", "ann", "-c", config)
     assert result.exit_code == ExitCode.OK, result.stderr
     assert "team_b/load: held: 'bad file' by ann since " in result.stdout
     present = etcd.get(keys.hold(PIPELINE))
@@ -52,9 +52,9 @@ def test_a_pipeline_is_held_with_its_reason_and_released(cli: Cli, config: Path,
 def test_holding_again_with_the_same_reason_changes_nothing(
     cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
 ) -> None:
-    cli("hold", "team_b/load", "-r", "bad file", "-c", config)
+    cli("hold", "team_b/load", "--new-pipeline", "-r", "bad file", "-c", config)
     first = etcd.get(keys.hold(PIPELINE))
-    result = cli("hold", "team_b/load", "-r", "bad file", "-c", config)
+    result = cli("hold", "team_b/load", "--new-pipeline", "-r", "bad file", "-c", config)
     assert result.exit_code == ExitCode.OK
     assert "was held already: 'bad file'" in result.stdout
     assert etcd.get(keys.hold(PIPELINE)) == first
@@ -63,9 +63,9 @@ def test_holding_again_with_the_same_reason_changes_nothing(
 def test_another_reason_replaces_the_first_and_keeps_the_time(
     cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
 ) -> None:
-    cli("hold", "team_b/load", "-r", "bad file", "--who", "ann", "-c", config)
+    cli("hold", "team_b/load", "--new-pipeline", "-r", "bad file", "--who", "ann", "-c", config)
     first = held(etcd, keys)
-    result = cli("hold", "team_b/load", "-r", "still bad", "--who", "bob", "-c", config)
+    result = cli("hold", "team_b/load", "--new-pipeline", "-r", "still bad", "--who", "bob", "-c", config)
     assert "was held: 'bad file' by ann" in result.stdout
     assert "now: 'still bad' by bob" in result.stdout
     second = held(etcd, keys)
@@ -75,7 +75,7 @@ def test_another_reason_replaces_the_first_and_keeps_the_time(
 
 def test_releasing_what_is_not_held_changes_nothing(cli: Cli, config: Path) -> None:
     for _ in range(2):
-        result = cli("release", "team_b/load", "-c", config)
+        result = cli("release", "team_b/load", "--new-pipeline", "-c", config)
         assert result.exit_code == ExitCode.OK
         assert "team_b/load: was not held" in result.stdout
 
@@ -90,12 +90,13 @@ def test_a_hold_that_cannot_be_read_is_released_all_the_same(
         "pipeline": "team_b/load",
         "changed": True,
         "before": {"held": True, "why": None, "who": None, "since": None},
+        "runs": [],
     }
     assert held(etcd, keys) is None
 
 
 def test_json_says_what_stands_there_now(cli: Cli, config: Path) -> None:
-    said = json.loads(cli("hold", "x", "-r", "why", "--who", "ann", "-c", config, "--json").stdout)
+    said = json.loads(cli("hold", "x", "--new-pipeline", "-r", "why", "--who", "ann", "-c", config, "--json").stdout)
     assert (said["pipeline"], said["changed"], said["held"], said["why"], said["who"]) == (
         "x",
         True,
@@ -103,7 +104,7 @@ def test_json_says_what_stands_there_now(cli: Cli, config: Path) -> None:
         "why",
         "ann",
     )
-    again = json.loads(cli("hold", "x", "-r", "why", "--who", "ann", "-c", config, "--json").stdout)
+    again = json.loads(cli("hold", "x", "--new-pipeline", "-r", "why", "--who", "ann", "-c", config, "--json").stdout)
     assert again == {**said, "changed": False}
 
 
@@ -117,7 +118,7 @@ def test_a_wrong_reference_is_a_wrong_command_line(cli: Cli, config: Path) -> No
 def test_an_etcd_that_is_away_is_said_in_one_message(cli: Cli, tmp_path: Path) -> None:
     config = tmp_path / "away.toml"
     config.write_text('[etcd]\nendpoints = ["127.0.0.1:1"]\ntimeout = 0.5\n')
-    result = cli("hold", "x", "-r", "why", "-c", config)
+    result = cli("hold", "x", "--new-pipeline", "-r", "why", "-c", config)
     assert result.exit_code == ExitCode.UNREACHABLE
     assert "127.0.0.1:1" in result.stderr
     assert "Traceback" not in result.stderr
@@ -159,21 +160,25 @@ def test_a_release_names_the_hold_that_it_really_removed(etcd: EtcdStore, keys: 
     assert held(etcd, keys) is None
 
 
-def test_a_name_that_nobody_has_ever_named_is_held_with_a_warning(
+def test_a_name_that_nobody_has_ever_named_is_not_held_unless_it_is_said_to_be_new(
     cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
 ) -> None:
     """It may be one that is to come; or a slip of the pen, which holds nothing."""
-    warning = "warning: no published document names team_b/load, and no run of it has been reported"
+    refused = "team_b/load: no published document names it, and no run of it has been reported"
     result = cli("hold", "team_b/load", "-r", "bad file", "-c", config)
-    assert result.exit_code == ExitCode.OK
-    assert warning in result.stderr
+    assert result.exit_code == ExitCode.PROBLEM
+    assert refused in result.stderr
+    assert "--new-pipeline" in result.stderr
+    assert held(etcd, keys) is None
+    assert cli("hold", "team_b/load", "-r", "bad file", "--new-pipeline", "-c", config).exit_code == ExitCode.OK
     assert isinstance(held(etcd, keys), Hold)
+    assert cli("release", "team_b/load", "-c", config).exit_code == ExitCode.OK, "a hold that is there can be released"
     write_report(etcd, keys, Target(PIPELINE, "k"), RunStateDocument(state=State.SUCCESS))
-    assert warning not in cli("hold", "team_b/load", "-r", "bad file", "-c", config).stderr
+    assert cli("hold", "team_b/load", "-r", "bad file", "-c", config).exit_code == ExitCode.OK
     document = parse_document('{"report": "team_b/mail"}', source="test")
     etcd.commit(Transaction((), (Put(keys.dependencies("default"), dump_publication(Publication(document, {}))),)))
     for name, known in (("report", True), ("team_b/mail", True), ("mail", False)):
-        assert json.loads(cli("hold", name, "-r", "bad file", "-c", config, "--json").stdout)["known"] is known, name
+        assert (cli("hold", name, "-r", "bad file", "-c", config).exit_code == ExitCode.OK) is known, name
 
 
 def test_a_hold_without_a_reason_is_refused(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:

@@ -122,6 +122,103 @@ def test_a_plan_says_what_would_fire_and_what_would_no_longer_be_due(
     assert "G@" not in result.stdout, "a new dependency fires for nothing of the past"
 
 
+def test_a_plan_names_a_dependency_that_nothing_seen_lately_can_meet(
+    cli: Cli, config: Path, write: Write, etcd: EtcdStore, keys: Keys
+) -> None:
+    """Days of Berlin begin at 22 or 23 o'clock in UTC: a week in UTC never hears of them."""
+    for day in range(14, 21):
+        complete(etcd, keys, "daily", f"2026-11-{day}T23:00:00Z")
+        complete(etcd, keys, "utc", f"2026-11-{day}T00:00:00Z")
+    week = {"mapper": "rollup", "window": "week"}
+    file = write({"W": [{"pipeline": "daily", "partition": week}, {"pipeline": "utc", "partition": week}]})
+    (warning,) = [one for one in planned(cli, config, file)["warnings"] if "partitions of" in one]
+    assert "none of the 7 partitions of daily that were seen last, such as 2026-11-20T23:00:00Z" in warning
+
+
+def test_the_exit_code_of_a_plan_tells_a_difference_where_it_is_asked_to(cli: Cli, config: Path, write: Write) -> None:
+    def code(content: dict[str, Any], *more: str) -> int:
+        return int(cli("plan", write(content), "-c", config, "--exit-code", *more).exit_code)
+
+    cli("apply", write({"B": "A"}), "--yes", "-c", config)
+    assert code({"B": "A"}) == ExitCode.OK
+    assert code({"B": "C"}) == ExitCode.DIFFERENT
+    assert code({"team_b/y": "A"}, "--owner", "team_c") == ExitCode.PROBLEM, "it is not the owner's"
+    assert code({"B": "A"}, "--no-such-option") == ExitCode.USAGE, "which is no difference"
+
+
+def test_what_is_put_back_resumes_and_the_plan_says_what_that_may_start(
+    cli: Cli, config: Path, write: Write, etcd: EtcdStore, keys: Keys
+) -> None:
+    cli("apply", write({"D": "A", "E": "X"}), "--yes", "-c", config)
+    complete(etcd, keys, "A", "waits")
+    taking = planned(cli, config, write({"E": "X"}))
+    assert taking["taken_away"] == [{"pipeline": "D", "dependency": "A", "partitions": ["waits"]}]
+    said = cli("apply", write({"E": "X"}), "--yes", "-c", config).stdout
+    assert "taken away while due, waiting or in flight (put back in time they resume):\n    D <- A: waits" in said
+    status = " ".join(cli("status", "-c", config).stdout.split())
+    assert "D <- A was taken out at" in status
+    assert "while waits waited for it" in status
+    complete(etcd, keys, "A", "meanwhile")
+    back = planned(cli, config, write({"D": "A", "E": "X"}))
+    assert [(one["pipeline"], one["dependency"]) for one in back["resumes"]] == [("D", "A")]
+    assert [one["partition"] for one in back["may_start_by_resuming"]] == ["meanwhile", "waits"]
+    assert [one["partition"] for one in back["would_fire"]] == ["meanwhile", "waits"]
+    fresh = cli("apply", write({"D": "A", "E": "X"}), "--yes", "-c", config, "--fresh", "D")
+    assert "resume:" not in fresh.stdout
+    assert json.loads(cli("status", "--json", "-c", config).stdout)["taken_away"] == []
+    again = planned(cli, config, write({"D": "A", "E": "X"}))
+    assert (again["changed"], again["would_fire"], again["version"]) == (False, [], 3)
+    anew = cli("apply", write({"D": "A", "E": "X"}), "--yes", "-c", config, "--fresh", "D")
+    assert "published as version 4" in anew.stdout, "also where nothing else changes"
+    unknown = cli("apply", write({"D": "A", "E": "X"}), "--yes", "-c", config, "--fresh", "F")
+    assert unknown.exit_code == ExitCode.USAGE
+
+
+def test_what_the_guard_refuses_is_applied_only_if_it_is_accepted(
+    cli: Cli, config: Path, write: Write, airflow: StandInAirflow, etcd: EtcdStore, keys: Keys
+) -> None:
+    for name in ("A", "B", "D"):
+        airflow.dag(name)
+    cli("apply", write({"D": "A"}), "--yes", "-c", config)
+    typo = write({"D": "AA"})
+    for command in (("plan",), ("apply", "--yes")):
+        refused = cli(command[0], typo, *command[1:], "-c", config)
+        assert refused.exit_code == ExitCode.PROBLEM
+        assert "D: AA stands where A stood" in refused.stdout
+        assert '--accept, or "accept": 1 in the file' in refused.stdout
+    assert published(etcd, keys, "default")["version"] == 1  # type: ignore[index]
+    assert cli("plan", write({"D": "AA", "accept": 1}), "-c", config).exit_code == ExitCode.OK
+    assert cli("plan", write({"D": "AA", "accept": 2}), "-c", config).exit_code == ExitCode.PROBLEM
+    assert cli("apply", typo, "--yes", "--accept", "-c", config).exit_code == ExitCode.OK
+    assert published(etcd, keys, "default")["version"] == 2  # type: ignore[index]
+
+
+def test_a_resumption_of_very_much_is_refused(
+    cli: Cli, config: Path, write: Write, etcd: EtcdStore, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("apply", write({"D": "A"}), "--yes", "-c", config)
+    cli("apply", write({}), "--yes", "-c", config)
+    for number in range(3):
+        complete(etcd, keys, "A", str(number))
+    monkeypatch.setenv("COORDINATOR_PUBLICATION__RESUME_LIMIT", "2")
+    refused = cli("apply", write({"D": "A"}), "--yes", "-c", config)
+    assert refused.exit_code == ExitCode.PROBLEM
+    assert "up to 3 partitions of D may start at once" in refused.stdout
+    monkeypatch.setenv("COORDINATOR_PUBLICATION__RESUME_LIMIT", "3")
+    assert cli("apply", write({"D": "A"}), "--yes", "-c", config).exit_code == ExitCode.OK
+
+
+def test_a_person_publishes_what_was_published_before_but_not_out_of_the_order_of_serials(
+    cli: Cli, config: Path, write: Write
+) -> None:
+    for content in ({"D": "A"}, {"D": "B"}, {"D": "A"}, {"D": "B", "serial": 5}):
+        assert cli("apply", write(content), "--yes", "-c", config).exit_code == ExitCode.OK
+    older = cli("apply", write({"D": "A", "serial": 4}), "--yes", "-c", config)
+    assert older.exit_code == ExitCode.PROBLEM
+    assert "its serial is 4, and version 4 in force has 5" in older.stdout
+    assert cli("apply", write({"D": "A", "serial": 4}), "--yes", "--accept", "-c", config).exit_code == ExitCode.OK
+
+
 def test_a_cycle_across_owners_is_shown_whole_at_the_entry_that_closes_it(
     cli: Cli, config: Path, write: Write, etcd: EtcdStore, keys: Keys
 ) -> None:
@@ -198,10 +295,16 @@ def test_what_is_applied_stands_in_etcd_with_who_and_why(
     assert json.loads(result.stdout)["written_at_revision"] == item.mod_revision
     value = json.loads(item.value)
     assert value.pop("published_at")
-    assert value == {"dependencies": {"B": "A"}, "active_since": {}, "published_by": "ann", "why": "T-1"}
+    assert value == {
+        "version": 1,
+        "dependencies": {"B": "A"},
+        "active_since": {},
+        "published_by": "ann",
+        "why": "T-1",
+    }
     again = cli("apply", write({"B": {"upstream": ["A"]}}), "--yes", "-c", config)
     assert again.exit_code == ExitCode.OK
-    assert "published as the document of default at revision" in again.stdout
+    assert "published as version 2 of the document of default at revision" in again.stdout
     unchanged = cli("apply", write({"B": {"upstream": {"all": ["A"]}}}), "--yes", "-c", config)
     assert "nothing was written: this is published already" in unchanged.stdout
     assert len(json.loads(cli("dependencies", "log", "-c", config, "--json").stdout)["versions"]) == 2
@@ -249,10 +352,10 @@ def test_somebody_who_published_while_the_plan_was_read_is_named_and_nothing_is_
     assert others is not None
     real = publishing.apply
 
-    def while_somebody_publishes(*arguments: Any) -> int:
+    def while_somebody_publishes(*arguments: Any, **more: Any) -> int:
         value = {"dependencies": {"B": "X"}, "published_by": "ben"}
         etcd.commit(Transaction((), (Put(keys.dependencies("default"), json.dumps(value).encode()),)))
-        return real(*arguments)
+        return real(*arguments, **more)
 
     monkeypatch.setattr(publishing, "apply", while_somebody_publishes)
     result = cli("apply", write({"B": ["A", "C"]}), "--yes", "-c", config)
@@ -317,6 +420,9 @@ def test_the_log_and_the_versions_of_the_past(
     past = cli("dependencies", "show", "--rev", oldest["revision"], "-c", config)
     assert json.loads(past.stdout) == {"B": "A"}
     whole = json.loads(cli("dependencies", "show", "-c", config, "--json").stdout)
-    assert whole["active_since"]["B"] == {"A": oldest["revision"], "C": newest["revision"]}
+    since = {name: one["revision"] for name, one in whole["active_since"]["B"].items()}
+    assert since == {"A": oldest["revision"], "C": newest["revision"]}
+    assert whole["active_since"]["B"]["A"]["at"] == oldest["at"]
+    assert (oldest["version"], newest["version"], whole["version"]) == (1, 2, 2)
     etcd.commit(Transaction((), (Delete(keys.dependencies("default")),)))
     assert cli("dependencies", "show", "-c", config).exit_code == ExitCode.PROBLEM

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,37 @@ def test_the_partition_is_given_or_taken_from_the_run(
     assert stored(etcd, keys, "x", partition) is not None
 
 
+@pytest.mark.parametrize("typed", ["2026-11-20", "2026-11-20T00:00", "2026-11-20 00:00:00"])
+def test_a_report_meets_the_partition_of_its_moment(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys, typed: str
+) -> None:
+    run = ("--run-id", "r", "--attempt", "1")
+    for partition in ("2026-11-19T00:00:00Z", "2026-11-20T00:00:00Z"):
+        assert cli("report", "x", "running", "-p", partition, *run, "-c", config).exit_code == ExitCode.OK
+    assert cli("report", "x", "success", "-p", typed, *run, "-c", config).exit_code == ExitCode.OK
+    assert cli("report", "x", "success", "-p", "2026-11-21", *run, "-c", config).exit_code == ExitCode.OK
+    found = [item.key.split("/")[-1] for item in etcd.list(keys.every("state")).items]
+    assert found == [f"2026-11-{day}T00:00:00Z" for day in (19, 20, 21)]
+    present = stored(etcd, keys, "x", "2026-11-20T00:00:00Z")
+    assert present is not None
+    assert present.state == "success"
+
+
+def test_dates_stay_dates_where_they_are_what_a_pipeline_has(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    for partition in ("2026-11-20", "2026-11-21", "2026-11-20T00:00"):
+        assert cli("report", "x", "success", "-p", partition, "-c", config).exit_code == ExitCode.OK
+    assert [item.key.split("/")[-1] for item in etcd.list(keys.every("state")).items] == ["2026-11-20", "2026-11-21"]
+
+
+def test_an_etcd_that_is_away_is_waited_for_before_the_partition_is_known(cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "away.toml"
+    config.write_text('[etcd]\nendpoints = ["127.0.0.1:1"]\ntimeout = 0.5\n')
+    result = cli("report", "x", "success", "-p", "2026-11-20", "--within", 0, "-c", config)
+    assert result.exit_code == ExitCode.UNREACHABLE
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -96,5 +128,16 @@ def test_a_wrong_argument_is_named_and_nothing_is_written(
 def test_an_etcd_that_is_away_ends_in_its_own_exit_code(cli: Cli, tmp_path: Path) -> None:
     config = tmp_path / "away.toml"
     config.write_text('[etcd]\nendpoints = ["127.0.0.1:1"]\ntimeout = 0.5\n')
-    result = cli("report", "x", "success", "-p", "k", "--within", 0, "-c", config)
+    result = cli("report", "x", "success", "-p", "k", "--timeout", 0, "-c", config)
     assert result.exit_code == ExitCode.UNREACHABLE
+
+
+def test_an_etcd_that_is_away_is_waited_for_in_bounds_and_said_once(cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "away.toml"
+    config.write_text('[etcd]\nendpoints = ["127.0.0.1:1"]\ntimeout = 0.5\n')
+    began = time.monotonic()
+    result = cli("report", "x", "success", "-p", "k", "--timeout", 3, "-c", config)
+    assert time.monotonic() - began < 3 + 0.5 + 2
+    assert result.exit_code == ExitCode.UNREACHABLE
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("coordinator: ")

@@ -140,8 +140,8 @@ def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, e
     assert "did you mean load?" in unknown.stderr
     assert "all that was asked for is settled" in cli("status", "-c", config, "--pipeline", "load").stdout
     assert "nothing has been reported of what was asked for" in cli("status", "-c", config, "--all", "-p", "x").stdout
-    other_spelling = cli("status", "-c", config, "--all", "-p", "2026-11-20T01:00:00+01:00")
-    assert "2026-11-20T00:00:00Z" in other_spelling.stdout
+    for spelling in ("2026-11-20T01:00:00+01:00", "2026-11-20", "2026-11-20T00:00"):
+        assert "2026-11-20T00:00:00Z" in cli("status", "-c", config, "--all", "-p", spelling).stdout
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])

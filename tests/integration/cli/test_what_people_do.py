@@ -1,4 +1,4 @@
-"""``coordinator rerun``, ``mark``, ``release --partition`` and ``acts``: told before, asked about, and recorded."""
+"""``coordinator rerun``, ``mark``, ``release`` and ``acts``: told before, asked about, and recorded."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from coordinator.acts import Act, Deed, Signature, put_of, read_act, recorded_ac
 from coordinator.cli.failures import ExitCode
 from coordinator.holding import delete_hold, put_hold
 from coordinator.marking import ChangedMeanwhile, mark
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.hold import Hold
 from coordinator.model.order import GivenOrder, Order, read_order
+from coordinator.model.partitions import parse_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State, Unreadable, read_run_state
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.ordering import cancel_order, put_order
 from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
@@ -78,8 +80,16 @@ class Scene:
             assert isinstance(state, RunState)
             consumed[upstream] = Consumed(seen.mod_revision, state.attempt, state.state)
         if upstreams:
+            used = Consumption.of(consumed)
             record = TriggerRecord(
-                Status.DONE, 1, Action.CREATE, document.run_id, "t", 1, attempt=queued_at, consumed=consumed
+                Status.DONE,
+                1,
+                Action.CREATE,
+                document.run_id,
+                "t",
+                1,
+                attempt=queued_at,
+                consumed=used,
             )
             self.etcd.commit(Transaction((), (Put(self.keys.trigger(target), dump_record(record)),)))
         write_report(self.etcd, self.keys, target, document)
@@ -106,6 +116,11 @@ class Scene:
 @pytest.fixture
 def scene(etcd: EtcdStore, keys: Keys, cli: Cli, config: Path, tmp_path: Path) -> Scene:
     return Scene(etcd, keys, cli, config, tmp_path)
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("coordinator.cli.following_runs.sys", terminal)
 
 
 # -- rerun -----------------------------------------------------------------------------------------------------------
@@ -155,8 +170,7 @@ def test_a_rerun_with_others_below_it_is_refused_until_it_is_said_that_they_are_
 def test_a_person_is_shown_every_run_and_asked(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, answer: str, ordered: bool
 ) -> None:
-    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("coordinator.cli.following_runs.sys", terminal)
+    at_a_terminal(monkeypatch)
     result = scene("rerun", "report", K, "--downstream", stdin=answer)
     assert result.exit_code == (ExitCode.OK if ordered else ExitCode.PROBLEM)
     assert "2 runs would happen" in result.stdout
@@ -173,23 +187,88 @@ def test_a_rerun_with_nothing_below_it_needs_no_more_words_and_is_ordered_once(s
     assert [who for *_, who, _ in scene.deeds()] == ["ann"]
 
 
-def test_a_partition_that_nobody_has_heard_of_is_asked_about(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+COMMANDS = [("rerun", (), ()), ("mark", (), ("success",)), ("release", ("--force",), ())]
+"""Each with what it needs before and after the partition."""
+
+
+@pytest.mark.parametrize(("command", "flags", "more"), COMMANDS)
+def test_a_partition_that_nobody_has_heard_of_is_acted_upon_only_if_it_is_said_to_be_new(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, command: str, flags: tuple[str, ...], more: tuple[str, ...]
+) -> None:
     """It would get a run of its own in Airflow, for what may be a slip of the pen."""
-    for command in (("rerun", "team_b/mail", "2026-11-2"), ("mark", "team_b/mail", "2026-11-2", "success")):
-        result = scene(*command)
-        assert result.exit_code == ExitCode.USAGE
-        assert f"nothing is known of team_b/mail in partition 2026-11-2, letter by letter (the newest known: {K})" in (
-            result.stderr
-        )
-        assert scene(*command, "--dry-run").exit_code == ExitCode.OK
-    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("coordinator.cli.following_runs.sys", terminal)
-    refused = scene("rerun", "team_b/mail", "2026-11-2", stdin="n\n")
-    assert "nothing is known of team_b/mail in partition 2026-11-2" in refused.stdout
+    call = (command, "team_b/mail", *flags, "2026-11-2", *more)
+    unknown = f"nothing is known of team_b/mail in partition 2026-11-2; did you mean {K}?"
+    before = scene.etcd.list(scene.keys.root).items
+    for consent in ((), ("--yes",), ("--json",)):
+        result = scene(*call, *consent)
+        assert result.exit_code == ExitCode.PROBLEM
+        assert f"{unknown}; --new-partition says that it is meant" in result.stderr
+    assert unknown in scene(*call, "--dry-run").stdout
+    at_a_terminal(monkeypatch)
+    refused = scene(*call, stdin="n\n")
+    assert (refused.exit_code, unknown in refused.stdout) == (ExitCode.PROBLEM, True)
+    assert scene.etcd.list(scene.keys.root).items == before
+    assert scene(*call, "--new-partition").exit_code == ExitCode.OK
+    assert [partition for _, _, partition, _, _ in scene.deeds()] == ["2026-11-2"]
+
+
+@pytest.mark.parametrize("typed", ["2026-11-20", "2026-11-20T00:00", "2026-11-20 01:00+01:00"])
+@pytest.mark.parametrize(("command", "flags", "more"), COMMANDS)
+def test_every_spelling_of_a_moment_is_the_partition_that_is_there(
+    scene: Scene, command: str, flags: tuple[str, ...], more: tuple[str, ...], typed: str
+) -> None:
+    result = scene(command, "team_b/mail", *flags, typed, *(("failed",) if more else ()))
+    assert result.exit_code == ExitCode.OK, result.stderr
+    assert [partition for _, _, partition, _, _ in scene.deeds()] == [K]
+    assert {
+        one.key.split("/")[-1] for kind in ("state", "order") for one in scene.etcd.list(scene.keys.every(kind)).items
+    } == {K}
+
+
+def test_a_new_moment_gets_the_form_from_which_a_run_takes_its_logical_date(scene: Scene) -> None:
+    refused = scene("rerun", "team_b/mail", "2026-11-20T05:00", "--yes")
     assert (refused.exit_code, scene.deeds()) == (ExitCode.PROBLEM, [])
-    assert scene.json("rerun", "team_b/mail", "2026-11-2", "--yes")["ordered"] is True
-    # Of what is ordered something is known.
-    assert scene("mark", "team_b/mail", "2026-11-2", "success").exit_code == ExitCode.OK
+    said = scene.json("rerun", "team_b/mail", "2026-11-20T05:00", "--new-partition")
+    assert said["partition"] == "2026-11-20T05:00:00Z"
+    assert parse_instant(said["partition"]) is not None
+    assert isinstance(scene.order("team_b/mail", "2026-11-20T05:00:00Z"), GivenOrder)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("rerun", "lode", K),
+        ("mark", "lode", K, "success"),
+        ("release", "lode"),
+        ("release", "lode", K, "--force"),
+        ("release", "lode", "--all-partitions"),
+        ("hold", "lode", "--reason", "bad file"),
+        ("fill", "lode"),
+        ("gaps", "lode"),
+    ],
+)
+def test_an_unknown_pipeline_is_refused_with_the_nearest_names(scene: Scene, call: tuple[str, ...]) -> None:
+    before = scene.etcd.list(scene.keys.root).items
+    for more in ((), ("--yes",)) if call[0] != "gaps" else ((),):
+        result = scene(*call, *more)
+        assert result.exit_code == ExitCode.PROBLEM
+        assert "did you mean load" in result.stderr
+    assert scene.etcd.list(scene.keys.root).items == before
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (("rerun", "to_come", K, "--new-partition"), "its rerun is ordered"),
+        (("mark", "to_come", K, "success", "--new-partition"), "marked as success"),
+        (("release", "to_come"), "was not held"),
+        (("hold", "to_come", "--reason", "not yet"), "held: 'not yet'"),
+    ],
+)
+def test_a_pipeline_that_is_said_to_be_new_is_acted_upon(scene: Scene, call: tuple[str, ...], said: str) -> None:
+    result = scene(*call, "--new-pipeline")
+    assert result.exit_code == ExitCode.OK, result.stderr
+    assert said in result.stdout
 
 
 def test_a_rerun_of_a_held_pipeline_says_that_it_waits(scene: Scene) -> None:
@@ -198,17 +277,11 @@ def test_a_rerun_of_a_held_pipeline_says_that_it_waits(scene: Scene) -> None:
     assert "it is held: coordinator explain team_b/mail" in scene("rerun", "team_b/mail", K).stdout
 
 
-def test_an_unknown_pipeline_is_said_with_the_nearest_names(scene: Scene) -> None:
-    result = scene("rerun", "lode", K)
-    assert result.exit_code == ExitCode.PROBLEM
-    assert "did you mean load" in result.stderr
-
-
 # -- release ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_partition_is_released_only_where_it_waits_for_that(scene: Scene) -> None:
-    result = scene("release", "check", "--partition", K)
+    result = scene("release", "check", K)
     assert result.exit_code == ExitCode.PROBLEM
     assert "does not wait for a release; it waits for that nowhere" in result.stderr
     assert scene.order("check") is None
@@ -217,8 +290,8 @@ def test_a_partition_is_released_only_where_it_waits_for_that(scene: Scene) -> N
     listed = scene("release", "check")
     assert listed.exit_code == ExitCode.PROBLEM
     assert "check: was not held" in listed.stdout
-    assert f"coordinator release check --partition {K}" in listed.stdout
-    elsewhere = scene("release", "check", "--partition", "2026-11-21T00:00:00Z")
+    assert f"coordinator release check {K}" in listed.stdout
+    elsewhere = scene("release", "check", "2026-11-21")
     assert f"it waits in {K}" in elsewhere.stderr
 
     assert scene.json("release", "check", "--all-partitions", "--who", "ann")["released"][0]["changed"] is True
@@ -229,8 +302,30 @@ def test_a_partition_is_released_only_where_it_waits_for_that(scene: Scene) -> N
     assert "waits for a release in no partition" in scene("release", "check", "--all-partitions").stdout
 
 
+def test_the_release_of_a_hold_is_asked_about_where_it_starts_something(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene("hold", "report", "--reason", "bad file")
+    assert scene("release", "report").exit_code == ExitCode.OK, "nothing is due"
+    scene("hold", "report", "--reason", "bad file")
+    scene.ran("load", minutes=5)
+    nobody = scene("release", "report")
+    assert nobody.exit_code == ExitCode.USAGE
+    assert "nothing was done: this asks first, as 2 runs would happen" in nobody.stderr
+    assert [run["pipeline"] for run in scene.json("release", "report", "--dry-run")["runs"]] == [
+        "report",
+        "team_b/mail",
+    ]
+    at_a_terminal(monkeypatch)
+    assert scene("release", "report", stdin="n\n").exit_code == ExitCode.PROBLEM
+    assert [deed for deed, *_ in scene.deeds()] == ["hold", "release", "hold"]
+    asked = scene("release", "report", stdin="y\n")
+    assert (asked.exit_code, "2 runs would happen" in asked.stdout) == (ExitCode.OK, True)
+    assert scene.deeds()[0][0] == "release"
+
+
 def test_a_partition_is_released_in_advance_only_by_force(scene: Scene) -> None:
-    assert scene("release", "check", "--partition", K, "--force").exit_code == ExitCode.OK
+    assert scene("release", "check", K, "--force").exit_code == ExitCode.OK
     assert isinstance(scene.order("check"), GivenOrder)
     assert scene("release", "check", "--force").exit_code == ExitCode.USAGE
 
@@ -406,7 +501,7 @@ def test_a_rerun_is_taken_back_before_it_has_begun(scene: Scene) -> None:
 
 
 def test_a_release_in_advance_is_taken_back_too(scene: Scene) -> None:
-    scene("release", "check", "--partition", K, "--force")
+    scene("release", "check", K, "--force")
     assert "its release is taken back" in scene("rerun", "check", K, "--cancel").stdout
     assert scene.order("check") is None
 

@@ -25,7 +25,8 @@ COMMANDS = {
     "preview": ["watch", "--preview", "--json"],
     "acts": ["acts", "--json"],
     "hold": ["hold", "team_b/A", "--reason", "a test"],
-    "release": ["release", "team_b/A"],
+    "release": ["release", "team_b/A", "--yes"],
+    "gaps": ["gaps", "--json"],
 }
 WITH_DEPENDENCIES = {"doctor", "doctor as JSON", "preview"}
 

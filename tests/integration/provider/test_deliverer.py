@@ -57,7 +57,7 @@ def delivered(store: EtcdStore, keys: Keys, number: int) -> KeyValue | None:
 
 def everything(store: EtcdStore, keys: Keys) -> list[KeyValue]:
     """All that was delivered, in the order of the keys, which is that of the events."""
-    return sorted(store.list(keys.root).items, key=lambda kv: kv.key)
+    return sorted(store.list(keys.every("state")).items, key=lambda kv: kv.key)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from time import monotonic
 
 import pytest
 
+from coordinator.store.gathering import gather
 from coordinator.store.keys import Keys
 from coordinator.store.port import (
     MAX_OPERATIONS,
@@ -178,6 +179,119 @@ def test_listing_a_compacted_revision_says_so(contestant: Contestant, keys: Keys
     with pytest.raises(Compacted):
         contestant.store.list(keys.root, revision=old)
     assert contestant.store.list(keys.root, revision=new).items == [KeyValue(key, b"2", old, new)]
+
+
+def put_many(store: Store, names: list[str], value: bytes = b"v") -> int:
+    """Put keys, as many at once as etcd takes; the revision of the last ones."""
+    revision = 0
+    for start in range(0, len(names), MAX_OPERATIONS):
+        puts = tuple(Put(name, value) for name in names[start : start + MAX_OPERATIONS])
+        revision = store.commit(Transaction((), puts)).revision
+    return revision
+
+
+def test_pages_show_each_key_once_and_in_order(store: Store, keys: Keys) -> None:
+    names = [f"{keys.root}{number:05}" for number in range(2_500)]
+    put_many(store, names)
+    put(store, keys.prefix + "0beyond")
+    pages = list(store.pages(keys.root))
+    assert [kv.key for page in pages for kv in page.items] == names
+    assert [page.up_to for page in pages] == [*(page.items[-1].key for page in pages[:-1]), None]
+    assert len(pages) > 1
+
+
+def test_pages_of_nothing_are_one_empty_page(store: Store, keys: Keys) -> None:
+    (page,) = store.pages(keys.root)
+    assert (page.items, page.up_to) == ([], None)
+    assert page.cluster_id == store.list(keys.root).cluster_id
+
+
+def test_a_page_shows_what_was_changed_before_it_was_asked_for(contestant: Contestant, keys: Keys) -> None:
+    store, names = contestant.store, [f"{keys.root}{number:05}" for number in range(2_500)]
+    put_many(store, names)
+    pages = store.pages(keys.root)
+    first = next(pages)
+    store.commit(Transaction((), (Put(names[0], b"new"), Put(names[-1], b"new"), Delete(names[-2]))))
+    changed = put(store, keys.root + "99999", b"added")
+    contestant.compact(changed)
+    found = {kv.key: kv.value for page in pages for kv in page.items if page.revision >= changed}
+    assert first.revision < changed
+    assert first.items[0].value == b"v"
+    assert (found[names[-1]], found[keys.root + "99999"]) == (b"new", b"added")
+    assert names[-2] not in found
+
+
+def test_a_census_counts_keys_and_knows_whether_one_was_put_since(store: Store, keys: Keys) -> None:
+    first = put(store, keys.root + "a")
+    second = put(store, keys.root + "b")
+    put(store, keys.prefix + "0beyond")
+    census = store.census(keys.root, newer_than=first)
+    assert (census.keys, census.has_newer) == (2, True)
+    assert census.revision >= second
+    assert not store.census(keys.root, newer_than=second).has_newer
+    store.commit(Transaction((), (Delete(keys.root + "a"),)))
+    census = store.census(keys.root, newer_than=second)
+    assert (census.keys, census.has_newer) == (1, False)
+
+
+def test_what_is_gathered_while_it_changes_is_what_stood_there_at_its_revision(store: Store, keys: Keys) -> None:
+    names = [f"{keys.root}{number:05}" for number in range(3_000)]
+    put_many(store, names, b"0")
+    stop = threading.Event()
+
+    def keep_changing() -> None:
+        count = 0
+        while not stop.is_set():
+            count += 1
+            value, odd = str(count).encode(), f"{keys.root}{count % 3_000:05}x"
+            moved = (Put(names[0], value), Put(names[-1], value), Delete(names[count % 2_900 + 1]))
+            store.commit(Transaction((), (*moved, Put(odd, value))))
+            store.commit(Transaction((), (Delete(odd), Put(names[(count * 7) % 2_900 + 1], value))))
+
+    writer = threading.Thread(target=keep_changing)
+    writer.start()
+    try:
+        for _ in range(5):
+            gathered = gather(store, keys.root, largest=lambda _: 100)
+            assert gathered == store.list(keys.root, revision=gathered.revision)
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_what_is_gathered_is_complete_where_only_others_write(store: Store, keys: Keys) -> None:
+    names = [f"{keys.root}{number:05}" for number in range(2_500)]
+    put_many(store, names)
+    stop = threading.Event()
+
+    def keep_changing() -> None:
+        while not stop.is_set():
+            put(store, keys.prefix + "0beyond")
+
+    writer = threading.Thread(target=keep_changing)
+    writer.start()
+    try:
+        gathered = gather(store, keys.root, largest=lambda _: 100)
+    finally:
+        stop.set()
+        writer.join()
+    assert [kv.key for kv in gathered.items] == names
+
+
+def test_of_a_value_that_is_too_large_only_that_is_gathered(store: Store, keys: Keys) -> None:
+    put(store, keys.root + "large", b"x" * 100_000)
+    put(store, keys.root + "small", b"x" * 20_000)
+    large, small = gather(store, keys.root, largest=lambda _: 20_000).items
+    assert large.value == bytes(20_001)
+    assert small.value == b"x" * 20_000
+
+
+def test_a_watch_from_now_on_delivers_what_comes_after_its_revision(store: Store, keys: Keys) -> None:
+    put(store, keys.root + "before")
+    with store.watch(keys.root, from_revision=0) as stream:
+        after = put(store, keys.root + "after")
+        assert stream.revision < after
+        assert [change.revision for change in next_changes(stream, 1)] == [after]
 
 
 def test_reading_a_revision_of_the_future_is_an_error(store: Store, keys: Keys) -> None:
@@ -353,6 +467,21 @@ def test_the_changes_of_one_revision_come_in_one_batch(store: Store, keys: Keys)
             assert batch is not None
             for revision in sorted({change.revision for change in batch.changes}):
                 assert sum(change.revision == revision for change in batch.changes) == len(whole)
+                seen.append(revision)
+    assert seen == revisions
+
+
+def test_the_changes_of_one_revision_come_in_one_batch_however_much_is_replayed(store: Store, keys: Keys) -> None:
+    whole = tuple(Put(f"{keys.root}{number:03}", b"v" * 12_000) for number in range(100))
+    revisions = [store.commit(Transaction((), whole)).revision for _ in range(12)]
+    seen: list[int] = []
+    with store.watch(keys.root, from_revision=revisions[0]) as stream:
+        while len(seen) < len(revisions):
+            batch = stream.receive(LIMIT)
+            assert batch is not None
+            assert batch.revision == batch.changes[-1].revision
+            for revision in sorted({change.revision for change in batch.changes}):
+                assert [c.key for c in batch.changes if c.revision == revision] == [put.key for put in whole]
                 seen.append(revision)
     assert seen == revisions
 

@@ -109,3 +109,33 @@ sys.exit(any(codes))
     store = connect(etcd_settings)
     assert len(store.list(keys.root + "state/").items) == 5
     store.close()
+
+
+_SAYS = """
+import sys, time
+import coordinator
+from coordinator.settings import EtcdSettings, Settings
+from coordinator.store.port import StoreUnavailable
+settings = Settings(etcd=EtcdSettings(endpoints=[sys.argv[1]], prefix=sys.argv[2], timeout=1))
+try:
+    coordinator.report("p", "success", partition="k", settings=settings, within=float(sys.argv[3]))
+except StoreUnavailable:
+    sys.exit(3)
+"""
+
+
+def say_nothing(endpoint: str, prefix: str, *, within: float) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", _SAYS, endpoint, prefix, str(within)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("", ""), "a library prints nothing"
+    return done.returncode
+
+
+def test_reporting_prints_nothing_whether_etcd_is_there_or_not(etcd_settings: EtcdSettings, keys: Keys) -> None:
+    assert say_nothing(etcd_settings.endpoints[0], keys.prefix, within=10) == 0
+    assert say_nothing("127.0.0.1:1", keys.prefix, within=1.5) == 3

@@ -65,8 +65,8 @@ WRITES: dict[str, set[str]] = {
     "rep": {"state team_b"},
     "rep-default": {"state default"},
     "own": {"dependencies team_b"},
-    "ops": STATES | {"hold team_b", "hold default", "order team_b", "order default", "acts"},
-    "ops-b": {"state team_b", "hold team_b", "order team_b", "acts"},
+    "ops": STATES | {"hold team_b", "hold default", "order team_b", "order default", "trigger", "acts"},
+    "ops-b": {"state team_b", "hold team_b", "order team_b", "trigger", "acts"},
     "view": set(),
     "nobody": set(),
 }

@@ -14,13 +14,15 @@ from coordinator.cli.failures import ExitCode
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State, Verdict
 from coordinator.provider import deliver
+from coordinator.provider.activity import Activity
+from coordinator.provider.announcing import Announcer
 from coordinator.provider.outbox import Event, Outbox
 from coordinator.reporting import write_report
-from coordinator.settings import EtcdSettings, RetentionSettings
+from coordinator.settings import EtcdSettings, ReporterSettings, RetentionSettings, Settings
 from coordinator.store import securing
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.keys import Keys
-from coordinator.store.port import AccessDenied
+from coordinator.store.port import AccessDenied, KeyValue
 from coordinator.store.users import ROOT, Users
 from tests.command_line import Cli
 from tests.command_line import cli as cli
@@ -79,10 +81,59 @@ def test_a_reporter_needs_no_more_for_the_command_line_and_the_outbox(
         partition = f"2026-11-2{minutes}"
         outbox.put(Event(environment="team_b", dag_id="load", partition=partition, document=document(state)))
     monkeypatch.setenv("COORDINATOR_CONFIG", str(config))
+    monkeypatch.setenv("COORDINATOR_REPORTER__ENVIRONMENT", "team_b")
     assert deliver.main(["--outbox", str(outbox.directory)]) == 0
     root = etcd.connect(ROOT)
     assert len(root.list(KEYS.states_of(PipelineRef("team_b", "load"))).items) == 3
     root.close()
+
+
+def test_events_of_an_environment_that_was_renamed_hold_up_no_others(
+    etcd: SecuredEtcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One under the old name, then five good ones; and once the sender itself goes by a name that etcd denies."""
+    outbox = Outbox(tmp_path / "outbox")
+    for number, environment in enumerate(("old", *["team_b"] * 5)):
+        outbox.put(
+            Event(environment=environment, dag_id="load", partition=str(number), document=document(State.SUCCESS))
+        )
+    monkeypatch.setenv("COORDINATOR_CONFIG", str(etcd.config("rep")))
+    monkeypatch.setenv("COORDINATOR_REPORTER__ENVIRONMENT", "team_b")
+    assert deliver.main(["--outbox", str(outbox.directory)]) == 1, "something is left"
+    assert (outbox.pending(), len(outbox.parked.names())) == ([], 1)
+    (parked,) = outbox.parked.all()
+    assert "belongs to the environment 'old', and this sender reports for 'team_b'" in parked.why.reason
+    monkeypatch.setenv("COORDINATOR_REPORTER__ENVIRONMENT", "old")
+    assert deliver.main(["--outbox", str(outbox.directory)]) == 1
+    (parked,) = outbox.parked.all()
+    assert "permission denied" in parked.why.reason
+    assert outbox.replay(parked.name, environment="team_b")
+    monkeypatch.setenv("COORDINATOR_REPORTER__ENVIRONMENT", "team_b")
+    assert deliver.main(["--outbox", str(outbox.directory)]) == 0
+    root = etcd.connect(ROOT)
+    assert len(root.list(KEYS.states_of(PipelineRef("team_b", "load"))).items) == 6
+    root.close()
+
+
+def test_a_reporter_shows_that_it_is_there_and_only_for_its_own_environment(etcd: SecuredEtcd, tmp_path: Path) -> None:
+    def settings(environment: str) -> Settings:
+        return Settings(etcd=etcd.settings_of("rep"), reporter=ReporterSettings(environment=environment))
+
+    outbox = Outbox(tmp_path / "outbox")
+    view = etcd.connect("view")
+
+    def reporters(environment: str) -> list[KeyValue]:
+        return view.list(KEYS.every("reporter", environment)).items
+
+    with Announcer(outbox, Activity(), settings=lambda: settings("team_b"), every=0.05) as announcer:
+        until(lambda: announcer.renewals >= 3, "it has written its key, left a sign and renewed its lease")
+        assert len(reporters("team_b")) == 1
+        assert view.get(KEYS.reporter_seen("team_b")) is not None
+    assert reporters("team_b") == [], "a reporter may give its lease back"
+    with Announcer(outbox, Activity(), settings=lambda: settings("team_a"), every=0.05) as denied:
+        until(lambda: denied.failures >= 2, "etcd denies it")
+    assert (reporters("team_a"), denied.renewals) == ([], 0)
+    view.close()
 
 
 class Person:
@@ -124,7 +175,7 @@ def test_an_owner_plans_and_publishes_its_document_and_no_other(etcd: SecuredEtc
     assert "T-1" in owner.does("dependencies", "log", "--owner", "team_b")
     owner.may_not("apply", owner.file({"load": "extract"}), "--owner", "default", "--offline", "--yes")
     owner.may_not("hold", "team_b/mail", "--reason", "why not")
-    owner.may_not("mark", "team_b/mail", PARTITION, "success", "--yes")
+    owner.may_not("mark", "team_b/mail", PARTITION, "success", "--new-partition", "--yes")
     owner.may_not("report", "team_b/mail", "success", "-p", PARTITION)
 
 
@@ -140,14 +191,19 @@ def scene(etcd: SecuredEtcd, tmp_path: Path, cli: Cli) -> SecuredEtcd:
     return etcd
 
 
-def test_an_operator_holds_releases_reruns_and_marks(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
+def test_an_operator_holds_releases_reruns_marks_fills_and_forgets(
+    scene: SecuredEtcd, cli: Cli, tmp_path: Path
+) -> None:
     operator = Person(cli, scene, "ops", tmp_path)
     for name in ("load", "team_b/mail"):
         operator.does("hold", name, "--reason", "bad file")
-        operator.does("release", name)
+        operator.does("release", name, "--yes")
         operator.does("rerun", name, PARTITION, "--downstream", "--yes")
         operator.does("mark", name, PARTITION, "failed", "--yes", "--force")
-    operator.does("release", "check", "--partition", PARTITION, "--force")
+    operator.does("release", "check", PARTITION, "--force")
+    operator.does("mark", "load", "a-slip", "failed", "--new-partition", "--yes")
+    operator.does("forget", "load", "a-slip", "--downstream", "--yes")
+    operator.does("fill", "load", "--yes")
     assert operator.does("acts").count("bad file") == 2
     operator.may_not("apply", operator.file({"load": "extract"}), "--owner", "default", "--offline", "--yes")
 
@@ -155,13 +211,14 @@ def test_an_operator_holds_releases_reruns_and_marks(scene: SecuredEtcd, cli: Cl
 def test_an_operator_of_one_environment_touches_no_other(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
     operator = Person(cli, scene, "ops-b", tmp_path)
     operator.does("hold", "team_b/mail", "--reason", "bad file")
-    operator.does("release", "team_b/mail")
+    operator.does("release", "team_b/mail", "--yes")
     operator.does("rerun", "team_b/mail", PARTITION, "--yes")
     operator.does("mark", "team_b/mail", PARTITION, "failed", "--yes", "--force")
     operator.may_not("hold", "load", "--reason", "why not")
     operator.may_not("rerun", "load", PARTITION, "--downstream", "--yes")
     operator.may_not("mark", "load", PARTITION, "failed", "--yes")
-    operator.may_not("release", "check", "--partition", PARTITION, "--force")
+    operator.may_not("release", "check", PARTITION, "--force")
+    operator.may_not("forget", "load", PARTITION, "--downstream", "--yes")
 
 
 def test_a_viewer_sees_everything_and_changes_nothing(scene: SecuredEtcd, cli: Cli, tmp_path: Path) -> None:
@@ -217,7 +274,7 @@ def test_the_watcher_runs_waves_obeys_people_and_sweeps_as_its_own_user(
         operator.does("rerun", "A", old, "--downstream", "--yes")
         world.until_done("A", "team_b/B", "D", partition=old, runs=2)
         operator.does("hold", "D", "--reason", "for a while")
-        operator.does("release", "D")
+        operator.does("release", "D", "--yes")
         world.complete("R")
         world.until_done("A", "team_b/B", "D", runs=1)
         gone = [key(target("A", old)) for key in (KEYS.state, KEYS.trigger, KEYS.order)]

@@ -28,6 +28,7 @@ def write_config(path: Path, settings: Settings) -> Path:
         "etcd": settings.etcd,
         "watcher": settings.watcher,
         "retention": settings.retention,
+        "publication": settings.publication,
     }
     sections |= {f"environments.{name}": environment for name, environment in settings.environments.items()}
     lines = []

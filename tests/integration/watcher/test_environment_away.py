@@ -49,4 +49,4 @@ def _failures(world: FaultyWorld) -> int:
     assert world.watcher is not None
     dispatcher = world.watcher._dispatchers.get("team_b")
     assert dispatcher is not None
-    return dispatcher.failures
+    return dispatcher.failures + dispatcher._look_failures

@@ -66,6 +66,18 @@ def test_a_watcher_without_a_file_obeys_what_is_applied_and_a_new_dependency_is_
     assert served.counts("A", "B", "team_b/y") == {"A": 2, "B": 1, "team_b/y": 1}
 
 
+def test_a_dag_that_does_not_exist_is_a_problem_until_it_is_there_whoever_published_its_name(
+    served: ServedWorld, cli: Cli
+) -> None:
+    watcher = without_file(served)
+    served._declare("A")
+    file = written(served, {"A": "nowhere"})
+    assert cli("apply", file, "--yes", "--offline", "-c", served.config()).exit_code == 0
+    until(lambda: "no such DAGs: nowhere" in watcher.health()["problems"].get("unknown DAGs", ""), "it is said")
+    served._declare("nowhere")
+    until(lambda: not watcher.health()["problems"], "it is there", limit=40)
+
+
 def test_what_completed_while_no_watcher_ran_fires_though_the_document_was_applied_again(
     served: ServedWorld, cli: Cli
 ) -> None:
@@ -129,13 +141,23 @@ def test_documents_that_were_put_past_all_checks_leave_the_last_good_ones_in_for
     assert served.runs("B") == 0
 
 
-def test_a_watcher_with_a_file_puts_it_back_and_plan_says_so_before(served: ServedWorld, cli: Cli) -> None:
+def test_what_is_applied_stays_in_force_beside_a_watcher_with_a_file_until_that_is_edited(
+    served: ServedWorld, cli: Cli
+) -> None:
     served.dependencies({"A": "R"})
     watcher = served.serve()
     file = written(served, {"B": "R"})
     plan = cli("plan", file, "--offline", "-c", served.config())
     assert f"the watcher {watcher.watcher_id} publishes a file as the document of default" in plan.stdout
-    assert "change the file instead" in plan.stdout
+    assert "this stays in force until that file is edited" in plan.stdout
     apply(cli, served, {"B": "R"}, owner="default")
-    until(lambda: len(watcher.events("dependencies.published")) == 2, "it is put back")
-    assert names(publication(served, "default")) == ["A"]
+    until(lambda: "dependencies file" in watcher.health()["problems"], "the file is older, and that is said")
+    problem = watcher.health()["problems"]["dependencies file"]
+    assert "older than what is in force" in problem
+    assert f"coordinator apply {served.file} --owner default" in problem
+    assert names(publication(served, "default")) == ["B"]
+    served.dependencies({"A": "R", "B": "R"})
+    until(lambda: names(publication(served, "default")) == ["A", "B"], "an edit is published")
+    until(lambda: not watcher.health()["problems"], "nothing is said any more")
+    served.dependencies({"A": "R"})
+    until(lambda: names(publication(served, "default")) == ["A"], "also one that takes something back")

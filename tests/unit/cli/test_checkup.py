@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.cli.checkup import Finding, Grade, judge_environment, judge_member
+from coordinator.cli.checkup import judge_environment, judge_member
+from coordinator.cli.finding import Finding, Grade
+from coordinator.model.bounds import MIB
 from coordinator.runners.port import EnvironmentReport
 from coordinator.store.connection import MemberStatus
 
 
 def member(**fields: object) -> list[Finding]:
-    defaults: dict[str, object] = {"endpoint": "127.0.0.1:2379", "version": "3.5.33", "has_leader": True}
-    return list(judge_member(MemberStatus(**{**defaults, **fields})))  # type: ignore[arg-type]
+    defaults: dict[str, object] = {"endpoint": "127.0.0.1:2379", "version": "3.6.14", "has_leader": True}
+    return list(judge_member(MemberStatus(**{**defaults, **fields}), quota=2048 * MIB))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -22,8 +24,11 @@ def member(**fields: object) -> list[Finding]:
         ("3.5.2", Grade.WARNING),
         ("3.5.3", Grade.WARNING),
         ("3.5.32", Grade.WARNING),
-        ("3.5.33", Grade.OK),
-        ("3.6.0", Grade.OK),
+        ("3.5.33", Grade.WARNING),
+        ("3.6.0", Grade.WARNING),
+        ("3.6.14", Grade.OK),
+        ("3.7.0", Grade.WARNING),
+        ("3.7.1", Grade.OK),
         ("3.10.1", Grade.OK),
         ("", Grade.WARNING),
     ],
@@ -36,6 +41,22 @@ def test_versions_with_known_mistakes_are_warned_of(version: str, grade: Grade) 
 def test_the_inconsistent_versions_are_named_for_what_they_are() -> None:
     assert "consistency" in member(version="3.5.1")[0].found
     assert "consistency" not in member(version="3.5.3")[0].found
+
+
+@pytest.mark.parametrize(
+    ("size", "quota", "grades"),
+    [
+        (1000, 0, [Grade.OK]),
+        (1100, 0, [Grade.OK, Grade.WARNING]),
+        (1700, 0, [Grade.OK, Grade.PROBLEM]),
+        (1700, 8192, [Grade.OK]),
+        (60, 100, [Grade.OK, Grade.WARNING]),
+    ],
+)
+def test_a_database_that_fills_up_is_said_well_before_it_is_full(size: int, quota: int, grades: list[Grade]) -> None:
+    findings = member(db_size=size * MIB, db_quota=quota * MIB)
+    assert [finding.grade for finding in findings] == grades
+    assert all("of its quota of" in finding.found for finding in findings[1:])
 
 
 @pytest.mark.parametrize("alarm", ["NOSPACE", "CORRUPT"])

@@ -45,6 +45,16 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert f"coordinator {command}" in help_text
 
 
+@pytest.mark.parametrize("command", ["rerun", "mark", "release", "hold", "fill", "forget"])
+def test_what_people_do_takes_the_same_arguments_in_the_same_order(command: str) -> None:
+    parameters = get_command(app).commands[command].params  # type: ignore[attr-defined]
+    arguments = [one.name for one in parameters if one.param_type_name == "argument"]
+    assert arguments[:2] == (["pipeline"] if command == "hold" else ["pipeline", "partition"])
+    options = {option for one in parameters if one.param_type_name == "option" for option in one.opts}
+    assert {"--yes", "-y", "--reason", "-r", "--who", "--json", "--config"} <= options
+    assert ("--dry-run" in options) is (command != "hold"), "it starts nothing"
+
+
 def test_help_waits_for_nothing_that_only_a_command_needs() -> None:
     code = (
         "import sys, coordinator.cli\n"

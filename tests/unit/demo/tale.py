@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from coordinator.demo.chronicle import Chronicle, Happening
 from coordinator.demo.judging import Shown, ShownRun
 from coordinator.demo.plot import Act, Plot, plot_of
+from coordinator.model.consumption import NOTHING, Consumed, Consumption
 from coordinator.model.parsing import parse_document
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.store.keys import Keys
 from coordinator.store.port import KeyValue
 
@@ -105,8 +106,8 @@ class Tale:
                     token="t",
                     wave=wave,
                     attempt=attempt,
-                    inputs={} if known else used,
-                    consumed=used if known else {},
+                    inputs=NOTHING if known else Consumption.of(used),
+                    consumed=Consumption.of(used) if known else NOTHING,
                 )
             )
 

@@ -48,6 +48,26 @@ def test_a_time_that_clocks_show_twice_is_the_first() -> None:
     assert moment(TimeOfDay(time(2, 30), timezone="Europe/Berlin"), "2026-10-24T22:00:00Z") == "2026-10-25T00:30:00Z"
 
 
+@pytest.mark.parametrize(
+    ("deadline", "moment", "expected"),
+    [
+        (TimeOfDay(SIX, days=3), "2026-11-20T05:59:59Z", "2026-11-20T06:00:00Z"),
+        (TimeOfDay(SIX), "2026-11-20T06:00:00Z", "2026-11-21T06:00:00Z"),
+        (TimeOfDay(SIX, timezone="Europe/Berlin"), "2026-11-20T23:30:00Z", "2026-11-21T05:00:00Z"),
+        # Berlin, 2026-10-25: 02:30 is 00:30Z and 01:30Z, and means the first; between the two it is the next day's.
+        (TimeOfDay(time(2, 30), timezone="Europe/Berlin"), "2026-10-25T01:00:00Z", "2026-10-26T01:30:00Z"),
+    ],
+)
+def test_the_next_such_hour_is_one_on_the_wall(deadline: TimeOfDay, moment: str, expected: str) -> None:
+    found = deadline.first_after(datetime.fromisoformat(moment))
+    assert found is not None
+    assert format_instant(found) == expected
+
+
+def test_after_the_last_day_there_is_no_next_hour() -> None:
+    assert TimeOfDay(SIX).first_after(datetime(9999, 12, 31, 7, tzinfo=UTC)) is None
+
+
 def test_a_date_is_the_date_at_the_place() -> None:
     assert moment(TimeOfDay(SIX, timezone="Asia/Tokyo"), "2026-11-20") == "2026-11-19T21:00:00Z"
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time
 import pytest
 
 from coordinator.model.conditions import Dependency
+from coordinator.model.consumption import NOTHING, Consumed, Consumption
 from coordinator.model.deadline import TimeOfDay
 from coordinator.model.decide import Decision
 from coordinator.model.dependencies import Downstream, OnLate, Rerun
@@ -15,7 +16,7 @@ from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, Standing
 from coordinator.watcher.records import skipped
 from tests.unit.model.facts import Facts
@@ -40,7 +41,7 @@ def test_one_that_ignores_is_settled_from_the_first_moment(rerun: Rerun, standin
             run_id="r",
             token="t",
             wave=1,
-            consumed={UPSTREAM: Consumed(1, attempts[0], State.SUCCESS)},
+            consumed=Consumption.of({UPSTREAM: Consumed(1, attempts[0], State.SUCCESS)}),
         ),
         2,
     )
@@ -75,7 +76,7 @@ def test_what_was_given_up_before_anything_had_completed_is_not_given_up_again()
     decision = _skipping()
     assert decision.skips
     record = skipped(decision, None, "late", who="w", when=LATE)
-    assert record.consumed == {}
+    assert record.consumed == NOTHING
     again = _skipping(record=record)
     assert (again.late, again.skips, again.standing) == (False, False, Standing.SETTLED)
 

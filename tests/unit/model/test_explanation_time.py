@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, time, timedelta
 
 from coordinator.model.conditions import Condition, Dependency, all_of, leaves
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.deadline import TimeOfDay
 from coordinator.model.dependencies import Downstream, OnLate, Rerun
 from coordinator.model.explanation import Explanation, Kind, as_json, explain, headline
@@ -16,7 +17,7 @@ from coordinator.model.partitions import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 from tests.unit.model.facts import Facts
 
@@ -58,8 +59,18 @@ class Situation:
             for target, seen in consumed.items()
             if isinstance(seen.value, RunState)
         }
+        kept = Consumption.of(used)
         record = TriggerRecord(
-            status, 1, Action.CREATE, "run", "t", 9, consumed=used, who="w", when=DAY, last_error=error or None
+            status,
+            1,
+            Action.CREATE,
+            "run",
+            "t",
+            9,
+            consumed=kept,
+            who="w",
+            when=DAY,
+            last_error=error or None,
         )
         self.facts.records[Target(D, K)] = SeenRecord(record, self.revision)
 
@@ -165,10 +176,11 @@ def test_what_latest_waits_for_is_the_partition_that_is_running() -> None:
     situation = Situation(all_of(Dependency(A), Dependency(B, mapping=Latest(), trigger=False)))
     situation.report(A)
     situation.report(B, "2026-11-01")
-    situation.report(B, "2026-11-02", State.RUNNING)
+    situation.report(B, "2026-11-02", State.RUNNING)  # of another wave: not waited for
+    situation.report(B, K, State.RUNNING)
     about = situation.explained()
-    assert [(cause.target, cause.kind) for cause in about.causes] == [(Target(B, "2026-11-02"), Kind.RUNNING)]
-    assert lines(about)[-1] == "busy: has more to come: 2026-11-02"
+    assert [(cause.target, cause.kind) for cause in about.causes] == [(Target(B, K), Kind.RUNNING)]
+    assert lines(about)[-1] == f"busy: has more to come: {K}"
 
 
 def test_a_deadline_is_told_before_and_after_it_has_passed() -> None:
@@ -195,8 +207,8 @@ def test_one_that_waits_for_a_release_says_how_to_give_it() -> None:
     situation.report(A, at=DAY + timedelta(hours=1))
     about = situation.explained()
     assert [cause.kind for cause in about.causes] == [Kind.WAITS_FOR_RELEASE]
-    assert about.remedies() == [f"D: coordinator release D --partition {K}"]
-    assert about.outlook == f"It fires when a person lets it run again (coordinator release D --partition {K})."
+    assert about.remedies() == [f"D: coordinator release D {K}"]
+    assert about.outlook == f"It fires when a person lets it run again (coordinator release D {K})."
     assert about.headline.endswith("would fire now, but it is waiting for release")
 
 

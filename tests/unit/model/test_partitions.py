@@ -40,10 +40,30 @@ def test_what_is_no_instant_is_none(partition: str) -> None:
 
 def test_the_partition_of_a_run() -> None:
     ours = {"coordinator": {"partition": "p"}}
-    assert partition_of_run(run_id="r", logical_date=DAY, partition_key="k", conf=ours) == "p"
+    assert partition_of_run(run_id="coordinator__p__1", logical_date=DAY, partition_key="k", conf=ours) == "p"
     assert partition_of_run(run_id="r", logical_date=DAY, partition_key="k", conf={}) == "k"
     assert partition_of_run(run_id="r", logical_date=DAY, partition_key=None, conf=None) == "2026-11-20T00:00:00Z"
     assert partition_of_run(run_id="r", logical_date=None, partition_key=None, conf={"coordinator": 3}) == "r"
+
+
+@pytest.mark.parametrize(
+    "run_id",
+    [
+        *("r", "", "manual__p", "coordinator__p", "coordinator__p__", "coordinator__p__x", "coordinator__p__٣"),
+        *("coordinator__q__1", "coordinator__p__1__1", "coordinator__p__01", "coordinator__p__" + "9" * 5000),
+    ],
+)
+def test_what_a_conf_says_of_the_partition_counts_only_under_a_run_id_that_says_the_same(run_id: str) -> None:
+    """Anybody may choose a conf, and a run that is triggered again has the one of the first."""
+    ours = {"coordinator": {"partition": "p", "token": "t"}}
+    assert partition_of_run(run_id=run_id, logical_date=None, partition_key="k", conf=ours) == "k"
+
+
+@given(st.text(min_size=1), st.integers(min_value=0, max_value=10**17))
+def test_a_run_that_the_coordinator_made_has_the_partition_it_was_made_for(partition: str, sequence: int) -> None:
+    run_id = coordinator_run_id(partition, sequence)
+    conf = {"coordinator": {"partition": partition}}
+    assert partition_of_run(run_id=run_id, logical_date=DAY, partition_key="k", conf=conf) == partition
 
 
 def test_a_dated_run_id_is_readable() -> None:

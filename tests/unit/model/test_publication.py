@@ -1,17 +1,25 @@
-"""Activation belongs to the dependency: kept when published again unchanged, renewed when removed and added."""
+"""Activation belongs to the dependency: kept when published again, resumed when put back in time."""
 
 from __future__ import annotations
 
 import base64
 import json
 import zlib
-from datetime import datetime, timedelta, timezone
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from coordinator.model import bounds
+from coordinator.model.conditions import Dependency
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication, publish, read_publication
+from coordinator.model.publication import Activation, Publication, dump_publication, read_publication
+from coordinator.model.references import PipelineRef
+from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import Unreadable
+
+BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+D = PipelineRef.parse("D")
 
 
 class Etcd:
@@ -21,10 +29,21 @@ class Etcd:
         self.value: bytes | None = None
         self.revision = 0
 
-    def publish(self, document: dict[str, Any], revision: int) -> None:
+    def publish(
+        self,
+        document: dict[str, Any],
+        revision: int,
+        *,
+        days: float = 0,
+        fresh: Iterable[str] = (),
+        others: Collection[Publication] = (),
+    ) -> None:
+        """:param days: when, after the first one."""
         previous = self.read() if self.value is not None else None
         parsed = parse_document(json.dumps(document), source="test")
-        self.value = dump_publication(publish(parsed, previous, self.revision))
+        terms = Terms(BEGIN + timedelta(days=days), fresh=frozenset(map(PipelineRef.parse, fresh)))
+        made = publish(parsed, previous, self.revision, terms, others=others)
+        self.value = dump_publication(replace(made, published_at=terms.at))
         self.revision = revision
 
     def read(self) -> Publication:
@@ -51,12 +70,60 @@ def test_a_dependency_is_active_from_the_publication_that_brought_it() -> None:
     assert etcd.active_since() == {("D", "A"): 10, ("D", "B"): 20, ("E", "D"): 20}
 
 
-def test_removed_and_added_again_it_is_new() -> None:
+def test_taken_out_and_put_back_in_time_it_resumes_with_the_activation_that_it_had() -> None:
     etcd = Etcd()
     etcd.publish({"D": ["A", "B"]}, 10)
     etcd.publish({"D": ["B"]}, 20)
-    etcd.publish({"D": ["A", "B"]}, 30)
+    etcd.publish({"D": ["B"], "E": "B"}, 30, days=3)
+    assert set(etcd.read().retired) == {(D, "A")}
+    etcd.publish({"D": ["A", "B"], "E": "B"}, 40, days=7)
+    assert etcd.active_since() == {("D", "A"): 10, ("D", "B"): 10, ("E", "B"): 30}
+    assert etcd.read().retired == {}
+    assert etcd.read().activations(40)[D, Dependency(PipelineRef.parse("A"))] == Activation(10, BEGIN)
+
+
+def test_put_back_later_than_that_it_is_new() -> None:
+    etcd = Etcd()
+    etcd.publish({"D": ["A", "B"]}, 10)
+    etcd.publish({"D": ["B"]}, 20, days=1)
+    etcd.publish({"D": ["A", "B"]}, 30, days=8.5)
     assert etcd.active_since() == {("D", "A"): 30, ("D", "B"): 10}
+
+
+def test_what_is_retired_longer_than_that_is_forgotten() -> None:
+    etcd = Etcd()
+    etcd.publish({"D": ["A", "B"]}, 10)
+    etcd.publish({"D": ["B"]}, 20)
+    etcd.publish({"D": ["B"], "E": "B"}, 30, days=8)
+    assert etcd.read().retired == {}
+
+
+def test_an_entry_that_moves_to_another_document_resumes_there_as_it_was_retired_last() -> None:
+    central, team = Etcd(), Etcd()
+    central.publish({"team_b/D": "A", "E": "A"}, 10)
+    central.publish({"E": "A"}, 20)
+    team.publish({"team_b/D": "A"}, 30, others=[central.read()])
+    assert team.active_since() == {("team_b/D", "A"): 10}
+    team.publish({"team_b/D": "A"}, 40, fresh=["team_b/D"], others=[central.read()])
+    team.publish({}, 50, days=1, others=[central.read()])
+    team.publish({"team_b/D": "A"}, 60, days=2, others=[central.read()])
+    assert team.active_since() == {("team_b/D", "A"): 40}, "the activation of 10 was given up"
+
+
+def test_a_pipeline_that_begins_anew_keeps_and_resumes_nothing() -> None:
+    etcd = Etcd()
+    etcd.publish({"D": ["A", "B"], "E": "A"}, 10)
+    etcd.publish({"D": ["B"], "E": "A"}, 20)
+    etcd.publish({"D": ["A", "B"], "E": "A"}, 30, fresh=["D"])
+    assert etcd.active_since() == {("D", "A"): 30, ("D", "B"): 30, ("E", "A"): 10}
+    assert etcd.read().retired == {}
+
+
+def test_the_version_counts_the_publications() -> None:
+    etcd = Etcd()
+    for number in (1, 2, 3):
+        etcd.publish({"D": "A"}, 10 * number)
+        assert etcd.read().version == number
 
 
 def test_another_end_asked_for_is_another_dependency() -> None:
@@ -98,12 +165,12 @@ def test_a_value_without_or_with_a_bad_signature_is_a_publication_all_the_same()
 def test_a_large_document_stands_compressed_with_its_activations_and_fits_into_a_request_of_etcd() -> None:
     names = [f"team_a_load_customers_{number:05}" for number in range(10_005)]
     content = {name: names[number : number + 5] for number, name in enumerate(names[5:])}
-    first = publish(parse_document(json.dumps(content), source="test"), None, 0)
-    second = publish(first.document, first, 17)
+    first = publish(parse_document(json.dumps(content), source="test"), None, 0, Terms(BEGIN))
+    second = publish(first.document, first, 17, Terms(BEGIN))
     value = dump_publication(second)
     assert len(value) < 1_000_000
     assert read_publication(value, source="test") == second
-    assert b"zlib" not in dump_publication(publish(parse_document('{"D": "A"}', source="test"), None, 0))
+    assert b"zlib" not in dump_publication(publish(parse_document('{"D": "A"}', source="test"), None, 0, Terms(BEGIN)))
 
 
 def test_a_compressed_value_that_is_broken_says_so() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, leaves
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.deadline import AfterFirstInput
 from coordinator.model.decide import Decision, decide
 from coordinator.model.dependencies import Downstream, OnLate, Rerun, Settle
@@ -30,7 +31,7 @@ from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, Standing
 from tests.unit.model.facts import Facts
 
@@ -87,30 +88,49 @@ class Anew:
         }
         return max(completed, key=completed.__getitem__, default=None)
 
-    def is_coming(self, upstream: PipelineRef) -> bool:
-        return any(self.standing(target) is Standing.BUSY for target in self._known(upstream))
-
     def is_newest_partition(self, downstream: Target) -> bool:
-        known = {target.partition for target in self._known(downstream.pipeline) if self._has_key(target)}
-        node = self._graph.node(downstream.pipeline)
+        return downstream.partition == max(self._partitions(downstream.pipeline), key=order_of, default="")
+
+    def is_coming_partition(self, downstream: Target) -> bool:
+        newest = max(self._partitions(downstream.pipeline), key=order_of, default=None)
+        coming = downstream.partition in self._coming(downstream.pipeline)
+        return coming and (newest is None or order_of(newest) < order_of(downstream.partition))
+
+    def _partitions(self, downstream: PipelineRef) -> set[str]:
+        own = {target.partition for target in self._known(downstream) if self._has_key(target)}
+        node = self._graph.node(downstream)
         assert node is not None
-        by_latest_alone = all(isinstance(leaf.mapping, Latest) for leaf in node.leaves())
+        known = set()
         for upstream in {leaf.upstream for leaf in node.leaves()}:
             for target in self._known(upstream):
-                if self._has_key(target) or self.standing(target) is not Standing.SETTLED:
-                    known |= {
-                        one.partition
-                        for one in self._graph.dependents(target)
-                        if one.pipeline == node.downstream.pipeline
-                    }
-                    known |= {target.partition} if by_latest_alone else set()
-        return downstream.partition == max(known, key=lambda partition: (partition != "all", partition), default="")
+                seen = self.state(target)
+                ended = seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal
+                if self._by_latest_alone(downstream):
+                    known |= {target.partition} if ended else set()
+                elif self._has_key(target) or self.standing(target) is not Standing.SETTLED:
+                    known |= {one.partition for one in self._graph.dependents(target) if one.pipeline == downstream}
+        return own | (known - self._coming(downstream))
+
+    def _coming(self, downstream: PipelineRef) -> set[str]:
+        node = self._graph.node(downstream)
+        if node is None or not self._by_latest_alone(downstream):
+            return set()
+        upstreams = (target for leaf in node.leaves() for target in self._known(leaf.upstream))
+        return {target.partition for target in upstreams if self.standing(target) is Standing.BUSY}
+
+    def _by_latest_alone(self, downstream: PipelineRef) -> bool:
+        node = self._graph.node(downstream)
+        return node is not None and all(isinstance(leaf.mapping, Latest) for leaf in node.leaves())
 
     def _has_key(self, target: Target) -> bool:
         return any((self.state(target), self.record(target), self.order(target)))
 
     def _known(self, pipeline: PipelineRef) -> list[Target]:
         return [target for target in self._heard_of if target.pipeline == pipeline]
+
+
+def order_of(partition: str) -> tuple[bool, str]:
+    return partition != "all", partition
 
 
 def conditions(upstreams: list[PipelineRef]) -> st.SearchStrategy[Condition]:
@@ -173,7 +193,7 @@ def changes() -> st.SearchStrategy[Change]:
         targets(),
         st.builds(Consumed, st.integers(0, 40), attempts(), st.sampled_from((State.SUCCESS, State.FAILED))),
         max_size=3,
-    )
+    ).map(Consumption.of)
     records = st.none() | st.builds(
         TriggerRecord,
         status=st.sampled_from(Status),
@@ -272,7 +292,8 @@ def test_another_graph_is_exchanged_for_by_what_is_different_in_it(
     for number, (kind, target, value) in enumerate(sequence, 1):
         refresh(standings, kind, apply(facts, kind, target, value, number))
     known = set(facts.states) | set(facts.records) | set(facts.orders)
-    heard_of = {decision.target for decision in standings.refresh(standings.exchange_graph(after, known))}
+    standings.exchange_graph(after, known)
+    heard_of = {decision.target for decision in standings.refresh()}
     heard_of |= known | {dependent for target in known for dependent in standings.dependents(target)}
     assert_same(standings, Anew(after, facts, heard_of, standings.now), after, heard_of)
 

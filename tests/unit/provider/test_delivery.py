@@ -12,12 +12,12 @@ import pytest
 import structlog
 
 from coordinator.errors import ConfigurationError
-from coordinator.model.runstate import InvalidReport, RunStateDocument, State, Verdict
+from coordinator.model.runstate import RunStateDocument, State, Verdict
 from coordinator.provider.delivery import Delivery, Retired, Undelivered
 from coordinator.provider.doorbell import Doorbell, Rings, ask_to_retire, ring
 from coordinator.provider.keepers import Keepers
 from coordinator.provider.outbox import Event, Outbox
-from coordinator.store.port import AccessDenied, StoreUnavailable, TransactionTooLarge
+from coordinator.store.port import StoreError, StoreUnavailable
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_every_verdict_ends_an_event(outbox: Outbox, doorbell: Doorbell, verdict
     assert outbox.pending() == []
 
 
-@pytest.mark.parametrize("error", [StoreUnavailable("away"), AccessDenied("no"), ConfigurationError("broken")])
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreError("full"), ConfigurationError("broken")])
 def test_what_may_pass_is_tried_again_and_nothing_overtakes_it(
     outbox: Outbox, doorbell: Doorbell, error: Exception
 ) -> None:
@@ -161,28 +161,6 @@ def test_a_newer_deliverer_is_made_room_for_in_the_middle_of_a_backlog(
         Delivery(outbox, etcd, keepers=Keepers([os.getpid()]), doorbell=doorbell).run()
     assert etcd.took == ["1"]
     assert len(outbox.pending()) == 2
-
-
-def test_a_poison_file_is_set_aside_and_the_rest_delivered(outbox: Outbox, doorbell: Doorbell) -> None:
-    put(outbox, "1")
-    (outbox.directory / "00000000000000000001-1-1.json").write_bytes(b"\x00rubbish")
-    etcd = Etcd()
-    with structlog.testing.capture_logs() as logs:
-        Delivery(outbox, etcd, keepers=Keepers(), doorbell=doorbell).run()
-    assert etcd.took == ["1"]
-    assert [path.name for path in outbox.rejected.iterdir()] == ["00000000000000000001-1-1.json"]
-    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["event rejected"]
-
-
-@pytest.mark.parametrize("error", [InvalidReport("no JSON"), TransactionTooLarge("2 MB")])
-def test_a_report_that_can_never_be_written_is_set_aside_too(
-    outbox: Outbox, doorbell: Doorbell, error: Exception
-) -> None:
-    put(outbox, "never", "next")
-    etcd = Etcd(error)
-    Delivery(outbox, etcd, keepers=Keepers(), doorbell=doorbell).run()
-    assert etcd.took == ["next"]
-    assert len(list(outbox.rejected.iterdir())) == 1
 
 
 def test_a_file_system_without_named_pipes_only_costs_time(outbox: Outbox) -> None:

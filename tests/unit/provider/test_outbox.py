@@ -105,14 +105,6 @@ def test_a_damaged_file_is_unreadable_and_names_itself(tmp_path: Path, content: 
         Outbox(tmp_path).read("1-1-1.json")
 
 
-def test_a_rejected_file_is_kept_aside_and_no_longer_pending(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path)
-    (tmp_path / "1-1-1.json").write_bytes(b"{")
-    place = outbox.reject("1-1-1.json")
-    assert place.read_bytes() == b"{"
-    assert outbox.pending() == []
-
-
 def test_the_age_of_an_event_is_in_its_name(tmp_path: Path) -> None:
     before = time.time()
     written_at = Outbox.written_at(Outbox(tmp_path).put(event("x")))

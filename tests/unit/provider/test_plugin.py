@@ -88,6 +88,26 @@ def test_a_hook_reports_the_state_that_it_is_named_for(
     assert told == [(run, RUN_HOOKS[hook])]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "stays"),
+    [
+        (["airflow", "scheduler", "--skip-serve-logs"], True),
+        *((["airflow", other], False) for other in ("triggerer", "dag-processor", "api-server")),
+        (["airflow"], False),
+        (["airflow", "dags", "test", "scheduler"], False),
+    ],
+)
+def test_only_a_scheduler_is_seen_before_anything_happens(
+    plugin: ModuleType, monkeypatch: pytest.MonkeyPatch, arguments: list[str], stays: bool
+) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(Reporter, "resume", lambda _, *, stays: told.append(stays))
+    (listener,) = plugin.CoordinatorPlugin.listeners
+    listener.on_starting(object())
+    assert told == [stays]
+
+
 def _is_told(caplog: pytest.LogCaptureFixture, error: Exception, word: str) -> None:
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.name == "coordinator.provider.plugin"

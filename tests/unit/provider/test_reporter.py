@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from coordinator.model.runstate import State
-from coordinator.provider.outbox import Outbox
-from coordinator.provider.reporter import Reporter, default_outbox, event_of
+from coordinator.provider.outbox import Outbox, default_outbox
+from coordinator.provider.reporter import Reporter, event_of
 from coordinator.provider.spawning import DelivererProcess
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -59,8 +59,14 @@ def partition_of(run: DagRun) -> str:
 
 
 def test_the_partition_is_what_the_coordinator_started_the_run_for() -> None:
-    run = DagRun(conf={"coordinator": {"partition": "2026-W47"}}, partition_key="key")
+    run = DagRun(
+        run_id="coordinator__2026-W47__3", conf={"coordinator": {"partition": "2026-W47"}}, partition_key="key"
+    )
     assert partition_of(run) == "2026-W47"
+
+
+def test_a_conf_that_somebody_chose_for_a_run_of_his_own_changes_no_partition() -> None:
+    assert partition_of(DagRun(conf={"coordinator": {"partition": "2026-W47"}}, partition_key="key")) == "key"
 
 
 def test_else_airflows_partition_key() -> None:
@@ -126,7 +132,7 @@ def test_it_is_inactive_where_nothing_names_an_etcd_and_says_so_once(
     monkeypatch.delenv("COORDINATOR_ETCD__ENDPOINTS")
     with structlog.testing.capture_logs() as logs:
         reporter = Reporter()
-        reporter.resume()
+        reporter.resume(stays=False)
         reporter.report(DagRun(), "running")
         reporter.report(DagRun(), "success")
     assert [entry["event"] for entry in logs] == ["reporter inactive"]
@@ -174,11 +180,19 @@ def test_a_repaired_configuration_is_noticed(home: Path, monkeypatch: pytest.Mon
 
 
 def test_a_start_renews_the_deliverer_of_whatever_is_left_over(home: Path, woken: list[tuple[str, Path]]) -> None:
-    Reporter().resume()
+    Reporter().resume(stays=False)
     assert woken == []
     Reporter().report(DagRun(), "success")
     woken.clear()
-    Reporter().resume()
+    Reporter().resume(stays=False)
+    assert woken == [("renew", home / "coordinator-outbox")]
+
+
+def test_a_scheduler_that_starts_has_a_deliverer_before_anything_happens(
+    home: Path, woken: list[tuple[str, Path]]
+) -> None:
+    """So that it can be seen that this Airflow reports."""
+    Reporter().resume(stays=True)
     assert woken == [("renew", home / "coordinator-outbox")]
 
 
@@ -188,7 +202,7 @@ def test_a_start_finds_also_what_a_broken_configuration_left_in_the_default_plac
     Reporter().report(DagRun(), "success")
     woken.clear()
     monkeypatch.setenv("COORDINATOR_REPORTER__OUTBOX", str(home / "elsewhere"))
-    Reporter().resume()
+    Reporter().resume(stays=False)
     assert woken == [("renew", home / "coordinator-outbox")]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from coordinator.store.memory import MemoryEtcd, MemoryStore, MemoryWatch
-from coordinator.store.port import Changes, Committed, Listing, StoreError, StoreUnavailable, Transaction
+from coordinator.store.port import Changes, Committed, Page, StoreError, StoreUnavailable, Transaction
 
 
 class Clock:
@@ -50,7 +51,9 @@ class FaultyWatch(MemoryWatch):
 
 
 class FaultyStore(MemoryStore):
-    """:ivar down: nothing can be reached. :ivar lose_answers: so many commits are done, and say they may not be."""
+    """:ivar down: nothing can be reached. :ivar lose_answers: so many commits are done, and say they may not be.
+    :ivar between_pages: called when a page has been read, and worked in.
+    """
 
     def __init__(self, server: MemoryEtcd) -> None:
         super().__init__(server)
@@ -59,12 +62,15 @@ class FaultyStore(MemoryStore):
         self.lose_answers = 0
         self.commits = 0
         self.lists = 0
+        self.between_pages: Callable[[], object] = lambda: None
         self.watch_errors: deque[StoreError] = deque()
         self.watches: list[FaultyWatch] = []
 
-    def list(self, prefix: str, *, revision: int = 0) -> Listing:
+    def pages(self, prefix: str) -> Iterator[Page]:
         self.lists += 1
-        return super().list(prefix, revision=revision)
+        for page in super().pages(prefix):
+            yield page
+            self.between_pages()
 
     def commit(self, transaction: Transaction) -> Committed:
         answer = super().commit(transaction)

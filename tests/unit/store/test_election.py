@@ -85,7 +85,7 @@ def test_every_candidate_shows_its_presence(first: Candidate, second: Candidate,
     second.step()
     present = {kv.key: json.loads(kv.value) for kv in server.list(KEYS.root + "watchers/").items}
     assert sorted(present) == [KEYS.watcher("first"), KEYS.watcher("second")]
-    assert set(present[KEYS.watcher("first")]) == {"id", "host", "pid", "since", "version"}
+    assert set(present[KEYS.watcher("first")]) == {"id", "host", "pid", "since", "version", "process"}
 
 
 def test_the_leader_key_says_since_when_its_watcher_leads(first: Candidate, server: MemoryEtcd, clock: Clock) -> None:
@@ -180,7 +180,7 @@ def test_who_has_not_read_everything_yet_leaves_the_lead_to_who_has(
 def test_watchers_do_not_keep_each_other_busy(server: MemoryEtcd, clock: Clock, count: int) -> None:
     watchers = []
     for number in range(count):
-        reading = ProgressOfReading(KEYS.watchers)
+        reading = ProgressOfReading(KEYS.signs_of_life)
         store = FaultyStore(server)
         candidate = Candidate(store, KEYS, str(number), ttl=TTL, clock=clock, progress=lambda of=reading: of.present)
         watchers.append((candidate, reading, store.watch(KEYS.root, from_revision=1)))

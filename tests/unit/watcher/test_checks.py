@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from coordinator.model.consumption import Consumed
 from coordinator.model.decide import Decision
 from coordinator.model.graph import Graph
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, State
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import Consumed
 from coordinator.model.view import Standing
 from coordinator.runners.port import EnvironmentUnavailable
 from coordinator.store.keys import Keys

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from coordinator.model.consumption import NAMED, Consumed, Consumption
 from coordinator.model.order import GivenOrder, Order, dump_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, State
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.store.port import Put
-from coordinator.watcher.decision_log import MAX_INPUTS, DecisionLog, Entry, line_of
+from coordinator.watcher.decision_log import DecisionLog, Entry, line_of
 from tests.worlds.cases import CASES
 from tests.worlds.simulated import SimulatedWorld, VirtualClock
 from tests.worlds.world import PARTITION, target
@@ -119,7 +120,9 @@ def line(inputs: int = 1, *, partition: str = "p", error: str | None = None) -> 
         Target(PipelineRef("default", f"U{number}"), "p"): Consumed(number, Attempt("r", None, 1), State.SUCCESS)
         for number in range(inputs)
     }
-    record = TriggerRecord(Status.BLOCKED, 1, Action.CREATE, None, "t", 7, inputs=used, last_error=error)
+    record = TriggerRecord(
+        Status.BLOCKED, 1, Action.CREATE, None, "t", 7, inputs=Consumption.of(used), last_error=error
+    )
     taken: list[Entry] = []
     DecisionLog(taken.append, clock=VirtualClock(), who="w").note(
         Target(D.pipeline, partition), record, previous=None, decided_on=7
@@ -132,9 +135,9 @@ def line(inputs: int = 1, *, partition: str = "p", error: str | None = None) -> 
 
 
 def test_a_line_names_so_many_inputs_and_counts_the_others() -> None:
-    few, many = line(MAX_INPUTS), line(1440)
-    assert (len(few["inputs"]), few.get("more_inputs")) == (MAX_INPUTS, None)
-    assert (len(many["inputs"]), many["more_inputs"]) == (MAX_INPUTS, 1440 - MAX_INPUTS)
+    few, many = line(NAMED), line(1440)
+    assert (len(few["inputs"]), few.get("more_inputs")) == (NAMED, None)
+    assert (len(many["inputs"]), many["more_inputs"]) == (NAMED, 1440 - NAMED)
 
 
 def test_a_line_stays_a_line_whatever_is_in_it() -> None:

@@ -120,7 +120,7 @@ def test_who_fires_late_uses_what_is_there_and_late_data_runs_it_once_more() -> 
     assert world.runs("D") == 1
     record = world.record("D")
     assert record is not None
-    assert set(record.consumed) == {target("A")}
+    assert set(record.consumed.targets()) == {target("A")}
     succeed(world, "B")
     world.settle()
     assert world.runs("D") == 2
@@ -195,7 +195,7 @@ def test_a_completion_exactly_at_the_deadline_is_late(on_late: str, early: bool,
     assert world.runs("D") == runs
     record = world.record("D")
     assert record is not None
-    assert set(record.consumed) == {target("A"), target("B")}
+    assert set(record.consumed.targets()) == {target("A"), target("B")}
 
 
 def test_a_deadline_is_a_time_of_day_in_its_own_place(logs: Logs) -> None:
@@ -225,10 +225,12 @@ def test_a_duration_counts_from_the_first_input(logs: Logs) -> None:
 def test_who_has_left_the_graph_is_late_no_more(logs: Logs) -> None:
     world = waiting_for_b("show")
     world.live_until(AT_ONE + MOMENT)
+    world.resume_within("0 seconds")
     world.dependencies({"E": "A"})
+    before = len(said(logs))
     world.dependencies({"D": {"upstream": ["A", "B"], "deadline": BY_ONE}})
     world.settle()
-    assert len(said(logs)) == 1, "its dependencies are new: what was there before is the past"
+    assert len(said(logs)) == before, "its dependencies are new: what was there before is the past"
 
 
 def test_a_record_that_cannot_be_read_is_not_written_over_by_giving_up(logs: Logs) -> None:
@@ -241,3 +243,97 @@ def test_a_record_that_cannot_be_read_is_not_written_over_by_giving_up(logs: Log
     assert world.watcher is not None
     assert world.keys.trigger(target("D")) in world.watcher.reconciler.cache.problems
     assert counted(world)["skipped_late"] == 0
+
+
+# -- backfills: inputs that began a day or more after the deadline -----------------------------------------------------
+
+LONG_AGO = "2026-11-10T00:00:00Z"
+
+
+def backfilled(on_late: str, document: dict[str, Any] | None = None) -> SimulatedWorld:
+    """D waits for A and B in a partition of eleven days ago; A has just run there."""
+    world = SimulatedWorld()
+    entry = {"upstream": ["A", "B"], "deadline": BY_ONE, "on_late": on_late}
+    world.dependencies({"D": entry, **(document or {})})
+    world.comes("A", LONG_AGO)
+    world.settle()
+    return world
+
+
+@pytest.mark.parametrize("on_late", ["show", "fire", "skip"])
+def test_a_partition_that_is_backfilled_is_not_late_for_having_been_due_long_ago(logs: Logs, on_late: str) -> None:
+    world = backfilled(on_late)
+    assert (said(logs), world.runs("D", partition=LONG_AGO)) == ([], 0)
+    world.comes("B", LONG_AGO)
+    world.settle()
+    assert (said(logs), world.runs("D", partition=LONG_AGO)) == ([], 1)
+
+
+@pytest.mark.parametrize(("on_late", "runs"), [("show", 0), ("fire", 1), ("skip", 0)])
+def test_a_backfill_has_time_until_the_next_such_hour(logs: Logs, on_late: str, runs: int) -> None:
+    world = backfilled(on_late)
+    world.live_until(AT_ONE - MOMENT)
+    assert said(logs) == []
+    world.live_until(AT_ONE)
+    world.settle()
+    (line,) = said(logs)
+    assert (line["partition"], line["due_by"]) == (LONG_AGO, "2026-11-21T01:00:00Z")
+    assert world.runs("D", partition=LONG_AGO) == runs
+    record = world.record("D", partition=LONG_AGO)
+    assert (record is not None and record.skipped) == (on_late == "skip")
+
+
+def test_a_backfill_whose_upstream_waits_for_its_turn_has_no_deadline_yet(logs: Logs) -> None:
+    """R -> C -> D: R has just run long ago's partition, and C is not started yet."""
+    world = SimulatedWorld()
+    world.dependencies({"C": "R", "D": {"upstream": ["C"], "deadline": BY_ONE, "on_late": "skip"}})
+    world.hold("C")
+    world.by_hand("C")
+    world.comes("R", LONG_AGO)
+    world.live_until(AT_ONE + timedelta(days=2))
+    world.release("C")
+    world.settle()
+    assert (said(logs), world.record("D", partition=LONG_AGO)) == ([], None)
+    world.run("C", partition=LONG_AGO)
+    world.settle()
+    assert (said(logs), world.runs("D", partition=LONG_AGO)) == ([], 1)
+
+
+def test_a_backfill_that_a_person_orders_has_no_deadline_before_it_begins(logs: Logs) -> None:
+    world = SimulatedWorld()
+    world.dependencies({"D": {"upstream": ["C"], "deadline": BY_ONE, "on_late": "skip"}})
+    world.hold("C")
+    order = GivenOrder(Order.RERUN, "ann", world.clock.now())
+    world.write(Put(world.keys.order(target("C", LONG_AGO)), dump_order(order)))
+    world.settle()
+    assert (said(logs), world.record("D", partition=LONG_AGO)) == ([], None)
+    world.release("C")
+    world.settle()
+    assert (said(logs), world.runs("D", partition=LONG_AGO)) == ([], 1)
+
+
+def test_an_outage_of_some_hours_is_no_backfill(logs: Logs) -> None:
+    """A began only after the deadline of the day before, but less than a day after it."""
+    world = SimulatedWorld()
+    world.dependencies({"D": {"upstream": ["A", "B"], "deadline": "06:00"}})
+    world.comes("A", "2026-11-20T00:00:00Z")
+    world.settle()
+    (line,) = said(logs)
+    assert line["due_by"] == "2026-11-20T06:00:00Z"
+
+
+def test_what_was_late_stays_so_however_long_nobody_mends_it(logs: Logs) -> None:
+    world = waiting_for_b("show")
+    world.live_until(AT_ONE + timedelta(days=3))
+    assert len(said(logs)) == 1
+    assert world.watcher is not None
+    assert world.watcher.reconciler.standings.decide(target("D")).late
+
+
+def test_who_says_no_time_is_measured_by_the_partition_alone(logs: Logs) -> None:
+    world = SimulatedWorld()
+    world.dependencies({"D": {"upstream": ["A", "B"], "deadline": BY_ONE}})
+    world.write(Put(world.keys.state(target("A", LONG_AGO)), b"success"))
+    world.settle()
+    (line,) = said(logs)
+    assert line["due_by"] == "2026-11-11T01:00:00Z"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.runners.port import ObservedRun

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from coordinator.model.consumption import Consumed
 from coordinator.model.decide import Decision
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, State
-from coordinator.model.trigger import Consumed, Status, TriggerRecord, dump_record, read_record
+from coordinator.model.trigger import Status, TriggerRecord, dump_record, read_record
 from coordinator.model.view import Standing
 from coordinator.runners.port import ObservedRun
 from coordinator.watcher import records
@@ -32,17 +33,31 @@ def test_how_long_it_has_been_refused_outlasts_the_tries_and_ends_with_them() ->
     assert records.blocked(intend(taken, minutes=9), "404").blocked_since == NOON + timedelta(minutes=9)
 
 
-def completions(*revisions: int) -> dict[Target, Consumed]:
+def completion(partition: str, at: int, *, as_newest: bool = True) -> dict[Target, Consumed]:
     upstream = PipelineRef("default", "u")
-    return {Target(upstream, f"{at:06}"): Consumed(at, Attempt(f"run {at}"), State.SUCCESS) for at in revisions}
+    return {Target(upstream, partition): Consumed(at, Attempt(f"run {at}", NOON), State.SUCCESS, as_newest)}
 
 
-def test_what_is_consumed_without_a_run_is_forgotten_as_what_is_consumed_by_one() -> None:
-    """Behind ``latest`` there is a new input with each completion, for years, and etcd takes a megabyte and a half."""
+def test_a_record_that_stands_on_newest_completions_does_not_grow() -> None:
+    """Behind ``latest`` and ``fixed_key`` there is a new input with each completion, for years."""
     record = records.sent(intend(None, minutes=0), ObservedRun("d", "r", State.QUEUED, NOON))
-    most = records.CONSUMED_PARTITIONS
-    for at in range(1, most + 11):
-        record = records.ignored(record, completions(at))
-    assert record.consumed.keys() == completions(*range(11, most + 11)).keys()
+    for at in range(1, 3000):
+        record = records.ignored(record, completion(f"{at:06}", at))
+    assert record.consumed.named == completion("002999", 2999)
     given_up = records.skipped(Decision(TARGET, Standing.BUSY), record, "late", who="w", when=NOON)
     assert given_up.consumed == record.consumed
+
+
+def test_where_the_newest_was_deleted_its_revision_is_not_forgotten() -> None:
+    record = records.sent(intend(None, minutes=0), ObservedRun("d", "r", State.QUEUED, NOON))
+    for partition, at in (("a", 1), ("b", 9), ("c", 4), ("d", 5), ("e", 3)):
+        record = records.ignored(record, completion(partition, at))
+    assert set(record.consumed.targets()) == {*completion("b", 9), *completion("e", 3)}
+    assert record.consumed.newest_revision() == 9
+
+
+def test_a_partition_that_is_asked_for_by_itself_is_not_replaced_by_a_newest_one() -> None:
+    record = records.sent(intend(None, minutes=0), ObservedRun("d", "r", State.QUEUED, NOON))
+    record = records.ignored(record, completion("a", 1, as_newest=False))
+    record = records.ignored(record, completion("b", 2))
+    assert set(record.consumed.targets()) == {*completion("a", 1), *completion("b", 2)}

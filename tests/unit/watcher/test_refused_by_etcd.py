@@ -50,3 +50,7 @@ def test_an_intent_that_is_refused_is_tried_again_once_a_minute(monkeypatch: pyt
         world.live_until(world.clock.now() + timedelta(minutes=10))
     assert world.runs("D") == 0
     assert 10 <= len([line for line in logs if line["event"] == "etcd.refused"]) <= 12
+    assert world.watcher is not None
+    (problem,) = world.watcher.reconciler.cache.problems.items()
+    assert problem[0] == world.keys.trigger(target("D"))
+    assert "etcd refuses to write it: permission denied" in problem[1]

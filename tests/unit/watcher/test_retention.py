@@ -14,18 +14,20 @@ from hypothesis import strategies as st
 from coordinator.acts import Act, Signature, put_of
 from coordinator.acts import Deed as ActDeed
 from coordinator.errors import LeadershipLost
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.floor import Floor, dump_floor
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order, dump_order
 from coordinator.model.owners import merge
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import dump_publication, publish
+from coordinator.model.publication import dump_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State, Unreadable
 from coordinator.model.standings import Standings
 from coordinator.model.sweep import HeldBack, Sweep, dump_sweep, read_sweep
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.settings import RetentionSettings
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
@@ -71,7 +73,7 @@ class Scene:
         self.others = MemoryStore(self.etcd)
         self.store = Store(self.etcd)
         self.term = self.put(self.keys.leader, b"me")
-        document = publish(parse_document(json.dumps(dependencies or {}), source="test"), None, 0)
+        document = publish(parse_document(json.dumps(dependencies or {}), source="test"), None, 0, Terms(NOW))
         self.put(self.keys.dependencies("default"), dump_publication(document))
         self.cache = Cache(self.keys)
         self.standings = Standings(Graph(), self.cache)
@@ -112,10 +114,12 @@ class Scene:
             wave=1,
             attempt=attempt,
             when=when,
-            consumed={
-                _target(upstream, partition): Consumed(revision, Attempt("r", LONG_AGO), State.SUCCESS)
-                for upstream, revision in consumed.items()
-            },
+            consumed=Consumption.of(
+                {
+                    _target(upstream, partition): Consumed(revision, Attempt("r", LONG_AGO), State.SUCCESS)
+                    for upstream, revision in consumed.items()
+                }
+            ),
         )
         self.put(self.keys.trigger(_target(name, partition)), dump_record(record))
 
@@ -226,7 +230,7 @@ def test_a_persons_order_that_was_carried_out_goes_with_its_partition() -> None:
     record = TriggerRecord(Status.DONE, 1, Action.CREATE, "r", "t", 1, attempt=LONG_AGO, when=LONG_AGO, order=ordered)
     scene.put(scene.keys.trigger(_target("A")), dump_record(record))
     scene.state("A", at=LONG_AGO)
-    scene.put(scene.keys.dependencies("default"), dump_publication(publish({}, None, 0)))
+    scene.put(scene.keys.dependencies("default"), dump_publication(publish({}, None, 0, Terms(NOW))))
     scene.sweep()
     assert scene.left() == set()
 

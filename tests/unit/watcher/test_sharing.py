@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 
+from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State
-from coordinator.model.trigger import Action, Consumed, Status, TriggerRecord, dump_record, read_record
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 from coordinator.store.keys import Keys
 from coordinator.store.port import KeyValue, Listing
 from coordinator.watcher.cache import Cache
+from coordinator.watcher.sharing import Recent, Sharing
 
 KEYS = Keys()
 PARTITION = "2026-11-20T00:00:00Z"
@@ -25,10 +28,12 @@ RECORD = TriggerRecord(
     token="t",
     wave=2,
     attempt=QUEUED_AT,
-    consumed={
-        UPSTREAMS[0]: Consumed(2, Attempt("scheduled__1", QUEUED_AT), State.SUCCESS),
-        UPSTREAMS[1]: Consumed(1, Attempt("scheduled__0", QUEUED_AT), State.FAILED),  # not the present one
-    },
+    consumed=Consumption.of(
+        {
+            UPSTREAMS[0]: Consumed(2, Attempt("scheduled__1", QUEUED_AT), State.SUCCESS),
+            UPSTREAMS[1]: Consumed(1, Attempt("scheduled__0", QUEUED_AT), State.FAILED),  # not the present one
+        }
+    ),
     who="w",
 )
 
@@ -62,7 +67,7 @@ def test_what_is_shared_says_what_was_read() -> None:
 
 def test_a_record_keeps_no_copy_of_the_states_it_stands_on() -> None:
     cache = _cache()
-    consumed = _record(cache).consumed
+    consumed = _record(cache).consumed.named
     assert consumed[UPSTREAMS[0]].attempt is _state(cache, UPSTREAMS[0]).attempt
     assert consumed[UPSTREAMS[1]].attempt is not _state(cache, UPSTREAMS[1]).attempt
     assert _record(cache).attempt is _state(cache, DOWNSTREAM).attempt.queued_at
@@ -72,7 +77,7 @@ def test_pipelines_partitions_and_run_ids_are_kept_once() -> None:
     cache = _cache()
     first, second, downstream = cache.targets()
     assert first.partition is second.partition
-    assert first.pipeline is next(iter(_record(cache).consumed)).pipeline
+    assert first.pipeline is next(iter(_record(cache).consumed.named)).pipeline
     assert _state(cache, first).attempt.run_id is _state(cache, second).attempt.run_id
     assert _record(cache).run_id is _state(cache, downstream).attempt.run_id
 
@@ -83,3 +88,43 @@ def test_a_listing_is_used_up_so_that_nothing_is_held_twice() -> None:
     cache.replace(Listing(items, 2, 1))
     assert items == []
     assert list(cache.targets()) == UPSTREAMS
+
+
+PIPELINE = PipelineRef("sales", "load_orders")
+
+
+def text(number: int) -> str:
+    """A new object each time."""
+    return f"partition {number:07}"
+
+
+def test_a_text_that_comes_again_soon_is_the_same_object() -> None:
+    recent: Recent[str] = Recent(most=10)
+    first = recent(text(0))
+    for number in range(1, 10):
+        recent(text(number))
+    assert recent(text(0)) is first
+
+
+def test_a_text_that_keeps_coming_is_the_same_object_however_many_others_come() -> None:
+    recent: Recent[str] = Recent(most=10)
+    first = recent(text(0))
+    for number in range(1, 1000):
+        recent(text(number))
+        assert recent(text(0)) is first
+
+
+def test_a_million_partitions_that_are_dropped_again_leave_no_memory_taken() -> None:
+    """Python's own table of interned strings keeps each of them for ever, from CPython 3.12 on."""
+    sharing = Sharing(lambda _: None, recent=1000)
+
+    def drop(first: int) -> None:
+        for number in range(first, first + 100_000):
+            sharing.target(Target(PIPELINE, text(number)))
+            sharing.state(RunState(State.SUCCESS, Attempt(run_id=f"run {number}")))
+
+    drop(0)
+    before = sys.getallocatedblocks()
+    for first in range(100_000, 1_000_000, 100_000):
+        drop(first)
+    assert sys.getallocatedblocks() - before < 10_000

@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from coordinator.model.publication import Published, read_publication
-from coordinator.publishing import Proposal
-from coordinator.settings import EnvironmentSettings, Settings
+from coordinator.proposal import Proposal
+from coordinator.settings import EnvironmentSettings, PublicationSettings, Settings
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Put, StoreUnavailable, Transaction
 from coordinator.store.reflector import Snapshot
+from coordinator.watcher.cache import Cache
 from coordinator.watcher.clock import SystemClock
-from coordinator.watcher.publisher import Publisher
+from coordinator.watcher.dag_checks import DagChecks
+from coordinator.watcher.publisher import Publisher, Writer
 from coordinator.watcher.service import Watcher
+from coordinator.watcher.watched_file import WatchedFile
 
 KEYS = Keys()
 
@@ -37,13 +40,27 @@ def store() -> MemoryStore:
     return MemoryStore(MemoryEtcd())
 
 
-def _publisher(store: MemoryStore, file: Path, document: str) -> Publisher:
-    file.write_text(document)
-    publisher = Publisher(
-        file, owner="default", store=store, keys=KEYS, environments=("default",), who="w", clock=SystemClock()
-    )
-    publisher.read()
-    return publisher
+class Stage:
+    """A publisher, and what it has read of etcd."""
+
+    def __init__(self, store: MemoryStore, file: Path, document: str) -> None:
+        file.write_text(document)
+        clock = SystemClock()
+        self._store = store
+        self._cache = Cache(KEYS)
+        self.publisher = Publisher(
+            WatchedFile(file, {"default"}),
+            owner="default",
+            cache=self._cache,
+            settings=PublicationSettings(),
+            checks=DagChecks({}, clock=clock.monotonic, answered=lambda: None),
+            writer=Writer(store, KEYS, "w", clock),
+        )
+        self.take_in()
+        self.publisher.read()
+
+    def take_in(self) -> None:
+        self._cache.replace(self._store.list(KEYS.root))
 
 
 def _published(store: MemoryStore) -> dict[str, Published]:
@@ -61,14 +78,15 @@ def test_what_was_weighed_as_a_standby_is_not_weighed_again_when_it_leads(
     store: MemoryStore, tmp_path: Path, weighings: list[Proposal]
 ) -> None:
     term = _lead(store)
-    publisher = _publisher(store, tmp_path / "d.json", '{"D": "A"}')
-    publisher.weigh({}, revision=term)
-    assert (publisher.publish({}, revision=term, term=term) or 0) > term
+    stage = Stage(store, tmp_path / "d.json", '{"D": "A"}')
+    publisher = stage.publisher
+    publisher.weigh()
+    assert (publisher.publish(term=term) or 0) > term
     assert len(weighings) == 1
-    standing = _published(store)
+    stage.take_in()
     for _ in range(3):
-        publisher.weigh(standing, revision=term + 1)
-    assert publisher.publish(standing, revision=term + 1, term=term) == 0
+        publisher.weigh()
+    assert publisher.publish(term=term) == 0
     assert len(weighings) == 2, "once for each state of what is published"
 
 
@@ -76,13 +94,13 @@ def test_a_standby_publishes_nothing_by_weighing_and_its_successor_still_does(
     store: MemoryStore, tmp_path: Path, weighings: list[Proposal]
 ) -> None:
     term = _lead(store)
-    publisher = _publisher(store, tmp_path / "d.json", '{"D": "A"}')
-    publisher.weigh({}, revision=term)
+    stage = Stage(store, tmp_path / "d.json", '{"D": "A"}')
+    publisher = stage.publisher
+    publisher.weigh()
     assert _published(store) == {}
     other = store.commit(Transaction((), (Put(KEYS.root + "retention", b""),))).revision
-    assert (publisher.publish({}, revision=other, term=term) or 0) > other, (
-        "on the newest revision, though weighed before it"
-    )
+    stage.take_in()
+    assert (publisher.publish(term=term) or 0) > other, "on the newest revision, though weighed before it"
     assert len(weighings) == 1
 
 

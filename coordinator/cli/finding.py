@@ -1,0 +1,27 @@
+"""A line of what ``doctor`` says."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import asdict, dataclass
+
+
+class Grade(enum.StrEnum):
+    """``problem``: something that should run will not. ``warning``: it runs, and somebody should know."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the answer."""
+
+    grade: Grade
+    subject: str
+    found: str
+    remedy: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return {name: str(value) for name, value in asdict(self).items()}

@@ -1,0 +1,108 @@
+"""``coordinator forget``: a partition that should never have been."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.connecting import etcd_of
+from coordinator.cli.options import (
+    ConfigOption,
+    DryRunOption,
+    JsonOption,
+    PipelineArgument,
+    ReasonOption,
+    WhoOption,
+    YesOption,
+    pipeline_of,
+    signature_of,
+    typed_partition,
+)
+from coordinator.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from coordinator.model.references import Target
+    from coordinator.watcher.reading import Reading
+
+_NAMED = 10
+
+
+def forget(
+    pipeline: PipelineArgument,
+    partition: Annotated[
+        str, typer.Argument(help="Letter by letter, as status and explain show it.", show_default=False)
+    ],
+    *,
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="With everything that has run on it, or is due because of it.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    reason: ReasonOption = "",
+    who: WhoOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove what is known of a partition: its state, its trigger record and its order. For slips of the pen.
+
+    Refused where something stands on it: it runs, another pipeline has run on it or is due because of it, or it would
+    be started again at once. Airflow is not told; a report that still comes makes the partition known again.
+
+    Example: [bold]coordinator forget 03_pipeline 2026-11-2 --reason "a slip of the pen"[/bold]
+    """
+    from coordinator import forgetting
+    from coordinator.cli.following_runs import Manner, counted
+    from coordinator.model.forgetting import all_below
+    from coordinator.model.references import Target
+    from coordinator.watcher.reading import read
+
+    target, signature = Target(pipeline_of(pipeline), typed_partition(partition)), signature_of(who, reason)
+    with etcd_of(config) as (store, keys):
+        reading = read(store, keys)
+        _require_known(reading, target)
+        gone = all_below(reading.standings, target) if downstream else frozenset({target})
+        _require_free(reading, gone, downstream=downstream)
+        shown = [str(one) for one in sorted(gone)]
+        about: dict[str, Any] = {"pipeline": str(target.pipeline), "partition": target.partition, "forgets": shown}
+        if not as_json:
+            say(f"to be forgotten: {', '.join(shown)}")
+        manner = Manner(dry_run=dry_run, yes=yes, as_json=as_json)
+        what = counted(gone, "partition")
+        if not manner.goes_on(None, f"forget {what}", why=[f"{what} would be forgotten"], about=about):
+            return
+        dependents = {one for each in gone for one in reading.standings.dependents(each)}
+        deleted = forgetting.forget(store, keys, reading.cache, gone, dependents, signature)
+    if as_json:
+        print_json({**about, "dry_run": False, "deleted": deleted})
+        return
+    for one in shown:
+        say(f"{one}: forgotten")
+
+
+def _require_known(reading: Reading, target: Target) -> None:
+    """:raises UnknownPartition: nothing stands in etcd about it. Another spelling of it is not looked for: what is
+    there under that one is not what is to be removed."""
+    from coordinator.cli.naming import UnknownPartition, unknown_partition
+    from coordinator.model.named_partitions import NamedPartition, named_partition
+
+    reading.require(target.pipeline)
+    cache = reading.cache
+    if cache.state(target) or cache.record(target) or cache.order(target):
+        return
+    meant = named_partition(target.partition, reading.partitions_of(target.pipeline))
+    near = (meant.partition,) if meant.known and meant.partition != target.partition else meant.near
+    named = NamedPartition(target.partition, known=False, near=near)
+    raise UnknownPartition(f"nothing was done: {unknown_partition(reading, target, named)}")
+
+
+def _require_free(reading: Reading, gone: frozenset[Target], *, downstream: bool) -> None:
+    from coordinator.errors import CoordinatorError
+    from coordinator.model.forgetting import why_not
+
+    standings, cache = reading.standings, reading.cache
+    reasons = why_not(standings.graph, cache, standings, gone, known=tuple(cache.targets()), now=standings.now)
+    if reasons:
+        more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
+        hint = "" if downstream else "; --downstream forgets a partition together with what stands on it"
+        raise CoordinatorError(f"nothing was done: {'; '.join(reasons[:_NAMED])}{more}{hint}")

@@ -1,0 +1,78 @@
+"""The gaps that ``gaps`` lists and ``fill`` orders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from coordinator.cli.output import people, say, table
+from coordinator.model.gaps import Cause, Gap, find_gaps
+from coordinator.model.named_partitions import Span
+from coordinator.model.references import PipelineRef
+from coordinator.watcher.reading import Reading
+
+if TYPE_CHECKING:
+    from coordinator.model.references import Target
+
+_NAMED = 3
+"""Completions that are named in a row of the table; a window may have hundreds."""
+
+_IN_WORDS = {
+    Cause.PAST: "completed before the dependency counted",
+    Cause.SKIPPED: "given up",
+    Cause.IGNORED: "ignored (rerun: ignore)",
+}
+
+
+def gaps_of(reading: Reading, pipeline: PipelineRef | None, span: Span) -> list[Gap]:
+    """The gaps of a pipeline, or of all, in a span of partitions; the oldest partitions first.
+
+    :raises UnknownPipeline: nothing is known of it.
+    """
+    graph = reading.standings.graph
+    if pipeline is not None:
+        reading.require(pipeline)
+    pipelines = {node.downstream.pipeline for node in graph.nodes()} if pipeline is None else {pipeline}
+    known = reading.standings.partitions_of(pipelines, reading.cache.targets())
+    return find_gaps(graph, reading.standings, (one for one in known if one.partition in span))
+
+
+def doubts(reading: Reading) -> list[str]:
+    """Why there may be gaps that are not found: dependencies that cannot be read or used."""
+    return [f"{place}: {text}" for place, text in reading.problems.items() if "dependencies" in place]
+
+
+def gap_as_json(gap: Gap) -> dict[str, Any]:
+    return {
+        "pipeline": str(gap.target.pipeline),
+        "partition": gap.target.partition,
+        "cause": str(gap.cause),
+        "has_run": gap.has_run,
+        "inputs": [{"pipeline": str(one.pipeline), "partition": one.partition} for one in gap.inputs],
+        "note": gap.note or None,
+    }
+
+
+def show_gaps(gaps: list[Gap]) -> None:
+    """Every gap for people."""
+    rows = (
+        (
+            str(gap.target.pipeline),
+            gap.target.partition,
+            "ran on older completions" if gap.has_run else "never ran",
+            _IN_WORDS[gap.cause] + (f": {gap.note}" if gap.note else ""),
+            _named(gap.inputs),
+        )
+        for gap in gaps
+    )
+    people().print(table("pipeline", "partition", "gap", "cause", "completions", rows=rows))
+    count = Counter(str(gap.target.pipeline) for gap in gaps)
+    of = "1 pipeline" if len(count) == 1 else f"{len(count)} pipelines"
+    say(f"{len(gaps)} {'gap' if len(gaps) == 1 else 'gaps'} in {of}")
+
+
+def _named(inputs: Iterable[Target]) -> str:
+    names = [str(one) for one in inputs]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

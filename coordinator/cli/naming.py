@@ -1,0 +1,82 @@
+"""What a typed pipeline and partition name, on what stands in etcd; what is known of neither is not acted upon."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from coordinator.cli.options import spellings_of
+from coordinator.errors import CoordinatorError
+from coordinator.model.named_partitions import NamedPartition, named_partition
+from coordinator.model.references import PipelineRef, Target
+from coordinator.store.keys import Keys
+from coordinator.store.port import Store
+from coordinator.watcher.about import About
+from coordinator.watcher.reading import Reading, UnknownPipeline, read
+
+_NEWEST = 3
+
+
+class UnknownPartition(CoordinatorError):
+    """A partition in which neither the pipeline nor an upstream of it has been heard of."""
+
+
+def read_target(
+    store: Store,
+    keys: Keys,
+    pipeline: PipelineRef,
+    typed: str,
+    *,
+    revision: int = 0,
+    below: bool = True,
+    new_pipeline: bool = False,
+) -> tuple[Reading, Target, NamedPartition]:
+    """Read what decisions about a typed partition stand on, and no more; and say which partition is meant.
+
+    :param revision: of etcd; 0: the present.
+    :param below: also read what can run because of it.
+    :param new_pipeline: the person says that the pipeline is new.
+    :raises UnknownPipeline: nothing is known of it, and nobody says that it is new.
+    """
+    about = About(pipeline, tuple(sorted(spellings_of(typed))), below)
+    reading = read(store, keys, revision=revision, about=about)
+    if set(about.partitions).isdisjoint(reading.partitions_of(pipeline)):
+        reading = read(store, keys, revision=revision, about=replace(about, others=True))
+    target, named = name_target(reading, pipeline, typed, new_pipeline=new_pipeline)
+    if target.partition not in about.partitions:
+        reading = read(store, keys, revision=revision, about=replace(about, partitions=(target.partition,)))
+    return reading, target, named
+
+
+def name_target(
+    reading: Reading, pipeline: PipelineRef, typed: str, *, new_pipeline: bool = False
+) -> tuple[Target, NamedPartition]:
+    """The pipeline and the partition that are meant.
+
+    :param new_pipeline: the person says that the pipeline is new.
+    :raises UnknownPipeline: nothing is known of it, and nobody says that it is new.
+    """
+    if not new_pipeline:
+        require_pipeline(reading, pipeline)
+    named = named_partition(typed, reading.partitions_of(pipeline))
+    return Target(pipeline, named.partition), named
+
+
+def require_pipeline(reading: Reading, pipeline: PipelineRef) -> None:
+    """Refuse to act on a pipeline of which nothing is known.
+
+    :raises UnknownPipeline: with the nearest names, and how to act all the same.
+    """
+    try:
+        reading.require(pipeline)
+    except UnknownPipeline as error:
+        raise UnknownPipeline(f"nothing was done: {error}; --new-pipeline says that it is meant") from None
+
+
+def unknown_partition(reading: Reading, target: Target, named: NamedPartition) -> str:
+    """What to say of a partition that is not known."""
+    if named.near:
+        hint = f"did you mean {' or '.join(named.near)}?"
+    else:
+        newest = reading.partitions_of(target.pipeline)[:_NEWEST]
+        hint = f"the newest known: {', '.join(newest)}" if newest else "no partition of it is known"
+    return f"nothing is known of {target.pipeline} in partition {target.partition}; {hint}"

@@ -1,0 +1,112 @@
+"""What ``doctor`` says about reporters: who is not heard from, and who reports runs that its Airflow does not know.
+
+The plugin under a wrong name is invisible otherwise: the runs of one environment then arrive as those of another, or
+of one that nobody waits for, and what should start does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from coordinator.cli.finding import Finding, Grade
+from coordinator.errors import CoordinatorError
+from coordinator.model.reporters import Heard, Hearing, ReporterStatus
+from coordinator.runners.airflow import AirflowRunner
+from coordinator.runners.port import RunRef
+from coordinator.settings import EnvironmentSettings, Settings
+from coordinator.store.keys import Keys, ReporterKey, ReporterSeenKey
+from coordinator.store.port import Store, StoreError
+from coordinator.store.presence import read_presence
+from coordinator.watcher.reporters import Listening, Reporters
+
+KNOWN_WITHIN = timedelta(seconds=60)
+"""A listener is called before Airflow commits: its API may show the run only after that."""
+
+
+def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Collection[str]) -> Iterator[Finding]:
+    """Hold what reporters say against what should be heard.
+
+    :param named: the environments that the dependencies name.
+    """
+    now = datetime.now(UTC)
+    try:
+        reporters = _read(store, keys)
+        leader = store.get(keys.leader)
+    except StoreError as error:
+        yield Finding(
+            Grade.WARNING, "reporters", f"cannot be read: {error}", "give this user a role: coordinator secure"
+        )
+        return
+    listening = Listening(reporters, settings.environments, named)
+    since = read_presence(leader.value).began if leader is not None else None
+    heard = listening.heard(now=now, reachable_since=since)
+    problems = listening.problems(heard, now=now)
+    for one in heard:
+        subject = f"reporters {one.environment}"
+        strangers = list(_strangers(one, settings.environments, now=now))
+        if subject in problems:
+            yield Finding(Grade.PROBLEM, subject, problems[subject], "see docs/airflow-plugin.md")
+        yield from strangers
+        if subject not in problems and not strangers and one.hearing is Hearing.HEARD:
+            yield Finding(Grade.OK, subject, "; ".join(map(_in_words, one.readable.values())))
+    for one in listening.unexpected(heard):
+        yield Finding(
+            Grade.WARNING,
+            f"reporters {one.environment}",
+            "they report under a name that is neither configured nor in dependencies.json",
+            "a wrong COORDINATOR_REPORTER__ENVIRONMENT?",
+        )
+
+
+def _read(store: Store, keys: Keys) -> Reporters:
+    reporters = Reporters()
+    for kind in ("reporter", "reporter_seen"):
+        for item in store.list(keys.every(kind)).items:
+            match keys.parse(item.key):
+                case ReporterKey(environment, name):
+                    reporters.put(environment, name, item.value)
+                case ReporterSeenKey(environment):
+                    reporters.put_last_seen(environment, item.value)
+    return reporters
+
+
+def _strangers(heard: Heard, environments: Mapping[str, EnvironmentSettings], *, now: datetime) -> Iterator[Finding]:
+    """Reporters all of whose last runs are unknown to the Airflow that has their environment's name."""
+    name = heard.environment
+    asked = {
+        reporter: [RunRef(run.dag_id, run.run_id) for run in one.recent if now - run.at >= KNOWN_WITHIN]
+        for reporter, one in heard.readable.items()
+    }
+    asked = {reporter: runs for reporter, runs in asked.items() if runs}
+    if not asked or name not in environments:
+        return
+    settings = environments[name]
+    try:
+        runner = AirflowRunner(name, settings)
+        try:
+            every = tuple(dict.fromkeys(run for runs in asked.values() for run in runs))
+            seen = runner.look(every, timeout=settings.request_timeout).seen
+        finally:
+            runner.close()
+    except CoordinatorError:
+        return  # the finding about the environment itself says why
+    for reporter, runs in asked.items():
+        known = [seen[run] is not None for run in runs if run in seen]
+        if known and not any(known):
+            one = heard.readable[reporter]
+            unknown = ", ".join(f"{run.dag_id} {run.run_id}" for run in runs)
+            yield Finding(
+                Grade.PROBLEM,
+                f"reporters {name}",
+                f"{_in_words(one)}: the Airflow at {settings.url} does not know what it reports: {unknown}",
+                f"another Airflow calls itself {name}: correct its COORDINATOR_REPORTER__ENVIRONMENT, or "
+                f"environments.{name}.url (runs that somebody has deleted look the same)",
+            )
+
+
+def _in_words(one: ReporterStatus) -> str:
+    airflow = " ".join(filter(None, ("Airflow", one.airflow_version, one.airflow_url)))
+    last = one.recent[0] if one.recent else None
+    told = f"last report {last.at:%Y-%m-%dT%H:%M:%SZ}" if last is not None else "no report since it started"
+    return f"{one.host}, {airflow}, plugin {one.version}, {told}"

@@ -1,0 +1,101 @@
+"""Who reports run states, and who should and does not: the part of ``coordinator status`` about reporters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coordinator.cli.output import people, table
+
+if TYPE_CHECKING:
+    from coordinator.model.reporters import Heard, ReporterStatus
+    from coordinator.watcher.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class ReportersShown:
+    """:ivar problems: what somebody must see to. :ivar notes: what somebody should know."""
+
+    heard: list[Heard]
+    problems: dict[str, str]
+    notes: list[str]
+    now: datetime
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Each environment for programs."""
+        return [
+            {
+                "environment": one.environment,
+                "hearing": str(one.hearing),
+                "last_seen": _last_seen(one),
+                "reporters": [
+                    {"name": name} | reporter.model_dump(mode="json") for name, reporter in sorted(one.readable.items())
+                ],
+            }
+            for one in self.heard
+        ]
+
+    def print_table(self) -> None:
+        """All reporters for people."""
+        rows = [row for one in self.heard for row in self._rows(one)]
+        if rows:
+            columns = ("environment", "heard", "host", "Airflow", "plugin", "waiting", "parked", "last report")
+            people().print(table(*columns, rows=rows))
+
+    def _rows(self, heard: Heard) -> list[list[str]]:
+        if not heard.readable:
+            last = _last_seen(heard)
+            return [[heard.environment, f"{heard.hearing}{f', last {last}' if last else ''}", *[""] * 6]]
+        return [[heard.environment, str(heard.hearing), *self._cells(one)] for one in heard.readable.values()]
+
+    def _cells(self, one: ReporterStatus) -> list[str]:
+        waiting = str(one.backlog)
+        if one.oldest is not None:
+            waiting += f", for {max(0, int((self.now - one.oldest).total_seconds()))} s"
+        last = one.recent[0] if one.recent else None
+        return [
+            one.host,
+            " ".join(filter(None, (one.airflow_version, one.airflow_url))),
+            one.version or "",
+            waiting,
+            str(one.parked),
+            f"{last.dag_id} {last.state} {last.at:%Y-%m-%dT%H:%M:%SZ}" if last is not None else "",
+        ]
+
+
+def reporters_in(reading: Reading, config: Path | None, now: datetime) -> ReportersShown:
+    """The reporters that a reading shows.
+
+    :param config: names the environments that should be heard from.
+    """
+    from coordinator.model.reporters import Hearing
+    from coordinator.settings import load_settings
+    from coordinator.store.presence import read_presence
+    from coordinator.watcher.reporters import Listening
+
+    cache, environments = reading.cache, load_settings(config).environments
+    named = {pipeline.environment for pipeline in reading.standings.graph}
+    listening = Listening(cache.reporters, environments, named)
+    # etcd has been reachable at least since the leader leads: reporters and watchers stand on leases alike.
+    since = read_presence(cache.leader).began if cache.leader is not None else None
+    heard = listening.heard(now=now, reachable_since=since)
+    problems = listening.problems(heard, now=now)
+    notes = [
+        f"reporters call their environment {one.environment}, which is neither configured nor in a document: a wrong "
+        "COORDINATOR_REPORTER__ENVIRONMENT?"
+        for one in listening.unexpected(heard)
+    ]
+    notes += [
+        f"no reporter of {one.environment} has been heard from"
+        for one in heard
+        if one.hearing is Hearing.NEVER and f"reporters {one.environment}" not in problems
+    ]
+    return ReportersShown(heard, problems, notes, now)
+
+
+def _last_seen(heard: Heard) -> str | None:
+    from coordinator.model.reporters import LastSeen
+
+    return heard.last_seen.at.isoformat() if isinstance(heard.last_seen, LastSeen) else None

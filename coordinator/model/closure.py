@@ -1,0 +1,71 @@
+"""What of etcd a decision stands on: the pipeline itself, its upstreams, theirs, and so on up.
+
+Where mappings name the inputs of a partition, only those partitions are needed. ``latest``, ``fixed_key`` and
+``start_of_*`` name none: of such an upstream, and of everything above it, all partitions are needed. A downstream with
+``latest`` is needed in all of its own too, for only the newest of them is started by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from coordinator.model.conditions import Dependency
+from coordinator.model.graph import Graph
+from coordinator.model.mapping import FixedKey, Latest, StartOf
+from coordinator.model.references import PipelineRef
+
+Place = tuple[PipelineRef, str | None]
+"""A pipeline in a partition, or in all of its partitions: ``None``."""
+
+Closure = Mapping[PipelineRef, frozenset[str] | None]
+"""Of each pipeline the partitions that are needed; ``None``: all."""
+
+
+def what_decides(graph: Graph, about: Iterable[Place]) -> Closure:
+    """Everything that decisions about some places stand on, themselves among it."""
+    needed: dict[PipelineRef, set[str] | None] = {}
+    waiting: list[Place] = list(about)
+    while waiting:
+        pipeline, partition = waiting.pop()
+        node = graph.node(pipeline)
+        dependencies = tuple(node.leaves()) if node is not None else ()
+        if any(isinstance(one.mapping, Latest) for one in dependencies):
+            partition = None
+        partitions = needed.setdefault(pipeline, set())
+        if partitions is None or partition in partitions:
+            continue
+        if partition is None:
+            needed[pipeline] = None
+        else:
+            partitions.add(partition)
+        for dependency in dependencies:
+            waiting += ((dependency.upstream, one) for one in _inputs(dependency, partition))
+    return {pipeline: None if found is None else frozenset(found) for pipeline, found in needed.items()}
+
+
+def with_all_below(graph: Graph, place: Place) -> set[Place]:
+    """A place, and everything that can run because of it."""
+    found: set[Place] = set()
+    waiting = [place]
+    while waiting:
+        upstream, partition = one = waiting.pop()
+        if one in found:
+            continue
+        found.add(one)
+        for downstream, mapping in graph.edges(upstream):
+            if partition is None or isinstance(mapping, Latest):
+                waiting.append((downstream, None))
+            else:
+                waiting += ((downstream, fed) for fed in mapping.downstreams(partition))
+    return found
+
+
+def _inputs(dependency: Dependency, partition: str | None) -> Iterator[str | None]:
+    """The partitions of an upstream that a partition of its downstream needs."""
+    mapping = dependency.mapping
+    if partition is None or isinstance(mapping, Latest | StartOf):
+        yield None
+    elif not isinstance(mapping, FixedKey):
+        yield from mapping.upstreams(partition)
+    elif partition == mapping.downstream_key:
+        yield None

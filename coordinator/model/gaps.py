@@ -1,0 +1,106 @@
+"""Gaps: partitions in which a pipeline could run on what is there, has not, and will not by itself.
+
+The upstreams hold, but their completions are from before the dependency counted, were given up, or were ignored. The
+condition is evaluated as the rule does it, with every completion counted, however old the dependency is.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from coordinator.model.decide import Decision, Obstacle, decide
+from coordinator.model.dependencies import Rerun
+from coordinator.model.graph import Graph, Node
+from coordinator.model.judgement import JudgedInput, inputs_that_hold, judge
+from coordinator.model.partitions import partition_order
+from coordinator.model.references import Target
+from coordinator.model.runstate import RunState
+from coordinator.model.trigger import TriggerRecord
+from coordinator.model.view import View
+
+_UNDER_WAY = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING, Obstacle.UNREADABLE_RECORD})
+"""Where it runs, or nobody can tell what it has run on."""
+
+
+class Cause(enum.StrEnum):
+    """Why it did not run.
+
+    ``past``     the upstreams completed before the dependency counted: it was added, or put right, later
+    ``skipped``  the partition was given up: its deadline had passed, or nobody led (``on_late``, ``catchup``)
+    ``ignored``  it had run before, and its rerun policy is ``ignore``
+    """
+
+    PAST = "past"
+    SKIPPED = "skipped"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A partition that a pipeline has not run in, or not on what is there now.
+
+    :ivar has_run: it has run there, on older completions.
+    :ivar inputs: the completions that it has not run on.
+    :ivar note: what the record says about it.
+    """
+
+    target: Target
+    cause: Cause
+    has_run: bool
+    inputs: tuple[Target, ...]
+    note: str = ""
+
+
+def find_gaps(graph: Graph, view: View, targets: Iterable[Target]) -> list[Gap]:
+    """The gaps among some partitions, the oldest partitions first, upstreams before their downstreams."""
+    gaps = (gap for target in targets if (gap := find_gap(graph, view, target)) is not None)
+    return sorted(gaps, key=lambda gap: _place(graph, gap.target))
+
+
+def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
+    """The gap that a pipeline has in a partition; ``None``: it has none, or is about to close it by itself.
+
+    A run that ended after a completion counts as a run on it, whoever started it; so does a mark.
+    """
+    node = graph.node(target.pipeline)
+    if node is None:
+        return None
+    decision = decide(graph, view, target)
+    if decision.due or not _UNDER_WAY.isdisjoint(decision.obstacles):
+        return None
+    recorded, own = view.record(target), view.state(target)
+    if own is not None and not isinstance(own.value, RunState):
+        return None  # nobody can tell whether it has run
+    record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
+    skipped = decision.skips or (record is not None and record.skipped)
+    judged, _ = judge(view, _always_active(node), target, None if skipped else record)
+    used = tuple(inputs_that_hold(judged))
+    ended_at = own.revision if own is not None else 0
+    ignores = node.downstream.rerun is Rerun.IGNORE and ended_at > 0
+    missed = [one.target for one in _newer(used, ended_at) if one.new or (ignores and one.triggers)]
+    if not missed:
+        return None
+    has_run = ended_at > 0 or (record is not None and record.run_id is not None)
+    cause = Cause.SKIPPED if skipped else Cause.IGNORED if _is_ignored(decision, node, record) else Cause.PAST
+    note = record.last_error if skipped and record is not None else None
+    return Gap(target, cause, has_run, tuple(missed), note or "")
+
+
+def _newer(used: Iterable[JudgedInput], ended_at: int) -> Iterator[JudgedInput]:
+    """The completions that came after a pipeline's own run had ended."""
+    return (one for one in used if one.seen is not None and one.seen.revision > ended_at)
+
+
+def _is_ignored(decision: Decision, node: Node, record: TriggerRecord | None) -> bool:
+    return decision.ignored or (node.downstream.rerun is Rerun.IGNORE and record is not None)
+
+
+def _always_active(node: Node) -> Node:
+    """The same pipeline, as if its dependencies had counted from the beginning."""
+    return replace(node, active_since=dict.fromkeys(node.active_since, 0))
+
+
+def _place(graph: Graph, target: Target) -> tuple[object, ...]:
+    return partition_order(target.partition), graph.rank(target.pipeline), target

@@ -1,0 +1,145 @@
+"""Which partition a person means: several spellings name one moment, and a pipeline has its partitions in one of them.
+
+What a pipeline has decides. A partition that it has, letter by letter, is meant as it is typed. Otherwise a typed date
+or date-time names the moment, in UTC where it says no zone, and the partition is the one of that moment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from coordinator.model.partitions import format_instant, parse_instant, partition_order
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT = re.compile(
+    _DATE.pattern + r"(?:[T ][0-9]{2}(?::[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
+_NEAREST = 3
+_ALIKE = 0.8
+"""How alike two partitions are, by difflib, for one to be a slip of the pen for the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPartition:
+    """What a typed text names.
+
+    :ivar partition: known, or what a new partition of this name is called.
+    :ivar known: the pipeline, or an upstream of it through a mapping, has this partition.
+    :ivar near: known partitions that may have been meant instead; only where it is not known.
+    """
+
+    partition: str
+    known: bool
+    near: tuple[str, ...] = ()
+
+
+def read_moment(text: str) -> datetime | None:
+    """The moment that a date or a date-time names, in UTC; ``None`` for any other text.
+
+    A date names its midnight. Seconds and minutes may be left out. What names no time zone is in UTC.
+    """
+    if not _MOMENT.fullmatch(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
+    """The partition that a person means.
+
+    A new date-time gets the one form of :mod:`~coordinator.model.partitions`. A new date stays a date, unless most of
+    what the pipeline has are date-times: writers outside Airflow may call their partitions by the date alone.
+
+    :param known: the partitions of the pipeline, and those that its upstreams name for it.
+    """
+    if typed in known:
+        return NamedPartition(typed, known=True)
+    moment = read_moment(typed)
+    if moment is None:
+        return NamedPartition(typed, known=False, near=_near(typed, known))
+    usual = format_instant(moment)
+    if usual in known:
+        return NamedPartition(usual, known=True)
+    same = [one for one in known if read_moment(one) == moment]
+    if len(same) == 1 and typed != usual:  # who types the usual form in full means it
+        return NamedPartition(same[0], known=True)
+    partition = typed if _is_date(typed) and not _mostly_date_times(known) else usual
+    near = (*same, *(one for one in _near(typed, known) if one not in same))
+    return NamedPartition(partition, known=False, near=near[:_NEAREST])
+
+
+def is_spelled_freely(typed: str) -> bool:
+    """Whether it names a moment in another form than the usual one: then its meaning depends on what is known."""
+    moment = read_moment(typed)
+    return moment is not None and typed != format_instant(moment)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of partitions, by the moments that they name; both ends belong to it.
+
+    :ivar since: ``None``: from the first one on.
+    :ivar until: ``None``: up to the last one.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def typed(cls, since: str | None, until: str | None) -> Span:
+        """Read what a person types: dates or date-times. A date as the end means the whole day.
+
+        :raises ValueError: it is neither, or the end comes before the beginning.
+        """
+        first, last = (None if text is None else _require_moment(text) for text in (since, until))
+        if last is not None and until is not None and _is_date(until):
+            last += timedelta(days=1) - timedelta.resolution
+        if first is not None and last is not None and last < first:
+            raise ValueError(f"expected an end after the beginning; found {since} to {until}")
+        return cls(first, last)
+
+    def __contains__(self, partition: str) -> bool:
+        """Whether a partition lies in it. One that names no moment lies only in the span without ends."""
+        if self.since is None and self.until is None:
+            return True
+        moment = read_moment(partition)
+        if moment is None:
+            return False
+        return (self.since is None or self.since <= moment) and (self.until is None or moment <= self.until)
+
+
+def _require_moment(text: str) -> datetime:
+    moment = read_moment(text)
+    if moment is None:
+        raise ValueError(f"expected a date or a date-time, such as 2026-11-20 or 2026-11-20T05:00Z; found {text!r}")
+    return moment
+
+
+def _is_date(text: str) -> bool:
+    return _DATE.fullmatch(text) is not None
+
+
+def _mostly_date_times(known: Collection[str]) -> bool:
+    dates = sum(_is_date(one) for one in known)
+    return sum(parse_instant(one) is not None for one in known) > dates
+
+
+def _near(typed: str, known: Collection[str]) -> tuple[str, ...]:
+    """For a moment, the newest of its date; else the newest that go on as it does, then those that look alike."""
+    if read_moment(typed) is not None:  # any two moments look alike
+        return _newest(one for one in known if one.startswith(typed[: len("2026-11-20")]))
+    found = _newest(one for one in known if one.startswith(typed) or typed.startswith(one))
+    alike = difflib.get_close_matches(typed, known, n=_NEAREST, cutoff=_ALIKE)
+    return tuple(dict.fromkeys((*found, *alike)))
+
+
+def _newest(partitions: Iterable[str]) -> tuple[str, ...]:
+    return tuple(heapq.nlargest(_NEAREST, partitions, key=partition_order))

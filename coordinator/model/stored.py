@@ -1,0 +1,99 @@
+"""Reading values of etcd, which anybody may have written: one way for all of them, and it never raises.
+
+A value is refused by its size before it is looked into. What cannot be read is :class:`Unreadable`, with the place and
+the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from pydantic import BeforeValidator, Field, ValidationError
+
+from coordinator.model import bounds
+from coordinator.model.printable import encodable
+
+Document = TypeVar("Document")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A value that cannot be read. A state counts as "not yet" then.
+
+    :ivar reason: why, short enough for a log line, and UTF-8 whatever the value holds.
+    """
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", encodable(self.reason, limit=bounds.REASON))
+
+
+def as_utc(value: Any) -> Any:
+    """An instant in UTC, of an ISO 8601 text; one without an offset is taken to be in UTC.
+
+    :raises ValueError: it is no instant, or outside of the calendar in UTC.
+    """
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime) or value.tzinfo is UTC:
+        return value
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:  # the first day of year 1 in the east; pydantic lets only ValueError be a refusal
+        raise ValueError(f"{value.isoformat()} is outside of the calendar in UTC") from error
+
+
+Instant = Annotated[datetime, BeforeValidator(as_utc)]
+
+
+Revision = Annotated[int, Field(ge=0, lt=1 << 63)]
+"""etcd's own type for it is int64. Anything greater would never be reached, and would hold things back for ever."""
+
+
+WrittenTime = Annotated[datetime, msgspec.Meta(tz=True)]
+"""An instant in a document that only the coordinator writes, for msgspec: its one way to write it is RFC 3339."""
+
+WrittenRevision = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+"""As :data:`Revision`, for msgspec."""
+
+
+def too_large(value: bytes, most: int, what: str) -> Unreadable:
+    """What a value is that is not even looked into."""
+    del value  # its size is not known: of a larger value the store keeps only that it is one
+    return Unreadable(f"more than {most} bytes, the most that {what} has: put a shorter one, or delete the key")
+
+
+def read_stored(
+    value: bytes,
+    decode: Callable[[bytes], Document],
+    make: Callable[[Document], Value],
+    *,
+    most: int,
+    what: str,
+    expected: str = "",
+) -> Value | Unreadable:
+    """Read a value. Never raises.
+
+    :param decode: makes a document of it: a pydantic model's ``model_validate_json`` or a msgspec decoder's ``decode``.
+    :param make: makes what is meant of the document; may raise ``ValueError``.
+    :param most: bytes that are looked into.
+    :param what: it is, for the message: ``a hold``.
+    :param expected: added to the reason.
+    """
+    if len(value) > most:
+        return too_large(value, most, what)
+    try:
+        return make(decode(value))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}{expected}")
+    except msgspec.DecodeError as error:
+        return Unreadable(f"{error}{expected}")
+    except (ValueError, OverflowError, RecursionError) as error:
+        return Unreadable(f"{type(error).__name__}: {error}")

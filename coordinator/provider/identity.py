@@ -1,0 +1,22 @@
+"""Which Airflow a sender belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AirflowIdentity:
+    """What an Airflow says of itself: its version, and its address (``[api] base_url``)."""
+
+    version: str | None = None
+    url: str | None = None
+
+    def as_arguments(self) -> list[str]:
+        """For the command line of a sender."""
+        named = (("--airflow-version", self.version), ("--airflow-url", self.url))
+        return [f"{option}={value}" for option, value in named if value]
+
+
+NO_AIRFLOW = AirflowIdentity()
+"""One that says nothing of itself."""

@@ -1,0 +1,66 @@
+"""Which keys of etcd a question is about: how one pipeline stands needs few of a million."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from os.path import commonprefix
+
+from coordinator.model.closure import Closure, Place, what_decides, with_all_below
+from coordinator.model.graph import Graph
+from coordinator.model.references import PipelineRef, Target
+from coordinator.store.keys import Keys
+from coordinator.store.port import Listing, Store
+
+ONE_BY_ONE = 16
+"""Partitions of a pipeline that are read range by range; of more, everything that begins as they all do."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is asked about.
+
+    :ivar partitions: of the pipeline; none: all of them.
+    :ivar below: also what can run because of these.
+    :ivar others: also which other partitions the pipeline has.
+    """
+
+    pipeline: PipelineRef
+    partitions: tuple[str, ...] = ()
+    below: bool = False
+    others: bool = False
+
+    def closure(self, graph: Graph) -> Closure:
+        """Everything that the answer stands on."""
+        places: set[Place] = {(self.pipeline, one) for one in self.partitions} or {(self.pipeline, None)}
+        if self.below:
+            places = set().union(*(with_all_below(graph, place) for place in places))
+        if self.others:
+            places.add((self.pipeline, None))
+        return what_decides(graph, places)
+
+
+def listing_of(store: Store, keys: Keys, closure: Closure, revision: int) -> Listing:
+    """The keys of a closure, with all holds and who leads, as etcd would list them at one revision.
+
+    A range may hold more than is needed: whatever begins like a partition that is.
+
+    :raises Compacted: etcd has dropped the revision meanwhile.
+    """
+    prefixes = [keys.leader, keys.attended, keys.every("hold")]
+    for pipeline, partitions in closure.items():
+        prefixes += _prefixes(keys, pipeline, partitions)
+    listings = [store.list(prefix, revision=revision) for prefix in prefixes]
+    # By their names, as etcd has them: a floor comes before the states that it concerns, a state before its record.
+    items = {item.key: item for listing in listings for item in listing.items}
+    return Listing([items[key] for key in sorted(items)], revision, listings[0].cluster_id)
+
+
+def _prefixes(keys: Keys, pipeline: PipelineRef, partitions: Collection[str] | None) -> Iterator[str]:
+    yield keys.floor(pipeline)
+    for of in (keys.order, keys.state, keys.trigger):
+        if partitions is None:
+            yield of(Target(pipeline, ""))
+        else:
+            wanted = [of(Target(pipeline, one)) for one in partitions]
+            yield from wanted if len(wanted) <= ONE_BY_ONE else (commonprefix(wanted),)  # noqa: RUF071 - keys, no paths

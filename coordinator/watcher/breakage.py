@@ -1,0 +1,62 @@
+"""Breakage: targets about which nothing can be decided or done because of a mistake in the coordinator.
+
+The mistake is contained: the target is stuck, all others go on. Each is logged once, with the stack, counted, and shown
+among the problems until it is well again.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from coordinator.model.references import Target
+from coordinator.watcher.counters import Counters
+
+_log = structlog.get_logger(__name__)
+
+SHOWN = 20
+"""So many are named among the problems; one mistake may break every partition of a pipeline."""
+
+RETRY = 60.0
+"""Seconds after which something is done again that raised an exception."""
+
+
+class Breakage:
+    """Used by the deciding thread; :meth:`problems` by any."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._errors: dict[Target, Exception] = {}
+
+    def __contains__(self, target: Target) -> bool:
+        return target in self._errors
+
+    def __len__(self) -> int:
+        return len(self._errors)
+
+    def note(self, target: Target, error: Exception) -> None:
+        """This was raised about a target."""
+        if target not in self._errors:
+            self._counters.add(broken=1)
+            _log.error("target.broken", pipeline=str(target.pipeline), partition=target.partition, exc_info=error)
+        self._errors[target] = error
+
+    def forget(self, target: Target) -> None:
+        """It is well."""
+        if self._errors and self._errors.pop(target, None) is not None:
+            _log.info("target.well_again", pipeline=str(target.pipeline), partition=target.partition)
+
+    def problems(self) -> dict[str, str]:
+        """What to show, by target."""
+        return problems_of(dict(self._errors))
+
+
+def problems_of(broken: dict[Target, Exception]) -> dict[str, str]:
+    """What to show of targets that are broken."""
+    shown = {
+        str(target): f"a mistake in the coordinator, please report it: {type(error).__name__}: {error}; "
+        "nothing is started for this partition, and it is tried again every minute"
+        for target, error in sorted(broken.items())[:SHOWN]
+    }
+    if len(broken) > SHOWN:
+        shown["more broken targets"] = f"{len(broken) - SHOWN} more are broken: see target.broken in the log"
+    return shown

@@ -1,0 +1,123 @@
+"""A partition is forgotten only where nothing stands on it, and where it does not start again at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from coordinator.acts import Signature
+from coordinator.forgetting import forget
+from coordinator.model.forgetting import all_below, why_not
+from coordinator.model.standings import Standings
+from coordinator.watcher.cache import Cache
+from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.world import target
+
+PHANTOM = "2026-11-20"
+
+
+@pytest.fixture
+def world() -> SimulatedWorld:
+    world = SimulatedWorld()
+    world.dependencies({"B": "A", "C": "B", "D": ["A", "Z"]})
+    world.settle()
+    return world
+
+
+def reading(world: SimulatedWorld) -> tuple[Cache, Standings]:
+    assert world.watcher is not None
+    cache = Cache(world.keys)
+    cache.replace(world.store.list(world.keys.root))
+    standings = Standings(world.watcher.reconciler.standings.graph, cache, now=world.clock.now())
+    standings.refresh(cache.targets())
+    return cache, standings
+
+
+def reasons(world: SimulatedWorld, *names: str) -> list[str]:
+    cache, standings = reading(world)
+    gone = frozenset(target(name, PHANTOM) for name in names)
+    return why_not(standings.graph, cache, standings, gone, known=tuple(cache.targets()), now=world.clock.now())
+
+
+def below(world: SimulatedWorld, name: str) -> set[str]:
+    _, standings = reading(world)
+    return {str(one.pipeline) for one in all_below(standings, target(name, PHANTOM))}
+
+
+def test_what_nobody_stands_on_is_forgotten(world: SimulatedWorld) -> None:
+    world.mark("Z", "success", partition=PHANTOM)
+    world.settle()
+    assert reasons(world, "Z") == []
+
+
+def test_what_another_has_run_on_is_kept(world: SimulatedWorld) -> None:
+    world.mark("A", "success", partition=PHANTOM)
+    world.settle()
+    assert world.runs("C", partition=PHANTOM) == 1
+    assert reasons(world, "A") == [f"B@{PHANTOM} has run on A@{PHANTOM}"]
+    assert reasons(world, "B") == [f"C@{PHANTOM} has run on B@{PHANTOM}"]
+
+
+def test_what_would_be_started_again_is_kept(world: SimulatedWorld) -> None:
+    world.mark("A", "success", partition=PHANTOM)
+    world.settle()
+    assert reasons(world, "C") == [f"C@{PHANTOM} would be started again, as its upstreams hold"]
+
+
+def test_what_stands_on_it_is_forgotten_with_it(world: SimulatedWorld) -> None:
+    world.mark("A", "success", partition=PHANTOM)
+    world.settle()
+    assert below(world, "A") == {"A", "B", "C"}
+    assert reasons(world, "A", "B", "C") == []
+
+
+def test_nothing_happens_once_it_is_forgotten(world: SimulatedWorld) -> None:
+    world.mark("A", "success", partition=PHANTOM)
+    world.settle()
+    cache, standings = reading(world)
+    gone = all_below(standings, target("A", PHANTOM))
+    dependents = {one for each in gone for one in standings.dependents(each)}
+    signature = Signature("ann", datetime(2026, 11, 22, tzinfo=UTC))
+    forget(world.store, world.keys, cache, gone, dependents, signature)
+    world.settle()
+    world.stop_watcher()
+    world.start_watcher()
+    world.settle()
+    assert [world.runs(name, partition=PHANTOM) for name in "BCD"] == [1, 1, 0]
+    assert [item.key for item in world.store.list(world.keys.root).items if item.key.endswith(f"/{PHANTOM}")] == []
+
+
+def test_what_is_due_because_of_it_keeps_it(world: SimulatedWorld) -> None:
+    world.hold("B")
+    world.mark("A", "success", partition=PHANTOM)
+    world.settle()
+    assert reasons(world, "A") == [f"B@{PHANTOM} is due because of A@{PHANTOM}"]
+    assert below(world, "A") == {"A", "B"}
+    assert reasons(world, "A", "B") == []
+
+
+def test_what_runs_is_kept(world: SimulatedWorld) -> None:
+    world.by_hand("B")
+    world.mark("A", "success", partition=PHANTOM)
+    world.settle()
+    world.start("B", partition=PHANTOM)
+    assert reasons(world, "B")[0] == f"B@{PHANTOM} is in flight and queued or running"
+    assert reasons(world, "A", "B", "C")[0] == f"B@{PHANTOM} is in flight and queued or running"
+
+
+def test_a_real_partition_that_used_it_keeps_it(world: SimulatedWorld) -> None:
+    """An hour that should not be, in a day that has run: the day stands on its other hours, too."""
+    rollup = {"mapper": "rollup", "window": "day", "wait": 2}
+    world.dependencies({"DAY": {"upstream": {"pipeline": "H", "partition": rollup}}})
+    for hour in (5, 6):
+        world.mark("H", "success", partition=f"2026-11-20T0{hour}:00:00Z")
+    world.settle()
+    assert world.runs("DAY", partition="2026-11-20T00:00:00Z") == 1
+    cache, standings = reading(world)
+    phantom = target("H", "2026-11-20T05:00:00Z")
+    gone = frozenset({phantom})
+    known = tuple(cache.targets())
+    assert why_not(standings.graph, cache, standings, gone, known=known, now=world.clock.now()) == [
+        "DAY@2026-11-20T00:00:00Z has run on H@2026-11-20T05:00:00Z"
+    ]

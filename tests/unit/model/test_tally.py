@@ -1,0 +1,139 @@
+"""What is counted about a wide condition is what deciding about all of its inputs says."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coordinator.model import standings as standings_module
+from coordinator.model import tally
+from coordinator.model.conditions import AtLeast, Dependency, On
+from coordinator.model.decide import Decision, decide
+from coordinator.model.dependencies import Downstream
+from coordinator.model.graph import Graph, Node
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import Attempt, RunState, State
+from coordinator.model.standings import Standings
+from coordinator.model.view import SeenState, Standing
+from tests.unit.model.facts import Facts
+from tests.unit.model.test_standings import EPOCH, PARTITION, Change, apply, changes, graphs, refresh
+
+EVERY_WIDTH = 0
+
+
+def essence(decision: Decision) -> tuple[object, ...]:
+    """What follows from a decision, but which completions it would use."""
+    return (
+        decision.standing,
+        decision.due,
+        decision.ready,
+        decision.ignored,
+        decision.obstacles,
+        decision.stirred,
+        decision.order,
+        decision.due_by,
+        decision.late,
+        decision.skips,
+        decision.recheck_at,
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(graphs(), st.lists(changes(), max_size=40))
+def test_a_decision_that_was_not_made_again_is_what_it_would_have_been(graph: Graph, sequence: list[Change]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tally, "WIDE", EVERY_WIDTH)
+        facts = Facts()
+        standings = Standings(graph, facts, now=EPOCH)
+        last: dict[Target, Decision] = {}
+        for number, (kind, target, value) in enumerate(sequence, 1):
+            if number % 7 == 0:
+                standings.recount()
+            decisions = refresh(standings, kind, apply(facts, kind, target, value, number))
+            last.update((decision.target, decision) for decision in decisions)
+            assert not standings.miscounted
+            for counted in standings._tallies.targets():
+                assert essence(standings.decide(counted)) == essence(last[counted])
+
+
+UPSTREAMS = [PipelineRef("default", f"u{number}") for number in range(100)]
+BOTTOM = PipelineRef("default", "bottom")
+
+
+class Fan:
+    """One pipeline below a hundred, with the decisions about it counted."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, n: int = len(UPSTREAMS), on: On = On.SUCCESS) -> None:
+        leaves = tuple(Dependency(upstream, on) for upstream in UPSTREAMS)
+        self.facts = Facts()
+        node = Node(Downstream(BOTTOM, AtLeast(n, leaves)), dict.fromkeys(leaves, 0))
+        self.standings = Standings(Graph([node]), self.facts)
+        self.decided = 0
+        self.last: Decision | None = None
+        self._revision = 0
+        patch.setattr(standings_module, "decide", self._decide)
+
+    def report(self, number: int, state: State) -> None:
+        self._revision += 1
+        target = Target(UPSTREAMS[number], PARTITION)
+        self.facts.states[target] = SeenState(RunState(state, Attempt(f"r{number}", EPOCH)), self._revision)
+        for decision in self.standings.refresh([target]):
+            if decision.target.pipeline == BOTTOM:
+                self.last = decision
+
+    def _decide(self, graph: Graph, view: Standings, target: Target) -> Decision:
+        self.decided += target.pipeline == BOTTOM
+        return decide(graph, view, target)
+
+
+def test_most_inputs_of_a_wide_condition_come_in_without_a_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    fan = Fan(monkeypatch)
+    for number in range(100):
+        fan.report(number, State.RUNNING)
+        fan.report(number, State.SUCCESS)
+    assert fan.last is not None
+    assert fan.last.fires
+    assert len(fan.last.inputs) == 100
+    assert fan.decided < 12
+    assert not fan.standings.miscounted
+
+
+def test_each_input_that_fails_anew_is_shown_by_one_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them is followed, for somebody may clear it where nothing reports."""
+    fan = Fan(monkeypatch)
+    for number in range(100):
+        fan.report(number, State.FAILED)
+    before = fan.decided
+    fan.report(7, State.RUNNING)
+    fan.report(7, State.FAILED)
+    assert fan.last is not None
+    assert fan.last.standing is Standing.STUCK
+    assert fan.decided > before
+
+
+def test_a_wrong_count_is_found_by_the_next_recount(monkeypatch: pytest.MonkeyPatch) -> None:
+    fan = Fan(monkeypatch)
+    for number in range(99):
+        fan.report(number, State.SUCCESS)
+    with monkeypatch.context() as patch:
+        patch.setattr(tally.Tally, "is_same", lambda counted, *_: not counted.moved.clear())
+        fan.report(99, State.SUCCESS)
+    target = Target(BOTTOM, PARTITION)
+    assert fan.standings.standing(target) is Standing.SETTLED, "it was counted wrongly"
+    fan.standings.recount()
+    decisions = fan.standings.refresh()
+    assert [decision.fires for decision in decisions if decision.target == target] == [True]
+    assert fan.standings.miscounted == [target]
+
+
+def test_tallies_that_were_used_least_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally, "WIDE", EVERY_WIDTH)
+    leaves = tuple(Dependency(upstream) for upstream in UPSTREAMS[:10])
+    node = Node(Downstream(BOTTOM, AtLeast(10, leaves)), dict.fromkeys(leaves, 0))
+    facts = Facts()
+    standings = Standings(Graph([node]), facts)
+    tallies = tally.Tallies(standings.graph, room=25)
+    for partition in ("1", "2", "3"):
+        tallies.keep(standings, standings.decide(Target(BOTTOM, partition)))
+    assert [one.partition for one in tallies.targets()] == ["2", "3"]

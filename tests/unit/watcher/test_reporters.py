@@ -1,0 +1,99 @@
+"""A watcher knows who reports, within bounds, and takes no moment without etcd for silence."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from coordinator.model import bounds
+from coordinator.model.graph import Graph
+from coordinator.model.owners import merge
+from coordinator.model.parsing import parse_document
+from coordinator.model.publication import Publication, Published
+from coordinator.model.reporters import LEASE, LastSeen, ReporterStatus
+from coordinator.settings import EnvironmentSettings
+from coordinator.store.keys import Keys
+from coordinator.store.port import Changed, Changes, KeyValue, Listing
+from coordinator.watcher.cache import Cache
+from coordinator.watcher.reporters import HealthOfReporters
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+KEYS = Keys()
+SALES = KEYS.reporter("sales", "r1")
+SEEN = KEYS.reporter_seen("sales")
+THERE = ReporterStatus(host="h", pid=1, since=NOON, said=NOON).to_value()
+LAST = LastSeen(at=NOON, reporter="r1", host="h").to_value()
+ENVIRONMENTS = {name: EnvironmentSettings(url="http://127.0.0.1:1") for name in ("sales", "finance")}
+
+
+def graph(text: str = '{"finance/daily": "sales/load"}') -> Graph:
+    publication = Publication(parse_document(text, source="test"), {})
+    return merge({"default": Published(publication, 1)})[0]
+
+
+def put(cache: Cache, key: str, value: bytes | None) -> None:
+    revision = cache.revision + 1
+    kv = KeyValue(key, value, revision, revision) if value is not None else None
+    cache.apply(Changes((Changed(key, revision, kv),), revision), now=0.0, live=True)
+
+
+def test_who_is_not_heard_from_is_a_problem_of_a_watcher() -> None:
+    cache = Cache(KEYS)
+    health = HealthOfReporters(cache.reporters, ENVIRONMENTS)
+    health.note(graph(), connected=True, now=NOON)
+    assert set(health.problems(NOON)) == {"reporters sales", "reporters finance"}
+    put(cache, SALES, THERE)
+    put(cache, KEYS.reporter("finance", "r"), THERE)
+    assert health.problems(NOON) == {}
+    put(cache, SEEN, LAST)
+    put(cache, SALES, None)
+    later = NOON + timedelta(hours=1)
+    assert set(health.problems(later)) == {"reporters sales"}
+    assert "has been heard from since" in health.problems(later)["reporters sales"]
+
+
+def test_silence_is_not_told_before_etcd_was_reachable_for_two_leases() -> None:
+    cache = Cache(KEYS)
+    put(cache, SEEN, LAST)
+    health = HealthOfReporters(cache.reporters, {"sales": ENVIRONMENTS["sales"]})
+    now = NOON + timedelta(hours=1)
+    health.note(graph(), connected=False, now=now)
+    assert health.problems(now) == {}
+    health.note(graph(), connected=True, now=now)
+    assert health.problems(now + 2 * LEASE) == {}
+    assert set(health.problems(now + 2 * LEASE + timedelta(seconds=1))) == {"reporters sales"}
+    health.note(graph(), connected=False, now=now + 3 * LEASE)
+    health.note(graph(), connected=True, now=now + 4 * LEASE)
+    assert health.problems(now + 5 * LEASE) == {}, "etcd was away again"
+
+
+def test_an_environment_that_nobody_needs_or_that_has_no_plugin_is_not_missed() -> None:
+    cache = Cache(KEYS)
+    nobody = HealthOfReporters(cache.reporters, ENVIRONMENTS)
+    nobody.note(graph('{"elsewhere/b": "elsewhere/a"}'), connected=True, now=NOON)
+    assert nobody.problems(NOON) == {}
+    without = {name: one.model_copy(update={"plugin": False}) for name, one in ENVIRONMENTS.items()}
+    health = HealthOfReporters(cache.reporters, without)
+    health.note(graph(), connected=True, now=NOON)
+    assert health.problems(NOON) == {}
+
+
+def test_what_a_reporter_writes_is_bounded_and_shown_where_it_is_no_status() -> None:
+    cache = Cache(KEYS)
+    for number in range(bounds.REPORTERS + 3):
+        put(cache, KEYS.reporter("sales", f"r{number:03d}"), THERE)
+    heard = cache.reporters.hear("sales", now=NOON, reachable_since=None)
+    assert len(heard.reporters) == bounds.REPORTERS
+    assert len(cache.problems) == 3
+    put(cache, KEYS.reporter("finance", "r"), b" " * (bounds.REPORTER + 1))
+    assert "has at most" in cache.problems[KEYS.reporter("finance", "r")]
+    put(cache, KEYS.reporter("finance", "r"), None)
+    assert len(cache.problems) == 3
+
+
+def test_a_new_listing_forgets_who_has_left() -> None:
+    cache = Cache(KEYS)
+    put(cache, SALES, THERE)
+    put(cache, SEEN, LAST)
+    cache.replace(Listing([KeyValue(SEEN, LAST, 9, 9)], 9, 1))
+    heard = cache.reporters.hear("sales", now=NOON, reachable_since=None)
+    assert (heard.reporters, heard.last_seen is not None) == ({}, True)
