@@ -20,7 +20,6 @@ from coordinator.model.reporters import (
 from coordinator.model.runstate import Unreadable
 from coordinator.settings import EnvironmentSettings
 
-
 TIME_TO_START = timedelta(seconds=60)
 """For which a watcher that has just connected waits before it says that an environment was never heard from: it may be
 about to start for the first time."""
