@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,9 @@ class Editor:
 
 
 @pytest.fixture
-def editor(tmp_path: Path, airflow: AirflowProcess, airflow_etcd: EmbeddedEtcd) -> Iterator[Editor]:
+def editor(tmp_path: Path, airflow: AirflowProcess, airflow_etcd: EmbeddedEtcd) -> Editor:
     write_config(tmp_path, airflow, airflow_etcd)
-    yield Editor(tmp_path)
+    return Editor(tmp_path)
 
 
 def test_a_mistyped_name_is_refused_and_an_accepted_one_loses_no_hour(
