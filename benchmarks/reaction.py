@@ -22,6 +22,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -113,7 +114,10 @@ def _full_load(store: Store, side: Side, airflow: str, round_: int, count: int) 
 
 
 def _put(store: Store, side: Side, partitions: list[str]) -> None:
-    value = json.dumps({"state": "success", "run_id": "r", "queued_at": "2026-11-20T00:00:00+00:00"}).encode()
+    observed_at = datetime.now(UTC).isoformat()  # as reporters say it: what was observed just now need not be looked at
+    value = json.dumps(
+        {"state": "success", "run_id": "r", "queued_at": "2026-11-20T00:00:00+00:00", "observed_at": observed_at}
+    ).encode()
     upstream = PipelineRef("default", "A")
     puts = tuple(Put(side.keys.state(Target(upstream, partition)), value) for partition in partitions)
     store.commit(Transaction((), puts))

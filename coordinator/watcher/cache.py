@@ -152,9 +152,8 @@ class Cache:
         yield from (target for target in self._orders if target not in self._states and target not in self._records)
 
     def snapshot(self) -> list[Target]:
-        """Everything that has a state, a record or an order, some of it twice: made at once, to be gone through
-        while the cache changes."""
-        return [*self._states, *self._records, *self._orders]
+        """The same, made at once, to be gone through while the cache changes."""
+        return list(self.targets())
 
     def recorded(self) -> list[Target]:
         """Everything that has a record."""
