@@ -67,10 +67,11 @@ class AtRest:
             known = facts.state(one)
             if known is None or known.revision <= since or known.revision <= past:
                 continue
+            if not isinstance(known.value, RunState) or not known.value.state.is_terminal:
+                continue
             used = consumed.get(one)
-            if isinstance(known.value, RunState) and known.value.state.is_terminal:
-                if used is None or not used.is_same(known.value, known.revision):
-                    return None
+            if used is None or not used.is_same(known.value, known.revision):
+                return None
         return Decision(target, Standing.SETTLED)
 
 
