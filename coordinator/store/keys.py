@@ -207,11 +207,11 @@ class Keys:
             return None
         if len(key) <= bounds.NAME and "%" not in key and key.isascii() and key.isprintable():  # as nearly all are
             match key[len(self.root) :].split("/"):
-                case [("state" | "trigger") as kind, environment, dag_id, partition] if (
+                case [("state" | "trigger") as first, environment, dag_id, partition] if (
                     environment and dag_id and partition
                 ):
                     target = Target(PipelineRef(environment, dag_id), partition)
-                    return StateKey(target) if kind == "state" else TriggerKey(target)
+                    return StateKey(target) if first == "state" else TriggerKey(target)
         if _NEVER_IN_A_KEY.search(key):
             return None
         kind, *rest = key[len(self.root) :].split("/")
