@@ -305,7 +305,8 @@ class Standings:
                 yield
 
     def _has_key(self, target: Target) -> bool:
-        return any(fact(target) is not None for fact in (self._facts.state, self._facts.record, self._facts.order))
+        facts = self._facts
+        return not (facts.state(target) is None and facts.record(target) is None and facts.order(target) is None)
 
     def _propagate(self, decision: Decision, *, live: bool, changed: bool) -> None:
         """Note a decision, and that what depends on it may be decided otherwise."""
