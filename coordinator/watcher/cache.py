@@ -229,8 +229,12 @@ class Cache:
             # Out of another history (a restored etcd) it may speak of the future of this one.
             self.attended = Attended(min(attended_before.revision, listing.revision), attended_before.when)
         self.revision = listing.revision
-        replaced.targets = [*gone, *self.snapshot()]
         replaced.leader_gone = self.leader is None
+        replaced.targets = gone
+        for target in self.targets():
+            replaced.targets.append(target)
+            if len(replaced.targets) % PIECE == 0:
+                yield
 
     def apply(self, changes: Changes, *, now: float, live: bool) -> Touched:
         """Take in what a watch delivered.

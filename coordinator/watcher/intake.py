@@ -229,6 +229,7 @@ class Intake:
 
     def _obey_dependencies(self, targets: Sequence[Target], *, everything: bool = False) -> Iterator[None]:
         """Go on with the published dependencies, piece by piece; parameters as in :meth:`Standings.exchange_graph`."""
+        yield
         try:
             graph, problems = merge(self._cache.published)
         except CycleFound as error:
