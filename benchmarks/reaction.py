@@ -22,6 +22,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -65,10 +66,10 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         etcd = stack.enter_context(EmbeddedEtcd(directory / "etcd"))
-        airflow = stack.enter_context(_stand_in())
+        airflow = stack.enter_context(stand_in())
         store = stack.enter_context(contextlib.closing(connect(EtcdSettings(endpoints=[etcd.endpoint]))))
         floor, ours = Side("floor", Keys("/floor")), Side("ours", Keys("/ours"))
-        stack.enter_context(_floor(etcd.endpoint, floor, airflow))
+        stack.enter_context(floor_of(etcd.endpoint, floor, airflow))
         stack.enter_context(_watcher(etcd.endpoint, ours, airflow, directory, store))
         measured: dict[tuple[str, str], list[float]] = {}
         rates: dict[str, list[float]] = {"floor": [], "ours": []}
@@ -81,7 +82,7 @@ def main() -> None:
                 for side in (floor, ours) if round_ % 2 == 0 else (ours, floor):
                     single = _one_at_a_time(store, side, airflow, 2 * round_, each)
                     progress.advance(task)
-                    loaded, rate = _full_load(store, side, airflow, 2 * round_ + 1, options.completions)
+                    loaded, rate = full_load(store, side, airflow, 2 * round_ + 1, options.completions)
                     progress.advance(task)
                     measured.setdefault((side.name, "one at a time"), []).extend(single)
                     measured.setdefault((side.name, "full load"), []).extend(loaded)
@@ -100,7 +101,7 @@ def _one_at_a_time(store: Store, side: Side, airflow: str, round_: int, count: i
     return [arrived[partition] - at for partition, at in put_at.items()]
 
 
-def _full_load(store: Store, side: Side, airflow: str, round_: int, count: int) -> tuple[list[float], float]:
+def full_load(store: Store, side: Side, airflow: str, round_: int, count: int) -> tuple[list[float], float]:
     partitions = [side.partition(round_, number) for number in range(count)]
     put_at: dict[str, float] = {}
     for first in range(0, count, 100):
@@ -113,7 +114,10 @@ def _full_load(store: Store, side: Side, airflow: str, round_: int, count: int) 
 
 
 def _put(store: Store, side: Side, partitions: list[str]) -> None:
-    value = json.dumps({"state": "success", "run_id": "r", "queued_at": "2026-11-20T00:00:00+00:00"}).encode()
+    observed_at = datetime.now(UTC).isoformat()  # as reporters say it: what was observed just now need not be looked at
+    value = json.dumps(
+        {"state": "success", "run_id": "r", "queued_at": "2026-11-20T00:00:00+00:00", "observed_at": observed_at}
+    ).encode()
     upstream = PipelineRef("default", "A")
     puts = tuple(Put(side.keys.state(Target(upstream, partition)), value) for partition in partitions)
     store.commit(Transaction((), puts))
@@ -140,34 +144,34 @@ def _arrivals(airflow: str, wanted: dict[str, float]) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _process(*arguments: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+def process(*arguments: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    running = subprocess.Popen(
         [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
     )
     try:
-        yield process
+        yield running
     finally:
-        process.terminate()
+        running.terminate()
         try:
-            process.wait(10)
+            running.wait(10)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            running.kill()
+            running.wait()
 
 
 @contextlib.contextmanager
-def _stand_in() -> Iterator[str]:
-    with _process("tests.standin.airflow", "--any-dag") as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+def stand_in() -> Iterator[str]:
+    with process("tests.standin.airflow", "--any-dag") as running:
+        assert running.stdout is not None
+        yield f"http://127.0.0.1:{running.stdout.readline().strip()}"
 
 
 @contextlib.contextmanager
-def _floor(etcd: str, side: Side, airflow: str) -> Iterator[None]:
-    arguments = ("--etcd", etcd, "--prefix", side.keys.prefix, "--airflow", airflow, "--workers", str(WORKERS))
-    with _process("benchmarks.floor", *arguments) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "ready"
+def floor_of(etcd: str, side: Side, airflow: str, *, workers: int = WORKERS) -> Iterator[None]:
+    arguments = ("--etcd", etcd, "--prefix", side.keys.prefix, "--airflow", airflow, "--workers", str(workers))
+    with process("benchmarks.floor", *arguments) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().strip() == "ready"
         yield
 
 
@@ -186,18 +190,19 @@ def _watcher(etcd: str, side: Side, airflow: str, directory: Path, store: Store)
         max_in_flight = {WORKERS}
         [watcher]
         follow_after = 600  # the runs of this stand-in never end, and none of them reports
+        decision_log = "{directory / "decisions.jsonl"}"
         """
     )
     dependencies = directory / "dependencies.json"
     dependencies.write_text('{"D": "A"}')
     arguments = ("watch", "--config", str(config), "--dependencies", str(dependencies))
     env = {"BENCHMARK_PASSWORD": "admin", "COORDINATOR_LOG_LEVEL": "warning"}
-    with _process("coordinator.cli", *arguments, env=env):
-        _await(lambda: store.get(side.keys.dependencies("default")) is not None)
+    with process("coordinator.cli", *arguments, env=env):
+        await_(lambda: store.get(side.keys.dependencies("default")) is not None)
         yield
 
 
-def _await(holds: Callable[[], bool]) -> None:
+def await_(holds: Callable[[], bool]) -> None:
     until = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < until, "the watcher does not start"

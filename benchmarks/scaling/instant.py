@@ -31,7 +31,8 @@ from coordinator.runners.port import (
 from coordinator.settings import WatcherSettings
 from coordinator.store.leadership import HeldLease, Leadership
 from coordinator.store.memory import MemoryEtcd, MemoryStore
-from coordinator.store.port import Committed, Put, Store, Transaction
+from coordinator.store.port import Changes, Committed, Put, Store, Transaction
+from coordinator.store.reflector import Snapshot
 from coordinator.watcher.backoff import Backoff
 from coordinator.watcher.dispatcher import Dispatcher, EnvironmentLimits
 from coordinator.watcher.dispatchers import Dispatchers
@@ -224,7 +225,12 @@ class InstantWatcher:
 
         :returns: the CPU seconds that they took, without the store's.
         """
+        messages = list(messages)
+        for message in messages:
+            if isinstance(message, Snapshot | Changes):
+                self.reconciler.cache.publications.prepare(message)  # the service does this in another thread
         took = self.one_step(messages)
+        del messages
         while not self.reconciler.has_decided:
             took += self.one_step(())
         return took

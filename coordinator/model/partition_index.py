@@ -130,6 +130,10 @@ class PartitionIndex:
             stirred = self._stirred.setdefault(pipeline, set())
             (stirred.add if decision.stirred else stirred.discard)(partition)
 
+    def has_followers(self, upstream: PipelineRef) -> bool:
+        """Whether any pipeline depends on it through ``latest``."""
+        return upstream in self._followed_by
+
     def followers(self, upstream: Target) -> Iterator[Target]:
         """The downstream partitions that a change of an upstream can touch through ``latest``."""
         for downstream in self._followed_by.get(upstream.pipeline, ()):

@@ -90,17 +90,24 @@ class Publication:
     retired: Mapping[DependencyName, Retired] = field(default_factory=dict)
     version: int = 0
     serial: int | None = None
+    _nodes: dict[int, list[Node]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def nodes(self, revision: int) -> list[Node]:
-        """The graph's nodes. :param revision: etcd revision of the publication's key."""
-        active = self.activations(revision)
-        return [
-            Node(
-                downstream,
-                {leaf: active[pipeline, leaf.identity].revision for leaf in leaves(downstream.condition)},
-            )
-            for pipeline, downstream in self.document.items()
-        ]
+        """The graph's nodes; made once. :param revision: etcd revision of the publication's key."""
+        if (known := self._nodes.get(revision)) is None:
+            with_this = Activation(revision)
+            since = self.active_since.get
+            known = self._nodes[revision] = [
+                Node(
+                    downstream,
+                    {
+                        leaf: since((pipeline, leaf.identity), with_this).revision
+                        for leaf in leaves(downstream.condition)
+                    },
+                )
+                for pipeline, downstream in self.document.items()
+            ]
+        return known
 
     def activations(self, revision: int) -> dict[tuple[PipelineRef, Dependency], Activation]:
         """Every dependency's activation. :param revision: etcd revision of the publication's key."""

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import NamedTuple
 
+from coordinator.model.at_rest import AtRest
 from coordinator.model.components import Area
 from coordinator.model.conditions import Dependency
 from coordinator.model.decide import Decision, Obstacle, decide
@@ -82,6 +83,7 @@ class Standings:
         self._partitions = PartitionIndex(graph, facts)
         self._frontier = Frontier(graph)
         self._tallies = Tallies(graph)
+        self._at_rest = AtRest(graph, facts, self._unsettled)
         self._exchange: _Exchange | None = None
         self.broken: dict[Target, Exception] = {}
         self.miscounted: list[Target] = []
@@ -218,7 +220,7 @@ class Standings:
         except Exception:  # noqa: BLE001 - deciding tells what is the matter, and what is to be shown
             self._tallies.drop(target)
             is_counted = False
-        decision = self.decide(target)
+        decision = self._decide_at_once(target) or self.decide(target)
         try:
             if is_counted or self._tallies.counts(target.pipeline):
                 self._count(decision)
@@ -266,6 +268,7 @@ class Standings:
         waiting, self._frontier = self._frontier, Frontier(graph)
         self._partitions = PartitionIndex(graph, self._facts)
         self._tallies = Tallies(graph)
+        self._at_rest = AtRest(graph, self._facts, self._unsettled)
         pieces = self._note_everything(waiting, targets, changed, everything=everything)
         self._exchange = _Exchange(changed, everything, pieces)
 
@@ -283,10 +286,14 @@ class Standings:
         for target in chain(targets, unsettled):  # also what is due without having anything in etcd yet
             self._partitions.note_change(target, self.standing(target))
             if everything:
-                self._frontier.add(target, live=False, changed=True)
+                # Which partitions follow through ``latest`` is known at the end only.
+                self._frontier.add(target, live=False, changed=self._partitions.has_followers(target.pipeline))
+                for dependent in self.graph.dependents(target):
+                    if not self._has_key(dependent):  # else it is among these targets
+                        self._frontier.add(dependent, live=False)
             elif target.pipeline in again:
                 self._frontier.add(target, live=False)
-            if target.pipeline in upstreams:
+            if not everything and target.pipeline in upstreams:
                 for dependent in self.dependents(target):
                     if dependent.pipeline in again:
                         self._frontier.add(dependent, live=False)
@@ -296,6 +303,10 @@ class Standings:
             self._partitions.note_standing(target, self.standing(target))
             if (number := number + 1) % SCANNED == 0:
                 yield
+
+    def _has_key(self, target: Target) -> bool:
+        facts = self._facts
+        return not (facts.state(target) is None and facts.record(target) is None and facts.order(target) is None)
 
     def _propagate(self, decision: Decision, *, live: bool, changed: bool) -> None:
         """Note a decision, and that what depends on it may be decided otherwise."""
@@ -313,6 +324,15 @@ class Standings:
             for dependent in self.dependents(target):
                 self._tallies.moved(dependent, target)
                 self._frontier.add(dependent, live=live)
+
+    def _decide_at_once(self, target: Target) -> Decision | None:
+        """The decision about what is plainly at rest. What is counted is left to the rule, to be held against it."""
+        if target in self.broken or self._tallies.counts(target.pipeline):
+            return None
+        try:
+            return self._at_rest.decide(target)
+        except Exception:  # noqa: BLE001 - as above
+            return None
 
     def _count(self, decision: Decision) -> None:
         target = decision.target

@@ -203,7 +203,16 @@ class Keys:
         A target has one key only: another spelling of it (``%2D`` for ``-``) is none of ours. Taken for it, a
         state would be seen at a revision that the compares of a transaction, on the one key, never find.
         """
-        if not key.startswith(self.root) or _NEVER_IN_A_KEY.search(key):
+        if not key.startswith(self.root):
+            return None
+        if len(key) <= bounds.NAME and "%" not in key and key.isascii() and key.isprintable():  # as nearly all are
+            match key[len(self.root) :].split("/"):
+                case [("state" | "trigger") as first, environment, dag_id, partition] if (
+                    environment and dag_id and partition
+                ):
+                    target = Target(PipelineRef(environment, dag_id), partition)
+                    return StateKey(target) if first == "state" else TriggerKey(target)
+        if _NEVER_IN_A_KEY.search(key):
             return None
         kind, *rest = key[len(self.root) :].split("/")
         names = [unquote(part) if "%" in part else part for part in rest]

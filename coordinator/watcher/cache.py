@@ -12,7 +12,7 @@ from coordinator.model.edition import PublishedBefore, read_published_before
 from coordinator.model.floor import Floor, read_floor
 from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
-from coordinator.model.publication import Published, read_publication
+from coordinator.model.publication import Published
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, Unreadable, read_run_state
 from coordinator.model.sweep import Sweep, read_sweep
@@ -39,6 +39,7 @@ from coordinator.store.keys import (
 from coordinator.store.port import Changes, KeyValue, Listing
 from coordinator.watcher.attendance import Attended, read_attended
 from coordinator.watcher.floors import Floors
+from coordinator.watcher.publications import Publications
 from coordinator.watcher.reporters import Reporters
 from coordinator.watcher.sharing import Sharing
 
@@ -93,6 +94,7 @@ class Cache:
     :ivar revision: everything up to this etcd revision has been read.
     :ivar expired: the mod revisions of the keys of expired states.
     :ivar swept: what the last sweep of retention did.
+    :ivar publications: reads published documents, beforehand where another thread can.
     :ivar attended: the last mark that could be read; one that cannot where there is no other.
     """
 
@@ -102,6 +104,7 @@ class Cache:
         self.revision = 0
         self.problems: dict[str, str] = {}
         self.published: dict[str, Published] = {}
+        self.publications = Publications(keys)
         self.published_before: dict[str, PublishedBefore] = {}
         self.leader: bytes | None = None
         self.attended: Attended | Unreadable | None = None
@@ -152,9 +155,8 @@ class Cache:
         yield from (target for target in self._orders if target not in self._states and target not in self._records)
 
     def snapshot(self) -> list[Target]:
-        """Everything that has a state, a record or an order, some of it twice: made at once, to be gone through
-        while the cache changes."""
-        return [*self._states, *self._records, *self._orders]
+        """The same, made at once, to be gone through while the cache changes."""
+        return list(self.targets())
 
     def recorded(self) -> list[Target]:
         """Everything that has a record."""
@@ -227,8 +229,12 @@ class Cache:
             # Out of another history (a restored etcd) it may speak of the future of this one.
             self.attended = Attended(min(attended_before.revision, listing.revision), attended_before.when)
         self.revision = listing.revision
-        replaced.targets = [*gone, *self.snapshot()]
         replaced.leader_gone = self.leader is None
+        replaced.targets = gone
+        for target in self.targets():
+            replaced.targets.append(target)
+            if len(replaced.targets) % PIECE == 0:
+                yield
 
     def apply(self, changes: Changes, *, now: float, live: bool) -> Touched:
         """Take in what a watch delivered.
@@ -308,7 +314,7 @@ class Cache:
             case ActKey():
                 pass
             case DependenciesKey(owner):
-                publication = read_publication(item.value, source=item.key)
+                publication = self.publications.read(item.key, item.value)
                 self.published[owner] = Published(publication, item.mod_revision)
                 self._note_problem(item.key, publication)
                 touched.dependencies = True
@@ -365,6 +371,7 @@ class Cache:
                 pass
             case DependenciesKey(owner):
                 self.published.pop(owner, None)
+                self.publications.forget(key)
                 touched.dependencies = True
             case PublishedBeforeKey(owner):
                 self.published_before.pop(owner, None)

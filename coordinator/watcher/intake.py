@@ -109,7 +109,7 @@ class Intake:
 
     @property
     def is_reading(self) -> bool:
-        """Whether a listing is being read: until that is done, nothing can be said about anything."""
+        """Whether a listing or a graph is being read: until that is done, nothing can be said about anything."""
         return self._reading is not None
 
     @property
@@ -184,7 +184,7 @@ class Intake:
         self.leader_gone |= replaced.leader_gone
         self._expired_told.intersection_update(self._cache.expired)
         self._tell_expired(replaced.expired)
-        self._obey_dependencies(replaced.targets, everything=True)
+        yield from self._obey_dependencies(replaced.targets, everything=True)
         self._queue.read(self._cache.revision)
 
     def _connect(self, now: float) -> None:
@@ -206,7 +206,7 @@ class Intake:
             self._tell_expired(touched.expired)
         self._standings.touch(touched.targets, recorded=touched.recorded, live=live)
         if touched.dependencies:
-            self._obey_dependencies(self._cache.snapshot())
+            self._reading = self._obey_dependencies(self._cache.snapshot())
         if touched.held:
             self._standings.touch((), recorded=unsettled_of(touched.held, self._standings.unsettled()), live=live)
         if touched.floors:
@@ -227,8 +227,9 @@ class Intake:
             )
         self._expired_told |= unheard_of
 
-    def _obey_dependencies(self, targets: Sequence[Target], *, everything: bool = False) -> None:
-        """Go on with the published dependencies; parameters as in :meth:`Standings.exchange_graph`."""
+    def _obey_dependencies(self, targets: Sequence[Target], *, everything: bool = False) -> Iterator[None]:
+        """Go on with the published dependencies, piece by piece; parameters as in :meth:`Standings.exchange_graph`."""
+        yield
         try:
             graph, problems = merge(self._cache.published)
         except CycleFound as error:
@@ -244,6 +245,7 @@ class Intake:
             for target in self._dispatchers.obey(graph):
                 self._queue.add(target, Priority.CATCHUP)
             self.leaves_marks = is_asked_for(graph)
+        yield
         self._standings.exchange_graph(graph, targets, everything=everything)
         # What is late is decided about too: it may have left the graph.
         self._standings.touch((), recorded=self._scheduling.late(), live=False)

@@ -213,7 +213,7 @@ class Reconciler:
 
     @property
     def is_reading(self) -> bool:
-        """Whether it is reading a listing: its cache stands between two worlds."""
+        """Whether it is reading a listing or a graph: until that is done it acts on nothing."""
         return self._intake.is_reading
 
     @property

@@ -316,6 +316,7 @@ class Watcher:
         while not self._stop.is_set():
             try:
                 for update in self._reflector.updates(self._stop):
+                    self.reconciler.cache.publications.prepare(update)
                     if not self._mailbox.put_update(update):
                         return
             except Exception as error:  # noqa: BLE001 - see below, and it is logged
