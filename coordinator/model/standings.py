@@ -11,7 +11,7 @@ about, its decision may be wrong: nothing may be started on it (:meth:`Standings
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -56,10 +56,12 @@ class Made(NamedTuple):
 class _Exchange:
     """The graph is being exchanged.
 
+    :ivar waiting: what waited before, to be decided about on the new graph.
     :ivar changed: pipelines whose dependencies are others than before.
     :ivar everything: every fact may be another one as well.
     """
 
+    waiting: tuple[Frontier, ...]
     changed: set[PipelineRef]
     everything: bool
     pieces: Iterator[None]
@@ -262,23 +264,25 @@ class Standings:
         """
         before, self.graph = self.graph, graph
         changed = {pipeline for pipeline in {*before, *graph} if before.node(pipeline) != graph.node(pipeline)}
-        if self._exchange is not None:  # the one before has not come to its end
+        waiting: tuple[Frontier, ...] = (self._frontier,)
+        self._frontier = Frontier(graph)
+        if self._exchange is not None:  # the one before has not come to its end, and has not taken over all that waited
             changed |= self._exchange.changed
             everything = everything or self._exchange.everything
-        waiting, self._frontier = self._frontier, Frontier(graph)
+            waiting += self._exchange.waiting
         self._partitions = PartitionIndex(graph, self._facts)
         self._tallies = Tallies(graph)
         self._at_rest = AtRest(graph, self._facts, self._unsettled)
         pieces = self._note_everything(waiting, targets, changed, everything=everything)
-        self._exchange = _Exchange(changed, everything, pieces)
+        self._exchange = _Exchange(waiting, changed, everything, pieces)
 
     def _note_everything(
-        self, waiting: Frontier, targets: Iterable[Target], changed: set[PipelineRef], *, everything: bool
+        self, waiting: Sequence[Frontier], targets: Iterable[Target], changed: set[PipelineRef], *, everything: bool
     ) -> Iterator[None]:
         again = changed | self._partitions.with_latest  # what is their newest partition may be another
         upstreams = {leaf.upstream for one in again if (node := self.graph.node(one)) for leaf in node.leaves()}
         number = 0
-        for target, seen_by_others, live in waiting.entries():
+        for target, seen_by_others, live in chain.from_iterable(frontier.entries() for frontier in waiting):
             self._frontier.add(target, live=live, changed=seen_by_others)
             if (number := number + 1) % SCANNED == 0:
                 yield

@@ -26,6 +26,7 @@ class Breakage:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._errors: dict[Target, Exception] = {}
+        self._until: dict[Target, float] = {}
 
     def __contains__(self, target: Target) -> bool:
         return target in self._errors
@@ -40,8 +41,25 @@ class Breakage:
             _log.error("target.broken", pipeline=str(target.pipeline), partition=target.partition, exc_info=error)
         self._errors[target] = error
 
-    def forget(self, target: Target) -> None:
-        """It is well."""
+    def contain(self, target: Target, error: Exception, *, until: float) -> None:
+        """This was raised in doing something about a target. :param until: monotonic seconds; nothing more is done."""
+        self.note(target, error)
+        self._until[target] = until
+
+    def waits(self, target: Target, now: float) -> bool:
+        """Whether nothing is to be done about it yet."""
+        return bool(self._until) and now < self._until.get(target, now)
+
+    def begin_term(self) -> None:
+        """A term has begun or ended: all is tried again."""
+        self._until.clear()
+
+    def forget(self, target: Target, *, acted: bool = False) -> None:
+        """It is well. :param acted: not only has it been decided about, but all that was to be done is done."""
+        if acted:
+            self._until.pop(target, None)
+        elif target in self._until:
+            return
         if self._errors and self._errors.pop(target, None) is not None:
             _log.info("target.well_again", pipeline=str(target.pipeline), partition=target.partition)
 

@@ -148,6 +148,12 @@ class Reconcile:
         self._dispatchers.leave(target)
         self._retry(target, now + self._policy.blocked_retry, Priority.CATCHUP)
 
+    def stop(self, target: Target, *, keeps_slot: bool = False) -> None:
+        """What was heard for it counts no more; and it gives up its place, if its intent is not written."""
+        self._checks.drop(target)
+        if not keeps_slot:
+            self._dispatchers.leave(target)
+
     def give_up(self, decision: Decision, record: TriggerRecord | None, reason: str, *, counts: str) -> None:
         """Consume what is there without a run, for good. :param counts: the counter that it adds to."""
         skipped = records.skipped(decision, record, reason, who=self._policy.who, when=self._policy.clock.now())
@@ -218,12 +224,12 @@ class Reconcile:
             case lifecycle.Send() | lifecycle.Ask() | lifecycle.Recall():
                 self._send(step, target, now)
             case lifecycle.RequeueAt(at, keeps_slot):
-                self._stop(target, keeps_slot=keeps_slot)
+                self.stop(target, keeps_slot=keeps_slot)
                 self._retry(target, at, priority)
             case lifecycle.WriteOutcome():
                 self._write_outcome(step, decision, record)
             case lifecycle.NotToStart():
-                self._stop(target)
+                self.stop(target)
                 self._retry_at.pop(target, None)
             case lifecycle.Nothing():
                 pass
@@ -262,7 +268,7 @@ class Reconcile:
 
     def _write_outcome(self, step: lifecycle.WriteOutcome, decision: Decision, record: TriggerRecord | None) -> None:
         target = decision.target
-        self._stop(target, keeps_slot=step.outcome is Outcome.CHANGED)
+        self.stop(target, keeps_slot=step.outcome is Outcome.CHANGED)
         if step.retry_at is not None:
             self._retry(target, step.retry_at, Priority.CATCHUP)
         if step.outcome is Outcome.SKIPPED:
@@ -298,12 +304,6 @@ class Reconcile:
         own_run_id = self._own_run_id(decision, record)
         existing = lifecycle.OwnRun(own_run_id, None, ended=True) if own_run_id is not None else None
         self._ledger.record(decision.target, records.blocked(self._intent(decision, record, existing), reason))
-
-    def _stop(self, target: Target, *, keeps_slot: bool = False) -> None:
-        """What was heard for it counts no more; and it gives up its place, if its intent is not written."""
-        self._checks.drop(target)
-        if not keeps_slot:
-            self._dispatchers.leave(target)
 
     def _let_go(self, target: Target) -> None:
         """Its record is not the intent that this watcher has sent something for, or not an intent any more."""

@@ -314,7 +314,10 @@ class Reconciler:
             if (dispatcher := self._dispatchers.get(message.environment)) is not None:
                 dispatcher.finished(message, now)
             if isinstance(message, EffectDone):
-                self.reconcile.answered(message, now)
+                try:
+                    self.reconcile.answered(message, now)
+                except Exception as error:  # noqa: BLE001 - it is logged, and shown
+                    self._contain(message.target, error, now)
             else:
                 self._observer.take(message)
 
@@ -329,6 +332,7 @@ class Reconciler:
             self._postponed,
         ):
             part.clear()
+        self.breakage.begin_term()
         if self._sweeper is not None:
             self._sweeper.clear()
         number = self._term.number
@@ -377,19 +381,27 @@ class Reconciler:
 
     def _examine(self, target: Target, decision: Decision, now: float) -> None:
         """A mistake about one target does not stop the others."""
+        if self.breakage.waits(target, now):
+            return  # it is in the queue for then
         if Obstacle.BROKEN in decision.obstacles and not self.reconcile.requests.has_outcome(target):
             if target not in self.breakage:
                 self.standings.touch((), recorded=(target,))  # what depends on it must see that it is stuck
+            self.reconcile.stop(target)
             return
         try:
             record = self._record(target)
             self._observer.watch_over(decision, record, now)
             self.reconcile.examine(decision, record, now)
         except Exception as error:  # noqa: BLE001 - it is logged, and shown
-            self.breakage.note(target, error)
-            self.queue.add(target, Priority.CATCHUP, after=now + RETRY)
+            self._contain(target, error, now)
         else:
-            self.breakage.forget(target)
+            self.breakage.forget(target, acted=True)
+
+    def _contain(self, target: Target, error: Exception, now: float) -> None:
+        """Try again later. What it had for itself meanwhile, a slot above all, would be missing to all others."""
+        self.breakage.contain(target, error, until=now + RETRY)
+        self.reconcile.stop(target)
+        self.queue.add(target, Priority.CATCHUP, after=now + RETRY)
 
     def _pump(self, now: float) -> None:
         if not self._term.is_lost:
@@ -451,7 +463,10 @@ class Reconciler:
         self._answered = True
         try:
             for write, result in self.ledger.flush(term):
-                self._came_of(write, result, now)
+                try:
+                    self._came_of(write, result, now)
+                except Exception as error:  # noqa: BLE001 - it is logged, and shown
+                    self._contain(write.target, error, now)
         except LeadershipLost as error:
             self._term.lose(error)
             self._answered = False
@@ -487,13 +502,13 @@ class Reconciler:
     def _recorded(self, target: Target, write: RecordWrite, revision: int, now: float) -> None:
         # Taken into the cache at once: that can only make more look busy.
         self.cache.note_record(target, write.record, revision)
+        if write.record.status is not Status.INTENT or self.standings.standing(target) is not Standing.BUSY:
+            self.standings.touch((), recorded=(target,))
+        # else it was due and now is in flight: busy as before, and nobody need look again
         self.reconcile.written(target, write.record, now)
         self._trigger_log.written(target, write, revision)
         if write.counts is not None:
             self.counters.add(**{write.counts: 1})
-        if write.record.status is Status.INTENT and self.standings.standing(target) is Standing.BUSY:
-            return  # it was due and now is in flight: busy as before, and nobody need look again
-        self.standings.touch((), recorded=(target,))
 
     def _wake(self, subject: RecordWrite | StateWrite, at: float) -> None:
         if isinstance(subject, StateWrite):

@@ -17,7 +17,7 @@ from coordinator.model.graph import Graph, Node
 from coordinator.model.mapping import Identity, Mapping, Period, StartOf
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
-from coordinator.model.standings import Standings
+from coordinator.model.standings import SCANNED, Standings
 from coordinator.model.view import SeenState, Standing
 from tests.unit.model.facts import Facts
 from tests.unit.model.test_standings import EPOCH, PARTITION, Anew, Change, apply, assert_same, changes, graphs
@@ -156,6 +156,19 @@ def test_a_graph_that_is_exchanged_in_the_middle_of_it_all_is_taken_over_whole(
     heard_of |= known | {dependent for target in known for dependent in standings.dependents(target)}
     heard_of |= set(standings.unsettled())
     assert_same(standings, Anew(graph, facts, heard_of, standings.now), graph, heard_of)
+
+
+@pytest.mark.parametrize("pieces", range(4))
+def test_a_second_publication_before_the_first_is_taken_over_loses_nothing_that_waited(pieces: int) -> None:
+    facts = Facts()
+    standings = Standings(graph_of({"b": ["a"]}), facts)
+    days = [f"2026-11-20T00:00:{number % 60:02}.{number:06}Z" for number in range(2 * SCANNED)]
+    standings.touch([run(facts, "a", partition=day) for day in days])
+    for other in "yz":
+        standings.exchange_graph(graph_of({"b": ["a"], "x": [other]}), [*facts.states])
+        for _ in range(pieces):
+            standings.decide_next()
+    assert {one.target.partition for one in standings.refresh() if one.fires} == set(days)
 
 
 def test_a_mistake_about_one_target_leaves_it_stuck_and_all_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

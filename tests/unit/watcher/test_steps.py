@@ -15,7 +15,9 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import View
+from coordinator.watcher import records
 from coordinator.watcher.catching_up import CatchingUp
+from coordinator.watcher.dispatcher import PREFETCH, EnvironmentLimits
 from coordinator.watcher.pace import Pace
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import target
@@ -172,6 +174,40 @@ def test_a_mistake_in_acting_on_one_target_stops_that_one_alone(monkeypatch: pyt
     world.settle()
     assert ran(world, "BD") == [1, 1]
     assert not reconciler.breakage.problems()
+
+
+DAYS = [f"2026-10-{day:02}T00:00:00Z" for day in range(1, 7)]
+"""More of them than an environment with one request at a time has slots."""
+
+
+@pytest.mark.parametrize("mistaken", ["intend", "request_of"])
+def test_what_is_broken_leaves_its_slot_to_others(monkeypatch: pytest.MonkeyPatch, mistaken: str) -> None:
+    world = SimulatedWorld(environment_limits={"default": EnvironmentLimits(requests=1)})
+    world.allows_mistakes = True
+    world.dependencies({"B": "A", "D": "C"})
+    assert len(DAYS) > PREFETCH
+    real = getattr(records, mistaken)
+
+    def mistake(*args: object, **named: object) -> object:
+        if any(isinstance(one, Decision) and one.target.pipeline.dag_id == "B" for one in args) or any(
+            isinstance(one, Target) and one.pipeline.dag_id == "B" for one in args
+        ):
+            raise ValueError("a mistake")
+        return real(*args, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, mistaken, mistake)
+        for name in "AC":
+            for day in DAYS:
+                world.trigger(name, partition=day)
+            world.settle()
+        assert [world.runs("D", partition=day) for day in DAYS] == [1] * len(DAYS)
+        assert not any(world.runs("B", partition=day) for day in DAYS)
+    world.clock.seconds += 60
+    world.settle()
+    assert [world.runs("B", partition=day) for day in DAYS] == [1] * len(DAYS)
+    assert world.watcher is not None
+    assert not world.watcher.reconciler.breakage.problems()
 
 
 def test_in_a_burst_a_small_graph_goes_on() -> None:
