@@ -10,11 +10,13 @@ from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from tests.simulation.clockwork import seconds_of
 from tests.simulation.history import (
+    PERSON,
     UNSEEN,
     EffectMade,
     Event,
     History,
     PromiseBroken,
+    Published,
     RecordWritten,
     RunChanged,
     StateWritten,
@@ -106,7 +108,11 @@ def nothing_fires_early(event: Event, history: History) -> None:
         if entry.settle == "wave" and (why := unrest(upstream, history, event.knows)):
             raise PromiseBroken("nothing fires early", f"{target} uses {upstream}, but {why}")
         allowed = [leaf.max_age for leaf in leaves(entry.tree) if leaf.asks_for(upstream, target.partition)]
-        if all(allowed) and event.time - written.time > max(filter(None, allowed), default=0.0) + UNSEEN:
+        if (
+            all(allowed)
+            and not history.clock_was_wrong
+            and event.time - written.time > max(filter(None, allowed), default=0.0) + UNSEEN
+        ):
             age = event.time - written.time
             raise PromiseBroken("nothing too old is used", f"{target} uses {upstream}, which is {age:.0f} s old")
         if (why := _unlooked(upstream, event, history)) is not None:
@@ -261,24 +267,42 @@ def runs_come_from_somewhere(event: Event, history: History) -> None:
 
 
 def no_more_are_in_flight_than_allowed(event: Event, history: History) -> None:
-    """A pipeline's ``max_in_flight`` holds for what the leader knows when it decides on one more."""
+    """A pipeline's ``max_in_flight``, and its environment's ``max_runs_in_flight``, hold for what the leader knows when it decides on one more."""
     if not isinstance(event, RecordWritten) or event.record is None or event.record.status is not Status.INTENT:
         return
-    entry = history.wiring.entries.get(event.target.pipeline)
-    if entry is None or entry.max_in_flight is None or _publishing_unseen(history, event.knows):
-        return
+    entry, environment = history.wiring.entries.get(event.target.pipeline), event.target.pipeline.environment
     others = [
         target
         for target, recorded in history.records.items()
-        if target.pipeline == event.target.pipeline
+        if target.pipeline.environment == environment
         and target != event.target
         and recorded.revision <= event.knows
         and _in_flight(target, recorded.record, recorded.revision, history)
     ]
-    if len(others) >= entry.max_in_flight:
-        raise PromiseBroken(
-            "limits are kept", f"{event.target} beside {', '.join(map(str, others))}; allowed: {entry.max_in_flight}"
-        )
+    same = [target for target in others if target.pipeline == event.target.pipeline]
+    limits = [(history.runs_in_flight, others)]
+    if entry is not None and not _publishing_unseen(history, event.knows):
+        limits.append((entry.max_in_flight, same))
+    for limit, beside in limits:
+        if limit is not None and len(beside) >= limit:
+            raise PromiseBroken(
+                "limits are kept", f"{event.target} beside {', '.join(map(str, beside))}; allowed: {limit}"
+            )
+
+
+def no_more_are_started_in_a_minute_than_allowed(event: Event, history: History) -> None:
+    """An environment's ``max_starts_per_minute``, and the sixth of it that may come at once."""
+    if not isinstance(event, RecordWritten) or event.record is None or event.record.status is not Status.INTENT:
+        return
+    if history.starts_per_minute is None or history.clock_was_wrong or event.record.token in history.intents:
+        return
+    environment = event.target.pipeline.environment
+    started = sum(
+        one.time > event.time - 60.0 for one in history.intended if one.target.pipeline.environment == environment
+    )
+    allowed = history.starts_per_minute + max(1.0, history.starts_per_minute / 6)
+    if started + 1 > allowed:
+        raise PromiseBroken("limits are kept", f"{event.target} is start {started + 1} of a minute; {allowed:g} may be")
 
 
 def _in_flight(target: Target, record: TriggerRecord, revision: int, history: History) -> bool:
@@ -291,8 +315,18 @@ def _in_flight(target: Target, record: TriggerRecord, revision: int, history: Hi
     return reported < record.attempt if reported and record.attempt else written.revision <= revision
 
 
+def nothing_older_is_published(event: Event, history: History) -> None:
+    """Watchers whose files differ, and between whom the lead goes to and fro, never publish an older document."""
+    if isinstance(event, Published) and event.by != PERSON and event.edition < history.edition:
+        raise PromiseBroken(
+            "nothing older is published", f"{event.by} publishes #{event.edition} over #{history.edition}"
+        )
+
+
 CHECKERS = (
+    nothing_older_is_published,
     no_more_are_in_flight_than_allowed,
+    no_more_are_started_in_a_minute_than_allowed,
     only_the_leader_writes,
     only_the_leader_sends,
     an_intent_has_one_effect,

@@ -29,7 +29,9 @@ class Profile:
     :ivar retention: how often old partitions are removed.
     :ivar early: how often there are faults when everything runs for the first time; and half as often people too.
     :ivar long_waits: how often a run waits so long in the queue that it must be looked for.
-    :ivar limited: how often a pipeline of a mixed graph has ``max_in_flight``.
+    :ivar limited: how often a pipeline of a mixed graph has ``max_in_flight``, and environments have limits.
+    :ivar edits: how often entries are taken out, put back and moved, beside all other acts.
+    :ivar files: how often watchers publish the dependencies from files.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -44,6 +46,8 @@ class Profile:
     early: float = 0.3
     long_waits: float = 0.25
     limited: float = 0.15
+    edits: int = 1
+    files: float = 0.25
     only: tuple[str, ...] = ()
 
 
@@ -89,6 +93,10 @@ class _Draw:
         retention = round(dice.uniform(40, 120)) if dice.random() < self._profile.retention else None
         if retention is not None:  # what has been removed meanwhile runs for nothing: nobody can count beforehand
             episodes = [self._kept(episode) for episode in episodes]
+        owners = dice.choice((("default",), ("default",), ("default", "team_b")))
+        late_files = None
+        if dice.random() < self._profile.files:
+            owners, late_files = ("default",), dice.choice((0.0, 1.0, 10.0, 30.0))
         return Plan(
             seed=self._seed,
             retention=retention,
@@ -96,9 +104,14 @@ class _Draw:
             sources=tuple(self._sources),
             partitions=self._partitions,
             episodes=tuple(episodes),
-            watchers=dice.choice((1, 1, 2)),
+            watchers=dice.choice((1, 1, 2)) if late_files is None else dice.choice((1, 2, 2)),
             limit=dice.choice((1, 4, 4)),
+            runs_in_flight=dice.choice((1, 2, 3)) if dice.random() < self._profile.limited else None,
+            starts_per_minute=dice.choice((20, 40, 60)) if dice.random() < self._profile.limited else None,
             grains=self._grains,
+            resume_within=dice.choice((None, None, 3, 60)),
+            owners=owners,
+            late_files=late_files,
         )
 
     def _kept(self, episode: Episode) -> Episode:
@@ -234,12 +247,18 @@ class _Draw:
     def _one_change(self) -> Step:
         dice = self._dice
         name, partition = self._somewhere()
-        do = dice.choice(("clear", "clear", "clear", "set_state", "hold", "release", "depend", "republish"))
+        do = dice.choice(
+            (
+                *("clear", "clear", "clear", "set_state", "hold", "release", "depend", "republish"),
+                *("take_out", "put_back", "put_back", "mark"),
+            )
+        )
         return self._step(0.0, do, name, partition)
 
     def _act(self, at: float) -> Step:
         dice = self._dice
         name, partition = self._somewhere()
+        edits = self._profile.edits
         do = dice.choices(
             (
                 "clear",
@@ -254,8 +273,12 @@ class _Draw:
                 "delete_state",
                 "delete_record",
                 "order",
+                "mark",
+                "take_out",
+                "put_back",
+                "move",
             ),
-            (10, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1, 2),
+            (10, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2, *(edits * weight for weight in (2, 2, 1))),
         )[0]
         return self._step(at, do, name, partition)
 
@@ -271,7 +294,7 @@ class _Draw:
                 if dice.random() < self._profile.long_waits:
                     return Step(at, do, name, partition, round(dice.uniform(5, 20), 2))
                 return Step(at, do, name, partition, dice.choice((None, None, round(dice.uniform(0, 3), 2))))
-            case "set_state":
+            case "set_state" | "mark":
                 return Step(at, do, name, partition, dice.choice(("success", "failed")))
             case "order":
                 return Step(at, do, name, partition, dice.choice(("rerun", "release")))
@@ -286,8 +309,12 @@ class _Draw:
                 return Step(
                     at, do, dice.choice(list(self._document)), value=dice.choice(("clear", "ignore", "new_run"))
                 )
-            case "republish":
+            case "republish" | "put_back":
                 return Step(at, do)
+            case "take_out":
+                return Step(at, do, dice.choice(list(self._document)))
+            case "move":
+                return Step(at, do, "team_b")
         return Step(at, do, name, partition)
 
     def _names_above(self, downstream: str) -> list[str]:
@@ -313,7 +340,7 @@ class _Draw:
         at = round(dice.uniform(0, 6), 3)
         seconds = round(dice.choice((dice.uniform(0.1, 3), dice.uniform(3, 9), dice.uniform(9, 25))), 2)
         environment = dice.choice(("default", "team_b"))
-        match dice.randrange(15):
+        match dice.randrange(17):
             case 0 | 1:
                 return Step(at, "kill", dice.choice(("", *KILL_POINTS)), value=round(dice.uniform(0, 15), 2))
             case 2 | 3:
@@ -336,6 +363,10 @@ class _Draw:
                 return Step(at, "outbox", environment, value=round(dice.uniform(5, 40), 2))
             case 13:
                 return Step(at, "slow_lists", environment, value=seconds)
+            case 14:
+                return Step(at, "slow_looks", environment, value=seconds)
+            case 15:
+                return Step(at, "wrong_clock", value=dice.choice((-1, 1)) * dice.choice((2, 10, 60, 7200)))
         kind = dice.choice(("late_reports", "late_reports", "lost_reports", "repeated_reports"))
         value = seconds if kind == "late_reports" else dice.randint(1, 3)
         return Step(at, kind, dice.choice(self._names), value=value)

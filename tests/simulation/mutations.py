@@ -1,6 +1,6 @@
 """Behaviour broken on purpose, as patches: a simulation that does not notice these notices nothing.
 
-python -m tests.simulation.mutations        the table: how many seeds it takes to catch each
+python -m tests.simulation.mutations [NAME...]        the table: how many seeds it takes to catch each
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from unittest.mock import patch
 
 import structlog
 
-from coordinator.model import consumption, decide, judgement, lifecycle, standings
+from coordinator.model import consumption, decide, edition, judgement, lifecycle, resuming, standings
 from coordinator.model.consumption import Fingerprint
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
+from coordinator.model.edition import Edit, Edition, Ruling
 from coordinator.model.graph import Graph, Node
 from coordinator.model.mapping import Rollup
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Verdict
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import SeenState, Standing
+from coordinator.proposal import Proposal
 from coordinator.runners.port import Foreign, Happened, ObservedRun, StartRequest
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
@@ -40,6 +42,7 @@ from coordinator.watcher.dispatcher import Dispatcher
 from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.following import Following
 from coordinator.watcher.jobs import EffectDone
+from coordinator.watcher.publisher import Publisher
 from coordinator.watcher.reconcile import Reconcile
 from coordinator.watcher.requests import InFlight, Pause
 from coordinator.watcher.work_queue import Priority
@@ -73,9 +76,10 @@ def hunt(name: str, *, limit: int, first: int = 0) -> Caught:
 
 
 def main() -> int:
+    """The table of all mutations, or of those that are named. Returns 1 if one of them was not noticed."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     escaped = 0
-    for name in MUTATIONS:
+    for name in sys.argv[1:] or MUTATIONS:
         began = time.monotonic()
         caught = hunt(name, limit=500)
         escaped += caught.seeds is None
@@ -338,6 +342,41 @@ def publications_forget_who_waits() -> AbstractContextManager[Any]:
     return patch.object(Dispatchers, "obey", obey)
 
 
+def resumption_forgotten() -> AbstractContextManager[Any]:
+    """What is put back counts as new: all that completed meanwhile is the past."""
+    return patch.object(resuming, "_may_resume", lambda *_: False)
+
+
+def resumed_after_any_time() -> AbstractContextManager[Any]:
+    return patch.object(resuming, "_may_resume", lambda *_: True)
+
+
+def owners_share_nothing() -> AbstractContextManager[Any]:
+    """What one owner has taken out does not resume under another one."""
+    return patch.object(Proposal, "_others", lambda _: [])
+
+
+def older_files_published() -> AbstractContextManager[Any]:
+    """Whoever leads makes its file the one in force."""
+
+    def rule(file: Edition, in_force: Edition | None, *_: Any, **__: Any) -> Ruling:
+        return Ruling(edition.Verdict.SAME if file == in_force else edition.Verdict.PUBLISH)
+
+    return patch("coordinator.proposal.what_to_do", rule)
+
+
+def edits_forgotten() -> AbstractContextManager[Any]:
+    """What has changed while a watcher did not lead is never published by it."""
+    real = Publisher.read
+
+    def read(self: Publisher) -> None:
+        real(self)
+        if self._edit is not None:
+            self._edit = Edit(self._edit.on)
+
+    return patch.object(Publisher, "read", read)
+
+
 def limits_forgotten() -> AbstractContextManager[Any]:
     return patch("coordinator.watcher.dispatchers.pipeline_limits", lambda *_: {})
 
@@ -376,6 +415,8 @@ STANDING_STILL = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("freeze be
 OUTBOXES = Profile(
     calm=0.0, exact=0.0, acts=10, faults=6, only=("outbox",), long_waits=0.8, early=1.0, mixed=0.2, calendar=0.0
 )
+EDITED = Profile(calm=0.6, exact=0.4, acts=8, edits=4)
+FILES = Profile(calm=0.3, exact=0.2, acts=8, edits=4, files=1.0)
 LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 
 MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
@@ -416,6 +457,11 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (fresh_by_arrival_alone, OUTBOXES),
         (publications_forget_who_waits, LIMITED),
         (limits_forgotten, LIMITED),
+        (resumption_forgotten, EDITED),
+        (resumed_after_any_time, EDITED),
+        (owners_share_nothing, EDITED),
+        (older_files_published, FILES),
+        (edits_forgotten, FILES),
     )
 }
 
