@@ -23,6 +23,9 @@ from tests.simulation.history import (
 )
 from tests.simulation.wiring import Branch, Tree, leaves
 
+MARKED_AFTER = 20.0
+"""Seconds after which a leader has left a mark, whatever went wrong: its lease is shorter."""
+
 
 def only_the_leader_writes(event: Event, history: History) -> None:
     """No record, and no state on a pipeline's behalf, is written by a watcher that does not lead."""
@@ -267,7 +270,7 @@ def runs_come_from_somewhere(event: Event, history: History) -> None:
 
 
 def no_more_are_in_flight_than_allowed(event: Event, history: History) -> None:
-    """A pipeline's ``max_in_flight``, and its environment's ``max_runs_in_flight``, hold for what the leader knows when it decides on one more."""
+    """A pipeline's ``max_in_flight`` and its environment's ``max_runs_in_flight`` hold, as far as the leader knows."""
     if not isinstance(event, RecordWritten) or event.record is None or event.record.status is not Status.INTENT:
         return
     entry, environment = history.wiring.entries.get(event.target.pipeline), event.target.pipeline.environment
@@ -315,6 +318,23 @@ def _in_flight(target: Target, record: TriggerRecord, revision: int, history: Hi
     return reported < record.attempt if reported and record.attempt else written.revision <= revision
 
 
+def only_what_was_missed_is_passed_over(event: Event, history: History) -> None:
+    """``catchup`` gives up nothing of which a leader knew for so long that it must have left a mark."""
+    if not isinstance(event, RecordWritten) or event.record is None or not event.record.skipped:
+        return
+    before, entry = history.consumed.get(event.target, {}), history.wiring.entries.get(event.target.pipeline)
+    if entry is None or entry.on_late == "skip" or _publishing_unseen(history, event.knows):
+        return  # it may be given up for being late
+    if entry.catchup == "all":
+        raise PromiseBroken("only what was missed is passed over", f"{event.target} makes up for everything")
+    for upstream, used in history.in_full(event.record.consumed).items():
+        completion = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
+        if before.get(upstream) != completion and history.led_knowing(used.revision) > MARKED_AFTER:
+            raise PromiseBroken(
+                "only what was missed is passed over", f"{event.target}: a leader knew of {upstream} long before"
+            )
+
+
 def nothing_older_is_published(event: Event, history: History) -> None:
     """Watchers whose files differ, and between whom the lead goes to and fro, never publish an older document."""
     if isinstance(event, Published) and event.by != PERSON and event.edition < history.edition:
@@ -324,6 +344,7 @@ def nothing_older_is_published(event: Event, history: History) -> None:
 
 
 CHECKERS = (
+    only_what_was_missed_is_passed_over,
     nothing_older_is_published,
     no_more_are_in_flight_than_allowed,
     no_more_are_started_in_a_minute_than_allowed,

@@ -31,6 +31,8 @@ class Profile:
     :ivar long_waits: how often a run waits so long in the queue that it must be looked for.
     :ivar limited: how often a pipeline of a mixed graph has ``max_in_flight``, and environments have limits.
     :ivar edits: how often entries are taken out, put back and moved, beside all other acts.
+    :ivar catchup: how often a pipeline of a mixed graph passes over what was missed.
+    :ivar wide: how often a graph has a pipeline with more inputs than are decided about one by one.
     :ivar files: how often watchers publish the dependencies from files.
     :ivar only: the faults there are; all, if none is named.
     """
@@ -47,6 +49,8 @@ class Profile:
     long_waits: float = 0.25
     limited: float = 0.15
     edits: int = 1
+    catchup: float = 0.05
+    wide: float = 0.03
     files: float = 0.25
     only: tuple[str, ...] = ()
 
@@ -145,10 +149,29 @@ class _Draw:
                 chosen = list(dict.fromkeys([dice.choice(nearest), *dice.sample(names, count)]))[:count]
                 self._document[name] = self._entry(name, chosen)
             names.append(name)
+        if dice.random() < self._profile.wide:
+            self._draw_wide(names)
         if not self._document:
             self._document["p9"] = {"upstream": list(self._sources)}
             if self._is_calendar:
                 self._grains = dict.fromkeys([*self._sources, "p9"], "month")
+
+    def _draw_wide(self, names: list[str]) -> None:
+        """Many side by side, below one root or by themselves, and one below all of them."""
+        dice = self._dice
+        self._partitions, self._is_calendar, self._grains = PARTITIONS[:1], False, {}
+        for entry in self._document.values():
+            entry["upstream"] = _without_mappings(entry["upstream"])
+        root, many = dice.choice(names), [f"p{number}" for number in range(100, 100 + dice.randint(33, 40))]
+        for name in many:
+            if dice.random() < 0.6:
+                self._document[name] = self._entry(name, [root])
+            else:
+                self._sources.append(name)
+        form = dice.choice(("all", "any", "at_least"))
+        inputs = [*many, dice.choice(names)]
+        of = {"at_least": dice.choice((2, 20, len(inputs) - 1)), "of": inputs} if form == "at_least" else {form: inputs}
+        self._document["p200"] = {"upstream": of}
 
     def _entry(self, name: str, upstreams: list[str]) -> dict[str, Any]:
         entry: dict[str, Any] = {"upstream": self._condition(name, upstreams)}
@@ -164,6 +187,8 @@ class _Draw:
                 entry["settle"] = "direct"
             if self._dice.random() < self._profile.limited:
                 entry["max_in_flight"] = self._dice.choice((1, 1, 2))
+            if self._dice.random() < self._profile.catchup:
+                entry["catchup"] = self._dice.choice(("latest", "none"))
             if self._dice.random() < 0.12:
                 entry["deadline"] = {"after": f"{self._dice.randint(1, 15)} seconds"}
                 entry["on_late"] = self._dice.choice(("show", "fire", "skip"))
@@ -200,6 +225,8 @@ class _Draw:
             leaf["partition"] = mapping
             if mapping == "latest" and dice.random() < 0.6:
                 leaf["trigger"] = False
+        if self._mixed and not self._is_calendar and dice.random() < 0.04:
+            leaf["partition"] = "latest"
         if self._mixed and dice.random() < 0.06:
             leaf["trigger"] = False
         if self._mixed and dice.random() < 0.04:
@@ -370,3 +397,15 @@ class _Draw:
         kind = dice.choice(("late_reports", "late_reports", "lost_reports", "repeated_reports"))
         value = seconds if kind == "late_reports" else dice.randint(1, 3)
         return Step(at, kind, dice.choice(self._names), value=value)
+
+
+def _without_mappings(upstream: Any) -> Any:
+    """A condition that asks for the same partition everywhere."""
+    match upstream:
+        case {"pipeline": _}:
+            return {key: value for key, value in upstream.items() if key != "partition"}
+        case dict():
+            return {key: _without_mappings(value) for key, value in upstream.items()}
+        case list():
+            return [_without_mappings(one) for one in upstream]
+    return upstream

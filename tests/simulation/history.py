@@ -183,6 +183,7 @@ class History:
     :ivar excused: of these nothing can be said any more: somebody deleted something of them.
     :ivar away_until: until when each environment has not answered as it should.
     :ivar runs_in_flight: what environments allow at once; ``starts_per_minute``: ... and how fast.
+    :ivar led: who led, when, and up to which etcd revision it had read.
     :ivar intended: every intent as it was first written.
     :ivar clock_was_wrong: the time of day of the watchers' hosts.
     :ivar edition: which of the documents that people have made was published last.
@@ -213,6 +214,7 @@ class History:
     clock_was_wrong: bool = False
     runs_in_flight: int | None = None
     starts_per_minute: int | None = None
+    led: list[tuple[str, float, int]] = field(default_factory=list)
     intended: list[RecordWritten] = field(default_factory=list)
     published_at: int = 0
     edition: int = 0
@@ -371,6 +373,16 @@ class History:
         if written is None or not written.state.state.is_terminal or written.revision <= since:
             return False
         return self.consumed.get(target, {}).get(upstream) != written.completion
+
+    def led_knowing(self, revision: int) -> float:
+        """For how many seconds one watcher has led that had read up to there."""
+        times: dict[str, list[float]] = {}
+        for name, at, knows in self.led:
+            if knows >= revision:
+                times.setdefault(name, []).append(at)
+        *earlier, present = times or [""]
+        del present  # it is the one that gives up
+        return max((times[name][-1] - times[name][0] for name in earlier), default=0.0)
 
     def targets(self) -> set[Target]:
         """Everything that has been heard of: what has a state, a record or an order."""

@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import structlog
 
-from coordinator.model import consumption, decide, edition, judgement, lifecycle, resuming, standings
+from coordinator.model import consumption, decide, edition, judgement, lifecycle, resuming, standings, tally
 from coordinator.model.consumption import Fingerprint
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
@@ -34,7 +34,7 @@ from coordinator.runners.port import Foreign, Happened, ObservedRun, StartReques
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
 from coordinator.store.reflector import Reflector
-from coordinator.watcher import records, removal, writes
+from coordinator.watcher import catching_up, records, removal, writes
 from coordinator.watcher.admission import pipeline_limits
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.checks import Checks
@@ -377,6 +377,39 @@ def edits_forgotten() -> AbstractContextManager[Any]:
     return patch.object(Publisher, "read", read)
 
 
+def counts_that_never_change() -> AbstractContextManager[Any]:
+    """What the inputs of a counted condition do never leads to another decision."""
+    stack = _everything_counted()
+    stack.enter_context(patch.object(tally.Tally, "is_same", lambda *_: True))
+    return stack
+
+
+def counts_without_what_is_coming() -> AbstractContextManager[Any]:
+    stack, real = _everything_counted(), tally._counts_of
+
+    def counts_of(one: judgement.JudgedInput) -> tuple[int, ...]:
+        return *real(one)[: tally._COMING], 0, real(one)[tally._STIRRED]
+
+    stack.enter_context(patch.object(tally, "_counts_of", counts_of))
+    return stack
+
+
+def _everything_counted() -> ExitStack:
+    """As conditions with dozens of inputs are; and nobody checks the counts afterwards."""
+    stack = ExitStack()
+    stack.enter_context(patch.object(tally, "WIDE", 0))
+    return stack
+
+
+def passed_over_though_known() -> AbstractContextManager[Any]:
+    """Everything that is due and never ran was missed, whoever led when it became due."""
+    return patch.object(catching_up, "_was_missed", lambda *_: True)
+
+
+def examined_before_it_is_final() -> AbstractContextManager[Any]:
+    return patch.object(standings.Standings, "is_final", lambda *_: True)
+
+
 def limits_forgotten() -> AbstractContextManager[Any]:
     return patch("coordinator.watcher.dispatchers.pipeline_limits", lambda *_: {})
 
@@ -417,6 +450,7 @@ OUTBOXES = Profile(
 )
 EDITED = Profile(calm=0.6, exact=0.4, acts=8, edits=4)
 FILES = Profile(calm=0.3, exact=0.2, acts=8, edits=4, files=1.0)
+MISSED = Profile(calm=0.1, exact=0.0, acts=10, faults=8, only=("kill",), mixed=1.0, catchup=1.0, early=1.0)
 LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 
 MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
@@ -461,6 +495,10 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (resumed_after_any_time, EDITED),
         (owners_share_nothing, EDITED),
         (older_files_published, FILES),
+        (counts_that_never_change, EVERYTHING),
+        (counts_without_what_is_coming, EVERYTHING),
+        (passed_over_though_known, MISSED),
+        (examined_before_it_is_final, PEOPLE),
         (edits_forgotten, FILES),
     )
 }

@@ -233,7 +233,13 @@ def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
         if entry is None:
             continue
         newest = any(leaf.mapper in ("latest", "fixed_key") or leaf.max_age for leaf in leaves(entry.tree))
-        if entry.settle == "direct" or entry.on_late != "show" or newest or _reaches(entry.tree, vague):
+        if (
+            entry.settle == "direct"
+            or entry.on_late != "show"
+            or entry.catchup != "all"
+            or newest
+            or _reaches(entry.tree, vague)
+        ):
             vague.add(pipeline)
         if _reaches(entry.tree, uncertain):
             uncertain.add(pipeline)

@@ -338,6 +338,8 @@ class WatcherProcess:
         if self.reconciler.step(messages):
             self._campaign()
         self._refuse_mistakes()
+        if self.reconciler.leads and self.stage.leads(self):
+            self.stage.history.led.append((self.name, self.stage.clock.seconds, self.knows))
         if not self._read_to or self._read_to[-1][1] != self.knows:
             self._read_to.append((self.stage.clock.seconds, self.knows))
         wake_at = self.reconciler.wake_at()

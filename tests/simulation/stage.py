@@ -70,6 +70,7 @@ SETTINGS = WatcherSettings(
     follow_after=2.0,
     blocked_retry=10.0,
     backoff_max=8.0,
+    missed_after=8.0,
     # Never: what is only found by looking at everything again would hide what has been overlooked.
     reexamine_every=3e7,
 )

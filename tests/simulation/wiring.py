@@ -151,6 +151,7 @@ class Entry:
     settle: str
     on_late: str
     max_in_flight: int | None = None
+    catchup: str = "all"
 
     @property
     def is_plain(self) -> bool:
@@ -158,6 +159,7 @@ class Entry:
         return (
             self.settle == "wave"
             and self.on_late == "show"
+            and self.catchup == "all"
             and self.rerun in ("clear", "new_run")
             and all(leaf.is_plain for leaf in leaves(self.tree))
             and _needs_all(self.tree)
@@ -199,6 +201,7 @@ class Wiring:
                 entry.get("settle", "wave"),
                 entry.get("on_late", "show"),
                 entry.get("max_in_flight"),
+                entry.get("catchup", "all"),
             )
             for name, entry in document.items()
         }
