@@ -327,12 +327,18 @@ def only_what_was_missed_is_passed_over(event: Event, history: History) -> None:
         return  # it may be given up for being late
     if entry.catchup == "all":
         raise PromiseBroken("only what was missed is passed over", f"{event.target} makes up for everything")
-    for upstream, used in history.in_full(event.record.consumed).items():
-        completion = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
-        if before.get(upstream) != completion and history.led_knowing(used.revision) > MARKED_AFTER:
-            raise PromiseBroken(
-                "only what was missed is passed over", f"{event.target}: a leader knew of {upstream} long before"
-            )
+    inputs = history.in_full(event.record.consumed)
+    if any(one not in inputs for leaf in leaves(entry.tree) for one in leaf.inputs(event.target.partition)):
+        return  # what is still to come may have been missed as well
+    new = [
+        used.revision
+        for upstream, used in inputs.items()
+        if before.get(upstream) != (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
+    ]
+    if new and history.led_knowing(max(new)) > MARKED_AFTER:
+        raise PromiseBroken(
+            "only what was missed is passed over", f"a leader knew long before that {event.target} was due"
+        )
 
 
 def nothing_older_is_published(event: Event, history: History) -> None:

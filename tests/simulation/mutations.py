@@ -449,7 +449,7 @@ OUTBOXES = Profile(
     calm=0.0, exact=0.0, acts=10, faults=6, only=("outbox",), long_waits=0.8, early=1.0, mixed=0.2, calendar=0.0
 )
 EDITED = Profile(calm=0.6, exact=0.4, acts=8, edits=4)
-FILES = Profile(calm=0.3, exact=0.2, acts=8, edits=4, files=1.0)
+FILES = Profile(calm=0.0, exact=0.0, acts=10, faults=6, only=("kill",), edits=4, files=1.0, wide=0.0)
 MISSED = Profile(calm=0.1, exact=0.0, acts=10, faults=8, only=("kill",), mixed=1.0, catchup=1.0, early=1.0)
 LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 

@@ -106,6 +106,11 @@ class _Play:
             self._stage.add_watcher()
         self._stage.note("healed")
         self._stage.rest()
+        leader = self._stage.leader
+        if leader is not None and leader.publisher is not None and "at once" in (leader.publisher.problem or ""):
+            self._stage.note("a person applies what the guard refuses")
+            self._stage.apply_newest()
+            self._stage.rest()
 
     # -- what must hold at rest --------------------------------------------------------------------------------------
 

@@ -268,11 +268,17 @@ class Stage:
                 if (environment := PipelineRef.parse(name).environment) == owner
                 or (owner == CENTRAL_OWNER and environment not in others)
             }
-            document = parse_document(self._edition(mine), source="plan")
-            base, now = read_publications(self.store, self.keys), self.clock.now()
-            proposal = Proposal(owner, document, base, Terms(now, self.resume_within))
-            assert not proposal.objections(), proposal.objections()
-            apply(self.store, self.keys, proposal, Signature(PERSON, now))
+            self._apply(owner, parse_document(self._edition(mine), source="plan"))
+
+    def apply_newest(self) -> None:
+        """A person publishes what the newest file says."""
+        self._apply(CENTRAL_OWNER, self._editions[-1][0])
+
+    def _apply(self, owner: str, document: Document) -> None:
+        base, now = read_publications(self.store, self.keys), self.clock.now()
+        proposal = Proposal(owner, document, base, Terms(now, self.resume_within))
+        assert not proposal.objections(), proposal.objections()
+        apply(self.store, self.keys, proposal, Signature(PERSON, now))
 
     def _edition(self, document: dict[str, Any]) -> str:
         """Another document that people have made, as text."""
