@@ -47,7 +47,9 @@ from coordinator.watcher.reconcile import Reconcile
 from coordinator.watcher.requests import InFlight, Pause
 from coordinator.watcher.work_queue import Priority
 from coordinator.watcher.writes import Write
+from tests.simulation.arms import draw_arms
 from tests.simulation.drawing import EVERYTHING, Profile, draw
+from tests.simulation.plan import Plan
 from tests.simulation.playing import play
 
 Mutation = Callable[[], AbstractContextManager[Any]]
@@ -64,10 +66,11 @@ class Caught:
 
 def hunt(name: str, *, limit: int, first: int = 0) -> Caught:
     """Play seeds with a mutation until a promise is broken. :param limit: so many at most."""
-    mutation, profile = MUTATIONS[name]
+    mutation, drawn = MUTATIONS[name]
     with mutation():
         for number in range(limit):
-            broken = play(draw(first + number, profile)).broken
+            seed = first + number
+            broken = play(draw(seed, drawn) if isinstance(drawn, Profile) else drawn(seed)).broken
             if broken is not None and broken.promise == "nothing raises":
                 raise broken  # the patch does not fit what it breaks any more
             if broken is not None:
@@ -453,9 +456,9 @@ FILES = Profile(calm=0.0, exact=0.0, acts=10, faults=6, only=("kill",), edits=4,
 MISSED = Profile(calm=0.1, exact=0.0, acts=10, faults=8, only=("kill",), mixed=1.0, catchup=1.0, early=1.0)
 LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 
-MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
-    mutation.__name__: (mutation, profile)
-    for mutation, profile in (
+MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
+    mutation.__name__: (mutation, drawn)
+    for mutation, drawn in (
         (settle_direct_everywhere, EVERYTHING),
         (activation_ignored, EVERYTHING),
         (newness_forgotten, EVERYTHING),
@@ -498,7 +501,7 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (counts_that_never_change, EVERYTHING),
         (counts_without_what_is_coming, EVERYTHING),
         (passed_over_though_known, MISSED),
-        (examined_before_it_is_final, PEOPLE),
+        (examined_before_it_is_final, draw_arms),
         (edits_forgotten, FILES),
     )
 }

@@ -194,6 +194,7 @@ class WatcherProcess:
         self.host = host
         self.alive = True
         self.frozen_until = self.cut_until = self.deaf_until = 0.0
+        self._busy_until = 0.0
         self._is_inside = False
         self._read_to: list[tuple[float, int]] = []
         self._deferred: list[Callable[[], None]] = []
@@ -229,6 +230,7 @@ class WatcherProcess:
                 for environment in stage.airflows
             }
         )
+        by_seed = random.Random(f"pace {stage.plan.seed}").choice(PACES)
         self.reconciler = Reconciler(
             store=store,
             keys=stage.keys,
@@ -240,7 +242,7 @@ class WatcherProcess:
                 who=name,
                 retention=stage.retention,
                 may_begin=self._publish_first,
-                pace=Pace(units=random.Random(f"pace {stage.plan.seed}").choice(PACES), seconds=float("inf")),
+                pace=Pace(units=stage.plan.pace or by_seed, seconds=float("inf")),
             ),
         )
         self.publisher = self._publisher(store) if stage.rollout is not None else None
@@ -321,7 +323,7 @@ class WatcherProcess:
         self._wake()
 
     def _wake(self) -> None:
-        self._turn_at(self.stage.clock.seconds + self.stage.latency("thread"))
+        self._turn_at(max(self.stage.clock.seconds + self.stage.latency("thread"), self._busy_until))
 
     def _turn_at(self, when: float) -> None:
         if when < self._wake_at:
@@ -344,7 +346,8 @@ class WatcherProcess:
             self._read_to.append((self.stage.clock.seconds, self.knows))
         wake_at = self.reconciler.wake_at()
         now = self.stage.clock.seconds
-        self._turn_at(now + TICK if wake_at is None else min(now + TICK, max(now + 0.001, wake_at)))
+        self._busy_until = now + self.stage.plan.step_lasts
+        self._turn_at(now + TICK if wake_at is None else min(now + TICK, max(self._busy_until, wake_at)))
 
     def _publisher(self, store: ProcessStore) -> Publisher:
         stage = self.stage
