@@ -100,7 +100,7 @@ class _Draw:
         owners = dice.choice((("default",), ("default",), ("default", "team_b")))
         late_files = None
         if dice.random() < self._profile.files:
-            owners, late_files = ("default",), dice.choice((0.0, 1.0, 10.0, 30.0))
+            owners, late_files = ("default",), dice.choice((1.0, 10.0, 60.0, 60.0))
         return Plan(
             seed=self._seed,
             retention=retention,

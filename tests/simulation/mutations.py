@@ -26,7 +26,7 @@ from coordinator.model.edition import Edit, Edition, Ruling
 from coordinator.model.graph import Graph, Node
 from coordinator.model.mapping import Rollup
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Verdict
+from coordinator.model.runstate import RunState, Verdict, judge_report
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import SeenState, Standing
 from coordinator.proposal import Proposal
@@ -35,7 +35,7 @@ from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
 from coordinator.store.reflector import Reflector
 from coordinator.watcher import catching_up, records, removal, writes
-from coordinator.watcher.admission import pipeline_limits
+from coordinator.watcher.admission import Admission, pipeline_limits
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.checks import Checks
 from coordinator.watcher.dispatcher import Dispatcher
@@ -413,6 +413,29 @@ def examined_before_it_is_final() -> AbstractContextManager[Any]:
     return patch.object(standings.Standings, "is_final", lambda *_: True)
 
 
+def environments_limits_forgotten() -> AbstractContextManager[Any]:
+    real = Admission.__init__
+
+    def init(self: Admission, *, slots: int, **_: Any) -> None:
+        real(self, slots=slots)
+
+    return patch.object(Admission, "__init__", init)
+
+
+def rates_forgotten_by_successors() -> AbstractContextManager[Any]:
+    return patch.object(Admission, "recall", lambda *_: None)
+
+
+def marks_overruled() -> AbstractContextManager[Any]:
+    """What a run says of an attempt counts more than what a person has said of it."""
+
+    def judge(present: RunState | None, report: RunState) -> Verdict:
+        unmarked = replace(present, marked=False, observed_at=None) if present is not None else None
+        return judge_report(unmarked, report)
+
+    return patch("coordinator.reporting.judge_report", judge)
+
+
 def limits_forgotten() -> AbstractContextManager[Any]:
     return patch("coordinator.watcher.dispatchers.pipeline_limits", lambda *_: {})
 
@@ -454,6 +477,7 @@ OUTBOXES = Profile(
 EDITED = Profile(calm=0.6, exact=0.4, acts=8, edits=4)
 FILES = Profile(calm=0.0, exact=0.0, acts=10, faults=6, only=("kill",), edits=4, files=1.0, wide=0.0)
 MISSED = Profile(calm=0.1, exact=0.0, acts=10, faults=8, only=("kill",), mixed=1.0, catchup=1.0, early=1.0)
+RATED = Profile(calm=0.0, exact=0.0, acts=12, faults=8, only=("kill",), limited=1.0, early=1.0, wide=0.3)
 LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 
 MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
@@ -502,6 +526,9 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (counts_without_what_is_coming, EVERYTHING),
         (passed_over_though_known, MISSED),
         (examined_before_it_is_final, draw_arms),
+        (environments_limits_forgotten, LIMITED),
+        (rates_forgotten_by_successors, RATED),
+        (marks_overruled, STORMY),
         (edits_forgotten, FILES),
     )
 }
