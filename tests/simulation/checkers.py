@@ -175,7 +175,7 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
     return reasons[0] if reasons else None
 
 
-def _unlooked(upstream: Target, event: RecordWritten, history: History) -> str | None:
+def _unlooked(upstream: Target, event: RecordWritten | EffectMade, history: History) -> str | None:
     """Whether a newer attempt of an input waits in its environment, for so long that a look must have shown it.
 
     An input whose completion has just arrived is not looked at, unless its report has waited for long.
@@ -205,6 +205,8 @@ def nothing_is_sent_on_what_has_changed(event: Event, history: History) -> None:
         written = history.states.get(upstream)
         if written is None or written.revision > event.knew:
             continue
+        if (why := _unlooked(upstream, event, history)) is not None:
+            raise PromiseBroken("a clear is looked for", f"{event.action} {event.target} for {upstream}, but {why}")
         if written.completion != (used.attempt.run_id, str(used.attempt.queued_at), used.state.value):
             raise PromiseBroken(
                 "what has changed is decided again",
@@ -342,8 +344,13 @@ def only_what_was_missed_is_passed_over(event: Event, history: History) -> None:
 
 
 def nothing_older_is_published(event: Event, history: History) -> None:
-    """Watchers whose files differ, and between whom the lead goes to and fro, never publish an older document."""
-    if isinstance(event, Published) and event.by != PERSON and event.edition < history.edition:
+    """Watchers whose files differ, and between whom the lead goes to and fro, never publish an older document.
+
+    One without a build number that was never in force is taken for new where no watcher saw it come: nothing tells.
+    """
+    if not isinstance(event, Published) or event.by == PERSON or event.edition >= history.edition:
+        return
+    if history.serials or event.edition in history.editions:
         raise PromiseBroken(
             "nothing older is published", f"{event.by} publishes #{event.edition} over #{history.edition}"
         )

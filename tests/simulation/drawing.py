@@ -116,6 +116,7 @@ class _Draw:
             resume_within=dice.choice((None, None, 3, 60)),
             owners=owners,
             late_files=late_files,
+            serials=late_files is not None and dice.random() < 0.5,
         )
 
     def _kept(self, episode: Episode) -> Episode:

@@ -83,13 +83,13 @@ class Published(Event):
     :ivar edition: counts the documents that people have made.
     """
 
-    owner: str
     document: Mapping[str, Any]
     revision: int
-    at: datetime
-    resume_within: timedelta
-    edition: int
-    by: str
+    owner: str = "default"
+    at: datetime = datetime.min
+    resume_within: timedelta = timedelta(days=7)
+    edition: int = 0
+    by: str = PERSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +185,7 @@ class History:
     :ivar runs_in_flight: what environments allow at once; ``starts_per_minute``: ... and how fast.
     :ivar led: who led, when, and up to which etcd revision it had read.
     :ivar intended: every intent as it was first written.
+    :ivar editions: all that were published. :ivar serials: they carry build numbers.
     :ivar clock_was_wrong: the time of day of the watchers' hosts.
     :ivar edition: which of the documents that people have made was published last.
     :ivar counts: how often each kind of thing happened.
@@ -211,6 +212,8 @@ class History:
     no_cause_asked: set[Target] = field(default_factory=set)
     excused: dict[Target, str] = field(default_factory=dict)
     away_until: dict[str, float] = field(default_factory=dict)
+    editions: set[int] = field(default_factory=set)
+    serials: bool = False
     clock_was_wrong: bool = False
     runs_in_flight: int | None = None
     starts_per_minute: int | None = None
@@ -254,6 +257,7 @@ class History:
                     event.owner, event.document, event.revision, at=event.at, resume_within=event.resume_within
                 )
                 self.published_at, self.edition = event.revision, event.edition
+                self.editions.add(event.edition)
                 self.counts[f"published by {'a person' if event.by == PERSON else 'a watcher'}"] += 1
             case EffectMade():
                 self.effects[event.token] = event

@@ -64,6 +64,7 @@ class Plan:
     :ivar resume_within: seconds within which a dependency that was taken out resumes; ``None``: longer than a play.
     :ivar late_files: watchers are given the dependencies as a file; an edit comes to each further one so many seconds
         later. ``None``: people publish.
+    :ivar serials: each of these files carries a build number.
     :ivar pace: how much is taken in and decided about in one step; ``None``: by the seed.
     :ivar step_lasts: seconds until the next step at the earliest.
     :ivar owners: whose documents say what pipelines wait for: ``default``, and environments of their own.
@@ -84,6 +85,7 @@ class Plan:
     resume_within: int | None = None
     owners: tuple[str, ...] = ("default",)
     late_files: float | None = None
+    serials: bool = False
     pace: int | None = None
     step_lasts: float = 0.001
 

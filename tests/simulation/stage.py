@@ -272,11 +272,11 @@ class Stage:
 
     def apply_newest(self) -> None:
         """A person publishes what the newest file says."""
-        self._apply(CENTRAL_OWNER, self._editions[-1][0])
+        self._apply(CENTRAL_OWNER, self._editions[-1][0], len(self._editions) if self.plan.serials else None)
 
-    def _apply(self, owner: str, document: Document) -> None:
+    def _apply(self, owner: str, document: Document, serial: int | None = None) -> None:
         base, now = read_publications(self.store, self.keys), self.clock.now()
-        proposal = Proposal(owner, document, base, Terms(now, self.resume_within))
+        proposal = Proposal(owner, document, base, Terms(now, self.resume_within), serial)
         assert not proposal.objections(), proposal.objections()
         apply(self.store, self.keys, proposal, Signature(PERSON, now))
 
@@ -287,7 +287,7 @@ class Stage:
             document = {**document, marked: {**document[marked], "conf": {"edition": len(self._editions)}}}
         text = json.dumps(document)
         self._editions.append((parse_document(text, source="plan"), json.loads(text)))
-        return text
+        return json.dumps({"serial": len(self._editions), **document}) if self.plan.serials else text
 
     @property
     def edition(self) -> int:
@@ -301,7 +301,7 @@ class Stage:
         number = max(number for number, (one, _) in enumerate(self._editions) if one == publication.document)
         now, document = self.clock.seconds, self._editions[number][1]
         at, within = publication.published_at, self.resume_within
-        self.history.add(Published(now, owner, document, revision, at, within, number, by))
+        self.history.add(Published(now, document, revision, owner, at, within, number, by))
 
     # -- environments ------------------------------------------------------------------------------------------------
 
