@@ -143,7 +143,8 @@ class Plan:
             for episode in given.pop("episodes")
         )
         for name in ("sources", "partitions", "silent", "owners"):
-            given[name] = tuple(given[name])
+            if name in given:
+                given[name] = tuple(given[name])
         return cls(episodes=episodes, **given)
 
 
