@@ -430,7 +430,7 @@ def marks_overruled() -> AbstractContextManager[Any]:
     """What a run says of an attempt counts more than what a person has said of it."""
 
     def judge(present: RunState | None, report: RunState) -> Verdict:
-        unmarked = replace(present, marked=False, observed_at=None) if isinstance(present, RunState) else None
+        unmarked = present._replace(marked=False, observed_at=None) if isinstance(present, RunState) else None
         return judge_report(unmarked, report)
 
     return patch("coordinator.reporting.judge_report", judge)
