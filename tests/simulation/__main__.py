@@ -143,7 +143,7 @@ def _show_progress(played: int, seeds: int, seconds: float, broken: int) -> None
     line = f"{played}/{seeds} seeds, {played / max(seconds, 0.001):.0f}/s, {broken} broken"
     if sys.stderr.isatty():
         print(f"\r{line} ", end="", file=sys.stderr, flush=True)
-    elif played % 1000 == 0:
+    elif played % 100 == 0:
         print(line, file=sys.stderr, flush=True)
 
 

@@ -10,16 +10,21 @@ from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from tests.simulation.clockwork import seconds_of
 from tests.simulation.history import (
+    PERSON,
     UNSEEN,
     EffectMade,
     Event,
     History,
     PromiseBroken,
+    Published,
     RecordWritten,
     RunChanged,
     StateWritten,
 )
 from tests.simulation.wiring import Branch, Tree, leaves
+
+MARKED_AFTER = 20.0
+"""Seconds after which a leader has left a mark, whatever went wrong: its lease is shorter."""
 
 
 def only_the_leader_writes(event: Event, history: History) -> None:
@@ -106,7 +111,11 @@ def nothing_fires_early(event: Event, history: History) -> None:
         if entry.settle == "wave" and (why := unrest(upstream, history, event.knows)):
             raise PromiseBroken("nothing fires early", f"{target} uses {upstream}, but {why}")
         allowed = [leaf.max_age for leaf in leaves(entry.tree) if leaf.asks_for(upstream, target.partition)]
-        if all(allowed) and event.time - written.time > max(filter(None, allowed), default=0.0) + UNSEEN:
+        if (
+            all(allowed)
+            and not history.clock_was_wrong
+            and event.time - written.time > max(filter(None, allowed), default=0.0) + UNSEEN
+        ):
             age = event.time - written.time
             raise PromiseBroken("nothing too old is used", f"{target} uses {upstream}, which is {age:.0f} s old")
         if (why := _unlooked(upstream, event, history)) is not None:
@@ -166,7 +175,7 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
     return reasons[0] if reasons else None
 
 
-def _unlooked(upstream: Target, event: RecordWritten, history: History) -> str | None:
+def _unlooked(upstream: Target, event: RecordWritten | EffectMade, history: History) -> str | None:
     """Whether a newer attempt of an input waits in its environment, for so long that a look must have shown it.
 
     An input whose completion has just arrived is not looked at, unless its report has waited for long.
@@ -196,6 +205,8 @@ def nothing_is_sent_on_what_has_changed(event: Event, history: History) -> None:
         written = history.states.get(upstream)
         if written is None or written.revision > event.knew:
             continue
+        if (why := _unlooked(upstream, event, history)) is not None:
+            raise PromiseBroken("a clear is looked for", f"{event.action} {event.target} for {upstream}, but {why}")
         if written.completion != (used.attempt.run_id, str(used.attempt.queued_at), used.state.value):
             raise PromiseBroken(
                 "what has changed is decided again",
@@ -261,24 +272,42 @@ def runs_come_from_somewhere(event: Event, history: History) -> None:
 
 
 def no_more_are_in_flight_than_allowed(event: Event, history: History) -> None:
-    """A pipeline's ``max_in_flight`` holds for what the leader knows when it decides on one more."""
+    """A pipeline's ``max_in_flight`` and its environment's ``max_runs_in_flight`` hold, as far as the leader knows."""
     if not isinstance(event, RecordWritten) or event.record is None or event.record.status is not Status.INTENT:
         return
-    entry = history.wiring.entries.get(event.target.pipeline)
-    if entry is None or entry.max_in_flight is None or _publishing_unseen(history, event.knows):
-        return
+    entry, environment = history.wiring.entries.get(event.target.pipeline), event.target.pipeline.environment
     others = [
         target
         for target, recorded in history.records.items()
-        if target.pipeline == event.target.pipeline
+        if target.pipeline.environment == environment
         and target != event.target
         and recorded.revision <= event.knows
         and _in_flight(target, recorded.record, recorded.revision, history)
     ]
-    if len(others) >= entry.max_in_flight:
-        raise PromiseBroken(
-            "limits are kept", f"{event.target} beside {', '.join(map(str, others))}; allowed: {entry.max_in_flight}"
-        )
+    same = [target for target in others if target.pipeline == event.target.pipeline]
+    limits = [(history.runs_in_flight, others)]
+    if entry is not None and not _publishing_unseen(history, event.knows):
+        limits.append((entry.max_in_flight, same))
+    for limit, beside in limits:
+        if limit is not None and len(beside) >= limit:
+            raise PromiseBroken(
+                "limits are kept", f"{event.target} beside {', '.join(map(str, beside))}; allowed: {limit}"
+            )
+
+
+def no_more_are_started_in_a_minute_than_allowed(event: Event, history: History) -> None:
+    """An environment's ``max_starts_per_minute``, and the sixth of it that may come at once."""
+    if not isinstance(event, RecordWritten) or event.record is None or event.record.status is not Status.INTENT:
+        return
+    if history.starts_per_minute is None or history.clock_was_wrong or event.record.token in history.intents:
+        return
+    environment = event.target.pipeline.environment
+    started = sum(
+        one.time > event.time - 60.0 for one in history.intended if one.target.pipeline.environment == environment
+    )
+    allowed = history.starts_per_minute + max(1.0, history.starts_per_minute / 6)
+    if started + 1 > allowed:
+        raise PromiseBroken("limits are kept", f"{event.target} is start {started + 1} of a minute; {allowed:g} may be")
 
 
 def _in_flight(target: Target, record: TriggerRecord, revision: int, history: History) -> bool:
@@ -291,8 +320,47 @@ def _in_flight(target: Target, record: TriggerRecord, revision: int, history: Hi
     return reported < record.attempt if reported and record.attempt else written.revision <= revision
 
 
+def only_what_was_missed_is_passed_over(event: Event, history: History) -> None:
+    """``catchup`` gives up nothing of which a leader knew for so long that it must have left a mark."""
+    if not isinstance(event, RecordWritten) or event.record is None or not event.record.skipped:
+        return
+    before, entry = history.consumed.get(event.target, {}), history.wiring.entries.get(event.target.pipeline)
+    if entry is None or entry.on_late == "skip" or _publishing_unseen(history, event.knows):
+        return  # it may be given up for being late
+    if entry.catchup == "all":
+        raise PromiseBroken("only what was missed is passed over", f"{event.target} makes up for everything")
+    inputs = history.in_full(event.record.consumed)
+    if any(one not in inputs for leaf in leaves(entry.tree) for one in leaf.inputs(event.target.partition)):
+        return  # what is still to come may have been missed as well
+    new = [
+        used.revision
+        for upstream, used in inputs.items()
+        if before.get(upstream) != (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
+    ]
+    if new and history.led_knowing(max(new)) > MARKED_AFTER:
+        raise PromiseBroken(
+            "only what was missed is passed over", f"a leader knew long before that {event.target} was due"
+        )
+
+
+def nothing_older_is_published(event: Event, history: History) -> None:
+    """Watchers whose files differ, and between whom the lead goes to and fro, never publish an older document.
+
+    One without a build number that was never in force is taken for new where no watcher saw it come: nothing tells.
+    """
+    if not isinstance(event, Published) or event.by == PERSON or event.edition >= history.edition:
+        return
+    if history.serials or event.edition in history.editions:
+        raise PromiseBroken(
+            "nothing older is published", f"{event.by} publishes #{event.edition} over #{history.edition}"
+        )
+
+
 CHECKERS = (
+    only_what_was_missed_is_passed_over,
+    nothing_older_is_published,
     no_more_are_in_flight_than_allowed,
+    no_more_are_started_in_a_minute_than_allowed,
     only_the_leader_writes,
     only_the_leader_sends,
     an_intent_has_one_effect,

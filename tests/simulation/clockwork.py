@@ -53,6 +53,23 @@ class Clockwork:
             self.seconds = max(self.seconds, when)
 
 
+class WallClock:
+    """The clock of the watchers' hosts: its time of day may be wrong for a while; the seconds that pass are not.
+
+    :ivar wrong_by: seconds.
+    """
+
+    def __init__(self, clockwork: Clockwork) -> None:
+        self._clockwork = clockwork
+        self.wrong_by = 0.0
+
+    def monotonic(self) -> float:
+        return self._clockwork.monotonic()
+
+    def now(self) -> datetime:
+        return self._clockwork.now() + timedelta(seconds=self.wrong_by)
+
+
 def seconds_of(instant: datetime) -> float:
     """The monotonic seconds of a time of day."""
     return (instant - EPOCH).total_seconds()

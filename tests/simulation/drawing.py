@@ -29,7 +29,11 @@ class Profile:
     :ivar retention: how often old partitions are removed.
     :ivar early: how often there are faults when everything runs for the first time; and half as often people too.
     :ivar long_waits: how often a run waits so long in the queue that it must be looked for.
-    :ivar limited: how often a pipeline of a mixed graph has ``max_in_flight``.
+    :ivar limited: how often a pipeline of a mixed graph has ``max_in_flight``, and environments have limits.
+    :ivar edits: how often entries are taken out, put back and moved, beside all other acts.
+    :ivar catchup: how often a pipeline of a mixed graph passes over what was missed.
+    :ivar wide: how often a graph has a pipeline with more inputs than are decided about one by one.
+    :ivar files: how often watchers publish the dependencies from files.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -44,6 +48,10 @@ class Profile:
     early: float = 0.3
     long_waits: float = 0.25
     limited: float = 0.15
+    edits: int = 1
+    catchup: float = 0.05
+    wide: float = 0.03
+    files: float = 0.25
     only: tuple[str, ...] = ()
 
 
@@ -89,6 +97,10 @@ class _Draw:
         retention = round(dice.uniform(40, 120)) if dice.random() < self._profile.retention else None
         if retention is not None:  # what has been removed meanwhile runs for nothing: nobody can count beforehand
             episodes = [self._kept(episode) for episode in episodes]
+        owners = dice.choice((("default",), ("default",), ("default", "team_b")))
+        late_files = None
+        if dice.random() < self._profile.files:
+            owners, late_files = ("default",), dice.choice((1.0, 10.0, 60.0, 60.0))
         return Plan(
             seed=self._seed,
             retention=retention,
@@ -96,9 +108,15 @@ class _Draw:
             sources=tuple(self._sources),
             partitions=self._partitions,
             episodes=tuple(episodes),
-            watchers=dice.choice((1, 1, 2)),
+            watchers=dice.choice((1, 1, 2)) if late_files is None else dice.choice((1, 2, 2)),
             limit=dice.choice((1, 4, 4)),
+            runs_in_flight=dice.choice((1, 2, 3)) if dice.random() < self._profile.limited else None,
+            starts_per_minute=dice.choice((20, 40, 60)) if dice.random() < self._profile.limited else None,
             grains=self._grains,
+            resume_within=dice.choice((None, None, 3, 60)),
+            owners=owners,
+            late_files=late_files,
+            serials=late_files is not None and dice.random() < 0.5,
         )
 
     def _kept(self, episode: Episode) -> Episode:
@@ -132,10 +150,29 @@ class _Draw:
                 chosen = list(dict.fromkeys([dice.choice(nearest), *dice.sample(names, count)]))[:count]
                 self._document[name] = self._entry(name, chosen)
             names.append(name)
+        if dice.random() < self._profile.wide:
+            self._draw_wide(names)
         if not self._document:
             self._document["p9"] = {"upstream": list(self._sources)}
             if self._is_calendar:
                 self._grains = dict.fromkeys([*self._sources, "p9"], "month")
+
+    def _draw_wide(self, names: list[str]) -> None:
+        """Many side by side, below one root or by themselves, and one below all of them."""
+        dice = self._dice
+        self._partitions, self._is_calendar, self._grains = PARTITIONS[:1], False, {}
+        for entry in self._document.values():
+            entry["upstream"] = _without_mappings(entry["upstream"])
+        root, many = dice.choice(names), [f"p{number}" for number in range(100, 100 + dice.randint(33, 40))]
+        for name in many:
+            if dice.random() < 0.6:
+                self._document[name] = self._entry(name, [root])
+            else:
+                self._sources.append(name)
+        form = dice.choice(("all", "any", "at_least"))
+        inputs = [*many, dice.choice(names)]
+        of = {"at_least": dice.choice((2, 20, len(inputs) - 1)), "of": inputs} if form == "at_least" else {form: inputs}
+        self._document["p200"] = {"upstream": of}
 
     def _entry(self, name: str, upstreams: list[str]) -> dict[str, Any]:
         entry: dict[str, Any] = {"upstream": self._condition(name, upstreams)}
@@ -151,6 +188,8 @@ class _Draw:
                 entry["settle"] = "direct"
             if self._dice.random() < self._profile.limited:
                 entry["max_in_flight"] = self._dice.choice((1, 1, 2))
+            if self._dice.random() < self._profile.catchup:
+                entry["catchup"] = self._dice.choice(("latest", "none"))
             if self._dice.random() < 0.12:
                 entry["deadline"] = {"after": f"{self._dice.randint(1, 15)} seconds"}
                 entry["on_late"] = self._dice.choice(("show", "fire", "skip"))
@@ -187,6 +226,8 @@ class _Draw:
             leaf["partition"] = mapping
             if mapping == "latest" and dice.random() < 0.6:
                 leaf["trigger"] = False
+        if self._mixed and not self._is_calendar and dice.random() < 0.04:
+            leaf["partition"] = "latest"
         if self._mixed and dice.random() < 0.06:
             leaf["trigger"] = False
         if self._mixed and dice.random() < 0.04:
@@ -234,12 +275,18 @@ class _Draw:
     def _one_change(self) -> Step:
         dice = self._dice
         name, partition = self._somewhere()
-        do = dice.choice(("clear", "clear", "clear", "set_state", "hold", "release", "depend", "republish"))
+        do = dice.choice(
+            (
+                *("clear", "clear", "clear", "set_state", "hold", "release", "depend", "republish"),
+                *("take_out", "put_back", "put_back", "mark"),
+            )
+        )
         return self._step(0.0, do, name, partition)
 
     def _act(self, at: float) -> Step:
         dice = self._dice
         name, partition = self._somewhere()
+        edits = self._profile.edits
         do = dice.choices(
             (
                 "clear",
@@ -254,8 +301,12 @@ class _Draw:
                 "delete_state",
                 "delete_record",
                 "order",
+                "mark",
+                "take_out",
+                "put_back",
+                "move",
             ),
-            (10, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1, 2),
+            (10, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2, *(edits * weight for weight in (2, 2, 1))),
         )[0]
         return self._step(at, do, name, partition)
 
@@ -271,7 +322,7 @@ class _Draw:
                 if dice.random() < self._profile.long_waits:
                     return Step(at, do, name, partition, round(dice.uniform(5, 20), 2))
                 return Step(at, do, name, partition, dice.choice((None, None, round(dice.uniform(0, 3), 2))))
-            case "set_state":
+            case "set_state" | "mark":
                 return Step(at, do, name, partition, dice.choice(("success", "failed")))
             case "order":
                 return Step(at, do, name, partition, dice.choice(("rerun", "release")))
@@ -286,8 +337,12 @@ class _Draw:
                 return Step(
                     at, do, dice.choice(list(self._document)), value=dice.choice(("clear", "ignore", "new_run"))
                 )
-            case "republish":
+            case "republish" | "put_back":
                 return Step(at, do)
+            case "take_out":
+                return Step(at, do, dice.choice(list(self._document)))
+            case "move":
+                return Step(at, do, "team_b")
         return Step(at, do, name, partition)
 
     def _names_above(self, downstream: str) -> list[str]:
@@ -313,7 +368,7 @@ class _Draw:
         at = round(dice.uniform(0, 6), 3)
         seconds = round(dice.choice((dice.uniform(0.1, 3), dice.uniform(3, 9), dice.uniform(9, 25))), 2)
         environment = dice.choice(("default", "team_b"))
-        match dice.randrange(15):
+        match dice.randrange(17):
             case 0 | 1:
                 return Step(at, "kill", dice.choice(("", *KILL_POINTS)), value=round(dice.uniform(0, 15), 2))
             case 2 | 3:
@@ -336,6 +391,22 @@ class _Draw:
                 return Step(at, "outbox", environment, value=round(dice.uniform(5, 40), 2))
             case 13:
                 return Step(at, "slow_lists", environment, value=seconds)
+            case 14:
+                return Step(at, "slow_looks", environment, value=seconds)
+            case 15:
+                return Step(at, "wrong_clock", value=dice.choice((-1, 1)) * dice.choice((2, 10, 60, 7200)))
         kind = dice.choice(("late_reports", "late_reports", "lost_reports", "repeated_reports"))
         value = seconds if kind == "late_reports" else dice.randint(1, 3)
         return Step(at, kind, dice.choice(self._names), value=value)
+
+
+def _without_mappings(upstream: Any) -> Any:
+    """A condition that asks for the same partition everywhere."""
+    match upstream:
+        case {"pipeline": _}:
+            return {key: value for key, value in upstream.items() if key != "partition"}
+        case dict():
+            return {key: _without_mappings(value) for key, value in upstream.items()}
+        case list():
+            return [_without_mappings(one) for one in upstream]
+    return upstream

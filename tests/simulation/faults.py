@@ -33,6 +33,7 @@ class Faults:
         self._late: dict[PipelineRef, float] = {}
         self._outboxes: dict[str, tuple[float, int]] = {}
         self._slow_until: dict[str, float] = {}
+        self._slow_looks_until: dict[str, float] = {}
         self._lost: dict[PipelineRef, int] = {}
         self._repeated: dict[PipelineRef, int] = {}
         self._told_running: set[tuple[Target, str]] = set()
@@ -121,6 +122,17 @@ class Faults:
             self._now + float(step.value), self._stage.history.away_until.get(step.on, 0.0)
         )
 
+    def slow_looks(self, step: Step) -> None:
+        """The environment ``on`` takes its time over every question for ``value`` seconds, and answers it."""
+        self._stage.note("slow looks")
+        self._slow_looks_until[step.on] = self._now + float(step.value)
+
+    def wrong_clock(self, step: Step) -> None:
+        """The time of day of the watchers' hosts is wrong by ``value`` seconds, until everything heals."""
+        self._stage.note("wrong clock")
+        self._stage.history.clock_was_wrong = True
+        self._stage.watchers_clock.wrong_by = float(step.value)
+
     def lost_reports(self, step: Step) -> None:
         """``value`` reports of a pipeline never arrive, where the coordinator can find out all the same."""
         self._lost[PipelineRef.parse(step.on)] = int(step.value)
@@ -135,9 +147,12 @@ class Faults:
         """Everything is as it should be, and what has not struck will not."""
         for faults in (self._in_wait, self._commits, self._answers, self._late, self._lost, self._repeated):
             faults.clear()
-        for until in (self._dead_until, self._outboxes, self._slow_until):
+        for until in (self._dead_until, self._outboxes, self._slow_until, self._slow_looks_until):
             until.clear()
+        self._stage.watchers_clock.wrong_by = 0.0
         self._stage.etcd_away_until = 0.0
+        if self._stage.rollout is not None:
+            self._stage.rollout.complete()
         for name, airflow in self._stage.airflows.items():
             if airflow.is_down:
                 self._stage.history.away_until[name] = self._now
@@ -170,6 +185,8 @@ class Faults:
             and self._now < self._slow_until.get(environment, 0.0)
         ):
             return "503"
+        if question.startswith("GET") and self._now < self._slow_looks_until.get(environment, 0.0):
+            self._stage.answer_after = REQUEST_LASTS - 0.5
         answers = self._answers.get(environment)
         if not answers:
             return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from coordinator.model.consumption import Consumed, Consumption, Fingerprint, Inputs
@@ -77,8 +78,18 @@ class OrderGiven(Event):
 
 @dataclass(frozen=True, slots=True)
 class Published(Event):
+    """:ivar at: when, by the publisher's clock. :ivar resume_within: how long what it takes out may resume.
+
+    :ivar edition: counts the documents that people have made.
+    """
+
     document: Mapping[str, Any]
     revision: int
+    owner: str = "default"
+    at: datetime = datetime.min
+    resume_within: timedelta = timedelta(days=7)
+    edition: int = 0
+    by: str = PERSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +139,12 @@ def completion_of(state: RunState) -> Completion:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A state as it stands in etcd. :ivar time: when it was put."""
+    """A state as it stands in etcd. :ivar time: when it was put. :ivar marked: by a person."""
 
     state: RunState
     revision: int
     time: float
+    marked: bool = False
 
     @property
     def completion(self) -> Completion:
@@ -170,6 +182,12 @@ class History:
     :ivar skipped: partitions that were given up for being late.
     :ivar excused: of these nothing can be said any more: somebody deleted something of them.
     :ivar away_until: until when each environment has not answered as it should.
+    :ivar runs_in_flight: what environments allow at once; ``starts_per_minute``: ... and how fast.
+    :ivar led: who led, when, and up to which etcd revision it had read.
+    :ivar intended: every intent as it was first written.
+    :ivar editions: all that were published. :ivar serials: they carry build numbers.
+    :ivar clock_was_wrong: the time of day of the watchers' hosts.
+    :ivar edition: which of the documents that people have made was published last.
     :ivar counts: how often each kind of thing happened.
     """
 
@@ -194,7 +212,15 @@ class History:
     no_cause_asked: set[Target] = field(default_factory=set)
     excused: dict[Target, str] = field(default_factory=dict)
     away_until: dict[str, float] = field(default_factory=dict)
+    editions: set[int] = field(default_factory=set)
+    serials: bool = False
+    clock_was_wrong: bool = False
+    runs_in_flight: int | None = None
+    starts_per_minute: int | None = None
+    led: list[tuple[str, float, int]] = field(default_factory=list)
+    intended: list[RecordWritten] = field(default_factory=list)
     published_at: int = 0
+    edition: int = 0
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, event: Event) -> None:
@@ -211,7 +237,7 @@ class History:
                     self.states.pop(target, None)
                     self.excused[target] = "state deleted"
                 else:
-                    self.states[target] = Written(state, revision, time)
+                    self.states[target] = Written(state, revision, time, event.by == PERSON)
                     if state.state.is_terminal:
                         one = Consumed(revision, state.attempt, state.state)
                         self.completions.setdefault(target, []).append(one)
@@ -227,8 +253,12 @@ class History:
             case OrderGiven(_, target, order, revision):
                 self.orders[target] = order, revision
             case Published():
-                self.wiring.publish(event.document, event.revision)
-                self.published_at = event.revision
+                self.wiring.publish(
+                    event.owner, event.document, event.revision, at=event.at, resume_within=event.resume_within
+                )
+                self.published_at, self.edition = event.revision, event.edition
+                self.editions.add(event.edition)
+                self.counts[f"published by {'a person' if event.by == PERSON else 'a watcher'}"] += 1
             case EffectMade():
                 self.effects[event.token] = event
                 self.requests[event.target] += 1
@@ -272,6 +302,8 @@ class History:
         self.records[target] = Recorded(record, event.revision, event.time)
         if record.status is Status.INTENT:
             past = self._past(event) if self.published_at <= event.knows else frozenset()
+            if record.token not in self.intents:
+                self.intended.append(event)
             self.intents[record.token] = Recorded(record, event.revision, event.time, past)
         if record.status is Status.SENT and record.token not in self.effects:
             # Somebody else's clear was found where ours was to be; the checkers have judged whether rightly.
@@ -345,6 +377,16 @@ class History:
         if written is None or not written.state.state.is_terminal or written.revision <= since:
             return False
         return self.consumed.get(target, {}).get(upstream) != written.completion
+
+    def led_knowing(self, revision: int) -> float:
+        """For how many seconds one watcher has led that had read up to there."""
+        times: dict[str, list[float]] = {}
+        for name, at, knows in self.led:
+            if knows >= revision:
+                times.setdefault(name, []).append(at)
+        *earlier, present = times or [""]
+        del present  # it is the one that gives up
+        return max((times[name][-1] - times[name][0] for name in earlier), default=0.0)
 
     def targets(self) -> set[Target]:
         """Everything that has been heard of: what has a state, a record or an order."""

@@ -1,6 +1,6 @@
 """Behaviour broken on purpose, as patches: a simulation that does not notice these notices nothing.
 
-python -m tests.simulation.mutations        the table: how many seeds it takes to catch each
+python -m tests.simulation.mutations [NAME...]        the table: how many seeds it takes to catch each
 """
 
 from __future__ import annotations
@@ -18,33 +18,38 @@ from unittest.mock import patch
 
 import structlog
 
-from coordinator.model import consumption, decide, judgement, lifecycle, standings
+from coordinator.model import consumption, decide, edition, judgement, lifecycle, resuming, standings, tally
 from coordinator.model.consumption import Fingerprint
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
+from coordinator.model.edition import Edit, Edition, Ruling
 from coordinator.model.graph import Graph, Node
 from coordinator.model.mapping import Rollup
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Verdict
+from coordinator.model.runstate import RunState, Verdict, judge_report
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import SeenState, Standing
+from coordinator.proposal import Proposal
 from coordinator.runners.port import Foreign, Happened, ObservedRun, StartRequest
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
 from coordinator.store.reflector import Reflector
-from coordinator.watcher import records, removal, writes
-from coordinator.watcher.admission import pipeline_limits
+from coordinator.watcher import catching_up, records, removal, writes
+from coordinator.watcher.admission import Admission, pipeline_limits
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.checks import Checks
 from coordinator.watcher.dispatcher import Dispatcher
 from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.following import Following
 from coordinator.watcher.jobs import EffectDone
+from coordinator.watcher.publisher import Publisher
 from coordinator.watcher.reconcile import Reconcile
 from coordinator.watcher.requests import InFlight, Pause
 from coordinator.watcher.work_queue import Priority
 from coordinator.watcher.writes import Write
+from tests.simulation.arms import draw_arms
 from tests.simulation.drawing import EVERYTHING, Profile, draw
+from tests.simulation.plan import Plan
 from tests.simulation.playing import play
 
 Mutation = Callable[[], AbstractContextManager[Any]]
@@ -61,10 +66,11 @@ class Caught:
 
 def hunt(name: str, *, limit: int, first: int = 0) -> Caught:
     """Play seeds with a mutation until a promise is broken. :param limit: so many at most."""
-    mutation, profile = MUTATIONS[name]
+    mutation, drawn = MUTATIONS[name]
     with mutation():
         for number in range(limit):
-            broken = play(draw(first + number, profile)).broken
+            seed = first + number
+            broken = play(draw(seed, drawn) if isinstance(drawn, Profile) else drawn(seed)).broken
             if broken is not None and broken.promise == "nothing raises":
                 raise broken  # the patch does not fit what it breaks any more
             if broken is not None:
@@ -73,9 +79,10 @@ def hunt(name: str, *, limit: int, first: int = 0) -> Caught:
 
 
 def main() -> int:
+    """The table of all mutations, or of those that are named. Returns 1 if one of them was not noticed."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     escaped = 0
-    for name in MUTATIONS:
+    for name in sys.argv[1:] or MUTATIONS:
         began = time.monotonic()
         caught = hunt(name, limit=500)
         escaped += caught.seeds is None
@@ -338,6 +345,102 @@ def publications_forget_who_waits() -> AbstractContextManager[Any]:
     return patch.object(Dispatchers, "obey", obey)
 
 
+def resumption_forgotten() -> AbstractContextManager[Any]:
+    """What is put back counts as new: all that completed meanwhile is the past."""
+    return patch.object(resuming, "_may_resume", lambda *_: False)
+
+
+def resumed_after_any_time() -> AbstractContextManager[Any]:
+    return patch.object(resuming, "_may_resume", lambda *_: True)
+
+
+def owners_share_nothing() -> AbstractContextManager[Any]:
+    """What one owner has taken out does not resume under another one."""
+    return patch.object(Proposal, "_others", lambda _: [])
+
+
+def older_files_published() -> AbstractContextManager[Any]:
+    """Whoever leads makes its file the one in force."""
+
+    def rule(file: Edition, in_force: Edition | None, *_: Any, **__: Any) -> Ruling:
+        return Ruling(edition.Verdict.SAME if file == in_force else edition.Verdict.PUBLISH)
+
+    return patch("coordinator.proposal.what_to_do", rule)
+
+
+def edits_forgotten() -> AbstractContextManager[Any]:
+    """What has changed while a watcher did not lead is never published by it."""
+    real = Publisher.read
+
+    def read(self: Publisher) -> None:
+        real(self)
+        if self._edit is not None:
+            self._edit = Edit(self._edit.on)
+
+    return patch.object(Publisher, "read", read)
+
+
+def counts_that_never_change() -> AbstractContextManager[Any]:
+    """What the inputs of a counted condition do never leads to another decision."""
+    stack = _everything_counted()
+    stack.enter_context(patch.object(tally.Tally, "is_same", lambda *_: True))
+    return stack
+
+
+def counts_without_what_is_coming() -> AbstractContextManager[Any]:
+    stack, real = _everything_counted(), tally._counts_of
+
+    def counts_of(one: judgement.JudgedInput) -> tuple[int, ...]:
+        return *real(one)[: tally._COMING], 0, real(one)[tally._STIRRED]
+
+    stack.enter_context(patch.object(tally, "_counts_of", counts_of))
+    return stack
+
+
+def _everything_counted() -> ExitStack:
+    """As conditions with dozens of inputs are; and nobody checks the counts afterwards."""
+    stack = ExitStack()
+    stack.enter_context(patch.object(tally, "WIDE", 0))
+    return stack
+
+
+def passed_over_though_known() -> AbstractContextManager[Any]:
+    """Everything that is due and never ran was missed, whoever led when it became due."""
+    return patch.object(catching_up, "_was_missed", lambda *_: True)
+
+
+def examined_before_it_is_final() -> AbstractContextManager[Any]:
+    return patch.object(standings.Standings, "is_final", lambda *_: True)
+
+
+def environments_limits_forgotten() -> AbstractContextManager[Any]:
+    real = Admission.__init__
+
+    def init(self: Admission, *, slots: int, **_: Any) -> None:
+        real(self, slots=slots)
+
+    return patch.object(Admission, "__init__", init)
+
+
+def rates_forgotten_by_successors() -> AbstractContextManager[Any]:
+    return patch.object(Admission, "recall", lambda *_: None)
+
+
+def marks_overruled() -> AbstractContextManager[Any]:
+    """What a run says of an attempt counts more than what a person has said of it."""
+
+    def judge(present: RunState | None, report: RunState) -> Verdict:
+        unmarked = present._replace(marked=False, observed_at=None) if isinstance(present, RunState) else None
+        return judge_report(unmarked, report)
+
+    return patch("coordinator.reporting.judge_report", judge)
+
+
+def stale_requests_sent() -> AbstractContextManager[Any]:
+    """However long a request has waited for its environment, it is sent as it is."""
+    return patch("coordinator.watcher.dispatcher.STALE_AFTER", 1e9)
+
+
 def limits_forgotten() -> AbstractContextManager[Any]:
     return patch("coordinator.watcher.dispatchers.pipeline_limits", lambda *_: {})
 
@@ -376,11 +479,18 @@ STANDING_STILL = Profile(calm=0.0, exact=0.0, acts=8, faults=8, only=("freeze be
 OUTBOXES = Profile(
     calm=0.0, exact=0.0, acts=10, faults=6, only=("outbox",), long_waits=0.8, early=1.0, mixed=0.2, calendar=0.0
 )
+EDITED = Profile(calm=0.6, exact=0.4, acts=8, edits=4)
+FILES = Profile(calm=0.0, exact=0.0, acts=10, faults=6, only=("kill",), edits=4, files=1.0, wide=0.0)
+MISSED = Profile(calm=0.1, exact=0.0, acts=10, faults=8, only=("kill",), mixed=1.0, catchup=1.0, early=1.0)
+RATED = Profile(calm=0.0, exact=0.0, acts=12, faults=8, only=("kill",), limited=1.0, early=1.0, wide=0.3)
+WAITING = Profile(
+    calm=0.0, exact=0.0, acts=12, faults=3, only=("away team_b",), long_waits=1.0, mixed=0.0, calendar=0.0, early=1.0
+)
 LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 
-MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
-    mutation.__name__: (mutation, profile)
-    for mutation, profile in (
+MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
+    mutation.__name__: (mutation, drawn)
+    for mutation, drawn in (
         (settle_direct_everywhere, EVERYTHING),
         (activation_ignored, EVERYTHING),
         (newness_forgotten, EVERYTHING),
@@ -416,6 +526,19 @@ MUTATIONS: dict[str, tuple[Mutation, Profile]] = {
         (fresh_by_arrival_alone, OUTBOXES),
         (publications_forget_who_waits, LIMITED),
         (limits_forgotten, LIMITED),
+        (resumption_forgotten, EDITED),
+        (resumed_after_any_time, EDITED),
+        (owners_share_nothing, EDITED),
+        (older_files_published, FILES),
+        (counts_that_never_change, EVERYTHING),
+        (counts_without_what_is_coming, EVERYTHING),
+        (passed_over_though_known, MISSED),
+        (examined_before_it_is_final, draw_arms),
+        (stale_requests_sent, WAITING),
+        (environments_limits_forgotten, LIMITED),
+        (rates_forgotten_by_successors, RATED),
+        (marks_overruled, STORMY),
+        (edits_forgotten, FILES),
     )
 }
 

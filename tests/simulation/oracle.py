@@ -114,7 +114,9 @@ class _Foresight:
     def see(self, again: Mapping[Target, str]) -> Forecast:
         for target, state in again.items():
             self._complete(target, "by a person", state)
-        for pipeline in self._wiring.order:
+        # What was taken out, and nothing waits for, may still be ordered.
+        outside = {one.pipeline for one in self._facts.heard_of} - set(self._wiring.order)
+        for pipeline in (*self._wiring.order, *sorted(outside)):
             for partition in self._partitions(pipeline):
                 self._see(Target(pipeline, partition))
         return self._forecast
@@ -233,7 +235,13 @@ def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
         if entry is None:
             continue
         newest = any(leaf.mapper in ("latest", "fixed_key") or leaf.max_age for leaf in leaves(entry.tree))
-        if entry.settle == "direct" or entry.on_late != "show" or newest or _reaches(entry.tree, vague):
+        if (
+            entry.settle == "direct"
+            or entry.on_late != "show"
+            or entry.catchup != "all"
+            or newest
+            or _reaches(entry.tree, vague)
+        ):
             vague.add(pipeline)
         if _reaches(entry.tree, uncertain):
             uncertain.add(pipeline)

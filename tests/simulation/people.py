@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from coordinator.acts import Signature
+from coordinator.marking import mark
 from coordinator.model.order import Order
 from coordinator.model.partitions import parse_instant
 from coordinator.model.references import PipelineRef, Target
@@ -23,6 +25,7 @@ class People:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._manual = 0
+        self._taken_out: dict[str, dict[str, Any]] = {}
 
     def trigger(self, step: Step) -> None:
         """A run is made: the partition's scheduled one, or one beside it; it waits ``value`` seconds in the queue."""
@@ -56,6 +59,16 @@ class People:
         if run is not None and run.state.is_terminal:
             self._stage.set_state(target.pipeline.environment, run, State(step.value))
 
+    def mark(self, step: Step) -> None:
+        """A person says how the newest attempt ended, which has ended: ``value``, success or failed."""
+        target, stage = _target(step), self._stage
+        run, written = self._newest(target), stage.history.states.get(target)
+        if run is None or written is None or not run.state.is_terminal:
+            return
+        if written.state.state.is_terminal and written.state.attempt.queued_at == run.queued_at:
+            signature = Signature(PERSON, stage.clock.now())
+            mark(stage.store, stage.keys, target, State(step.value), signature, looked_at=written.revision)
+
     def delete_run(self, step: Step) -> None:
         target = _target(step)
         if (run := self._newest(target)) is not None:
@@ -88,6 +101,25 @@ class People:
         """From now on a pipeline's rerun policy is ``value``."""
         if step.on in self._stage.document:
             self._stage.document[step.on] = {**self._stage.document[step.on], "rerun": step.value}
+            self._stage.publish()
+
+    def take_out(self, step: Step) -> None:
+        """From now on a pipeline waits for nothing, until it is put back."""
+        if step.on in self._stage.document and len(self._stage.document) > 1:
+            self._taken_out[step.on] = self._stage.document.pop(step.on)
+            self._stage.publish()
+
+    def put_back(self, step: Step) -> None:
+        """``on`` a pipeline, or whatever was taken out: it waits for the same as before."""
+        for name in [step.on] if step.on else list(self._taken_out):
+            if (entry := self._taken_out.pop(name, None)) is not None:
+                self._stage.document[name] = entry
+        self._stage.publish()
+
+    def move(self, step: Step) -> None:
+        """The entries of the environment ``on`` move from the central document to one of its own."""
+        if step.on not in self._stage.owners:
+            self._stage.owners.append(step.on)
             self._stage.publish()
 
     def republish(self, step: Step) -> None:

@@ -57,9 +57,17 @@ class Plan:
     :ivar document: ``dependencies.json``.
     :ivar watchers: how many stand by at once.
     :ivar limit: requests at once per environment.
+    :ivar runs_in_flight: ... and runs; ``starts_per_minute``: ... and how fast they come.
     :ivar silent: environments that never report.
     :ivar grains: of which period each pipeline's partitions are, where the mappings differ: month, quarter, once.
     :ivar retention: seconds after which old partitions are removed, if they are.
+    :ivar resume_within: seconds within which a dependency that was taken out resumes; ``None``: longer than a play.
+    :ivar late_files: watchers are given the dependencies as a file; an edit comes to each further one so many seconds
+        later. ``None``: people publish.
+    :ivar serials: each of these files carries a build number.
+    :ivar pace: how much is taken in and decided about in one step; ``None``: by the seed.
+    :ivar step_lasts: seconds until the next step at the earliest.
+    :ivar owners: whose documents say what pipelines wait for: ``default``, and environments of their own.
     """
 
     seed: int
@@ -69,9 +77,17 @@ class Plan:
     episodes: tuple[Episode, ...]
     watchers: int = 1
     limit: int = 4
+    runs_in_flight: int | None = None
+    starts_per_minute: int | None = None
     silent: tuple[str, ...] = ()
     grains: Mapping[str, str] = field(default_factory=dict)
     retention: int | None = None
+    resume_within: int | None = None
+    owners: tuple[str, ...] = ("default",)
+    late_files: float | None = None
+    serials: bool = False
+    pace: int | None = None
+    step_lasts: float = 0.001
 
     @property
     def pipelines(self) -> list[str]:
@@ -126,8 +142,9 @@ class Plan:
             )
             for episode in given.pop("episodes")
         )
-        for name in ("sources", "partitions", "silent"):
-            given[name] = tuple(given[name])
+        for name in ("sources", "partitions", "silent", "owners"):
+            if name in given:
+                given[name] = tuple(given[name])
         return cls(episodes=episodes, **given)
 
 

@@ -9,22 +9,29 @@ from __future__ import annotations
 import enum
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING, cast
 
+from coordinator.model.guard import Known
+from coordinator.model.owners import CENTRAL_OWNER
+from coordinator.model.references import PipelineRef
+from coordinator.settings import PublicationSettings
 from coordinator.store.election import Candidate
 from coordinator.store.memory import MemoryStore, MemoryWatch
 from coordinator.store.port import Census, Changes, Committed, KeyValue, Listing, Page, StoreUnavailable, Transaction
 from coordinator.store.presence import read_presence
 from coordinator.store.reflector import Disconnected, Reflector
 from coordinator.watcher.backoff import Backoff
+from coordinator.watcher.dag_checks import DagChecks
 from coordinator.watcher.dispatcher import Dispatcher, EnvironmentLimits
 from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.jobs import EffectDone, LookDone
 from coordinator.watcher.messages import Message
 from coordinator.watcher.pace import Pace
+from coordinator.watcher.publisher import Publisher, Writer
 from coordinator.watcher.reconciler import Options, Reconciler
+from coordinator.watcher.watched_file import WatchedFile
 from tests.simulation.history import UNSEEN, PromiseBroken
 
 if TYPE_CHECKING:
@@ -133,6 +140,14 @@ class ProcessStore(MemoryStore):
         return answer
 
 
+class _AllThere:
+    """Every environment has every DAG."""
+
+    def known(self, pipelines: Collection[PipelineRef]) -> Known:
+        del pipelines
+        return Known()
+
+
 class _Pool:
     """Threads of one kind for one environment: so many jobs at once."""
 
@@ -166,20 +181,24 @@ class _Pool:
 class WatcherProcess:
     """See the module.
 
+    :ivar host: where it runs, and its file is.
+    :ivar publisher: of that file, if there is one.
     :ivar frozen_until: monotonic seconds; it stands still until then.
     :ivar cut_until: etcd cannot be reached from here until then.
     :ivar deaf_until: what the watch delivers is not read until then.
     """
 
-    def __init__(self, stage: Stage, name: str) -> None:
+    def __init__(self, stage: Stage, name: str, host: int) -> None:
         self.stage = stage
         self.name = name
+        self.host = host
         self.alive = True
         self.frozen_until = self.cut_until = self.deaf_until = 0.0
+        self._busy_until = 0.0
         self._is_inside = False
         self._read_to: list[tuple[float, int]] = []
         self._deferred: list[Callable[[], None]] = []
-        clock, settings = stage.clock, stage.settings
+        clock, settings = stage.watchers_clock, stage.settings
         store = ProcessStore(self, stage)
         self._mailbox: deque[Message] = deque()
         self._wake_at = self._read_at = self._candidate_at = float("inf")
@@ -197,7 +216,12 @@ class WatcherProcess:
                 environment: Dispatcher(
                     environment,
                     stage.runner(self, environment),
-                    limits=EnvironmentLimits(requests=stage.plan.limit, request_timeout=REQUEST_TIMEOUT),
+                    limits=EnvironmentLimits(
+                        requests=stage.plan.limit,
+                        request_timeout=REQUEST_TIMEOUT,
+                        max_runs_in_flight=stage.plan.runs_in_flight,
+                        max_starts_per_minute=stage.plan.starts_per_minute,
+                    ),
                     executor=self,
                     backoff=backoff,
                     guard=self._guard,
@@ -206,6 +230,7 @@ class WatcherProcess:
                 for environment in stage.airflows
             }
         )
+        by_seed = random.Random(f"pace {stage.plan.seed}").choice(PACES)
         self.reconciler = Reconciler(
             store=store,
             keys=stage.keys,
@@ -216,9 +241,11 @@ class WatcherProcess:
                 settings=settings,
                 who=name,
                 retention=stage.retention,
-                pace=Pace(units=random.Random(f"pace {stage.plan.seed}").choice(PACES), seconds=float("inf")),
+                may_begin=self._publish_first,
+                pace=Pace(units=stage.plan.pace or by_seed, seconds=float("inf")),
             ),
         )
+        self.publisher = self._publisher(store) if stage.rollout is not None else None
         self._campaign()
         self._read_soon(0.0)
 
@@ -296,7 +323,7 @@ class WatcherProcess:
         self._wake()
 
     def _wake(self) -> None:
-        self._turn_at(self.stage.clock.seconds + self.stage.latency("thread"))
+        self._turn_at(max(self.stage.clock.seconds + self.stage.latency("thread"), self._busy_until))
 
     def _turn_at(self, when: float) -> None:
         if when < self._wake_at:
@@ -307,16 +334,49 @@ class WatcherProcess:
         if when != self._wake_at:
             return  # another turn was due before
         self._wake_at = float("inf")
+        self._publish()
         messages = list(self._mailbox)
         self._mailbox.clear()
         if self.reconciler.step(messages):
             self._campaign()
         self._refuse_mistakes()
+        if self.reconciler.leads and self.stage.leads(self):
+            self.stage.history.led.append((self.name, self.stage.clock.seconds, self.knows))
         if not self._read_to or self._read_to[-1][1] != self.knows:
             self._read_to.append((self.stage.clock.seconds, self.knows))
         wake_at = self.reconciler.wake_at()
         now = self.stage.clock.seconds
-        self._turn_at(now + TICK if wake_at is None else min(now + TICK, max(now + 0.001, wake_at)))
+        self._busy_until = now + self.stage.plan.step_lasts
+        self._turn_at(now + TICK if wake_at is None else min(now + TICK, max(self._busy_until, wake_at)))
+
+    def _publisher(self, store: ProcessStore) -> Publisher:
+        stage = self.stage
+        assert stage.rollout is not None
+        return Publisher(
+            WatchedFile(stage.rollout.files[self.host], set(stage.airflows)),
+            owner=CENTRAL_OWNER,
+            cache=self.reconciler.cache,
+            settings=PublicationSettings(resume_within=f"{stage.resume_within.total_seconds():.0f} seconds"),
+            checks=cast(DagChecks, _AllThere()),
+            writer=Writer(store, stage.keys, self.name, stage.watchers_clock),
+        )
+
+    def _publish(self) -> None:
+        """As the service does before each step."""
+        if self.publisher is None or self.reconciler.is_reading:
+            return
+        self.publisher.read()
+        leadership = self.candidate.leadership()
+        if leadership is not None and self.reconciler.leads:
+            self.publisher.publish(term=leadership.create_revision)
+        elif self.reconciler.connected:
+            self.publisher.weigh()
+
+    def _publish_first(self, term: int) -> bool:
+        if self.publisher is None:
+            return True
+        stands_at = self.publisher.publish(term=term)
+        return stands_at is not None and stands_at <= self.knows
 
     def _refuse_mistakes(self) -> None:
         """Mistakes are contained, and counted wide conditions are decided about again: neither may happen here."""

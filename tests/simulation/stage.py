@@ -6,25 +6,31 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+from coordinator.model.dependencies import Document
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order, dump_order, read_order
+from coordinator.model.owners import CENTRAL_OWNER
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication, read_publication
+from coordinator.model.publication import Publication, read_publication
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.resuming import Terms, publish
+from coordinator.model.resuming import Terms
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
 from coordinator.model.trigger import TriggerRecord, read_record
+from coordinator.proposal import Proposal, Signature
+from coordinator.publishing import apply, read_publications
 from coordinator.reporting import write_report
 from coordinator.runners.port import ObservedRun, StartRequest
 from coordinator.settings import RetentionSettings, WatcherSettings
-from coordinator.store.keys import HoldKey, Keys, OrderKey, StateKey, TriggerKey
+from coordinator.store.keys import DependenciesKey, HoldKey, Keys, OrderKey, StateKey, TriggerKey
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Delete, Put, Transaction
 from tests.simulation.airflow import LivingAirflow, RestLine, RestRunner
-from tests.simulation.clockwork import Clockwork
+from tests.simulation.clockwork import Clockwork, WallClock
 from tests.simulation.faults import Faults
+from tests.simulation.files import Rollout
 from tests.simulation.history import (
     PERSON,
     EffectMade,
@@ -64,6 +70,7 @@ SETTINGS = WatcherSettings(
     follow_after=2.0,
     blocked_retry=10.0,
     backoff_max=8.0,
+    missed_after=8.0,
     # Never: what is only found by looking at everything again would hide what has been overlooked.
     reexamine_every=3e7,
 )
@@ -101,6 +108,7 @@ class Stage:
             )
         self.dice = random.Random(plan.seed)
         self.clock = Clockwork(self._dispatch)
+        self.watchers_clock = WallClock(self.clock)
         self.etcd = MemoryEtcd(clock=self.clock.monotonic)
         self.keys = Keys()
         self.store = _OwnStore(self, PERSON)
@@ -116,9 +124,16 @@ class Stage:
         self.processes: list[WatcherProcess] = []
         self._names = 0
         self.document = {name: dict(entry) for name, entry in plan.document.items()}
-        self.publish()
-        for _ in range(plan.watchers):
-            self.add_watcher()
+        self.owners = list(plan.owners)
+        self.resume_within = timedelta(seconds=plan.resume_within) if plan.resume_within else timedelta(days=7)
+        self.rollout: Rollout | None = None
+        self._editions: list[tuple[Document, dict[str, Any]]] = []
+        if plan.late_files is not None:
+            self.rollout = Rollout(plan.watchers, self._edition(self.document))
+        else:
+            self.publish()
+        for host in range(plan.watchers):
+            self.add_watcher(host)
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -153,10 +168,10 @@ class Stage:
     def leader(self) -> WatcherProcess | None:
         return next((process for process in self.alive if process.reconciler.leads and self.leads(process)), None)
 
-    def add_watcher(self) -> None:
+    def add_watcher(self, host: int = 0) -> None:
         self._names += 1
         self.processes = self.alive
-        self.processes.append(WatcherProcess(self, f"watcher-{self._names}"))
+        self.processes.append(WatcherProcess(self, f"watcher-{self._names}", host))
 
     def leads(self, process: WatcherProcess) -> bool:
         """Whether the leader key in etcd is this process's."""
@@ -165,7 +180,7 @@ class Stage:
 
     def kill(self, process: WatcherProcess, restart_after: float) -> None:
         process.die()
-        self.clock.after(restart_after, self.add_watcher)
+        self.clock.after(restart_after, lambda: self.add_watcher(process.host))
 
     def pass_point(self, process: WatcherProcess, point: Point) -> None:
         """A process is here: what has been laid in wait for it strikes now. :raises Killed: it did."""
@@ -183,8 +198,9 @@ class Stage:
     # -- etcd --------------------------------------------------------------------------------------------------------
 
     def is_ledger_key(self, key: str) -> bool:
-        """Whether it holds a state or a trigger record, not a lease of somebody's."""
-        return key.startswith((self.keys.root + "trigger/", self.keys.root + "state/"))
+        """Whether it holds a state, a trigger record or dependencies, not a lease of somebody's."""
+        prefixes = self.keys.root + "trigger/", self.keys.root + "state/", self.keys.dependencies("")
+        return key.startswith(prefixes)
 
     def etcd_changed(self) -> None:
         for process in self.processes:
@@ -221,6 +237,8 @@ class Stage:
                     given = read_order(value)
                     assert isinstance(given, GivenOrder)
                     self.history.add(OrderGiven(now, target, given.order.value, revision))
+                case DependenciesKey(owner) if value is not None:
+                    self._published(owner, value, revision, process.name if process else by)
                 case HoldKey(pipeline):
                     self.history.add(HoldWritten(now, pipeline, value is not None, revision))
 
@@ -237,17 +255,53 @@ class Stage:
         self.put(Put(self.keys.order(target), dump_order(GivenOrder(order, who="it", why="a test"))))
 
     def publish(self) -> None:
-        """Publish the document as it is now."""
-        key = self.keys.dependencies("default")
-        present = self.etcd.get(key)
-        previous = read_publication(present.value, source=key) if present is not None else None
-        assert previous is None or isinstance(previous, Publication)
-        parsed = parse_document(json.dumps(self.document), source="plan")
-        terms = Terms(self.clock.now())
-        published = publish(parsed, previous, present.mod_revision if present is not None else 0, terms)
-        revision = self.put(Put(key, dump_publication(published)))
-        document: dict[str, Any] = json.loads(json.dumps(self.document))
-        self.history.add(Published(self.clock.seconds, document, revision))
+        """A person publishes the documents as they are now, one after the other; or brings the watchers a file."""
+        if self.rollout is not None:
+            assert self.plan.late_files is not None
+            self.rollout.edit(self._edition(self.document), self.clock.after, self.plan.late_files)
+            return
+        for owner in self.owners:
+            others = [other for other in self.owners if other != owner]
+            mine = {
+                name: entry
+                for name, entry in self.document.items()
+                if (environment := PipelineRef.parse(name).environment) == owner
+                or (owner == CENTRAL_OWNER and environment not in others)
+            }
+            self._apply(owner, parse_document(self._edition(mine), source="plan"))
+
+    def apply_newest(self) -> None:
+        """A person publishes what the newest file says."""
+        self._apply(CENTRAL_OWNER, self._editions[-1][0], len(self._editions) if self.plan.serials else None)
+
+    def _apply(self, owner: str, document: Document, serial: int | None = None) -> None:
+        base, now = read_publications(self.store, self.keys), self.clock.now()
+        proposal = Proposal(owner, document, base, Terms(now, self.resume_within), serial)
+        assert not proposal.objections(), proposal.objections()
+        apply(self.store, self.keys, proposal, Signature(PERSON, now))
+
+    def _edition(self, document: dict[str, Any]) -> str:
+        """Another document that people have made, as text."""
+        if self.plan.late_files is not None:  # else two of them could say the same, and be one to a watcher
+            marked = next(iter(document))
+            document = {**document, marked: {**document[marked], "conf": {"edition": len(self._editions)}}}
+        text = json.dumps(document)
+        self._editions.append((parse_document(text, source="plan"), json.loads(text)))
+        return json.dumps({"serial": len(self._editions), **document}) if self.plan.serials else text
+
+    @property
+    def edition(self) -> int:
+        """The document that people have made last."""
+        return len(self._editions) - 1
+
+    def _published(self, owner: str, value: bytes, revision: int, by: str) -> None:
+        publication = read_publication(value, source=owner)
+        assert isinstance(publication, Publication)
+        assert publication.published_at is not None
+        number = max(number for number, (one, _) in enumerate(self._editions) if one == publication.document)
+        now, document = self.clock.seconds, self._editions[number][1]
+        at, within = publication.published_at, self.resume_within
+        self.history.add(Published(now, document, revision, owner, at, within, number, by))
 
     # -- environments ------------------------------------------------------------------------------------------------
 

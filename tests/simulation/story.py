@@ -47,8 +47,8 @@ def _tell(event: Event, history: History) -> str:
             return f"etcd {revision}: {pipeline} {'held' if held else 'released'}"
         case OrderGiven(_, target, order, revision):
             return f"etcd {revision}: {order} of {target} ordered"
-        case Published(_, document, revision):
-            return f"etcd {revision}: published {document}"
+        case Published(_, document, revision, owner, edition=edition, by=by):
+            return f"etcd {revision}: {owner} publishes #{edition} ({by}): {document}"
         case EffectMade(_, target, action, token, run, _, by):
             return f"REQUEST {action} {target} {token[:4]}: {run.run_id}, attempt {_attempt(run.queued_at)} ({by})"
         case RunChanged(_, target, what, run, by):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.model import consumption
+from coordinator.model import consumption, tally
 from tests.simulation.drawing import draw
 from tests.simulation.plan import Plan
 from tests.simulation.playing import play
@@ -28,6 +28,13 @@ def test_all_promises_hold_in_some_hundred_worlds() -> None:
 def test_all_promises_hold_where_records_name_no_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """As records of wide windows do: of each completion that was used they keep a fingerprint."""
     monkeypatch.setattr(consumption, "NAMED", 0)
+    for seed in range(30):
+        assert play(draw(seed)).broken is None, seed
+
+
+def test_all_promises_hold_where_every_condition_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As conditions of dozens of inputs are: what one of them does is added up, not decided about."""
+    monkeypatch.setattr(tally, "WIDE", 0)
     for seed in range(30):
         assert play(draw(seed)).broken is None, seed
 

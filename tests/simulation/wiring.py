@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from coordinator.model.references import PipelineRef, Target
@@ -150,6 +151,7 @@ class Entry:
     settle: str
     on_late: str
     max_in_flight: int | None = None
+    catchup: str = "all"
 
     @property
     def is_plain(self) -> bool:
@@ -157,6 +159,7 @@ class Entry:
         return (
             self.settle == "wave"
             and self.on_late == "show"
+            and self.catchup == "all"
             and self.rerun in ("clear", "new_run")
             and all(leaf.is_plain for leaf in leaves(self.tree))
             and _needs_all(self.tree)
@@ -171,38 +174,54 @@ def _needs_all(tree: Tree) -> bool:
 class Wiring:
     """What is published.
 
+    :ivar entries: of all owners.
     :ivar active: since when each dependency of a pipeline counts, as an etcd revision.
+    :ivar retired: ... of those that were taken out, and when that was.
     :ivar ever_ignored: pipelines whose rerun policy is or was ``ignore``: they may rest on what is long gone.
     """
 
     entries: dict[PipelineRef, Entry] = field(default_factory=dict)
     active: dict[tuple[PipelineRef, Leaf], int] = field(default_factory=dict)
+    retired: dict[tuple[PipelineRef, Leaf], tuple[int, datetime]] = field(default_factory=dict)
     order: list[PipelineRef] = field(default_factory=list)
     ever_ignored: set[PipelineRef] = field(default_factory=set)
 
-    def publish(self, document: Mapping[str, Any], revision: int) -> None:
-        """Another document. A dependency that was there before, or was taken out days ago at most, counts since then:
-        no simulation lasts so long that it would be forgotten."""
-        before = self.active
-        self.entries = {
+    _by_owner: dict[str, dict[PipelineRef, Entry]] = field(default_factory=dict)
+
+    def publish(
+        self, owner: str, document: Mapping[str, Any], revision: int, *, at: datetime, resume_within: timedelta
+    ) -> None:
+        """Another document of an owner. A dependency that stays counts since it came; so does one that was taken out
+        so short a time ago, whoever had it; any other one counts from now on."""
+        before = {(pipeline, leaf.identity) for pipeline, leaf in self._leaves(owner)}
+        self._by_owner[owner] = {
             PipelineRef.parse(name): Entry(
                 tree_of(entry["upstream"]),
                 entry.get("rerun", "clear"),
                 entry.get("settle", "wave"),
                 entry.get("on_late", "show"),
                 entry.get("max_in_flight"),
+                entry.get("catchup", "all"),
             )
             for name, entry in document.items()
         }
-        self.active = before | {
-            (pipeline, leaf.identity): before.get((pipeline, leaf.identity), revision)
-            for pipeline, entry in self.entries.items()
-            for leaf in leaves(entry.tree)
-        }
+        after = {(pipeline, leaf.identity) for pipeline, leaf in self._leaves(owner)}
+        for gone in before - after:
+            self.retired[gone] = self.active.pop(gone), at
+        for come in after - before:
+            since, taken_out = self.retired.get(come, (0, None))
+            resumes = taken_out is not None and at - taken_out <= resume_within
+            self.active[come] = since if resumes else revision
+        self.entries = {pipeline: entry for one in self._by_owner.values() for pipeline, entry in one.items()}
         self.ever_ignored |= {pipeline for pipeline, entry in self.entries.items() if entry.rerun == "ignore"}
         self.order = []
         for pipeline in self.entries:
             self._sort_in(pipeline)
+
+    def _leaves(self, owner: str) -> Iterator[tuple[PipelineRef, Leaf]]:
+        for pipeline, entry in self._by_owner.get(owner, {}).items():
+            for leaf in leaves(entry.tree):
+                yield pipeline, leaf
 
     def since(self, pipeline: PipelineRef, leaf: Leaf) -> int:
         """The etcd revision since which a dependency counts."""
