@@ -19,7 +19,6 @@ from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
 from coordinator.provider.outbox import Event, Outbox
-from coordinator.provider.spawning import DelivererProcess
 from coordinator.runners.port import ObservedRun
 from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings, WatcherSettings
 from coordinator.store.connection import connect
@@ -29,6 +28,7 @@ from coordinator.store.presence import read_presence
 from coordinator.watcher.reading import read
 from tests.etcd_cluster import Cluster
 from tests.faults.chronicle import Chronicle
+from tests.faults.deliverer import Deliverer
 from tests.faults.line import Line, Way
 from tests.faults.witness import Witness
 from tests.faults.witnessed_airflow import Happened, WitnessedAirflow
@@ -267,10 +267,10 @@ class Stage:
         os.environ["COORDINATOR_CONFIG"] = str(config)  # the deliverers inherit it
         stack.callback(_restore, "COORDINATOR_CONFIG", before)
         self.outboxes: dict[str, Outbox] = {}
-        self.deliverers: dict[str, DelivererProcess] = {}
+        self.deliverers: dict[str, Deliverer] = {}
         for name, airflow in self.airflows.items():
             directory = self.directory / f"outbox-{name}"
-            self.outboxes[name], self.deliverers[name] = Outbox(directory), DelivererProcess(directory)
+            self.outboxes[name], self.deliverers[name] = Outbox(directory), Deliverer(directory, name)
             airflow.on_state(lambda run, name=name: self._report(name, run))  # type: ignore[misc]
         stack.callback(self._end_deliverers)
 
