@@ -10,6 +10,7 @@ from tests.faults.strikes import lines as lines
 from tests.faults.strikes import masses as masses
 from tests.faults.strikes import people as people
 from tests.faults.strikes import publications as publications
+from tests.faults.strikes import refused_reports as refused_reports
 from tests.faults.strikes import reporters as reporters
 from tests.faults.strikes import tokens as tokens
 from tests.faults.strikes import watchers as watchers

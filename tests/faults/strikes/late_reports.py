@@ -21,6 +21,7 @@ LATE = timedelta(minutes=10)
     # A look that is not answered in time holds nothing back, which is another promise.
     watcher=WATCHER.model_copy(update={"look_timeout": 10.0}),
     behind=4.0,
+    in_every_test_run=True,
 )
 def late(struck: Struck) -> None:
     stage, workload = struck.stage, struck.workload

@@ -30,6 +30,7 @@ LIMIT = 60.0
     asserts=f"all of them are started as soon as there is a place, never more than {MOST} at a time",
     patience=LIMIT,
     at_most=1,
+    in_every_test_run=True,
 )
 def publish_while_many_wait(struck: Struck) -> None:
     stage, workload, airflow = struck.stage, struck.workload, struck.stage.airflows["default"]
