@@ -42,9 +42,18 @@ def has_run(stage: Stage, target: Target, queued_at: datetime) -> None:
 
 def has_run_since(stage: Stage, target: Target, instant: datetime) -> bool:
     """Whether an attempt that was queued since then has ended."""
+    return ended_since(stage, target, instant) is not None
+
+
+def ended_since(stage: Stage, target: Target, instant: datetime) -> datetime | None:
+    """When an attempt that was queued since then has ended, if one has."""
     runs = stage.airflows[target.pipeline.environment].runs(target.pipeline.dag_id)
-    attempts = (run for run in runs if partition_of(run) == target.partition)
-    return any(run.state.is_terminal and run.queued_at is not None and run.queued_at > instant for run in attempts)
+    ends = (
+        run.end_date
+        for run in runs
+        if partition_of(run) == target.partition and run.queued_at is not None and run.queued_at > instant
+    )
+    return max((end for end in ends if end is not None), default=None)
 
 
 def _run_id(partition: str) -> str:
