@@ -7,7 +7,7 @@ starts its watchers with it. ``tests.faults.noticing`` plays the drills that mus
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +20,7 @@ from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.store.keys import TriggerKey
 from coordinator.store.port import Listing, Transaction
 from coordinator.watcher import service, writes
-from coordinator.watcher.cache import Cache
+from coordinator.watcher.cache import Cache, Replaced
 from coordinator.watcher.reconcile import Reconcile
 from coordinator.watcher.writes import Write
 from tests.simulation import mutations
@@ -55,14 +55,14 @@ def sent_written_before_the_request() -> AbstractContextManager[Any]:
 
 def records_forgotten_by_a_restart() -> AbstractContextManager[Any]:
     """Who lists everything takes no notice of trigger records, and writes over them."""
-    real, compares = Cache.replace, Write.compares.fget  # type: ignore[attr-defined]
+    real, compares = Cache.replacing, Write.compares.fget  # type: ignore[attr-defined]
 
-    def without_records(self: Cache, listing: Listing) -> Any:
+    def without_records(self: Cache, listing: Listing, replaced: Replaced) -> Iterator[None]:
         listing.items[:] = [one for one in listing.items if not isinstance(self._keys.parse(one.key), TriggerKey)]
-        return real(self, listing)
+        return real(self, listing, replaced)
 
     stack = ExitStack()
-    stack.enter_context(patch.object(Cache, "replace", without_records))
+    stack.enter_context(patch.object(Cache, "replacing", without_records))
     stack.enter_context(patch.object(Write, "compares", property(lambda self: compares(self)[1:])))
     return stack
 
@@ -90,6 +90,13 @@ SABOTAGES: dict[str, Sabotage] = {
         Sabotage(records_forgotten_by_a_restart, "every watcher: kill -9"),
         Sabotage(mutations.repeated_without_thinking, "Airflow: 503 while people clear what it is to run for"),
         Sabotage(mutations.consumed_at_the_intent, "Airflow: refuses requests with 403 for a while"),
+        Sabotage(
+            mutations.fresh_by_arrival_alone, "reports arrive ten minutes late, and people have cleared meanwhile"
+        ),
+        Sabotage(
+            mutations.publications_forget_who_waits,
+            "something else is published while 50 partitions wait at max_in_flight",
+        ),
         Sabotage(mutations.refusals_never_tried_again, "Airflow: refuses requests with 404 for a while"),
     )
 }

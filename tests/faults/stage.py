@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,16 @@ from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
 from coordinator.provider.outbox import Event, Outbox
-from coordinator.provider.spawning import DelivererProcess
 from coordinator.runners.port import ObservedRun
 from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings, WatcherSettings
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
-from coordinator.store.port import StoreError
+from coordinator.store.port import StoreError, StoreUnavailable
 from coordinator.store.presence import read_presence
-from coordinator.watcher.reading import read
+from coordinator.watcher.reading import Reading, read
 from tests.etcd_cluster import Cluster
 from tests.faults.chronicle import Chronicle
+from tests.faults.deliverer import Deliverer
 from tests.faults.line import Line, Way
 from tests.faults.witness import Witness
 from tests.faults.witnessed_airflow import Happened, WitnessedAirflow
@@ -62,6 +62,8 @@ WATCHER = WatcherSettings(
 SUCCEEDED_WITHIN = WATCHER.lease_ttl + 6.0
 """Seconds within which another one leads, once nothing of the leader reaches etcd any more. A keep-alive may have
 arrived right before; etcd looks for leases that have ended twice a second; the rest is for a busy machine."""
+READ_AGAIN = 2
+"""So often, where etcd does not answer the drill itself in time."""
 REQUEST_TIMEOUT = 1.2
 ETCD_TIMEOUT = 1.0
 
@@ -90,6 +92,7 @@ class Stage:
     :param watcher: the settings of each.
     :param max_in_flight: requests that it may send to each environment at the same time.
     :param patience: seconds after the end of a fault within which everything must have happened that it held up.
+    :ivar observed_ago: how old what the listeners report from now on is, by its ``observed_at``.
     """
 
     def __init__(
@@ -113,11 +116,12 @@ class Stage:
         self.replicas: list[Replica] = []
         self._watchers = watchers
         self._sabotage = sabotage
-        self._patience = patience
+        self.patience = patience
         self._watcher_settings = watcher
         self._max_in_flight = max_in_flight
         self._names = 0
         self._stack = contextlib.ExitStack()
+        self.observed_ago = timedelta()
         self._reported = dict.fromkeys(ENVIRONMENTS, 0)
 
     def __enter__(self) -> Stage:
@@ -267,17 +271,20 @@ class Stage:
         os.environ["COORDINATOR_CONFIG"] = str(config)  # the deliverers inherit it
         stack.callback(_restore, "COORDINATOR_CONFIG", before)
         self.outboxes: dict[str, Outbox] = {}
-        self.deliverers: dict[str, DelivererProcess] = {}
+        self.deliverers: dict[str, Deliverer] = {}
         for name, airflow in self.airflows.items():
             directory = self.directory / f"outbox-{name}"
-            self.outboxes[name], self.deliverers[name] = Outbox(directory), DelivererProcess(directory)
+            self.outboxes[name], self.deliverers[name] = Outbox(directory), Deliverer(directory, name)
             airflow.on_state(lambda run, name=name: self._report(name, run))  # type: ignore[misc]
         stack.callback(self._end_deliverers)
 
     def _report(self, environment: str, run: ObservedRun) -> None:
         """As the listener inside Airflow: keep it, and wake the deliverer."""
         document = RunStateDocument(
-            state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=datetime.now(UTC)
+            state=run.state,
+            run_id=run.run_id,
+            queued_at=run.queued_at,
+            observed_at=datetime.now(UTC) - self.observed_ago,
         )
         event = Event(environment=environment, dag_id=run.dag_id, partition=partition_of(run), document=document)
         self.outboxes[environment].put(event)
@@ -303,12 +310,19 @@ class Stage:
 
     def is_published(self, document: Mapping[str, Any]) -> bool:
         """Whether etcd has a document that declares the same pipelines."""
-        graph = read(self.store, self.keys).standings.graph
+        graph = self._read().standings.graph
         return all(PipelineRef.parse(name) in set(graph) for name in document)
+
+    def _read(self) -> Reading:
+        """What stands in etcd. On a machine with much else to do an answer may come too late, once or twice."""
+        for _ in range(READ_AGAIN):
+            with contextlib.suppress(StoreUnavailable):
+                return read(self.store, self.keys)
+        return read(self.store, self.keys)
 
     def targets_in(self, status: Status) -> list[Target]:
         """Whose trigger records say this."""
-        cache = read(self.store, self.keys).cache
+        cache = self._read().cache
         records = {target: cache.record(target) for target in cache.targets()}
         return [
             target
@@ -318,7 +332,7 @@ class Stage:
 
     def intents(self) -> set[str]:
         """The tokens of what has been written down, and whose outcome has not."""
-        cache = read(self.store, self.keys).cache
+        cache = self._read().cache
         seen = (cache.record(target) for target in cache.targets())
         records = (one.value for one in seen if one is not None and isinstance(one.value, TriggerRecord))
         return {record.token for record in records if record.status is Status.INTENT}
@@ -345,7 +359,7 @@ class Stage:
             return not reasons[0]
 
         try:
-            until(rests, "everything is at rest", limit=limit or self._patience, every=0.1)
+            until(rests, "everything is at rest", limit=limit or self.patience, every=0.1)
         except AssertionError as error:
             self.chronicle.tell(self.history)
             raise AssertionError(f"{error}: {reasons[0]}") from None

@@ -127,6 +127,12 @@ class Workload:
         for source in sources:
             self._airflow(source).clear_by_hand(source.pipeline.dag_id, self._newest(source).run_id)
 
+    def clear_some_that_ended(self) -> list[Target]:
+        """People clear some of what :meth:`end_sources` has ended, and they stay in the queue."""
+        cleared = self.dice.sample(self._running, self.dice.randint(1, len(self._running)))
+        self.clear_silently(cleared)
+        return cleared
+
     def run(self, sources: list[Target]) -> None:
         """What waits in the queue runs to its end."""
         for source in sources:

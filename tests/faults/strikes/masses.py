@@ -11,13 +11,11 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State, Verdict
 from coordinator.reporting import write_report
 from coordinator.store.port import Put, Transaction
+from tests.faults.finished_runs import document, has_run, has_run_since
 from tests.faults.processes import peak_memory_of
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import Stage
-from tests.faults.witnessed_airflow import Happened, present
 from tests.integration.watcher.waiting import until
-from tests.standin.dagruns import Run
-from tests.worlds.simulated_airflow import logical_date_of, partition_of
 
 PARTITIONS = 5_000
 SOURCES = tuple(PipelineRef("default", f"mass_{number}") for number in range(4))
@@ -71,7 +69,7 @@ def report_masses(struck: Struck) -> None:
     leader = stage.leader()
     fresh, ended_at = workload.foreseen(), datetime.now(UTC)
     workload.end_sources()
-    until(lambda: all(_has_run_since(stage, one, ended_at) for one in fresh), "what is fresh runs", limit=LIMIT)
+    until(lambda: all(has_run_since(stage, one, ended_at) for one in fresh), "what is fresh runs", limit=LIMIT)
     fresh_took = (datetime.now(UTC) - ended_at).total_seconds()
     waited = PARTITIONS - stage.airflows[BELOW.environment].starts(BELOW.dag_id)
     airflow = stage.airflows[BELOW.environment]
@@ -86,55 +84,18 @@ def report_masses(struck: Struck) -> None:
     )
 
 
-def _has_run_since(stage: Stage, target: Target, instant: datetime) -> bool:
-    """Whether an attempt that was queued since then has ended."""
-    runs = stage.airflows[target.pipeline.environment].runs(target.pipeline.dag_id)
-    attempts = (run for run in runs if partition_of(run) == target.partition)
-    return any(run.state.is_terminal and run.queued_at is not None and run.queued_at > instant for run in attempts)
-
-
 def _reports(stage: Stage) -> Iterator[Report]:
     """In the order in which they come: all runs begin, end, are cleared, begin again and end again."""
     targets = [Target(source, _partition(number)) for number in range(PARTITIONS) for source in SOURCES]
     for queued_at, state in ROUNDS:
         for target in targets:
-            yield target, _document(target.partition, queued_at, state)
+            yield target, document(target.partition, queued_at, state)
     for target in targets:
-        _has_run(stage, target, SECOND)
+        has_run(stage, target, SECOND)
 
 
 def _partition(number: int) -> str:
     return (datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _run_id(partition: str) -> str:
-    return f"scheduled__{partition}"
-
-
-def _document(partition: str, queued_at: datetime, state: State) -> RunStateDocument:
-    return RunStateDocument(state=state, run_id=_run_id(partition), queued_at=queued_at, observed_at=queued_at)
-
-
-def _has_run(stage: Stage, target: Target, queued_at: datetime) -> None:
-    """Airflow knows of it, as it will when it is looked at; and it has been told to the chronicle."""
-    world, dag_id = stage.airflows[target.pipeline.environment].world, target.pipeline.dag_id
-    run = Run(
-        id=next(world._ids),
-        dag_id=dag_id,
-        run_id=_run_id(target.partition),
-        state=State.SUCCESS,
-        queued_at=queued_at,
-        run_after=queued_at,
-        logical_date=logical_date_of(target.partition),
-        start_date=queued_at,
-        end_date=queued_at + timedelta(seconds=10),
-    )
-    assert run.logical_date is not None
-    with world.changed:
-        dag = world.dags[dag_id]
-        dag.runs[run.run_id] = dag.dates[run.logical_date] = run
-        dag.run_ids.append(run.run_id)  # which stay sorted: partitions come in the order of time
-        stage.chronicle.saw_airflow(Happened(present(), target.pipeline.environment, "created", run.observed()))
 
 
 def _put(stage: Stage, reports: list[Report]) -> None:
