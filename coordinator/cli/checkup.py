@@ -16,14 +16,18 @@ from coordinator.errors import ConfigurationError, CoordinatorError, CredentialU
 from coordinator.insecure_settings import insecure_settings
 from coordinator.model import bounds
 from coordinator.model.conditions import leaves
+from coordinator.model.dependencies import Document
+from coordinator.model.mapping import Identity, Latest
+from coordinator.model.never_met import NeverMet, never_met
 from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.references import PipelineRef
+from coordinator.model.unmet_lately import seen_in, unmet_lately
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentReport
 from coordinator.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
 from coordinator.store.capacity import PROBLEM_FROM, REMEDY, WARNING_FROM, fullness_of
 from coordinator.store.connection import EtcdStore, MemberStatus, connect
-from coordinator.store.keys import Keys
+from coordinator.store.keys import Keys, StateKey
 from coordinator.store.port import StoreError
 from coordinator.store.presence import read_presence
 from coordinator.store.roles import is_enforced
@@ -43,9 +47,10 @@ _SAFE = "3.6.14, 3.7.1 or later"
 
 def examine(settings: Settings, dependencies: Path) -> list[Finding]:
     """Look at etcd, the dependencies and every environment."""
-    pipelines, of_document = _pipelines_of(dependencies)
+    document, of_document = _read_document(dependencies)
+    pipelines = _named_in(document)
     findings = [
-        *_examine_etcd(settings, {pipeline.environment for pipeline in pipelines}),
+        *_examine_etcd(settings, document),
         *_examine_http(settings.http),
         *(Finding(Grade.WARNING, "encryption", found) for found in insecure_settings(settings)),
         *_exposed_files(settings),
@@ -113,7 +118,7 @@ def judge_environment(name: str, report: EnvironmentReport, dags: int) -> Iterat
         yield Finding(Grade.OK, subject, f"version {report.version}, {dags} DAGs there and not paused")
 
 
-def _examine_etcd(settings: Settings, named: Collection[str]) -> Iterator[Finding]:
+def _examine_etcd(settings: Settings, document: Document) -> Iterator[Finding]:
     try:
         store = connect(settings.etcd)
     except ConfigurationError as error:
@@ -127,8 +132,11 @@ def _examine_etcd(settings: Settings, named: Collection[str]) -> Iterator[Findin
             yield from _authentication(settings.etcd, members)
             keys = Keys(settings.etcd.prefix)
             yield _leader(store, keys)
-            yield from examine_reporters(settings, store, keys, named)
+            yield from examine_reporters(
+                settings, store, keys, {pipeline.environment for pipeline in _named_in(document)}
+            )
             yield from _files(store, keys)
+            yield from _unmet(store, keys, document)
     finally:
         store.close()
 
@@ -222,15 +230,39 @@ def _files(store: EtcdStore, keys: Keys) -> Iterator[Finding]:
         yield Finding(Grade.WARNING, "dependencies files", difference, "bring them up to date")
 
 
-def _pipelines_of(dependencies: Path) -> tuple[Collection[PipelineRef], list[Finding]]:
+def _unmet(store: EtcdStore, keys: Keys, document: Document) -> Iterator[Finding]:
+    """What pipelines wait for in vain, by the states of their upstreams. Where all dependencies are ``identity``,
+    nothing is read."""
+    told = {never.pipeline for never in never_met(document)}
+    entries = [
+        entry
+        for entry in document.values()
+        if entry.pipeline not in told
+        and not all(isinstance(leaf.mapping, Identity | Latest) for leaf in leaves(entry.condition))
+    ]
+    upstreams = {leaf.upstream for entry in entries for leaf in leaves(entry.condition)}
+    try:
+        states = [item.key for upstream in sorted(upstreams) for item in store.list(keys.states_of(upstream)).items]
+    except StoreError as error:
+        yield Finding(Grade.WARNING, "dependencies", f"not held against what has run: {error}")
+        return
+    seen = seen_in(key.target for key in map(keys.parse, states) if isinstance(key, StateKey))
+    yield from map(_warning, unmet_lately(entries, seen))
+
+
+def _warning(never: NeverMet) -> Finding:
+    return Finding(Grade.WARNING, f"dependencies of {never.pipeline}", never.reason, never.remedy)
+
+
+def _read_document(dependencies: Path) -> tuple[Document, list[Finding]]:
     subject = str(dependencies)
     try:
         document = parse_document(dependencies.read_bytes(), source=subject)
     except OSError as error:
         remedy = "name it with --dependencies"
-        return (), [Finding(Grade.PROBLEM, subject, f"cannot be read: {error.strerror}", remedy)]
+        return {}, [Finding(Grade.PROBLEM, subject, f"cannot be read: {error.strerror}", remedy)]
     except DependenciesError as error:
-        return (), [
+        return {}, [
             Finding(
                 Grade.PROBLEM,
                 f"{subject}:{problem.line}:{problem.column}",
@@ -239,10 +271,12 @@ def _pipelines_of(dependencies: Path) -> tuple[Collection[PipelineRef], list[Fin
             )
             for problem in error.problems
         ]
-    pipelines = set(document)
-    for downstream in document.values():
-        pipelines.update(leaf.upstream for leaf in leaves(downstream.condition))
-    return pipelines, [Finding(Grade.OK, subject, f"{len(document)} pipelines wait for others")]
+    good = Finding(Grade.OK, subject, f"{len(document)} pipelines wait for others")
+    return document, [good, *map(_warning, never_met(document))]
+
+
+def _named_in(document: Document) -> set[PipelineRef]:
+    return {*document, *(leaf.upstream for entry in document.values() for leaf in leaves(entry.condition))}
 
 
 def _unconfigured(

@@ -83,11 +83,15 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_j
                 "says": headline(decision).removeprefix(f"{target} "),
             }
         )
+    notes = list(_unmet_notes(reading, pipeline))
     if as_json:
         more = len(known) > limit
-        print_json({"pipeline": str(pipeline), "revision": reading.cache.revision, "partitions": rows, "more": more})
+        revision = reading.cache.revision
+        print_json({"pipeline": str(pipeline), "revision": revision, "partitions": rows, "more": more, "notes": notes})
         return
     console = people()
+    for note in notes:
+        console.print(line(note, "yellow"))
     if not rows:
         console.print(f"{pipeline}: no run of it, or of what it waits for, has been reported yet", markup=False)
         return
@@ -125,7 +129,9 @@ def _notes(
     """What else the reader should know, beside the rule."""
     from coordinator.cli.naming import unknown_partition
     from coordinator.model.explanation.causes import Kind
+    from coordinator.model.explanation.words import LISTED
     from coordinator.model.partitions import format_instant
+    from coordinator.model.unmet_lately import untouched
 
     target = explanation.decision.target
     if past:
@@ -136,6 +142,10 @@ def _notes(
         yield unknown_partition(reading, target, named)
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
+    yield from _unmet_notes(reading, target.pipeline)
+    entries = (node.downstream for node in reading.standings.graph.nodes())
+    for waiting, dependency in untouched(target, entries)[:LISTED]:
+        yield f"{waiting} hears nothing of this partition: '{dependency}' is about others"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
@@ -143,6 +153,16 @@ def _notes(
     for place, problem in reading.problems.items():
         if place.startswith("dependencies"):
             yield f"problem: {place}: {problem}"
+
+
+def _unmet_notes(reading: Reading, pipeline: PipelineRef) -> Iterator[str]:
+    """What a pipeline waits for, and what has been seen of its upstreams does not bring."""
+    from coordinator.model.unmet_lately import seen_in, unmet_lately
+
+    node = reading.standings.graph.node(pipeline)
+    if node is not None:
+        for unmet in unmet_lately([node.downstream], seen_in(reading.cache.targets())):
+            yield f"{unmet.reason}; {unmet.remedy}"
 
 
 def print_explanation(console: Console, explanation: Explanation, notes: list[str]) -> None:

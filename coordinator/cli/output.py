@@ -11,9 +11,9 @@ from coordinator.model.printable import json_text, printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
+    from coordinator.cli.tables import Table
     from coordinator.model.hold import Hold
     from coordinator.model.runstate import Unreadable
 
@@ -59,16 +59,27 @@ def people(*, stderr: bool = False) -> Console:
     return console
 
 
+WHOLE = ("pipeline", "partition", "watcher")
+"""Columns of names by which people go on: they are not broken as long as anything else can give way."""
+
+
 def table(*columns: str, rows: Iterable[Iterable[str | Text]] = ()) -> Table:
     """A table. Cells are taken as they are: no markup in them, whatever a DAG is called."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    made = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else line(cell) for cell in row))
-    return made
+    from coordinator.cli.tables import Table
+
+    cells = [[cell if isinstance(cell, Text) else line(cell) for cell in row] for row in rows]
+    return Table(columns, cells, WHOLE)
+
+
+def roughly(seconds: float) -> str:
+    """A time as people say it: the two largest units."""
+    whole = int(seconds)
+    for unit, length, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= length:
+            return f"{whole // length} {unit} {whole % length // part} {smaller}"
+    return f"{whole} s"
 
 
 def hold_in_words(hold: Hold | Unreadable | None) -> str:

@@ -43,7 +43,9 @@ def preview_as_json(
             }
             for one in made.foreseen
         ],
-        "follow": made.follow,
+        "follow": len(made.follow),
+        "if_failed": made.if_failed,
+        "held_up": made.held_up,
         "stuck": made.stuck,
         "problems": problems,
     }
@@ -71,7 +73,11 @@ def print_preview(made: Preview, *, revision: int, leader: Presence | None, prob
     told = [f"{counted[fate]} {words}" for fate, words in _IN_WORDS.items() if counted[fate]]
     console.print(f"{'; '.join(told) or 'nothing would start'} (etcd revision {revision})", markup=False)
     if made.follow:
-        console.print(f"{made.follow} more would become due once these, and what runs now, end well", markup=False)
+        console.print(f"{len(made.follow)} more would start if these, and what runs now, succeed", markup=False)
+    if made.if_failed:
+        console.print(f"{made.if_failed} would start only if something of that fails (failure handlers)", markup=False)
+    if made.held_up:
+        console.print(f"{made.held_up} wait for what cannot be started", markup=False)
     if made.stuck:
         console.print(f"{made.stuck} are stuck and would stay so: coordinator status", markup=False)
     if leader is not None:

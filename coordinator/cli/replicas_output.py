@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.files_output import file_as_json, file_in_words, file_problems
-from coordinator.cli.output import table
+from coordinator.cli.output import roughly, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from coordinator.cli.tables import Table
     from coordinator.store.presence import Presence
     from coordinator.store.replicas import Replica
     from coordinator.watcher.reading import Reading
@@ -86,7 +85,7 @@ def leader_in_words(replicas: Replicas) -> str:
     leader = replicas.leader
     if leader is None:
         return "no watcher leads"
-    for_how_long = f" ({_rough(replicas.leads_for)})" if replicas.leads_for is not None else ""
+    for_how_long = f" ({roughly(replicas.leads_for)})" if replicas.leads_for is not None else ""
     return f"leader: {leader.id} ({leader.host}, pid {leader.pid}) since {leader.since}{for_how_long}"
 
 
@@ -101,7 +100,7 @@ def replicas_table(replicas: Replicas) -> Table:
 def _cells(replica: Replica) -> list[str]:
     presence = replica.presence
     warmth = {True: "warm", False: "not warm", None: "?"}[presence.warm]
-    said_ago = f"{_rough(replica.said_ago)} ago" if replica.said_ago is not None else "?"
+    said_ago = f"{roughly(replica.said_ago)} ago" if replica.said_ago is not None else "?"
     return [
         presence.id,
         presence.host,
@@ -113,12 +112,3 @@ def _cells(replica: Replica) -> list[str]:
         f"{said_ago}: silent" if replica.silent else said_ago,
         file_in_words(presence.file),
     ]
-
-
-def _rough(seconds: float) -> str:
-    """A time as people say it: the two largest units."""
-    whole = int(seconds)
-    for unit, length, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= length:
-            return f"{whole // length} {unit} {whole % length // part} {smaller}"
-    return f"{whole} s"

@@ -11,7 +11,7 @@ from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.files_output import differing_files, taken_away, taken_away_in_words
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of, spellings_of
-from coordinator.cli.output import hold_in_words, people, print_json, table
+from coordinator.cli.output import hold_in_words, people, print_json, roughly, table
 from coordinator.cli.replicas_output import (
     Replicas,
     leader_as_json,
@@ -26,7 +26,22 @@ from coordinator.cli.unanswered import unanswered
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
+    from coordinator.model.runstate import RunState
+    from coordinator.model.trigger import TriggerRecord
     from coordinator.watcher.reading import Reading
+
+_COLUMNS = (
+    "pipeline",
+    "partition",
+    "state",
+    "standing",
+    "age",
+    "since",
+    "late_since",
+    "record",
+    "run_id",
+    "last_error",
+)
 
 
 def status(
@@ -63,12 +78,12 @@ def status(
         if (wanted is None or target.pipeline == wanted) and (spellings is None or target.partition in spellings)
     ]
     targets.sort(key=lambda target: (target.pipeline, partition_order(target.partition)))
-    found = [_row(reading, target) for target in targets]
+    now = datetime.now(UTC)
+    found = [_row(reading, target, now) for target in targets]
     if not everything:
         found = [row for row in found if row["standing"] != "settled" or row["late_since"]]
     rows = _newest(found, limit)
     not_shown = len(found) - len(rows)
-    now = datetime.now(UTC)
     replicas = replicas_in(reading, now)
     reporters = reporters_in(reading, config, now)
     problems = reading.problems | replicas.problems | unanswered(reading, now) | reporters.problems
@@ -106,7 +121,7 @@ def status(
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-def _row(reading: Reading, target: Target) -> dict[str, Any]:
+def _row(reading: Reading, target: Target, now: datetime) -> dict[str, Any]:
     from coordinator.model.explanation import headline
     from coordinator.model.partitions import format_instant
     from coordinator.model.runstate import RunState
@@ -116,9 +131,14 @@ def _row(reading: Reading, target: Target) -> dict[str, Any]:
     state, recorded = reading.cache.state(target), reading.cache.record(target)
     record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
     readable = state.value if state is not None and isinstance(state.value, RunState) else None
+    since = _since(readable, record)
+    if since is not None:
+        since = since.replace(microsecond=0)
     return {
         "pipeline": str(target.pipeline),
         "partition": target.partition,
+        "since": format_instant(since) if since is not None else None,
+        "age": max(0, round((now - since).total_seconds())) if since is not None else None,
         "state": str(readable.state) if readable is not None else ("unreadable" if state is not None else None),
         "standing": str(decision.standing),
         "record": str(record.status) if record is not None else None,
@@ -129,6 +149,21 @@ def _row(reading: Reading, target: Target) -> dict[str, Any]:
         "last_error": record.last_error if record is not None else None,
         "says": headline(decision),
     }
+
+
+def _since(state: RunState | None, record: TriggerRecord | None) -> datetime | None:
+    """Since when it is as it is, as far as somebody said when."""
+    from coordinator.model.trigger import Status
+
+    told = [state.observed_at or state.attempt.queued_at] if state is not None else []
+    if record is not None and (state is None or record.status is not Status.DONE):
+        told.append(record.blocked_since or record.when)
+    return max((one for one in told if one is not None), default=None)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    age = roughly(row["age"]) if row["age"] is not None else None
+    return [(row | {"age": age})[column] or "" for column in _COLUMNS]
 
 
 def _newest(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
@@ -157,8 +192,7 @@ def _print(
     if replicas.all:
         console.print(replicas_table(replicas))
     if rows:
-        columns = ("pipeline", "partition", "state", "standing", "late_since", "record", "run_id", "last_error")
-        console.print(table(*columns, rows=[[row[column] or "" for column in columns] for row in rows]))
+        console.print(table(*_COLUMNS, rows=map(_cells, rows)))
     for held, hold in sorted(reading.cache.holds()):
         console.print(f"held: {held}: {hold_in_words(hold)}", markup=False)
     for note in notes:

@@ -33,11 +33,13 @@ def validate(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema, for editors, and check nothing.")
     ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a dependencies.json: every problem, with line, column, path and reason.
 
-    Exit code 1 when there is one. Without a configuration any environment's name is accepted.
+    Exit code 1 when there is one. A dependency that can never be met, as its upstream is started in other partitions
+    than it asks for, is a warning. Without a configuration any environment's name is accepted.
 
     Example: [bold]coordinator validate dependencies.json --environments-from coordinator.toml[/bold]
     """
@@ -50,20 +52,36 @@ def validate(
     environments = None if environments_from is None else sorted(load_settings(environments_from).environments)
     document: Document = {}
     problems: tuple[Problem, ...] = ()
+    warnings: list[Problem] = []
     try:
-        document = parse_document(read_file(file), source=str(file), environments=environments)
+        text = read_file(file)
+        document = parse_document(text, source=str(file), environments=environments)
+        warnings = _warnings(text, document)
     except DependenciesError as error:
         problems = error.problems
         message = str(error)
     if as_json:
-        print_json(_as_json(file, document, problems, environments))
+        print_json(_as_json(file, document, problems, warnings, environments))
     elif problems:
         say(message, lines=True)
         say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in {file}")
     else:
-        say(_summary(file, document, environments))
-    if problems:
+        for warning in warnings:
+            say(f"{file}:{warning.line}:{warning.column}: warning: {warning.path}: {warning.reason}; {warning.remedy}")
+        say(_summary(file, document, warnings, environments))
+    if problems or (strict and warnings):
         raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _warnings(text: bytes, document: Document) -> list[Problem]:
+    """What can never be met, at the places of the entries that wait for it."""
+    from coordinator.model.never_met import never_met
+    from coordinator.model.parsing import Problem, places_of_entries
+
+    found = list(never_met(document))
+    places = places_of_entries(text, {one.pipeline for one in found})
+    warnings = [Problem(*places[one.pipeline], one.reason, one.remedy) for one in found]
+    return sorted(warnings, key=lambda warning: (warning.line, warning.column))
 
 
 def read_file(file: Path) -> bytes:
@@ -77,7 +95,11 @@ def read_file(file: Path) -> bytes:
 
 
 def _as_json(
-    file: Path, document: Document, problems: tuple[Problem, ...], environments: list[str] | None
+    file: Path,
+    document: Document,
+    problems: tuple[Problem, ...],
+    warnings: list[Problem],
+    environments: list[str] | None,
 ) -> dict[str, object]:
     from dataclasses import asdict
 
@@ -88,11 +110,14 @@ def _as_json(
         "dependencies": _count(document),
         "environments": environments,
         "problems": [asdict(problem) for problem in problems],
+        "warnings": [asdict(warning) for warning in warnings],
     }
 
 
-def _summary(file: Path, document: Document, environments: list[str] | None) -> str:
+def _summary(file: Path, document: Document, warnings: list[Problem], environments: list[str] | None) -> str:
     text = f"{file}: good: {len(document)} pipelines, {_count(document)} dependencies"
+    if warnings:
+        text += f"; {len(warnings)} warning{'s' if len(warnings) > 1 else ''}"
     if environments is None:
         text += "; names of environments not checked (--environments-from)"
     return text

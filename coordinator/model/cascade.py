@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -114,6 +114,38 @@ def cascade(
     return tuple(sorted(steps, key=lambda step: (graph.rank(step.target.pipeline), step.target)))
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How things go on if every run succeeds.
+
+    :ivar started: what would be started, upstreams first; not what is on its way already.
+    :ivar held_up: what would still wait to start once all of that has ended.
+    """
+
+    started: tuple[Target, ...]
+    held_up: frozenset[Target]
+
+
+def course(
+    graph: Graph,
+    facts: Facts,
+    *,
+    known: Iterable[Target],
+    revision: int,
+    now: datetime,
+    environments: Collection[str],
+) -> Course:
+    """How things go on by themselves, with the parameters of :func:`cascade`.
+
+    :param environments: those in which something can be started. A refused request is taken to be accepted now.
+    """
+    rehearsal = _Rehearsal(graph, facts, known=known, revision=revision, now=now, environments=environments)
+    rehearsal.come_to_rest()
+    started = [target for target, how in rehearsal.done.items() if how.runs]
+    started.sort(key=lambda target: (graph.rank(target.pipeline), target))
+    return Course(tuple(started), frozenset(rehearsal.busy()))
+
+
 def _step(facts: Facts, target: Target, how: How) -> Step:
     seen, recorded = facts.state(target), facts.record(target)
     state = seen.value if seen is not None and isinstance(seen.value, RunState) else None
@@ -125,11 +157,23 @@ def _step(facts: Facts, target: Target, how: How) -> Step:
 class _Rehearsal:
     """Facts that change as if things went on, over those that stand in etcd.
 
+    :param environments: those in which something can be started, also where it was refused before; ``None``: all, and
+        what was refused is refused again.
     :ivar done: what has run, or been ignored.
     """
 
-    def __init__(self, graph: Graph, facts: Facts, *, known: Iterable[Target], revision: int, now: datetime) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        facts: Facts,
+        *,
+        known: Iterable[Target],
+        revision: int,
+        now: datetime,
+        environments: Collection[str] | None = None,
+    ) -> None:
         self._graph = graph
+        self._environments = environments
         self._facts = facts
         self._revision = revision
         self._now = now
@@ -191,6 +235,16 @@ class _Rehearsal:
                 found[target] = _why(decision)
         return found
 
+    def busy(self) -> list[Target]:
+        """What would be due, and waits for something that would run if it could be started."""
+        return [target for target in self._standings.unsettled() if self._standings.standing(target) is Standing.BUSY]
+
+    def _starts(self, decision: Decision) -> bool:
+        if self._environments is None:
+            return decision.fires
+        startable = decision.target.pipeline.environment in self._environments
+        return startable and decision.ready and decision.obstacles <= {Obstacle.BLOCKED}
+
     def _note(self, decisions: Iterable[Decision]) -> None:
         """What may have something to do is looked at again, upstreams first."""
         for decision in decisions:
@@ -210,7 +264,7 @@ class _Rehearsal:
         elif decision.ignored and record is not None and not decision.obstacles:
             self.done.setdefault(target, How.IGNORED)
             self._write(target, replace(record, consumed=_consumed(record, decision.inputs)))
-        elif decision.fires:
+        elif self._starts(decision):
             self.done.setdefault(target, self._how(target, record))
             consumed = _consumed(record, decision.inputs)
             self._write(target, _done(record, consumed=consumed, order=decision.order))

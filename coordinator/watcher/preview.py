@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from coordinator.model.cascade import course
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.judgement import all_inputs
 from coordinator.model.partitions import format_instant
@@ -59,13 +60,17 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """:ivar follow: how many more would become due to start once these, and what is running now, end well.
+    """:ivar follow: what else would be started if these, and what is running now, succeed; upstreams first.
 
+    :ivar if_failed: how many would be started only if something of that fails instead (failure handlers).
+    :ivar held_up: how many wait for what cannot be started.
     :ivar stuck: how many are out of date and cannot run by themselves.
     """
 
     foreseen: tuple[Foreseen, ...]
-    follow: int
+    follow: tuple[Target, ...]
+    if_failed: int
+    held_up: int
     stuck: int
 
 
@@ -85,16 +90,29 @@ def preview(
     """
     foreseen = [*_give_up_missed(reading, missed_after), *_give_up_late(reading)]
     admissions = _admissions(reading, environments, environment_limits)
-    follow = stuck = 0
+    goes_on = course(
+        reading.standings.graph,
+        reading.cache,
+        known=reading.cache.targets(),
+        revision=reading.cache.revision,
+        now=reading.standings.now,
+        environments=environments,
+    )
+    started = {*goes_on.started}
+    if_failed = held_up = stuck = 0
     for decision in _to_examine(reading):
         found = _foresee(reading, decision, admissions)
         if found is not None:
             foreseen.append(found)
         elif decision.standing is Standing.STUCK:
             stuck += 1
-        elif decision.due and not decision.ready and not decision.obstacles:
-            follow += 1
-    return Preview(tuple(foreseen), follow, stuck)
+        elif decision.target in goes_on.held_up:
+            held_up += 1
+        elif decision.due and not decision.ready and not decision.obstacles and decision.target not in started:
+            if_failed += 1
+    started.difference_update(one.target for one in foreseen)
+    follow = tuple(target for target in goes_on.started if target in started)
+    return Preview(tuple(foreseen), follow, if_failed, held_up, stuck)
 
 
 def _foresee(reading: Reading, decision: Decision, admissions: Mapping[str, Admission]) -> Foreseen | None:

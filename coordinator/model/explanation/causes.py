@@ -37,6 +37,9 @@ from coordinator.model.view import Standing
 MOST = 1000
 """Pipelines that are followed, at most: an explanation is read by a person."""
 
+_IF_PAUSED = "; while its DAG is paused it stays queued (coordinator doctor names paused DAGs)"
+"""etcd does not show it, and an explanation asks no environment."""
+
 
 class Kind(enum.StrEnum):
     """What a cause is. The first three pass by themselves."""
@@ -215,13 +218,15 @@ def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...]
 
 def _running(target: Target, state: RunState, via: tuple[Target, ...]) -> Cause:
     since = state.observed_at or state.attempt.queued_at
-    return Cause(target, Kind.RUNNING, did(state), "", via, state.attempt.run_id, since)
+    says = f"{did(state)}{_IF_PAUSED if state.state is State.QUEUED else ''}"
+    return Cause(target, Kind.RUNNING, says, "", via, state.attempt.run_id, since)
 
 
 def _in_flight(target: Target, record: TriggerRecord, via: tuple[Target, ...]) -> Cause:
     if record.status is Status.SENT:
         says = (
-            f"was started as run {record.run_id}{moment('at', record.attempt or record.when)}; its end is not known yet"
+            f"was started as run {record.run_id}{moment('at', record.attempt or record.when)}; "
+            f"its end is not known yet{_IF_PAUSED}"
         )
     else:
         says = f"is about to be started as run {record.run_id}{moment('since', record.when)}; no answer is known yet"

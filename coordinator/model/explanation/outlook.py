@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import OnLate
 from coordinator.model.explanation.causes import why_unsettled
-from coordinator.model.explanation.headline import MOVING
+from coordinator.model.explanation.headline import MOVING, is_out_of_reach, no_input, still_needed
 from coordinator.model.explanation.words import (
     asked_for,
     did,
@@ -45,7 +45,7 @@ def _sentence(decision: Decision, asked: list[str]) -> str:
         return "Nothing that it needs is new, and nothing of it can become new."
     idle = decision.judged is not None and decision.judged.holds and not decision.due and not decision.ready
     if idle and not decision.ignored and not MOVING.isdisjoint(decision.obstacles):
-        return f"Its run goes on, and nothing is new since. It fires again when {', and '.join(asked)}."
+        return f"Its present run has not ended, and nothing is new since. It fires again when {', and '.join(asked)}."
     news = "Nothing that it needs is new. " if idle and not decision.ignored else ""
     return f"{news}It fires when {', and '.join(asked)}."
 
@@ -78,6 +78,8 @@ class _Outlook:
             return
         if decision.ignored:
             yield "a person orders it to run (rerun: ignore, or skipped)"
+        elif is_out_of_reach(judged):
+            yield f"a person orders it to run: {no_input(judged, self._target)}"
         elif not judged.holds and not decision.ready:
             yield self._what_is_missing(judged)
         elif not decision.due and not decision.ready and (another := self._another(judged)):
@@ -104,10 +106,9 @@ class _Outlook:
             cleared = "is cleared and " if self._has_failed(judged) else ""
             again = " again" if judged.expires is not None and not judged.met else ""
             return f"{self._name(judged)} {cleared}{asked_for(judged.dependency)}{again} ({self._how_it_is(judged)})"
-        missing = [branch for branch in judged.branches if not branch.holds]
         if not judged.branches:
             return f"a partition of {judged.dependency} belongs to {self._target.partition}"
-        needed = judged.n - (len(judged.branches) - len(missing))
+        needed, missing = still_needed(judged)
         parts = [self._bracketed(branch, self._what_is_missing(branch)) for branch in missing]
         if needed == len(missing):
             return listed(parts, " and ")
@@ -126,6 +127,7 @@ class _Outlook:
         parts = [
             self._another(branch) if branch.holds else self._bracketed(branch, self._what_is_missing(branch))
             for branch in judged.branches
+            if branch.holds or not is_out_of_reach(branch)
         ]
         return listed([part for part in parts if part], " or ")
 

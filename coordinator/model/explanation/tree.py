@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from coordinator.model.conditions import Dependency
 from coordinator.model.consumption import Consumed
+from coordinator.model.explanation.headline import is_out_of_reach
 from coordinator.model.explanation.words import LISTED, input_named, listed, moment, run_in_words, run_state, state_of
 from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput
 from coordinator.model.references import Target
@@ -60,7 +61,8 @@ def _lines(judged: Judged, target: Target, why: Why, depth: int) -> Iterator[Lin
 def _partitions(judged: JudgedBranch, dependency: Dependency, target: Target, why: Why, depth: int) -> Iterator[Line]:
     """The partitions that a mapping names, folded: of a day of hours the missing ones are of interest."""
     if not judged.branches:
-        yield Line(depth, False, f"{dependency}: no partition of it belongs to {target.partition} (yet)")
+        yet = "" if is_out_of_reach(judged) else " yet"
+        yield Line(depth, False, f"{dependency}: no partition of it belongs to {target.partition}{yet}")
         return
     inputs = [branch for branch in judged.branches if isinstance(branch, JudgedInput)]
     missing = [one for one in inputs if not one.holds]

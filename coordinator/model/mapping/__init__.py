@@ -25,9 +25,10 @@ The open ones (``OpenMapping``) cannot list their inputs, only tell whether a pa
 Everything here is immutable, hashable, and asked about with every completion: what the calendar answers is kept.
 """
 
-from coordinator.model.mapping.calendar import Period, time_zone
+from coordinator.model.mapping.calendar import Period, starts_between, time_zone
 from coordinator.model.mapping.offsets import OFFSET, Offset, Unit, parse_offset
 from coordinator.model.mapping.refusal import MappingError
+from coordinator.model.mapping.spelling import spelling
 from coordinator.model.mapping.untimed import FixedKey, Identity, Latest
 from coordinator.model.mapping.windows import ALL, MOST_MEMBERS, FanOut, Rollup, StartOf, Wait, usual_every
 
@@ -54,6 +55,8 @@ __all__ = [
     "Unit",
     "Wait",
     "parse_offset",
+    "spelling",
+    "starts_between",
     "time_zone",
     "usual_every",
 ]

@@ -48,17 +48,26 @@ class ConditionReader:
                 return None
 
     def _object(self, cursor: Cursor, downstream: PipelineRef | None) -> Condition | None:
-        fields = self._fields.members(cursor, "a condition")
+        return self.read_fields(cursor, self._fields.members(cursor, "a condition"), downstream)
+
+    def read_fields(
+        self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None
+    ) -> Condition | None:
+        """A condition whose fields have been taken out of an object. :param cursor: of that object."""
         forms = [form for form in CONDITIONS if form in fields]
-        if len(forms) > 1:
-            self._findings.add(cursor, f"{' and '.join(map(repr, forms))} in one object", "nest one in the other")
-            return None
         if not forms:
             self._fields.refuse_unknown(fields, known=CONDITION_FIELDS)
             self._findings.add(cursor, f"expected one of {', '.join(map(repr, CONDITIONS))}; found none of them")
             return None
-        form = forms[0]
-        self._fields.refuse_unknown(fields, known=CONDITIONS[form].names)
+        self._fields.refuse_unknown(fields, known=[name for form in forms for name in CONDITIONS[form].names])
+        if len(forms) > 1:
+            self._findings.add(cursor, f"{' and '.join(map(repr, forms))} in one object", "nest one in the other")
+        read = [self._form(form, cursor, fields, downstream) for form in forms]
+        return read[0] if len(read) == 1 else None
+
+    def _form(
+        self, form: str, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None
+    ) -> Condition | None:
         match form:
             case "pipeline":
                 return self._dependency(fields["pipeline"], fields, downstream)
@@ -73,10 +82,11 @@ class ConditionReader:
     def _at_least(
         self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None
     ) -> Condition | None:
+        n = self._fields.whole_number(fields["at_least"])
         if "of" not in fields:
             self._findings.add(cursor, "'of' is missing", 'write {"at_least": n, "of": [...]}')
             return None
-        of, n = fields["of"].value, self._fields.whole_number(fields["at_least"])
+        of = fields["of"].value
         branches = self._branches(fields["of"], downstream)
         if n is None:
             return None

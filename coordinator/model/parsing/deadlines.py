@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from datetime import time
 from typing import Any
 
-from coordinator.model import bounds
 from coordinator.model.deadline import MOST_DAYS, AfterFirstInput, Deadline, TimeOfDay
 from coordinator.model.durations import format_duration
-from coordinator.model.mapping import time_zone
 from coordinator.model.parsing.fields import FieldReader
 from coordinator.model.parsing.findings import Cursor, Findings, described
 from coordinator.model.parsing.forms import DEADLINES, TIME_OF_DAY
@@ -57,19 +55,8 @@ class DeadlineReader:
         elif written is not None:
             self._findings.add(cursor, f"expected a time of day such as '06:00'; found {described(written)}")
         days = self._fields.whole_number(given["days"], least=0, most=MOST_DAYS) if "days" in given else 0
-        place = self._place(given["timezone"]) if "timezone" in given else "UTC"
+        place = self._fields.place(given["timezone"]) if "timezone" in given else "UTC"
         return None if at is None or days is None or place is None else TimeOfDay(at, days, place)
-
-    def _place(self, cursor: Cursor) -> str | None:
-        name = self._fields.characters(cursor, "a time zone", most=bounds.PATTERN)
-        if name is None:
-            return None
-        try:
-            time_zone(name)
-        except ValueError as error:
-            self._findings.add(cursor, str(error))
-            return None
-        return name
 
     def _after(self, cursor: Cursor) -> AfterFirstInput | None:
         duration = self._fields.duration(cursor)

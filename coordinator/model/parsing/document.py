@@ -149,12 +149,14 @@ class _DocumentReader:
             condition = self._condition(cursor, pipeline)
             return None if condition is None or pipeline is None else Downstream(pipeline, condition)
         fields = self._fields.members(cursor, "an object")
-        bare = [member for name, member in fields.items() if name in CONDITION_FIELDS]
-        if bare and "upstream" not in fields:
-            reason = f"{bare[0].name!r} belongs to a condition, and a condition under 'upstream'"
-            self._findings.add(bare[0].at_key(), reason, 'write {"upstream": {...}}')
-            return None
-        self._fields.refuse_unknown(fields, known=ENTRY.names)
+        bare: Mapping[str, Cursor] = {}
+        if "upstream" not in fields:
+            bare = {name: member for name, member in fields.items() if name in CONDITION_FIELDS}
+        if bare:
+            first = next(iter(bare.values()))
+            reason = f"{first.name!r} belongs to a condition, and a condition under 'upstream'"
+            self._findings.add(first.at_key(), reason, 'write {"upstream": {...}}')
+        self._fields.refuse_unknown(fields, known=(*ENTRY.names, *bare))
         rerun = self._fields.choice(fields.get("rerun"), Rerun.CLEAR)
         settle = self._fields.choice(fields.get("settle"), Settle.WAVE)
         catchup = self._fields.choice(fields.get("catchup"), Catchup.ALL)
@@ -164,6 +166,9 @@ class _DocumentReader:
         if "on_late" in fields and "deadline" not in fields:
             self._findings.add(fields["on_late"].at_key(), "'on_late' without a 'deadline'", "say when it is late")
         conf = self._conf(fields.get("conf"))
+        if bare:
+            self._conditions.read_fields(cursor, bare, pipeline)
+            return None
         if "upstream" not in fields:
             self._findings.add(cursor, "'upstream' is missing", "say what the pipeline waits for")
             return None

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from coordinator.model import bounds
 from coordinator.model.durations import parse_duration
+from coordinator.model.mapping import time_zone
 from coordinator.model.parsing.findings import Cursor, Findings, described, nearest
 from coordinator.model.parsing.forms import ELSEWHERE
 from coordinator.model.parsing.json_text import Members, NotJson
@@ -142,6 +143,18 @@ class FieldReader:
             self._findings.add(cursor, f"expected a duration longer than nothing; found {described(text)}")
             return None
         return duration
+
+    def place(self, cursor: Cursor) -> str | None:
+        """A place of the IANA time zone database."""
+        name = self.characters(cursor, "a time zone", most=bounds.PATTERN)
+        if name is None:
+            return None
+        try:
+            time_zone(name)
+        except ValueError as error:
+            self._findings.add(cursor, str(error))
+            return None
+        return name
 
     def reference(self, text: str, cursor: Cursor) -> PipelineRef | None:
         """A pipeline, in a known environment."""

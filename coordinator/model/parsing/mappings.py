@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from collections.abc import Mapping as Dictionary
 from typing import Any
 
@@ -17,17 +18,22 @@ from coordinator.model.mapping import (
     Mapping,
     MappingError,
     Offset,
-    Period,
     Rollup,
     StartOf,
+    Unit,
     Wait,
     parse_offset,
+    spelling,
     usual_every,
 )
 from coordinator.model.parsing.fields import FieldReader
 from coordinator.model.parsing.findings import Cursor, Findings, described, nearest
 from coordinator.model.parsing.forms import EVERY, MAPPER_NAMES, MAPPERS, SHORT_MAPPERS, STARTS, WINDOWS
 from coordinator.model.parsing.json_text import Members
+
+_OPTIONAL = ("every", "wait", "timezone", "input_format", "output_format")
+_SPELLS_EVERY: Dictionary[object, str] = {Rollup: "input_format", FanOut: "output_format"}
+"""The format that is judged by what a window is made of."""
 
 _EXAMPLES = 'write "identity", "start_of_day", "-1 day", or {"mapper": "rollup", "window": "day"}'
 
@@ -59,92 +65,136 @@ class MappingReader:
             self._findings.add(cursor, reason, f'write {{"mapper": "{word}", "{missing[0]}": ...}}')
             return None
         if word[:1] in ("+", "-") or word[:1].isdigit():
-            return self._offset(cursor, cursor, {})
+            return self._made(cursor, "offset", {"by": cursor})
         reason = f"expected a partition mapping; found {described(word)}{nearest(word, list(SHORT_MAPPERS))}"
         self._findings.add(cursor, reason, _EXAMPLES)
         return None
 
     def _object(self, cursor: Cursor) -> Mapping | None:
         given = self._fields.members(cursor, "a partition mapping")
-        if "mapper" not in given:
+        mapper = None
+        if "mapper" in given:
+            mapper = self._fields.one_of(given["mapper"], MAPPER_NAMES, shown=MAPPERS)
+        else:
             self._findings.add(cursor, "'mapper' is missing", f"known are {', '.join(MAPPERS)}")
-            return None
-        mapper = self._fields.one_of(given["mapper"], MAPPER_NAMES, shown=MAPPERS)
         if mapper is None:
+            self._values(given)  # what is wrong with them is told in the same run
             return None
         form = MAPPERS[mapper]
         self._fields.refuse_unknown(given, known=form.names, of=f"the mapper {mapper!r}")
+        known = {name: field for name, field in given.items() if name in form.names}
         if not self._fields.require(cursor, given, form.required):
+            self._values(known)
             return None
-        return self._made(cursor, mapper, given)
+        return self._made(cursor, mapper, known)
 
     def _made(self, cursor: Cursor, mapper: str, given: Dictionary[str, Cursor]) -> Mapping | None:
+        values = self._values(given)
+        of = {name: value for name, value in values.items() if value is not None}
+        whole = len(of) == len(values)
         match mapper:
             case "identity":
                 return Identity()
             case "latest":
                 return Latest()
             case "fixed_key":
-                key = self._fields.characters(given["downstream_key"], "a partition", most=bounds.PATTERN)
-                place = {"downstream_key": given["downstream_key"]}  # it has no other field, whatever else is given
-                return None if key is None else self._built(cursor, place, FixedKey, downstream_key=key)
+                if not whole:
+                    return None
+                make: Callable[..., Mapping] = FixedKey
             case "offset":
-                return self._offset(cursor, given["by"], given)
+                if "by" not in of:
+                    return None
+                of["count"], of["unit"] = of.pop("by")
+                make = Offset
             case "rollup" | "fan_out":
-                return self._window(cursor, mapper, given)
+                if "window" not in of:
+                    return None
+                make = Rollup if mapper == "rollup" else FanOut
+                if "every" in values and values["every"] is None:
+                    of.pop(_SPELLS_EVERY[make], None)
+                of.setdefault("every", usual_every(of["window"]))
             case _:
-                return self._built(cursor, given, StartOf, period=STARTS[mapper])
+                make, of["period"] = StartOf, STARTS[mapper]
+        return self._built(cursor, given, make, of, whole=whole)
 
-    def _offset(self, cursor: Cursor, by: Cursor, given: Dictionary[str, Cursor]) -> Mapping | None:
-        written = self._fields.text(by, "an offset such as '-1 day'")
+    def _built(
+        self,
+        cursor: Cursor,
+        given: Dictionary[str, Cursor],
+        make: Callable[..., Mapping],
+        of: dict[str, Any],
+        whole: bool,
+    ) -> Mapping | None:
+        """Make a mapping. What it refuses is a problem at the field that it names; it is then made without that field,
+        for it refuses one at a time.
+
+        :param whole: no field has been left out so far.
+        """
+        while True:
+            try:
+                made = make(**of)
+            except MappingError as error:
+                self._findings.add(given.get(error.field, cursor), error.reason)
+                whole = False
+                if error.field not in _OPTIONAL or error.field not in of:
+                    return None
+                del of[error.field]
+                if error.field == "every":
+                    of["every"] = usual_every(of["window"])
+                    of.pop(_SPELLS_EVERY[make], None)
+            else:
+                return made if whole else None
+
+    def _values(self, given: Dictionary[str, Cursor]) -> dict[str, Any]:
+        """What each field says by itself; ``None`` where it cannot be read."""
+        return {name: self._value(name, field) for name, field in given.items() if name != "mapper"}
+
+    def _value(self, name: str, cursor: Cursor) -> Any:
+        match name:
+            case "window":
+                shown = [str(one) for one in dict.fromkeys(WINDOWS.values())]
+                return self._fields.one_of(cursor, WINDOWS, shown=shown)
+            case "every":
+                return self._fields.one_of(cursor, EVERY, shown=EVERY)
+            case "wait":
+                return self._wait(cursor)
+            case "by":
+                return self._by(cursor)
+            case "timezone":
+                return self._fields.place(cursor)
+            case "input_format" | "output_format":
+                return self._format(cursor)
+            case "downstream_key":
+                return self._fields.characters(cursor, "a partition", most=bounds.PATTERN)
+        return None  # no field of a mapping
+
+    def _by(self, cursor: Cursor) -> tuple[int, Unit] | None:
+        written = self._fields.text(cursor, "an offset such as '-1 day'")
         if written is None:
             return None
         try:
-            count, unit = parse_offset(written)
+            return parse_offset(written)
         except ValueError as error:
             unsigned = re.fullmatch(OFFSET, f"+{written}") is not None
             remedy = f"say which way: '-{written}' is earlier, '+{written}' later" if unsigned else ""
-            self._findings.add(by, f"{error}; found {described(written)}", remedy)
+            self._findings.add(cursor, f"{error}; found {described(written)}", remedy)
             return None
-        return self._built(cursor, {"by": by, **given}, Offset, count=count, unit=unit)
-
-    def _window(self, cursor: Cursor, mapper: str, given: Dictionary[str, Cursor]) -> Mapping | None:
-        window = self._fields.one_of(
-            given["window"], WINDOWS, shown=[str(one) for one in dict.fromkeys(WINDOWS.values())]
-        )
-        every: Period | None = None
-        if "every" in given:
-            every = self._fields.one_of(given["every"], EVERY, shown=EVERY)
-        elif window is not None:
-            every = usual_every(window)
-        wait: Wait | None = self._wait(given["wait"]) if "wait" in given else ALL
-        if window is None or every is None or wait is None:
-            return None
-        if mapper == "fan_out":
-            return self._built(cursor, given, FanOut, window=window, every=every)
-        return self._built(cursor, given, Rollup, window=window, every=every, wait=wait)
 
     def _wait(self, cursor: Cursor) -> Wait | None:
         if cursor.value == ALL:
             return ALL
         return self._fields.whole_number(cursor, "'all' or a whole number")
 
-    def _built(self, cursor: Cursor, given: Dictionary[str, Cursor], make: type[Mapping], **of: Any) -> Mapping | None:
-        """Make a mapping; what it refuses is a problem at the field that it names."""
-        whole = True
-        for name in ("timezone", "input_format", "output_format"):
-            if name in given:
-                expected = "a time zone" if name == "timezone" else "a format"
-                value = self._fields.characters(given[name], expected, most=bounds.PATTERN)
-                whole = whole and value is not None
-                of[name] = value
-        if not whole:
+    def _format(self, cursor: Cursor) -> str | None:
+        pattern = self._fields.characters(cursor, "a format", most=bounds.PATTERN)
+        if pattern is None:
             return None
         try:
-            return make(**of)
-        except MappingError as error:
-            self._findings.add(given.get(error.field, cursor), error.reason)
+            spelling(pattern, "UTC")
+        except ValueError as error:
+            self._findings.add(cursor, str(error))
             return None
+        return pattern
 
 
 def dump_mapping(mapping: Mapping) -> Any:

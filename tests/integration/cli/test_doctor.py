@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from coordinator.cli.failures import ExitCode
+from coordinator.model.references import PipelineRef, Target
 from coordinator.model.reporters import LastSeen, ReportedRun, ReporterStatus
+from coordinator.model.runstate import RunStateDocument, State
+from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
@@ -265,6 +268,35 @@ def test_a_bad_dependencies_file_is_shown_with_its_places(cli: Cli, with_airflow
     code, findings = examined(cli, with_airflow, dependencies)
     assert code == ExitCode.PROBLEM
     assert [subject for subject, _ in problems(findings)] == [f"{dependencies}:1:7", f"{dependencies}:2:7"]
+
+
+def test_dependencies_that_are_not_met_are_warned_of(
+    cli: Cli, with_airflow: Path, dependencies: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    def by(upstream: str, window: str, timezone: str = "UTC") -> dict[str, Any]:
+        mapping = {"mapper": "rollup", "window": window, "timezone": timezone}
+        return {"upstream": {"pipeline": upstream, "partition": mapping}}
+
+    document = {
+        "daily": by("hourly", "day", "Europe/Berlin"),
+        "weekly": by("daily", "week"),
+        "sums": by("sales", "week"),
+    }
+    dependencies.write_text(json.dumps(document))
+    for day in range(1, 8):
+        sales = Target(PipelineRef("default", "sales"), f"2026-11-{day:02}T23:00:00Z")
+        write_report(etcd, keys, sales, RunStateDocument(state=State.SUCCESS))
+    warned = {
+        one["subject"]: one["found"]
+        for one in examined(cli, with_airflow, dependencies)[1]
+        if one["grade"] == "warning"
+    }
+    assert "'daily by rollup of the week's days' is never met" in warned["dependencies of weekly"]
+    assert "none of the newest partitions of sales is an input of any" in warned["dependencies of sums"]
+    assert "dependencies of daily" not in warned, "nothing has been seen of hourly"
+    sales = Target(PipelineRef("default", "sales"), "2026-11-08T00:00:00Z")
+    write_report(etcd, keys, sales, RunStateDocument(state=State.SUCCESS))
+    assert "dependencies of sums" not in {one["subject"] for one in examined(cli, with_airflow, dependencies)[1]}
 
 
 def test_a_dependencies_file_that_is_not_there_is_a_problem(cli: Cli, with_airflow: Path, tmp_path: Path) -> None:

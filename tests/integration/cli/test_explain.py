@@ -193,6 +193,25 @@ def test_an_unknown_pipeline_or_partition_is_told_with_what_is_near(
     assert "waits for nothing in the published documents" in source
 
 
+def test_a_run_that_nobody_hears_and_a_dependency_that_nothing_meets_are_told(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    weeks = {"upstream": {"pipeline": "team_b/extract", "partition": {"mapper": "rollup", "window": "week"}}}
+    parsed = parse_document(json.dumps({"weekly": weeks, "copy": "team_b/extract"}), source="test")
+    put(etcd, keys.dependencies("default"), dump_publication(Publication(parsed, {})))
+    now = "2026-11-22T08:01:58.123000Z"
+    report(etcd, keys, "team_b/extract", State.SUCCESS, partition=now)
+    by = "'team_b/extract by rollup of the week's days'"
+    told = f"weekly hears nothing of this partition: {by} is about others"
+    assert told in cli("explain", "team_b/extract", now, "-c", config).stdout
+    assert json.loads(cli("explain", "team_b/extract", now, "-c", config, "--json").stdout)["notes"][-1] == told
+    told = f"{by} has not been met lately: none of the newest partitions of team_b/extract is an input of any"
+    assert told in cli("explain", "weekly", "-c", config).stdout
+    report(etcd, keys, "team_b/extract", State.SUCCESS)
+    assert "hears nothing" not in cli("explain", "team_b/extract", K, "-c", config).stdout
+    assert "lately" not in cli("explain", "weekly", "-c", config).stdout
+
+
 def test_what_waits_for_a_limit_is_told_so(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
     """By the rule alone it would fire now."""
     document = {"load": {"upstream": "team_b/extract", "max_in_flight": 1}, "copy": "team_b/extract"}

@@ -6,9 +6,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from coordinator.cli.failures import ExitCode
 from coordinator.model.floor import Floor, dump_floor
 from coordinator.model.parsing import parse_document
+from coordinator.model.partitions import format_instant
 from coordinator.model.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
@@ -139,6 +142,45 @@ def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, e
     assert "nothing has been reported of what was asked for" in cli("status", "-c", config, "--all", "-p", "x").stdout
     for spelling in ("2026-11-20T01:00:00+01:00", "2026-11-20", "2026-11-20T00:00"):
         assert "2026-11-20T00:00:00Z" in cli("status", "-c", config, "--all", "-p", spelling).stdout
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_since_when_and_for_how_long_is_shown_and_no_partition_is_cut(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    long_ago = _ago(7400).replace(microsecond=0)
+    partition = "2026-11-20T00:00:00Z"
+    failed = RunStateDocument(state=State.FAILED, run_id=f"scheduled__{partition}", observed_at=long_ago)
+    write_report(etcd, keys, Target(PipelineRef("default", "load_orders_of_the_day"), partition), failed)
+    asked = TriggerRecord(
+        Status.BLOCKED,
+        1,
+        Action.CREATE,
+        "r",
+        "t",
+        1,
+        last_error="404 Dag not found",
+        when=_ago(3),
+        blocked_since=_ago(200),
+    )
+    etcd.commit(
+        Transaction((), (Put(keys.trigger(Target(PipelineRef("default", "b"), partition)), dump_record(asked)),))
+    )
+    write_report(etcd, keys, Target(PipelineRef("default", "c"), partition), RunStateDocument(state=State.SUCCESS))
+    rows = {
+        one["pipeline"]: one for one in json.loads(cli("status", "-c", config, "--all", "--json").stdout)["pipelines"]
+    }
+    assert rows["load_orders_of_the_day"]["since"] == format_instant(long_ago)
+    assert 7400 <= rows["load_orders_of_the_day"]["age"] < 7460
+    assert 200 <= rows["b"]["age"] < 260
+    assert (rows["c"]["since"], rows["c"]["age"]) == (None, None)
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = cli("status", "-c", config, "--all").stdout
+    (row,) = [line for line in shown.splitlines() if line.startswith("load_orders_of_the_day")]
+    assert partition in row
+    assert "2 h 3 min" in shown
+    assert format_instant(long_ago) in shown
+    assert "late_since" not in shown
 
 
 def _ago(seconds: float) -> datetime:

@@ -83,7 +83,27 @@ def test_json_says_the_same_to_programs(cli: Cli, written: Path) -> None:
         "dependencies": 1,
         "environments": None,
         "problems": [],
+        "warnings": [],
     }
+
+
+def test_a_dependency_that_can_never_be_met_is_a_warning_and_with_strict_a_problem(cli: Cli, written: Path) -> None:
+    berlin = {"mapper": "rollup", "window": "day", "timezone": "Europe/Berlin"}
+    weeks = {"pipeline": "daily", "partition": {"mapper": "rollup", "window": "week"}}
+    document = {"daily": {"upstream": {"pipeline": "hourly", "partition": berlin}}, "weekly": {"upstream": weeks}}
+    written.write_text(json.dumps(document, indent=0))
+    result = cli("validate", written)
+    assert result.exit_code == ExitCode.OK
+    (warning,) = [line for line in result.stdout.splitlines() if "warning:" in line]
+    line = written.read_text().splitlines().index('"weekly": {') + 1
+    assert warning.startswith(f"{written}:{line}:")
+    assert "weekly: 'daily by rollup of the week's days' is never met: daily is started in" in warning
+    assert "2 dependencies; 1 warning" in result.stdout
+    assert cli("validate", written, "--strict").exit_code == ExitCode.PROBLEM
+    said = json.loads(cli("validate", written, "--json").stdout)
+    assert (said["ok"], [one["path"] for one in said["warnings"]]) == (True, ["weekly"])
+    written.write_text('{"a": "b"}')
+    assert cli("validate", written, "--strict").exit_code == ExitCode.OK
 
 
 def test_stdin_is_read_for_a_dash(cli: Cli) -> None:

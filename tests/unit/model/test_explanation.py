@@ -168,6 +168,61 @@ def test_the_outlook_follows_the_condition(world: SimulatedWorld) -> None:
     assert "C fails (it succeeded at " in explained(world, "D").outlook
 
 
+def test_only_what_a_rollup_still_waits_for_is_needed(world: SimulatedWorld) -> None:
+    half = {"mapper": "rollup", "window": "day", "wait": 3}
+    world.dependencies({"D": {"upstream": [{"pipeline": "hourly", "partition": half}, "C"]}})
+    day = "2026-11-20T00:00:00Z"
+    world.trigger("hourly", partition="2026-11-20T04:00:00Z")
+    world.run("hourly", partition="2026-11-20T04:00:00Z")
+    world.settle()
+    said = explained(world, "D", day).headline
+    assert "it still needs (2 of these 23: hourly, hourly@2026-11-20T01:00:00Z, " in said
+    assert said.endswith(", and 13 more), C")
+
+
+def test_what_is_needed_follows_the_condition(world: SimulatedWorld) -> None:
+    world.dependencies(
+        {
+            "D": {"upstream": {"all": [{"any": ["A", "B"]}, "C"]}},
+            "E": {"upstream": {"at_least": 2, "of": ["A", "B", "C"]}},
+            "F": {"upstream": {"any": [["A", "B"], "C"]}},
+            "G": {"upstream": {"all": [["A", "B"], "C"]}},
+        }
+    )
+    needs = {name: explained(world, name).headline.partition("it still needs ")[2] for name in "DEFG"}
+    assert needs == {"D": "(A or B), C", "E": "2 of these 3: A, B, C", "F": "(A, B) or C", "G": "A, B, C"}
+    world.first_run("A")
+    needs = {name: explained(world, name).headline.partition("it still needs ")[2] for name in "DEFG"}
+    assert needs == {"D": "C", "E": "B or C", "F": "B or C", "G": "B, C"}
+
+
+def test_a_partition_to_which_a_mapping_gives_no_input_never_fires(world: SimulatedWorld) -> None:
+    rollup = {"pipeline": "hourly", "partition": {"mapper": "rollup", "window": "day"}}
+    open_towards_upstream = {"pipeline": "events", "partition": "start_of_day"}
+    world.dependencies(
+        {"D": [rollup, "C"], "E": {"upstream": {"any": [rollup, "C"]}}, "F": {"upstream": open_towards_upstream}}
+    )
+    noon = "2026-11-20T12:00:00Z"
+    about = explained(world, "D", noon)
+    told = f"no partition of hourly by rollup of the day's hours belongs to {noon}"
+    assert about.headline == f"D@{noon} never fires in this partition: {told}"
+    assert about.outlook == f"It fires when a person orders it to run: {told}."
+    assert explained(world, "E", noon).headline == f"E@{noon} is settled: it still needs C"
+    assert explained(world, "E", noon).outlook == "It fires when C succeeds (not yet)."
+    day = "2026-11-20T00:00:00Z"
+    needed = f"a partition of events by start of day that belongs to {day}"
+    assert explained(world, "F", day).headline == f"F@{day} is settled: it still needs {needed}"
+
+
+def test_a_failure_handler_of_a_run_that_has_not_ended_does_not_claim_to_be_due(world: SimulatedWorld) -> None:
+    world.dependencies({"alert": {"upstream": {"pipeline": "A", "on": "failure"}}})
+    world.by_hand("A")
+    world.trigger("A")
+    world.start("A")
+    world.settle()
+    assert explained(world, "alert").headline.endswith(" waits for the end of A, and fires only on a failure")
+
+
 def test_one_that_runs_says_so_and_that_its_end_is_waited_for(world: SimulatedWorld) -> None:
     world.dependencies({"D": "A"})
     world.by_hand("D")
@@ -176,11 +231,26 @@ def test_one_that_runs_says_so_and_that_its_end_is_waited_for(world: SimulatedWo
     about = explained(world, "D")
     assert kinds(about) == [("D", Kind.RUNNING)]
     assert about.outlook == (
-        "Its run goes on, and nothing is new since. "
+        "Its present run has not ended, and nothing is new since. "
         "It fires again when its present run has ended, and A completes again."
     )
     world.rerun("A")
     assert explained(world, "D").outlook == "It fires when its present run has ended."
+
+
+def test_of_a_run_that_has_not_begun_it_is_told_that_a_paused_dag_keeps_it_queued(world: SimulatedWorld) -> None:
+    """Nothing in etcd tells a paused DAG from a slow one."""
+    world.dependencies({"D": "A"})
+    world.by_hand("D")
+    world.first_run("A")
+    about = explained(world, "D")
+    assert "goes on" not in about.outlook
+    (sentence,) = about.because()
+    assert sentence.endswith("; while its DAG is paused it stays queued (coordinator doctor names paused DAGs)")
+    world.start("D")
+    world.settle()
+    (sentence,) = explained(world, "D").because()
+    assert "paused" not in sentence
 
 
 def test_while_one_runs_what_it_waits_for_afterwards_is_no_cause(world: SimulatedWorld) -> None:

@@ -11,7 +11,7 @@ from coordinator.model.deadline import TimeOfDay
 from coordinator.model.dependencies import Downstream, OnLate, Rerun
 from coordinator.model.explanation import Explanation, Kind, as_json, explain, headline
 from coordinator.model.graph import Graph, Node
-from coordinator.model.mapping import Latest, Period, Rollup
+from coordinator.model.mapping import Latest, Period, Rollup, StartOf
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import format_instant
 from coordinator.model.references import PipelineRef, Target
@@ -141,8 +141,12 @@ def test_a_window_of_a_thousand_partitions_stays_readable() -> None:
 
 def test_a_partition_to_which_no_other_belongs_says_so() -> None:
     about = Situation(Dependency(A, mapping=Rollup(Period.DAY, Period.HOUR))).explained("europe")
-    assert lines(about) == ["A by rollup of the day's hours: no partition of it belongs to europe (yet)"]
-    assert about.outlook == "It fires when a partition of A by rollup of the day's hours belongs to europe."
+    assert lines(about) == ["A by rollup of the day's hours: no partition of it belongs to europe"]
+    assert about.outlook == (
+        "It fires when a person orders it to run: no partition of A by rollup of the day's hours belongs to europe."
+    )
+    about = Situation(Dependency(A, mapping=StartOf(Period.DAY))).explained(K)
+    assert lines(about) == [f"A by start of day: no partition of it belongs to {K} yet"]
 
 
 def test_a_gate_is_called_one_and_starts_nothing() -> None:

@@ -346,6 +346,24 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_text() -> None:
     assert [problem.path for problem in found] == ["a[1]", "c.upstream", "c.rerun", "c.nonsense", "e"]
 
 
+@pytest.mark.parametrize(
+    ("entry", "paths"),
+    [
+        ({"all": [1], "any": [2]}, ["a.upstream", "a.upstream.all[0]", "a.upstream.any[0]"]),
+        ({"at_least": "two"}, ["a.upstream", "a.upstream.at_least"]),
+        ({"at_least": "two", "of": [1]}, ["a.upstream.at_least", "a.upstream.of[0]"]),
+    ],
+)
+def test_one_mistake_in_a_condition_hides_no_other(entry: Any, paths: list[str]) -> None:
+    assert [problem.path for problem in problems(json.dumps({"a": {"upstream": entry}}))] == paths
+
+
+def test_a_condition_in_the_wrong_place_is_read_all_the_same() -> None:
+    entry = {"pipeline": "b", "on": "sucess", "partition": "start_of_dya", "rerun": "hold on"}
+    found = [problem.path for problem in problems(json.dumps({"a": entry}))]
+    assert found == ["a.pipeline", "a.on", "a.partition", "a.rerun"]
+
+
 def test_the_message_names_file_place_reason_and_remedy_one_problem_a_line() -> None:
     with pytest.raises(DependenciesError) as caught:
         parse('{"a": [],\n "b": "b"}')

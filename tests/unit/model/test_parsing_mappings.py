@@ -150,6 +150,32 @@ def test_all_mistakes_are_found_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "paths"),
+    [
+        ({"mapper": "rollup", "window": "dya", "timezone": "Europe/Berln"}, "window timezone"),
+        (
+            {"mapper": "rolup", "window": "dya", "every": "h", "timezone": "Europe/Berln"},
+            "mapper window every timezone",
+        ),
+        ({"mapper": "rollup", "every": "h", "timezone": "Europe/Berln", "wait": "al"}, " every timezone wait"),
+        ({"window": "dya", "input_format": "%B", "output_format": "%B"}, " window input_format output_format"),
+        (
+            {**DAY_OF_HOURS, "every": "week", "wait": 0, "timezone": "X", "output_format": "%Y"},
+            "every wait timezone output_format",
+        ),
+        ({**DAY_OF_HOURS, "input_format": "%F", "output_format": "%Y"}, "input_format output_format"),
+        ({"mapper": "offset", "by": "1 day", "timezone": "X", "input_format": "%B"}, "by timezone input_format"),
+        ({"mapper": "start_of_month", "timezone": "X", "output_format": "%Y"}, "timezone output_format"),
+        ({"mapper": "fan_out", "window": "day", "every": "week", "input_format": "%Y"}, "every input_format"),
+    ],
+)
+def test_one_mistake_hides_no_other(written: Any, paths: str) -> None:
+    _, problems = read(written)
+    expected = [f"partition.{name}" if name else "partition" for name in paths.split(" ")]
+    assert [problem.path for problem in problems] == expected
+
+
 @given(mappings)
 def test_a_dumped_mapping_is_read_back_equal(mapping: Mapping) -> None:
     written = dump_mapping(mapping)

@@ -68,6 +68,11 @@ def play(seed: int) -> frozenset[Fate]:
     for name, entry in graph.document.items():
         document[name] = {**(entry if isinstance(entry, dict) else {"upstream": entry})}
         document[name] |= {"catchup": chance.choice(("all", "all", "latest", "none"))}
+        if isinstance(document[name]["upstream"], str) and chance.random() < 0.5:
+            document[name]["upstream"] = {
+                "pipeline": document[name]["upstream"],
+                "on": chance.choice(("failure", "done")),
+            }
         if chance.random() < 0.3:
             document[name]["max_in_flight"] = chance.randint(1, 3)
     world = SimulatedWorld(
@@ -108,6 +113,15 @@ def play(seed: int) -> frozenset[Fate]:
             assert record is not None
             assert (record.action, record.wave) == (one.action, one.wave)
     assert world.store.list(world.keys.root).revision > revision or not (started or of_fate(made, Fate.SKIP))
+
+    world.by_itself(*graph.sources, *graph.document)
+    world.settle()
+    started_in_all = {
+        Target(PipelineRef(name, dag_id), partition)
+        for name, airflow in world.airflows.items()
+        for dag_id, partition in Counter(airflow.effects) - before[name]
+    }
+    assert started_in_all - of_fate(made, Fate.START, Fate.WAIT) == {*made.follow}
     return frozenset(one.fate for one in made.foreseen)
 
 
@@ -157,7 +171,41 @@ def test_every_fate_is_foreseen_and_looking_changes_nothing() -> None:
     assert fates["I", HOURS[0]].fate is Fate.CONSUME
     assert {fates["L", hour].fate for hour in HOURS[1:5]} == {Fate.SKIP}
     assert ("F", HOURS[4]) not in fates
-    assert made.follow == len(["F 0", "F 4", *(f"K {hour}" for hour in HOURS[1:5])])
+    followers = {("F", HOURS[0]), ("F", HOURS[4]), *(("K", hour) for hour in HOURS[1:5])}
+    assert {(str(one.pipeline), one.partition) for one in made.follow} == followers
+
+
+def test_a_failure_handler_is_not_counted_among_those_that_follow() -> None:
+    world = SimulatedWorld()
+    world.dependencies(
+        {
+            "load": "extract",
+            "publish": "load",
+            "alert": {"upstream": {"pipeline": "load", "on": "failure"}},
+            "escalate": "alert",
+            "tidy": {"upstream": {"pipeline": "load", "on": "done"}},
+        }
+    )
+    world.by_hand("load")
+    complete(world, "extract", HOURS[0])
+    world.settle()
+    world.start("load", partition=HOURS[0])
+    world.settle()
+    made = foresee(world)
+    assert {str(one.pipeline) for one in made.follow} == {"publish", "tidy"}
+    assert made.if_failed == len(["alert", "escalate"])
+    assert made.held_up == made.stuck == 0
+
+
+def test_what_waits_for_an_environment_that_is_not_configured_does_not_follow() -> None:
+    world = SimulatedWorld()
+    world.dependencies({"nowhere/load": "extract", "publish": "nowhere/load"})
+    world.stop_watcher()  # before it is known to be blocked
+    complete(world, "extract", HOURS[0])
+    made = foresee(world)
+    assert of_fate(made, Fate.BLOCK) == {target("nowhere/load", HOURS[0])}
+    assert made.follow == ()
+    assert made.held_up == len(["publish"])
 
 
 def test_an_intent_of_a_predecessor_is_taken_over() -> None:
