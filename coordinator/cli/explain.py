@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from coordinator.model.explanation import Explanation
+    from coordinator.model.dependencies import Downstream
     from coordinator.model.named_partitions import NamedPartition
     from coordinator.model.references import PipelineRef, Target
     from coordinator.watcher.reading import Reading
@@ -143,8 +144,7 @@ def _notes(
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
     yield from _unmet_notes(reading, target.pipeline)
-    entries = (node.downstream for node in reading.standings.graph.nodes())
-    for waiting, dependency in untouched(target, entries)[:LISTED]:
+    for waiting, dependency in untouched(target, _published_entries(reading))[:LISTED]:
         yield f"{waiting} hears nothing of this partition: '{dependency}' is about others"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
@@ -153,6 +153,15 @@ def _notes(
     for place, problem in reading.problems.items():
         if place.startswith("dependencies"):
             yield f"problem: {place}: {problem}"
+
+
+def _published_entries(reading: Reading) -> Iterator[Downstream]:
+    """Of all documents, also where only what decisions about one pipeline stand on has been read."""
+    from coordinator.model.publication import Publication
+
+    for published in reading.cache.published.values():
+        if isinstance(published.value, Publication):
+            yield from published.value.document.values()
 
 
 def _unmet_notes(reading: Reading, pipeline: PipelineRef) -> Iterator[str]:
