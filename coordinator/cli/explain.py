@@ -14,8 +14,8 @@ from coordinator.cli.output import hold_as_json, line, people, print_json, table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from coordinator.model.explanation import Explanation
     from coordinator.model.dependencies import Downstream
+    from coordinator.model.explanation import Explanation
     from coordinator.model.named_partitions import NamedPartition
     from coordinator.model.references import PipelineRef, Target
     from coordinator.watcher.reading import Reading
