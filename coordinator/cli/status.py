@@ -154,7 +154,8 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
     if answer.shown:
         console.print(partitions_table(answer.rows))
     if not_shown := len(answer.targets) - len(answer.shown):
-        console.print(f"{not_shown} older partitions are not shown: see them with --limit", markup=False)
+        are = "partition is" if not_shown == 1 else "partitions are"
+        console.print(f"{not_shown} older {are} not shown: see them with --limit", markup=False)
     if replicas.all and (everything or replicas.problems or any(one.silent for one in replicas.all)):
         console.print(replicas_table(replicas))
     for note in (

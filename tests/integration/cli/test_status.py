@@ -48,7 +48,8 @@ def test_a_late_partition_is_shown_although_it_is_settled(cli: Cli, config: Path
     assert set(rows) == {("late", past), ("later", past)}
     assert rows["late", past]["late_since"] == "2001-01-01T06:00:00Z"
     assert rows["late", past]["standing"] == "settled"
-    assert "late_since" in cli("status", "-c", config).stdout
+    assert "late_since" in cli("status", "-c", config, "--pipeline", "late").stdout
+    assert "should have been started by 2001-01-01T06:00:00Z" in cli("status", "-c", config).stdout
 
 
 def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
@@ -103,7 +104,9 @@ def test_a_refused_request_is_something_wrong_also_behind_newer_partitions(
     assert said["problems"] == {}
     assert ([row["partition"] for row in said["pipelines"]], said["not_shown"]) == (["2026-11-21T00:00:00Z"], 2)
     assert result.exit_code == ExitCode.PROBLEM
-    assert "2 older partitions are not shown: see them with --limit" in cli("status", "-c", config, "--limit", 1).stdout
+    for arguments, not_shown in ((("--pipeline", "load"), "2 older partitions are"), ((), "1 older partition is")):
+        shown = cli("status", "-c", config, "--limit", 1, *arguments).stdout
+        assert f"{not_shown} not shown: see them with --limit" in shown
 
 
 def test_requests_without_an_answer_for_long_are_something_wrong(

@@ -14,6 +14,7 @@ from coordinator.cli.failures import ExitCode
 from coordinator.model.parsing import parse_document
 from coordinator.model.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.reporters import ReporterStatus
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.reporting import write_report
@@ -32,7 +33,9 @@ class Etcd:
 
     def __init__(self, cli: Cli, config: Path, store: EtcdStore, keys: Keys) -> None:
         self._cli, self._config, self._store, self.keys = cli, config, store, keys
-        self.put(keys.leader, Presence("w", "host", 1, written(datetime.now(UTC))).to_value())
+        now = datetime.now(UTC)
+        self.put(keys.leader, Presence("w", "host", 1, written(now)).to_value())
+        self.put(keys.reporter("default", "r"), ReporterStatus(host="h", pid=1, since=now, said=now).to_value())
 
     def put(self, *pairs: Any) -> None:
         puts = tuple(Put(key, value) for key, value in zip(pairs[::2], pairs[1::2], strict=True))
@@ -148,7 +151,7 @@ def test_each_cause_counts_and_failures_come_before_the_rest(world: Etcd) -> Non
         {
             "blocked": "a",
             "again": {"upstream": "a", "rerun": "hold"},
-            "late": {"upstream": ["a", "b"], "deadline": "1h"},
+            "late": {"upstream": ["a", "b"], "deadline": "1 hour"},
         }
     )
     world.report("a", State.SUCCESS, ago=3 * 3600)
