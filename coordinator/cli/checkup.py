@@ -132,9 +132,7 @@ def _examine_etcd(settings: Settings, document: Document) -> Iterator[Finding]:
             yield from _authentication(settings.etcd, members)
             keys = Keys(settings.etcd.prefix)
             yield _leader(store, keys)
-            yield from examine_reporters(
-                settings, store, keys, {pipeline.environment for pipeline in _named_in(document)}
-            )
+            yield from examine_reporters(settings, store, keys, {one.environment for one in _named_in(document)})
             yield from _files(store, keys)
             yield from _unmet(store, keys, document)
     finally:

@@ -156,7 +156,7 @@ def _notes(
 
 
 def _published_entries(reading: Reading) -> Iterator[Downstream]:
-    """Of all documents, also where only what decisions about one pipeline stand on has been read."""
+    """All of them, also of pipelines that the reading has nothing else of."""
     from coordinator.model.publication import Publication
 
     for published in reading.cache.published.values():

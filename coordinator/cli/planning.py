@@ -19,7 +19,7 @@ from coordinator.model.publication import Retired, content_hash
 from coordinator.model.references import PipelineRef
 from coordinator.model.resuming import Terms
 from coordinator.model.runstate import Unreadable
-from coordinator.model.unfed import unfed
+from coordinator.model.unmet_lately import seen_in, unmet_lately
 from coordinator.proposal import Proposal, Publications
 from coordinator.publishing import check_owner, read_publications, refusal
 from coordinator.runners.port import EnvironmentReport
@@ -125,7 +125,8 @@ def make_plan(
     base = Publications(cache.published, cache.revision, cache.published_before)
     plan = _weighed(draft, base, terms_of(settings, fresh))
     effects = effects_of(plan.proposal, cache, cache.targets())
-    warnings = [*_of_the_present(plan.proposal, reading), *map(str, unfed(draft.document, cache, cache.targets()))]
+    unmet = unmet_lately(draft.document.values(), seen_in(cache.targets()))
+    warnings = [*_of_the_present(plan.proposal, reading), *map(str, unmet)]
     found: Consequences | None = None
     try:
         graph, problems = plan.proposal.graph()

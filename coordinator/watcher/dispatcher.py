@@ -26,8 +26,11 @@ from coordinator.watcher.jobs import Effect, EffectDone, Executor, Guard, LookDo
 from coordinator.watcher.look_queue import Look, LookQueue
 
 PREFETCH = 4
-"""So many times the requests that run at once have a slot: a thread that is done has its next job at hand, and the
-intents of several are written in one transaction."""
+"""So many times the requests that run at once have a slot: the intents of several are written in one transaction."""
+
+AT_HAND = 2
+"""So many times the requests that run at once are handed to the threads: one that is done has its next job at hand.
+The others wait here, where it is seen when they have waited for too long."""
 
 STALE_AFTER = 5.0
 """Seconds that a request may wait here. After that a person may have cleared what it stands on, silently, since the
@@ -246,7 +249,7 @@ class Dispatcher:
             self.admission.open(0 if self.is_down(now) else 1)
 
     def _may_send(self) -> bool:
-        return len(self._under_way) < (1 if self.failures else self.limits.requests * PREFETCH)
+        return len(self._under_way) < (1 if self.failures else self.limits.requests * AT_HAND)
 
     def _send(self, job: RequestJob) -> None:
         self._under_way[job.key] = job

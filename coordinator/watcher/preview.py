@@ -189,7 +189,7 @@ def _admissions(
 
 def _to_examine(reading: Reading) -> Iterator[Decision]:
     """As the reconciler does when its term begins."""
-    unsettled = reading.standings.unsettled_by_age()
+    unsettled = list(reading.standings.unsettled_by_age())
     settled = set(reading.cache.targets()).difference(unsettled)
     for target in (*unsettled, *sorted(settled)):
         yield reading.standings.decide(target)

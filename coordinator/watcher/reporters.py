@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from coordinator.model import bounds
 from coordinator.model.graph import Graph
@@ -19,6 +19,10 @@ from coordinator.model.reporters import (
 )
 from coordinator.model.runstate import Unreadable
 from coordinator.settings import EnvironmentSettings
+
+TIME_TO_START = timedelta(seconds=60)
+"""For which a watcher that has just connected waits before it says that an environment was never heard from: it may be
+about to start for the first time."""
 
 
 class Reporters:
@@ -147,4 +151,7 @@ class HealthOfReporters:
         if since is None:
             return {}
         listening = self._listening
-        return listening.problems(listening.heard(now=now, reachable_since=since), now=now)
+        heard = listening.heard(now=now, reachable_since=since)
+        if now - since < TIME_TO_START:
+            heard = [one for one in heard if one.hearing is not Hearing.NEVER]
+        return listening.problems(heard, now=now)

@@ -27,7 +27,7 @@ from coordinator.runners.port import (
     StartRequest,
 )
 from coordinator.watcher.backoff import Backoff
-from coordinator.watcher.dispatcher import PREFETCH, STALE_AFTER, Dispatcher, EnvironmentLimits
+from coordinator.watcher.dispatcher import AT_HAND, STALE_AFTER, Dispatcher, EnvironmentLimits
 from coordinator.watcher.jobs import Effect, EffectDone, LookDone, Recalled
 from coordinator.watcher.look_queue import ASKED_IN_A_LOOK, FOLLOWED_IN_A_LOOK
 from coordinator.watcher.pools import Pools
@@ -121,10 +121,10 @@ def bench() -> Bench:
 
 
 def test_no_more_effects_are_handed_out_than_the_executor_can_soon_run(bench: Bench) -> None:
-    for number in range(3 * PREFETCH + 2):
+    for number in range(3 * AT_HAND + 2):
         bench.start(str(number))
     bench.dispatcher.pump(0.0)
-    assert len(bench.jobs.waiting) == 3 * PREFETCH
+    assert len(bench.jobs.waiting) == 3 * AT_HAND
     bench.work(0.0)
     bench.dispatcher.pump(0.0)
     assert len(bench.jobs.waiting) == 2
@@ -240,7 +240,7 @@ def test_a_defect_of_a_runner_is_an_environment_that_gave_no_answer(bench: Bench
 
 
 def test_what_has_not_gone_out_is_forgotten_with_the_leadership(bench: Bench) -> None:
-    for number in range(3 * PREFETCH + 3):
+    for number in range(3 * AT_HAND + 3):
         bench.start(str(number))
     bench.dispatcher.pump(0.0)
     bench.dispatcher.forget()
@@ -267,28 +267,28 @@ def test_a_question_does_not_grow_stale(bench: Bench) -> None:
 
 
 def test_a_request_that_is_recalled_before_it_is_sent_is_not_sent(bench: Bench) -> None:
-    for number in range(3 * PREFETCH + 1):
+    for number in range(3 * AT_HAND + 1):
         bench.start(str(number))
     bench.dispatcher.pump(0.0)
-    handed_out, still_here = "0", str(3 * PREFETCH)
+    handed_out, still_here = "0", str(3 * AT_HAND)
     for token in (handed_out, still_here):
         bench.dispatcher.recall(target(token), token)
     messages = bench.work(0.0)
-    assert [isinstance(message.error, Recalled) for message in messages] == [True] + [False] * (3 * PREFETCH - 1)
+    assert [isinstance(message.error, Recalled) for message in messages] == [True] + [False] * (3 * AT_HAND - 1)
     assert not bench.dispatcher.failures, "it says nothing about the environment"
     assert bench.dispatcher.pump(0.0) == [(target(still_here), still_here)]
     assert not {f"start {handed_out}", f"start {still_here}"} & set(bench.runner.calls)
 
 
 def test_a_request_whose_record_was_overwritten_does_not_go_out(bench: Bench) -> None:
-    for number in range(3 * PREFETCH + 1):
+    for number in range(3 * AT_HAND + 1):
         bench.start(str(number))
     bench.dispatcher.pump(0.0)
-    for number in (0, 3 * PREFETCH):
+    for number in (0, 3 * AT_HAND):
         bench.dispatcher.drop(target(str(number)), str(number))
     bench.work(0.0)
     assert bench.dispatcher.pump(0.0) == []
-    assert bench.runner.calls == [f"start {number}" for number in range(1, 3 * PREFETCH)]
+    assert bench.runner.calls == [f"start {number}" for number in range(1, 3 * AT_HAND)]
 
 
 def test_of_an_environment_that_does_not_answer_one_target_at_a_time_gets_a_slot(bench: Bench) -> None:
@@ -312,7 +312,7 @@ def test_of_an_environment_that_does_not_answer_one_target_at_a_time_gets_a_slot
 def test_while_one_is_out_to_try_nothing_but_its_answer_is_waited_for(bench: Bench) -> None:
     """A moment that has passed already would keep the deciding thread spinning until then."""
     bench.runner.answer = EnvironmentUnavailable("down")
-    for number in range(3 * PREFETCH + 2):
+    for number in range(3 * AT_HAND + 2):
         bench.start(str(number))
     bench.dispatcher.pump(0.0)
     bench.work(0.0)
