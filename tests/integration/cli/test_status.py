@@ -141,7 +141,7 @@ def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, e
     assert unknown.exit_code == ExitCode.PROBLEM
     assert "laod: no published document names it" in unknown.stderr
     assert "did you mean load?" in unknown.stderr
-    assert "all that was asked for is settled" in cli("status", "-c", config, "--pipeline", "load").stdout
+    assert "nothing of what was asked for is busy or stuck" in cli("status", "-c", config, "--pipeline", "load").stdout
     assert "nothing has been reported of what was asked for" in cli("status", "-c", config, "--all", "-p", "x").stdout
     for spelling in ("2026-11-20T01:00:00+01:00", "2026-11-20", "2026-11-20T00:00"):
         assert "2026-11-20T00:00:00Z" in cli("status", "-c", config, "--all", "-p", spelling).stdout
