@@ -111,7 +111,7 @@ def _follow(standings: Standings, top: Decision) -> Iterator[Cause]:
                 seen.add(target)
                 upstream = standings.decide(target)
                 if one.standing is Standing.SETTLED and not _has_still_to_come(one, upstream):
-                    yield _end_that_does_not_do(one, further)
+                    yield cause_at_rest(one, further)
                 else:
                     waiting.append((upstream, further))
 
@@ -148,7 +148,7 @@ def _has_still_to_come(one: JudgedInput, upstream: Decision) -> bool:
     return run_state(one.seen) is None and upstream.judged is not None and not upstream.judged.holds
 
 
-def _end_that_does_not_do(one: JudgedInput, via: tuple[Target, ...]) -> Cause:
+def cause_at_rest(one: JudgedInput, via: tuple[Target, ...]) -> Cause:
     """An input at rest, in a state that is not the one asked for."""
     state = run_state(one.seen)
     wanted = asked_for(one.dependency)
@@ -157,21 +157,20 @@ def _end_that_does_not_do(one: JudgedInput, via: tuple[Target, ...]) -> Cause:
         if one.seen is not None:
             return Cause(one.target, Kind.UNREADABLE, f"is {state_of(one)}", f"report it again, or {remedy}", via)
         return Cause(one.target, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
-    run_id, since = state.attempt.run_id, state.observed_at
     if state.state is State.FAILED:
-        return Cause(
-            one.target,
-            Kind.FAILED,
-            did(state),
-            f"clear {'its run ' + run_id if run_id else 'it'} once what broke it is mended",
-            via,
-            run_id,
-            since,
-        )
+        return failure(one.target, state, via)
+    run_id, since = state.attempt.run_id, state.observed_at
     if one.dependency.on.satisfied_by(state.state):
         return Cause(one.target, Kind.TOO_OLD, f"{did(state)}; {_too_old(one)}", "run it again", via, run_id, since)
     says = f"{did(state)}; it is waited for until it {wanted}"
     return Cause(one.target, Kind.NOT_YET, says, "", via, run_id, since)
+
+
+def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Cause:
+    """A run that failed."""
+    run_id = state.attempt.run_id
+    remedy = f"clear {'its run ' + run_id if run_id else 'it'} once what broke it is mended"
+    return Cause(target, Kind.FAILED, did(state), remedy, via, run_id, state.observed_at)
 
 
 def _too_old(one: JudgedInput) -> str:

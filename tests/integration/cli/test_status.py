@@ -48,7 +48,8 @@ def test_a_late_partition_is_shown_although_it_is_settled(cli: Cli, config: Path
     assert set(rows) == {("late", past), ("later", past)}
     assert rows["late", past]["late_since"] == "2001-01-01T06:00:00Z"
     assert rows["late", past]["standing"] == "settled"
-    assert "late_since" in cli("status", "-c", config).stdout
+    assert "late_since" in cli("status", "-c", config, "--pipeline", "late").stdout
+    assert "should have been started by 2001-01-01T06:00:00Z" in cli("status", "-c", config).stdout
 
 
 def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
@@ -103,7 +104,9 @@ def test_a_refused_request_is_something_wrong_also_behind_newer_partitions(
     assert said["problems"] == {}
     assert ([row["partition"] for row in said["pipelines"]], said["not_shown"]) == (["2026-11-21T00:00:00Z"], 2)
     assert result.exit_code == ExitCode.PROBLEM
-    assert "2 older partitions are not shown: see them with --limit" in cli("status", "-c", config, "--limit", 1).stdout
+    for arguments, not_shown in ((("--pipeline", "load"), "2 older partitions are"), ((), "1 older partition is")):
+        shown = cli("status", "-c", config, "--limit", 1, *arguments).stdout
+        assert f"{not_shown} not shown: see them with --limit" in shown
 
 
 def test_requests_without_an_answer_for_long_are_something_wrong(
@@ -138,7 +141,7 @@ def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, e
     assert unknown.exit_code == ExitCode.PROBLEM
     assert "laod: no published document names it" in unknown.stderr
     assert "did you mean load?" in unknown.stderr
-    assert "all that was asked for is settled" in cli("status", "-c", config, "--pipeline", "load").stdout
+    assert "nothing of what was asked for is busy or stuck" in cli("status", "-c", config, "--pipeline", "load").stdout
     assert "nothing has been reported of what was asked for" in cli("status", "-c", config, "--all", "-p", "x").stdout
     for spelling in ("2026-11-20T01:00:00+01:00", "2026-11-20", "2026-11-20T00:00"):
         assert "2026-11-20T00:00:00Z" in cli("status", "-c", config, "--all", "-p", spelling).stdout

@@ -1,0 +1,106 @@
+"""What needs a person: the part of ``coordinator status`` that comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from coordinator.cli.output import roughly, table
+
+if TYPE_CHECKING:
+    from coordinator.cli.tables import Table
+    from coordinator.watcher.attention import Attention, Concern
+
+NAMED = 3
+"""Of what waits behind a concern so many are shown to people."""
+
+LISTED = 10
+"""So many are listed for programs."""
+
+
+def attention_in_words(attention: Attention, problems: int) -> str:
+    """How many need a person, and how many wait behind them: the first words of ``status``."""
+    counts = {matter: count for matter, count in attention.counts.items() if matter.needs_person}
+    parts = [f"{count} {matter}" for matter, count in counts.items()]
+    if problems:
+        parts.append(f"{problems} {'problem' if problems == 1 else 'problems'}")
+    held = [f"{count} held" for matter, count in attention.counts.items() if not matter.needs_person]
+    stuck = [f"{_counted(attention.waiting)} stuck"] if attention.waiting else []
+    return "; ".join([f"needs a person: {', '.join(parts)}" if parts else "all is well", *stuck, *held])
+
+
+def attention_table(attention: Attention, now: datetime) -> Table:
+    """Each concern for people."""
+    columns = ("what", "pipeline", "partition", "age", "waiting behind it", "why", "what to do")
+    return table(*columns, rows=[_cells(one, now) for one in attention.concerns])
+
+
+def more_in_words(attention: Attention) -> Iterator[str]:
+    """How many of each matter are not shown."""
+    for matter, count in attention.counts.items():
+        more = count - sum(one.place.matter is matter for one in attention.concerns)
+        if more:
+            yield f"{more} more {matter}: see them with --limit or --pipeline"
+
+
+def attention_as_json(attention: Attention, now: datetime) -> list[dict[str, Any]]:
+    """Each concern for programs."""
+    return [_as_json(one, now) for one in attention.concerns]
+
+
+def _as_json(concern: Concern, now: datetime) -> dict[str, Any]:
+    from coordinator.model.partitions import format_instant
+
+    place, cause, since = concern.place, concern.cause, concern.cause.since
+    return {
+        "kind": str(place.matter),
+        "needs_person": place.matter.needs_person,
+        "pipeline": str(place.pipeline),
+        "partition": place.partition,
+        "says": cause.says,
+        "remedy": cause.remedy or None,
+        "run_id": cause.run_id,
+        "since": format_instant(since.replace(microsecond=0)) if since is not None else None,
+        "age": _age(concern, now),
+        "waiting": {
+            "partitions": len(concern.waiting),
+            "pipelines": len({one.pipeline for one in concern.waiting}),
+            "nearest": [
+                {"pipeline": str(one.pipeline), "partition": one.partition} for one in concern.waiting[:LISTED]
+            ],
+        },
+    }
+
+
+def _cells(concern: Concern, now: datetime) -> list[str]:
+    place, cause, age = concern.place, concern.cause, _age(concern, now)
+    return [
+        str(place.matter),
+        str(place.pipeline),
+        place.partition or "",
+        roughly(age) if age is not None else "",
+        _waiting(concern),
+        cause.says,
+        cause.remedy,
+    ]
+
+
+def _waiting(concern: Concern) -> str:
+    from coordinator.model.explanation.words import named
+
+    nearest = ", ".join(named(one, concern.cause.target) for one in concern.waiting[:NAMED])
+    if len(concern.waiting) <= NAMED:
+        return nearest
+    pipelines = len({one.pipeline for one in concern.waiting})
+    every = f"{_counted(len(concern.waiting))} of {pipelines} {'pipeline' if pipelines == 1 else 'pipelines'}"
+    return f"{nearest} and more: {every}"
+
+
+def _counted(partitions: int) -> str:
+    return f"{partitions} {'partition' if partitions == 1 else 'partitions'}"
+
+
+def _age(concern: Concern, now: datetime) -> int | None:
+    since = concern.cause.since
+    return max(0, round((now - since).total_seconds())) if since is not None else None
