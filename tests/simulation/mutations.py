@@ -17,6 +17,7 @@ from typing import Any
 from unittest.mock import patch
 
 import structlog
+from msgspec import structs
 
 from coordinator.model import consumption, decide, edition, judgement, lifecycle, resuming, standings, tally
 from coordinator.model.consumption import Fingerprint
@@ -430,7 +431,7 @@ def marks_overruled() -> AbstractContextManager[Any]:
     """What a run says of an attempt counts more than what a person has said of it."""
 
     def judge(present: RunState | None, report: RunState) -> Verdict:
-        unmarked = present._replace(marked=False, observed_at=None) if isinstance(present, RunState) else None
+        unmarked = structs.replace(present, marked=False, observed_at=None) if isinstance(present, RunState) else None
         return judge_report(unmarked, report)
 
     return patch("coordinator.reporting.judge_report", judge)
