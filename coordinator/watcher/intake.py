@@ -74,6 +74,7 @@ class Intake:
         self._inbox: deque[Update] = deque()
         self._reading: Iterator[None] | None = None
         self._was_listed = False
+        self._is_cut = False
         self._live_from = 0.0
         self._stepped_at: float | None = None
         self._lag = 0.0
@@ -131,7 +132,7 @@ class Intake:
             elif next(self._reading, self) is self:
                 self._reading = None
         self.propagate()
-        if self._was_listed and self.is_caught_up:
+        if self._was_listed and self.is_caught_up and not self._is_cut:
             self._was_listed = False
             self._connected()
 
@@ -159,7 +160,7 @@ class Intake:
     def _take_in(self, update: Update, now: float) -> None:
         match update:
             case Snapshot():
-                self.connected = False
+                self.connected = self._is_cut = False
                 if self._sweeper is not None:
                     self._sweeper.start_over()
                 self._reading = self._replace(update, now)
@@ -172,7 +173,7 @@ class Intake:
                 self._touch(touched, live=live)
                 self._queue.read(self._cache.revision)
             case Disconnected():
-                self.connected = False
+                self.connected, self._is_cut = False, True
                 _log.warning("etcd.disconnected", reason=update.reason)
 
     def _replace(self, message: Snapshot, now: float) -> Iterator[None]:
@@ -189,9 +190,11 @@ class Intake:
 
     def _connect(self, now: float) -> None:
         """What comes after a gap is not live at first: it may have lain there for long."""
-        if not self.connected and not self._was_listed:
+        if self._is_cut:
+            self._is_cut = False
             self._live_from = now + self._fresh_for
-            self._connected()
+            if not self._was_listed:
+                self._connected()
 
     def _connected(self) -> None:
         self.connected = True

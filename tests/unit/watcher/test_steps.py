@@ -15,6 +15,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import View
+from coordinator.store.reflector import Disconnected, Snapshot
 from coordinator.watcher import records
 from coordinator.watcher.catching_up import CatchingUp
 from coordinator.watcher.dispatcher import PREFETCH, EnvironmentLimits
@@ -208,6 +209,22 @@ def test_what_is_broken_leaves_its_slot_to_others(monkeypatch: pytest.MonkeyPatc
     assert [world.runs("B", partition=day) for day in DAYS] == [1] * len(DAYS)
     assert world.watcher is not None
     assert not world.watcher.reconciler.breakage.problems()
+
+
+def test_a_watch_that_is_cut_while_a_listing_is_read_is_not_taken_for_alive() -> None:
+    world = SimulatedWorld()
+    world.dependencies({"D": "A"})
+    assert world.watcher is not None
+    reconciler = world.watcher.reconciler
+    assert reconciler.connected
+    listing = world.store.list(world.keys.root)
+    reconciler.step([Snapshot(listing), Disconnected("a test")])
+    reconciler.step([])
+    assert reconciler.has_decided
+    assert not reconciler.connected
+    world.first_run("A")
+    assert reconciler.connected
+    assert world.runs("D") == 1
 
 
 def test_in_a_burst_a_small_graph_goes_on() -> None:
