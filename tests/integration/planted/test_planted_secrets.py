@@ -198,7 +198,7 @@ def test_neither_an_outbox_nor_its_deliverer_shows_one(
     try:
         log = outbox / LOG_NAME
         stage.until(lambda: log.exists() and "authentication failed" in log.read_text())
-        kept = {file.name: file.read_text(errors="replace") for file in outbox.iterdir() if file.is_file()}
+        kept = {file.name: file.read_text(errors="replace") for file in outbox.rglob("*") if file.is_file()}
         assert set(kept) - {LOG_NAME, LOCK_NAME}, "the event is kept"
         for name, content in kept.items():
             clean(stage, content, has="")
