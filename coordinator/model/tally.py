@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.model.conditions import Dependency
-from coordinator.model.deadline import AfterFirstInput
+from coordinator.model.deadline import AfterFirstInput, TimeOfDay
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.floor import Floor
 from coordinator.model.graph import Graph, Node
@@ -206,7 +206,8 @@ class Tallies:
         if target.pipeline not in self._wide or decision.judged is None:
             return None
         tally = Tally(decision, view.floor(target.pipeline))
-        if len(tally) > WIDE and not _needs_its_inputs(view, decision):
+        matters = _needs_its_inputs(view, decision) or _awaits_its_deadline(self._graph, view, decision)
+        if len(tally) > WIDE and not matters:
             self._tallies[target] = tally
             self._size += len(tally)
             while self._size > self._room:
@@ -236,3 +237,13 @@ def _needs_its_inputs(view: View, decision: Decision) -> bool:
     # An intent that waits for its turn is withdrawn where its inputs are others; a run that has begun goes on.
     is_running = isinstance(record, TriggerRecord) and record.status is Status.SENT
     return Obstacle.IN_FLIGHT not in decision.obstacles or not is_running
+
+
+def _awaits_its_deadline(graph: Graph, view: View, decision: Decision) -> bool:
+    """Whether it is backfilled, and no input has begun yet: the first that does says by when it is due."""
+    node = graph.node(decision.target.pipeline)
+    if node is None or not isinstance(node.downstream.deadline, TimeOfDay) or not decision.stirred:
+        return False
+    if decision.due_by is not None or view.state(decision.target) is not None or view.record(decision.target):
+        return False
+    return node.downstream.deadline.for_partition(decision.target.partition) is not None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.model import standings as standings_module
 from coordinator.model import tally
-from coordinator.model.conditions import AtLeast, Dependency, On
+from coordinator.model.conditions import AtLeast, Dependency, On, all_of
+from coordinator.model.deadline import TimeOfDay
 from coordinator.model.decide import Decision, decide
 from coordinator.model.dependencies import Downstream
 from coordinator.model.graph import Graph, Node
@@ -137,3 +140,20 @@ def test_tallies_that_were_used_least_are_let_go(monkeypatch: pytest.MonkeyPatch
     for partition in ("1", "2", "3"):
         tallies.keep(standings, standings.decide(Target(BOTTOM, partition)))
     assert [one.partition for one in tallies.targets()] == ["2", "3"]
+
+
+def test_the_deadline_of_a_wide_backfill_is_known_once_its_first_input_begins() -> None:
+    old, began = "2026-10-01T00:00:00Z", datetime(2026, 11, 21, tzinfo=UTC)
+    root, wide = PipelineRef("default", "root"), PipelineRef("default", "wide")
+    inputs = [Dependency(PipelineRef("default", f"input{number}")) for number in range(tally.WIDE + 1)]
+    above = Dependency(root)
+    nodes = [Node(Downstream(one.upstream, above), {above: 0}) for one in inputs]
+    nodes.append(Node(Downstream(wide, all_of(*inputs), deadline=TimeOfDay(time(6))), dict.fromkeys(inputs, 0)))
+    facts = Facts()
+    standings = Standings(Graph(nodes), facts, now=began)
+    due_by = []
+    for pipeline in (root, inputs[0].upstream):
+        begun = Target(pipeline, old)
+        facts.states[begun] = SeenState(RunState(State.RUNNING, Attempt("r", began)), 1)
+        due_by += [one.due_by for one in standings.refresh([begun]) if one.target == Target(wide, old)]
+    assert due_by == [None, began + timedelta(hours=6)]
