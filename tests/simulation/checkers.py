@@ -20,6 +20,7 @@ from tests.simulation.history import (
     RecordWritten,
     RunChanged,
     StateWritten,
+    completion_of,
 )
 from tests.simulation.wiring import Branch, Tree, leaves
 
@@ -343,6 +344,15 @@ def only_what_was_missed_is_passed_over(event: Event, history: History) -> None:
         )
 
 
+def marks_stand(event: Event, history: History) -> None:
+    """What a person has marked is overruled by another attempt or another person only."""
+    if not isinstance(event, StateWritten) or event.state is None or event.by == PERSON:
+        return
+    before = history.states.get(event.target)
+    if before is not None and before.marked and before.completion[:2] == completion_of(event.state)[:2]:
+        raise PromiseBroken("marks stand", f"{event.target} was marked, and {event.by} says {event.state.state}")
+
+
 def nothing_older_is_published(event: Event, history: History) -> None:
     """Watchers whose files differ, and between whom the lead goes to and fro, never publish an older document.
 
@@ -357,6 +367,7 @@ def nothing_older_is_published(event: Event, history: History) -> None:
 
 
 CHECKERS = (
+    marks_stand,
     only_what_was_missed_is_passed_over,
     nothing_older_is_published,
     no_more_are_in_flight_than_allowed,

@@ -487,6 +487,7 @@ RATED = Profile(calm=0.0, exact=0.0, acts=12, faults=8, only=("kill",), limited=
 WAITING = Profile(
     calm=0.0, exact=0.0, acts=12, faults=3, only=("away team_b",), long_waits=1.0, mixed=0.0, calendar=0.0, early=1.0
 )
+MARKED = Profile(calm=1.0, exact=0.0, acts=20, marks=20, wide=0.0)
 LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 
 MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
@@ -538,7 +539,7 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (stale_requests_sent, WAITING),
         (environments_limits_forgotten, LIMITED),
         (rates_forgotten_by_successors, RATED),
-        (marks_overruled, STORMY),
+        (marks_overruled, MARKED),
         (edits_forgotten, FILES),
     )
 }
