@@ -176,7 +176,7 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
     return reasons[0] if reasons else None
 
 
-def _unlooked(upstream: Target, event: RecordWritten | EffectMade, history: History) -> str | None:
+def _unlooked(upstream: Target, event: RecordWritten, history: History) -> str | None:
     """Whether a newer attempt of an input waits in its environment, for so long that a look must have shown it.
 
     An input whose completion has just arrived is not looked at, unless its report has waited for long.
@@ -206,8 +206,6 @@ def nothing_is_sent_on_what_has_changed(event: Event, history: History) -> None:
         written = history.states.get(upstream)
         if written is None or written.revision > event.knew:
             continue
-        if (why := _unlooked(upstream, event, history)) is not None:
-            raise PromiseBroken("a clear is looked for", f"{event.action} {event.target} for {upstream}, but {why}")
         if written.completion != (used.attempt.run_id, str(used.attempt.queued_at), used.state.value):
             raise PromiseBroken(
                 "what has changed is decided again",
