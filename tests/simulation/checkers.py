@@ -20,6 +20,7 @@ from tests.simulation.history import (
     RecordWritten,
     RunChanged,
     StateWritten,
+    completion_of,
 )
 from tests.simulation.wiring import Branch, Tree, leaves
 
@@ -175,7 +176,7 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
     return reasons[0] if reasons else None
 
 
-def _unlooked(upstream: Target, event: RecordWritten | EffectMade, history: History) -> str | None:
+def _unlooked(upstream: Target, event: RecordWritten, history: History) -> str | None:
     """Whether a newer attempt of an input waits in its environment, for so long that a look must have shown it.
 
     An input whose completion has just arrived is not looked at, unless its report has waited for long.
@@ -205,8 +206,6 @@ def nothing_is_sent_on_what_has_changed(event: Event, history: History) -> None:
         written = history.states.get(upstream)
         if written is None or written.revision > event.knew:
             continue
-        if (why := _unlooked(upstream, event, history)) is not None:
-            raise PromiseBroken("a clear is looked for", f"{event.action} {event.target} for {upstream}, but {why}")
         if written.completion != (used.attempt.run_id, str(used.attempt.queued_at), used.state.value):
             raise PromiseBroken(
                 "what has changed is decided again",
@@ -343,6 +342,15 @@ def only_what_was_missed_is_passed_over(event: Event, history: History) -> None:
         )
 
 
+def marks_stand(event: Event, history: History) -> None:
+    """What a person has marked is overruled by another attempt or another person only."""
+    if not isinstance(event, StateWritten) or event.state is None or event.by == PERSON:
+        return
+    before = history.states.get(event.target)
+    if before is not None and before.marked and before.completion[:2] == completion_of(event.state)[:2]:
+        raise PromiseBroken("marks stand", f"{event.target} was marked, and {event.by} says {event.state.state}")
+
+
 def nothing_older_is_published(event: Event, history: History) -> None:
     """Watchers whose files differ, and between whom the lead goes to and fro, never publish an older document.
 
@@ -357,6 +365,7 @@ def nothing_older_is_published(event: Event, history: History) -> None:
 
 
 CHECKERS = (
+    marks_stand,
     only_what_was_missed_is_passed_over,
     nothing_older_is_published,
     no_more_are_in_flight_than_allowed,

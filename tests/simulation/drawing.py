@@ -31,6 +31,7 @@ class Profile:
     :ivar long_waits: how often a run waits so long in the queue that it must be looked for.
     :ivar limited: how often a pipeline of a mixed graph has ``max_in_flight``, and environments have limits.
     :ivar edits: how often entries are taken out, put back and moved, beside all other acts.
+    :ivar marks: how often people say how something ended, or set it.
     :ivar catchup: how often a pipeline of a mixed graph passes over what was missed.
     :ivar wide: how often a graph has a pipeline with more inputs than are decided about one by one.
     :ivar files: how often watchers publish the dependencies from files.
@@ -49,6 +50,7 @@ class Profile:
     long_waits: float = 0.25
     limited: float = 0.15
     edits: int = 1
+    marks: int = 1
     catchup: float = 0.05
     wide: float = 0.03
     files: float = 0.25
@@ -286,7 +288,7 @@ class _Draw:
     def _act(self, at: float) -> Step:
         dice = self._dice
         name, partition = self._somewhere()
-        edits = self._profile.edits
+        edits, marks = self._profile.edits, self._profile.marks
         do = dice.choices(
             (
                 "clear",
@@ -306,7 +308,7 @@ class _Draw:
                 "put_back",
                 "move",
             ),
-            (10, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2, *(edits * weight for weight in (2, 2, 1))),
+            (10, 4, 3 * marks, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2 * marks, *(edits * weight for weight in (2, 2, 1))),
         )[0]
         return self._step(at, do, name, partition)
 

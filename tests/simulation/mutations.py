@@ -423,10 +423,6 @@ def environments_limits_forgotten() -> AbstractContextManager[Any]:
     return patch.object(Admission, "__init__", init)
 
 
-def rates_forgotten_by_successors() -> AbstractContextManager[Any]:
-    return patch.object(Admission, "recall", lambda *_: None)
-
-
 def marks_overruled() -> AbstractContextManager[Any]:
     """What a run says of an attempt counts more than what a person has said of it."""
 
@@ -435,11 +431,6 @@ def marks_overruled() -> AbstractContextManager[Any]:
         return judge_report(unmarked, report)
 
     return patch("coordinator.reporting.judge_report", judge)
-
-
-def stale_requests_sent() -> AbstractContextManager[Any]:
-    """However long a request has waited for its environment, it is sent as it is."""
-    return patch("coordinator.watcher.dispatcher.STALE_AFTER", 1e9)
 
 
 def limits_forgotten() -> AbstractContextManager[Any]:
@@ -483,10 +474,7 @@ OUTBOXES = Profile(
 EDITED = Profile(calm=0.6, exact=0.4, acts=8, edits=4)
 FILES = Profile(calm=0.0, exact=0.0, acts=10, faults=6, only=("kill",), edits=4, files=1.0, wide=0.0)
 MISSED = Profile(calm=0.1, exact=0.0, acts=10, faults=8, only=("kill",), mixed=1.0, catchup=1.0, early=1.0)
-RATED = Profile(calm=0.0, exact=0.0, acts=12, faults=8, only=("kill",), limited=1.0, early=1.0, wide=0.3)
-WAITING = Profile(
-    calm=0.0, exact=0.0, acts=12, faults=3, only=("away team_b",), long_waits=1.0, mixed=0.0, calendar=0.0, early=1.0
-)
+MARKED = Profile(calm=1.0, exact=0.0, acts=20, marks=20, wide=0.0)
 LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 
 MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
@@ -535,10 +523,8 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (counts_without_what_is_coming, EVERYTHING),
         (passed_over_though_known, MISSED),
         (examined_before_it_is_final, draw_arms),
-        (stale_requests_sent, WAITING),
         (environments_limits_forgotten, LIMITED),
-        (rates_forgotten_by_successors, RATED),
-        (marks_overruled, STORMY),
+        (marks_overruled, MARKED),
         (edits_forgotten, FILES),
     )
 }
