@@ -79,12 +79,16 @@ class Observer:
         elif left := message.asked_again:
             _log.info("look.unfinished", environment=message.environment, seen=len(message.looked.seen), left=len(left))
         for answer in self._checks.answered(message):
-            written = [
-                self._run_is_gone(subject, answer.ref, answer.askers)
-                if answer.run is None
-                else self._observe(subject, answer.run, message.asked_at, answer.askers)
-                for subject in answer.subjects
-            ]
+            try:
+                written = [
+                    self._run_is_gone(subject, answer.ref, answer.askers)
+                    if answer.run is None
+                    else self._observe(subject, answer.run, message.asked_at, answer.askers)
+                    for subject in answer.subjects
+                ]
+            except Exception as error:  # noqa: BLE001 - the other answers count, and who waits for this one goes on
+                _log.exception("look.broken", environment=message.environment, run=answer.ref.run_id, exc_info=error)
+                written = []
             if not any(written):
                 for asker in answer.askers:
                     self._queue.add(asker, self._checks.priority(asker), first=True)

@@ -102,7 +102,7 @@ def test_dates_stay_dates_where_they_are_what_a_pipeline_has(
 def test_an_etcd_that_is_away_is_waited_for_before_the_partition_is_known(cli: Cli, tmp_path: Path) -> None:
     config = tmp_path / "away.toml"
     config.write_text('[etcd]\nendpoints = ["127.0.0.1:1"]\ntimeout = 0.5\n')
-    result = cli("report", "x", "success", "-p", "2026-11-20", "--within", 0, "-c", config)
+    result = cli("report", "x", "success", "-p", "2026-11-20", "--timeout", 0, "-c", config)
     assert result.exit_code == ExitCode.UNREACHABLE
 
 
