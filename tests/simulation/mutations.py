@@ -23,7 +23,7 @@ from coordinator.model import consumption, decide, edition, judgement, lifecycle
 from coordinator.model.consumption import Fingerprint
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
-from coordinator.model.edition import Edit, Edition, Ruling
+from coordinator.model.edition import Edition, Ruling
 from coordinator.model.graph import Graph, Node
 from coordinator.model.mapping import Rollup
 from coordinator.model.references import PipelineRef, Target
@@ -43,7 +43,6 @@ from coordinator.watcher.dispatcher import Dispatcher
 from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.following import Following
 from coordinator.watcher.jobs import EffectDone
-from coordinator.watcher.publisher import Publisher
 from coordinator.watcher.reconcile import Reconcile
 from coordinator.watcher.requests import InFlight, Pause
 from coordinator.watcher.work_queue import Priority
@@ -369,18 +368,6 @@ def older_files_published() -> AbstractContextManager[Any]:
     return patch("coordinator.proposal.what_to_do", rule)
 
 
-def edits_forgotten() -> AbstractContextManager[Any]:
-    """What has changed while a watcher did not lead is never published by it."""
-    real = Publisher.read
-
-    def read(self: Publisher) -> None:
-        real(self)
-        if self._edit is not None:
-            self._edit = Edit(self._edit.on)
-
-    return patch.object(Publisher, "read", read)
-
-
 def counts_that_never_change() -> AbstractContextManager[Any]:
     """What the inputs of a counted condition do never leads to another decision."""
     stack = _everything_counted()
@@ -525,7 +512,6 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (examined_before_it_is_final, draw_arms),
         (environments_limits_forgotten, LIMITED),
         (marks_overruled, MARKED),
-        (edits_forgotten, FILES),
     )
 }
 
