@@ -331,13 +331,12 @@ class RealWorld(EtcdWorld):
                 ]
                 if waiting or self._reported[environment] < len(airflow.world.history):
                     return False
-        if self.watcher is None:
+        watcher = self.watcher  # another thread may end it meanwhile
+        if watcher is None:
             return True
         newest = max((item.mod_revision for item in self.store.list(self.keys.root).items), default=0)
-        reconciler = self.watcher.reconciler
-        return (
-            reconciler.leads and reconciler.cache.revision >= max(newest, self.floor) and self.watcher.rests(self._down)
-        )
+        cache = watcher.reconciler.cache
+        return watcher.reconciler.leads and cache.revision >= max(newest, self.floor) and watcher.rests(self._down)
 
     def _await(self, holds: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + PATIENCE
