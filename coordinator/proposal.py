@@ -120,6 +120,12 @@ class Proposal:
             return False
         return self.serial is None or (previous.serial is not None and self.serial <= previous.serial)
 
+    @property
+    def has_serials(self) -> bool:
+        """Whether serials say in which order it and what is in force came: only ``--accept`` overrules them."""
+        previous = self.previous
+        return previous is not None and (self.serial is not None or previous.serial is not None)
+
     @cached_property
     def edition(self) -> Edition:
         return Edition(content_hash(self.document), self.serial)

@@ -7,15 +7,17 @@ stand in neither: settings name a variable or a file that holds them.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from coordinator.credentials import CredentialSource
@@ -329,14 +331,38 @@ def load_settings(path: str | Path | None = None) -> Settings:
     try:
         return Settings(**document)
     except ValidationError as error:
-        where = str(chosen) if chosen else "environment variables"
-        problems = "\n".join(
-            f"{where}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise ConfigurationError(problems) from error
+        problems = error.errors(include_url=False, include_input=False)
+        raise ConfigurationError("\n".join(_problem(chosen, one["loc"], one) for one in problems)) from error
     except SettingsError as error:  # a variable that should hold JSON (a list, a section) holds something else
         raise ConfigurationError(f"environment variables: {error}: {error.__cause__}; expected JSON") from error
+
+
+def _problem(file: str | Path | None, place: tuple[int | str, ...], found: ErrorDetails) -> str:
+    """One problem: where it stands (the file, or the variable that overrules it), what it is, what may be meant."""
+    variables = {name.upper(): name for name in os.environ}
+    above = ["COORDINATOR_" + "__".join(map(str, place[:depth])).upper() for depth in range(len(place), 0, -1)]
+    variable = next((variables[name] for name in above if name in variables), None)
+    where = f"{'environment variables' if variable is None else variable}: " if variable or not file else f"{file}: "
+    match found["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(place[-1]), _names_beside(place), n=1)
+            reason = "unknown setting" + (f"; did you mean {near[0]}?" if near else "")
+        case "missing":
+            reason = "is required"
+        case _:
+            reason = found["msg"].removeprefix("Value error, ")
+    return f"{where}{'.'.join(map(str, place))}: {reason}"
+
+
+def _names_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The settings that there are where an unknown one stands."""
+    section: Any = Settings
+    for name in place[:-1]:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            section = section.model_fields[str(name)].annotation
+        else:  # environments: a table of sections
+            section = get_args(section)[1]
+    return list(section.model_fields)
 
 
 def _document(file: str | Path) -> dict[str, Any]:

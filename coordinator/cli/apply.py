@@ -126,7 +126,7 @@ def _publish(
     from coordinator.cli.plan_output import plan_as_json, print_plan
 
     if not as_json:
-        print_plan(plan)
+        print_plan(plan, accept=accept)
     revision: int | None = None
     may = plan.refused is None and (accept or not plan.is_refused)
     if may and not plan.proposal.is_published:

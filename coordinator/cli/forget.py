@@ -9,7 +9,6 @@ import typer
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import (
     ConfigOption,
-    DryRunOption,
     JsonOption,
     PipelineArgument,
     ReasonOption,
@@ -37,7 +36,7 @@ def forget(
     downstream: Annotated[
         bool, typer.Option("--downstream", help="With everything that has run on it, or is due because of it.")
     ] = False,
-    dry_run: DryRunOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and do nothing.")] = False,
     yes: YesOption = False,
     reason: ReasonOption = "",
     who: WhoOption = None,

@@ -26,10 +26,13 @@ _SHOWN = 20
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 
-def print_plan(plan: Plan) -> None:
-    """For people: what is wrong, what changes, what that does."""
+def print_plan(plan: Plan, *, accept: bool = False) -> None:
+    """For people: what is wrong, what changes, what that does.
+
+    :param accept: a person accepts what the guard has against it.
+    """
     console = people()
-    for one in _lines(plan):
+    for one in _lines(plan, accept=accept):
         console.print(one, soft_wrap=True)
 
 
@@ -131,7 +134,7 @@ def counts_in_words(difference: Difference) -> str:
     )
 
 
-def _lines(plan: Plan) -> Iterator[Text]:
+def _lines(plan: Plan, *, accept: bool) -> Iterator[Text]:
     proposal = plan.proposal
     yield line(f"document of {plan.draft.owner}: {plan.draft.source}, beside etcd at revision {proposal.base.revision}")
     yield line(f"published now: {published_in_words(proposal.present)}")
@@ -165,11 +168,11 @@ def _lines(plan: Plan) -> Iterator[Text]:
         yield line("this cannot be published:", style="bold red")
         yield Text(str(plan.refused))
     if plan.concerns:
-        accepted = plan.accepted_by_file
-        yield line("accepted by the file:" if accepted else "refused, unless somebody accepts it:", style="bold red")
+        by = "the file" if plan.accepted_by_file else "--accept" if accept else None
+        yield line(f"accepted by {by}:" if by else "refused, unless somebody accepts it:", style="bold red")
         for concern in plan.concerns:
             yield line(f"    {concern}")
-        if not accepted:
+        if by is None:
             yield line(
                 f"if it is meant: coordinator apply {plan.draft.source} --owner {plan.draft.owner} --accept, or "
                 f'"accept": {plan.proposal.version} in the file'

@@ -164,7 +164,7 @@ def make_plan(
 def _of_its_order(proposal: Proposal) -> Iterator[str]:
     """A person may publish what was published before, but not out of the order that serials say."""
     previous = proposal.previous
-    if previous is None or proposal.is_published or (proposal.serial is None and previous.serial is None):
+    if previous is None or proposal.is_published or not proposal.has_serials:
         return
     ruling = by_serial(proposal.edition, Edition(content_hash(previous.document), previous.serial), proposal.version)
     if ruling.reason:

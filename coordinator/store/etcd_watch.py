@@ -67,7 +67,8 @@ class EtcdWatch:
     ) -> None:
         self._rpc = import_etcd3().etcdrpc
         self._endpoint = member.endpoint
-        self._doing = f"watching {key.decode(errors='replace')} from revision {from_revision or 'now'}"
+        since = f"from revision {from_revision}" if from_revision else "from now on"
+        self._doing = f"watching {key.decode(errors='replace')} {since}"
         self._complete_to = from_revision - 1
         self._kept_back: tuple[Changed, ...] = ()
         self._on_loss = on_loss

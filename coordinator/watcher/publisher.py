@@ -212,10 +212,10 @@ class Publisher:
                 self._refused = None
             case Verdict.OLDER | Verdict.CONFLICT:
                 words = {Verdict.OLDER: "older than what is in force", Verdict.CONFLICT: "not published"}
+                command = self._command() + (" --accept" if weighed.proposal.has_serials else "")
                 self._refuse(
                     f"{self._file.path}: {words[ruling.verdict]}: {ruling.reason}. Publish it nevertheless with "
-                    f"{self._command()}, or bring the file up to date: coordinator dependencies show --owner "
-                    f"{self._owner}"
+                    f"{command}, or bring the file up to date: coordinator dependencies show --owner {self._owner}"
                 )
         return False
 

@@ -94,13 +94,19 @@ def test_the_file_may_be_named_by_a_variable_and_an_argument_wins(
 @pytest.mark.parametrize(
     ("text", "place", "reason"),
     [
-        ("[etcd]\nendpoint = []\n", "etcd.endpoint", "Extra inputs are not permitted"),
+        ("[etcd]\nendpoint = []\n", "etcd.endpoint", "unknown setting; did you mean endpoints?"),
         ("[etcd]\nendpoints = []\n", "etcd.endpoints", "at least 1 item"),
         ('[etcd]\nendpoints = ["http://x:1"]\n', "etcd.endpoints", "expected 'host:port'"),
         ('[etcd]\nprefix = "coordinator"\n', "etcd.prefix", "must start with '/'"),
         ('[etcd]\nprefix = "/"\n', "etcd.prefix", "must start with '/'"),
         ("[etcd]\ntimeout = 0\n", "etcd.timeout", "greater than 0"),
-        ("[environments.default]\n", "environments.default.url", "Field required"),
+        ("[environments.default]\n", "environments.default.url", "is required"),
+        (
+            '[environments.default]\nurl = "http://x"\nmax_inflight = 3\n',
+            "environments.default.max_inflight",
+            "unknown setting; did you mean max_in_flight?",
+        ),
+        ("[etcd]\nqqq = 1\n", "etcd.qqq", "unknown setting"),
         ('[environments.default]\nurl = "127.0.0.1:8080"\n', "environments.default.url", "is not a URL"),
         (
             '[environments.default]\nurl = "http://x"\nmax_in_flight = 0\n',
@@ -109,7 +115,7 @@ def test_the_file_may_be_named_by_a_variable_and_an_argument_wins(
         ),
         ('[environments.default]\nurl = "http://x"\nkind = "jenkins"\n', "environments.default.kind", "'airflow'"),
         ("[watcher]\nlease_ttl = 1\n", "watcher.lease_ttl", "greater than or equal to 2"),
-        ("[wacher]\nlease_ttl = 10\n", "wacher", "Extra inputs are not permitted"),
+        ("[wacher]\nlease_ttl = 10\n", "wacher", "unknown setting; did you mean watcher?"),
     ],
 )
 def test_a_mistake_is_refused_with_file_place_and_reason(file: Path, text: str, place: str, reason: str) -> None:
@@ -141,10 +147,19 @@ def test_a_file_that_is_not_there_is_refused_and_the_remedy_named(file: Path) ->
 def test_a_variable_with_a_mistake_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COORDINATOR_WATCHER__LEASE_TTL", "soon")
     message = refused()
-    assert "environment variables: watcher.lease_ttl" in message
+    assert "COORDINATOR_WATCHER__LEASE_TTL: watcher.lease_ttl" in message
     monkeypatch.delenv("COORDINATOR_WATCHER__LEASE_TTL")
     monkeypatch.setenv("COORDINATOR_ETCD__ENDPOINTS", "127.0.0.1:2379")
     assert "expected JSON" in refused()
+
+
+def test_a_mistake_in_a_variable_is_not_blamed_on_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("[watcher]\nlease_ttl = 1\n")
+    monkeypatch.setenv("COORDINATOR_ETCD__ENDPOINT", '["127.0.0.1:1"]')
+    assert sorted(line.partition(": ")[0] for line in refused(file).splitlines()) == [
+        str(file),
+        "COORDINATOR_ETCD__ENDPOINT",
+    ]
 
 
 def airflow(**fields: object) -> EnvironmentSettings:
