@@ -5,7 +5,7 @@ What is found out here holds as long as nobody publishes anything else; the tran
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -23,7 +23,7 @@ from coordinator.model.edition import (
 )
 from coordinator.model.graph import Graph
 from coordinator.model.guard import Known, misspelt, replacements, too_many_removed
-from coordinator.model.owners import Objection, merge, objections_to
+from coordinator.model.owners import CENTRAL_OWNER, Objection, merge, objections_to
 from coordinator.model.publication import (
     Activation,
     DependencyName,
@@ -218,8 +218,16 @@ class Proposal:
         return Edition(content_hash(previous.document), previous.serial) if previous is not None else None
 
     def _others(self) -> list[Publication]:
+        """Of each other owner what may resume here: of its own pipelines only, and active before it was retired."""
         return [
-            one.value
+            replace(one.value, retired=dict(_of_its_own(owner, one.value, one.revision)))
             for owner, one in self.base.by_owner.items()
             if owner != self.owner and isinstance(one.value, Publication)
         ]
+
+
+def _of_its_own(owner: str, publication: Publication, revision: int) -> Iterator[tuple[DependencyName, Retired]]:
+    """An owner may write anything under its key. The central owner may have published any pipeline before."""
+    for name, one in publication.retired.items():
+        if (name[0].environment == owner or owner == CENTRAL_OWNER) and one.activation.revision <= revision:
+            yield name, one

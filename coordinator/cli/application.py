@@ -23,6 +23,7 @@ from coordinator.cli.hold import hold
 from coordinator.cli.logs import LogLevel, configure_logs
 from coordinator.cli.mark import mark
 from coordinator.cli.outbox import outbox
+from coordinator.cli.output import say
 from coordinator.cli.plan import plan
 from coordinator.cli.release import release
 from coordinator.cli.report import report
@@ -103,6 +104,6 @@ def main() -> None:
     try:
         app(prog_name="coordinator")
     except Exception:  # noqa: BLE001 - left alone, Python would exit with 1, which promises "a problem was found"
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip(), err=True, lines=True)
         typer.echo("coordinator: this is a mistake in the coordinator itself; please report the lines above", err=True)
         sys.exit(ExitCode.MISTAKE)

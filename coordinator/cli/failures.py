@@ -77,7 +77,7 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except CoordinatorError as error:
             if ctx.params.get("debug"):
-                typer.echo(traceback.format_exc(), err=True, nl=False)
+                say(traceback.format_exc().rstrip(), err=True, lines=True)
             else:
                 say(f"coordinator: {error}", err=True, lines=_has_lines(error))
             raise typer.Exit(exit_code_of(error)) from None

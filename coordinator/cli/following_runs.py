@@ -14,6 +14,7 @@ from coordinator.cli.naming import UnknownPartition
 from coordinator.cli.output import people, print_json, say, table
 from coordinator.errors import ConfigurationError
 from coordinator.model.cascade import Change, Step, cascade
+from coordinator.model.printable import printable
 from coordinator.model.publication import Publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.watcher.reading import Reading
@@ -171,6 +172,6 @@ def _ask(found: Outlook | None, question: str, reasons: list[str]) -> None:
         show(found)
     for reason in reasons:
         say(reason)
-    if not typer.confirm(f"{question}?", err=True):
+    if not typer.confirm(f"{printable(question)}?", err=True):
         say("nothing was done")
         raise typer.Exit(ExitCode.PROBLEM)

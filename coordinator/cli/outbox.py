@@ -13,6 +13,7 @@ from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import ConfigOption, JsonOption, YesOption
 from coordinator.cli.output import people, print_json, say, table
 from coordinator.errors import CoordinatorError
+from coordinator.model.printable import printable
 
 if TYPE_CHECKING:
     from coordinator.provider.outbox import Outbox
@@ -142,7 +143,9 @@ def discard(
     found = _outbox(path, config, to_change=True)
     chosen = _chosen(found, names, everything=everything)
     if not yes:
-        typer.confirm(f"Delete {len(chosen)} parked events of {found.directory} for good?", abort=True, err=True)
+        typer.confirm(
+            f"Delete {len(chosen)} parked events of {printable(str(found.directory))} for good?", abort=True, err=True
+        )
     discarded = [name for name in chosen if found.parked.discard(name)]
     if as_json:
         print_json({"path": str(found.directory), "discarded": discarded})
@@ -179,7 +182,8 @@ def _chosen(found: Outbox, names: list[str] | None, *, everything: bool) -> list
     unknown = sorted(set(names or ()) - set(parked))
     if unknown:
         raise typer.BadParameter(
-            f"not parked in {found.directory}: {', '.join(unknown)}; see coordinator outbox list", param_hint="NAMES"
+            f"not parked in {found.directory}: {printable(', '.join(unknown))}; see coordinator outbox list",
+            param_hint="NAMES",
         )
     return list(dict.fromkeys(names or ()))
 

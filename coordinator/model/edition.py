@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from coordinator.model import bounds
 from coordinator.model.printable import encodable
 from coordinator.model.runstate import Unreadable
+from coordinator.model.stored import counted
 
 REMEMBERED = 1000
 """Contents of an owner that are remembered as published."""
@@ -50,7 +51,7 @@ def read_published_before(value: bytes) -> PublishedBefore | Unreadable:
         if len(value) > bounds.SMALL_VALUE:
             raise ValueError(f"{len(value)} bytes; expected at most {bounds.SMALL_VALUE}")
         read = json.loads(value)
-        return PublishedBefore(int(read["version"]), tuple(encodable(str(one)) for one in read["contents"]))
+        return PublishedBefore(counted(read["version"]), tuple(encodable(str(one)) for one in read["contents"]))
     except (ValueError, OverflowError, KeyError, TypeError, RecursionError) as error:
         return Unreadable(f"{type(error).__name__}: {error}; expected the contents that were published before")
 

@@ -31,6 +31,7 @@ from coordinator.model.parsing import DependenciesError, dump_document, parse_do
 from coordinator.model.printable import encodable
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import Unreadable
+from coordinator.model.stored import counted
 
 COMPRESSED_FROM = 256 * 1024
 """Bytes from which on a value is compressed; smaller ones stay readable for ``etcdctl get``."""
@@ -186,8 +187,8 @@ def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
                 for pipeline, of_pipeline in content.get("retired", {}).items()
                 for dependency, one in of_pipeline.items()
             },
-            version=int(content.get("version", 0)),
-            serial=int(content["serial"]) if content.get("serial") is not None else None,
+            version=counted(content.get("version", 0)),
+            serial=counted(content["serial"]) if content.get("serial") is not None else None,
         )
     except DependenciesError as error:
         return Unreadable(str(error))
@@ -216,7 +217,7 @@ def _dump_retired(one: Retired) -> dict[str, Any]:
 
 
 def _activation(entry: Mapping[str, Any]) -> Activation:
-    return Activation(int(entry["revision"]), _instant(entry.get("at")))
+    return Activation(counted(entry["revision"]), _instant(entry.get("at")))
 
 
 def _retired(entry: Mapping[str, Any]) -> Retired:
@@ -224,7 +225,7 @@ def _retired(entry: Mapping[str, Any]) -> Retired:
     if at is None:
         raise ValueError(f"retired_at: expected a time, found {encodable(str(entry['retired_at']))!r}")
     partitions = tuple(_text(partition) for partition in entry.get("partitions", ()))
-    return Retired(_activation(entry), at, partitions, int(entry.get("more", 0)))
+    return Retired(_activation(entry), at, partitions, counted(entry.get("more", 0)))
 
 
 def _decompressed(text: str) -> bytes:

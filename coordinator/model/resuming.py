@@ -106,7 +106,7 @@ def resumed(
 
 
 def _may_resume(one: Retired, terms: Terms) -> bool:
-    return terms.at - one.at <= terms.resume_within
+    return abs(terms.at - one.at) <= terms.resume_within  # another clock may be ahead, but not by as much
 
 
 def _newest_retired(retired: Iterable[Mapping[DependencyName, Retired]], terms: Terms) -> dict[DependencyName, Retired]:

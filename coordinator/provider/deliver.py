@@ -109,7 +109,7 @@ def only_one(directory: Path, *, keeper: int | None) -> Iterator[bool]:
     """Hold the lock of an outbox. The newest deliverer has the newest configuration, so it asks the present one
     to retire; ``False`` when that one stays (it is the newer one, or does not listen), and then learns of our keeper.
     """
-    descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE)
+    descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE)
     try:
         held = _acquire(descriptor, directory)
         if held:

@@ -89,7 +89,9 @@ class ParkedEvents:
     def why(self, name: str) -> Reason:
         """Why an event is parked; :data:`UNKNOWN` where nothing readable says so."""
         try:
-            with self._reason_of(name).open("rb") as file:
+            # O_NONBLOCK: a named pipe that nobody writes to would stop the deliverer here.
+            descriptor = os.open(self._reason_of(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with open(descriptor, "rb") as file:
                 return Reason.model_validate_json(file.read(bounds.OUTBOX_EVENT))
         except (OSError, ValidationError):
             return UNKNOWN

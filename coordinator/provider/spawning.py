@@ -125,7 +125,7 @@ class DelivererProcess:
             if path.stat().st_size > _LOG_LIMIT:
                 os.replace(path, path.with_suffix(".log.1"))
         try:
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE)
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, FILE)
         except OSError as error:  # a full disk: delivering is what makes room on it
             log.warning("deliverer has no log", place=str(path), error=str(error))
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

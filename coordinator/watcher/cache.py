@@ -343,6 +343,7 @@ class Cache:
                 self.problems[_printable(item.key)] = "not a key of the coordinator; it is ignored"
 
     def _delete(self, key: str, revision: int, touched: Touched) -> None:
+        self.problems.pop(key, None)
         self.problems.pop(_printable(key), None)
         parsed: ParsedKey | None = self._keys.parse(key)
         match parsed:
