@@ -267,3 +267,23 @@ def own_store(own_etcd: EmbeddedEtcd) -> Any:
     store = connect(EtcdSettings(endpoints=[own_etcd.endpoint]))
     yield store
     store.close()
+
+
+@pytest.mark.parametrize("revision", [0, 10**18], ids=["since ever", "since a revision that will never be"])
+@pytest.mark.parametrize("pipeline", ["team_b/load", "team_a/load"])
+def test_an_owner_does_not_say_since_when_dependencies_of_another_count(
+    etcd: EtcdStore, keys: Keys, pipeline: str, revision: int
+) -> None:
+    retired = {pipeline: {"team_a/extract": {"revision": revision, "retired_at": ANN.when.isoformat()}}}
+    value = json.dumps({"dependencies": {}, "retired": retired}).encode()
+    etcd.commit(Transaction((), (Put(keys.dependencies("team_a"), value),)))
+    weighed = proposal(etcd, keys, {pipeline: "team_a/extract"}, owner="team_b")
+    its_own = pipeline == "team_a/load" and revision == 0
+    assert bool(weighed.resumed()) is its_own
+
+
+def test_what_is_said_to_be_retired_far_in_the_future_does_not_resume(etcd: EtcdStore, keys: Keys) -> None:
+    retired = {"D": {"A": {"revision": 0, "retired_at": "9999-01-01T00:00:00+00:00"}}}
+    value = json.dumps({"dependencies": {}, "retired": retired}).encode()
+    etcd.commit(Transaction((), (Put(keys.dependencies("default"), value),)))
+    assert proposal(etcd, keys, {"D": "A"}).resumed() == {}

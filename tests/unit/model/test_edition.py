@@ -76,7 +76,18 @@ def test_a_thousand_contents_are_remembered_and_the_newest_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"{}", b"[1]", b'{"version": "x", "contents": []}', b'{"version": 1}', b'{"version": 1e999}']
+    "value",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b'{"version": "x", "contents": []}',
+        b'{"version": 1}',
+        b'{"version": 1e999}',
+        b'{"version": -1, "contents": []}',
+        b'{"version": true, "contents": []}',
+        b'{"version": ' + b"9" * 4300 + b', "contents": []}',  # with one more, Python could not write it
+    ],
 )
 def test_what_cannot_be_read_is_said(value: bytes) -> None:
     assert isinstance(read_published_before(value), Unreadable)

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import pytest
+
 from coordinator.model import bounds
 from coordinator.model.conditions import Dependency
 from coordinator.model.parsing import parse_document
@@ -180,3 +182,21 @@ def test_a_compressed_value_that_is_broken_says_so() -> None:
     for text in (whole[:-8], "A" + whole, "%%%", "", bomb, 7, None):
         read = read_publication(json.dumps({"zlib_base64": text}).encode(), source="test")
         assert isinstance(read, Unreadable), text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"version": 10**19},
+        {"serial": -1},
+        {"active_since": {"D": {"A": {"revision": 10**19}}}},
+        {"retired": {"default/D": {"B": {"revision": -1, "retired_at": "2026-11-20T00:00:00Z"}}}},
+        {"retired": {"default/D": {"B": {"revision": 1, "retired_at": "2026-11-20T00:00:00Z", "more": 10**4299}}}},
+    ],
+    ids=lambda content: next(iter(content)),
+)
+def test_a_number_that_etcd_could_not_have_given_is_refused(content: dict[str, Any]) -> None:
+    value = json.dumps({"dependencies": {"D": "A"}} | content).encode()
+    read = read_publication(value, source="test")
+    assert isinstance(read, Unreadable)
+    assert "expected an integer from 0 to 2**63 - 1" in read.reason

@@ -110,6 +110,13 @@ def test_a_file_that_cannot_even_be_moved_is_left_out(outbox: Outbox) -> None:
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["event.not_parked"]
 
 
+def test_a_named_pipe_for_a_reason_stops_nobody(outbox: Outbox) -> None:
+    outbox.parked.directory.mkdir(parents=True)
+    os.mkfifo(outbox.parked.directory / "1.json.reason")
+    (outbox.parked.directory / "1.json").touch()
+    assert outbox.parked.why("1.json") == UNKNOWN
+
+
 def test_a_parked_event_whose_reason_is_lost_is_still_shown(outbox: Outbox) -> None:
     outbox.put(event("1", environment="x"))
     deliver(outbox, Etcd("x"))
