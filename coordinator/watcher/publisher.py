@@ -7,7 +7,8 @@ in force, and the problem is shown until it is mended. So does a file that is ol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import structlog
@@ -98,11 +99,12 @@ class Publisher:
         self._weighed: _Weighed | None = None
         self._settled: tuple[_Weighed, Known] | None = None
         self._refused: str | None = None
+        self._mistake: str | None = None
 
     @property
     def problem(self) -> str | None:
         """What keeps the file from being published."""
-        return self._file.problem or self._refused
+        return self._file.problem or self._mistake or self._refused
 
     @property
     def present_file(self) -> PresentFile | None:
@@ -120,24 +122,45 @@ class Publisher:
 
     def weigh(self) -> None:
         """Find out beforehand what :meth:`publish` would do: with ten thousand pipelines that takes half a second,
-        and environments take their time to answer."""
+        and environments take their time to answer. Raises nothing: see :attr:`problem`."""
         if self._file.good is None:
             return
-        weighed = self._weigh(self._file.good)
-        if self._rule(weighed):
-            self._refused = None
-            self._checks.known(weighed.asks_about())
+        with self._contained():
+            weighed = self._weigh(self._file.good)
+            if self._rule(weighed):
+                self._refused = None
+                self._checks.known(weighed.asks_about())
 
     def publish(self, *, term: int) -> int | None:
         """Publish what was read, if it is newer than what is in force and nothing is said against it.
 
         :param term: create revision of the leader key; nothing is written when another watcher leads.
         :returns: the etcd revision from which on it stands; 0: there is nothing to wait for; ``None``: etcd or an
-            environment gave no answer yet, and it must be tried again.
+            environment gave no answer yet, and it must be tried again. Raises nothing: see :attr:`problem`.
         """
-        if self._file.good is None:
-            return 0
-        weighed = self._weigh(self._file.good)
+        stands_at: int | None = 0
+        if self._file.good is not None:
+            with self._contained():
+                stands_at = self._publish(self._file.good, term)
+        return stands_at
+
+    @contextmanager
+    def _contained(self) -> Iterator[None]:
+        """A mistake about one file must not end the watcher: what is in force stays, and it is tried again."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            mistake = (
+                f"{self._file.path}: not published by a mistake in the coordinator: {type(error).__name__}: {error}"
+            )
+            if mistake != self._mistake:
+                _log.error("dependencies.broken", reason=mistake, exc_info=True)
+            self._mistake = mistake
+        else:
+            self._mistake = None
+
+    def _publish(self, file: GoodFile, term: int) -> int | None:
+        weighed = self._weigh(file)
         if not self._rule(weighed):
             return 0
         known = self._checks.known(weighed.asks_about()) if not weighed.objections else Known()

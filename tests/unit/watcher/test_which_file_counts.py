@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+import structlog
 
 from coordinator.model.parsing import parse_document
 from coordinator.model.publication import Publication, read_publication
@@ -21,6 +22,7 @@ from coordinator.settings import PublicationSettings
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Delete, Put, Transaction
+from coordinator.watcher import publisher
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.clock import SystemClock
 from coordinator.watcher.dag_checks import DagChecks
@@ -211,3 +213,24 @@ def test_a_resumption_of_very_much_is_refused_until_it_is_accepted(store: Memory
     watcher.lead()
     assert in_force(store) == (3, ["D <- A", "E <- A"])
     assert watcher.publisher.problem is None
+
+
+def test_a_mistake_about_the_file_ends_no_watcher_and_is_tried_again(
+    store: MemoryStore, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(OLD).lead()
+
+    def broken(*_: object) -> NoReturn:
+        raise ValueError("Exceeds the limit")
+
+    new = start(NEW)
+    with monkeypatch.context() as patched, structlog.testing.capture_logs() as logs:
+        patched.setattr(publisher, "effects_of", broken)
+        new.lead()
+        new.lead()
+    assert in_force(store) == (1, ["D <- A"])
+    assert "not published by a mistake in the coordinator: ValueError: Exceeds" in str(new.publisher.problem)
+    assert [one["event"] for one in logs].count("dependencies.broken") == 1
+    new.lead()
+    assert in_force(store) == (2, ["D <- A", "E <- A"])
+    assert new.publisher.problem is None
