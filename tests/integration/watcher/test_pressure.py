@@ -151,10 +151,10 @@ def test_what_is_reported_while_the_watcher_stands_still_waits_in_etcd(
     mailbox, going_on, stands = watcher._mailbox, threading.Event(), threading.Event()
     take = mailbox.take
 
-    def stand_still(timeout: float) -> list[Message]:
+    def stand_still(timeout: float, *, updates: bool = True) -> list[Message]:
         stands.set()
         assert going_on.wait(60)
-        return take(timeout)
+        return take(timeout, updates=updates)
 
     monkeypatch.setattr(mailbox, "take", stand_still)
     assert stands.wait(10)
