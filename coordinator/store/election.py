@@ -149,11 +149,12 @@ class Candidate:
         if self._leadership is None and not self._is_warm():
             return None
         since = written(self._now())
+        waits = self._clock() < self._last_request_ends or None
         try:
             answer = self._store.commit(
                 Transaction(
                     (CreateRevisionIs(self._leader_key, 0),),
-                    (Put(self._leader_key, replace(self._presence, since=since).to_value(), held.id),),
+                    (Put(self._leader_key, replace(self._presence, since=since, took_over=waits).to_value(), held.id),),
                     otherwise=(self._leader_key,),
                 )
             )
@@ -268,8 +269,9 @@ class Candidate:
     def _end_lease_of_gone(self, leader: KeyValue) -> bool:
         """End the lease of a leader whose process has ended. Whether the leader key is free now."""
         presence = read_presence(leader.value)
-        if not leader.lease or not is_gone(presence.process):
+        if not leader.lease or not is_gone(presence.process) or self._may_have_asked_nothing(presence):
             return False
+        self.keep_alive_once()  # whoever waits for our lease then also waits for the last request of this leader
         seen_gone_at = self._clock()
         try:
             self._store.revoke_lease(leader.lease)
@@ -279,6 +281,16 @@ class Candidate:
         self._last_request_ends = seen_gone_at + self._request_timeout
         log.warning("ended leader's lease revoked", watcher=self.watcher_id, leader=str(presence))
         return True
+
+    def _may_have_asked_nothing(self, gone: Presence) -> bool:
+        """Whether a leader that took over may have ended before its wait was over, and its lease may still run.
+
+        Were that revoked too, a watcher that ends again and again would begin the wait anew each time, and never ask.
+        """
+        if not gone.took_over or gone.began is None:
+            return False
+        led = (self._now() - gone.began).total_seconds()
+        return 0 <= led <= self._request_timeout + self._ttl + 1  # the time of day is written in whole seconds
 
     def _lead(self, create_revision: int, held: HeldLease, since: str) -> None:
         term = self._leadership

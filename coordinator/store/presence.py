@@ -56,6 +56,8 @@ class Presence:
 
     :ivar since: under ``watchers/<id>``: when it came; under ``leader``: since when it leads.
     :ivar process: by which another watcher on the same machine can tell that this one has ended.
+    :ivar took_over: under ``leader``: it revoked the lease of its predecessor, and waits until that one's last requests
+        have ended.
     :ivar revision: the etcd revision up to which it had read when it said so.
     :ivar warm: it could lead at once.
     :ivar said: when it said so, by its own clock.
@@ -69,6 +71,7 @@ class Presence:
     since: str
     version: str | None = None
     process: ProcessId | None = None
+    took_over: bool | None = None
     revision: int | None = None
     warm: bool | None = None
     said: str | None = None
@@ -129,6 +132,7 @@ def read_presence(value: bytes) -> Presence:
         since=_text(known, "since") or "?",
         version=_text(known, "version"),
         process=read_process_id(known.get("process")),
+        took_over=took_over if isinstance(took_over := known.get("took_over"), bool) else None,
         revision=_whole(known.get("revision")),
         warm=warm if isinstance(warm := known.get("warm"), bool) else None,
         said=_text(known, "said"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from coordinator.store import election
 from coordinator.store.election import AGAIN_WITHIN, Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd
@@ -461,3 +462,33 @@ def test_a_leader_that_decides_nothing_any_more_gives_the_lead_away(
     stalled = False
     first.step()
     assert leader_in(server) == "first"
+
+
+def test_watchers_that_end_again_and_again_still_come_to_ask_what_was_under_way(
+    server: MemoryEtcd, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lives for a second, and a request may take six: a lease that is revoked each time starts the wait anew."""
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    monkeypatch.setattr(election, "is_gone", lambda _: True)
+
+    def started(number: int) -> Candidate:
+        return Candidate(
+            FaultyStore(server),
+            KEYS,
+            f"watcher {number}",
+            ttl=TTL,
+            request_timeout=6.0,
+            clock=clock,
+            now=lambda: noon + timedelta(seconds=clock()),
+        )
+
+    started(0).step()
+    waits = []
+    for number in range(1, 40):
+        clock.advance(1)
+        successor = started(number)
+        successor.step()
+        if (term := successor.leadership()) is not None:
+            waits.append(term.predecessor_may_send_for())
+    assert waits[0] > 0, "a lease that was not waited for"
+    assert 0 in waits, "a term that may ask at once"
