@@ -34,7 +34,7 @@ class PresentFile:
 class Progress:
     """How far a watcher has got in reading.
 
-    :ivar revision: everything up to this etcd revision has been read.
+    :ivar revision: everything up to this etcd revision has been read; 0: nothing yet.
     :ivar news: the newest change among it that is more than a watcher's word about itself.
     :ivar warm: all is read and decided about, and the watch is alive: it could lead at once.
     :ivar file: the dependencies file that it publishes when it leads.
@@ -58,7 +58,7 @@ class Presence:
     :ivar process: by which another watcher on the same machine can tell that this one has ended.
     :ivar took_over: under ``leader``: it revoked the lease of its predecessor, and waits until that one's last requests
         have ended.
-    :ivar revision: the etcd revision up to which it had read when it said so.
+    :ivar revision: the etcd revision up to which it had read when it said so; ``None`` also: nothing yet.
     :ivar warm: it could lead at once.
     :ivar said: when it said so, by its own clock.
     :ivar again_within: seconds after which it says it again at the latest.
@@ -96,7 +96,7 @@ class Presence:
         """The same watcher, as far as it has got now."""
         return replace(
             self,
-            revision=progress.revision,
+            revision=progress.revision or None,
             warm=progress.warm,
             said=written(said),
             again_within=again_within,

@@ -264,6 +264,9 @@ def test_a_replica_far_behind_is_something_wrong() -> None:
     assert (near.lag, near.problem) == (FAR_BEHIND, None)
     assert far.problem is not None
     assert f"{FAR_BEHIND + 1} revisions behind" in far.problem
+    came = _replica("new", revision=0, warm=False, up_for=1.0).to_value()
+    (new,) = replicas_of({"new": came}, None, newest_change=FAR_BEHIND + 1, now=_ago(0))
+    assert (new.lag, new.problem) == (None, None), "it has read nothing yet"
 
 
 def test_the_word_of_a_watcher_about_itself_is_nothing_to_lag_behind(
