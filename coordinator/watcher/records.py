@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,6 +29,15 @@ class ExistingRun:
     queued_at: datetime | None
 
 
+_random = random.Random()
+"""Seeded by the operating system. Asking it for each token would hand Python's lock to other threads each time."""
+
+
+def _new_token() -> str:
+    """A name that no other request has. It is no secret."""
+    return f"{_random.getrandbits(128):032x}"
+
+
 def intend(
     decision: Decision, previous: TriggerRecord | None, existing: ExistingRun | None, *, who: str, when: datetime
 ) -> TriggerRecord:
@@ -47,7 +56,7 @@ def intend(
         sequence=sequence,
         action=Action.CREATE if existing is None else Action.CLEAR,
         run_id=coordinator_run_id(decision.target.partition, sequence) if existing is None else existing.run_id,
-        token=uuid.uuid4().hex,
+        token=_new_token(),
         wave=decision.wave,
         before=None if existing is None else existing.queued_at,
         inputs=Consumption.of(decision.inputs),
@@ -155,7 +164,7 @@ def skipped(
         sequence=previous.sequence if previous is not None else 0,
         action=Action.CREATE,
         run_id=existing_run_id(previous),
-        token=uuid.uuid4().hex,
+        token=_new_token(),
         wave=decision.wave,
         consumed=(previous.consumed if previous is not None else NOTHING).and_then(
             Consumption.of(completions(decision))

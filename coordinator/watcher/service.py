@@ -55,6 +55,9 @@ _log = structlog.get_logger(__name__)
 TICK = 1.0
 """Seconds between two looks at the dependencies file and the limits, at most."""
 
+FILE_PAUSE = 0.1
+"""Seconds between two looks at the dependencies file, at least. Each one hands Python's lock to other threads."""
+
 STALLED_AFTER = 30.0
 """Seconds without a turn of the deciding thread after which the watcher counts as stalled, and leads no more. A turn
 waits for etcd at most, whose requests are bounded well below this."""
@@ -169,6 +172,7 @@ class Watcher:
         self._reporters = HealthOfReporters(self.reconciler.cache.reporters, settings.environments)
         checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._mailbox.wake)
         self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
+        self._read_file_at = 0.0
         self._publisher = None
         if dependencies is not None:
             check_owner(owner, settings.environments)
@@ -289,7 +293,9 @@ class Watcher:
     def _publish(self) -> None:
         if self._publisher is None or self.reconciler.is_reading:
             return
-        self._publisher.read()
+        if (now := self._clock.monotonic()) >= self._read_file_at:
+            self._read_file_at = now + FILE_PAUSE
+            self._publisher.read()
         leadership = self._candidate.leadership()
         if leadership is not None and self.reconciler.leads:
             self._publisher.publish(term=leadership.create_revision)
