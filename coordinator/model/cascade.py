@@ -10,8 +10,10 @@ from __future__ import annotations
 import enum
 import heapq
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from coordinator.model.consumption import NOTHING, Consumption, Inputs
 from coordinator.model.decide import Decision, Obstacle, completions

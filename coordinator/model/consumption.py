@@ -14,7 +14,7 @@ another one does. Nothing else can go wrong by it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import msgspec
@@ -98,16 +98,15 @@ class Window:
     fingerprints: Mapping[str, Fingerprint]
 
 
-@dataclass(frozen=True, slots=True)
-class Consumption:
+class Consumption(msgspec.Struct, frozen=True):
     """The completions that a trigger stands on. Immutable.
 
     :ivar named: those that are kept in full.
     :ivar windows: the others, by pipeline; no partition of them is also named.
     """
 
-    named: Inputs = field(default_factory=dict)
-    windows: Mapping[PipelineRef, Window] = field(default_factory=dict)
+    named: Inputs = {}
+    windows: Mapping[PipelineRef, Window] = {}
 
     @classmethod
     def of(cls, inputs: Inputs) -> Consumption:

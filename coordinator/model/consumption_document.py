@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from struct import iter_unpack, pack
@@ -18,7 +18,7 @@ import msgspec
 from pydantic import Field, TypeAdapter
 
 from coordinator.model.bounds import MIB
-from coordinator.model.consumption import Consumed, Consumption, Fingerprint, Inputs, Window
+from coordinator.model.consumption import NOTHING, Consumed, Consumption, Fingerprint, Inputs, Window
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, Revision, State
 from coordinator.model.stored import WrittenRevision, WrittenTime, as_utc
@@ -85,15 +85,31 @@ def dump_more(windows: Mapping[PipelineRef, Window]) -> MoreDocument | None:
     )
 
 
-def load(named: Sequence[InputDocument], more: MoreDocument | None) -> Consumption:
-    """:raises ValueError: what is packed does not hold together; ``pydantic.ValidationError`` is one too."""
-    inputs = {
-        Target(_pipeline(one.pipeline), one.partition): Consumed(
-            one.revision, Attempt(one.run_id, as_utc(one.queued_at), one.attempt), one.state, one.as_newest
-        )
-        for one in named
-    }
-    return Consumption(inputs, _windows(more) if more is not None else {})
+Named = tuple[Target, Consumed]
+"""A completion that is kept in full, and whose it is."""
+
+
+def load_named(one: InputDocument) -> Named:
+    """:raises ValueError: a name or a time is none."""
+    target = Target(load_pipeline(one.pipeline), one.partition)
+    return target, Consumed(
+        one.revision, Attempt(one.run_id, as_utc(one.queued_at), one.attempt), one.state, one.as_newest
+    )
+
+
+def load(
+    named: Sequence[InputDocument],
+    more: MoreDocument | None,
+    load_one: Callable[[InputDocument], Named] = load_named,
+) -> Consumption:
+    """Read a consumption.
+
+    :param load_one: reads a completion that is kept in full.
+    :raises ValueError: what is packed does not hold together; ``pydantic.ValidationError`` is one too.
+    """
+    if not named and more is None:
+        return NOTHING
+    return Consumption(dict(map(load_one, named)), _windows(more) if more is not None else {})
 
 
 def _windows(more: MoreDocument) -> dict[PipelineRef, Window]:
@@ -150,7 +166,7 @@ def _in_full(shortened: Sequence[_Shortened]) -> Iterator[str]:
 
 
 @lru_cache(maxsize=1 << 15)
-def _pipeline(text: str) -> PipelineRef:
+def load_pipeline(text: str) -> PipelineRef:
     """Records name few pipelines, again and again. :raises ValueError: it is no reference."""
     return PipelineRef.parse(text)
 

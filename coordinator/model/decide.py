@@ -11,8 +11,9 @@ below name which.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.dependencies import OnLate, Rerun, Settle
@@ -47,8 +48,7 @@ class Obstacle(enum.StrEnum):
     BROKEN = "kept back by a mistake in the coordinator, which could not decide about it"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What the rule says about a pipeline in a partition, and why.
 
     :ivar due: it would fire now, or would once busy inputs end well.
@@ -70,7 +70,7 @@ class Decision:
     ready: bool = False
     ignored: bool = False
     obstacles: frozenset[Obstacle] = frozenset()
-    inputs: Inputs = field(default_factory=dict)
+    inputs: Inputs = {}
     wave: int = 0
     judged: Judged | None = None
     stirred: bool = False

@@ -13,9 +13,10 @@ two judgements, and a branch that does not hold contributes nothing: neither new
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
+
+import msgspec
 
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.consumption import NOTHING, Consumed, Fingerprint
@@ -71,8 +72,7 @@ class JudgedInput(NamedTuple):
         return self.holds or self.busy or self.mendable
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedBranch:
+class JudgedBranch(msgspec.Struct, frozen=True):
     """An inner node, or the partitions of a dependency whose mapping names several: at least ``n`` of the branches.
 
     :ivar dependency: the dependency whose partitions these are; ``None`` for a node of the condition.

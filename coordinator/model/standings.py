@@ -291,7 +291,9 @@ class Standings:
             self._partitions.note_change(target, self.standing(target))
             if everything:
                 # Which partitions follow through ``latest`` is known at the end only.
-                self._frontier.add(target, live=False, changed=self._partitions.has_followers(target.pipeline))
+                is_followed = self._partitions.has_followers(target.pipeline)
+                if is_followed or not self._is_plainly_settled(target):
+                    self._frontier.add(target, live=False, changed=is_followed)
                 for dependent in self.graph.dependents(target):
                     if not self._has_key(dependent):  # else it is among these targets
                         self._frontier.add(dependent, live=False)
@@ -307,6 +309,10 @@ class Standings:
             self._partitions.note_standing(target, self.standing(target))
             if (number := number + 1) % SCANNED == 0:
                 yield
+
+    def _is_plainly_settled(self, target: Target) -> bool:
+        """Whether it was settled, and is unless something above it turns out not to be: that will touch it."""
+        return target not in self._unsettled and self._decide_at_once(target) is not None
 
     def _has_key(self, target: Target) -> bool:
         facts = self._facts

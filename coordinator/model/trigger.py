@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -11,7 +11,15 @@ import msgspec
 
 from coordinator.model import bounds
 from coordinator.model.consumption import NOTHING, Consumption
-from coordinator.model.consumption_document import InputDocument, MoreDocument, dump_more, dump_named, load
+from coordinator.model.consumption_document import (
+    InputDocument,
+    MoreDocument,
+    Named,
+    dump_more,
+    dump_named,
+    load,
+    load_named,
+)
 from coordinator.model.stored import Unreadable, WrittenRevision, WrittenTime, as_utc, read_stored
 
 MOST_REQUESTS = 1_000_000_000
@@ -42,8 +50,7 @@ class Action(enum.StrEnum):
     CLEAR = "clear"
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerRecord:
+class TriggerRecord(msgspec.Struct, frozen=True):
     """The record of a pipeline in a partition.
 
     :ivar sequence: counts the requests made for this partition; part of the run_id of created runs.
@@ -133,12 +140,20 @@ def dump_record(record: TriggerRecord) -> bytes:
     )
 
 
-def read_record(value: bytes) -> TriggerRecord | Unreadable:
-    """Read what stands under a ``trigger/`` key. Never raises."""
-    return read_stored(value, _decode, _record_of, most=bounds.RECORD, what="a trigger record")
+def read_record(value: bytes, load_one: Callable[[InputDocument], Named] = load_named) -> TriggerRecord | Unreadable:
+    """Read what stands under a ``trigger/`` key. Never raises.
+
+    :param load_one: reads a completion that is kept in full; whoever keeps many records gives the present ones again.
+    """
+    return read_stored(
+        value, _decode, lambda found: _record_of(found, load_one), most=bounds.RECORD, what="a trigger record"
+    )
 
 
-def _record_of(found: _RecordDocument) -> TriggerRecord:
+def _record_of(found: _RecordDocument, load_one: Callable[[InputDocument], Named]) -> TriggerRecord:
+    inputs = load(found.inputs, found.more_inputs, load_one)
+    # Of a run that has ended well both are the same.
+    is_consumed = found.consumed == found.inputs and found.more_consumed == found.more_inputs
     return TriggerRecord(
         status=found.status,
         sequence=found.sequence,
@@ -148,8 +163,8 @@ def _record_of(found: _RecordDocument) -> TriggerRecord:
         wave=found.wave,
         before=as_utc(found.before),
         attempt=as_utc(found.attempt),
-        inputs=load(found.inputs, found.more_inputs),
-        consumed=load(found.consumed, found.more_consumed),
+        inputs=inputs,
+        consumed=inputs if is_consumed else load(found.consumed, found.more_consumed, load_one),
         who=found.who,
         when=as_utc(found.when),
         last_error=found.last_error,

@@ -7,8 +7,9 @@ leave its own segment.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote
+
+import msgspec
 
 from coordinator.model import bounds
 from coordinator.model.references import PipelineRef, Target
@@ -32,74 +33,60 @@ def encode_segment(text: str) -> str:
     return _TO_ENCODE.sub(lambda found: f"%{ord(found.group()):02X}", text)
 
 
-@dataclass(frozen=True, slots=True)
-class StateKey:
+class StateKey(msgspec.Struct, frozen=True, gc=False):
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerKey:
+class TriggerKey(msgspec.Struct, frozen=True, gc=False):
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
-class DependenciesKey:
+class DependenciesKey(msgspec.Struct, frozen=True, gc=False):
     owner: str
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedBeforeKey:
+class PublishedBeforeKey(msgspec.Struct, frozen=True, gc=False):
     owner: str
 
 
-@dataclass(frozen=True, slots=True)
-class HoldKey:
+class HoldKey(msgspec.Struct, frozen=True, gc=False):
     pipeline: PipelineRef
 
 
-@dataclass(frozen=True, slots=True)
-class OrderKey:
+class OrderKey(msgspec.Struct, frozen=True, gc=False):
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
-class FloorKey:
+class FloorKey(msgspec.Struct, frozen=True, gc=False):
     pipeline: PipelineRef
 
 
-@dataclass(frozen=True, slots=True)
-class ActKey:
+class ActKey(msgspec.Struct, frozen=True, gc=False):
     act_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class AttendedKey:
+class AttendedKey(msgspec.Struct, frozen=True, gc=False):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class LeaderKey:
+class LeaderKey(msgspec.Struct, frozen=True, gc=False):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class WatcherKey:
+class WatcherKey(msgspec.Struct, frozen=True, gc=False):
     watcher_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionKey:
+class RetentionKey(msgspec.Struct, frozen=True, gc=False):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class ReporterKey:
+class ReporterKey(msgspec.Struct, frozen=True, gc=False):
     environment: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReporterSeenKey:
+class ReporterSeenKey(msgspec.Struct, frozen=True, gc=False):
     environment: str
 
 

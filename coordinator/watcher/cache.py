@@ -16,7 +16,7 @@ from coordinator.model.publication import Published
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, Unreadable, read_run_state
 from coordinator.model.sweep import Sweep, read_sweep
-from coordinator.model.trigger import TriggerRecord, read_record
+from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 from coordinator.store.keys import (
     ActKey,
@@ -289,7 +289,7 @@ class Cache:
                 if known is not None and known.revision >= item.mod_revision:
                     return  # our own write, noted when it was committed
                 target = self._sharing.target(target)
-                record = self._sharing.record(target, read_record(item.value))
+                record = self._sharing.record(target, item.value)
                 self._records[target] = SeenRecord(record, item.mod_revision)
                 self._note_problem(item.key, record)
                 touched.recorded.add(target)

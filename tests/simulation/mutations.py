@@ -141,7 +141,7 @@ def ended_by_an_older_attempt() -> AbstractContextManager[Any]:
 
     def in_flight(record: TriggerRecord, revision: int, seen: SeenState | None) -> bool:
         del revision
-        return real(replace(record, attempt=None) if record.status is Status.SENT else record, 0, seen)
+        return real(structs.replace(record, attempt=None) if record.status is Status.SENT else record, 0, seen)
 
     return patch.object(decide, "in_flight", in_flight)
 
@@ -157,7 +157,7 @@ def other_branches_not_waited_for() -> AbstractContextManager[Any]:
         if not any(one.new for one in used):
             return decision
         inputs = decide._completions(used)
-        return replace(decision, ready=True, inputs=inputs, wave=max(one.revision for one in inputs.values()))
+        return structs.replace(decision, ready=True, inputs=inputs, wave=max(one.revision for one in inputs.values()))
 
     return patch.object(standings, "decide", hasty)
 
@@ -207,7 +207,11 @@ def release_not_waited_for() -> AbstractContextManager[Any]:
     def hasty(*given: Any) -> Decision:
         decision = real(*given)
         left = decision.obstacles - {Obstacle.WAITS_FOR_RELEASE}
-        return decision if left == decision.obstacles else replace(decision, obstacles=left, standing=Standing.BUSY)
+        return (
+            decision
+            if left == decision.obstacles
+            else structs.replace(decision, obstacles=left, standing=Standing.BUSY)
+        )
 
     return patch.object(standings, "decide", hasty)
 
@@ -216,7 +220,7 @@ def orders_carried_out_again() -> AbstractContextManager[Any]:
     real = records.sent
 
     def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
-        return replace(real(record, run), order=record.order)
+        return structs.replace(real(record, run), order=record.order)
 
     return patch.object(records, "sent", sent)
 
@@ -275,7 +279,7 @@ def consumed_at_the_intent() -> AbstractContextManager[Any]:
 
     def intend(*given: Any, **named: Any) -> TriggerRecord:
         record = real(*given, **named)
-        return replace(record, consumed=record.consumed.and_then(record.inputs))
+        return structs.replace(record, consumed=record.consumed.and_then(record.inputs))
 
     return patch.object(records, "intend", intend)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator.acts import Act, Deed, Signature, put_of, read_act, recorded_acts
 from coordinator.cli.failures import ExitCode

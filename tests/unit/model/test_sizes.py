@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 import tracemalloc
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator.model import bounds
 from coordinator.model.consumption import Consumed, Consumption
@@ -145,7 +146,7 @@ def test_places_are_right_behind_many_lines() -> None:
     assert (last.line, last.column, last.path) == (502, 8, "c")
 
 
-READERS = {
+READERS: dict[str, tuple[Callable[[bytes], object], int]] = {
     "hold": (read_hold, bounds.SMALL_VALUE),
     "order": (read_order, bounds.SMALL_VALUE),
     "floor": (read_floor, bounds.SMALL_VALUE),

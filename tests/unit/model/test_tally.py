@@ -12,7 +12,7 @@ from coordinator.model import standings as standings_module
 from coordinator.model import tally
 from coordinator.model.conditions import AtLeast, Dependency, On, all_of
 from coordinator.model.deadline import TimeOfDay
-from coordinator.model.decide import Decision, decide
+from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.dependencies import Downstream
 from coordinator.model.graph import Graph, Node
 from coordinator.model.references import PipelineRef, Target
@@ -32,7 +32,8 @@ def essence(decision: Decision) -> tuple[object, ...]:
         decision.due,
         decision.ready,
         decision.ignored,
-        decision.obstacles,
+        # A hold matters only to what is due: of what is settled nobody looks again when it comes.
+        decision.obstacles if decision.standing is not Standing.SETTLED else decision.obstacles - {Obstacle.HELD},
         decision.stirred,
         decision.order,
         decision.due_by,
