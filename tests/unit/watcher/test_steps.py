@@ -66,7 +66,8 @@ def test_a_watcher_leads_only_once_the_whole_listing_has_been_decided_about() ->
     world.settle()
     world.stop_watcher()
     for day in range(21, 25):  # what is settled is not even decided about
-        world.trigger("A", partition=f"2026-11-{day}T00:00:00Z")
+        completed = RunStateDocument(state=State.SUCCESS, run_id="r", queued_at=world.clock.now())
+        world.report(Target(PipelineRef("default", "A"), f"2026-11-{day}T00:00:00Z"), completed)
     world.clock.seconds += 60
     world.start_watcher()
     assert world.watcher is not None
