@@ -10,6 +10,12 @@ EVERY = 60.0
 """Seconds between two collections of what is young."""
 
 
+def collect_rarely() -> None:
+    """From here on cycles are looked for rarely: for one command, which ends before that could matter."""
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 class RareCollections:
     """From here on cycles are looked for rarely; while this context lasts, by the clock too. Once in a process.
 
@@ -29,8 +35,7 @@ class RareCollections:
 
     def __enter__(self) -> RareCollections:
         gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 50, 100)
+        collect_rarely()
         self._thread.start()
         return self
 

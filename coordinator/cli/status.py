@@ -85,8 +85,8 @@ def status(
 
     spellings = None if partition is None else spellings_of(partition)
     wanted = pipeline_of(pipeline) if pipeline is not None else None
-    with etcd_of(config) as (store, keys):
-        reading = read(store, keys)
+    with etcd_of(config) as (store, keys), people(stderr=True).status("reading etcd") as shown:
+        reading = read(store, keys, progress=lambda count: shown.update(f"reading etcd: {count:,} keys"))
     if wanted is not None:
         reading.require(wanted)
     now = datetime.now(UTC)

@@ -87,8 +87,8 @@ class EtcdStore:
                     raise
         return self._list_once(prefix, revision)
 
-    def pages(self, prefix: str) -> Iterator[Page]:
-        return self._pages(prefix)
+    def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
+        return self._pages(prefix, pinned=pinned)
 
     def census(self, prefix: str, *, newer_than: int) -> Census:
         request = self._rpc.RangeRequest(

@@ -109,7 +109,11 @@ class MemoryStore:
     def list(self, prefix: str, *, revision: int = 0) -> Listing:
         return self._reached().list(prefix, revision)
 
-    def pages(self, prefix: str) -> Iterator[Page]:
+    def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
+        if pinned:
+            listing = self.list(prefix)
+            yield Page(listing.items, listing.revision, listing.cluster_id, None)
+            return
         after: str | None = None
         while True:
             page = self._reached().page(prefix, after, self.page_size)

@@ -232,11 +232,14 @@ class Store(Protocol):
         :raises Compacted: that revision is no longer kept.
         """
 
-    def pages(self, prefix: str) -> Iterator[Page]:
+    def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
         """All keys under ``prefix``, page by page, each as of its own revision: linearizable, so of one that is no
         lower than that of any change that was heard of before the page was asked for. No compaction can disturb it.
 
         Each page is asked for when it is taken.
+
+        :param pinned: all of them are as of the revision of the first.
+        :raises Compacted: that revision is no longer kept.
         """
 
     def census(self, prefix: str, *, newer_than: int) -> Census:

@@ -36,7 +36,7 @@ from coordinator.store.keys import (
     TriggerKey,
     WatcherKey,
 )
-from coordinator.store.port import Changes, KeyValue, Listing
+from coordinator.store.port import Changes, KeyValue, Listing, Page
 from coordinator.watcher.attendance import Attended, read_attended
 from coordinator.watcher.floors import Floors
 from coordinator.watcher.publications import Publications
@@ -191,6 +191,16 @@ class Cache:
         for _ in self.replacing(listing, replaced):
             pass
         return replaced
+
+    def fill(self, pages: Iterable[Page]) -> None:
+        """Take in everything, page by page, where nothing is known yet. All pages are as of one revision."""
+        touched = Touched()
+        self._floors.begin_list()
+        for page in pages:
+            for item in page.items:
+                self._put(item, touched)
+            self.revision = page.revision
+        self._floors.end_list()
 
     def replacing(self, listing: Listing, replaced: Replaced) -> Iterator[None]:
         """The same, in pieces. Until the last one is done, what stands here is neither the one nor the other.

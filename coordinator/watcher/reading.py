@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -19,7 +19,8 @@ from coordinator.model.trigger import TriggerRecord
 from coordinator.publication_history import oldest_readable
 from coordinator.store.gathering import gather
 from coordinator.store.keys import Keys
-from coordinator.store.port import Compacted, Listing, Store
+from coordinator.store.large_values import kept
+from coordinator.store.port import Compacted, KeyValue, Page, Store
 from coordinator.watcher.about import About, listing_of
 from coordinator.watcher.attendance import Attended
 from coordinator.watcher.breakage import problems_of
@@ -41,7 +42,7 @@ class UnknownPipeline(CoordinatorError):
 class Reading:
     """Everything that was read, as it stood at ``cache.revision``.
 
-    :ivar newest_time: the newest time that anything in it says; ``None`` where nothing says one.
+    :ivar newest_time: of an earlier revision, the newest time that anything in it says; ``None`` where nothing does.
     :ivar newest_change: the mod revision of the newest key that is more than somebody's word about itself.
     :ivar late: what has not been started although its deadline has passed; most of it has no key of its own.
     """
@@ -89,20 +90,27 @@ class Reading:
 
 
 def read(
-    store: Store, keys: Keys, *, revision: int = 0, at: datetime | None = None, about: About | None = None
+    store: Store,
+    keys: Keys,
+    *,
+    revision: int = 0,
+    at: datetime | None = None,
+    about: About | None = None,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> Reading:
     """Read etcd at one revision, and decide about what was read.
 
     :param revision: of etcd; 0: the present.
     :param at: the time at which the present is judged; ``None``: that of this machine's clock.
     :param about: read what decisions about this stand on, and no more; ``None``: all keys.
+    :param progress: told how many keys have been read, while all are.
     :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
     """
     if revision and revision > (present := store.list(keys.leader).revision):
         raise NoSuchRevision(f"revision {revision} has not come yet: etcd is at {present}")
     for _ in range(_TRIES - 1):
         try:
-            return _read(store, keys, revision, at, about)
+            return _read(store, keys, revision, at, about, lambda cache: _fill(store, keys, cache, progress))
         except Compacted as error:  # of the present: between two ranges
             if revision:
                 oldest = oldest_readable(store, keys.leader, after=revision, present=present)
@@ -111,7 +119,7 @@ def read(
                     "on; ask for a later one, or look into the decision log (watcher.decision_log), which outlives "
                     "compaction"
                 ) from error
-    return _read(store, keys, revision, at, about)
+    return _read(store, keys, revision, at, about, lambda cache: _fill_at_last(store, keys, cache))
 
 
 def read_partition(
@@ -145,16 +153,51 @@ def read_pipeline(store: Store, keys: Keys, pipeline: PipelineRef, *, revision: 
     return reading
 
 
-def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: About | None) -> Reading:
+def _fill(store: Store, keys: Keys, cache: Cache, progress: Callable[[int], object]) -> int:
+    """Read everything, page by page: what has been taken in of a page is let go.
+
+    :returns: the newest change, see :class:`Reading`.
+    :raises Compacted: somebody compacts etcd faster than it can be read.
+    """
+    count = newest = 0
+
+    def pages() -> Iterator[Page]:
+        nonlocal count, newest
+        for page in store.pages(keys.root, pinned=True):
+            items = [kept(kv, keys.largest_value) for kv in page.items]
+            newest = max(newest, _newest_change(keys, items))
+            yield replace(page, items=items)
+            progress(count := count + len(items))
+
+    cache.fill(pages())
+    return newest
+
+
+def _fill_at_last(store: Store, keys: Keys, cache: Cache) -> int:
+    """The same, whoever compacts: with all that was read in memory at once."""
+    listing = gather(store, keys.root, largest=keys.largest_value)
+    newest = _newest_change(keys, listing.items)
+    cache.replace(listing)
+    return newest
+
+
+def _read(
+    store: Store,
+    keys: Keys,
+    revision: int,
+    at: datetime | None,
+    about: About | None,
+    fill: Callable[[Cache], int],
+) -> Reading:
+    """:param fill: reads everything as it stands now."""
     cache = Cache(keys)
     if about is None:
-        listing = (
-            store.list(keys.root, revision=revision)
-            if revision
-            else gather(store, keys.root, largest=keys.largest_value)
-        )
-        newest_change = _newest_change(keys, listing)
-        cache.replace(listing)
+        if revision:
+            listing = store.list(keys.root, revision=revision)
+            newest_change = _newest_change(keys, listing.items)
+            cache.replace(listing)
+        else:
+            newest_change = fill(cache)
         graph, problems = _graph_of(cache)
     else:
         documents = Cache(keys)
@@ -163,15 +206,15 @@ def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: A
         closure = about.closure(whole)
         graph = whole.within(closure)
         listing = listing_of(store, keys, closure, documents.revision)
-        newest_change = _newest_change(keys, listing)
+        newest_change = _newest_change(keys, listing.items)
         cache.replace(listing)
         cache.published = documents.published
     problems |= cache.problems
-    newest_time = max(_times(cache), default=None)
+    newest_time = max(_times(cache), default=None) if revision else None
     # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
     now = newest_time if revision and newest_time is not None else at or datetime.now(UTC)
     standings = Standings(graph, cache, now=now)
-    standings.touch(cache.targets())
+    standings.exchange_graph(graph, cache.targets(), everything=True)
     late: set[Target] = set()
     while not standings.is_drained:  # the last decision about a target counts
         if (made := standings.decide_next()) is not None:
@@ -180,9 +223,9 @@ def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: A
     return Reading(cache, standings, problems, newest_time, frozenset(late), newest_change)
 
 
-def _newest_change(keys: Keys, listing: Listing) -> int:
+def _newest_change(keys: Keys, items: Iterable[KeyValue]) -> int:
     no_news = (keys.leader, *keys.signs_of_life)
-    return max((kv.mod_revision for kv in listing.items if not kv.key.startswith(no_news)), default=0)
+    return max((kv.mod_revision for kv in items if not kv.key.startswith(no_news)), default=0)
 
 
 def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:

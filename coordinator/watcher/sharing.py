@@ -90,15 +90,16 @@ class Sharing:
         )
 
     def _named(self, one: InputDocument) -> Named:
-        """A completion of a record. That of a state which still stands there is not read, but shared."""
+        """A completion of a record. The attempt of a state that still stands there is not made anew, but shared."""
         target = _target((self._pipeline(load_pipeline(one.pipeline)), self._text(one.partition)))
         seen = self._state(target)
-        if seen is not None and seen.revision == one.revision and isinstance(seen.value, RunState):
-            return target, Consumed(seen.revision, seen.value.attempt, one.state, one.as_newest)
+        if seen is not None and isinstance(seen.value, RunState):
+            known = seen.value.attempt
+            if known.run_id == one.run_id and known.queued_at == one.queued_at and known.number == one.attempt:
+                revision = seen.revision if seen.revision == one.revision else one.revision  # of both the same object
+                return target, Consumed(revision, known, one.state, one.as_newest)
         _, consumed = load_named(one)
-        if seen is None or not isinstance(seen.value, RunState) or seen.value.attempt != consumed.attempt:
-            return target, Consumed(consumed.revision, self._attempt(consumed.attempt), one.state, one.as_newest)
-        return target, Consumed(consumed.revision, seen.value.attempt, one.state, one.as_newest)
+        return target, Consumed(consumed.revision, self._attempt(consumed.attempt), one.state, one.as_newest)
 
     def _with_shared_names(self, inputs: Consumption) -> Consumption:
         if not inputs.windows:

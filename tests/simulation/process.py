@@ -87,9 +87,9 @@ class ProcessStore(MemoryStore):
         self._process.reach_etcd()
         return super().list(prefix, revision=revision)
 
-    def pages(self, prefix: str) -> Iterator[Page]:
+    def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
         self._process.reach_etcd()
-        return super().pages(prefix)
+        return super().pages(prefix, pinned=pinned)
 
     def census(self, prefix: str, *, newer_than: int) -> Census:
         self._process.reach_etcd()

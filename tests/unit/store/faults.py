@@ -66,9 +66,9 @@ class FaultyStore(MemoryStore):
         self.watch_errors: deque[StoreError] = deque()
         self.watches: list[FaultyWatch] = []
 
-    def pages(self, prefix: str) -> Iterator[Page]:
+    def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
         self.lists += 1
-        for page in super().pages(prefix):
+        for page in super().pages(prefix, pinned=pinned):
             yield page
             self.between_pages()
 
