@@ -107,6 +107,7 @@ def _explain_one(
 ) -> None:
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
+    from coordinator.watcher.problems import shown
 
     explanation = explain_target(reading.standings, target)
     notes = list(_notes(reading, explanation, named, waits, past=past))
@@ -117,8 +118,8 @@ def _explain_one(
                 "hold": hold_as_json(explanation.hold),
                 "revision": reading.cache.revision,
                 "notes": notes,
-                "problems": reading.problems,
             }
+            | shown(reading.problems, reading.cache.problems).as_json()
         )
         return
     print_explanation(people(), explanation, notes)
@@ -133,6 +134,7 @@ def _notes(
     from coordinator.model.explanation.words import LISTED
     from coordinator.model.partitions import format_instant
     from coordinator.model.unmet_lately import untouched
+    from coordinator.watcher.problems import shown
 
     target = explanation.decision.target
     if past:
@@ -150,9 +152,8 @@ def _notes(
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
     yield from waits
-    for place, problem in reading.problems.items():
-        if place.startswith("dependencies"):
-            yield f"problem: {place}: {problem}"
+    of_dependencies = {place: what for place, what in reading.problems.items() if place.startswith("dependencies")}
+    yield from (f"problem: {one}" for one in shown(of_dependencies).in_words())
 
 
 def _published_entries(reading: Reading) -> Iterator[Downstream]:

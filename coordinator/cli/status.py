@@ -30,6 +30,7 @@ from coordinator.cli.unanswered import unanswered
 if TYPE_CHECKING:
     from coordinator.model.references import Target
     from coordinator.watcher.attention import Attention
+    from coordinator.watcher.problems import ProblemsShown
     from coordinator.watcher.reading import Reading
 
 
@@ -42,13 +43,13 @@ class _Answer:
     attention: Attention
     replicas: Replicas
     reporters: ReportersShown
-    problems: dict[str, str]
+    problems: ProblemsShown
     targets: list[Target]
     shown: list[Target]
 
     @property
     def needs_person(self) -> bool:
-        return self.attention.needs_person or bool(self.problems)
+        return self.attention.needs_person or bool(self.problems.count)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -63,7 +64,8 @@ def status(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also what is settled, and all watchers.")] = False,
     limit: Annotated[
-        int, typer.Option(min=1, help="So many of each cause, and newest partitions of each pipeline.")
+        int,
+        typer.Option(min=1, help="So many of each cause, of each kind of problem, newest partitions of each pipeline."),
     ] = 20,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -81,6 +83,7 @@ def status(
     """
     from coordinator.model.view import Standing
     from coordinator.watcher.attention import attention
+    from coordinator.watcher.problems import shown
     from coordinator.watcher.reading import read
 
     spellings = None if partition is None else spellings_of(partition)
@@ -106,7 +109,11 @@ def status(
         attention(reading, pipeline=wanted, partitions=spellings, most=limit),
         replicas,
         reporters,
-        reading.problems | replicas.problems | unanswered(reading, now) | reporters.problems,
+        shown(
+            replicas.problems | reading.problems | unanswered(reading, now) | reporters.problems,
+            reading.cache.problems,
+            most=limit,
+        ),
         targets,
         newest_of_each(targets, limit),
     )
@@ -135,21 +142,20 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
         "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
         "retention": retention_as_json(reading),
         "taken_away": taken_away(reading.cache.published),
-        "problems": answer.problems,
-    }
+    } | answer.problems.as_json()
 
 
 def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
     """:param nothing: what it means that no partition is shown."""
     reading, replicas, found, console = answer.reading, answer.replicas, answer.attention, people()
-    first = attention_in_words(found, len(answer.problems))
+    first = attention_in_words(found, answer.problems.count)
     if not answer.targets:
         first += f"; {nothing}"
     first += f"; {leader_in_words(replicas)}; etcd revision {reading.cache.revision}"
     console.print(first, markup=False)
     if found.concerns:
         console.print(attention_table(found, answer.now))
-    for line in (*more_in_words(found), *(f"problem: {place}: {what}" for place, what in answer.problems.items())):
+    for line in (*more_in_words(found), *(f"problem: {one}" for one in answer.problems.in_words())):
         console.print(line, markup=False)
     if answer.shown:
         console.print(partitions_table(answer.rows))

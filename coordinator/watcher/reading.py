@@ -41,6 +41,7 @@ class UnknownPipeline(CoordinatorError):
 class Reading:
     """Everything that was read, as it stood at ``cache.revision``.
 
+    :ivar problems: what is wrong with the dependencies and with decisions, by place; with keys: ``cache.problems``.
     :ivar newest_time: the newest time that anything in it says; ``None`` where nothing says one.
     :ivar newest_change: the mod revision of the newest key that is more than somebody's word about itself.
     :ivar late: what has not been started although its deadline has passed; most of it has no key of its own.
@@ -166,7 +167,7 @@ def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: A
         newest_change = _newest_change(keys, listing)
         cache.replace(listing)
         cache.published = documents.published
-    problems |= cache.problems
+        cache.problems.take_over(documents.problems)
     newest_time = max(_times(cache), default=None)
     # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
     now = newest_time if revision and newest_time is not None else at or datetime.now(UTC)
@@ -187,12 +188,11 @@ def _newest_change(keys: Keys, listing: Listing) -> int:
 
 def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:
     """The published dependencies, and what is wrong with them."""
-    problems = dict(cache.problems)
     try:
         graph, conflicts = merge(cache.published)
     except CycleFound as error:
-        return Graph(), problems | {"dependencies": f"the published dependencies close a cycle: {error}"}
-    return graph, problems | {f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)}
+        return Graph(), {"dependencies": f"the published dependencies close a cycle: {error}"}
+    return graph, {f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)}
 
 
 def _times(cache: Cache) -> Iterator[datetime]:

@@ -487,7 +487,7 @@ class Reconciler:
                 self.queue.add(target, after_revision=revision)
             case WriteRefused(reason), _:
                 _log.error("etcd.refused", pipeline=str(target.pipeline), partition=target.partition, reason=reason)
-                self.cache.problems[write.operation.key] = f"etcd refuses to write it: {reason}"
+                self.cache.problems.note(write.operation.key, f"etcd refuses to write it: {reason}")
                 self._catching_up.refuse(target)
                 self.reconcile.refused_by_etcd(target, now)
                 self._wake(subject, now + ETCD_RETRY)
