@@ -42,14 +42,14 @@ def read_publications(store: Store, keys: Keys, *, revision: int = 0) -> Publica
 
     :raises Compacted: that revision is no longer kept.
     """
-    listing = store.list(_prefix(keys), revision=revision)
+    listing = store.list(_prefix(keys), revision=revision, largest=keys.largest_value)
     published: dict[str, Published] = {}
     for item in listing.items:
         match keys.parse(item.key):
             case DependenciesKey(owner):
                 published[owner] = Published(read_publication(item.value, source=item.key), item.mod_revision)
     before: dict[str, PublishedBefore] = {}
-    for item in store.list(keys.every("published"), revision=listing.revision).items:
+    for item in store.list(keys.every("published"), revision=listing.revision, largest=keys.largest_value).items:
         match keys.parse(item.key), read_published_before(item.value):
             case PublishedBeforeKey(owner), PublishedBefore() as found:
                 before[owner] = found

@@ -62,7 +62,7 @@ def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Colle
 def _read(store: Store, keys: Keys) -> Reporters:
     reporters = Reporters()
     for kind in ("reporter", "reporter_seen"):
-        for item in store.list(keys.every(kind)).items:
+        for item in (item for page in store.pages(keys.every(kind)) for item in page.items):
             match keys.parse(item.key):
                 case ReporterKey(environment, name):
                     reporters.put(environment, name, item.value)

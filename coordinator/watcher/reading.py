@@ -150,7 +150,7 @@ def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: A
     cache = Cache(keys)
     if about is None:
         listing = (
-            store.list(keys.root, revision=revision)
+            store.list(keys.root, revision=revision, largest=keys.largest_value)
             if revision
             else gather(store, keys.root, largest=keys.largest_value)
         )
@@ -159,7 +159,9 @@ def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: A
         graph, problems = _graph_of(cache)
     else:
         documents = Cache(keys)
-        documents.replace(listing := store.list(keys.every("dependencies"), revision=revision))
+        documents.replace(
+            listing := store.list(keys.every("dependencies"), revision=revision, largest=keys.largest_value)
+        )
         whole, problems = _graph_of(documents)
         closure = about.closure(whole)
         graph = whole.within(closure)

@@ -6,6 +6,7 @@ Random graphs over conditions, mappings and policies, and whatever may stand in 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,8 +50,8 @@ class CountingStore(MemoryStore):
         super().__init__(MemoryEtcd())
         self.seen: set[str] = set()
 
-    def list(self, prefix: str, *, revision: int = 0) -> Listing:
-        listing = super().list(prefix, revision=revision)
+    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
+        listing = super().list(prefix, revision=revision, largest=largest)
         self.seen.update(item.key for item in listing.items)
         return listing
 
@@ -204,8 +205,8 @@ def test_all_ranges_are_read_at_one_revision() -> None:
     """A watcher goes on writing in between: half of what it did must not be seen."""
 
     class BusyStore(CountingStore):
-        def list(self, prefix: str, *, revision: int = 0) -> Listing:
-            listing = super().list(prefix, revision=revision)
+        def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
+            listing = super().list(prefix, revision=revision, largest=largest)
             self.commit(Transaction((), (Put(KEYS.state(target), b"failed"),)))
             return listing
 
