@@ -388,7 +388,9 @@ class Cache:
             case WatcherKey(watcher_id):
                 self.watchers.pop(watcher_id, None)
             case ReporterKey(environment, name):
-                self.reporters.delete(environment, name)
+                successor = self.reporters.delete(environment, name)
+                if successor is not None:
+                    self.problems.settle(self._keys.reporter(environment, successor))
             case ReporterSeenKey(environment):
                 self.reporters.delete_last_seen(environment)
             case None:
