@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """:ivar targets: the partitions that are asked for; ``shown``: the newest of them."""
+    """:ivar targets: the partitions that are asked for; ``shown``: the newest of them. ``limit``: so many of a kind."""
 
     reading: Reading
     now: datetime
@@ -46,6 +46,7 @@ class _Answer:
     problems: ProblemsShown
     targets: list[Target]
     shown: list[Target]
+    limit: int
 
     @property
     def needs_person(self) -> bool:
@@ -116,6 +117,7 @@ def status(
         ),
         targets,
         newest_of_each(targets, limit),
+        limit,
     )
     if as_json:
         print_json(_as_json(answer))
@@ -135,7 +137,8 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
         "attention_counts": answer.attention.counts,
         "stuck": answer.attention.waiting,
         "leader": leader_as_json(replicas),
-        "watchers": [replica_as_json(replica) for replica in replicas.all],
+        "watchers": [replica_as_json(replica) for replica in replicas.all[: answer.limit]],
+        "watchers_not_shown": max(0, len(replicas.all) - answer.limit),
         "reporters": answer.reporters.as_json(),
         "pipelines": answer.rows,
         "not_shown": len(answer.targets) - len(answer.shown),
@@ -163,7 +166,9 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
         are = "partition is" if not_shown == 1 else "partitions are"
         console.print(f"{not_shown} older {are} not shown: see them with --limit", markup=False)
     if replicas.all and (everything or replicas.problems or any(one.silent for one in replicas.all)):
-        console.print(replicas_table(replicas))
+        console.print(replicas_table(replicas.all[: answer.limit]))
+        if (more := len(replicas.all) - answer.limit) > 0:
+            console.print(f"and {more:,} more watchers", markup=False)
     for note in (
         *retention_in_words(reading, everything=everything),
         *answer.reporters.notes,

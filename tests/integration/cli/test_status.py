@@ -206,6 +206,10 @@ def test_junk_keys_are_counted_and_hide_nothing(cli: Cli, config: Path, etcd: Et
     said = json.loads(cli("status", "-c", config, "--json", "--limit", 5).stdout)
     assert (len(said["problems"]), said["problems_count"]) == (11, 1_001)
     assert said["problems_not_shown"] == {"keys under hold/": 495, "keys that are not the coordinator's": 495}
+    etcd.commit(Transaction((), tuple(Put(keys.watcher(f"junk{number}"), b"?") for number in range(100))))
+    said = json.loads(cli("status", "-c", config, "--json").stdout)
+    assert (len(said["watchers"]), said["watchers_not_shown"]) == (20, 80)
+    assert "and 80 more watchers" in cli("status", "-c", config, "--all").stdout
 
 
 def _replica(name: str, *, revision: int, warm: bool = True, up_for: float = 7200.0, said_ago: float = 2.0) -> Presence:
