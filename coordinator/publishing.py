@@ -17,6 +17,7 @@ from coordinator.model.edition import (
 from coordinator.model.owners import CENTRAL_OWNER, Objection
 from coordinator.model.parsing import DependenciesError, Problem, places_of_entries
 from coordinator.model.publication import (
+    PublicationTooLarge,
     Published,
     read_publication,
 )
@@ -88,7 +89,10 @@ def commit(
     :raises StoreUnavailable: it is not known whether it was written.
     :raises TransactionTooLarge: etcd takes no document of this size; nothing was written.
     """
-    transaction = proposal.transaction(keys, signature, waiting=waiting, fence=fence)
+    try:
+        transaction = proposal.transaction(keys, signature, waiting=waiting, fence=fence)
+    except PublicationTooLarge as error:
+        raise TransactionTooLarge(f"{keys.dependencies(proposal.owner)}: nothing was published: {error}") from error
     put, _ = transaction.then
     assert isinstance(put, Put)
     try:
