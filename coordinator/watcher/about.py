@@ -12,8 +12,9 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.store.keys import Keys
 from coordinator.store.port import Listing, Store
 
-ONE_BY_ONE = 16
-"""Partitions of a pipeline that are read range by range; of more, everything that begins as they all do."""
+ONE_BY_ONE = 20
+"""Partitions of a pipeline that are read range by range, as many as ``explain`` lists; of more, everything that begins
+as they all do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from coordinator.errors import CoordinatorError
 from coordinator.model.conditions import leaves
 from coordinator.model.graph import CycleFound, Graph
 from coordinator.model.owners import merge
-from coordinator.model.partitions import parse_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.standings import Standings
@@ -24,9 +24,10 @@ from coordinator.watcher.about import About, listing_of
 from coordinator.watcher.attendance import Attended
 from coordinator.watcher.breakage import problems_of
 from coordinator.watcher.cache import Cache
+from coordinator.watcher.partition_names import PartitionNames, newest_first, partition_names
 
 _TRIES = 3
-_NO_TIME = datetime.min.replace(tzinfo=UTC)
+_Read = TypeVar("_Read")
 
 
 class NoSuchRevision(CoordinatorError):
@@ -82,7 +83,7 @@ class Reading:
                 if target.pipeline in upstreams:
                     dependents = self.standings.dependents(target)
                     partitions.update(one.partition for one in dependents if one.pipeline == pipeline)
-        return sorted(partitions, key=lambda partition: (parse_instant(partition) or _NO_TIME, partition), reverse=True)
+        return newest_first(partitions)
 
     def _heard_of(self) -> Iterator[Target]:
         yield from self.cache.targets()
@@ -99,11 +100,16 @@ def read(
     :param about: read what decisions about this stand on, and no more; ``None``: all keys.
     :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
     """
+    return _at(store, keys, revision, lambda: _read(store, keys, revision, at, about))
+
+
+def _at(store: Store, keys: Keys, revision: int, read: Callable[[], _Read]) -> _Read:
+    """What is read at one revision. :raises NoSuchRevision: as :func:`read`."""
     if revision and revision > (present := store.list(keys.leader).revision):
         raise NoSuchRevision(f"revision {revision} has not come yet: etcd is at {present}")
     for _ in range(_TRIES - 1):
         try:
-            return _read(store, keys, revision, at, about)
+            return read()
         except Compacted as error:  # of the present: between two ranges
             if revision:
                 oldest = oldest_readable(store, keys.leader, after=revision, present=present)
@@ -112,7 +118,7 @@ def read(
                     "on; ask for a later one, or look into the decision log (watcher.decision_log), which outlives "
                     "compaction"
                 ) from error
-    return _read(store, keys, revision, at, about)
+    return read()
 
 
 def read_partition(
@@ -135,15 +141,24 @@ def read_partition(
     return reading
 
 
-def read_pipeline(store: Store, keys: Keys, pipeline: PipelineRef, *, revision: int = 0) -> Reading:
-    """Read what decisions about a pipeline in all its partitions stand on.
+def read_newest(
+    store: Store, keys: Keys, pipeline: PipelineRef, *, most: int, revision: int = 0
+) -> tuple[Reading, PartitionNames]:
+    """Read what decisions about a pipeline in its newest partitions stand on, and which ones those are.
 
+    :param most: so many partitions.
     :raises UnknownPipeline: nobody has heard of the pipeline.
     :raises NoSuchRevision: as :func:`read`.
     """
-    reading = read(store, keys, revision=revision, about=About(pipeline))
+
+    def names_then() -> PartitionNames:
+        graph, _ = _graph_of(_documents(store, keys, revision))
+        return partition_names(store, keys, graph, pipeline, most=most, revision=revision)
+
+    names = _at(store, keys, revision, names_then)
+    reading = read(store, keys, revision=revision, about=About(pipeline, names.newest))
     reading.require(pipeline)
-    return reading
+    return reading, names
 
 
 def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: About | None) -> Reading:
@@ -158,10 +173,7 @@ def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: A
         cache.replace(listing)
         graph, problems = _graph_of(cache)
     else:
-        documents = Cache(keys)
-        documents.replace(
-            listing := store.list(keys.every("dependencies"), revision=revision, largest=keys.largest_value)
-        )
+        documents = _documents(store, keys, revision)
         whole, problems = _graph_of(documents)
         closure = about.closure(whole)
         graph = whole.within(closure)
@@ -181,6 +193,12 @@ def _read(store: Store, keys: Keys, revision: int, at: datetime | None, about: A
             (late.add if made.decision.late else late.discard)(made.decision.target)
     problems.update(problems_of(standings.broken))
     return Reading(cache, standings, problems, newest_time, frozenset(late), newest_change)
+
+
+def _documents(store: Store, keys: Keys, revision: int) -> Cache:
+    documents = Cache(keys)
+    documents.replace(store.list(keys.every("dependencies"), revision=revision, largest=keys.largest_value))
+    return documents
 
 
 def _newest_change(keys: Keys, listing: Listing) -> int:
