@@ -114,7 +114,7 @@ def recorded_acts(
     :param limit: so many at most.
     """
     found = []
-    for item in reversed(store.list(keys.act("")).items):
+    for item in reversed(store.list(keys.act(""), largest=keys.largest_value).items):
         match keys.parse(item.key):
             case ActKey(act_id):
                 value = read_act(item.value)

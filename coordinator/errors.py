@@ -14,6 +14,7 @@ The tree, so that a caller can catch as widely as it means to::
     |   +-- AnswerTooLarge            an answer is larger than what the client takes: ask for less at once
     |   +-- AccessDenied              etcd knows us and says no
     |   +-- LeaseNotFound             the lease that a key was to be put on has expired
+    +-- PublicationTooLarge           a document that nobody would read back: nothing is written
     +-- InputsUnknown                 what a run stands on is not recorded, or not for this run
     +-- NoSuchRevision                the etcd revision asked about is compacted, or has not come yet
     +-- ChangedMeanwhile              a state is not the one any more that a person looked at: look again

@@ -162,6 +162,11 @@ class Proposal:
         """The dependencies that it would resume: they were taken out, and are put back in time."""
         return resumed(self.document, self.previous, self.terms, others=self._others())
 
+    @property
+    def not_kept(self) -> int:
+        """How many dependencies that were taken out could resume, and will be forgotten: there are too many."""
+        return self._publication().not_kept
+
     def removed(self) -> dict[tuple[PipelineRef, Dependency], Activation]:
         """The dependencies that it would take out."""
         if self.previous is None or self.present is None:
@@ -186,6 +191,7 @@ class Proposal:
 
         :param waiting: what it takes out while that is due, waiting or in flight.
         :param fence: what must hold besides, such as the leadership of a watcher.
+        :raises PublicationTooLarge: nobody would read it.
         """
         key = keys.dependencies(self.owner)
         signed = replace(

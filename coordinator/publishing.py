@@ -17,6 +17,7 @@ from coordinator.model.edition import (
 from coordinator.model.owners import CENTRAL_OWNER, Objection
 from coordinator.model.parsing import DependenciesError, Problem, places_of_entries
 from coordinator.model.publication import (
+    PublicationTooLarge,
     Published,
     read_publication,
 )
@@ -42,14 +43,14 @@ def read_publications(store: Store, keys: Keys, *, revision: int = 0) -> Publica
 
     :raises Compacted: that revision is no longer kept.
     """
-    listing = store.list(_prefix(keys), revision=revision)
+    listing = store.list(_prefix(keys), revision=revision, largest=keys.largest_value)
     published: dict[str, Published] = {}
     for item in listing.items:
         match keys.parse(item.key):
             case DependenciesKey(owner):
                 published[owner] = Published(read_publication(item.value, source=item.key), item.mod_revision)
     before: dict[str, PublishedBefore] = {}
-    for item in store.list(keys.every("published"), revision=listing.revision).items:
+    for item in store.list(keys.every("published"), revision=listing.revision, largest=keys.largest_value).items:
         match keys.parse(item.key), read_published_before(item.value):
             case PublishedBeforeKey(owner), PublishedBefore() as found:
                 before[owner] = found
@@ -88,7 +89,10 @@ def commit(
     :raises StoreUnavailable: it is not known whether it was written.
     :raises TransactionTooLarge: etcd takes no document of this size; nothing was written.
     """
-    transaction = proposal.transaction(keys, signature, waiting=waiting, fence=fence)
+    try:
+        transaction = proposal.transaction(keys, signature, waiting=waiting, fence=fence)
+    except PublicationTooLarge as error:
+        raise TransactionTooLarge(f"{keys.dependencies(proposal.owner)}: nothing was published: {error}") from error
     put, _ = transaction.then
     assert isinstance(put, Put)
     try:

@@ -6,7 +6,7 @@ first start. The trigger record in etcd is written anew with each start: here it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from coordinator.model.partitions import partition_of_run
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State, read_run_state
 from coordinator.model.trigger import Status, TriggerRecord, read_record
+from coordinator.model.view import SeenState
 from coordinator.settings import Settings, load_settings
 from coordinator.store.keys import Keys, StateKey
 from coordinator.store.of_process import store_of_this_process
@@ -114,24 +115,31 @@ def _in_full(target: Target, used: Consumed) -> RunInput:
     return RunInput(str(target.pipeline), target.partition, used.attempt.run_id, used.state, used.revision)
 
 
-def _recognised(target: Target, fingerprint: Fingerprint, item: KeyValue | None) -> RunInput:
-    state = read_run_state(item.value) if item is not None else None
-    if item is None or not isinstance(state, RunState) or not fingerprint.is_same(state, item.mod_revision):
+def _recognised(target: Target, fingerprint: Fingerprint, seen: SeenState | None) -> RunInput:
+    state = seen.value if seen is not None else None
+    if seen is None or not isinstance(state, RunState) or not fingerprint.is_same(state, seen.revision):
         return RunInput(str(target.pipeline), target.partition, None, None, None)
-    return RunInput(str(target.pipeline), target.partition, state.attempt.run_id, state.state, item.mod_revision)
+    return RunInput(str(target.pipeline), target.partition, state.attempt.run_id, state.state, seen.revision)
 
 
-def _states(store: Store, keys: Keys, pipeline: PipelineRef, partitions: Iterable[str]) -> Mapping[str, KeyValue]:
-    wanted = set(partitions)
-    if len(wanted) <= FEW:
-        found = {partition: store.get(keys.state(Target(pipeline, partition))) for partition in wanted}
-        return {partition: item for partition, item in found.items() if item is not None}
+def _states(store: Store, keys: Keys, pipeline: PipelineRef, partitions: Collection[str]) -> Mapping[str, SeenState]:
+    """Read as they come: values of other writers may be of any size."""
     present = {}
-    for item in store.list(keys.states_of(pipeline)).items:
+    for item in _items(store, keys, pipeline, partitions):
         match keys.parse(item.key):
-            case StateKey(target) if target.partition in wanted:
-                present[target.partition] = item
+            case StateKey(target) if target.partition in partitions:
+                present[target.partition] = SeenState(read_run_state(item.value), item.mod_revision)
     return present
+
+
+def _items(store: Store, keys: Keys, pipeline: PipelineRef, partitions: Collection[str]) -> Iterator[KeyValue]:
+    if len(partitions) > FEW:
+        for page in store.pages(keys.states_of(pipeline)):
+            yield from page.items
+        return
+    for partition in partitions:
+        if (item := store.get(keys.state(Target(pipeline, partition)))) is not None:
+            yield item
 
 
 def _run_of(dag_run: Any, environment: str) -> tuple[Target, str]:

@@ -219,7 +219,7 @@ def _leader(store: EtcdStore, keys: Keys) -> Finding:
 def _files(store: EtcdStore, keys: Keys) -> Iterator[Finding]:
     """The dependencies files of the watchers that are there."""
     try:
-        presences = [read_presence(item.value) for item in store.list(keys.watchers).items]
+        presences = [read_presence(item.value) for page in store.pages(keys.watchers) for item in page.items]
     except StoreError:
         return  # told of the leader's key already
     for place, problem in file_problems(presences).items():
@@ -240,7 +240,12 @@ def _unmet(store: EtcdStore, keys: Keys, document: Document) -> Iterator[Finding
     ]
     upstreams = {leaf.upstream for entry in entries for leaf in leaves(entry.condition)}
     try:
-        states = [item.key for upstream in sorted(upstreams) for item in store.list(keys.states_of(upstream)).items]
+        states = [
+            item.key
+            for upstream in sorted(upstreams)
+            for page in store.pages(keys.states_of(upstream))
+            for item in page.items
+        ]
     except StoreError as error:
         yield Finding(Grade.WARNING, "dependencies", f"not held against what has run: {error}")
         return

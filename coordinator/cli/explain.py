@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from coordinator.model.explanation import Explanation
     from coordinator.model.named_partitions import NamedPartition
     from coordinator.model.references import PipelineRef, Target
+    from coordinator.model.unmet_lately import Seen
+    from coordinator.watcher.partition_names import PartitionNames
     from coordinator.watcher.reading import Reading
 
 
@@ -47,14 +49,14 @@ def explain(
     from coordinator.settings import load_settings
     from coordinator.watcher.dispatcher import limits_by_environment
     from coordinator.watcher.places import waits_for
-    from coordinator.watcher.reading import read_pipeline
+    from coordinator.watcher.reading import read_newest
 
     explained = pipeline_of(pipeline)
     typed = None if partition is None else typed_partition(partition)
     with etcd_of(config) as (store, keys):
         if typed is None:
-            reading = read_pipeline(store, keys, explained, revision=revision)
-            _explain_newest(reading, explained, limit=limit, as_json=as_json)
+            reading, names = read_newest(store, keys, explained, most=limit, revision=revision)
+            _explain_newest(reading, explained, names, as_json=as_json)
             return
         reading, target, named = read_target(
             store, keys, explained, typed, revision=revision, below=False, new_pipeline=True
@@ -64,14 +66,13 @@ def explain(
     _explain_one(reading, target, named, waits, past=bool(revision), as_json=as_json)
 
 
-def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_json: bool) -> None:
+def _explain_newest(reading: Reading, pipeline: PipelineRef, names: PartitionNames, *, as_json: bool) -> None:
     """The newest partitions with a sentence each."""
     from coordinator.model.explanation import headline, run_state, status_of
     from coordinator.model.references import Target
 
-    known = reading.partitions_of(pipeline)
     rows = []
-    for partition in known[:limit]:
+    for partition in names.newest:
         target = Target(pipeline, partition)
         decision = reading.standings.decide(target)
         state = run_state(reading.cache.state(target))
@@ -84,11 +85,19 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_j
                 "says": headline(decision).removeprefix(f"{target} "),
             }
         )
-    notes = list(_unmet_notes(reading, pipeline))
+    notes = list(_unmet_notes(reading, pipeline, names.seen))
+    older = names.count - len(names.newest)
     if as_json:
-        more = len(known) > limit
-        revision = reading.cache.revision
-        print_json({"pipeline": str(pipeline), "revision": revision, "partitions": rows, "more": more, "notes": notes})
+        print_json(
+            {
+                "pipeline": str(pipeline),
+                "revision": reading.cache.revision,
+                "partitions": rows,
+                "more": older > 0,
+                "not_shown": older,
+                "notes": notes,
+            }
+        )
         return
     console = people()
     for note in notes:
@@ -98,8 +107,8 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, *, limit: int, as_j
         return
     columns = ("partition", "state", "standing", "record", "says")
     console.print(table(*columns, rows=[[row[column] or "" for column in columns] for row in rows]))
-    if len(known) > limit:
-        console.print(f"{len(known) - limit} older partitions: see them with --limit", markup=False)
+    if older:
+        console.print(f"{older} older partitions: see them with --limit", markup=False)
 
 
 def _explain_one(
@@ -107,6 +116,7 @@ def _explain_one(
 ) -> None:
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
+    from coordinator.watcher.problems import shown
 
     explanation = explain_target(reading.standings, target)
     notes = list(_notes(reading, explanation, named, waits, past=past))
@@ -117,8 +127,8 @@ def _explain_one(
                 "hold": hold_as_json(explanation.hold),
                 "revision": reading.cache.revision,
                 "notes": notes,
-                "problems": reading.problems,
             }
+            | shown(reading.problems, reading.cache.problems).as_json()
         )
         return
     print_explanation(people(), explanation, notes)
@@ -132,7 +142,8 @@ def _notes(
     from coordinator.model.explanation.causes import Kind
     from coordinator.model.explanation.words import LISTED
     from coordinator.model.partitions import format_instant
-    from coordinator.model.unmet_lately import untouched
+    from coordinator.model.unmet_lately import seen_in, untouched
+    from coordinator.watcher.problems import shown
 
     target = explanation.decision.target
     if past:
@@ -143,16 +154,15 @@ def _notes(
         yield unknown_partition(reading, target, named)
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
-    yield from _unmet_notes(reading, target.pipeline)
+    yield from _unmet_notes(reading, target.pipeline, seen_in(reading.cache.targets()))
     for waiting, dependency in untouched(target, _published_entries(reading))[:LISTED]:
         yield f"{waiting} hears nothing of this partition: '{dependency}' is about others"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
     yield from waits
-    for place, problem in reading.problems.items():
-        if place.startswith("dependencies"):
-            yield f"problem: {place}: {problem}"
+    of_dependencies = {place: what for place, what in reading.problems.items() if place.startswith("dependencies")}
+    yield from (f"problem: {one}" for one in shown(of_dependencies).in_words())
 
 
 def _published_entries(reading: Reading) -> Iterator[Downstream]:
@@ -164,13 +174,13 @@ def _published_entries(reading: Reading) -> Iterator[Downstream]:
             yield from published.value.document.values()
 
 
-def _unmet_notes(reading: Reading, pipeline: PipelineRef) -> Iterator[str]:
+def _unmet_notes(reading: Reading, pipeline: PipelineRef, seen: Seen) -> Iterator[str]:
     """What a pipeline waits for, and what has been seen of its upstreams does not bring."""
-    from coordinator.model.unmet_lately import seen_in, unmet_lately
+    from coordinator.model.unmet_lately import unmet_lately
 
     node = reading.standings.graph.node(pipeline)
     if node is not None:
-        for unmet in unmet_lately([node.downstream], seen_in(reading.cache.targets())):
+        for unmet in unmet_lately([node.downstream], seen):
             yield f"{unmet.reason}; {unmet.remedy}"
 
 

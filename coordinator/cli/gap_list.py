@@ -10,6 +10,7 @@ from coordinator.cli.output import people, say, table
 from coordinator.model.gaps import Cause, Gap, find_gaps
 from coordinator.model.named_partitions import Span
 from coordinator.model.references import PipelineRef
+from coordinator.watcher.problems import shown
 from coordinator.watcher.reading import Reading
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def gaps_of(reading: Reading, pipeline: PipelineRef | None, span: Span) -> list[
 
 def doubts(reading: Reading) -> list[str]:
     """Why there may be gaps that are not found: dependencies that cannot be read or used."""
-    return [f"{place}: {text}" for place, text in reading.problems.items() if "dependencies" in place]
+    return list(shown({place: text for place, text in reading.problems.items() if "dependencies" in place}).in_words())
 
 
 def gap_as_json(gap: Gap) -> dict[str, Any]:

@@ -79,4 +79,4 @@ def _is_known(store: Store, keys: Keys, pipeline: PipelineRef) -> bool:
         for downstream in published.value.document.values():
             if pipeline in (downstream.pipeline, *(leaf.upstream for leaf in leaves(downstream.condition))):
                 return True
-    return bool(store.list(keys.states_of(pipeline)).items)
+    return any(page.items for page in store.pages(keys.states_of(pipeline)))

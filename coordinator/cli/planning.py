@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from coordinator.cli.checkup import ask_environment
+from coordinator.model import bounds
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.consequences import Consequences, consequences, unsettled_decisions
 from coordinator.model.dependencies import Document
@@ -127,6 +128,11 @@ def make_plan(
     effects = effects_of(plan.proposal, cache, cache.targets())
     unmet = unmet_lately(draft.document.values(), seen_in(cache.targets()))
     warnings = [*_of_the_present(plan.proposal, reading), *map(str, unmet)]
+    if not_kept := plan.proposal.not_kept:
+        warnings.append(
+            f"{not_kept} dependencies that were taken out longest ago are forgotten: {bounds.RETIRED} are kept; put "
+            "back, those would begin anew"
+        )
     found: Consequences | None = None
     try:
         graph, problems = plan.proposal.graph()

@@ -11,6 +11,7 @@ from coordinator.cli.output import people, table
 if TYPE_CHECKING:
     from coordinator.store.presence import Presence
     from coordinator.watcher.preview import Preview
+    from coordinator.watcher.problems import ProblemsShown
 
 _SHOWN = 100
 """Rows of a table: after a long outage there may be thousands, and --json has them all."""
@@ -26,7 +27,7 @@ _IN_WORDS = {
 
 
 def preview_as_json(
-    made: Preview, *, revision: int, leader: Presence | None, problems: dict[str, str]
+    made: Preview, *, revision: int, leader: Presence | None, problems: ProblemsShown
 ) -> dict[str, Any]:
     """The whole preview for programs."""
     return {
@@ -47,11 +48,10 @@ def preview_as_json(
         "if_failed": made.if_failed,
         "held_up": made.held_up,
         "stuck": made.stuck,
-        "problems": problems,
-    }
+    } | problems.as_json()
 
 
-def print_preview(made: Preview, *, revision: int, leader: Presence | None, problems: dict[str, str]) -> None:
+def print_preview(made: Preview, *, revision: int, leader: Presence | None, problems: ProblemsShown) -> None:
     """For people: a table, what it comes to, and what may make it untrue."""
     console = people()
     rows = [
@@ -82,5 +82,5 @@ def print_preview(made: Preview, *, revision: int, leader: Presence | None, prob
         console.print(f"{made.stuck} are stuck and would stay so: coordinator status", markup=False)
     if leader is not None:
         console.print(f"{leader} leads now, and has its own say: another watcher would stand by", markup=False)
-    for place, problem in problems.items():
-        console.print(f"problem: {place}: {problem}", markup=False)
+    for problem in problems.in_words():
+        console.print(f"problem: {problem}", markup=False)

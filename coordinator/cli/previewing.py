@@ -21,6 +21,7 @@ from coordinator.settings import Settings, load_settings
 from coordinator.store.presence import read_presence
 from coordinator.watcher.dispatcher import limits_by_environment
 from coordinator.watcher.preview import Preview, preview
+from coordinator.watcher.problems import shown
 from coordinator.watcher.reading import Reading, read
 
 
@@ -45,10 +46,11 @@ def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, 
         else:
             print_problems(error)
         raise typer.Exit(ExitCode.PROBLEM) from None
-    problems = dict(reading.problems)
+    own = dict(reading.problems)
     if not settings.environments:
-        problems["environments"] = "none is configured: nothing can be started"
+        own["environments"] = "none is configured: nothing can be started"
     cache = reading.cache
+    problems = shown(own, cache.problems)
     leader = read_presence(cache.leader) if cache.leader is not None else None
     show = preview_of(reading, settings)
     if as_json:

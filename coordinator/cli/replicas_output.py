@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -89,11 +90,11 @@ def leader_in_words(replicas: Replicas) -> str:
     return f"leader: {leader.id} ({leader.host}, pid {leader.pid}) since {leader.since}{for_how_long}"
 
 
-def replicas_table(replicas: Replicas) -> Table:
-    """All watchers for people, the leader first."""
+def replicas_table(replicas: Iterable[Replica]) -> Table:
+    """Watchers for people."""
     return table(
         *("watcher", "host", "pid", "version", "up since", "role", "lag", "said so", "file"),
-        rows=map(_cells, replicas.all),
+        rows=map(_cells, replicas),
     )
 
 

@@ -57,12 +57,19 @@ def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Colle
             "they report under a name that is neither configured nor in dependencies.json",
             "a wrong COORDINATOR_REPORTER__ENVIRONMENT?",
         )
+    if not_shown := listening.not_shown():
+        yield Finding(
+            Grade.WARNING,
+            "reporters",
+            f"{not_shown:,} more environments report that are neither configured nor in dependencies.json",
+            f"look at the keys under {keys.every('reporter')}",
+        )
 
 
 def _read(store: Store, keys: Keys) -> Reporters:
     reporters = Reporters()
     for kind in ("reporter", "reporter_seen"):
-        for item in store.list(keys.every(kind)).items:
+        for item in (item for page in store.pages(keys.every(kind)) for item in page.items):
             match keys.parse(item.key):
                 case ReporterKey(environment, name):
                     reporters.put(environment, name, item.value)

@@ -87,6 +87,8 @@ def reporters_in(reading: Reading, config: Path | None, now: datetime) -> Report
         "COORDINATOR_REPORTER__ENVIRONMENT?"
         for one in listening.unexpected(heard)
     ]
+    if not_shown := listening.not_shown():
+        notes.append(f"and {not_shown:,} more environments report that are neither configured nor in a document")
     notes += [
         f"no reporter of {one.environment} has been heard from"
         for one in heard

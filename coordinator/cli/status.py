@@ -30,25 +30,27 @@ from coordinator.cli.unanswered import unanswered
 if TYPE_CHECKING:
     from coordinator.model.references import Target
     from coordinator.watcher.attention import Attention
+    from coordinator.watcher.problems import ProblemsShown
     from coordinator.watcher.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """:ivar targets: the partitions that are asked for; ``shown``: the newest of them."""
+    """:ivar targets: the partitions that are asked for; ``shown``: the newest of them. ``limit``: so many of a kind."""
 
     reading: Reading
     now: datetime
     attention: Attention
     replicas: Replicas
     reporters: ReportersShown
-    problems: dict[str, str]
+    problems: ProblemsShown
     targets: list[Target]
     shown: list[Target]
+    limit: int
 
     @property
     def needs_person(self) -> bool:
-        return self.attention.needs_person or bool(self.problems)
+        return self.attention.needs_person or bool(self.problems.count)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -63,7 +65,8 @@ def status(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also what is settled, and all watchers.")] = False,
     limit: Annotated[
-        int, typer.Option(min=1, help="So many of each cause, and newest partitions of each pipeline.")
+        int,
+        typer.Option(min=1, help="So many of each cause, of each kind of problem, newest partitions of each pipeline."),
     ] = 20,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -81,12 +84,13 @@ def status(
     """
     from coordinator.model.view import Standing
     from coordinator.watcher.attention import attention
+    from coordinator.watcher.problems import shown
     from coordinator.watcher.reading import read
 
     spellings = None if partition is None else spellings_of(partition)
     wanted = pipeline_of(pipeline) if pipeline is not None else None
-    with etcd_of(config) as (store, keys), people(stderr=True).status("reading etcd") as shown:
-        reading = read(store, keys, progress=lambda count: shown.update(f"reading etcd: {count:,} keys"))
+    with etcd_of(config) as (store, keys), people(stderr=True).status("reading etcd") as busy:
+        reading = read(store, keys, progress=lambda count: busy.update(f"reading etcd: {count:,} keys"))
     if wanted is not None:
         reading.require(wanted)
     now = datetime.now(UTC)
@@ -106,9 +110,14 @@ def status(
         attention(reading, pipeline=wanted, partitions=spellings, most=limit),
         replicas,
         reporters,
-        reading.problems | replicas.problems | unanswered(reading, now) | reporters.problems,
+        shown(
+            replicas.problems | reading.problems | unanswered(reading, now) | reporters.problems,
+            reading.cache.problems,
+            most=limit,
+        ),
         targets,
         newest_of_each(targets, limit),
+        limit,
     )
     if as_json:
         print_json(_as_json(answer))
@@ -128,28 +137,28 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
         "attention_counts": answer.attention.counts,
         "stuck": answer.attention.waiting,
         "leader": leader_as_json(replicas),
-        "watchers": [replica_as_json(replica) for replica in replicas.all],
+        "watchers": [replica_as_json(replica) for replica in replicas.all[: answer.limit]],
+        "watchers_not_shown": max(0, len(replicas.all) - answer.limit),
         "reporters": answer.reporters.as_json(),
         "pipelines": answer.rows,
         "not_shown": len(answer.targets) - len(answer.shown),
         "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
         "retention": retention_as_json(reading),
         "taken_away": taken_away(reading.cache.published),
-        "problems": answer.problems,
-    }
+    } | answer.problems.as_json()
 
 
 def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
     """:param nothing: what it means that no partition is shown."""
     reading, replicas, found, console = answer.reading, answer.replicas, answer.attention, people()
-    first = attention_in_words(found, len(answer.problems))
+    first = attention_in_words(found, answer.problems.count)
     if not answer.targets:
         first += f"; {nothing}"
     first += f"; {leader_in_words(replicas)}; etcd revision {reading.cache.revision}"
     console.print(first, markup=False)
     if found.concerns:
         console.print(attention_table(found, answer.now))
-    for line in (*more_in_words(found), *(f"problem: {place}: {what}" for place, what in answer.problems.items())):
+    for line in (*more_in_words(found), *(f"problem: {one}" for one in answer.problems.in_words())):
         console.print(line, markup=False)
     if answer.shown:
         console.print(partitions_table(answer.rows))
@@ -157,7 +166,9 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
         are = "partition is" if not_shown == 1 else "partitions are"
         console.print(f"{not_shown} older {are} not shown: see them with --limit", markup=False)
     if replicas.all and (everything or replicas.problems or any(one.silent for one in replicas.all)):
-        console.print(replicas_table(replicas))
+        console.print(replicas_table(replicas.all[: answer.limit]))
+        if (more := len(replicas.all) - answer.limit) > 0:
+            console.print(f"and {more:,} more watchers", markup=False)
     for note in (
         *retention_in_words(reading, everything=everything),
         *answer.reporters.notes,

@@ -60,6 +60,14 @@ PROBLEMS: Final = 1000
 PUBLICATION: Final = 16 * MIB
 """Bytes of a published document, decompressed: twice the largest file, for its activations."""
 
+PUBLICATION_PARTS: Final = 1_500_000
+"""Values in a published document: 250,000 dependencies with their activations have 1,250,000. The emptiest of them are
+two bytes of JSON and 80 in memory."""
+
+RETIRED: Final = 50_000
+"""Dependencies that were taken out and may still resume, of one owner: all that one watcher is planned for. Each takes
+a kilobyte in every watcher, and time whenever the document is read."""
+
 PATTERN: Final = 250
 """Characters of an input or output format, of a time zone, and of a fixed partition."""
 

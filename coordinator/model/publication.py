@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.dependencies import Document
@@ -80,6 +81,8 @@ class Publication:
     :ivar retired: what was taken out and may still resume.
     :ivar version: counts the publications of this owner.
     :ivar serial: the build number that the file carried.
+    :ivar not_kept: how many dependencies could not be kept as retired, for there are too many (``bounds.RETIRED``). Not
+        written.
     :ivar published_by: a person, or the watcher that was given the file; empty where the writer did not say.
     """
 
@@ -91,6 +94,7 @@ class Publication:
     retired: Mapping[DependencyName, Retired] = field(default_factory=dict)
     version: int = 0
     serial: int | None = None
+    not_kept: int = field(default=0, compare=False)
     _nodes: dict[int, list[Node]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def nodes(self, revision: int) -> list[Node]:
@@ -137,8 +141,15 @@ def content_hash(document: Document) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+class PublicationTooLarge(CoordinatorError):
+    """A publication that nobody would read: nothing is written."""
+
+
 def dump_publication(publication: Publication) -> bytes:
-    """The bytes for etcd."""
+    """The bytes for etcd.
+
+    :raises PublicationTooLarge: it is longer, or made of more, than is read.
+    """
     value: dict[str, Any] = {
         "version": publication.version,
         "dependencies": dump_document(publication.document),
@@ -158,6 +169,10 @@ def dump_publication(publication: Publication) -> bytes:
     if publication.why:
         value["why"] = publication.why
     text = json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
+    try:
+        _refuse_too_much(text)
+    except ValueError as error:
+        raise PublicationTooLarge(str(error)) from None
     if len(text) < COMPRESSED_FROM:
         return text
     return json.dumps({_COMPRESSED: base64.b64encode(zlib.compress(text)).decode()}).encode()
@@ -166,9 +181,17 @@ def dump_publication(publication: Publication) -> bytes:
 def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
     """Read what stands under a ``dependencies/`` key. Never raises."""
     try:
+        _refuse_too_much(value)
         content = json.loads(value)
         if _COMPRESSED in content:
-            content = json.loads(_decompressed(content[_COMPRESSED]))
+            text = _decompressed(content[_COMPRESSED])
+            _refuse_too_much(text)
+            content = json.loads(text)
+        if (number := sum(map(len, content.get("retired", {}).values()))) > bounds.RETIRED:
+            raise ValueError(
+                f"retired: {number} dependencies, and at most {bounds.RETIRED} are read; publish the document anew: "
+                "coordinator apply"
+            )
         document = parse_document(json.dumps(content["dependencies"]), source=source, in_force=True)
         since: Mapping[str, Mapping[str, Any]] = content.get("active_since", {})
         return Publication(
@@ -226,6 +249,15 @@ def _retired(entry: Mapping[str, Any]) -> Retired:
         raise ValueError(f"retired_at: expected a time, found {encodable(str(entry['retired_at']))!r}")
     partitions = tuple(_text(partition) for partition in entry.get("partitions", ()))
     return Retired(_activation(entry), at, partitions, counted(entry.get("more", 0)))
+
+
+def _refuse_too_much(text: bytes) -> None:
+    """:raises ValueError: it is too long, or made of too many values, however short they are."""
+    if len(text) > bounds.PUBLICATION:
+        raise ValueError(f"{len(text)} bytes of JSON; expected at most {bounds.PUBLICATION}: split it by owner")
+    parts = sum(map(text.count, (b"{", b"[", b",")))
+    if parts > bounds.PUBLICATION_PARTS:
+        raise ValueError(f"{parts} values of JSON; expected at most {bounds.PUBLICATION_PARTS}: split it by owner")
 
 
 def _decompressed(text: str) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from coordinator.model import bounds
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.dependencies import Document
 from coordinator.model.partitions import partition_order
@@ -50,6 +51,7 @@ def publish(
     :param previous: what this owner has published, at ``previous_revision``.
     :param others: what other owners have published: what they have retired may resume here.
     :param waiting: of dependencies that are taken out: partitions that were due, waiting or in flight.
+    :returns: with no more than ``bounds.RETIRED`` retired ones: those that were taken out last.
     """
     active = previous.activations(previous_revision) if previous is not None else {}
     retired = {
@@ -77,12 +79,12 @@ def publish(
         shown = tuple(partitions[:SHOWN_WAITING])
         retired[name] = Retired(activation, terms.at, shown, len(partitions) - len(shown))
     version = previous.version + 1 if previous is not None else 1
-    return Publication(
-        document,
-        kept,
-        retired={name: one for name, one in retired.items() if name not in named},
-        version=version,
-    )
+    may_resume = {name: one for name, one in retired.items() if name not in named}
+    not_kept = max(0, len(may_resume) - bounds.RETIRED)
+    if not_kept:
+        newest = sorted(may_resume, key=lambda name: _age(may_resume[name]), reverse=True)
+        may_resume = {name: may_resume[name] for name in newest[: bounds.RETIRED]}
+    return Publication(document, kept, retired=may_resume, version=version, not_kept=not_kept)
 
 
 def resumed(

@@ -33,7 +33,7 @@ from coordinator.provider.identity import AirflowIdentity
 from coordinator.provider.keepers import Keepers
 from coordinator.provider.lossy_log import LossyLog
 from coordinator.provider.outbox import Event, Outbox
-from coordinator.provider.private import FILE
+from coordinator.provider.private import FILE, exposed
 from coordinator.reporting import write_report
 from coordinator.settings import load_settings
 from coordinator.store.connection import connect
@@ -199,6 +199,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--airflow-version", help="what that Airflow says of itself (default: nothing)")
     parser.add_argument("--airflow-url", help="its [api] base_url (default: not said)")
     chosen = parser.parse_args(arguments)
+    if not chosen.outbox.is_dir():
+        parser.error(f"{chosen.outbox} is not a directory; expected an outbox, like $AIRFLOW_HOME/coordinator-outbox")
+    if (problem := exposed(chosen.outbox)) is not None:
+        parser.error(problem)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -208,8 +212,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ],
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, LossyLog(sys.stderr.fileno()))),
     )
-    if not chosen.outbox.is_dir():
-        parser.error(f"{chosen.outbox} is not a directory; expected an outbox, like $AIRFLOW_HOME/coordinator-outbox")
     by_hand = chosen.keeper is None
     try:
         airflow = AirflowIdentity(version=chosen.airflow_version, url=chosen.airflow_url)

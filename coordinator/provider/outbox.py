@@ -103,7 +103,10 @@ class Outbox:
         return name
 
     def prepare(self) -> None:
-        """Make the directory, if it is not there. One that is there keeps the rights that somebody gave it."""
+        """Make the directory, if it is not there. One that is there keeps the rights that somebody gave it.
+
+        :raises PermissionError: it is somebody else's, or everybody may write there.
+        """
         make_private_directory(self.directory)
 
     def pending(self) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from coordinator.settings import EtcdSettings
 from coordinator.store.etcd_pages import end_of, key_value, pages
 from coordinator.store.etcd_watch import EtcdWatch
+from coordinator.store.large_values import kept
 from coordinator.store.members import Member, Members
 from coordinator.store.port import (
     MAX_OPERATIONS,
@@ -78,14 +79,14 @@ class EtcdStore:
         self._rpc = import_etcd3().etcdrpc
         self._process = os.getpid()
 
-    def list(self, prefix: str, *, revision: int = 0) -> Listing:
+    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
         for _ in range(_LIST_TRIES - 1):
             try:
-                return self._list_once(prefix, revision)
+                return self._list_once(prefix, revision, largest)
             except Compacted:  # between two pages: the pinned revision is gone, start anew
                 if revision:
                     raise
-        return self._list_once(prefix, revision)
+        return self._list_once(prefix, revision, largest)
 
     def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
         return self._pages(prefix, pinned=pinned)
@@ -175,11 +176,11 @@ class EtcdStore:
                 "does not survive fork(); connect anew in the child"
             )
 
-    def _list_once(self, prefix: str, revision: int) -> Listing:
+    def _list_once(self, prefix: str, revision: int, largest: Callable[[str], int] | None) -> Listing:
         items: list[KeyValue] = []
         cluster_id = 0
         for page in self._pages(prefix, revision=revision, pinned=True):
-            items.extend(page.items)
+            items.extend(page.items if largest is None else (kept(kv, largest) for kv in page.items))
             revision, cluster_id = page.revision, page.cluster_id
         return Listing(items, revision, cluster_id)
 

@@ -167,8 +167,11 @@ class Keys:
 
     def largest_value(self, key: str) -> int:
         """How many bytes the value of a key may have: a larger one is refused by whoever reads it, and not kept."""
-        kind = key[len(self.root) :].partition("/")[0] if key.startswith(self.root) else ""
-        return _LARGEST_VALUES.get(kind, bounds.SMALL_VALUE)
+        return _LARGEST_VALUES.get(self.kind(key), bounds.SMALL_VALUE)
+
+    def kind(self, key: str) -> str:
+        """The first segment of a key: ``state``, for example."""
+        return key[len(self.root) :].partition("/")[0] if key.startswith(self.root) else ""
 
     def reporter(self, environment: str, name: str) -> str:
         """A sender that is there; see :mod:`coordinator.model.reporters`."""

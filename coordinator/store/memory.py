@@ -7,11 +7,12 @@ a backup).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import monotonic
 from types import TracebackType
 
+from coordinator.store.large_values import kept
 from coordinator.store.memory_etcd import MemoryEtcd
 from coordinator.store.port import (
     MAX_OPERATIONS,
@@ -106,8 +107,9 @@ class MemoryStore:
         self.server = server
         self._closed = False
 
-    def list(self, prefix: str, *, revision: int = 0) -> Listing:
-        return self._reached().list(prefix, revision)
+    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
+        listing = self._reached().list(prefix, revision)
+        return listing if largest is None else replace(listing, items=[kept(kv, largest) for kv in listing.items])
 
     def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
         if pinned:

@@ -7,7 +7,7 @@ mean (https://etcd.io/docs/v3.5/learning/api/).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -226,8 +226,11 @@ class WatchStream(Protocol):
 class Store(Protocol):
     """An etcd. Every method may raise :class:`StoreUnavailable` and :class:`AccessDenied`."""
 
-    def list(self, prefix: str, *, revision: int = 0) -> Listing:
+    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
         """All keys under ``prefix``, now or at a revision: paginated, linearizable, pinned at one revision.
+
+        :param largest: how many bytes the value of a key may have. Of a larger one zeros are kept, one more than that:
+            hundreds of them, which whoever may write may write, fill no memory.
 
         :raises Compacted: that revision is no longer kept.
         """

@@ -12,8 +12,9 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.store.keys import Keys
 from coordinator.store.port import Listing, Store
 
-ONE_BY_ONE = 16
-"""Partitions of a pipeline that are read range by range; of more, everything that begins as they all do."""
+ONE_BY_ONE = 20
+"""Partitions of a pipeline that are read range by range, as many as ``explain`` lists; of more, everything that begins
+as they all do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def listing_of(store: Store, keys: Keys, closure: Closure, revision: int) -> Lis
     prefixes = [keys.leader, keys.attended, keys.every("hold")]
     for pipeline, partitions in closure.items():
         prefixes += _prefixes(keys, pipeline, partitions)
-    listings = [store.list(prefix, revision=revision) for prefix in prefixes]
+    listings = [store.list(prefix, revision=revision, largest=keys.largest_value) for prefix in prefixes]
     # By their names, as etcd has them: a floor comes before the states that it concerns, a state before its record.
     items = {item.key: item for listing in listings for item in listing.items}
     return Listing([items[key] for key in sorted(items)], revision, listings[0].cluster_id)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from coordinator.model import bounds
 from coordinator.model.edition import PublishedBefore, read_published_before
 from coordinator.model.floor import Floor, read_floor
 from coordinator.model.hold import Hold, read_hold
@@ -39,6 +38,7 @@ from coordinator.store.keys import (
 from coordinator.store.port import Changes, KeyValue, Listing, Page
 from coordinator.watcher.attendance import Attended, read_attended
 from coordinator.watcher.floors import Floors
+from coordinator.watcher.problems import KeyProblems
 from coordinator.watcher.publications import Publications
 from coordinator.watcher.reporters import Reporters
 from coordinator.watcher.sharing import Sharing
@@ -102,7 +102,7 @@ class Cache:
         self._keys = keys
         self._fresh_for = fresh_for
         self.revision = 0
-        self.problems: dict[str, str] = {}
+        self.problems = KeyProblems(keys)
         self.published: dict[str, Published] = {}
         self.publications = Publications(keys)
         self.published_before: dict[str, PublishedBefore] = {}
@@ -231,7 +231,7 @@ class Cache:
         while listing.items:
             touched = Touched()
             for _ in range(min(PIECE, len(listing.items))):
-                self._put(listing.items.pop(), touched)
+                self._put(listing.items.pop(), touched, listed=True)
             replaced.expired |= touched.expired
             yield
         self._floors.end_list()
@@ -265,9 +265,9 @@ class Cache:
     def note_record(self, target: Target, record: TriggerRecord, revision: int) -> None:
         """Take in a record that this watcher has just written, before the watch brings it back."""
         self._records[target] = SeenRecord(record, revision)
-        self.problems.pop(self._keys.trigger(target), None)
+        self.problems.settle(self._keys.trigger(target))
 
-    def _put(self, item: KeyValue, touched: Touched, *, arrived: float | None = None) -> None:
+    def _put(self, item: KeyValue, touched: Touched, *, arrived: float | None = None, listed: bool = False) -> None:
         match self._keys.parse(item.key):
             case StateKey(target):
                 touched.states += 1
@@ -318,7 +318,10 @@ class Cache:
                 known_again = self._floors.put(pipeline, floor, item.mod_revision)
                 self._note_problem(item.key, floor)
                 if self._floors.is_unknown(pipeline):
-                    self.problems[item.key] += "; until it is put right or deleted, no state of this pipeline counts"
+                    reason = (
+                        f"{self.problems[item.key]}; until it is put right or deleted, no state of this pipeline counts"
+                    )
+                    self.problems.note(item.key, reason)
                 elif known_again:
                     self._let_states_count(pipeline, touched)
             case ActKey():
@@ -350,11 +353,10 @@ class Cache:
             case ReporterSeenKey(environment):
                 self._note_problem(item.key, self.reporters.put_last_seen(environment, item.value))
             case None:
-                self.problems[_printable(item.key)] = "not a key of the coordinator; it is ignored"
+                self.problems.note_foreign(item.key, is_new=listed or item.create_revision == item.mod_revision)
 
     def _delete(self, key: str, revision: int, touched: Touched) -> None:
-        self.problems.pop(key, None)
-        self.problems.pop(_printable(key), None)
+        self.problems.settle(key)
         parsed: ParsedKey | None = self._keys.parse(key)
         match parsed:
             case StateKey(target):
@@ -396,11 +398,13 @@ class Cache:
             case WatcherKey(watcher_id):
                 self.watchers.pop(watcher_id, None)
             case ReporterKey(environment, name):
-                self.reporters.delete(environment, name)
+                successor = self.reporters.delete(environment, name)
+                if successor is not None:
+                    self.problems.settle(self._keys.reporter(environment, successor))
             case ReporterSeenKey(environment):
                 self.reporters.delete_last_seen(environment)
             case None:
-                pass
+                self.problems.settle_foreign(key)
 
     def _let_states_count(self, pipeline: PipelineRef, touched: Touched) -> None:
         """It is known again what has been removed: each of its states that were withheld counts, or has expired."""
@@ -414,20 +418,15 @@ class Cache:
 
     def _note_problem(self, key: str, value: object) -> None:
         if isinstance(value, Unreadable):
-            self.problems[key] = value.reason
+            self.problems.note(key, value.reason)
         else:
-            self.problems.pop(key, None)
+            self.problems.settle(key)
 
     def _forget_arrivals(self, now: float) -> None:
         while self._arrivals and now - self._arrivals[0][0] > self._fresh_for:
             arrived, target = self._arrivals.popleft()
             if self._arrived.get(target) == arrived:
                 del self._arrived[target]
-
-
-def _printable(key: str) -> str:
-    """The store keeps bytes that are no UTF-8 as surrogates, which no terminal takes."""
-    return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")[: bounds.REASON]
 
 
 def unsettled_of(pipelines: Iterable[PipelineRef], unsettled: Iterable[Target]) -> set[Target]:

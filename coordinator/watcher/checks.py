@@ -108,6 +108,11 @@ class Checks:
     def is_pending(self, target: Target) -> bool:
         return target in self._pending
 
+    def own_run_has_ended(self, target: Target) -> bool:
+        """Whether the run that is to be cleared was seen, and it has ended."""
+        pending = self._pending.get(target)
+        return pending is not None and pending.own_run is not None and pending.own_run.state.is_terminal
+
     def priority(self, target: Target) -> Priority:
         """Of a target that waits for an answer."""
         pending = self._pending.get(target)

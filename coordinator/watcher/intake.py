@@ -22,6 +22,7 @@ from coordinator.watcher.catching_up import is_asked_for
 from coordinator.watcher.counters import Counters
 from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.pace import Pace
+from coordinator.watcher.problems import in_a_line
 from coordinator.watcher.retention import Sweeper
 from coordinator.watcher.scheduling import Scheduling
 from coordinator.watcher.work_queue import Priority, WorkQueue
@@ -237,7 +238,7 @@ class Intake:
             graph, problems = merge(self._cache.published)
         except CycleFound as error:
             problems = [f"the published dependencies close a cycle: {error}"]
-        self.graph_problem = "; ".join(problems) or None
+        self.graph_problem = in_a_line(problems) or None
         if problems:
             _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
             if not everything:

@@ -46,7 +46,7 @@ def waits_for(
 def _in_flight(store: Store, keys: Keys, prefix: str, revision: int) -> int:
     """How many runs are, of the trigger records under a prefix."""
     count = 0
-    for item in store.list(prefix, revision=revision).items:
+    for item in store.list(prefix, revision=revision, largest=keys.largest_value).items:
         match keys.parse(item.key):
             case TriggerKey(target):
                 record = read_record(item.value)

@@ -23,7 +23,7 @@ from coordinator.proposal import Proposal, Publications, Signature
 from coordinator.publishing import commit, refusal
 from coordinator.settings import PublicationSettings
 from coordinator.store.keys import Keys
-from coordinator.store.port import Committed, CreateRevisionIs, Store, StoreError, StoreUnavailable
+from coordinator.store.port import Committed, CreateRevisionIs, Store, StoreError, StoreUnavailable, TransactionTooLarge
 from coordinator.store.presence import PresentFile
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.clock import Clock
@@ -185,11 +185,19 @@ class Publisher:
             self._refuse(f"{self._file.path}: {'; '.join(concerns)}. {self._how_to_accept(proposal)}")
             self._settled = weighed, known
             return 0
-        return self._write(proposal, effects, accepted=concerns, term=term)
+        try:
+            return self._write(proposal, effects, accepted=concerns, term=term)
+        except TransactionTooLarge as error:
+            self._refuse(f"{self._file.path}: not published: {error}")
+            self._settled = weighed, known
+            return 0
 
     def _write(self, proposal: Proposal, effects: Effects, *, accepted: list[str], term: int) -> int | None:
+        """:raises TransactionTooLarge: it can never be written."""
         try:
             answer = self._writer.write(proposal, effects, why=f"file {self._file.path}", term=term)
+        except TransactionTooLarge:
+            raise  # trying again helps nobody
         except StoreError as error:
             _log.warning("dependencies.not_published", reason=str(error))
             return None if isinstance(error, StoreUnavailable) else 0
@@ -210,6 +218,14 @@ class Publisher:
                 may_start=len(effects.may_start),
                 accepted="; ".join(accepted) or None,
             )
+            if not_kept := proposal.not_kept:
+                _log.warning(
+                    "dependencies.forgotten",
+                    owner=self._owner,
+                    dependencies=not_kept,
+                    reason=f"taken out longest ago; {bounds.RETIRED} are kept",
+                    consequence="put back they begin anew",
+                )
             if effects.taken_away:
                 _log.warning(
                     "dependencies.taken_away",

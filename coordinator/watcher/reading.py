@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from coordinator.errors import CoordinatorError
 from coordinator.model.conditions import leaves
 from coordinator.model.graph import CycleFound, Graph
 from coordinator.model.owners import merge
-from coordinator.model.partitions import parse_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.standings import Standings
@@ -25,9 +25,10 @@ from coordinator.watcher.about import About, listing_of
 from coordinator.watcher.attendance import Attended
 from coordinator.watcher.breakage import problems_of
 from coordinator.watcher.cache import Cache
+from coordinator.watcher.partition_names import PartitionNames, newest_first, partition_names
 
 _TRIES = 3
-_NO_TIME = datetime.min.replace(tzinfo=UTC)
+_Read = TypeVar("_Read")
 
 
 class NoSuchRevision(CoordinatorError):
@@ -42,6 +43,7 @@ class UnknownPipeline(CoordinatorError):
 class Reading:
     """Everything that was read, as it stood at ``cache.revision``.
 
+    :ivar problems: what is wrong with the dependencies and with decisions, by place; with keys: ``cache.problems``.
     :ivar newest_time: of an earlier revision, the newest time that anything in it says; ``None`` where nothing does.
     :ivar newest_change: the mod revision of the newest key that is more than somebody's word about itself.
     :ivar late: what has not been started although its deadline has passed; most of it has no key of its own.
@@ -82,7 +84,7 @@ class Reading:
                 if target.pipeline in upstreams:
                     dependents = self.standings.dependents(target)
                     partitions.update(one.partition for one in dependents if one.pipeline == pipeline)
-        return sorted(partitions, key=lambda partition: (parse_instant(partition) or _NO_TIME, partition), reverse=True)
+        return newest_first(partitions)
 
     def _heard_of(self) -> Iterator[Target]:
         yield from self.cache.targets()
@@ -106,11 +108,32 @@ def read(
     :param progress: told how many keys have been read, while all are.
     :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
     """
+
+    def reading(fill: Callable[[Cache], int]) -> Reading:
+        return _read(store, keys, revision, at, about, fill)
+
+    return _at(
+        store,
+        keys,
+        revision,
+        lambda: reading(lambda cache: _fill(store, keys, cache, progress)),
+        at_last=lambda: reading(lambda cache: _fill_at_last(store, keys, cache)),
+    )
+
+
+def _at(
+    store: Store, keys: Keys, revision: int, read: Callable[[], _Read], *, at_last: Callable[[], _Read] | None = None
+) -> _Read:
+    """What is read at one revision.
+
+    :param at_last: reads it where a compaction came between again and again.
+    :raises NoSuchRevision: as :func:`read`.
+    """
     if revision and revision > (present := store.list(keys.leader).revision):
         raise NoSuchRevision(f"revision {revision} has not come yet: etcd is at {present}")
     for _ in range(_TRIES - 1):
         try:
-            return _read(store, keys, revision, at, about, lambda cache: _fill(store, keys, cache, progress))
+            return read()
         except Compacted as error:  # of the present: between two ranges
             if revision:
                 oldest = oldest_readable(store, keys.leader, after=revision, present=present)
@@ -119,7 +142,7 @@ def read(
                     "on; ask for a later one, or look into the decision log (watcher.decision_log), which outlives "
                     "compaction"
                 ) from error
-    return _read(store, keys, revision, at, about, lambda cache: _fill_at_last(store, keys, cache))
+    return (at_last or read)()
 
 
 def read_partition(
@@ -142,15 +165,24 @@ def read_partition(
     return reading
 
 
-def read_pipeline(store: Store, keys: Keys, pipeline: PipelineRef, *, revision: int = 0) -> Reading:
-    """Read what decisions about a pipeline in all its partitions stand on.
+def read_newest(
+    store: Store, keys: Keys, pipeline: PipelineRef, *, most: int, revision: int = 0
+) -> tuple[Reading, PartitionNames]:
+    """Read what decisions about a pipeline in its newest partitions stand on, and which ones those are.
 
+    :param most: so many partitions.
     :raises UnknownPipeline: nobody has heard of the pipeline.
     :raises NoSuchRevision: as :func:`read`.
     """
-    reading = read(store, keys, revision=revision, about=About(pipeline))
+
+    def names_then() -> PartitionNames:
+        graph, _ = _graph_of(_documents(store, keys, revision))
+        return partition_names(store, keys, graph, pipeline, most=most, revision=revision)
+
+    names = _at(store, keys, revision, names_then)
+    reading = read(store, keys, revision=revision, about=About(pipeline, names.newest))
     reading.require(pipeline)
-    return reading
+    return reading, names
 
 
 def _fill(store: Store, keys: Keys, cache: Cache, progress: Callable[[int], object]) -> int:
@@ -193,15 +225,14 @@ def _read(
     cache = Cache(keys)
     if about is None:
         if revision:
-            listing = store.list(keys.root, revision=revision)
+            listing = store.list(keys.root, revision=revision, largest=keys.largest_value)
             newest_change = _newest_change(keys, listing.items)
             cache.replace(listing)
         else:
             newest_change = fill(cache)
         graph, problems = _graph_of(cache)
     else:
-        documents = Cache(keys)
-        documents.replace(listing := store.list(keys.every("dependencies"), revision=revision))
+        documents = _documents(store, keys, revision)
         whole, problems = _graph_of(documents)
         closure = about.closure(whole)
         graph = whole.within(closure)
@@ -209,7 +240,7 @@ def _read(
         newest_change = _newest_change(keys, listing.items)
         cache.replace(listing)
         cache.published = documents.published
-    problems |= cache.problems
+        cache.problems.take_over(documents.problems)
     newest_time = max(_times(cache), default=None) if revision else None
     # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
     now = newest_time if revision and newest_time is not None else at or datetime.now(UTC)
@@ -223,6 +254,12 @@ def _read(
     return Reading(cache, standings, problems, newest_time, frozenset(late), newest_change)
 
 
+def _documents(store: Store, keys: Keys, revision: int) -> Cache:
+    documents = Cache(keys)
+    documents.replace(store.list(keys.every("dependencies"), revision=revision, largest=keys.largest_value))
+    return documents
+
+
 def _newest_change(keys: Keys, items: Iterable[KeyValue]) -> int:
     no_news = (keys.leader, *keys.signs_of_life)
     return max((kv.mod_revision for kv in items if not kv.key.startswith(no_news)), default=0)
@@ -230,12 +267,11 @@ def _newest_change(keys: Keys, items: Iterable[KeyValue]) -> int:
 
 def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:
     """The published dependencies, and what is wrong with them."""
-    problems = dict(cache.problems)
     try:
         graph, conflicts = merge(cache.published)
     except CycleFound as error:
-        return Graph(), problems | {"dependencies": f"the published dependencies close a cycle: {error}"}
-    return graph, problems | {f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)}
+        return Graph(), {"dependencies": f"the published dependencies close a cycle: {error}"}
+    return graph, {f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)}
 
 
 def _times(cache: Cache) -> Iterator[datetime]:

@@ -487,9 +487,11 @@ class Reconciler:
                 self.queue.add(target, after_revision=revision)
             case WriteRefused(reason), _:
                 _log.error("etcd.refused", pipeline=str(target.pipeline), partition=target.partition, reason=reason)
-                self.cache.problems[write.operation.key] = f"etcd refuses to write it: {reason}"
+                self.cache.problems.note(write.operation.key, f"etcd refuses to write it: {reason}")
                 self._catching_up.refuse(target)
-                self.reconcile.refused_by_etcd(target, now)
+                # Its own look would bring the same to light after each pause, and it would never be started.
+                if isinstance(subject, RecordWrite) or not self._checks.own_run_has_ended(target):
+                    self.reconcile.refused_by_etcd(target, now)
                 self._wake(subject, now + ETCD_RETRY)
             case Unanswered(reason), _:
                 if self._answered:

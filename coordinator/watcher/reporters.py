@@ -19,37 +19,67 @@ from coordinator.model.reporters import (
 )
 from coordinator.model.runstate import Unreadable
 from coordinator.settings import EnvironmentSettings
+from coordinator.watcher.problems import SHOWN
 
 TIME_TO_START = timedelta(seconds=60)
 """For which a watcher that has just connected waits before it says that an environment was never heard from: it may be
 about to start for the first time."""
 
+WAITING = 8 * bounds.REPORTERS
+"""Reporters of an environment that are kept beyond those that count."""
+
 
 class Reporters:
-    """What reporters say about themselves. Bounded: of each environment at most ``bounds.REPORTERS`` are kept.
+    """What reporters say about themselves. Bounded: of each environment at most ``bounds.REPORTERS`` count.
+
+    One that can be read takes the place of one that cannot. Some more that can be read wait for a place; the others
+    get one when they say themselves again, which each does every minute.
 
     Changed by one thread; others may read: values are replaced, never changed.
     """
 
     def __init__(self) -> None:
         self._of: dict[str, dict[str, ReporterStatus | Unreadable]] = {}
+        self._waiting: dict[str, dict[str, ReporterStatus]] = {}
         self._last_seen: dict[str, LastSeen | Unreadable] = {}
 
     def put(self, environment: str, name: str, value: bytes) -> ReporterStatus | Unreadable:
         """Take in a reporter's key. Returns what was read, or why it does not count."""
-        known = self._of.get(environment, {})
+        known, found = self._of.get(environment, {}), read_reporter(value)
         if name not in known and len(known) >= bounds.REPORTERS:
-            return Unreadable(f"one of more than {bounds.REPORTERS} reporters of {environment}; it is not counted")
-        found = read_reporter(value)
+            unreadable = next((other for other, one in known.items() if isinstance(one, Unreadable)), None)
+            if unreadable is None or isinstance(found, Unreadable):
+                self._let_wait(environment, name, found)
+                return Unreadable(f"one of more than {bounds.REPORTERS} reporters of {environment}; it is not counted")
+            known = {other: one for other, one in known.items() if other != unreadable}
+        self._waiting.get(environment, {}).pop(name, None)
         self._of[environment] = {**known, name: found}
         return found
 
-    def delete(self, environment: str, name: str) -> None:
-        left = {other: one for other, one in self._of.get(environment, {}).items() if other != name}
+    def delete(self, environment: str, name: str) -> str | None:
+        """A reporter has gone. Returns which other one counts in its place."""
+        self._waiting.get(environment, {}).pop(name, None)
+        known = self._of.get(environment, {})
+        if name not in known:
+            return None
+        left = {other: one for other, one in known.items() if other != name}
+        successor, waiting = None, self._waiting.get(environment)
+        if waiting:
+            successor = next(iter(waiting))
+            left[successor] = waiting.pop(successor)
         if left:
             self._of[environment] = left
         else:
-            self._of.pop(environment, None)
+            del self._of[environment]
+        if not waiting:
+            self._waiting.pop(environment, None)
+        return successor
+
+    def _let_wait(self, environment: str, name: str, found: ReporterStatus | Unreadable) -> None:
+        waiting = self._waiting.setdefault(environment, {})
+        waiting.pop(name, None)
+        if isinstance(found, ReporterStatus) and len(waiting) < WAITING:
+            waiting[name] = found
 
     def put_last_seen(self, environment: str, value: bytes) -> LastSeen | Unreadable:
         """Take in when an environment was last heard from. Returns what was read."""
@@ -61,6 +91,7 @@ class Reporters:
 
     def clear(self) -> None:
         self._of.clear()
+        self._waiting.clear()
         self._last_seen.clear()
 
     def environments(self) -> set[str]:
@@ -94,9 +125,16 @@ class Listening:
         self._configured = set(environments) - without_plugin
 
     def heard(self, *, now: datetime, reachable_since: datetime | None) -> list[Heard]:
-        """How each environment is heard from that is configured, or named, or has reporters."""
-        known = self._named | self._configured | self._reporters.environments()
+        """How each environment is heard from that is configured, or named, and some others that have reporters."""
+        known = self._named | self._configured | set(self._others()[:SHOWN])
         return [self._reporters.hear(name, now=now, reachable_since=reachable_since) for name in sorted(known)]
+
+    def not_shown(self) -> int:
+        """How many other environments with reporters there are."""
+        return max(0, len(self._others()) - SHOWN)
+
+    def _others(self) -> list[str]:
+        return sorted(self._reporters.environments() - self._named - self._configured)
 
     def problems(self, heard: Iterable[Heard], *, now: datetime) -> dict[str, str]:
         """What somebody has to see to, by ``reporters <environment>``.

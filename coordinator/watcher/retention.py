@@ -210,7 +210,7 @@ class Sweeper:
         oldest = self._clock.now().astimezone(UTC) - parse_duration(self._limits.acts)
         before = f"{oldest:%Y-%m-%dT%H:%M:%S}"
         found = []
-        for item in self._store.list(self._keys.acts).items:
+        for item in self._store.list(self._keys.acts, largest=self._keys.largest_value).items:
             match self._keys.parse(item.key):
                 case ActKey(act_id) if _BEGINS_WITH_TIME.match(act_id) and act_id < before:
                     found.append((item.key, item.mod_revision))

@@ -43,6 +43,7 @@ from coordinator.watcher.guarding import refuse_unless_leading
 from coordinator.watcher.line_file import LineFile
 from coordinator.watcher.mailbox import Mailbox
 from coordinator.watcher.pools import Pools
+from coordinator.watcher.problems import shown
 from coordinator.watcher.progress import ProgressOfReading
 from coordinator.watcher.publisher import Publisher, Writer
 from coordinator.watcher.reconciler import Options, Reconciler
@@ -71,6 +72,8 @@ class Health:
     :ivar connected: the cache is filled and the watch is alive.
     :ivar revision: etcd revision up to which it has read.
     :ivar idle: nothing is queued, asked, sent or being written.
+    :ivar problems: some of each kind, by place; the watcher's own first.
+    :ivar problems_not_shown: how many of each kind are not among them.
     :ivar counts: what has been counted since this watcher was started, by name; see ``counters``.
     """
 
@@ -82,6 +85,8 @@ class Health:
     idle: bool
     stepped_at: float
     problems: Mapping[str, str]
+    problems_count: int
+    problems_not_shown: Mapping[str, int]
     counts: Mapping[str, int]
 
 
@@ -237,7 +242,7 @@ class Watcher:
     def health(self) -> Health:
         """How this watcher is doing. Safe from any thread."""
         reconciler = self.reconciler
-        problems = dict(reconciler.cache.problems) | reconciler.breakage.problems()
+        problems: dict[str, str] = {}
         if reconciler.graph_problem is not None:
             problems["dependencies"] = reconciler.graph_problem
         if self._publisher is not None and self._publisher.problem is not None:
@@ -252,6 +257,8 @@ class Watcher:
         if self._size_alarm is not None and self._size_alarm.problem is not None:
             problems["etcd"] = self._size_alarm.problem
         problems |= self._reporters.problems(self._clock.now())
+        problems |= reconciler.breakage.problems()
+        some = shown(problems, reconciler.cache.problems)
         leadership, leads = self._candidate.leadership(), reconciler.leads
         return Health(
             watcher=self.watcher_id,
@@ -261,7 +268,9 @@ class Watcher:
             revision=reconciler.cache.revision,
             idle=self._mailbox.is_empty() and reconciler.is_idle(),
             stepped_at=self._stepped_at,
-            problems=problems,
+            problems=some.some,
+            problems_count=some.count,
+            problems_not_shown=some.more,
             counts=reconciler.counters.snapshot(),
         )
 

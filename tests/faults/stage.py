@@ -25,6 +25,7 @@ from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import StoreError, StoreUnavailable
 from coordinator.store.presence import read_presence
+from coordinator.watcher.problems import shown
 from coordinator.watcher.reading import Reading, read
 from tests.etcd_cluster import Cluster
 from tests.faults.chronicle import Chronicle
@@ -429,8 +430,8 @@ class Stage:
         blocked = [str(one) for one in standings.unsettled() if Obstacle.BLOCKED in standings.decide(one).obstacles]
         if blocked:
             return f"blocked, and not yet tried again: {blocked}"
-        if reading.problems:
-            return f"problems: {reading.problems}"
+        if (problems := shown(reading.problems, reading.cache.problems)).count:
+            return f"problems: {list(problems.in_words())}"
         return None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from coordinator.model import bounds
 from coordinator.model.edition import Verdict
 from coordinator.model.owners import Objection
 from coordinator.model.parsing import parse_document
@@ -195,6 +196,18 @@ def test_a_document_that_etcd_cannot_take_says_so(etcd: EtcdStore, keys: Keys) -
     }
     with pytest.raises(TransactionTooLarge, match="the document of default makes"):
         publish(etcd, keys, content)
+
+
+def test_a_document_that_nobody_would_read_is_not_written(
+    etcd: EtcdStore, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(etcd, keys, {"D": "A"})
+    monkeypatch.setattr(bounds, "PUBLICATION_PARTS", 20)
+    key = keys.dependencies("default")
+    with pytest.raises(TransactionTooLarge, match=f"{key}: nothing was published: .* values of JSON; expected at most"):
+        publish(etcd, keys, {"D": list("ABCEFGHIJKLMNOPQRSTUVW")})
+    assert [str(name) for name in stands(etcd, keys).document] == ["D"]
+    assert stands(etcd, keys).version == 1
 
 
 def test_the_history_goes_back_to_the_first_version(etcd: EtcdStore, keys: Keys) -> None:

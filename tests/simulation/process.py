@@ -83,9 +83,9 @@ class ProcessStore(MemoryStore):
         self._process = process
         self._stage = stage
 
-    def list(self, prefix: str, *, revision: int = 0) -> Listing:
+    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
         self._process.reach_etcd()
-        return super().list(prefix, revision=revision)
+        return super().list(prefix, revision=revision, largest=largest)
 
     def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
         self._process.reach_etcd()

@@ -13,6 +13,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Changed, Changes, Delete, Put, Transaction
 from coordinator.watcher.cache import Cache
+from coordinator.watcher.problems import shown
 from coordinator.watcher.reading import read
 from tests.fuzz.tape import Tape, as_json
 from tests.fuzz.targets import values
@@ -111,7 +112,8 @@ def cache(data: bytes) -> None:
     if not floors:  # a listing has them before the states that they concern; a sweep removes these before it moves one
         assert set(reading.cache.targets()) == set(live.targets()), "a watch and a list see the same"
         assert reading.cache.problems == live.problems
-    json.dumps(reading.problems, ensure_ascii=False).encode()
+        assert reading.cache.problems.count == live.problems.count
+    json.dumps(shown(reading.problems, reading.cache.problems).as_json(), ensure_ascii=False).encode()
     for target in {*reading.cache.targets(), *reading.standings.unsettled(), *reading.late}:
         explained = explain(reading.standings, target)
         json.dumps(explanation_as_json(explained), ensure_ascii=False).encode()

@@ -190,6 +190,28 @@ def _ago(seconds: float) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=seconds)
 
 
+def test_junk_keys_are_counted_and_hide_nothing(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    for first in range(0, 1_000, 100):
+        names = [f"{kind}/x/{first + number}" for number in range(50) for kind in ("a", "hold")]
+        etcd.commit(Transaction((), tuple(Put(keys.root + name, b"?") for name in names)))
+    result = cli("status", "-c", config)
+    lines = [line for line in result.stdout.splitlines() if line.startswith("problem: ")]
+    assert lines[0].startswith("problem: leader: no watcher leads")
+    assert [line for line in lines if line.startswith("problem: and")] == [
+        "problem: and 480 more keys under hold/",
+        "problem: and 480 more keys that are not the coordinator's",
+    ]
+    assert len(lines) == 1 + 20 + 20 + 2
+    assert "1001 problems" in result.stdout
+    said = json.loads(cli("status", "-c", config, "--json", "--limit", 5).stdout)
+    assert (len(said["problems"]), said["problems_count"]) == (11, 1_001)
+    assert said["problems_not_shown"] == {"keys under hold/": 495, "keys that are not the coordinator's": 495}
+    etcd.commit(Transaction((), tuple(Put(keys.watcher(f"junk{number}"), b"?") for number in range(100))))
+    said = json.loads(cli("status", "-c", config, "--json").stdout)
+    assert (len(said["watchers"]), said["watchers_not_shown"]) == (20, 80)
+    assert "and 80 more watchers" in cli("status", "-c", config, "--all").stdout
+
+
 def _replica(name: str, *, revision: int, warm: bool = True, up_for: float = 7200.0, said_ago: float = 2.0) -> Presence:
     came = Presence(name, f"host-{name}", 7, written(_ago(up_for)), "1.2")
     return came.progressed(Progress(revision, revision, warm), said=_ago(said_ago), again_within=70.0)

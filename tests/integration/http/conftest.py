@@ -29,6 +29,8 @@ HEALTH = Health(
     idle=True,
     stepped_at=0.0,
     problems={"a key": "cannot be read"},
+    problems_count=1,
+    problems_not_shown={},
     counts={"late": 0},
 )
 

@@ -145,6 +145,26 @@ def test_keys_that_are_none_of_ours_are_ignored_and_shown(world: FaultyWorld, cl
     assert cli("status", "--config", world.config()).exit_code == 0
 
 
+def test_thousands_of_foreign_keys_hide_nothing_that_is_wrong_with_a_watcher(world: FaultyWorld) -> None:
+    world.dependencies({"A": "R"})
+    watcher = world.watcher
+    assert watcher is not None
+    keys = [f"{world.keys.root}junk/{number}" for number in range(2_000)]
+    for first in range(0, len(keys), 100):
+        world.store.commit(Transaction((), tuple(Put(key, b"junk") for key in keys[first : first + 100])))
+    world.put(world.keys.dependencies("team_b"), b"rubbish")
+    until(lambda: watcher.health().problems_count == len(keys) + 2, "all are counted: the document for itself, too")
+    health = watcher.health()
+    assert next(iter(health.problems)) == "dependencies"
+    assert world.keys.dependencies("team_b") in health.problems
+    assert len(health.problems) + sum(health.problems_not_shown.values()) == health.problems_count
+    assert len(health.problems) < 30
+    for first in range(0, len(keys), 100):
+        world.store.commit(Transaction((), tuple(Delete(key) for key in keys[first : first + 100])))
+    world.store.commit(Transaction((), (Delete(world.keys.dependencies("team_b")),)))
+    until(lambda: not watcher.health().problems_count, "nothing is wrong any more")
+
+
 def test_published_dependencies_that_cannot_be_used_leave_the_last_good_ones_in_force(
     world: FaultyWorld, cli: Cli
 ) -> None:

@@ -15,7 +15,13 @@ import pytest
 from coordinator.model import bounds
 from coordinator.model.conditions import Dependency
 from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Activation, Publication, dump_publication, read_publication
+from coordinator.model.publication import (
+    Activation,
+    Publication,
+    PublicationTooLarge,
+    dump_publication,
+    read_publication,
+)
 from coordinator.model.references import PipelineRef
 from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import Unreadable
@@ -200,3 +206,53 @@ def test_a_number_that_etcd_could_not_have_given_is_refused(content: dict[str, A
     read = read_publication(value, source="test")
     assert isinstance(read, Unreadable)
     assert "expected an integer from 0 to 2**63 - 1" in read.reason
+
+
+def with_retired(number: int) -> bytes:
+    one = {"revision": 1, "retired_at": "2026-11-20T00:00:00+00:00"}
+    retired = {"default/D": {str(name): one for name in range(number)}}
+    return json.dumps({"dependencies": {"D": "A"}, "retired": retired}).encode()
+
+
+def test_more_retired_dependencies_than_are_read_are_refused_with_what_to_do() -> None:
+    read = read_publication(with_retired(bounds.RETIRED), source="test")
+    assert isinstance(read, Publication)
+    assert len(read.retired) == bounds.RETIRED
+    read = read_publication(with_retired(bounds.RETIRED + 1), source="test")
+    assert isinstance(read, Unreadable)
+    assert "retired: 50001 dependencies" in read.reason
+    assert "coordinator apply" in read.reason
+
+
+def test_who_takes_out_too_much_forgets_what_was_taken_out_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "RETIRED", 3)
+    etcd = Etcd()
+    etcd.publish(dict.fromkeys("BCDE", "A"), 10)
+    etcd.publish(dict.fromkeys("CDE", "A"), 20, days=1)
+    etcd.publish(dict.fromkeys("DE", "A"), 30, days=2)
+    previous = etcd.read()
+    made = publish(parse_document("{}", source="test"), previous, 30, Terms(BEGIN + timedelta(days=3)))
+    assert made.not_kept == 1
+    assert sorted(pipeline.dag_id for pipeline, _ in made.retired) == ["C", "D", "E"]
+    assert read_publication(dump_publication(made), source="test") == made, "what is written can be read"
+    assert publish(previous.document, previous, 30, Terms(BEGIN + timedelta(days=3))).not_kept == 0
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["as it is", "compressed"])
+def test_a_value_of_very_many_small_parts_is_refused(packed: bool) -> None:
+    text = b'{"dependencies": {"D": "A"}, "more": [' + b"[]," * bounds.PUBLICATION_PARTS + b"[]]}"
+    if packed:
+        text = json.dumps({"zlib_base64": base64.b64encode(zlib.compress(text)).decode()}).encode()
+    read = read_publication(text, source="test")
+    assert isinstance(read, Unreadable)
+    assert f"expected at most {bounds.PUBLICATION_PARTS}" in read.reason
+
+
+@pytest.mark.parametrize("bound", ["PUBLICATION", "PUBLICATION_PARTS"])
+def test_what_nobody_would_read_is_not_written(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    publication = publish(parse_document('{"D": ["A", "B", "C"]}', source="test"), None, 0, Terms(BEGIN))
+    size = len(dump_publication(publication))
+    monkeypatch.setattr(bounds, bound, 5)
+    with pytest.raises(PublicationTooLarge, match=r"expected at most 5: split it by owner"):
+        dump_publication(publication)
+    assert size > 5

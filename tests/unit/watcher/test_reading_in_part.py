@@ -6,6 +6,7 @@ Random graphs over conditions, mappings and policies, and whatever may stand in 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from coordinator.model.floor import Floor, dump_floor
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order, dump_order
 from coordinator.model.parsing import DependenciesError, parse_document
+from coordinator.model.partitions import format_instant
 from coordinator.model.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
@@ -27,7 +29,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Listing, Put, Transaction
 from coordinator.watcher.about import About
-from coordinator.watcher.reading import Reading, read, read_partition
+from coordinator.watcher.reading import Reading, read, read_newest, read_partition
 from tests.unit.test_dry_run_is_what_happens import conditions
 
 KEYS = Keys()
@@ -49,8 +51,8 @@ class CountingStore(MemoryStore):
         super().__init__(MemoryEtcd())
         self.seen: set[str] = set()
 
-    def list(self, prefix: str, *, revision: int = 0) -> Listing:
-        listing = super().list(prefix, revision=revision)
+    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
+        listing = super().list(prefix, revision=revision, largest=largest)
         self.seen.update(item.key for item in listing.items)
         return listing
 
@@ -180,6 +182,39 @@ def test_what_would_run_because_of_an_act_is_the_same(store: CountingStore, data
     assert steps(part) == steps(full)
 
 
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(worlds(), st.integers(1, 5))
+def test_the_newest_partitions_are_found_by_their_names_and_decided_alike(store: CountingStore, most: int) -> None:
+    full, targets = in_full(store)
+    for pipeline in {target.pipeline for target in targets}:
+        part, names = read_newest(store, KEYS, pipeline, most=most)
+        assert names.newest == read_newest(store, KEYS, pipeline, most=100)[1].newest[:most]
+        assert names.count == len(read_newest(store, KEYS, pipeline, most=100)[1].newest)
+        assert set(full.partitions_of(pipeline)) <= set(read_newest(store, KEYS, pipeline, most=100)[1].newest)
+        for partition in names.newest:
+            target = Target(pipeline, partition)
+            assert part.standings.decide(target).standing == full.standings.decide(target).standing
+
+
+def test_of_a_pipeline_with_thousands_of_partitions_the_newest_are_decided_and_the_others_counted() -> None:
+    store = CountingStore()
+    document = {"d": "u", "u": ["r", "held"]}
+    store.commit(
+        Transaction((), (Put(KEYS.dependencies("default"), dump_publication(Publication(parse(document), {}))),))
+    )
+    partitions = [format_instant(NOW - timedelta(hours=hours)) for hours in range(3_000)]
+    for number, partition in enumerate(partitions):
+        have_run = "rud" if number else "r"  # of the newest only what is farthest has run
+        states = [KEYS.state(Target(PipelineRef("default", name), partition)) for name in have_run]
+        store.commit(Transaction((), tuple(Put(key, b"success") for key in states)))
+    for revision in (0, store.list(KEYS.leader).revision):
+        store.seen.clear()
+        reading, names = read_newest(store, KEYS, PipelineRef("default", "d"), most=20, revision=revision)
+        assert (list(names.newest), names.count) == (partitions[:20], 3_000)
+        assert len(list(reading.cache.targets())) < 100
+    assert len(names.seen[PipelineRef("default", "u")]) == 2_999
+
+
 def test_only_what_matters_is_read() -> None:
     document = {"d": ["u", "v"], "below": "d", "beside": "u", "other": "w"}
     store = CountingStore()
@@ -204,8 +239,8 @@ def test_all_ranges_are_read_at_one_revision() -> None:
     """A watcher goes on writing in between: half of what it did must not be seen."""
 
     class BusyStore(CountingStore):
-        def list(self, prefix: str, *, revision: int = 0) -> Listing:
-            listing = super().list(prefix, revision=revision)
+        def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
+            listing = super().list(prefix, revision=revision, largest=largest)
             self.commit(Transaction((), (Put(KEYS.state(target), b"failed"),)))
             return listing
 

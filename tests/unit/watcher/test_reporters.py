@@ -14,7 +14,7 @@ from coordinator.settings import EnvironmentSettings
 from coordinator.store.keys import Keys
 from coordinator.store.port import Changed, Changes, KeyValue, Listing
 from coordinator.watcher.cache import Cache
-from coordinator.watcher.reporters import TIME_TO_START, HealthOfReporters
+from coordinator.watcher.reporters import TIME_TO_START, WAITING, HealthOfReporters, Listening
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KEYS = Keys()
@@ -98,3 +98,59 @@ def test_a_new_listing_forgets_who_has_left() -> None:
     cache.replace(Listing([KeyValue(SEEN, LAST, 9, 9)], 9, 1))
     heard = cache.reporters.hear("sales", now=NOON, reachable_since=None)
     assert (heard.reporters, heard.last_seen is not None) == ({}, True)
+
+
+def heard_of(cache: Cache, environment: str = "sales") -> set[str]:
+    return set(cache.reporters.hear(environment, now=NOON, reachable_since=None).readable)
+
+
+def test_junk_takes_no_place_of_a_reporter_that_can_be_read() -> None:
+    cache = Cache(KEYS)
+    for number in range(bounds.REPORTERS * 3):
+        put(cache, KEYS.reporter("sales", f"junk{number:03d}"), b"junk")
+    put(cache, SALES, THERE)
+    put(cache, KEYS.reporter("sales", "r2"), THERE)
+    assert heard_of(cache) == {"r1", "r2"}
+    assert SALES not in cache.problems
+    put(cache, KEYS.reporter("sales", "more junk"), b"junk")
+    assert heard_of(cache) == {"r1", "r2"}
+
+
+def test_reporters_count_again_when_what_took_their_place_has_gone() -> None:
+    cache = Cache(KEYS)
+    forged = [KEYS.reporter("sales", f"forged{number:03d}") for number in range(bounds.REPORTERS)]
+    for key in forged:
+        put(cache, key, THERE)
+    put(cache, SALES, THERE)
+    put(cache, KEYS.reporter("sales", "r2"), THERE)
+    assert "not counted" in cache.problems[SALES]
+    put(cache, KEYS.reporter("sales", "r2"), None)
+    for key in forged:
+        put(cache, key, None)
+    assert heard_of(cache) == {"r1"}
+    assert cache.problems == {}
+
+
+def test_reporters_beyond_those_that_wait_count_when_they_say_themselves_again() -> None:
+    cache = Cache(KEYS)
+    forged = [KEYS.reporter("sales", f"forged{number:03d}") for number in range(bounds.REPORTERS + WAITING)]
+    for key in forged:
+        put(cache, key, THERE)
+    put(cache, SALES, THERE)
+    for key in forged:
+        put(cache, key, None)
+    assert heard_of(cache) == set(), "nothing more than its key is known of it"
+    put(cache, SALES, THERE)
+    assert (heard_of(cache), len(cache.problems)) == ({"r1"}, 0)
+
+
+def test_environments_that_nobody_knows_hide_none_that_is_configured() -> None:
+    cache = Cache(KEYS)
+    for number in range(1_000):
+        put(cache, KEYS.reporter(f"junk{number}", "r"), THERE)
+    put(cache, SALES, THERE)
+    listening = Listening(cache.reporters, ENVIRONMENTS, {"sales"})
+    heard = listening.heard(now=NOON, reachable_since=None)
+    assert {"sales", "finance"} < {one.environment for one in heard}
+    assert len(heard) + listening.not_shown() == 1_002
+    assert len(listening.unexpected(heard)) < 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -39,7 +40,7 @@ def report(world: SimulatedWorld, at: Target, value: bytes) -> None:
     world.settle()
 
 
-def problems(world: SimulatedWorld) -> dict[str, str]:
+def problems(world: SimulatedWorld) -> Mapping[str, str]:
     assert world.watcher is not None
     return world.watcher.reconciler.cache.problems
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import pytest
 import structlog
 
+from coordinator.model import bounds
 from coordinator.model.parsing import parse_document
 from coordinator.model.publication import Publication, read_publication
 from coordinator.model.references import PipelineRef, Target
@@ -213,6 +214,39 @@ def test_a_resumption_of_very_much_is_refused_until_it_is_accepted(store: Memory
     watcher.lead()
     assert in_force(store) == (3, ["D <- A", "E <- A"])
     assert watcher.publisher.problem is None
+
+
+def test_a_file_that_is_too_large_is_a_problem_until_it_is_edited(
+    store: MemoryStore, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = start(OLD)
+    watcher.lead()
+    monkeypatch.setattr(bounds, "PUBLICATION_PARTS", 20)
+    watcher.edit({"D": list("ABCEFGHIJKLMNOPQRSTUVW")})
+    with structlog.testing.capture_logs() as logs:
+        watcher.lead()
+        watcher.lead()
+    assert "values of JSON; expected at most 20" in (watcher.publisher.problem or "")
+    assert [line["event"] for line in logs] == ["dependencies.read", "dependencies.refused"], (
+        "and it is not tried again"
+    )
+    assert in_force(store) == (1, ["D <- A"])
+    watcher.edit(NEW)
+    watcher.lead()
+    assert (in_force(store), watcher.publisher.problem) == ((2, ["D <- A", "E <- A"]), None)
+
+
+def test_what_is_forgotten_because_too_much_was_taken_out_is_said(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = start({"D": ["A", "B", "C"]})
+    watcher.lead()
+    monkeypatch.setattr(bounds, "RETIRED", 1)
+    watcher.edit({"D": "C"})
+    with structlog.testing.capture_logs() as logs:
+        watcher.lead()
+    (line,) = (line for line in logs if line["event"] == "dependencies.forgotten")
+    assert (line["dependencies"], line["owner"]) == (1, "default")
 
 
 def test_a_mistake_about_the_file_ends_no_watcher_and_is_tried_again(

@@ -1,0 +1,76 @@
+"""Whatever somebody writes, problems are counted exactly, kept within bounds, and the service's own come first."""
+
+from __future__ import annotations
+
+from coordinator.model.references import PipelineRef, Target
+from coordinator.store.keys import Keys
+from coordinator.store.port import Changed, Changes, KeyValue, Listing
+from coordinator.watcher.cache import Cache
+from coordinator.watcher.problems import SHOWN, in_a_line, shown
+
+KEYS = Keys()
+MANY = 5_000
+
+
+def junk(number: int) -> str:
+    return f"{KEYS.root}junk/{number}/{'x' * 2_000}"
+
+
+def listed(*keys: str) -> Cache:
+    cache = Cache(KEYS)
+    # As etcd lists keys that have been written before, some of them more than once.
+    items = [KeyValue(key, b"{", number, number * 2) for number, key in enumerate(keys, 1)]
+    cache.replace(Listing(items, 2 * len(keys), 1))
+    return cache
+
+
+def change(cache: Cache, key: str, value: bytes | None, *, created: int = 0) -> None:
+    revision = cache.revision + 1
+    kv = KeyValue(key, value, created or revision, revision) if value is not None else None
+    cache.apply(Changes((Changed(key, revision, kv),), revision), now=0.0, live=True)
+
+
+def test_foreign_keys_are_counted_exactly_and_a_few_are_kept() -> None:
+    cache = listed(*map(junk, range(MANY)))
+    assert (cache.problems.count, len(cache.problems)) == (MANY, SHOWN)
+    change(cache, junk(7), b"again", created=7)
+    assert cache.problems.count == MANY, "the same key, written again"
+    change(cache, junk(MANY), b"one more")
+    assert cache.problems.count == MANY + 1
+    for number in range(MANY + 1):
+        change(cache, junk(number), None)
+    assert (cache.problems.count, len(cache.problems)) == (0, 0)
+
+
+def test_foreign_keys_are_shown_again_when_those_that_were_shown_have_gone() -> None:
+    cache = listed(*map(junk, range(3 * SHOWN)))
+    for number in range(2 * SHOWN):
+        change(cache, junk(number), None)
+    assert shown({}, cache.problems).count == SHOWN
+    change(cache, junk(2 * SHOWN), b"again", created=2 * SHOWN + 1)
+    assert cache.problems
+
+
+def test_junk_hides_nothing_of_the_service_and_of_other_kinds() -> None:
+    state = KEYS.state(Target(PipelineRef("e", "d"), "p"))
+    hold = KEYS.hold(PipelineRef("e", "d"))
+    cache = listed(*map(junk, range(MANY)), state, hold)
+    found = shown({"etcd": "nearly full", **{f"watchers/{number}": "?" for number in range(MANY)}}, cache.problems)
+    assert next(iter(found.some)) == "etcd"
+    assert {state, hold} <= found.some.keys()
+    assert found.count == 1 + MANY + 2 + MANY
+    assert len(found.some) == 1 + SHOWN + 2 + SHOWN
+    assert found.more == {"about watchers": MANY - SHOWN, "keys that are not the coordinator's": MANY - SHOWN}
+    assert list(found.in_words())[-1] == "and 4,980 more keys that are not the coordinator's"
+
+
+def test_unreadable_keys_of_one_kind_are_counted_and_some_are_shown() -> None:
+    states = [KEYS.state(Target(PipelineRef("e", "d"), str(number))) for number in range(MANY)]
+    found = shown({}, listed(*states).problems, most=3)
+    assert (len(found.some), found.count, found.more) == (3, MANY, {"keys under state/": MANY - 3})
+
+
+def test_a_line_about_many_documents_is_short() -> None:
+    assert in_a_line(["a", "b"]) == "a; b"
+    assert in_a_line([]) == ""
+    assert in_a_line([str(number) for number in range(MANY)]).endswith("; 19; and 4,980 more")
