@@ -489,10 +489,8 @@ class Reconciler:
                 _log.error("etcd.refused", pipeline=str(target.pipeline), partition=target.partition, reason=reason)
                 self.cache.problems.note(write.operation.key, f"etcd refuses to write it: {reason}")
                 self._catching_up.refuse(target)
-                # Its own look would bring the same to light after each pause, and it would never be started.
-                if isinstance(subject, RecordWrite) or not self._checks.own_run_has_ended(target):
-                    self.reconcile.refused_by_etcd(target, now)
-                self._wake(subject, now + ETCD_RETRY)
+                for asker in subject.askers if isinstance(subject, StateWrite) else (target,):
+                    self._refused(asker, write, now)
             case Unanswered(reason), _:
                 if self._answered:
                     _log.warning("etcd.unavailable", reason=reason)
@@ -500,6 +498,15 @@ class Reconciler:
                 self._answered = False
                 self.queue.add(target, after=now + ETCD_RETRY)
                 self._wake(subject, now + ETCD_RETRY)
+
+    def _refused(self, waiting: Target, write: Write, now: float) -> None:
+        """etcd will not write what one waits for. What was seen of its input counts all the same: it is not started
+        on what stands there. Its own run that has ended is no such thing, and would be seen after each pause."""
+        if waiting == write.target and self._checks.own_run_has_ended(waiting):
+            self.queue.add(waiting, after=now + ETCD_RETRY)
+        else:
+            self._checks.drop(waiting)
+            self.reconcile.refused_by_etcd(waiting, now)
 
     def _recorded(self, target: Target, write: RecordWrite, revision: int, now: float) -> None:
         # Taken into the cache at once: that can only make more look busy.

@@ -138,3 +138,25 @@ def test_a_state_that_cannot_be_written_is_not_tried_again_at_every_turn(monkeyp
     world.rerun("R")
     world.live_until(world.clock.now() + timedelta(minutes=10))
     assert 9 <= len(refused) <= 12
+
+
+def test_nothing_starts_on_an_input_that_was_seen_to_run_again_and_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = SimulatedWorld()
+    world.dependencies({"D": ["U", "X"]})
+    world.first_run("U", "X")
+    assert world.runs("D") == 1
+    world.delay_reports("U")
+    world.clear("U")  # silently
+    world.live_until(world.clock.now() + timedelta(minutes=2))
+    refused = refuse(world, world.keys.state(target("U")), monkeypatch)
+    world.rerun("X")
+    world.live_until(world.clock.now() + timedelta(minutes=10))
+    assert 2 <= len(refused) <= 12, "it is looked at again, slowly"
+    assert world.runs("D") == 1, "its input runs again"
+    world.start("U")
+    world.finish("U")
+    world.deliver_reports("U")
+    world.live_until(world.clock.now() + timedelta(minutes=2))
+    assert world.runs("D") == 2, "for both, and once"
