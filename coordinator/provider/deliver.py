@@ -32,7 +32,7 @@ from coordinator.provider.doorbell import Doorbell, ask_to_retire, ring
 from coordinator.provider.identity import AirflowIdentity
 from coordinator.provider.keepers import Keepers
 from coordinator.provider.lossy_log import LossyLog
-from coordinator.provider.outbox import Event, Outbox
+from coordinator.provider.outbox import LOCK_NAME, Event, Outbox
 from coordinator.provider.private import FILE
 from coordinator.reporting import write_report
 from coordinator.settings import load_settings
@@ -42,7 +42,6 @@ from coordinator.store.port import Store, StoreError
 
 log = structlog.get_logger(__name__)
 
-LOCK_NAME = "deliverer.lock"
 LOCK_LIMIT = 10.0
 """Seconds to wait for another deliverer to retire: it first ends a write that it has begun."""
 _LOOK_EVERY = 0.05

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import pytest
 
 from coordinator.errors import CoordinatorError
-from coordinator.provider.deliver import LOCK_NAME
+from coordinator.provider.outbox import LOCK_NAME
 from coordinator.provider.reporter import Reporter
 from coordinator.provider.spawning import LOG_NAME
 from coordinator.runners.airflow import AirflowRunner

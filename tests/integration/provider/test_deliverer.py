@@ -18,9 +18,8 @@ import pytest
 
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
-from coordinator.provider.deliver import LOCK_NAME
 from coordinator.provider.doorbell import ring
-from coordinator.provider.outbox import Event, Outbox
+from coordinator.provider.outbox import LOCK_NAME, Event, Outbox
 from coordinator.provider.spawning import LOG_NAME, DelivererProcess
 from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
