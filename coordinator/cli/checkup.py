@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from coordinator.cli.document_checkup import read_document, warning_of
 from coordinator.cli.files_output import differing_files, file_problems
 from coordinator.cli.finding import Finding, Grade
 from coordinator.cli.reporters_checkup import examine_reporters
@@ -18,8 +19,7 @@ from coordinator.model import bounds
 from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document
 from coordinator.model.mapping import Identity, Latest
-from coordinator.model.never_met import NeverMet, never_met
-from coordinator.model.parsing import DependenciesError, parse_document
+from coordinator.model.never_met import never_met
 from coordinator.model.references import PipelineRef
 from coordinator.model.unmet_lately import seen_in, unmet_lately
 from coordinator.runners.airflow import AirflowRunner
@@ -45,9 +45,12 @@ _KEEPS_EVENTS_SINCE = (3, 5, 18)
 _SAFE = "3.6.14, 3.7.1 or later"
 
 
-def examine(settings: Settings, dependencies: Path) -> list[Finding]:
-    """Look at etcd, the dependencies and every environment."""
-    document, of_document = _read_document(dependencies)
+def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
+    """Look at etcd, the dependencies and every environment.
+
+    :param dependencies: the file with them; ``None``: what is published.
+    """
+    document, of_document = read_document(dependencies, settings.etcd)
     pipelines = _named_in(document)
     findings = [
         *_examine_etcd(settings, document),
@@ -245,32 +248,7 @@ def _unmet(store: EtcdStore, keys: Keys, document: Document) -> Iterator[Finding
         yield Finding(Grade.WARNING, "dependencies", f"not held against what has run: {error}")
         return
     seen = seen_in(key.target for key in map(keys.parse, states) if isinstance(key, StateKey))
-    yield from map(_warning, unmet_lately(entries, seen))
-
-
-def _warning(never: NeverMet) -> Finding:
-    return Finding(Grade.WARNING, f"dependencies of {never.pipeline}", never.reason, never.remedy)
-
-
-def _read_document(dependencies: Path) -> tuple[Document, list[Finding]]:
-    subject = str(dependencies)
-    try:
-        document = parse_document(dependencies.read_bytes(), source=subject)
-    except OSError as error:
-        remedy = "name it with --dependencies"
-        return {}, [Finding(Grade.PROBLEM, subject, f"cannot be read: {error.strerror}", remedy)]
-    except DependenciesError as error:
-        return {}, [
-            Finding(
-                Grade.PROBLEM,
-                f"{subject}:{problem.line}:{problem.column}",
-                f"{problem.path} {problem.reason}".strip(),
-                problem.remedy,
-            )
-            for problem in error.problems
-        ]
-    good = Finding(Grade.OK, subject, f"{len(document)} pipelines wait for others")
-    return document, [good, *map(_warning, never_met(document))]
+    yield from map(warning_of, unmet_lately(entries, seen))
 
 
 def _named_in(document: Document) -> set[PipelineRef]:
