@@ -75,6 +75,8 @@ def watch(
     from coordinator.watcher.service import Watcher
 
     settings = load_settings(config)
+    if dependencies is not None:
+        _require(dependencies)
     log = structlog.get_logger(__name__)
     for found in insecure_settings(settings):
         log.warning("settings.insecure", reason=found)
@@ -107,3 +109,19 @@ def watch(
         if settings.http.listen is not None:
             stack.enter_context(HttpListener(settings.http, health_routes(watcher.health, clock.monotonic)))
         watcher.run(max_runtime=max_runtime, max_events=max_events)
+
+
+def _require(file: Path) -> None:
+    """What is not there at the start has a wrong name. What goes later is a problem that is shown.
+
+    :raises ConfigurationError: it cannot be read.
+    """
+    from coordinator.errors import ConfigurationError
+
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file}: cannot be read: {error.strerror}; expected the dependencies.json that --dependencies or "
+            "COORDINATOR_DEPENDENCIES names"
+        ) from error
