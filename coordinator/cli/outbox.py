@@ -85,8 +85,8 @@ def list_(*, path: PathOption = None, config: ConfigOption = None, as_json: Json
             say(f"{len(others)} JSON files there are no events of the plugin: {_some(others)}", err=True)
         if not used:
             say(
-                f"no plugin has left anything in {found.directory}: either that Airflow has reported no run yet, or its "
-                "outbox is another directory; name it with --path",
+                f"no plugin has left anything in {found.directory}: either that Airflow has reported no run yet, or "
+                "its outbox is another directory; name it with --path",
                 err=True,
             )
         if parked:

@@ -32,7 +32,9 @@ class ProgressOfReading:
                         self._news = change.revision
 
     def stand_at(self, revision: int, *, warm: bool, file: PresentFile | None = None) -> bool:
-        """All that was noted has been decided about, too. Whether people and other watchers should be told at once: it has
-        become warm, or there is something else to say of its file."""
+        """All that was noted has been decided about, too.
+
+        :returns: whether to tell it at once: it has become warm, or there is something else to say of its file.
+        """
         before, self.present = self.present, Progress(revision, self._news, warm, file)
         return (warm and not before.warm) or file != before.file
