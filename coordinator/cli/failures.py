@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -69,12 +71,27 @@ def _has_lines(error: CoordinatorError) -> bool:
     return isinstance(error, ConfigurationError | EmbeddedEtcdError)
 
 
+@contextmanager
+def _plain_words() -> Iterator[None]:
+    """A wrong argument is told as typer says it, without the word that pydantic puts before."""
+    try:
+        yield
+    except typer.BadParameter as error:
+        error.message = error.message.removeprefix("Value error, ")
+        raise
+
+
 class CommandGroup(TyperGroup):
     """Runs a command, and turns an error that we raised on purpose into its message and exit code."""
 
-    def invoke(self, ctx: Any) -> Any:  # typer's own type for it has moved between its versions
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:  # typer's own type for it has moved between its versions
+        with _plain_words():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _plain_words():
+                return super().invoke(ctx)
         except CoordinatorError as error:
             if ctx.params.get("debug"):
                 say(traceback.format_exc().rstrip(), err=True, lines=True)

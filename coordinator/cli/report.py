@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,12 +17,26 @@ if TYPE_CHECKING:
     from coordinator.store.keys import Keys
     from coordinator.store.port import Store
 
-Instant = Annotated[str | None, typer.Option(help="ISO 8601; UTC where it names no zone.", show_default=False)]
+
+class Reported(enum.StrEnum):
+    """The states that can be reported."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+_WHEN = "A date-time; UTC where it names no zone."
+
+
+def _instant(what: str) -> Any:
+    return typer.Option(help=f"{what} {_WHEN}", show_default=False)
 
 
 def report(
     pipeline: PipelineArgument,
-    state: Annotated[str, typer.Argument(help="queued, running, success or failed.", show_default=False)],
+    state: Annotated[Reported, typer.Argument(help="What has become of the run.", show_default=False)],
     *,
     partition: Annotated[
         str | None,
@@ -32,19 +47,21 @@ def report(
             show_default=False,
         ),
     ] = None,
-    run_id: Annotated[str | None, typer.Option(show_default=False)] = None,
-    queued_at: Instant = None,
+    run_id: Annotated[str | None, typer.Option(help="The run, as its own system names it.", show_default=False)] = None,
+    queued_at: Annotated[str | None, _instant("When this execution was queued; new with every clear.")] = None,
     attempt: Annotated[
         int | None, typer.Option(help="Counts the executions of a run that has no queued_at.", show_default=False)
     ] = None,
-    logical_date: Instant = None,
-    partition_key: Annotated[str | None, typer.Option(show_default=False)] = None,
-    data_interval_start: Instant = None,
-    data_interval_end: Instant = None,
-    start_date: Instant = None,
-    end_date: Instant = None,
-    note: Annotated[str | None, typer.Option(show_default=False)] = None,
-    reported_by: Annotated[str | None, typer.Option(show_default="user@host")] = None,
+    logical_date: Annotated[str | None, _instant("The run's logical date.")] = None,
+    partition_key: Annotated[
+        str | None, typer.Option(help="The run's partition key, where it has one.", show_default=False)
+    ] = None,
+    data_interval_start: Annotated[str | None, _instant("Where its data begins; kept for people.")] = None,
+    data_interval_end: Annotated[str | None, _instant("Where its data ends; kept for people.")] = None,
+    start_date: Annotated[str | None, _instant("When the run started; kept for people.")] = None,
+    end_date: Annotated[str | None, _instant("When the run ended.")] = None,
+    note: Annotated[str | None, typer.Option(help="Any text; kept for people.", show_default=False)] = None,
+    reported_by: Annotated[str | None, typer.Option(help="Who reports it.", show_default="user@host")] = None,
     timeout: Annotated[float, typer.Option(min=0, help="Seconds to go on trying while etcd is away.")] = 10.0,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -65,7 +82,7 @@ def report(
 
     reported = pipeline_of(pipeline)
     document = _document(
-        state=state,
+        state=str(state),
         run_id=run_id,
         queued_at=queued_at,
         attempt=attempt,
@@ -114,8 +131,9 @@ def _document(**fields: Any) -> RunStateDocument:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
-        hint = "STATE" if name == "state" else f"--{name.replace('_', '-')}"
-        raise typer.BadParameter(f"{first['msg']}; found {given[name]!r}", param_hint=hint) from None
+        hint = f"--{name.replace('_', '-')}"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise typer.BadParameter(f"{reason}; found {given[name]!r}", param_hint=hint) from None
 
 
 def _partition_of(document: RunStateDocument) -> str:

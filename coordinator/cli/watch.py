@@ -33,7 +33,10 @@ def watch(
     max_events: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many changes of run states.", show_default=False)
     ] = None,
-    watcher_id: Annotated[str | None, typer.Option(show_default="host, pid and a random part")] = None,
+    watcher_id: Annotated[
+        str | None,
+        typer.Option(help="Its name, which no other watcher may have.", show_default="host, pid and a random part"),
+    ] = None,
     decision_log: Annotated[
         str | None,
         typer.Option(

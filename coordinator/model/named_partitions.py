@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from coordinator.model.partitions import format_instant, parse_instant, partition_order
+from coordinator.model.partitions import A_MOMENT, format_instant, parse_instant, partition_order
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
@@ -119,7 +119,7 @@ class Span:
 def _require_moment(text: str) -> datetime:
     moment = read_moment(text)
     if moment is None:
-        raise ValueError(f"expected a date or a date-time, such as 2026-11-20 or 2026-11-20T05:00Z; found {text!r}")
+        raise ValueError(f"expected {A_MOMENT}; found {text!r}")
     return moment
 
 

@@ -45,6 +45,13 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert f"coordinator {command}" in help_text
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_argument_and_option_says_what_it_is(command: str) -> None:
+    group = get_command(app).commands[command]  # type: ignore[attr-defined]
+    for one in getattr(group, "commands", {command: group}).values():
+        assert [parameter.name for parameter in one.params if not parameter.help] == []
+
+
 @pytest.mark.parametrize("command", ["rerun", "mark", "release", "hold", "fill", "forget"])
 def test_what_people_do_takes_the_same_arguments_in_the_same_order(command: str) -> None:
     parameters = get_command(app).commands[command].params  # type: ignore[attr-defined]
