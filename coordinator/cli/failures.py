@@ -81,8 +81,20 @@ def _plain_words() -> Iterator[None]:
         raise
 
 
+def _let_flow(command: Any) -> None:
+    """Make a line of each paragraph of the help texts: a terminal breaks it where it ends, and not the source code."""
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for one in getattr(command, "commands", {}).values():
+        _let_flow(one)
+
+
 class CommandGroup(TyperGroup):
     """Runs a command, and turns an error that we raised on purpose into its message and exit code."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        _let_flow(self)
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:  # typer's own type for it has moved between its versions
         with _plain_words():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -43,6 +44,13 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     help_text = get_command(app).commands[command].help  # type: ignore[attr-defined]
     assert help_text
     assert f"coordinator {command}" in help_text
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "outbox replay", "dependencies show"])
+def test_paragraphs_of_help_are_broken_by_the_terminal_alone(command: str) -> None:
+    shown = coordinator(*command.split(), "--help", COLUMNS="1000").stdout
+    text = shown[shown.index("Usage:") : shown.index("╭─")].splitlines()[1:]
+    assert all(not above.strip() or not below.strip() for above, below in itertools.pairwise(text)), shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)
