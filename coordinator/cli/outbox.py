@@ -13,6 +13,7 @@ from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import ConfigOption, JsonOption, YesOption
 from coordinator.cli.output import people, print_json, say, table
 from coordinator.errors import CoordinatorError
+from coordinator.model.partitions import format_instant
 from coordinator.model.printable import printable
 
 if TYPE_CHECKING:
@@ -213,14 +214,14 @@ def _written_at(found: Outbox, name: str) -> str | None:
     from datetime import UTC, datetime
 
     at = found.written_at(name)
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at is not None else None
+    return format_instant(datetime.fromtimestamp(int(at), UTC)) if at is not None else None
 
 
 def _as_json(found: Outbox, parked: Parked) -> dict[str, Any]:
     event = _event(found, parked.name)
     return {
         "name": parked.name,
-        "since": parked.why.since.isoformat(timespec="seconds"),
+        "since": format_instant(parked.why.since.replace(microsecond=0)),
         "reason": parked.why.reason,
         "tried_again": parked.why.may_pass,
         "environment": event.environment if event else parked.why.environment,

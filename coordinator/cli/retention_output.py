@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from coordinator.model.partitions import format_instant
+
 if TYPE_CHECKING:
     from coordinator.watcher.reading import Reading
 
@@ -21,7 +23,7 @@ def retention_as_json(reading: Reading) -> dict[str, Any]:
         "swept": None
         if swept is None
         else {
-            "when": swept.when.isoformat(),
+            "when": format_instant(swept.when),
             "removed": swept.removed,
             "kept": swept.kept,
             "held_back_pipelines": swept.held_back_pipelines,

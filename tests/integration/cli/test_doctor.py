@@ -139,7 +139,7 @@ def test_an_environment_that_fell_silent_is_a_problem(
     )
     ((subject, found),) = problems(examined(cli, sound, dependencies)[1])
     assert subject == "reporters default"
-    assert "no reporter has been heard from since 2026-11-20T00:00:00+00:00 (airflow-7)" in found
+    assert "no reporter has been heard from since 2026-11-20T00:00:00Z (airflow-7)" in found
 
 
 def reported(dag_id: str, run_id: str, *, ago: float) -> ReportedRun:

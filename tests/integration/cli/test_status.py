@@ -74,7 +74,7 @@ def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd:
         "partitions": 1,
         "expired": 1,
         "swept": {
-            "when": "2026-11-20T00:00:00+00:00",
+            "when": "2026-11-20T00:00:00Z",
             "removed": 3,
             "kept": 1,
             "held_back_pipelines": 1,

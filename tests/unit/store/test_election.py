@@ -177,6 +177,13 @@ def test_who_has_not_read_everything_yet_leaves_the_lead_to_who_has(
     assert cold.leadership() is term, "whose watch is broken for a while goes on leading"
 
 
+def test_times_are_spelled_as_everywhere_else() -> None:
+    noon = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=UTC)
+    presence = Presence.of_this_process("w", since=noon)
+    assert presence.since == "2026-11-20T12:00:00Z"
+    assert presence.began == noon.replace(microsecond=0)
+
+
 def test_what_is_the_matter_with_the_file_is_told_at_once() -> None:
     reading = ProgressOfReading(KEYS.signs_of_life)
     bad = PresentFile("default", "", problem="it is not there")
