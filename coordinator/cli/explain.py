@@ -144,8 +144,11 @@ def _notes(
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
     yield from _unmet_notes(reading, target.pipeline)
-    for waiting, dependency in untouched(target, _published_entries(reading))[:LISTED]:
+    deaf = untouched(target, _published_entries(reading))
+    for waiting, dependency in deaf[:LISTED]:
         yield f"{waiting} hears nothing of this partition: '{dependency}' is about others"
+    if len(deaf) > LISTED:
+        yield f"{len(deaf) - LISTED} more pipelines that wait for it hear nothing of this partition"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
@@ -195,7 +198,7 @@ def print_explanation(console: Console, explanation: Explanation, notes: list[st
         section("waits for", *(_line(line.depth, line.holds, line.text) for line in explanation.lines))
     if explanation.causes:
         section("because", *explanation.because(), style="red" if explanation.remedies() else "")
-    section("outlook", explanation.outlook, *explanation.remedies())
+    section("outlook", explanation.outlook, *explanation.remedies_in_short())
     section("its own state", state_in_words(explanation.state))
     if explanation.hold is not None:
         section("held", hold_in_words(explanation.hold))
