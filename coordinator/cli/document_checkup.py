@@ -12,6 +12,7 @@ from coordinator.cli.finding import Finding, Grade
 from coordinator.errors import ConfigurationError
 from coordinator.model.dependencies import Document
 from coordinator.model.graph import CycleFound
+from coordinator.model.misspelled import misspelled
 from coordinator.model.never_met import NeverMet, never_met
 from coordinator.model.owners import merge
 from coordinator.model.parsing import DependenciesError, parse_document
@@ -30,7 +31,7 @@ def read_document(dependencies: Path | None, etcd: EtcdSettings) -> tuple[Docume
     :param dependencies: the file; ``None``: what is published.
     """
     document, findings = _of_file(dependencies) if dependencies is not None else _of_etcd(etcd)
-    return document, [*findings, *map(warning_of, never_met(document))]
+    return document, [*findings, *map(warning_of, (*never_met(document), *misspelled(document)))]
 
 
 def warning_of(never: NeverMet) -> Finding:
