@@ -12,7 +12,7 @@ from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, 
 from coordinator.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from coordinator.model.references import PipelineRef
+    from coordinator.model.references import PipelineRef, Target
     from coordinator.model.runstate import RunStateDocument
     from coordinator.store.keys import Keys
     from coordinator.store.port import Store
@@ -73,6 +73,9 @@ def report(
 
     A date, or a date-time in any spelling, is the partition of that moment which the pipeline has.
 
+    Warns, and ends with 0, where no document names the pipeline, or where it has dates or date-times for partitions and
+    this is none.
+
     Exit code 3 when etcd has given no answer within --timeout: it may be written or not, and may be reported again.
 
     Example: [bold]coordinator report 01_pipeline success -p 2026-11-20 --run-id nightly --attempt 1[/bold]
@@ -99,6 +102,7 @@ def report(
     with etcd_of(config) as (store, keys):
         target = Target(reported, _as_known(store, keys, reported, given, within=timeout))
         verdict = write_report(store, keys, target, document, within=timeout)
+        warnings = _slips(store, keys, target)
     if as_json:
         print_json(
             {
@@ -107,9 +111,12 @@ def report(
                 "state": str(document.state),
                 "verdict": verdict.value,
                 "key": keys.state(target),
+                "warnings": warnings,
             }
         )
     else:
+        for warning in warnings:
+            say(f"warning: {warning}", err=True)
         say(f"{target}: {document.state}: {_IN_WORDS[verdict.value]}")
 
 
@@ -118,6 +125,16 @@ _IN_WORDS = {
     "repeat": "was there already, nothing changed",
     "outdated": "older than what is there, nothing changed",
 }
+
+
+def _slips(store: Store, keys: Keys, target: Target) -> list[str]:
+    from coordinator.cli.report_slips import slips
+    from coordinator.store.port import StoreError
+
+    try:
+        return list(slips(store, keys, target))
+    except StoreError as error:  # the report is written: an exit code would have it repeated
+        return [f"not compared with what is known: {error}"]
 
 
 def _document(**fields: Any) -> RunStateDocument:

@@ -28,6 +28,7 @@ from coordinator.cli.retention_output import retention_as_json, retention_in_wor
 from coordinator.cli.unanswered import unanswered
 
 if TYPE_CHECKING:
+    from coordinator.model.never_met import NeverMet
     from coordinator.model.references import Target
     from coordinator.watcher.attention import Attention
     from coordinator.watcher.reading import Reading
@@ -45,6 +46,15 @@ class _Answer:
     problems: dict[str, str]
     targets: list[Target]
     shown: list[Target]
+
+    @property
+    def apart(self) -> list[NeverMet]:
+        """What waits for dates and date-times in one partition."""
+        from coordinator.model.apart import apart
+        from coordinator.model.unmet_lately import seen_in
+
+        entries = (node.downstream for node in self.reading.standings.graph.nodes())
+        return list(apart(entries, seen_in(self.reading.cache.targets())))
 
     @property
     def needs_person(self) -> bool:
@@ -135,6 +145,7 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
         "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
         "retention": retention_as_json(reading),
         "taken_away": taken_away(reading.cache.published),
+        "never_met": [f"{one.pipeline}: {one.reason}" for one in answer.apart],
         "problems": answer.problems,
     }
 
@@ -163,6 +174,7 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
         *answer.reporters.notes,
         *differing_files(replicas.presences),
         *taken_away_in_words(reading.cache.published),
+        *(f"warning: {one}" for one in answer.apart),
     ):
         console.print(note, markup=False)
     if everything:

@@ -52,6 +52,17 @@ def test_a_late_partition_is_shown_although_it_is_settled(cli: Cli, config: Path
     assert "should have been started by 2001-01-01T06:00:00Z" in cli("status", "-c", config).stdout
 
 
+def test_dates_beside_date_times_are_warned_of(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    document = parse_document('{"report": ["load", "rates"]}', source="test")
+    etcd.commit(Transaction((), (Put(keys.dependencies("default"), dump_publication(Publication(document, {}))),)))
+    for name, partition in (("load", "2026-11-20T00:00:00Z"), ("rates", "2026-11-20")):
+        target = Target(PipelineRef("default", name), partition)
+        write_report(etcd, keys, target, RunStateDocument(state=State.SUCCESS))
+    (found,) = json.loads(cli("status", "-c", config, "--json").stdout)["never_met"]
+    assert found.startswith("report: it is never started: load has date-times, such as 2026-11-20T00:00:00Z, and")
+    assert "warning: report: it is never started" in cli("status", "-c", config).stdout
+
+
 def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
     then, before = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 19, tzinfo=UTC)
     old, kept = Target(PipelineRef("default", "a"), "old"), Target(PipelineRef("default", "a"), "kept")
