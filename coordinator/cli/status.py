@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +30,7 @@ from coordinator.cli.unanswered import unanswered
 
 if TYPE_CHECKING:
     from coordinator.model.never_met import NeverMet
-    from coordinator.model.references import Target
+    from coordinator.model.references import PipelineRef, Target
     from coordinator.watcher.attention import Attention
     from coordinator.watcher.reading import Reading
 
@@ -109,6 +110,7 @@ def status(
     ]
     if not (as_json or asked or everything):  # what is stuck is told with its cause
         targets = [target for target in targets if reading.standings.standing(target) is Standing.BUSY]
+    unknown = _unknown_partition(reading, wanted, partition, known)
     replicas, reporters = replicas_in(reading, now), reporters_in(reading, config, now)
     answer = _Answer(
         reading,
@@ -121,12 +123,36 @@ def status(
         newest_of_each(targets, limit),
     )
     if as_json:
-        print_json(_as_json(answer))
+        print_json(_as_json(answer) | {"unknown_partition": unknown})
     else:
         nothing = _nothing_in_words(asked=asked, everything=everything)
+        if unknown is not None:
+            nothing = unknown
         _print(answer, nothing, everything=everything)
     if answer.needs_person:
         raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _unknown_partition(
+    reading: Reading, wanted: PipelineRef | None, partition: str | None, unsettled: Set[Target]
+) -> str | None:
+    """That nothing has a partition, with those that may be meant; ``None`` where something has it.
+
+    :param wanted: the pipeline that is asked for; ``None``: any.
+    """
+    from coordinator.model.named_partitions import named_partition
+
+    if partition is None:
+        return None
+    if wanted is not None:
+        known = set(reading.partitions_of(wanted))
+    else:
+        known = {target.partition for target in unsettled} | {target.partition for target in reading.cache.targets()}
+    if not known.isdisjoint(spellings_of(partition)):
+        return None
+    near = named_partition(partition, known).near
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"{'nothing' if wanted is None else f'nothing of {wanted}'} has partition {partition}{hint}"
 
 
 def _as_json(answer: _Answer) -> dict[str, Any]:

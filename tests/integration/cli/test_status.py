@@ -63,6 +63,24 @@ def test_dates_beside_date_times_are_warned_of(cli: Cli, config: Path, etcd: Etc
     assert "warning: report: it is never started" in cli("status", "-c", config).stdout
 
 
+def test_a_partition_that_nothing_has_is_said_with_near_ones(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    for name, partition in (("load", "2026-11-20T05:00:00Z"), ("rates", "north")):
+        target = Target(PipelineRef("default", name), partition)
+        write_report(etcd, keys, target, RunStateDocument(state=State.SUCCESS))
+
+    def first_line(*arguments: str) -> str:
+        return str(cli("status", "-c", config, *arguments).stdout).replace("\n", " ")
+
+    near = "nothing has partition 2026-11-20; did you mean 2026-11-20T05:00:00Z?"
+    assert near in first_line("-p", "2026-11-20")
+    assert json.loads(cli("status", "-c", config, "-p", "2026-11-20", "--json").stdout)["unknown_partition"] == near
+    assert "nothing has partition nrth; did you mean north?" in first_line("-p", "nrth", "--all")
+    assert "nothing of load has partition north" in first_line("-p", "north", "--pipeline", "load")
+    assert "has partition" not in first_line("-p", "2026-11-20T05:00")
+
+
 def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
     then, before = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 19, tzinfo=UTC)
     old, kept = Target(PipelineRef("default", "a"), "old"), Target(PipelineRef("default", "a"), "kept")
@@ -153,7 +171,7 @@ def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, e
     assert "laod: no published document names it" in unknown.stderr
     assert "did you mean load?" in unknown.stderr
     assert "nothing of what was asked for is busy or stuck" in cli("status", "-c", config, "--pipeline", "load").stdout
-    assert "nothing has been reported of what was asked for" in cli("status", "-c", config, "--all", "-p", "x").stdout
+    assert "nothing has partition x" in cli("status", "-c", config, "--all", "-p", "x").stdout
     for spelling in ("2026-11-20T01:00:00+01:00", "2026-11-20", "2026-11-20T00:00"):
         assert "2026-11-20T00:00:00Z" in cli("status", "-c", config, "--all", "-p", spelling).stdout
 
