@@ -38,7 +38,7 @@ _MEANINGS = {
     ExitCode.USAGE: "the command line or the configuration is wrong",
     ExitCode.UNREACHABLE: "etcd or an environment gives no answer: try again later",
     ExitCode.REFUSED: "etcd or an environment answers, and says no: credentials or rights",
-    ExitCode.DIFFERENT: "plan --exit-code: publishing the file would change something",
+    ExitCode.DIFFERENT: "plan --exit-code, apply --check: publishing the file would change something",
     ExitCode.MISTAKE: "a mistake in the coordinator itself",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
 }
