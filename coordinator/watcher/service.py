@@ -321,7 +321,7 @@ class Watcher:
                         return
             except Exception as error:  # noqa: BLE001 - see below, and it is logged
                 # Whatever it is, a leader without this thread would be deaf for good, and nobody would know.
-                _log.exception("reflector broken", watcher=self.watcher_id)
+                _log.exception("reflector.broken", watcher=self.watcher_id)
                 self._mailbox.put_update(Disconnected(f"a mistake in the coordinator: {error}"))
                 self._stop.wait(TICK)
 
