@@ -81,8 +81,8 @@ def watch(
     if dependencies is not None:
         _require(dependencies)
     log = structlog.get_logger(__name__)
-    for found in insecure_settings(settings):
-        log.warning("settings.insecure", reason=found)
+    for insecure in insecure_settings(settings):
+        log.warning("settings.insecure", reason=insecure.found, remedy=insecure.remedy)
     clock = SystemClock()
     with contextlib.ExitStack() as stack:
         stack.enter_context(RareCollections())

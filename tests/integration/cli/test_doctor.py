@@ -206,6 +206,9 @@ def test_everything_that_is_away_is_in_the_table_at_once(
     assert "NOT_SET_AT_ALL" in result.stdout
     assert SECRET not in result.output
     assert "Traceback" not in result.output
+    told = cli("doctor", "-c", config, "-d", dependencies, "--json").stdout
+    assert "no answer: Connection refused" in told
+    assert "ConnectionRefusedError" not in told
 
 
 def test_a_wrong_password_is_a_problem_and_is_never_shown(
