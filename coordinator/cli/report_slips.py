@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterator
 
 from coordinator.model.apart import form_of
 from coordinator.model.conditions import leaves
+from coordinator.model.misspelled import numbers_in
 from coordinator.model.named_partitions import named_partition
 from coordinator.model.publication import Publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.unmet_lately import newest
 from coordinator.publishing import read_publications
 from coordinator.store.keys import Keys, StateKey
 from coordinator.store.port import AccessDenied, Store
@@ -40,10 +42,11 @@ def _unlike(reported: Target, others: Collection[str]) -> Iterator[str]:
     usual = form_of(others)
     if usual is None or form_of([reported.partition]) is usual:
         return
-    near = named_partition(reported.partition, others).near or tuple(sorted(others)[-_SHOWN:])
+    near = named_partition(reported.partition, others).near
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
     yield (
-        f"{reported.pipeline} has {usual} for partitions, and {reported.partition!r} is none: what waits for it in "
-        f"those partitions hears nothing of this run; did you mean {' or '.join(near)}?"
+        f"{reported.pipeline} has {usual} for partitions, such as {newest(others)[0]}, and {reported.partition!r} is "
+        f"none: what waits for it in those partitions hears nothing of this run{hint}"
     )
 
 
@@ -61,6 +64,7 @@ def _unnamed(store: Store, keys: Keys, pipeline: PipelineRef) -> Iterator[str]:
         for name in (entry.pipeline, *(leaf.upstream for leaf in leaves(entry.condition)))
     }
     if pipeline not in named:
-        near = difflib.get_close_matches(str(pipeline), sorted(map(str, named)), n=_SHOWN, cutoff=_ALIKE)
+        numbered_alike = sorted(str(one) for one in named if numbers_in(one) == numbers_in(pipeline))
+        near = difflib.get_close_matches(str(pipeline), numbered_alike, n=_SHOWN, cutoff=_ALIKE)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         yield f"no published document names {pipeline}, and this is its first run: nothing waits for it{hint}"

@@ -211,8 +211,4 @@ def _nothing_in_words(*, asked: bool, everything: bool) -> str:
     """What it means that no partition is shown."""
     if everything:
         return "nothing has been reported of what was asked for" if asked else "nothing has been reported yet"
-    return (
-        "nothing of what was asked for is busy or stuck, or it is not known; see it with --all"
-        if asked
-        else "nothing is busy"
-    )
+    return "nothing of what was asked for is busy or stuck; see it with --all" if asked else "nothing is busy"

@@ -69,7 +69,7 @@ class _Alike:
     of them, so that ten thousand names are not compared with each other."""
 
     def __init__(self, pipelines: Set[PipelineRef]) -> None:
-        numbered = Counter(_numbers(pipeline) for pipeline in pipelines)
+        numbered = Counter(numbers_in(pipeline) for pipeline in pipelines)
         self._alone = {numbers for numbers, count in numbered.items() if count == 1}
         self._by_rest: dict[tuple[tuple[str, ...], str], list[PipelineRef]] = {}
         for pipeline in sorted(pipelines):
@@ -81,14 +81,15 @@ class _Alike:
         return [one for one in found if is_slip(str(one), str(pipeline))]
 
     def _rests(self, pipeline: PipelineRef) -> Iterator[tuple[tuple[str, ...], str]]:
-        numbers = _numbers(pipeline)
+        numbers = numbers_in(pipeline)
         if numbers not in self._alone:
             letters = _NUMBER.sub("", "".join(_words(str(pipeline))))
             for rest in (letters, *_with_one_less(letters)):
                 yield numbers, rest
 
 
-def _numbers(pipeline: PipelineRef) -> tuple[str, ...]:
+def numbers_in(pipeline: PipelineRef) -> tuple[str, ...]:
+    """The numbers in a name: who has other ones is another pipeline."""
     return tuple(_NUMBER.findall(str(pipeline)))
 
 
