@@ -169,11 +169,13 @@ def _published_entries(reading: Reading) -> Iterator[Downstream]:
 
 def _unmet_notes(reading: Reading, pipeline: PipelineRef) -> Iterator[str]:
     """What a pipeline waits for, and what has been seen of its upstreams does not bring."""
+    from coordinator.model.apart import apart
     from coordinator.model.unmet_lately import seen_in, unmet_lately
 
     node = reading.standings.graph.node(pipeline)
     if node is not None:
-        for unmet in unmet_lately([node.downstream], seen_in(reading.cache.targets())):
+        entry, seen = [node.downstream], seen_in(reading.cache.targets())
+        for unmet in list(apart(entry, seen)) or unmet_lately(entry, seen):
             yield f"{unmet.reason}; {unmet.remedy}"
 
 

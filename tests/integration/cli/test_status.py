@@ -61,6 +61,8 @@ def test_dates_beside_date_times_are_warned_of(cli: Cli, config: Path, etcd: Etc
     (found,) = json.loads(cli("status", "-c", config, "--json").stdout)["never_met"]
     assert found.startswith("report: it is never started: load has date-times, such as 2026-11-20T00:00:00Z, and")
     assert "warning: report: it is never started" in cli("status", "-c", config).stdout
+    (note,) = json.loads(cli("explain", "report", "-c", config, "--json").stdout)["notes"]
+    assert note.startswith(found.removeprefix("report: "))
 
 
 def test_a_partition_that_nothing_has_is_said_with_near_ones(
