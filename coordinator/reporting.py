@@ -13,6 +13,7 @@ from typing import Any
 
 import tenacity
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from coordinator.model import bounds
 from coordinator.model.references import PipelineRef, Target
@@ -179,8 +180,10 @@ def make_document(state: str | State, **fields: Any) -> RunStateDocument:
     try:
         return RunStateDocument.model_validate({"state": state, **given})
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, found {problem['input']!r}"
-            for problem in error.errors(include_url=False)
-        )
+        problems = "; ".join(map(_in_words, error.errors(include_url=False)))
         raise InvalidReport(f"not a run state: {problems}") from error
+
+
+def _in_words(problem: ErrorDetails) -> str:
+    place, reason = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
+    return f"{place}: {reason}; found {problem['input']!r}"

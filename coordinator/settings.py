@@ -28,6 +28,7 @@ from coordinator.model.durations import parse_duration
 from coordinator.model.guard import RESUME_LIMIT
 from coordinator.model.references import DEFAULT_ENVIRONMENT
 from coordinator.sections import RequestSeconds, Seconds, Section, WithPassword, WithToken, source_of
+from coordinator.setting_variables import LIST, PREFIX, SECTION, NotJson, Variables
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -291,7 +292,7 @@ class Settings(BaseSettings):
 
     # hide_input_in_errors: a credential that somebody wrote into the file is refused, and must not be in a traceback.
     model_config = SettingsConfigDict(
-        env_prefix="COORDINATOR_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -316,7 +317,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Variables win over the file (which arrives as init values); nothing else is read."""
-        return (env_settings, init_settings)
+        return (Variables(settings_cls), init_settings)
 
 
 def load_settings(path: str | Path | None = None) -> Settings:
@@ -333,14 +334,16 @@ def load_settings(path: str | Path | None = None) -> Settings:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
         raise ConfigurationError("\n".join(_problem(chosen, one["loc"], one) for one in problems)) from error
-    except SettingsError as error:  # a variable that should hold JSON (a list, a section) holds something else
-        raise ConfigurationError(f"environment variables: {error}: {error.__cause__}; expected JSON") from error
+    except SettingsError as error:
+        if isinstance(error.__cause__, NotJson):
+            raise ConfigurationError(str(error.__cause__)) from error
+        raise ConfigurationError(f"environment variables: {error}: {error.__cause__}") from error
 
 
 def _problem(file: str | Path | None, place: tuple[int | str, ...], found: ErrorDetails) -> str:
     """One problem: where it stands (the file, or the variable that overrules it), what it is, what may be meant."""
     variables = {name.upper(): name for name in os.environ}
-    above = ["COORDINATOR_" + "__".join(map(str, place[:depth])).upper() for depth in range(len(place), 0, -1)]
+    above = [PREFIX + "__".join(map(str, place[:depth])).upper() for depth in range(len(place), 0, -1)]
     variable = next((variables[name] for name in above if name in variables), None)
     where = f"{'environment variables' if variable is None else variable}: " if variable or not file else f"{file}: "
     match found["type"]:
@@ -349,6 +352,10 @@ def _problem(file: str | Path | None, place: tuple[int | str, ...], found: Error
             reason = "unknown setting" + (f"; did you mean {near[0]}?" if near else "")
         case "missing":
             reason = "is required"
+        case "list_type":
+            reason = f"expected {LIST if variable else 'a list'}"
+        case "model_type" | "dict_type":
+            reason = f"expected {SECTION if variable else 'a section'}"
         case _:
             reason = found["msg"].removeprefix("Value error, ")
     return f"{where}{'.'.join(map(str, place))}: {reason}"

@@ -9,6 +9,7 @@ import typer
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of
 from coordinator.cli.output import people, print_json, say, table
+from coordinator.model.partitions import format_instant
 
 if TYPE_CHECKING:
     from coordinator.acts import RecordedAct
@@ -55,7 +56,7 @@ def _as_json(recorded: RecordedAct) -> dict[str, Any]:
         "pipeline": str(act.pipeline),
         "partition": act.partition,
         "who": act.signature.who,
-        "when": act.signature.when.isoformat(),
+        "when": format_instant(act.signature.when),
         "why": act.signature.why,
     }
 

@@ -28,7 +28,10 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: for scripts.")] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="For CI: write nothing; exit code 1 unless this is what is published."),
+        typer.Option(
+            "--check",
+            help="For CI: write nothing. 0 this is what is published, 1 it cannot be, 5 it would change something.",
+        ),
     ] = False,
     accept: Annotated[
         bool, typer.Option("--accept", help="Publish although the guard refuses it; the plan says what it refuses.")
@@ -115,8 +118,10 @@ def _check(plan: Plan, *, as_json: bool) -> None:
         print_json(plan_as_json(plan))
     else:
         print_plan(plan)
-    if plan.refused is not None or not plan.proposal.is_published:
+    if plan.refused is not None:
         raise typer.Exit(ExitCode.PROBLEM)
+    if not plan.proposal.is_published:
+        raise typer.Exit(ExitCode.DIFFERENT)
 
 
 def _publish(

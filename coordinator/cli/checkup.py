@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from coordinator.cli.document_checkup import read_document, warning_of
 from coordinator.cli.files_output import differing_files, file_problems
 from coordinator.cli.finding import Finding, Grade
 from coordinator.cli.reporters_checkup import examine_reporters
@@ -18,8 +19,7 @@ from coordinator.model import bounds
 from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document
 from coordinator.model.mapping import Identity, Latest
-from coordinator.model.never_met import NeverMet, never_met
-from coordinator.model.parsing import DependenciesError, parse_document
+from coordinator.model.never_met import never_met
 from coordinator.model.references import PipelineRef
 from coordinator.model.unmet_lately import seen_in, unmet_lately
 from coordinator.runners.airflow import AirflowRunner
@@ -45,14 +45,17 @@ _KEEPS_EVENTS_SINCE = (3, 5, 18)
 _SAFE = "3.6.14, 3.7.1 or later"
 
 
-def examine(settings: Settings, dependencies: Path) -> list[Finding]:
-    """Look at etcd, the dependencies and every environment."""
-    document, of_document = _read_document(dependencies)
+def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
+    """Look at etcd, the dependencies and every environment.
+
+    :param dependencies: the file with them; ``None``: what is published.
+    """
+    document, of_document = read_document(dependencies, settings.etcd)
     pipelines = _named_in(document)
     findings = [
         *_examine_etcd(settings, document),
         *_examine_http(settings.http),
-        *(Finding(Grade.WARNING, "encryption", found) for found in insecure_settings(settings)),
+        *(Finding(Grade.WARNING, "encryption", *insecure) for insecure in insecure_settings(settings)),
         *_exposed_files(settings),
         *of_document,
         *_unconfigured(pipelines, settings.environments),
@@ -78,7 +81,7 @@ def judge_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:
     """
     subject = f"etcd {member.endpoint}"
     if member.problem is not None:
-        yield Finding(Grade.PROBLEM, subject, member.problem, "start it, or mend [etcd] in the configuration")
+        yield Finding(Grade.PROBLEM, subject, member.problem, "start it, or correct [etcd] in the configuration")
         return
     for alarm in member.alarms:
         remedy = "compact, defragment and disarm" if alarm == "NOSPACE" else "restore this member from a good one"
@@ -107,7 +110,7 @@ def judge_environment(name: str, report: EnvironmentReport, dags: int) -> Iterat
     """What an environment's answer means. ``dags``: how many it was asked about."""
     subject = f"environment {name}"
     if report.problem is not None:
-        yield Finding(Grade.PROBLEM, subject, report.problem, f"see [environments.{name}] in the configuration")
+        yield Finding(Grade.PROBLEM, subject, report.problem, f"see that it runs, and correct [environments.{name}]")
     if report.missing_dags:
         found = f"not there: {_some(report.missing_dags)}"
         yield Finding(Grade.PROBLEM, subject, found, "deploy them, or mend dependencies.json")
@@ -122,7 +125,7 @@ def _examine_etcd(settings: Settings, document: Document) -> Iterator[Finding]:
     try:
         store = connect(settings.etcd)
     except ConfigurationError as error:
-        yield Finding(Grade.PROBLEM, "etcd", str(error), "see [etcd] in the configuration")
+        yield Finding(Grade.PROBLEM, "etcd", str(error), "correct [etcd] in the configuration")
         return
     try:
         members = store.status()
@@ -156,7 +159,7 @@ def _authentication(etcd: EtcdSettings, members: Sequence[MemberStatus]) -> Iter
         with Users(etcd) as users:
             is_on = users.authentication_is_on()
     except StoreError as error:
-        yield Finding(Grade.WARNING, "etcd users", str(error), "see [etcd] in the configuration")
+        yield Finding(Grade.WARNING, "etcd users", str(error), "ask again as a user who may see it: [etcd] username")
         return
     versions = {member.version for member in members if member.version}
     yield from judge_authentication(etcd.endpoints, versions, is_on=is_on)
@@ -187,7 +190,7 @@ def _examine_http(http: HttpSettings) -> Iterator[Finding]:
         if source:
             check_token(source.read())
     except (ConfigurationError, CredentialUnavailable) as error:
-        yield Finding(Grade.PROBLEM, "http", str(error), "see [http] in the configuration")
+        yield Finding(Grade.PROBLEM, "http", str(error), "correct [http] in the configuration")
         return
     secured = [*(["TLS"] if certificates is not None else []), *(["a token"] if source else [])]
     yield Finding(Grade.OK, "http", f"{http.listen}, with {' and '.join(secured) or 'neither TLS nor a token'}")
@@ -223,9 +226,14 @@ def _files(store: EtcdStore, keys: Keys) -> Iterator[Finding]:
     except StoreError:
         return  # told of the leader's key already
     for place, problem in file_problems(presences).items():
-        yield Finding(Grade.PROBLEM, place, problem, "see Publishing in docs/operating.md")
+        yield Finding(
+            Grade.PROBLEM,
+            place,
+            problem,
+            "correct the file, or publish it nevertheless: coordinator plan FILE says how",
+        )
     for difference in differing_files(presences):
-        yield Finding(Grade.WARNING, "dependencies files", difference, "bring them up to date")
+        yield Finding(Grade.WARNING, "dependencies files", difference, "give all of these watchers the same file")
 
 
 def _unmet(store: EtcdStore, keys: Keys, document: Document) -> Iterator[Finding]:
@@ -247,35 +255,11 @@ def _unmet(store: EtcdStore, keys: Keys, document: Document) -> Iterator[Finding
             for item in page.items
         ]
     except StoreError as error:
-        yield Finding(Grade.WARNING, "dependencies", f"not held against what has run: {error}")
+        found = f"not held against what has run: {error}"
+        yield Finding(Grade.WARNING, "dependencies", found, "see to etcd first, then run doctor again")
         return
     seen = seen_in(key.target for key in map(keys.parse, states) if isinstance(key, StateKey))
-    yield from map(_warning, unmet_lately(entries, seen))
-
-
-def _warning(never: NeverMet) -> Finding:
-    return Finding(Grade.WARNING, f"dependencies of {never.pipeline}", never.reason, never.remedy)
-
-
-def _read_document(dependencies: Path) -> tuple[Document, list[Finding]]:
-    subject = str(dependencies)
-    try:
-        document = parse_document(dependencies.read_bytes(), source=subject)
-    except OSError as error:
-        remedy = "name it with --dependencies"
-        return {}, [Finding(Grade.PROBLEM, subject, f"cannot be read: {error.strerror}", remedy)]
-    except DependenciesError as error:
-        return {}, [
-            Finding(
-                Grade.PROBLEM,
-                f"{subject}:{problem.line}:{problem.column}",
-                f"{problem.path} {problem.reason}".strip(),
-                problem.remedy,
-            )
-            for problem in error.problems
-        ]
-    good = Finding(Grade.OK, subject, f"{len(document)} pipelines wait for others")
-    return document, [good, *map(_warning, never_met(document))]
+    yield from map(warning_of, unmet_lately(entries, seen))
 
 
 def _named_in(document: Document) -> set[PipelineRef]:

@@ -27,7 +27,13 @@ def demo(
         Path | None, typer.Option(help="The playground's DAGs.", show_default="those of the checkout")
     ] = None,
     dependencies: Annotated[
-        Path | None, typer.Option("--dependencies", "-d", show_default="dependencies.json beside the DAGs folder")
+        Path | None,
+        typer.Option(
+            "--dependencies",
+            "-d",
+            help="What the DAGs wait for.",
+            show_default="dependencies.json beside the DAGs folder",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -9,6 +9,7 @@ import typer
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, OwnerOption
 from coordinator.cli.output import people, print_json, say, table
+from coordinator.model.partitions import format_instant
 
 if TYPE_CHECKING:
     from coordinator.publication_history import History, Version
@@ -77,14 +78,14 @@ def show(
         return
     active_since: dict[str, dict[str, Any]] = {}
     for (pipeline, dependency), one in publication.activations(published.revision).items():
-        since = {"revision": one.revision, "at": one.at.isoformat() if one.at is not None else None}
+        since = {"revision": one.revision, "at": format_instant(one.at) if one.at is not None else None}
         active_since.setdefault(str(pipeline), {})[str(dependency)] = since
     retired = [
         {
             "pipeline": str(pipeline),
             "dependency": dependency,
             "active_since": one.activation.revision,
-            "taken_out_at": one.at.isoformat(),
+            "taken_out_at": format_instant(one.at),
             "partitions": list(one.partitions),
             "more": one.more,
         }
@@ -124,7 +125,6 @@ def _print(owner: str, found: History) -> None:
 
 
 def _row(version: Version) -> tuple[str, ...]:
-    from coordinator.model.partitions import format_instant
     from coordinator.model.publication import Publication
 
     entry = _version_as_json(version)

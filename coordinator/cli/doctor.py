@@ -15,19 +15,28 @@ if TYPE_CHECKING:
     from coordinator.cli.finding import Finding
 
 
+DEFAULT_FILE = Path("dependencies.json")
+
+
 def doctor(
     *,
     config: ConfigOption = None,
     dependencies: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--dependencies", "-d", envvar="COORDINATOR_DEPENDENCIES", help="Its DAGs must be there, and not paused."
+            "--dependencies",
+            "-d",
+            envvar="COORDINATOR_DEPENDENCIES",
+            help="The file whose DAGs must be there, and not paused.",
+            show_default="dependencies.json if it is here, else what is published",
         ),
-    ] = Path("dependencies.json"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check etcd, every environment, that every DAG of dependencies.json is there and not paused, and that every
+    """Check etcd, every environment, that every DAG of the dependencies is there and not paused, and that every
     environment is heard from, under its own name.
+
+    Without a dependencies.json it takes the dependencies that are published.
 
     Changes nothing. Exit code 1 when something keeps pipelines from running; warnings alone do not count.
 
@@ -38,6 +47,8 @@ def doctor(
     from coordinator.settings import load_settings
 
     settings = load_settings(config)
+    if dependencies is None and DEFAULT_FILE.exists():
+        dependencies = DEFAULT_FILE
     with people(stderr=True).status("asking etcd and every environment"):
         findings = examine(settings, dependencies)
     problems = sum(finding.grade is Grade.PROBLEM for finding in findings)

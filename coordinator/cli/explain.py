@@ -155,8 +155,11 @@ def _notes(
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
     yield from _unmet_notes(reading, target.pipeline, seen_in(reading.cache.targets()))
-    for waiting, dependency in untouched(target, _published_entries(reading))[:LISTED]:
+    deaf = untouched(target, _published_entries(reading))
+    for waiting, dependency in deaf[:LISTED]:
         yield f"{waiting} hears nothing of this partition: '{dependency}' is about others"
+    if len(deaf) > LISTED:
+        yield f"{len(deaf) - LISTED} more pipelines that wait for it hear nothing of this partition"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
@@ -176,11 +179,13 @@ def _published_entries(reading: Reading) -> Iterator[Downstream]:
 
 def _unmet_notes(reading: Reading, pipeline: PipelineRef, seen: Seen) -> Iterator[str]:
     """What a pipeline waits for, and what has been seen of its upstreams does not bring."""
+    from coordinator.model.apart import apart
     from coordinator.model.unmet_lately import unmet_lately
 
     node = reading.standings.graph.node(pipeline)
     if node is not None:
-        for unmet in unmet_lately([node.downstream], seen):
+        entry = [node.downstream]
+        for unmet in list(apart(entry, seen)) or unmet_lately(entry, seen):
             yield f"{unmet.reason}; {unmet.remedy}"
 
 
@@ -205,7 +210,7 @@ def print_explanation(console: Console, explanation: Explanation, notes: list[st
         section("waits for", *(_line(line.depth, line.holds, line.text) for line in explanation.lines))
     if explanation.causes:
         section("because", *explanation.because(), style="red" if explanation.remedies() else "")
-    section("outlook", explanation.outlook, *explanation.remedies())
+    section("outlook", explanation.outlook, *explanation.remedies_in_short())
     section("its own state", state_in_words(explanation.state))
     if explanation.hold is not None:
         section("held", hold_in_words(explanation.hold))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -36,7 +38,7 @@ _MEANINGS = {
     ExitCode.USAGE: "the command line or the configuration is wrong",
     ExitCode.UNREACHABLE: "etcd or an environment gives no answer: try again later",
     ExitCode.REFUSED: "etcd or an environment answers, and says no: credentials or rights",
-    ExitCode.DIFFERENT: "plan --exit-code: publishing the file would change something",
+    ExitCode.DIFFERENT: "plan --exit-code, apply --check: publishing the file would change something",
     ExitCode.MISTAKE: "a mistake in the coordinator itself",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
 }
@@ -69,12 +71,39 @@ def _has_lines(error: CoordinatorError) -> bool:
     return isinstance(error, ConfigurationError | EmbeddedEtcdError)
 
 
+@contextmanager
+def _plain_words() -> Iterator[None]:
+    """A wrong argument is told as typer says it, without the word that pydantic puts before."""
+    try:
+        yield
+    except typer.BadParameter as error:
+        error.message = error.message.removeprefix("Value error, ")
+        raise
+
+
+def _let_flow(command: Any) -> None:
+    """Make a line of each paragraph of the help texts: a terminal breaks it where it ends, and not the source code."""
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for one in getattr(command, "commands", {}).values():
+        _let_flow(one)
+
+
 class CommandGroup(TyperGroup):
     """Runs a command, and turns an error that we raised on purpose into its message and exit code."""
 
-    def invoke(self, ctx: Any) -> Any:  # typer's own type for it has moved between its versions
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        _let_flow(self)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:  # typer's own type for it has moved between its versions
+        with _plain_words():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _plain_words():
+                return super().invoke(ctx)
         except CoordinatorError as error:
             if ctx.params.get("debug"):
                 say(traceback.format_exc().rstrip(), err=True, lines=True)

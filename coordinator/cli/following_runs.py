@@ -114,7 +114,9 @@ def others_follow(found: Outlook) -> list[str]:
     """Why to ask about an act that reaches more than it names."""
     if not found.below:
         return []
-    return ["another one follows" if len(found.below) == 1 else f"{len(found.below)} others follow"]
+    if len(found.below) == 1:
+        return [f"{found.below[0].target} follows from it"]
+    return [f"{len(found.below)} other runs follow from it"]
 
 
 @dataclass(frozen=True, slots=True)

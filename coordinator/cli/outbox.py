@@ -13,6 +13,7 @@ from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import ConfigOption, JsonOption, YesOption
 from coordinator.cli.output import people, print_json, say, table
 from coordinator.errors import CoordinatorError
+from coordinator.model.partitions import format_instant
 from coordinator.model.printable import printable
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ PathOption = Annotated[
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(help="Parked events, as 'list' names them.", show_default=False)
 ]
+_NAMED = 3
 AllOption = Annotated[bool, typer.Option("--all", help="Every parked event.")]
 
 
@@ -50,6 +52,8 @@ class NoOutbox(CoordinatorError):
 def list_(*, path: PathOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the events that wait for etcd, in number, and the parked ones with their reasons.
 
+    Says also which directory it has looked into, and whether the plugin has left anything there.
+
     A parked event could not be delivered and holds up no other. Those that somebody may make possible, by granting
     rights or correcting the configuration, are tried again by themselves, at first every 10 seconds, later every 10
     minutes. The others stay until they are replayed or discarded.
@@ -59,20 +63,33 @@ def list_(*, path: PathOption = None, config: ConfigOption = None, as_json: Json
     Example: [bold]coordinator outbox list --json[/bold]
     """
     found = _outbox(path, config)
-    waiting, parked = found.pending(), list(found.parked.all())
+    parked, names = list(found.parked.all()), found.pending()
+    waiting = [name for name in names if found.written_at(name) is not None]
+    others = [name for name in names if found.written_at(name) is None]
     oldest = _written_at(found, waiting[0]) if waiting else None
+    used = bool(waiting or parked) or found.has_had_a_deliverer()
     if as_json:
         print_json(
             {
                 "path": str(found.directory),
+                "used": used,
                 "waiting": len(waiting),
                 "oldest": oldest,
+                "others": others,
                 "parked": [_as_json(found, one) for one in parked],
             }
         )
     else:
         since = f", the oldest since {oldest}" if oldest else ""
         say(f"{found.directory}: {len(waiting)} events wait{since}; {len(parked)} are parked")
+        if others:
+            say(f"{len(others)} JSON files there are no events of the plugin: {_some(others)}", err=True)
+        if not used:
+            say(
+                f"no plugin has left anything in {found.directory}: either that Airflow has reported no run yet, or "
+                "its outbox is another directory; name it with --path",
+                err=True,
+            )
         if parked:
             people().print(_table(found, parked))
     if parked:
@@ -188,18 +205,23 @@ def _chosen(found: Outbox, names: list[str] | None, *, everything: bool) -> list
     return list(dict.fromkeys(names or ()))
 
 
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
 def _written_at(found: Outbox, name: str) -> str | None:
     from datetime import UTC, datetime
 
     at = found.written_at(name)
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at is not None else None
+    return format_instant(datetime.fromtimestamp(int(at), UTC)) if at is not None else None
 
 
 def _as_json(found: Outbox, parked: Parked) -> dict[str, Any]:
     event = _event(found, parked.name)
     return {
         "name": parked.name,
-        "since": parked.why.since.isoformat(timespec="seconds"),
+        "since": format_instant(parked.why.since.replace(microsecond=0)),
         "reason": parked.why.reason,
         "tried_again": parked.why.may_pass,
         "environment": event.environment if event else parked.why.environment,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from coordinator.model.partitions import format_instant
 from coordinator.model.printable import json_text, printable, printable_lines
 
 if TYPE_CHECKING:
@@ -94,5 +95,5 @@ def hold_as_json(hold: Hold | Unreadable | None) -> dict[str, object]:
     from coordinator.model.hold import Hold
 
     if isinstance(hold, Hold):
-        return {"held": True, "why": hold.why, "who": hold.who, "since": hold.since and hold.since.isoformat()}
+        return {"held": True, "why": hold.why, "who": hold.who, "since": hold.since and format_instant(hold.since)}
     return {"held": hold is not None, "why": None, "who": None, "since": None}

@@ -70,7 +70,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
             {
                 "pipeline": str(pipeline),
                 "dependency": str(dependency),
-                "taken_out_at": one.at.isoformat(),
+                "taken_out_at": format_instant(one.at),
                 "active_since": one.activation.revision,
             }
             for (pipeline, dependency), one in plan.resumes.items()
@@ -98,7 +98,7 @@ def published_as_json(published: Published | None) -> dict[str, Any] | None:
     value = published.value
     if not isinstance(value, Publication):
         return {"revision": published.revision, "problem": value.reason}
-    at = value.published_at.isoformat() if value.published_at is not None else None
+    at = format_instant(value.published_at) if value.published_at is not None else None
     return {
         "revision": published.revision,
         "version": value.version,

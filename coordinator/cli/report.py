@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,17 +12,31 @@ from coordinator.cli.options import ConfigOption, JsonOption, PipelineArgument, 
 from coordinator.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from coordinator.model.references import PipelineRef
+    from coordinator.model.references import PipelineRef, Target
     from coordinator.model.runstate import RunStateDocument
     from coordinator.store.keys import Keys
     from coordinator.store.port import Store
 
-Instant = Annotated[str | None, typer.Option(help="ISO 8601; UTC where it names no zone.", show_default=False)]
+
+class Reported(enum.StrEnum):
+    """The states that can be reported."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+_WHEN = "A date-time; UTC where it names no zone."
+
+
+def _instant(what: str) -> Any:
+    return typer.Option(help=f"{what} {_WHEN}", show_default=False)
 
 
 def report(
     pipeline: PipelineArgument,
-    state: Annotated[str, typer.Argument(help="queued, running, success or failed.", show_default=False)],
+    state: Annotated[Reported, typer.Argument(help="What has become of the run.", show_default=False)],
     *,
     partition: Annotated[
         str | None,
@@ -32,19 +47,21 @@ def report(
             show_default=False,
         ),
     ] = None,
-    run_id: Annotated[str | None, typer.Option(show_default=False)] = None,
-    queued_at: Instant = None,
+    run_id: Annotated[str | None, typer.Option(help="The run, as its own system names it.", show_default=False)] = None,
+    queued_at: Annotated[str | None, _instant("When this execution was queued; new with every clear.")] = None,
     attempt: Annotated[
         int | None, typer.Option(help="Counts the executions of a run that has no queued_at.", show_default=False)
     ] = None,
-    logical_date: Instant = None,
-    partition_key: Annotated[str | None, typer.Option(show_default=False)] = None,
-    data_interval_start: Instant = None,
-    data_interval_end: Instant = None,
-    start_date: Instant = None,
-    end_date: Instant = None,
-    note: Annotated[str | None, typer.Option(show_default=False)] = None,
-    reported_by: Annotated[str | None, typer.Option(show_default="user@host")] = None,
+    logical_date: Annotated[str | None, _instant("The run's logical date.")] = None,
+    partition_key: Annotated[
+        str | None, typer.Option(help="The run's partition key, where it has one.", show_default=False)
+    ] = None,
+    data_interval_start: Annotated[str | None, _instant("Where its data begins; kept for people.")] = None,
+    data_interval_end: Annotated[str | None, _instant("Where its data ends; kept for people.")] = None,
+    start_date: Annotated[str | None, _instant("When the run started; kept for people.")] = None,
+    end_date: Annotated[str | None, _instant("When the run ended.")] = None,
+    note: Annotated[str | None, typer.Option(help="Any text; kept for people.", show_default=False)] = None,
+    reported_by: Annotated[str | None, typer.Option(help="Who reports it.", show_default="user@host")] = None,
     timeout: Annotated[float, typer.Option(min=0, help="Seconds to go on trying while etcd is away.")] = 10.0,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -56,6 +73,9 @@ def report(
 
     A date, or a date-time in any spelling, is the partition of that moment which the pipeline has.
 
+    Warns, and ends with 0, where no document names the pipeline, or where it has dates or date-times for partitions and
+    this is none.
+
     Exit code 3 when etcd has given no answer within --timeout: it may be written or not, and may be reported again.
 
     Example: [bold]coordinator report 01_pipeline success -p 2026-11-20 --run-id nightly --attempt 1[/bold]
@@ -65,7 +85,7 @@ def report(
 
     reported = pipeline_of(pipeline)
     document = _document(
-        state=state,
+        state=str(state),
         run_id=run_id,
         queued_at=queued_at,
         attempt=attempt,
@@ -82,6 +102,7 @@ def report(
     with etcd_of(config) as (store, keys):
         target = Target(reported, _as_known(store, keys, reported, given, within=timeout))
         verdict = write_report(store, keys, target, document, within=timeout)
+        warnings = _slips(store, keys, target)
     if as_json:
         print_json(
             {
@@ -90,9 +111,12 @@ def report(
                 "state": str(document.state),
                 "verdict": verdict.value,
                 "key": keys.state(target),
+                "warnings": warnings,
             }
         )
     else:
+        for warning in warnings:
+            say(f"warning: {warning}", err=True)
         say(f"{target}: {document.state}: {_IN_WORDS[verdict.value]}")
 
 
@@ -101,6 +125,16 @@ _IN_WORDS = {
     "repeat": "was there already, nothing changed",
     "outdated": "older than what is there, nothing changed",
 }
+
+
+def _slips(store: Store, keys: Keys, target: Target) -> list[str]:
+    from coordinator.cli.report_slips import slips
+    from coordinator.store.port import StoreError
+
+    try:
+        return list(slips(store, keys, target))
+    except StoreError as error:  # the report is written: an exit code would have it repeated
+        return [f"not compared with what is known: {error}"]
 
 
 def _document(**fields: Any) -> RunStateDocument:
@@ -114,8 +148,9 @@ def _document(**fields: Any) -> RunStateDocument:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
-        hint = "STATE" if name == "state" else f"--{name.replace('_', '-')}"
-        raise typer.BadParameter(f"{first['msg']}; found {given[name]!r}", param_hint=hint) from None
+        hint = f"--{name.replace('_', '-')}"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise typer.BadParameter(f"{reason}; found {given[name]!r}", param_hint=hint) from None
 
 
 def _partition_of(document: RunStateDocument) -> str:

@@ -46,7 +46,12 @@ def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Colle
         subject = f"reporters {one.environment}"
         strangers = list(_strangers(one, settings.environments, now=now))
         if subject in problems:
-            yield Finding(Grade.PROBLEM, subject, problems[subject], "see docs/airflow-plugin.md")
+            yield Finding(
+                Grade.PROBLEM,
+                subject,
+                problems[subject],
+                "follow 'When run states do not arrive' in docs/airflow-plugin.md",
+            )
         yield from strangers
         if subject not in problems and not strangers and one.hearing is Hearing.HEARD:
             yield Finding(Grade.OK, subject, "; ".join(map(_in_words, one.readable.values())))
@@ -55,7 +60,7 @@ def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Colle
             Grade.WARNING,
             f"reporters {one.environment}",
             "they report under a name that is neither configured nor in dependencies.json",
-            "a wrong COORDINATOR_REPORTER__ENVIRONMENT?",
+            "correct COORDINATOR_REPORTER__ENVIRONMENT there, or configure that environment here",
         )
     if not_shown := listening.not_shown():
         yield Finding(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import people, table
+from coordinator.model.partitions import format_instant
 
 if TYPE_CHECKING:
     from coordinator.model.reporters import Heard, ReporterStatus
@@ -100,4 +101,4 @@ def reporters_in(reading: Reading, config: Path | None, now: datetime) -> Report
 def _last_seen(heard: Heard) -> str | None:
     from coordinator.model.reporters import LastSeen
 
-    return heard.last_seen.at.isoformat() if isinstance(heard.last_seen, LastSeen) else None
+    return format_instant(heard.last_seen.at) if isinstance(heard.last_seen, LastSeen) else None

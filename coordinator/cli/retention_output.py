@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from coordinator.model.partitions import format_instant
+
 if TYPE_CHECKING:
     from coordinator.watcher.reading import Reading
 
@@ -21,7 +23,7 @@ def retention_as_json(reading: Reading) -> dict[str, Any]:
         "swept": None
         if swept is None
         else {
-            "when": swept.when.isoformat(),
+            "when": format_instant(swept.when),
             "removed": swept.removed,
             "kept": swept.kept,
             "held_back_pipelines": swept.held_back_pipelines,
@@ -37,7 +39,8 @@ def retention_in_words(reading: Reading, *, everything: bool) -> Iterator[str]:
     """Lines for people: what somebody may have to do something about, and the rest where everything is asked for."""
     swept, expired = reading.cache.swept, len(reading.cache.expired)
     if everything:
-        kept = f"{len(set(reading.cache.targets()))} partitions of pipelines are kept"
+        count = len(set(reading.cache.targets()))
+        kept = f"{count} {'partition is' if count == 1 else 'partitions are'} kept, all pipelines together"
         last = f"; swept at {swept.when:%Y-%m-%dT%H:%M:%SZ}, {swept.removed} removed" if swept is not None else ""
         yield kept + last
     if expired:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +29,8 @@ from coordinator.cli.retention_output import retention_as_json, retention_in_wor
 from coordinator.cli.unanswered import unanswered
 
 if TYPE_CHECKING:
-    from coordinator.model.references import Target
+    from coordinator.model.never_met import NeverMet
+    from coordinator.model.references import PipelineRef, Target
     from coordinator.watcher.attention import Attention
     from coordinator.watcher.problems import ProblemsShown
     from coordinator.watcher.reading import Reading
@@ -47,6 +49,15 @@ class _Answer:
     targets: list[Target]
     shown: list[Target]
     limit: int
+
+    @property
+    def apart(self) -> list[NeverMet]:
+        """What waits for dates and date-times in one partition."""
+        from coordinator.model.apart import apart
+        from coordinator.model.unmet_lately import seen_in
+
+        entries = (node.downstream for node in self.reading.standings.graph.nodes())
+        return list(apart(entries, seen_in(self.reading.cache.targets())))
 
     @property
     def needs_person(self) -> bool:
@@ -103,6 +114,7 @@ def status(
     ]
     if not (as_json or asked or everything):  # what is stuck is told with its cause
         targets = [target for target in targets if reading.standings.standing(target) is Standing.BUSY]
+    unknown = _unknown_partition(reading, wanted, partition, known)
     replicas, reporters = replicas_in(reading, now), reporters_in(reading, config, now)
     answer = _Answer(
         reading,
@@ -120,12 +132,36 @@ def status(
         limit,
     )
     if as_json:
-        print_json(_as_json(answer))
+        print_json(_as_json(answer) | {"unknown_partition": unknown})
     else:
         nothing = _nothing_in_words(asked=asked, everything=everything)
+        if unknown is not None:
+            nothing = unknown
         _print(answer, nothing, everything=everything)
     if answer.needs_person:
         raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _unknown_partition(
+    reading: Reading, wanted: PipelineRef | None, partition: str | None, unsettled: Set[Target]
+) -> str | None:
+    """That nothing has a partition, with those that may be meant; ``None`` where something has it.
+
+    :param wanted: the pipeline that is asked for; ``None``: any.
+    """
+    from coordinator.model.named_partitions import named_partition
+
+    if partition is None:
+        return None
+    if wanted is not None:
+        known = set(reading.partitions_of(wanted))
+    else:
+        known = {target.partition for target in unsettled} | {target.partition for target in reading.cache.targets()}
+    if not known.isdisjoint(spellings_of(partition)):
+        return None
+    near = named_partition(partition, known).near
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"{'nothing' if wanted is None else f'nothing of {wanted}'} has partition {partition}{hint}"
 
 
 def _as_json(answer: _Answer) -> dict[str, Any]:
@@ -145,6 +181,7 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
         "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
         "retention": retention_as_json(reading),
         "taken_away": taken_away(reading.cache.published),
+        "never_met": [f"{one.pipeline}: {one.reason}" for one in answer.apart],
     } | answer.problems.as_json()
 
 
@@ -174,6 +211,7 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
         *answer.reporters.notes,
         *differing_files(replicas.presences),
         *taken_away_in_words(reading.cache.published),
+        *(f"warning: {one}" for one in answer.apart),
     ):
         console.print(note, markup=False)
     if everything:
@@ -184,8 +222,4 @@ def _nothing_in_words(*, asked: bool, everything: bool) -> str:
     """What it means that no partition is shown."""
     if everything:
         return "nothing has been reported of what was asked for" if asked else "nothing has been reported yet"
-    return (
-        "nothing of what was asked for is busy or stuck, or it is not known; see it with --all"
-        if asked
-        else "nothing is busy"
-    )
+    return "nothing of what was asked for is busy or stuck; see it with --all" if asked else "nothing is busy"

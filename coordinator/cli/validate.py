@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from coordinator.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from coordinator.model.dependencies import Document
+    from coordinator.model.never_met import NeverMet
     from coordinator.model.parsing import Problem
 
 
@@ -33,16 +35,19 @@ def validate(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema, for editors, and check nothing.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Let it fail too if something can never be met.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a dependencies.json: every problem, with line, column, path and reason.
 
     Exit code 1 when there is one. A dependency that can never be met, as its upstream is started in other partitions
-    than it asks for, is a warning. Without a configuration any environment's name is accepted.
+    than it asks for, is a warning, and so is an upstream whose name looks like a slip. Without a configuration any
+    environment's name is accepted.
 
     Example: [bold]coordinator validate dependencies.json --environments-from coordinator.toml[/bold]
     """
+    from coordinator.model.misspelled import misspelled
+    from coordinator.model.never_met import never_met
     from coordinator.model.parsing import DependenciesError, json_schema, parse_document
     from coordinator.settings import load_settings
 
@@ -53,10 +58,12 @@ def validate(
     document: Document = {}
     problems: tuple[Problem, ...] = ()
     warnings: list[Problem] = []
+    unmet: list[NeverMet] = []
     try:
         text = read_file(file)
         document = parse_document(text, source=str(file), environments=environments)
-        warnings = _warnings(text, document)
+        unmet = list(never_met(document))
+        warnings = _at_their_places(text, [*unmet, *misspelled(document)])
     except DependenciesError as error:
         problems = error.problems
         message = str(error)
@@ -69,16 +76,14 @@ def validate(
         for warning in warnings:
             say(f"{file}:{warning.line}:{warning.column}: warning: {warning.path}: {warning.reason}; {warning.remedy}")
         say(_summary(file, document, warnings, environments))
-    if problems or (strict and warnings):
+    if problems or (strict and unmet):
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-def _warnings(text: bytes, document: Document) -> list[Problem]:
-    """What can never be met, at the places of the entries that wait for it."""
-    from coordinator.model.never_met import never_met
+def _at_their_places(text: bytes, found: Sequence[NeverMet]) -> list[Problem]:
+    """Warnings, at the places of the entries that they are about."""
     from coordinator.model.parsing import Problem, places_of_entries
 
-    found = list(never_met(document))
     places = places_of_entries(text, {one.pipeline for one in found})
     warnings = [Problem(*places[one.pipeline], one.reason, one.remedy) for one in found]
     return sorted(warnings, key=lambda warning: (warning.line, warning.column))

@@ -33,7 +33,10 @@ def watch(
     max_events: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many changes of run states.", show_default=False)
     ] = None,
-    watcher_id: Annotated[str | None, typer.Option(show_default="host, pid and a random part")] = None,
+    watcher_id: Annotated[
+        str | None,
+        typer.Option(help="Its name, which no other watcher may have.", show_default="host, pid and a random part"),
+    ] = None,
     decision_log: Annotated[
         str | None,
         typer.Option(
@@ -75,9 +78,11 @@ def watch(
     from coordinator.watcher.service import Watcher
 
     settings = load_settings(config)
+    if dependencies is not None:
+        _require(dependencies)
     log = structlog.get_logger(__name__)
-    for found in insecure_settings(settings):
-        log.warning("settings.insecure", reason=found)
+    for insecure in insecure_settings(settings):
+        log.warning("settings.insecure", reason=insecure.found, remedy=insecure.remedy)
     clock = SystemClock()
     with contextlib.ExitStack() as stack:
         stack.enter_context(RareCollections())
@@ -107,3 +112,19 @@ def watch(
         if settings.http.listen is not None:
             stack.enter_context(HttpListener(settings.http, health_routes(watcher.health, clock.monotonic)))
         watcher.run(max_runtime=max_runtime, max_events=max_events)
+
+
+def _require(file: Path) -> None:
+    """What is not there at the start has a wrong name. What goes later is a problem that is shown.
+
+    :raises ConfigurationError: it cannot be read.
+    """
+    from coordinator.errors import ConfigurationError
+
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file}: cannot be read: {error.strerror}; expected the dependencies.json that --dependencies or "
+            "COORDINATOR_DEPENDENCIES names"
+        ) from error

@@ -141,7 +141,7 @@ class AirflowProcess:
         finally:
             self._on_wait = _just_wait
         log.info(
-            "airflow started",
+            "airflow.started",
             environment=self.environment_name,
             url=self.url,
             home=str(self.home),
@@ -302,7 +302,7 @@ class AirflowProcess:
                 return
             time.sleep(_LOOK_EVERY)
         pid = int(lock.read_text(encoding="utf-8") or 0)
-        log.warning("deliverer killed: it did not leave", pid=pid)
+        log.warning("deliverer.killed", pid=pid)
         if pid:
             os.kill(pid, signal.SIGKILL)
 

@@ -102,7 +102,7 @@ def produce(
                 _stay(stage, screen, script)
         except CoordinatorError as error:
             heed()  # a terminal's Ctrl-C goes to etcd, too, whose end is no failure then
-            log.exception("demo failed")
+            log.exception("demo.failed")
             if not reported:
                 on_result({**result, "error": str(error)})
             raise DemoFailed(

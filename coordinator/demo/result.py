@@ -8,6 +8,7 @@ from typing import Any
 from coordinator.demo.chronicle import Chronicle, Execution
 from coordinator.demo.plot import Act
 from coordinator.demo.show import Performance
+from coordinator.model.partitions import format_instant
 
 
 def as_json(performance: Performance) -> dict[str, Any]:
@@ -79,4 +80,4 @@ def _number(execution: Execution, chronicle: Chronicle) -> int:
 
 
 def _instant(instant: datetime | None) -> str | None:
-    return instant.isoformat() if instant is not None else None
+    return format_instant(instant) if instant is not None else None

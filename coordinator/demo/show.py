@@ -121,7 +121,9 @@ class Show:
         self.performance.checks[act.number] = checks
         self._screen.judged(checks)
         problems = [problem for check in checks for problem in check.problems]
-        log.info("act played", act=act.number, seconds=self.performance.seconds[f"act {act.number}"], problems=problems)
+        log.info(
+            "demo.act_played", act=act.number, seconds=self.performance.seconds[f"act {act.number}"], problems=problems
+        )
         if problems:
             raise DemoFailed(f"act {act.number} did not go as it should: {'; '.join(problems)}")
 

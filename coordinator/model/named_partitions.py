@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from coordinator.model.partitions import format_instant, parse_instant, partition_order
+from coordinator.model.partitions import A_MOMENT, format_instant, parse_instant, partition_order
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
@@ -71,7 +71,7 @@ def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
     same = [one for one in known if read_moment(one) == moment]
     if len(same) == 1 and typed != usual:  # who types the usual form in full means it
         return NamedPartition(same[0], known=True)
-    partition = typed if _is_date(typed) and not _mostly_date_times(known) else usual
+    partition = typed if is_date(typed) and not _mostly_date_times(known) else usual
     near = (*same, *(one for one in _near(typed, known) if one not in same))
     return NamedPartition(partition, known=False, near=near[:_NEAREST])
 
@@ -100,7 +100,7 @@ class Span:
         :raises ValueError: it is neither, or the end comes before the beginning.
         """
         first, last = (None if text is None else _require_moment(text) for text in (since, until))
-        if last is not None and until is not None and _is_date(until):
+        if last is not None and until is not None and is_date(until):
             last += timedelta(days=1) - timedelta.resolution
         if first is not None and last is not None and last < first:
             raise ValueError(f"expected an end after the beginning; found {since} to {until}")
@@ -119,16 +119,17 @@ class Span:
 def _require_moment(text: str) -> datetime:
     moment = read_moment(text)
     if moment is None:
-        raise ValueError(f"expected a date or a date-time, such as 2026-11-20 or 2026-11-20T05:00Z; found {text!r}")
+        raise ValueError(f"expected {A_MOMENT}; found {text!r}")
     return moment
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Whether it is written as a date."""
     return _DATE.fullmatch(text) is not None
 
 
 def _mostly_date_times(known: Collection[str]) -> bool:
-    dates = sum(_is_date(one) for one in known)
+    dates = sum(is_date(one) for one in known)
     return sum(parse_instant(one) is not None for one in known) > dates
 
 

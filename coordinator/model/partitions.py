@@ -38,6 +38,9 @@ def parse_instant(partition: str) -> datetime | None:
         return None
 
 
+A_MOMENT = "a date or a date-time, such as 2026-11-20 or 2026-11-20T05:00Z"
+"""What is expected where something else was found."""
+
 _SEQUENCE_DIGITS = 18
 """More than any sequence has; a longer number costs time to read."""
 

@@ -33,7 +33,10 @@ class PipelineRef(NamedTuple):
             environment, dag_id = DEFAULT_ENVIRONMENT, text
         for part in (environment, dag_id):
             if not part or part != part.strip():
-                raise ValueError(f"{text!r} is not a pipeline reference; expected 'dag_id' or 'environment/dag_id'")
+                blanks = "; there are blanks around a name" if part.strip() else ""
+                raise ValueError(
+                    f"{text!r} is not a pipeline reference; expected 'dag_id' or 'environment/dag_id'{blanks}"
+                )
         return cls(environment, dag_id)
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator.model import bounds
+from coordinator.model.partitions import format_instant
 from coordinator.model.printable import printable
 from coordinator.model.runstate import Instant, Unreadable, too_large
 
@@ -180,7 +181,7 @@ def problems_of(heard: Heard, *, now: datetime) -> list[str]:
         ]
     if heard.hearing is Hearing.SILENT:
         seen = heard.last_seen
-        last = f" since {seen.at.isoformat()} ({seen.host})" if isinstance(seen, LastSeen) else ""
+        last = f" since {format_instant(seen.at)} ({seen.host})" if isinstance(seen, LastSeen) else ""
         return [f"no reporter has been heard from{last}: is its scheduler running? see deliverer.log in its outbox"]
     return [*_of_reporters(heard, now=now), *_of_different_airflows(heard)]
 

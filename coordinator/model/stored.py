@@ -15,6 +15,7 @@ import msgspec
 from pydantic import BeforeValidator, Field, ValidationError
 
 from coordinator.model import bounds
+from coordinator.model.partitions import A_MOMENT
 from coordinator.model.printable import encodable
 
 Document = TypeVar("Document")
@@ -40,7 +41,10 @@ def as_utc(value: Any) -> Any:
     :raises ValueError: it is no instant, or outside of the calendar in UTC.
     """
     if isinstance(value, str):
-        value = datetime.fromisoformat(value)
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(f"expected {A_MOMENT}") from error
     if not isinstance(value, datetime) or value.tzinfo is UTC:
         return value
     try:

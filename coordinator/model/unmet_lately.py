@@ -6,6 +6,7 @@ was triggered by hand, has partitions that no document names.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -39,10 +40,10 @@ def unmet_lately(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet
     for entry in entries:
         unmet = [one for one in dict.fromkeys(leaves(entry.condition)) if _is_unmet(one, seen)]
         for leaf in unmet:
-            newest = _newest(seen[leaf.upstream])
+            lately = newest(seen[leaf.upstream])
             reason = (
                 f"'{leaf}' has not been met lately: none of the newest partitions of {leaf.upstream} "
-                f"is an input of any partition: {', '.join(newest)}"
+                f"is an input of any partition: {', '.join(lately)}"
             )
             yield NeverMet(entry.pipeline, reason, _REMEDY)
         if not unmet and all(leaf.upstream in seen for leaf in leaves(entry.condition)):
@@ -66,15 +67,16 @@ def untouched(target: Target, entries: Iterable[Downstream]) -> list[tuple[Pipel
 _REMEDY = "let both name the same partitions: 'timezone' and formats here, the schedule or the trigger there"
 
 
-def _newest(partitions: Collection[str]) -> list[str]:
-    return sorted(partitions, key=partition_order, reverse=True)[:LATELY]
+def newest(partitions: Collection[str]) -> list[str]:
+    """The newest of them, the newest first."""
+    return heapq.nlargest(LATELY, partitions, key=partition_order)
 
 
 def _is_unmet(leaf: Dependency, seen: Seen) -> bool:
     mapping = leaf.mapping
     if isinstance(mapping, Identity | FixedKey | Latest) or not seen.get(leaf.upstream):
         return False
-    return not any(mapping.downstreams(one) for one in _newest(seen[leaf.upstream]))
+    return not any(mapping.downstreams(one) for one in newest(seen[leaf.upstream]))
 
 
 def _touched(condition: Condition, seen: Seen) -> set[str] | None:
@@ -93,7 +95,7 @@ def _touched(condition: Condition, seen: Seen) -> set[str] | None:
 
 def _nothing_in_common(entry: Downstream, seen: Seen) -> str:
     named = [
-        f"{leaf.upstream} has {', '.join(_newest(seen[leaf.upstream])[:2])}"
+        f"{leaf.upstream} has {', '.join(newest(seen[leaf.upstream])[:2])}"
         for leaf in dict.fromkeys(leaves(entry.condition))
         if not isinstance(leaf.mapping, Latest)
     ]

@@ -162,7 +162,7 @@ class Announcer:
             try:
                 self._term.store.revoke_lease(self._term.lease)
             except StoreError as error:
-                log.info("reporter key not taken away", reason=str(error), consequence="it ends with its lease")
+                log.info("reporter.key_not_removed", reason=str(error), consequence="it ends with its lease")
         self._disconnect()
 
     def _disconnect(self) -> None:
@@ -175,4 +175,4 @@ class Announcer:
         now = time.monotonic()
         if now - self._complained_at >= _SAY_AGAIN_AFTER:
             self._complained_at = now
-            log.warning("reporter key not written", error=str(error), remedy="events are delivered all the same")
+            log.warning("reporter.key_not_written", error=str(error), remedy="events are delivered all the same")

@@ -32,7 +32,7 @@ from coordinator.provider.doorbell import Doorbell, ask_to_retire, ring
 from coordinator.provider.identity import AirflowIdentity
 from coordinator.provider.keepers import Keepers
 from coordinator.provider.lossy_log import LossyLog
-from coordinator.provider.outbox import Event, Outbox
+from coordinator.provider.outbox import LOCK_NAME, Event, Outbox
 from coordinator.provider.private import FILE, exposed
 from coordinator.reporting import write_report
 from coordinator.settings import load_settings
@@ -42,7 +42,6 @@ from coordinator.store.port import Store, StoreError
 
 log = structlog.get_logger(__name__)
 
-LOCK_NAME = "deliverer.lock"
 LOCK_LIMIT = 10.0
 """Seconds to wait for another deliverer to retire: it first ends a write that it has begun."""
 _LOOK_EVERY = 0.05
@@ -127,7 +126,7 @@ def _leave_our_number(descriptor: int) -> None:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
     except OSError as error:  # a full disk; delivering is what makes room on it
-        log.warning("lock file not written", error=str(error))
+        log.warning("deliverer.lock_not_written", error=str(error))
 
 
 def _acquire(descriptor: int, directory: Path) -> bool:
@@ -157,13 +156,13 @@ def deliver(directory: Path, *, keeper: int | None, airflow: AirflowIdentity) ->
     """
     with only_one(directory, keeper=keeper) as held:
         if not held:
-            log.info("another deliverer is at work", outbox=str(directory))
+            log.info("deliverer.not_needed", outbox=str(directory))
             return
         outbox = Outbox(directory)
         outbox.sweep()
         doorbell = _doorbell(directory)
         try:
-            log.info("deliverer ready", outbox=str(directory), waiting=len(outbox.pending()), pid=os.getpid())
+            log.info("deliverer.ready", outbox=str(directory), waiting=len(outbox.pending()), pid=os.getpid())
             activity = Activity()
             delivery = Delivery(
                 outbox,
@@ -178,14 +177,19 @@ def deliver(directory: Path, *, keeper: int | None, airflow: AirflowIdentity) ->
         finally:
             if doorbell is not None:
                 doorbell.close()
-        log.info("deliverer leaves: its keepers are gone and the outbox is empty", outbox=str(directory))
+        log.info("deliverer.finished", outbox=str(directory))
 
 
 def _doorbell(directory: Path) -> Doorbell | None:
     try:
         return Doorbell(directory)
     except OSError as error:
-        log.warning("no doorbell", error=str(error), consequence="events wait for up to a second", place=str(directory))
+        log.warning(
+            "deliverer.without_doorbell",
+            error=str(error),
+            consequence="events wait for up to a second",
+            place=str(directory),
+        )
         return None
 
 
@@ -217,9 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         airflow = AirflowIdentity(version=chosen.airflow_version, url=chosen.airflow_url)
         deliver(chosen.outbox, keeper=chosen.keeper, airflow=airflow)
     except Retired:
-        log.info("deliverer leaves: a newer one takes over", outbox=str(chosen.outbox))
+        log.info("deliverer.replaced", outbox=str(chosen.outbox))
     except Undelivered as left:
-        log.error("deliverer leaves: its keepers are gone and etcd does not answer", reason=str(left))
+        log.error("deliverer.gave_up", reason=str(left))
         return 1
     # A sender that Airflow starts shows what is parked; its exit code would be taken for a failure to start.
     return 1 if by_hand and Outbox(chosen.outbox).parked.names() else 0

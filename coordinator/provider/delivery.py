@@ -158,7 +158,7 @@ class Delivery:
         self._activity.note(event)
         written_at = self._outbox.written_at(name)
         log.info(
-            "run state delivered",
+            "event.delivered",
             file=name,
             dag_id=event.dag_id,
             partition=event.partition,
@@ -218,7 +218,7 @@ class Delivery:
 
     def _warn_of_many(self, waiting: int) -> None:
         if waiting >= _MANY and waiting >= 2 * self._warned_of:
-            log.warning("outbox grows", outbox=str(self._outbox.directory), waiting=waiting)
+            log.warning("outbox.grows", outbox=str(self._outbox.directory), waiting=waiting)
             self._warned_of = waiting
 
 
@@ -241,7 +241,7 @@ class _Complaints:
         self._said_at = time.monotonic()
         error = state.outcome.exception() if state.outcome else None
         log.warning(
-            "cannot deliver yet",
+            "event.not_delivered",
             error=str(error),
             attempt=state.attempt_number,
             next_attempt_in=round(state.upcoming_sleep, 2),

@@ -34,6 +34,8 @@ _ABANDONED_AFTER = 600.0
 
 
 OUTBOX_NAME = "coordinator-outbox"
+LOCK_NAME = "deliverer.lock"
+"""Whoever holds the lock on it delivers. It stays when a deliverer leaves."""
 
 
 def default_outbox() -> Path:
@@ -115,6 +117,10 @@ class Outbox:
             return sorted(name for name in os.listdir(self.directory) if name.endswith(_SUFFIX))
         except FileNotFoundError:
             return []
+
+    def has_had_a_deliverer(self) -> bool:
+        """Whether events have ever been delivered from here: else it may be a directory of something else."""
+        return (self.directory / LOCK_NAME).exists()
 
     def read(self, name: str) -> Event:
         """One event.

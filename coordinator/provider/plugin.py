@@ -45,7 +45,7 @@ def _airflow() -> AirflowIdentity:
         # Whoever has written a password into it does not want it in etcd.
         return AirflowIdentity(version=__version__, url=None if url is None or "@" in url else url)
     except Exception:  # only for people: nothing depends on it
-        log.warning("coordinator: cannot say which Airflow this is", exc_info=True)
+        log.warning("coordinator.airflow_unknown", exc_info=True)
         return AirflowIdentity()
 
 
@@ -71,7 +71,7 @@ class RunStateListener:
         try:
             _reporter().resume(stays=_is_scheduler())
         except Exception:  # it must not keep a component of Airflow from starting
-            log.exception("coordinator: cannot resume the outbox; the next event of a DAG run tries again")
+            log.exception("coordinator.not_resumed")
 
     @hookimpl
     def on_dag_run_running(self, dag_run: DagRunColumns) -> None:
@@ -89,7 +89,7 @@ class RunStateListener:
         try:
             _reporter().report(dag_run, state)
         except Exception:  # it must not break the scheduler, nor other plugins' listeners
-            log.exception("coordinator: a DAG run's state %r was not reported", state)
+            log.exception("coordinator.report_lost: the state %r of a DAG run was not reported", state)
 
 
 class CoordinatorPlugin(AirflowPlugin):  # type: ignore[misc]  # Airflow is an optional dependency

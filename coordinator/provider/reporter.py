@@ -111,7 +111,7 @@ class Reporter:
         self._reported = 0
         if not self._active:
             log.warning(
-                "reporter inactive",
+                "reporter.inactive",
                 reason=f"neither {CONFIG_VARIABLE} nor {ENDPOINTS_VARIABLE} is set",
                 consequence="this Airflow reports no run states",
             )
@@ -136,7 +136,7 @@ class Reporter:
         finally:
             self._place.deliverer.wake()  # also where there is no room: delivering makes some
         log.info(
-            "run state kept",
+            "event.kept",
             environment=event.environment,
             dag_id=event.dag_id,
             partition=event.partition,
@@ -172,7 +172,7 @@ class Reporter:
             except ConfigurationError as error:
                 self._read_again_at = time.monotonic() + _READ_CONFIGURATION_AGAIN_AFTER
                 log.error(
-                    "reporter configuration broken",
+                    "reporter.misconfigured",
                     error=str(error),
                     consequence="run states are kept, and delivered once it is repaired",
                     outbox=str(self._place.outbox.directory),
@@ -189,4 +189,4 @@ def warn_of_many(outbox: Outbox) -> None:
     """Say so when events pile up: etcd is away, or the deliverer does not run."""
     waiting = len(outbox.pending())
     if waiting >= MANY:
-        log.warning("outbox grows", outbox=str(outbox.directory), waiting=waiting, see="deliverer.log there")
+        log.warning("outbox.grows", outbox=str(outbox.directory), waiting=waiting, see="deliverer.log there")

@@ -66,7 +66,7 @@ class DelivererProcess:
                 self._spawn()
         except OSError as error:
             log.exception(
-                "deliverer not started",
+                "deliverer.not_started",
                 outbox=str(self.directory),
                 error=str(error),
                 remedy="events stay in the outbox; the next one tries again",
@@ -85,7 +85,7 @@ class DelivererProcess:
         # A negative code is a signal: somebody killed it, and the next one may well start.
         if code > 0 and time.monotonic() - self._started_at < _QUICK:
             self._not_before = time.monotonic() + _PAUSE_AFTER_FAILURE
-            log.error("deliverer failed", code=code, see=str(self.directory / LOG_NAME))
+            log.error("deliverer.failed", code=code, see=str(self.directory / LOG_NAME))
         return False
 
     def _spawn(self) -> None:
@@ -117,7 +117,7 @@ class DelivererProcess:
         finally:
             os.close(output)
         self._started_at = time.monotonic()
-        log.info("deliverer started", outbox=str(self.directory), pid=self._child.pid)
+        log.info("deliverer.started", outbox=str(self.directory), pid=self._child.pid)
 
     def _open_log(self) -> int:
         path = self.directory / LOG_NAME
@@ -127,5 +127,5 @@ class DelivererProcess:
         try:
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, FILE)
         except OSError as error:  # a full disk: delivering is what makes room on it
-            log.warning("deliverer has no log", place=str(path), error=str(error))
+            log.warning("deliverer.without_log", place=str(path), error=str(error))
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

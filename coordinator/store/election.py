@@ -171,7 +171,7 @@ class Candidate:
             if leader is not None and may_end_lease and self._end_lease_of_gone(leader):
                 return self._campaign(may_end_lease=False)
             if leader is not None and not leader.lease:
-                log.error("the leader key stands on no lease and will stay for ever: delete it", key=self._leader_key)
+                log.error("leader.without_lease", key=self._leader_key, remedy="delete it: it stays for ever")
             self._end_term("another watcher leads")
         return self.leadership()
 
@@ -179,7 +179,7 @@ class Candidate:
         """Do what is due; the seconds until something is due again. Raises nothing of the store's."""
         try:
             if self._leadership is not None and self._held is not None and self._is_stalled():
-                log.error("leader stalled", watcher=self.watcher_id, remedy="another one leads soon; restart this one")
+                log.error("leader.stalled", watcher=self.watcher_id, remedy="another one leads soon; restart this one")
                 self._let_go("it decides nothing any more")
                 self._keep_alive_at = self._clock()
             if self._clock() >= self._keep_alive_at:
@@ -190,7 +190,7 @@ class Candidate:
             term = self._leadership
             if term is not None and term.remaining() <= 0:
                 self._end_term("the lease has run out")
-            log.warning("election step failed", watcher=self.watcher_id, error=str(error))
+            log.warning("election.step_failed", watcher=self.watcher_id, error=str(error))
             self._keep_alive_at = self._clock()
             return min(1.0, self._ttl / 10)
         return max(0.0, self._keep_alive_at - self._clock())
@@ -220,7 +220,7 @@ class Candidate:
         try:
             self._store.revoke_lease(held.id)
         except StoreError as error:
-            log.warning("lease not revoked, it ends by itself", ttl=self._ttl, error=str(error))
+            log.warning("lease.not_revoked", ttl=self._ttl, error=str(error))
 
     def __enter__(self) -> Candidate:
         return self.start()
@@ -237,7 +237,7 @@ class Candidate:
                 pause = self.step()
             except Exception:
                 # Whatever it is, a watcher without this thread would never lead again, and nobody would know.
-                log.exception("election step broken", watcher=self.watcher_id)
+                log.exception("election.step_broken", watcher=self.watcher_id)
                 pause = 1.0
             if not self._stopping:
                 self._awake.wait(pause)
@@ -276,10 +276,10 @@ class Candidate:
         try:
             self._store.revoke_lease(leader.lease)
         except StoreError as error:
-            log.warning("ended leader's lease not revoked", leader=str(presence), error=str(error))
+            log.warning("leader.lease_not_revoked", leader=str(presence), error=str(error))
             return False
         self._last_request_ends = seen_gone_at + self._request_timeout
-        log.warning("ended leader's lease revoked", watcher=self.watcher_id, leader=str(presence))
+        log.warning("leader.lease_revoked", watcher=self.watcher_id, leader=str(presence))
         return True
 
     def _may_have_asked_nothing(self, gone: Presence) -> bool:
@@ -300,14 +300,14 @@ class Candidate:
         if held.remaining() <= 0:  # the answer came too late to stand on
             return
         self._leadership = Leadership(create_revision, held, since=since, last_request_ends=self._last_request_ends)
-        log.info("leading", watcher=self.watcher_id, create_revision=create_revision)
+        log.info("leader.elected", watcher=self.watcher_id, create_revision=create_revision)
         self._on_change()
 
     def _end_term(self, reason: str) -> None:
         term, self._leadership = self._leadership, None
         if term is not None:
             term.end()
-            log.warning("leading no more", watcher=self.watcher_id, create_revision=term.create_revision, reason=reason)
+            log.warning("leader.lost", watcher=self.watcher_id, create_revision=term.create_revision, reason=reason)
             self._on_change()
 
     def _give_up(self, held: HeldLease, reason: str) -> None:

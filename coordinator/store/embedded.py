@@ -147,7 +147,7 @@ class EmbeddedEtcd:
             taken = self._start_once(binary)
             if taken is None:
                 self._port_is_fixed = True
-                log.info("etcd started", endpoint=self.endpoint, pid=self.pid, data_dir=str(self.data_dir))
+                log.info("etcd.started", endpoint=self.endpoint, pid=self.pid, data_dir=str(self.data_dir))
                 return self
             if taken != self._peer_port and self._port_is_fixed:
                 break
@@ -167,7 +167,7 @@ class EmbeddedEtcd:
         try:
             self._process.wait(_STOP_LIMIT)
         except subprocess.TimeoutExpired:
-            log.warning("etcd did not stop in time, killing it", pid=self.pid, limit=_STOP_LIMIT)
+            log.warning("etcd.killed", pid=self.pid, limit=_STOP_LIMIT)
             self._process.kill()
             self._process.wait()
         self._process = None

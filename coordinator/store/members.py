@@ -140,7 +140,7 @@ class Members:
                 return
             self._in_use = (self._in_use + 1) % len(self.all)
             successor = self.in_use.endpoint
-        log.warning("etcd endpoint left", endpoint=member.endpoint, successor=successor)
+        log.warning("etcd.endpoint_left", endpoint=member.endpoint, successor=successor)
 
     def _renewed(self) -> bool:
         """Take new certificates, if their files have changed. The lock is held."""
@@ -152,12 +152,12 @@ class Members:
             successors = _connect_to_all(self._settings)
         except ConfigurationError as error:  # somebody is just replacing them: the next failure looks again
             self._refused_stamps = stamps
-            log.warning("etcd certificates unreadable", files=files, error=str(error))
+            log.warning("etcd.certificates_unreadable", files=files, error=str(error))
             return False
         gone, self.all, self._stamps = self.all, successors, stamps
         for member in gone:
             member.close()
-        log.info("etcd certificates read again", files=files)
+        log.info("etcd.certificates_read", files=files)
         return True
 
     def call(self, method: Callable[[Member], Any], request: object, *, doing: str, repeatable: bool) -> Any:

@@ -6,10 +6,11 @@ import json
 import os
 import socket
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from coordinator.model import bounds
+from coordinator.model.partitions import format_instant
 from coordinator.model.printable import encodable
 from coordinator.store.process_id import ProcessId, read_process_id
 from coordinator.version import __version__
@@ -113,7 +114,7 @@ class Presence:
 
 def written(moment: datetime) -> str:
     """A time as presences have it."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
+    return format_instant(moment.replace(microsecond=0))
 
 
 def read_presence(value: bytes) -> Presence:

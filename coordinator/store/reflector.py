@@ -152,7 +152,7 @@ class Reflector:
         self._cluster_id = listing.cluster_id
         self._complete_to = listing.revision
         self._heard()
-        log.info("listed", prefix=self._prefix, keys=len(listing.items), revision=listing.revision)
+        log.info("etcd.listed", prefix=self._prefix, keys=len(listing.items), revision=listing.revision)
         return Snapshot(listing)
 
     def _open(self, complete_to: int) -> WatchStream:
@@ -165,7 +165,7 @@ class Reflector:
         self._heard()
         if self._failures:
             self._ask_at = self._heard_at  # whoever waits to hear that we are back need not wait for a change
-            log.info("watch resumed", prefix=self._prefix, from_revision=complete_to + 1)
+            log.info("watch.resumed", prefix=self._prefix, from_revision=complete_to + 1)
         return stream
 
     def _heard(self) -> None:
@@ -221,7 +221,7 @@ class Reflector:
         self._failures += 1
         self.retry_in = self._backoff(self._failures)
         log.warning(
-            "watch lost",
+            "watch.lost",
             prefix=self._prefix,
             reason=str(error),
             resume_from=None if self._complete_to is None else self._complete_to + 1,

@@ -41,7 +41,7 @@ class Replica:
         if self.presence.warm is False and (self.up_for is None or self.up_for > FILLS_WITHIN):
             return (
                 f"it has not read all that is in etcd, or its watch is broken ({host}): it cannot take over; look "
-                "into its log for 'watch lost'"
+                "into its log for 'watch.lost'"
             )
         if self.lag is not None and self.lag > FAR_BEHIND:
             return (

@@ -66,14 +66,14 @@ class WatcherId:
         now = self._clock()
         if self._taken_since is None:
             self._taken_since = now
-            log.warning("watcher id in use", watcher=watcher_id, by=str(other), waits=self._longest_lease)
+            log.warning("watcher.id_in_use", watcher=watcher_id, by=str(other), waits=self._longest_lease)
         if now - self._taken_since < self._longest_lease and not lives_here(other.process):
             return
         self.refused = (
             f"the watcher id {watcher_id!r} is in use by {other}: each watcher needs an id of its own; choose another "
             "one with --watcher-id, or leave it out, or end that watcher first"
         )
-        log.error("watcher refused", watcher=watcher_id, by=str(other))
+        log.error("watcher.refused", watcher=watcher_id, by=str(other))
 
 
 def _may_be_replaced(found: KeyValue, presence: Presence, lease: int) -> bool:

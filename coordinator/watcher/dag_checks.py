@@ -93,7 +93,7 @@ class DagChecks:
         try:
             report = self._runners[environment].check(dag_ids)
         except Exception as error:  # noqa: BLE001 - logged; without an answer it would be asked again at once, for ever
-            _log.exception("DAGs not asked about", environment=environment)
+            _log.exception("dags.not_asked", environment=environment)
             report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}")
         missing, now = set(report.missing_dags), self._clock()
         # One that says which are missing has been asked, whatever else is wrong with it.

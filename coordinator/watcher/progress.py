@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from coordinator.store.port import Changes
 from coordinator.store.presence import PresentFile, Progress
@@ -31,7 +32,12 @@ class ProgressOfReading:
                     if (change := next(newest, None)) is not None:
                         self._news = change.revision
 
-    def stand_at(self, revision: int, *, warm: bool, file: PresentFile | None = None) -> bool:
+    def stand_at(self, revision: int, *, warm: bool) -> bool:
         """All that was noted has been decided about, too. Whether the watcher has become warm by it."""
-        before, self.present = self.present, Progress(revision, self._news, warm, file)
+        before, self.present = self.present, Progress(revision, self._news, warm, self.present.file)
         return warm and not before.warm
+
+    def has_file(self, file: PresentFile | None) -> bool:
+        """Note what its dependencies file is. Whether there is something else to say of it than before."""
+        before, self.present = self.present, replace(self.present, file=file)
+        return file != before.file

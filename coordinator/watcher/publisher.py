@@ -171,7 +171,8 @@ class Publisher:
         if self._edit is None:  # nobody saw it change; from here on it is an edit of what is in force now
             self._edit = self._edit_of(weighed.proposal.base, weighed.file, None)
         if weighed.objections:
-            self._refuse(str(refusal(str(self._file.path), weighed.file.text, weighed.objections)))
+            found = refusal(str(self._file.path), weighed.file.text, weighed.objections)
+            self._refuse(found.in_short(f"coordinator plan {self._file.path} --owner {self._owner}"))
             self._settled = weighed, known
             return 0
         # On what is known now, though it says the same of the dependencies: etcd compares with this revision.

@@ -276,6 +276,8 @@ class Watcher:
 
     def _turn(self) -> None:
         self._publish()
+        if self._publisher is not None and self._progress.has_file(self._publisher.present_file):
+            self._candidate.nudge()  # a file that cannot be used is not to look well until a keep-alive is due
         if self.reconciler.leads:
             self._unknown_dags.look()
         else:
@@ -286,9 +288,8 @@ class Watcher:
         self._progress.note(messages)
         connected, revision = self.reconciler.connected, self.reconciler.cache.revision
         self._reporters.note(self.reconciler.standings.graph, connected=connected, now=self._clock.now())
-        file = self._publisher.present_file if self._publisher is not None else None
         stands_there = self.reconciler.has_decided or not connected
-        if stands_there and self._progress.stand_at(revision, warm=connected, file=file):
+        if stands_there and self._progress.stand_at(revision, warm=connected):
             self._candidate.nudge()
         self._stepped_at = self._clock.monotonic()
 
@@ -336,7 +337,7 @@ class Watcher:
                         return
             except Exception as error:  # noqa: BLE001 - see below, and it is logged
                 # Whatever it is, a leader without this thread would be deaf for good, and nobody would know.
-                _log.exception("reflector broken", watcher=self.watcher_id)
+                _log.exception("reflector.broken", watcher=self.watcher_id)
                 self._mailbox.put_update(Disconnected(f"a mistake in the coordinator: {error}"))
                 self._stop.wait(TICK)
 

@@ -61,7 +61,7 @@ class WatchedFile:
             self._stamp = None
             self._refuse(f"{self.path}: cannot be read: {error.strerror}")
         except DependenciesError as error:
-            self._refuse(str(error))
+            self._refuse(error.in_short(f"coordinator validate {self.path}"))
         else:
             self.problem = None
             self.good = GoodFile(text, read, content_hash(read.document))

@@ -209,7 +209,7 @@ def _mapped(pid: int) -> str:
 def test_an_event_takes_the_scheduler_a_few_milliseconds(airflow: AirflowProcess, reports: Reports) -> None:
     run = run_to_its_end(airflow, "quick", None)
     reports.wait("quick", run["dag_run_id"], "success")
-    kept = [line for line in airflow.log_of("scheduler").splitlines() if "run state kept" in line]
+    kept = [line for line in airflow.log_of("scheduler").splitlines() if "event.kept" in line]
     took = sorted(float(found.group(1)) for line in kept if (found := re.search(r"milliseconds=([\d.]+)", line)))
     assert took, "the listener logs what it keeps"
     assert took[len(took) // 2] < 50.0

@@ -65,7 +65,7 @@ def main() -> None:
         try:
             reporter.report(_DagRun(**said), state)
         except Exception as error:  # as the plugin: it must not break the scheduler
-            log.exception("coordinator: a DAG run's state %r was not reported", state)
+            log.exception("coordinator.report_lost: the state %r of a DAG run was not reported", state)
             print(f"{LOST} {error!r}", flush=True)
         else:
             print(KEPT, flush=True)

@@ -111,6 +111,11 @@ def _logs(function: ast.expr) -> bool:
     )
 
 
+def test_every_log_event_has_a_name_of_two_words_with_a_dot_between() -> None:
+    for event in _events_of_the_code():
+        assert re.fullmatch(r"[a-z_]+\.[a-z_]+(: .*)?", event), event
+
+
 def test_every_log_event_is_explained_and_no_other() -> None:
     section = _text("docs/operating.md").partition("\n## Log events\n")[2].partition("\n## ")[0]
     first_columns = re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)

@@ -8,13 +8,17 @@ from coordinator.insecure_settings import insecure_settings
 from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings
 
 
+def in_words(settings: Settings) -> list[str]:
+    return [f"{one.found}; {one.remedy}" for one in insecure_settings(settings)]
+
+
 def of_airflow(url: str) -> list[str]:
-    return insecure_settings(Settings(environments={"sales": EnvironmentSettings(url=url)}))
+    return in_words(Settings(environments={"sales": EnvironmentSettings(url=url)}))
 
 
 def of_etcd(*endpoints: str, **settings: object) -> list[str]:
     etcd = EtcdSettings.model_validate({"endpoints": list(endpoints), **settings})
-    return insecure_settings(Settings(etcd=etcd))
+    return in_words(Settings(etcd=etcd))
 
 
 @pytest.mark.parametrize(

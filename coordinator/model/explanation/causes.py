@@ -20,6 +20,7 @@ from coordinator.model.explanation.words import (
     did,
     hold_in_words,
     how_to_release,
+    how_to_report,
     listed,
     moment,
     named,
@@ -153,9 +154,10 @@ def cause_at_rest(one: JudgedInput, via: tuple[Target, ...]) -> Cause:
     state = run_state(one.seen)
     wanted = asked_for(one.dependency)
     if state is None:
-        remedy = f"it must run in this partition; where it has, report it: coordinator report {one.target.pipeline} ..."
+        how = how_to_report(one.target)
         if one.seen is not None:
-            return Cause(one.target, Kind.UNREADABLE, f"is {state_of(one)}", f"report it again, or {remedy}", via)
+            return Cause(one.target, Kind.UNREADABLE, f"is {state_of(one)}", f"report it again: {how}", via)
+        remedy = f"run it in this partition; if it has run there, report how it ended: {how}"
         return Cause(one.target, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
     if state.state is State.FAILED:
         return failure(one.target, state, via)

@@ -62,7 +62,13 @@ class Explanation:
                 for cause in self.causes
                 if cause.remedy
             )
-        )[:LISTED]
+        )
+
+    def remedies_in_short(self) -> list[str]:
+        """The same for a terminal, which has no room for thousands."""
+        every = self.remedies()
+        more = len(every) - LISTED
+        return every if more <= 0 else [*every[:LISTED], f"and {more} more: see them with --json"]
 
 
 def explain(standings: Standings, target: Target) -> Explanation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -99,6 +100,11 @@ def hold_in_words(hold: Hold | Unreadable | None) -> str:
 def how_to_release(target: Target, partition: bool = False) -> str:
     """The command for it. :param partition: from the rerun policy ``hold``, and not from a hold."""
     return f"coordinator release {target.pipeline}{f' {target.partition}' if partition else ''}"
+
+
+def how_to_report(target: Target) -> str:
+    """The command for a run that succeeded; the partition as a shell reads it."""
+    return f"coordinator report {target.pipeline} success -p {shlex.quote(target.partition)}"
 
 
 def asked_for(dependency: Dependency) -> str:

@@ -48,5 +48,13 @@ class DependenciesError(ConfigurationError):
             lines.append(f"{source}: and {len(self.problems) - SHOWN} more problems")
         super().__init__("\n".join(lines))
 
+    def in_short(self, see: str) -> str:
+        """The first problem, in one line.
+
+        :param see: the command that shows all of them.
+        """
+        first, more = f"{self.source}:{self.problems[0]}", len(self.problems) - 1
+        return f"{first} (and {more} more: {see})" if more else first
+
     def __reduce__(self) -> tuple[type[DependenciesError], tuple[str, tuple[Problem, ...]]]:
         return DependenciesError, (self.source, self.problems)

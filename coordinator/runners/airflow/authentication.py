@@ -133,10 +133,10 @@ class Authentication:
         answer = self._login({"username": username, "password": password}, deadline)
         if answer.status in (200, 201):
             token = answer.read(TokenAnswer).access_token
-            _log.info("logged in", environment=self._name, username=username)
+            _log.info("airflow.logged_in", environment=self._name, username=username)
             return self._bearer(token), _lifetime(token)
         if answer.status in (404, 405):
-            _log.info("no token to be had; using HTTP Basic", environment=self._name, answered=answer.status)
+            _log.info("airflow.no_token", environment=self._name, answered=answer.status)
             pair = base64.b64encode(f"{username}:{password}".encode()).decode()
             return f"Basic {pair}", float("inf")
         answer.raise_if_unsettled()

@@ -273,5 +273,7 @@ def _reason(error: BaseException, deadline: Deadline) -> str:
     while (cause := innermost.__cause__ or innermost.__context__) is not None:
         innermost = cause
     # A proxy of the environment variables may have a password in its address.
-    reason = f"{type(innermost).__name__}: {_USERINFO.sub('//***@', str(innermost))}"
+    text = _USERINFO.sub("//***@", str(innermost))
+    known = innermost.strerror if isinstance(innermost, OSError) and isinstance(innermost.strerror, str) else None
+    reason = known or f"{type(innermost).__name__}: {text}"
     return printable(reason, limit=bounds.DETAIL)

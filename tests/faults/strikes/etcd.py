@@ -197,7 +197,7 @@ def replace(struck: Struck) -> None:
 
 def _listed(stage: Stage) -> dict[str, int]:
     """How often each watcher has listed everything so far."""
-    return {replica.name: len(replica.service.events("listed")) for replica in stage.replicas}
+    return {replica.name: len(replica.service.events("etcd.listed")) for replica in stage.replicas}
 
 
 def _await_lists(stage: Stage, before: dict[str, int]) -> None:

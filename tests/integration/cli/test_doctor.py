@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from coordinator.cli.failures import ExitCode
+from coordinator.model.parsing import parse_document
+from coordinator.model.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.reporters import LastSeen, ReportedRun, ReporterStatus
 from coordinator.model.runstate import RunStateDocument, State
@@ -137,7 +139,7 @@ def test_an_environment_that_fell_silent_is_a_problem(
     )
     ((subject, found),) = problems(examined(cli, sound, dependencies)[1])
     assert subject == "reporters default"
-    assert "no reporter has been heard from since 2026-11-20T00:00:00+00:00 (airflow-7)" in found
+    assert "no reporter has been heard from since 2026-11-20T00:00:00Z (airflow-7)" in found
 
 
 def reported(dag_id: str, run_id: str, *, ago: float) -> ReportedRun:
@@ -204,6 +206,9 @@ def test_everything_that_is_away_is_in_the_table_at_once(
     assert "NOT_SET_AT_ALL" in result.stdout
     assert SECRET not in result.output
     assert "Traceback" not in result.output
+    told = cli("doctor", "-c", config, "-d", dependencies, "--json").stdout
+    assert "no answer: Connection refused" in told
+    assert "ConnectionRefusedError" not in told
 
 
 def test_a_wrong_password_is_a_problem_and_is_never_shown(
@@ -303,6 +308,38 @@ def test_a_dependencies_file_that_is_not_there_is_a_problem(cli: Cli, with_airfl
     code, findings = examined(cli, with_airflow, tmp_path / "nowhere.json")
     assert code == ExitCode.PROBLEM
     assert problems(findings) == [(str(tmp_path / "nowhere.json"), "cannot be read: No such file or directory")]
+
+
+def test_without_a_file_the_published_dependencies_are_held_against_everything(
+    cli: Cli,
+    with_airflow: Path,
+    airflow: StandInAirflow,
+    etcd: EtcdStore,
+    keys: Keys,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COORDINATOR_DEPENDENCIES", raising=False)
+
+    def findings() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = json.loads(cli("doctor", "-c", with_airflow, "--json").stdout)["findings"]
+        return found
+
+    (nothing,) = (one for one in findings() if one["subject"] == "published dependencies")
+    assert (nothing["grade"], nothing["found"]) == ("warning", "there are none, and no dependencies.json here")
+    document = parse_document('{"child": ["one", "two"]}', source="test")
+    published = Put(keys.dependencies("default"), dump_publication(Publication(document, {})))
+    etcd.commit(Transaction((), (published,)))
+    airflow.dag("one")
+    assert problems(findings()) == [("environment default", "not there: child, two")]
+    (said,) = (one["found"] for one in findings() if one["subject"] == "published dependencies")
+    assert "1 pipelines wait for others, in the documents of default; no file was looked at" in said
+    (tmp_path / "dependencies.json").write_text('{"one": "zero"}')
+    assert problems(findings()) == [("environment default", "not there: zero")]
+    etcd.commit(Transaction((), (Put(keys.dependencies("default"), b"rubbish"),)))
+    (tmp_path / "dependencies.json").unlink()
+    assert [subject for subject, _ in problems(findings())] == ["published dependencies"]
 
 
 def test_a_configuration_that_cannot_be_read_is_a_wrong_command_line(cli: Cli, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_it_shows_the_record_and_the_hold(cli: Cli, config: Path, etcd: EtcdStor
     assert "decided at 2026-11-20T12:00:00Z by w1" in said
     assert "last error since 2026-11-20T11:00:00Z: 403: no role" in said
     told = json.loads(cli("explain", "load", K, "-c", config, "--json").stdout)
-    assert told["hold"] == {"held": True, "why": "bad file", "who": "ann", "since": "2026-11-20T12:00:00+00:00"}
+    assert told["hold"] == {"held": True, "why": "bad file", "who": "ann", "since": "2026-11-20T12:00:00Z"}
     assert told["record"]["inputs"][0]["pipeline"] == "team_b/extract"
     assert [cause["kind"] for cause in told["causes"]] == ["held", "blocked"]
 

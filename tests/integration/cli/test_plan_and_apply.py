@@ -372,13 +372,14 @@ def test_check_ends_with_0_only_if_the_file_is_what_is_published(
 ) -> None:
     file = write({"B": "A"})
     result = cli("apply", "--check", file, "-c", config)
-    assert result.exit_code == ExitCode.PROBLEM
+    assert result.exit_code == cli("plan", "--exit-code", file, "-c", config).exit_code == ExitCode.DIFFERENT
     assert "+ B begins to be coordinated" in result.stdout
     assert published(etcd, keys) is None
     cli("apply", file, "--yes", "-c", config)
     assert cli("apply", "--check", file, "-c", config).exit_code == ExitCode.OK
     assert json.loads(cli("apply", "--check", file, "-c", config, "--json").stdout)["changed"] is False
-    assert cli("apply", "--check", write({"B": "A", "C": "A"}), "-c", config).exit_code == ExitCode.PROBLEM
+    assert cli("apply", "--check", write({"B": "A", "C": "A"}), "-c", config).exit_code == ExitCode.DIFFERENT
+    assert cli("apply", "--check", write({"B": []}), "-c", config).exit_code == ExitCode.PROBLEM
 
 
 def test_a_document_that_cannot_be_read_is_replaced_after_a_warning(

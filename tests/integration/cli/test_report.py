@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.failures import ExitCode
+from coordinator.cli.report import Reported
+from coordinator.model.parsing import parse_document
+from coordinator.model.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunStateDocument
+from coordinator.model.runstate import RunStateDocument, State
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
+from coordinator.store.port import Put, Transaction
 from tests.command_line import Cli
 
 
@@ -48,6 +52,7 @@ def test_an_older_attempt_changes_nothing_and_says_so(cli: Cli, config: Path, et
         "state": "running",
         "verdict": "new",
         "key": keys.state(Target(PipelineRef("team_b", "x"), "k")),
+        "warnings": ["no published document names team_b/x, and this is its first run: nothing waits for it"],
     }
     older = cli(*common, "success", "--queued-at", "2026-11-20T09:00:00Z")
     assert older.exit_code == ExitCode.OK
@@ -106,12 +111,39 @@ def test_an_etcd_that_is_away_is_waited_for_before_the_partition_is_known(cli: C
     assert result.exit_code == ExitCode.UNREACHABLE
 
 
+def test_what_looks_like_a_slip_is_written_and_warned_of(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    def report(pipeline: str, partition: str) -> str:
+        result = cli("report", pipeline, "success", "-p", partition, "-c", config)
+        assert result.exit_code == ExitCode.OK
+        assert stored(etcd, keys, pipeline, partition) is not None
+        return " ".join(result.stderr.split())
+
+    document = parse_document('{"report": ["sales.load", "rates"]}', source="test")
+    published = Put(keys.dependencies("default"), dump_publication(Publication(document, {})))
+    etcd.commit(Transaction((), (published,)))
+    unnamed = "warning: no published document names sales.lod, and this is its first run: nothing waits for it; "
+    assert report("sales.lod", "2026-11-20T00:00:00Z").startswith(f"{unnamed}did you mean sales.load")
+    assert report("sales.load", "2026-11-20T00:00:00Z") == ""
+    assert report("sales.load", "2026-11-21T00:00:00Z") == ""
+    assert report("sales.load", "2026-11-2") == (
+        "warning: sales.load has date-times for partitions, such as 2026-11-21T00:00:00Z, and '2026-11-2' is none: "
+        "what waits for it in those partitions hears nothing of this run; did you mean "
+        "2026-11-21T00:00:00Z or 2026-11-20T00:00:00Z?"
+    )
+    assert report("rates", "north") == ""
+    assert report("rates", "2026-11-20T00:00:00Z") == "", "it has names of its own"
+
+
+def test_every_state_can_be_reported() -> None:
+    assert [one.value for one in Reported] == [one.value for one in State]
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["x", "finished", "-p", "k"], "'finished'"),
+        (["x", "finished", "-p", "k"], "'finished' is not one of 'queued', 'running', 'success', 'failed'"),
         (["x", "success"], "--partition"),
-        (["x", "success", "-p", "k", "--queued-at", "yesterday"], "'yesterday'"),
+        (["x", "success", "-p", "k", "--queued-at", "yesterday"], "or 2026-11-20T05:00Z; found 'yesterday'"),
         (["x", "success", "-p", "k", "--attempt", "first"], "--attempt"),
         (["team_b/", "success", "-p", "k"], "team_b/"),
     ],
@@ -121,7 +153,8 @@ def test_a_wrong_argument_is_named_and_nothing_is_written(
 ) -> None:
     result = cli("report", *arguments, "-c", config)
     assert result.exit_code == ExitCode.USAGE
-    assert named in result.stderr
+    assert named in " ".join(result.stderr.replace("│", "").split())
+    assert "Value error" not in result.stderr
     assert etcd.list(keys.root).items == []
 
 

@@ -52,6 +52,37 @@ def test_a_late_partition_is_shown_although_it_is_settled(cli: Cli, config: Path
     assert "should have been started by 2001-01-01T06:00:00Z" in cli("status", "-c", config).stdout
 
 
+def test_dates_beside_date_times_are_warned_of(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    document = parse_document('{"report": ["load", "rates"]}', source="test")
+    etcd.commit(Transaction((), (Put(keys.dependencies("default"), dump_publication(Publication(document, {}))),)))
+    for name, partition in (("load", "2026-11-20T00:00:00Z"), ("rates", "2026-11-20")):
+        target = Target(PipelineRef("default", name), partition)
+        write_report(etcd, keys, target, RunStateDocument(state=State.SUCCESS))
+    (found,) = json.loads(cli("status", "-c", config, "--json").stdout)["never_met"]
+    assert found.startswith("report: it is never started: load has date-times, such as 2026-11-20T00:00:00Z, and")
+    assert "warning: report: it is never started" in cli("status", "-c", config).stdout
+    (note,) = json.loads(cli("explain", "report", "-c", config, "--json").stdout)["notes"]
+    assert note.startswith(found.removeprefix("report: "))
+
+
+def test_a_partition_that_nothing_has_is_said_with_near_ones(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    for name, partition in (("load", "2026-11-20T05:00:00Z"), ("rates", "north")):
+        target = Target(PipelineRef("default", name), partition)
+        write_report(etcd, keys, target, RunStateDocument(state=State.SUCCESS))
+
+    def first_line(*arguments: str) -> str:
+        return str(cli("status", "-c", config, *arguments).stdout).replace("\n", " ")
+
+    near = "nothing has partition 2026-11-20; did you mean 2026-11-20T05:00:00Z?"
+    assert near in first_line("-p", "2026-11-20")
+    assert json.loads(cli("status", "-c", config, "-p", "2026-11-20", "--json").stdout)["unknown_partition"] == near
+    assert "nothing has partition nrth; did you mean north?" in first_line("-p", "nrth", "--all")
+    assert "nothing of load has partition north" in first_line("-p", "north", "--pipeline", "load")
+    assert "has partition" not in first_line("-p", "2026-11-20T05:00")
+
+
 def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
     then, before = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 19, tzinfo=UTC)
     old, kept = Target(PipelineRef("default", "a"), "old"), Target(PipelineRef("default", "a"), "kept")
@@ -74,7 +105,7 @@ def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd:
         "partitions": 1,
         "expired": 1,
         "swept": {
-            "when": "2026-11-20T00:00:00+00:00",
+            "when": "2026-11-20T00:00:00Z",
             "removed": 3,
             "kept": 1,
             "held_back_pipelines": 1,
@@ -82,7 +113,7 @@ def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd:
         },
     }
     said = cli("status", "-c", config, "--all").stdout
-    assert "1 partitions of pipelines are kept; swept at 2026-11-20T00:00:00Z, 3 removed" in said
+    assert "1 partition is kept, all pipelines together; swept at 2026-11-20T00:00:00Z, 3 removed" in said
     assert "1 state has come back after retention had removed what was as old; not heeded" in said
     assert "kept by retention though it is time: a@kept: b waits" in said
 
@@ -142,7 +173,7 @@ def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, e
     assert "laod: no published document names it" in unknown.stderr
     assert "did you mean load?" in unknown.stderr
     assert "nothing of what was asked for is busy or stuck" in cli("status", "-c", config, "--pipeline", "load").stdout
-    assert "nothing has been reported of what was asked for" in cli("status", "-c", config, "--all", "-p", "x").stdout
+    assert "nothing has partition x" in cli("status", "-c", config, "--all", "-p", "x").stdout
     for spelling in ("2026-11-20T01:00:00+01:00", "2026-11-20", "2026-11-20T00:00"):
         assert "2026-11-20T00:00:00Z" in cli("status", "-c", config, "--all", "-p", spelling).stdout
 

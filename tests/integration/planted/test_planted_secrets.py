@@ -20,7 +20,7 @@ from urllib.parse import quote
 import pytest
 
 from coordinator.errors import CoordinatorError
-from coordinator.provider.deliver import LOCK_NAME
+from coordinator.provider.outbox import LOCK_NAME
 from coordinator.provider.reporter import Reporter
 from coordinator.provider.spawning import LOG_NAME
 from coordinator.runners.airflow import AirflowRunner
@@ -82,7 +82,7 @@ def test_every_secret_was_in_use(stage: Stage) -> None:
 def test_the_log_of_a_watcher_shows_none(stage: Stage) -> None:
     log = stage.texts["watcher log"]
     for words in (
-        '"event": "logged in"',
+        '"event": "airflow.logged_in"',
         '"level": "debug"',
         "token_command",
         "CERTIFICATE_VERIFY_FAILED",
@@ -205,13 +205,13 @@ def test_neither_an_outbox_nor_its_deliverer_shows_one(
             assert content or name == LOCK_NAME
         stage.etcd_password_file.write_text(stage.etcd_password)
         stage.until(lambda: stage.store.get("/coordinator/state/default/R/2026-11-21T00:00:00Z") is not None)
-        clean(stage, log.read_text(), has="deliverer ready")
+        clean(stage, log.read_text(), has="deliverer.ready")
         clean(stage, Path(f"/proc/{child.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(), has="deliver")
     finally:
         child.terminate()
         child.wait(10)
     output = capfd.readouterr()
-    clean(stage, output.out + output.err, has="run state kept")
+    clean(stage, output.out + output.err, has="event.kept")
 
 
 def test_a_traceback_on_a_terminal_has_no_values_of_variables() -> None:

@@ -18,9 +18,8 @@ import pytest
 
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
-from coordinator.provider.deliver import LOCK_NAME
 from coordinator.provider.doorbell import ring
-from coordinator.provider.outbox import Event, Outbox
+from coordinator.provider.outbox import LOCK_NAME, Event, Outbox
 from coordinator.provider.spawning import LOG_NAME, DelivererProcess
 from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
@@ -175,7 +174,7 @@ def test_etcd_away_for_a_while_loses_nothing_and_changes_no_order(
     for number in range(50):
         outbox.put(event(number))
         ring(outbox.directory, keeper=os.getpid())
-    eventually(lambda: "cannot deliver yet" in (outbox.directory / LOG_NAME).read_text(), "it has noticed")
+    eventually(lambda: "event.not_delivered" in (outbox.directory / LOG_NAME).read_text(), "it has noticed")
     assert len(outbox.pending()) == 50
     own_etcd.restart()
     eventually(lambda: not outbox.pending(), "all are delivered")
@@ -262,7 +261,7 @@ def test_it_leaves_without_its_keeper_also_when_etcd_is_away_and_the_next_one_de
     own_etcd.kill()
     outbox.put(event(1))
     process = start(keeper=keeper.pid)
-    eventually(lambda: "cannot deliver yet" in (outbox.directory / LOG_NAME).read_text(), "it has tried")
+    eventually(lambda: "event.not_delivered" in (outbox.directory / LOG_NAME).read_text(), "it has tried")
     keeper.kill()
     assert process.wait(DEADLINE) == 1
     assert len(outbox.pending()) == 1
@@ -287,7 +286,7 @@ def test_events_kept_under_a_broken_configuration_are_delivered_once_it_is_repai
     monkeypatch.setenv("COORDINATOR_CONFIG", str(config))
     outbox.put(event(1).model_copy(update={"environment": None}))
     start(keeper=os.getpid())
-    eventually(lambda: "cannot deliver yet" in (outbox.directory / LOG_NAME).read_text(), "it says what is wrong")
+    eventually(lambda: "event.not_delivered" in (outbox.directory / LOG_NAME).read_text(), "it says what is wrong")
     config.write_text(
         f"[etcd]\nendpoints = {json.dumps(etcd_settings.endpoints)}\nprefix = '{keys.prefix}'\n"
         "[reporter]\nenvironment = 'team_b'\n"
@@ -368,7 +367,7 @@ def test_many_events_start_one_deliverer(outbox: Outbox, writer: Writer, etcd: E
         writer.do("wake")
     eventually(lambda: not outbox.pending(), "all is delivered")
     log = (outbox.directory / LOG_NAME).read_text()
-    assert log.count("deliverer ready") == 1
+    assert log.count("deliverer.ready") == 1
     assert "another deliverer" not in log
     _assert_all_once_and_in_order(everything(etcd, keys), 50)
 

@@ -170,7 +170,7 @@ def test_an_owner_plans_and_publishes_its_document_and_no_other(etcd: SecuredEtc
     owner.does("apply", first, "--owner", "team_b", "--offline", "--yes", "--reason", "T-1")
     owner.does("apply", first, "--owner", "team_b", "--check")
     second = owner.file({"team_b/mail": ["load", "team_b/check"]})
-    owner.does("apply", second, "--owner", "team_b", "--check", code=ExitCode.PROBLEM)
+    owner.does("apply", second, "--owner", "team_b", "--check", code=ExitCode.DIFFERENT)
     owner.does("apply", second, "--owner", "team_b", "--offline", "--yes", "--reason", "T-2")
     assert "T-1" in owner.does("dependencies", "log", "--owner", "team_b")
     owner.may_not("apply", owner.file({"load": "extract"}), "--owner", "default", "--offline", "--yes")

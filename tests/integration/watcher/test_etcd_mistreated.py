@@ -102,7 +102,7 @@ def test_a_compaction_while_the_watcher_was_cut_off_loses_nothing(server: Embedd
         world.until_done(*BELOW, runs=2)
         world.settle()
         assert world.counts(*BELOW) == dict.fromkeys(BELOW, 2)
-        until(lambda: len(watcher.events("listed")) == 2, "what it had missed was gone: it has listed again")
+        until(lambda: len(watcher.events("etcd.listed")) == 2, "what it had missed was gone: it has listed again")
 
 
 def _status(world: FaultyWorld, name: str) -> Status | None:

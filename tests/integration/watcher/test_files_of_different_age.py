@@ -75,6 +75,7 @@ def test_the_lead_goes_to_an_old_file_and_back_and_what_completes_in_between_is_
     launch(served, new, leads=False)
     until(lambda: "watchers have different files for the document of default" in status(), "it says who differs")
     third.terminate()
+    third.wait()
     until(lambda: (leader := served.leader()) is not None and leader is not third, "the new one leads", limit=30)
     served.settle()
     assert served.counts("D", "E") == {"D": 1, "E": 1}

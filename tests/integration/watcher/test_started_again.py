@@ -54,7 +54,7 @@ def test_a_watcher_started_again_after_a_kill_leads_before_the_lease_of_its_pred
     again = start(long_lease, "again.log", watcher_id)
     until_it_leads(again)
     assert monotonic() - killed_at < SOON
-    assert again.events("ended leader's lease revoked")
+    assert again.events("leader.lease_revoked")
     long_lease.complete("R")
     long_lease.until_done("A", runs=1)
 

@@ -100,7 +100,7 @@ def test_a_leader_that_is_terminated_writes_down_what_is_under_way_and_its_succe
     first.terminate()
     until(lambda: second.health()["leads"] is True, "the other leads", limit=LONG_LEASE / 6)
     assert first.wait(5) == 0
-    assert _between(first, "leading no more", second, "leader.started") < AT_ONCE
+    assert _between(first, "leader.lost", second, "leader.started") < AT_ONCE
     assert _status(world, "A") is not Status.INTENT, "the answer was waited for, and written down"
     world.until_done(*BELOW, runs=1)
     world.settle()
@@ -123,8 +123,8 @@ def test_a_successor_is_warm_it_lists_nothing_and_decides_at_once_what_came_mean
     world.until_done("Y", runs=1)
     assert first.wait(5) == 0
     assert not [event for event in first.events("trigger.intent") if event["pipeline"] == "Y"]
-    assert len(second.events("listed")) == 1, "once, when it came"
-    (listed,), (began,) = second.events("listed"), second.events("leader.started")
+    assert len(second.events("etcd.listed")) == 1, "once, when it came"
+    (listed,), (began,) = second.events("etcd.listed"), second.events("leader.started")
     assert listed["timestamp"] < began["timestamp"]
     (intent,) = [event for event in second.events("trigger.intent") if event["pipeline"] == "Y"]
     written = world.record("Y")
@@ -137,7 +137,7 @@ def test_a_successor_is_warm_it_lists_nothing_and_decides_at_once_what_came_mean
 def test_a_watcher_that_has_just_come_leaves_the_lead_to_one_that_has_read_everything(served: ServedWorld) -> None:
     served.dependencies(CHAIN)
     watcher = served.serve()
-    assert watcher.events("listed")[0]["timestamp"] < watcher.events("leading")[0]["timestamp"]
+    assert watcher.events("etcd.listed")[0]["timestamp"] < watcher.events("leader.elected")[0]["timestamp"]
 
 
 def test_status_shows_who_leads_and_that_the_others_are_ready(served: ServedWorld, cli: Cli) -> None:

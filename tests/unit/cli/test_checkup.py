@@ -100,3 +100,9 @@ def test_an_environments_own_problem_is_passed_on() -> None:
     (finding,) = environment(problem="401: wrong password")
     assert finding.grade is Grade.PROBLEM
     assert finding.found == "401: wrong password"
+
+
+def test_every_problem_of_an_environment_says_what_to_do() -> None:
+    for finding in (*environment(problem="no answer"), *environment(missing_dags=("a",), paused_dags=("b",))):
+        assert finding.remedy
+        assert not finding.remedy.startswith("see [")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -43,6 +44,20 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     help_text = get_command(app).commands[command].help  # type: ignore[attr-defined]
     assert help_text
     assert f"coordinator {command}" in help_text
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "outbox replay", "dependencies show"])
+def test_paragraphs_of_help_are_broken_by_the_terminal_alone(command: str) -> None:
+    shown = coordinator(*command.split(), "--help", COLUMNS="1000").stdout
+    text = shown[shown.index("Usage:") : shown.index("╭─")].splitlines()[1:]
+    assert all(not above.strip() or not below.strip() for above, below in itertools.pairwise(text)), shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_argument_and_option_says_what_it_is(command: str) -> None:
+    group = get_command(app).commands[command]  # type: ignore[attr-defined]
+    for one in getattr(group, "commands", {command: group}).values():
+        assert [parameter.name for parameter in one.params if not parameter.help] == []
 
 
 @pytest.mark.parametrize("command", ["rerun", "mark", "release", "hold", "fill", "forget"])

@@ -59,6 +59,22 @@ def test_parked_events_are_listed_with_their_reasons(cli: Cli, outbox: Outbox) -
     assert "old/load@k1" in table
 
 
+def test_a_directory_that_no_plugin_has_used_does_not_look_like_a_healthy_outbox(
+    cli: Cli, outbox: Outbox, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "package.json").write_text("{}")
+    result = cli("outbox", "list", "--path", elsewhere)
+    assert f"{elsewhere}: 0 events wait; 0 are parked" in result.stdout
+    assert "1 JSON files there are no events of the plugin: package.json" in result.stderr
+    assert f"no plugin has left anything in {elsewhere}" in result.stderr
+    said = json.loads(cli("outbox", "list", "--path", elsewhere, "--json").stdout)
+    assert (said["path"], said["used"], said["waiting"], said["others"]) == (str(elsewhere), False, 0, ["package.json"])
+    assert listed(cli, outbox)["used"]
+    assert "no plugin" not in cli("outbox", "list", "--path", outbox.directory).stderr
+
+
 def test_the_outbox_is_found_where_airflow_keeps_it(
     cli: Cli, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -106,6 +106,16 @@ def test_a_dependency_that_can_never_be_met_is_a_warning_and_with_strict_a_probl
     assert cli("validate", written, "--strict").exit_code == ExitCode.OK
 
 
+def test_a_slip_in_the_name_of_an_upstream_is_a_warning(cli: Cli, written: Path) -> None:
+    written.write_text('{"sales.load": "extract",\n "report": "sales.lod"}')
+    result = cli("validate", written, "--strict")
+    assert result.exit_code == ExitCode.OK, "both may be right, and nothing in the file could say so"
+    (warning,) = [line for line in result.stdout.splitlines() if "warning:" in line]
+    assert warning.startswith(f"{written}:2:")
+    assert "report: no entry declares sales.lod" in warning
+    assert "did you mean sales.load?" in warning
+
+
 def test_stdin_is_read_for_a_dash(cli: Cli) -> None:
     assert cli("validate", "-", stdin='{"a": "b"}').exit_code == ExitCode.OK
     assert cli("validate", "-", stdin='{"a": }').exit_code == ExitCode.PROBLEM

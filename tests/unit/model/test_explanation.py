@@ -56,6 +56,20 @@ def test_a_run_far_up_that_goes_on_is_named_with_its_run_and_the_way_to_it(world
     assert about.headline.endswith("is due and waits for B")
 
 
+def test_what_people_can_do_is_not_cut_silently_and_names_whole_commands(world: SimulatedWorld) -> None:
+    upstreams = [f"U{number}" for number in range(13)]
+    world.dependencies({"D": upstreams})
+    world.first_run("U0")
+    world.settle()
+    about = explained(world, "D")
+    assert about.remedies()[0] == (
+        "U1: run it in this partition; if it has run there, report how it ended: "
+        f"coordinator report U1 success -p {PARTITION}"
+    )
+    assert len(about.remedies()) == len(as_json(about)["remedies"]) == 12, "programs are told all"
+    assert about.remedies_in_short() == [*about.remedies()[:10], "and 2 more: see them with --json"]
+
+
 def test_a_failure_far_up_is_named_with_its_run_and_what_to_do(world: SimulatedWorld) -> None:
     world.dependencies(CHAIN)
     world.first_run("R")

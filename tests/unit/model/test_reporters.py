@@ -93,7 +93,7 @@ def test_who_is_not_heard_from_is_a_problem_that_names_the_remedy() -> None:
     assert "COORDINATOR_REPORTER__ENVIRONMENT=sales" in never
     assert "environments.sales.plugin = false" in never
     (silent,) = problems(seen=SEEN)
-    assert "2026-11-20T12:00:00+00:00 (h)" in silent
+    assert "2026-11-20T12:00:00Z (h)" in silent
     assert problems(seen=SEEN, after=timedelta(seconds=1)) == []
 
 

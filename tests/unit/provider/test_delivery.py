@@ -93,7 +93,7 @@ def test_an_outage_is_said_once_and_not_with_every_try(outbox: Outbox, doorbell:
     put(outbox, "1")
     with structlog.testing.capture_logs() as logs:
         Delivery(outbox, Etcd(*[StoreUnavailable("away")] * 5), keepers=Keepers(), doorbell=doorbell, grace=60).run()
-    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["cannot deliver yet"]
+    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["event.not_delivered"]
 
 
 def test_without_a_keeper_it_gives_up_after_a_while_and_keeps_the_events(outbox: Outbox, doorbell: Doorbell) -> None:

@@ -62,7 +62,7 @@ def test_a_component_of_airflow_starts_though_the_outbox_cannot_be_resumed(
     monkeypatch.setattr(Reporter, "resume", raising(error))
     (listener,) = plugin.CoordinatorPlugin.listeners
     listener.on_starting(object())
-    _is_told(caplog, error, "cannot resume")
+    _is_told(caplog, error, "coordinator.not_resumed")
 
 
 @pytest.mark.parametrize("hook", ["on_starting", *RUN_HOOKS])

@@ -135,7 +135,7 @@ def test_it_is_inactive_where_nothing_names_an_etcd_and_says_so_once(
         reporter.resume(stays=False)
         reporter.report(DagRun(), "running")
         reporter.report(DagRun(), "success")
-    assert [entry["event"] for entry in logs] == ["reporter inactive"]
+    assert [entry["event"] for entry in logs] == ["reporter.inactive"]
     assert list(home.iterdir()) == []
     assert woken == []
 
@@ -157,7 +157,7 @@ def test_a_broken_configuration_is_loud_and_keeps_the_events(
         reporter = Reporter()
         reporter.report(DagRun(), "running")
         reporter.report(DagRun(), "success")
-    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["reporter configuration broken"]
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["reporter.misconfigured"]
     outbox = Outbox(default_outbox())
     events = [outbox.read(name) for name in outbox.pending()]
     assert [event.document.state for event in events] == [State.RUNNING, State.SUCCESS]
@@ -214,7 +214,7 @@ def test_an_outbox_that_grows_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> N
     with structlog.testing.capture_logs() as logs:
         for _ in range(4):
             reporter.report(DagRun(), "running")
-    assert [entry["waiting"] for entry in logs if entry["event"] == "outbox grows"] == [4]
+    assert [entry["waiting"] for entry in logs if entry["event"] == "outbox.grows"] == [4]
 
 
 _IMPORTS = """

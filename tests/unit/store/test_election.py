@@ -12,7 +12,7 @@ from coordinator.store.election import AGAIN_WITHIN, Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd
 from coordinator.store.port import Delete, Put, Transaction
-from coordinator.store.presence import Presence, Progress, read_presence, written
+from coordinator.store.presence import Presence, PresentFile, Progress, read_presence, written
 from coordinator.watcher.progress import ProgressOfReading
 from tests.unit.store.faults import Clock, FaultyStore
 
@@ -175,6 +175,25 @@ def test_who_has_not_read_everything_yet_leaves_the_lead_to_who_has(
     for _ in range(4):
         clock.advance(cold.step())
     assert cold.leadership() is term, "whose watch is broken for a while goes on leading"
+
+
+def test_times_are_spelled_as_everywhere_else() -> None:
+    noon = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=UTC)
+    presence = Presence.of_this_process("w", since=noon)
+    assert presence.since == "2026-11-20T12:00:00Z"
+    assert presence.began == noon.replace(microsecond=0)
+
+
+def test_what_is_the_matter_with_the_file_is_told_at_once() -> None:
+    reading = ProgressOfReading(KEYS.signs_of_life)
+    bad = PresentFile("default", "", problem="it is not there")
+    assert reading.stand_at(7, warm=True)
+    assert not reading.has_file(None)
+    assert reading.has_file(bad)
+    assert not reading.stand_at(8, warm=True)
+    assert not reading.has_file(bad)
+    assert reading.present.file is bad
+    assert reading.has_file(PresentFile("default", "5fa1c0de"))
 
 
 @pytest.mark.parametrize("count", [2, 5])

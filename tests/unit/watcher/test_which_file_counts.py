@@ -268,3 +268,16 @@ def test_a_mistake_about_the_file_ends_no_watcher_and_is_tried_again(
     new.lead()
     assert in_force(store) == (2, ["D <- A", "E <- A"])
     assert new.publisher.problem is None
+
+
+def test_a_file_with_many_mistakes_is_told_of_in_one_line(tmp_path: Path) -> None:
+    watched = WatchedFile(tmp_path / "dependencies.json", {"default"})
+    watched.path.write_text('{"A": 1,\n "B": 2,\n "C": 3}')
+    watched.read()
+    assert watched.problem is not None
+    assert watched.problem.startswith(f"{watched.path}:1:7: A: expected")
+    assert watched.problem.endswith(f" (and 2 more: coordinator validate {watched.path})")
+    assert "\n" not in watched.problem
+    watched.path.write_text('{"A": 1}')
+    watched.read()
+    assert "more" not in watched.problem

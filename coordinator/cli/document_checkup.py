@@ -1,0 +1,95 @@
+"""Which dependencies ``doctor`` holds everything against, and what is wrong with them by themselves.
+
+A file, or, where there is none, what is published: whoever looks after the service need not have the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from coordinator.cli.finding import Finding, Grade
+from coordinator.errors import ConfigurationError
+from coordinator.model.dependencies import Document
+from coordinator.model.graph import CycleFound
+from coordinator.model.misspelled import misspelled
+from coordinator.model.never_met import NeverMet, never_met
+from coordinator.model.owners import merge
+from coordinator.model.parsing import DependenciesError, parse_document
+from coordinator.publishing import read_publications
+from coordinator.settings import EtcdSettings
+from coordinator.store.connection import connect
+from coordinator.store.keys import Keys
+from coordinator.store.port import StoreError
+
+_PUBLISHED = "published dependencies"
+
+
+def read_document(dependencies: Path | None, etcd: EtcdSettings) -> tuple[Document, list[Finding]]:
+    """The dependencies, and what is to be said of them. What cannot be read is empty.
+
+    :param dependencies: the file; ``None``: what is published.
+    """
+    document, findings = _of_file(dependencies) if dependencies is not None else _of_etcd(etcd)
+    return document, [*findings, *map(warning_of, (*never_met(document), *misspelled(document)))]
+
+
+def warning_of(never: NeverMet) -> Finding:
+    """What waits in vain."""
+    return Finding(Grade.WARNING, f"dependencies of {never.pipeline}", never.reason, never.remedy)
+
+
+def _of_file(dependencies: Path) -> tuple[Document, list[Finding]]:
+    subject = str(dependencies)
+    try:
+        document = parse_document(dependencies.read_bytes(), source=subject)
+    except OSError as error:
+        remedy = "name it with --dependencies"
+        return {}, [Finding(Grade.PROBLEM, subject, f"cannot be read: {error.strerror}", remedy)]
+    except DependenciesError as error:
+        return {}, [
+            Finding(
+                Grade.PROBLEM,
+                f"{subject}:{problem.line}:{problem.column}",
+                f"{problem.path} {problem.reason}".strip(),
+                problem.remedy,
+            )
+            for problem in error.problems
+        ]
+    return document, [Finding(Grade.OK, subject, f"{len(document)} pipelines wait for others")]
+
+
+def _of_etcd(etcd: EtcdSettings) -> tuple[Document, list[Finding]]:
+    try:
+        store = connect(etcd)
+    except ConfigurationError:  # which is said of etcd itself
+        return {}, [_unread("etcd cannot be asked")]
+    try:
+        published = read_publications(store, Keys(etcd.prefix)).by_owner
+    except StoreError as error:
+        return {}, [_unread(str(error))]
+    finally:
+        store.close()
+    try:
+        graph, problems = merge(published)
+    except CycleFound as error:
+        problem = f"the documents together close a cycle: {error}"
+        return {}, [Finding(Grade.PROBLEM, _PUBLISHED, problem, "remove one dependency of it, and publish that")]
+    document = {node.downstream.pipeline: node.downstream for node in graph.nodes()}
+    return document, [*_of_documents(sorted(published), document, problems)]
+
+
+def _of_documents(owners: list[str], document: Document, problems: list[str]) -> Iterator[Finding]:
+    for problem in problems:
+        yield Finding(Grade.PROBLEM, _PUBLISHED, problem, "publish that document again: coordinator apply FILE")
+    if owners:
+        found = f"{len(document)} pipelines wait for others, in the documents of {', '.join(owners)}"
+        yield Finding(Grade.OK, _PUBLISHED, f"{found}; no file was looked at: there is no dependencies.json here")
+    else:
+        remedy = "publish one: coordinator apply FILE; or name a file with --dependencies"
+        yield Finding(Grade.WARNING, _PUBLISHED, "there are none, and no dependencies.json here", remedy)
+
+
+def _unread(why: str) -> Finding:
+    remedy = "name a file with --dependencies"
+    return Finding(Grade.WARNING, _PUBLISHED, f"cannot be read: {why}; no dependencies.json is here either", remedy)

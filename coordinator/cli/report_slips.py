@@ -1,0 +1,70 @@
+"""What looks like a slip in a report that has been written: a name that nothing names, a partition like no other.
+
+Both may be right: a run may be reported before the dependency on it is published, and partitions may begin to be called
+otherwise. So nothing is refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+
+from coordinator.model.apart import form_of
+from coordinator.model.conditions import leaves
+from coordinator.model.misspelled import numbers_in
+from coordinator.model.named_partitions import named_partition
+from coordinator.model.publication import Publication
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.unmet_lately import newest
+from coordinator.publishing import read_publications
+from coordinator.store.keys import Keys, StateKey
+from coordinator.store.port import AccessDenied, Store
+
+_ALIKE = 0.6
+_SHOWN = 3
+
+
+def slips(store: Store, keys: Keys, reported: Target) -> Iterator[str]:
+    """What the reporter should look at again. Costs two requests, one of them a page of the pipeline's states.
+
+    :raises StoreUnavailable: nobody knows.
+    """
+    page = next(iter(store.pages(keys.states_of(reported.pipeline))))
+    states = (keys.parse(item.key) for item in page.items)
+    others = {one.target.partition for one in states if isinstance(one, StateKey)} - {reported.partition}
+    if others:
+        yield from _unlike(reported, others)
+    else:
+        yield from _unnamed(store, keys, reported.pipeline)
+
+
+def _unlike(reported: Target, others: Collection[str]) -> Iterator[str]:
+    usual = form_of(others)
+    if usual is None or form_of([reported.partition]) is usual:
+        return
+    near = named_partition(reported.partition, others).near
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    yield (
+        f"{reported.pipeline} has {usual} for partitions, such as {newest(others)[0]}, and {reported.partition!r} is "
+        f"none: what waits for it in those partitions hears nothing of this run{hint}"
+    )
+
+
+def _unnamed(store: Store, keys: Keys, pipeline: PipelineRef) -> Iterator[str]:
+    """Whether no document names a pipeline of which this is the first run."""
+    try:
+        published = read_publications(store, keys).by_owner.values()
+    except AccessDenied:  # the role of a reporter reads its own environment's states, and no documents
+        return
+    documents = [one.value.document for one in published if isinstance(one.value, Publication)]
+    named = {
+        name
+        for document in documents
+        for entry in document.values()
+        for name in (entry.pipeline, *(leaf.upstream for leaf in leaves(entry.condition)))
+    }
+    if pipeline not in named:
+        numbered_alike = sorted(str(one) for one in named if numbers_in(one) == numbers_in(pipeline))
+        near = difflib.get_close_matches(str(pipeline), numbered_alike, n=_SHOWN, cutoff=_ALIKE)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        yield f"no published document names {pipeline}, and this is its first run: nothing waits for it{hint}"

@@ -1,0 +1,77 @@
+"""Pipelines that never meet as one has dates for partitions and the other date-times.
+
+``2026-11-20`` and ``2026-11-20T00:00:00Z`` are two partitions. A DAG has the one, and who reports by hand easily writes
+the other: what waits for both, in the same partition, then waits for ever.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterable, Iterator
+
+from coordinator.model.conditions import Condition, Dependency, leaves
+from coordinator.model.dependencies import Downstream
+from coordinator.model.mapping import Identity
+from coordinator.model.named_partitions import is_date
+from coordinator.model.never_met import NeverMet
+from coordinator.model.partitions import parse_instant
+from coordinator.model.references import PipelineRef
+from coordinator.model.unmet_lately import Seen, newest
+
+
+class Form(enum.StrEnum):
+    """How partitions are written."""
+
+    DATE = "dates"
+    DATE_TIME = "date-times"
+
+
+Forms = dict[PipelineRef, Form | None]
+
+
+def apart(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet]:
+    """The entries that wait for dates and date-times in one partition."""
+    forms: Forms = {}
+    for entry in entries:
+        upstreams = dict.fromkeys(
+            leaf.upstream for leaf in leaves(entry.condition) if isinstance(leaf.mapping, Identity)
+        )
+        if len(upstreams) < 2:
+            continue
+        for upstream in upstreams.keys() - forms.keys():
+            forms[upstream] = form_of(seen.get(upstream, ()))
+        if not any(_can_hold(entry.condition, form, forms) for form in Form):
+            yield NeverMet(entry.pipeline, _reason(upstreams, forms, seen), _REMEDY)
+
+
+def form_of(partitions: Collection[str]) -> Form | None:
+    """The form of a pipeline's newest partitions; ``None`` where they have none of the two, or both."""
+    found = {_form(partition) for partition in newest(partitions)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _form(partition: str) -> Form | None:
+    if is_date(partition):
+        return Form.DATE
+    return Form.DATE_TIME if parse_instant(partition) is not None else None
+
+
+def _can_hold(condition: Condition, form: Form, forms: Forms) -> bool:
+    """Whether it can hold in a partition of this form."""
+    if isinstance(condition, Dependency):
+        return not isinstance(condition.mapping, Identity) or forms[condition.upstream] in (None, form)
+    return sum(_can_hold(branch, form, forms) for branch in condition.of) >= condition.n
+
+
+_REMEDY = (
+    "report the same partitions for both, such as 2026-11-20T00:00:00Z; or let the dependency on the dates have the "
+    """'partition' {"mapper": "start_of_day", "input_format": "%Y-%m-%d"}"""
+)
+
+
+def _reason(upstreams: Iterable[PipelineRef], forms: Forms, seen: Seen) -> str:
+    one_of_each = {form: upstream for upstream in upstreams if (form := forms[upstream]) is not None}
+    named = [
+        f"{upstream} has {form}, such as {newest(seen[upstream])[0]}" for form, upstream in sorted(one_of_each.items())
+    ]
+    return f"it is never started: {', and '.join(named)}, and these are never the same partition"
