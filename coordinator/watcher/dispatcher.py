@@ -13,7 +13,7 @@ time (:mod:`~coordinator.watcher.look_queue`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -226,10 +226,6 @@ class Dispatcher:
     def is_busy(self) -> bool:
         """Whether a request or a question is under way."""
         return bool(self._under_way)
-
-    def waiting_requests(self) -> Iterator[RequestJob]:
-        """What has not gone out yet."""
-        return iter(tuple(self._jobs))
 
     def next_at(self) -> float | None:
         """Monotonic seconds from which on time alone lets something out; ``None``: an answer comes first."""

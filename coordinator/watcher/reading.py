@@ -145,26 +145,6 @@ def _at(
     return (at_last or read)()
 
 
-def read_partition(
-    store: Store, keys: Keys, pipeline: PipelineRef, *spellings: str, revision: int = 0, below: bool = False
-) -> Reading:
-    """Read what decisions about a pipeline in a partition stand on.
-
-    Where nothing is known of that partition, the pipeline's others are read too, to say what is near.
-
-    :param spellings: of the partition.
-    :param below: also read what can run because of it.
-    :raises UnknownPipeline: nobody has heard of the pipeline.
-    :raises NoSuchRevision: as :func:`read`.
-    """
-    about = About(pipeline, spellings, below)
-    reading = read(store, keys, revision=revision, about=about)
-    if set(spellings).isdisjoint(reading.partitions_of(pipeline)):
-        reading = read(store, keys, revision=revision, about=replace(about, others=True))
-    reading.require(pipeline)
-    return reading
-
-
 def read_newest(
     store: Store, keys: Keys, pipeline: PipelineRef, *, most: int, revision: int = 0
 ) -> tuple[Reading, PartitionNames]:

@@ -28,7 +28,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> SimulatedWorld:
     with monkeypatch.context() as patched:
         patched.setattr(dispatcher, "_may_send", lambda: False)
         world.rerun("A")
-        while len(list(dispatcher.waiting_requests())) < len(NAMES):
+        while len(watcher.reconciler.reconcile.requests) < len(NAMES):
             world.tick_once()
         world.clock.seconds += STALE_AFTER + 1
     return world

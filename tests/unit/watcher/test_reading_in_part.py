@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +30,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Listing, Put, Transaction
 from coordinator.watcher.about import About
-from coordinator.watcher.reading import Reading, read, read_newest, read_partition
+from coordinator.watcher.reading import Reading, read, read_newest
 from tests.unit.test_dry_run_is_what_happens import conditions
 
 KEYS = Keys()
@@ -225,12 +226,13 @@ def test_only_what_matters_is_read() -> None:
         for day in (20, 21):
             target = Target(PipelineRef("default", name), f"2026-11-{day}T00:00:00Z")
             store.commit(Transaction((), (Put(KEYS.state(target), b"success"),)))
+    about = About(PipelineRef("default", "d"), ("2026-11-20T00:00:00Z",))
     store.seen.clear()
-    read_partition(store, KEYS, PipelineRef("default", "d"), "2026-11-20T00:00:00Z")
+    read(store, KEYS, about=about)
     states = {key.removeprefix(KEYS.every("state", "default")) for key in store.seen if "/state/" in key}
     assert states == {f"{name}/2026-11-20T00:00:00Z" for name in "duv"}
     store.seen.clear()
-    read_partition(store, KEYS, PipelineRef("default", "d"), "2026-11-20T00:00:00Z", below=True)
+    read(store, KEYS, about=replace(about, below=True))
     states = {key.removeprefix(KEYS.every("state", "default")) for key in store.seen if "/state/" in key}
     assert states == {f"{name}/2026-11-20T00:00:00Z" for name in ("d", "u", "v", "below")}
 
