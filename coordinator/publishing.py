@@ -38,12 +38,9 @@ class PublishedInBetween(CoordinatorError):
     """Somebody published since the proposal was weighed: nothing was written."""
 
 
-def read_publications(store: Store, keys: Keys, *, revision: int = 0) -> Publications:
-    """All published documents, now or at a revision.
-
-    :raises Compacted: that revision is no longer kept.
-    """
-    listing = store.list(_prefix(keys), revision=revision, largest=keys.largest_value)
+def read_publications(store: Store, keys: Keys) -> Publications:
+    """All published documents, as of one revision."""
+    listing = store.list(_prefix(keys), largest=keys.largest_value)
     published: dict[str, Published] = {}
     for item in listing.items:
         match keys.parse(item.key):
