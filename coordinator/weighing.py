@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from coordinator.model.guard import too_much_resumed
+from coordinator.model.phrases import some_of
 from coordinator.model.publication import DependencyName
 from coordinator.model.references import Target
 from coordinator.model.unconsumed import flying, unconsumed
@@ -34,8 +35,7 @@ class Effects:
         """Like ``D <- A: 2026-11-20T05:00:00Z and 2 more``."""
         words = []
         for (pipeline, dependency), partitions in sorted(self.taken_away.items()):
-            more = f" and {len(partitions) - named} more" if len(partitions) > named else ""
-            words.append(f"{pipeline} <- {dependency}: {', '.join(partitions[:named])}{more}")
+            words.append(f"{pipeline} <- {dependency}: {some_of(partitions, named)}")
         return words
 
 

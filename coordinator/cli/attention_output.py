@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import roughly, table
+from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.cli.tables import Table
@@ -24,9 +25,9 @@ def attention_in_words(attention: Attention, problems: int) -> str:
     counts = {matter: count for matter, count in attention.counts.items() if matter.needs_person}
     parts = [f"{count} {matter}" for matter, count in counts.items()]
     if problems:
-        parts.append(f"{problems} {'problem' if problems == 1 else 'problems'}")
+        parts.append(counted(problems, "problem"))
     held = [f"{count} held" for matter, count in attention.counts.items() if not matter.needs_person]
-    stuck = [f"{_counted(attention.waiting)} stuck"] if attention.waiting else []
+    stuck = [f"{counted(attention.waiting, 'partition')} stuck"] if attention.waiting else []
     return "; ".join([f"needs a person: {', '.join(parts)}" if parts else "all is well", *stuck, *held])
 
 
@@ -93,12 +94,8 @@ def _waiting(concern: Concern) -> str:
     if len(concern.waiting) <= NAMED:
         return nearest
     pipelines = len({one.pipeline for one in concern.waiting})
-    every = f"{_counted(len(concern.waiting))} of {pipelines} {'pipeline' if pipelines == 1 else 'pipelines'}"
+    every = f"{counted(len(concern.waiting), 'partition')} of {counted(pipelines, 'pipeline')}"
     return f"{nearest} and more: {every}"
-
-
-def _counted(partitions: int) -> str:
-    return f"{partitions} {'partition' if partitions == 1 else 'partitions'}"
 
 
 def _age(concern: Concern, now: datetime) -> int | None:

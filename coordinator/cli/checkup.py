@@ -20,6 +20,7 @@ from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document
 from coordinator.model.mapping import Identity, Latest
 from coordinator.model.never_met import never_met
+from coordinator.model.phrases import some_of
 from coordinator.model.references import PipelineRef
 from coordinator.model.unmet_lately import seen_in, unmet_lately
 from coordinator.runners.airflow import AirflowRunner
@@ -112,10 +113,10 @@ def judge_environment(name: str, report: EnvironmentReport, dags: int) -> Iterat
     if report.problem is not None:
         yield Finding(Grade.PROBLEM, subject, report.problem, f"see that it runs, and correct [environments.{name}]")
     if report.missing_dags:
-        found = f"not there: {_some(report.missing_dags)}"
+        found = f"not there: {some_of(report.missing_dags, _NAMED)}"
         yield Finding(Grade.PROBLEM, subject, found, "deploy them, or mend dependencies.json")
     if report.paused_dags:
-        found = f"paused: {_some(report.paused_dags)}"
+        found = f"paused: {some_of(report.paused_dags, _NAMED)}"
         yield Finding(Grade.PROBLEM, subject, found, "unpause them: a paused DAG takes a run and never starts it")
     if not (report.problem or report.missing_dags or report.paused_dags):
         yield Finding(Grade.OK, subject, f"version {report.version}, {dags} DAGs there and not paused")
@@ -271,7 +272,7 @@ def _unconfigured(
 ) -> Iterator[Finding]:
     for name in sorted({pipeline.environment for pipeline in pipelines} - set(environments)):
         named = sorted(str(pipeline) for pipeline in pipelines if pipeline.environment == name)
-        found = f"not configured, and named by {_some(named)}"
+        found = f"not configured, and named by {some_of(named, _NAMED)}"
         yield Finding(Grade.PROBLEM, f"environment {name}", found, f"add [environments.{name}]")
 
 
@@ -288,9 +289,3 @@ def ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]
             runner.close()
     except CoordinatorError as error:
         return EnvironmentReport(problem=str(error))
-
-
-def _some(names: Collection[str]) -> str:
-    """Names, but not thousands of them."""
-    shown = ", ".join(list(names)[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

@@ -10,6 +10,7 @@ import typer
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import ConfigOption, JsonOption
 from coordinator.cli.output import people, print_json, table
+from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.cli.finding import Finding
@@ -70,4 +71,4 @@ def _print(findings: list[Finding], problems: int) -> None:
     )
     console = people()
     console.print(table("", "what", "found", "what to do", rows=rows))
-    console.print(f"{problems} problem{'' if problems == 1 else 's'}" if problems else "no problems")
+    console.print(counted(problems, "problem") if problems else "no problems")

@@ -16,6 +16,7 @@ from coordinator.model.misspelled import misspelled
 from coordinator.model.never_met import NeverMet, never_met
 from coordinator.model.owners import merge
 from coordinator.model.parsing import DependenciesError, parse_document
+from coordinator.model.phrases import counted
 from coordinator.publishing import read_publications
 from coordinator.settings import EtcdSettings
 from coordinator.store.connection import connect
@@ -56,7 +57,7 @@ def _of_file(dependencies: Path) -> tuple[Document, list[Finding]]:
             )
             for problem in error.problems
         ]
-    return document, [Finding(Grade.OK, subject, f"{len(document)} pipelines wait for others")]
+    return document, [Finding(Grade.OK, subject, f"{_waiting(document)} for others")]
 
 
 def _of_etcd(etcd: EtcdSettings) -> tuple[Document, list[Finding]]:
@@ -79,11 +80,15 @@ def _of_etcd(etcd: EtcdSettings) -> tuple[Document, list[Finding]]:
     return document, [*_of_documents(sorted(published), document, problems)]
 
 
+def _waiting(document: Document) -> str:
+    return counted(len(document), "pipeline waits", "pipelines wait")
+
+
 def _of_documents(owners: list[str], document: Document, problems: list[str]) -> Iterator[Finding]:
     for problem in problems:
         yield Finding(Grade.PROBLEM, _PUBLISHED, problem, "publish that document again: coordinator apply FILE")
     if owners:
-        found = f"{len(document)} pipelines wait for others, in the documents of {', '.join(owners)}"
+        found = f"{_waiting(document)} for others, in the documents of {', '.join(owners)}"
         yield Finding(Grade.OK, _PUBLISHED, f"{found}; no file was looked at: there is no dependencies.json here")
     else:
         remedy = "publish one: coordinator apply FILE; or name a file with --dependencies"

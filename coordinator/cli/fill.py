@@ -58,6 +58,7 @@ def fill(
     from coordinator.cli.naming import UnknownPartition, name_target, unknown_partition
     from coordinator.model.named_partitions import Span
     from coordinator.model.order import Order
+    from coordinator.model.phrases import counted
     from coordinator.watcher.reading import read
 
     wanted, span = None if pipeline is None else pipeline_of(pipeline), span_of(since, until)
@@ -79,9 +80,9 @@ def fill(
             return
         outlook = following_runs.outlook(reading, {gap.target: Order.RERUN for gap in found})
         about: dict[str, Any] = {"gaps": [gap_as_json(gap) for gap in found]}
-        counted = following_runs.counted(found, "gap")
+        gaps = counted(len(found), "gap")
         manner = following_runs.Manner(dry_run=dry_run, yes=yes, as_json=as_json)
-        if not manner.goes_on(outlook, f"fill {counted}", why=[f"{counted} would be filled"], about=about):
+        if not manner.goes_on(outlook, f"fill {gaps}", why=[f"{gaps} would be filled"], about=about):
             return
         if reading.cache.leader is None and not as_json:
             say("no watcher leads: what is ordered waits until one does", err=True)

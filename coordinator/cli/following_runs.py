@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from coordinator.cli.naming import UnknownPartition
 from coordinator.cli.output import people, print_json, say, table
 from coordinator.errors import ConfigurationError
 from coordinator.model.cascade import Change, Step, cascade
+from coordinator.model.phrases import counted
 from coordinator.model.printable import printable
 from coordinator.model.publication import Publication
 from coordinator.model.references import PipelineRef, Target
@@ -103,11 +103,7 @@ def show(found: Outlook) -> None:
     ]
     columns = ("environment", "owner", "pipeline", "partition", "how", "present run", "state")
     people().print(table(*columns, rows=rows))
-    say(f"{counted(found.runs, 'run')} would happen")
-
-
-def counted(things: Collection[object], word: str) -> str:
-    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
+    say(f"{counted(len(found.runs), 'run')} would happen")
 
 
 def others_follow(found: Outlook) -> list[str]:

@@ -19,6 +19,7 @@ from coordinator.cli.options import (
     typed_partition,
 )
 from coordinator.cli.output import print_json, say
+from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
@@ -51,7 +52,7 @@ def forget(
     Example: [bold]coordinator forget 03_pipeline 2026-11-2 --reason "a slip of the pen"[/bold]
     """
     from coordinator import forgetting
-    from coordinator.cli.following_runs import Manner, counted
+    from coordinator.cli.following_runs import Manner
     from coordinator.model.forgetting import all_below
     from coordinator.model.references import Target
     from coordinator.watcher.reading import read
@@ -67,7 +68,7 @@ def forget(
         if not as_json:
             say(f"to be forgotten: {', '.join(shown)}")
         manner = Manner(dry_run=dry_run, yes=yes, as_json=as_json)
-        what = counted(gone, "partition")
+        what = counted(len(gone), "partition")
         if not manner.goes_on(None, f"forget {what}", why=[f"{what} would be forgotten"], about=about):
             return
         dependents = {one for each in gone for one in reading.standings.dependents(each)}

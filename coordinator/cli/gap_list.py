@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import people, say, table
 from coordinator.model.gaps import Cause, Gap, find_gaps
 from coordinator.model.named_partitions import Span
+from coordinator.model.phrases import counted, some_of
 from coordinator.model.references import PipelineRef
 from coordinator.watcher.problems import shown
 from coordinator.watcher.reading import Reading
@@ -68,12 +68,9 @@ def show_gaps(gaps: list[Gap]) -> None:
         for gap in gaps
     )
     people().print(table("pipeline", "partition", "gap", "cause", "completions", rows=rows))
-    count = Counter(str(gap.target.pipeline) for gap in gaps)
-    of = "1 pipeline" if len(count) == 1 else f"{len(count)} pipelines"
-    say(f"{len(gaps)} {'gap' if len(gaps) == 1 else 'gaps'} in {of}")
+    pipelines = {gap.target.pipeline for gap in gaps}
+    say(f"{counted(len(gaps), 'gap')} in {counted(len(pipelines), 'pipeline')}")
 
 
 def _named(inputs: Iterable[Target]) -> str:
-    names = [str(one) for one in inputs]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return some_of([str(one) for one in inputs], _NAMED)

@@ -14,6 +14,7 @@ from coordinator.cli.options import ConfigOption, JsonOption, YesOption
 from coordinator.cli.output import people, print_json, say, table
 from coordinator.errors import CoordinatorError
 from coordinator.model.partitions import format_instant
+from coordinator.model.phrases import counted, some_of
 from coordinator.model.printable import printable
 
 if TYPE_CHECKING:
@@ -81,9 +82,10 @@ def list_(*, path: PathOption = None, config: ConfigOption = None, as_json: Json
         )
     else:
         since = f", the oldest since {oldest}" if oldest else ""
-        say(f"{found.directory}: {len(waiting)} events wait{since}; {len(parked)} are parked")
+        events = counted(len(waiting), "event waits", "events wait")
+        say(f"{found.directory}: {events}{since}; {counted(len(parked), 'is', 'are')} parked")
         if others:
-            say(f"{len(others)} JSON files there are no events of the plugin: {_some(others)}", err=True)
+            say(f"JSON files there that are no events of the plugin: {some_of(others, _NAMED)}", err=True)
         if not used:
             say(
                 f"no plugin has left anything in {found.directory}: either that Airflow has reported no run yet, or "
@@ -131,7 +133,7 @@ def replay(
     if as_json:
         print_json({"path": str(found.directory), "replayed": replayed, "unreadable": unreadable, "sender": listens})
     else:
-        say(f"{found.directory}: {len(replayed)} events replayed")
+        say(f"{found.directory}: {counted(len(replayed), 'event')} replayed")
         if replayed and not listens:
             say(
                 "no sender runs: the next event of that Airflow starts one, or: "
@@ -160,14 +162,13 @@ def discard(
     found = _outbox(path, config, to_change=True)
     chosen = _chosen(found, names, everything=everything)
     if not yes:
-        typer.confirm(
-            f"Delete {len(chosen)} parked events of {printable(str(found.directory))} for good?", abort=True, err=True
-        )
+        events = counted(len(chosen), "parked event")
+        typer.confirm(f"Delete {events} of {printable(str(found.directory))} for good?", abort=True, err=True)
     discarded = [name for name in chosen if found.parked.discard(name)]
     if as_json:
         print_json({"path": str(found.directory), "discarded": discarded})
     else:
-        say(f"{found.directory}: {len(discarded)} events discarded")
+        say(f"{found.directory}: {counted(len(discarded), 'event')} discarded")
 
 
 def _outbox(path: Path | None, config: Path | None, *, to_change: bool = False) -> Outbox:
@@ -203,11 +204,6 @@ def _chosen(found: Outbox, names: list[str] | None, *, everything: bool) -> list
             param_hint="NAMES",
         )
     return list(dict.fromkeys(names or ()))
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def _written_at(found: Outbox, name: str) -> str | None:

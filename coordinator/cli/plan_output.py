@@ -13,6 +13,7 @@ from coordinator.cli.output import line, people
 from coordinator.model.difference import CONDITION_FIELD, Change, Difference
 from coordinator.model.explanation import headline
 from coordinator.model.partitions import format_instant
+from coordinator.model.phrases import counted, some_of
 from coordinator.model.publication import Publication, Published
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def print_problems(error: DependenciesError) -> None:
     """What ``validate`` says of a file, in the same words."""
     console = people()
     console.print(Text(str(error)), soft_wrap=True)
-    console.print(line(f"{_count(len(error.problems), 'problem')} in {error.source}"))
+    console.print(line(f"{counted(len(error.problems), 'problem')} in {error.source}"))
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
@@ -228,9 +229,11 @@ def _environments(plan: Plan) -> Iterator[Text]:
         if report.problem is not None:
             yield line(f"warning: environment {name} was not checked: {report.problem}", style="yellow")
         if report.missing_dags:
-            yield line(f"warning: environment {name} does not know {_some(report.missing_dags)}", style="yellow")
+            yield line(
+                f"warning: environment {name} does not know {some_of(report.missing_dags, _SHOWN)}", style="yellow"
+            )
         if report.paused_dags:
-            yield line(f"warning: environment {name} has paused {_some(report.paused_dags)}", style="yellow")
+            yield line(f"warning: environment {name} has paused {some_of(report.paused_dags, _SHOWN)}", style="yellow")
 
 
 def _decisions_as_json(decisions: Iterable[Decision]) -> list[dict[str, str]]:
@@ -248,12 +251,3 @@ def _change_as_json(change: Change) -> dict[str, Any]:
         "removed": [str(dependency) for dependency in change.removed],
         "fields": [asdict(field) for field in change.fields],
     }
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

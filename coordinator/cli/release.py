@@ -22,6 +22,7 @@ from coordinator.cli.options import (
     typed_partition,
 )
 from coordinator.cli.output import hold_as_json, hold_in_words, print_json, say
+from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.acts import Signature
@@ -103,7 +104,7 @@ def _release_hold(
     from coordinator.holding import delete_hold
 
     found = following_runs.outlook(reading, {}, released=held)
-    why = [f"{following_runs.counted(found.runs, 'run')} would happen"] if found.runs else []
+    why = [f"{counted(len(found.runs), 'run')} would happen"] if found.runs else []
     if not manner.goes_on(found, f"release {held}", why=why, about={"pipeline": str(held)}):
         return
     change = delete_hold(store, keys, held, signature)
@@ -143,7 +144,7 @@ def _release_partitions(
     from coordinator.ordering import put_order
 
     found = following_runs.outlook(reading, dict.fromkeys(targets, Order.RELEASE))
-    question = f"release {pipeline} in {following_runs.counted(targets, 'partition')}"
+    question = f"release {pipeline} in {counted(len(targets), 'partition')}"
     about = {"pipeline": str(pipeline), "partitions": [target.partition for target in targets]}
     if not manner.goes_on(found, question, why=following_runs.others_follow(found), unknown=unknown, about=about):
         return

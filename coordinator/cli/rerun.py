@@ -23,6 +23,7 @@ from coordinator.cli.options import (
     typed_partition,
 )
 from coordinator.cli.output import print_json, say
+from coordinator.model.phrases import counted, some_of
 
 if TYPE_CHECKING:
     from coordinator.acts import Signature
@@ -131,9 +132,8 @@ def _refuse(found: Outlook, target: Target) -> None:
     names = [
         str(step.target.pipeline if step.target.partition == target.partition else step.target) for step in found.below
     ]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    follow = "1 pipeline below it follows" if len(names) == 1 else f"{len(names)} pipelines below it follow"
+    follow = counted(len(names), "pipeline below it follows", "pipelines below it follow")
     raise CoordinatorError(
-        f"nothing was done: {follow} when {target} runs again: {', '.join(names[:_NAMED])}{more}; "
+        f"nothing was done: {follow} when {target} runs again: {some_of(names, _NAMED)}; "
         "--downstream says that this is meant, --dry-run lists every run"
     )

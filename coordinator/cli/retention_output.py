@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from coordinator.model.partitions import format_instant
+from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.watcher.reading import Reading
@@ -40,12 +41,12 @@ def retention_in_words(reading: Reading, *, everything: bool) -> Iterator[str]:
     swept, expired = reading.cache.swept, len(reading.cache.expired)
     if everything:
         count = len(set(reading.cache.targets()))
-        kept = f"{count} {'partition is' if count == 1 else 'partitions are'} kept, all pipelines together"
+        kept = f"{counted(count, 'partition is', 'partitions are')} kept, all pipelines together"
         last = f"; swept at {swept.when:%Y-%m-%dT%H:%M:%SZ}, {swept.removed} removed" if swept is not None else ""
         yield kept + last
     if expired:
-        verb = "state has" if expired == 1 else "states have"
-        yield f"{expired} {verb} come back after retention had removed what was as old; not heeded"
+        have = counted(expired, "state has", "states have")
+        yield f"{have} come back after retention had removed what was as old; not heeded"
     if swept is not None and swept.held_back_pipelines:
         for one in swept.held_back[:NAMED]:
             yield f"kept by retention though it is time: {one.target}: {one.reason}"

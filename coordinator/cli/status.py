@@ -27,6 +27,7 @@ from coordinator.cli.replicas_output import (
 from coordinator.cli.reporters_output import ReportersShown, reporters_in
 from coordinator.cli.retention_output import retention_as_json, retention_in_words
 from coordinator.cli.unanswered import unanswered
+from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.model.never_met import NeverMet
@@ -200,8 +201,8 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
     if answer.shown:
         console.print(partitions_table(answer.rows))
     if not_shown := len(answer.targets) - len(answer.shown):
-        are = "partition is" if not_shown == 1 else "partitions are"
-        console.print(f"{not_shown} older {are} not shown: see them with --limit", markup=False)
+        older = counted(not_shown, "older partition is", "older partitions are")
+        console.print(f"{older} not shown: see them with --limit", markup=False)
     if replicas.all and (everything or replicas.problems or any(one.silent for one in replicas.all)):
         console.print(replicas_table(replicas.all[: answer.limit]))
         if (more := len(replicas.all) - answer.limit) > 0:

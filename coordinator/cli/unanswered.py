@@ -10,6 +10,8 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from coordinator.model.phrases import counted
+
 if TYPE_CHECKING:
     from coordinator.model.references import Target
     from coordinator.watcher.reading import Reading
@@ -43,7 +45,7 @@ def _in_words(waiting: list[tuple[datetime, Target]], now: datetime) -> str:
     since, target = min(waiting)
     minutes = int((now - since).total_seconds() // 60)
     return (
-        f"{len(waiting)} request{'s have' if len(waiting) > 1 else ' has'} had no answer for up to {minutes} min, "
+        f"{counted(len(waiting), 'request has', 'requests have')} had no answer for up to {minutes} min, "
         f"{target} for longest: it is away, very slow, or does not let anybody ask what came of them; the leader's "
         "/readyz and 'coordinator doctor' say which"
     )

@@ -11,6 +11,7 @@ import typer
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import JsonOption
 from coordinator.cli.output import print_json, say
+from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.model.dependencies import Document
@@ -71,7 +72,7 @@ def validate(
         print_json(_as_json(file, document, problems, warnings, environments))
     elif problems:
         say(message, lines=True)
-        say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in {file}")
+        say(f"{counted(len(problems), 'problem')} in {file}")
     else:
         for warning in warnings:
             say(f"{file}:{warning.line}:{warning.column}: warning: {warning.path}: {warning.reason}; {warning.remedy}")
@@ -120,9 +121,10 @@ def _as_json(
 
 
 def _summary(file: Path, document: Document, warnings: list[Problem], environments: list[str] | None) -> str:
-    text = f"{file}: good: {len(document)} pipelines, {_count(document)} dependencies"
+    dependencies = counted(_count(document), "dependency", "dependencies")
+    text = f"{file}: good: {counted(len(document), 'pipeline')}, {dependencies}"
     if warnings:
-        text += f"; {len(warnings)} warning{'s' if len(warnings) > 1 else ''}"
+        text += f"; {counted(len(warnings), 'warning')}"
     if environments is None:
         text += "; names of environments not checked (--environments-from)"
     return text

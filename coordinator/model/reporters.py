@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from coordinator.model import bounds
 from coordinator.model.partitions import format_instant
+from coordinator.model.phrases import counted
 from coordinator.model.printable import printable
 from coordinator.model.runstate import Instant, Unreadable, too_large
 
@@ -191,10 +192,12 @@ def _of_reporters(heard: Heard, *, now: datetime) -> list[str]:
     for _, one in sorted(heard.readable.items()):
         where = f"in {one.outbox or 'its outbox'} on {one.host}"
         if one.parked:
-            found.append(f"{one.parked} events are parked {where}: see them with 'coordinator outbox list' there")
+            parked = counted(one.parked, "event is", "events are")
+            found.append(f"{parked} parked {where}: see them with 'coordinator outbox list' there")
         if one.oldest is not None and now - one.oldest > BACKLOG_TOO_OLD:
             minutes = int((now - one.oldest).total_seconds() // 60)
-            found.append(f"{one.backlog} events wait {where}, the oldest for {minutes} min: see its sender's log")
+            backlog = counted(one.backlog, "event waits", "events wait")
+            found.append(f"{backlog} {where}, the oldest for {minutes} min: see its sender's log")
     return found
 
 

@@ -16,6 +16,7 @@ from coordinator.model.cascade import course
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.judgement import all_inputs
 from coordinator.model.partitions import format_instant
+from coordinator.model.phrases import some_of
 from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Standing
@@ -207,5 +208,4 @@ def _why(decision: Decision) -> str:
     new = [one.target for one in all_inputs(decision.judged) if one.new] if decision.judged is not None else []
     named = [str(one.pipeline if one.partition == decision.target.partition else one) for one in new]
     late = ", and it is late" if decision.late else ""
-    more = f" and {len(named) - 5} more" if len(named) > 5 else ""
-    return f"new: {', '.join(named[:5])}{more}{late}"
+    return f"new: {some_of(named, 5)}{late}"

@@ -8,6 +8,7 @@ import structlog
 
 from coordinator.model.conditions import leaves
 from coordinator.model.guard import Known
+from coordinator.model.phrases import some_of
 from coordinator.model.publication import Publication
 from coordinator.model.references import PipelineRef
 from coordinator.watcher.cache import Cache
@@ -75,7 +76,6 @@ def in_words(known: Known) -> str | None:
     """What is wrong, in one line; ``None``: nothing."""
     problems = [f"{name} could not be asked which DAGs it has: {why}" for name, why in sorted(known.unasked.items())]
     if known.missing:
-        named = ", ".join(map(str, sorted(known.missing)[:_SHOWN]))
-        more = f" and {len(known.missing) - _SHOWN} more" if len(known.missing) > _SHOWN else ""
-        problems.append(f"no such DAGs: {named}{more}; the dependencies name them: deploy them, or mend the file")
+        named = some_of([str(one) for one in sorted(known.missing)], _SHOWN)
+        problems.append(f"no such DAGs: {named}; the dependencies name them: deploy them, or mend the file")
     return "; ".join(problems) or None

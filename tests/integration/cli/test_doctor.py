@@ -334,7 +334,7 @@ def test_without_a_file_the_published_dependencies_are_held_against_everything(
     airflow.dag("one")
     assert problems(findings()) == [("environment default", "not there: child, two")]
     (said,) = (one["found"] for one in findings() if one["subject"] == "published dependencies")
-    assert "1 pipelines wait for others, in the documents of default; no file was looked at" in said
+    assert "1 pipeline waits for others, in the documents of default; no file was looked at" in said
     (tmp_path / "dependencies.json").write_text('{"one": "zero"}')
     assert problems(findings()) == [("environment default", "not there: zero")]
     etcd.commit(Transaction((), (Put(keys.dependencies("default"), b"rubbish"),)))
