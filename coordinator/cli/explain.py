@@ -68,14 +68,15 @@ def explain(
 
 def _explain_newest(reading: Reading, pipeline: PipelineRef, names: PartitionNames, *, as_json: bool) -> None:
     """The newest partitions with a sentence each."""
-    from coordinator.model.explanation import headline, run_state, status_of
+    from coordinator.model.explanation import headline, status_of
     from coordinator.model.references import Target
+    from coordinator.model.view import readable_state
 
     rows = []
     for partition in names.newest:
         target = Target(pipeline, partition)
         decision = reading.standings.decide(target)
-        state = run_state(reading.cache.state(target))
+        state = readable_state(reading.cache.state(target))
         rows.append(
             {
                 "partition": partition,

@@ -109,7 +109,8 @@ def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Att
     from coordinator.errors import CoordinatorError
     from coordinator.model.decide import Obstacle
     from coordinator.model.runstate import Attempt
-    from coordinator.model.trigger import Status, TriggerRecord
+    from coordinator.model.trigger import Status
+    from coordinator.model.view import readable_record
 
     moving = reading.standings.decide(target).obstacles & {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
     if moving and not force:
@@ -117,8 +118,7 @@ def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Att
             f"{target} is {' and '.join(sorted(moving))}: its own report is to be expected; wait for that (coordinator "
             f"explain {target.pipeline} {target.partition}), or pass --force"
         )
-    recorded = reading.cache.record(target)
-    record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
+    record = readable_record(reading.cache.record(target))
     if Obstacle.IN_FLIGHT not in moving or record is None:
         return None
     if record.status is Status.SENT:

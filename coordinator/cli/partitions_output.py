@@ -47,13 +47,11 @@ def partition_as_json(reading: Reading, target: Target, now: datetime) -> dict[s
     """One partition for programs."""
     from coordinator.model.explanation import headline
     from coordinator.model.partitions import format_instant
-    from coordinator.model.runstate import RunState
-    from coordinator.model.trigger import TriggerRecord
+    from coordinator.model.view import readable_record, readable_state
 
     decision = reading.standings.decide(target)
-    state, recorded = reading.cache.state(target), reading.cache.record(target)
-    record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
-    readable = state.value if state is not None and isinstance(state.value, RunState) else None
+    state, record = reading.cache.state(target), readable_record(reading.cache.record(target))
+    readable = readable_state(state)
     since = _since(readable, record)
     if since is not None:
         since = since.replace(microsecond=0)

@@ -26,15 +26,15 @@ def unanswered(reading: Reading, now: datetime) -> dict[str, str]:
 
     :param now: by which it is told for how long a request has had no answer.
     """
-    from coordinator.model.trigger import Status, TriggerRecord
+    from coordinator.model.trigger import Status
+    from coordinator.model.view import readable_record
 
     if reading.cache.leader is None:
         return {}  # nobody asks; that is the problem, and it is told
     waiting: dict[str, list[tuple[datetime, Target]]] = defaultdict(list)
     for target in reading.cache.targets():
-        found = reading.cache.record(target)
-        record = found.value if found is not None else None
-        if not isinstance(record, TriggerRecord) or record.status is not Status.INTENT or record.when is None:
+        record = readable_record(reading.cache.record(target))
+        if record is None or record.status is not Status.INTENT or record.when is None:
             continue
         if now - record.when >= LONG:
             waiting[target.pipeline.environment].append((record.when, target))

@@ -26,7 +26,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing
+from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing, readable_record, readable_state
 
 _MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
 
@@ -149,9 +149,7 @@ def course(
 
 
 def _step(facts: Facts, target: Target, how: How) -> Step:
-    seen, recorded = facts.state(target), facts.record(target)
-    state = seen.value if seen is not None and isinstance(seen.value, RunState) else None
-    record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
+    state, record = readable_state(facts.state(target)), readable_record(facts.record(target))
     run_id = (state.attempt.run_id if state is not None else None) or (record.run_id if record is not None else None)
     return Step(target, how, run_id, state.state if state is not None else None)
 
@@ -256,8 +254,7 @@ class _Rehearsal:
     def _go_on(self, decision: Decision) -> bool:
         """Let happen what is decided. Returns whether anything has."""
         target = decision.target
-        seen = self.record(target)
-        record = seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
+        record = readable_record(self.record(target))
         if not _MOVING.isdisjoint(decision.obstacles):
             self._end(target, record)
         elif decision.skips:

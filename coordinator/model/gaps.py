@@ -18,7 +18,7 @@ from coordinator.model.partitions import partition_order
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import TriggerRecord
-from coordinator.model.view import View
+from coordinator.model.view import View, readable_record
 
 _UNDER_WAY = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING, Obstacle.UNREADABLE_RECORD})
 """Where it runs, or nobody can tell what it has run on."""
@@ -70,10 +70,9 @@ def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
     decision = decide(graph, view, target)
     if decision.due or not _UNDER_WAY.isdisjoint(decision.obstacles):
         return None
-    recorded, own = view.record(target), view.state(target)
+    record, own = readable_record(view.record(target)), view.state(target)
     if own is not None and not isinstance(own.value, RunState):
         return None  # nobody can tell whether it has run
-    record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
     skipped = decision.skips or (record is not None and record.skipped)
     judged, _ = judge(view, _always_active(node), target, None if skipped else record)
     used = tuple(inputs_that_hold(judged))

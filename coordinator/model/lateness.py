@@ -13,7 +13,7 @@ from coordinator.model.order import GivenOrder
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import View
+from coordinator.model.view import View, readable_record
 
 BACKFILL_AFTER: Final = timedelta(days=1)
 """Inputs that begin so long after a partition's time of day make it up for later: it is a backfill, and was not
@@ -92,8 +92,7 @@ def _began_above(graph: Graph, view: View, targets: Iterable[Target]) -> datetim
         node = graph.node(target.pipeline)
         if node is None:
             continue
-        recorded = view.record(target)
-        record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
+        record = readable_record(view.record(target))
         for above in _that_move(judge(view, node, target, record)[1]):
             began = _began(view, above)
             if began is not None:

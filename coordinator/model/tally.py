@@ -25,7 +25,7 @@ from coordinator.model.judgement import Judged, JudgedInput, judge_input
 from coordinator.model.mapping import FixedKey, Latest, Rollup, StartOf
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Standing, View
+from coordinator.model.view import Standing, View, readable_record
 
 WIDE = 32
 """Inputs above which counting costs less than deciding."""
@@ -194,8 +194,7 @@ class Tallies:
         if tally.floor is not view.floor(target.pipeline):
             self.drop(target)
             return False
-        recorded = view.record(target)
-        record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
+        record = readable_record(view.record(target))
         self._tallies.move_to_end(target)
         return tally.is_same(view, node, target, record)
 

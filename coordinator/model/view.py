@@ -47,6 +47,16 @@ class SeenOrder(msgspec.Struct, frozen=True, gc=False):
     revision: int
 
 
+def readable_state(seen: SeenState | None) -> RunState | None:
+    """A run state, if there is one that can be read."""
+    return seen.value if seen is not None and isinstance(seen.value, RunState) else None
+
+
+def readable_record(seen: SeenRecord | None) -> TriggerRecord | None:
+    """A trigger record, if there is one that can be read."""
+    return seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
+
+
 class Facts(Protocol):
     """What stands in etcd."""
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from coordinator.model.decide import Decision
 from coordinator.model.graph import Graph
 from coordinator.model.references import Target
-from coordinator.model.trigger import TriggerRecord
+from coordinator.model.view import readable_record
 from coordinator.watcher.admission import pipeline_limits
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.dispatcher import Dispatcher
@@ -96,9 +96,7 @@ def ages_of_starts(cache: Cache, now: datetime) -> dict[str, list[float]]:
     """When the last runs were decided on, by environment: a successor does not begin a new minute."""
     ages: dict[str, list[float]] = {}
     for target in cache.targets():
-        seen = cache.record(target)
-        if seen is not None and isinstance(seen.value, TriggerRecord):
-            record = seen.value
-            if record.when is not None and not record.skipped:
-                ages.setdefault(target.pipeline.environment, []).append((now - record.when).total_seconds())
+        record = readable_record(cache.record(target))
+        if record is not None and record.when is not None and not record.skipped:
+            ages.setdefault(target.pipeline.environment, []).append((now - record.when).total_seconds())
     return ages

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 from coordinator.model.trigger import TriggerRecord, dump_record
+from coordinator.model.view import readable_record
 from coordinator.store.keys import Keys
 from coordinator.store.port import CreateRevisionIs, Delete, ModRevisionIs, Put, Store
 from coordinator.watcher.cache import Cache
@@ -47,13 +48,12 @@ class Ledger:
         :param counts: the counter that it adds to.
         """
         seen = self._cache.record(target)
-        previous = seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
         self._writes.append(
             Write(
                 target=target,
                 operation=Put(self._keys.trigger(target), dump_record(record)),
                 expected=seen.revision if seen is not None else 0,
-                subject=RecordWrite(record, previous, self._cache.revision, decision, deed, counts),
+                subject=RecordWrite(record, readable_record(seen), self._cache.revision, decision, deed, counts),
                 grounds=tuple(ModRevisionIs(self._keys.state(ground), revision) for ground, revision in grounds),
             )
         )

@@ -12,7 +12,7 @@ from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Standing
+from coordinator.model.view import Standing, readable_record, readable_state
 from coordinator.runners.port import ObservedRun, RunRef
 from coordinator.settings import WatcherSettings
 from coordinator.watcher import records
@@ -108,10 +108,10 @@ class Observer:
     def _run_to_follow(self, decision: Decision, record: TriggerRecord | None) -> FollowedRun | None:
         """The run that we started, until it is known to have ended; but the one that the state speaks of where that is
         a newer one, for then only its end ends anything."""
-        seen = self._cache.state(decision.target)
+        state = readable_state(self._cache.state(decision.target))
         running = None
-        if seen is not None and isinstance(seen.value, RunState) and not seen.value.state.is_terminal:
-            running = _comparable_run(decision.target, seen.value)
+        if state is not None and not state.state.is_terminal:
+            running = _comparable_run(decision.target, state)
         if record is None or record.status is not Status.SENT or Obstacle.IN_FLIGHT not in decision.obstacles:
             return running
         ours = None
@@ -123,12 +123,10 @@ class Observer:
 
     def _matters(self, target: Target) -> bool:
         """What has ended matters while its flight is not known to be over, or while others are stuck behind it."""
-        seen = self._cache.state(target)
-        if seen is None or not isinstance(seen.value, RunState) or not seen.value.state.is_terminal:
+        state = readable_state(self._cache.state(target))
+        if state is None or not state.state.is_terminal:
             return True
-        if self._flies(target) is not None:
-            return True
-        return self._others_wait_behind(target)
+        return self._flies(target) is not None or self._others_wait_behind(target)
 
     def _others_wait_behind(self, target: Target) -> bool:
         """Whether it is followed for others: they are stuck, perhaps since it has failed."""
@@ -160,10 +158,10 @@ class Observer:
         record = self._flies(subject)
         if record is not None and record.run_id == ref.run_id:
             self._ledger.record(subject, records.done(record, note=f"run {ref.run_id} was deleted"))
-        seen = self._cache.state(subject)
-        if seen is None or not isinstance(seen.value, RunState) or seen.value.attempt.run_id != ref.run_id:
+        state = readable_state(self._cache.state(subject))
+        if state is None or state.attempt.run_id != ref.run_id:
             return False
-        if seen.value.marked or (seen.value.state is State.SUCCESS and not _is_newer(record, seen.value)):
+        if state.marked or (state.state is State.SUCCESS and not _is_newer(record, state)):
             return False
         _log.warning("state.run_deleted", pipeline=str(subject.pipeline), partition=subject.partition, run=ref.run_id)
         self._ledger.state(subject, None, askers=askers)
@@ -171,13 +169,10 @@ class Observer:
 
     def _flies(self, target: Target) -> TriggerRecord | None:
         """The target's record while the run that we started is not known to have ended."""
-        recorded = self._cache.record(target)
-        if recorded is None or not isinstance(recorded.value, TriggerRecord):
+        record = readable_record(self._cache.record(target))
+        if record is None or record.status is not Status.SENT:
             return None
-        flies = recorded.value.status is Status.SENT and (
-            Obstacle.IN_FLIGHT in self._standings.decide(target).obstacles
-        )
-        return recorded.value if flies else None
+        return record if Obstacle.IN_FLIGHT in self._standings.decide(target).obstacles else None
 
 
 def _is_newer(record: TriggerRecord | None, state: RunState) -> bool:

@@ -19,7 +19,7 @@ from coordinator.model.partitions import format_instant
 from coordinator.model.phrases import some_of
 from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import Standing
+from coordinator.model.view import Standing, readable_record
 from coordinator.watcher import records
 from coordinator.watcher.admission import Admission, pipeline_limits
 from coordinator.watcher.attendance import attended_up_to
@@ -197,8 +197,7 @@ def _to_examine(reading: Reading) -> Iterator[Decision]:
 
 
 def _record(reading: Reading, target: Target) -> TriggerRecord | None:
-    seen = reading.cache.record(target)
-    return seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
+    return readable_record(reading.cache.record(target))
 
 
 def _why(decision: Decision) -> str:

@@ -26,7 +26,7 @@ from coordinator.model.graph import Graph
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Standing
+from coordinator.model.view import Standing, readable_record
 from coordinator.settings import RetentionSettings, WatcherSettings
 from coordinator.store.keys import Keys
 from coordinator.store.leadership import Leadership
@@ -451,8 +451,7 @@ class Reconciler:
         return None if at is None else self._clock.monotonic() + (at - self._clock.now()).total_seconds()
 
     def _record(self, target: Target) -> TriggerRecord | None:
-        seen = self.cache.record(target)
-        return seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
+        return readable_record(self.cache.record(target))
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

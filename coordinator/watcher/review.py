@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from coordinator.model.dependencies import Rerun
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import TriggerRecord
-from coordinator.model.view import Standing
+from coordinator.model.view import Standing, readable_record
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.scheduling import WAITING
 
@@ -48,12 +47,12 @@ class Review:
         return (target for target in piece if self._waits(target))
 
     def _waits(self, target: Target) -> bool:
-        seen = self._cache.record(target)
-        if seen is None or not isinstance(seen.value, TriggerRecord):
+        record = readable_record(self._cache.record(target))
+        if record is None:
             return False
         if self._standings.standing(target) is not Standing.SETTLED:
             return False  # it is examined anyway
-        return seen.value.status in WAITING or seen.value.skipped or self._ignores(target)
+        return record.status in WAITING or record.skipped or self._ignores(target)
 
     def _ignores(self, target: Target) -> bool:
         node = self._standings.graph.node(target.pipeline)

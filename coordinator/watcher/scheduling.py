@@ -8,8 +8,8 @@ from datetime import datetime
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
-from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Standing
+from coordinator.model.trigger import Status
+from coordinator.model.view import Standing, readable_record
 from coordinator.watcher.breakage import Breakage
 from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.lateness import Lateness
@@ -71,7 +71,7 @@ class Scheduling:
         return self._lateness.targets()
 
     def _is_concerned(self, target: Target) -> bool:
-        seen = self._standings.record(target)
-        if seen is not None and isinstance(seen.value, TriggerRecord) and seen.value.status in WAITING:
+        record = readable_record(self._standings.record(target))
+        if record is not None and record.status in WAITING:
             return True
         return self._reconcile.is_concerned_with(target)

@@ -8,12 +8,12 @@ from typing import Any
 from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.explanation.causes import Cause
 from coordinator.model.explanation.explained import Explanation
-from coordinator.model.explanation.words import run_state, state_of
+from coordinator.model.explanation.words import state_of
 from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput
 from coordinator.model.partitions import format_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, Unreadable
-from coordinator.model.view import SeenOrder, SeenRecord, SeenState
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState, readable_state
 
 Json = dict[str, Any]
 
@@ -56,7 +56,7 @@ def _node(judged: Judged) -> Json:
 
 
 def _input(one: JudgedInput) -> Json:
-    state = run_state(one.seen)
+    state = readable_state(one.seen)
     return {
         "holds": one.holds,
         "pipeline": str(one.dependency.upstream),

@@ -24,7 +24,6 @@ from coordinator.model.explanation.words import (
     listed,
     moment,
     named,
-    run_state,
     state_of,
 )
 from coordinator.model.hold import Hold
@@ -33,7 +32,7 @@ from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Standing
+from coordinator.model.view import Standing, readable_record, readable_state
 
 MOST = 1000
 """Pipelines that are followed, at most: an explanation is read by a person."""
@@ -146,12 +145,12 @@ def inputs_in_the_way(decision: Decision) -> Iterator[JudgedInput]:
 
 def _has_still_to_come(one: JudgedInput, upstream: Decision) -> bool:
     """Whether an input is missing because its own inputs are: then they are the cause."""
-    return run_state(one.seen) is None and upstream.judged is not None and not upstream.judged.holds
+    return readable_state(one.seen) is None and upstream.judged is not None and not upstream.judged.holds
 
 
 def cause_at_rest(one: JudgedInput, via: tuple[Target, ...]) -> Cause:
     """An input at rest, in a state that is not the one asked for."""
-    state = run_state(one.seen)
+    state = readable_state(one.seen)
     wanted = asked_for(one.dependency)
     if state is None:
         how = how_to_report(one.target)
@@ -185,8 +184,8 @@ def _too_old(one: JudgedInput) -> str:
 def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...] = ()) -> Iterator[Cause]:
     """What keeps a pipeline from firing, besides its inputs."""
     target = decision.target
-    state, seen = run_state(standings.state(target)), standings.record(target)
-    record = seen.value if seen is not None and isinstance(seen.value, TriggerRecord) else None
+    state, seen = readable_state(standings.state(target)), standings.record(target)
+    record = readable_record(seen)
     if Obstacle.RUNNING in decision.obstacles and state is not None:
         yield _running(target, state, via)
     elif Obstacle.IN_FLIGHT in decision.obstacles and record is not None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from coordinator.model.consumption import Consumption
 from coordinator.model.decide import Decision, Obstacle
-from coordinator.model.explanation.words import listed, named, run_state, state_of
+from coordinator.model.explanation.words import listed, named, state_of
 from coordinator.model.judgement import JudgedInput, all_inputs
+from coordinator.model.view import readable_state
 
 
 def what_changed(before: Consumption, decision: Decision, *, ordered: int = 0) -> str:
@@ -49,12 +50,12 @@ def _changes(before: Consumption, decision: Decision) -> Iterator[str]:
 
 
 def _why_not(one: JudgedInput) -> str:
-    state = run_state(one.seen)
+    state = readable_state(one.seen)
     if state is not None and state.state.is_terminal and one.met:
         return f"is {one.standing}"
     return f"is {state_of(one)}"
 
 
 def _is_used(before: Consumption, one: JudgedInput) -> bool:
-    state = run_state(one.seen)
+    state = readable_state(one.seen)
     return one.seen is not None and state is not None and before.knows(one.target, state, one.seen.revision)

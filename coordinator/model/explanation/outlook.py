@@ -15,14 +15,13 @@ from coordinator.model.explanation.words import (
     input_named,
     listed,
     moment,
-    run_state,
     state_of,
 )
 from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput, inputs_that_would_hold
 from coordinator.model.references import Target
 from coordinator.model.runstate import State
 from coordinator.model.standings import Standings
-from coordinator.model.view import Standing
+from coordinator.model.view import Standing, readable_state
 
 
 def outlook(standings: Standings, decision: Decision) -> str:
@@ -140,13 +139,13 @@ class _Outlook:
         return input_named(one, self._target)
 
     def _has_failed(self, one: JudgedInput) -> bool:
-        state = run_state(one.seen)
+        state = readable_state(one.seen)
         wanted = not one.met and one.expires is None
         return state is not None and state.state is State.FAILED and one.standing is Standing.SETTLED and wanted
 
     def _how_it_is(self, one: JudgedInput) -> str:
         """In short: the causes, which are told beside this, name runs and reasons."""
-        state = run_state(one.seen)
+        state = readable_state(one.seen)
         if one.standing is Standing.SETTLED or (state is not None and not state.state.is_terminal):
             return state_of(one) if state is None else f"it {did(state, in_run=False)}"
         return f"it {why_unsettled(self._standings, one)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from coordinator.model.explanation.words import moment
 from coordinator.model.runstate import Unreadable
 from coordinator.model.trigger import Action, TriggerRecord
-from coordinator.model.view import SeenOrder, SeenRecord
+from coordinator.model.view import SeenOrder, SeenRecord, readable_record
 
 
 def record_in_words(seen: SeenRecord | None) -> Iterator[str]:
@@ -27,7 +27,7 @@ def order_in_words(seen: SeenOrder | None, record: SeenRecord | None) -> str:
     if isinstance(seen.value, Unreadable):
         return f"cannot be read, so it orders nothing: {seen.value.reason}"
     given = seen.value
-    known = record.value if record is not None and isinstance(record.value, TriggerRecord) else None
+    known = readable_record(record)
     words = f"{given.order}{f' by {given.who}' if given.who else ''}{moment('at', given.when)}"
     words += f": {given.why!r}" if given.why else ""
     return f"{words}, {'carried out' if known is not None and known.order >= seen.revision else 'not carried out yet'}"

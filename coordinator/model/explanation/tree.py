@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from coordinator.model.conditions import Dependency
 from coordinator.model.consumption import Consumed
 from coordinator.model.explanation.headline import is_out_of_reach
-from coordinator.model.explanation.words import LISTED, input_named, listed, moment, run_in_words, run_state, state_of
+from coordinator.model.explanation.words import LISTED, input_named, listed, moment, run_in_words, state_of
 from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput
 from coordinator.model.references import Target
-from coordinator.model.view import Standing
+from coordinator.model.view import Standing, readable_state
 
 SHOWN = 3
 """Of the partitions that one dependency names, so many are shown one by one; of more, those that do not hold."""
@@ -83,7 +83,7 @@ def _partitions(judged: JudgedBranch, dependency: Dependency, target: Target, wh
 
 def _input(one: JudgedInput, target: Target) -> str:
     """An input in a line: its state, its revision, and whether it is new."""
-    state, name = run_state(one.seen), input_named(one, target)
+    state, name = readable_state(one.seen), input_named(one, target)
     parts = [f"{str(one.dependency).replace(str(one.dependency.upstream), name, 1)}: {state_of(one)}"]
     if one.seen is not None and state is not None:
         parts.append(f"revision {one.seen.revision}")
@@ -101,7 +101,7 @@ def _input(one: JudgedInput, target: Target) -> str:
 
 def _details(one: JudgedInput) -> Iterator[str]:
     """The run of an input, and what was consumed of it before."""
-    state, consumed = run_state(one.seen), one.consumed
+    state, consumed = readable_state(one.seen), one.consumed
     if state is not None and state.state.is_terminal:  # of one that goes on, the reason why it is busy tells it
         yield run_in_words(state).strip()
     if isinstance(consumed, Consumed) and (one.new or not one.met):

@@ -51,11 +51,6 @@ def state_of(one: JudgedInput) -> str:
     return str(one.seen.value.state)
 
 
-def run_state(seen: SeenState | None) -> RunState | None:
-    """A run state, if there is one that can be read."""
-    return seen.value if seen is not None and isinstance(seen.value, RunState) else None
-
-
 def run_in_words(state: RunState) -> str:
     """The run, and since when it is in this state: `` in run x since ...``."""
     words = f" in run {state.attempt.run_id}" if state.attempt.run_id is not None else ""
