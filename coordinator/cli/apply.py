@@ -61,24 +61,17 @@ def apply(
 
     Example: [bold]coordinator apply team_b.json --owner team_b --reason "load waits for enrich, T-123"[/bold]
     """
-    from coordinator.cli.plan_output import print_problems, problems_as_json
+    from coordinator.cli.plan_output import problems_printed
     from coordinator.cli.planning import make_draft, make_plan, weigh
     from coordinator.cli.validate import read_file
-    from coordinator.model.parsing import DependenciesError
     from coordinator.proposal import Signature
     from coordinator.settings import load_settings
 
     settings = load_settings(config)
     if not (yes or check):
         _refuse_unless_asked(file, as_json=as_json)
-    try:
+    with problems_printed(owner, as_json=as_json):
         draft = make_draft(read_file(file), source=str(file), owner=owner, settings=settings)
-    except DependenciesError as error:
-        if as_json:
-            print_json({"ok": False, "file": str(file), "owner": owner, "problems": problems_as_json(error)})
-        else:
-            print_problems(error)
-        raise typer.Exit(ExitCode.PROBLEM) from None
     anew = [pipeline_of(name) for name in fresh or ()]
     for pipeline in anew:
         if pipeline not in draft.document:

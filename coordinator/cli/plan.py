@@ -34,21 +34,14 @@ def plan(
 
     Example: [bold]coordinator plan dependencies.json --owner team_b --exit-code[/bold]
     """
-    from coordinator.cli.plan_output import plan_as_json, print_plan, print_problems, problems_as_json
+    from coordinator.cli.plan_output import plan_as_json, print_plan, problems_printed
     from coordinator.cli.planning import make_draft, make_plan
     from coordinator.cli.validate import read_file
-    from coordinator.model.parsing import DependenciesError
     from coordinator.settings import load_settings
 
     settings = load_settings(config)
-    try:
+    with problems_printed(owner, as_json=as_json):
         draft = make_draft(read_file(file), source=str(file), owner=owner, settings=settings)
-    except DependenciesError as error:
-        if as_json:
-            print_json({"ok": False, "file": str(file), "owner": owner, "problems": problems_as_json(error)})
-        else:
-            print_problems(error)
-        raise typer.Exit(ExitCode.PROBLEM) from None
     with etcd_of(config) as (store, keys), people(stderr=True).status("asking etcd and the environments"):
         made = make_plan(draft, store, keys, settings=settings, offline=offline)
     if as_json:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.text import Text
 
-from coordinator.cli.output import line, people
+from coordinator.cli.failures import ExitCode
+from coordinator.cli.output import line, people, print_json
 from coordinator.model.difference import CONDITION_FIELD, Change, Difference
 from coordinator.model.explanation import headline
+from coordinator.model.parsing import DependenciesError
 from coordinator.model.partitions import format_instant
 from coordinator.model.phrases import counted, some_of
 from coordinator.model.publication import Publication, Published
@@ -20,7 +24,6 @@ if TYPE_CHECKING:
     from coordinator.cli.planning import Plan
     from coordinator.model.conditions import Dependency
     from coordinator.model.decide import Decision
-    from coordinator.model.parsing import DependenciesError
     from coordinator.model.references import PipelineRef
 
 _SHOWN = 20
@@ -37,11 +40,22 @@ def print_plan(plan: Plan, *, accept: bool = False) -> None:
         console.print(one, soft_wrap=True)
 
 
-def print_problems(error: DependenciesError) -> None:
-    """What ``validate`` says of a file, in the same words."""
-    console = people()
-    console.print(Text(str(error)), soft_wrap=True)
-    console.print(line(f"{counted(len(error.problems), 'problem')} in {error.source}"))
+@contextmanager
+def problems_printed(owner: str, *, as_json: bool) -> Iterator[None]:
+    """Print what is wrong with a file, as ``validate`` does, and end the command.
+
+    :raises typer.Exit: with 1, something is wrong.
+    """
+    try:
+        yield
+    except DependenciesError as error:
+        if as_json:
+            print_json({"ok": False, "file": error.source, "owner": owner, "problems": _problems_as_json(error)})
+        else:
+            console = people()
+            console.print(Text(str(error)), soft_wrap=True)
+            console.print(line(f"{counted(len(error.problems), 'problem')} in {error.source}"))
+        raise typer.Exit(ExitCode.PROBLEM) from None
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
@@ -61,7 +75,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "changes": [_change_as_json(change) for change in difference.changes],
         "dependencies_added": difference.dependencies_added,
         "dependencies_removed": difference.dependencies_removed,
-        "problems": problems_as_json(plan.refused),
+        "problems": _problems_as_json(plan.refused),
         "concerns": list(plan.concerns),
         "taken_away": [
             {"pipeline": str(pipeline), "dependency": dependency, "partitions": partitions}
@@ -88,7 +102,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def problems_as_json(error: DependenciesError | None) -> list[dict[str, Any]]:
+def _problems_as_json(error: DependenciesError | None) -> list[dict[str, Any]]:
     return [] if error is None else [asdict(problem) for problem in error.problems]
 
 

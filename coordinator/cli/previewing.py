@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from coordinator.cli.connecting import etcd_of
-from coordinator.cli.failures import ExitCode
 from coordinator.cli.output import print_json
-from coordinator.cli.plan_output import print_problems, problems_as_json
+from coordinator.cli.plan_output import problems_printed
 from coordinator.cli.planning import Draft, make_draft, terms_of
 from coordinator.cli.preview_output import preview_as_json, print_preview
 from coordinator.cli.validate import read_file
 from coordinator.model.graph import CycleFound
-from coordinator.model.parsing import DependenciesError
 from coordinator.proposal import Proposal, Publications
 from coordinator.publishing import refusal
 from coordinator.settings import Settings, load_settings
@@ -32,7 +28,7 @@ def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, 
     :raises typer.Exit: with 1, the file could not be published.
     """
     settings = load_settings(config)
-    try:
+    with problems_printed(owner, as_json=as_json):
         draft = None
         if dependencies is not None:
             draft = make_draft(read_file(dependencies), source=str(dependencies), owner=owner, settings=settings)
@@ -40,12 +36,6 @@ def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, 
             reading = read(store, keys)
         if draft is not None:
             publish_in(reading, draft, settings)
-    except DependenciesError as error:
-        if as_json:
-            print_json({"ok": False, "file": str(dependencies), "problems": problems_as_json(error)})
-        else:
-            print_problems(error)
-        raise typer.Exit(ExitCode.PROBLEM) from None
     own = dict(reading.problems)
     if not settings.environments:
         own["environments"] = "none is configured: nothing can be started"
