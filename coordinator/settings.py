@@ -214,7 +214,7 @@ class RetentionSettings(Section):
     :ivar max_age: a partition in which nothing has happened for so long is removed; ``None``: it is kept for ever.
     :ivar max_partitions: of each pipeline at most so many are kept; ``None``: all.
     :ivar min_age: a partition in which something has happened since is never removed: a report may still be on its way.
-    :ivar give_up_after: what only waits, for an input that does not come or that nobody mends, does not keep anything
+    :ivar give_up_after: what only waits, for an input that does not come or that nobody repairs, does not keep anything
         once nothing has happened for so long; ``None``: it waits for ever.
     :ivar every: the pause between two sweeps.
     :ivar acts: what people did is kept for so long.

@@ -41,7 +41,7 @@ _INCONSISTENT = ((3, 5, 0), (3, 5, 2))
 """etcd's own announcement: data of a member may become inconsistent when it is killed under load."""
 
 _KEEPS_EVENTS_SINCE = (3, 5, 18)
-"""Watches that lost events were mended up to it."""
+"""Releases before it may lose events of a watch."""
 
 _SAFE = "3.6.14, 3.7.1 or later"
 
@@ -114,7 +114,7 @@ def judge_environment(name: str, report: EnvironmentReport, dags: int) -> Iterat
         yield Finding(Grade.PROBLEM, subject, report.problem, f"see that it runs, and correct [environments.{name}]")
     if report.missing_dags:
         found = f"not there: {some_of(report.missing_dags, _NAMED)}"
-        yield Finding(Grade.PROBLEM, subject, found, "deploy them, or mend dependencies.json")
+        yield Finding(Grade.PROBLEM, subject, found, "deploy them, or correct dependencies.json")
     if report.paused_dags:
         found = f"paused: {some_of(report.paused_dags, _NAMED)}"
         yield Finding(Grade.PROBLEM, subject, found, "unpause them: a paused DAG takes a run and never starts it")
@@ -279,7 +279,7 @@ def _unconfigured(
 def ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]) -> EnvironmentReport:
     """What an environment says of these DAGs; what kept it from answering is in ``problem``."""
     try:
-        # Before any request: a credential that is not there is to be mended also while the environment is away.
+        # Before any request: a credential that is not there is a problem also while the environment is away.
         settings.password(name)
         settings.token(name)
         runner = AirflowRunner(name, settings)

@@ -31,7 +31,7 @@ from coordinator.watcher.reading import Reading, read
 from coordinator.weighing import NO_EFFECTS, Effects, effects_of
 
 _AT_ONCE = 8
-_TAKES_NO_EFFECT = "until that is mended nothing that is published takes effect"
+_TAKES_NO_EFFECT = "until that is fixed nothing that is published takes effect"
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def release(
 
     With a partition: let a pipeline whose rerun policy is 'hold' run again, once, in this partition. Its hold stays.
 
-    Example: [bold]coordinator release team_b/load_customers --reason "file mended, T-123"[/bold]
+    Example: [bold]coordinator release team_b/load_customers --reason "file fixed, T-123"[/bold]
     """
     from coordinator.cli.following_runs import Manner
     from coordinator.cli.naming import read_target, require_pipeline, unknown_partition

@@ -1,7 +1,7 @@
 """Requests that have had no answer for long: the part of ``coordinator status`` about environments.
 
 An intent without an answer is no failure: what came of it is asked until that is known, and until then it is not made
-again. But it waits for an environment, and perhaps for somebody who mends that.
+again. But it waits for an environment, and perhaps for somebody who repairs that.
 """
 
 from __future__ import annotations

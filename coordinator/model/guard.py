@@ -93,7 +93,7 @@ def misspelt(candidates: Iterable[Replacement], known: Known) -> Iterator[str]:
                 (gone,) = difflib.get_close_matches(str(come), there, n=1, cutoff=0.0) or there[:1]
                 yield (
                     f"{one.where}: {come} stands where {gone} stood, and {come.environment} has no DAG "
-                    f"{come.dag_id!r}, while {gone} is there; mend the name, or deploy the DAG first"
+                    f"{come.dag_id!r}, while {gone} is there; correct the name, or deploy the DAG first"
                 )
 
 

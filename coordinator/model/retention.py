@@ -59,7 +59,7 @@ def what_keeps(standings: Standings, target: Target, lapsed: Lapsed) -> str | No
 def why_not_at_rest(decision: Decision, lapsed: Lapsed) -> str | None:
     """What goes on, or waits, in a partition; ``None``: it is at rest.
 
-    What only waits, for inputs that have not come or that nobody mends, is given up once everything that it waits with
+    What only waits, for inputs that have not come or that nobody fixes, is given up once everything that it waits with
     has lapsed; what is due, held, blocked or running never is. A release in advance, of what is not due, waits for
     nothing: it goes with its partition, whose age counts from it too.
     """

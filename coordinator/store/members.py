@@ -246,7 +246,7 @@ class Members:
             # Read anew each time: it may have been rotated since.
             password = self._password.get(within=self.timeout)
         except (ConfigurationError, CredentialUnavailable) as error:
-            # A watcher at work bears with it as with an etcd that is away: somebody mends it.
+            # A watcher at work bears with it as with an etcd that is away: somebody repairs it.
             raise _NoPassword(f"{error}; needed for logging in to etcd as {self._username}") from error
         request = import_etcd3().etcdrpc.AuthenticateRequest(name=self._username, password=password)
         try:

@@ -1,7 +1,7 @@
 """Publishing ``dependencies.json``: the file that people review becomes the document that all watchers obey.
 
 The file is read again when it changes. A file that cannot be used changes nothing: the last good version stays
-in force, and the problem is shown until it is mended. So does a file that is older than what is in force
+in force, and the problem is shown until it is corrected. So does a file that is older than what is in force
 (:mod:`coordinator.model.edition`), and an edit that is more likely a mistake (:mod:`coordinator.model.guard`).
 """
 
@@ -299,5 +299,5 @@ class Publisher:
         if problem != self._refused:
             self._refused = problem
             _log.error(
-                "dependencies.refused", reason=problem, remedy="mend the file; the last good version stays in force"
+                "dependencies.refused", reason=problem, remedy="correct the file; the last good version stays in force"
             )

@@ -77,5 +77,5 @@ def in_words(known: Known) -> str | None:
     problems = [f"{name} could not be asked which DAGs it has: {why}" for name, why in sorted(known.unasked.items())]
     if known.missing:
         named = some_of([str(one) for one in sorted(known.missing)], _SHOWN)
-        problems.append(f"no such DAGs: {named}; the dependencies name them: deploy them, or mend the file")
+        problems.append(f"no such DAGs: {named}; the dependencies name them: deploy them, or correct the file")
     return "; ".join(problems) or None

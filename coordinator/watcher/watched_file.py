@@ -73,5 +73,5 @@ class WatchedFile:
         if problem != self.problem:
             self.problem = problem
             _log.error(
-                "dependencies.refused", reason=problem, remedy="mend the file; the last good version stays in force"
+                "dependencies.refused", reason=problem, remedy="correct the file; the last good version stays in force"
             )

@@ -170,7 +170,7 @@ def cause_at_rest(one: JudgedInput, via: tuple[Target, ...]) -> Cause:
 def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Cause:
     """A run that failed."""
     run_id = state.attempt.run_id
-    remedy = f"clear {'its run ' + run_id if run_id else 'it'} once what broke it is mended"
+    remedy = f"clear {'its run ' + run_id if run_id else 'it'} once what broke it is fixed"
     return Cause(target, Kind.FAILED, did(state), remedy, via, run_id, state.observed_at)
 
 
@@ -203,12 +203,12 @@ def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...]
     if Obstacle.BLOCKED in decision.obstacles and record is not None and wants_to_run:
         since, asked = moment("since", record.blocked_since), moment("last asked at", record.when)
         says = f"is blocked{since}: {record.last_error}{f' ({asked.strip()})' if asked else ''}"
-        remedy = "mend what its environment refuses; it is tried again by itself"
+        remedy = "fix what its environment refuses; it is tried again by itself"
         yield Cause(target, Kind.BLOCKED, says, remedy, via, record.run_id, record.blocked_since or record.when)
     if Obstacle.UNREADABLE_RECORD in decision.obstacles:
         why = seen.value.reason if seen is not None and isinstance(seen.value, Unreadable) else ""
         says = f"is kept back by its trigger record, which cannot be read: {why}"
-        remedy = "mend the record, or delete it, which means that it has never run"
+        remedy = "repair the record, or delete it, which means that it has never run"
         yield Cause(target, Kind.UNREADABLE, says, remedy, via)
     if Obstacle.BROKEN in decision.obstacles:
         error = standings.broken.get(target)

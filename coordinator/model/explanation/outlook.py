@@ -95,7 +95,7 @@ class _Outlook:
         if Obstacle.BLOCKED in decision.obstacles and decision.due:
             yield "its environment takes the request (it is tried again by itself)"
         if Obstacle.UNREADABLE_RECORD in decision.obstacles:
-            yield "its trigger record is mended or deleted"
+            yield "its trigger record is repaired or deleted"
         if Obstacle.BROKEN in decision.obstacles:
             yield "the coordinator can decide about it (it is tried again every minute)"
 

@@ -1,4 +1,4 @@
-"""What is wrong with a dependency document, place by place, so that all of it can be mended in one go."""
+"""What is wrong with a dependency document, place by place, so that all of it can be corrected in one go."""
 
 from __future__ import annotations
 

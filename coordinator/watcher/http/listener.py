@@ -120,7 +120,7 @@ class HttpListener:
         try:
             connection.open(self._certificates)
             connection.answer(*self._converse(connection))
-        except (OSError, EOFError) as error:  # too slow, no TLS, gone again: theirs to mend, and no news to us
+        except (OSError, EOFError) as error:  # too slow, no TLS, gone again: for the other side to fix
             _log.debug("http.broken_off", peer=connection.peer, error=f"{type(error).__name__}: {error}")
         finally:
             connection.close()

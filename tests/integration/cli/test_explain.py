@@ -58,7 +58,7 @@ def test_it_names_the_run_that_blocks(cli: Cli, config: Path, etcd: EtcdStore, k
     assert result.exit_code == ExitCode.OK, result.stderr
     assert f"publish@{K} is out of date and cannot run by itself: load is stuck" in result.stdout
     assert "team_b/extract failed in run r1 at 2026-11-20T13:00:00Z (behind load)" in result.stdout
-    assert "team_b/extract: clear its run r1 once what broke it is mended" in result.stdout
+    assert "team_b/extract: clear its run r1 once what broke it is fixed" in result.stdout
     assert "✓ reference: success, revision " in result.stdout
     assert "in run r1 at 2026-11-20T13:00:00Z" in result.stdout
 

@@ -80,7 +80,7 @@ def test_a_failure_far_up_is_named_with_its_run_and_what_to_do(world: SimulatedW
     world.settle()
     about = explained(world, "D")
     assert kinds(about) == [("team_b/A", Kind.FAILED)]
-    assert about.remedies() == [f"team_b/A: clear its run {RUN} once what broke it is mended"]
+    assert about.remedies() == [f"team_b/A: clear its run {RUN} once what broke it is fixed"]
     assert "cannot run by itself: B is stuck" in about.headline
     near = explained(world, "B")
     assert near.outlook.startswith("It fires when team_b/A is cleared and succeeds (it failed at 2026-11-21T")
@@ -288,7 +288,7 @@ def test_an_unreadable_state_and_an_unreadable_record_are_told(world: SimulatedW
     world.write(Put(world.keys.trigger(target("D")), b"{"))
     about = explained(world, "D")
     assert Kind.UNREADABLE in [cause.kind for cause in about.causes]
-    assert "its trigger record is mended or deleted" in about.outlook
+    assert "its trigger record is repaired or deleted" in about.outlook
 
 
 @pytest.mark.parametrize("name", CASES)
