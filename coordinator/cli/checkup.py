@@ -97,7 +97,7 @@ def judge_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:
         found = f"version {member.version}: watches may lose events (the coordinator makes up for it)"
         yield Finding(Grade.WARNING, subject, found, f"for production use {_SAFE}")
     elif not is_enforced(version):
-        found = f"version {member.version}: whoever means harm gets round the roles of users"
+        found = f"version {member.version}: a client can get past the roles of users"
         yield Finding(Grade.WARNING, subject, found, f"for production use {_SAFE}")
     else:
         yield Finding(Grade.OK, subject, f"version {member.version}, {member.db_size / 2**20:.1f} MiB")
@@ -148,7 +148,7 @@ def judge_authentication(endpoints: Sequence[str], versions: Collection[str], *,
     if is_on:
         leaky = [version for version in sorted({*versions}) if not is_enforced(_numbers(version))]
         if leaky:
-            found = f"version {', '.join(leaky)}: whoever means harm gets round the roles of users"
+            found = f"version {', '.join(leaky)}: a client can get past the roles of users"
             yield Finding(Grade.WARNING, "etcd users", found, f"use {_SAFE}")
     elif not all(map(_is_this_machine, endpoints)):
         found = "authentication is off: whoever reaches etcd may change everything in it"

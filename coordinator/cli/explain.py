@@ -158,9 +158,9 @@ def _notes(
     yield from _unmet_notes(reading, target.pipeline, seen_in(reading.cache.targets()))
     deaf = untouched(target, _published_entries(reading))
     for waiting, dependency in deaf[:LISTED]:
-        yield f"{waiting} hears nothing of this partition: '{dependency}' is about others"
+        yield f"{waiting} does not see this partition: '{dependency}' is about others"
     if len(deaf) > LISTED:
-        yield f"{len(deaf) - LISTED} more pipelines that wait for it hear nothing of this partition"
+        yield f"{len(deaf) - LISTED} more pipelines that wait for it do not see this partition"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"

@@ -44,12 +44,12 @@ def forget(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what is known of a partition: its state, its trigger record and its order. For slips of the pen.
+    """Remove what is known of a partition: its state, its trigger record and its order. For names that were mistyped.
 
     Refused where something stands on it: it runs, another pipeline has run on it or is due because of it, or it would
     be started again at once. Airflow is not told; a report that still comes makes the partition known again.
 
-    Example: [bold]coordinator forget 03_pipeline 2026-11-2 --reason "a slip of the pen"[/bold]
+    Example: [bold]coordinator forget 03_pipeline 2026-11-2 --reason "mistyped, T-123"[/bold]
     """
     from coordinator import forgetting
     from coordinator.cli.following_runs import Manner

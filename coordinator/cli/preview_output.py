@@ -81,6 +81,6 @@ def print_preview(made: Preview, *, revision: int, leader: Presence | None, prob
     if made.stuck:
         console.print(f"{made.stuck} are stuck and would stay so: coordinator status", markup=False)
     if leader is not None:
-        console.print(f"{leader} leads now, and has its own say: another watcher would stand by", markup=False)
+        console.print(f"{leader} leads now, and decides by itself: another watcher would only stand by", markup=False)
     for problem in problems.in_words():
         console.print(f"problem: {problem}", markup=False)

@@ -46,7 +46,7 @@ def _unlike(reported: Target, others: Collection[str]) -> Iterator[str]:
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     yield (
         f"{reported.pipeline} has {usual} for partitions, such as {newest(others)[0]}, and {reported.partition!r} is "
-        f"none: what waits for it in those partitions hears nothing of this run{hint}"
+        f"none: what waits for it in those partitions does not see this run{hint}"
     )
 
 

@@ -46,7 +46,7 @@ def retention_in_words(reading: Reading, *, everything: bool) -> Iterator[str]:
         yield kept + last
     if expired:
         have = counted(expired, "state has", "states have")
-        yield f"{have} come back after retention had removed what was as old; not heeded"
+        yield f"{have} come back after retention had removed what was as old; ignored"
     if swept is not None and swept.held_back_pipelines:
         for one in swept.held_back[:NAMED]:
             yield f"kept by retention though it is time: {one.target}: {one.reason}"

@@ -203,7 +203,7 @@ class AirflowProcess:
         process = self._processes.get(component)
         return None if process is None else process.poll()
 
-    def epitaph(self, component: str) -> str:
+    def how_it_ended(self, component: str) -> str:
         """How a component ended, with the last lines of its log."""
         return f"airflow {component} ended with {self.status_of(component)}; {_tail(self.logs / f'{component}.log')}"
 
@@ -278,7 +278,7 @@ class AirflowProcess:
         while not condition():
             for component in COMPONENTS:
                 if self.status_of(component) is not None:
-                    raise AirflowDidNotStart(f"before {what}: {self.epitaph(component)}")
+                    raise AirflowDidNotStart(f"before {what}: {self.how_it_ended(component)}")
             self._on_wait(what)
             if time.monotonic() > until:
                 raise AirflowDidNotStart(f"not within {_START_LIMIT:.0f} s: {what}; {self._why_not()}")

@@ -149,7 +149,7 @@ class Stage:
             raise StageFailed(f"etcd ended by itself with status {status}; see {self.etcd.log_file}")
         for component in COMPONENTS:
             if self.airflow.status_of(component) is not None:
-                raise StageFailed(self.airflow.epitaph(component))
+                raise StageFailed(self.airflow.how_it_ended(component))
         self.watcher.check()
 
     def run_by_the_clock(self) -> None:

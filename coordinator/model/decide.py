@@ -113,7 +113,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     stirred = any(one.triggers and (one.new or one.busy or one.mendable) for one in inputs)
 
     deadline = None
-    if stirred and seen is None and not has_run:  # who has been started at all is not late
+    if stirred and seen is None and not has_run:  # a started partition is never late
         deadline = due_by(downstream.deadline, graph, view, target, inputs)
     late = deadline is not None and view.now >= deadline
     if late and downstream.on_late is OnLate.FIRE:

@@ -53,7 +53,7 @@ def unmet_lately(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet
 
 
 def untouched(target: Target, entries: Iterable[Downstream]) -> list[tuple[PipelineRef, Dependency]]:
-    """Who waits for a pipeline, and hears nothing of it in this partition: a rollup of hours, of 08:01:58."""
+    """The pipelines that wait for a pipeline and do not see it in this partition: a rollup of hours, of 08:01:58."""
     return [
         (entry.pipeline, leaf)
         for entry in entries

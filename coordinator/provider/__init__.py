@@ -8,7 +8,7 @@
 ``private``    files that nobody else may use
 ``spawning``   starts the deliverer, a process of its own
 ``doorbell``   how the one wakes the other
-``keepers``    for whose sake a deliverer stays
+``keepers``    which processes use a deliverer: it ends with the last of them
 ``deliver``    ``python -m coordinator.provider.deliver``: the deliverer's process
 ``lossy_log``  its log, without which it goes on
 ``delivery``   from the outbox to etcd, in order, without end

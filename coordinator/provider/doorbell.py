@@ -23,7 +23,7 @@ _RETIRE = b"retire"
 class Rings:
     """What was heard.
 
-    :ivar keepers: processes for whose sake the deliverer shall stay.
+    :ivar keepers: processes that use the deliverer: it stays until the last of them has ended.
     :ivar retire: a newer deliverer waits for this one to make room.
     """
 

@@ -1,4 +1,4 @@
-"""Keepers: the processes for whose sake a deliverer stays (a scheduler, an API server).
+"""Keepers: the processes that use a deliverer (a scheduler, an API server).
 
 A deliverer outlives the process that started it as long as another one writes to the same outbox, and leaves
 when the last of them is gone.

@@ -1,4 +1,4 @@
-"""A log that nobody dies of: it is on the same disk as the outbox, and a full one must not end the deliverer."""
+"""A log that drops lines when the disk is full: the outbox is on the same disk, and the deliverer must go on."""
 
 from __future__ import annotations
 

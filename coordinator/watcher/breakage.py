@@ -1,7 +1,7 @@
 """Breakage: targets about which nothing can be decided or done because of a mistake in the coordinator.
 
 The mistake is contained: the target is stuck, all others go on. Each is logged once, with the stack, counted, and shown
-among the problems until it is well again.
+among the problems until it has recovered.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Breakage:
         elif target in self._until:
             return
         if self._errors and self._errors.pop(target, None) is not None:
-            _log.info("target.well_again", pipeline=str(target.pipeline), partition=target.partition)
+            _log.info("target.recovered", pipeline=str(target.pipeline), partition=target.partition)
 
     def problems(self) -> dict[str, str]:
         """What to show, by target."""

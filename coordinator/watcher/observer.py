@@ -139,9 +139,9 @@ class Observer:
         in_flight = self._flies(subject) is not None
         floor = self._cache.floor(subject.pipeline)
         if self._cache.floor_is_unknown(subject.pipeline):
-            return False  # nor would this be heeded
+            return False  # this would be ignored, too
         if floor is not None and floor.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
-            return False  # retention has removed it: it would not be heeded, and asked about again and again
+            return False  # retention has removed it: it would be ignored, and asked about again and again
         # As of the question, not of its answer: what has been reported in between is newer than what was seen.
         present = seen.value if seen else None
         weight = weigh(present, run, asked_at=asked_at, in_flight=in_flight, seen_before=before)

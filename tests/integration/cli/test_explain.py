@@ -202,13 +202,13 @@ def test_a_run_that_nobody_hears_and_a_dependency_that_nothing_meets_are_told(
     now = "2026-11-22T08:01:58.123000Z"
     report(etcd, keys, "team_b/extract", State.SUCCESS, partition=now)
     by = "'team_b/extract by rollup of the week's days'"
-    told = f"weekly hears nothing of this partition: {by} is about others"
+    told = f"weekly does not see this partition: {by} is about others"
     assert told in cli("explain", "team_b/extract", now, "-c", config).stdout
     assert json.loads(cli("explain", "team_b/extract", now, "-c", config, "--json").stdout)["notes"][-1] == told
     told = f"{by} has not been met lately: none of the newest partitions of team_b/extract is an input of any"
     assert told in cli("explain", "weekly", "-c", config).stdout
     report(etcd, keys, "team_b/extract", State.SUCCESS)
-    assert "hears nothing" not in cli("explain", "team_b/extract", K, "-c", config).stdout
+    assert "does not see" not in cli("explain", "team_b/extract", K, "-c", config).stdout
     assert "lately" not in cli("explain", "weekly", "-c", config).stdout
 
 

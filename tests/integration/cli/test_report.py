@@ -127,7 +127,7 @@ def test_what_looks_like_a_slip_is_written_and_warned_of(cli: Cli, config: Path,
     assert report("sales.load", "2026-11-21T00:00:00Z") == ""
     assert report("sales.load", "2026-11-2") == (
         "warning: sales.load has date-times for partitions, such as 2026-11-21T00:00:00Z, and '2026-11-2' is none: "
-        "what waits for it in those partitions hears nothing of this run; did you mean "
+        "what waits for it in those partitions does not see this run; did you mean "
         "2026-11-21T00:00:00Z or 2026-11-20T00:00:00Z?"
     )
     assert report("rates", "north") == ""

@@ -114,7 +114,7 @@ def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd:
     }
     said = cli("status", "-c", config, "--all").stdout
     assert "1 partition is kept, all pipelines together; swept at 2026-11-20T00:00:00Z, 3 removed" in said
-    assert "1 state has come back after retention had removed what was as old; not heeded" in said
+    assert "1 state has come back after retention had removed what was as old; ignored" in said
     assert "kept by retention though it is time: a@kept: b waits" in said
 
 

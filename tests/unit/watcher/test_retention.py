@@ -389,7 +389,7 @@ def test_a_watcher_that_runs_for_a_minute_at_a_time_sweeps_once_an_hour() -> Non
     assert scene.sweeper.next_at(0.0) == 3600, "a clock that was wrong does not stop it for long"
 
 
-def test_what_comes_back_at_or_below_the_floor_is_not_heeded_and_deleted() -> None:
+def test_what_comes_back_at_or_below_the_floor_is_ignored_and_deleted() -> None:
     scene = Scene(**LIMITS)
     scene.put(scene.keys.floor(PipelineRef("default", "A")), dump_floor(Floor(LONG_AGO, 0)))
     scene.read()
