@@ -19,7 +19,7 @@ from coordinator.store.keys import ActKey, Keys
 from coordinator.store.port import Put, Store
 
 
-class Deed(enum.StrEnum):
+class Verb(enum.StrEnum):
     """What people do with pipelines."""
 
     HOLD = "hold"
@@ -48,7 +48,7 @@ class Act:
     :ivar what: more about it, such as the state that was marked.
     """
 
-    deed: Deed
+    verb: Verb
     pipeline: PipelineRef
     partition: str | None
     signature: Signature
@@ -69,7 +69,7 @@ class RecordedAct:
 class _ActDocument(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    act: Deed
+    act: Verb
     pipeline: str
     partition: str | None = None
     what: str = ""
@@ -84,7 +84,7 @@ def put_of(keys: Keys, act: Act) -> Put:
     # The clock of whoever acts orders the acts; the random part keeps two of the same microsecond apart.
     act_id = f"{signature.when.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}-{secrets.token_hex(4)}"
     document = _ActDocument(
-        act=act.deed,
+        act=act.verb,
         pipeline=f"{act.pipeline.environment}/{act.pipeline.dag_id}",
         partition=act.partition,
         what=act.what,

@@ -90,7 +90,7 @@ def order_fill(store: Store, keys: Keys, facts: Facts, target: Target, signature
     :returns: etcd revision of the order; ``None``: something has happened there since, and nothing was written.
     """
     given = GivenOrder(Order.RERUN, who=signature.who, when=signature.when, why=signature.why)
-    act = acts.Act(acts.Deed.FILL, target.pipeline, target.partition, signature)
+    act = acts.Act(acts.Verb.FILL, target.pipeline, target.partition, signature)
     seen = (
         (keys.order(target), facts.order(target)),
         (keys.trigger(target), facts.record(target)),

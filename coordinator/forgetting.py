@@ -56,7 +56,7 @@ def forget(
         seen = facts.record(dependent)
         compares.append(ModRevisionIs(keys.trigger(dependent), 0 if seen is None else seen.revision))
     puts = [
-        acts.put_of(keys, acts.Act(acts.Deed.FORGET, target.pipeline, target.partition, signature))
+        acts.put_of(keys, acts.Act(acts.Verb.FORGET, target.pipeline, target.partition, signature))
         for target in sorted(targets)
     ]
     operations: tuple[Put | Delete, ...] = (*map(Delete, deleted), *puts)

@@ -45,7 +45,7 @@ def put_hold(store: Store, keys: Keys, pipeline: PipelineRef, hold: Hold) -> Hol
         if isinstance(before, Hold):
             after = before if before.why == hold.why else replace(hold, since=before.since or hold.since)
         signature = acts.Signature(hold.who, hold.since or datetime.now(UTC), hold.why)
-        act = acts.put_of(keys, acts.Act(acts.Deed.HOLD, pipeline, None, signature))
+        act = acts.put_of(keys, acts.Act(acts.Verb.HOLD, pipeline, None, signature))
         if after == before or _swapped(store, key, present, Put(key, dump_hold(after)), act):
             return HoldChange(before, after)
     raise _always_changing(key)
@@ -61,7 +61,7 @@ def delete_hold(store: Store, keys: Keys, pipeline: PipelineRef, signature: acts
         present = store.get(key)
         if present is None:
             return HoldChange(None, None)
-        act = acts.put_of(keys, acts.Act(acts.Deed.RELEASE, pipeline, None, signature))
+        act = acts.put_of(keys, acts.Act(acts.Verb.RELEASE, pipeline, None, signature))
         if _swapped(store, key, present, Delete(key), act):
             return HoldChange(read_hold(present.value), None)
     raise _always_changing(key)

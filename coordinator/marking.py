@@ -79,7 +79,7 @@ def mark(
                 "marked": True,
             }
         )
-        act = acts.Act(acts.Deed.MARK, target.pipeline, target.partition, signature, str(state))
+        act = acts.Act(acts.Verb.MARK, target.pipeline, target.partition, signature, str(state))
         write = (Put(key, marked.to_value()), acts.put_of(keys, act))
         compares: tuple[ModRevisionIs, ...] = (ModRevisionIs(key, revision),)
         if record_at is not None:

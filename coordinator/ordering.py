@@ -68,7 +68,7 @@ def cancel_order(store: Store, keys: Keys, target: Target, signature: acts.Signa
         if isinstance(record, TriggerRecord) and record.order >= present.mod_revision:
             return Cancellation(before, changed=False)
         what = str(before.order) if isinstance(before, GivenOrder) else ""
-        act = acts.Act(acts.Deed.CANCEL, target.pipeline, target.partition, signature, what)
+        act = acts.Act(acts.Verb.CANCEL, target.pipeline, target.partition, signature, what)
         compares = (
             ModRevisionIs(key, present.mod_revision),
             ModRevisionIs(keys.trigger(target), 0 if recorded is None else recorded.mod_revision),
@@ -98,7 +98,7 @@ def put_order(store: Store, keys: Keys, target: Target, given: GivenOrder) -> Or
             if _waits(present.mod_revision, record):
                 return OrderChange(before, present.mod_revision, changed=False)
         signature = acts.Signature(given.who, given.when or datetime.now(UTC), given.why)
-        act = acts.Act(acts.Deed(given.order), target.pipeline, target.partition, signature)
+        act = acts.Act(acts.Verb(given.order), target.pipeline, target.partition, signature)
         compare = ModRevisionIs(key, 0 if present is None else present.mod_revision)
         answer = store.commit(Transaction((compare,), (Put(key, dump_order(given)), acts.put_of(keys, act))))
         if answer.succeeded:

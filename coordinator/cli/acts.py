@@ -51,7 +51,7 @@ def _as_json(recorded: RecordedAct) -> dict[str, Any]:
         return {"id": recorded.act_id, "problem": act.reason}
     return {
         "id": recorded.act_id,
-        "act": str(act.deed),
+        "act": str(act.verb),
         "what": act.what or None,
         "pipeline": str(act.pipeline),
         "partition": act.partition,

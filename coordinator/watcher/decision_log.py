@@ -7,7 +7,7 @@ the truth, and a line that was lost changes nothing.
 A line is JSON with these fields, and without those that have nothing to say::
 
     when         time of day, UTC
-    what         see Deed
+    what         see LogEvent
     pipeline, partition
     sequence, wave, action, run_id, token      of the trigger record
     reason       why, in a sentence
@@ -41,7 +41,7 @@ MAX_TEXT = 1000
 """Characters of a reason or a name: a partition may be as long as etcd takes a key."""
 
 
-class Deed(enum.StrEnum):
+class LogEvent(enum.StrEnum):
     """What a decision led to, in the words of the trigger record where it has one.
 
     ``fire``        an intent was written; the request follows
@@ -66,12 +66,12 @@ class Deed(enum.StrEnum):
     TAKEN_OVER = "taken_over"
 
 
-_DEED_OF = {
-    Status.INTENT: Deed.FIRE,
-    Status.SENT: Deed.SENT,
-    Status.DONE: Deed.DONE,
-    Status.BLOCKED: Deed.BLOCKED,
-    Status.WITHDRAWN: Deed.WITHDRAWN,
+_EVENT_OF = {
+    Status.INTENT: LogEvent.FIRE,
+    Status.SENT: LogEvent.SENT,
+    Status.DONE: LogEvent.DONE,
+    Status.BLOCKED: LogEvent.BLOCKED,
+    Status.WITHDRAWN: LogEvent.WITHDRAWN,
 }
 
 
@@ -85,7 +85,7 @@ class Entry:
 
     when: datetime
     who: str
-    deed: Deed
+    event: LogEvent
     target: Target
     record: TriggerRecord
     previous: TriggerRecord | None
@@ -113,18 +113,18 @@ class DecisionLog:
         *,
         previous: TriggerRecord | None,
         decided_on: int,
-        deed: Deed | None = None,
+        event: LogEvent | None = None,
         decision: Decision | None = None,
         recorded_at: int | None = None,
     ) -> None:
         """Write down a decision.
 
-        :param deed: where the record alone does not tell it.
+        :param event: where the record alone does not tell it.
         """
         entry = Entry(
             when=self._clock.now(),
             who=self._who,
-            deed=deed or _deed_of(record, previous),
+            event=event or _event_of(record, previous),
             target=target,
             record=record,
             previous=previous,
@@ -135,11 +135,11 @@ class DecisionLog:
         self._take(entry)
 
 
-def _deed_of(record: TriggerRecord, previous: TriggerRecord | None) -> Deed:
+def _event_of(record: TriggerRecord, previous: TriggerRecord | None) -> LogEvent:
     same = previous is not None and (previous.token, previous.status) == (record.token, record.status)
     if record.skipped and record.status is Status.DONE and not same:
-        return Deed.SKIPPED
-    return Deed.IGNORED if same else _DEED_OF[record.status]
+        return LogEvent.SKIPPED
+    return LogEvent.IGNORED if same else _EVENT_OF[record.status]
 
 
 def line_of(entry: Entry) -> str:
@@ -149,7 +149,7 @@ def line_of(entry: Entry) -> str:
     inputs = _inputs(used, entry.previous.consumed if entry.previous is not None else NOTHING)
     fields: dict[str, Any] = {
         "when": format_instant(entry.when),
-        "what": entry.deed,
+        "what": entry.event,
         "pipeline": str(entry.target.pipeline),
         "partition": entry.target.partition,
         "sequence": record.sequence,
@@ -177,13 +177,13 @@ def _bounded(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reason(entry: Entry) -> str:
-    if entry.deed is Deed.DONE:
+    if entry.event is LogEvent.DONE:
         return entry.record.last_error or "its run has ended"
-    if entry.deed is Deed.SENT:
+    if entry.event is LogEvent.SENT:
         return "the environment has it"
-    if entry.deed is Deed.TAKEN_OVER:
+    if entry.event is LogEvent.TAKEN_OVER:
         return "its outcome is not known: the environment is asked what became of it"
-    if entry.deed in (Deed.FIRE, Deed.IGNORED) and entry.decision is not None:
+    if entry.event in (LogEvent.FIRE, LogEvent.IGNORED) and entry.decision is not None:
         return headline(entry.decision)
     return entry.record.last_error or ""
 
@@ -201,12 +201,12 @@ def _used(entry: Entry) -> tuple[Inputs, int]:
     """The completions that were used, as far as they are known in full, and how many there were."""
     if entry.decision is not None:
         return entry.decision.inputs, len(entry.decision.inputs)
-    match entry.deed:
-        case Deed.DONE:
+    match entry.event:
+        case LogEvent.DONE:
             kept = NOTHING
-        case Deed.SKIPPED:
+        case LogEvent.SKIPPED:
             kept = entry.record.consumed
-        case Deed.SENT:
+        case LogEvent.SENT:
             kept = entry.previous.inputs if entry.previous is not None else NOTHING
         case _:
             kept = entry.record.inputs

@@ -11,7 +11,7 @@ from coordinator.model.view import readable_record
 from coordinator.store.keys import Keys
 from coordinator.store.port import CreateRevisionIs, Delete, ModRevisionIs, Put, Store
 from coordinator.watcher.cache import Cache
-from coordinator.watcher.decision_log import Deed
+from coordinator.watcher.decision_log import LogEvent
 from coordinator.watcher.writes import RecordWrite, Result, StateWrite, Write, commit
 
 
@@ -37,14 +37,14 @@ class Ledger:
         *,
         grounds: Iterable[tuple[Target, int]] = (),
         decision: Decision | None = None,
-        deed: Deed | None = None,
+        event: LogEvent | None = None,
         counts: str | None = None,
     ) -> None:
         """Write a trigger record, if the present one is still the one that is known.
 
         :param grounds: states, with their revisions, that must not have moved.
         :param decision: what led to it.
-        :param deed: what it is, where the record alone does not tell the decision log.
+        :param event: what the decision log calls it, where the record alone does not tell.
         :param counts: the counter that it adds to.
         """
         seen = self._cache.record(target)
@@ -53,7 +53,7 @@ class Ledger:
                 target=target,
                 operation=Put(self._keys.trigger(target), dump_record(record)),
                 expected=seen.revision if seen is not None else 0,
-                subject=RecordWrite(record, readable_record(seen), self._cache.revision, decision, deed, counts),
+                subject=RecordWrite(record, readable_record(seen), self._cache.revision, decision, event, counts),
                 grounds=tuple(ModRevisionIs(self._keys.state(ground), revision) for ground, revision in grounds),
             )
         )

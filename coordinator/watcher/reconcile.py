@@ -282,7 +282,7 @@ class Reconcile:
             case Outcome.KNOWN:
                 in_flight = self.requests.known(target)
                 assert in_flight.outcome is not None
-                self._ledger.record(target, in_flight.outcome, deed=in_flight.deed)
+                self._ledger.record(target, in_flight.outcome, event=in_flight.event)
             case Outcome.DONE:
                 self._ledger.record(target, records.done(record))
             case Outcome.IGNORED:

@@ -19,7 +19,7 @@ from coordinator.runners.port import (
     StartRequest,
 )
 from coordinator.watcher import records
-from coordinator.watcher.decision_log import Deed
+from coordinator.watcher.decision_log import LogEvent
 from coordinator.watcher.jobs import Effect, EffectDone, Recalled
 
 
@@ -42,7 +42,7 @@ class InFlight:
 
     :ivar failures: tries in a row that led to nothing.
     :ivar outcome: the record to be written, once the outcome is known.
-    :ivar deed: what that is, where the record alone does not tell.
+    :ivar event: what the decision log calls it, where the record alone does not tell.
     """
 
     record: TriggerRecord
@@ -50,7 +50,7 @@ class InFlight:
     state: RequestState
     failures: int = 0
     outcome: TriggerRecord | None = None
-    deed: Deed | None = None
+    event: LogEvent | None = None
 
     def take(self, message: EffectDone) -> Pause:
         """Take in what came of the request, or of a question about it. Returns when to go on."""
@@ -58,7 +58,7 @@ class InFlight:
             case Happened(run):
                 return self._settle(records.sent(self.record, run))
             case Foreign(run):
-                self.deed = Deed.ADOPTED
+                self.event = LogEvent.ADOPTED
                 return self._settle(records.adopted(self.record, run))
             case Refused(status, answer):
                 self._settle(records.blocked(self.record, f"{status}: {answer}"))

@@ -8,7 +8,7 @@ import structlog
 
 from coordinator.model.references import Target
 from coordinator.model.trigger import TriggerRecord
-from coordinator.watcher.decision_log import DecisionLog, Deed
+from coordinator.watcher.decision_log import DecisionLog, LogEvent
 from coordinator.watcher.writes import RecordWrite
 
 _log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ class TriggerLog:
                 write.record,
                 previous=write.previous,
                 decided_on=write.decided_on,
-                deed=write.deed,
+                event=write.event,
                 decision=write.decision,
                 recorded_at=revision,
             )
@@ -59,4 +59,4 @@ class TriggerLog:
         """The outcome of an intent is asked for which is a predecessor's, or in doubt."""
         self.say("trigger.taken_over", target, record)
         if self._decisions is not None:
-            self._decisions.note(target, record, previous=None, decided_on=read_up_to, deed=Deed.TAKEN_OVER)
+            self._decisions.note(target, record, previous=None, decided_on=read_up_to, event=LogEvent.TAKEN_OVER)

@@ -27,7 +27,7 @@ from coordinator.store.port import (
     Transaction,
     TransactionTooLarge,
 )
-from coordinator.watcher.decision_log import Deed
+from coordinator.watcher.decision_log import LogEvent
 
 MAX_BYTES = 1_000_000
 """etcd refuses a request over 1.5 MiB."""
@@ -43,7 +43,7 @@ class RecordWrite:
     :ivar previous: the record that stood there.
     :ivar decided_on: the etcd revision up to which this watcher had read.
     :ivar decision: what led to it; ``None`` where the outcome of a request is all there is.
-    :ivar deed: what it is, where the record alone does not tell.
+    :ivar event: what the decision log calls it, where the record alone does not tell.
     :ivar counts: the counter that it adds to.
     """
 
@@ -51,7 +51,7 @@ class RecordWrite:
     previous: TriggerRecord | None
     decided_on: int
     decision: Decision | None = None
-    deed: Deed | None = None
+    event: LogEvent | None = None
     counts: str | None = None
 
 

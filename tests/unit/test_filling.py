@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coordinator import filling
-from coordinator.acts import Act, Deed, Signature, recorded_acts
+from coordinator.acts import Act, Signature, Verb, recorded_acts
 from coordinator.filling import Ended, LeftAlone, Ordered
 from coordinator.model.references import Target
 from coordinator.model.runstate import State
@@ -77,7 +77,7 @@ def test_all_gaps_are_ordered_at_once_and_each_runs_once_with_what_is_below(worl
     world.settle()
     assert (runs(world, "D"), runs(world, "E")) == ([1, 1, 1, 1], [1, 1, 1, 1])
     acts = [one.value for one in recorded_acts(world.store, world.keys)]
-    assert [(act.deed, act.signature.why) for act in acts if isinstance(act, Act)] == [(Deed.FILL, "T-123")] * 4
+    assert [(act.verb, act.signature.why) for act in acts if isinstance(act, Act)] == [(Verb.FILL, "T-123")] * 4
 
 
 @pytest.mark.parametrize("at_a_time", [1, 3])

@@ -72,12 +72,12 @@ class Scene:
         found = [one.key for kind in kinds for one in self.etcd.list(self.keys.every(kind)).items]
         return [key.removeprefix(self.keys.root) for key in found if key.endswith(f"/{partition}")]
 
-    def deeds(self) -> list[tuple[str, str, str | None, str]]:
+    def verbs(self) -> list[tuple[str, str, str | None, str]]:
         acts = [one.value for one in recorded_acts(self.etcd, self.keys)]
         return sorted(
-            (str(act.deed), str(act.pipeline), act.partition, act.signature.why)
+            (str(act.verb), str(act.pipeline), act.partition, act.signature.why)
             for act in acts
-            if isinstance(act, Act) and act.deed == "forget"
+            if isinstance(act, Act) and act.verb == "forget"
         )
 
 
@@ -94,7 +94,7 @@ def test_a_phantom_goes_with_all_its_keys_and_the_partition_beside_it_stays(scen
     assert f"load@{PHANTOM}: forgotten" in result.stdout
     assert scene.keys_of(PHANTOM) == []
     assert scene.keys_of(K) == [f"state/default/load/{K}"]
-    assert scene.deeds() == [("forget", "load", PHANTOM, "T-123"), ("forget", "report", PHANTOM, "T-123")]
+    assert scene.verbs() == [("forget", "load", PHANTOM, "T-123"), ("forget", "report", PHANTOM, "T-123")]
 
 
 def test_what_another_has_run_on_goes_only_together_with_it(scene: Scene) -> None:
@@ -155,4 +155,4 @@ def test_what_has_changed_since_it_was_looked_at_is_not_forgotten(scene: Scene, 
     with pytest.raises(ChangedMeanwhile):
         forget(scene.etcd, scene.keys, cache, {target}, [dependent], signature)
     assert scene.etcd.get(scene.keys.state(target)) is not None
-    assert scene.deeds() == []
+    assert scene.verbs() == []

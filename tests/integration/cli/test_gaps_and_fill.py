@@ -108,7 +108,7 @@ def test_gaps_are_filled_oldest_first_and_once(scene: Scene) -> None:
     assert "no watcher leads: what is ordered waits until one does" in done.stderr
     assert scene.orders() == [(name, day) for day in DAYS for name in ("archive", "report")]
     acts = [one.value for one in recorded_acts(scene.etcd, scene.keys)]
-    assert {(str(act.deed), act.signature.who, act.signature.why) for act in acts if isinstance(act, Act)} == {
+    assert {(str(act.verb), act.signature.who, act.signature.why) for act in acts if isinstance(act, Act)} == {
         ("fill", "ann", "T-123")
     }
     assert len(acts) == 6

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from coordinator.acts import Act, Deed, Signature, put_of, read_act, recorded_acts
+from coordinator.acts import Act, Signature, Verb, put_of, read_act, recorded_acts
 from coordinator.cli.failures import ExitCode
 from coordinator.holding import delete_hold, put_hold
 from coordinator.marking import ChangedMeanwhile, mark
@@ -104,12 +104,12 @@ class Scene:
         assert found is not None
         return RunStateDocument.model_validate_json(found.value)
 
-    def deeds(self) -> list[tuple[str, str, str | None, str, str]]:
+    def verbs(self) -> list[tuple[str, str, str | None, str, str]]:
         found = []
         for one in recorded_acts(self.etcd, self.keys):
             assert isinstance(one.value, Act)
             signed = one.value.signature
-            found.append((str(one.value.deed), str(one.value.pipeline), one.value.partition, signed.who, signed.why))
+            found.append((str(one.value.verb), str(one.value.pipeline), one.value.partition, signed.who, signed.why))
         return found
 
 
@@ -163,7 +163,7 @@ def test_a_rerun_with_others_below_it_is_refused_until_it_is_said_that_they_are_
     order = scene.order("load")
     assert isinstance(order, GivenOrder)
     assert (order.order, order.who, order.why) == (Order.RERUN, "ann", "T-123")
-    assert scene.deeds() == [("rerun", "load", K, "ann", "T-123")]
+    assert scene.verbs() == [("rerun", "load", K, "ann", "T-123")]
 
 
 @pytest.mark.parametrize(("answer", "ordered"), [("y\n", True), ("n\n", False)])
@@ -184,7 +184,7 @@ def test_a_rerun_with_nothing_below_it_needs_no_more_words_and_is_ordered_once(s
     again = scene("rerun", "team_b/mail", K, "--who", "bob")
     assert again.exit_code == ExitCode.OK
     assert "is ordered already, by ann, and not begun yet" in again.stdout
-    assert [who for *_, who, _ in scene.deeds()] == ["ann"]
+    assert [who for *_, who, _ in scene.verbs()] == ["ann"]
 
 
 COMMANDS = [("rerun", (), ()), ("mark", (), ("success",)), ("release", ("--force",), ())]
@@ -209,7 +209,7 @@ def test_a_partition_that_nobody_has_heard_of_is_acted_upon_only_if_it_is_said_t
     assert (refused.exit_code, unknown in refused.stdout) == (ExitCode.PROBLEM, True)
     assert scene.etcd.list(scene.keys.root).items == before
     assert scene(*call, "--new-partition").exit_code == ExitCode.OK
-    assert [partition for _, _, partition, _, _ in scene.deeds()] == ["2026-11-2"]
+    assert [partition for _, _, partition, _, _ in scene.verbs()] == ["2026-11-2"]
 
 
 @pytest.mark.parametrize("typed", ["2026-11-20", "2026-11-20T00:00", "2026-11-20 01:00+01:00"])
@@ -219,7 +219,7 @@ def test_every_spelling_of_a_moment_is_the_partition_that_is_there(
 ) -> None:
     result = scene(command, "team_b/mail", *flags, typed, *(("failed",) if more else ()))
     assert result.exit_code == ExitCode.OK, result.stderr
-    assert [partition for _, _, partition, _, _ in scene.deeds()] == [K]
+    assert [partition for _, _, partition, _, _ in scene.verbs()] == [K]
     assert {
         one.key.split("/")[-1] for kind in ("state", "order") for one in scene.etcd.list(scene.keys.every(kind)).items
     } == {K}
@@ -227,7 +227,7 @@ def test_every_spelling_of_a_moment_is_the_partition_that_is_there(
 
 def test_a_new_moment_gets_the_form_from_which_a_run_takes_its_logical_date(scene: Scene) -> None:
     refused = scene("rerun", "team_b/mail", "2026-11-20T05:00", "--yes")
-    assert (refused.exit_code, scene.deeds()) == (ExitCode.PROBLEM, [])
+    assert (refused.exit_code, scene.verbs()) == (ExitCode.PROBLEM, [])
     said = scene.json("rerun", "team_b/mail", "2026-11-20T05:00", "--new-partition")
     assert said["partition"] == "2026-11-20T05:00:00Z"
     assert parse_instant(said["partition"]) is not None
@@ -298,7 +298,7 @@ def test_a_partition_is_released_only_where_it_waits_for_that(scene: Scene) -> N
     order = scene.order("check")
     assert isinstance(order, GivenOrder)
     assert order.order is Order.RELEASE
-    assert scene.deeds() == [("release", "check", K, "ann", "")]
+    assert scene.verbs() == [("release", "check", K, "ann", "")]
     assert "waits for a release in no partition" in scene("release", "check", "--all-partitions").stdout
 
 
@@ -318,10 +318,10 @@ def test_the_release_of_a_hold_is_asked_about_where_it_starts_something(
     ]
     at_a_terminal(monkeypatch)
     assert scene("release", "report", stdin="n\n").exit_code == ExitCode.PROBLEM
-    assert [deed for deed, *_ in scene.deeds()] == ["hold", "release", "hold"]
+    assert [verb for verb, *_ in scene.verbs()] == ["hold", "release", "hold"]
     asked = scene("release", "report", stdin="y\n")
     assert (asked.exit_code, "2 runs would happen" in asked.stdout) == (ExitCode.OK, True)
-    assert scene.deeds()[0][0] == "release"
+    assert scene.verbs()[0][0] == "release"
 
 
 def test_a_partition_is_released_in_advance_only_by_force(scene: Scene) -> None:
@@ -339,10 +339,10 @@ def test_a_mark_keeps_the_attempt_and_says_who_and_why(scene: Scene) -> None:
     state = scene.state("team_b/mail")
     assert (state.state, state.run_id, state.queued_at) == (State.FAILED, "run-mail", NOON)
     assert (state.marked, state.reported_by, state.note) == (True, "ann", "sent twice")
-    assert scene.deeds() == [("mark", "team_b/mail", K, "ann", "sent twice")]
+    assert scene.verbs() == [("mark", "team_b/mail", K, "ann", "sent twice")]
     again = scene("mark", "team_b/mail", K, "failed")
     assert "is failed already, nothing was written" in again.stdout
-    assert len(scene.deeds()) == 1
+    assert len(scene.verbs()) == 1
 
 
 def test_what_would_follow_from_a_mark_is_told_before(scene: Scene) -> None:
@@ -386,7 +386,7 @@ def test_a_run_whose_request_is_on_its_way_is_not_marked_even_by_force(scene: Sc
     result = scene("mark", "team_b/mail", K, "failed", "--force")
     assert result.exit_code == ExitCode.PROBLEM
     assert "its request is on its way to environment team_b" in result.stderr
-    assert (scene.state("team_b/mail"), scene.deeds()) == (before, [])
+    assert (scene.state("team_b/mail"), scene.verbs()) == (before, [])
     assert scene("mark", "team_b/mail", K, "failed", "--dry-run").exit_code == ExitCode.OK
 
 
@@ -398,7 +398,7 @@ def test_a_mark_on_what_has_changed_since_it_was_looked_at_is_refused(scene: Sce
     signature = Signature("ann", NOON)
     with pytest.raises(ChangedMeanwhile):
         mark(scene.etcd, scene.keys, target, State.FAILED, signature, looked_at=seen.mod_revision)
-    assert (scene.state("load").state, scene.deeds()) == (State.SUCCESS, [])
+    assert (scene.state("load").state, scene.verbs()) == (State.SUCCESS, [])
 
 
 def test_a_mark_on_a_pipeline_that_has_been_started_since_it_was_looked_at_is_refused(scene: Scene) -> None:
@@ -420,7 +420,7 @@ def test_a_mark_on_a_pipeline_that_has_been_started_since_it_was_looked_at_is_re
             looked_at=looked_at,
             record_at=recorded.mod_revision,
         )
-    assert (scene.state("team_b/mail").state, scene.deeds()) == (State.SUCCESS, [])
+    assert (scene.state("team_b/mail").state, scene.verbs()) == (State.SUCCESS, [])
 
 
 @pytest.mark.parametrize("value", [None, b"success", b"rubbish"])
@@ -494,10 +494,10 @@ def test_a_rerun_is_taken_back_before_it_has_begun(scene: Scene) -> None:
     said = scene("rerun", "team_b/mail", K, "--cancel", "--who", "bob", "--reason", "wrong day")
     assert (said.exit_code, "its rerun is taken back" in said.stdout) == (ExitCode.OK, True)
     assert scene.order("team_b/mail") is None
-    assert scene.deeds()[0] == ("cancel", "team_b/mail", K, "bob", "wrong day")
+    assert scene.verbs()[0] == ("cancel", "team_b/mail", K, "bob", "wrong day")
     again = scene.json("rerun", "team_b/mail", K, "--cancel")
     assert (again["cancelled"], again["order"]) == (False, None)
-    assert len(scene.deeds()) == 2, "what changes nothing is no act"
+    assert len(scene.verbs()) == 2, "what changes nothing is no act"
 
 
 def test_a_release_in_advance_is_taken_back_too(scene: Scene) -> None:
@@ -534,8 +534,8 @@ def test_an_order_is_taken_back_unless_it_has_been_carried_out(
     done = cancel_order(etcd, keys, target, Signature("bob", NOON + timedelta(minutes=1)))
     assert (done.changed, done.on_its_way) == (changed, on_its_way)
     assert (etcd.get(keys.order(target)) is None) is changed
-    assert [one.value.deed for one in recorded_acts(etcd, keys) if isinstance(one.value, Act)] == (
-        [Deed.CANCEL, Deed.RERUN] if changed else [Deed.RERUN]
+    assert [one.value.verb for one in recorded_acts(etcd, keys) if isinstance(one.value, Act)] == (
+        [Verb.CANCEL, Verb.RERUN] if changed else [Verb.RERUN]
     )
 
 
@@ -571,7 +571,7 @@ def test_what_changes_nothing_is_no_act(scene: Scene) -> None:
     scene("release", "load")
     for _ in range(2):
         scene("hold", "load", "--reason", "bad file")
-    assert [deed for deed, *_ in scene.deeds()] == ["hold"]
+    assert [verb for verb, *_ in scene.verbs()] == ["hold"]
 
 
 def test_an_act_stands_in_the_transaction_that_does_it(etcd: EtcdStore, keys: Keys) -> None:
@@ -593,7 +593,7 @@ def test_an_act_that_cannot_be_read_is_shown_as_such(scene: Scene) -> None:
 
 
 def test_two_acts_of_one_moment_are_two(keys: Keys) -> None:
-    act = Act(Deed.RERUN, PipelineRef("default", "a/b"), "2026/11", Signature("ann", NOON, "why"))
+    act = Act(Verb.RERUN, PipelineRef("default", "a/b"), "2026/11", Signature("ann", NOON, "why"))
     one, other = put_of(keys, act), put_of(keys, act)
     assert one.key != other.key
     assert read_act(one.value) == act

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.acts import Act, Signature, put_of
-from coordinator.acts import Deed as ActDeed
+from coordinator.acts import Act, Signature, Verb, put_of
 from coordinator.errors import LeadershipLost
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.floor import Floor, dump_floor
@@ -413,7 +412,7 @@ def test_acts_of_people_are_kept_for_their_time() -> None:
     scene = Scene(acts="30 days")
     pipeline = PipelineRef("default", "A")
     for days in (31, 29):
-        act = Act(ActDeed.HOLD, pipeline, None, Signature("ann", NOW - timedelta(days=days)))
+        act = Act(Verb.HOLD, pipeline, None, Signature("ann", NOW - timedelta(days=days)))
         scene.others.commit(Transaction((), (put_of(scene.keys, act),)))
     scene.put(scene.keys.act("0-not-one-of-ours"), b"{}")
     scene.sweep()
