@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import structlog
@@ -41,19 +41,18 @@ class Lateness:
         """What is late now, as far as has been decided."""
         return iter(tuple(self._late))
 
-    def note(self, decisions: Iterable[Decision], *, now: datetime, under_a_leader: bool) -> None:
-        """Take in what has been decided.
+    def note(self, decision: Decision, *, now: datetime, led_by_another: bool) -> None:
+        """Take in what has been decided about a target.
 
-        :param under_a_leader: another watcher leads: it sees the same, and will say so.
+        :param led_by_another: another watcher leads: it sees the same, and will say so.
         """
-        for decision in decisions:
-            target = decision.target
-            if decision.late and target not in self._late:
-                self._late.add(target)
-                self._unsaid[target] = now if under_a_leader else None
-            elif self._late and not decision.late and target in self._late:
-                self._late.discard(target)
-                self._unsaid.pop(target, None)
+        target = decision.target
+        if decision.late and target not in self._late:
+            self._late.add(target)
+            self._unsaid[target] = now if led_by_another else None
+        elif self._late and not decision.late and target in self._late:
+            self._late.discard(target)
+            self._unsaid.pop(target, None)
 
     def say(self, standings: Standings, *, now: datetime) -> None:
         """Log and count what has become late and has not been said. For the leader only."""

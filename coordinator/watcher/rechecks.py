@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
 from datetime import datetime
 
 from coordinator.model.decide import Decision
@@ -20,20 +19,19 @@ class Rechecks:
         self._heap: list[tuple[datetime, Target]] = []
         self._at: dict[Target, datetime] = {}
 
-    def note(self, decisions: Iterable[Decision]) -> None:
+    def note(self, decision: Decision) -> None:
         """Take in what has been decided; the newest decision about a target counts."""
-        for decision in decisions:
-            at = decision.recheck_at
-            if at is None:
-                if self._at:
-                    self._at.pop(decision.target, None)
-            elif self._at.get(decision.target) != at:
-                self._at[decision.target] = at
-                heapq.heappush(self._heap, (at, decision.target))
-                if len(self._heap) > 2 * len(self._at) + ROOM:
-                    # Where each completion moves the moment on (max_age), as many would lie there as completions came.
-                    self._heap = [(when, target) for target, when in self._at.items()]
-                    heapq.heapify(self._heap)
+        at = decision.recheck_at
+        if at is None:
+            if self._at:
+                self._at.pop(decision.target, None)
+        elif self._at.get(decision.target) != at:
+            self._at[decision.target] = at
+            heapq.heappush(self._heap, (at, decision.target))
+            if len(self._heap) > 2 * len(self._at) + ROOM:
+                # Where each completion moves the moment on (max_age), as many would lie there as completions came.
+                self._heap = [(when, target) for target, when in self._at.items()]
+                heapq.heapify(self._heap)
 
     def due(self, now: datetime) -> list[Target]:
         """The targets to decide about again; each is named once."""

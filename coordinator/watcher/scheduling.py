@@ -50,13 +50,13 @@ class Scheduling:
         :param led_by_another: another watcher leads, and says what is late.
         """
         target = decision.target
-        self._rechecks.note((decision,))
+        self._rechecks.note(decision)
         if Obstacle.BROKEN in decision.obstacles:
             self._breakage.note(target, self._standings.broken[target])
             self._queue.outdate(target)
             return
         self._breakage.forget(target)
-        self._lateness.note((decision,), now=now, under_a_leader=led_by_another)
+        self._lateness.note(decision, now=now, led_by_another=led_by_another)
         self._dispatchers.note(decision)
         if decision.ready or decision.ignored or decision.skips or self._is_concerned(target):
             self._queue.add(target, priority, decision=decision)

@@ -20,7 +20,8 @@ def _decision(number: int, minutes: int | None) -> Decision:
 def test_a_moment_that_is_moved_on_and_on_is_there_once() -> None:
     rechecks = Rechecks()
     for minutes in range(20 * ROOM):
-        rechecks.note([_decision(0, minutes), _decision(1, 5)])
+        rechecks.note(_decision(0, minutes))
+        rechecks.note(_decision(1, 5))
     assert len(rechecks) <= ROOM + 5
     due = rechecks.due(NOON + timedelta(minutes=10))
     assert [target.partition for target in due] == ["1"]
@@ -29,6 +30,7 @@ def test_a_moment_that_is_moved_on_and_on_is_there_once() -> None:
 
 def test_what_needs_no_recheck_any_more_is_not_named() -> None:
     rechecks = Rechecks()
-    rechecks.note([_decision(0, 1), _decision(1, 2)])
-    rechecks.note([_decision(0, None)])
+    rechecks.note(_decision(0, 1))
+    rechecks.note(_decision(1, 2))
+    rechecks.note(_decision(0, None))
     assert [target.partition for target in rechecks.due(NOON + timedelta(minutes=3))] == ["1"]
