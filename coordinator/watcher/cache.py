@@ -90,7 +90,7 @@ class Cache:
     sweep that moves it sees to it that no state at or below it is left. Where a floor cannot be read, no state counts
     that may have expired (:mod:`~coordinator.watcher.floors`).
 
-    :param fresh_for: seconds for which a completion that arrived live counts as fresh.
+    :ivar fresh_for: seconds for which a completion that arrived live counts as fresh.
     :ivar revision: everything up to this etcd revision has been read.
     :ivar expired: the mod revisions of the keys of expired states.
     :ivar swept: what the last sweep of retention did.
@@ -100,7 +100,7 @@ class Cache:
 
     def __init__(self, keys: Keys, *, fresh_for: float = 1.0) -> None:
         self._keys = keys
-        self._fresh_for = fresh_for
+        self.fresh_for = fresh_for
         self.revision = 0
         self.problems = KeyProblems(keys)
         self.published: dict[str, Published] = {}
@@ -175,12 +175,12 @@ class Cache:
         :param at: the time of day.
         """
         arrived = self._arrived.get(target)
-        if arrived is None or now - arrived > self._fresh_for:
+        if arrived is None or now - arrived > self.fresh_for:
             return False
         seen = self._states.get(target)
         if seen is None or not isinstance(seen.value, RunState) or seen.value.observed_at is None:
             return False
-        return abs((at - seen.value.observed_at).total_seconds()) <= self._fresh_for + ON_THE_WAY
+        return abs((at - seen.value.observed_at).total_seconds()) <= self.fresh_for + ON_THE_WAY
 
     def replace(self, listing: Listing) -> Replaced:
         """Start over from a listing: after the first list, a compaction, a restore.
@@ -423,7 +423,7 @@ class Cache:
             self.problems.settle(key)
 
     def _forget_arrivals(self, now: float) -> None:
-        while self._arrivals and now - self._arrivals[0][0] > self._fresh_for:
+        while self._arrivals and now - self._arrivals[0][0] > self.fresh_for:
             arrived, target = self._arrivals.popleft()
             if self._arrived.get(target) == arrived:
                 del self._arrived[target]

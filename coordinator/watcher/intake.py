@@ -20,7 +20,6 @@ from coordinator.store.reflector import Disconnected, Snapshot
 from coordinator.watcher.cache import Cache, Replaced, Touched, unsettled_of
 from coordinator.watcher.catching_up import is_asked_for
 from coordinator.watcher.counters import Counters
-from coordinator.watcher.dispatchers import Dispatchers
 from coordinator.watcher.pace import Pace
 from coordinator.watcher.problems import in_a_line
 from coordinator.watcher.retention import Sweeper
@@ -40,7 +39,6 @@ class Intake:
     """See the module. Used by the deciding thread only.
 
     :param sweeper: retention, if there is one.
-    :param fresh_for: seconds for which what follows a gap does not count as live.
     :param pace: how much is taken in, and decided about, in one piece.
     :ivar leads: whether this watcher decides and writes; set by the reconciler.
     :ivar leader_gone: the leader key has been deleted since this was last reset: time to campaign.
@@ -57,20 +55,16 @@ class Intake:
         *,
         queue: WorkQueue,
         scheduling: Scheduling,
-        dispatchers: Dispatchers,
         sweeper: Sweeper | None,
         counters: Counters,
-        fresh_for: float,
         pace: Pace,
     ) -> None:
         self._cache = cache
         self._standings = standings
         self._queue = queue
         self._scheduling = scheduling
-        self._dispatchers = dispatchers
         self._sweeper = sweeper
         self._counters = counters
-        self._fresh_for = fresh_for
         self._pace = pace
         self._inbox: deque[Update] = deque()
         self._reading: Iterator[None] | None = None
@@ -91,7 +85,7 @@ class Intake:
         """:param now: monotonic seconds. :param lag: seconds since what etcd tells in this step was read."""
         stood_still = self._stepped_at is not None and now - self._stepped_at > STOOD_STILL
         if stood_still or lag > STOOD_STILL:
-            self._live_from = now + self._fresh_for  # what comes in may have lain in the open watch for long
+            self._live_from = now + self._cache.fresh_for  # what comes in may have lain in the open watch for long
         self._stepped_at = now
         self._lag = lag
 
@@ -181,7 +175,7 @@ class Intake:
         """Read a listing, piece by piece."""
         replaced = Replaced()
         yield from self._cache.replacing(message.listing, replaced)
-        self._live_from = now + self._fresh_for
+        self._live_from = now + self._cache.fresh_for
         self._was_listed = True
         self.leader_gone |= replaced.leader_gone
         self._expired_told.intersection_update(self._cache.expired)
@@ -193,7 +187,7 @@ class Intake:
         """What comes after a gap is not live at first: it may have lain there for long."""
         if self._is_cut:
             self._is_cut = False
-            self._live_from = now + self._fresh_for
+            self._live_from = now + self._cache.fresh_for
             if not self._was_listed:
                 self._connected()
 
@@ -246,8 +240,7 @@ class Intake:
             graph = self._standings.graph
         else:
             _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
-            for target in self._dispatchers.obey(graph):
-                self._queue.add(target, Priority.CATCHUP)
+            self._scheduling.obey(graph)
             self.leaves_marks = is_asked_for(graph)
         yield
         self._standings.exchange_graph(graph, targets, everything=everything)

@@ -168,10 +168,8 @@ class Reconciler:
                 lateness=self._lateness,
                 breakage=self.breakage,
             ),
-            dispatchers=dispatchers,
             sweeper=self._sweeper,
             counters=self.counters,
-            fresh_for=settings.fresh_for,
             pace=options.pace,
         )
         self._answers: deque[EffectDone | LookDone] = deque()
@@ -185,7 +183,6 @@ class Reconciler:
             standings=self.standings,
             catching_up=self._catching_up,
             attendance=self._attendance,
-            clock=clock,
             missed_after=settings.missed_after,
         )
         self._review = Review(self.cache, self.standings)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.graph import Graph
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status
@@ -65,6 +66,11 @@ class Scheduling:
             self._queue.add(target, Priority.CATCHUP, decision=decision)
         else:
             self._queue.outdate(target)
+
+    def obey(self, graph: Graph) -> None:
+        """Another graph: what has lost its place in line by it is examined again."""
+        for target in self._dispatchers.obey(graph):
+            self._queue.add(target, Priority.CATCHUP)
 
     def late(self) -> Iterable[Target]:
         """What is late now, as far as has been decided."""

@@ -17,7 +17,6 @@ from coordinator.store.leadership import Leadership
 from coordinator.watcher.attendance import Attendance, Attended, attended_up_to
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.catching_up import Absence, CatchingUp, Skip
-from coordinator.watcher.clock import Clock
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +39,6 @@ class Term:
         standings: Standings,
         catching_up: CatchingUp,
         attendance: Attendance,
-        clock: Clock,
         missed_after: float,
     ) -> None:
         self._leadership = leadership
@@ -49,7 +47,6 @@ class Term:
         self._standings = standings
         self._catching_up = catching_up
         self._attendance = attendance
-        self._clock = clock
         self._missed_after = timedelta(seconds=missed_after)
         self.number: int | None = None
         self._lost: int | None = None
@@ -95,7 +92,7 @@ class Term:
             return False
         if not leaves_marks or self.number is None:
             return True
-        attended, number = Attended(self._cache.revision, self._clock.now()), self.number
+        attended, number = Attended(self._cache.revision, self._standings.now), self.number
         return self.fenced(lambda: self._attendance.mark(attended, term=number, now=now))
 
     def fenced(self, do: Callable[[], object]) -> bool:

@@ -334,7 +334,7 @@ def fresh_by_arrival_alone() -> AbstractContextManager[Any]:
     def is_fresh(self: Cache, target: Target, now: float, *, at: datetime) -> bool:
         del at
         arrived = self._arrived.get(target)
-        return arrived is not None and now - arrived <= self._fresh_for
+        return arrived is not None and now - arrived <= self.fresh_for
 
     return patch.object(Cache, "is_fresh", is_fresh)
 
