@@ -62,39 +62,42 @@ class Stock:
         return self.targets.get(pipeline, set())
 
 
+@dataclass(frozen=True, slots=True)
+class SweepContext:
+    """What is the same for all pipelines of a sweep.
+
+    :ivar fence: the leadership that may remove something.
+    :ivar wait: called with the revision of a transaction: nothing is judged before that has been read.
+    """
+
+    store: Store
+    keys: Keys
+    cache: Cache
+    standings: Standings
+    limits: RetentionSettings
+    clock: Clock
+    fence: CreateRevisionIs
+    stock: Stock
+    wait: Callable[[int], None]
+
+
 class Removal:
     """Of one pipeline, in one sweep.
 
-    :param wait: called with the revision of a transaction: nothing is judged before that has been read.
     :ivar removed: so many partitions.
     :ivar held_back: what cannot go although it is time, if there is such a one.
     :ivar raced: it was ended because something was put meanwhile.
     """
 
-    def __init__(
-        self,
-        pipeline: PipelineRef,
-        *,
-        store: Store,
-        keys: Keys,
-        cache: Cache,
-        standings: Standings,
-        limits: RetentionSettings,
-        clock: Clock,
-        fence: CreateRevisionIs,
-        stock: Stock,
-        wait: Callable[[int], None],
-    ) -> None:
+    def __init__(self, pipeline: PipelineRef, context: SweepContext) -> None:
         self._pipeline = pipeline
-        self._store = store
-        self._keys = keys
-        self._cache = cache
-        self._standings = standings
-        self._limits = limits
-        self._clock = clock
-        self._fence = fence
-        self._stock = stock
-        self._wait = wait
+        self._context = context
+        self._keys = context.keys
+        self._cache = context.cache
+        self._standings = context.standings
+        self._limits = context.limits
+        self._clock = context.clock
+        self._stock = context.stock
         self._waiting: tuple[int, Target] | None = None
         self._known_up_to = 0
         self.removed = 0
@@ -224,7 +227,7 @@ class Removal:
                 compares.append(ModRevisionIs(key, seen.revision if seen is not None else 0))
                 if seen is not None:
                     operations.append(Delete(key))
-        answer = commit_fenced(self._store, self._fence, compares, operations)
+        answer = commit_fenced(self._context.store, self._context.fence, compares, operations)
         if answer.succeeded:
-            self._wait(answer.revision)
+            self._context.wait(answer.revision)
         return answer.succeeded

@@ -14,10 +14,10 @@ from datetime import UTC
 import structlog
 
 from coordinator.model.durations import parse_duration
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import Target
 from coordinator.model.standings import Standings
 from coordinator.model.sweep import NAMED, HeldBack, Sweep, dump_sweep
-from coordinator.model.trigger import TriggerRecord
+from coordinator.model.view import readable_record
 from coordinator.settings import RetentionSettings
 from coordinator.store.keys import ActKey, Keys
 from coordinator.store.port import (
@@ -32,7 +32,7 @@ from coordinator.store.port import (
 )
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.clock import Clock
-from coordinator.watcher.removal import LOOKED_AT, Removal, Stock
+from coordinator.watcher.removal import LOOKED_AT, Removal, Stock, SweepContext
 from coordinator.watcher.writes import commit_fenced
 
 _log = structlog.get_logger(__name__)
@@ -157,8 +157,9 @@ class Sweeper:
             yield
         if limited:
             yield from self._take_stock()
+            context = self._context(fence)
             for pipeline in sorted(self._stock.targets, key=self._standings.graph.rank, reverse=True):
-                yield from self._remove(fence, pipeline)
+                yield from self._remove(Removal(pipeline, context))
         if limited or tally.expired or tally.acts:
             self._finish(fence, seconds=self._clock.monotonic() - began)
 
@@ -170,18 +171,16 @@ class Sweeper:
         yield
         for number, target in enumerate(snapshot, 1):
             self._stock.add(target)
-            recorded = self._cache.record(target)
-            record = recorded.value if recorded is not None else None
-            if isinstance(record, TriggerRecord) and record.when is not None and len(record.consumed):
+            record = readable_record(self._cache.record(target))
+            if record is not None and record.when is not None and len(record.consumed):
                 times.note(record.consumed.newest_revision(), record.when)
             if number % LOOKED_AT == 0:
                 yield
         self._tally.partitions = sum(map(len, self._stock.targets.values()))
         yield
 
-    def _remove(self, fence: CreateRevisionIs, pipeline: PipelineRef) -> Iterator[None]:
-        removal = Removal(
-            pipeline,
+    def _context(self, fence: CreateRevisionIs) -> SweepContext:
+        return SweepContext(
             store=self._store,
             keys=self._keys,
             cache=self._cache,
@@ -192,6 +191,8 @@ class Sweeper:
             stock=self._stock,
             wait=self._wait_for,
         )
+
+    def _remove(self, removal: Removal) -> Iterator[None]:
         before = self._tally.removed
         for _ in removal.pieces():
             self._tally.removed = before + removal.removed  # counted at once, for a sweep that is interrupted
