@@ -15,6 +15,7 @@ from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
 from coordinator.model.references import PipelineRef, Target
 from coordinator.watcher.gates import Gate, StartRate
+from coordinator.watcher.work_queue import Priority
 
 
 class Admission:
@@ -65,17 +66,17 @@ class Admission:
 
     # -- who may start ---------------------------------------------------------------------------------------------
 
-    def enter(self, target: Target, *, live: bool, now: float) -> bool:
+    def enter(self, target: Target, priority: Priority, *, now: float) -> bool:
         """Whether it may start now; else it waits in line until :meth:`admit` names it.
 
-        :param live: it became due while this watcher led.
+        :param priority: ``LIVE``: it became due while this watcher led.
         :param now: monotonic seconds.
         """
         if target in self._admitted:
             return True
         if target in self._waiting:
             return False
-        return self._pass(target, list(self._gates(target)), live=live, now=now)
+        return self._pass(target, list(self._gates(target)), priority, now=now)
 
     def has_slot(self, target: Target) -> bool:
         """Whether it has been admitted, and its intent is not written yet."""
@@ -99,9 +100,9 @@ class Admission:
         """How many slots there are from now on; ``None``: as many as at first."""
         self._slots.limit = self._size if slots is None else slots
 
-    def admit(self, now: float) -> list[tuple[Target, bool]]:
-        """Whose turn it is now, and whether it is live. :param now: monotonic seconds."""
-        admitted: list[tuple[Target, bool]] = []
+    def admit(self, now: float) -> list[tuple[Target, Priority]]:
+        """Whose turn it is now, and its priority. :param now: monotonic seconds."""
+        admitted: list[tuple[Target, Priority]] = []
         while self._loosened:
             _, gate = self._loosened.popitem()
             self._admit(gate, now, admitted)
@@ -176,19 +177,19 @@ class Admission:
         yield from self._limits(target)
         yield self._slots
 
-    def _admit(self, gate: Gate, now: float, admitted: list[tuple[Target, bool]]) -> None:
+    def _admit(self, gate: Gate, now: float, admitted: list[tuple[Target, Priority]]) -> None:
         while gate.line and gate.has_room(now):
-            target, live = gate.line.pop()
+            target, priority = gate.line.pop()
             del self._waiting[target]
             gate.let_in(target, now)
             gates = list(self._gates(target))
-            if self._pass(target, gates[gates.index(gate) + 1 :], live=live, now=now):
-                admitted.append((target, live))
+            if self._pass(target, gates[gates.index(gate) + 1 :], priority, now=now):
+                admitted.append((target, priority))
 
-    def _pass(self, target: Target, gates: list[Gate], *, live: bool, now: float) -> bool:
+    def _pass(self, target: Target, gates: list[Gate], priority: Priority, *, now: float) -> bool:
         for gate in gates:
             if gate.line or not gate.has_room(now):
-                gate.line.add(target, live=live)
+                gate.line.add(target, priority)
                 self._waiting[target] = gate
                 return False
             gate.let_in(target, now)

@@ -24,6 +24,7 @@ from coordinator.watcher.admission import Admission
 from coordinator.watcher.backoff import Backoff
 from coordinator.watcher.jobs import Effect, EffectDone, Executor, Guard, LookDone, RequestJob, look_job
 from coordinator.watcher.look_queue import Look, LookQueue
+from coordinator.watcher.work_queue import Priority
 
 PREFETCH = 4
 """So many times the requests that run at once have a slot: the intents of several are written in one transaction."""
@@ -115,19 +116,19 @@ class Dispatcher:
 
     # -- who may go ------------------------------------------------------------------------------------------------
 
-    def admit(self, now: float) -> list[tuple[Target, bool]]:
-        """Whose turn it is now, and whether it became due while this watcher led."""
+    def admit(self, now: float) -> list[tuple[Target, Priority]]:
+        """Whose turn it is now, and its priority."""
         self._open_slots(now)
         return self.admission.admit(now)
 
-    def enter(self, target: Target, *, live: bool, now: float) -> bool:
+    def enter(self, target: Target, priority: Priority, *, now: float) -> bool:
         """Whether it has a slot; else it waits in line until :meth:`admit` names it.
 
-        :param live: it became due while this watcher led.
+        :param priority: ``LIVE``: it became due while this watcher led.
         :param now: monotonic seconds.
         """
         self._open_slots(now)
-        return self.admission.enter(target, live=live, now=now)
+        return self.admission.enter(target, priority, now=now)
 
     # -- requests --------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from coordinator.model.view import readable_record
 from coordinator.watcher.admission import pipeline_limits
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.dispatcher import Dispatcher
+from coordinator.watcher.work_queue import Priority
 
 
 class Dispatchers:
@@ -53,8 +54,8 @@ class Dispatchers:
             for target in dispatcher.admission.obey(pipeline_limits(graph, name))
         ]
 
-    def admit(self, now: float) -> list[tuple[Target, bool]]:
-        """Whose turn it is now, and whether they became due while this watcher led."""
+    def admit(self, now: float) -> list[tuple[Target, Priority]]:
+        """Whose turn it is now, and their priorities."""
         return [admitted for dispatcher in self.all() for admitted in dispatcher.admit(now)]
 
     def pump(self, now: float) -> list[tuple[Target, str]]:

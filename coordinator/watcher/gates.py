@@ -12,6 +12,7 @@ from datetime import datetime
 
 from coordinator.model.partitions import partition_order
 from coordinator.model.references import Target
+from coordinator.watcher.work_queue import Priority
 
 MINUTE = 60.0
 BURSTS_PER_MINUTE = 6
@@ -82,64 +83,64 @@ class Line:
     """
 
     def __init__(self) -> None:
-        self._live: dict[Target, bool] = {}
+        self._priorities: dict[Target, Priority] = {}
         self._oldest: list[_Order] = []
         self._newest_live: list[_NewestFirst] = []
         self._newest_next = True
 
     def __len__(self) -> int:
-        return len(self._live)
+        return len(self._priorities)
 
     def __contains__(self, target: Target) -> bool:
-        return target in self._live
+        return target in self._priorities
 
     def __iter__(self) -> Iterator[Target]:
-        return iter(tuple(self._live))
+        return iter(tuple(self._priorities))
 
-    def add(self, target: Target, *, live: bool) -> None:
-        """It waits. :param live: it became due while this watcher led."""
-        self._live[target] = live
-        if len(self._oldest) > 2 * len(self._live) + ROOM:
+    def add(self, target: Target, priority: Priority) -> None:
+        """It waits. :param priority: ``LIVE``: it became due while this watcher led."""
+        self._priorities[target] = priority
+        if len(self._oldest) > 2 * len(self._priorities) + ROOM:
             self._rebuild()
         else:
-            self._push(target, live=live)
+            self._push(target, priority)
 
     def remove(self, target: Target) -> None:
         """It waits no more. Its entries in the heaps are skipped when they come up."""
-        del self._live[target]
-        if not self._live:
+        del self._priorities[target]
+        if not self._priorities:
             self._oldest.clear()
             self._newest_live.clear()
 
-    def pop(self) -> tuple[Target, bool]:
-        """Whose turn it is, and whether it is live. :raises IndexError: nobody waits."""
+    def pop(self) -> tuple[Target, Priority]:
+        """Whose turn it is, and its priority. :raises IndexError: nobody waits."""
         newest = self._peek_newest_live() if self._newest_next else None
         target = newest if newest is not None else self._peek_oldest()
         self._newest_next = not self._newest_next
-        live = self._live[target]
+        priority = self._priorities[target]
         self.remove(target)
-        return target, live
+        return target, priority
 
-    def _push(self, target: Target, *, live: bool) -> None:
+    def _push(self, target: Target, priority: Priority) -> None:
         entry = (partition_order(target.partition), target)
         heapq.heappush(self._oldest, entry)
-        if live:
+        if priority is Priority.LIVE:
             heapq.heappush(self._newest_live, _NewestFirst(entry))
 
     def _rebuild(self) -> None:
         """Drop the entries of those that have left: without this they would add up where many come and go."""
         self._oldest.clear()
         self._newest_live.clear()
-        for target, live in self._live.items():
-            self._push(target, live=live)
+        for target, priority in self._priorities.items():
+            self._push(target, priority)
 
     def _peek_oldest(self) -> Target:
-        while self._oldest[0][1] not in self._live:
+        while self._oldest[0][1] not in self._priorities:
             heapq.heappop(self._oldest)
         return self._oldest[0][1]
 
     def _peek_newest_live(self) -> Target | None:
-        while self._newest_live and not self._live.get(self._newest_live[0][1], False):
+        while self._newest_live and self._priorities.get(self._newest_live[0][1]) is not Priority.LIVE:
             heapq.heappop(self._newest_live)
         return self._newest_live[0][1] if self._newest_live else None
 

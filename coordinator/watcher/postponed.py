@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from coordinator.model.components import Area
 from coordinator.model.references import Target
 from coordinator.model.standings import Standings
+from coordinator.watcher.work_queue import Priority
 
 
 class Postponed:
@@ -19,30 +20,31 @@ class Postponed:
 
     def __init__(self, standings: Standings) -> None:
         self._standings = standings
-        self._fresh: dict[Target, bool] = {}
+        self._priorities: dict[Target, Priority] = {}
         self._areas: dict[Area, list[tuple[int, Target]]] = {}
 
     def __len__(self) -> int:
-        return len(self._fresh)
+        return len(self._priorities)
 
-    def add(self, target: Target, *, fresh: bool) -> None:
-        """It is to be examined once it is final. :param fresh: for something that has just happened."""
-        known = self._fresh.get(target)
-        self._fresh[target] = fresh or bool(known)
+    def add(self, target: Target, priority: Priority) -> None:
+        """It is to be examined once it is final, with the highest priority that it was added with."""
+        known = self._priorities.get(target)
+        if known is not Priority.LIVE:
+            self._priorities[target] = priority
         if known is None:
             rank = self._standings.graph.rank(target.pipeline)
             heapq.heappush(self._areas.setdefault(self._standings.area(target), []), (rank, target))
 
-    def take_final(self) -> Iterator[tuple[Target, bool]]:
-        """Take what is final by now, with its freshness."""
+    def take_final(self) -> Iterator[tuple[Target, Priority]]:
+        """Take what is final by now, with its priority."""
         for area, waiting in list(self._areas.items()):
             while waiting and self._standings.is_final(waiting[0][1]):
                 _, target = heapq.heappop(waiting)
-                yield target, self._fresh.pop(target)
+                yield target, self._priorities.pop(target)
             if not waiting:
                 del self._areas[area]
 
     def clear(self) -> None:
         """A term has begun or ended."""
-        self._fresh.clear()
+        self._priorities.clear()
         self._areas.clear()

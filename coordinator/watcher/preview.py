@@ -27,6 +27,7 @@ from coordinator.watcher.catching_up import Absence, Skip, find_missed, find_ski
 from coordinator.watcher.dispatcher import EnvironmentLimits
 from coordinator.watcher.dispatchers import ages_of_starts
 from coordinator.watcher.reading import Reading
+from coordinator.watcher.work_queue import Priority
 
 
 class Fate(enum.StrEnum):
@@ -133,7 +134,7 @@ def _foresee(reading: Reading, decision: Decision, admissions: Mapping[str, Admi
     rerun = node.downstream.rerun if node is not None else None
     run_id = records.run_to_clear(decision, record, reading.cache.state(target), rerun)
     action = Action.CREATE if run_id is None else Action.CLEAR
-    enters = admission.enter(target, live=False, now=0.0)
+    enters = admission.enter(target, Priority.CATCHUP, now=0.0)
     return Foreseen(target, Fate.START if enters else Fate.WAIT, action, decision.wave, _why(decision))
 
 

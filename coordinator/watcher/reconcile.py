@@ -216,7 +216,7 @@ class Reconcile:
             case lifecycle.WaitForSlot():
                 dispatcher = self._dispatchers.of(target)
                 assert dispatcher is not None
-                return dispatcher.enter(target, live=priority is Priority.LIVE, now=now)
+                return dispatcher.enter(target, priority, now=now)
             case lifecycle.Look(own_run_id):
                 return self._checks.ask(decision, own_run_id, now, priority=priority)
             case lifecycle.WriteIntent(existing):

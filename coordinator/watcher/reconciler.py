@@ -362,15 +362,15 @@ class Reconciler:
         enough = SLICE
         written = self._flush(now)  # what looks brought to light comes before what is decided on it
         self._admit(now)
-        for target, live in self._postponed.take_final():
-            self.queue.add(target, Priority.LIVE if live else Priority.CATCHUP, first=True)
+        for target, priority in self._postponed.take_final():
+            self.queue.add(target, priority, first=True)
         while written and enough and (self.queue or self.ledger):
             for target, decision in self.queue.take(enough):
                 enough -= 1
                 if self.standings.is_final(target) or self.reconcile.requests.has_outcome(target):
                     self._examine(target, decision or self.standings.decide(target), now)
                 else:
-                    self._postponed.add(target, fresh=self.queue.took is Priority.LIVE)
+                    self._postponed.add(target, self.queue.took)
             written = self._flush(now)
             self._intake.propagate()
             self._admit(now)
@@ -406,8 +406,8 @@ class Reconciler:
                 self.reconcile.not_sent(target, token)
 
     def _admit(self, now: float) -> None:
-        for target, live in self._dispatchers.admit(now):
-            self.queue.add(target, Priority.LIVE if live else Priority.CATCHUP, first=True)
+        for target, priority in self._dispatchers.admit(now):
+            self.queue.add(target, priority, first=True)
 
     def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
         """All that waits for something: what a new leader takes over, and what might have been overlooked."""

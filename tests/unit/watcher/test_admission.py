@@ -27,6 +27,7 @@ from coordinator.store.port import Put
 from coordinator.watcher.admission import Admission, pipeline_limits
 from coordinator.watcher.dispatcher import EnvironmentLimits
 from coordinator.watcher.gates import Line, StartRate
+from coordinator.watcher.work_queue import Priority
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
 
@@ -38,7 +39,7 @@ D, E = PipelineRef("default", "D"), PipelineRef("default", "E")
 def line_of(*partitions: str, fresh: tuple[str, ...] = ()) -> Iterator[str]:
     line = Line()
     for partition in (*partitions, *fresh):
-        line.add(Target(D, partition), live=partition in fresh)
+        line.add(Target(D, partition), Priority.LIVE if partition in fresh else Priority.CATCHUP)
     while line:
         yield line.pop()[0].partition
 
@@ -66,7 +67,7 @@ def test_a_line_gives_back_each_once_and_starves_nobody(steps: list[tuple[int, b
             line.remove(one)
             waiting.discard(one)
         else:
-            line.add(one, live=fresh)
+            line.add(one, Priority.LIVE if fresh else Priority.CATCHUP)
             waiting.add(one)
         if take and waiting:
             taken, _ = line.pop()
@@ -125,7 +126,7 @@ def test_gates_never_hold_too_many_and_forget_nobody(
     for number, what in steps:
         one = targets[number]
         if what == "want" and one not in flying:
-            entered = limits.enter(one, live=number % 2 == 0, now=0.0)
+            entered = limits.enter(one, (Priority.LIVE, Priority.CATCHUP)[number % 2], now=0.0)
             assert entered or one not in let_in
             (let_in if entered else waiting).add(one)
         elif what.startswith("begin") and one in let_in:
@@ -165,7 +166,7 @@ def test_a_publication_forgets_nobody_who_waits() -> None:
     limits = Admission(slots=10, max_runs_in_flight=1)
     limits.obey({D: 1})
     waiting = [Target(D, partition) for partition in HOURS[:3]] + [Target(E, HOURS[0])]
-    assert [limits.enter(one, live=False, now=0.0) for one in waiting] == [True, False, False, False]
+    assert [limits.enter(one, Priority.CATCHUP, now=0.0) for one in waiting] == [True, False, False, False]
     assert limits.obey({D: 2}) == []
     assert all(map(limits.knows, waiting))
     again = limits.obey({D: 2, E: 1})

@@ -31,6 +31,7 @@ from coordinator.watcher.dispatcher import AT_HAND, STALE_AFTER, Dispatcher, Env
 from coordinator.watcher.jobs import Effect, EffectDone, LookDone, Recalled
 from coordinator.watcher.look_queue import ASKED_IN_A_LOOK, FOLLOWED_IN_A_LOOK
 from coordinator.watcher.pools import Pools
+from coordinator.watcher.work_queue import Priority
 
 
 class FakeRunner:
@@ -298,8 +299,8 @@ def test_of_an_environment_that_does_not_answer_one_target_at_a_time_gets_a_slot
     bench.dispatcher.pump(0.0)
     bench.work(0.0)
     later = bench.dispatcher.not_before
-    assert not bench.dispatcher.enter(target("a"), live=True, now=0.0)
-    assert not bench.dispatcher.enter(target("b"), live=True, now=later)
+    assert not bench.dispatcher.enter(target("a"), Priority.LIVE, now=0.0)
+    assert not bench.dispatcher.enter(target("b"), Priority.LIVE, now=later)
     assert len(bench.dispatcher.admit(later)) == 1
     assert bench.dispatcher.admit(later) == []
     bench.runner.answer = NotHappened("no")
