@@ -40,8 +40,7 @@ class Intake:
 
     :param sweeper: retention, if there is one.
     :param pace: how much is taken in, and decided about, in one piece.
-    :ivar leads: whether this watcher decides and writes; set by the reconciler.
-    :ivar leader_gone: the leader key has been deleted since this was last reset: time to campaign.
+    :ivar leader_gone: the leader key has been deleted in this step: time to campaign.
     :ivar graph_problem: why the newest dependencies are not obeyed; the last good ones are.
     :ivar connected: the watch is alive, and all that was listed has been decided about.
     :ivar states_seen: changes of run states that came while this watcher led.
@@ -74,15 +73,21 @@ class Intake:
         self._stepped_at: float | None = None
         self._lag = 0.0
         self._expired_told: set[Target] = set()
-        self.leads = False
+        self._leads = False
         self.leader_gone = False
         self.graph_problem: str | None = None
         self.connected = False
         self.states_seen = 0
         self.leaves_marks = False
 
-    def begin_step(self, now: float, *, lag: float = 0.0) -> None:
-        """:param now: monotonic seconds. :param lag: seconds since what etcd tells in this step was read."""
+    def begin_step(self, now: float, *, lag: float, leads: bool) -> None:
+        """A step has begun.
+
+        :param now: monotonic seconds.
+        :param lag: seconds since what etcd tells in this step was read.
+        :param leads: whether this watcher decides and writes.
+        """
+        self._leads, self.leader_gone = leads, False
         stood_still = self._stepped_at is not None and now - self._stepped_at > STOOD_STILL
         if stood_still or lag > STOOD_STILL:
             self._live_from = now + self._cache.fresh_for  # what comes in may have lain in the open watch for long
@@ -135,13 +140,13 @@ class Intake:
         """Decide about some of what waits to be decided about."""
         if self._reading is not None or self._standings.is_drained:
             return
-        led_by_another = not self.leads and self._cache.leader is not None
+        led_by_another = not self._leads and self._cache.leader is not None
         budget = self._pace.budget()
         while budget and not self._standings.is_drained:
             budget.spend()
             if (made := self._standings.decide_next()) is not None:
                 priority = Priority.LIVE if made.live else Priority.CATCHUP
-                self._scheduling.take(made.decision, priority, now=self._standings.now, led_by_another=led_by_another)
+                self._scheduling.take(made.decision, priority, led_by_another=led_by_another)
         while self._standings.miscounted:
             target = self._standings.miscounted.pop()
             self._counters.add(miscounted=1)
@@ -163,7 +168,7 @@ class Intake:
                 self._connect(now)
                 live = now >= self._live_from
                 touched = self._cache.apply(update, now=now - self._lag if live else now, live=live)
-                if self.leads:  # what is listed, or seen while another leads, is nothing that this one has done
+                if self._leads:  # what is listed, or seen while another leads, is nothing that this one has done
                     self.states_seen += touched.states
                 self._touch(touched, live=live)
                 self._queue.read(self._cache.revision)

@@ -54,13 +54,13 @@ class Lateness:
             self._late.discard(target)
             self._unsaid.pop(target, None)
 
-    def say(self, standings: Standings, *, now: datetime) -> None:
+    def say(self, standings: Standings) -> None:
         """Log and count what has become late and has not been said. For the leader only."""
         unsaid, self._unsaid = self._unsaid, {}
         for target, seen_at in unsaid.items():
             if not standings.is_final(target):
                 self._unsaid[target] = seen_at  # it may turn out that it is not late
-            elif seen_at is None or now - seen_at <= self._unsure:
+            elif seen_at is None or standings.now - seen_at <= self._unsure:
                 self._say(standings.decide(target))
 
     def _say(self, decision: Decision) -> None:

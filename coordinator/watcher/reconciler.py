@@ -235,8 +235,7 @@ class Reconciler:
         :returns: whether the leader key has gone, or is another's: time to campaign, or to find out.
         """
         self.standings.now = self._clock.now()
-        self._intake.leader_gone, self._intake.leads = False, self.leads
-        self._intake.begin_step(self._clock.monotonic(), lag=lag)
+        self._intake.begin_step(self._clock.monotonic(), lag=lag, leads=self.leads)
         for message in messages:
             if isinstance(message, EffectDone | LookDone):
                 self._answers.append(message)
@@ -348,7 +347,7 @@ class Reconciler:
             return
         if now >= self._reexamine_at and not draining:
             self._examine_everything(now, self.standings.unsettled())
-        self._lateness.say(self.standings, now=self.standings.now)
+        self._lateness.say(self.standings)
         self.queue.pass_time(now)
         self._work(now)
         for target in self._review.piece():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
@@ -44,10 +43,9 @@ class Scheduling:
         self._lateness = lateness
         self._breakage = breakage
 
-    def take(self, decision: Decision, priority: Priority, *, now: datetime, led_by_another: bool) -> None:
+    def take(self, decision: Decision, priority: Priority, *, led_by_another: bool) -> None:
         """Queue what may need something done; what is settled and waits for nothing does not.
 
-        :param now: the time of day.
         :param led_by_another: another watcher leads, and says what is late.
         """
         target = decision.target
@@ -57,7 +55,7 @@ class Scheduling:
             self._queue.outdate(target)
             return
         self._breakage.forget(target)
-        self._lateness.note(decision, now=now, led_by_another=led_by_another)
+        self._lateness.note(decision, now=self._standings.now, led_by_another=led_by_another)
         self._dispatchers.note(decision)
         if decision.ready or decision.ignored or decision.skips or self._is_concerned(target):
             self._queue.add(target, priority, decision=decision)
