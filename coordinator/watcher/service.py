@@ -18,7 +18,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -242,20 +242,7 @@ class Watcher:
     def health(self) -> Health:
         """How this watcher is doing. Safe from any thread."""
         reconciler = self.reconciler
-        problems: dict[str, str] = {}
-        if reconciler.graph_problem is not None:
-            problems["dependencies"] = reconciler.graph_problem
-        if self._publisher is not None and self._publisher.problem is not None:
-            problems["dependencies file"] = self._publisher.problem
-        if self._unknown_dags.problem is not None:
-            problems["unknown DAGs"] = self._unknown_dags.problem
-        if self._decisions is not None and self._decisions.problem is not None:
-            problems["decision log"] = self._decisions.problem
-        for dispatcher in self._dispatchers.all():
-            if dispatcher.last_error is not None:
-                problems[f"environment {dispatcher.environment}"] = dispatcher.last_error
-        if self._size_alarm is not None and self._size_alarm.problem is not None:
-            problems["etcd"] = self._size_alarm.problem
+        problems = {place: what for place, what in self._problems() if what is not None}
         problems |= self._reporters.problems(self._clock.now())
         problems |= reconciler.breakage.problems()
         some = shown(problems, reconciler.cache.problems)
@@ -273,6 +260,19 @@ class Watcher:
             problems_not_shown=some.more,
             counts=reconciler.counters.snapshot(),
         )
+
+    def _problems(self) -> Iterator[tuple[str, str | None]]:
+        """What is wrong with the parts of this watcher, by place. Each is read once: other threads change it."""
+        yield "dependencies", self.reconciler.graph_problem
+        if self._publisher is not None:
+            yield "dependencies file", self._publisher.problem
+        yield "unknown DAGs", self._unknown_dags.problem
+        if self._decisions is not None:
+            yield "decision log", self._decisions.problem
+        for dispatcher in self._dispatchers.all():
+            yield f"environment {dispatcher.environment}", dispatcher.last_error
+        if self._size_alarm is not None:
+            yield "etcd", self._size_alarm.problem
 
     def _turn(self) -> None:
         self._publish()
