@@ -156,11 +156,11 @@ def _notes(
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
     yield from _unmet_notes(reading, target.pipeline, seen_in(reading.cache.targets()))
-    deaf = untouched(target, _published_entries(reading))
-    for waiting, dependency in deaf[:LISTED]:
+    unaffected = untouched(target, _published_entries(reading))
+    for waiting, dependency in unaffected[:LISTED]:
         yield f"{waiting} does not see this partition: '{dependency}' is about others"
-    if len(deaf) > LISTED:
-        yield f"{len(deaf) - LISTED} more pipelines that wait for it do not see this partition"
+    if len(unaffected) > LISTED:
+        yield f"{len(unaffected) - LISTED} more pipelines that wait for it do not see this partition"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"

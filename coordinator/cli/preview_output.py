@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import people, table
+from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.store.presence import Presence
@@ -69,17 +70,19 @@ def print_preview(made: Preview, *, revision: int, leader: Presence | None, prob
         console.print(table("pipeline", "partition", "fate", "action", "wave", "why", rows=rows[:_SHOWN]))
     if len(rows) > _SHOWN:
         console.print(f"... and {len(rows) - _SHOWN} more; --json has them all", markup=False)
-    counted = Counter(str(one.fate) for one in made.foreseen)
-    told = [f"{counted[fate]} {words}" for fate, words in _IN_WORDS.items() if counted[fate]]
+    counts = Counter(str(one.fate) for one in made.foreseen)
+    told = [f"{counts[fate]} {words}" for fate, words in _IN_WORDS.items() if counts[fate]]
     console.print(f"{'; '.join(told) or 'nothing would start'} (etcd revision {revision})", markup=False)
     if made.follow:
         console.print(f"{len(made.follow)} more would start if these, and what runs now, succeed", markup=False)
     if made.if_failed:
         console.print(f"{made.if_failed} would start only if something of that fails (failure handlers)", markup=False)
     if made.held_up:
-        console.print(f"{made.held_up} wait for what cannot be started", markup=False)
+        held_up = counted(made.held_up, "waits", "wait")
+        console.print(f"{held_up} for what cannot be started", markup=False)
     if made.stuck:
-        console.print(f"{made.stuck} are stuck and would stay so: coordinator status", markup=False)
+        stuck = counted(made.stuck, "is stuck", "are stuck")
+        console.print(f"{stuck} and would stay so: coordinator status", markup=False)
     if leader is not None:
         console.print(f"{leader} leads now, and decides by itself: another watcher would only stand by", markup=False)
     for problem in problems.in_words():

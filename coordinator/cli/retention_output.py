@@ -51,4 +51,4 @@ def retention_in_words(reading: Reading, *, everything: bool) -> Iterator[str]:
         for one in swept.held_back[:NAMED]:
             yield f"kept by retention though it is time: {one.target}: {one.reason}"
         if (more := swept.held_back_pipelines - len(swept.held_back[:NAMED])) > 0:
-            yield f"and {more} more pipelines that retention cannot shorten"
+            yield f"and {counted(more, 'more pipeline')} that retention cannot shorten"
