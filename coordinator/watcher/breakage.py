@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 SHOWN = 20
 """So many are named among the problems; one mistake may break every partition of a pipeline."""
 
-RETRY = 60.0
+RETRY_BROKEN_AFTER = 60.0
 """Seconds after which something is done again that raised an exception."""
 
 

@@ -26,15 +26,13 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.standings import Standings
 from coordinator.watcher.pace import Pace
+from coordinator.watcher.writes import RETRY_AFTER
 
 _log = structlog.get_logger(__name__)
 
 
 PIECE = 512
 """So many records are written before the deciding thread looks up: it must not seem dead after a long absence."""
-
-RETRY = 0.5
-"""Seconds before a write is tried again that etcd did not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +187,7 @@ class CatchingUp:
         while self:
             if self._skips:
                 if not write(list(skips_of(self._standings, self._skips[:PIECE]))):
-                    self._try_at = now + RETRY
+                    self._try_at = now + RETRY_AFTER
                     return False
                 del self._skips[:PIECE]
                 self._try_at = now  # what that touches is decided about first

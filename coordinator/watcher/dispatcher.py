@@ -75,6 +75,7 @@ class Dispatcher:
     :ivar admission: who is in flight, who has a slot, and who waits in line.
     :ivar failures: requests in a row without an answer.
     :ivar not_before: monotonic seconds; while there are failures, no request goes out before.
+    :ivar look_not_before: monotonic seconds; nothing is looked at before.
     :ivar last_error: what the environment last said instead of an answer.
     :ivar looks_sent: so many looks have gone out.
     :ivar term: in which term what is sent has been decided (the create revision of the leader key).
@@ -101,7 +102,7 @@ class Dispatcher:
         self.failures = 0
         self.not_before = 0.0
         self._look_failures = 0
-        self._look_not_before = 0.0
+        self.look_not_before = 0.0
         self.last_error: str | None = None
         self.looks_sent = 0
         self.term: int | None = None
@@ -184,7 +185,7 @@ class Dispatcher:
             self._looks.finished(message)
             if failed or answered:
                 self._look_failures = self._look_failures + 1 if failed else 0
-                self._look_not_before = now + self._backoff.pause(self._look_failures) if failed else 0.0
+                self.look_not_before = now + self._backoff.pause(self._look_failures) if failed else 0.0
             return
         self._under_way.pop((message.target, message.token), None)
         if failed or answered:
@@ -214,12 +215,7 @@ class Dispatcher:
 
     def may_look(self, now: float) -> bool:
         """Whether it is not known to give no answer to looks, or it is time to try again."""
-        return now >= self._look_not_before
-
-    @property
-    def look_at(self) -> float:
-        """Monotonic seconds; nothing is looked at before."""
-        return self._look_not_before
+        return now >= self.look_not_before
 
     def is_idle(self) -> bool:
         return not (self._jobs or self._under_way) and self._looks.is_idle()
@@ -232,7 +228,7 @@ class Dispatcher:
         """Monotonic seconds from which on time alone lets something out; ``None``: an answer comes first."""
         times = [self.admission.next_at()]
         if self._look_failures and self._looks.is_waiting():
-            times.append(self._look_not_before)
+            times.append(self.look_not_before)
         tries = (self._jobs or (self.admission.waiting and not self.admission.slots_taken)) and self._may_send()
         if self.failures and tries:
             times.append(self.not_before)

@@ -176,7 +176,7 @@ class Reconcile:
             now=now,
             own_run_id=own_run_id,
             configured=dispatcher is not None,
-            environment_at=max(dispatcher.not_before, dispatcher.look_at) if dispatcher is not None else 0.0,
+            environment_at=max(dispatcher.not_before, dispatcher.look_not_before) if dispatcher is not None else 0.0,
             has_slot=dispatcher is not None and dispatcher.admission.has_slot(target),
             verified=self._checks.heard(decision, own_run_id, now),
             request=in_flight.state if in_flight is not None else None,

@@ -33,7 +33,7 @@ from coordinator.store.leadership import Leadership
 from coordinator.store.port import Store
 from coordinator.watcher.attendance import Attendance
 from coordinator.watcher.backoff import Backoff
-from coordinator.watcher.breakage import RETRY, Breakage
+from coordinator.watcher.breakage import RETRY_BROKEN_AFTER, Breakage
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.catching_up import CatchingUp, Skip
 from coordinator.watcher.checks import Checks
@@ -57,12 +57,19 @@ from coordinator.watcher.scheduling import Scheduling
 from coordinator.watcher.term import Term
 from coordinator.watcher.trigger_log import TriggerLog
 from coordinator.watcher.work_queue import Priority, WorkQueue
-from coordinator.watcher.writes import Lost, RecordWrite, Result, StateWrite, Unanswered, Write, WriteRefused, Written
+from coordinator.watcher.writes import (
+    RETRY_AFTER,
+    Lost,
+    RecordWrite,
+    Result,
+    StateWrite,
+    Unanswered,
+    Write,
+    WriteRefused,
+    Written,
+)
 
 _log = structlog.get_logger(__name__)
-
-ETCD_RETRY = 0.5
-"""Seconds before a write is tried again after etcd gave no answer."""
 
 SLICE = 32
 """Targets examined in one step. About so many records with their inputs fit into one transaction, and what is live
@@ -395,9 +402,9 @@ class Reconciler:
 
     def _contain(self, target: Target, error: Exception, now: float) -> None:
         """Try again later. What it had for itself meanwhile, a slot above all, would be missing to all others."""
-        self.breakage.contain(target, error, until=now + RETRY)
+        self.breakage.contain(target, error, until=now + RETRY_BROKEN_AFTER)
         self.reconcile.stop(target)
-        self.queue.add(target, Priority.CATCHUP, after=now + RETRY)
+        self.queue.add(target, Priority.CATCHUP, after=now + RETRY_BROKEN_AFTER)
 
     def _pump(self, now: float) -> None:
         if not self._term.is_lost:
@@ -466,7 +473,7 @@ class Reconciler:
             self._term.lose(error)
             self._answered = False
         if not self._answered:
-            self._write_at = now + ETCD_RETRY
+            self._write_at = now + RETRY_AFTER
         return self._answered
 
     def _came_of(self, write: Write, result: Result, now: float) -> None:
@@ -491,14 +498,14 @@ class Reconciler:
                     _log.warning("etcd.unavailable", reason=reason)
                     self._checks.clear()  # what they saw may not have been written
                 self._answered = False
-                self.queue.add(target, after=now + ETCD_RETRY)
-                self._wake(subject, now + ETCD_RETRY)
+                self.queue.add(target, after=now + RETRY_AFTER)
+                self._wake(subject, now + RETRY_AFTER)
 
     def _refused(self, waiting: Target, write: Write, now: float) -> None:
         """etcd will not write what one waits for. What was seen of its input counts all the same: it is not started
         on what stands there. Its own run that has ended is no such thing, and would be seen after each pause."""
         if waiting == write.target and self._checks.own_run_has_ended(waiting):
-            self.queue.add(waiting, after=now + ETCD_RETRY)
+            self.queue.add(waiting, after=now + RETRY_AFTER)
         else:
             self._checks.drop(waiting)
             self.reconcile.refused_by_etcd(waiting, now)

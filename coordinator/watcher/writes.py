@@ -32,6 +32,9 @@ from coordinator.watcher.decision_log import LogEvent
 MAX_BYTES = 1_000_000
 """etcd refuses a request over 1.5 MiB."""
 
+RETRY_AFTER = 0.5
+"""Seconds before a write is tried again to which etcd gave no answer."""
+
 RESERVED_COMPARES = 2
 """The leader key, and the written key itself; what is left is for the inputs."""
 

@@ -18,6 +18,7 @@ from coordinator.model.order import GivenOrder, Order, dump_order
 from coordinator.model.partitions import format_instant
 from coordinator.store.port import Committed, Put, StoreUnavailable, Transaction
 from coordinator.watcher import catching_up
+from coordinator.watcher.writes import RETRY_AFTER
 from tests.worlds.simulated import SimulatedWorld, StandStill
 from tests.worlds.world import target
 
@@ -341,7 +342,7 @@ def test_etcd_without_an_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) 
     while failures == [3]:
         world.watcher.turn()
     pause = (world.watcher.reconciler.wake_at() or 0.0) - world.clock.seconds
-    assert pause == catching_up.RETRY, "it does not run hot meanwhile"
+    assert pause == RETRY_AFTER, "it does not run hot meanwhile"
     world.settle()
     assert failures == [0]
     assert runs(world, "D", MISSED) == [0, 0, 0, 1]

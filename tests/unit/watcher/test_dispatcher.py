@@ -335,7 +335,7 @@ def test_looks_and_requests_back_off_each_by_themselves(bench: Bench) -> None:
     bench.work(0.0)
     dispatcher.look(run, timeout=1.0)
     assert not dispatcher.may_look(0.0)
-    assert dispatcher.next_at() == dispatcher.look_at
+    assert dispatcher.next_at() == dispatcher.look_not_before
     bench.runner.answer = EnvironmentUnavailable("too many requests", retry_after=100.0)
     bench.start("1")
     dispatcher.pump(0.0)
@@ -343,10 +343,10 @@ def test_looks_and_requests_back_off_each_by_themselves(bench: Bench) -> None:
     assert bench.runner.calls == ["look 1 1.0", "start 1"]
     assert dispatcher.is_down(99.0)
     bench.runner.answer = NotHappened("no")
-    dispatcher.pump(dispatcher.look_at)
-    bench.work(dispatcher.look_at)
+    dispatcher.pump(dispatcher.look_not_before)
+    bench.work(dispatcher.look_not_before)
     assert bench.runner.calls[-1] == "look 1 1.0"
-    assert dispatcher.may_look(dispatcher.look_at)
+    assert dispatcher.may_look(dispatcher.look_not_before)
     assert dispatcher.is_down(99.0)
 
 
