@@ -30,7 +30,7 @@ def apply(
         bool,
         typer.Option(
             "--check",
-            help="For CI: write nothing. 0 this is what is published, 1 it cannot be, 5 it would change something.",
+            help="For CI: write nothing. Exit code 0: it is published; 1: it cannot be; 5: it would change something.",
         ),
     ] = False,
     accept: Annotated[
@@ -41,7 +41,7 @@ def apply(
         typer.Option(
             "--fresh",
             metavar="PIPELINE",
-            help="Its dependencies begin anew: whatever completed so far is the past. May be repeated.",
+            help="Begin its dependencies anew: what has completed so far starts nothing. May be repeated.",
             show_default=False,
         ),
     ] = None,

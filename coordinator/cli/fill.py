@@ -25,15 +25,21 @@ from coordinator.cli.output import print_json, say
 
 
 def fill(
-    pipeline: Annotated[str | None, typer.Argument(help="Only of this one.", show_default="all pipelines")] = None,
-    partition: Annotated[str | None, typer.Argument(help="Only in this one.", show_default="all partitions")] = None,
+    pipeline: Annotated[
+        str | None, typer.Argument(help="Only gaps of this pipeline.", show_default="all pipelines")
+    ] = None,
+    partition: Annotated[
+        str | None, typer.Argument(help="Only the gap in this partition.", show_default="all partitions")
+    ] = None,
     *,
     since: SinceOption = None,
     until: UntilOption = None,
     max_in_flight: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Ordered and not ended at once; the command waits.", show_default="all are ordered at once"
+            min=1,
+            help="At most so many ordered runs that have not ended; the command waits for them.",
+            show_default="all are ordered at once",
         ),
     ] = None,
     dry_run: DryRunOption = False,

@@ -30,12 +30,10 @@ _NAMED = 10
 
 def forget(
     pipeline: PipelineArgument,
-    partition: Annotated[
-        str, typer.Argument(help="Letter by letter, as status and explain show it.", show_default=False)
-    ],
+    partition: Annotated[str, typer.Argument(help="Exactly as status and explain show it.", show_default=False)],
     *,
     downstream: Annotated[
-        bool, typer.Option("--downstream", help="With everything that has run on it, or is due because of it.")
+        bool, typer.Option("--downstream", help="Also forget everything that has run on it, or is due because of it.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and do nothing.")] = False,
     yes: YesOption = False,

@@ -12,7 +12,9 @@ from coordinator.cli.output import print_json, say
 
 
 def gaps(
-    pipeline: Annotated[str | None, typer.Argument(help="Only of this one.", show_default="all pipelines")] = None,
+    pipeline: Annotated[
+        str | None, typer.Argument(help="Only gaps of this pipeline.", show_default="all pipelines")
+    ] = None,
     *,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -21,7 +23,7 @@ def gaps(
 ) -> None:
     """List partitions in which the upstreams hold, and the pipeline never ran, or ran on older completions.
 
-    Nothing runs there by itself: the upstreams completed before the dependency counted (it was added or put right
+    Nothing runs there by itself: the upstreams completed before the dependency counted (it was added or corrected
     later), or the partition was given up (on_late, catchup), or the completions were ignored (rerun: ignore).
     What is due, running, held or waiting for a release is no gap. 'coordinator fill' orders what is missing.
 

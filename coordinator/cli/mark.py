@@ -41,10 +41,14 @@ class Marked(enum.StrEnum):
 def mark(
     pipeline: PipelineArgument,
     partition: PartitionArgument,
-    state: Annotated[Marked, typer.Argument(help="What it counts as from now on.", show_default=False)],
+    state: Annotated[Marked, typer.Argument(help="The state that it counts as from now on.", show_default=False)],
     *,
     force: Annotated[
-        bool, typer.Option("--force", help="Also a run that is queued or running; none whose request is on its way.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Also mark a run that is queued or running. A run whose request is still on its way is never marked.",
+        ),
     ] = False,
     new_pipeline: NewPipelineOption = False,
     new_partition: NewPartitionOption = False,

@@ -46,11 +46,11 @@ PartitionArgument = Annotated[
 ]
 
 NewPipelineOption = Annotated[
-    bool, typer.Option("--new-pipeline", help="It is meant, although nothing is known of this pipeline yet.")
+    bool, typer.Option("--new-pipeline", help="Accept a pipeline that nothing is known of yet.")
 ]
 
 NewPartitionOption = Annotated[
-    bool, typer.Option("--new-partition", help="It is meant, although nothing is known of this partition yet.")
+    bool, typer.Option("--new-partition", help="Accept a partition that nothing is known of yet.")
 ]
 
 SinceOption = Annotated[
@@ -63,10 +63,10 @@ UntilOption = Annotated[
 
 ReasonOption = Annotated[
     str,
-    typer.Option("--reason", "-r", help="Why; kept with who and when, for: coordinator acts.", show_default=False),
+    typer.Option("--reason", "-r", help="Why it is done; 'coordinator acts' shows it.", show_default=False),
 ]
 
-WhoOption = Annotated[str | None, typer.Option(help="By whom.", show_default="user@host")]
+WhoOption = Annotated[str | None, typer.Option(help="Who does it.", show_default="user@host")]
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="List every run that would happen, and do nothing.")]
 

@@ -51,7 +51,7 @@ class NoOutbox(CoordinatorError):
 
 @outbox.command("list")
 def list_(*, path: PathOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """List the events that wait for etcd, in number, and the parked ones with their reasons.
+    """Count the events that wait for etcd, and list the parked ones with their reasons.
 
     Says also which directory it has looked into, and whether the plugin has left anything there.
 

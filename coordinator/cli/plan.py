@@ -20,7 +20,8 @@ def plan(
     exit_code: Annotated[
         bool,
         typer.Option(
-            "--exit-code", help="For CI: 0 no difference, 1 it cannot be published, 5 it would change something."
+            "--exit-code",
+            help="For CI. Exit code 0: no difference; 1: it cannot be published; 5: it would change something.",
         ),
     ] = False,
     offline: OfflineOption = False,

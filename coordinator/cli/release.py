@@ -39,16 +39,16 @@ def release(
     partition: Annotated[
         str | None,
         typer.Argument(
-            help="Let it run again in this partition, where it waits for that (rerun: hold).",
+            help="Let it run again in this partition, where it waits for a release (rerun: hold).",
             show_default="its hold is released",
         ),
     ] = None,
     *,
     all_partitions: Annotated[
-        bool, typer.Option("--all-partitions", help="In every partition in which it waits for that.")
+        bool, typer.Option("--all-partitions", help="Release it in every partition in which it waits for that.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="With a partition: also where it does not wait yet, in advance.")
+        bool, typer.Option("--force", help="With a partition: release it in advance, although it does not wait yet.")
     ] = False,
     new_pipeline: NewPipelineOption = False,
     new_partition: NewPartitionOption = False,

@@ -40,7 +40,7 @@ def rerun(
     partition: PartitionArgument,
     *,
     downstream: Annotated[
-        bool, typer.Option("--downstream", help="What depends on it runs again too, as its dependencies say.")
+        bool, typer.Option("--downstream", help="Accept that what depends on it runs again too.")
     ] = False,
     cancel: Annotated[
         bool, typer.Option("--cancel", help="Take back a rerun, or a release, that has not begun yet.")
@@ -57,7 +57,7 @@ def rerun(
     """Run a pipeline once more in a partition, although nothing is new. Its run is cleared, or created.
 
     The watcher does it, as soon as the pipeline is not running, not held and nothing that it would use is still to
-    come. What is below runs again by itself; that is why --downstream must say that it is meant.
+    come. What is below runs again by itself, so --downstream must accept that.
     Until it has begun, --cancel takes it back, and the release of a partition too.
 
     Example: [bold]coordinator rerun 03_pipeline 2026-11-20 --downstream --dry-run[/bold]

@@ -28,7 +28,8 @@ def secure(
         Names, typer.Option(help="Whose document is published: an environment, or 'default'.", metavar="NAME")
     ] = None,
     operator: Annotated[
-        Names, typer.Option(help="An environment with people for its own pipelines alone.", metavar="ENV")
+        Names,
+        typer.Option(help="An environment that has operators of its own, for its pipelines alone.", metavar="ENV"),
     ] = None,
     user: Annotated[
         Names,
@@ -46,15 +47,19 @@ def secure(
     ] = None,
     do_apply: Annotated[bool, typer.Option("--apply", help="Add and correct these roles and users in etcd.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit code 1 unless etcd has them just so.")
+        bool, typer.Option("--check", help="Write nothing; exit code 1 unless etcd has exactly these.")
     ] = False,
     enable_auth: Annotated[
-        bool, typer.Option("--enable-auth", help="With --apply, at the end: whoever is no user is refused from now on.")
+        bool,
+        typer.Option(
+            "--enable-auth",
+            help="With --apply: turn authentication on at the end; clients without a user are refused from then on.",
+        ),
     ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who needs which rights in etcd, as a table and as etcdctl commands; with --apply, see to it.
+    """Show who needs which rights in etcd, as a table and as etcdctl commands; with --apply, grant them.
 
     A reporter and an owner for each configured environment, or for those that are named; always the watcher, an
     operator for everything, and a viewer. What is missing is granted, what is too much is revoked. Other roles and

@@ -73,12 +73,14 @@ def status(
     *,
     pipeline: Annotated[str | None, typer.Option(help="Only this pipeline.", show_default=False)] = None,
     partition: Annotated[
-        str | None, typer.Option("--partition", "-p", help="Only this one.", show_default=False)
+        str | None, typer.Option("--partition", "-p", help="Only this partition.", show_default=False)
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also what is settled, and all watchers.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also show what is settled, and all watchers.")] = False,
     limit: Annotated[
         int,
-        typer.Option(min=1, help="So many of each cause, of each kind of problem, newest partitions of each pipeline."),
+        typer.Option(
+            min=1, help="Show at most so many concerns of a kind, problems of a kind, and partitions of a pipeline."
+        ),
     ] = 20,
     config: ConfigOption = None,
     as_json: JsonOption = False,

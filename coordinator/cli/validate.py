@@ -36,13 +36,13 @@ def validate(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema, for editors, and check nothing.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Let it fail too if something can never be met.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Also fail if a dependency can never be met.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a dependencies.json: every problem, with line, column, path and reason.
 
     Exit code 1 when there is one. A dependency that can never be met, as its upstream is started in other partitions
-    than it asks for, is a warning, and so is an upstream whose name looks like a slip. Without a configuration any
+    than it asks for, is a warning, and so is an upstream whose name looks mistyped. Without a configuration any
     environment's name is accepted.
 
     Example: [bold]coordinator validate dependencies.json --environments-from coordinator.toml[/bold]
