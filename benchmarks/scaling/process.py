@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from coordinator.cli.garbage import RareCollections
+from coordinator.cli.gc_tuning import RareCollections
 
 PATIENCE = 1800.0
 """Seconds, at most, for one measurement."""

@@ -18,7 +18,7 @@ def etcd_of(config: Path | None) -> Iterator[tuple[EtcdStore, Keys]]:
 
     :raises ConfigurationError: the configuration cannot be used.
     """
-    from coordinator.cli.garbage import collect_rarely
+    from coordinator.cli.gc_tuning import collect_rarely
     from coordinator.settings import load_settings
     from coordinator.store.connection import connect
     from coordinator.store.keys import Keys

@@ -48,8 +48,8 @@ def explain(
     from coordinator.cli.naming import read_target
     from coordinator.settings import load_settings
     from coordinator.watcher.dispatcher import limits_by_environment
-    from coordinator.watcher.places import waits_for
     from coordinator.watcher.reading import read_newest
+    from coordinator.watcher.waiting_reasons import waits_for
 
     explained = pipeline_of(pipeline)
     typed = None if partition is None else typed_partition(partition)

@@ -57,7 +57,7 @@ def fill(
     Example: [bold]coordinator fill 03_pipeline --since 2026-11-01 --max-in-flight 3 --dry-run[/bold]
     """
     from coordinator import filling
-    from coordinator.cli import following_runs
+    from coordinator.cli import impact
     from coordinator.cli.failures import ExitCode
     from coordinator.cli.filling_output import Progress
     from coordinator.cli.gap_list import gap_as_json, gaps_of, show_gaps
@@ -84,11 +84,11 @@ def fill(
         if not found:
             _print_nothing(as_json=as_json, dry_run=dry_run)
             return
-        outlook = following_runs.outlook(reading, {gap.target: Order.RERUN for gap in found})
+        found_impact = impact.impact_of(reading, {gap.target: Order.RERUN for gap in found})
         about: dict[str, Any] = {"gaps": [gap_as_json(gap) for gap in found]}
         gaps = counted(len(found), "gap")
-        manner = following_runs.Manner(dry_run=dry_run, yes=yes, as_json=as_json)
-        if not manner.goes_on(outlook, f"fill {gaps}", why=[f"{gaps} would be filled"], about=about):
+        manner = impact.Manner(dry_run=dry_run, yes=yes, as_json=as_json)
+        if not manner.goes_on(found_impact, f"fill {gaps}", why=[f"{gaps} would be filled"], about=about):
             return
         if reading.cache.leader is None and not as_json:
             say("no watcher leads: what is ordered waits until one does", err=True)

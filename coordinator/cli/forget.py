@@ -50,7 +50,7 @@ def forget(
     Example: [bold]coordinator forget 03_pipeline 2026-11-2 --reason "mistyped, T-123"[/bold]
     """
     from coordinator import forgetting
-    from coordinator.cli.following_runs import Manner
+    from coordinator.cli.impact import Manner
     from coordinator.model.forgetting import all_below
     from coordinator.model.references import Target
     from coordinator.watcher.reading import read

@@ -67,7 +67,7 @@ def mark(
     Example: [bold]coordinator mark 03_pipeline 2026-11-20 success --reason "loaded by hand, T-123"[/bold]
     """
     from coordinator import marking
-    from coordinator.cli import following_runs
+    from coordinator.cli import impact
     from coordinator.cli.naming import read_target, unknown_partition
     from coordinator.model.runstate import State
 
@@ -78,9 +78,9 @@ def mark(
         about = {"pipeline": str(target.pipeline), "partition": target.partition, "state": str(wanted)}
         unknown = None if named.known or new_partition else unknown_partition(reading, target, named)
         attempt = None if dry_run else _attempt_on_its_way(reading, target, force=force)
-        found = following_runs.outlook(reading, {target: wanted})
-        manner = following_runs.Manner(dry_run=dry_run, yes=yes, as_json=as_json)
-        why, question = following_runs.others_follow(found), f"mark {target} as {wanted}"
+        found = impact.impact_of(reading, {target: wanted})
+        manner = impact.Manner(dry_run=dry_run, yes=yes, as_json=as_json)
+        why, question = impact.others_follow(found), f"mark {target} as {wanted}"
         if not manner.goes_on(found, question, why=why, unknown=unknown, about=about):
             return
         seen, recorded = reading.cache.state(target), reading.cache.record(target)
@@ -96,7 +96,7 @@ def mark(
         )
     if as_json:
         written = {"marked": done.changed, "revision": done.revision, "run_id": done.after.attempt.run_id}
-        print_json({**about, "dry_run": False, **written, "runs": following_runs.as_json(found)})
+        print_json({**about, "dry_run": False, **written, "runs": impact.as_json(found)})
     elif done.changed:
         run = f" (run {done.after.attempt.run_id})" if done.after.attempt.run_id is not None else ""
         say(f"{target}{run}: marked as {wanted}, at revision {done.revision}; Airflow was not told")

@@ -26,7 +26,7 @@ from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.acts import Signature
-    from coordinator.cli.following_runs import Manner
+    from coordinator.cli.impact import Manner
     from coordinator.model.references import PipelineRef, Target
     from coordinator.ordering import OrderChange
     from coordinator.store.keys import Keys
@@ -65,7 +65,7 @@ def release(
 
     Example: [bold]coordinator release team_b/load_customers --reason "file fixed, T-123"[/bold]
     """
-    from coordinator.cli.following_runs import Manner
+    from coordinator.cli.impact import Manner
     from coordinator.cli.naming import read_target, require_pipeline, unknown_partition
     from coordinator.model.references import Target
     from coordinator.watcher.about import About
@@ -99,11 +99,11 @@ def release(
 def _release_hold(
     store: Store, keys: Keys, reading: Reading, held: PipelineRef, signature: Signature, manner: Manner
 ) -> None:
-    from coordinator.cli import following_runs
+    from coordinator.cli import impact
     from coordinator.cli.failures import ExitCode
     from coordinator.holding import delete_hold
 
-    found = following_runs.outlook(reading, {}, released=held)
+    found = impact.impact_of(reading, {}, released=held)
     why = [f"{counted(len(found.runs), 'run')} would happen"] if found.runs else []
     if not manner.goes_on(found, f"release {held}", why=why, about={"pipeline": str(held)}):
         return
@@ -114,7 +114,7 @@ def _release_hold(
             "pipeline": str(held),
             "changed": change.changed,
             "before": hold_as_json(change.before),
-            "runs": following_runs.as_json(found),
+            "runs": impact.as_json(found),
         }
         print_json(shown | ({"waiting_for_release": waiting} if waiting else {}))
     elif change.changed:
@@ -139,20 +139,20 @@ def _release_partitions(
     manner: Manner,
     unknown: str | None = None,
 ) -> None:
-    from coordinator.cli import following_runs
+    from coordinator.cli import impact
     from coordinator.model.order import GivenOrder, Order
     from coordinator.ordering import put_order
 
-    found = following_runs.outlook(reading, dict.fromkeys(targets, Order.RELEASE))
+    found = impact.impact_of(reading, dict.fromkeys(targets, Order.RELEASE))
     question = f"release {pipeline} in {counted(len(targets), 'partition')}"
     about = {"pipeline": str(pipeline), "partitions": [target.partition for target in targets]}
-    if not manner.goes_on(found, question, why=following_runs.others_follow(found), unknown=unknown, about=about):
+    if not manner.goes_on(found, question, why=impact.others_follow(found), unknown=unknown, about=about):
         return
     given = GivenOrder(Order.RELEASE, who=signature.who, when=signature.when, why=signature.why)
     changes = {target: put_order(store, keys, target, given) for target in targets}
     if manner.as_json:
         released = [{"partition": target.partition, **_as_json(change)} for target, change in changes.items()]
-        print_json({"pipeline": str(pipeline), "released": released, "runs": following_runs.as_json(found)})
+        print_json({"pipeline": str(pipeline), "released": released, "runs": impact.as_json(found)})
         return
     for target, change in changes.items():
         before = "" if change.changed else f" already, by {change.given.who or 'somebody'}"

@@ -27,7 +27,7 @@ from coordinator.model.phrases import counted, some_of
 
 if TYPE_CHECKING:
     from coordinator.acts import Signature
-    from coordinator.cli.following_runs import Outlook
+    from coordinator.cli.impact import Impact
     from coordinator.model.references import Target
     from coordinator.store.keys import Keys
     from coordinator.store.port import Store
@@ -62,7 +62,7 @@ def rerun(
 
     Example: [bold]coordinator rerun 03_pipeline 2026-11-20 --downstream --dry-run[/bold]
     """
-    from coordinator.cli import following_runs
+    from coordinator.cli import impact
     from coordinator.cli.naming import read_target, unknown_partition
     from coordinator.model.order import GivenOrder, Order
     from coordinator.ordering import put_order
@@ -77,19 +77,19 @@ def rerun(
             return
         about = {"pipeline": str(target.pipeline), "partition": target.partition}
         unknown = None if named.known or new_partition else unknown_partition(reading, target, named)
-        found = following_runs.outlook(reading, {target: Order.RERUN})
+        found = impact.impact_of(reading, {target: Order.RERUN})
         if found.below and not (downstream or dry_run):
             _refuse(found, target)
-        manner = following_runs.Manner(dry_run=dry_run, yes=yes, as_json=as_json)
+        manner = impact.Manner(dry_run=dry_run, yes=yes, as_json=as_json)
         question = f"rerun {target} and what is below it" if found.below else f"run {target}"
-        why = following_runs.others_follow(found)
+        why = impact.others_follow(found)
         if not manner.goes_on(found, question, why=why, unknown=unknown, about=about):
             return
         given = GivenOrder(Order.RERUN, who=signature.who, when=signature.when, why=signature.why)
         change = put_order(store, keys, target, given)
     if as_json:
         written = {"ordered": change.changed, "revision": change.revision, "who": change.given.who}
-        print_json({**about, "dry_run": False, **written, "runs": following_runs.as_json(found)})
+        print_json({**about, "dry_run": False, **written, "runs": impact.as_json(found)})
     elif change.changed:
         say(f"{target}: its rerun is ordered, at revision {change.revision}{_when(found, target)}")
     else:
@@ -120,13 +120,13 @@ def _cancel(store: Store, keys: Keys, target: Target, signature: Signature, *, a
         say(f"{target}: no order waits, there is nothing to take back")
 
 
-def _when(found: Outlook, target: Target) -> str:
+def _when(found: Impact, target: Target) -> str:
     """What it waits for, where a person has to do something first."""
     own = next((step for step in found.steps if step.target == target), None)
     return "" if own is None or own.how.runs else f"; it is {own.how}: coordinator explain {target.pipeline}"
 
 
-def _refuse(found: Outlook, target: Target) -> None:
+def _refuse(found: Impact, target: Target) -> None:
     from coordinator.errors import CoordinatorError
 
     names = [

@@ -26,7 +26,7 @@ from coordinator.cli.replicas_output import (
 )
 from coordinator.cli.reporters_output import ReportersShown, reporters_in
 from coordinator.cli.retention_output import retention_as_json, retention_in_words
-from coordinator.cli.unanswered import unanswered
+from coordinator.cli.stale_requests import stale_requests
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def status(
         replicas,
         reporters,
         shown(
-            replicas.problems | reading.problems | unanswered(reading, now) | reporters.problems,
+            replicas.problems | reading.problems | stale_requests(reading, now) | reporters.problems,
             reading.cache.problems,
             most=limit,
         ),

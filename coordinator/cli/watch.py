@@ -66,7 +66,7 @@ def watch(
         )
     import structlog
 
-    from coordinator.cli.garbage import RareCollections
+    from coordinator.cli.gc_tuning import RareCollections
     from coordinator.insecure_settings import insecure_settings
     from coordinator.model import bounds
     from coordinator.runners.airflow import AirflowRunner

@@ -38,10 +38,10 @@ from coordinator.store.keys import (
 from coordinator.store.port import Changes, KeyValue, Listing, Page
 from coordinator.watcher.attendance import Attended, read_attended
 from coordinator.watcher.floors import Floors
+from coordinator.watcher.interning import Interning
 from coordinator.watcher.problems import KeyProblems
 from coordinator.watcher.publications import Publications
 from coordinator.watcher.reporters import Reporters
-from coordinator.watcher.sharing import Sharing
 
 ON_THE_WAY = 1.0
 """Seconds that a fresh report may take from its observation to its arrival, or clocks may differ by."""
@@ -120,7 +120,7 @@ class Cache:
         self._withheld: dict[Target, KeyValue] = {}
         self._arrived: dict[Target, float] = {}
         self._arrivals: deque[tuple[float, Target]] = deque()
-        self._sharing = Sharing(self.state)
+        self._interned = Interning(self.state)
 
     def state(self, target: Target) -> SeenState | None:
         return self._states.get(target)
@@ -271,8 +271,8 @@ class Cache:
         match self._keys.parse(item.key):
             case StateKey(target):
                 touched.states += 1
-                target = self._sharing.target(target)
-                state = self._sharing.state(read_run_state(item.value))
+                target = self._interned.target(target)
+                state = self._interned.state(read_run_state(item.value))
                 self._note_problem(item.key, state)
                 self._arrived.pop(target, None)
                 if self._has_expired(target, state):
@@ -298,8 +298,8 @@ class Cache:
                 known = self._records.get(target)
                 if known is not None and known.revision >= item.mod_revision:
                     return  # our own write, noted when it was committed
-                target = self._sharing.target(target)
-                record = self._sharing.record(target, item.value)
+                target = self._interned.target(target)
+                record = self._interned.record(target, item.value)
                 self._records[target] = SeenRecord(record, item.mod_revision)
                 self._note_problem(item.key, record)
                 touched.recorded.add(target)

@@ -137,7 +137,7 @@ def test_a_person_is_asked(scene: Scene, monkeypatch: pytest.MonkeyPatch, answer
     nobody = scene("forget", "load", PHANTOM, "--downstream")
     assert (nobody.exit_code, "--yes" in nobody.stderr) == (ExitCode.USAGE, True)
     terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("coordinator.cli.following_runs.sys", terminal)
+    monkeypatch.setattr("coordinator.cli.impact.sys", terminal)
     scene("forget", "load", PHANTOM, "--downstream", stdin=answer)
     assert len(scene.keys_of(PHANTOM)) == left
 

@@ -212,7 +212,7 @@ def test_a_person_is_shown_the_gaps_and_asked(
     assert (nobody.exit_code, scene.orders()) == (ExitCode.USAGE, [])
     assert "nothing was done: this asks first, as 6 gaps would be filled" in nobody.stderr
     terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("coordinator.cli.following_runs.sys", terminal)
+    monkeypatch.setattr("coordinator.cli.impact.sys", terminal)
     asked = scene("fill", stdin=answer)
     assert asked.exit_code == (ExitCode.OK if count else ExitCode.PROBLEM)
     assert "9 runs would happen" in asked.stdout

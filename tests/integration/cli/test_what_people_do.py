@@ -120,7 +120,7 @@ def scene(etcd: EtcdStore, keys: Keys, cli: Cli, config: Path, tmp_path: Path) -
 
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("coordinator.cli.following_runs.sys", terminal)
+    monkeypatch.setattr("coordinator.cli.impact.sys", terminal)
 
 
 # -- rerun -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Places: which limits keep something waiting that is due now, told from one reading of etcd."""
+"""Which limits keep something waiting that is due now, told from one reading of etcd."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from coordinator.watcher.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Impact:
     """What an act would reach, upstreams first.
 
     :ivar named: what the act names; whatever else it reaches follows from it.
@@ -43,7 +43,7 @@ class Outlook:
         return [step for step in self.steps if step.target not in self.named and step.how.follows]
 
 
-def outlook(reading: Reading, change: Change, *, released: PipelineRef | None = None) -> Outlook:
+def impact_of(reading: Reading, change: Change, *, released: PipelineRef | None = None) -> Impact:
     """Rehearse an act on what stands in etcd.
 
     :param change: orders and marks.
@@ -64,10 +64,10 @@ def outlook(reading: Reading, change: Change, *, released: PipelineRef | None = 
         if isinstance(published.value, Publication)
         for pipeline in published.value.document
     }
-    return Outlook(frozenset(change), steps, owners)
+    return Impact(frozenset(change), steps, owners)
 
 
-def as_json(found: Outlook) -> list[dict[str, Any]]:
+def as_json(found: Impact) -> list[dict[str, Any]]:
     """Every step for programs. ``owner`` is null for a pipeline that waits for nothing."""
     return [
         {
@@ -84,7 +84,7 @@ def as_json(found: Outlook) -> list[dict[str, Any]]:
     ]
 
 
-def show(found: Outlook) -> None:
+def show(found: Impact) -> None:
     """Every step for people."""
     if not found.steps:
         say("nothing would run")
@@ -106,7 +106,7 @@ def show(found: Outlook) -> None:
     say(f"{counted(len(found.runs), 'run')} would happen")
 
 
-def others_follow(found: Outlook) -> list[str]:
+def others_follow(found: Impact) -> list[str]:
     """Why to ask about an act that reaches more than it names."""
     if not found.below:
         return []
@@ -124,7 +124,7 @@ class Manner:
     as_json: bool
 
     def goes_on(
-        self, found: Outlook | None, question: str, *, why: list[str], unknown: str | None = None, about: dict[str, Any]
+        self, found: Impact | None, question: str, *, why: list[str], unknown: str | None = None, about: dict[str, Any]
     ) -> bool:
         """Whether it is to be done; ``False``: it was a dry run, which has been printed.
 
@@ -153,7 +153,7 @@ class Manner:
             _ask(found, question, reasons)
         return True
 
-    def _print_dry_run(self, found: Outlook | None, unknown: str | None, about: dict[str, Any]) -> None:
+    def _print_dry_run(self, found: Impact | None, unknown: str | None, about: dict[str, Any]) -> None:
         if self.as_json:
             runs = {} if found is None else {"unknown": unknown, "runs": as_json(found)}
             print_json({**about, "dry_run": True, **runs})
@@ -165,7 +165,7 @@ class Manner:
         say("nothing was done: this is a dry run")
 
 
-def _ask(found: Outlook | None, question: str, reasons: list[str]) -> None:
+def _ask(found: Impact | None, question: str, reasons: list[str]) -> None:
     if found is not None:
         show(found)
     for reason in reasons:

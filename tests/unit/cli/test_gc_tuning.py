@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.cli.garbage import RareCollections
+from coordinator.cli.gc_tuning import RareCollections
 
 
 @pytest.fixture

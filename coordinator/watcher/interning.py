@@ -1,4 +1,4 @@
-"""One copy of what is the same: a million keys say few different things.
+"""Interning: one copy of what is the same, for a million keys say few different things.
 
 Read from JSON, every name, time and attempt is an object of its own, several hundred bytes a key. The same
 pipeline, partition and run_id come again in many keys, and a record repeats the attempts of the states it
@@ -54,7 +54,7 @@ class Recent(Generic[T]):
         return known
 
 
-class Sharing:
+class Interning:
     """Gives equal things back as the same one.
 
     :param state: the present state of a target: records share its attempt.

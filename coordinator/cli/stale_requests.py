@@ -21,7 +21,7 @@ LONG = timedelta(minutes=10)
 that; and what came of a request is asked again after ``watcher.backoff_max`` at most."""
 
 
-def unanswered(reading: Reading, now: datetime) -> dict[str, str]:
+def stale_requests(reading: Reading, now: datetime) -> dict[str, str]:
     """What somebody should see to, by ``environment <name>``, as ``/readyz`` names it.
 
     :param now: by which it is told for how long a request has had no answer.

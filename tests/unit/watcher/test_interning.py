@@ -12,7 +12,7 @@ from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.store.keys import Keys
 from coordinator.store.port import KeyValue, Listing
 from coordinator.watcher.cache import Cache
-from coordinator.watcher.sharing import Recent, Sharing
+from coordinator.watcher.interning import Interning, Recent
 
 KEYS = Keys()
 PARTITION = "2026-11-20T00:00:00Z"
@@ -116,12 +116,12 @@ def test_a_text_that_keeps_coming_is_the_same_object_however_many_others_come() 
 
 def test_a_million_partitions_that_are_dropped_again_leave_no_memory_taken() -> None:
     """Python's own table of interned strings keeps each of them for ever, from CPython 3.12 on."""
-    sharing = Sharing(lambda _: None, recent=1000)
+    interning = Interning(lambda _: None, recent=1000)
 
     def drop(first: int) -> None:
         for number in range(first, first + 100_000):
-            sharing.target(Target(PIPELINE, text(number)))
-            sharing.state(RunState(State.SUCCESS, Attempt(run_id=f"run {number}")))
+            interning.target(Target(PIPELINE, text(number)))
+            interning.state(RunState(State.SUCCESS, Attempt(run_id=f"run {number}")))
 
     drop(0)
     before = sys.getallocatedblocks()
