@@ -48,6 +48,7 @@ from coordinator.watcher.progress import ProgressOfReading
 from coordinator.watcher.publisher import Publisher, Writer
 from coordinator.watcher.reconciler import Options, Reconciler
 from coordinator.watcher.reporters import HealthOfReporters
+from coordinator.watcher.strangers import Strangers
 from coordinator.watcher.unknown_dags import UnknownDags
 from coordinator.watcher.watched_file import WatchedFile
 
@@ -175,6 +176,7 @@ class Watcher:
         )
         self._size_alarm = size_alarm
         self._reporters = HealthOfReporters(self.reconciler.cache.reporters, settings.environments)
+        self._strangers = Strangers(self.reconciler.cache.reporters, runners, settings.environments, clock=self._clock)
         checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._mailbox.wake)
         self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
         self._read_file_at = 0.0
@@ -247,10 +249,7 @@ class Watcher:
             problems["dependencies"] = reconciler.graph_problem
         if self._publisher is not None and self._publisher.problem is not None:
             problems["dependencies file"] = self._publisher.problem
-        if self._unknown_dags.problem is not None:
-            problems["unknown DAGs"] = self._unknown_dags.problem
-        if self._decisions is not None and self._decisions.problem is not None:
-            problems["decision log"] = self._decisions.problem
+        problems |= self._found_out()
         for dispatcher in self._dispatchers.all():
             if dispatcher.last_error is not None:
                 problems[f"environment {dispatcher.environment}"] = dispatcher.last_error
@@ -274,14 +273,25 @@ class Watcher:
             counts=reconciler.counters.snapshot(),
         )
 
+    def _found_out(self) -> dict[str, str]:
+        """What is wrong and no key in etcd tells: others read it in this watcher's presence."""
+        found = dict(self._strangers.problems)
+        if self._unknown_dags.problem is not None:
+            found["unknown DAGs"] = self._unknown_dags.problem
+        if self._decisions is not None and self._decisions.problem is not None:
+            found["decision log"] = self._decisions.problem
+        return found
+
     def _turn(self) -> None:
         self._publish()
-        if self._publisher is not None and self._progress.has_file(self._publisher.present_file):
-            self._candidate.nudge()  # a file that cannot be used is not to look well until a keep-alive is due
-        if self.reconciler.leads:
-            self._unknown_dags.look()
-        else:
-            self._unknown_dags.rest()
+        for asking in (self._unknown_dags, self._strangers):
+            if self.reconciler.leads:
+                asking.look()
+            else:
+                asking.rest()
+        file = self._publisher.present_file if self._publisher is not None else None
+        if self._progress.has_found(file, self._found_out()):
+            self._candidate.nudge()  # what is wrong is not to look well until a keep-alive is due
         messages = self._mailbox.take(self._patience(), updates=not self.reconciler.is_behind)
         if self.reconciler.step(messages, lag=self._mailbox.lag):
             self._candidate.nudge()
