@@ -31,6 +31,9 @@ class Replicas:
         found = {} if self.leader is not None else {"leader": "no watcher leads; start one: coordinator watch"}
         told = ((f"watchers/{replica.presence.id}", replica.problem) for replica in self.all)
         found |= {place: problem for place, problem in told if problem is not None}
+        for presence in self.presences:
+            theirs = presence.problems or {}
+            found |= {f"watchers/{presence.id}: {place}": problem for place, problem in theirs.items()}
         return found | file_problems(self.presences)
 
     @property

@@ -7,21 +7,18 @@ of one that nobody waits for, and what should start does not.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from coordinator.cli.finding import Finding, Grade
 from coordinator.errors import CoordinatorError
 from coordinator.model.reporters import Heard, Hearing, ReporterStatus
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.runners.port import RunRef
 from coordinator.settings import EnvironmentSettings, Settings
 from coordinator.store.keys import Keys, ReporterKey, ReporterSeenKey
 from coordinator.store.port import Store, StoreError
 from coordinator.store.presence import read_presence
 from coordinator.watcher.reporters import Listening, Reporters
-
-KNOWN_WITHIN = timedelta(seconds=60)
-"""A listener is called before Airflow commits: its API may show the run only after that."""
+from coordinator.watcher.strangers import strangers_among
 
 
 def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Collection[str]) -> Iterator[Finding]:
@@ -86,35 +83,26 @@ def _read(store: Store, keys: Keys) -> Reporters:
 def _strangers(heard: Heard, environments: Mapping[str, EnvironmentSettings], *, now: datetime) -> Iterator[Finding]:
     """Reporters all of whose last runs are unknown to the Airflow that has their environment's name."""
     name = heard.environment
-    asked = {
-        reporter: [RunRef(run.dag_id, run.run_id) for run in one.recent if now - run.at >= KNOWN_WITHIN]
-        for reporter, one in heard.readable.items()
-    }
-    asked = {reporter: runs for reporter, runs in asked.items() if runs}
-    if not asked or name not in environments:
+    if name not in environments:
         return
     settings = environments[name]
     try:
         runner = AirflowRunner(name, settings)
         try:
-            every = tuple(dict.fromkeys(run for runs in asked.values() for run in runs))
-            seen = runner.look(every, timeout=settings.request_timeout).seen
+            found = strangers_among(heard, runner, timeout=settings.request_timeout, now=now)
         finally:
             runner.close()
     except CoordinatorError:
         return  # the finding about the environment itself says why
-    for reporter, runs in asked.items():
-        known = [seen[run] is not None for run in runs if run in seen]
-        if known and not any(known):
-            one = heard.readable[reporter]
-            unknown = ", ".join(f"{run.dag_id} {run.run_id}" for run in runs)
-            yield Finding(
-                Grade.PROBLEM,
-                f"reporters {name}",
-                f"{_in_words(one)}: the Airflow at {settings.url} does not know what it reports: {unknown}",
-                f"another Airflow calls itself {name}: correct its COORDINATOR_REPORTER__ENVIRONMENT, or "
-                f"environments.{name}.url (runs that somebody has deleted look the same)",
-            )
+    for stranger in found:
+        yield Finding(
+            Grade.PROBLEM,
+            f"reporters {name}",
+            f"{_in_words(stranger.reporter)}: the Airflow at {settings.url} does not know what it reports: "
+            f"{stranger.named}",
+            f"another Airflow calls itself {name}: correct its COORDINATOR_REPORTER__ENVIRONMENT, or "
+            f"environments.{name}.url (runs that somebody has deleted look the same)",
+        )
 
 
 def _in_words(one: ReporterStatus) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from coordinator.model import bounds
@@ -14,6 +16,9 @@ from coordinator.model.partitions import format_instant
 from coordinator.model.printable import encodable
 from coordinator.store.process_id import ProcessId, read_process_id
 from coordinator.version import __version__
+
+PROBLEMS = 16
+"""So many problems a watcher tells of in its presence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +44,19 @@ class Progress:
     :ivar news: the newest change among it that is more than a watcher's word about itself.
     :ivar warm: all is read and decided about, and the watch is alive: it could lead at once.
     :ivar file: the dependencies file that it publishes when it leads.
+    :ivar problems: what it has found out and no key tells, by place.
     """
 
     revision: int
     news: int
     warm: bool
     file: PresentFile | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     def differs_from(self, said: Progress) -> bool:
         """Whether there is more to say than that time has passed."""
-        return (self.news, self.warm, self.file) != (said.news, said.warm, said.file)
+        mine = (self.news, self.warm, self.file, self.problems)
+        return mine != (said.news, said.warm, said.file, said.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,7 @@ class Presence:
     :ivar said: when it said so, by its own clock.
     :ivar again_within: seconds after which it says it again at the latest.
     :ivar file: the dependencies file that it publishes when it leads.
+    :ivar problems: what it has found out and no key tells, by place; :data:`PROBLEMS` of them at most.
     """
 
     id: str
@@ -78,6 +87,7 @@ class Presence:
     said: str | None = None
     again_within: float | None = None
     file: PresentFile | None = None
+    problems: Mapping[str, str] | None = None
 
     @classmethod
     def of_this_process(cls, watcher_id: str, *, since: datetime) -> Presence:
@@ -102,6 +112,7 @@ class Presence:
             said=written(said),
             again_within=again_within,
             file=progress.file,
+            problems=dict(islice(progress.problems.items(), PROBLEMS)) or None,
         )
 
     def __str__(self) -> str:
@@ -139,6 +150,7 @@ def read_presence(value: bytes) -> Presence:
         said=_text(known, "said"),
         again_within=again_within if isinstance(again_within, float) else _whole(again_within),
         file=_file(known.get("file")),
+        problems=_problems(known.get("problems")),
     )
 
 
@@ -155,6 +167,16 @@ def _file(known: object) -> PresentFile | None:
         _whole(known.get("serial")),
         encodable(problem, limit=bounds.REASON) if isinstance(problem, str) else None,
     )
+
+
+def _problems(known: object) -> dict[str, str] | None:
+    if not isinstance(known, dict):
+        return None
+    texts = ((place, problem) for place, problem in known.items() if isinstance(problem, str))
+    return {
+        encodable(place, limit=bounds.AIRFLOW_NAME): encodable(problem, limit=bounds.REASON)
+        for place, problem in islice(texts, PROBLEMS)
+    }
 
 
 def _text(known: dict[str, Any], name: str) -> str | None:

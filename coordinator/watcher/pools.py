@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +23,7 @@ class Pools:
 
     def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
         self._effects[environment].submit(lambda: self._post(job()))
+        time.sleep(0)  # let a thread begin with it: what is left to do here is less urgent than the request
 
     def look(self, environment: str, job: Callable[[], LookDone]) -> None:
         self._looks[environment].submit(lambda: self._post(job()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from coordinator.store.port import Changes
@@ -34,10 +34,10 @@ class ProgressOfReading:
 
     def stand_at(self, revision: int, *, warm: bool) -> bool:
         """All that was noted has been decided about, too. Whether the watcher has become warm by it."""
-        before, self.present = self.present, Progress(revision, self._news, warm, self.present.file)
+        before, self.present = self.present, replace(self.present, revision=revision, news=self._news, warm=warm)
         return warm and not before.warm
 
-    def has_file(self, file: PresentFile | None) -> bool:
-        """Note what its dependencies file is. Whether there is something else to say of it than before."""
-        before, self.present = self.present, replace(self.present, file=file)
-        return file != before.file
+    def has_found(self, file: PresentFile | None, problems: Mapping[str, str]) -> bool:
+        """Note what its dependencies file is, and what else it has found out. Whether that is something new."""
+        before, self.present = self.present, replace(self.present, file=file, problems=problems)
+        return (file, problems) != (before.file, before.problems)

@@ -241,6 +241,12 @@ class Reconciler:
         :param lag: seconds since the oldest of what etcd tells was read.
         :returns: whether the leader key has gone, or is another's: time to campaign, or to find out.
         """
+        try:
+            return self._step(messages, lag)
+        finally:
+            self._trigger_log.flush()
+
+    def _step(self, messages: Iterable[Message], lag: float) -> bool:
         self.standings.now = self._clock.now()
         self._intake.begin_step(self._clock.monotonic(), lag=lag, leads=self.leads)
         for message in messages:
@@ -378,9 +384,9 @@ class Reconciler:
                 else:
                     self._postponed.add(target, self.queue.took)
             written = self._flush(now)
+            self._pump(now)
             self._intake.propagate()
             self._admit(now)
-            self._pump(now)
 
     def _examine(self, target: Target, decision: Decision, now: float) -> None:
         """A mistake about one target does not stop the others."""

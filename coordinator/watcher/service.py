@@ -48,6 +48,7 @@ from coordinator.watcher.progress import ProgressOfReading
 from coordinator.watcher.publisher import Publisher, Writer
 from coordinator.watcher.reconciler import Options, Reconciler
 from coordinator.watcher.reporters import HealthOfReporters
+from coordinator.watcher.strangers import Strangers
 from coordinator.watcher.unknown_dags import UnknownDags
 from coordinator.watcher.watched_file import WatchedFile
 
@@ -175,6 +176,7 @@ class Watcher:
         )
         self._size_alarm = size_alarm
         self._reporters = HealthOfReporters(self.reconciler.cache.reporters, settings.environments)
+        self._strangers = Strangers(self.reconciler.cache.reporters, runners, settings.environments, clock=self._clock)
         checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._mailbox.wake)
         self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
         self._read_file_at = 0.0
@@ -266,22 +268,30 @@ class Watcher:
         yield "dependencies", self.reconciler.graph_problem
         if self._publisher is not None:
             yield "dependencies file", self._publisher.problem
-        yield "unknown DAGs", self._unknown_dags.problem
-        if self._decisions is not None:
-            yield "decision log", self._decisions.problem
+        yield from self._found_out().items()
         for dispatcher in self._dispatchers.all():
             yield f"environment {dispatcher.environment}", dispatcher.last_error
         if self._size_alarm is not None:
             yield "etcd", self._size_alarm.problem
 
+    def _found_out(self) -> dict[str, str]:
+        """What is wrong and no key in etcd tells: others read it in this watcher's presence."""
+        found: dict[str, str | None] = dict(self._strangers.problems)
+        found["unknown DAGs"] = self._unknown_dags.problem
+        if self._decisions is not None:
+            found["decision log"] = self._decisions.problem
+        return {place: what for place, what in found.items() if what is not None}
+
     def _turn(self) -> None:
         self._publish()
-        if self._publisher is not None and self._progress.has_file(self._publisher.present_file):
-            self._candidate.nudge()  # a file that cannot be used is not to look well until a keep-alive is due
-        if self.reconciler.leads:
-            self._unknown_dags.look()
-        else:
-            self._unknown_dags.rest()
+        for asking in (self._unknown_dags, self._strangers):
+            if self.reconciler.leads:
+                asking.look()
+            else:
+                asking.rest()
+        file = self._publisher.present_file if self._publisher is not None else None
+        if self._progress.has_found(file, self._found_out()):
+            self._candidate.nudge()  # what is wrong is not to look well until a keep-alive is due
         messages = self._mailbox.take(self._patience(), updates=not self.reconciler.is_behind)
         if self.reconciler.step(messages, lag=self._mailbox.lag):
             self._candidate.nudge()

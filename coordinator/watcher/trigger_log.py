@@ -25,6 +25,7 @@ class TriggerLog:
 
     def __init__(self, decisions: DecisionLog | None = None) -> None:
         self._decisions = decisions
+        self._written: list[tuple[Target, RecordWrite, int]] = []
 
     def say(self, event: str, target: Target, record: TriggerRecord, **more: str) -> None:
         """One line about a trigger, with everything to grep by; a warning where somebody may have to act."""
@@ -42,7 +43,16 @@ class TriggerLog:
         )
 
     def written(self, target: Target, write: RecordWrite, revision: int) -> None:
-        """A record was written at this etcd revision."""
+        """A record was written at this etcd revision: said with the next :meth:`flush`."""
+        self._written.append((target, write, revision))
+
+    def flush(self) -> None:
+        """Say what was written. Called once the requests that follow from it are on their way: they do not wait."""
+        written, self._written = self._written, []
+        for target, write, revision in written:
+            self._say_written(target, write, revision)
+
+    def _say_written(self, target: Target, write: RecordWrite, revision: int) -> None:
         self.say(f"trigger.{write.record.status}", target, write.record)
         if self._decisions is not None:
             self._decisions.note(
