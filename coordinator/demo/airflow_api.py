@@ -127,12 +127,12 @@ class AirflowApi:
         """Clear a run: all its tasks run again. ``dry_run`` has to be said: it is true by default."""
         return self.call("POST", f"/dags/{dag_id}/dagRuns/{run_id}/clear", json={"dry_run": False})
 
-    def patch_state(self, dag_id: str, run_id: str, state: str) -> dict[str, Any]:
+    def set_state(self, dag_id: str, run_id: str, state: str) -> dict[str, Any]:
         """Set a run's state by hand: ``queued``, ``success`` or ``failed``."""
         return self.call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": state})
 
-    def unpause(self, dag_ids: Iterable[str], *, paused: bool = False) -> None:
-        """Let DAGs run, or (``paused``) hold them."""
+    def set_paused(self, dag_ids: Iterable[str], *, paused: bool) -> None:
+        """Pause DAGs, or let them run."""
         for dag_id in dag_ids:
             self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": paused})
 

@@ -90,7 +90,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, airflow_etcd: EmbeddedEtcd
     write_config(folder, process, airflow_etcd)
     process.start()
     try:
-        process.api.unpause(OWN_DAGS)
+        process.api.set_paused(OWN_DAGS, paused=False)
         yield process
     finally:
         process.stop(patience=3)  # a run of ``slow`` would hold a scheduler up that ends in good order

@@ -95,7 +95,7 @@ def test_what_has_happened_is_not_repeated_though(
     create = (f"POST /api/v2/dags/{END}/dagRuns HTTP", f"coordinator__{partition}__1")
     clear = (f"POST /api/v2/dags/{END}/dagRuns/coordinator__{quote(partition, safe='')}__1/clear",)
     for wave, (request, attempts) in enumerate(((create, [1] * 7), (clear, [1, 1, 1, 1, 1, 2, 2])), 1):
-        playground.airflow.api.unpause([END], paused=True)
+        playground.airflow.api.set_paused([END], paused=True)
         line.deafen_at(*request)
         if wave == 1:
             playground.trigger(logical_date)
@@ -110,7 +110,7 @@ def test_what_has_happened_is_not_repeated_though(
             playground.airflow.start_api_server()
         line.set(Way.OPEN)
         eventually(lambda: _is_sent(playground, logical_date), f"wave {wave}: the watcher knows")
-        playground.airflow.api.unpause([END])
+        playground.airflow.api.set_paused([END], paused=False)
         playground.await_wave(logical_date, attempts)
         watcher.await_rest()
         assert playground.all_attempts(logical_date) == attempts

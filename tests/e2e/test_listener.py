@@ -107,12 +107,12 @@ def test_a_state_set_by_hand_is_reported_from_the_api_server(
     run = run_to_its_end(airflow, "quick", logical_date)
     partition = format_instant(logical_date)
     reports.wait("quick", partition, "success")
-    airflow.api.patch_state("quick", run["dag_run_id"], "failed")
+    airflow.api.set_state("quick", run["dag_run_id"], "failed")
     failed = reports.wait("quick", partition, "failed")
     assert failed.queued_at == instant(run["queued_at"]), "the same attempt, set by hand"
-    airflow.api.patch_state("quick", run["dag_run_id"], "success")
+    airflow.api.set_state("quick", run["dag_run_id"], "success")
     reports.wait("quick", partition, "success")
-    airflow.api.patch_state("quick", run["dag_run_id"], "success")  # Airflow calls listeners for this one too
+    airflow.api.set_state("quick", run["dag_run_id"], "success")  # Airflow calls listeners for this one too
     other = run_to_its_end(airflow, "quick", None)
     reports.wait("quick", other["dag_run_id"], "success")  # the outbox keeps its order: the one before is through
     assert reports.history("quick", partition) == ["running", "success", "failed", "success"]

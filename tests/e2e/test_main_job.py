@@ -174,10 +174,10 @@ class WatcherProcess:
 
 @pytest.fixture
 def playground(airflow: AirflowProcess, airflow_etcd: EmbeddedEtcd) -> Iterator[Playground]:
-    airflow.api.unpause(DAGS)
+    airflow.api.set_paused(DAGS, paused=False)
     store = connect(EtcdSettings(endpoints=[airflow_etcd.endpoint]))
     yield Playground(airflow, store, airflow.dags_folder.parent)
-    airflow.api.unpause([SOURCE], paused=True)
+    airflow.api.set_paused([SOURCE], paused=True)
     store.close()
 
 
@@ -254,7 +254,7 @@ def test_an_end_that_came_while_etcd_was_away_arrives_and_the_wave_goes_on(
 def test_the_watcher_dag_does_what_the_service_does(playground: Playground, logical_date: datetime) -> None:
     with playground.watcher():
         pass
-    playground.airflow.api.unpause(["00_watcher"])
+    playground.airflow.api.set_paused(["00_watcher"], paused=False)
     try:
         playground.trigger(logical_date)
         playground.await_wave(logical_date, [1] * 7)
@@ -262,7 +262,7 @@ def test_the_watcher_dag_does_what_the_service_does(playground: Playground, logi
         playground.await_wave(logical_date, [2] * 7)
         assert playground.all_attempts(logical_date) == [2] * 7
     finally:
-        playground.airflow.api.unpause(["00_watcher"], paused=True)
+        playground.airflow.api.set_paused(["00_watcher"], paused=True)
 
 
 def _date_of(run: dict[str, Any]) -> datetime | None:
