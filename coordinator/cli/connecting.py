@@ -18,15 +18,15 @@ def etcd_of(config: Path | None) -> Iterator[tuple[EtcdStore, Keys]]:
 
     :raises ConfigurationError: the configuration cannot be used.
     """
-    from coordinator.cli.gc_tuning import collect_rarely
+    from coordinator.cli.gc_tuning import collected_rarely
     from coordinator.settings import load_settings
     from coordinator.store.connection import connect
     from coordinator.store.keys import Keys
 
-    collect_rarely()  # what is read may be a million keys
     settings = load_settings(config)
     store = connect(settings.etcd)
     try:
-        yield store, Keys(settings.etcd.prefix)
+        with collected_rarely():
+            yield store, Keys(settings.etcd.prefix)
     finally:
         store.close()

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 EVERY = 60.0
 """Seconds between two collections of what is young."""
 
+RARE = (20_000, 50, 100)
+"""Allocations, and collections of the younger, after which each generation is collected."""
 
-def collect_rarely() -> None:
-    """From here on cycles are looked for rarely: for one command, which ends before that could matter."""
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
+
+@contextmanager
+def collected_rarely() -> Iterator[None]:
+    """While this context lasts, cycles are looked for rarely: a command that reads a million keys makes hardly any."""
+    before = gc.get_threshold()
+    gc.set_threshold(*RARE)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class RareCollections:
@@ -35,7 +45,8 @@ class RareCollections:
 
     def __enter__(self) -> RareCollections:
         gc.collect()
-        collect_rarely()
+        gc.freeze()
+        gc.set_threshold(*RARE)
         self._thread.start()
         return self
 

@@ -20,7 +20,7 @@ SIZE = 256 * 1024
 """Bytes of a disk: some dozens of events."""
 
 _WITH_OWN_DISK = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
-_MOUNT = f'mount -t tmpfs -o size={SIZE} outbox "$0" && exec "$@"'
+_MOUNT = f'mount -t tmpfs -o size={SIZE},mode=0700 outbox "$0" && exec "$@"'
 
 
 class Listener:
