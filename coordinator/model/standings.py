@@ -351,7 +351,8 @@ class Standings:
         self._to_recount.discard(target)
         before = self._tallies.drop(target)
         after = self._tallies.keep(self, decision)
-        if before is not None and after is not None and before.outcome != after.outcome:
+        is_other = before is not None and after is not None and before.outcome != after.outcome
+        if is_other and self._frontier.is_clear_above(target):  # else the tally was not told yet of what has changed
             self.miscounted.append(target)
 
     def _break(self, target: Target, error: Exception) -> Decision:

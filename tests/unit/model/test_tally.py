@@ -178,3 +178,20 @@ def test_a_completion_of_what_waits_to_be_counted_again_is_told_to_those_below_i
     facts.states[target] = SeenState(RunState(State.SUCCESS, Attempt("by hand", EPOCH)), 1)
     decided = [decision.target for decision in standings.refresh([target]) if decision.ready]
     assert decided == [Target(below, PARTITION)]
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_an_input_that_has_not_been_decided_about_yet_is_not_taken_for_a_mistake(
+    turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While all is counted again an input completes: the recount may come first, and sees it already."""
+    fan = Fan(monkeypatch)
+    for number in range(99):
+        fan.report(number, State.SUCCESS)
+    for number in range(turns):
+        fan.standings.refresh([Target(PipelineRef("default", "other"), f"{number}")])
+    fan.standings.recount()
+    fan.report(99, State.SUCCESS)
+    assert fan.last is not None
+    assert fan.last.fires
+    assert not fan.standings.miscounted
