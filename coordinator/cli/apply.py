@@ -78,7 +78,7 @@ def apply(
             raise typer.BadParameter(f"{pipeline} waits for nothing in {file}", param_hint="--fresh")
     with etcd_of(config) as (store, keys):
         if check:
-            _check(weigh(draft, store, keys, settings=settings), as_json=as_json)
+            _check(weigh(draft, store, keys, settings=settings, fresh=anew), accept=accept, as_json=as_json)
             return
         with people(stderr=True).status("asking etcd and the environments"):
             plan = make_plan(draft, store, keys, settings=settings, offline=offline, fresh=anew)
@@ -104,14 +104,14 @@ def _refuse_unless_asked(file: Path, *, as_json: bool) -> None:
     )
 
 
-def _check(plan: Plan, *, as_json: bool) -> None:
+def _check(plan: Plan, *, accept: bool, as_json: bool) -> None:
     from coordinator.cli.plan_output import plan_as_json, print_plan
 
     if as_json:
         print_json(plan_as_json(plan))
     else:
-        print_plan(plan)
-    if plan.refused is not None:
+        print_plan(plan, accept=accept)
+    if plan.refused is not None or (plan.is_refused and not accept):
         raise typer.Exit(ExitCode.PROBLEM)
     if not plan.proposal.is_published:
         raise typer.Exit(ExitCode.DIFFERENT)

@@ -97,9 +97,10 @@ def make_draft(text: bytes, *, source: str, owner: str, settings: Settings) -> D
     return Draft(source, text, owner, parse_file(text, source=source, environments=environments))
 
 
-def weigh(draft: Draft, store: Store, keys: Keys, *, settings: Settings) -> Plan:
-    """Hold a draft against what is published, and nothing else."""
-    return _weighed(draft, read_publications(store, keys), terms_of(settings))
+def weigh(draft: Draft, store: Store, keys: Keys, *, settings: Settings, fresh: Collection[PipelineRef] = ()) -> Plan:
+    """Hold a draft against what is published, and nothing else. :param fresh: as for :func:`make_plan`."""
+    plan = _weighed(draft, read_publications(store, keys), terms_of(settings, fresh))
+    return replace(plan, concerns=(*_of_its_order(plan.proposal), *plan.proposal.concerns(Known())))
 
 
 def terms_of(settings: Settings, fresh: Collection[PipelineRef] = ()) -> Terms:

@@ -181,6 +181,13 @@ class Frontier:
                 return False
         return True
 
+    def is_clear_above(self, target: Target) -> bool:
+        """Whether none of its upstreams waits; it may wait itself, and others beside it."""
+        component, partition = self._components.area(target)
+        queues = (self._live.queue((component, partition)), self._catching_up.queue((component, ALL_PARTITIONS)))
+        rank = self._graph.rank(target.pipeline)
+        return not any(queue is not None and queue.waiting and queue.lowest_rank() < rank for queue in queues)
+
     def area(self, target: Target) -> Area:
         """Where a target belongs."""
         return self._components.area(target)

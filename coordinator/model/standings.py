@@ -217,7 +217,9 @@ class Standings:
         target, changed, live = waiting
         is_counted = self._tallies.get(target) is not None
         try:
-            if is_counted and self._tallies.is_same(self, target) and target not in self._to_recount:
+            is_same = is_counted and self._tallies.is_same(self, target)
+            # A tally may be younger than what changed, where the target waited in both lines.
+            if is_same and not changed and target not in self._to_recount:
                 return None  # nothing that its inputs did makes a difference
         except Exception:  # noqa: BLE001 - deciding tells what is the matter, and what is to be shown
             self._tallies.drop(target)
@@ -349,7 +351,8 @@ class Standings:
         self._to_recount.discard(target)
         before = self._tallies.drop(target)
         after = self._tallies.keep(self, decision)
-        if before is not None and after is not None and before.outcome != after.outcome:
+        is_other = before is not None and after is not None and before.outcome != after.outcome
+        if is_other and self._frontier.is_clear_above(target):  # else the tally was not told yet of what has changed
             self.miscounted.append(target)
 
     def _break(self, target: Target, error: Exception) -> Decision:

@@ -198,7 +198,7 @@ class Cache:
         self._floors.begin_list()
         for page in pages:
             for item in page.items:
-                self._put(item, touched)
+                self._put(item, touched, listed=True)
             self.revision = page.revision
         self._floors.end_list()
 

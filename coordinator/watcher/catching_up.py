@@ -164,13 +164,22 @@ class CatchingUp:
         self._try_at = None
 
     def refuse(self, target: Target) -> None:
-        """etcd answers, and will not write anything about this one: not that it is started either, so all others need
-        not wait for it."""
+        """etcd answers, and will not write anything about this one: all others need not wait for it, and it is given up
+        when that can be written."""
         if self._skips:
             self._refused.add(target)
 
     def is_refused(self, target: Target) -> bool:
         return target in self._refused
+
+    def still_owed(self, target: Target) -> Skip | None:
+        """What is still to be written about one that etcd refused to give up. Until then it is not started either."""
+        if target not in self._refused:
+            return None
+        skip = next(skips_of(self._standings, (target,)), None)
+        if skip is None:
+            self._refused.discard(target)
+        return skip
 
     def next_at(self) -> float | None:
         """Monotonic seconds at which to call :meth:`give_up` again; ``None``: it is done."""
@@ -195,7 +204,6 @@ class CatchingUp:
             if not self._find():
                 self._try_at = now
                 return False
-        self._refused.clear()
         self._try_at = None
         return True
 

@@ -185,6 +185,7 @@ class Intake:
         self.leader_gone |= replaced.leader_gone
         self._expired_told.intersection_update(self._cache.expired)
         self._tell_expired(replaced.expired)
+        self._queue.outdate_all()  # what is plainly settled by now is not decided about
         yield from self._obey_dependencies(replaced.targets, everything=True)
         self._queue.read(self._cache.revision)
 

@@ -148,6 +148,10 @@ class Reconcile:
         self._dispatchers.leave(target)
         self._retry(target, now + self._policy.blocked_retry, Priority.CATCHUP)
 
+    def is_put_off(self, target: Target, now: float) -> bool:
+        """Whether it is to be tried again later, and is in the queue for then."""
+        return now < self._retry_at.get(target, 0.0)
+
     def stop(self, target: Target, *, keeps_slot: bool = False) -> None:
         """What was heard for it counts no more; and it gives up its place, if its intent is not written."""
         self._checks.drop(target)

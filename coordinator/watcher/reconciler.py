@@ -398,6 +398,10 @@ class Reconciler:
             self.reconcile.stop(target)
             return
         try:
+            if (skip := self._catching_up.still_owed(target)) is not None and not self.reconcile.draining:
+                if not self.reconcile.is_put_off(target, now):
+                    self._give_up(skip)
+                return
             record = self._record(target)
             self._observer.watch_over(decision, record, now)
             self.reconcile.examine(decision, record, now)
@@ -440,10 +444,13 @@ class Reconciler:
 
     def _write_skips(self, skips: Sequence[Skip], now: float) -> bool:
         for skip in skips:
-            target = skip.decision.target
-            self.reconcile.give_up(skip.decision, self._record(target), skip.reason, counts="skipped_catching_up")
+            self._give_up(skip)
         targets = [skip.decision.target for skip in skips]
         return self._flush(now) and all(self.cache.record(one) or self._catching_up.is_refused(one) for one in targets)
+
+    def _give_up(self, skip: Skip) -> None:
+        record = self._record(skip.decision.target)
+        self.reconcile.give_up(skip.decision, record, skip.reason, counts="skipped_catching_up")
 
     def _sweep(self, now: float) -> None:
         """A piece of retention's work: when there is nothing better to do, and now and then under any load."""

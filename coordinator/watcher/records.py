@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ class ExistingRun:
 
 _random = random.Random()
 """Seeded by the operating system. Asking it for each token would hand Python's lock to other threads each time."""
+
+os.register_at_fork(after_in_child=_random.seed)  # else parent and child would give the same tokens
 
 
 def _new_token() -> str:

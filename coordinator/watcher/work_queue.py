@@ -92,6 +92,12 @@ class WorkQueue:
             if ready.get(target) is not None:
                 ready[target] = None
 
+    def outdate_all(self) -> None:
+        """None of the decisions that were kept counts any more."""
+        for ready in self._ready.values():
+            for target in [target for target, decision in ready.items() if decision is not None]:
+                ready[target] = None
+
     def read(self, revision: int) -> None:
         """etcd has been read up to this revision."""
         self._read_up_to = revision

@@ -382,6 +382,18 @@ def test_check_ends_with_0_only_if_the_file_is_what_is_published(
     assert cli("apply", "--check", write({"B": []}), "-c", config).exit_code == ExitCode.PROBLEM
 
 
+def test_check_ends_as_apply_would_with_the_same_options(cli: Cli, config: Path, write: Write) -> None:
+    file = write(dict.fromkeys("BCDEFGH", "A"))
+    cli("apply", file, "--yes", "-c", config)
+    assert cli("apply", "--check", file, "-c", config).exit_code == ExitCode.OK
+    assert cli("apply", "--check", "--fresh", "B", file, "-c", config).exit_code == ExitCode.DIFFERENT
+    nearly_empty = write({"B": "A"})
+    result = cli("apply", "--check", nearly_empty, "-c", config)
+    assert result.exit_code == cli("apply", nearly_empty, "--yes", "-c", config).exit_code == ExitCode.PROBLEM
+    assert "6 of 7 dependencies would be removed at once" in result.stdout
+    assert cli("apply", "--check", "--accept", nearly_empty, "-c", config).exit_code == ExitCode.DIFFERENT
+
+
 def test_a_document_that_cannot_be_read_is_replaced_after_a_warning(
     cli: Cli, config: Path, write: Write, etcd: EtcdStore, keys: Keys
 ) -> None:

@@ -298,6 +298,36 @@ def test_another_graph_is_exchanged_for_by_what_is_different_in_it(
     assert_same(standings, Anew(after, facts, heard_of, standings.now), after, heard_of)
 
 
+@settings(max_examples=150, deadline=None)
+@given(graphs(), graphs(), *[st.lists(changes(), max_size=most) for most in (15, 15, 5)], st.integers(0, 20))
+def test_a_listing_ends_as_if_everything_in_it_had_been_decided_about(
+    before: Graph, after: Graph, seen: list[Change], missed: list[Change], meanwhile: list[Change], pieces: int
+) -> None:
+    """What is plainly settled is left undecided, whatever came in the gap, and while the listing is gone through."""
+    facts, now = Facts(), EPOCH + timedelta(minutes=60)
+    standings = Standings(before, facts, now=now)
+    for number, (kind, target, value) in enumerate(seen, 1):
+        refresh(standings, kind, apply(facts, kind, target, value, number))
+    known = set(facts.states) | set(facts.records) | set(facts.orders)
+    for number, (kind, target, value) in enumerate(missed, 20):
+        apply(facts, kind, target, value, number)
+    present = set(facts.states) | set(facts.records) | set(facts.orders)
+    standings.exchange_graph(after, [*(known - present), *present], everything=True)
+    for _ in range(pieces):
+        standings.decide_next()
+    for number, (kind, target, value) in enumerate(meanwhile, 40):
+        touched = apply(facts, kind, target, value, number)
+        held = [*touched, *standings.unsettled()] if kind == "hold" else []
+        standings.touch(held or (touched if kind != "record" else ()), recorded=touched)
+    standings.refresh()
+    anew = Standings(after, facts, now=now)
+    present = known | set(facts.states) | set(facts.records) | set(facts.orders)
+    anew.refresh(present | {dependent for target in present for dependent in after.dependents(target)})
+    assert {*standings.unsettled()} == {*anew.unsettled()}
+    for target in [Target(pipeline, partition) for pipeline in PIPELINES for partition in PARTITIONS]:
+        assert standings.decide(target) == anew.decide(target)
+
+
 @settings(max_examples=60, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=20))
 def test_time_changes_a_decision_only_when_it_said_so(graph: Graph, sequence: list[Change]) -> None:

@@ -158,3 +158,40 @@ def test_the_deadline_of_a_wide_backfill_is_known_once_its_first_input_begins() 
         facts.states[begun] = SeenState(RunState(State.RUNNING, Attempt("r", began)), 1)
         due_by += [one.due_by for one in standings.refresh([begun]) if one.target == Target(wide, old)]
     assert due_by == [None, began + timedelta(hours=6)]
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_completion_of_what_waits_to_be_counted_again_is_told_to_those_below_it(turns: int) -> None:
+    """Whichever of the two is taken off the frontier first."""
+    below, other = PipelineRef("default", "below"), PipelineRef("default", "other")
+    leaves = tuple(Dependency(upstream) for upstream in UPSTREAMS)
+    node = Node(Downstream(BOTTOM, all_of(*leaves)), dict.fromkeys(leaves, 0))
+    graph = Graph([node, Node(Downstream(below, Dependency(BOTTOM)), {Dependency(BOTTOM): 0})])
+    facts = Facts()
+    standings = Standings(graph, facts)
+    target = Target(BOTTOM, PARTITION)
+    standings.refresh([target])
+    assert [*standings._tallies.targets()] == [target]
+    for number in range(turns):
+        standings.refresh([Target(other, f"{number}")])
+    standings.recount()
+    facts.states[target] = SeenState(RunState(State.SUCCESS, Attempt("by hand", EPOCH)), 1)
+    decided = [decision.target for decision in standings.refresh([target]) if decision.ready]
+    assert decided == [Target(below, PARTITION)]
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_an_input_that_has_not_been_decided_about_yet_is_not_taken_for_a_mistake(
+    turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While all is counted again an input completes: the recount may come first, and sees it already."""
+    fan = Fan(monkeypatch)
+    for number in range(99):
+        fan.report(number, State.SUCCESS)
+    for number in range(turns):
+        fan.standings.refresh([Target(PipelineRef("default", "other"), f"{number}")])
+    fan.standings.recount()
+    fan.report(99, State.SUCCESS)
+    assert fan.last is not None
+    assert fan.last.fires
+    assert not fan.standings.miscounted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coordinator.model.references import PipelineRef, Target
 from coordinator.store.keys import Keys
-from coordinator.store.port import Changed, Changes, KeyValue, Listing
+from coordinator.store.port import Changed, Changes, KeyValue, Listing, Page
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.problems import SHOWN, in_a_line, shown
 
@@ -16,11 +16,14 @@ def junk(number: int) -> str:
     return f"{KEYS.root}junk/{number}/{'x' * 2_000}"
 
 
+def items_of(*keys: str) -> list[KeyValue]:
+    """As etcd lists keys that have been written before, some of them more than once."""
+    return [KeyValue(key, b"{", number, number * 2) for number, key in enumerate(keys, 1)]
+
+
 def listed(*keys: str) -> Cache:
     cache = Cache(KEYS)
-    # As etcd lists keys that have been written before, some of them more than once.
-    items = [KeyValue(key, b"{", number, number * 2) for number, key in enumerate(keys, 1)]
-    cache.replace(Listing(items, 2 * len(keys), 1))
+    cache.replace(Listing(items_of(*keys), 2 * len(keys), 1))
     return cache
 
 
@@ -40,6 +43,15 @@ def test_foreign_keys_are_counted_exactly_and_a_few_are_kept() -> None:
     for number in range(MANY + 1):
         change(cache, junk(number), None)
     assert (cache.problems.count, len(cache.problems)) == (0, 0)
+
+
+def test_foreign_keys_that_are_read_page_by_page_are_counted_as_in_a_listing() -> None:
+    keys = [*map(junk, range(2 * SHOWN))]
+    items, revision = items_of(*keys), 4 * SHOWN
+    cache = Cache(KEYS)
+    cache.fill([Page(items[:SHOWN], revision, 1, keys[SHOWN - 1]), Page(items[SHOWN:], revision, 1, None)])
+    assert shown({}, cache.problems) == shown({}, listed(*keys).problems)
+    assert cache.problems.count == 2 * SHOWN
 
 
 def test_foreign_keys_are_shown_again_when_those_that_were_shown_have_gone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 
 from coordinator.model.consumption import Consumed
@@ -61,3 +62,14 @@ def test_a_partition_that_is_asked_for_by_itself_is_not_replaced_by_a_newest_one
     record = records.ignored(record, completion("a", 1, as_newest=False))
     record = records.ignored(record, completion("b", 2))
     assert set(record.consumed.targets()) == {*completion("a", 1), *completion("b", 2)}
+
+
+def test_a_fork_gives_other_tokens() -> None:
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writing, records._new_token().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, 100).decode() != records._new_token()
+    os.close(reading)
+    os.close(writing)

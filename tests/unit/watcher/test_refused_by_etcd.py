@@ -49,6 +49,26 @@ def test_a_missed_partition_that_cannot_be_given_up_keeps_nobody_else_from_start
     assert (world.runs("F"), world.runs("D")) == (1, 0)
 
 
+@pytest.mark.parametrize("comes_again", [False, True])
+def test_a_missed_partition_that_cannot_be_given_up_at_first_is_given_up_later(comes_again: bool) -> None:
+    world = SimulatedWorld()
+    world.dependencies({"D": {"upstream": "A", "catchup": "none"}})
+    world.stop_watcher()
+    world.comes("A", PARTITION)
+    world.live_until(world.clock.now() + timedelta(hours=2))
+    world.start_watcher()
+    with pytest.MonkeyPatch.context() as patch:
+        refuse_record_of(world, "D", patch)
+        world.live_until(world.clock.now() + timedelta(seconds=20))
+        if comes_again:
+            world.rerun("A")
+    world.live_until(world.clock.now() + timedelta(minutes=2))
+    record = world.record("D")
+    assert record is not None
+    assert record.skipped
+    assert world.runs("D") == 0
+
+
 def test_an_intent_that_is_refused_is_tried_again_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a look, too, which has a time of its own after which its asker is woken."""
     world = SimulatedWorld()
