@@ -67,7 +67,7 @@ def test_no_deliverer_is_started_there_and_events_are_kept(of_everybody: Path) -
     with structlog.testing.capture_logs() as logs:
         DelivererProcess(of_everybody).wake()
     (line,) = logs
-    assert (line["event"], "chmod o-w" in line["error"]) == ("deliverer not started", True)
+    assert (line["event"], "chmod o-w" in line["error"]) == ("deliverer.not_started", True)
     assert outbox.pending() == [name]
 
 
