@@ -84,9 +84,15 @@ class DagChecks:
             begin = {name: dag_ids for name, dag_ids in to_ask.items() if name not in self._asking}
             self._asking.update(begin)
         for environment, dag_ids in begin.items():
-            threading.Thread(
+            asking = threading.Thread(
                 target=self._ask, args=(environment, dag_ids), name=f"dags of {environment}", daemon=True
-            ).start()
+            )
+            try:
+                asking.start()
+            except RuntimeError as error:  # the machine has no threads left; they are asked about again
+                _log.warning("dags.not_asked", environment=environment, reason=str(error))
+                with self._lock:
+                    self._asking.discard(environment)
         return Known(frozenset(missing), unasked) if is_complete else None
 
     def _ask(self, environment: str, dag_ids: list[str]) -> None:

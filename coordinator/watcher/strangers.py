@@ -101,10 +101,15 @@ class Strangers:
             if not heard.readable:
                 self._note(name, None, self._term)
                 continue
-            self._asking.add(name)
-            threading.Thread(
+            asking = threading.Thread(
                 target=self._ask, args=(heard, self._term), name=f"reported runs of {name}", daemon=True
-            ).start()
+            )
+            self._asking.add(name)
+            try:
+                asking.start()
+            except RuntimeError as error:  # the machine has no threads left; it is asked again
+                self._asking.discard(name)
+                _log.warning("reporters.not_asked_about", environment=name, reason=str(error))
 
     def rest(self) -> None:
         """Another watcher leads, and says it."""

@@ -50,7 +50,10 @@ class TriggerLog:
         """Say what was written. Called once the requests that follow from it are on their way: they do not wait."""
         written, self._written = self._written, []
         for target, write, revision in written:
-            self._say_written(target, write, revision)
+            try:
+                self._say_written(target, write, revision)
+            except Exception:  # noqa: BLE001 - it is logged; what was done must not depend on what is said about it
+                _log.exception("trigger.not_logged", pipeline=str(target.pipeline), partition=target.partition)
 
     def _say_written(self, target: Target, write: RecordWrite, revision: int) -> None:
         self.say(f"trigger.{write.record.status}", target, write.record)
