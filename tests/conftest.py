@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Iterator
 
@@ -11,6 +12,18 @@ from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
+
+
+@pytest.fixture(autouse=True)
+def leaves_no_thread() -> Iterator[None]:
+    """A thread that a test leaves behind acts in all tests after it, and keeps the whole run from ending."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    for thread in left:
+        thread.join(10)
+    still = [thread.name for thread in left if thread.is_alive()]
+    assert not still, f"threads that this test has left behind: {', '.join(still)}"
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ def test_a_list_of_many_pages_is_as_of_one_revision(store: Store, keys: Keys) ->
             value = str(count).encode()
             store.commit(Transaction((), (Put(names[0], value), Put(names[-1], value))))
 
-    writer = threading.Thread(target=keep_changing)
+    writer = threading.Thread(target=keep_changing, daemon=True)
     writer.start()
     try:
         for _ in range(5):
@@ -104,7 +104,7 @@ def test_a_list_of_many_pages_is_as_of_one_revision(store: Store, keys: Keys) ->
             assert items[0].mod_revision == items[-1].mod_revision or items[0].value == items[-1].value
     finally:
         stop.set()
-        writer.join()
+        writer.join(30)
 
 
 def test_a_key_tells_when_it_was_created_and_changed(store: Store, keys: Keys) -> None:
@@ -248,7 +248,7 @@ def test_what_is_gathered_while_it_changes_is_what_stood_there_at_its_revision(s
             store.commit(Transaction((), (*moved, Put(odd, value))))
             store.commit(Transaction((), (Delete(odd), Put(names[(count * 7) % 2_900 + 1], value))))
 
-    writer = threading.Thread(target=keep_changing)
+    writer = threading.Thread(target=keep_changing, daemon=True)
     writer.start()
     try:
         for _ in range(5):
@@ -256,7 +256,7 @@ def test_what_is_gathered_while_it_changes_is_what_stood_there_at_its_revision(s
             assert gathered == store.list(keys.root, revision=gathered.revision)
     finally:
         stop.set()
-        writer.join()
+        writer.join(30)
 
 
 def test_what_is_gathered_is_complete_where_only_others_write(store: Store, keys: Keys) -> None:
@@ -268,13 +268,13 @@ def test_what_is_gathered_is_complete_where_only_others_write(store: Store, keys
         while not stop.is_set():
             put(store, keys.prefix + "0beyond")
 
-    writer = threading.Thread(target=keep_changing)
+    writer = threading.Thread(target=keep_changing, daemon=True)
     writer.start()
     try:
         gathered = gather(store, keys.root, largest=lambda _: 100)
     finally:
         stop.set()
-        writer.join()
+        writer.join(30)
     assert [kv.key for kv in gathered.items] == names
 
 
@@ -530,11 +530,11 @@ def test_a_closed_watch_wakes_whoever_waits_on_it(store: Store, keys: Keys) -> N
             stream.receive(LIMIT)
         ended.set()
 
-    waiter = threading.Thread(target=wait)
+    waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
     stream.close()
     assert ended.wait(2.0)
-    waiter.join()
+    waiter.join(30)
     with pytest.raises(StoreUnavailable):
         stream.receive(0)
 

@@ -10,10 +10,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic, perf_counter
+from time import monotonic
 
 import pytest
 
+from coordinator.store import reflector as reflector_module
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.election import Candidate
 from coordinator.store.embedded import EmbeddedEtcd
@@ -22,6 +23,9 @@ from coordinator.store.port import Changes, Delete, Put, StoreUnavailable, Trans
 from coordinator.store.reflector import Disconnected, Reflector, Snapshot, Update
 from tests.integration.store.conftest import compact
 from tests.integration.store.waiting import wait_for
+
+ATTENTION = 3600.0
+"""Seconds after which a client would look by itself: far longer than any test waits."""
 
 
 class Follower:
@@ -32,10 +36,10 @@ class Follower:
         self.revision = 0
         self.lists = 0
         self.losses: list[str] = []
-        self.arrivals: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
+        self.arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reflector = reflector
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow)
+        self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> Follower:
         self._thread.start()
@@ -62,7 +66,7 @@ class Follower:
                 self.lists += 1
             case Changes(changes, revision):
                 for change in changes:
-                    self.arrivals.put((change.key, perf_counter()))
+                    self.arrivals.put(change.key)
                     if change.kv is None:
                         self.view.pop(change.key, None)
                     else:
@@ -82,18 +86,14 @@ def put(store: EtcdStore, key: str, value: bytes = b"x") -> int:
                 raise
 
 
-def test_a_change_arrives_without_a_polling_delay(etcd: EtcdStore, keys: Keys) -> None:
-    delays = []
-    with Follower(Reflector(etcd, keys.root)) as follower:
+def test_a_change_arrives_without_polling(etcd: EtcdStore, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector_module, "_LONGEST_WAIT", ATTENTION)
+    with Follower(Reflector(etcd, keys.root, progress_every=ATTENTION, silence_limit=ATTENTION)) as follower:
         put(etcd, keys.root + "first")
         follower.arrivals.get(timeout=15)
         for number in range(100):
             put(etcd, f"{keys.root}{number}")
-            committed = perf_counter()
-            key, arrived = follower.arrivals.get(timeout=15)
-            assert key == f"{keys.root}{number}"
-            delays.append(arrived - committed)
-    assert sorted(delays)[50] < 0.02
+            assert follower.arrivals.get(timeout=15) == f"{keys.root}{number}"
 
 
 def test_what_changed_while_etcd_was_down_and_restarted_is_seen(own_etcd: EmbeddedEtcd, own_store: EtcdStore) -> None:
@@ -183,26 +183,28 @@ def nudged(store: EtcdStore, keys: Keys, candidate: Candidate) -> Iterator[Candi
             if isinstance(update, Changes) and update.changes:
                 candidate.nudge()
 
-    listener = threading.Thread(target=listen)
+    listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    with candidate:
-        yield candidate
-    stop.set()
-    reflector.close()
-    listener.join(10)
+    try:
+        with candidate:
+            yield candidate
+    finally:
+        stop.set()
+        reflector.close()
+        listener.join(10)
+    assert not listener.is_alive()
 
 
 def test_a_successor_takes_over_at_once_when_the_leader_resigns(etcd: EtcdStore, keys: Keys) -> None:
-    first = Candidate(etcd, keys, "first", ttl=10).start()
-    wait_for(lambda: first.leadership() is not None)
-    second = Candidate(etcd, keys, "second", ttl=10)
-    with nudged(etcd, keys, second):
-        wait_for(lambda: len(etcd.list(keys.root + "watchers/").items) == 2)
-        began = monotonic()
-        first.resign()
-        wait_for(lambda: second.leadership() is not None, every=0.005)
-        assert monotonic() - began < 0.5
-        assert first.leadership() is None
+    """At once: with such leases the second one would look by itself after a third of an hour only."""
+    with Candidate(etcd, keys, "first", ttl=int(ATTENTION)) as first:
+        wait_for(lambda: first.leadership() is not None)
+        second = Candidate(etcd, keys, "second", ttl=int(ATTENTION))
+        with nudged(etcd, keys, second):
+            wait_for(lambda: len(etcd.list(keys.root + "watchers/").items) == 2)
+            first.resign()
+            wait_for(lambda: second.leadership() is not None)
+            assert first.leadership() is None
 
 
 def test_a_leader_that_was_killed_is_replaced_when_its_lease_ends(

@@ -38,14 +38,14 @@ def over_and_over(act: Callable[[int], object]) -> Iterator[None]:
             if count == 3:
                 acted.set()
 
-    thread = threading.Thread(target=loop)
+    thread = threading.Thread(target=loop, daemon=True)
     thread.start()
     try:
         assert acted.wait(20)
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.join(30)
 
 
 @contextmanager

@@ -254,7 +254,7 @@ def test_it_stops_at_once_when_it_is_closed(store: FaultyStore) -> None:
             seen.append(update)
             listed.set()
 
-    consumer = threading.Thread(target=consume)
+    consumer = threading.Thread(target=consume, daemon=True)
     consumer.start()
     assert listed.wait(5.0)
     stop.set()

@@ -42,7 +42,7 @@ def test_it_is_told_as_a_lost_watch_and_reading_goes_on(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Reflector, "step", break_down)
     monkeypatch.setattr(watcher.reconciler, "step", noticing)
-    running = threading.Thread(target=watcher.run)
+    running = threading.Thread(target=watcher.run, daemon=True)
     running.start()
     try:
         _until(lambda: watcher.health().leads)

@@ -46,7 +46,7 @@ def test_two_writers_share_a_file_and_every_line_is_whole(tmp_path: Path) -> Non
     path = tmp_path / "log"
     path.write_text("from before\n")
     long = {name: [f"{name}{number}-{name * 20_000}" for number in range(50)] for name in "ab"}
-    writers = [threading.Thread(target=write, args=(str(path), *items)) for items in long.values()]
+    writers = [threading.Thread(target=write, args=(str(path), *items), daemon=True) for items in long.values()]
     for writer in writers:
         writer.start()
     for writer in writers:
