@@ -1,4 +1,9 @@
-"""One request to an Airflow, and its answer: addresses, sessions, credentials, and what can go wrong on the way."""
+"""One request to an Airflow, and its answer: addresses, connections, credentials, and what can go wrong on the way.
+
+Requests go to the transport adapter of ``requests``, past its ``Session``: that would follow redirects, keep cookies
+without a bound, and look into the environment and ~/.netrc on every single request, where it may find another
+Authorization header than ours. It also takes half of the time that a request needs.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,11 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
@@ -32,7 +37,12 @@ _PIECE = 64 * 1024
 _ENCODING = "gzip"
 """The one that Airflow's API server has. Others may take much memory to unpack, or be packed several times."""
 
-_NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
+_HEADERS = {
+    "User-Agent": f"coordinator/{__version__}",
+    "Accept": "application/json",
+    "Accept-Encoding": _ENCODING,
+    "Connection": "keep-alive",
+}
 
 _USERINFO = re.compile(r"//[^/@\s]*@")
 
@@ -57,7 +67,7 @@ def addressable_dag(dag_id: str) -> bool:
 
 
 class AirflowClient:
-    """Speaks to one environment. Used from several threads at once, each with its own session.
+    """Speaks to one environment. Used from several threads at once, each with its own connection.
 
     :param name: the environment, for messages.
     """
@@ -67,9 +77,10 @@ class AirflowClient:
         self._base = settings.url
         self._verify: bool | str = str(settings.ca_cert) if settings.ca_cert else _usual_certificates()
         self._authentication = Authentication(name, settings, self._login)
+        self._proxies = dict(get_environ_proxies(settings.url))
         self._local = threading.local()
-        self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
-        self._sessions_lock = threading.Lock()
+        self._transports: weakref.WeakSet[LeashedAdapter] = weakref.WeakSet()
+        self._transports_lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<AirflowClient {self.name} at {self._base}>"
@@ -128,10 +139,10 @@ class AirflowClient:
 
     def close(self) -> None:
         """Close every thread's connections. Threads still in a conversation get ``EnvironmentUnavailable``."""
-        with self._sessions_lock:
-            sessions = list(self._sessions)
-        for session in sessions:
-            session.close()
+        with self._transports_lock:
+            transports = list(self._transports)
+        for transport in transports:
+            transport.close()
 
     def _login(self, credentials: Mapping[str, str], deadline: Deadline) -> Answer:
         return self._exchange("POST", "/auth/token", None, deadline=deadline, body=credentials)
@@ -148,25 +159,16 @@ class AirflowClient:
         permit: Permit | None = None,
     ) -> Answer:
         question = f"{method} {self._base}{path}"
-        headers = {"Authorization": authorization} if authorization else {}
-        content = None
-        if body is not None:
-            content = json.dumps(body, separators=(",", ":")).encode()
-            headers["Content-Type"] = "application/json"
-        session, leash = self._session()
+        transport, leash = self._transport()
         leash.deadline, leash.permit = deadline, permit
         handled = sys.exc_info()[1]
         try:
-            with session.request(
-                method,
-                self._base + path,
-                params=query,
-                data=content,
-                headers=headers,
-                # A redirected POST would arrive as a GET, or with our credentials at another host.
-                allow_redirects=False,
-                timeout=max(0.001, deadline.remaining()),
+            with transport.send(
+                _prepared(method, self._base + path, query=query, body=body, authorization=authorization),
                 stream=True,
+                timeout=max(0.001, deadline.remaining()),
+                verify=self._verify,
+                proxies=self._proxies,
             ) as response:
                 return Answer(
                     question=question,
@@ -184,35 +186,39 @@ class AirflowClient:
         finally:
             leash.deadline = leash.permit = None
 
-    def _session(self) -> tuple[requests.Session, Leash]:
+    def _transport(self) -> tuple[LeashedAdapter, Leash]:
         try:
-            return self._local.session, self._local.leash
+            return self._local.transport, self._local.leash
         except AttributeError:
             pass
         leash = Leash()
-        session = _Session()
-        session.mount("http://", LeashedAdapter(leash))
-        session.mount("https://", LeashedAdapter(leash))
-        # requests would look into the environment and ~/.netrc on every single request, and put what it finds
-        # in ~/.netrc in place of our Authorization header. Proxies and a CA bundle are the part that is wanted.
-        session.proxies = dict(get_environ_proxies(self._base))
-        session.trust_env = False
-        session.verify = self._verify
-        session.headers["User-Agent"] = f"coordinator/{__version__}"
-        session.headers["Accept"] = "application/json"
-        session.headers["Accept-Encoding"] = _ENCODING
-        # Airflow's API needs none, and whoever answers could fill the memory with them: nothing bounds a jar.
-        session.cookies.set_policy(_NO_COOKIES)
-        with self._sessions_lock:
-            self._sessions.add(session)
-        self._local.session, self._local.leash = session, leash
-        return session, leash
+        transport = LeashedAdapter(leash)
+        with self._transports_lock:
+            self._transports.add(transport)
+        self._local.transport, self._local.leash = transport, leash
+        return transport, leash
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None: told not to follow redirects, requests prepares to follow them all the same, and for that reads the
-        whole body of the answer, however long it is, and the address in it, which may be none."""
+def _prepared(
+    method: str,
+    url: str,
+    *,
+    query: Mapping[str, str | int] | None,
+    body: Mapping[str, Any] | None,
+    authorization: str | None,
+) -> requests.PreparedRequest:
+    """A request with all its headers. :raises requests.RequestException: the address is none."""
+    request = requests.PreparedRequest()
+    request.method = method
+    request.prepare_url(url, query)
+    request.headers = CaseInsensitiveDict(_HEADERS)
+    if authorization is not None:
+        request.headers["Authorization"] = authorization
+    if body is not None:
+        request.body = json.dumps(body, separators=(",", ":")).encode()
+        request.headers["Content-Type"] = "application/json"
+        request.headers["Content-Length"] = str(len(request.body))
+    return request
 
 
 def _body(response: requests.Response, question: str) -> bytes:

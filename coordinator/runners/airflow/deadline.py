@@ -51,7 +51,7 @@ class Deadline:
 
 
 class Leash:
-    """Holds the deadline, and the permit, of the conversation that a session is in. A session belongs to one thread."""
+    """Holds the deadline, and the permit, of the conversation that a transport is in. It belongs to one thread."""
 
     __slots__ = ("deadline", "permit")
 
@@ -156,7 +156,7 @@ class LeashedAdapter(HTTPAdapter):
 
     def __init__(self, leash: Leash) -> None:
         self._leash = leash
-        # A session belongs to one thread and an environment is one host: one connection is all it can use.
+        # It belongs to one thread and an environment is one host: one connection is all it can use.
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
