@@ -1,8 +1,9 @@
 """One request to an Airflow, and its answer: addresses, connections, credentials, and what can go wrong on the way.
 
-Requests go to the transport adapter of ``requests``, past its ``Session``: that would follow redirects, keep cookies
-without a bound, and look into the environment and ~/.netrc on every single request, where it may find another
-Authorization header than ours. It also takes half of the time that a request needs.
+``requests`` finds the way (proxies, certificates), once for each thread; each request goes to the connection pool of
+urllib3 below it. A ``Session`` would follow redirects, keep cookies without a bound, and look into the environment and
+~/.netrc on every single request, where it may find another Authorization header than ours; and it takes more time
+than all the rest of a request.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
-from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_retry_after
 from coordinator.runners.airflow.authentication import Authentication
-from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
+from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.airflow.route import Route
 from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, NotSent, Permit
 from coordinator.settings import EnvironmentSettings
 from coordinator.version import __version__
@@ -41,7 +43,6 @@ _HEADERS = {
     "User-Agent": f"coordinator/{__version__}",
     "Accept": "application/json",
     "Accept-Encoding": _ENCODING,
-    "Connection": "keep-alive",
 }
 
 _USERINFO = re.compile(r"//[^/@\s]*@")
@@ -79,8 +80,8 @@ class AirflowClient:
         self._authentication = Authentication(name, settings, self._login)
         self._proxies = dict(get_environ_proxies(settings.url))
         self._local = threading.local()
-        self._transports: weakref.WeakSet[LeashedAdapter] = weakref.WeakSet()
-        self._transports_lock = threading.Lock()
+        self._routes: weakref.WeakSet[Route] = weakref.WeakSet()
+        self._routes_lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<AirflowClient {self.name} at {self._base}>"
@@ -139,10 +140,10 @@ class AirflowClient:
 
     def close(self) -> None:
         """Close every thread's connections. Threads still in a conversation get ``EnvironmentUnavailable``."""
-        with self._transports_lock:
-            transports = list(self._transports)
-        for transport in transports:
-            transport.close()
+        with self._routes_lock:
+            routes = list(self._routes)
+        for route in routes:
+            route.close()
 
     def _login(self, credentials: Mapping[str, str], deadline: Deadline) -> Answer:
         return self._exchange("POST", "/auth/token", None, deadline=deadline, body=credentials)
@@ -159,20 +160,20 @@ class AirflowClient:
         permit: Permit | None = None,
     ) -> Answer:
         question = f"{method} {self._base}{path}"
-        transport, leash = self._transport()
-        leash.deadline, leash.permit = deadline, permit
+        headers, content = dict(_HEADERS), None
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        if body is not None:
+            content = json.dumps(body, separators=(",", ":")).encode()
+            headers["Content-Type"] = "application/json"
+        if query:
+            path = f"{path}?{urlencode(query)}"
         handled = sys.exc_info()[1]
         try:
-            with transport.send(
-                _prepared(method, self._base + path, query=query, body=body, authorization=authorization),
-                stream=True,
-                timeout=max(0.001, deadline.remaining()),
-                verify=self._verify,
-                proxies=self._proxies,
-            ) as response:
+            with self._route().asking(method, path, headers, content, deadline=deadline, permit=permit) as response:
                 return Answer(
                     question=question,
-                    status=response.status_code,
+                    status=response.status,
                     body=_body(response, question),
                     retry_after=read_retry_after(response.headers.get("Retry-After")),
                     secrets=self._authentication.secrets(authorization),
@@ -183,45 +184,19 @@ class AirflowClient:
             if isinstance(error, (requests.RequestException, HTTPError, OSError)):
                 _forget_frames(error, handled)
             raise EnvironmentUnavailable(f"{question}: no answer: {_reason(error, deadline)}") from error
-        finally:
-            leash.deadline = leash.permit = None
 
-    def _transport(self) -> tuple[LeashedAdapter, Leash]:
+    def _route(self) -> Route:
+        """This thread's. :raises requests.RequestException: the address, or that of a proxy, is none."""
         try:
-            return self._local.transport, self._local.leash
+            route: Route = self._local.route
         except AttributeError:
-            pass
-        leash = Leash()
-        transport = LeashedAdapter(leash)
-        with self._transports_lock:
-            self._transports.add(transport)
-        self._local.transport, self._local.leash = transport, leash
-        return transport, leash
+            route = self._local.route = Route(self._base, verify=self._verify, proxies=self._proxies)
+            with self._routes_lock:
+                self._routes.add(route)
+        return route
 
 
-def _prepared(
-    method: str,
-    url: str,
-    *,
-    query: Mapping[str, str | int] | None,
-    body: Mapping[str, Any] | None,
-    authorization: str | None,
-) -> requests.PreparedRequest:
-    """A request with all its headers. :raises requests.RequestException: the address is none."""
-    request = requests.PreparedRequest()
-    request.method = method
-    request.prepare_url(url, query)
-    request.headers = CaseInsensitiveDict(_HEADERS)
-    if authorization is not None:
-        request.headers["Authorization"] = authorization
-    if body is not None:
-        request.body = json.dumps(body, separators=(",", ":")).encode()
-        request.headers["Content-Type"] = "application/json"
-        request.headers["Content-Length"] = str(len(request.body))
-    return request
-
-
-def _body(response: requests.Response, question: str) -> bytes:
+def _body(response: BaseHTTPResponse, question: str) -> bytes:
     """The body, up to a bound.
 
     :raises AnswerTooLarge: there is more.
@@ -235,7 +210,7 @@ def _body(response: requests.Response, question: str) -> bytes:
         )
     body = bytearray()
     # In pieces: no more is unpacked than was asked for (urllib3 2.6 and later), however much would come of it.
-    while piece := response.raw.read(_PIECE, decode_content=True):
+    while piece := response.read(_PIECE, decode_content=True):
         body += piece
         if len(body) > bounds.ANSWER:
             raise AnswerTooLarge(f"{question} answered with more than {bounds.ANSWER} bytes")

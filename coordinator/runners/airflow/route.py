@@ -1,0 +1,82 @@
+"""The way from one thread to one environment: through which proxy, with which certificates, over one connection."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import requests
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+
+from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
+from coordinator.runners.port import Permit
+
+
+class Route:
+    """See the module. Belongs to one thread, but for :meth:`close`.
+
+    :param base: the address of the environment.
+    :param verify: as ``requests`` takes it: the certificates to believe, or whether to look at them at all.
+    :param proxies: as ``requests`` takes them, by scheme.
+    :raises requests.RequestException: an address is none.
+    :raises OSError: there is no such file of certificates.
+    """
+
+    def __init__(self, base: str, *, verify: bool | str, proxies: Mapping[str, str]) -> None:
+        self._leash = Leash()
+        self._adapter = LeashedAdapter(self._leash)
+        address = requests.PreparedRequest()
+        address.prepare_url(base, None)
+        assert address.url is not None
+        pool = self._adapter.get_connection_with_tls_context(address, verify, proxies=dict(proxies))
+        self._adapter.cert_verify(pool, address.url, verify, None)  # type: ignore[no-untyped-call]
+        self._pool = cast(HTTPConnectionPool, pool)
+        # A proxy for plain HTTP is given the whole address.
+        self._prefix = self._adapter.request_url(address, dict(proxies)).rstrip("/")
+
+    @contextlib.contextmanager
+    def asking(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        *,
+        deadline: Deadline,
+        permit: Permit | None,
+    ) -> Iterator[BaseHTTPResponse]:
+        """One request; its answer has been read up to the body, and is closed in the end.
+
+        :param path: with the query; what in a name is special is quoted.
+        :param deadline: bounds every wait, also for the body.
+        :param permit: asked before bytes of the request leave.
+        :raises urllib3.exceptions.HTTPError: no answer.
+        :raises OSError: no answer.
+        """
+        self._leash.deadline, self._leash.permit = deadline, permit
+        try:
+            response = self._pool.urlopen(
+                method,
+                self._prefix + path,
+                body=content,
+                headers=headers,
+                timeout=max(0.001, deadline.remaining()),
+                # A redirected POST would arrive as a GET, or with our credentials at another host.
+                redirect=False,
+                retries=False,
+                assert_same_host=False,  # a proxy's pool is asked about another host
+                preload_content=False,
+                decode_content=False,
+            )
+            try:
+                yield response
+            finally:
+                response.close()
+                response.release_conn()
+        finally:
+            self._leash.deadline = self._leash.permit = None
+
+    def close(self) -> None:
+        """Close the connection, also from another thread: who waits there for an answer gets none."""
+        self._adapter.close()
