@@ -8,6 +8,7 @@ environment is bounded: a deployment that is away never holds back pipelines of 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -89,6 +90,7 @@ class Checks:
         self._pending: dict[Target, PendingCheck] = {}
         self._subjects: Waiting = {}
         self._askers: Waiting = {}
+        self._deadlines: list[tuple[float, Target]] = []
 
     def clear(self) -> None:
         """Nothing that was heard counts any more. Who waits for an answer that is still on its way is woken by it
@@ -100,6 +102,7 @@ class Checks:
         """A term has begun or ended: what the dispatchers had not asked yet is not asked any more."""
         self.clear()
         self._askers.clear()
+        self._deadlines.clear()
 
     def drop(self, target: Target) -> None:
         """The decision has become an intent, or is no more."""
@@ -144,13 +147,27 @@ class Checks:
         if pending is None:
             pending = self._pending[target] = self._issue(decision, own_run_id, now, priority)
         if pending.waiting:
-            if now < pending.deadline:
-                self._queue.add(target, pending.priority, after=pending.deadline)
             return False
         if self._cache.revision < pending.not_before_revision:
             self._queue.add(target, after_revision=pending.not_before_revision)
             return False
         return True
+
+    def pass_time(self, now: float) -> None:
+        """Those whose answer has not come in time are examined without it."""
+        while (deadline := self.next_at()) is not None and deadline <= now:
+            _, target = heapq.heappop(self._deadlines)
+            self._queue.add(target, self.priority(target))
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds at which the next one has waited for long enough."""
+        while self._deadlines:
+            deadline, target = self._deadlines[0]
+            pending = self._pending.get(target)
+            if pending is not None and pending.waiting and pending.deadline == deadline:
+                return deadline
+            heapq.heappop(self._deadlines)  # it has been answered
+        return None
 
     def follow(self, target: Target, ref: RunRef, *, timeout: float) -> None:
         """Ask about a run on nobody's behalf."""
@@ -215,6 +232,8 @@ class Checks:
             dispatcher = self._dispatchers.of(target)
             patience = max(self._timeout, dispatcher.limits.request_timeout if dispatcher is not None else 0.0)
             self._ask(own, subject=target, asker=target, pending=pending, timeout=patience)
+        if pending.waiting:
+            heapq.heappush(self._deadlines, (pending.deadline, target))
         return pending
 
     def _question_about(self, upstream: Target, consumed: Consumed, now: float) -> Question | None:

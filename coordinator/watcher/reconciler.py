@@ -285,6 +285,7 @@ class Reconciler:
             self._write_at if self._review else None,
             self._dispatchers.next_at(),
             self.queue.next_at(),
+            self._checks.next_at(),
             self._observer.next_at(),
             self._reexamine_at,
             self._recheck_at(),
@@ -362,6 +363,7 @@ class Reconciler:
             self._examine_everything(now, self.standings.unsettled())
         self._lateness.say(self.standings)
         self.queue.pass_time(now)
+        self._checks.pass_time(now)
         self._work(now)
         for target in self._review.piece():
             self.queue.add(target, Priority.CATCHUP)

@@ -20,6 +20,8 @@ from coordinator.watcher.work_queue import Priority, WorkQueue
 WAITING = (Status.INTENT, Status.SENT, Status.BLOCKED)
 """Records that wait for something."""
 
+_MOVING = {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
+
 
 class Scheduling:
     """See the module. Used by the deciding thread only."""
@@ -44,7 +46,8 @@ class Scheduling:
         self._breakage = breakage
 
     def take(self, decision: Decision, priority: Priority, *, led_by_another: bool) -> None:
-        """Queue what may need something done; what is settled and waits for nothing does not.
+        """Queue what may need something done. What is settled does not, nor what only waits for its inputs: below a busy
+        root those are thousands.
 
         :param led_by_another: another watcher leads, and says what is late.
         """
@@ -59,8 +62,8 @@ class Scheduling:
         self._dispatchers.note(decision)
         if decision.ready or decision.ignored or decision.skips or self._is_concerned(target):
             self._queue.add(target, priority, decision=decision)
-        elif decision.standing is not Standing.SETTLED:
-            # Below a busy root thousands are due that nothing is to be done about yet.
+        elif decision.standing is Standing.STUCK or not decision.obstacles.isdisjoint(_MOVING):
+            # What others are stuck behind, and what runs, is followed.
             self._queue.add(target, Priority.CATCHUP, decision=decision)
         else:
             self._queue.outdate(target)
