@@ -1,6 +1,6 @@
 """Lines to a file or to standard output, written by a thread of their own.
 
-The file is opened for appending and each line is one write, so that several watchers may share it (POSIX: with
+The file is opened for appending and each write is of whole lines, so that several watchers may share it (POSIX: with
 O_APPEND no two writes mix). It is opened again when it was moved or deleted, as logrotate does. The standard
 library's WatchedFileHandler does so too, but keeps in its buffers what a full disk refused, and cuts long lines.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import queue
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,10 @@ STANDARD_OUTPUT = "-"
 
 ROOM = 10_000
 """Lines that may wait to be written; what comes on top is lost."""
+
+TOGETHER = 100
+"""Lines in one write to a file at most: for each write, this thread takes Python's lock from those that decide and
+send. A pipe mixes what is longer than its buffer (PIPE_BUF) with what others write: it gets them one by one."""
 
 END_WITHIN = 5.0
 """Seconds that the end waits for the last lines."""
@@ -48,8 +53,9 @@ class LineFile(Generic[T]):
         self._path = None if destination == STANDARD_OUTPUT else Path(destination)
         self._destination = destination
         self._line_of = line_of
-        self._waiting: queue.Queue[T | None] = queue.Queue(ROOM)
+        self._waiting: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._descriptor: int | None = None
+        self._together = 1
         self._torn = False
         self._losing = threading.Lock()
         self._thread = threading.Thread(target=self._write_all, name="decision-log", daemon=True)
@@ -69,43 +75,59 @@ class LineFile(Generic[T]):
 
     def take(self, item: T) -> None:
         """Write a line soon. Never waits."""
-        try:
-            self._waiting.put_nowait(item)
-        except queue.Full:
+        if self._waiting.qsize() < ROOM:
+            self._waiting.put(item)
+        else:
             self._lose(f"{ROOM} lines wait already: {self._destination} takes none, or too slowly")
 
     def close(self) -> None:
         """Write what waits, for as long as that is bearable."""
-        try:
-            self._waiting.put(None, timeout=END_WITHIN)
-        except queue.Full:
-            return  # it takes nothing, which has been said; the thread ends with the process
+        self._waiting.put(None)
         self._thread.join(END_WITHIN)
 
     def _write_all(self) -> None:
-        while (item := self._waiting.get()) is not None:
-            try:
-                self._write(self._line_of(item) + "\n")
-            except OSError as error:
-                self._lose(error.strerror or str(error))
-            except Exception as error:  # noqa: BLE001 - one line that cannot be made must not end all that follow
-                self._lose(f"a mistake in the coordinator itself: {error!r}")
-            else:
-                self._written()
+        is_open = True
+        while is_open:
+            items = [self._waiting.get()]
+            while items[-1] is not None and len(items) < self._together and not self._waiting.empty():
+                items.append(self._waiting.get())
+            is_open = items[-1] is not None
+            if lines := b"".join(self._line(item) for item in items if item is not None):
+                self._write(lines)
         self._close()
 
-    def _write(self, line: str) -> None:
+    def _line(self, item: T) -> bytes:
+        """Nothing where it cannot be made; the others are."""
+        try:
+            return f"{self._line_of(item)}\n".encode("utf-8", "backslashreplace")
+        except Exception as error:  # noqa: BLE001 - one line that cannot be made must not end all that follow
+            self._lose(f"a mistake in the coordinator itself: {error!r}")
+            return b""
+
+    def _write(self, lines: bytes) -> None:
+        left = lines
+        try:
+            descriptor = self._present_file()
+            if self._torn:  # what a full disk took the beginning of must not swallow the next line
+                os.write(descriptor, b"\n")
+                self._torn = False
+            while left:
+                left = left[os.write(descriptor, left) :]
+        except OSError as error:
+            written = lines[: len(lines) - len(left)]
+            self._torn = self._torn or not (written or b"\n").endswith(b"\n")
+            self._lose(error.strerror or str(error), lines=left.count(b"\n"))
+        else:
+            self._written()
+
+    def _present_file(self) -> int:
+        """What stands at the path now, open. :raises OSError: it cannot be opened."""
         if self._path is not None and not self._is_the_file_at(self._path):
             self._close()
         if self._descriptor is None:
             self._open()
         assert self._descriptor is not None
-        # What a full disk took the beginning of must not swallow the next line.
-        data = ("\n" + line if self._torn else line).encode("utf-8", "backslashreplace")
-        while data:
-            written = os.write(self._descriptor, data)
-            data = data[written:]
-            self._torn = bool(data)
+        return self._descriptor
 
     def _is_the_file_at(self, path: Path) -> bool:
         if self._descriptor is None:
@@ -123,6 +145,7 @@ class LineFile(Generic[T]):
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             self._descriptor = os.open(self._path, flags, 0o644)
             os.set_blocking(self._descriptor, True)
+            self._together = TOGETHER if stat.S_ISREG(os.fstat(self._descriptor).st_mode) else 1
             self._torn = False
 
     def _close(self) -> None:
@@ -130,9 +153,9 @@ class LineFile(Generic[T]):
             os.close(self._descriptor)
         self._descriptor = None
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: str, *, lines: int = 1) -> None:
         with self._losing:
-            self.lost += 1
+            self.lost += lines
             first = self.problem is None
             self.problem = f"lines are lost: {self._destination}: {reason}"
         if first:

@@ -46,8 +46,8 @@ class Scheduling:
         self._breakage = breakage
 
     def take(self, decision: Decision, priority: Priority, *, led_by_another: bool) -> None:
-        """Queue what may need something done. What is settled does not, nor what only waits for its inputs: below a busy
-        root those are thousands.
+        """Queue what may need something done. What is settled does not, nor what only waits for its inputs: those are
+        thousands below a busy root.
 
         :param led_by_another: another watcher leads, and says what is late.
         """

@@ -128,9 +128,35 @@ def test_a_line_cut_short_by_a_full_disk_does_not_swallow_the_next(
     with capture_logs():
         lines.start()
         lines.take("first")
+        eventually(lambda: lines.lost == 1, "the first is lost")
         lines.take("second")
         lines.close()
     assert path.read_text() == "fir\nsecond\n"
+
+
+def test_of_lines_that_are_written_together_those_are_lost_that_a_full_disk_did_not_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    lines = LineFile(str(path), line_of)
+    really = os.write
+    answers: list[int | OSError] = [9, OSError(28, "No space left on device")]
+
+    def fill_up(descriptor: int, data: bytes) -> int:
+        answer = answers.pop(0) if answers else len(data)
+        if isinstance(answer, OSError):
+            raise answer
+        return really(descriptor, data[:answer])
+
+    monkeypatch.setattr(os, "write", fill_up)
+    with capture_logs():
+        for item in ("first", "second", "third"):
+            lines.take(item)
+        lines.start()
+        eventually(lambda: lines.lost == 2, "the second and the third are lost")
+        lines.take("fourth")
+        lines.close()
+    assert path.read_text() == "first\nsec\nfourth\n"
 
 
 def test_a_pipe_that_nobody_reads_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
