@@ -109,8 +109,7 @@ class AirflowClient:
         That repetition is safe for a POST too: Airflow looks at the token before anything else.
 
         :param deadline: bounds everything: a login, connecting, sending, the whole of the answer.
-        :param permit: asked before any bytes of the request leave, for those of its body too; what it raises is
-            raised, and the server has got no whole request then.
+        :param permit: asked before any bytes of the request leave; what it raises is raised, and nothing was sent.
         :raises EnvironmentUnavailable: no answer.
         :raises NotSent: no answer to a login, before a POST left, or after one that was answered 401.
         :raises RequestRefused: no credentials that the environment accepts.

@@ -122,7 +122,29 @@ def _connect(connection: HTTPConnection, leash: Leash) -> socket.socket:
     raise NewConnectionError(connection, str(failure)) from failure
 
 
-class _LeashedHTTPConnection(HTTPConnection):
+class _InOnePiece(HTTPConnection):
+    """Sends the head and the body of a request together: each system call gives Python's lock away, and has to get it
+    back from all the other threads."""
+
+    _held: list[bytes] | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._held = []
+        try:
+            super().request(*args, **kwargs)
+            whole = b"".join(self._held)
+        finally:
+            self._held = None
+        super().send(whole)
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)
+        else:
+            self._held.append(data)
+
+
+class _LeashedHTTPConnection(_InOnePiece):
     leash: Leash
     response_class = ResponseWithBoundedHead
 
@@ -130,7 +152,7 @@ class _LeashedHTTPConnection(HTTPConnection):
         return _connect(self, self.leash)
 
 
-class _LeashedHTTPSConnection(HTTPSConnection):
+class _LeashedHTTPSConnection(_InOnePiece, HTTPSConnection):
     leash: Leash
     response_class = ResponseWithBoundedHead
 

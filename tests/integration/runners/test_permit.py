@@ -28,31 +28,29 @@ class Permits:
             raise LeadershipLost("not any more")
 
 
-def test_it_is_asked_before_head_and_body_with_what_is_left_of_the_time(runner: AirflowRunner) -> None:
+def test_it_is_asked_right_before_the_request_with_what_is_left_of_the_time(runner: AirflowRunner) -> None:
     permits = Permits()
     assert isinstance(runner.start(create("slow"), permit=permits), Happened)
-    head, body = permits.asked
-    assert 0 < body <= head <= 10.0
+    (left,) = permits.asked
+    assert 0 < left <= 10.0
 
 
-@pytest.mark.parametrize("refuses_at", [1, 2], ids=["before the head", "before the body"])
-def test_what_is_not_permitted_does_not_happen(runner: AirflowRunner, airflow: StandInAirflow, refuses_at: int) -> None:
+def test_what_is_not_permitted_does_not_happen(runner: AirflowRunner, airflow: StandInAirflow) -> None:
     run = airflow.trigger_by_hand("quick")
     run = airflow.await_run("quick", run.run_id, State.SUCCESS)
     for kind, request in (("trigger", create("slow")), ("clear", clear(run))):
         with pytest.raises(LeadershipLost):
-            runner.start(request, permit=Permits(refuses_at))
+            runner.start(request, permit=Permits(refuses_at=1))
         assert airflow.requests_of(kind) == []
     assert airflow.runs("slow") == []
-    # The connection on which half a request went out is not used again.
     assert isinstance(runner.start(create("slow"), permit=Permits()), Happened)
 
 
 def test_it_is_not_asked_for_what_only_reads(runner: AirflowRunner, airflow: StandInAirflow) -> None:
     """What a request led to must be found out also when the lease would not last for another one."""
     airflow.faults.next("trigger", Fault.answer(500))
-    permits = Permits(refuses_at=3)
+    permits = Permits(refuses_at=2)
     request = create("slow")
     runner.start(request, permit=permits)
-    assert len(permits.asked) == 2
+    assert len(permits.asked) == 1
     assert airflow.requests_of("get"), "asked what became of it"
