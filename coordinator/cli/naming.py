@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from coordinator.cli.options import spellings_of
 from coordinator.errors import CoordinatorError
@@ -11,6 +12,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 from coordinator.watcher.about import About
+from coordinator.watcher.publications import Publications
 from coordinator.watcher.reading import Reading, UnknownPipeline, read
 
 _NEWEST = 3
@@ -38,12 +40,13 @@ def read_target(
     :raises UnknownPipeline: nothing is known of it, and nobody says that it is new.
     """
     about = About(pipeline, tuple(sorted(spellings_of(typed))), below)
-    reading = read(store, keys, revision=revision, about=about)
+    read_about = partial(read, store, keys, revision=revision, publications=Publications(keys))
+    reading = read_about(about=about)
     if set(about.partitions).isdisjoint(reading.partitions_of(pipeline)):
-        reading = read(store, keys, revision=revision, about=replace(about, others=True))
+        reading = read_about(about=replace(about, others=True))
     target, named = name_target(reading, pipeline, typed, new_pipeline=new_pipeline)
     if target.partition not in about.partitions:
-        reading = read(store, keys, revision=revision, about=replace(about, partitions=(target.partition,)))
+        reading = read_about(about=replace(about, partitions=(target.partition,)))
     return reading, target, named
 
 

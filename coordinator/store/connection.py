@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from coordinator.settings import EtcdSettings
-from coordinator.store.etcd_pages import end_of, key_value, pages
+from coordinator.store.etcd_pages import key_value, pages
 from coordinator.store.etcd_watch import EtcdWatch
 from coordinator.store.large_values import kept
 from coordinator.store.members import Member, Members
@@ -35,6 +35,7 @@ from coordinator.store.port import (
     StoreUnavailable,
     Transaction,
     TransactionTooLarge,
+    end_of,
     key_bytes,
 )
 from coordinator.store.protobuf import import_etcd3
@@ -79,14 +80,16 @@ class EtcdStore:
         self._rpc = import_etcd3().etcdrpc
         self._process = os.getpid()
 
-    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
+    def list(
+        self, prefix: str, *, through: str = "", revision: int = 0, largest: Callable[[str], int] | None = None
+    ) -> Listing:
         for _ in range(_LIST_TRIES - 1):
             try:
-                return self._list_once(prefix, revision, largest)
+                return self._list_once(prefix, through, revision, largest)
             except Compacted:  # between two pages: the pinned revision is gone, start anew
                 if revision:
                     raise
-        return self._list_once(prefix, revision, largest)
+        return self._list_once(prefix, through, revision, largest)
 
     def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
         return self._pages(prefix, pinned=pinned)
@@ -176,19 +179,19 @@ class EtcdStore:
                 "does not survive fork(); connect anew in the child"
             )
 
-    def _list_once(self, prefix: str, revision: int, largest: Callable[[str], int] | None) -> Listing:
+    def _list_once(self, prefix: str, through: str, revision: int, largest: Callable[[str], int] | None) -> Listing:
         items: list[KeyValue] = []
         cluster_id = 0
-        for page in self._pages(prefix, revision=revision, pinned=True):
+        for page in self._pages(prefix, through=through, revision=revision, pinned=True):
             items.extend(page.items if largest is None else (kept(kv, largest) for kv in page.items))
             revision, cluster_id = page.revision, page.cluster_id
         return Listing(items, revision, cluster_id)
 
-    def _pages(self, prefix: str, *, revision: int = 0, pinned: bool = False) -> Iterator[Page]:
+    def _pages(self, prefix: str, *, through: str = "", revision: int = 0, pinned: bool = False) -> Iterator[Page]:
         def ask(request: Any) -> Any:
             return self._call(lambda member: member.kv.Range, request, doing=f"listing {prefix}", repeatable=True)
 
-        return pages(ask, prefix, revision=revision, pinned=pinned)
+        return pages(ask, prefix, through=through, revision=revision, pinned=pinned)
 
     def _txn(self, transaction: Transaction) -> Any:
         rpc = self._rpc

@@ -13,7 +13,7 @@ from typing import Any
 from coordinator.model import bounds
 from coordinator.store.failures import timed_out
 from coordinator.store.members import RECEIVE_LIMIT
-from coordinator.store.port import AnswerTooLarge, KeyValue, Page, StoreUnavailable, key_bytes
+from coordinator.store.port import AnswerTooLarge, KeyValue, Page, StoreUnavailable, end_of, key_bytes
 from coordinator.store.protobuf import import_etcd3
 
 _FIRST_PAGE = 500
@@ -36,15 +36,18 @@ _TIMEOUTS = 2
 _NOT_FETCHED = bytes(RECEIVE_LIMIT + 1)
 
 
-def pages(ask: Callable[[Any], Any], prefix: str, *, revision: int = 0, pinned: bool = False) -> Iterator[Page]:
+def pages(
+    ask: Callable[[Any], Any], prefix: str, *, through: str = "", revision: int = 0, pinned: bool = False
+) -> Iterator[Page]:
     """All keys under a prefix.
 
     :param ask: sends a ``RangeRequest``.
+    :param through: all keys in between as well, up to those under this prefix.
     :param revision: of every page; 0: the present.
     :param pinned: all pages are as of the revision of the first one; else each is as of its own.
     :raises Compacted: that revision is no longer kept.
     """
-    key, range_end = key_bytes(prefix), end_of(prefix)
+    key, range_end = key_bytes(prefix), end_of(through or prefix)
     limit, timeouts, wary = _FIRST_PAGE, 0, 0
     while True:
         request = import_etcd3().etcdrpc.RangeRequest(key=key, range_end=range_end, limit=limit, revision=revision)
@@ -79,12 +82,6 @@ def key_value(kv: Any) -> KeyValue:
     """A key of an answer, as the port has it."""
     key = kv.key.decode("utf-8", "surrogateescape")
     return KeyValue(key, kv.value, kv.create_revision, kv.mod_revision, kv.lease)
-
-
-def end_of(prefix: str) -> bytes:
-    """The first key after all that start with ``prefix`` (etcd's ``range_end`` for a prefix)."""
-    key = key_bytes(prefix).rstrip(b"\xff")
-    return key[:-1] + bytes((key[-1] + 1,)) if key else b"\x00"
 
 
 def _ask_for_page(ask: Callable[[Any], Any], request: Any) -> Any:

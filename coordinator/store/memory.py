@@ -107,8 +107,10 @@ class MemoryStore:
         self.server = server
         self._closed = False
 
-    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
-        listing = self._reached().list(prefix, revision)
+    def list(
+        self, prefix: str, *, through: str = "", revision: int = 0, largest: Callable[[str], int] | None = None
+    ) -> Listing:
+        listing = self._reached().list(prefix, revision, through)
         return listing if largest is None else replace(listing, items=[kept(kv, largest) for kv in listing.items])
 
     def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:

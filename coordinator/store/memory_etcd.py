@@ -29,6 +29,7 @@ from coordinator.store.port import (
     Put,
     StoreError,
     Transaction,
+    end_of,
     key_bytes,
 )
 
@@ -59,14 +60,17 @@ class MemoryEtcd:
         self._leases: dict[int, _Lease] = {}
         self._next_lease = 1
 
-    def list(self, prefix: str, revision: int = 0) -> Listing:
+    def list(self, prefix: str, revision: int = 0, through: str = "") -> Listing:
+        def is_listed(key: str) -> bool:
+            return key_bytes(prefix) <= key_bytes(key) < end_of(through) if through else key.startswith(prefix)
+
         with self.changed:
             self.expire_leases()
             if not revision:
-                items = [self._present[key] for key in sorted(key for key in self._present if key.startswith(prefix))]
+                items = [self._present[key] for key in sorted(filter(is_listed, self._present))]
                 return Listing(items, self.revision, self.cluster_id)
             self._refuse_unreadable(revision, f"listing {prefix}")
-            past = (self._at(key, revision) for key in sorted(self._of_key) if key.startswith(prefix))
+            past = (self._at(key, revision) for key in sorted(filter(is_listed, self._of_key)))
             return Listing([kv for kv in past if kv is not None], revision, self.cluster_id)
 
     def page(self, prefix: str, after: str | None, limit: int) -> Page:

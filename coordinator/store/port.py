@@ -190,6 +190,12 @@ def key_bytes(key: str) -> bytes:
     return key.encode("utf-8", "surrogateescape")
 
 
+def end_of(prefix: str) -> bytes:
+    """The first key after all that start with ``prefix`` (etcd's ``range_end`` for a prefix)."""
+    key = key_bytes(prefix).rstrip(b"\xff")
+    return key[:-1] + bytes((key[-1] + 1,)) if key else b"\x00"
+
+
 class WatchStream(Protocol):
     """One watch. Use as a context manager: leaving it cancels the watch, also from another thread.
 
@@ -226,9 +232,12 @@ class WatchStream(Protocol):
 class Store(Protocol):
     """An etcd. Every method may raise :class:`StoreUnavailable` and :class:`AccessDenied`."""
 
-    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
+    def list(
+        self, prefix: str, *, through: str = "", revision: int = 0, largest: Callable[[str], int] | None = None
+    ) -> Listing:
         """All keys under ``prefix``, now or at a revision: paginated, linearizable, pinned at one revision.
 
+        :param through: all keys in between as well, up to those under this prefix.
         :param largest: how many bytes the value of a key may have. Of a larger one zeros are kept, one more than that:
             hundreds of them, which whoever may write may write, fill no memory.
 

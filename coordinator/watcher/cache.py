@@ -98,13 +98,13 @@ class Cache:
     :ivar attended: the last mark that could be read; one that cannot where there is no other.
     """
 
-    def __init__(self, keys: Keys, *, fresh_for: float = 1.0) -> None:
+    def __init__(self, keys: Keys, *, fresh_for: float = 1.0, publications: Publications | None = None) -> None:
         self._keys = keys
         self.fresh_for = fresh_for
         self.revision = 0
         self.problems = KeyProblems(keys)
         self.published: dict[str, Published] = {}
-        self.publications = Publications(keys)
+        self.publications = publications or Publications(keys)
         self.published_before: dict[str, PublishedBefore] = {}
         self.leader: bytes | None = None
         self.attended: Attended | Unreadable | None = None

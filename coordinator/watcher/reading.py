@@ -26,6 +26,7 @@ from coordinator.watcher.attendance import Attended
 from coordinator.watcher.breakage import problems_of
 from coordinator.watcher.cache import Cache
 from coordinator.watcher.partition_names import PartitionNames, newest_first, partition_names
+from coordinator.watcher.publications import Publications
 
 _TRIES = 3
 _Read = TypeVar("_Read")
@@ -98,6 +99,7 @@ def read(
     revision: int = 0,
     at: datetime | None = None,
     about: About | None = None,
+    publications: Publications | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Reading:
     """Read etcd at one revision, and decide about what was read.
@@ -105,12 +107,13 @@ def read(
     :param revision: of etcd; 0: the present.
     :param at: the time at which the present is judged; ``None``: that of this machine's clock.
     :param about: read what decisions about this stand on, and no more; ``None``: all keys.
+    :param publications: the documents that have been read before.
     :param progress: told how many keys have been read, while all are.
     :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
     """
 
     def reading(fill: Callable[[Cache], int]) -> Reading:
-        return _read(store, keys, revision, at, about, fill)
+        return _read(store, keys, revision, at, about, publications or Publications(keys), fill)
 
     return _at(
         store,
@@ -155,12 +158,15 @@ def read_newest(
     :raises NoSuchRevision: as :func:`read`.
     """
 
+    publications = Publications(keys)
+
     def names_then() -> PartitionNames:
-        graph, _ = _graph_of(_documents(store, keys, revision))
+        graph, _ = _graph_of(_documents(store, keys, revision, publications))
         return partition_names(store, keys, graph, pipeline, most=most, revision=revision)
 
     names = _at(store, keys, revision, names_then)
-    reading = read(store, keys, revision=revision, about=About(pipeline, names.newest))
+    about = About(pipeline, names.newest)
+    reading = read(store, keys, revision=revision, about=about, publications=publications)
     reading.require(pipeline)
     return reading, names
 
@@ -199,10 +205,11 @@ def _read(
     revision: int,
     at: datetime | None,
     about: About | None,
+    publications: Publications,
     fill: Callable[[Cache], int],
 ) -> Reading:
     """:param fill: reads everything as it stands now."""
-    cache = Cache(keys)
+    cache = Cache(keys, publications=publications)
     if about is None:
         if revision:
             listing = store.list(keys.root, revision=revision, largest=keys.largest_value)
@@ -212,7 +219,7 @@ def _read(
             newest_change = fill(cache)
         graph, problems = _graph_of(cache)
     else:
-        documents = _documents(store, keys, revision)
+        documents = _documents(store, keys, revision, publications)
         whole, problems = _graph_of(documents)
         closure = about.closure(whole)
         graph = whole.within(closure)
@@ -234,8 +241,8 @@ def _read(
     return Reading(cache, standings, problems, newest_time, frozenset(late), newest_change)
 
 
-def _documents(store: Store, keys: Keys, revision: int) -> Cache:
-    documents = Cache(keys)
+def _documents(store: Store, keys: Keys, revision: int, publications: Publications) -> Cache:
+    documents = Cache(keys, publications=publications)
     documents.replace(store.list(keys.every("dependencies"), revision=revision, largest=keys.largest_value))
     return documents
 

@@ -83,9 +83,11 @@ class ProcessStore(MemoryStore):
         self._process = process
         self._stage = stage
 
-    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
+    def list(
+        self, prefix: str, *, through: str = "", revision: int = 0, largest: Callable[[str], int] | None = None
+    ) -> Listing:
         self._process.reach_etcd()
-        return super().list(prefix, revision=revision, largest=largest)
+        return super().list(prefix, through=through, revision=revision, largest=largest)
 
     def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
         self._process.reach_etcd()

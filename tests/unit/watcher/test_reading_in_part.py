@@ -52,8 +52,10 @@ class CountingStore(MemoryStore):
         super().__init__(MemoryEtcd())
         self.seen: set[str] = set()
 
-    def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
-        listing = super().list(prefix, revision=revision, largest=largest)
+    def list(
+        self, prefix: str, *, through: str = "", revision: int = 0, largest: Callable[[str], int] | None = None
+    ) -> Listing:
+        listing = super().list(prefix, through=through, revision=revision, largest=largest)
         self.seen.update(item.key for item in listing.items)
         return listing
 
@@ -241,8 +243,10 @@ def test_all_ranges_are_read_at_one_revision() -> None:
     """A watcher goes on writing in between: half of what it did must not be seen."""
 
     class BusyStore(CountingStore):
-        def list(self, prefix: str, *, revision: int = 0, largest: Callable[[str], int] | None = None) -> Listing:
-            listing = super().list(prefix, revision=revision, largest=largest)
+        def list(
+            self, prefix: str, *, through: str = "", revision: int = 0, largest: Callable[[str], int] | None = None
+        ) -> Listing:
+            listing = super().list(prefix, through=through, revision=revision, largest=largest)
             self.commit(Transaction((), (Put(KEYS.state(target), b"failed"),)))
             return listing
 
