@@ -152,7 +152,7 @@ def _notes(
         when = f", about {format_instant(newest)}" if newest is not None else ""
         yield f"this is how it stood at etcd revision {reading.cache.revision}{when}"
     if not named.known:
-        yield unknown_partition(reading, target, named)
+        yield unknown_partition(target, named)
     if reading.standings.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
     yield from _unmet_notes(reading, target.pipeline, seen_in(reading.cache.targets()))

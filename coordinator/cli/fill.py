@@ -77,7 +77,7 @@ def fill(
         if partition is not None and wanted is not None:
             target, named = name_target(reading, wanted, typed_partition(partition))
             if not named.known:
-                raise UnknownPartition(f"nothing was done: {unknown_partition(reading, target, named)}")
+                raise UnknownPartition(f"nothing was done: {unknown_partition(target, named)}")
             found = [gap for gap in found if gap.target == target]
         if not as_json and found:
             show_gaps(found)

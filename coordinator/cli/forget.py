@@ -90,8 +90,8 @@ def _require_known(reading: Reading, target: Target) -> None:
         return
     meant = named_partition(target.partition, reading.partitions_of(target.pipeline))
     near = (meant.partition,) if meant.known and meant.partition != target.partition else meant.near
-    named = NamedPartition(target.partition, known=False, near=near)
-    raise UnknownPartition(f"nothing was done: {unknown_partition(reading, target, named)}")
+    named = NamedPartition(target.partition, known=False, near=near, newest=meant.newest)
+    raise UnknownPartition(f"nothing was done: {unknown_partition(target, named)}")
 
 
 def _require_free(reading: Reading, gone: frozenset[Target], *, downstream: bool) -> None:

@@ -76,7 +76,7 @@ def mark(
     with etcd_of(config) as (store, keys):
         reading, target, named = read_target(store, keys, named_pipeline, typed, new_pipeline=new_pipeline)
         about = {"pipeline": str(target.pipeline), "partition": target.partition, "state": str(wanted)}
-        unknown = None if named.known or new_partition else unknown_partition(reading, target, named)
+        unknown = None if named.known or new_partition else unknown_partition(target, named)
         attempt = None if dry_run else _attempt_on_its_way(reading, target, force=force)
         found = impact.impact_of(reading, {target: wanted})
         manner = impact.Manner(dry_run=dry_run, yes=yes, as_json=as_json)

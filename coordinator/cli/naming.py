@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from coordinator.cli.options import spellings_of
 from coordinator.errors import CoordinatorError
@@ -13,9 +13,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 from coordinator.watcher.about import About
 from coordinator.watcher.publications import Publications
-from coordinator.watcher.reading import Reading, UnknownPipeline, read
-
-_NEWEST = 3
+from coordinator.watcher.reading import Reading, UnknownPipeline, read, read_names
 
 
 class UnknownPartition(CoordinatorError):
@@ -40,26 +38,23 @@ def read_target(
     :raises UnknownPipeline: nothing is known of it, and nobody says that it is new.
     """
     about = About(pipeline, tuple(sorted(spellings_of(typed))), below)
-    read_about = partial(read, store, keys, revision=revision, publications=Publications(keys))
-    reading = read_about(about=about)
-    if set(about.partitions).isdisjoint(reading.partitions_of(pipeline)):
-        reading = read_about(about=replace(about, others=True))
-    target, named = name_target(reading, pipeline, typed, new_pipeline=new_pipeline)
-    if target.partition not in about.partitions:
-        reading = read_about(about=replace(about, partitions=(target.partition,)))
-    return reading, target, named
-
-
-def name_target(
-    reading: Reading, pipeline: PipelineRef, typed: str, *, new_pipeline: bool = False
-) -> tuple[Target, NamedPartition]:
-    """The pipeline and the partition that are meant.
-
-    :param new_pipeline: the person says that the pipeline is new.
-    :raises UnknownPipeline: nothing is known of it, and nobody says that it is new.
-    """
-    if not new_pipeline:
+    publications = Publications(keys)
+    reading = read(store, keys, revision=revision, about=about, publications=publications)
+    known: Sequence[str] = reading.partitions_of(pipeline)
+    if set(about.partitions).isdisjoint(known):
+        known = read_names(store, keys, pipeline, revision=revision, publications=publications).newest
+    if not known and not new_pipeline:
         require_pipeline(reading, pipeline)
+    named = named_partition(typed, known)
+    if named.partition not in about.partitions:
+        about = replace(about, partitions=(named.partition,))
+        reading = read(store, keys, revision=revision, about=about, publications=publications)
+    return reading, Target(pipeline, named.partition), named
+
+
+def name_target(reading: Reading, pipeline: PipelineRef, typed: str) -> tuple[Target, NamedPartition]:
+    """The pipeline and the partition that are meant. :raises UnknownPipeline: nothing is known of it."""
+    require_pipeline(reading, pipeline)
     named = named_partition(typed, reading.partitions_of(pipeline))
     return Target(pipeline, named.partition), named
 
@@ -75,11 +70,10 @@ def require_pipeline(reading: Reading, pipeline: PipelineRef) -> None:
         raise UnknownPipeline(f"nothing was done: {error}; --new-pipeline says that it is meant") from None
 
 
-def unknown_partition(reading: Reading, target: Target, named: NamedPartition) -> str:
+def unknown_partition(target: Target, named: NamedPartition) -> str:
     """What to say of a partition that is not known."""
     if named.near:
         hint = f"did you mean {' or '.join(named.near)}?"
     else:
-        newest = reading.partitions_of(target.pipeline)[:_NEWEST]
-        hint = f"the newest known: {', '.join(newest)}" if newest else "no partition of it is known"
+        hint = f"the newest known: {', '.join(named.newest)}" if named.newest else "no partition of it is known"
     return f"nothing is known of {target.pipeline} in partition {target.partition}; {hint}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -90,9 +91,9 @@ def release(
                 _release_hold(store, keys, reading, wanted, signature, manner)
             return
         reading, target, named = read_target(store, keys, wanted, typed, new_pipeline=new_pipeline)
-        if not force:
-            _require_waiting(reading, target)
-        unknown = None if named.known or new_partition else unknown_partition(reading, target, named)
+        if not force and target.partition not in _waiting(reading, wanted):
+            _refuse(target, _waiting(read(store, keys, about=About(wanted)), wanted))
+        unknown = None if named.known or new_partition else unknown_partition(target, named)
         _release_partitions(store, keys, reading, wanted, [target], signature, manner, unknown)
 
 
@@ -161,16 +162,15 @@ def _release_partitions(
         say(f"{pipeline}: waits for a release in no partition")
 
 
-def _require_waiting(reading: Reading, target: Target) -> None:
+def _refuse(target: Target, waiting: Sequence[str]) -> NoReturn:
+    """:param waiting: the partitions in which it does wait for a release."""
     from coordinator.errors import CoordinatorError
 
-    waiting = _waiting(reading, target.pipeline)
-    if target.partition not in waiting:
-        elsewhere = f"it waits in {', '.join(waiting[:10])}" if waiting else "it waits for that nowhere"
-        raise CoordinatorError(
-            f"{target} does not wait for a release; {elsewhere}; coordinator explain {target.pipeline} "
-            f"{target.partition} says how it stands, --force releases it in advance"
-        )
+    elsewhere = f"it waits in {', '.join(waiting[:10])}" if waiting else "it waits for that nowhere"
+    raise CoordinatorError(
+        f"{target} does not wait for a release; {elsewhere}; coordinator explain {target.pipeline} "
+        f"{target.partition} says how it stands, --force releases it in advance"
+    )
 
 
 def _waiting(reading: Reading, pipeline: PipelineRef) -> list[str]:

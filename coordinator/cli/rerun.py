@@ -76,7 +76,7 @@ def rerun(
             _cancel(store, keys, target, signature, as_json=as_json)
             return
         about = {"pipeline": str(target.pipeline), "partition": target.partition}
-        unknown = None if named.known or new_partition else unknown_partition(reading, target, named)
+        unknown = None if named.known or new_partition else unknown_partition(target, named)
         found = impact.impact_of(reading, {target: Order.RERUN})
         if found.below and not (downstream or dry_run):
             _refuse(found, target)

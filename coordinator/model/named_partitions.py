@@ -31,11 +31,13 @@ class NamedPartition:
     :ivar partition: known, or what a new partition of this name is called.
     :ivar known: the pipeline, or an upstream of it through a mapping, has this partition.
     :ivar near: known partitions that may have been meant instead; only where it is not known.
+    :ivar newest: the newest known ones; only where it is not known.
     """
 
     partition: str
     known: bool
     near: tuple[str, ...] = ()
+    newest: tuple[str, ...] = ()
 
 
 def read_moment(text: str) -> datetime | None:
@@ -64,7 +66,7 @@ def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
         return NamedPartition(typed, known=True)
     moment = read_moment(typed)
     if moment is None:
-        return NamedPartition(typed, known=False, near=_near(typed, known))
+        return NamedPartition(typed, known=False, near=_near(typed, known), newest=_newest(known))
     usual = format_instant(moment)
     if usual in known:
         return NamedPartition(usual, known=True)
@@ -73,7 +75,7 @@ def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
         return NamedPartition(same[0], known=True)
     partition = typed if is_date(typed) and not _mostly_date_times(known) else usual
     near = (*same, *(one for one in _near(typed, known) if one not in same))
-    return NamedPartition(partition, known=False, near=near[:_NEAREST])
+    return NamedPartition(partition, known=False, near=near[:_NEAREST], newest=_newest(known))
 
 
 def is_spelled_freely(typed: str) -> bool:

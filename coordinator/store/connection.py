@@ -94,6 +94,9 @@ class EtcdStore:
     def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
         return self._pages(prefix, pinned=pinned)
 
+    def names(self, prefix: str, *, revision: int = 0) -> Iterator[str]:
+        return (item.key for page in self._pages(prefix, revision=revision, keys_only=True) for item in page.items)
+
     def census(self, prefix: str, *, newer_than: int) -> Census:
         request = self._rpc.RangeRequest(
             key=key_bytes(prefix), range_end=end_of(prefix), min_mod_revision=newer_than + 1, keys_only=True, limit=1
@@ -187,11 +190,13 @@ class EtcdStore:
             revision, cluster_id = page.revision, page.cluster_id
         return Listing(items, revision, cluster_id)
 
-    def _pages(self, prefix: str, *, through: str = "", revision: int = 0, pinned: bool = False) -> Iterator[Page]:
+    def _pages(
+        self, prefix: str, *, through: str = "", revision: int = 0, pinned: bool = False, keys_only: bool = False
+    ) -> Iterator[Page]:
         def ask(request: Any) -> Any:
             return self._call(lambda member: member.kv.Range, request, doing=f"listing {prefix}", repeatable=True)
 
-        return pages(ask, prefix, through=through, revision=revision, pinned=pinned)
+        return pages(ask, prefix, through=through, revision=revision, pinned=pinned, keys_only=keys_only)
 
     def _txn(self, transaction: Transaction) -> Any:
         rpc = self._rpc

@@ -37,7 +37,13 @@ _NOT_FETCHED = bytes(RECEIVE_LIMIT + 1)
 
 
 def pages(
-    ask: Callable[[Any], Any], prefix: str, *, through: str = "", revision: int = 0, pinned: bool = False
+    ask: Callable[[Any], Any],
+    prefix: str,
+    *,
+    through: str = "",
+    revision: int = 0,
+    pinned: bool = False,
+    keys_only: bool = False,
 ) -> Iterator[Page]:
     """All keys under a prefix.
 
@@ -45,12 +51,15 @@ def pages(
     :param through: all keys in between as well, up to those under this prefix.
     :param revision: of every page; 0: the present.
     :param pinned: all pages are as of the revision of the first one; else each is as of its own.
+    :param keys_only: fetch no values: each key comes with zeros in its place.
     :raises Compacted: that revision is no longer kept.
     """
     key, range_end = key_bytes(prefix), end_of(through or prefix)
     limit, timeouts, wary = _FIRST_PAGE, 0, 0
     while True:
-        request = import_etcd3().etcdrpc.RangeRequest(key=key, range_end=range_end, limit=limit, revision=revision)
+        request = import_etcd3().etcdrpc.RangeRequest(
+            key=key, range_end=range_end, limit=limit, revision=revision, keys_only=keys_only
+        )
         try:
             answer = _ask_for_page(ask, request)
         except AnswerTooLarge as error:

@@ -126,6 +126,9 @@ class MemoryStore:
                 return
             after = page.up_to
 
+    def names(self, prefix: str, *, revision: int = 0) -> Iterator[str]:
+        return (item.key for item in self.list(prefix, revision=revision).items)
+
     def census(self, prefix: str, *, newer_than: int) -> Census:
         return self._reached().census(prefix, newer_than)
 

@@ -254,6 +254,13 @@ class Store(Protocol):
         :raises Compacted: that revision is no longer kept.
         """
 
+    def names(self, prefix: str, *, revision: int = 0) -> Iterator[str]:
+        """All keys under ``prefix`` without their values, page by page.
+
+        :param revision: of every page; 0: each is as of its own, so that no compaction can disturb it.
+        :raises Compacted: that revision is no longer kept.
+        """
+
     def census(self, prefix: str, *, newer_than: int) -> Census:
         """Count the keys under ``prefix``, and find out whether one of them was put after a revision.
 

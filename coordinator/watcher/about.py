@@ -22,21 +22,17 @@ class About:
 
     :ivar partitions: of the pipeline; none: all of them.
     :ivar below: also what can run because of these.
-    :ivar others: also which other partitions the pipeline has.
     """
 
     pipeline: PipelineRef
     partitions: tuple[str, ...] = ()
     below: bool = False
-    others: bool = False
 
     def closure(self, graph: Graph) -> Closure:
         """Everything that the answer stands on."""
         places: set[Place] = {(self.pipeline, one) for one in self.partitions} or {(self.pipeline, None)}
         if self.below:
             places = set().union(*(with_all_below(graph, place) for place in places))
-        if self.others:
-            places.add((self.pipeline, None))
         return what_decides(graph, places)
 
 

@@ -41,11 +41,11 @@ def newest_first(partitions: set[str]) -> list[str]:
 
 
 def partition_names(
-    store: Store, keys: Keys, graph: Graph, pipeline: PipelineRef, *, most: int, revision: int = 0
+    store: Store, keys: Keys, graph: Graph, pipeline: PipelineRef, *, most: int | None, revision: int = 0
 ) -> PartitionNames:
     """Go through the keys of a pipeline and of everything that it waits for.
 
-    :param most: so many of the newest.
+    :param most: so many of the newest; ``None``: all.
     :param revision: of etcd; 0: the present.
     :raises Compacted: that revision is no longer kept.
     """
@@ -84,14 +84,7 @@ def _fed(node: Node | None, known: Mapping[PipelineRef, set[str]]) -> Iterator[s
 
 def _names_of(store: Store, keys: Keys, pipeline: PipelineRef, revision: int) -> Iterator[str]:
     for of in (keys.order, keys.state, keys.trigger):
-        for key in _keys_under(store, of(Target(pipeline, "")), revision):
+        for key in store.names(of(Target(pipeline, "")), revision=revision):
             match keys.parse(key):
                 case OrderKey(target) | StateKey(target) | TriggerKey(target) if target.pipeline == pipeline:
                     yield target.partition
-
-
-def _keys_under(store: Store, prefix: str, revision: int) -> Iterator[str]:
-    if revision:
-        yield from (item.key for item in store.list(prefix, revision=revision, largest=lambda _: 0).items)
-    else:
-        yield from (item.key for page in store.pages(prefix) for item in page.items)

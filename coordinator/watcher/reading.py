@@ -159,16 +159,32 @@ def read_newest(
     """
 
     publications = Publications(keys)
+    names = read_names(store, keys, pipeline, most=most, revision=revision, publications=publications)
+    about = About(pipeline, names.newest)
+    reading = read(store, keys, revision=revision, about=about, publications=publications)
+    reading.require(pipeline)
+    return reading, names
+
+
+def read_names(
+    store: Store,
+    keys: Keys,
+    pipeline: PipelineRef,
+    *,
+    most: int | None = None,
+    revision: int = 0,
+    publications: Publications,
+) -> PartitionNames:
+    """Which partitions a pipeline has, by the names of keys alone. Parameters and errors as :func:`read`.
+
+    :param most: so many of the newest; ``None``: all.
+    """
 
     def names_then() -> PartitionNames:
         graph, _ = _graph_of(_documents(store, keys, revision, publications))
         return partition_names(store, keys, graph, pipeline, most=most, revision=revision)
 
-    names = _at(store, keys, revision, names_then)
-    about = About(pipeline, names.newest)
-    reading = read(store, keys, revision=revision, about=about, publications=publications)
-    reading.require(pipeline)
-    return reading, names
+    return _at(store, keys, revision, names_then)
 
 
 def _fill(store: Store, keys: Keys, cache: Cache, progress: Callable[[int], object]) -> int:

@@ -293,6 +293,10 @@ def test_a_partition_is_released_only_where_it_waits_for_that(scene: Scene) -> N
     assert f"coordinator release check {K}" in listed.stdout
     elsewhere = scene("release", "check", "2026-11-21")
     assert f"it waits in {K}" in elsewhere.stderr
+    reported = scene("report", "check", "success", "-p", "2026-11-19", "--run-id", "r", "--attempt", "1")
+    assert reported.exit_code == 0
+    known = scene("release", "check", "2026-11-19T00:00:00Z")
+    assert f"it waits in {K}" in known.stderr, "also where the partition that is asked about is known"
 
     assert scene.json("release", "check", "--all-partitions", "--who", "ann")["released"][0]["changed"] is True
     order = scene.order("check")

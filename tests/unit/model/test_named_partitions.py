@@ -43,7 +43,9 @@ def test_a_pipeline_whose_partitions_are_dates_keeps_them() -> None:
     assert named_partition("2026-11-20T00:00", dates) == NamedPartition("2026-11-20", known=True)
     assert named_partition("2026-11-21", dates).partition == "2026-11-21"
     # Who types the usual form in full means it, and hears what is there.
-    assert named_partition(K, dates) == NamedPartition(K, known=False, near=("2026-11-20",))
+    assert named_partition(K, dates) == NamedPartition(
+        K, known=False, near=("2026-11-20",), newest=("2026-11-20", "2026-11-19")
+    )
 
 
 @pytest.mark.parametrize(
