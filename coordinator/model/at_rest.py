@@ -60,17 +60,19 @@ class AtRest:
             consumed = record.consumed
         elif (floor := facts.floor(pipeline)) is not None:
             past = floor.revision
+        named, unsettled, state = consumed.named, self._unsettled, facts.state
         for upstream, since in inputs:
             one = cast(Target, (upstream, partition))  # equal to it, and made in a tenth of the time
-            if one in self._unsettled:
+            if one in unsettled:
                 return None
-            known = facts.state(one)
-            if known is None or known.revision <= since or known.revision <= past:
+            known = state(one)
+            if known is None or ((used := named.get(one)) is not None and used.revision == known.revision):
+                continue  # the very completion that was used
+            if known.revision <= since or known.revision <= past:
                 continue
             if not isinstance(known.value, RunState) or not known.value.state.is_terminal:
                 continue
-            used = consumed.get(one)
-            if used is None or not used.is_same(known.value, known.revision):
+            if not consumed.knows(one, known.value, known.revision):
                 return None
         return Decision(target, Standing.SETTLED)
 
