@@ -46,7 +46,7 @@ class Points:
 
 POINTS: Points
 _sending = threading.local()
-"""``kind``: what this thread's conversation is about (start, ask, look); ``sent``: pieces of a POST sent so far."""
+"""``kind``: what this thread's conversation is about (start, ask, look)."""
 
 
 def around(owner: Any, name: str, wrapped: Callable[..., Any]) -> None:
@@ -60,7 +60,7 @@ def around(owner: Any, name: str, wrapped: Callable[..., Any]) -> None:
 
 def conversation(kind: str) -> Callable[..., Any]:
     def wrapped(original: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        _sending.kind, _sending.sent = kind, 0
+        _sending.kind = kind
         # For a start: the lane has checked the lease; nothing has been begun.
         POINTS.pass_by(f"{kind}: about to begin")
         try:
@@ -74,16 +74,14 @@ def conversation(kind: str) -> Callable[..., Any]:
 
 
 def send(original: Callable[..., Any], self: Any, data: bytes, *more: Any) -> None:
-    """http.client sends head and body of a request in two pieces, and the head of one without a body in one."""
+    """The head and the body of a request leave in one piece."""
     kind = getattr(_sending, "kind", None)
-    changes = _sending.sent or bytes(data).startswith(b"POST /api/") if kind == "start" else False
+    changes = kind == "start" and bytes(data).startswith(b"POST /api/")
     if changes:
-        POINTS.pass_by("start: connected" if not _sending.sent else "start: head sent")
+        POINTS.pass_by("start: connected")
     original(self, data, *more)
     if changes:
-        _sending.sent += 1
-        if _sending.sent == 2:
-            POINTS.pass_by("start: sent")
+        POINTS.pass_by("start: sent")
     elif kind == "look":
         POINTS.pass_by("look: sent")
 

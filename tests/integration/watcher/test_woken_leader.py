@@ -153,7 +153,7 @@ def _each(kind: str, play: Play, *phases: str) -> list[Point]:
 POINTS = [
     *_each("look", in_a_wave, "about to begin", "sent", "answered", "taken in"),
     *_each("intent", in_a_wave, "before", "applied", "after"),
-    *_each("start", in_a_wave, "about to check the lease", "about to begin", "connected", "permitted", "head sent"),
+    *_each("start", in_a_wave, "about to check the lease", "about to begin", "connected", "permitted"),
     *_each("start", in_a_wave, "sent", "answered", "taken in"),
     *_each("sent", in_a_wave, "before", "applied", "after"),
     *_each("done", in_a_wave, "before", "applied", "after"),
