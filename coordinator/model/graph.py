@@ -12,7 +12,7 @@ from coordinator.model import mapping as mappings
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.dependencies import Downstream
 from coordinator.model.mapping import Identity, Latest
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, target_of
 
 
 class CycleFound(ValueError):
@@ -109,7 +109,7 @@ class Graph:
         all but those of ``latest``, which is an input of whatever partitions the downstream has."""
         for edge in self._edges.get(upstream.pipeline, ()):
             if isinstance(edge.mapping, Identity):
-                yield Target(edge.downstream, upstream.partition)
+                yield target_of((edge.downstream, upstream.partition))
             elif not isinstance(edge.mapping, Latest):
                 for partition in edge.mapping.downstreams(upstream.partition):
-                    yield Target(edge.downstream, partition)
+                    yield target_of((edge.downstream, partition))

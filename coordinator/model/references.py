@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 DEFAULT_ENVIRONMENT = "default"
@@ -48,3 +49,7 @@ class Target(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.pipeline}@{self.partition}"
+
+
+target_of = partial(tuple.__new__, Target)
+"""A target of a pair, in half the time of ``Target(...)``: a million keys name several million."""

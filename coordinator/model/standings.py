@@ -283,7 +283,7 @@ class Standings:
     ) -> Iterator[None]:
         again = changed | self._partitions.with_latest  # what is their newest partition may be another
         upstreams = {leaf.upstream for one in again if (node := self.graph.node(one)) for leaf in node.leaves()}
-        number = 0
+        number, state = 0, self._facts.state
         for target, seen_by_others, live in chain.from_iterable(frontier.entries() for frontier in waiting):
             self._frontier.add(target, live=live, changed=seen_by_others)
             if (number := number + 1) % SCANNED == 0:
@@ -297,7 +297,8 @@ class Standings:
                 if is_followed or not self._is_plainly_settled(target):
                     self._frontier.add(target, live=False, changed=is_followed)
                 for dependent in self.graph.dependents(target):
-                    if not self._has_key(dependent):  # else it is among these targets
+                    # What has a state, most of them, is among these targets, and so is what has another key.
+                    if state(dependent) is None and not self._has_key(dependent):
                         self._frontier.add(dependent, live=False)
             elif target.pipeline in again:
                 self._frontier.add(target, live=False)
