@@ -94,15 +94,16 @@ class Checks:
 
     def clear(self) -> None:
         """Nothing that was heard counts any more. Who waits for an answer that is still on its way is woken by it
-        all the same, and asks again."""
-        self._pending.clear()
-        self._subjects.clear()
+        all the same, or when its time is over, and asks again."""
+        for target, pending in self._pending.items():
+            if pending.waiting:
+                self._queue.add(target, pending.priority, after=pending.deadline)
+        self._drop_all()
 
     def forget(self) -> None:
         """A term has begun or ended: what the dispatchers had not asked yet is not asked any more."""
-        self.clear()
+        self._drop_all()
         self._askers.clear()
-        self._deadlines.clear()
 
     def drop(self, target: Target) -> None:
         """The decision has become an intent, or is no more."""
@@ -157,7 +158,7 @@ class Checks:
         """Those whose answer has not come in time are examined without it."""
         while (deadline := self.next_at()) is not None and deadline <= now:
             _, target = heapq.heappop(self._deadlines)
-            self._queue.add(target, self.priority(target))
+            self._queue.add(target, self.priority(target), first=True)
 
     def next_at(self) -> float | None:
         """Monotonic seconds at which the next one has waited for long enough."""
@@ -209,6 +210,11 @@ class Checks:
         for asker in askers:
             if (pending := self._pending.get(asker)) is not None:
                 pending.not_before_revision = max(pending.not_before_revision, revision)
+
+    def _drop_all(self) -> None:
+        self._pending.clear()
+        self._subjects.clear()
+        self._deadlines.clear()
 
     def _valid(self, decision: Decision, own_run_id: str | None, now: float) -> PendingCheck | None:
         pending = self._pending.get(decision.target)
