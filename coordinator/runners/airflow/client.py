@@ -138,7 +138,7 @@ class AirflowClient:
         return self._exchange("GET", API + path, None, deadline=deadline)
 
     def close(self) -> None:
-        """Close every thread's connections. Threads still in a conversation get ``EnvironmentUnavailable``."""
+        """Close every thread's connection, as :meth:`Route.close` does."""
         with self._routes_lock:
             routes = list(self._routes)
         for route in routes:

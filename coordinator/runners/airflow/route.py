@@ -78,5 +78,7 @@ class Route:
             self._leash.deadline = self._leash.permit = None
 
     def close(self) -> None:
-        """Close the connection, also from another thread: who waits there for an answer gets none."""
+        """Close the connection; one that another thread is in a conversation over, at the end of that. To be called
+        when nothing more is to be asked."""
+        self._pool.close()  # the adapter would only let go of it
         self._adapter.close()

@@ -107,3 +107,20 @@ def test_what_was_being_handled_keeps_its_frames() -> None:
         program()
     assert [frame.name for frame in found.traceback][-1] == "defect"
     client.close()
+
+
+def test_no_connection_of_a_client_that_was_closed_though_its_thread_lives_on() -> None:
+    closed = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        if not connection.recv(1):
+            closed.set()
+
+    with server(answer) as port:
+        client = AirflowClient("x", EnvironmentSettings(url=f"http://127.0.0.1:{port}"))
+        assert client.get_public("/version", deadline=Deadline(5)).status == 200
+        assert not closed.is_set()
+        client.close()
+        assert closed.wait(5)
