@@ -165,10 +165,10 @@ class AirflowClient:
         if body is not None:
             content = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
-        if query:
-            path = f"{path}?{urlencode(query)}"
         handled = sys.exc_info()[1]
         try:
+            if query:
+                path = f"{path}?{urlencode(query)}"
             with self._route().asking(method, path, headers, content, deadline=deadline, permit=permit) as response:
                 return Answer(
                     question=question,
@@ -186,9 +186,9 @@ class AirflowClient:
 
     def _route(self) -> Route:
         """This thread's. :raises requests.RequestException: the address, or that of a proxy, is none."""
-        try:
-            route: Route = self._local.route
-        except AttributeError:
+        # No "except AttributeError": what keeps a route from being made would seem to come of that.
+        route: Route | None = getattr(self._local, "route", None)
+        if route is None:
             route = self._local.route = Route(self._base, verify=self._verify, proxies=self._proxies)
             with self._routes_lock:
                 self._routes.add(route)

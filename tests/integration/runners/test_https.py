@@ -112,3 +112,8 @@ def test_the_deadline_holds_over_tls(
     with pytest.raises(EnvironmentUnavailable, match="timed out after 1 s"):
         runner.start(create("slow"))
     assert time.monotonic() - begun < 2
+
+
+def test_a_file_of_certificates_that_is_not_there_is_named(make_runner: MakeRunner, tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentUnavailable, match=r"nowhere\.pem"):
+        make_runner("https://127.0.0.1:1", ca_cert=tmp_path / "nowhere.pem").start(create("slow"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -102,3 +103,15 @@ def test_a_proxy_that_lets_nobody_through_is_no_answer_and_its_password_is_not_t
     assert seen == [("CONNECT", "127.0.0.1:1", LOGIN)]
     assert "403" in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"), [("ftp://127.0.0.1:1", "unsupported scheme ftp"), ("http://[::1", "Failed to parse: '[::1'")]
+)
+def test_an_address_that_is_none_of_a_proxy_is_what_keeps_requests_from_being_answered(
+    make_runner: MakeRunner, address: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", address)
+    monkeypatch.setenv("no_proxy", "elsewhere")
+    with pytest.raises(EnvironmentUnavailable, match=re.escape(reason)):
+        make_runner("http://127.0.0.1:1").start(create("slow"))
