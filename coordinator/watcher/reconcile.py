@@ -90,7 +90,12 @@ class Reconcile:
 
     def is_concerned_with(self, target: Target) -> bool:
         """Whether it holds something for a target which a change of its decision may make needless."""
-        return target in self.requests or self._checks.is_pending(target) or self._dispatchers.knows(target)
+        return (
+            target in self.requests
+            or target in self._retry_at
+            or self._checks.is_pending(target)
+            or self._dispatchers.knows(target)
+        )
 
     def examine(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
         """Do what is to be done, or see to it that it is examined again. :param now: monotonic seconds."""

@@ -180,3 +180,16 @@ def test_nothing_starts_on_an_input_that_was_seen_to_run_again_and_cannot_be_wri
     world.deliver_reports("U")
     world.live_until(world.clock.now() + timedelta(minutes=2))
     assert world.runs("D") == 2, "for both, and once"
+
+
+def test_what_was_refused_is_tried_at_once_on_other_inputs() -> None:
+    """Its upstream runs again meanwhile: it waits for that, and for nothing else any more."""
+    world = SimulatedWorld()
+    world.dependencies({"U": "R", "D": "U"})
+    with pytest.MonkeyPatch.context() as patch:
+        refuse_record_of(world, "D", patch)
+        world.comes("R", PARTITION)
+        world.live_until(world.clock.now() + timedelta(seconds=20))
+        assert (world.runs("U"), world.requests("D")) == (1, 0)
+    world.rerun("R")
+    assert seconds_until_run(world, ["D"], runs=1) < 5
