@@ -88,8 +88,9 @@ def _require_known(reading: Reading, target: Target) -> None:
     cache = reading.cache
     if cache.state(target) or cache.record(target) or cache.order(target):
         return
-    meant = named_partition(target.partition, reading.partitions_of(target.pipeline))
-    near = (meant.partition,) if meant.known and meant.partition != target.partition else meant.near
+    others = [one for one in reading.partitions_of(target.pipeline) if one != target.partition]  # it may be coming
+    meant = named_partition(target.partition, others)
+    near = (meant.partition,) if meant.known else meant.near
     named = NamedPartition(target.partition, known=False, near=near, newest=meant.newest)
     raise UnknownPartition(f"nothing was done: {unknown_partition(target, named)}")
 

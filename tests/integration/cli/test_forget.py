@@ -156,3 +156,11 @@ def test_what_has_changed_since_it_was_looked_at_is_not_forgotten(scene: Scene, 
         forget(scene.etcd, scene.keys, cache, {target}, [dependent], signature)
     assert scene.etcd.get(scene.keys.state(target)) is not None
     assert scene.verbs() == []
+
+
+def test_of_what_is_only_coming_the_other_partitions_are_said(scene: Scene) -> None:
+    """Nothing stands in etcd of report, but it can run where load has run."""
+    scene.reported(Target(LOAD, "all"))
+    refused = scene("forget", "report", "all", "--yes")
+    assert refused.exit_code == ExitCode.PROBLEM
+    assert f"nothing is known of report in partition all; the newest known: {K}, {PHANTOM}" in refused.stderr
