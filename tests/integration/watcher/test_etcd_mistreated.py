@@ -20,6 +20,7 @@ from tests.worlds.world import PARTITION, target
 
 CHAIN = {"A": "R", "team_b/B": "A", "C": "team_b/B", "D": ["R", "A", "C"]}
 BELOW = ("A", "team_b/B", "C", "D")
+TURNS = 3
 
 
 @pytest.fixture
@@ -54,9 +55,29 @@ def _frozen(server: EmbeddedEtcd, world: FaultyWorld) -> Iterator[None]:
 
 @pytest.mark.parametrize("away", [_killed, _frozen])
 def test_a_wave_completes_though_etcd_was_away_in_the_middle_of_it(
-    server: EmbeddedEtcd,
     tmp_path: Path,
     away: Callable[[EmbeddedEtcd, FaultyWorld], AbstractContextManager[None]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """etcd 3.5.0 to 3.5.2 may lose what they have acknowledged when they are killed (etcd-io/etcd issue 13766). Where
+    the watcher has seen that, by a revision that went back, nothing is shown by what followed: it is played again."""
+    for turn in range(TURNS):
+        directory = tmp_path / str(turn)
+        directory.mkdir()
+        with EmbeddedEtcd(directory / "etcd") as server:
+            try:
+                _play_with_etcd_away(server, directory, away)
+                return
+            except AssertionError:
+                said = capsys.readouterr().out
+                print(said)
+                if turn + 1 == TURNS or "reason='etcd stands at revision" not in said:
+                    raise
+        print("PLAYED AGAIN: etcd has lost writes that it had acknowledged")
+
+
+def _play_with_etcd_away(
+    server: EmbeddedEtcd, tmp_path: Path, away: Callable[[EmbeddedEtcd, FaultyWorld], AbstractContextManager[None]]
 ) -> None:
     with FaultyWorld(_settings(server), tmp_path) as world:
         team_b = world.airflows["team_b"]
