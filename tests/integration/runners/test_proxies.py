@@ -18,6 +18,9 @@ from tests.integration.runners.conftest import MakeRunner
 from tests.integration.runners.requests_to_make import create
 from tests.standin.airflow import StandInAirflow
 
+Proxy = tuple[str, list[tuple[str, str, str | None]]]
+"""Its address, and what it was asked for: method, address, Proxy-Authorization."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -47,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def proxy() -> Iterator[tuple[str, list[tuple[str, str, str | None]]]]:
+def proxy() -> Iterator[Proxy]:
     """Its address with a user and a password, and what it was asked for. It lets nobody through to TLS."""
     seen: list[tuple[str, str, str | None]] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"seen": seen}))
@@ -66,7 +69,7 @@ LOGIN = "Basic " + base64.b64encode(b"somebody:secret").decode()
 def test_requests_go_through_the_proxy_of_the_environment_variables(
     make_runner: MakeRunner,
     airflow: StandInAirflow,
-    proxy: tuple[str, list[tuple[str, str, str | None]]],
+    proxy: Proxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     address, seen = proxy
@@ -80,7 +83,7 @@ def test_requests_go_through_the_proxy_of_the_environment_variables(
 def test_who_is_not_to_be_asked_through_a_proxy_is_not(
     make_runner: MakeRunner,
     airflow: StandInAirflow,
-    proxy: tuple[str, list[tuple[str, str, str | None]]],
+    proxy: Proxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     address, seen = proxy
@@ -92,7 +95,7 @@ def test_who_is_not_to_be_asked_through_a_proxy_is_not(
 
 def test_a_proxy_that_lets_nobody_through_is_no_answer_and_its_password_is_not_told(
     make_runner: MakeRunner,
-    proxy: tuple[str, list[tuple[str, str, str | None]]],
+    proxy: Proxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     address, seen = proxy

@@ -75,6 +75,27 @@ def test_a_list_shows_what_is_under_the_prefix_in_order_and_nothing_else(store: 
     assert listing.cluster_id != 0
 
 
+def test_a_list_may_go_through_to_another_prefix_and_ends_with_what_is_under_that(store: Store, keys: Keys) -> None:
+    names = [keys.root + name for name in ("a", "b", "b/1", "c", "é", "é/2", "ü")]
+    for name in names:
+        put(store, name)
+    before = store.list(keys.root).revision
+    assert {kv.key for kv in store.list(names[1], through=names[4]).items} == set(names[1:6])
+    assert {kv.key for kv in store.list(names[3], through=names[3]).items} == {names[3]}
+    put(store, keys.root + "bb")
+    assert {kv.key for kv in store.list(names[1], through=names[3], revision=before).items} == set(names[1:4])
+
+
+def test_names_are_those_of_the_keys_under_the_prefix_now_or_at_a_revision(store: Store, keys: Keys) -> None:
+    for name in ("a", "b/1"):
+        put(store, keys.root + name, b"x" * 1_000)
+    before = store.list(keys.root).revision
+    put(store, keys.root + "c")
+    put(store, keys.prefix + "0beyond")
+    assert list(store.names(keys.root)) == [keys.root + name for name in ("a", "b/1", "c")]
+    assert list(store.names(keys.root, revision=before)) == [keys.root + name for name in ("a", "b/1")]
+
+
 def test_an_empty_list_has_a_revision_too(store: Store, keys: Keys) -> None:
     before = put(store, keys.prefix + "0beyond")
     assert store.list(keys.root).items == []

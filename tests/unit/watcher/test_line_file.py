@@ -110,21 +110,26 @@ def test_a_full_disk_is_said_once_and_counted() -> None:
     ]
 
 
-def test_a_line_cut_short_by_a_full_disk_does_not_swallow_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "log"
-    lines = LineFile(str(path), line_of)
+def fill_up_after(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many bytes of the first write find room; the next one fails; then there is room again."""
     really = os.write
-    answers: list[int | OSError] = [3, OSError(28, "No space left on device")]
+    answers: list[int | OSError] = [room, OSError(28, "No space left on device")]
 
-    def fill_up(descriptor: int, data: bytes) -> int:
+    def write(descriptor: int, data: bytes) -> int:
         answer = answers.pop(0) if answers else len(data)
         if isinstance(answer, OSError):
             raise answer
         return really(descriptor, data[:answer])
 
-    monkeypatch.setattr(os, "write", fill_up)
+    monkeypatch.setattr(os, "write", write)
+
+
+def test_a_line_cut_short_by_a_full_disk_does_not_swallow_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    lines = LineFile(str(path), line_of)
+    fill_up_after(3, monkeypatch)
     with capture_logs():
         lines.start()
         lines.take("first")
@@ -139,16 +144,7 @@ def test_of_lines_that_are_written_together_those_are_lost_that_a_full_disk_did_
 ) -> None:
     path = tmp_path / "log"
     lines = LineFile(str(path), line_of)
-    really = os.write
-    answers: list[int | OSError] = [9, OSError(28, "No space left on device")]
-
-    def fill_up(descriptor: int, data: bytes) -> int:
-        answer = answers.pop(0) if answers else len(data)
-        if isinstance(answer, OSError):
-            raise answer
-        return really(descriptor, data[:answer])
-
-    monkeypatch.setattr(os, "write", fill_up)
+    fill_up_after(9, monkeypatch)
     with capture_logs():
         for item in ("first", "second", "third"):
             lines.take(item)
