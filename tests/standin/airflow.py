@@ -230,16 +230,19 @@ class StandInAirflow:
         with self.world.changed:
             assert self.world.changed.wait_for(holds, timeout), f"not within {timeout} s: {what}"
 
-    def await_requests(self, kind: str, count: int, *, timeout: float = 10.0) -> list[Recorded]:
+    def await_requests(
+        self, kind: str, count: int, *, dag_id: str | None = None, timeout: float = 10.0
+    ) -> list[Recorded]:
         """Wait until so many requests of a kind have been answered. :raises AssertionError: not in time."""
         with self._answered:
-            ok = self._answered.wait_for(lambda: len(self.requests_of(kind)) >= count, timeout)
-        found = self.requests_of(kind)
+            ok = self._answered.wait_for(lambda: len(self.requests_of(kind, dag_id)) >= count, timeout)
+        found = self.requests_of(kind, dag_id)
         assert ok, f"not within {timeout} s: {count} requests of kind {kind!r}; found {len(found)}"
         return found
 
-    def requests_of(self, kind: str) -> list[Recorded]:
-        return [request for request in list(self.requests) if request.kind == kind]
+    def requests_of(self, kind: str, dag_id: str | None = None) -> list[Recorded]:
+        """:param dag_id: only those about this DAG; None: about any."""
+        return [r for r in list(self.requests) if r.kind == kind and dag_id in (None, r.dag_id)]
 
     def _wait(self, delivered: threading.Event) -> None:
         assert delivered.wait(30), "a subscriber has not come back within 30 s"

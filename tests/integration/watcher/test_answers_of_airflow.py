@@ -126,9 +126,9 @@ def test_a_create_that_arrives_after_its_time_out_is_not_a_second_run(
     airflow.faults.next("trigger", Fault.hang(arrives))
     _wave(shared, partition, first=True)
     shared.until_done("D", partition=partition, runs=1)
-    before = len(airflow.requests_of("trigger"))
+    before = len(airflow.requests_of("trigger", "D"))  # of D alone: E is started meanwhile
     arrives.set()  # only now the first request acts: it finds its own run_id taken
-    late = airflow.await_requests("trigger", before + 1)[-1]
+    late = airflow.await_requests("trigger", before + 1, dag_id="D")[-1]
     assert late.status == 409
     shared.settle()
     assert shared.counts("D", "E", partition=partition) == {"D": 1, "E": 1}
