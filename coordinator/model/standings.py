@@ -11,7 +11,8 @@ about, its decision may be wrong: nothing may be started on it (:meth:`Standings
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -25,9 +26,10 @@ from coordinator.model.floor import Floor
 from coordinator.model.frontier import Frontier
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
+from coordinator.model.mapping import Identity, Latest
 from coordinator.model.partition_index import PartitionIndex
 from coordinator.model.partitions import partition_order
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, target_of
 from coordinator.model.runstate import Unreadable
 from coordinator.model.tally import Tallies
 from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing
@@ -37,6 +39,9 @@ BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 SCANNED = 500
 """Targets that are looked at in one piece while the graph is exchanged."""
+
+COMPARED = 50
+"""Partitions of two pipelines that are compared in the time in which one target is looked at."""
 
 BROKEN_RETRY = timedelta(seconds=60)
 """After so long a target is decided about again that raised an exception."""
@@ -283,29 +288,32 @@ class Standings:
     ) -> Iterator[None]:
         again = changed | self._partitions.with_latest  # what is their newest partition may be another
         upstreams = {leaf.upstream for one in again if (node := self.graph.node(one)) for leaf in node.leaves()}
-        number, state = 0, self._facts.state
+        number = 0
         for target, seen_by_others, live in chain.from_iterable(frontier.entries() for frontier in waiting):
             self._frontier.add(target, live=live, changed=seen_by_others)
             if (number := number + 1) % SCANNED == 0:
                 yield
         unsettled = tuple(self._unsettled)
+        scanned: defaultdict[PipelineRef, set[str]] = defaultdict(set)
         for target in chain(targets, unsettled):  # also what is due without having anything in etcd yet
             self._partitions.note_change(target, self.standing(target))
             if everything:
+                scanned[target.pipeline].add(target.partition)
                 # Which partitions follow through ``latest`` is known at the end only.
                 is_followed = self._partitions.has_followers(target.pipeline)
                 if is_followed or not self._is_plainly_settled(target):
                     self._frontier.add(target, live=False, changed=is_followed)
-                for dependent in self.graph.dependents(target):
-                    # What has a state, most of them, is among these targets, and so is what has another key.
-                    if state(dependent) is None and not self._has_key(dependent):
-                        self._frontier.add(dependent, live=False)
             elif target.pipeline in again:
                 self._frontier.add(target, live=False)
             if not everything and target.pipeline in upstreams:
                 for dependent in self.dependents(target):
                     if dependent.pipeline in again:
                         self._frontier.add(dependent, live=False)
+            if (number := number + 1) % SCANNED == 0:
+                yield
+        for beyond in self._dependents_beyond(scanned):
+            if beyond is not None:
+                self._frontier.add(beyond, live=False)
             if (number := number + 1) % SCANNED == 0:
                 yield
         for target in unsettled:
@@ -317,9 +325,28 @@ class Standings:
         """Whether it was settled, and is unless something above it turns out not to be: that will touch it."""
         return target not in self._unsettled and self._decide_at_once(target) is not None
 
-    def _has_key(self, target: Target) -> bool:
-        facts = self._facts
-        return not (facts.state(target) is None and facts.record(target) is None and facts.order(target) is None)
+    def _dependents_beyond(self, scanned: Mapping[PipelineRef, Set[str]]) -> Iterator[Target | None]:
+        """What an upstream that was scanned can touch, and was not scanned itself; ``None`` now and then between.
+
+        :param scanned: partitions, by pipeline.
+        """
+        nothing: Set[str] = frozenset()
+        compared = 0
+        for upstream, partitions in scanned.items():
+            for downstream, mapping in self.graph.edges(upstream):
+                itself = scanned.get(downstream, nothing)
+                if isinstance(mapping, Identity):
+                    beyond: Iterable[str] = sorted(partitions - itself)
+                    compared += len(partitions)
+                elif isinstance(mapping, Latest):
+                    beyond = nothing
+                else:
+                    beyond = chain.from_iterable(map(mapping.downstreams, sorted(partitions)))
+                for partition in beyond:
+                    yield None if partition in itself else target_of((downstream, partition))
+                for _ in range(compared // COMPARED):
+                    yield None
+                compared %= COMPARED
 
     def _propagate(self, decision: Decision, *, live: bool, changed: bool) -> None:
         """Note a decision, and that what depends on it may be decided otherwise."""

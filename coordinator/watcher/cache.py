@@ -120,7 +120,7 @@ class Cache:
         self._withheld: dict[Target, KeyValue] = {}
         self._arrived: dict[Target, float] = {}
         self._arrivals: deque[tuple[float, Target]] = deque()
-        self._interned = Interning(self.state)
+        self._interned = Interning(keys, self.state)
 
     def state(self, target: Target) -> SeenState | None:
         return self._states.get(target)
@@ -268,10 +268,9 @@ class Cache:
         self.problems.settle(self._keys.trigger(target))
 
     def _put(self, item: KeyValue, touched: Touched, *, arrived: float | None = None, listed: bool = False) -> None:
-        match self._keys.parse(item.key):
+        match self._interned.parse(item.key):
             case StateKey(target):
                 touched.states += 1
-                target = self._interned.target(target)
                 state = self._interned.state(read_run_state(item.value))
                 self._note_problem(item.key, state)
                 self._arrived.pop(target, None)
@@ -298,7 +297,6 @@ class Cache:
                 known = self._records.get(target)
                 if known is not None and known.revision >= item.mod_revision:
                     return  # our own write, noted when it was committed
-                target = self._interned.target(target)
                 record = self._interned.record(target, item.value)
                 self._records[target] = SeenRecord(record, item.mod_revision)
                 self._note_problem(item.key, record)

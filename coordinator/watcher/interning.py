@@ -7,47 +7,58 @@ consumed. What is kept is therefore made to share them; it is all immutable, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from coordinator.model.consumption import Consumed, Consumption, Window
-from coordinator.model.consumption_document import InputDocument, Named, load_named, load_pipeline
+from coordinator.model.consumption_document import InputDocument, Named, load_named
 from coordinator.model.references import PipelineRef, Target, target_of
 from coordinator.model.runstate import Attempt, RunState, Unreadable
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.model.view import SeenState
+from coordinator.store.keys import Keys, ParsedKey, StateKey, TriggerKey
+
+_Beginning = tuple[type[StateKey | TriggerKey], PipelineRef]
 
 RECENT = 1 << 16
 """Values of a kind that are remembered. A listing names a pipeline's partitions one after the other, so what comes
 again comes again soon: 65,536 are seven years of hours, and about 8 MB of texts."""
 
-T = TypeVar("T", bound="str | PipelineRef")
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
-class Recent(Generic[T]):
-    """Gives a value back as the equal one that was seen first, if that is not long ago.
+class Recent(dict[K, V]):
+    """Remembers what was made of a key: ``recent[key]`` makes it where that was not done yet, or long ago.
 
-    ``sys.intern`` would do for texts, but since CPython 3.12 it may keep them for ever. This keeps between ``most``
-    and twice as many: a generation is dropped when the next one is full, and what is asked for goes into the newest.
+    Of texts ``sys.intern`` would do for this, but since CPython 3.12 it may keep them for ever. This keeps between
+    ``most`` and twice as many: a generation is dropped when the next one is full, and what is asked for goes into the
+    newest.
+
+    :param make: what it returns is kept, but not ``None``.
     """
 
-    __slots__ = ("_most", "_newest", "_older")
+    __slots__ = ("_make", "_most", "_older")
 
-    def __init__(self, most: int = RECENT) -> None:
+    def __init__(self, make: Callable[[K], V], most: int = RECENT) -> None:
+        super().__init__()
+        self._make = make
         self._most = most
-        self._newest: dict[T, T] = {}
-        self._older: dict[T, T] = {}
+        self._older: dict[K, V] = {}
 
-    def __call__(self, value: T) -> T:
-        if (known := self._newest.get(value)) is not None:
-            return known
-        if len(self._newest) >= self._most:
-            self._older, self._newest = self._newest, {}
-        known = self._newest[value] = self._older.get(value, value)
-        return known
+    def __missing__(self, key: K) -> V:
+        if len(self) >= self._most:
+            self._older = dict(self)
+            self.clear()
+        made = self._older.get(key)
+        if made is None:
+            made = self._make(key)
+        if made is not None:
+            self[key] = made
+        return made
 
 
 class Interning:
@@ -57,13 +68,29 @@ class Interning:
     :param recent: how many texts, at least, are remembered to be shared.
     """
 
-    def __init__(self, state: Callable[[Target], SeenState | None], *, recent: int = RECENT) -> None:
+    def __init__(self, keys: Keys, state: Callable[[Target], SeenState | None], *, recent: int = RECENT) -> None:
+        self._keys = keys
         self._state = state
-        self._pipeline: Recent[PipelineRef] = Recent(recent)
-        self._text: Recent[str] = Recent(recent)
+        self._text: Recent[str, str] = Recent(str, recent)
+        self._pipeline: Recent[PipelineRef, PipelineRef] = Recent(PipelineRef._make, recent)
+        self._written: Recent[str, PipelineRef] = Recent(self._read_pipeline, recent)
+        self._beginnings: Recent[str, _Beginning | None] = Recent(self._read_beginning, recent)
+        self._segments: Recent[str, str | None] = Recent(self._read_segment, recent)
 
-    def target(self, target: Target) -> Target:
-        return target_of((self._pipeline(target.pipeline), self._text(target.partition)))
+    def parse(self, key: str) -> ParsedKey | None:
+        """What a key holds, as :meth:`Keys.parse` says it, made of the same parts again.
+
+        A listing names few pipelines and few partitions, each in many keys.
+        """
+        beginning, _, segment = key.rpartition("/")
+        found = self._beginnings[beginning]
+        if found is None:
+            return self._keys.parse(key)
+        partition = self._segments[segment]
+        if partition is None:
+            return None
+        kind, pipeline = found
+        return kind(target_of((pipeline, partition)))
 
     def state(self, state: RunState | Unreadable) -> RunState | Unreadable:
         if isinstance(state, RunState):
@@ -78,8 +105,8 @@ class Interning:
         inputs = self._with_shared_names(record.inputs)
         return replace(
             record,
-            run_id=None if record.run_id is None else self._text(record.run_id),
-            who=self._text(record.who),
+            run_id=None if record.run_id is None else self._text[record.run_id],
+            who=self._text[record.who],
             attempt=self._time(target, record.attempt),
             inputs=inputs,
             consumed=inputs if record.consumed is record.inputs else self._with_shared_names(record.consumed),
@@ -87,7 +114,7 @@ class Interning:
 
     def _named(self, one: InputDocument) -> Named:
         """A completion of a record. The attempt of a state that still stands there is not made anew, but shared."""
-        target = target_of((self._pipeline(load_pipeline(one.pipeline)), self._text(one.partition)))
+        target = target_of((self._written[one.pipeline], self._text[one.partition]))
         seen = self._state(target)
         if seen is not None and isinstance(seen.value, RunState):
             known = seen.value.attempt
@@ -103,8 +130,8 @@ class Interning:
         return Consumption(
             inputs.named,
             {
-                self._pipeline(pipeline): Window(
-                    window.revision, {self._text(partition): one for partition, one in window.fingerprints.items()}
+                self._pipeline[pipeline]: Window(
+                    window.revision, {self._text[partition]: one for partition, one in window.fingerprints.items()}
                 )
                 for pipeline, window in inputs.windows.items()
             },
@@ -118,4 +145,19 @@ class Interning:
     def _attempt(self, attempt: Attempt) -> Attempt:
         if attempt.run_id is None:
             return attempt
-        return Attempt(self._text(attempt.run_id), attempt.queued_at, attempt.number)
+        return Attempt(self._text[attempt.run_id], attempt.queued_at, attempt.number)
+
+    def _read_pipeline(self, text: str) -> PipelineRef:
+        return self._pipeline[PipelineRef.parse(text)]
+
+    def _read_beginning(self, beginning: str) -> _Beginning | None:
+        """Which pipeline's states or records a key is among that begins so; ``None``: among other keys."""
+        parsed = self._keys.parse(f"{beginning}/any")
+        if isinstance(parsed, StateKey | TriggerKey):
+            return type(parsed), self._pipeline[parsed.target.pipeline]
+        return None
+
+    def _read_segment(self, segment: str) -> str | None:
+        """The partition that the last segment of a key names; ``None``: no partition is spelled so."""
+        parsed = self._keys.parse(f"{self._keys.every('state')}any/any/{segment}")
+        return self._text[parsed.target.partition] if isinstance(parsed, StateKey) else None

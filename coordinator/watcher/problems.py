@@ -57,7 +57,7 @@ class KeyProblems(Mapping[str, str]):
 
     def settle(self, key: str) -> None:
         """Nothing is wrong with it any more."""
-        if (of_kind := self._of.get(self._keys.kind(key))) is not None:
+        if self._of and (of_kind := self._of.get(self._keys.kind(key))) is not None:
             of_kind.pop(key, None)
 
     def note_foreign(self, key: str, *, is_new: bool) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from coordinator.model import bounds
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State
@@ -99,28 +103,57 @@ def text(number: int) -> str:
 
 
 def test_a_text_that_comes_again_soon_is_the_same_object() -> None:
-    recent: Recent[str] = Recent(most=10)
-    first = recent(text(0))
+    recent: Recent[str, str] = Recent(str, most=10)
+    first = recent[text(0)]
     for number in range(1, 10):
-        recent(text(number))
-    assert recent(text(0)) is first
+        recent[text(number)]
+    assert recent[text(0)] is first
 
 
 def test_a_text_that_keeps_coming_is_the_same_object_however_many_others_come() -> None:
-    recent: Recent[str] = Recent(most=10)
-    first = recent(text(0))
+    recent: Recent[str, str] = Recent(str, most=10)
+    first = recent[text(0)]
     for number in range(1, 1000):
-        recent(text(number))
-        assert recent(text(0)) is first
+        recent[text(number)]
+        assert recent[text(0)] is first
+
+
+def test_what_is_none_is_not_remembered() -> None:
+    """Whoever writes a hundred thousand foreign keys makes nobody remember their names."""
+    recent: Recent[str, None] = Recent(lambda _: None, most=10)
+    assert recent["/coordinator/state/a"] is None
+    assert len(recent) == 0
+
+
+_parts = st.sampled_from(["", "a", "b", "%2D", "%2F", "%", "é", "a b", "\x00", "\udc80", "a\n", "x" * bounds.NAME])
+_kinds = st.sampled_from(["state", "trigger", "order", "hold", "floor", "dependencies", "leader", "states", ""])
+
+
+@given(
+    keys=st.lists(
+        st.builds(
+            lambda root, kind, parts: "/".join([root, kind, *parts]),
+            st.sampled_from(["/coordinator", "/coordinator/", "/other", ""]),
+            _kinds,
+            st.lists(_parts, max_size=5),
+        ),
+        max_size=30,
+    )
+)
+@example(keys=["/coordinator/state/a/b/c", "/coordinator/trigger/a/b/d", "/coordinator/trigger/a/b/c"])
+def test_a_key_made_of_known_parts_holds_what_it_holds_by_itself(keys: list[str]) -> None:
+    interning = Interning(KEYS, lambda _: None, recent=4)
+    for key in [*keys, *reversed(keys)]:
+        assert interning.parse(key) == KEYS.parse(key)
 
 
 def test_a_million_partitions_that_are_dropped_again_leave_no_memory_taken() -> None:
     """Python's own table of interned strings keeps each of them for ever, from CPython 3.12 on."""
-    interning = Interning(lambda _: None, recent=1000)
+    interning = Interning(KEYS, lambda _: None, recent=1000)
 
     def drop(first: int) -> None:
         for number in range(first, first + 100_000):
-            interning.target(Target(PIPELINE, text(number)))
+            interning.parse(KEYS.state(Target(PIPELINE, text(number))))
             interning.state(RunState(State.SUCCESS, Attempt(run_id=f"run {number}")))
 
     drop(0)
