@@ -90,7 +90,7 @@ bench-handover: $(READY) ## How long nobody leads when a leader is stopped, kill
 
 .PHONY: schema
 schema: $(READY) ## Write the JSON Schema of dependencies.json anew, out of its forms
-	$(RUN) -m coordinator.model.parsing.schema_of_forms
+	$(RUN) -m coordinator.model.documents.schema_of_forms
 
 .PHONY: examples
 examples: $(READY) ## Write into docs/examples what explain says now in their stories

@@ -33,10 +33,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.scaling.ring import KEYS, Ring, partition
-from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication
+from coordinator.config.settings import EtcdSettings
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.port import Changed, CreateRevisionIs, Put, Store, StoreUnavailable, Transaction

@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from coordinator.config.settings import EtcdSettings
 from coordinator.model.references import PipelineRef, Target
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys

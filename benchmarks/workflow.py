@@ -27,10 +27,10 @@ from pathlib import Path
 import requests
 
 from benchmarks.reaction import PATIENCE, Side, await_, floor_of, full_load, process, stand_in
+from coordinator.config.settings import EtcdSettings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Status, TriggerRecord, read_record
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys, TriggerKey

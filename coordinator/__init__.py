@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from coordinator.version import __version__
 
 if TYPE_CHECKING:
-    from coordinator.reporting import report
-    from coordinator.run_inputs import inputs
+    from coordinator.commands.inputs import inputs
+    from coordinator.commands.report import report
 
 __all__ = ["__version__", "inputs", "report"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "report":
-        from coordinator.reporting import report
+        from coordinator.commands.report import report
 
         return report
     if name == "inputs":
-        from coordinator.run_inputs import inputs
+        from coordinator.commands.inputs import inputs
 
         return inputs
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

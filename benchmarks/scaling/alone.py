@@ -8,17 +8,17 @@ from datetime import datetime
 
 from benchmarks.scaling.instant import HandClock
 from benchmarks.scaling.ring import FIRST_REVISION, HISTORY
+from coordinator.controller.reconcile import records
 from coordinator.model.decide import Decision
-from coordinator.model.floor import Floor
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.watermark import Floor
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
-from coordinator.model.standings import Standings
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 from coordinator.runners.port import ObservedRun
-from coordinator.watcher import records
 
 
 class Facts:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 from unittest import mock
 
-from coordinator.model import standings
 from coordinator.model.decide import Decision, decide
 from coordinator.model.graph import Graph
+from coordinator.model.propagation import readiness as standings
 from coordinator.model.references import Target
 from coordinator.model.view import View
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.scaling.figures import Figure
+from coordinator.controller.reconcile.following import PATIENCE, FollowedRun, Following
+from coordinator.controller.reconcile.observer import ASKED_AT_ONCE
 from coordinator.model.references import PipelineRef, Target
 from coordinator.runners.port import RunRef
-from coordinator.watcher.following import PATIENCE, FollowedRun, Following
-from coordinator.watcher.observer import ASKED_AT_ONCE
 
 GOAL = 2.0
 """Percent of a core."""

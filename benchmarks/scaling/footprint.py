@@ -18,8 +18,8 @@ from benchmarks.scaling.instant import HARDLY_EVER, ForgetfulStore, InstantWatch
 from benchmarks.scaling.process import Answer, alone, most_resident, resident
 from benchmarks.scaling.ring import ENVIRONMENTS, FIRST_REVISION, KEYS, SMALLEST, Ring, partition, stored
 from coordinator.model.conditions import AtLeast
-from coordinator.model.publication import Publication, dump_publication
-from coordinator.model.resuming import Terms, publish
+from coordinator.model.publishing.publication import Publication, dump_publication
+from coordinator.model.publishing.resuming import Terms, publish
 from coordinator.store.port import Changed, Changes, KeyValue, Listing
 from coordinator.store.reflector import Snapshot
 

@@ -12,7 +12,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.scaling.ring import ENVIRONMENTS, HISTORY, KEYS, past_attempt
-from coordinator.model.partitions import partition_of_run
+from coordinator.config.settings import WatcherSettings
+from coordinator.controller.backoff import Backoff
+from coordinator.controller.dispatch.dispatcher import Dispatcher, EnvironmentLimits
+from coordinator.controller.dispatch.dispatchers import Dispatchers
+from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.messages import Message
+from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.model.partitions.instants import partition_of_run
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Action
@@ -28,17 +35,10 @@ from coordinator.runners.port import (
     RunRef,
     StartRequest,
 )
-from coordinator.settings import WatcherSettings
 from coordinator.store.leadership import HeldLease, Leadership
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Changes, Committed, Put, Store, Transaction
 from coordinator.store.reflector import Snapshot
-from coordinator.watcher.backoff import Backoff
-from coordinator.watcher.dispatcher import Dispatcher, EnvironmentLimits
-from coordinator.watcher.dispatchers import Dispatchers
-from coordinator.watcher.jobs import EffectDone, LookDone
-from coordinator.watcher.messages import Message
-from coordinator.watcher.reconciler import Options, Reconciler
 
 HARDLY_EVER = 3e7
 FOR_EVER = 1e12

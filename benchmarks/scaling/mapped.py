@@ -18,7 +18,7 @@ from coordinator.model.conditions import Dependency, all_of
 from coordinator.model.consumption import Consumed
 from coordinator.model.dependencies import Downstream
 from coordinator.model.graph import Graph, Node
-from coordinator.model.mapping import Identity, Latest, Period, Rollup, StartOf
+from coordinator.model.partitions import Identity, Latest, Period, Rollup, StartOf
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import TriggerRecord

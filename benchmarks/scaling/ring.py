@@ -15,7 +15,7 @@ from coordinator.model.conditions import Dependency, all_of, leaves
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.dependencies import Document, Downstream
 from coordinator.model.graph import Graph, Node
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record

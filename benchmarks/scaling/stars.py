@@ -9,8 +9,8 @@ from benchmarks.scaling.instant import InstantWatcher, TimedStore
 from benchmarks.scaling.ring import ENVIRONMENTS, KEYS
 from coordinator.model.conditions import Dependency, all_of
 from coordinator.model.dependencies import Downstream
-from coordinator.model.partitions import format_instant, partition_of_run
-from coordinator.model.publication import Publication, dump_publication
+from coordinator.model.partitions.instants import format_instant, partition_of_run
+from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.port import ObservedRun

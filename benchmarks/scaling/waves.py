@@ -11,7 +11,7 @@ from benchmarks.scaling.alone import ModelAlone
 from benchmarks.scaling.counting import Examined, Passed, counting
 from benchmarks.scaling.instant import InstantWatcher, TimedStore, report, target_of
 from benchmarks.scaling.ring import KEYS, Ring, partition
-from coordinator.model.publication import Publication, dump_publication
+from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import Target
 from coordinator.model.runstate import State
 from coordinator.runners.port import ObservedRun

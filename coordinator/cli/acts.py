@@ -9,10 +9,10 @@ import typer
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of
 from coordinator.cli.output import people, print_json, say, table
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 
 if TYPE_CHECKING:
-    from coordinator.acts import RecordedAct
+    from coordinator.commands.acts import RecordedAct
 
 
 def acts(
@@ -26,7 +26,7 @@ def acts(
 
     Example: [bold]coordinator acts --pipeline team_b/load_customers[/bold]
     """
-    from coordinator.acts import recorded_acts
+    from coordinator.commands.acts import recorded_acts
 
     wanted = pipeline_of(pipeline) if pipeline is not None else None
     with etcd_of(config) as (store, keys):

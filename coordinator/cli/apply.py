@@ -16,7 +16,7 @@ from coordinator.cli.output import people, print_json, say
 
 if TYPE_CHECKING:
     from coordinator.cli.planning import Plan
-    from coordinator.proposal import Signature
+    from coordinator.commands.proposal import Signature
     from coordinator.store.keys import Keys
     from coordinator.store.port import Store
 
@@ -64,8 +64,8 @@ def apply(
     from coordinator.cli.plan_output import problems_printed
     from coordinator.cli.planning import make_draft, make_plan, weigh
     from coordinator.cli.validate import read_file
-    from coordinator.proposal import Signature
-    from coordinator.settings import load_settings
+    from coordinator.commands.proposal import Signature
+    from coordinator.config.settings import load_settings
 
     settings = load_settings(config)
     if not (yes or check):
@@ -120,8 +120,8 @@ def _check(plan: Plan, *, accept: bool, as_json: bool) -> None:
 def _publish(
     plan: Plan, store: Store, keys: Keys, signature: Signature, *, ask: bool, accept: bool, as_json: bool
 ) -> None:
-    from coordinator import publishing
     from coordinator.cli.plan_output import plan_as_json, print_plan
+    from coordinator.commands import publish as publishing
 
     if not as_json:
         print_plan(plan, accept=accept)

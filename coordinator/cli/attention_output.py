@@ -11,7 +11,7 @@ from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.cli.tables import Table
-    from coordinator.watcher.attention import Attention, Concern
+    from coordinator.reading.attention import Attention, Concern
 
 NAMED = 3
 """Of what waits behind a concern so many are shown to people."""
@@ -51,7 +51,7 @@ def attention_as_json(attention: Attention, now: datetime) -> list[dict[str, Any
 
 
 def _as_json(concern: Concern, now: datetime) -> dict[str, Any]:
-    from coordinator.model.partitions import format_instant
+    from coordinator.model.partitions.instants import format_instant
 
     place, cause, since = concern.place, concern.cause, concern.cause.since
     return {

@@ -12,20 +12,20 @@ from coordinator.cli.document_checkup import read_document, warning_of
 from coordinator.cli.files_output import differing_files, file_problems
 from coordinator.cli.finding import Finding, Grade
 from coordinator.cli.reporters_checkup import examine_reporters
-from coordinator.credentials import exposed
+from coordinator.config.credentials import exposed
+from coordinator.config.insecure import insecure_settings
+from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
 from coordinator.errors import ConfigurationError, CoordinatorError, CredentialUnavailable
-from coordinator.insecure_settings import insecure_settings
 from coordinator.model import bounds
 from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document
-from coordinator.model.mapping import Identity, Latest
-from coordinator.model.never_met import never_met
+from coordinator.model.partitions import Identity, Latest
 from coordinator.model.phrases import some_of
+from coordinator.model.publishing.never_met import never_met
+from coordinator.model.publishing.unmet_lately import seen_in, unmet_lately
 from coordinator.model.references import PipelineRef
-from coordinator.model.unmet_lately import seen_in, unmet_lately
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentReport
-from coordinator.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
 from coordinator.store.capacity import PROBLEM_FROM, REMEDY, WARNING_FROM, fullness_of
 from coordinator.store.connection import EtcdStore, MemberStatus, connect
 from coordinator.store.keys import Keys, StateKey
@@ -182,8 +182,8 @@ def _examine_http(http: HttpSettings) -> Iterator[Finding]:
     """Whether the listener would start. Not its address: a watcher that runs has taken that."""
     if http.listen is None:
         return
-    from coordinator.watcher.http.rights import check_token
-    from coordinator.watcher.http.tls import Certificates
+    from coordinator.controller.http.rights import check_token
+    from coordinator.controller.http.tls import Certificates
 
     try:
         certificates = Certificates.of(http)

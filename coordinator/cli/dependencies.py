@@ -9,10 +9,10 @@ import typer
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, OwnerOption
 from coordinator.cli.output import people, print_json, say, table
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 
 if TYPE_CHECKING:
-    from coordinator.publication_history import History, Version
+    from coordinator.commands.publication_history import History, Version
 
 dependencies = typer.Typer(
     name="dependencies",
@@ -38,7 +38,7 @@ def log(
 
     Example: [bold]coordinator dependencies log --owner team_b[/bold]
     """
-    from coordinator.publication_history import history
+    from coordinator.commands.publication_history import history
 
     with etcd_of(config) as (store, keys):
         found = history(store, keys, owner, limit=limit)
@@ -67,8 +67,8 @@ def show(
     Example: [bold]coordinator dependencies show --rev 57 > before.json[/bold]
     """
     from coordinator.cli.plan_output import published_as_json
-    from coordinator.model.parsing import dump_document
-    from coordinator.publication_history import readable_version
+    from coordinator.commands.publication_history import readable_version
+    from coordinator.model.documents import dump_document
 
     with etcd_of(config) as (store, keys):
         published, publication = readable_version(store, keys, owner, rev)
@@ -110,7 +110,7 @@ def _version_as_json(version: Version) -> dict[str, Any]:
 
 
 def _print(owner: str, found: History) -> None:
-    from coordinator.publication_history import Earlier
+    from coordinator.commands.publication_history import Earlier
 
     if not found.versions:
         say(f"{owner} has published nothing")
@@ -125,7 +125,7 @@ def _print(owner: str, found: History) -> None:
 
 
 def _row(version: Version) -> tuple[str, ...]:
-    from coordinator.model.publication import Publication
+    from coordinator.model.publishing.publication import Publication
 
     entry = _version_as_json(version)
     value = version.published.value

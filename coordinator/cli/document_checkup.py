@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from coordinator.cli.finding import Finding, Grade
+from coordinator.commands.publish import read_publications
+from coordinator.config.settings import EtcdSettings
 from coordinator.errors import ConfigurationError
 from coordinator.model.dependencies import Document
+from coordinator.model.documents import DependenciesError, parse_document
 from coordinator.model.graph import CycleFound
-from coordinator.model.misspelled import misspelled
-from coordinator.model.never_met import NeverMet, never_met
-from coordinator.model.owners import merge
-from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.phrases import counted
-from coordinator.publishing import read_publications
-from coordinator.settings import EtcdSettings
+from coordinator.model.publishing.misspelled import misspelled
+from coordinator.model.publishing.never_met import NeverMet, never_met
+from coordinator.model.publishing.owners import merge
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import StoreError

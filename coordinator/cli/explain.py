@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from coordinator.model.dependencies import Downstream
     from coordinator.model.explanation import Explanation
     from coordinator.model.named_partitions import NamedPartition
+    from coordinator.model.publishing.unmet_lately import Seen
     from coordinator.model.references import PipelineRef, Target
-    from coordinator.model.unmet_lately import Seen
-    from coordinator.watcher.partition_names import PartitionNames
-    from coordinator.watcher.reading import Reading
+    from coordinator.reading.partition_names import PartitionNames
+    from coordinator.reading.reading import Reading
 
 
 def explain(
@@ -46,10 +46,10 @@ def explain(
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     """
     from coordinator.cli.naming import read_target
-    from coordinator.settings import load_settings
-    from coordinator.watcher.dispatcher import limits_by_environment
-    from coordinator.watcher.reading import read_newest
-    from coordinator.watcher.waiting_reasons import waits_for
+    from coordinator.config.settings import load_settings
+    from coordinator.controller.dispatch.dispatcher import limits_by_environment
+    from coordinator.reading.reading import read_newest
+    from coordinator.reading.waiting_reasons import waits_for
 
     explained = pipeline_of(pipeline)
     typed = None if partition is None else typed_partition(partition)
@@ -115,9 +115,9 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, names: PartitionNam
 def _explain_one(
     reading: Reading, target: Target, named: NamedPartition, waits: Sequence[str], *, past: bool, as_json: bool
 ) -> None:
+    from coordinator.controller.state.problems import shown
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
-    from coordinator.watcher.problems import shown
 
     explanation = explain_target(reading.standings, target)
     notes = list(_notes(reading, explanation, named, waits, past=past))
@@ -140,11 +140,11 @@ def _notes(
 ) -> Iterator[str]:
     """What else the reader should know, beside the rule."""
     from coordinator.cli.naming import unknown_partition
+    from coordinator.controller.state.problems import shown
     from coordinator.model.explanation.causes import Kind
     from coordinator.model.explanation.words import LISTED
-    from coordinator.model.partitions import format_instant
-    from coordinator.model.unmet_lately import seen_in, untouched
-    from coordinator.watcher.problems import shown
+    from coordinator.model.partitions.instants import format_instant
+    from coordinator.model.publishing.unmet_lately import seen_in, untouched
 
     target = explanation.decision.target
     if past:
@@ -171,7 +171,7 @@ def _notes(
 
 def _published_entries(reading: Reading) -> Iterator[Downstream]:
     """All of them, also of pipelines that the reading has nothing else of."""
-    from coordinator.model.publication import Publication
+    from coordinator.model.publishing.publication import Publication
 
     for published in reading.cache.published.values():
         if isinstance(published.value, Publication):
@@ -181,7 +181,7 @@ def _published_entries(reading: Reading) -> Iterator[Downstream]:
 def _unmet_notes(reading: Reading, pipeline: PipelineRef, seen: Seen) -> Iterator[str]:
     """What a pipeline waits for, and what has been seen of its upstreams does not bring."""
     from coordinator.model.apart import apart
-    from coordinator.model.unmet_lately import unmet_lately
+    from coordinator.model.publishing.unmet_lately import unmet_lately
 
     node = reading.standings.graph.node(pipeline)
     if node is not None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coordinator.model.publication import Published
+    from coordinator.model.publishing.publication import Published
     from coordinator.store.presence import Presence, PresentFile
 
 
@@ -51,7 +51,7 @@ def file_as_json(file: PresentFile | None) -> dict[str, Any] | None:
 def taken_away(published: Mapping[str, Published]) -> list[dict[str, Any]]:
     """The dependencies that were taken out while work waited for them, and have not been put back."""
     from coordinator.model.conditions import leaves
-    from coordinator.model.publication import Publication
+    from coordinator.model.publishing.publication import Publication
 
     publications = {owner: one.value for owner, one in published.items() if isinstance(one.value, Publication)}
     in_force = {
@@ -87,6 +87,6 @@ def taken_away_in_words(published: Mapping[str, Published]) -> Iterator[str]:
 
 
 def _in_seconds(moment: datetime) -> str:
-    from coordinator.model.partitions import format_instant
+    from coordinator.model.partitions.instants import format_instant
 
     return format_instant(moment.replace(microsecond=0))

@@ -56,16 +56,16 @@ def fill(
 
     Example: [bold]coordinator fill 03_pipeline --since 2026-11-01 --max-in-flight 3 --dry-run[/bold]
     """
-    from coordinator import filling
     from coordinator.cli import impact
     from coordinator.cli.failures import ExitCode
     from coordinator.cli.filling_output import Progress
     from coordinator.cli.gap_list import gap_as_json, gaps_of, show_gaps
     from coordinator.cli.naming import UnknownPartition, name_target, unknown_partition
+    from coordinator.commands import fill as filling
     from coordinator.model.named_partitions import Span
     from coordinator.model.order import Order
     from coordinator.model.phrases import counted
-    from coordinator.watcher.reading import read
+    from coordinator.reading.reading import read
 
     wanted, span = None if pipeline is None else pipeline_of(pipeline), span_of(since, until)
     signature = signature_of(who, reason)

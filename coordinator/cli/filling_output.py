@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.cli.output import say
-from coordinator.filling import Ended, LeftAlone, Ordered
+from coordinator.commands.fill import Ended, LeftAlone, Ordered
 from coordinator.model.references import Target
 from coordinator.model.runstate import State
 

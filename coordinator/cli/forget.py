@@ -23,7 +23,7 @@ from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
-    from coordinator.watcher.reading import Reading
+    from coordinator.reading.reading import Reading
 
 _NAMED = 10
 
@@ -49,11 +49,11 @@ def forget(
 
     Example: [bold]coordinator forget 03_pipeline 2026-11-2 --reason "mistyped, T-123"[/bold]
     """
-    from coordinator import forgetting
     from coordinator.cli.impact import Manner
-    from coordinator.model.forgetting import all_below
+    from coordinator.commands import forget as forgetting
     from coordinator.model.references import Target
-    from coordinator.watcher.reading import read
+    from coordinator.model.retention.forgetting import all_below
+    from coordinator.reading.reading import read
 
     target, signature = Target(pipeline_of(pipeline), typed_partition(partition)), signature_of(who, reason)
     with etcd_of(config) as (store, keys):
@@ -97,7 +97,7 @@ def _require_known(reading: Reading, target: Target) -> None:
 
 def _require_free(reading: Reading, gone: frozenset[Target], *, downstream: bool) -> None:
     from coordinator.errors import CoordinatorError
-    from coordinator.model.forgetting import why_not
+    from coordinator.model.retention.forgetting import why_not
 
     standings, cache = reading.standings, reading.cache
     reasons = why_not(standings.graph, cache, standings, gone, known=tuple(cache.targets()), now=standings.now)

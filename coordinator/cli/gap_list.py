@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import people, say, table
+from coordinator.controller.state.problems import shown
 from coordinator.model.gaps import Cause, Gap, find_gaps
 from coordinator.model.named_partitions import Span
 from coordinator.model.phrases import counted, some_of
 from coordinator.model.references import PipelineRef
-from coordinator.watcher.problems import shown
-from coordinator.watcher.reading import Reading
+from coordinator.reading.reading import Reading
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target

@@ -31,7 +31,7 @@ def gaps(
     """
     from coordinator.cli.failures import ExitCode
     from coordinator.cli.gap_list import doubts, gap_as_json, gaps_of, show_gaps
-    from coordinator.watcher.reading import read
+    from coordinator.reading.reading import read
 
     wanted, span = None if pipeline is None else pipeline_of(pipeline), span_of(since, until)
     with etcd_of(config) as (store, keys):

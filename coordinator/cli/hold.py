@@ -44,9 +44,9 @@ def hold(
     Example: [bold]coordinator hold team_b/load_customers --reason "bad source file, see T-123"[/bold]
     """
     from coordinator.cli.naming import require_pipeline
-    from coordinator.holding import put_hold
+    from coordinator.commands.hold import put_hold
     from coordinator.model.hold import Hold
-    from coordinator.watcher.reading import read
+    from coordinator.reading.reading import read
 
     del yes  # there is nothing to ask about; taken, as every act takes it
     held = pipeline_of(pipeline)
@@ -69,9 +69,9 @@ def hold(
 
 def _is_known(store: Store, keys: Keys, pipeline: PipelineRef) -> bool:
     """Whether a document names it, or a run of it has been reported: for most pipelines the quick way to tell."""
+    from coordinator.commands.publish import read_publications
     from coordinator.model.conditions import leaves
-    from coordinator.model.publication import Publication
-    from coordinator.publishing import read_publications
+    from coordinator.model.publishing.publication import Publication
 
     for published in read_publications(store, keys).by_owner.values():
         if not isinstance(published.value, Publication):

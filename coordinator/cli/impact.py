@@ -15,9 +15,9 @@ from coordinator.errors import ConfigurationError
 from coordinator.model.cascade import Change, Step, cascade
 from coordinator.model.phrases import counted
 from coordinator.model.printable import printable
-from coordinator.model.publication import Publication
+from coordinator.model.publishing.publication import Publication
 from coordinator.model.references import PipelineRef, Target
-from coordinator.watcher.reading import Reading
+from coordinator.reading.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from coordinator.credentials import CredentialSource
-    from coordinator.settings import EtcdSettings
+    from coordinator.config.credentials import CredentialSource
+    from coordinator.config.settings import EtcdSettings
     from coordinator.store.keys import Keys
     from coordinator.store.roles import Role
     from coordinator.store.securing import WantedUser
@@ -37,7 +37,7 @@ def passwords_of(in_variables: Iterable[str], in_files: Iterable[str]) -> dict[s
 
     :raises typer.BadParameter: an option is not ``USER=PLACE``, or a user has two.
     """
-    from coordinator.credentials import CredentialSource
+    from coordinator.config.credentials import CredentialSource
 
     found: dict[str, CredentialSource] = {}
     for option, given in (("--password-env", in_variables), ("--password-file", in_files)):

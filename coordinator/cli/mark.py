@@ -28,7 +28,7 @@ from coordinator.cli.output import print_json, say
 if TYPE_CHECKING:
     from coordinator.model.references import Target
     from coordinator.model.runstate import Attempt
-    from coordinator.watcher.reading import Reading
+    from coordinator.reading.reading import Reading
 
 
 class Marked(enum.StrEnum):
@@ -66,9 +66,9 @@ def mark(
 
     Example: [bold]coordinator mark 03_pipeline 2026-11-20 success --reason "loaded by hand, T-123"[/bold]
     """
-    from coordinator import marking
     from coordinator.cli import impact
     from coordinator.cli.naming import read_target, unknown_partition
+    from coordinator.commands import mark as marking
     from coordinator.model.runstate import State
 
     named_pipeline, typed, signature = pipeline_of(pipeline), typed_partition(partition), signature_of(who, reason)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from coordinator.cli.options import spellings_of
+from coordinator.controller.state.publications import Publications
 from coordinator.errors import CoordinatorError
 from coordinator.model.named_partitions import NamedPartition, named_partition
 from coordinator.model.references import PipelineRef, Target
+from coordinator.reading.reading import Reading, UnknownPipeline, read, read_names
+from coordinator.reading.wanted_keys import About
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
-from coordinator.watcher.about import About
-from coordinator.watcher.publications import Publications
-from coordinator.watcher.reading import Reading, UnknownPipeline, read, read_names
 
 
 class UnknownPartition(CoordinatorError):

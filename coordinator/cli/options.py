@@ -14,7 +14,7 @@ import typer
 from coordinator.model.references import PipelineRef
 
 if TYPE_CHECKING:
-    from coordinator.acts import Signature
+    from coordinator.commands.acts import Signature
     from coordinator.model.named_partitions import Span
 
 ConfigOption = Annotated[
@@ -91,7 +91,7 @@ def typed_partition(text: str) -> str:
 def spellings_of(partition: str) -> set[str]:
     """A partition as it is typed, and in the one form that its moment has."""
     from coordinator.model.named_partitions import read_moment
-    from coordinator.model.partitions import format_instant
+    from coordinator.model.partitions.instants import format_instant
 
     moment = read_moment(typed_partition(partition))
     return {partition} if moment is None else {partition, format_instant(moment)}
@@ -109,7 +109,7 @@ def span_of(since: str | None, until: str | None) -> Span:
 
 def signature_of(who: str | None, why: str) -> Signature:
     """Who acts, now, and why."""
-    from coordinator.acts import Signature
+    from coordinator.commands.acts import Signature
 
     return Signature(who or person(), datetime.now(UTC), why)
 

@@ -13,13 +13,13 @@ from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import ConfigOption, JsonOption, YesOption
 from coordinator.cli.output import people, print_json, say, table
 from coordinator.errors import CoordinatorError
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted, some_of
 from coordinator.model.printable import printable
 
 if TYPE_CHECKING:
-    from coordinator.provider.outbox import Outbox
-    from coordinator.provider.parking import Parked
+    from coordinator.airflow_plugin.outbox import Outbox
+    from coordinator.airflow_plugin.parking import Parked
 
 outbox = typer.Typer(
     name="outbox",
@@ -118,8 +118,8 @@ def replay(
 
     Example: [bold]coordinator outbox replay --all --environment sales_eu[/bold]
     """
-    from coordinator.provider.doorbell import wake
-    from coordinator.provider.outbox import UnreadableEvent
+    from coordinator.airflow_plugin.outbox import UnreadableEvent
+    from coordinator.airflow_plugin.wakeup_pipe import wake
 
     found = _outbox(path, config, to_change=True)
     replayed, unreadable = [], {}
@@ -137,7 +137,7 @@ def replay(
         if replayed and not listens:
             say(
                 "no sender runs: the next event of that Airflow starts one, or: "
-                f"python -m coordinator.provider.deliver --outbox {found.directory}"
+                f"python -m coordinator.airflow_plugin.sender --outbox {found.directory}"
             )
         for problem in unreadable.values():
             say(f"still parked: {problem}", err=True)
@@ -172,8 +172,8 @@ def discard(
 
 
 def _outbox(path: Path | None, config: Path | None, *, to_change: bool = False) -> Outbox:
-    from coordinator.provider.outbox import Outbox, default_outbox
-    from coordinator.settings import load_settings
+    from coordinator.airflow_plugin.outbox import Outbox, default_outbox
+    from coordinator.config.settings import load_settings
 
     directory = path or load_settings(config).reporter.outbox or default_outbox()
     directory = directory.expanduser().absolute()
@@ -229,7 +229,7 @@ def _as_json(found: Outbox, parked: Parked) -> dict[str, Any]:
 
 
 def _event(found: Outbox, name: str) -> Any:
-    from coordinator.provider.outbox import UnreadableEvent
+    from coordinator.airflow_plugin.outbox import UnreadableEvent
 
     try:
         return found.read_parked(name)

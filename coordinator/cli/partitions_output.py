@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from coordinator.model.references import PipelineRef, Target
     from coordinator.model.runstate import RunState
     from coordinator.model.trigger import TriggerRecord
-    from coordinator.watcher.reading import Reading
+    from coordinator.reading.reading import Reading
 
 _COLUMNS = (
     "pipeline",
@@ -31,7 +31,7 @@ _COLUMNS = (
 
 def newest_of_each(targets: Iterable[Target], limit: int) -> list[Target]:
     """The newest partitions of each pipeline, the oldest of them first."""
-    from coordinator.model.partitions import partition_order
+    from coordinator.model.partitions.instants import partition_order
 
     of_pipeline: dict[PipelineRef, list[Target]] = {}
     for target in targets:
@@ -46,7 +46,7 @@ def newest_of_each(targets: Iterable[Target], limit: int) -> list[Target]:
 def partition_as_json(reading: Reading, target: Target, now: datetime) -> dict[str, Any]:
     """One partition for programs."""
     from coordinator.model.explanation import headline
-    from coordinator.model.partitions import format_instant
+    from coordinator.model.partitions.instants import format_instant
     from coordinator.model.view import readable_record, readable_state
 
     decision = reading.standings.decide(target)

@@ -13,12 +13,12 @@ from rich.text import Text
 
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.output import line, people, print_json
-from coordinator.model.difference import CONDITION_FIELD, Change, Difference
+from coordinator.model.documents import DependenciesError
 from coordinator.model.explanation import headline
-from coordinator.model.parsing import DependenciesError
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted, some_of
-from coordinator.model.publication import Publication, Published
+from coordinator.model.publishing.difference import CONDITION_FIELD, Change, Difference
+from coordinator.model.publishing.publication import Publication, Published
 
 if TYPE_CHECKING:
     from coordinator.cli.planning import Plan

@@ -8,27 +8,27 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from coordinator.cli.checkup import ask_environment
+from coordinator.commands.impact import NO_EFFECTS, Effects, effects_of
+from coordinator.commands.proposal import Proposal, Publications
+from coordinator.commands.publish import check_owner, read_publications, refusal
+from coordinator.config.settings import Settings
 from coordinator.model import bounds
 from coordinator.model.conditions import Dependency, leaves
-from coordinator.model.consequences import Consequences, consequences, unsettled_decisions
 from coordinator.model.dependencies import Document
-from coordinator.model.edition import Edition, by_serial
+from coordinator.model.documents import DependenciesError, DependenciesFile, parse_file
 from coordinator.model.graph import CycleFound
-from coordinator.model.guard import Known, replacements
-from coordinator.model.parsing import DependenciesError, DependenciesFile, parse_file
-from coordinator.model.publication import Retired, content_hash
+from coordinator.model.publishing.consequences import Consequences, consequences, unsettled_decisions
+from coordinator.model.publishing.edition import Edition, by_serial
+from coordinator.model.publishing.guard import Known, replacements
+from coordinator.model.publishing.publication import Retired, content_hash
+from coordinator.model.publishing.resuming import Terms
+from coordinator.model.publishing.unmet_lately import seen_in, unmet_lately
 from coordinator.model.references import PipelineRef
-from coordinator.model.resuming import Terms
 from coordinator.model.runstate import Unreadable
-from coordinator.model.unmet_lately import seen_in, unmet_lately
-from coordinator.proposal import Proposal, Publications
-from coordinator.publishing import check_owner, read_publications, refusal
+from coordinator.reading.reading import Reading, read
 from coordinator.runners.port import EnvironmentReport
-from coordinator.settings import Settings
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
-from coordinator.watcher.reading import Reading, read
-from coordinator.weighing import NO_EFFECTS, Effects, effects_of
 
 _AT_ONCE = 8
 _TAKES_NO_EFFECT = "until that is fixed nothing that is published takes effect"

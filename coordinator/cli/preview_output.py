@@ -10,9 +10,9 @@ from coordinator.cli.output import people, table
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
+    from coordinator.controller.state.problems import ProblemsShown
+    from coordinator.reading.preview import Preview
     from coordinator.store.presence import Presence
-    from coordinator.watcher.preview import Preview
-    from coordinator.watcher.problems import ProblemsShown
 
 _SHOWN = 100
 """Rows of a table: after a long outage there may be thousands, and --json has them all."""

@@ -10,15 +10,15 @@ from coordinator.cli.plan_output import problems_printed
 from coordinator.cli.planning import Draft, make_draft, terms_of
 from coordinator.cli.preview_output import preview_as_json, print_preview
 from coordinator.cli.validate import read_file
+from coordinator.commands.proposal import Proposal, Publications
+from coordinator.commands.publish import refusal
+from coordinator.config.settings import Settings, load_settings
+from coordinator.controller.dispatch.dispatcher import limits_by_environment
+from coordinator.controller.state.problems import shown
 from coordinator.model.graph import CycleFound
-from coordinator.proposal import Proposal, Publications
-from coordinator.publishing import refusal
-from coordinator.settings import Settings, load_settings
+from coordinator.reading.preview import Preview, preview
+from coordinator.reading.reading import Reading, read
 from coordinator.store.presence import read_presence
-from coordinator.watcher.dispatcher import limits_by_environment
-from coordinator.watcher.preview import Preview, preview
-from coordinator.watcher.problems import shown
-from coordinator.watcher.reading import Reading, read
 
 
 def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, as_json: bool) -> None:

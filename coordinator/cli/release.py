@@ -26,13 +26,13 @@ from coordinator.cli.output import hold_as_json, hold_in_words, print_json, say
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
-    from coordinator.acts import Signature
     from coordinator.cli.impact import Manner
+    from coordinator.commands.acts import Signature
+    from coordinator.commands.order import OrderChange
     from coordinator.model.references import PipelineRef, Target
-    from coordinator.ordering import OrderChange
+    from coordinator.reading.reading import Reading
     from coordinator.store.keys import Keys
     from coordinator.store.port import Store
-    from coordinator.watcher.reading import Reading
 
 
 def release(
@@ -69,8 +69,8 @@ def release(
     from coordinator.cli.impact import Manner
     from coordinator.cli.naming import read_target, require_pipeline, unknown_partition
     from coordinator.model.references import Target
-    from coordinator.watcher.about import About
-    from coordinator.watcher.reading import read
+    from coordinator.reading.reading import read
+    from coordinator.reading.wanted_keys import About
 
     wanted, signature = pipeline_of(pipeline), signature_of(who, reason)
     typed = None if partition is None else typed_partition(partition)
@@ -102,7 +102,7 @@ def _release_hold(
 ) -> None:
     from coordinator.cli import impact
     from coordinator.cli.failures import ExitCode
-    from coordinator.holding import delete_hold
+    from coordinator.commands.hold import delete_hold
 
     found = impact.impact_of(reading, {}, released=held)
     why = [f"{counted(len(found.runs), 'run')} would happen"] if found.runs else []
@@ -141,8 +141,8 @@ def _release_partitions(
     unknown: str | None = None,
 ) -> None:
     from coordinator.cli import impact
+    from coordinator.commands.order import put_order
     from coordinator.model.order import GivenOrder, Order
-    from coordinator.ordering import put_order
 
     found = impact.impact_of(reading, dict.fromkeys(targets, Order.RELEASE))
     question = f"release {pipeline} in {counted(len(targets), 'partition')}"
@@ -176,7 +176,7 @@ def _refuse(target: Target, waiting: Sequence[str]) -> NoReturn:
 def _waiting(reading: Reading, pipeline: PipelineRef) -> list[str]:
     """The partitions in which it waits for a release, the oldest first."""
     from coordinator.model.decide import Obstacle
-    from coordinator.model.partitions import partition_order
+    from coordinator.model.partitions.instants import partition_order
 
     targets = (target for target in reading.standings.unsettled() if target.pipeline == pipeline)
     decisions = (reading.standings.decide(target) for target in targets)

@@ -12,9 +12,9 @@ from coordinator.cli.output import roughly, table
 
 if TYPE_CHECKING:
     from coordinator.cli.tables import Table
+    from coordinator.reading.reading import Reading
     from coordinator.store.presence import Presence
     from coordinator.store.replicas import Replica
-    from coordinator.watcher.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)

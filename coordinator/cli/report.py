@@ -80,8 +80,8 @@ def report(
 
     Example: [bold]coordinator report 01_pipeline success -p 2026-11-20 --run-id nightly --attempt 1[/bold]
     """
+    from coordinator.commands.report import write_report
     from coordinator.model.references import Target
-    from coordinator.reporting import write_report
 
     reported = pipeline_of(pipeline)
     document = _document(
@@ -155,7 +155,7 @@ def _document(**fields: Any) -> RunStateDocument:
 
 def _partition_of(document: RunStateDocument) -> str:
     """The partition that the run tells of itself."""
-    from coordinator.model.partitions import partition_of_run
+    from coordinator.model.partitions.instants import partition_of_run
 
     derived = partition_of_run(
         run_id=document.run_id or "",

@@ -9,14 +9,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator
 
+from coordinator.commands.publish import read_publications
 from coordinator.model.apart import form_of
 from coordinator.model.conditions import leaves
-from coordinator.model.misspelled import numbers_in
 from coordinator.model.named_partitions import named_partition
-from coordinator.model.publication import Publication
+from coordinator.model.publishing.misspelled import numbers_in
+from coordinator.model.publishing.publication import Publication
+from coordinator.model.publishing.unmet_lately import newest
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.unmet_lately import newest
-from coordinator.publishing import read_publications
 from coordinator.store.keys import Keys, StateKey
 from coordinator.store.port import AccessDenied, Store
 

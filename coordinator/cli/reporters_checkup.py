@@ -10,15 +10,15 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
 from coordinator.cli.finding import Finding, Grade
+from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.controller.leading.misnamed_reporters import strangers_among
+from coordinator.controller.state.reporters import Listening, Reporters
 from coordinator.errors import CoordinatorError
 from coordinator.model.reporters import Heard, Hearing, ReporterStatus
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.settings import EnvironmentSettings, Settings
 from coordinator.store.keys import Keys, ReporterKey, ReporterSeenKey
 from coordinator.store.port import Store, StoreError
 from coordinator.store.presence import read_presence
-from coordinator.watcher.reporters import Listening, Reporters
-from coordinator.watcher.strangers import strangers_among
 
 
 def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Collection[str]) -> Iterator[Finding]:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import people, table
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 
 if TYPE_CHECKING:
     from coordinator.model.reporters import Heard, ReporterStatus
-    from coordinator.watcher.reading import Reading
+    from coordinator.reading.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,10 @@ def reporters_in(reading: Reading, config: Path | None, now: datetime) -> Report
 
     :param config: names the environments that should be heard from.
     """
+    from coordinator.config.settings import load_settings
+    from coordinator.controller.state.reporters import Listening
     from coordinator.model.reporters import Hearing
-    from coordinator.settings import load_settings
     from coordinator.store.presence import read_presence
-    from coordinator.watcher.reporters import Listening
 
     cache, environments = reading.cache, load_settings(config).environments
     named = {pipeline.environment for pipeline in reading.standings.graph}

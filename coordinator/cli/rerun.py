@@ -26,8 +26,8 @@ from coordinator.cli.output import print_json, say
 from coordinator.model.phrases import counted, some_of
 
 if TYPE_CHECKING:
-    from coordinator.acts import Signature
     from coordinator.cli.impact import Impact
+    from coordinator.commands.acts import Signature
     from coordinator.model.references import Target
     from coordinator.store.keys import Keys
     from coordinator.store.port import Store
@@ -64,8 +64,8 @@ def rerun(
     """
     from coordinator.cli import impact
     from coordinator.cli.naming import read_target, unknown_partition
+    from coordinator.commands.order import put_order
     from coordinator.model.order import GivenOrder, Order
-    from coordinator.ordering import put_order
 
     wanted, typed, signature = pipeline_of(pipeline), typed_partition(partition), signature_of(who, reason)
     if cancel and (downstream or dry_run or yes):
@@ -97,8 +97,8 @@ def rerun(
 
 
 def _cancel(store: Store, keys: Keys, target: Target, signature: Signature, *, as_json: bool) -> None:
+    from coordinator.commands.order import cancel_order
     from coordinator.model.order import GivenOrder
-    from coordinator.ordering import cancel_order
 
     done = cancel_order(store, keys, target, signature)
     order = done.before.order.value if isinstance(done.before, GivenOrder) else None

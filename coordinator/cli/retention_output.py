@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
-    from coordinator.watcher.reading import Reading
+    from coordinator.reading.reading import Reading
 
 NAMED = 3
 """Of what holds something back so many are shown to people; programs get all that is known."""

@@ -11,7 +11,7 @@ from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from coordinator.settings import EtcdSettings, Settings
+    from coordinator.config.settings import EtcdSettings, Settings
     from coordinator.store.keys import Keys
     from coordinator.store.roles import Role
     from coordinator.store.securing import Changes, WantedUser
@@ -73,7 +73,7 @@ def secure(
     """
     from coordinator.cli import secure_output
     from coordinator.cli.logins import etcd_as, logins_of, passwords_of
-    from coordinator.settings import load_settings
+    from coordinator.config.settings import load_settings
     from coordinator.store.keys import Keys
 
     if enable_auth and not do_apply:
@@ -107,9 +107,9 @@ def secure(
 
 def _roles(settings: Settings, keys: Keys, *, reporters: Names, owners: Names, operators: Names) -> tuple[Role, ...]:
     """:raises ConfigurationError: environments are configured, and one of these is none of them."""
-    from coordinator.model.owners import CENTRAL_OWNER
+    from coordinator.commands.publish import check_owner
+    from coordinator.model.publishing.owners import CENTRAL_OWNER
     from coordinator.model.references import DEFAULT_ENVIRONMENT
-    from coordinator.publishing import check_owner
     from coordinator.store.roles import roles_of
 
     configured = sorted(settings.environments)

@@ -14,7 +14,7 @@ from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
-    from coordinator.watcher.reading import Reading
+    from coordinator.reading.reading import Reading
 
 LONG = timedelta(minutes=10)
 """An environment that takes one request at a time is through with all that may have an intent at once well before

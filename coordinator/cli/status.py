@@ -30,11 +30,11 @@ from coordinator.cli.stale_requests import stale_requests
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
-    from coordinator.model.never_met import NeverMet
+    from coordinator.controller.state.problems import ProblemsShown
+    from coordinator.model.publishing.never_met import NeverMet
     from coordinator.model.references import PipelineRef, Target
-    from coordinator.watcher.attention import Attention
-    from coordinator.watcher.problems import ProblemsShown
-    from coordinator.watcher.reading import Reading
+    from coordinator.reading.attention import Attention
+    from coordinator.reading.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class _Answer:
     def apart(self) -> list[NeverMet]:
         """What waits for dates and date-times in one partition."""
         from coordinator.model.apart import apart
-        from coordinator.model.unmet_lately import seen_in
+        from coordinator.model.publishing.unmet_lately import seen_in
 
         entries = (node.downstream for node in self.reading.standings.graph.nodes())
         return list(apart(entries, seen_in(self.reading.cache.targets())))
@@ -96,10 +96,10 @@ def status(
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
+    from coordinator.controller.state.problems import shown
     from coordinator.model.view import Standing
-    from coordinator.watcher.attention import attention
-    from coordinator.watcher.problems import shown
-    from coordinator.watcher.reading import read
+    from coordinator.reading.attention import attention
+    from coordinator.reading.reading import read
 
     spellings = None if partition is None else spellings_of(partition)
     wanted = pipeline_of(pipeline) if pipeline is not None else None

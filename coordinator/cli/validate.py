@@ -15,8 +15,8 @@ from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.model.dependencies import Document
-    from coordinator.model.never_met import NeverMet
-    from coordinator.model.parsing import Problem
+    from coordinator.model.documents import Problem
+    from coordinator.model.publishing.never_met import NeverMet
 
 
 def validate(
@@ -47,10 +47,10 @@ def validate(
 
     Example: [bold]coordinator validate dependencies.json --environments-from coordinator.toml[/bold]
     """
-    from coordinator.model.misspelled import misspelled
-    from coordinator.model.never_met import never_met
-    from coordinator.model.parsing import DependenciesError, json_schema, parse_document
-    from coordinator.settings import load_settings
+    from coordinator.config.settings import load_settings
+    from coordinator.model.documents import DependenciesError, json_schema, parse_document
+    from coordinator.model.publishing.misspelled import misspelled
+    from coordinator.model.publishing.never_met import never_met
 
     if schema:
         print_json(json_schema())
@@ -83,7 +83,7 @@ def validate(
 
 def _at_their_places(text: bytes, found: Sequence[NeverMet]) -> list[Problem]:
     """Warnings, at the places of the entries that they are about."""
-    from coordinator.model.parsing import Problem, places_of_entries
+    from coordinator.model.documents import Problem, places_of_entries
 
     places = places_of_entries(text, {one.pipeline for one in found})
     warnings = [Problem(*places[one.pipeline], one.reason, one.remedy) for one in found]

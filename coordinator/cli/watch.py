@@ -67,15 +67,15 @@ def watch(
     import structlog
 
     from coordinator.cli.gc_tuning import RareCollections
-    from coordinator.insecure_settings import insecure_settings
+    from coordinator.config.insecure import insecure_settings
+    from coordinator.config.settings import load_settings
+    from coordinator.controller.clock import SystemClock
+    from coordinator.controller.http import HttpListener, health_routes
+    from coordinator.controller.service import Watcher
     from coordinator.model import bounds
     from coordinator.runners.airflow import AirflowRunner
-    from coordinator.settings import load_settings
     from coordinator.store.capacity import SizeAlarm
     from coordinator.store.connection import connect
-    from coordinator.watcher.clock import SystemClock
-    from coordinator.watcher.http import HttpListener, health_routes
-    from coordinator.watcher.service import Watcher
 
     settings = load_settings(config)
     if dependencies is not None:

@@ -20,12 +20,12 @@ from pathlib import Path
 import requests
 import structlog
 
+from coordinator.airflow_plugin.outbox import OUTBOX_NAME
 from coordinator.demo.airflow_api import AirflowApi
 from coordinator.demo.airflow_environment import airflow_environment, waits_longer
 from coordinator.demo.interruption import pause
 from coordinator.demo.tether import Tether, end_group
 from coordinator.errors import CoordinatorError
-from coordinator.provider.outbox import OUTBOX_NAME
 from coordinator.store.embedded import free_port
 
 log = structlog.get_logger(__name__)

@@ -6,7 +6,7 @@ import queue
 import threading
 from types import TracebackType
 
-from coordinator.settings import EtcdSettings
+from coordinator.config.settings import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import Changes, KeyValue

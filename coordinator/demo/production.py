@@ -23,7 +23,7 @@ from coordinator.demo.screen import Screen
 from coordinator.demo.show import DemoFailed, Show, partition_of_today
 from coordinator.demo.stage import Stage, check_extras
 from coordinator.errors import ConfigurationError, CoordinatorError
-from coordinator.model.parsing import parse_document
+from coordinator.model.documents import parse_document
 from coordinator.model.references import DEFAULT_ENVIRONMENT
 
 LOG_NAME = "demo.log"

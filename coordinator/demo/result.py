@@ -8,7 +8,7 @@ from typing import Any
 from coordinator.demo.chronicle import Chronicle, Execution
 from coordinator.demo.plot import Act
 from coordinator.demo.show import Performance
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 
 
 def as_json(performance: Performance) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from coordinator.demo.screen import Screen
 from coordinator.demo.stage import Stage
 from coordinator.errors import CoordinatorError
 from coordinator.model.explanation import headline
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
+from coordinator.reading.reading import read
 from coordinator.store.keys import DependenciesKey
-from coordinator.watcher.reading import read
 
 log = structlog.get_logger(__name__)
 

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.config.settings import EtcdSettings
 from coordinator.demo.airflow import COMPONENTS, STEPS, AirflowProcess
 from coordinator.demo.interruption import pause
 from coordinator.demo.tether import Tether
 from coordinator.demo.watcher import WatcherHealth, WatcherProcess
 from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model.references import DEFAULT_ENVIRONMENT
-from coordinator.settings import EtcdSettings
 from coordinator.store.embedded import EmbeddedEtcd, EmbeddedEtcdError, find_binary, free_port
 
 ETCD, WATCHER, AIRFLOW = "etcd", "watcher", "Airflow"

@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Iterator
 
 from coordinator.model.conditions import Condition, Dependency, leaves
 from coordinator.model.dependencies import Downstream
-from coordinator.model.mapping import Identity
 from coordinator.model.named_partitions import is_date
-from coordinator.model.never_met import NeverMet
-from coordinator.model.partitions import parse_instant
+from coordinator.model.partitions import Identity
+from coordinator.model.partitions.instants import parse_instant
+from coordinator.model.publishing.never_met import NeverMet
+from coordinator.model.publishing.unmet_lately import Seen, newest
 from coordinator.model.references import PipelineRef
-from coordinator.model.unmet_lately import Seen, newest
 
 
 class Form(enum.StrEnum):

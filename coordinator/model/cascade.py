@@ -18,13 +18,13 @@ from msgspec.structs import replace
 from coordinator.model.consumption import NOTHING, Consumption, Inputs
 from coordinator.model.decide import Decision, Obstacle, completions
 from coordinator.model.dependencies import Rerun
-from coordinator.model.floor import Floor
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
 from coordinator.model.order import GivenOrder, Order
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.watermark import Floor
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
-from coordinator.model.standings import Standings
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing, readable_record, readable_state
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from coordinator.model.conditions import Dependency
 from coordinator.model.graph import Graph
-from coordinator.model.mapping import FixedKey, Latest, StartOf
+from coordinator.model.partitions import FixedKey, Latest, StartOf
 from coordinator.model.references import PipelineRef
 
 Place = tuple[PipelineRef, str | None]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from coordinator.model.durations import format_duration
-from coordinator.model.mapping import ALL, Identity, Mapping, Rollup
+from coordinator.model.partitions import ALL, Identity, Mapping, Rollup
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import State
 

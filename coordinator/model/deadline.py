@@ -10,8 +10,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Final
 
 from coordinator.model.durations import after, format_duration
-from coordinator.model.mapping.calendar import instants_at, time_zone
-from coordinator.model.partitions import parse_instant
+from coordinator.model.partitions.calendar import instants_at, time_zone
+from coordinator.model.partitions.instants import parse_instant
 
 MOST_DAYS: Final = 366
 """Between a partition's date and its deadline. More is a mistake."""

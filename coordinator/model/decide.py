@@ -17,8 +17,7 @@ import msgspec
 
 from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.dependencies import OnLate, Rerun, Settle
-from coordinator.model.graph import Graph
-from coordinator.model.judgement import (
+from coordinator.model.evaluation import (
     Judged,
     JudgedInput,
     all_inputs,
@@ -27,9 +26,10 @@ from coordinator.model.judgement import (
     inputs_that_would_hold,
     judge,
 )
+from coordinator.model.graph import Graph
 from coordinator.model.lateness import due_by
-from coordinator.model.mapping import FixedKey, Latest
 from coordinator.model.order import GivenOrder, Order
+from coordinator.model.partitions import FixedKey, Latest
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Status, TriggerRecord

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.dependencies import Rerun
+from coordinator.model.evaluation import JudgedInput, inputs_that_hold, judge
 from coordinator.model.graph import Graph, Node
-from coordinator.model.judgement import JudgedInput, inputs_that_hold, judge
-from coordinator.model.partitions import partition_order
+from coordinator.model.partitions.instants import partition_order
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import TriggerRecord

@@ -8,10 +8,10 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from coordinator.model import mapping as mappings
+from coordinator.model import partitions as mappings
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.dependencies import Downstream
-from coordinator.model.mapping import Identity, Latest
+from coordinator.model.partitions import Identity, Latest
 from coordinator.model.references import PipelineRef, Target, target_of
 
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from coordinator.model.deadline import AfterFirstInput, Deadline, TimeOfDay
+from coordinator.model.evaluation import JudgedInput, judge
 from coordinator.model.graph import Graph
-from coordinator.model.judgement import JudgedInput, judge
 from coordinator.model.order import GivenOrder
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState

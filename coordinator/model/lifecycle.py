@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.trigger import Action, Status, TriggerRecord
 
 OWN_RUN_RETRY = 0.5

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from coordinator.model.partitions import A_MOMENT, format_instant, parse_instant, partition_order
+from coordinator.model.partitions.instants import A_MOMENT, format_instant, parse_instant, partition_order
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
@@ -57,8 +57,8 @@ def read_moment(text: str) -> datetime | None:
 def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
     """The partition that a person means.
 
-    A new date-time gets the one form of :mod:`~coordinator.model.partitions`. A new date stays a date, unless most of
-    what the pipeline has are date-times: writers outside Airflow may call their partitions by the date alone.
+    A new date-time gets the one form of :mod:`~coordinator.model.partitions.instants`. A new date stays a date, unless
+    most of what the pipeline has are date-times: writers outside Airflow may call their partitions by the date alone.
 
     :param known: the partitions of the pipeline, and those that its upstreams name for it.
     """

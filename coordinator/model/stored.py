@@ -15,7 +15,7 @@ import msgspec
 from pydantic import BeforeValidator, Field, ValidationError
 
 from coordinator.model import bounds
-from coordinator.model.partitions import A_MOMENT
+from coordinator.model.partitions.instants import A_MOMENT
 from coordinator.model.printable import encodable
 
 Document = TypeVar("Document")

@@ -10,10 +10,10 @@ from typing import Protocol
 import msgspec
 
 from coordinator.model.conditions import Dependency
-from coordinator.model.floor import Floor
 from coordinator.model.hold import Hold
 from coordinator.model.order import GivenOrder
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.watermark import Floor
 from coordinator.model.runstate import RunState, Unreadable
 from coordinator.model.trigger import TriggerRecord
 

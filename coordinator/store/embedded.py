@@ -24,8 +24,8 @@ from types import TracebackType
 
 import structlog
 
+from coordinator.config.settings import EtcdSettings
 from coordinator.errors import CoordinatorError
-from coordinator.settings import EtcdSettings
 from coordinator.store.members import Members
 from coordinator.store.port import StoreUnavailable
 from coordinator.store.protobuf import import_etcd3

@@ -119,11 +119,11 @@ class Keys:
         self.root = self.prefix + "/"
         self.leader = self.root + "leader"
         self.attended = self.root + "attended"
-        """Up to which revision a leader has been there; see :mod:`coordinator.watcher.attendance`."""
+        """Up to which revision a leader has been there; see :mod:`coordinator.controller.state.heartbeat`."""
         self.acts = self.root + "acts/"
         self.watchers = self.root + "watchers/"
         self.retention = self.root + "retention"
-        """What the last sweep did; see :mod:`coordinator.model.sweep`."""
+        """What the last sweep did; see :mod:`coordinator.model.retention.sweep`."""
 
     def every(self, kind: str, environment: str | None = None) -> str:
         """What all keys of a kind begin with; of one environment, where the kind's next segment names it."""
@@ -144,7 +144,7 @@ class Keys:
         return f"{self.root}dependencies/{encode_segment(owner)}"
 
     def published_before(self, owner: str) -> str:
-        """What an owner has published so far; see :mod:`coordinator.model.edition`."""
+        """What an owner has published so far; see :mod:`coordinator.model.publishing.edition`."""
         return f"{self.root}published/{encode_segment(owner)}"
 
     def hold(self, pipeline: PipelineRef) -> str:
@@ -155,7 +155,7 @@ class Keys:
         return self._of_target("order", target)
 
     def floor(self, pipeline: PipelineRef) -> str:
-        """What retention has left behind; see :mod:`coordinator.model.floor`."""
+        """What retention has left behind; see :mod:`coordinator.model.retention.watermark`."""
         return self._of_pipeline("floor", pipeline)
 
     def act(self, act_id: str) -> str:

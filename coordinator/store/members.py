@@ -14,10 +14,10 @@ from typing import Any
 
 import structlog
 
-from coordinator.credentials import Credential
+from coordinator.config.credentials import Credential
+from coordinator.config.settings import EtcdSettings
 from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.model import bounds
-from coordinator.settings import EtcdSettings
 from coordinator.store.failures import details_of, never_sent, token_refused, translate, without_frames
 from coordinator.store.port import StoreUnavailable
 from coordinator.store.protobuf import import_etcd3

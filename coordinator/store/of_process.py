@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from coordinator.settings import EtcdSettings
+from coordinator.config.settings import EtcdSettings
 from coordinator.store.port import Store
 
 

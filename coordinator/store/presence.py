@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from coordinator.model import bounds
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import encodable
 from coordinator.store.process_id import ProcessId, read_process_id
 from coordinator.version import __version__

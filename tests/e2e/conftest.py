@@ -17,11 +17,11 @@ from typing import TypeVar
 
 import pytest
 
+from coordinator.config.settings import EtcdSettings
 from coordinator.demo.airflow import AirflowProcess
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.reporters import ReporterStatus, read_reporter
 from coordinator.model.runstate import RunStateDocument
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from coordinator.demo.airflow import AirflowProcess
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.store.embedded import EmbeddedEtcd
 from tests.e2e.conftest import REPOSITORY, Reports, eventually, write_config
 from tests.e2e.test_main_job import WatcherProcess

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 
 from coordinator.demo.airflow import AirflowProcess
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.store.embedded import EmbeddedEtcd
 from tests.e2e.conftest import REPOSITORY, eventually
 from tests.e2e.test_main_job import END, JOIN, Playground, WatcherProcess, _date_of

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from coordinator.demo.airflow import AirflowProcess
-from coordinator.model.partitions import coordinator_run_id, format_instant
+from coordinator.model.partitions.instants import coordinator_run_id, format_instant
 from coordinator.store.embedded import EmbeddedEtcd
 from tests.e2e.conftest import PLAYGROUND, Reports, eventually
 

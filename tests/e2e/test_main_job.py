@@ -21,12 +21,12 @@ from typing import Any
 
 import pytest
 
+from coordinator.config.settings import EtcdSettings
 from coordinator.demo.airflow import AirflowProcess
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument
 from coordinator.model.trigger import Status, TriggerRecord, read_record
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.keys import Keys

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.demo.airflow import AirflowProcess
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from tests.e2e.conftest import Reports
 from tests.e2e.test_main_job import WatcherProcess
 

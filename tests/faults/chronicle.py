@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from coordinator.model.parsing.dumping import dump_document
-from coordinator.model.publication import Publication, read_publication
+from coordinator.model.documents.dumping import dump_document
+from coordinator.model.publishing.publication import Publication, read_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State, read_run_state
 from coordinator.model.trigger import Action, Status, TriggerRecord, read_record

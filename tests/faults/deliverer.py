@@ -6,7 +6,7 @@ import os
 import threading
 from pathlib import Path
 
-from coordinator.provider.spawning import DelivererProcess
+from coordinator.airflow_plugin.spawning import DelivererProcess
 
 VARIABLE = "COORDINATOR_REPORTER__ENVIRONMENT"
 _one_at_a_time = threading.Lock()

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography import x509
 
-from coordinator.settings import EnvironmentSettings, EtcdSettings
+from coordinator.config.settings import EnvironmentSettings, EtcdSettings
 from tests.certificates import Authority
 from tests.etcd_cluster import Cluster
 from tests.faults.stage import DRILL, ETCD_TIMEOUT, REPORTERS, WATCHERS, Stage

@@ -14,7 +14,7 @@ from datetime import datetime
 
 import structlog
 
-from coordinator.provider.reporter import Reporter
+from coordinator.airflow_plugin.reporter import Reporter
 from coordinator.runners.port import ObservedRun
 
 KEPT, LOST = "kept", "lost"

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from coordinator.provider.outbox import LOCK_NAME, Outbox
+from coordinator.airflow_plugin.outbox import LOCK_NAME, Outbox
 from coordinator.runners.port import ObservedRun
 from tests.faults.listener import KEPT, LOST, line_about
 from tests.faults.stage import Stage

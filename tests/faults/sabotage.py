@@ -16,15 +16,15 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from coordinator.cli import main as command_line
+from coordinator.controller import service, writes
+from coordinator.controller.reconcile.reconcile import Reconcile
+from coordinator.controller.state.cache import Cache, Replaced
+from coordinator.controller.writes import Write
 from coordinator.model.consumption import NOTHING
 from coordinator.model.references import Target
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.store.keys import TriggerKey
 from coordinator.store.port import Listing, Transaction
-from coordinator.watcher import service, writes
-from coordinator.watcher.cache import Cache, Replaced
-from coordinator.watcher.reconcile import Reconcile
-from coordinator.watcher.writes import Write
 from tests.simulation import mutations
 
 

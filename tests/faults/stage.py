@@ -13,28 +13,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from coordinator.airflow_plugin.outbox import Event, Outbox
+from coordinator.config.settings import EnvironmentSettings, EtcdSettings, Settings, WatcherSettings
+from coordinator.controller.state.problems import shown
 from coordinator.model.decide import Obstacle
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing
-from coordinator.provider.outbox import Event, Outbox
+from coordinator.reading.reading import Reading, read
 from coordinator.runners.port import ObservedRun
-from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings, WatcherSettings
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import StoreError, StoreUnavailable
 from coordinator.store.presence import read_presence
-from coordinator.watcher.problems import shown
-from coordinator.watcher.reading import Reading, read
 from tests.etcd_cluster import Cluster
 from tests.faults.chronicle import Chronicle
 from tests.faults.deliverer import Deliverer
 from tests.faults.line import Line, Way
 from tests.faults.witness import Witness
 from tests.faults.witnessed_airflow import Happened, WitnessedAirflow
-from tests.integration.watcher.service import Service, write_config
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.service import Service, write_config
+from tests.integration.controller.waiting import until
 from tests.simulation.checkers import CHECKERS
 from tests.simulation.history import History
 from tests.worlds.simulated_airflow import partition_of

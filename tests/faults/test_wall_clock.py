@@ -8,9 +8,9 @@ from time import monotonic
 
 import pytest
 
-from coordinator.provider import outbox
-from coordinator.provider.outbox import Outbox
-from coordinator.watcher import clock
+from coordinator.airflow_plugin import outbox
+from coordinator.airflow_plugin.outbox import Outbox
+from coordinator.controller import clock
 from tests.faults.wall_clock import modules, stepped
 
 HOUR = 3600.0
@@ -30,9 +30,13 @@ def test_a_stepped_clock_shows_in_the_time_of_day_and_in_nothing_else(seconds: f
 
 def test_everything_that_a_watcher_and_a_listener_ask_for_the_time_is_found() -> None:
     found = {module.__name__ for module in modules()}
-    assert {"coordinator.watcher.clock", "coordinator.store.election", "coordinator.provider.reporter"} <= found
+    assert {
+        "coordinator.controller.clock",
+        "coordinator.store.election",
+        "coordinator.airflow_plugin.reporter",
+    } <= found
     assert {
         "coordinator.runners.airflow.answers",
-        "coordinator.watcher.dispatcher",
-        "coordinator.provider.outbox",
+        "coordinator.controller.dispatch.dispatcher",
+        "coordinator.airflow_plugin.outbox",
     } <= found

@@ -12,7 +12,7 @@ from coordinator.model.runstate import RunState, State, read_run_state
 from coordinator.model.trigger import Status
 from coordinator.runners.port import ObservedRun
 from tests.faults.stage import ENVIRONMENTS, Stage
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 from tests.simulation.chronology import ran_after_their_inputs
 from tests.simulation.history import PromiseBroken, RecordWritten, RunChanged
 from tests.simulation.oracle import Facts, countable, foresee

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.settings import EtcdSettings
+from coordinator.config.settings import EtcdSettings
 from tests.worlds import cases, partition_cases, people_cases, retention_cases
 from tests.worlds.real import RealWorld
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from coordinator.settings import load_settings
+from coordinator.config.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yaml"

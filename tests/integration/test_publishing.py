@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from coordinator.commands.proposal import Proposal, Signature
+from coordinator.commands.publication_history import Earlier, NothingPublished, history, readable_version
+from coordinator.commands.publish import PublishedInBetween, apply, commit, read_publications
+from coordinator.config.settings import EtcdSettings
 from coordinator.model import bounds
-from coordinator.model.edition import Verdict
-from coordinator.model.owners import Objection
-from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Activation, Publication
-from coordinator.model.resuming import Terms
-from coordinator.proposal import Proposal, Signature
-from coordinator.publication_history import Earlier, NothingPublished, history, readable_version
-from coordinator.publishing import PublishedInBetween, apply, commit, read_publications
-from coordinator.settings import EtcdSettings
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.edition import Verdict
+from coordinator.model.publishing.owners import Objection
+from coordinator.model.publishing.publication import Activation, Publication
+from coordinator.model.publishing.resuming import Terms
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys

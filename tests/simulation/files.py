@@ -13,7 +13,9 @@ from typing import Any, cast
 
 
 class MemoryFile(PosixPath):
-    """A path whose file is in memory: what :class:`~coordinator.watcher.watched_file.WatchedFile` asks of one."""
+    """A path whose file is in memory: what :class:`~coordinator.controller.leading.watched_file.WatchedFile` asks of
+    one.
+    """
 
     content: bytes
     changes: int

@@ -19,34 +19,41 @@ from unittest.mock import patch
 import structlog
 from msgspec import structs
 
-from coordinator.model import consumption, decide, edition, judgement, lifecycle, resuming, standings, tally
+from coordinator.commands.proposal import Proposal
+from coordinator.controller import writes
+from coordinator.controller.dispatch.admission import Admission, pipeline_limits
+from coordinator.controller.dispatch.dispatcher import Dispatcher
+from coordinator.controller.dispatch.dispatchers import Dispatchers
+from coordinator.controller.dispatch.jobs import EffectDone
+from coordinator.controller.leading import catching_up
+from coordinator.controller.queue.work_queue import Priority
+from coordinator.controller.reconcile import records
+from coordinator.controller.reconcile.following import Following
+from coordinator.controller.reconcile.reconcile import Reconcile
+from coordinator.controller.reconcile.request_state import InFlight, Pause
+from coordinator.controller.reconcile.upstream_checks import Checks
+from coordinator.controller.retention import removal
+from coordinator.controller.state.cache import Cache
+from coordinator.controller.writes import Write
+from coordinator.model import consumption, decide, lifecycle
+from coordinator.model import evaluation as judgement
 from coordinator.model.consumption import Fingerprint
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
-from coordinator.model.edition import Edition, Ruling
 from coordinator.model.graph import Graph, Node
-from coordinator.model.mapping import Rollup
+from coordinator.model.partitions import Rollup
+from coordinator.model.propagation import readiness as standings
+from coordinator.model.propagation import tally
+from coordinator.model.publishing import edition, resuming
+from coordinator.model.publishing.edition import Edition, Ruling
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, Verdict, judge_report
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import SeenState, Standing
-from coordinator.proposal import Proposal
 from coordinator.runners.port import Foreign, Happened, ObservedRun, StartRequest
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
 from coordinator.store.reflector import Reflector
-from coordinator.watcher import catching_up, records, removal, writes
-from coordinator.watcher.admission import Admission, pipeline_limits
-from coordinator.watcher.cache import Cache
-from coordinator.watcher.checks import Checks
-from coordinator.watcher.dispatcher import Dispatcher
-from coordinator.watcher.dispatchers import Dispatchers
-from coordinator.watcher.following import Following
-from coordinator.watcher.jobs import EffectDone
-from coordinator.watcher.reconcile import Reconcile
-from coordinator.watcher.requests import InFlight, Pause
-from coordinator.watcher.work_queue import Priority
-from coordinator.watcher.writes import Write
 from tests.simulation.arms import draw_arms
 from tests.simulation.drawing import EVERYTHING, Profile, draw
 from tests.simulation.plan import Plan
@@ -369,7 +376,7 @@ def older_files_published() -> AbstractContextManager[Any]:
     def rule(file: Edition, in_force: Edition | None, *_: Any, **__: Any) -> Ruling:
         return Ruling(edition.Verdict.SAME if file == in_force else edition.Verdict.PUBLISH)
 
-    return patch("coordinator.proposal.what_to_do", rule)
+    return patch("coordinator.commands.proposal.what_to_do", rule)
 
 
 def counts_that_never_change() -> AbstractContextManager[Any]:
@@ -421,11 +428,11 @@ def marks_overruled() -> AbstractContextManager[Any]:
         unmarked = structs.replace(present, marked=False, observed_at=None) if isinstance(present, RunState) else None
         return judge_report(unmarked, report)
 
-    return patch("coordinator.reporting.judge_report", judge)
+    return patch("coordinator.commands.report.judge_report", judge)
 
 
 def limits_forgotten() -> AbstractContextManager[Any]:
-    return patch("coordinator.watcher.dispatchers.pipeline_limits", lambda *_: {})
+    return patch("coordinator.controller.dispatch.dispatchers.pipeline_limits", lambda *_: {})
 
 
 def missed_while_disconnected() -> AbstractContextManager[Any]:
@@ -443,7 +450,7 @@ def silent_ends_not_followed() -> AbstractContextManager[Any]:
 
 
 def late_reports_overwrite() -> AbstractContextManager[Any]:
-    return patch("coordinator.reporting.judge_report", lambda *_: Verdict.NEW)
+    return patch("coordinator.commands.report.judge_report", lambda *_: Verdict.NEW)
 
 
 STORMY = Profile(calm=0.0, exact=0.2, faults=6)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coordinator.acts import Signature
-from coordinator.marking import mark
+from coordinator.commands.acts import Signature
+from coordinator.commands.mark import mark
 from coordinator.model.order import Order
-from coordinator.model.partitions import parse_instant
+from coordinator.model.partitions.instants import parse_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
 from coordinator.runners.port import ObservedRun

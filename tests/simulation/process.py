@@ -12,26 +12,26 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, cast
 
-from coordinator.model.guard import Known
-from coordinator.model.owners import CENTRAL_OWNER
+from coordinator.config.settings import PublicationSettings
+from coordinator.controller.backoff import Backoff
+from coordinator.controller.dispatch.dispatcher import Dispatcher, EnvironmentLimits
+from coordinator.controller.dispatch.dispatchers import Dispatchers
+from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.leading.dag_checks import DagChecks
+from coordinator.controller.leading.guarding import refuse_unless_leading
+from coordinator.controller.leading.publisher import Publisher, Writer
+from coordinator.controller.leading.watched_file import WatchedFile
+from coordinator.controller.messages import Message
+from coordinator.controller.pace import Pace
+from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.model.publishing.guard import Known
+from coordinator.model.publishing.owners import CENTRAL_OWNER
 from coordinator.model.references import PipelineRef
-from coordinator.settings import PublicationSettings
 from coordinator.store.election import Candidate
 from coordinator.store.memory import MemoryStore, MemoryWatch
 from coordinator.store.port import Census, Changes, Committed, KeyValue, Listing, Page, StoreUnavailable, Transaction
 from coordinator.store.presence import read_presence
 from coordinator.store.reflector import Disconnected, Reflector
-from coordinator.watcher.backoff import Backoff
-from coordinator.watcher.dag_checks import DagChecks
-from coordinator.watcher.dispatcher import Dispatcher, EnvironmentLimits
-from coordinator.watcher.dispatchers import Dispatchers
-from coordinator.watcher.guarding import refuse_unless_leading
-from coordinator.watcher.jobs import EffectDone, LookDone
-from coordinator.watcher.messages import Message
-from coordinator.watcher.pace import Pace
-from coordinator.watcher.publisher import Publisher, Writer
-from coordinator.watcher.reconciler import Options, Reconciler
-from coordinator.watcher.watched_file import WatchedFile
 from tests.simulation.history import UNSEEN, PromiseBroken
 
 if TYPE_CHECKING:

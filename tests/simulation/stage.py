@@ -9,21 +9,21 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from coordinator.commands.proposal import Proposal, Signature
+from coordinator.commands.publish import apply, read_publications
+from coordinator.commands.report import write_report
+from coordinator.config.settings import RetentionSettings, WatcherSettings
 from coordinator.model.dependencies import Document
+from coordinator.model.documents import parse_document
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order, dump_order, read_order
-from coordinator.model.owners import CENTRAL_OWNER
-from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, read_publication
+from coordinator.model.publishing.owners import CENTRAL_OWNER
+from coordinator.model.publishing.publication import Publication, read_publication
+from coordinator.model.publishing.resuming import Terms
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.resuming import Terms
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
 from coordinator.model.trigger import TriggerRecord, read_record
-from coordinator.proposal import Proposal, Signature
-from coordinator.publishing import apply, read_publications
-from coordinator.reporting import write_report
 from coordinator.runners.port import ObservedRun, StartRequest
-from coordinator.settings import RetentionSettings, WatcherSettings
 from coordinator.store.keys import DependenciesKey, HoldKey, Keys, OrderKey, StateKey, TriggerKey
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Delete, Put, Transaction

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.watcher import dispatcher, reconciler
+from coordinator.controller import reconciler
+from coordinator.controller.dispatch import dispatcher
 from tests.simulation.drawing import draw
 from tests.simulation.playing import play
 

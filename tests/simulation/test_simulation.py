@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.model import consumption, tally
+from coordinator.model import consumption
+from coordinator.model.propagation import tally
 from tests.simulation.drawing import draw
 from tests.simulation.plan import Plan
 from tests.simulation.playing import play

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from tests.standin.dagruns import Dag, Run
 
 CONFLICT = {

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
+from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.controller.clock import SystemClock
+from coordinator.controller.service import Watcher
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.settings import EnvironmentSettings, Settings
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
-from coordinator.watcher.clock import SystemClock
-from coordinator.watcher.service import Watcher
 
 LONG = 1000.0
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.credentials import AGAIN_AFTER, LARGEST, Credential, CredentialSource
+from coordinator.config.credentials import AGAIN_AFTER, LARGEST, Credential, CredentialSource
 from coordinator.errors import ConfigurationError, CoordinatorError, CredentialUnavailable
 
 SECRET = "correct-horse-battery"

@@ -14,11 +14,11 @@ import typer.main
 
 import tests.faults.strikes  # noqa: F401 - fills the registry
 from coordinator.cli import app
-from coordinator.model.mapping import MOST_MEMBERS
-from coordinator.model.parsing import parse_document
-from coordinator.model.parsing.forms import AIRFLOWS, CONDITIONS, ENTRY, MAPPERS, STARTS
+from coordinator.config.settings import load_settings
+from coordinator.model.documents import parse_document
+from coordinator.model.documents.forms import AIRFLOWS, CONDITIONS, ENTRY, MAPPERS, STARTS
+from coordinator.model.partitions import MOST_MEMBERS
 from coordinator.model.trigger import Status
-from coordinator.settings import load_settings
 from tests.command_line import Cli
 from tests.command_line import cli as cli
 from tests.faults.registry import FAULTS

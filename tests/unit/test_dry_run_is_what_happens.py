@@ -14,14 +14,14 @@ from typing import Any
 from hypothesis import HealthCheck, assume, event, given, note, settings
 from hypothesis import strategies as st
 
+from coordinator.controller.state.cache import Cache
 from coordinator.model.cascade import Change, How, Step, cascade
+from coordinator.model.documents import DependenciesError, parse_document
 from coordinator.model.order import Order
-from coordinator.model.parsing import DependenciesError, parse_document
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
 from coordinator.model.view import Standing
 from coordinator.store.keys import TriggerKey
-from coordinator.watcher.cache import Cache
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.simulated_airflow import partition_of
 

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from coordinator.model.parsing import json_schema, parse_document
+from coordinator.model.documents import json_schema, parse_document
 from tests.worlds.stories import EXAMPLES, STORIES, told
 
 _EXPLAINED = re.compile(r"(?<=^```console\n)\$ coordinator explain\b.*?(?=^```$)", re.MULTILINE | re.DOTALL)

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from coordinator import filling
-from coordinator.acts import Act, Signature, Verb, recorded_acts
-from coordinator.filling import Ended, LeftAlone, Ordered
+from coordinator.commands import fill as filling
+from coordinator.commands.acts import Act, Signature, Verb, recorded_acts
+from coordinator.commands.fill import Ended, LeftAlone, Ordered
+from coordinator.commands.order import cancel_order
+from coordinator.controller.state.cache import Cache
 from coordinator.model.references import Target
 from coordinator.model.runstate import State
-from coordinator.ordering import cancel_order
 from coordinator.store.memory import MemoryStore, MemoryWatch
 from coordinator.store.port import Changes
-from coordinator.watcher.cache import Cache
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import target
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.insecure_settings import insecure_settings
-from coordinator.settings import EnvironmentSettings, EtcdSettings, Settings
+from coordinator.config.insecure import insecure_settings
+from coordinator.config.settings import EnvironmentSettings, EtcdSettings, Settings
 
 
 def in_words(settings: Settings) -> list[str]:

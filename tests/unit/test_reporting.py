@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from coordinator.commands.report import make_document, write_report
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import InvalidReport, RunState, State, Verdict, read_run_state
-from coordinator.reporting import make_document, write_report
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd
 from coordinator.store.port import Put, StoreUnavailable, Transaction

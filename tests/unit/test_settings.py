@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings, load_settings
 from coordinator.errors import ConfigurationError
-from coordinator.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings, load_settings
 
 SECRET = "correct-horse-battery"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.config.settings import load_settings
 from coordinator.errors import ConfigurationError
 from coordinator.model import bounds
-from coordinator.settings import load_settings
 
 ENVIRONMENT = '[environments.default]\nurl = "http://127.0.0.1:1"\n'
 

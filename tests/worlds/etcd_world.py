@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from coordinator.acts import Signature
-from coordinator.marking import mark
+from coordinator.commands.acts import Signature
+from coordinator.commands.mark import mark
+from coordinator.commands.order import cancel_order, put_order
+from coordinator.commands.report import write_report
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.sweep import Sweep, read_sweep
 from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
-from coordinator.model.sweep import Sweep, read_sweep
 from coordinator.model.trigger import Status, TriggerRecord, read_record
-from coordinator.ordering import cancel_order, put_order
-from coordinator.reporting import write_report
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Store, Transaction
 from tests.worlds.world import PARTITION, World, target

@@ -10,12 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from coordinator.errors import LeadershipLost
-from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunStateDocument, State
-from coordinator.runners.airflow import AirflowRunner
-from coordinator.runners.port import ObservedRun
-from coordinator.settings import (
+from coordinator.config.settings import (
     EnvironmentSettings,
     EtcdSettings,
     PublicationSettings,
@@ -23,9 +18,14 @@ from coordinator.settings import (
     Settings,
     WatcherSettings,
 )
+from coordinator.controller.service import Watcher
+from coordinator.errors import LeadershipLost
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunStateDocument, State
+from coordinator.runners.airflow import AirflowRunner
+from coordinator.runners.port import ObservedRun
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
-from coordinator.watcher.service import Watcher
 from tests.standin.airflow import StandInAirflow
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import logical_date_of, partition_of

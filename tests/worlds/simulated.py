@@ -8,26 +8,26 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication, read_publication
+from coordinator.config.settings import PublicationSettings, RetentionSettings, WatcherSettings
+from coordinator.controller.backoff import Backoff
+from coordinator.controller.dispatch.dispatcher import Dispatcher, EnvironmentLimits
+from coordinator.controller.dispatch.dispatchers import Dispatchers
+from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.leading.guarding import refuse_unless_leading
+from coordinator.controller.messages import Message
+from coordinator.controller.pace import Pace
+from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.publication import Publication, dump_publication, read_publication
+from coordinator.model.publishing.resuming import Terms, publish
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.port import ObservedRun
-from coordinator.settings import PublicationSettings, RetentionSettings, WatcherSettings
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Put, Store, WatchStream
 from coordinator.store.reflector import Snapshot
-from coordinator.watcher.backoff import Backoff
-from coordinator.watcher.dispatcher import Dispatcher, EnvironmentLimits
-from coordinator.watcher.dispatchers import Dispatchers
-from coordinator.watcher.guarding import refuse_unless_leading
-from coordinator.watcher.jobs import EffectDone, LookDone
-from coordinator.watcher.messages import Message
-from coordinator.watcher.pace import Pace
-from coordinator.watcher.reconciler import Options, Reconciler
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of, partition_of
 from tests.worlds.world import PARTITION

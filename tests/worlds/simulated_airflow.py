@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from coordinator.model.partitions import parse_instant, partition_of_run
+from coordinator.model.partitions.instants import parse_instant, partition_of_run
 from coordinator.model.runstate import State
 from coordinator.model.trigger import Action
 from coordinator.runners.port import (

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.sweep import Sweep
 from coordinator.model.runstate import RunState, Unreadable
-from coordinator.model.sweep import Sweep
 from coordinator.model.trigger import TriggerRecord
 from coordinator.runners.port import ObservedRun
 

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.model.consumption import Consumed, Inputs
+from coordinator.model.evaluation import Judged, JudgedBranch, JudgedInput
 from coordinator.model.explanation.causes import Cause
 from coordinator.model.explanation.explained import Explanation
 from coordinator.model.explanation.words import state_of
-from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, Unreadable
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, readable_state

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.durations import format_duration
+from coordinator.model.evaluation import JudgedInput, inputs_that_would_hold
 from coordinator.model.explanation.headline import MOVING, missing_inputs, reason
 from coordinator.model.explanation.words import (
     asked_for,
@@ -27,10 +28,9 @@ from coordinator.model.explanation.words import (
     state_of,
 )
 from coordinator.model.hold import Hold
-from coordinator.model.judgement import JudgedInput, inputs_that_would_hold
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
-from coordinator.model.standings import Standings
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Standing, readable_record, readable_state
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from coordinator.model.consumption import Consumption
 from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.evaluation import JudgedInput, all_inputs
 from coordinator.model.explanation.words import listed, named, state_of
-from coordinator.model.judgement import JudgedInput, all_inputs
 from coordinator.model.view import readable_state
 
 

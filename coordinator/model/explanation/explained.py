@@ -13,9 +13,9 @@ from coordinator.model.explanation.outlook import outlook
 from coordinator.model.explanation.tree import Line, tree
 from coordinator.model.explanation.words import LISTED
 from coordinator.model.hold import Hold
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import Target
 from coordinator.model.runstate import Unreadable
-from coordinator.model.standings import Standings
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 
 

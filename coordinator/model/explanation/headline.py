@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from coordinator.model.conditions import Dependency, On
 from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.evaluation import Judged, JudgedBranch, JudgedInput, all_inputs
 from coordinator.model.explanation.words import listed, moment, named
-from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput, all_inputs
-from coordinator.model.mapping import StartOf
+from coordinator.model.partitions import StartOf
 from coordinator.model.references import Target
 from coordinator.model.view import Standing
 

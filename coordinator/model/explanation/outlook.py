@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import OnLate
+from coordinator.model.evaluation import Judged, JudgedBranch, JudgedInput, inputs_that_would_hold
 from coordinator.model.explanation.causes import why_unsettled
 from coordinator.model.explanation.headline import MOVING, is_out_of_reach, no_input, still_needed
 from coordinator.model.explanation.words import (
@@ -17,10 +18,9 @@ from coordinator.model.explanation.words import (
     moment,
     state_of,
 )
-from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput, inputs_that_would_hold
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import Target
 from coordinator.model.runstate import State
-from coordinator.model.standings import Standings
 from coordinator.model.view import Standing, readable_state
 
 

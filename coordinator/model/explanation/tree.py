@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from coordinator.model.conditions import Dependency
 from coordinator.model.consumption import Consumed
+from coordinator.model.evaluation import Judged, JudgedBranch, JudgedInput
 from coordinator.model.explanation.headline import is_out_of_reach
 from coordinator.model.explanation.words import LISTED, input_named, listed, moment, run_in_words, state_of
-from coordinator.model.judgement import Judged, JudgedBranch, JudgedInput
 from coordinator.model.references import Target
 from coordinator.model.view import Standing, readable_state
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from coordinator.model.conditions import Dependency, On
+from coordinator.model.evaluation import JudgedInput
 from coordinator.model.hold import Hold
-from coordinator.model.judgement import JudgedInput
-from coordinator.model.mapping import Identity
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions import Identity
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.view import SeenState

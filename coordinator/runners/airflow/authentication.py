@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from coordinator.credentials import Credential
+from coordinator.config.credentials import Credential
+from coordinator.config.settings import EnvironmentSettings
 from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.runners.airflow.answers import Answer, TokenAnswer
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import EnvironmentUnavailable, RequestRefused
-from coordinator.settings import EnvironmentSettings
 
 _log = structlog.get_logger(__name__)
 

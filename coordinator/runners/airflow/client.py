@@ -23,6 +23,7 @@ from requests.utils import get_environ_proxies
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
+from coordinator.config.settings import EnvironmentSettings
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_retry_after
@@ -30,7 +31,6 @@ from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.route import Route
 from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, NotSent, Permit
-from coordinator.settings import EnvironmentSettings
 from coordinator.version import __version__
 
 API = "/api/v2"

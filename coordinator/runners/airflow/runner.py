@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
+from coordinator.config.settings import EnvironmentSettings
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow import checking, looking, starting
@@ -21,7 +22,6 @@ from coordinator.runners.port import (
     RunRef,
     StartRequest,
 )
-from coordinator.settings import EnvironmentSettings
 
 
 class AirflowRunner:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.model import bounds
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import printable
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow.answers import Answer, DagAnswer, RunAnswer, RunsAnswer

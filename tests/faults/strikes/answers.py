@@ -10,7 +10,7 @@ from functools import partial
 from tests.faults.registry import Struck, fault
 from tests.faults.sickness import EFFECTS, ONCE, QUESTIONS, SAME, Since, made, sick, the_leader_stays
 from tests.faults.stage import REQUEST_TIMEOUT, pause
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from coordinator.settings import EtcdSettings
+from coordinator.config.settings import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.port import StoreUnavailable
 from tests.certificates import Pair
@@ -14,7 +14,7 @@ from tests.faults.line import Line, Way
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import DRILL, REPORTERS, WATCHERS, Stage, pause
 from tests.faults.strikes.lines import broken
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 from tests.tls_etcd import replace
 
 GROUP = "certificates"

@@ -7,17 +7,17 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from coordinator.airflow_plugin import outbox
+from coordinator.airflow_plugin.outbox import Outbox
 from coordinator.model.trigger import TriggerRecord
-from coordinator.provider import outbox
-from coordinator.provider.outbox import Outbox
-from coordinator.watcher.reading import read
+from coordinator.reading.reading import read
 from tests.faults import stage as stage_module
 from tests.faults.line import Way
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import Stage, pause
 from tests.faults.strikes.lines import broken
 from tests.faults.wall_clock import stepped
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 
 HOUR = 3600.0
 SOON = 60.0

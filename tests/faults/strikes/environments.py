@@ -16,7 +16,7 @@ from tests.faults.chronicle import target_of
 from tests.faults.registry import Struck, fault
 from tests.faults.sickness import EFFECTS, ONCE, QUESTIONS, SAME, Since, made, sick, the_leader_stays
 from tests.faults.stage import COMES_TO_REST, REQUEST_TIMEOUT, WATCHER, Stage, pause
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 from tests.simulation.wiring import leaves
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import KINDS, Fault

@@ -10,7 +10,7 @@ from tests.faults.line import Way
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import COMES_TO_REST, WATCHER, Stage, pause
 from tests.faults.strikes.lines import broken
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 
 BEHIND = WATCHER.lease_ttl + 4.0
 MINUTE = 60.0

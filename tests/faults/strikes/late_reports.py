@@ -8,7 +8,7 @@ from datetime import timedelta
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import WATCHER, pause
 from tests.faults.strikes.people import LONG_ENOUGH
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 
 LATE = timedelta(minutes=10)
 """Nobody waits for so long: the reports say when they were observed."""

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+from coordinator.commands.report import write_report
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State, Verdict
-from coordinator.reporting import write_report
 from coordinator.store.port import Put, Transaction
 from tests.faults.finished_runs import document, has_run, has_run_since
 from tests.faults.processes import peak_memory_of
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import Stage
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 
 PARTITIONS = 5_000
 SOURCES = tuple(PipelineRef("default", f"mass_{number}") for number in range(4))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-from coordinator.model.partitions import format_instant
+from coordinator.commands.report import write_report
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
-from coordinator.reporting import write_report
 from tests.faults.finished_runs import document, has_run
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import Stage, pause
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 
 WAITING = 50
 MOST = 3

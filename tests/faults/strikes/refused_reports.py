@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from coordinator.airflow_plugin.outbox import Event
+from coordinator.airflow_plugin.probing import FIRST_PAUSE
 from coordinator.model.runstate import RunStateDocument, State
-from coordinator.provider.outbox import Event
-from coordinator.provider.probing import FIRST_PAUSE
 from coordinator.store.roles import Access, KeyRange, Permission, reporter
 from tests.faults.guarded import GuardedStage
 from tests.faults.registry import Struck, fault
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 
 DENIED = "denied"
 """A DAG outside of what is still granted: those of the graph begin with :data:`GRANTED`."""

@@ -11,7 +11,7 @@ from tests.faults.listening import ListeningStage
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import WATCHER, Stage, pause
 from tests.faults.strikes.lines import WORDS, broken
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 
 GROUP = "reporters"
 FOLLOWED_AFTER = WATCHER.follow_after

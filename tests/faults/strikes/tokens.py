@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.faults.guarded import GuardedStage
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import REPORTERS, WATCHERS, Stage, pause
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 
 TOKEN_LIFE = 2
 

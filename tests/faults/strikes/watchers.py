@@ -7,7 +7,7 @@ from time import monotonic
 from tests.faults.registry import Struck, fault
 from tests.faults.sickness import EFFECTS, sick
 from tests.faults.stage import COMES_TO_REST, ENVIRONMENTS, REQUEST_TIMEOUT, WATCHER, Replica, Stage, pause
-from tests.integration.watcher.waiting import until
+from tests.integration.controller.waiting import until
 from tests.standin.faults import Fault
 
 HALF_A_LEASE = WATCHER.lease_ttl / 2

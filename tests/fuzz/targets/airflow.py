@@ -12,8 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
+from coordinator.config.settings import EnvironmentSettings
+from coordinator.controller.reconcile.records import adopted, blocked, sent
 from coordinator.model import bounds
-from coordinator.model.partitions import partition_of_run
+from coordinator.model.partitions.instants import partition_of_run
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 from coordinator.runners.airflow import checking, looking, starting
 from coordinator.runners.airflow.answers import (
@@ -41,8 +43,6 @@ from coordinator.runners.port import (
     RunRef,
     StartRequest,
 )
-from coordinator.settings import EnvironmentSettings
-from coordinator.watcher.records import adopted, blocked, sent
 from tests.fuzz.tape import Tape, as_json, tape_of
 
 NOW = "2026-11-20T06:00:00Z"

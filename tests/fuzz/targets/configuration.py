@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from coordinator.config.settings import Settings, load_settings
+from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.errors import ConfigurationError
 from coordinator.runners.airflow.client import AirflowClient
-from coordinator.settings import Settings, load_settings
 from coordinator.store.keys import Keys
-from coordinator.watcher.dispatcher import limits_by_environment
 from tests.fuzz.tape import Tape, tape_of
 
 FORM: dict[str, dict[str, Any]] = {

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from coordinator.model.dependencies import Document
+from coordinator.model.documents import DependenciesError, dump_document, parse_document
+from coordinator.model.documents.forms import AIRFLOWS, CONDITIONS, DEADLINES, ENTRY, MAPPERS
 from coordinator.model.graph import CycleFound
-from coordinator.model.owners import merge, objections_to
-from coordinator.model.parsing import DependenciesError, dump_document, parse_document
-from coordinator.model.parsing.forms import AIRFLOWS, CONDITIONS, DEADLINES, ENTRY, MAPPERS
-from coordinator.model.publication import Publication, Published, dump_publication, read_publication
-from coordinator.model.resuming import Terms, publish
+from coordinator.model.publishing.owners import merge, objections_to
+from coordinator.model.publishing.publication import Publication, Published, dump_publication, read_publication
+from coordinator.model.publishing.resuming import Terms, publish
 from tests.fuzz.tape import Tape, as_json, tape_of
 from tests.fuzz.targets.values import unreadable
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from coordinator.controller.state.cache import Cache
+from coordinator.controller.state.problems import shown
 from coordinator.model.explanation import as_json as explanation_as_json
 from coordinator.model.explanation import explain
 from coordinator.model.references import PipelineRef
 from coordinator.model.references import Target as Where
+from coordinator.reading.reading import read
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Changed, Changes, Delete, Put, Transaction
-from coordinator.watcher.cache import Cache
-from coordinator.watcher.problems import shown
-from coordinator.watcher.reading import read
 from tests.fuzz.tape import Tape, as_json
 from tests.fuzz.targets import values
 from tests.fuzz.targets.documents import document_of

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
+from coordinator.model.documents.fields import FieldReader
+from coordinator.model.documents.findings import Cursor, Findings
+from coordinator.model.documents.json_text import JsonSyntaxError, read_json
+from coordinator.model.documents.mappings import MappingReader, dump_mapping
 from coordinator.model.durations import LONGEST, format_duration, parse_duration
-from coordinator.model.mapping import FanOut, Mapping, Offset, Rollup, StartOf, parse_offset
-from coordinator.model.mapping.spelling import Spelling
-from coordinator.model.parsing.fields import FieldReader
-from coordinator.model.parsing.findings import Cursor, Findings
-from coordinator.model.parsing.json_text import JsonSyntaxError, read_json
-from coordinator.model.parsing.mappings import MappingReader, dump_mapping
-from coordinator.model.partitions import coordinator_run_id, format_instant, parse_instant, partition_order
+from coordinator.model.partitions import FanOut, Mapping, Offset, Rollup, StartOf, parse_offset
+from coordinator.model.partitions.instants import coordinator_run_id, format_instant, parse_instant, partition_order
+from coordinator.model.partitions.spelling import Spelling
 from coordinator.model.references import PipelineRef
 from coordinator.model.references import Target as Where
 from coordinator.store.keys import (

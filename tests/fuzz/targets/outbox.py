@@ -7,13 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.delivery import Delivery
+from coordinator.airflow_plugin.outbox import Event, Outbox
+from coordinator.commands.report import write_report
 from coordinator.model.references import PipelineRef
 from coordinator.model.references import Target as Where
 from coordinator.model.runstate import Verdict
-from coordinator.provider.delivery import Delivery
-from coordinator.provider.keepers import Keepers
-from coordinator.provider.outbox import Event, Outbox
-from coordinator.reporting import write_report
 from coordinator.store.keys import Keys, StateKey
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from tests.fuzz.tape import as_json, tape_of

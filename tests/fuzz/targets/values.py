@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from coordinator.acts import Act, put_of, read_act
-from coordinator.model.floor import dump_floor, read_floor
+from coordinator.commands.acts import Act, put_of, read_act
+from coordinator.controller.state.heartbeat import dump_attended, read_attended
 from coordinator.model.hold import dump_hold, read_hold
 from coordinator.model.order import dump_order, read_order
+from coordinator.model.retention.sweep import dump_sweep, read_sweep
+from coordinator.model.retention.watermark import dump_floor, read_floor
 from coordinator.model.runstate import RunStateDocument, Unreadable, judge_report, read_run_state
-from coordinator.model.sweep import dump_sweep, read_sweep
 from coordinator.model.trigger import dump_record, read_record
 from coordinator.store.keys import Keys
 from coordinator.store.presence import read_presence
-from coordinator.watcher.attendance import dump_attended, read_attended
 from tests.fuzz.tape import Tape, as_json, tape_of
 
 LONGEST_REASON = 2000

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from coordinator.cli.failures import ExitCode
-from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication
+from coordinator.commands.report import write_report
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.reporters import LastSeen, ReportedRun, ReporterStatus
 from coordinator.model.runstate import RunStateDocument, State
-from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys

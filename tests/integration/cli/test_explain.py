@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.failures import ExitCode
-from coordinator.holding import put_hold
+from coordinator.commands.hold import put_hold
+from coordinator.commands.report import write_report
+from coordinator.config.settings import EtcdSettings
 from coordinator.model.consumption import Consumed, Consumption
+from coordinator.model.documents import parse_document
 from coordinator.model.hold import Hold
-from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication
+from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
-from coordinator.reporting import write_report
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys

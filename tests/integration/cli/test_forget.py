@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from coordinator.acts import Act, Signature, recorded_acts
 from coordinator.cli.failures import ExitCode
-from coordinator.forgetting import ChangedMeanwhile, forget
+from coordinator.commands.acts import Act, Signature, recorded_acts
+from coordinator.commands.forget import ChangedMeanwhile, forget
+from coordinator.commands.order import put_order
+from coordinator.commands.report import write_report
+from coordinator.controller.state.cache import Cache
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
-from coordinator.ordering import put_order
-from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction
-from coordinator.watcher.cache import Cache
 from tests.command_line import Cli
 
 K = "2026-11-20T00:00:00Z"

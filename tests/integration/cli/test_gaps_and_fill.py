@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from coordinator.acts import Act, recorded_acts
 from coordinator.cli.failures import ExitCode
+from coordinator.commands.acts import Act, recorded_acts
+from coordinator.commands.report import write_report
+from coordinator.config.settings import EtcdSettings
 from coordinator.model.order import GivenOrder, Order, read_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
-from coordinator.reporting import write_report
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.keys import Keys, OrderKey
 from coordinator.store.port import Put, Transaction
@@ -187,7 +187,7 @@ def test_a_fill_that_is_interrupted_says_what_is_ordered(scene: Scene, monkeypat
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("coordinator.filling.wait_for_ends", interrupted)
+    monkeypatch.setattr("coordinator.commands.fill.wait_for_ends", interrupted)
     done = scene("fill", "report", "--yes", "--max-in-flight", 2)
     assert done.exit_code == ExitCode.INTERRUPTED
     assert "interrupted: 2 of 3 ordered; what is ordered runs, the same command goes on" in done.stderr

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.acts import Signature
 from coordinator.cli.failures import ExitCode
-from coordinator.holding import delete_hold, put_hold
+from coordinator.commands.acts import Signature
+from coordinator.commands.hold import delete_hold, put_hold
+from coordinator.commands.report import write_report
+from coordinator.model.documents import parse_document
 from coordinator.model.hold import Hold, dump_hold, read_hold
-from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication
+from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State, Unreadable
-from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import Committed, Put, Transaction

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.commands.inputs import FEW
+from coordinator.config.settings import EtcdSettings
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
-from coordinator.run_inputs import FEW
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from coordinator import publishing
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import pipeline_of
+from coordinator.commands import publish as publishing
+from coordinator.commands.report import write_report
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunStateDocument, State
-from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Transaction

@@ -10,8 +10,8 @@ import pytest
 
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.report import Reported
-from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Publication, dump_publication
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.store.connection import EtcdStore

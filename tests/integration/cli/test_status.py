@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.failures import ExitCode
-from coordinator.model.floor import Floor, dump_floor
-from coordinator.model.parsing import parse_document
-from coordinator.model.partitions import format_instant
-from coordinator.model.publication import Publication, dump_publication
+from coordinator.commands.report import write_report
+from coordinator.model.documents import parse_document
+from coordinator.model.partitions.instants import format_instant
+from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.sweep import HeldBack, Sweep, dump_sweep
+from coordinator.model.retention.watermark import Floor, dump_floor
 from coordinator.model.runstate import RunStateDocument, State
-from coordinator.model.sweep import HeldBack, Sweep, dump_sweep
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
-from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction

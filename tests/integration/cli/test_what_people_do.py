@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from coordinator.acts import Act, Signature, Verb, put_of, read_act, recorded_acts
 from coordinator.cli.failures import ExitCode
-from coordinator.holding import delete_hold, put_hold
-from coordinator.marking import ChangedMeanwhile, mark
+from coordinator.commands.acts import Act, Signature, Verb, put_of, read_act, recorded_acts
+from coordinator.commands.hold import delete_hold, put_hold
+from coordinator.commands.mark import ChangedMeanwhile, mark
+from coordinator.commands.order import cancel_order, put_order
+from coordinator.commands.report import write_report
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.hold import Hold
 from coordinator.model.order import GivenOrder, Order, read_order
-from coordinator.model.partitions import parse_instant
+from coordinator.model.partitions.instants import parse_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State, Unreadable, read_run_state
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
-from coordinator.ordering import cancel_order, put_order
-from coordinator.reporting import write_report
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction

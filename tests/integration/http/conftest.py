@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import structlog
 
-from coordinator.settings import HttpSettings
-from coordinator.watcher.http import Access, Answer, HttpListener, Request, Route, health_routes
-from coordinator.watcher.service import Health
+from coordinator.config.settings import HttpSettings
+from coordinator.controller.http import Access, Answer, HttpListener, Request, Route, health_routes
+from coordinator.controller.service import Health
 
 TOKEN = "correct-horse-battery-staple"
 HEALTH = Health(

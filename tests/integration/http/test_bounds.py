@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coordinator.config.settings import HttpSettings
+from coordinator.controller.http import HttpListener
+from coordinator.controller.http.messages import MAX_BODY, MAX_HEAD
+from coordinator.controller.service import Health
 from coordinator.errors import ConfigurationError
-from coordinator.settings import HttpSettings
-from coordinator.watcher.http import HttpListener
-from coordinator.watcher.http.messages import MAX_BODY, MAX_HEAD
-from coordinator.watcher.service import Health
 from tests.integration.http.conftest import TOKEN, Client, Reply, Serve, Served, read_reply
 
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}

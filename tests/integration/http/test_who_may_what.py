@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from coordinator.config.settings import HttpSettings
+from coordinator.controller.http.rights import Doorkeeper
 from coordinator.errors import ConfigurationError
-from coordinator.settings import HttpSettings
-from coordinator.watcher.http.rights import Doorkeeper
 from tests.integration.http.conftest import HEALTH, TOKEN, Serve
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW")
@@ -167,7 +167,7 @@ def test_a_token_command_that_fails_keeps_nobody_from_starting_and_lets_nobody_i
     assert client.ask("/read", Authorization=RIGHT).status == 401
     assert [line["event"] for line in logged] == ["http.token_unreadable"], "whether it was the right one is not known"
     file.write_text(f"{TOKEN}\n")
-    monkeypatch.setattr("coordinator.credentials.AGAIN_AFTER", 0.0)
+    monkeypatch.setattr("coordinator.config.credentials.AGAIN_AFTER", 0.0)
     assert client.ask("/read", Authorization=RIGHT).status == 200
 
 

@@ -26,11 +26,11 @@ from typing import Any
 
 import requests
 
+from coordinator.commands.report import write_report
+from coordinator.config.settings import EtcdSettings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
-from coordinator.reporting import write_report
 from coordinator.runners.port import ObservedRun
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.keys import Keys

@@ -19,13 +19,13 @@ from urllib.parse import quote
 
 import pytest
 
+from coordinator.airflow_plugin.outbox import LOCK_NAME
+from coordinator.airflow_plugin.reporter import Reporter
+from coordinator.airflow_plugin.spawning import LOG_NAME
+from coordinator.config.settings import load_settings
 from coordinator.errors import CoordinatorError
-from coordinator.provider.outbox import LOCK_NAME
-from coordinator.provider.reporter import Reporter
-from coordinator.provider.spawning import LOG_NAME
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import RunRef
-from coordinator.settings import load_settings
 from coordinator.store.connection import connect
 from tests.integration.planted.conftest import COMMANDS, clean
 from tests.integration.planted.secrets import MARK, Secrets, new_secret

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from coordinator.config.settings import EnvironmentSettings
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.settings import EnvironmentSettings
 from tests.standin.airflow import StandInAirflow
 
 URL_VARIABLE = "COORDINATOR_TEST_AIRFLOW_URL"

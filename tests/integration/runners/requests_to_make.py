@@ -6,7 +6,7 @@ import random
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from coordinator.model.partitions import coordinator_run_id, format_instant
+from coordinator.model.partitions.instants import coordinator_run_id, format_instant
 from coordinator.model.trigger import Action
 from coordinator.runners.port import ObservedRun, StartRequest
 

@@ -137,7 +137,7 @@ def test_what_a_command_gives_is_asked_for_again_when_it_is_refused(
     airflow: StandInAirflow, make_runner: MakeRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """It is rotated under the running watcher, and the vault is away for a moment in between."""
-    monkeypatch.setattr("coordinator.credentials.AGAIN_AFTER", 0.0)
+    monkeypatch.setattr("coordinator.config.credentials.AGAIN_AFTER", 0.0)
     file = tmp_path / "vault"
     settings = {f"{kind}_command": ["cat", str(file)]}
     runner = make_runner(airflow.base_url, username="admin" if kind == "password" else None, password=None, **settings)

@@ -22,11 +22,11 @@ MOST = 300 * MIB
 SERVICE = """
 import os, re, sys
 from concurrent.futures import ThreadPoolExecutor
-import coordinator.cli.watch, coordinator.watcher.service
+import coordinator.cli.watch, coordinator.controller.service
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, RequestRefused, RunRef, StartRequest
-from coordinator.settings import EnvironmentSettings
+from coordinator.config.settings import EnvironmentSettings
 
 os.environ["PASSWORD"] = "admin"
 runner = AirflowRunner("x", EnvironmentSettings(url=sys.argv[1], username="admin", password_env="PASSWORD"))

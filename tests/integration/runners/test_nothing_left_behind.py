@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from coordinator.config.settings import EnvironmentSettings
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import EnvironmentUnavailable
-from coordinator.settings import EnvironmentSettings
 from coordinator.store.embedded import free_port
 from tests.alive import alive, no_collections
 

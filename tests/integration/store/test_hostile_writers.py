@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.config.settings import EtcdSettings
 from coordinator.model import bounds
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys

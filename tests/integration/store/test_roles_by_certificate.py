@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from coordinator.settings import EtcdSettings
+from coordinator.config.settings import EtcdSettings
 from coordinator.store import securing
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd
@@ -17,11 +17,11 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import AccessDenied, Delete, Put, StoreUnavailable, Transaction
 from coordinator.store.roles import roles_of
 from coordinator.store.users import ROOT, Users
+from tests.integration.controller.service import write_config
+from tests.integration.controller.worlds import ServedWorld
 from tests.integration.store.certificates import Authority
 from tests.integration.store.secured import USERS, add_root
 from tests.integration.store.test_roles import PLACES, READS, WRITES, allowed
-from tests.integration.watcher.service import write_config
-from tests.integration.watcher.worlds import ServedWorld
 
 KEYS = Keys()
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from coordinator.airflow_plugin import sender as deliver
+from coordinator.airflow_plugin.activity import Activity
+from coordinator.airflow_plugin.announcing import Announcer
+from coordinator.airflow_plugin.outbox import Event, Outbox
 from coordinator.cli.failures import ExitCode
+from coordinator.commands.report import write_report
+from coordinator.config.settings import EtcdSettings, ReporterSettings, RetentionSettings, Settings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State, Verdict
-from coordinator.provider import deliver
-from coordinator.provider.activity import Activity
-from coordinator.provider.announcing import Announcer
-from coordinator.provider.outbox import Event, Outbox
-from coordinator.reporting import write_report
-from coordinator.settings import EtcdSettings, ReporterSettings, RetentionSettings, Settings
 from coordinator.store import securing
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.keys import Keys
@@ -26,10 +26,10 @@ from coordinator.store.port import AccessDenied, KeyValue
 from coordinator.store.users import ROOT, Users
 from tests.command_line import Cli
 from tests.command_line import cli as cli
+from tests.integration.controller.service import write_config
+from tests.integration.controller.waiting import until
+from tests.integration.controller.worlds import ServedWorld
 from tests.integration.store.secured import SecuredEtcd
-from tests.integration.watcher.service import write_config
-from tests.integration.watcher.waiting import until
-from tests.integration.watcher.worlds import ServedWorld
 from tests.worlds.world import PARTITION
 
 KEYS = Keys()

@@ -10,14 +10,14 @@ from types import SimpleNamespace
 import pytest
 
 import coordinator
+from coordinator.commands.inputs import InputsUnknown, RunInput
+from coordinator.commands.report import make_document, write_report
+from coordinator.config.settings import EtcdSettings, ReporterSettings, Settings
 from coordinator.model.consumption import NAMED, NOTHING, Consumed, Consumption, Inputs
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State, read_run_state
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
-from coordinator.reporting import make_document, write_report
-from coordinator.run_inputs import InputsUnknown, RunInput
-from coordinator.settings import EtcdSettings, ReporterSettings, Settings
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Transaction

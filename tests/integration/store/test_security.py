@@ -10,8 +10,8 @@ from pathlib import Path
 import grpc
 import pytest
 
+from coordinator.config.settings import EtcdSettings
 from coordinator.errors import ConfigurationError
-from coordinator.settings import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.port import AccessDenied, Put, StoreUnavailable, Transaction
@@ -220,7 +220,7 @@ def test_a_password_that_was_changed_counts_at_the_next_login(
     guarded: EmbeddedEtcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By file and by command, under the running client; the command fails for a while."""
-    monkeypatch.setattr("coordinator.credentials.AGAIN_AFTER", 0.0)
+    monkeypatch.setattr("coordinator.config.credentials.AGAIN_AFTER", 0.0)
     file = tmp_path / "password"
     file.write_text("secret\n")
     plain = EtcdSettings(endpoints=[guarded.endpoint], timeout=2, username="root", password_file=file)

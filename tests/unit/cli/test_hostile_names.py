@@ -18,10 +18,10 @@ from coordinator.cli.logs import LogLevel, configure_logs
 from coordinator.cli.output import line, people, say, table
 from coordinator.model.printable import encodable, json_text, printable, printable_lines
 from coordinator.model.references import PipelineRef, Target
+from coordinator.reading.reading import UnknownPipeline, read
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Put, Transaction
-from coordinator.watcher.reading import UnknownPipeline, read
 
 HOSTILE = [
     "\x1b[2J\x1b[31mowned",

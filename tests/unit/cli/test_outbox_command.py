@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.delivery import Delivery
+from coordinator.airflow_plugin.outbox import Event, Outbox
+from coordinator.airflow_plugin.wakeup_pipe import Doorbell
 from coordinator.cli.failures import ExitCode
 from coordinator.model.runstate import RunStateDocument, State, Verdict
-from coordinator.provider.delivery import Delivery
-from coordinator.provider.doorbell import Doorbell
-from coordinator.provider.keepers import Keepers
-from coordinator.provider.outbox import Event, Outbox
 from coordinator.store.port import AccessDenied
 from tests.command_line import Cli
 from tests.command_line import cli as cli
@@ -93,7 +93,7 @@ def test_one_event_or_all_are_replayed(cli: Cli, outbox: Outbox) -> None:
     assert outbox.pending() == [second]
     result = cli("outbox", "replay", "--all", "--path", outbox.directory)
     assert "2 events replayed" in result.stdout
-    assert "python -m coordinator.provider.deliver" in result.stdout, "nobody delivers just now"
+    assert "python -m coordinator.airflow_plugin.sender" in result.stdout, "nobody delivers just now"
     assert outbox.pending() == [POISON, first, second]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.failures import ExitCode
-from coordinator.model.parsing import json_schema
+from coordinator.model.documents import json_schema
 from tests.command_line import Cli
 
 CONFIG = '[environments.default]\nurl = "http://127.0.0.1:1"\n[environments.team_b]\nurl = "http://127.0.0.1:2"\n'

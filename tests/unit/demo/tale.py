@@ -8,7 +8,7 @@ from coordinator.demo.chronicle import Chronicle, Happening
 from coordinator.demo.judging import Shown, ShownRun
 from coordinator.demo.plot import Act, Plot, plot_of
 from coordinator.model.consumption import NOTHING, Consumed, Consumption
-from coordinator.model.parsing import parse_document
+from coordinator.model.documents import parse_document
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record

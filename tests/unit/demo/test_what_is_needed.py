@@ -12,7 +12,7 @@ from coordinator.demo import stage
 from coordinator.demo.plot import plot_of
 from coordinator.demo.production import find_script
 from coordinator.errors import ConfigurationError
-from coordinator.model.parsing import parse_document
+from coordinator.model.documents import parse_document
 from coordinator.store.embedded import EmbeddedEtcdError
 from tests.command_line import Cli
 from tests.command_line import cli as cli

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from coordinator.model.floor import Floor
 from coordinator.model.hold import Hold
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.watermark import Floor
 from coordinator.model.runstate import Unreadable
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from coordinator.model.mapping import (
+from coordinator.model.partitions import (
     ALL,
     MOST_MEMBERS,
     FanOut,

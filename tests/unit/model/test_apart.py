@@ -9,10 +9,10 @@ import pytest
 
 from coordinator.model.apart import apart
 from coordinator.model.conditions import Dependency
-from coordinator.model.mapping import StartOf
-from coordinator.model.parsing import parse_document
+from coordinator.model.documents import parse_document
+from coordinator.model.partitions import StartOf
+from coordinator.model.publishing.unmet_lately import seen_in
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.unmet_lately import seen_in
 
 DATES = [f"2026-11-{day}" for day in range(10, 21)]
 DATE_TIMES = [f"{date}T00:00:00Z" for date in DATES]

@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from coordinator.model.at_rest import AtRest
 from coordinator.model.conditions import Dependency, all_of
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.dependencies import Downstream
 from coordinator.model.graph import Graph, Node
+from coordinator.model.propagation.at_rest import AtRest
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
-from coordinator.model.standings import Standings
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenRecord, SeenState
 from tests.unit.model.facts import Facts

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from coordinator.controller.state.cache import Cache
 from coordinator.model.cascade import Change, cascade
 from coordinator.model.order import Order
 from coordinator.model.runstate import State
-from coordinator.watcher.cache import Cache
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import target
 

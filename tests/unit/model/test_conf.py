@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.model import bounds
 from coordinator.model.conf import conf_to_send, template_in
-from coordinator.model.parsing import DependenciesError, parse_document
+from coordinator.model.documents import DependenciesError, parse_document
 
 
 def problems_of(conf: object, *, in_force: bool = False) -> list[str]:

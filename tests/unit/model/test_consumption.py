@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.controller.reconcile import records
 from coordinator.model import consumption
 from coordinator.model.bounds import KIB, MIB
 from coordinator.model.consumption import NAMED, Consumed, Consumption
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 from coordinator.runners.port import ObservedRun
-from coordinator.watcher import records
 
 EPOCH = datetime(2026, 11, 20, tzinfo=UTC)
 HOURLY = PipelineRef("team_b", "hourly_extraction")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from coordinator.model.deadline import AfterFirstInput, TimeOfDay
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 
 SIX = time(6)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time
 
 import pytest
 
+from coordinator.controller.reconcile.records import skipped
 from coordinator.model.conditions import Dependency
 from coordinator.model.consumption import NOTHING, Consumed, Consumption
 from coordinator.model.deadline import TimeOfDay
@@ -13,12 +14,11 @@ from coordinator.model.decide import Decision
 from coordinator.model.dependencies import Downstream, OnLate, Rerun
 from coordinator.model.graph import Graph, Node
 from coordinator.model.order import GivenOrder, Order
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
-from coordinator.model.standings import Standings
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, Standing
-from coordinator.watcher.records import skipped
 from tests.unit.model.facts import Facts
 
 UPSTREAM, DOWNSTREAM = (Target(PipelineRef("default", name), "p") for name in ("u", "d"))

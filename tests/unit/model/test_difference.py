@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from coordinator.model.dependencies import Document
-from coordinator.model.difference import FieldChange, difference
-from coordinator.model.parsing import parse_document
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.difference import FieldChange, difference
 
 
 def document(content: dict[str, Any]) -> Document:

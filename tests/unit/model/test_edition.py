@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.model.edition import (
+from coordinator.model.publishing.edition import (
     REMEMBERED,
     Edit,
     Edition,

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from coordinator.model.explanation import Explanation, Kind, as_json, explain
+from coordinator.reading.reading import read
 from coordinator.store.port import Put
-from coordinator.watcher.reading import read
 from tests.worlds.cases import CASES
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target

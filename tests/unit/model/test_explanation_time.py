@@ -11,12 +11,12 @@ from coordinator.model.deadline import TimeOfDay
 from coordinator.model.dependencies import Downstream, OnLate, Rerun
 from coordinator.model.explanation import Explanation, Kind, as_json, explain, headline
 from coordinator.model.graph import Graph, Node
-from coordinator.model.mapping import Latest, Period, Rollup, StartOf
 from coordinator.model.order import GivenOrder, Order
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions import Latest, Period, Rollup, StartOf
+from coordinator.model.partitions.instants import format_instant
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
-from coordinator.model.standings import Standings
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 from tests.unit.model.facts import Facts

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from coordinator.acts import Signature
-from coordinator.forgetting import forget
-from coordinator.model.forgetting import all_below, why_not
-from coordinator.model.standings import Standings
-from coordinator.watcher.cache import Cache
+from coordinator.commands.acts import Signature
+from coordinator.commands.forget import forget
+from coordinator.controller.state.cache import Cache
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.retention.forgetting import all_below, why_not
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import target
 

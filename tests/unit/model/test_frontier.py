@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.model import standings as standings_module
 from coordinator.model.conditions import Dependency, all_of
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.dependencies import Downstream
-from coordinator.model.frontier import TURN, Frontier
 from coordinator.model.graph import Graph, Node
-from coordinator.model.mapping import Identity, Mapping, Period, StartOf
+from coordinator.model.partitions import Identity, Mapping, Period, StartOf
+from coordinator.model.propagation import readiness as standings_module
+from coordinator.model.propagation.frontier import TURN, Frontier
+from coordinator.model.propagation.readiness import SCANNED, Standings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
-from coordinator.model.standings import SCANNED, Standings
 from coordinator.model.view import SeenState, Standing
 from tests.unit.model.facts import Facts
 from tests.unit.model.test_standings import EPOCH, PARTITION, Anew, Change, apply, assert_same, changes, graphs

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from coordinator.controller.state.cache import Cache
 from coordinator.model.gaps import find_gaps
-from coordinator.model.standings import Standings
+from coordinator.model.propagation.readiness import Standings
 from coordinator.store.port import Put
-from coordinator.watcher.cache import Cache
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
 

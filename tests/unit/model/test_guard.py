@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from coordinator.model.dependencies import Document
-from coordinator.model.difference import difference
-from coordinator.model.guard import Known, misspelt, replacements, too_many_removed, too_much_resumed
-from coordinator.model.parsing import parse_document
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.difference import difference
+from coordinator.model.publishing.guard import Known, misspelt, replacements, too_many_removed, too_much_resumed
 from coordinator.model.references import PipelineRef, Target
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.model.misspelled import is_slip, misspelled
-from coordinator.model.parsing import parse_document
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.misspelled import is_slip, misspelled
 
 
 def told(document: dict[str, Any]) -> list[str]:

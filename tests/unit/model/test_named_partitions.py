@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.model.named_partitions import NamedPartition, Span, is_spelled_freely, named_partition, read_moment
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.instants import format_instant
 
 K = "2026-11-20T00:00:00Z"
 FIVE = "2026-11-20T05:00:00Z"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.model.never_met import never_met
-from coordinator.model.parsing import parse_document
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.never_met import never_met
 
 ROOT = Path(__file__).parents[3]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from coordinator.model.cycles import cycles_through
 from coordinator.model.dependencies import Document
+from coordinator.model.documents import parse_document, places_of_entries
 from coordinator.model.graph import CycleFound
-from coordinator.model.owners import merge, misplaced, objections_to
-from coordinator.model.parsing import parse_document, places_of_entries
-from coordinator.model.publication import Publication, Published
+from coordinator.model.publishing.cycles import cycles_through
+from coordinator.model.publishing.owners import merge, misplaced, objections_to
+from coordinator.model.publishing.publication import Publication, Published
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import Unreadable
 

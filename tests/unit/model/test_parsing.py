@@ -13,8 +13,8 @@ from coordinator.model import bounds
 from coordinator.model.conditions import AtLeast, Dependency, On, all_of, any_of
 from coordinator.model.deadline import AfterFirstInput, Deadline, TimeOfDay
 from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
-from coordinator.model.mapping import Latest, Offset, Period, Rollup, Unit
-from coordinator.model.parsing import DependenciesError, Problem, parse_document
+from coordinator.model.documents import DependenciesError, Problem, parse_document
+from coordinator.model.partitions import Latest, Offset, Period, Rollup, Unit
 from coordinator.model.references import PipelineRef
 
 

@@ -9,13 +9,24 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from coordinator.model.mapping import FanOut, FixedKey, Identity, Latest, Mapping, Offset, Period, Rollup, StartOf, Unit
-from coordinator.model.parsing import json_schema
-from coordinator.model.parsing.fields import FieldReader
-from coordinator.model.parsing.findings import Cursor, Findings
-from coordinator.model.parsing.json_text import read_json
-from coordinator.model.parsing.mappings import MappingReader, dump_mapping
-from coordinator.model.parsing.problems import Problem
+from coordinator.model.documents import json_schema
+from coordinator.model.documents.fields import FieldReader
+from coordinator.model.documents.findings import Cursor, Findings
+from coordinator.model.documents.json_text import read_json
+from coordinator.model.documents.mappings import MappingReader, dump_mapping
+from coordinator.model.documents.problems import Problem
+from coordinator.model.partitions import (
+    FanOut,
+    FixedKey,
+    Identity,
+    Latest,
+    Mapping,
+    Offset,
+    Period,
+    Rollup,
+    StartOf,
+    Unit,
+)
 from tests.unit.model.mappings import mappings
 
 VALIDATOR = Draft202012Validator({"$ref": "#/$defs/mapping", "$defs": json_schema()["$defs"]})

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, leaves
 from coordinator.model.deadline import MOST_DAYS, AfterFirstInput, TimeOfDay
 from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
+from coordinator.model.documents import DependenciesError, Problem, dump_document, parse_document
+from coordinator.model.documents.forms import CONDITIONS, DEADLINES, ENTRY, MAPPERS
 from coordinator.model.durations import LONGEST
-from coordinator.model.mapping import FanOut, FixedKey, Identity, Latest, Offset, Period, Rollup, StartOf, Unit
-from coordinator.model.parsing import DependenciesError, Problem, dump_document, parse_document
-from coordinator.model.parsing.forms import CONDITIONS, DEADLINES, ENTRY, MAPPERS
+from coordinator.model.partitions import FanOut, FixedKey, Identity, Latest, Offset, Period, Rollup, StartOf, Unit
 from coordinator.model.references import PipelineRef
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1, max_size=8).filter(

@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from coordinator.model.conditions import On
 from coordinator.model.dependencies import Catchup, Document, OnLate, Rerun, Settle
-from coordinator.model.parsing import DependenciesError, dump_document, json_schema, parse_document
-from coordinator.model.parsing.schema_of_forms import SHIPPED, written
+from coordinator.model.documents import DependenciesError, dump_document, json_schema, parse_document
+from coordinator.model.documents.schema_of_forms import SHIPPED, written
 from tests.unit.model.test_parsing_properties import documents, near_misses, words
 
 SCHEMA = json_schema()

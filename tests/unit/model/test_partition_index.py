@@ -9,12 +9,12 @@ import pytest
 from coordinator.model.conditions import Dependency
 from coordinator.model.dependencies import Downstream
 from coordinator.model.graph import Graph, Node
-from coordinator.model.mapping import FixedKey, Latest, Mapping, Period, StartOf
-from coordinator.model.partition_index import FEW
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions import FixedKey, Latest, Mapping, Period, StartOf
+from coordinator.model.partitions.instants import format_instant
+from coordinator.model.propagation.partition_index import FEW
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
-from coordinator.model.standings import Standings
 from coordinator.model.view import SeenState
 from tests.unit.model.facts import Facts
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.model.partitions import (
+from coordinator.model.partitions.instants import (
     RUN_ID_LIMIT,
     coordinator_run_id,
     format_instant,

@@ -14,16 +14,16 @@ import pytest
 
 from coordinator.model import bounds
 from coordinator.model.conditions import Dependency
-from coordinator.model.parsing import parse_document
-from coordinator.model.publication import (
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.publication import (
     Activation,
     Publication,
     PublicationTooLarge,
     dump_publication,
     read_publication,
 )
+from coordinator.model.publishing.resuming import Terms, publish
 from coordinator.model.references import PipelineRef
-from coordinator.model.resuming import Terms, publish
 from coordinator.model.runstate import Unreadable
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)

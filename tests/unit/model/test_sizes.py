@@ -14,14 +14,14 @@ from msgspec.structs import replace
 
 from coordinator.model import bounds
 from coordinator.model.consumption import Consumed, Consumption
-from coordinator.model.floor import read_floor
+from coordinator.model.documents import DependenciesError, Problem, parse_document
 from coordinator.model.hold import read_hold
 from coordinator.model.order import read_order
-from coordinator.model.parsing import DependenciesError, Problem, parse_document
-from coordinator.model.publication import Publication, read_publication
+from coordinator.model.publishing.publication import Publication, read_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.sweep import read_sweep
+from coordinator.model.retention.watermark import read_floor
 from coordinator.model.runstate import Attempt, State, Unreadable, read_run_state
-from coordinator.model.sweep import read_sweep
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 
 

@@ -12,10 +12,11 @@ from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.deadline import AfterFirstInput
 from coordinator.model.decide import Decision, decide
 from coordinator.model.dependencies import Downstream, OnLate, Rerun, Settle
+from coordinator.model.evaluation import all_inputs
 from coordinator.model.graph import Graph, Node
 from coordinator.model.hold import Hold
-from coordinator.model.judgement import all_inputs
-from coordinator.model.mapping import (
+from coordinator.model.order import GivenOrder, Order
+from coordinator.model.partitions import (
     FanOut,
     FixedKey,
     Identity,
@@ -27,10 +28,9 @@ from coordinator.model.mapping import (
     StartOf,
     Unit,
 )
-from coordinator.model.order import GivenOrder, Order
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
-from coordinator.model.standings import Standings
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, Standing
 from tests.unit.model.facts import Facts

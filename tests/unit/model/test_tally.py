@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.model import standings as standings_module
-from coordinator.model import tally
 from coordinator.model.conditions import AtLeast, Dependency, On, all_of
 from coordinator.model.deadline import TimeOfDay
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.dependencies import Downstream
 from coordinator.model.graph import Graph, Node
+from coordinator.model.propagation import readiness as standings_module
+from coordinator.model.propagation import tally
+from coordinator.model.propagation.readiness import Standings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
-from coordinator.model.standings import Standings
 from coordinator.model.view import SeenState, Standing
 from tests.unit.model.facts import Facts
 from tests.unit.model.test_standings import EPOCH, PARTITION, Change, apply, changes, graphs, refresh

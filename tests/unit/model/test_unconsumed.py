@@ -8,13 +8,13 @@ from typing import Any
 
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.consumption import Consumed, Consumption
-from coordinator.model.floor import Floor
-from coordinator.model.parsing import parse_document
-from coordinator.model.publication import Activation
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.publication import Activation
+from coordinator.model.publishing.unconsumed import flying, unconsumed
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.watermark import Floor
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.unconsumed import flying, unconsumed
 from coordinator.model.view import SeenRecord, SeenState
 from tests.unit.model.facts import Facts
 

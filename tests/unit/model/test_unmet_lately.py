@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from coordinator.model.dependencies import Downstream
-from coordinator.model.parsing import parse_document
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing.unmet_lately import LATELY, seen_in, unmet_lately, untouched
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.unmet_lately import LATELY, seen_in, unmet_lately, untouched
 
 UTC_DAYS = [f"2026-11-{day:02}T00:00:00Z" for day in range(1, 21)]
 BERLIN_DAYS = [f"2026-11-{day:02}T23:00:00Z" for day in range(1, 21)]

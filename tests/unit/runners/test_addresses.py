@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coordinator.config.settings import EnvironmentSettings
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.airflow.client import addressable, addressable_dag
 from coordinator.runners.port import EnvironmentUnavailable, Refused, RequestRefused, RunRef, StartRequest
-from coordinator.settings import EnvironmentSettings
 from tests.standin.http11 import Request, Response, Server
 
 ODD = [

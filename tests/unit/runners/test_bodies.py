@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from coordinator.config.settings import EnvironmentSettings
 from coordinator.model import bounds
 from coordinator.runners.airflow.answers import Answer, RunAnswer, RunsAnswer, VersionAnswer, read_retry_after
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable
-from coordinator.settings import EnvironmentSettings
 
 Say = Callable[[bytes, int], None]
 MIB = 1024 * 1024

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from coordinator.controller.leading.progress import ProgressOfReading
 from coordinator.store import election
 from coordinator.store.election import AGAIN_WITHIN, Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd
 from coordinator.store.port import Delete, Put, Transaction
 from coordinator.store.presence import Presence, PresentFile, Progress, read_presence, written
-from coordinator.watcher.progress import ProgressOfReading
 from tests.unit.store.faults import Clock, FaultyStore
 
 KEYS = Keys()

@@ -74,7 +74,7 @@ def test_a_failed_import_before_is_no_obstacle() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["coordinator", "coordinator.reporting", "coordinator.store.keys", "coordinator.store.reflector"]
+    "module", ["coordinator", "coordinator.commands.report", "coordinator.store.keys", "coordinator.store.reflector"]
 )
 def test_importing_it_does_not_load_grpc(module: str) -> None:
     """Airflow's scheduler imports the package, and forks: gRPC must not be in that process."""

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.model.mapping import (
+from coordinator.model.partitions import (
     MOST_MEMBERS,
     ExactMapping,
     FanOut,
@@ -20,8 +20,8 @@ from coordinator.model.mapping import (
     Unit,
     time_zone,
 )
-from coordinator.model.mapping.calendar import next_start, start_of, starts_between
-from coordinator.model.partitions import format_instant
+from coordinator.model.partitions.calendar import next_start, start_of, starts_between
+from coordinator.model.partitions.instants import format_instant
 from tests.unit.model.mappings import FORMATS, WINDOWS
 
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})

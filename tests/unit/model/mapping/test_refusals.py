@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.model.mapping import (
+from coordinator.model.partitions import (
     FanOut,
     FixedKey,
     Identity,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.model.mapping import FanOut, FixedKey, Identity, Latest, Offset, Period, Rollup, StartOf, Unit
+from coordinator.model.partitions import FanOut, FixedKey, Identity, Latest, Offset, Period, Rollup, StartOf, Unit
 
 # Midnight in Berlin: 23:00Z the evening before in winter, 22:00Z in summer.
 BERLIN_20_NOVEMBER = "2026-11-19T23:00:00Z"

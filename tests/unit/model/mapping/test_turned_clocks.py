@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.model.mapping import FanOut, Offset, Period, Rollup, StartOf, Unit
+from coordinator.model.partitions import FanOut, Offset, Period, Rollup, StartOf, Unit
 
 
 def hours_of(zone: str, day: str) -> tuple[str, ...]:

@@ -1,0 +1,248 @@
+"""From the outbox to etcd: in order, one at a time, without end.
+
+An event leaves the outbox only when its write is known to be there, so a crash at any point delivers it again;
+what etcd's side does with a repeat is :func:`coordinator.commands.report.write_report`'s rule.
+
+What may pass for all events alike (etcd away, full, slow; a broken configuration) is waited for. What concerns one
+event alone (it is none, it is too large, etcd denies its key, it names another environment) must hold up no other: it
+is parked (:mod:`coordinator.airflow_plugin.parking`), and tried again now and then where somebody may grant it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+
+from coordinator.airflow_plugin.activity import Activity
+from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.outbox import Event, Outbox, UnreadableEvent
+from coordinator.airflow_plugin.parking import Reason
+from coordinator.airflow_plugin.probing import Probing
+from coordinator.airflow_plugin.wakeup_pipe import Doorbell
+from coordinator.errors import ConfigurationError, CoordinatorError
+from coordinator.model import bounds
+from coordinator.model.printable import printable
+from coordinator.model.runstate import InvalidReport, Verdict
+from coordinator.store.port import AccessDenied, StoreError, TransactionTooLarge
+
+log = structlog.get_logger(__name__)
+
+IDLE = 1.0
+"""Seconds between two looks when nobody rings: a safety net, and how soon the end of all keepers is seen."""
+GRACE = 5.0
+"""Seconds that a deliverer without a keeper goes on trying to reach etcd."""
+_SAY_AGAIN_AFTER = 60.0
+_MANY = 10_000
+
+Write = Callable[[Event], Verdict]
+"""Writes an event to etcd and returns when it is there.
+
+:raises StoreError: it may or may not be there.
+:raises AccessDenied: etcd does not let this one be written, until somebody grants it.
+:raises OtherEnvironment: it belongs to another environment than this sender's.
+:raises ConfigurationError: nobody knows which etcd, until the configuration is repaired.
+:raises InvalidReport, TransactionTooLarge: this can never be written.
+"""
+
+
+class OtherEnvironment(CoordinatorError):
+    """An event names another environment than the one that this sender reports for: it has been renamed, or the file
+    does not belong here."""
+
+
+class Undelivered(Exception):
+    """There is no keeper left, and etcd does not answer: the rest is for the next deliverer."""
+
+
+class Retired(Exception):
+    """A newer deliverer takes over the outbox."""
+
+
+class Delivery:
+    """Delivers what is in the outbox for as long as there is a keeper, then what is left, then stops.
+
+    :param activity: told what was delivered.
+    :param doorbell: ``None`` where the file system has no named pipes; then only :data:`IDLE` counts.
+    :param probing: when parked events are tried again.
+    :param grace: seconds, see :data:`GRACE`.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        write: Write,
+        *,
+        keepers: Keepers,
+        doorbell: Doorbell | None,
+        activity: Activity | None = None,
+        probing: Probing | None = None,
+        grace: float = GRACE,
+    ) -> None:
+        self._outbox = outbox
+        self._write = write
+        self._keepers = keepers
+        self._doorbell = doorbell
+        self._grace = grace
+        self._alone_since: float | None = None
+        self._warned_of = 0
+        self._activity = activity or Activity()
+        self._probing = probing or Probing(outbox.parked)
+        self._immovable: set[str] = set()
+        self._retrying = Retrying(
+            retry=retry_if_exception(_may_pass),
+            wait=wait_random_exponential(multiplier=0.1, max=3.0),
+            stop=lambda _: self._gives_up(),
+            sleep=self._pause,
+            before_sleep=_Complaints(),
+            reraise=True,
+        )
+
+    def run(self) -> None:
+        """Returns when nobody needs this any more.
+
+        :raises Undelivered: events are left in the outbox.
+        :raises Retired: a newer deliverer waits.
+        """
+        self._probe()  # whatever was wrong may have been corrected before this start
+        while self._keepers.any_alive():
+            self._deliver_all()
+            self._listen(IDLE)
+            self._probe()
+        if self._doorbell is not None:
+            # From here on a writer finds nobody and starts the next deliverer. Whoever rang before has put its
+            # event before that, so the last look below sees it.
+            self._doorbell.close()
+            self._doorbell = None
+        self._deliver_all()
+
+    def _probe(self) -> None:
+        try:
+            self._probing.round(self._outbox.replay, deliver=self._deliver)
+        except OSError as error:  # somebody has changed the rights of the directory; others must not wait for that
+            log.warning("parked.not_tried_again", error=str(error), place=str(self._outbox.parked.directory))
+
+    def _deliver_all(self) -> None:
+        while names := [name for name in self._outbox.pending() if name not in self._immovable]:
+            self._warn_of_many(len(names))
+            for name in names:
+                self._listen(0)
+                self._deliver(name)
+
+    def _deliver(self, name: str) -> None:
+        try:
+            event = self._outbox.read(name)
+        except FileNotFoundError:
+            return
+        except UnreadableEvent as error:
+            self._park(name, error, may_pass=False)
+            return
+        except OSError as error:  # the rights of the file
+            self._park(name, error, may_pass=True)
+            return
+        began = time.perf_counter()
+        try:
+            verdict = self._retrying(self._write, event)
+        except (InvalidReport, TransactionTooLarge) as error:
+            self._park(name, error, may_pass=False, environment=event.environment)
+            return
+        except (AccessDenied, OtherEnvironment) as error:
+            self._park(name, error, may_pass=True, environment=event.environment)
+            return
+        except (StoreError, ConfigurationError) as error:
+            raise Undelivered(f"{name} and what follows it stay in the outbox: {error}") from error
+        self._outbox.remove(name)
+        self._activity.note(event)
+        written_at = self._outbox.written_at(name)
+        log.info(
+            "event.delivered",
+            file=name,
+            dag_id=event.dag_id,
+            partition=event.partition,
+            state=str(event.document.state),
+            run_id=event.document.run_id,
+            verdict=verdict.value,
+            milliseconds=round((time.perf_counter() - began) * 1000, 2),
+            waited=None if written_at is None else round(time.time() - written_at, 3),
+        )
+
+    def _park(self, name: str, error: Exception, *, may_pass: bool, environment: str | None = None) -> None:
+        why = Reason(
+            reason=printable(str(error), limit=bounds.REASON),
+            may_pass=may_pass,
+            since=datetime.now(UTC),
+            environment=environment,
+        )
+        try:
+            place = self._outbox.parked.park(name, why)
+        except OSError as immovable:
+            self._immovable.add(name)
+            log.error("event.not_parked", file=name, error=str(immovable), reason=why.reason, consequence="left out")
+            return
+        log.error(
+            "event.parked",
+            file=name,
+            reason=why.reason,
+            place=str(place),
+            tried_again=may_pass,
+            see="coordinator outbox list",
+        )
+
+    def _listen(self, seconds: float) -> None:
+        if self._doorbell is None:
+            time.sleep(seconds)
+            return
+        rings = self._doorbell.wait(seconds)
+        for pid in rings.keepers:
+            self._keepers.adopt(pid)
+        if rings.retire:
+            raise Retired
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep between two tries. Rings do not shorten it: with etcd away there is one for every event."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._listen(left)
+
+    def _gives_up(self) -> bool:
+        self._listen(0)  # somebody may have rung while the last try waited for etcd
+        if self._keepers.any_alive():
+            self._alone_since = None
+            return False
+        if self._alone_since is None:
+            self._alone_since = time.monotonic()
+        return time.monotonic() - self._alone_since >= self._grace
+
+    def _warn_of_many(self, waiting: int) -> None:
+        if waiting >= _MANY and waiting >= 2 * self._warned_of:
+            log.warning("outbox.grows", outbox=str(self._outbox.directory), waiting=waiting)
+            self._warned_of = waiting
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether to wait for it: etcd comes back, a person repairs the configuration. No event would pass meanwhile."""
+    of_this_event = (TransactionTooLarge, AccessDenied)
+    return isinstance(error, (StoreError, ConfigurationError)) and not isinstance(error, of_this_event)
+
+
+class _Complaints:
+    """Says that etcd is away when it goes, and then once a minute: the log is on the same disk as the outbox."""
+
+    def __init__(self) -> None:
+        self._said_at = 0.0
+
+    def __call__(self, state: RetryCallState) -> None:
+        first = state.attempt_number == 1
+        if not first and time.monotonic() - self._said_at < _SAY_AGAIN_AFTER:
+            return
+        self._said_at = time.monotonic()
+        error = state.outcome.exception() if state.outcome else None
+        log.warning(
+            "event.not_delivered",
+            error=str(error),
+            attempt=state.attempt_number,
+            next_attempt_in=round(state.upcoming_sleep, 2),
+        )

@@ -1,0 +1,99 @@
+"""The Airflow plugin: reports the start and the end of every DAG run, with no change to any DAG.
+
+Airflow calls these hooks in the scheduler's main loop, before its commit, and in the API server when somebody
+sets a run's state by hand. So a hook writes one small file and returns; everything slow is another process's.
+
+This module is also imported in every task (Airflow loads all plugins there), so it imports next to nothing
+until a hook is called that needs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
+
+from airflow.sdk.plugins_manager import AirflowPlugin
+from pluggy import HookimplMarker
+
+if TYPE_CHECKING:
+    from coordinator.airflow_plugin.identity import AirflowIdentity
+    from coordinator.airflow_plugin.reporter import DagRunColumns, Reporter
+
+log = logging.getLogger(__name__)
+
+hookimpl = HookimplMarker("airflow")
+
+
+@cache
+def _reporter() -> Reporter:
+    from coordinator.airflow_plugin.reporter import Reporter
+
+    return Reporter(_airflow())
+
+
+def _airflow() -> AirflowIdentity:
+    """What this Airflow says of itself. Airflow has read its configuration long before it loads plugins."""
+    from coordinator.airflow_plugin.identity import AirflowIdentity
+
+    try:
+        from airflow import __version__
+        from airflow.configuration import conf
+
+        url = conf.get("api", "base_url", fallback=None) or None
+        # Whoever has written a password into it does not want it in etcd.
+        return AirflowIdentity(version=__version__, url=None if url is None or "@" in url else url)
+    except Exception:  # only for people: nothing depends on it
+        log.warning("coordinator.airflow_unknown", exc_info=True)
+        return AirflowIdentity()
+
+
+def _is_scheduler() -> bool:
+    """Whether this process is ``airflow scheduler``: the only component that reports runs all its life. The Job that
+    the hook is given has no type yet (airflow/jobs/job.py, ``Job.__init__``)."""
+    return "scheduler" in sys.argv[1:2]
+
+
+class RunStateListener:
+    """Airflow's listener hooks.
+
+    No exception leaves them: Airflow would swallow it, and skip the listeners of other plugins
+    (airflow/models/dagrun.py, ``notify_dagrun_state_changed``).
+    """
+
+    @hookimpl
+    def on_starting(self, component: object) -> None:
+        """A scheduler, dag processor or triggerer starts: deliver what an earlier one left behind, and from a
+        scheduler on say that this Airflow reports."""
+        if type(component).__module__.startswith("airflow.sdk."):
+            return  # a task: it reports nothing, and thousands of them start
+        try:
+            _reporter().resume(stays=_is_scheduler())
+        except Exception:  # it must not keep a component of Airflow from starting
+            log.exception("coordinator.not_resumed")
+
+    @hookimpl
+    def on_dag_run_running(self, dag_run: DagRunColumns) -> None:
+        self._report(dag_run, "running")
+
+    @hookimpl
+    def on_dag_run_success(self, dag_run: DagRunColumns) -> None:
+        self._report(dag_run, "success")
+
+    @hookimpl
+    def on_dag_run_failed(self, dag_run: DagRunColumns) -> None:
+        self._report(dag_run, "failed")
+
+    def _report(self, dag_run: DagRunColumns, state: str) -> None:
+        try:
+            _reporter().report(dag_run, state)
+        except Exception:  # it must not break the scheduler, nor other plugins' listeners
+            log.exception("coordinator.report_lost: the state %r of a DAG run was not reported", state)
+
+
+class CoordinatorPlugin(AirflowPlugin):  # type: ignore[misc]  # Airflow is an optional dependency
+    """Found through the entry point ``airflow.plugins``."""
+
+    name = "coordinator"
+    listeners = [RunStateListener()]  # noqa: RUF012 - the attribute's shape is Airflow's

@@ -1,0 +1,192 @@
+"""The scheduler's side of reporting: from a DAG run's columns to an event in the outbox.
+
+Reads columns only: an ORM helper that queries would make the scheduler exit with "UNEXPECTED COMMIT". Opens no
+connection, imports no gRPC, and waits for nothing but the local disk.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from coordinator.airflow_plugin.identity import NO_AIRFLOW, AirflowIdentity
+from coordinator.airflow_plugin.outbox import Event, Outbox, default_outbox
+from coordinator.airflow_plugin.spawning import DelivererProcess
+from coordinator.config.settings import CONFIG_VARIABLE, ReporterSettings, load_settings
+from coordinator.errors import ConfigurationError
+from coordinator.model.partitions.instants import partition_of_run
+from coordinator.model.runstate import RunStateDocument, State
+
+log = structlog.get_logger(__name__)
+
+ENDPOINTS_VARIABLE = "COORDINATOR_ETCD__ENDPOINTS"
+_READ_CONFIGURATION_AGAIN_AFTER = 30.0
+"""Seconds between two tries to read a broken configuration."""
+_COUNT_EVERY = 1000
+"""Events between two looks at how many wait."""
+MANY = 10_000
+"""So many waiting events are worth a warning."""
+
+
+class DagRunColumns(Protocol):
+    """The columns of Airflow's ``DagRun`` that are read, and nothing else of it."""
+
+    dag_id: str
+    run_id: str
+    queued_at: datetime | None
+    logical_date: datetime | None
+    partition_key: str | None
+    data_interval_start: datetime | None
+    data_interval_end: datetime | None
+    start_date: datetime | None
+    end_date: datetime | None
+    conf: object
+
+
+def event_of(dag_run: DagRunColumns, state: State, *, environment: str | None, observed_at: datetime) -> Event:
+    """What there is to report of a run.
+
+    :param state: from the hook, not from ``dag_run.state``: the hook's name is what Airflow promises.
+    :param environment: this environment's name; ``None`` when it is not known yet.
+    """
+    return Event(
+        environment=environment,
+        dag_id=dag_run.dag_id,
+        partition=partition_of_run(
+            run_id=dag_run.run_id,
+            logical_date=dag_run.logical_date,
+            partition_key=dag_run.partition_key,
+            conf=dag_run.conf,
+        ),
+        document=RunStateDocument(
+            state=state,
+            run_id=dag_run.run_id,
+            queued_at=dag_run.queued_at,
+            logical_date=dag_run.logical_date,
+            partition_key=dag_run.partition_key,
+            data_interval_start=dag_run.data_interval_start,
+            data_interval_end=dag_run.data_interval_end,
+            start_date=dag_run.start_date,
+            end_date=dag_run.end_date,
+            observed_at=observed_at,
+            reported_by=f"airflow-listener/{environment}" if environment else "airflow-listener",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An outbox, and whom to wake for it."""
+
+    outbox: Outbox
+    deliverer: DelivererProcess
+
+    @classmethod
+    def at(cls, directory: Path, airflow: AirflowIdentity) -> _Place:
+        return cls(Outbox(directory), DelivererProcess(directory, airflow))
+
+
+class Reporter:
+    """One per process of Airflow. Inactive, and says so once, where nothing says which etcd to report to.
+
+    With a broken configuration the events are kept in the default outbox without an environment, until
+    somebody repairs it: losing them, or stopping the scheduler, would both be worse.
+
+    :param airflow: the Airflow that this process belongs to.
+    """
+
+    def __init__(self, airflow: AirflowIdentity = NO_AIRFLOW) -> None:
+        self._airflow = airflow
+        self._active = bool(os.environ.get(CONFIG_VARIABLE) or os.environ.get(ENDPOINTS_VARIABLE))
+        self._settings: ReporterSettings | None = None
+        self._read_again_at = 0.0
+        self._default = _Place.at(default_outbox(), airflow)
+        self._place = self._default
+        self._reported = 0
+        if not self._active:
+            log.warning(
+                "reporter.inactive",
+                reason=f"neither {CONFIG_VARIABLE} nor {ENDPOINTS_VARIABLE} is set",
+                consequence="this Airflow reports no run states",
+            )
+
+    def report(self, dag_run: DagRunColumns, state: str) -> None:
+        """Keep a run's state in the outbox, and see to it that somebody delivers it.
+
+        :raises OSError: it could not be kept (a full disk): the watcher's own questions to Airflow make up for it.
+        """
+        if not self._active:
+            return
+        began = time.perf_counter()
+        settings = self._read_settings()
+        event = event_of(
+            dag_run,
+            State(state),
+            environment=settings.environment if settings else None,
+            observed_at=datetime.now(UTC),
+        )
+        try:
+            name = self._place.outbox.put(event)
+        finally:
+            self._place.deliverer.wake()  # also where there is no room: delivering makes some
+        log.info(
+            "event.kept",
+            environment=event.environment,
+            dag_id=event.dag_id,
+            partition=event.partition,
+            state=state,
+            run_id=event.document.run_id,
+            file=name,
+            milliseconds=round((time.perf_counter() - began) * 1000, 2),
+        )
+        self._reported += 1
+        if self._reported % _COUNT_EVERY == 0:
+            warn_of_many(self._place.outbox)
+
+    def resume(self, *, stays: bool) -> None:
+        """Start a deliverer for every outbox that holds something from before.
+
+        :param stays: this process will report runs for as long as it lives: start one in any case, so that it can be
+            seen that this Airflow reports.
+        """
+        if not self._active:
+            return
+        self._read_settings()
+        for place in {id(place): place for place in (self._default, self._place)}.values():
+            if place.outbox.pending():
+                warn_of_many(place.outbox)
+            elif not (stays and place is self._place):
+                continue
+            place.deliverer.renew()
+
+    def _read_settings(self) -> ReporterSettings | None:
+        if self._settings is None and time.monotonic() >= self._read_again_at:
+            try:
+                self._settings = load_settings().reporter
+            except ConfigurationError as error:
+                self._read_again_at = time.monotonic() + _READ_CONFIGURATION_AGAIN_AFTER
+                log.error(
+                    "reporter.misconfigured",
+                    error=str(error),
+                    consequence="run states are kept, and delivered once it is repaired",
+                    outbox=str(self._place.outbox.directory),
+                )
+            else:
+                if self._settings.outbox is not None:
+                    directory = self._settings.outbox.expanduser().absolute()
+                    if directory != self._default.outbox.directory:
+                        self._place = _Place.at(directory, self._airflow)
+        return self._settings
+
+
+def warn_of_many(outbox: Outbox) -> None:
+    """Say so when events pile up: etcd is away, or the deliverer does not run."""
+    waiting = len(outbox.pending())
+    if waiting >= MANY:
+        log.warning("outbox.grows", outbox=str(outbox.directory), waiting=waiting, see="deliverer.log there")

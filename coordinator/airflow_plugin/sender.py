@@ -1,0 +1,233 @@
+"""``python -m coordinator.airflow_plugin.sender --outbox DIR``: delivers an outbox to etcd.
+
+Started by the listener, beside Airflow's processes; also by hand, after an Airflow has been taken down for good.
+One at a time per outbox: whoever holds the lock on ``deliverer.lock``. The lock is the process's own, opened here
+and never inherited, because Airflow's scheduler forks workers that would keep it.
+
+Exit codes: 0 nothing is left to do, or another deliverer does it; 1 events stay in the outbox; without ``--keeper``
+also where events are parked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO, cast
+
+import structlog
+
+from coordinator.airflow_plugin.activity import Activity
+from coordinator.airflow_plugin.announcing import Announcer
+from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.delivery import Delivery, OtherEnvironment, Retired, Undelivered
+from coordinator.airflow_plugin.identity import AirflowIdentity
+from coordinator.airflow_plugin.lossy_log import LossyLog
+from coordinator.airflow_plugin.outbox import LOCK_NAME, Event, Outbox
+from coordinator.airflow_plugin.private import FILE, exposed
+from coordinator.airflow_plugin.wakeup_pipe import Doorbell, ask_to_retire, ring
+from coordinator.commands.report import write_report
+from coordinator.config.settings import load_settings
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import Verdict
+from coordinator.store.connection import connect
+from coordinator.store.keys import Keys
+from coordinator.store.port import Store, StoreError
+
+log = structlog.get_logger(__name__)
+
+LOCK_LIMIT = 10.0
+"""Seconds to wait for another deliverer to retire: it first ends a write that it has begun."""
+_LOOK_EVERY = 0.05
+_READ_SETTINGS_AGAIN_AFTER = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    store: Store
+    keys: Keys
+    environment: str
+    opened_at: float
+
+
+class EtcdWriter:
+    """Writes events to the etcd of the settings. Reads those when they are needed, and again after a failure, once a
+    minute at most: they may be what is wrong, and somebody may have repaired them."""
+
+    def __init__(self) -> None:
+        self._connection: _Connection | None = None
+
+    def __call__(self, event: Event) -> Verdict:
+        """Write an event. Raises as :data:`coordinator.airflow_plugin.delivery.Write` says."""
+        connection = self._connection = self._connection or self._connect()
+        if event.environment not in (None, connection.environment):
+            self._close_if_old(connection)
+            raise OtherEnvironment(
+                f"it belongs to the environment {event.environment!r}, and this sender reports for "
+                f"{connection.environment!r}; if that is its new name: coordinator outbox replay --environment "
+                f"{connection.environment}"
+            )
+        pipeline = PipelineRef(event.environment or connection.environment, event.dag_id)
+        try:
+            # One try: waiting, and doing so without end, is Delivery's, which hears the doorbell meanwhile.
+            return write_report(
+                connection.store, connection.keys, Target(pipeline, event.partition), event.document, within=0
+            )
+        except StoreError:
+            self._close_if_old(connection)
+            raise
+
+    def _close_if_old(self, connection: _Connection) -> None:
+        if time.monotonic() - connection.opened_at > _READ_SETTINGS_AGAIN_AFTER:
+            self.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.store.close()
+            self._connection = None
+
+    @staticmethod
+    def _connect() -> _Connection:
+        settings = load_settings()
+        return _Connection(
+            store=connect(settings.etcd),
+            keys=Keys(settings.etcd.prefix),
+            environment=settings.reporter.environment,
+            opened_at=time.monotonic(),
+        )
+
+
+@contextmanager
+def only_one(directory: Path, *, keeper: int | None) -> Iterator[bool]:
+    """Hold the lock of an outbox. The newest deliverer has the newest configuration, so it asks the present one
+    to retire; ``False`` when that one stays (it is the newer one, or does not listen), and then learns of our keeper.
+    """
+    descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE)
+    try:
+        held = _acquire(descriptor, directory)
+        if held:
+            _leave_our_number(descriptor)
+        elif keeper is not None:
+            ring(directory, keeper=keeper)
+        yield held
+    finally:
+        os.close(descriptor)
+
+
+def _leave_our_number(descriptor: int) -> None:
+    """Write our PID into the lock file: for people, for tests, and for whoever waits to see a lock change hands."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    except OSError as error:  # a full disk; delivering is what makes room on it
+        log.warning("deliverer.lock_not_written", error=str(error))
+
+
+def _acquire(descriptor: int, directory: Path) -> bool:
+    until = time.monotonic() + LOCK_LIMIT
+    asked: bytes | None = None
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0)
+        if time.monotonic() >= until:
+            return False
+        if asked is None:
+            asked = holder if ask_to_retire(directory) else None
+        elif holder not in (asked, b""):
+            return False  # it has retired, and another one that waited too was quicker
+        time.sleep(_LOOK_EVERY)
+
+
+def deliver(directory: Path, *, keeper: int | None, airflow: AirflowIdentity) -> None:
+    """Deliver an outbox until its keepers are gone.
+
+    :param keeper: a process to stay for; without one, deliver what there is.
+    :param airflow: the Airflow of that process.
+    :raises Undelivered: events are left.
+    """
+    with only_one(directory, keeper=keeper) as held:
+        if not held:
+            log.info("deliverer.not_needed", outbox=str(directory))
+            return
+        outbox = Outbox(directory)
+        outbox.sweep()
+        doorbell = _doorbell(directory)
+        try:
+            log.info("deliverer.ready", outbox=str(directory), waiting=len(outbox.pending()), pid=os.getpid())
+            activity = Activity()
+            delivery = Delivery(
+                outbox,
+                EtcdWriter(),
+                keepers=Keepers(() if keeper is None else (keeper,)),
+                doorbell=doorbell,
+                activity=activity,
+            )
+            # Nobody stays for a sender that only clears up: it is no sign of life of an Airflow.
+            with nullcontext() if keeper is None else Announcer(outbox, activity, airflow=airflow):
+                delivery.run()
+        finally:
+            if doorbell is not None:
+                doorbell.close()
+        log.info("deliverer.finished", outbox=str(directory))
+
+
+def _doorbell(directory: Path) -> Doorbell | None:
+    try:
+        return Doorbell(directory)
+    except OSError as error:
+        log.warning(
+            "deliverer.without_doorbell",
+            error=str(error),
+            consequence="events wait for up to a second",
+            place=str(directory),
+        )
+        return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m coordinator.airflow_plugin.sender", description=__doc__)
+    parser.add_argument("--outbox", type=Path, required=True, help="the directory of events")
+    parser.add_argument(
+        "--keeper", type=int, help="deliver for as long as this process lives (default: what there is, then stop)"
+    )
+    parser.add_argument("--airflow-version", help="what that Airflow says of itself (default: nothing)")
+    parser.add_argument("--airflow-url", help="its [api] base_url (default: not said)")
+    chosen = parser.parse_args(arguments)
+    if not chosen.outbox.is_dir():
+        parser.error(f"{chosen.outbox} is not a directory; expected an outbox, like $AIRFLOW_HOME/coordinator-outbox")
+    if (problem := exposed(chosen.outbox)) is not None:
+        parser.error(problem)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, LossyLog(sys.stderr.fileno()))),
+    )
+    by_hand = chosen.keeper is None
+    try:
+        airflow = AirflowIdentity(version=chosen.airflow_version, url=chosen.airflow_url)
+        deliver(chosen.outbox, keeper=chosen.keeper, airflow=airflow)
+    except Retired:
+        log.info("deliverer.replaced", outbox=str(chosen.outbox))
+    except Undelivered as left:
+        log.error("deliverer.gave_up", reason=str(left))
+        return 1
+    # A sender that Airflow starts shows what is parked; its exit code would be taken for a failure to start.
+    return 1 if by_hand and Outbox(chosen.outbox).parked.names() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Forgetting partitions: state, trigger record and order go in one transaction, and nothing starts in between."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from coordinator.commands import acts
+from coordinator.errors import CoordinatorError
+from coordinator.model.references import Target
+from coordinator.model.view import Facts
+from coordinator.store.keys import Keys
+from coordinator.store.port import MAX_OPERATIONS, Delete, ModRevisionIs, Put, Store, Transaction
+
+MOST = MAX_OPERATIONS // 4
+"""Partitions in one transaction: each has at most three keys to delete, and an act."""
+
+
+class ChangedMeanwhile(CoordinatorError):
+    """Something has happened there since it was looked at: nothing was written."""
+
+
+def forget(
+    store: Store,
+    keys: Keys,
+    facts: Facts,
+    targets: Collection[Target],
+    dependents: Iterable[Target],
+    signature: acts.Signature,
+) -> list[str]:
+    """Delete what stands in etcd about some partitions, and record that as acts.
+
+    :param facts: that were looked at; every key must still be as it was.
+    :param dependents: partitions that could be started because of these. None may have been since: its record is
+        compared too, as far as the transaction has room.
+    :returns: the keys that were deleted.
+    :raises ChangedMeanwhile: something has happened there since.
+    :raises CoordinatorError: there are more of them than fit into a transaction.
+    """
+    if len(targets) > MOST:
+        raise CoordinatorError(
+            f"nothing was done: {len(targets)} partitions would be forgotten together, and a transaction of etcd has "
+            f"room for {MOST}; forget what is furthest below first, with its pipeline held"
+        )
+    compares: list[ModRevisionIs] = []
+    deleted: list[str] = []
+    for target in sorted(targets):
+        for key, seen in (
+            (keys.state(target), facts.state(target)),
+            (keys.trigger(target), facts.record(target)),
+            (keys.order(target), facts.order(target)),
+        ):
+            compares.append(ModRevisionIs(key, 0 if seen is None else seen.revision))
+            if seen is not None:
+                deleted.append(key)
+    for dependent in sorted(set(dependents).difference(targets)):
+        seen = facts.record(dependent)
+        compares.append(ModRevisionIs(keys.trigger(dependent), 0 if seen is None else seen.revision))
+    puts = [
+        acts.put_of(keys, acts.Act(acts.Verb.FORGET, target.pipeline, target.partition, signature))
+        for target in sorted(targets)
+    ]
+    operations: tuple[Put | Delete, ...] = (*map(Delete, deleted), *puts)
+    if not store.commit(Transaction(tuple(compares[:MAX_OPERATIONS]), operations)).succeeded:
+        raise ChangedMeanwhile("something has happened there since it was looked at; nothing was written, look again")
+    return deleted

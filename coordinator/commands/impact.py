@@ -1,0 +1,66 @@
+"""What a proposal would do to the work that is under way: what it takes away, and what it starts by resuming.
+
+``apply`` and the watcher ask it in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from coordinator.commands.proposal import Proposal
+from coordinator.model.phrases import some_of
+from coordinator.model.publishing.guard import too_much_resumed
+from coordinator.model.publishing.publication import DependencyName
+from coordinator.model.publishing.unconsumed import flying, unconsumed
+from coordinator.model.references import Target
+from coordinator.model.view import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """:ivar taken_away: partitions that are due, waiting or in flight for dependencies that are taken out.
+    :ivar may_start: partitions that dependencies that resume may start.
+    """
+
+    taken_away: dict[DependencyName, list[str]] = field(default_factory=dict)
+    may_start: frozenset[Target] = frozenset()
+
+    def concerns(self, resume_limit: int) -> list[str]:
+        """What the guard has against them."""
+        found = too_much_resumed(self.may_start, resume_limit)
+        return [found] if found is not None else []
+
+    def taken_away_in_words(self, *, named: int = 3) -> list[str]:
+        """Like ``D <- A: 2026-11-20T05:00:00Z and 2 more``."""
+        words = []
+        for (pipeline, dependency), partitions in sorted(self.taken_away.items()):
+            words.append(f"{pipeline} <- {dependency}: {some_of(partitions, named)}")
+        return words
+
+
+NO_EFFECTS = Effects()
+
+
+def effects_of(proposal: Proposal, facts: Facts, targets: Iterable[Target]) -> Effects:
+    """See the module. Goes through all targets where something is taken out or resumes, and else through none.
+
+    :param targets: all that has a state or a record.
+    """
+    removed = proposal.removed()
+    resumed = {name: retired.activation for name, retired in proposal.resumed().items()}
+    if not (removed or resumed):
+        return NO_EFFECTS
+    targets = tuple(targets)
+    taken: dict[DependencyName, set[str]] = {}
+    for target, dependencies in unconsumed(facts, targets, removed).items():
+        for dependency in dependencies:
+            taken.setdefault((target.pipeline, str(dependency)), set()).add(target.partition)
+    for target in flying(facts, targets, {pipeline for pipeline, _ in removed}):
+        for pipeline, dependency in removed:
+            if pipeline == target.pipeline:
+                taken.setdefault((pipeline, str(dependency)), set()).add(target.partition)
+    return Effects(
+        {name: sorted(partitions) for name, partitions in taken.items()},
+        frozenset(unconsumed(facts, targets, resumed)),
+    )

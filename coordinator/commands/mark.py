@@ -1,0 +1,113 @@
+"""Marking: a run state by a person's word. The environment is not told; its own state stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from coordinator.commands import acts
+from coordinator.errors import CoordinatorError
+from coordinator.model.references import Target
+from coordinator.model.runstate import (
+    Attempt,
+    RunState,
+    RunStateDocument,
+    State,
+    Unreadable,
+    read_run_state,
+)
+from coordinator.store.keys import Keys
+from coordinator.store.port import ModRevisionIs, Put, Store, Transaction
+
+
+class ChangedMeanwhile(CoordinatorError):
+    """The state to be marked is not the one that was looked at: nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A mark that has been made, or was there already.
+
+    :ivar revision: etcd revision of the state key.
+    :ivar changed: it was written; otherwise the run says so itself.
+    """
+
+    before: RunState | Unreadable | None
+    after: RunState
+    revision: int
+    changed: bool
+
+
+def mark(
+    store: Store,
+    keys: Keys,
+    target: Target,
+    state: State,
+    signature: acts.Signature,
+    *,
+    looked_at: int,
+    record_at: int | None = None,
+    attempt: Attempt | None = None,
+) -> Mark:
+    """Set the state of a pipeline's present attempt in a partition, and record it as an act.
+
+    Within this attempt no report and nothing that the environment shows overrules it; a newer attempt does. Without a
+    state it has no attempt either, and any report overrules it.
+
+    :param state: a terminal one.
+    :param looked_at: etcd revision of the state that the person has seen; 0: there was none.
+    :param record_at: etcd revision of the trigger record that goes with it; 0: there was none; ``None``: whatever it
+        is. A run that the coordinator has started meanwhile shows there first, and would be another attempt.
+    :param attempt: the one that is marked, where that is another than the state says: the run that is in flight.
+    :raises ChangedMeanwhile: another state or another record stands there now.
+    """
+    key = keys.state(target)
+    present = store.get(key)
+    revision = 0 if present is None else present.mod_revision
+    before = None if present is None else read_run_state(present.value)
+    if revision == looked_at:
+        if isinstance(before, RunState) and before.state is state and attempt in (None, before.attempt):
+            return Mark(before, before, revision, changed=False)
+        document = _document(b"" if present is None else present.value, before, attempt)
+        marked = document.model_copy(
+            update={
+                "state": state,
+                "observed_at": signature.when,
+                "reported_by": signature.who,
+                "note": signature.why or None,
+                "marked": True,
+            }
+        )
+        act = acts.Act(acts.Verb.MARK, target.pipeline, target.partition, signature, str(state))
+        write = (Put(key, marked.to_value()), acts.put_of(keys, act))
+        compares: tuple[ModRevisionIs, ...] = (ModRevisionIs(key, revision),)
+        if record_at is not None:
+            compares += (ModRevisionIs(keys.trigger(target), record_at),)
+        answer = store.commit(Transaction(compares, write))
+        if answer.succeeded:
+            return Mark(before, marked.to_run_state(), answer.revision, changed=True)
+    raise ChangedMeanwhile(
+        f"{target}: its state or its trigger record has changed since it was looked at; nothing was written, look again"
+    )
+
+
+def _document(value: bytes, present: RunState | Unreadable | None, attempt: Attempt | None) -> RunStateDocument:
+    """What is known of the run, for the mark to keep: of its present attempt all that was reported."""
+    if not isinstance(present, RunState):
+        kept = RunStateDocument(state=State.QUEUED)
+    else:
+        try:
+            kept = RunStateDocument.model_validate_json(value)
+        except ValidationError:  # a bare word
+            kept = RunStateDocument(state=present.state)
+    if attempt is None:
+        return kept
+    return RunStateDocument(
+        state=kept.state,
+        run_id=attempt.run_id,
+        queued_at=attempt.queued_at,
+        attempt=attempt.number,
+        logical_date=kept.logical_date,
+        partition_key=kept.partition_key,
+    )

@@ -1,0 +1,121 @@
+"""Giving orders, and taking them back: ``rerun`` and the ``release`` of a partition (:mod:`coordinator.model.order`).
+
+An order may be given again, by anybody: one that has not been carried out yet is not given twice. Until it has been
+carried out, anybody may take it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from coordinator.commands import acts
+from coordinator.model.order import GivenOrder, Order, dump_order, read_order
+from coordinator.model.references import Target
+from coordinator.model.runstate import Unreadable
+from coordinator.model.trigger import Status, TriggerRecord, read_record
+from coordinator.store.keys import Keys
+from coordinator.store.port import Delete, ModRevisionIs, Put, Store, StoreError, Transaction
+
+_TRIES = 10
+"""Each lost try means that another person gave an order for the same partition in that moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChange:
+    """What came of giving an order.
+
+    :ivar given: the order that stands there now.
+    :ivar revision: its etcd revision.
+    :ivar changed: it was written; otherwise the one that stood there asks for as much, and is still to be carried out.
+    """
+
+    given: GivenOrder
+    revision: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What came of taking an order back.
+
+    :ivar before: the order that stood there; ``None``: none did.
+    :ivar changed: it was taken back; otherwise there was none, or it had been carried out already.
+    :ivar on_its_way: an intent to carry it out is written. It goes no further unless its request is out.
+    :ivar revision: etcd revision at which it was taken back.
+    """
+
+    before: GivenOrder | Unreadable | None
+    changed: bool
+    on_its_way: bool = False
+    revision: int = 0
+
+
+def cancel_order(store: Store, keys: Keys, target: Target, signature: acts.Signature) -> Cancellation:
+    """Take back the order for a pipeline in a partition, and record that as an act. Nothing happens where none waits.
+
+    One that cannot be read orders nothing, and is deleted too.
+
+    :raises StoreError: others change it all the time; or what the store raises.
+    """
+    key = keys.order(target)
+    for _ in range(_TRIES):
+        present, recorded = store.get(key), store.get(keys.trigger(target))
+        if present is None:
+            return Cancellation(None, changed=False)
+        before = read_order(present.value)
+        record = None if recorded is None else read_record(recorded.value)
+        if isinstance(record, TriggerRecord) and record.order >= present.mod_revision:
+            return Cancellation(before, changed=False)
+        what = str(before.order) if isinstance(before, GivenOrder) else ""
+        act = acts.Act(acts.Verb.CANCEL, target.pipeline, target.partition, signature, what)
+        compares = (
+            ModRevisionIs(key, present.mod_revision),
+            ModRevisionIs(keys.trigger(target), 0 if recorded is None else recorded.mod_revision),
+        )
+        answer = store.commit(Transaction(compares, (Delete(key), acts.put_of(keys, act))))
+        if answer.succeeded:
+            on_its_way = isinstance(record, TriggerRecord) and _is_on_its_way(present.mod_revision, record)
+            return Cancellation(before, changed=True, on_its_way=on_its_way, revision=answer.revision)
+    raise StoreError(f"{key}: it or its trigger record changed {_TRIES} times in a row, nothing was written; try again")
+
+
+def put_order(store: Store, keys: Keys, target: Target, given: GivenOrder) -> OrderChange:
+    """Give an order for a pipeline in a partition, and record it as an act.
+
+    An order that waits to be carried out is kept where it asks for as much: it leads to one run, however often it is
+    given. One whose request is on its way already does not: what is asked for now is a run after that.
+
+    :raises StoreError: others change it all the time; or what the store raises.
+    """
+    key = keys.order(target)
+    for _ in range(_TRIES):
+        present = store.get(key)
+        before = None if present is None else read_order(present.value)
+        if present is not None and isinstance(before, GivenOrder) and _asks_for_as_much(before.order, given.order):
+            recorded = store.get(keys.trigger(target))
+            record = None if recorded is None else read_record(recorded.value)
+            if _waits(present.mod_revision, record):
+                return OrderChange(before, present.mod_revision, changed=False)
+        signature = acts.Signature(given.who, given.when or datetime.now(UTC), given.why)
+        act = acts.Act(acts.Verb(given.order), target.pipeline, target.partition, signature)
+        compare = ModRevisionIs(key, 0 if present is None else present.mod_revision)
+        answer = store.commit(Transaction((compare,), (Put(key, dump_order(given)), acts.put_of(keys, act))))
+        if answer.succeeded:
+            return OrderChange(given, answer.revision, changed=True)
+    raise StoreError(f"{key}: changed by somebody else {_TRIES} times in a row, nothing was written; try again")
+
+
+def _asks_for_as_much(present: Order, wanted: Order) -> bool:
+    return present is wanted or present is Order.RERUN  # which releases too
+
+
+def _waits(revision: int, record: TriggerRecord | Unreadable | None) -> bool:
+    """Whether an order is still to be carried out, and no request for it may have been sent."""
+    if not isinstance(record, TriggerRecord):
+        return True
+    return revision > record.order and not _is_on_its_way(revision, record)
+
+
+def _is_on_its_way(revision: int, record: TriggerRecord) -> bool:
+    return record.status is Status.INTENT and record.ordered == revision

@@ -1,0 +1,239 @@
+"""A document that is to be published: what it would change, and the transaction that writes it.
+
+What is found out here holds as long as nobody publishes anything else; the transaction compares all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+
+from coordinator.model.conditions import Dependency
+from coordinator.model.dependencies import Document
+from coordinator.model.graph import Graph
+from coordinator.model.publishing.difference import Difference, difference
+from coordinator.model.publishing.edition import (
+    Edit,
+    Edition,
+    PublishedBefore,
+    Ruling,
+    dump_published_before,
+    what_to_do,
+)
+from coordinator.model.publishing.guard import Known, misspelt, replacements, too_many_removed
+from coordinator.model.publishing.owners import CENTRAL_OWNER, Objection, merge, objections_to
+from coordinator.model.publishing.publication import (
+    Activation,
+    DependencyName,
+    Publication,
+    Published,
+    Retired,
+    content_hash,
+    dump_publication,
+)
+from coordinator.model.publishing.resuming import Terms, publish, resumed
+from coordinator.model.references import PipelineRef
+from coordinator.store.keys import Keys
+from coordinator.store.port import (
+    Compare,
+    ModRevisionIs,
+    NothingPutSince,
+    Put,
+    Transaction,
+)
+
+Waiting = Mapping[DependencyName, Collection[str]]
+"""Partitions that are due, waiting or in flight for dependencies that are taken out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publications:
+    """All published documents by owner, as they stood at ``revision``.
+
+    :ivar before: what each owner has published so far.
+    """
+
+    by_owner: Mapping[str, Published]
+    revision: int
+    before: Mapping[str, PublishedBefore] = field(default_factory=dict)
+
+    def version_of(self, owner: str) -> int:
+        """The version that an owner has in force; 0: it never published anything."""
+        published, before = self.by_owner.get(owner), self.before.get(owner)
+        value = published.value if published is not None else None
+        in_force = value.version if isinstance(value, Publication) else 0
+        return max(in_force, before.version if before is not None else 0)
+
+    def content_of(self, owner: str) -> str | None:
+        """The hash of what an owner has in force; ``None``: nothing that can be read."""
+        published = self.by_owner.get(owner)
+        value = published.value if published is not None else None
+        return content_hash(value.document) if isinstance(value, Publication) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who publishes, when and why: kept with the document, for ``coordinator dependencies log``."""
+
+    who: str
+    when: datetime
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A document that is to stand under ``dependencies/<owner>``.
+
+    :ivar base: what stood in etcd when it was weighed.
+    :ivar serial: the build number that its file carries.
+    """
+
+    owner: str
+    document: Document
+    base: Publications
+    terms: Terms
+    serial: int | None = None
+
+    @property
+    def present(self) -> Published | None:
+        """What this owner has published, readable or not."""
+        return self.base.by_owner.get(self.owner)
+
+    @property
+    def previous(self) -> Publication | None:
+        """What this owner has published, if it can be read."""
+        present = self.present
+        return present.value if present is not None and isinstance(present.value, Publication) else None
+
+    @property
+    def version(self) -> int:
+        """Of what is in force; 0: nothing was ever published."""
+        return self.base.version_of(self.owner)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether there is nothing to write: this very document stands there."""
+        previous = self.previous
+        if previous is None or self.terms.fresh or self.difference():
+            return False
+        return self.serial is None or (previous.serial is not None and self.serial <= previous.serial)
+
+    @property
+    def has_serials(self) -> bool:
+        """Whether serials say in which order it and what is in force came: only ``--accept`` overrules them."""
+        previous = self.previous
+        return previous is not None and (self.serial is not None or previous.serial is not None)
+
+    @cached_property
+    def edition(self) -> Edition:
+        return Edition(content_hash(self.document), self.serial)
+
+    def ruling(self, edit: Edit | None = None) -> Ruling:
+        """Whether the file that it comes from is newer than what is in force.
+
+        :param edit: the change of that file that a watcher saw.
+        """
+        contents = self._before.contents
+        return what_to_do(self.edition, self._in_force, self.version, edit=edit, published_before=contents)
+
+    def objections(self) -> list[Objection]:
+        """What keeps it from being published."""
+        return objections_to(self.owner, self.document, self.base.by_owner)
+
+    def difference(self) -> Difference:
+        return self._difference
+
+    @cached_property
+    def _difference(self) -> Difference:
+        return difference(self._document_before(), self.document)
+
+    def concerns(self, known: Known) -> list[str]:
+        """What the guard has against it, as far as the documents and the environments show.
+
+        :param known: what environments say of the DAGs among :func:`coordinator.model.publishing.guard.replacements`.
+        """
+        difference = self.difference()
+        removed = too_many_removed(self._document_before(), difference)
+        return [*([removed] if removed else []), *misspelt(replacements(difference), known)]
+
+    def resumed(self) -> dict[tuple[PipelineRef, Dependency], Retired]:
+        """The dependencies that it would resume: they were taken out, and are put back in time."""
+        return resumed(self.document, self.previous, self.terms, others=self._others())
+
+    @property
+    def not_kept(self) -> int:
+        """How many dependencies that were taken out could resume, and will be forgotten: there are too many."""
+        return self._publication().not_kept
+
+    def removed(self) -> dict[tuple[PipelineRef, Dependency], Activation]:
+        """The dependencies that it would take out."""
+        if self.previous is None or self.present is None:
+            return {}
+        active = self.previous.activations(self.present.revision)
+        return {
+            (change.pipeline, dependency): active[change.pipeline, dependency]
+            for change in self.difference().changes
+            for dependency in change.removed
+        }
+
+    def graph(self) -> tuple[Graph, list[str]]:
+        """The graph of all documents with this one, as :func:`coordinator.model.publishing.owners.merge` makes it."""
+        # Published now, it would get a revision greater than all that there is.
+        ours = Published(self._publication(), self.base.revision + 1)
+        return merge({**self.base.by_owner, self.owner: ours})
+
+    def transaction(
+        self, keys: Keys, signature: Signature, *, waiting: Waiting | None = None, fence: Iterable[Compare] = ()
+    ) -> Transaction:
+        """What writes it, if nobody has published anything since it was weighed.
+
+        :param waiting: what it takes out while that is due, waiting or in flight.
+        :param fence: what must hold besides, such as the leadership of a watcher.
+        :raises PublicationTooLarge: nobody would read it.
+        """
+        key = keys.dependencies(self.owner)
+        signed = replace(
+            self._publication(waiting),
+            published_by=signature.who,
+            published_at=signature.when,
+            why=signature.why,
+        )
+        after = self._before.with_next(self.edition.content, signed.version)
+        mine = ModRevisionIs(key, self.present.revision if self.present is not None else 0)
+        others = NothingPutSince(keys.dependencies(""), self.base.revision)
+        puts = Put(key, dump_publication(signed)), Put(keys.published_before(self.owner), dump_published_before(after))
+        return Transaction((*fence, mine, others), puts)
+
+    def _publication(self, waiting: Waiting | None = None) -> Publication:
+        revision = self.present.revision if self.present is not None else 0
+        made = publish(self.document, self.previous, revision, self.terms, others=self._others(), waiting=waiting)
+        return replace(made, version=self.version + 1, serial=self.serial)
+
+    @property
+    def _before(self) -> PublishedBefore:
+        return self.base.before.get(self.owner, PublishedBefore())
+
+    def _document_before(self) -> Document:
+        return self.previous.document if self.previous is not None else {}
+
+    @cached_property
+    def _in_force(self) -> Edition | None:
+        previous = self.previous
+        return Edition(content_hash(previous.document), previous.serial) if previous is not None else None
+
+    def _others(self) -> list[Publication]:
+        """Of each other owner what may resume here: of its own pipelines only, and active before it was retired."""
+        return [
+            replace(one.value, retired=dict(_of_its_own(owner, one.value, one.revision)))
+            for owner, one in self.base.by_owner.items()
+            if owner != self.owner and isinstance(one.value, Publication)
+        ]
+
+
+def _of_its_own(owner: str, publication: Publication, revision: int) -> Iterator[tuple[DependencyName, Retired]]:
+    """An owner may write anything under its key. The central owner may have published any pipeline before."""
+    for name, one in publication.retired.items():
+        if (name[0].environment == owner or owner == CENTRAL_OWNER) and one.activation.revision <= revision:
+            yield name, one

@@ -1,0 +1,1 @@
+"""Settings: ``coordinator.toml``, environment variables, and credentials by reference."""

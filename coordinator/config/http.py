@@ -1,0 +1,75 @@
+"""The section ``http`` of the settings: where the watcher listens, and who may ask."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Self
+
+from pydantic import field_validator, model_validator
+
+from coordinator.config.credentials import CredentialSource
+from coordinator.config.sections import WithToken, source_of
+
+
+class HttpSettings(WithToken):
+    """The HTTP listener of the watcher; no ``listen``, no listener. What it shows to whom: docs/security.md.
+
+    :ivar listen: ``host:port``; a port alone is one of 127.0.0.1.
+    :ivar client_ca: only who has a certificate of it may connect.
+    """
+
+    listen: str | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+
+    @field_validator("listen", mode="before")
+    @classmethod
+    def _host_and_port(cls, listen: object) -> object:
+        text = str(listen) if isinstance(listen, int) else listen
+        if not isinstance(text, str):
+            return text
+        host, _, port = text.rpartition(":")
+        bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") and host.endswith("]") else None
+        if not (port.isascii() and port.isdigit() and int(port) <= 65_535) or (":" in host and bare is None):
+            raise ValueError("is not an address; expected 'host:port' or a port, like '127.0.0.1:8600' or '[::1]:8600'")
+        return f"{host or '127.0.0.1'}:{int(port)}"
+
+    @model_validator(mode="after")
+    def _certificates(self) -> Self:
+        if (self.cert is None) is not (self.key is None):
+            raise ValueError("cert and key belong together, and only one of them is set")
+        if self.client_ca is not None and self.cert is None:
+            raise ValueError("client_ca is set without cert and key; without them the listener speaks no TLS")
+        return self
+
+    @model_validator(mode="after")
+    def _no_token_in_the_clear(self) -> Self:
+        if self.token_source() and self.cert is None and not self.is_loopback:
+            raise ValueError(
+                f"a token would cross the network in the clear to {self.listen}; set cert and key, or listen on "
+                "127.0.0.1 behind something that speaks TLS"
+            )
+        return self
+
+    @property
+    def host(self) -> str:
+        """Where to listen, without brackets."""
+        return (self.listen or "").rpartition(":")[0].removeprefix("[").removesuffix("]")
+
+    @property
+    def port(self) -> int:
+        return int((self.listen or "0").rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody from outside this machine can connect. A name is trusted to be what it says for one name."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost" or self.listen is None
+
+    def token_source(self) -> CredentialSource:
+        """Where the token is that a request needs."""
+        return source_of(self, "token", "http")

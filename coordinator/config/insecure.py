@@ -1,0 +1,48 @@
+"""What in the settings lets others on the network read credentials, or change what is said."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from coordinator.config.settings import EtcdSettings, Settings
+
+
+class Insecure(NamedTuple):
+    """:ivar found: where, and what it means."""
+
+    found: str
+    remedy: str
+
+
+def insecure_settings(settings: Settings) -> list[Insecure]:
+    """Each insecure setting. Traffic within this machine is fine."""
+    found = [*_of_etcd(settings.etcd)]
+    for name, environment in settings.environments.items():
+        address = urlsplit(environment.url)
+        if address.scheme == "http" and not _is_this_machine(address.hostname or ""):
+            what = (
+                f"environments.{name}.url: {environment.url} is not encrypted and not on this machine: whoever is on "
+                "the way reads the credentials and starts runs with them"
+            )
+            found.append(Insecure(what, "use https, with ca_cert for an authority of your own"))
+    return found
+
+
+def _of_etcd(etcd: EtcdSettings) -> Iterator[Insecure]:
+    elsewhere = [one for one in etcd.endpoints if not _is_this_machine(one.rpartition(":")[0].strip("[]"))]
+    if etcd.username is not None and etcd.ca_cert is None and elsewhere:
+        what = (
+            f"etcd.username: the connection to {', '.join(elsewhere)} is not encrypted: whoever is on the way reads "
+            f"the password of {etcd.username}"
+        )
+        yield Insecure(what, "set etcd.ca_cert")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"

@@ -1,0 +1,394 @@
+"""Settings: ``coordinator.toml`` and environment variables (design section 6), read into checked values.
+
+Every value can also be given by an environment variable: ``COORDINATOR_`` and the path with ``__`` between,
+for example ``COORDINATOR_ETCD__ENDPOINTS='["10.0.0.1:2379"]'``. A variable wins over the file. Credentials
+stand in neither: settings name a variable or a file that holds them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from coordinator.config.credentials import CredentialSource
+from coordinator.config.http import HttpSettings
+from coordinator.config.sections import RequestSeconds, Seconds, Section, WithPassword, WithToken, source_of
+from coordinator.config.variables import LIST, PREFIX, SECTION, NotJson, Variables
+from coordinator.errors import ConfigurationError
+from coordinator.model import bounds
+from coordinator.model.durations import parse_duration
+from coordinator.model.publishing.guard import RESUME_LIMIT
+from coordinator.model.references import DEFAULT_ENVIRONMENT
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "EnvironmentSettings",
+    "EtcdSettings",
+    "HttpSettings",
+    "PublicationSettings",
+    "ReporterSettings",
+    "RetentionSettings",
+    "Settings",
+    "WatcherSettings",
+    "load_settings",
+]
+
+CONFIG_VARIABLE = "COORDINATOR_CONFIG"
+
+
+def _is_a_word(text: str) -> bool:
+    """Whether it has neither blanks nor anything that cannot be seen."""
+    return text.isprintable() and not any(character.isspace() for character in text)
+
+
+def _is_plain(character: str) -> bool:
+    """Whether it is an ASCII letter or digit."""
+    return character.isascii() and character.isalnum()
+
+
+def _environment_name(name: str) -> str:
+    if not name or "/" in name or name != name.strip() or not name.isprintable() or len(name) > bounds.AIRFLOW_NAME:
+        raise ValueError(
+            f"is no name of an environment; expected 1 to {bounds.AIRFLOW_NAME} characters that can be seen, without "
+            "'/', which divides an environment from its pipeline"
+        )
+    return name
+
+
+EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
+_PORT = re.compile("[0-9]{1,5}")
+
+
+class EtcdSettings(WithPassword):
+    """Where etcd is.
+
+    :ivar timeout: seconds for one request.
+    :ivar quota_mib: the members' ``--quota-backend-bytes`` in MiB, for members that do not say it (before 3.6).
+    """
+
+    endpoints: list[str] = Field(default_factory=lambda: ["127.0.0.1:2379"], min_length=1)
+    prefix: str = "/coordinator"
+    timeout: RequestSeconds = 5.0
+    quota_mib: int = Field(default=2048, ge=1)
+    ca_cert: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    username: str | None = None
+
+    @field_validator("prefix")
+    @classmethod
+    def _starts_with_slash(cls, prefix: str) -> str:
+        if not prefix.startswith("/") or not prefix.rstrip("/"):
+            raise ValueError("must start with '/' and name something, like '/coordinator'")
+        return prefix.rstrip("/")
+
+    @field_validator("endpoints")
+    @classmethod
+    def _host_and_port(cls, endpoints: list[str]) -> list[str]:
+        for endpoint in endpoints:
+            if "@" in endpoint:  # whoever writes that has written a password too: not repeated
+                raise ValueError("holds credentials; use username with password_env, password_file or password_command")
+            host, colon, port = endpoint.rpartition(":")
+            good = host and colon and _PORT.fullmatch(port) and int(port) <= 65_535
+            if not good or "/" in endpoint or not _is_a_word(endpoint):
+                raise ValueError(f"{endpoint!r} is not an endpoint; expected 'host:port', like '127.0.0.1:2379'")
+        return endpoints
+
+    def password_source(self) -> CredentialSource:
+        """Where the password is."""
+        return source_of(self, "password", "etcd")
+
+    def password(self) -> str | None:
+        """The password. Raises as :meth:`coordinator.config.credentials.CredentialSource.read` does."""
+        return self.password_source().read()
+
+
+class EnvironmentSettings(WithPassword, WithToken):
+    """One Airflow deployment.
+
+    :ivar max_in_flight: requests sent at the same time; 1 where Airflow runs on SQLite.
+    :ivar max_runs_in_flight: runs that the coordinator has started and that have not ended; ``None``: any number.
+    :ivar max_starts_per_minute: runs that it starts; a sixth of them may start at once. ``None``: any number.
+    :ivar request_timeout: seconds for one request that starts or clears a run.
+    :ivar partition_characters: partitions may hold these beside ASCII letters and digits, and begin with one of those;
+        ``None``: anything. What else there is, is not started here.
+    :ivar plugin: the coordinator's plugin runs there: when it is not heard from, that is a problem.
+    """
+
+    kind: Literal["airflow"] = "airflow"
+    url: str
+    username: str | None = None
+    ca_cert: Path | None = None
+    max_in_flight: int = Field(default=8, ge=1, le=256)
+    max_runs_in_flight: int | None = Field(default=None, ge=1)
+    max_starts_per_minute: int | None = Field(default=None, ge=1)
+    request_timeout: RequestSeconds = 5.0
+    partition_characters: str | None = Field(default=None, max_length=bounds.PATTERN)
+    plugin: bool = True
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        # Credentials in an address would end up in messages, also in the one that refuses them.
+        if "@" in url:
+            raise ValueError(
+                "holds credentials; use username with password_env, password_file or password_command, or a token"
+            )
+        if "?" in url or "#" in url:
+            raise ValueError("has a query or a fragment; expected an address like 'http://127.0.0.1:8080'")
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
+        try:
+            parts = urlsplit(url)
+            # A name with an empty or too long label fails only where it is looked up, and not as an OSError.
+            named = parts.hostname is not None and parts.port != 0 and bool(parts.hostname.encode("idna"))
+        except ValueError as error:
+            raise ValueError(f"{url!r} is not a URL: {error}; expected one like 'http://127.0.0.1:8080'") from None
+        if not named or not _is_a_word(url):
+            raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
+        return url.rstrip("/")
+
+    def takes_partition(self, partition: str) -> bool:
+        """Whether runs for this partition may be started here."""
+        allowed = self.partition_characters
+        return allowed is None or (
+            _is_plain(partition[:1]) and all(_is_plain(one) or one in allowed for one in partition)
+        )
+
+    def password_source(self, name: str) -> CredentialSource:
+        """Where the password is. ``name``: of this environment, for messages."""
+        return source_of(self, "password", f"environments.{name}")
+
+    def token_source(self, name: str) -> CredentialSource:
+        """Where the token is. ``name``: of this environment, for messages."""
+        return source_of(self, "token", f"environments.{name}")
+
+    def password(self, name: str) -> str | None:
+        """The password. Raises as :meth:`coordinator.config.credentials.CredentialSource.read` does."""
+        return self.password_source(name).read()
+
+    def token(self, name: str) -> str | None:
+        """The token. Raises as :meth:`coordinator.config.credentials.CredentialSource.read` does."""
+        return self.token_source(name).read()
+
+
+class WatcherSettings(Section):
+    """The service. All durations in seconds.
+
+    :ivar lease_ttl: a leader that is silent for so long is replaced.
+    :ivar fresh_for: an input whose completion arrived live so recently needs no look.
+    :ivar look_timeout: bound of a look at upstreams' environments.
+    :ivar follow_after: a run that has reported nothing for so long is asked about, and then again as often.
+    :ivar blocked_retry: a refused request is tried again so often.
+    :ivar reexamine_every: everything is examined again so often, whether or not something happened.
+    :ivar missed_after: what completed so long before a watcher began to lead was missed (``catchup``).
+    :ivar backoff_max: the longest pause between two tries on an environment that does not answer.
+    :ivar decision_log: where a line is written for each decision: a path, or ``-`` for standard output.
+    """
+
+    lease_ttl: int = Field(default=10, ge=2, le=int(bounds.REQUEST_SECONDS))
+    fresh_for: float = Field(default=1.0, ge=0, le=bounds.SECONDS)
+    look_timeout: RequestSeconds = 2.0
+    follow_after: Seconds = 5.0
+    blocked_retry: Seconds = 60.0
+    reexamine_every: Seconds = 300.0
+    missed_after: Seconds = 60.0
+    backoff_initial: Seconds = 0.5
+    backoff_max: Seconds = 30.0
+    decision_log: str | None = Field(default=None, min_length=1)
+
+
+class RetentionSettings(Section):
+    """What becomes of old partitions. All durations as people write them: ``90 days``.
+
+    :ivar max_age: a partition in which nothing has happened for so long is removed; ``None``: it is kept for ever.
+    :ivar max_partitions: of each pipeline at most so many are kept; ``None``: all.
+    :ivar min_age: a partition in which something has happened since is never removed: a report may still be on its way.
+    :ivar give_up_after: what only waits, for an input that does not come or that nobody repairs, does not keep anything
+        once nothing has happened for so long; ``None``: it waits for ever.
+    :ivar every: the pause between two sweeps.
+    :ivar acts: what people did is kept for so long.
+    """
+
+    max_age: str | None = None
+    max_partitions: int | None = Field(default=None, ge=1)
+    min_age: str = "1 day"
+    give_up_after: str | None = None
+    every: str = "1 hour"
+    acts: str = "365 days"
+
+    @field_validator("max_age", "min_age", "give_up_after", "every", "acts")
+    @classmethod
+    def _duration(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_duration(text)
+        return text
+
+    @field_validator("max_age", "give_up_after", "every")
+    @classmethod
+    def _not_nothing(cls, text: str | None) -> str | None:
+        if text is not None and not parse_duration(text):
+            raise ValueError(f"{text!r} is no time at all; expected a duration such as '90 days'")
+        return text
+
+    @property
+    def longest(self) -> timedelta | None:
+        """``max_age``, read."""
+        return parse_duration(self.max_age) if self.max_age is not None else None
+
+    @property
+    def patience(self) -> timedelta | None:
+        """``give_up_after``, read."""
+        return parse_duration(self.give_up_after) if self.give_up_after is not None else None
+
+    @property
+    def shortest(self) -> timedelta:
+        """``min_age``, read."""
+        return parse_duration(self.min_age)
+
+
+class PublicationSettings(Section):
+    """What publishing dependencies keeps, and what it refuses.
+
+    :ivar resume_within: a dependency that is put back within so long after it was taken out resumes: what completed
+        meanwhile is new.
+    :ivar resume_limit: putting dependencies back is refused if more partitions than this might start at once.
+    """
+
+    resume_within: str = "7 days"
+    resume_limit: int = Field(default=RESUME_LIMIT, ge=0)
+
+    @field_validator("resume_within")
+    @classmethod
+    def _duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+    @property
+    def resumes_within(self) -> timedelta:
+        """``resume_within``, read."""
+        return parse_duration(self.resume_within)
+
+
+class ReporterSettings(Section):
+    """The listener inside Airflow: which environment it speaks for, and where its outbox is."""
+
+    environment: EnvironmentName = DEFAULT_ENVIRONMENT
+    outbox: Path | None = None
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured."""
+
+    # hide_input_in_errors: a credential that somebody wrote into the file is refused, and must not be in a traceback.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    etcd: EtcdSettings = Field(default_factory=EtcdSettings)
+    environments: dict[EnvironmentName, EnvironmentSettings] = Field(default_factory=dict)
+    watcher: WatcherSettings = Field(default_factory=WatcherSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    publication: PublicationSettings = Field(default_factory=PublicationSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    reporter: ReporterSettings = Field(default_factory=ReporterSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the file (which arrives as init values); nothing else is read."""
+        return (Variables(settings_cls), init_settings)
+
+
+def load_settings(path: str | Path | None = None) -> Settings:
+    """Read the settings.
+
+    :param path: the file; without one, the variable ``COORDINATOR_CONFIG`` names it; without that, variables
+        and defaults alone.
+    :raises ConfigurationError: with file, place, reason.
+    """
+    chosen = path or os.environ.get(CONFIG_VARIABLE)
+    document = _document(chosen) if chosen else {}
+    try:
+        return Settings(**document)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        raise ConfigurationError("\n".join(_problem(chosen, one["loc"], one) for one in problems)) from error
+    except SettingsError as error:
+        if isinstance(error.__cause__, NotJson):
+            raise ConfigurationError(str(error.__cause__)) from error
+        raise ConfigurationError(f"environment variables: {error}: {error.__cause__}") from error
+
+
+def _problem(file: str | Path | None, place: tuple[int | str, ...], found: ErrorDetails) -> str:
+    """One problem: where it stands (the file, or the variable that overrules it), what it is, what may be meant."""
+    variables = {name.upper(): name for name in os.environ}
+    above = [PREFIX + "__".join(map(str, place[:depth])).upper() for depth in range(len(place), 0, -1)]
+    variable = next((variables[name] for name in above if name in variables), None)
+    where = f"{'environment variables' if variable is None else variable}: " if variable or not file else f"{file}: "
+    match found["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(place[-1]), _names_beside(place), n=1)
+            reason = "unknown setting" + (f"; did you mean {near[0]}?" if near else "")
+        case "missing":
+            reason = "is required"
+        case "list_type":
+            reason = f"expected {LIST if variable else 'a list'}"
+        case "model_type" | "dict_type":
+            reason = f"expected {SECTION if variable else 'a section'}"
+        case _:
+            reason = found["msg"].removeprefix("Value error, ")
+    return f"{where}{'.'.join(map(str, place))}: {reason}"
+
+
+def _names_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The settings that there are where an unknown one stands."""
+    section: Any = Settings
+    for name in place[:-1]:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            section = section.model_fields[str(name)].annotation
+        else:  # environments: a table of sections
+            section = get_args(section)[1]
+    return list(section.model_fields)
+
+
+def _document(file: str | Path) -> dict[str, Any]:
+    try:
+        with open(file, "rb") as opened:
+            content = opened.read(bounds.CONFIGURATION + 1)
+        if len(content) > bounds.CONFIGURATION:
+            raise ConfigurationError(f"{file}: more than {bounds.CONFIGURATION} bytes; expected a coordinator.toml")
+        document = tomllib.loads(content.decode())
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{file}: no such file; name the configuration with --config or {CONFIG_VARIABLE}"
+        ) from None
+    except RecursionError:
+        raise ConfigurationError(f"{file}: cannot be read: nested too deep") from None
+    except (OSError, ValueError) as error:  # no UTF-8, no TOML, a number with thousands of digits, a NUL in the path
+        raise ConfigurationError(f"{file}: cannot be read: {error}") from error
+    # pydantic-settings takes what begins with "_" for its own options, like _cli_parse_args.
+    for name in document:
+        if name.startswith("_"):
+            raise ConfigurationError(f"{file}: {name}: unknown section; known are {', '.join(Settings.model_fields)}")
+    return document

@@ -1,0 +1,20 @@
+"""The service: from a change in etcd to a run started exactly once.
+
+How a completion becomes a trigger, and the file that holds each step::
+
+    etcd -> store.reflector -> inbox
+         -> state.cache                                what etcd tells becomes facts
+         -> reconcile.event_handling                   which decisions that can change
+         -> model.propagation.readiness, model.decide  the decisions
+         -> queue.work_queue                           which targets to examine
+         -> model.lifecycle (next_step)                what to do next about one: a pure function
+         -> reconcile.reconcile                        does it
+         -> reconcile.ledger, writes                   one fenced transaction
+         -> dispatch.dispatcher                        a bounded number of requests to each environment
+         -> outcome -> inbox
+
+One thread decides and writes (``service`` runs it; ``reconciler`` is its core, without threads). The reflector, the
+lease and the environments' requests have threads of their own, and talk to it through the inbox.
+
+Nothing depends on having seen an event: everything is decided from the present state.
+"""

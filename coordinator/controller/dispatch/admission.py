@@ -1,0 +1,213 @@
+"""Admission: who may start in one environment, and who waits for what.
+
+A target passes the gates in order: its pipeline's, its environment's, and the slots. It is inside the first two while
+its run is in flight, and has a slot until the outcome of its request is known. None of this is written anywhere: what
+is in flight stands in the trigger records, and who waits is whoever is due, so a successor finds both again.
+
+Pure: no clock, no log, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from coordinator.controller.dispatch.slots import Gate, StartRate
+from coordinator.controller.queue.work_queue import Priority
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.graph import Graph
+from coordinator.model.references import PipelineRef, Target
+
+
+class Admission:
+    """All gates of an environment, and who stands where. Used by the deciding thread only.
+
+    :param slots: how many may be on the way to their outcome at once.
+    """
+
+    def __init__(
+        self, *, slots: int, max_runs_in_flight: int | None = None, max_starts_per_minute: int | None = None
+    ) -> None:
+        rate = StartRate(max_starts_per_minute) if max_starts_per_minute is not None else None
+        self._pipelines: dict[PipelineRef, Gate] = {}
+        self._environment = Gate("the environment", max_runs_in_flight, rate)
+        self._size = slots
+        self._slots = Gate("a slot", slots)
+        self._waiting: dict[Target, Gate] = {}
+        self._admitted: set[Target] = set()
+        self._loosened: dict[PipelineRef, Gate] = {}
+
+    # -- what is in flight -----------------------------------------------------------------------------------------
+
+    def note(self, decision: Decision) -> None:
+        """Take in whether something is in flight. What has been admitted is inside although it is not in flight yet."""
+        target = decision.target
+        in_flight = Obstacle.IN_FLIGHT in decision.obstacles
+        if in_flight:
+            self.began(target)  # also when it was not known whether its intent was written
+            self.leave(target)
+        for gate in self._limits(target):
+            if in_flight:
+                gate.inside.add(target)
+            elif not self.knows(target):
+                self._make_room(gate, target)
+
+    def began(self, target: Target) -> None:
+        """The intent of what was admitted is written: it is in flight, and keeps its slot."""
+        self._admitted.discard(target)
+
+    def occupy(self, target: Target) -> None:
+        """An intent of a predecessor takes a slot, whether or not one is free."""
+        self._slots.inside.add(target)
+
+    def release(self, target: Target) -> None:
+        """The outcome of its request is known: its slot is free."""
+        if target not in self._admitted:
+            self._slots.inside.discard(target)
+
+    # -- who may start ---------------------------------------------------------------------------------------------
+
+    def enter(self, target: Target, priority: Priority, *, now: float) -> bool:
+        """Whether it may start now; else it waits in line until :meth:`admit` names it.
+
+        :param priority: ``LIVE``: it became due while this watcher led.
+        :param now: monotonic seconds.
+        """
+        if target in self._admitted:
+            return True
+        if target in self._waiting:
+            return False
+        return self._pass(target, list(self._gates(target)), priority, now=now)
+
+    def has_slot(self, target: Target) -> bool:
+        """Whether it has been admitted, and its intent is not written yet."""
+        return target in self._admitted
+
+    def leave(self, target: Target) -> None:
+        """It is not to start now: it gives up its place, in line or inside."""
+        waits_at = self._waiting.pop(target, None)
+        if waits_at is None and target not in self._admitted:
+            return
+        self._admitted.discard(target)
+        for gate in self._gates(target):
+            if gate is waits_at:
+                gate.line.remove(target)
+                break  # it is not inside of what comes behind
+            if gate.rate is not None:
+                gate.rate.give_back()
+            self._make_room(gate, target)
+
+    def open(self, slots: int | None = None) -> None:
+        """How many slots there are from now on; ``None``: as many as at first."""
+        self._slots.limit = self._size if slots is None else slots
+
+    def admit(self, now: float) -> list[tuple[Target, Priority]]:
+        """Whose turn it is now, and its priority. :param now: monotonic seconds."""
+        admitted: list[tuple[Target, Priority]] = []
+        while self._loosened:
+            _, gate = self._loosened.popitem()
+            self._admit(gate, now, admitted)
+        self._admit(self._environment, now, admitted)
+        self._admit(self._slots, now, admitted)
+        return admitted
+
+    def knows(self, target: Target) -> bool:
+        """Whether it waits, or has been admitted and its intent is not written yet."""
+        return target in self._waiting or target in self._admitted
+
+    @property
+    def waiting(self) -> int:
+        """How many wait in line."""
+        return len(self._waiting)
+
+    @property
+    def slots_taken(self) -> int:
+        return len(self._slots.inside)
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds at which time alone admits somebody."""
+        gate = self._environment
+        if gate.rate is None or not gate.line or (gate.limit is not None and len(gate.inside) >= gate.limit):
+            return None
+        return gate.rate.next_at()
+
+    # -- what changes the gates ------------------------------------------------------------------------------------
+
+    def obey(self, limits: dict[PipelineRef, int]) -> list[Target]:
+        """Other limits of pipelines. All keep their places but those of pipelines whose limit is new, or gone.
+
+        :param limits: ``max_in_flight`` of the pipelines of this environment that have one.
+        :returns: those who have to enter again.
+        """
+        changed = self._pipelines.keys() ^ limits.keys()
+        again = [one for one in (*self._waiting, *self._admitted) if one.pipeline in changed] if changed else []
+        for target in again:
+            self.leave(target)
+        for pipeline in changed - limits.keys():
+            del self._pipelines[pipeline]
+            self._loosened.pop(pipeline, None)
+        for pipeline, limit in limits.items():
+            gate = self._pipelines.setdefault(pipeline, Gate(str(pipeline), limit))
+            gate.limit = limit
+            self._loosened[pipeline] = gate
+        return again
+
+    def recall(self, ages: Iterable[float], now: float) -> None:
+        """Continue the environment's rate from what predecessors have started. :param ages: seconds since each."""
+        if self._environment.rate is not None:
+            self._environment.rate.recall(ages, now)
+
+    @property
+    def has_rate(self) -> bool:
+        return self._environment.rate is not None
+
+    def forget(self) -> None:
+        """A term has begun or ended: nobody waits, and no request is on its way."""
+        for target in (*self._waiting, *self._admitted):
+            self.leave(target)
+        self._slots.inside.clear()
+
+    # -- behind it -------------------------------------------------------------------------------------------------
+
+    def _limits(self, target: Target) -> Iterator[Gate]:
+        if (gate := self._pipelines.get(target.pipeline)) is not None:
+            yield gate
+        yield self._environment
+
+    def _gates(self, target: Target) -> Iterator[Gate]:
+        yield from self._limits(target)
+        yield self._slots
+
+    def _admit(self, gate: Gate, now: float, admitted: list[tuple[Target, Priority]]) -> None:
+        while gate.line and gate.has_room(now):
+            target, priority = gate.line.pop()
+            del self._waiting[target]
+            gate.let_in(target, now)
+            gates = list(self._gates(target))
+            if self._pass(target, gates[gates.index(gate) + 1 :], priority, now=now):
+                admitted.append((target, priority))
+
+    def _pass(self, target: Target, gates: list[Gate], priority: Priority, *, now: float) -> bool:
+        for gate in gates:
+            if gate.line or not gate.has_room(now):
+                gate.line.add(target, priority)
+                self._waiting[target] = gate
+                return False
+            gate.let_in(target, now)
+        self._admitted.add(target)
+        return True
+
+    def _make_room(self, gate: Gate, target: Target) -> None:
+        if target in gate.inside:
+            gate.inside.discard(target)
+            if gate.line and target.pipeline in self._pipelines:
+                self._loosened[target.pipeline] = self._pipelines[target.pipeline]
+
+
+def pipeline_limits(graph: Graph, environment: str) -> dict[PipelineRef, int]:
+    """``max_in_flight`` of the pipelines of an environment that have one."""
+    found: dict[PipelineRef, int] = {}
+    for node in graph.nodes():
+        pipeline, limit = node.downstream.pipeline, node.downstream.max_in_flight
+        if limit is not None and pipeline.environment == environment:
+            found[pipeline] = limit
+    return found

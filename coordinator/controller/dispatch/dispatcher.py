@@ -1,0 +1,256 @@
+"""The dispatcher of an environment: who may go next, how many at once, and when to try again after failures.
+
+A target that is due passes a gate for its pipeline (``max_in_flight`` of its entry), one for its environment
+(``max_runs_in_flight``, ``max_starts_per_minute``), as far as there are limits, and then takes a *slot*. Only a target
+with a slot is looked at and gets an intent, so that no more than :data:`PREFETCH` times the environment's requests
+wait with an intent in hand. Everybody else waits in line: a name in memory, which any successor finds again, for the
+target is due.
+
+While the environment does not answer, one request at a time goes out to try. Looks go beside the requests, one at a
+time (:mod:`~coordinator.controller.dispatch.look_queue`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.controller.backoff import Backoff
+from coordinator.controller.dispatch.admission import Admission
+from coordinator.controller.dispatch.jobs import Effect, EffectDone, Executor, Guard, LookDone, RequestJob, look_job
+from coordinator.controller.dispatch.look_queue import Look, LookQueue
+from coordinator.controller.queue.work_queue import Priority
+from coordinator.model.references import Target
+from coordinator.runners.port import EnvironmentUnavailable, RequestRefused, Runner, RunRef, StartRequest
+
+PREFETCH = 4
+"""So many times the requests that run at once have a slot: the intents of several are written in one transaction."""
+
+AT_HAND = 2
+"""So many times the requests that run at once are handed to the threads: one that is done has its next job at hand.
+The others wait here, where it is seen when they have waited for too long."""
+
+STALE_AFTER = 5.0
+"""Seconds that a request may wait here. After that a person may have cleared what it stands on, silently, since the
+environments were asked: it is not sent, and decided again."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentLimits:
+    """What an environment bears.
+
+    :ivar requests: sent at the same time.
+    :ivar request_timeout: seconds for one.
+    :ivar max_runs_in_flight: runs that have been started and have not ended; ``None``: any number.
+    :ivar max_starts_per_minute: ``None``: any number.
+    """
+
+    requests: int = 8
+    request_timeout: float = 5.0
+    max_runs_in_flight: int | None = None
+    max_starts_per_minute: int | None = None
+
+
+def limits_of(environment: EnvironmentSettings) -> EnvironmentLimits:
+    """What an environment bears, as it is configured."""
+    return EnvironmentLimits(
+        requests=environment.max_in_flight,
+        request_timeout=environment.request_timeout,
+        max_runs_in_flight=environment.max_runs_in_flight,
+        max_starts_per_minute=environment.max_starts_per_minute,
+    )
+
+
+def limits_by_environment(settings: Settings) -> dict[str, EnvironmentLimits]:
+    """What each environment bears."""
+    return {name: limits_of(environment) for name, environment in settings.environments.items()}
+
+
+class Dispatcher:
+    """Used by the deciding thread only; jobs run elsewhere.
+
+    :ivar admission: who is in flight, who has a slot, and who waits in line.
+    :ivar failures: requests in a row without an answer.
+    :ivar not_before: monotonic seconds; while there are failures, no request goes out before.
+    :ivar look_not_before: monotonic seconds; nothing is looked at before.
+    :ivar last_error: what the environment last said instead of an answer.
+    :ivar looks_sent: so many looks have gone out.
+    :ivar term: in which term what is sent has been decided (the create revision of the leader key).
+    """
+
+    def __init__(
+        self,
+        environment: str,
+        runner: Runner,
+        *,
+        limits: EnvironmentLimits,
+        executor: Executor,
+        backoff: Backoff,
+        guard: Guard,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.environment = environment
+        self.limits = limits
+        self._runner = runner
+        self._executor = executor
+        self._backoff = backoff
+        self._guard = guard
+        self._now = now
+        self.failures = 0
+        self.not_before = 0.0
+        self._look_failures = 0
+        self.look_not_before = 0.0
+        self.last_error: str | None = None
+        self.looks_sent = 0
+        self.term: int | None = None
+        self.admission = Admission(
+            slots=limits.requests * PREFETCH,
+            max_runs_in_flight=limits.max_runs_in_flight,
+            max_starts_per_minute=limits.max_starts_per_minute,
+        )
+        self._jobs: deque[RequestJob] = deque()
+        self._under_way: dict[tuple[Target, str], RequestJob] = {}
+        self._looks = LookQueue()
+
+    # -- who may go ------------------------------------------------------------------------------------------------
+
+    def admit(self, now: float) -> list[tuple[Target, Priority]]:
+        """Whose turn it is now, and its priority."""
+        self._open_slots(now)
+        return self.admission.admit(now)
+
+    def enter(self, target: Target, priority: Priority, *, now: float) -> bool:
+        """Whether it has a slot; else it waits in line until :meth:`admit` names it.
+
+        :param priority: ``LIVE``: it became due while this watcher led.
+        :param now: monotonic seconds.
+        """
+        self._open_slots(now)
+        return self.admission.enter(target, priority, now=now)
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def send(self, target: Target, request: StartRequest, now: float) -> None:
+        """Send a request as soon as it may go. :param now: monotonic seconds; it has just been decided."""
+        self._jobs.append(RequestJob(target, request, Effect.START, now))
+
+    def ask(self, target: Target, request: StartRequest) -> None:
+        """Ask what became of a request, as soon as a question may go."""
+        self._jobs.append(RequestJob(target, request, Effect.ASK))
+
+    def recall(self, target: Target, token: str) -> None:
+        """The decision has changed: if this request has not been sent yet, its answer will be that it was not."""
+        for job in (*self._jobs, *self._under_way.values()):
+            if job.key == (target, token) and job.effect is Effect.START:
+                job.recalled.set()
+
+    def drop(self, target: Target, token: str) -> None:
+        """Somebody else's record stands there now: what has not gone out does not go out."""
+        self.recall(target, token)
+        self._jobs = deque(job for job in self._jobs if job.key != (target, token))
+
+    def pump(self, now: float) -> list[tuple[Target, str]]:
+        """Let out what may go out now.
+
+        :returns: the requests, by target and token, that have waited for too long: they are not sent.
+        """
+        stale: list[tuple[Target, str]] = []
+        if self.may_look(now) and (look := self._looks.next()) is not None:
+            self._send_look(look)
+        if self.is_down(now):
+            return stale
+        while self._jobs and self._may_send():
+            job = self._jobs.popleft()
+            if job.recalled.is_set() or (job.since is not None and now - job.since > STALE_AFTER):
+                stale.append(job.key)
+            else:
+                self._send(job)
+        return stale
+
+    def finished(self, message: EffectDone | LookDone, now: float) -> None:
+        """A job is over: take note of what it says about the environment.
+
+        Looks and requests back off each by themselves: lists may be slow where requests are not, and the other way.
+        """
+        if isinstance(message.error, EnvironmentUnavailable | RequestRefused):
+            self.last_error = str(message.error)
+        elif message.error is None:
+            self.last_error = None
+        failed = isinstance(message.error, EnvironmentUnavailable)
+        answered = message.error is None or isinstance(message.error, RequestRefused)
+        if isinstance(message, LookDone):
+            self._looks.finished(message)
+            if failed or answered:
+                self._look_failures = self._look_failures + 1 if failed else 0
+                self.look_not_before = now + self._backoff.pause(self._look_failures) if failed else 0.0
+            return
+        self._under_way.pop((message.target, message.token), None)
+        if failed or answered:
+            self.failures = self.failures + 1 if failed else 0
+            wait = message.error.retry_after if isinstance(message.error, EnvironmentUnavailable) else None
+            self.not_before = now + max(self._backoff.pause(self.failures), wait or 0.0) if failed else 0.0
+
+    def look(self, run: RunRef, *, timeout: float, followed: bool = False) -> None:
+        """Look at a run with one of the next looks.
+
+        :param timeout: seconds; the longest asked for counts.
+        :param followed: nobody waits for it.
+        """
+        self._looks.add(run, timeout=timeout, followed=followed)
+
+    def forget(self) -> None:
+        """Drop what has not gone out yet, and who waits: this watcher leads no more, or begins to."""
+        self._jobs.clear()
+        self._looks.forget()
+        self.admission.forget()
+
+    # -- how it is doing -------------------------------------------------------------------------------------------
+
+    def is_down(self, now: float) -> bool:
+        """Whether the environment is known not to answer requests, and it is not yet time to try again."""
+        return self.failures > 0 and now < self.not_before
+
+    def may_look(self, now: float) -> bool:
+        """Whether it is not known to give no answer to looks, or it is time to try again."""
+        return now >= self.look_not_before
+
+    def is_idle(self) -> bool:
+        return not (self._jobs or self._under_way) and self._looks.is_idle()
+
+    def is_busy(self) -> bool:
+        """Whether a request or a question is under way."""
+        return bool(self._under_way)
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds from which on time alone lets something out; ``None``: an answer comes first."""
+        times = [self.admission.next_at()]
+        if self._look_failures and self._looks.is_waiting():
+            times.append(self.look_not_before)
+        tries = (self._jobs or (self.admission.waiting and not self.admission.slots_taken)) and self._may_send()
+        if self.failures and tries:
+            times.append(self.not_before)
+        return min((at for at in times if at is not None), default=None)
+
+    def _open_slots(self, now: float) -> None:
+        """An environment that does not answer has one slot, to try, and none before it is time for that."""
+        if not self.failures:
+            self.admission.open()
+        else:
+            self.admission.open(0 if self.is_down(now) else 1)
+
+    def _may_send(self) -> bool:
+        return len(self._under_way) < (1 if self.failures else self.limits.requests * AT_HAND)
+
+    def _send(self, job: RequestJob) -> None:
+        self._under_way[job.key] = job
+        environment, runner, guard, term = self.environment, self._runner, self._guard, self.term
+        timeout = self.limits.request_timeout
+        self._executor.effect(environment, lambda: job.run(environment, runner, guard, term=term, timeout=timeout))
+
+    def _send_look(self, look: Look) -> None:
+        self.looks_sent += 1
+        job = look_job(self.environment, self._runner, look.in_order(), timeout=look.timeout(), now=self._now)
+        self._executor.look(self.environment, job)

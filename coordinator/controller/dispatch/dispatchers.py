@@ -1,0 +1,103 @@
+"""The dispatchers of all environments, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from coordinator.controller.dispatch.admission import pipeline_limits
+from coordinator.controller.dispatch.dispatcher import Dispatcher
+from coordinator.controller.queue.work_queue import Priority
+from coordinator.controller.state.cache import Cache
+from coordinator.model.decide import Decision
+from coordinator.model.graph import Graph
+from coordinator.model.references import Target
+from coordinator.model.view import readable_record
+
+
+class Dispatchers:
+    """What concerns each of them. Used by the deciding thread only."""
+
+    def __init__(self, by_environment: Mapping[str, Dispatcher]) -> None:
+        self._by_environment = by_environment
+
+    def of(self, target: Target) -> Dispatcher | None:
+        """The dispatcher of a target's environment; ``None``: it is not configured."""
+        return self._by_environment.get(target.pipeline.environment)
+
+    def get(self, environment: str) -> Dispatcher | None:
+        return self._by_environment.get(environment)
+
+    def all(self) -> Iterable[Dispatcher]:
+        return self._by_environment.values()
+
+    def note(self, decision: Decision) -> None:
+        """Take in whether something is in flight."""
+        if (dispatcher := self.of(decision.target)) is not None:
+            dispatcher.admission.note(decision)
+
+    def knows(self, target: Target) -> bool:
+        """Whether it waits for its turn, or has it and no intent yet."""
+        dispatcher = self.of(target)
+        return dispatcher is not None and dispatcher.admission.knows(target)
+
+    def leave(self, target: Target) -> None:
+        """It is not to start now: it gives up its place."""
+        if (dispatcher := self.of(target)) is not None:
+            dispatcher.admission.leave(target)
+
+    def obey(self, graph: Graph) -> list[Target]:
+        """Another graph. :returns: those who have to be examined again, for they have lost their place."""
+        return [
+            target
+            for name, dispatcher in self._by_environment.items()
+            for target in dispatcher.admission.obey(pipeline_limits(graph, name))
+        ]
+
+    def admit(self, now: float) -> list[tuple[Target, Priority]]:
+        """Whose turn it is now, and their priorities."""
+        return [admitted for dispatcher in self.all() for admitted in dispatcher.admit(now)]
+
+    def pump(self, now: float) -> list[tuple[Target, str]]:
+        """Let out what may go out now. :returns: the requests, by target and token, that were too old to be sent."""
+        return [stale for dispatcher in self.all() for stale in dispatcher.pump(now)]
+
+    def begin_term(self, term: int | None, cache: Cache, *, now: float, at: datetime) -> None:
+        """A term has begun, or ended (``None``).
+
+        :param now: monotonic seconds. :param at: the time of day.
+        """
+        for dispatcher in self.all():
+            dispatcher.forget()
+            dispatcher.term = term
+        if term is not None and any(dispatcher.admission.has_rate for dispatcher in self.all()):
+            ages = ages_of_starts(cache, at)
+            for name, dispatcher in self._by_environment.items():
+                dispatcher.admission.recall(ages.get(name, ()), now)
+
+    def forget(self) -> None:
+        """Nothing more is to go out."""
+        for dispatcher in self.all():
+            dispatcher.forget()
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds from which on time alone lets something out."""
+        times = (dispatcher.next_at() for dispatcher in self.all())
+        return min((at for at in times if at is not None), default=None)
+
+    def is_idle(self) -> bool:
+        return all(dispatcher.is_idle() for dispatcher in self.all())
+
+    def is_busy(self) -> bool:
+        """Whether a request or a question is under way."""
+        return any(dispatcher.is_busy() for dispatcher in self.all())
+
+
+def ages_of_starts(cache: Cache, now: datetime) -> dict[str, list[float]]:
+    """When the last runs were decided on, by environment: a successor does not begin a new minute."""
+    ages: dict[str, list[float]] = {}
+    for target in cache.targets():
+        record = readable_record(cache.record(target))
+        if record is not None and record.when is not None and not record.skipped:
+            ages.setdefault(target.pipeline.environment, []).append((now - record.when).total_seconds())
+    return ages

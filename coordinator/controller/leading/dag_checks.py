@@ -1,0 +1,113 @@
+"""Whether environments have the DAGs that dependencies name: asked in threads of their own, never waited for.
+
+An answer that all is well is believed from then on. A DAG that is missing, or an environment that cannot be asked, is
+asked about again as long as somebody wants to know.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from coordinator.model.publishing.guard import Known
+from coordinator.model.references import PipelineRef
+from coordinator.runners.port import EnvironmentReport, Runner
+
+_log = structlog.get_logger(__name__)
+
+AGAIN_AFTER = 15.0
+"""Seconds after which what is not well is asked about again."""
+
+PATIENCE = 10.0
+"""Seconds for which a first answer is waited for. An environment that is slower counts as one that cannot be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """:ivar problem: why it is not known whether the DAG is there. :ivar at: monotonic seconds."""
+
+    is_there: bool
+    problem: str | None
+    at: float
+
+    @property
+    def is_well(self) -> bool:
+        return self.is_there and self.problem is None
+
+
+class DagChecks:
+    """See the module. Used by the deciding thread; answers come from others.
+
+    :param clock: monotonic seconds.
+    :param answered: called, in another thread, when an answer has come.
+    """
+
+    def __init__(
+        self, runners: Mapping[str, Runner], *, clock: Callable[[], float], answered: Callable[[], object]
+    ) -> None:
+        self._runners = runners
+        self._clock = clock
+        self._answered = answered
+        self._lock = threading.Lock()
+        self._answers: dict[PipelineRef, _Answer] = {}
+        self._wanted_since: dict[PipelineRef, float] = {}
+        self._asking: set[str] = set()
+
+    def known(self, pipelines: Collection[PipelineRef]) -> Known | None:
+        """What is known of these DAGs; what is not known, or not well, is asked. ``None``: wait for the answer."""
+        now = self._clock()
+        missing: set[PipelineRef] = set()
+        unasked: dict[str, str] = {}
+        to_ask: dict[str, list[str]] = {}
+        is_complete = True
+        with self._lock:
+            for pipeline in pipelines:
+                environment = pipeline.environment
+                answer = self._answers.get(pipeline)
+                if environment not in self._runners:
+                    unasked[environment] = "it is not configured"
+                    continue
+                if answer is None or (not answer.is_well and now - answer.at >= AGAIN_AFTER):
+                    to_ask.setdefault(environment, []).append(pipeline.dag_id)
+                if answer is None:
+                    if now - self._wanted_since.setdefault(pipeline, now) < PATIENCE:
+                        is_complete = False
+                    else:
+                        unasked.setdefault(environment, f"it has not answered within {PATIENCE:.0f} s")
+                elif answer.problem is not None:
+                    unasked[environment] = answer.problem
+                elif not answer.is_there:
+                    missing.add(pipeline)
+            begin = {name: dag_ids for name, dag_ids in to_ask.items() if name not in self._asking}
+            self._asking.update(begin)
+        for environment, dag_ids in begin.items():
+            asking = threading.Thread(
+                target=self._ask, args=(environment, dag_ids), name=f"dags of {environment}", daemon=True
+            )
+            try:
+                asking.start()
+            except RuntimeError as error:  # the machine has no threads left; they are asked about again
+                _log.warning("dags.not_asked", environment=environment, reason=str(error))
+                with self._lock:
+                    self._asking.discard(environment)
+        return Known(frozenset(missing), unasked) if is_complete else None
+
+    def _ask(self, environment: str, dag_ids: list[str]) -> None:
+        try:
+            report = self._runners[environment].check(dag_ids)
+        except Exception as error:  # noqa: BLE001 - logged; without an answer it would be asked again at once, for ever
+            _log.exception("dags.not_asked", environment=environment)
+            report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}")
+        missing, now = set(report.missing_dags), self._clock()
+        # One that says which are missing has been asked, whatever else is wrong with it.
+        problem = report.problem if not missing else None
+        with self._lock:
+            self._asking.discard(environment)
+            for dag_id in dag_ids:
+                pipeline = PipelineRef(environment, dag_id)
+                self._answers[pipeline] = _Answer(dag_id not in missing, problem, now)
+                self._wanted_since.pop(pipeline, None)
+        self._answered()

@@ -1,0 +1,304 @@
+"""Publishing ``dependencies.json``: the file that people review becomes the document that all watchers obey.
+
+The file is read again when it changes. A file that cannot be used changes nothing: the last good version stays in
+force, and the problem is shown until it is corrected. So does a file that is older than what is in force
+(:mod:`coordinator.model.publishing.edition`), and an edit that is more likely a mistake
+(:mod:`coordinator.model.publishing.guard`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import structlog
+
+from coordinator.commands.impact import NO_EFFECTS, Effects, effects_of
+from coordinator.commands.proposal import Proposal, Publications, Signature
+from coordinator.commands.publish import commit, refusal
+from coordinator.config.settings import PublicationSettings
+from coordinator.controller.clock import Clock
+from coordinator.controller.leading.dag_checks import DagChecks
+from coordinator.controller.leading.watched_file import GoodFile, WatchedFile
+from coordinator.controller.state.cache import Cache
+from coordinator.model import bounds
+from coordinator.model.publishing.edition import Edit, Verdict
+from coordinator.model.publishing.guard import Known, Replacement, replacements
+from coordinator.model.publishing.owners import Objection
+from coordinator.model.publishing.resuming import Terms
+from coordinator.model.references import PipelineRef
+from coordinator.store.keys import Keys
+from coordinator.store.port import Committed, CreateRevisionIs, Store, StoreError, StoreUnavailable, TransactionTooLarge
+from coordinator.store.presence import PresentFile
+
+_log = structlog.get_logger(__name__)
+
+_SHOWN = 10
+"""Dependencies that a log line names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes publications in the name of a watcher, as long as it leads."""
+
+    store: Store
+    keys: Keys
+    who: str
+    clock: Clock
+
+    def write(self, proposal: Proposal, effects: Effects, *, why: str, term: int) -> Committed:
+        """:raises StoreError: it was not written, or nobody knows."""
+        signature = Signature(self.who, self.clock.now(), why)
+        fence = CreateRevisionIs(self.keys.leader, term)
+        return commit(self.store, self.keys, proposal, signature, waiting=effects.taken_away, fence=(fence,))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Weighed:
+    """What is to be said of a file beside the documents that stand in etcd.
+
+    :ivar standing: their revisions, by owner.
+    :ivar replaced: what environments must be asked about before it is published.
+    """
+
+    file: GoodFile
+    standing: Mapping[str, int]
+    proposal: Proposal
+    objections: tuple[Objection, ...]
+    is_published: bool
+    replaced: tuple[Replacement, ...]
+
+    def asks_about(self) -> set[PipelineRef]:
+        return {pipeline for one in self.replaced for pipeline in (*one.gone, *one.come)}
+
+
+class Publisher:
+    """Keeps ``dependencies/<owner>`` equal to a file, while this watcher leads. Used by the deciding thread only.
+
+    :param owner: whose document the file is.
+    :param cache: what stands in etcd, as far as this watcher has read it.
+    """
+
+    def __init__(
+        self,
+        file: WatchedFile,
+        *,
+        owner: str,
+        cache: Cache,
+        settings: PublicationSettings,
+        checks: DagChecks,
+        writer: Writer,
+    ) -> None:
+        self._file = file
+        self._owner = owner
+        self._cache = cache
+        self._settings = settings
+        self._checks = checks
+        self._writer = writer
+        self._edit: Edit | None = None
+        self._weighed: _Weighed | None = None
+        self._settled: tuple[_Weighed, Known] | None = None
+        self._refused: str | None = None
+        self._mistake: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps the file from being published."""
+        return self._file.problem or self._mistake or self._refused
+
+    @property
+    def present_file(self) -> PresentFile | None:
+        """The file, as other watchers and people are told of it."""
+        good, problem = self._file.good, self.problem and self.problem[: bounds.REASON]
+        if good is None:
+            return PresentFile(self._owner, "", None, problem) if problem is not None else None
+        return PresentFile(self._owner, good.content, good.read.serial, problem)
+
+    def read(self) -> None:
+        """Read the file if it has changed since the last call. Raises nothing: see :attr:`problem`."""
+        before = self._file.good
+        if self._file.read() and self._cache.revision:  # else it is not known yet on what the edit is based
+            self._edit = self._edit_of(self._base(), before, self._edit)
+
+    def weigh(self) -> None:
+        """Find out beforehand what :meth:`publish` would do: with ten thousand pipelines that takes half a second,
+        and environments take their time to answer. Raises nothing: see :attr:`problem`."""
+        if self._file.good is None:
+            return
+        with self._contained():
+            weighed = self._weigh(self._file.good)
+            if self._rule(weighed):
+                self._refused = None
+                self._checks.known(weighed.asks_about())
+
+    def publish(self, *, term: int) -> int | None:
+        """Publish what was read, if it is newer than what is in force and nothing is said against it.
+
+        :param term: create revision of the leader key; nothing is written when another watcher leads.
+        :returns: the etcd revision from which on it stands; 0: there is nothing to wait for; ``None``: etcd or an
+            environment gave no answer yet, and it must be tried again. Raises nothing: see :attr:`problem`.
+        """
+        stands_at: int | None = 0
+        if self._file.good is not None:
+            with self._contained():
+                stands_at = self._publish(self._file.good, term)
+        return stands_at
+
+    @contextmanager
+    def _contained(self) -> Iterator[None]:
+        """A mistake about one file must not end the watcher: what is in force stays, and it is tried again."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            mistake = (
+                f"{self._file.path}: not published by a mistake in the coordinator: {type(error).__name__}: {error}"
+            )
+            if mistake != self._mistake:
+                _log.error("dependencies.broken", reason=mistake, exc_info=True)
+            self._mistake = mistake
+        else:
+            self._mistake = None
+
+    def _publish(self, file: GoodFile, term: int) -> int | None:
+        weighed = self._weigh(file)
+        if not self._rule(weighed):
+            return 0
+        known = self._checks.known(weighed.asks_about()) if not weighed.objections else Known()
+        if known is None:
+            return None
+        if self._settled == (weighed, known):
+            return 0
+        if self._edit is None:  # nobody saw it change; from here on it is an edit of what is in force now
+            self._edit = self._edit_of(weighed.proposal.base, weighed.file, None)
+        if weighed.objections:
+            found = refusal(str(self._file.path), weighed.file.text, weighed.objections)
+            self._refuse(found.in_short(f"coordinator plan {self._file.path} --owner {self._owner}"))
+            self._settled = weighed, known
+            return 0
+        # On what is known now, though it says the same of the dependencies: etcd compares with this revision.
+        proposal = replace(weighed.proposal, base=self._base(), terms=self._terms())
+        concerns, effects = proposal.concerns(known), NO_EFFECTS
+        is_accepted = weighed.file.read.accept == proposal.version
+        if is_accepted or not concerns:  # what is refused anyway is not worth going through all states
+            effects = effects_of(proposal, self._cache, self._cache.targets())
+            concerns += effects.concerns(self._settings.resume_limit)
+        if concerns and not is_accepted:
+            self._refuse(f"{self._file.path}: {'; '.join(concerns)}. {self._how_to_accept(proposal)}")
+            self._settled = weighed, known
+            return 0
+        try:
+            return self._write(proposal, effects, accepted=concerns, term=term)
+        except TransactionTooLarge as error:
+            self._refuse(f"{self._file.path}: not published: {error}")
+            self._settled = weighed, known
+            return 0
+
+    def _write(self, proposal: Proposal, effects: Effects, *, accepted: list[str], term: int) -> int | None:
+        """:raises TransactionTooLarge: it can never be written."""
+        try:
+            answer = self._writer.write(proposal, effects, why=f"file {self._file.path}", term=term)
+        except TransactionTooLarge:
+            raise  # trying again helps nobody
+        except StoreError as error:
+            _log.warning("dependencies.not_published", reason=str(error))
+            return None if isinstance(error, StoreUnavailable) else 0
+        if answer.succeeded:
+            self._refused = None
+            difference = proposal.difference()
+            _log.info(
+                "dependencies.published",
+                owner=self._owner,
+                version=proposal.version + 1,
+                revision=answer.revision,
+                begin=len(difference.begins),
+                cease=len(difference.ceases),
+                differ=len(difference.differs),
+                dependencies_added=difference.dependencies_added,
+                dependencies_removed=difference.dependencies_removed,
+                dependencies_resumed=len(proposal.resumed()),
+                may_start=len(effects.may_start),
+                accepted="; ".join(accepted) or None,
+            )
+            if not_kept := proposal.not_kept:
+                _log.warning(
+                    "dependencies.forgotten",
+                    owner=self._owner,
+                    dependencies=not_kept,
+                    reason=f"taken out longest ago; {bounds.RETIRED} are kept",
+                    consequence="put back they begin anew",
+                )
+            if effects.taken_away:
+                _log.warning(
+                    "dependencies.taken_away",
+                    owner=self._owner,
+                    waiting=effects.taken_away_in_words()[:_SHOWN],
+                    dependencies=len(effects.taken_away),
+                    remedy=f"put back within {self._settings.resume_within} they resume",
+                )
+        return answer.revision  # of what somebody else published in between, where it was not written
+
+    def _rule(self, weighed: _Weighed) -> bool:
+        """Whether the file is to be published, as far as its age goes; notes why it is not."""
+        if weighed.is_published:
+            self._edit = None
+            self._refused = None
+            return False
+        ruling = weighed.proposal.ruling(self._edit)
+        match ruling.verdict:
+            case Verdict.PUBLISH:
+                return True
+            case Verdict.SAME:
+                self._edit = None
+                self._refused = None
+            case Verdict.OLDER | Verdict.CONFLICT:
+                words = {Verdict.OLDER: "older than what is in force", Verdict.CONFLICT: "not published"}
+                command = self._command() + (" --accept" if weighed.proposal.has_serials else "")
+                self._refuse(
+                    f"{self._file.path}: {words[ruling.verdict]}: {ruling.reason}. Publish it nevertheless with "
+                    f"{command}, or bring the file up to date: coordinator dependencies show --owner {self._owner}"
+                )
+        return False
+
+    def _weigh(self, file: GoodFile) -> _Weighed:
+        base = self._base()
+        standing = {owner: one.revision for owner, one in base.by_owner.items()}
+        weighed = self._weighed
+        if weighed is None or weighed.file is not file or weighed.standing != standing:
+            proposal = Proposal(self._owner, file.read.document, base, self._terms(), file.read.serial)
+            objections = tuple(proposal.objections())
+            replaced = tuple(replacements(proposal.difference()))
+            is_published = not objections and proposal.is_published
+            weighed = self._weighed = _Weighed(file, standing, proposal, objections, is_published, replaced)
+        return weighed
+
+    def _edit_of(self, base: Publications, before: GoodFile | None, earlier: Edit | None) -> Edit:
+        """:param before: what the file said before. :param earlier: the edit that this one goes on with."""
+        based_on = earlier.based_on if earlier is not None else frozenset()
+        if before is not None:
+            based_on |= {before.content}
+        in_force = base.content_of(self._owner)
+        return Edit(base.version_of(self._owner), based_on | ({in_force} if in_force is not None else frozenset()))
+
+    def _base(self) -> Publications:
+        cache = self._cache
+        return Publications(cache.published, cache.revision, cache.published_before)
+
+    def _terms(self) -> Terms:
+        return Terms(self._writer.clock.now(), self._settings.resumes_within)
+
+    def _command(self) -> str:
+        return f"coordinator apply {self._file.path} --owner {self._owner}"
+
+    def _how_to_accept(self, proposal: Proposal) -> str:
+        return (
+            f'If it is meant: {self._command()} --accept, or "accept": {proposal.version} in the file; version '
+            f"{proposal.version} stays in force"
+        )
+
+    def _refuse(self, problem: str) -> None:
+        if problem != self._refused:
+            self._refused = problem
+            _log.error(
+                "dependencies.refused", reason=problem, remedy="correct the file; the last good version stays in force"
+            )

@@ -1,0 +1,9 @@
+"""What the deciding thread is told: by etcd, and by environments."""
+
+from __future__ import annotations
+
+from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.store.port import Changes
+from coordinator.store.reflector import Disconnected, Snapshot
+
+Message = Snapshot | Changes | Disconnected | EffectDone | LookDone

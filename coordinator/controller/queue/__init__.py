@@ -1,0 +1,1 @@
+"""Which targets to examine, and when: the work queue, and what waits beside it."""

@@ -1,0 +1,254 @@
+"""Taking in: what etcd tells becomes facts, decisions, and entries of the work queue, in bounded pieces.
+
+Standing by, a watcher takes in the same as a leader, so that it can take over with the next step.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from coordinator.controller.counters import Counters
+from coordinator.controller.leading.catching_up import is_asked_for
+from coordinator.controller.pace import Pace
+from coordinator.controller.queue.work_queue import Priority, WorkQueue
+from coordinator.controller.reconcile.scheduling import Scheduling
+from coordinator.controller.retention.sweeper import Sweeper
+from coordinator.controller.state.cache import Cache, Replaced, Touched, unsettled_of
+from coordinator.controller.state.problems import in_a_line
+from coordinator.model.graph import CycleFound
+from coordinator.model.partitions.instants import format_instant
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.publishing.owners import merge
+from coordinator.model.references import Target
+from coordinator.store.port import Changes
+from coordinator.store.reflector import Disconnected, Snapshot
+
+Update = Snapshot | Changes | Disconnected
+
+STOOD_STILL = 2.0
+"""Seconds between two steps after which this watcher must have been suspended: it is called every second. What was read
+so long ago has not just happened either: there is more to take in than it can."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """See the module. Used by the deciding thread only.
+
+    :param sweeper: retention, if there is one.
+    :param pace: how much is taken in, and decided about, in one piece.
+    :ivar leader_gone: the leader key has been deleted in this step: time to campaign.
+    :ivar graph_problem: why the newest dependencies are not obeyed; the last good ones are.
+    :ivar connected: the watch is alive, and all that was listed has been decided about.
+    :ivar states_seen: changes of run states that came while this watcher led.
+    :ivar leaves_marks: some pipeline's ``catchup`` asks when a watcher was there.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        standings: Standings,
+        *,
+        queue: WorkQueue,
+        scheduling: Scheduling,
+        sweeper: Sweeper | None,
+        counters: Counters,
+        pace: Pace,
+    ) -> None:
+        self._cache = cache
+        self._standings = standings
+        self._queue = queue
+        self._scheduling = scheduling
+        self._sweeper = sweeper
+        self._counters = counters
+        self._pace = pace
+        self._inbox: deque[Update] = deque()
+        self._reading: Iterator[None] | None = None
+        self._was_listed = False
+        self._is_cut = False
+        self._live_from = 0.0
+        self._stepped_at: float | None = None
+        self._lag = 0.0
+        self._expired_told: set[Target] = set()
+        self._leads = False
+        self.leader_gone = False
+        self.graph_problem: str | None = None
+        self.connected = False
+        self.states_seen = 0
+        self.leaves_marks = False
+
+    def begin_step(self, now: float, *, lag: float, leads: bool) -> None:
+        """A step has begun.
+
+        :param now: monotonic seconds.
+        :param lag: seconds since what etcd tells in this step was read.
+        :param leads: whether this watcher decides and writes.
+        """
+        self._leads, self.leader_gone = leads, False
+        stood_still = self._stepped_at is not None and now - self._stepped_at > STOOD_STILL
+        if stood_still or lag > STOOD_STILL:
+            self._live_from = now + self._cache.fresh_for  # what comes in may have lain in the open watch for long
+        self._stepped_at = now
+        self._lag = lag
+
+    def take(self, update: Update) -> None:
+        """This has arrived. It is taken in when its turn comes: what came before it goes first."""
+        self._inbox.append(update)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything that has arrived is taken in and decided about."""
+        return not self._inbox and self._reading is None and self._standings.is_drained
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that was listed or published has been decided about; perhaps not all that has just happened."""
+        return self._reading is None and self._standings.is_caught_up
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a listing or a graph is being read: until that is done, nothing can be said about anything."""
+        return self._reading is not None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something waits to be taken in: more should not be brought."""
+        return bool(self._inbox) or self._reading is not None
+
+    def go_on(self, now: float, *, takes_updates: bool = True) -> None:
+        """Take in what has arrived, decide anew about what it touches, or do a piece of that.
+
+        :param now: monotonic seconds.
+        :param takes_updates: false: decide about what is known, and let what arrives wait.
+        """
+        budget = self._pace.budget()
+        while budget and (self._reading is not None or (self._inbox and takes_updates)):
+            budget.spend()
+            if self._reading is None:
+                self._take_in(self._inbox.popleft(), now)
+            elif next(self._reading, self) is self:
+                self._reading = None
+        self.propagate()
+        if self._was_listed and self.is_caught_up and not self._is_cut:
+            self._was_listed = False
+            self._connected()
+
+    def propagate(self) -> None:
+        """Decide about some of what waits to be decided about."""
+        if self._reading is not None or self._standings.is_drained:
+            return
+        led_by_another = not self._leads and self._cache.leader is not None
+        budget = self._pace.budget()
+        while budget and not self._standings.is_drained:
+            budget.spend()
+            if (made := self._standings.decide_next()) is not None:
+                priority = Priority.LIVE if made.live else Priority.CATCHUP
+                self._scheduling.take(made.decision, priority, led_by_another=led_by_another)
+        while self._standings.miscounted:
+            target = self._standings.miscounted.pop()
+            self._counters.add(miscounted=1)
+            _log.error(
+                "inputs.miscounted",
+                pipeline=str(target.pipeline),
+                partition=target.partition,
+                remedy="it has been decided about anew; please report it",
+            )
+
+    def _take_in(self, update: Update, now: float) -> None:
+        match update:
+            case Snapshot():
+                self.connected = self._is_cut = False
+                if self._sweeper is not None:
+                    self._sweeper.start_over()
+                self._reading = self._replace(update, now)
+            case Changes():
+                self._connect(now)
+                live = now >= self._live_from
+                touched = self._cache.apply(update, now=now - self._lag if live else now, live=live)
+                if self._leads:  # what is listed, or seen while another leads, is nothing that this one has done
+                    self.states_seen += touched.states
+                self._touch(touched, live=live)
+                self._queue.read(self._cache.revision)
+            case Disconnected():
+                self.connected, self._is_cut = False, True
+                _log.warning("etcd.disconnected", reason=update.reason)
+
+    def _replace(self, message: Snapshot, now: float) -> Iterator[None]:
+        """Read a listing, piece by piece."""
+        replaced = Replaced()
+        yield from self._cache.replacing(message.listing, replaced)
+        self._live_from = now + self._cache.fresh_for
+        self._was_listed = True
+        self.leader_gone |= replaced.leader_gone
+        self._expired_told.intersection_update(self._cache.expired)
+        self._tell_expired(replaced.expired)
+        self._queue.outdate_all()  # what is plainly settled by now is not decided about
+        yield from self._obey_dependencies(replaced.targets, everything=True)
+        self._queue.read(self._cache.revision)
+
+    def _connect(self, now: float) -> None:
+        """What comes after a gap is not live at first: it may have lain there for long."""
+        if self._is_cut:
+            self._is_cut = False
+            self._live_from = now + self._cache.fresh_for
+            if not self._was_listed:
+                self._connected()
+
+    def _connected(self) -> None:
+        self.connected = True
+        _log.info("etcd.connected", revision=self._cache.revision)
+
+    def _touch(self, touched: Touched, *, live: bool) -> None:
+        self.leader_gone |= touched.leader_gone
+        if self._sweeper is not None:
+            self._sweeper.note(touched.targets | touched.recorded)
+        if touched.expired or self._expired_told:
+            self._expired_told.difference_update(one for one in touched.targets if one not in self._cache.expired)
+            self._tell_expired(touched.expired)
+        self._standings.touch(touched.targets, recorded=touched.recorded, live=live)
+        if touched.dependencies:
+            self._reading = self._obey_dependencies(self._cache.snapshot())
+        if touched.held:
+            self._standings.touch((), recorded=unsettled_of(touched.held, self._standings.unsettled()), live=live)
+        if touched.floors:
+            known = self._cache.targets()
+            self._standings.touch(self._standings.partitions_of(touched.floors, known), live=live)
+
+    def _tell_expired(self, expired: set[Target]) -> None:
+        unheard_of = expired - self._expired_told
+        self._counters.add(expired=len(unheard_of))
+        for target in unheard_of:
+            floor = self._cache.floor(target.pipeline)
+            removed_up_to = floor.queued_at if floor is not None else None
+            _log.warning(
+                "state.expired",
+                pipeline=str(target.pipeline),
+                partition=target.partition,
+                removed_up_to=removed_up_to and format_instant(removed_up_to),
+            )
+        self._expired_told |= unheard_of
+
+    def _obey_dependencies(self, targets: Sequence[Target], *, everything: bool = False) -> Iterator[None]:
+        """Go on with the published dependencies, piece by piece; parameters as in :meth:`Standings.exchange_graph`."""
+        yield
+        try:
+            graph, problems = merge(self._cache.published)
+        except CycleFound as error:
+            problems = [f"the published dependencies close a cycle: {error}"]
+        self.graph_problem = in_a_line(problems) or None
+        if problems:
+            _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
+            if not everything:
+                return
+            graph = self._standings.graph
+        else:
+            _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
+            self._scheduling.obey(graph)
+            self.leaves_marks = is_asked_for(graph)
+        yield
+        self._standings.exchange_graph(graph, targets, everything=everything)
+        # What is late is decided about too: it may have left the graph.
+        self._standings.touch((), recorded=self._scheduling.late(), live=False)

@@ -1,0 +1,88 @@
+"""Lateness: which partitions are late, and saying so once (the rule itself is in :mod:`coordinator.model.lateness`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import structlog
+
+from coordinator.controller.counters import Counters
+from coordinator.model.decide import Decision
+from coordinator.model.evaluation import all_inputs
+from coordinator.model.explanation.headline import missing_inputs
+from coordinator.model.partitions.instants import format_instant
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.references import Target
+
+_log = structlog.get_logger(__name__)
+
+NAMED = 20
+"""Missing inputs that are named in a log line; a window may miss hundreds."""
+
+
+class Lateness:
+    """Knows what is late, on leader and standby alike; the leader says each once.
+
+    A standby that takes over trusts its predecessor to have said what became late while that one led, but for the
+    last moments, in which it may have been dead already. A watcher that has just been started knows nothing of a
+    predecessor, and says all that is late once more: twice is better than never.
+
+    :param unsure: how long a leader may be dead before it is replaced: the lease's time, with room.
+    """
+
+    def __init__(self, counters: Counters, *, unsure: timedelta) -> None:
+        self._counters = counters
+        self._unsure = unsure
+        self._late: set[Target] = set()
+        self._unsaid: dict[Target, datetime | None] = {}
+
+    def targets(self) -> Iterator[Target]:
+        """What is late now, as far as has been decided."""
+        return iter(tuple(self._late))
+
+    def note(self, decision: Decision, *, now: datetime, led_by_another: bool) -> None:
+        """Take in what has been decided about a target.
+
+        :param led_by_another: another watcher leads: it sees the same, and will say so.
+        """
+        target = decision.target
+        if decision.late and target not in self._late:
+            self._late.add(target)
+            self._unsaid[target] = now if led_by_another else None
+        elif self._late and not decision.late and target in self._late:
+            self._late.discard(target)
+            self._unsaid.pop(target, None)
+
+    def say(self, standings: Standings) -> None:
+        """Log and count what has become late and has not been said. For the leader only."""
+        unsaid, self._unsaid = self._unsaid, {}
+        for target, seen_at in unsaid.items():
+            if not standings.is_final(target):
+                self._unsaid[target] = seen_at  # it may turn out that it is not late
+            elif seen_at is None or standings.now - seen_at <= self._unsure:
+                self._say(standings.decide(target))
+
+    def _say(self, decision: Decision) -> None:
+        if decision.due_by is None:
+            return  # it has been started in the meantime
+        missing = _missing(decision)
+        _log.warning(
+            "pipeline.late",
+            pipeline=str(decision.target.pipeline),
+            partition=decision.target.partition,
+            due_by=format_instant(decision.due_by),
+            standing=str(decision.standing),
+            missing=missing[:NAMED],
+            **({"more_missing": len(missing) - NAMED} if len(missing) > NAMED else {}),
+            **({"obstacles": sorted(decision.obstacles)} if decision.obstacles else {}),
+        )
+        self._counters.add(late=1)
+
+
+def _missing(decision: Decision) -> list[str]:
+    """The inputs that it still waits for, by name and partition."""
+    if decision.judged is None:
+        return []
+    lacking = [*missing_inputs(decision.judged), *(one for one in all_inputs(decision.judged) if one.busy)]
+    return list(dict.fromkeys(f"{one.target.pipeline} {one.target.partition}" for one in lacking))

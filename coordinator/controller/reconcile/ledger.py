@@ -1,0 +1,87 @@
+"""The ledger: records and states to be written in this step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from coordinator.controller.decision_log import LogEvent
+from coordinator.controller.state.cache import Cache
+from coordinator.controller.writes import RecordWrite, Result, StateWrite, Write, commit
+from coordinator.model.decide import Decision
+from coordinator.model.references import Target
+from coordinator.model.trigger import TriggerRecord, dump_record
+from coordinator.model.view import readable_record
+from coordinator.store.keys import Keys
+from coordinator.store.port import CreateRevisionIs, Delete, ModRevisionIs, Put, Store
+
+
+class Ledger:
+    """Collects writes, and writes them together."""
+
+    def __init__(self, store: Store, keys: Keys, cache: Cache) -> None:
+        self._store = store
+        self._keys = keys
+        self._cache = cache
+        self._writes: list[Write] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._writes)
+
+    def clear(self) -> None:
+        self._writes.clear()
+
+    def record(
+        self,
+        target: Target,
+        record: TriggerRecord,
+        *,
+        grounds: Iterable[tuple[Target, int]] = (),
+        decision: Decision | None = None,
+        event: LogEvent | None = None,
+        counts: str | None = None,
+    ) -> None:
+        """Write a trigger record, if the present one is still the one that is known.
+
+        :param grounds: states, with their revisions, that must not have moved.
+        :param decision: what led to it.
+        :param event: what the decision log calls it, where the record alone does not tell.
+        :param counts: the counter that it adds to.
+        """
+        seen = self._cache.record(target)
+        self._writes.append(
+            Write(
+                target=target,
+                operation=Put(self._keys.trigger(target), dump_record(record)),
+                expected=seen.revision if seen is not None else 0,
+                subject=RecordWrite(record, readable_record(seen), self._cache.revision, decision, event, counts),
+                grounds=tuple(ModRevisionIs(self._keys.state(ground), revision) for ground, revision in grounds),
+            )
+        )
+
+    def state(self, target: Target, value: bytes | None, *, askers: frozenset[Target]) -> None:
+        """Write a state on a pipeline's behalf, or delete it, if the present one is still the one that is known.
+
+        It is not taken into the cache here: a state that is ahead of the rest of the cache could make a downstream
+        look ready whose other inputs are due for the same reason. It comes back through the watch.
+
+        :param askers: who waits for it.
+        """
+        seen = self._cache.state(target)
+        key = self._keys.state(target)
+        self._writes.append(
+            Write(
+                target=target,
+                operation=Delete(key) if value is None else Put(key, value),
+                expected=seen.revision if seen is not None else 0,
+                subject=StateWrite(askers),
+            )
+        )
+
+    def flush(self, term: int) -> Iterator[tuple[Write, Result]]:
+        """Write everything, fenced by the leadership of this term, and say of each what came of it.
+
+        :raises LeadershipLost: somebody else leads.
+        """
+        writes, self._writes = self._writes, []
+        if writes:
+            yield from commit(self._store, CreateRevisionIs(self._keys.leader, term), writes)

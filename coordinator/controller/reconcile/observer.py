@@ -1,0 +1,189 @@
+"""The observer: what environments show, set beside what etcd says, and who is followed (design section 5, point 5)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+
+from coordinator.config.settings import WatcherSettings
+from coordinator.controller.dispatch.jobs import LookDone
+from coordinator.controller.queue.work_queue import WorkQueue
+from coordinator.controller.reconcile import records
+from coordinator.controller.reconcile.following import FollowedRun, Following
+from coordinator.controller.reconcile.ledger import Ledger
+from coordinator.controller.reconcile.observations import Weight, document_of, weigh
+from coordinator.controller.reconcile.upstream_checks import Checks
+from coordinator.controller.state.cache import Cache
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.evaluation import all_inputs
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.references import Target
+from coordinator.model.runstate import Attempt, RunState, State
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.view import Standing, readable_record, readable_state
+from coordinator.runners.port import ObservedRun, RunRef
+
+_log = structlog.get_logger(__name__)
+
+ASKED_AT_ONCE = 500
+"""Followed runs that are put into line for a look in one step, which is to be short."""
+
+
+class Observer:
+    """Reports on behalf of what does not report.
+
+    :param look_timeout: seconds, for a look on nobody's behalf.
+    :param who: this watcher's name, for ``reported_by``.
+    """
+
+    def __init__(
+        self,
+        standings: Standings,
+        cache: Cache,
+        *,
+        checks: Checks,
+        ledger: Ledger,
+        queue: WorkQueue,
+        settings: WatcherSettings,
+        who: str,
+    ) -> None:
+        self._cache = cache
+        self._standings = standings
+        self._checks = checks
+        self._ledger = ledger
+        self._queue = queue
+        self._following = Following(every=settings.follow_after)
+        self._look_timeout = settings.look_timeout
+        self._who = who
+
+    def clear(self) -> None:
+        self._following.clear()
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds of the next question."""
+        return self._following.next_at()
+
+    def ask(self, now: float) -> None:
+        """Ask about some of the followed runs that are due; :meth:`next_at` says whether there are more."""
+        for target, ref in self._following.due(now, ASKED_AT_ONCE):
+            if self._matters(target):
+                self._checks.follow(target, ref, timeout=self._look_timeout)
+            else:
+                self._following.want(target, None, now=now)
+
+    def take(self, message: LookDone) -> None:
+        """Take in what a look saw. Who waits for it is examined again, on what it brought to light."""
+        if message.error is not None:
+            _log.warning("look.failed", environment=message.environment, reason=str(message.error))
+        elif left := message.asked_again:
+            _log.info("look.unfinished", environment=message.environment, seen=len(message.looked.seen), left=len(left))
+        for answer in self._checks.answered(message):
+            try:
+                written = [
+                    self._run_is_gone(subject, answer.ref, answer.askers)
+                    if answer.run is None
+                    else self._observe(subject, answer.run, message.asked_at, answer.askers)
+                    for subject in answer.subjects
+                ]
+            except Exception as error:  # noqa: BLE001 - the other answers count, and who waits for this one goes on
+                _log.exception("look.broken", environment=message.environment, run=answer.ref.run_id, exc_info=error)
+                written = []
+            if not any(written):
+                for asker in answer.askers:
+                    self._queue.add(asker, self._checks.priority(asker), first=True)
+
+    def watch_over(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
+        """Follow what may not report, and drop what reports or matters to nobody."""
+        followed = self._run_to_follow(decision, record)
+        for_others = decision.target in self._following and self._others_wait_behind(decision.target)
+        if followed is not None or not for_others:
+            self._following.want(decision.target, followed, now=now)
+        if decision.standing is not Standing.STUCK or decision.judged is None:
+            return
+        for one in all_inputs(decision.judged):
+            if one.mendable and one.seen is not None and isinstance(one.seen.value, RunState):
+                self._following.want(one.target, _comparable_run(one.target, one.seen.value), now=now)
+
+    def _run_to_follow(self, decision: Decision, record: TriggerRecord | None) -> FollowedRun | None:
+        """The run that we started, until it is known to have ended; but the one that the state speaks of where that is
+        a newer one, for then only its end ends anything."""
+        state = readable_state(self._cache.state(decision.target))
+        running = None
+        if state is not None and not state.state.is_terminal:
+            running = _comparable_run(decision.target, state)
+        if record is None or record.status is not Status.SENT or Obstacle.IN_FLIGHT not in decision.obstacles:
+            return running
+        ours = None
+        if record.run_id is not None:
+            ours = FollowedRun(RunRef(decision.target.pipeline.dag_id, record.run_id), record.attempt)
+        if running is None or ours is None or running.attempt is None or ours.attempt is None:
+            return ours
+        return running if running.attempt > ours.attempt else ours
+
+    def _matters(self, target: Target) -> bool:
+        """What has ended matters while its flight is not known to be over, or while others are stuck behind it."""
+        state = readable_state(self._cache.state(target))
+        if state is None or not state.state.is_terminal:
+            return True
+        return self._flies(target) is not None or self._others_wait_behind(target)
+
+    def _others_wait_behind(self, target: Target) -> bool:
+        """Whether it is followed for others: they are stuck, perhaps since it has failed."""
+        dependents = self._standings.dependents(target)
+        return any(self._standings.standing(dependent) is Standing.STUCK for dependent in dependents)
+
+    def _observe(self, subject: Target, run: ObservedRun, asked_at: datetime, askers: frozenset[Target]) -> bool:
+        seen = self._cache.state(subject)
+        before = run.state.is_terminal and self._following.end_seen(subject)
+        in_flight = self._flies(subject) is not None
+        floor = self._cache.floor(subject.pipeline)
+        if self._cache.floor_is_unknown(subject.pipeline):
+            return False  # this would be ignored, too
+        if floor is not None and floor.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
+            return False  # retention has removed it: it would be ignored, and asked about again and again
+        # As of the question, not of its answer: what has been reported in between is newer than what was seen.
+        present = seen.value if seen else None
+        weight = weigh(present, run, asked_at=asked_at, in_flight=in_flight, seen_before=before)
+        if weight is not Weight.REPORT:
+            return False
+        document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=asked_at)
+        _log.info("state.observed", pipeline=str(subject.pipeline), partition=subject.partition, state=str(run.state))
+        self._ledger.state(subject, document.to_value(), askers=askers)
+        return True
+
+    def _run_is_gone(self, subject: Target, ref: RunRef, askers: frozenset[Target]) -> bool:
+        """A run that was deleted is "not yet"; but a success is not undone by cleaning up behind it (``db clean``),
+        nor is a person's mark. It is undone where the run was deleted in a newer attempt, which we had started."""
+        record = self._flies(subject)
+        if record is not None and record.run_id == ref.run_id:
+            self._ledger.record(subject, records.done(record, note=f"run {ref.run_id} was deleted"))
+        state = readable_state(self._cache.state(subject))
+        if state is None or state.attempt.run_id != ref.run_id:
+            return False
+        if state.marked or (state.state is State.SUCCESS and not _is_newer(record, state)):
+            return False
+        _log.warning("state.run_deleted", pipeline=str(subject.pipeline), partition=subject.partition, run=ref.run_id)
+        self._ledger.state(subject, None, askers=askers)
+        return True
+
+    def _flies(self, target: Target) -> TriggerRecord | None:
+        """The target's record while the run that we started is not known to have ended."""
+        record = readable_record(self._cache.record(target))
+        if record is None or record.status is not Status.SENT:
+            return None
+        return record if Obstacle.IN_FLIGHT in self._standings.decide(target).obstacles else None
+
+
+def _is_newer(record: TriggerRecord | None, state: RunState) -> bool:
+    """Whether our request has made a newer attempt than the one that a state speaks of."""
+    if record is None or record.attempt is None or state.attempt.queued_at is None:
+        return False
+    return record.attempt > state.attempt.queued_at
+
+
+def _comparable_run(target: Target, state: RunState) -> FollowedRun | None:
+    """The run behind a state, if what its environment shows can be told to be newer or older."""
+    if state.attempt.run_id is None or state.attempt.queued_at is None:
+        return None
+    return FollowedRun(RunRef(target.pipeline.dag_id, state.attempt.run_id), state.attempt.queued_at)

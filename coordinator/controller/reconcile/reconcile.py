@@ -1,0 +1,345 @@
+"""Reconciling: executes the next step of a pipeline in a partition, and takes in what came of it.
+
+Every choice is made by :func:`coordinator.model.lifecycle.next_step`. Here its situation is put together, its step is
+done, and its results (what was written, what an environment answered) become the next situation. What is kept here is
+lost with the term: a successor finds the rest in etcd and in the environments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coordinator.controller.backoff import Backoff
+from coordinator.controller.clock import Clock
+from coordinator.controller.dispatch.dispatchers import Dispatchers
+from coordinator.controller.dispatch.jobs import EffectDone
+from coordinator.controller.queue.work_queue import Priority, WorkQueue
+from coordinator.controller.reconcile import records
+from coordinator.controller.reconcile.ledger import Ledger
+from coordinator.controller.reconcile.request_state import InFlight, Pause, Requests
+from coordinator.controller.reconcile.trigger_log import TriggerLog
+from coordinator.controller.reconcile.upstream_checks import Checks
+from coordinator.controller.state.cache import Cache
+from coordinator.model import lifecycle
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.explanation import what_changed
+from coordinator.model.lifecycle import Outcome, RequestState, Situation, next_step
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.references import Target
+from coordinator.model.trigger import Action, Status, TriggerRecord
+
+MOST_STEPS = 4
+"""Steps of one target in a row: a slot, a look that has nothing to ask, an intent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How this watcher goes about it.
+
+    :ivar who: its name, for records.
+    :ivar backoff: pauses after failures of one request.
+    :ivar blocked_retry: seconds until a refused request, or a refused write, is tried again.
+    :ivar log: where it is said.
+    """
+
+    who: str
+    clock: Clock
+    backoff: Backoff
+    blocked_retry: float
+    log: TriggerLog
+
+
+class Reconcile:
+    """See the module. Used by the deciding thread only.
+
+    :ivar term: the create revision of the leader key; 0: this watcher does not lead.
+    :ivar draining: this watcher is about to stop: it begins nothing more.
+    :ivar ask_from: monotonic seconds; before, a request of the predecessor may still be carried out.
+    """
+
+    def __init__(
+        self,
+        standings: Standings,
+        cache: Cache,
+        *,
+        queue: WorkQueue,
+        dispatchers: Dispatchers,
+        checks: Checks,
+        ledger: Ledger,
+        policy: Policy,
+    ) -> None:
+        self._standings = standings
+        self._cache = cache
+        self._queue = queue
+        self._dispatchers = dispatchers
+        self._checks = checks
+        self._ledger = ledger
+        self._policy = policy
+        self._log = policy.log
+        self._retry_at: dict[Target, float] = {}
+        self.requests = Requests()
+        self.term = 0
+        self.draining = False
+        self.ask_from = 0.0
+
+    def clear(self) -> None:
+        """A term has begun or ended."""
+        self.requests.clear()
+        self._retry_at.clear()
+        self._checks.forget()
+
+    def is_concerned_with(self, target: Target) -> bool:
+        """Whether it holds something for a target which a change of its decision may make needless."""
+        return (
+            target in self.requests
+            or target in self._retry_at
+            or self._checks.is_pending(target)
+            or self._dispatchers.knows(target)
+        )
+
+    def examine(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
+        """Do what is to be done, or see to it that it is examined again. :param now: monotonic seconds."""
+        target = decision.target
+        if record is not None and record.status is Status.INTENT:
+            self._take_over(target, record, now)
+        else:
+            self._let_go(target)
+        for _ in range(MOST_STEPS):
+            situation = self._situation(decision, record, now)
+            if not self._do(next_step(situation, blocked_retry=self._policy.blocked_retry), situation):
+                return
+
+    def written(self, target: Target, record: TriggerRecord, now: float) -> None:
+        """A record has just been written: send an intent's request, first of all."""
+        if record.status is not Status.INTENT:
+            self._let_go(target)
+            return
+        dispatcher = self._dispatchers.of(target)
+        assert dispatcher is not None
+        request = records.request_of(self._standings.graph, target, record)
+        self.requests.put(target, InFlight(record, request, RequestState.OUT))
+        self._retry_at.pop(target, None)
+        dispatcher.admission.began(target)
+        dispatcher.send(target, request, now)
+
+    def answered(self, message: EffectDone, now: float) -> None:
+        """Take in what came of a request or a question. :param now: monotonic seconds."""
+        target = message.target
+        in_flight = self.requests.get(target, message.token)
+        if in_flight is None:
+            return  # of another term, or overtaken by somebody else's write
+        if message.outcome is None:
+            self._log.say("trigger.unanswered", target, in_flight.record, reason=str(message.error))
+        match in_flight.take(message):
+            case Pause.NONE:
+                self._retry_at.pop(target, None)
+                self._queue.add(target)
+            case Pause.BACK_OFF:
+                self._retry(target, now + self._policy.backoff.pause(in_flight.failures), Priority.LIVE)
+            case Pause.SLOWLY:
+                self._retry(target, now + self._policy.blocked_retry, Priority.CATCHUP)
+        if in_flight.state is RequestState.KNOWN:
+            self._release(target)
+            self._queue.add(target)
+
+    def not_sent(self, target: Target, token: str) -> None:
+        """A request was too old to be sent, or was recalled: it is decided again."""
+        if (in_flight := self.requests.get(target, token)) is not None:
+            in_flight.state = RequestState.NOT_SENT
+            self._queue.add(target)
+
+    def refused_by_etcd(self, target: Target, now: float) -> None:
+        """etcd will not write something about it: try again slowly."""
+        self._dispatchers.leave(target)
+        self._retry(target, now + self._policy.blocked_retry, Priority.CATCHUP)
+
+    def is_put_off(self, target: Target, now: float) -> bool:
+        """Whether it is to be tried again later, and is in the queue for then."""
+        return now < self._retry_at.get(target, 0.0)
+
+    def stop(self, target: Target, *, keeps_slot: bool = False) -> None:
+        """What was heard for it counts no more; and it gives up its place, if its intent is not written."""
+        self._checks.drop(target)
+        if not keeps_slot:
+            self._dispatchers.leave(target)
+
+    def give_up(self, decision: Decision, record: TriggerRecord | None, reason: str, *, counts: str) -> None:
+        """Consume what is there without a run, for good. :param counts: the counter that it adds to."""
+        skipped = records.skipped(decision, record, reason, who=self._policy.who, when=self._policy.clock.now())
+        self._ledger.record(decision.target, skipped, counts=counts)
+
+    # -- putting the situation together ----------------------------------------------------------------------------
+
+    def _situation(self, decision: Decision, record: TriggerRecord | None, now: float) -> Situation:
+        target = decision.target
+        dispatcher = self._dispatchers.of(target)
+        own_run_id = self._own_run_id(decision, record)
+        in_flight = None
+        unchanged = True
+        if record is not None and record.status is Status.INTENT:
+            in_flight = self.requests.get(target, record.token)
+            unchanged = is_unchanged(decision, record)
+        return Situation(
+            decision=decision,
+            record=record,
+            now=now,
+            own_run_id=own_run_id,
+            configured=dispatcher is not None,
+            environment_at=max(dispatcher.not_before, dispatcher.look_not_before) if dispatcher is not None else 0.0,
+            has_slot=dispatcher is not None and dispatcher.admission.has_slot(target),
+            verified=self._checks.heard(decision, own_run_id, now),
+            request=in_flight.state if in_flight is not None else None,
+            unchanged=unchanged,
+            retry_at=self._retry_at.get(target, 0.0),
+            draining=self.draining,
+        )
+
+    def _own_run_id(self, decision: Decision, record: TriggerRecord | None) -> str | None:
+        if record is not None and record.status is Status.INTENT:
+            return record.run_id if record.action is Action.CLEAR else None
+        node = self._standings.graph.node(decision.target.pipeline)
+        policy = node.downstream.rerun if node is not None else None
+        return records.run_to_clear(decision, record, self._cache.state(decision.target), policy)
+
+    def _take_over(self, target: Target, record: TriggerRecord, now: float) -> None:
+        """An intent that this watcher does not know is a predecessor's, or was in doubt when it was written."""
+        dispatcher = self._dispatchers.of(target)
+        if dispatcher is None or self.requests.get(target, record.token) is not None:
+            return
+        self._let_go(target)
+        request = records.request_of(self._standings.graph, target, record)
+        self.requests.put(target, InFlight(record, request, RequestState.IN_DOUBT))
+        dispatcher.admission.occupy(target)
+        if now < self.ask_from:
+            self._retry_at[target] = self.ask_from
+        self._log.taken_over(target, record, read_up_to=self._cache.revision)
+
+    # -- doing the step --------------------------------------------------------------------------------------------
+
+    def _do(self, step: lifecycle.Step, situation: Situation) -> bool:
+        """Do a step. Returns whether the next one can be taken at once."""
+        decision, record, now = situation.decision, situation.record, situation.now
+        target = decision.target
+        priority = self._priority(decision)
+        match step:
+            case lifecycle.WaitForSlot():
+                dispatcher = self._dispatchers.of(target)
+                assert dispatcher is not None
+                return dispatcher.enter(target, priority, now=now)
+            case lifecycle.Look(own_run_id):
+                return self._checks.ask(decision, own_run_id, now, priority=priority)
+            case lifecycle.WriteIntent(existing):
+                self._write_intent(decision, record, existing)
+            case lifecycle.Send() | lifecycle.Ask() | lifecycle.Recall():
+                self._send(step, target, now)
+            case lifecycle.RequeueAt(at, keeps_slot):
+                self.stop(target, keeps_slot=keeps_slot)
+                self._retry(target, at, priority)
+            case lifecycle.WriteOutcome():
+                self._write_outcome(step, decision, record)
+            case lifecycle.NotToStart():
+                self.stop(target)
+                self._retry_at.pop(target, None)
+            case lifecycle.Nothing():
+                pass
+        return False
+
+    def _write_intent(
+        self, decision: Decision, record: TriggerRecord | None, existing: lifecycle.OwnRun | None
+    ) -> None:
+        self._checks.drop(decision.target)
+        self._ledger.record(
+            decision.target,
+            self._intent(decision, record, existing),
+            grounds=[(upstream, consumed.revision) for upstream, consumed in decision.inputs.items()],
+            decision=decision,
+        )
+
+    def _intent(
+        self, decision: Decision, record: TriggerRecord | None, existing: lifecycle.OwnRun | None
+    ) -> TriggerRecord:
+        run = records.ExistingRun(existing.run_id, existing.queued_at) if existing is not None else None
+        return records.intend(decision, record, run, who=self._policy.who, when=self._policy.clock.now())
+
+    def _send(self, step: lifecycle.Send | lifecycle.Ask | lifecycle.Recall, target: Target, now: float) -> None:
+        dispatcher, in_flight = self._dispatchers.of(target), self.requests.known(target)
+        assert dispatcher is not None
+        self._checks.drop(target)
+        match step:
+            case lifecycle.Recall():
+                dispatcher.recall(target, in_flight.request.token)
+                return
+            case lifecycle.Send():
+                dispatcher.send(target, in_flight.request, now)
+            case lifecycle.Ask():
+                dispatcher.ask(target, in_flight.request)
+        in_flight.state = RequestState.OUT
+
+    def _write_outcome(self, step: lifecycle.WriteOutcome, decision: Decision, record: TriggerRecord | None) -> None:
+        target = decision.target
+        self.stop(target, keeps_slot=step.outcome is Outcome.CHANGED)
+        if step.retry_at is not None:
+            self._retry(target, step.retry_at, Priority.CATCHUP)
+        if step.outcome is Outcome.SKIPPED:
+            self.give_up(decision, record, step.reason, counts="skipped_late")
+            return
+        if step.outcome is Outcome.BLOCKED and (record is None or record.status is not Status.INTENT):
+            self._write_blocked(decision, record, step.reason)
+            return
+        assert record is not None
+        match step.outcome:
+            case Outcome.KNOWN:
+                in_flight = self.requests.known(target)
+                assert in_flight.outcome is not None
+                self._ledger.record(target, in_flight.outcome, event=in_flight.event)
+            case Outcome.DONE:
+                self._ledger.record(target, records.done(record))
+            case Outcome.IGNORED:
+                self._ledger.record(target, records.ignored(record, decision.inputs), decision=decision)
+            case Outcome.BLOCKED:
+                self._ledger.record(target, records.blocked(record, step.reason))
+            case Outcome.RUN_GONE:
+                self._ledger.record(target, records.without_run(record, step.reason))
+            case Outcome.CHANGED:
+                changes = what_changed(record.inputs, decision, ordered=record.ordered)
+                self._ledger.record(target, records.withdrawn(record, f"the decision has changed: {changes}"))
+            case Outcome.WITHDRAWN:
+                self._ledger.record(target, records.withdrawn(record, step.reason))
+
+    def _write_blocked(self, decision: Decision, record: TriggerRecord | None, reason: str) -> None:
+        """It cannot even be asked for: as if it had been refused."""
+        if record is not None and record.status is Status.BLOCKED and record.last_error == reason:
+            return
+        own_run_id = self._own_run_id(decision, record)
+        existing = lifecycle.OwnRun(own_run_id, None, ended=True) if own_run_id is not None else None
+        self._ledger.record(decision.target, records.blocked(self._intent(decision, record, existing), reason))
+
+    def _let_go(self, target: Target) -> None:
+        """Its record is not the intent that this watcher has sent something for, or not an intent any more."""
+        dispatcher = self._dispatchers.of(target)
+        if (in_flight := self.requests.pop(target)) is not None and dispatcher is not None:
+            dispatcher.drop(target, in_flight.request.token)
+        self._release(target)
+
+    def _release(self, target: Target) -> None:
+        if (dispatcher := self._dispatchers.of(target)) is not None:
+            dispatcher.admission.release(target)
+
+    def _retry(self, target: Target, at: float, priority: Priority) -> None:
+        self._retry_at[target] = at
+        self._queue.add(target, priority, after=at)
+
+    def _priority(self, decision: Decision) -> Priority:
+        """LIVE where it became due while this watcher led: by a completion, or an order, that came since."""
+        newest = max((used.revision for used in decision.inputs.values()), default=decision.order)
+        return Priority.LIVE if newest > self.term else Priority.CATCHUP
+
+
+def is_unchanged(decision: Decision, intent: TriggerRecord) -> bool:
+    """Whether an intent is still what would be decided now."""
+    return (
+        decision.ready
+        and decision.obstacles <= {Obstacle.IN_FLIGHT}
+        and intent.inputs.is_made_of(decision.inputs)
+        and decision.order == intent.ordered  # a newer order is carried out with it, not once more after it
+    )

@@ -1,0 +1,217 @@
+"""The life of a trigger record: each step as a function from what is known to the record to be written."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from coordinator.model.conf import conf_to_send
+from coordinator.model.consumption import NOTHING, Consumption, Inputs
+from coordinator.model.decide import Decision, completions
+from coordinator.model.dependencies import Rerun
+from coordinator.model.graph import Graph
+from coordinator.model.partitions.instants import coordinator_run_id, parse_instant
+from coordinator.model.references import Target
+from coordinator.model.runstate import RunState
+from coordinator.model.trigger import Action, Status, TriggerRecord
+from coordinator.model.view import SeenState
+from coordinator.runners.port import ObservedRun, StartRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingRun:
+    """The run that is to be cleared, as its environment shows it now."""
+
+    run_id: str
+    queued_at: datetime | None
+
+
+_random = random.Random()
+"""Seeded by the operating system. Asking it for each token would hand Python's lock to other threads each time."""
+
+os.register_at_fork(after_in_child=_random.seed)  # else parent and child would give the same tokens
+
+
+def _new_token() -> str:
+    """A name that no other request has. It is no secret."""
+    return f"{_random.getrandbits(128):032x}"
+
+
+def intend(
+    decision: Decision, previous: TriggerRecord | None, existing: ExistingRun | None, *, who: str, when: datetime
+) -> TriggerRecord:
+    """The intent that a decision to fire becomes (design section 5, point 2).
+
+    :param existing: the run in this partition; with one the rerun policy applies, without one a run is created.
+    """
+    sequence = 1
+    if previous is not None:
+        # A create that is known not to have happened gives its number back, and with it its run_id: should it
+        # land late after all, ours meets it there instead of running beside it.
+        unused = previous.status in (Status.WITHDRAWN, Status.BLOCKED) and previous.run_id is None
+        sequence = previous.sequence if unused else previous.sequence + 1
+    return TriggerRecord(
+        status=Status.INTENT,
+        sequence=sequence,
+        action=Action.CREATE if existing is None else Action.CLEAR,
+        run_id=coordinator_run_id(decision.target.partition, sequence) if existing is None else existing.run_id,
+        token=_new_token(),
+        wave=decision.wave,
+        before=None if existing is None else existing.queued_at,
+        inputs=Consumption.of(decision.inputs),
+        consumed=previous.consumed if previous is not None else NOTHING,
+        who=who,
+        when=when,
+        order=previous.order if previous is not None else 0,
+        ordered=decision.order,
+        blocked_since=previous.blocked_since if previous is not None and previous.status is Status.BLOCKED else None,
+    )
+
+
+def existing_run_id(record: TriggerRecord | None) -> str | None:
+    """The run that a record knows to exist in its partition."""
+    if record is None or (record.status is Status.INTENT and record.action is Action.CREATE):
+        return None
+    return record.run_id
+
+
+def run_to_clear(
+    decision: Decision, record: TriggerRecord | None, seen: SeenState | None, rerun: Rerun | None
+) -> str | None:
+    """The run that firing now would clear; ``None``: one is created.
+
+    The one that the record knows, or, where a person asks, the one that reported.
+
+    :param seen: the target's own state.
+    """
+    if rerun is Rerun.NEW_RUN:
+        return None
+    if record is not None or not decision.order:
+        return existing_run_id(record)
+    return seen.value.attempt.run_id if seen is not None and isinstance(seen.value, RunState) else None
+
+
+def has_logical_date(graph: Graph, target: Target, record: TriggerRecord) -> bool:
+    """Whether the run that an intent creates gets the partition's logical date: a second one beside it cannot."""
+    node = graph.node(target.pipeline)
+    beside = node is not None and node.downstream.rerun is Rerun.NEW_RUN and record.sequence > 1
+    return record.action is Action.CREATE and not beside
+
+
+def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequest:
+    """The request that an intent stands for (design section 5, point 3). The same intent gives the same request."""
+    assert record.run_id is not None
+    node = graph.node(target.pipeline)
+    own_conf: Mapping[str, Any] = node.downstream.conf if node is not None else {}
+    inputs = [
+        {
+            "pipeline": str(input_target.pipeline),
+            "partition": input_target.partition,
+            "run_id": consumed.attempt.run_id,
+            "state": consumed.state.value,
+            "revision": consumed.revision,
+        }
+        for input_target, consumed in record.inputs.named.items()
+    ]
+    ours = {
+        "partition": target.partition,
+        "sequence": record.sequence,
+        "token": record.token,
+        "wave": record.wave,
+        "inputs": inputs,
+        **({"more_inputs": record.inputs.more} if record.inputs.more else {}),
+    }
+    return StartRequest(
+        dag_id=target.pipeline.dag_id,
+        action=record.action,
+        run_id=record.run_id,
+        token=record.token,
+        logical_date=parse_instant(target.partition) if has_logical_date(graph, target, record) else None,
+        conf={**conf_to_send(own_conf), "coordinator": ours},
+        before=record.before,
+        partition=target.partition,
+    )
+
+
+def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
+    """The effect is known: the inputs are consumed."""
+    return replace(
+        record,
+        status=Status.SENT,
+        run_id=run.run_id,
+        attempt=run.queued_at,
+        consumed=record.consumed.and_then(record.inputs),
+        inputs=NOTHING,
+        last_error=None,
+        blocked_since=None,
+        order=max(record.order, record.ordered),
+        ordered=0,
+    )
+
+
+def ignored(record: TriggerRecord, inputs: Inputs) -> TriggerRecord:
+    """The rerun policy says no: the inputs are consumed without a run."""
+    return replace(record, consumed=record.consumed.and_then(Consumption.of(inputs)))
+
+
+def skipped(
+    decision: Decision, previous: TriggerRecord | None, reason: str, *, who: str, when: datetime
+) -> TriggerRecord:
+    """The partition is given up: what is there is consumed without a run, and what comes later too."""
+    return TriggerRecord(
+        status=Status.DONE,
+        sequence=previous.sequence if previous is not None else 0,
+        action=Action.CREATE,
+        run_id=existing_run_id(previous),
+        token=_new_token(),
+        wave=decision.wave,
+        consumed=(previous.consumed if previous is not None else NOTHING).and_then(
+            Consumption.of(completions(decision))
+        ),
+        who=who,
+        when=when,
+        last_error=f"skipped: {reason}",
+        order=previous.order if previous is not None else 0,
+        skipped=True,
+    )
+
+
+def done(record: TriggerRecord, *, note: str | None = None) -> TriggerRecord:
+    """The run has ended."""
+    return replace(record, status=Status.DONE, last_error=note)
+
+
+def blocked(record: TriggerRecord, answer: str) -> TriggerRecord:
+    """The environment refuses. Nothing is consumed."""
+    return replace(
+        record,
+        status=Status.BLOCKED,
+        run_id=existing_run_id(record),
+        last_error=answer,
+        blocked_since=record.blocked_since or record.when,
+    )
+
+
+def withdrawn(record: TriggerRecord, reason: str) -> TriggerRecord:
+    """The request is known not to have happened, and will not be repeated as it stands."""
+    return _withdrawn(record, existing_run_id(record), reason)
+
+
+def without_run(record: TriggerRecord, reason: str) -> TriggerRecord:
+    """The run that was to be cleared does not exist any more: the next request creates one."""
+    return _withdrawn(record, None, reason)
+
+
+def adopted(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
+    """A run that is not ours stands where ours should be: it becomes the partition's run, for the rerun policy."""
+    return _withdrawn(record, run.run_id, f"run {run.run_id} was there already and is adopted")
+
+
+def _withdrawn(record: TriggerRecord, run_id: str | None, reason: str) -> TriggerRecord:
+    return replace(record, status=Status.WITHDRAWN, run_id=run_id, last_error=reason, blocked_since=None)

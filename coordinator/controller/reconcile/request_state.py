@@ -1,0 +1,135 @@
+"""The requests of this term: what this watcher knows of each intent beyond what stands in etcd."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from coordinator.controller.decision_log import LogEvent
+from coordinator.controller.dispatch.jobs import Effect, EffectDone, Recalled
+from coordinator.controller.reconcile import records
+from coordinator.errors import CoordinatorError, LeadershipLost
+from coordinator.model.lifecycle import RequestState
+from coordinator.model.references import Target
+from coordinator.model.trigger import TriggerRecord
+from coordinator.runners.port import (
+    EnvironmentUnavailable,
+    Foreign,
+    Happened,
+    NotHappened,
+    NotSent,
+    Refused,
+    StartRequest,
+)
+
+
+class Pause(enum.Enum):
+    """When to go on with a request.
+
+    ``NONE``      at once
+    ``BACK_OFF``  after a pause that grows with each failure
+    ``SLOWLY``    as slowly as a refused request is tried again
+    """
+
+    NONE = "none"
+    BACK_OFF = "back off"
+    SLOWLY = "slowly"
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A request on its way to its outcome.
+
+    :ivar failures: tries in a row that led to nothing.
+    :ivar outcome: the record to be written, once the outcome is known.
+    :ivar event: what the decision log calls it, where the record alone does not tell.
+    """
+
+    record: TriggerRecord
+    request: StartRequest
+    state: RequestState
+    failures: int = 0
+    outcome: TriggerRecord | None = None
+    event: LogEvent | None = None
+
+    def take(self, message: EffectDone) -> Pause:
+        """Take in what came of the request, or of a question about it. Returns when to go on."""
+        match message.outcome:
+            case Happened(run):
+                return self._settle(records.sent(self.record, run))
+            case Foreign(run):
+                self.event = LogEvent.ADOPTED
+                return self._settle(records.adopted(self.record, run))
+            case Refused(status, answer):
+                self._settle(records.blocked(self.record, f"{status}: {answer}"))
+                return Pause.SLOWLY
+            case NotHappened(reason, True):
+                return self._settle(records.without_run(self.record, reason))
+            case NotHappened():
+                # Asked without having tried (a takeover): decide at once. Tried in vain: after a pause.
+                return self._try_again(RequestState.NOT_SENT, failed=message.effect is Effect.START)
+        return self._take_silence(message.effect, message.error)
+
+    def _take_silence(self, effect: Effect, error: CoordinatorError | None) -> Pause:
+        match error:
+            case Recalled():
+                return self._try_again(RequestState.NOT_SENT, failed=False)
+            case NotSent() | LeadershipLost() if effect is Effect.START:
+                return self._try_again(RequestState.NOT_SENT, failed=True)
+            case EnvironmentUnavailable() | LeadershipLost():
+                return self._try_again(RequestState.IN_DOUBT, failed=True)
+        # The environment will not even tell (credentials, rights), and it may have happened: ask slowly.
+        self.state = RequestState.IN_DOUBT
+        return Pause.SLOWLY
+
+    def _settle(self, outcome: TriggerRecord) -> Pause:
+        self.state, self.outcome = RequestState.KNOWN, outcome
+        return Pause.NONE
+
+    def _try_again(self, state: RequestState, *, failed: bool) -> Pause:
+        self.state = state
+        self.failures += failed
+        return Pause.BACK_OFF if failed else Pause.NONE
+
+
+class Requests:
+    """By target. Used by the deciding thread only."""
+
+    def __init__(self) -> None:
+        self._by_target: dict[Target, InFlight] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_target)
+
+    def __contains__(self, target: Target) -> bool:
+        return target in self._by_target
+
+    def get(self, target: Target, token: str) -> InFlight | None:
+        """The request of this intent, if this watcher knows of it."""
+        known = self._by_target.get(target)
+        return known if known is not None and known.record.token == token else None
+
+    def known(self, target: Target) -> InFlight:
+        """The request of a target that has one."""
+        return self._by_target[target]
+
+    def put(self, target: Target, in_flight: InFlight) -> None:
+        self._by_target[target] = in_flight
+
+    def pop(self, target: Target) -> InFlight | None:
+        return self._by_target.pop(target, None)
+
+    def clear(self) -> None:
+        self._by_target.clear()
+
+    def targets(self) -> list[Target]:
+        return list(self._by_target)
+
+    def has_outcome(self, target: Target) -> bool:
+        """Whether what became of its request is known and is to be written, whatever would be decided now."""
+        known = self._by_target.get(target)
+        return known is not None and known.state is RequestState.KNOWN
+
+    def being_written(self) -> bool:
+        """Whether a known outcome waits to be written."""
+        return any(one.state is RequestState.KNOWN for one in self._by_target.values())

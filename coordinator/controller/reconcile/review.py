@@ -1,0 +1,59 @@
+"""The review: going through all records for those that wait for something although nothing is due about them.
+
+What is busy or stuck is known at any time (:class:`~coordinator.model.propagation.readiness.Standings`). What is
+settled may still have a record that waits: the run has ended and ``done`` is to be written, or something new is to be
+consumed without a run. A new leader looks for those, and every leader now and then; of a million records only a piece
+at a time, so that what is due need not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coordinator.controller.reconcile.scheduling import WAITING
+from coordinator.controller.state.cache import Cache
+from coordinator.model.dependencies import Rerun
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.references import Target
+from coordinator.model.view import Standing, readable_record
+
+PIECE = 2000
+"""Records in one piece: a few milliseconds."""
+
+
+class Review:
+    """Used by the deciding thread only."""
+
+    def __init__(self, cache: Cache, standings: Standings) -> None:
+        self._cache = cache
+        self._standings = standings
+        self._left: list[Target] = []
+
+    def __bool__(self) -> bool:
+        """Whether there is more to go through."""
+        return bool(self._left)
+
+    def begin(self) -> None:
+        """Go through all records that there are now. What changes later is examined for that reason."""
+        self._left = self._cache.recorded()
+
+    def clear(self) -> None:
+        self._left = []
+
+    def piece(self) -> Iterator[Target]:
+        """What is to be examined among the next few."""
+        piece = self._left[-PIECE:]
+        del self._left[-PIECE:]
+        return (target for target in piece if self._waits(target))
+
+    def _waits(self, target: Target) -> bool:
+        record = readable_record(self._cache.record(target))
+        if record is None:
+            return False
+        if self._standings.standing(target) is not Standing.SETTLED:
+            return False  # it is examined anyway
+        return record.status in WAITING or record.skipped or self._ignores(target)
+
+    def _ignores(self, target: Target) -> bool:
+        node = self._standings.graph.node(target.pipeline)
+        return node is not None and node.downstream.rerun is Rerun.IGNORE

@@ -1,0 +1,75 @@
+"""The service's log lines about triggers, and the decision log."""
+
+from __future__ import annotations
+
+import logging
+
+import structlog
+
+from coordinator.controller.decision_log import DecisionLog, LogEvent
+from coordinator.controller.writes import RecordWrite
+from coordinator.model.references import Target
+from coordinator.model.trigger import TriggerRecord
+
+_log = structlog.get_logger(__name__)
+
+WARNINGS = frozenset({"trigger.blocked", "trigger.unanswered"})
+"""Events that somebody may have to do something about."""
+
+
+class TriggerLog:
+    """Says what became of triggers.
+
+    :param decisions: where what led to it is written down for people; ``None``: nowhere.
+    """
+
+    def __init__(self, decisions: DecisionLog | None = None) -> None:
+        self._decisions = decisions
+        self._written: list[tuple[Target, RecordWrite, int]] = []
+
+    def say(self, event: str, target: Target, record: TriggerRecord, **more: str) -> None:
+        """One line about a trigger, with everything to grep by; a warning where somebody may have to act."""
+        _log.log(
+            logging.WARNING if event in WARNINGS else logging.INFO,
+            event,
+            pipeline=str(target.pipeline),
+            partition=target.partition,
+            sequence=record.sequence,
+            wave=record.wave,
+            action=str(record.action),
+            run_id=record.run_id,
+            **({"reason": record.last_error} if record.last_error else {}),
+            **more,
+        )
+
+    def written(self, target: Target, write: RecordWrite, revision: int) -> None:
+        """A record was written at this etcd revision: said with the next :meth:`flush`."""
+        self._written.append((target, write, revision))
+
+    def flush(self) -> None:
+        """Say what was written. Called once the requests that follow from it are on their way: they do not wait."""
+        written, self._written = self._written, []
+        for target, write, revision in written:
+            try:
+                self._say_written(target, write, revision)
+            except Exception:  # noqa: BLE001 - it is logged; what was done must not depend on what is said about it
+                _log.exception("trigger.not_logged", pipeline=str(target.pipeline), partition=target.partition)
+
+    def _say_written(self, target: Target, write: RecordWrite, revision: int) -> None:
+        self.say(f"trigger.{write.record.status}", target, write.record)
+        if self._decisions is not None:
+            self._decisions.note(
+                target,
+                write.record,
+                previous=write.previous,
+                decided_on=write.decided_on,
+                event=write.event,
+                decision=write.decision,
+                recorded_at=revision,
+            )
+
+    def taken_over(self, target: Target, record: TriggerRecord, *, read_up_to: int) -> None:
+        """The outcome of an intent is asked for which is a predecessor's, or in doubt."""
+        self.say("trigger.taken_over", target, record)
+        if self._decisions is not None:
+            self._decisions.note(target, record, previous=None, decided_on=read_up_to, event=LogEvent.TAKEN_OVER)

@@ -1,0 +1,289 @@
+"""Upstream checks: asking the environments, before an intent, about the runs that a decision stands on.
+
+A person's clear is silent until the run starts: Airflow has no listener for ``queued``. So before D fires, the runs
+behind its inputs are looked at, and, where D's own run is to be cleared, that run. An input whose completion arrived
+live a moment ago, and was observed a moment ago, needs no look, so a chain pays nothing. A look at an upstream's
+environment is bounded: a deployment that is away never holds back pipelines of others.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from coordinator.controller.dispatch.dispatchers import Dispatchers
+from coordinator.controller.dispatch.jobs import LookDone
+from coordinator.controller.queue.work_queue import Priority, WorkQueue
+from coordinator.controller.state.cache import Cache
+from coordinator.model.consumption import Consumed, Inputs, same_inputs
+from coordinator.model.decide import Decision
+from coordinator.model.lifecycle import OwnRun, Verification
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.references import Target
+from coordinator.runners.port import ObservedRun, RequestRefused, RunRef
+
+Question = tuple[str, RunRef]
+"""A run in an environment that is asked about."""
+
+Waiting = dict[Question, dict[Target, int]]
+"""Who waits for an answer, and how many looks had gone out to that environment when it asked: one of those saw what was
+there before, and may have missed what it is asked for."""
+
+
+@dataclass(slots=True)
+class PendingCheck:
+    """What a decision waits to hear before it may become an intent.
+
+    :ivar inputs: of the decision that it was made for; another decision needs another check.
+    :ivar own: D's own run, when that is to be cleared.
+    :ivar deadline: monotonic seconds; upstreams' environments are not waited for any longer.
+    :ivar priority: of the target in the work queue.
+    :ivar own_refused: why D's own environment will not tell about that run, though it answers.
+    :ivar not_before_revision: what a look brought to light is in etcd from this revision on.
+    """
+
+    inputs: Inputs
+    own: Question | None
+    deadline: float
+    priority: Priority
+    waiting: set[Question] = field(default_factory=set)
+    own_run: ObservedRun | None = None
+    own_seen: bool = False
+    own_refused: str | None = None
+    answered_at: float | None = None
+    not_before_revision: int = 0
+
+    def verification(self) -> Verification:
+        run = self.own_run
+        return Verification(
+            own=OwnRun(run.run_id, run.queued_at, run.state.is_terminal) if run is not None else None,
+            told=self.own is None or self.own_seen,
+            refused=self.own_refused,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One run that was asked about: whose it is, and who waits for the answer."""
+
+    ref: RunRef
+    run: ObservedRun | None
+    subjects: frozenset[Target]
+    askers: frozenset[Target]
+
+
+class Checks:
+    """The checks of all decisions, and what is being asked for them.
+
+    :param timeout: seconds, for a look at upstreams' environments.
+    """
+
+    def __init__(
+        self, cache: Cache, standings: Standings, dispatchers: Dispatchers, queue: WorkQueue, *, timeout: float
+    ) -> None:
+        self._cache = cache
+        self._standings = standings
+        self._dispatchers = dispatchers
+        self._queue = queue
+        self._timeout = timeout
+        self._pending: dict[Target, PendingCheck] = {}
+        self._subjects: Waiting = {}
+        self._askers: Waiting = {}
+        self._deadlines: list[tuple[float, Target]] = []
+
+    def clear(self) -> None:
+        """Nothing that was heard counts any more. Who waits for an answer that is still on its way is woken by it
+        all the same, or when its time is over, and asks again."""
+        for target, pending in self._pending.items():
+            if pending.waiting:
+                self._queue.add(target, pending.priority, after=pending.deadline)
+        self._drop_all()
+
+    def forget(self) -> None:
+        """A term has begun or ended: what the dispatchers had not asked yet is not asked any more."""
+        self._drop_all()
+        self._askers.clear()
+
+    def drop(self, target: Target) -> None:
+        """The decision has become an intent, or is no more."""
+        self._pending.pop(target, None)
+
+    def is_pending(self, target: Target) -> bool:
+        return target in self._pending
+
+    def own_run_has_ended(self, target: Target) -> bool:
+        """Whether the run that is to be cleared was seen, and it has ended."""
+        pending = self._pending.get(target)
+        return pending is not None and pending.own_run is not None and pending.own_run.state.is_terminal
+
+    def priority(self, target: Target) -> Priority:
+        """Of a target that waits for an answer."""
+        pending = self._pending.get(target)
+        return Priority.LIVE if pending is None else pending.priority
+
+    def heard(self, decision: Decision, own_run_id: str | None, now: float) -> Verification | None:
+        """What was heard for a decision; ``None`` while something is still to be asked, heard or read.
+
+        :param own_run_id: the run of the target itself that is to be cleared.
+        """
+        pending = self._valid(decision, own_run_id, now)
+        if pending is None:
+            return None
+        if pending.waiting and now >= pending.deadline:  # from now on only its own environment is waited for
+            pending.waiting.intersection_update({pending.own} if pending.own is not None else ())
+        if pending.waiting:
+            return None
+        if pending.answered_at is None:
+            pending.answered_at = now
+        return pending.verification() if self._cache.revision >= pending.not_before_revision else None
+
+    def ask(self, decision: Decision, own_run_id: str | None, now: float, *, priority: Priority) -> bool:
+        """Ask what is to be heard for a decision. The target is examined again once it has been.
+
+        :returns: whether nothing is left to be heard.
+        """
+        target = decision.target
+        pending = self._valid(decision, own_run_id, now)
+        if pending is None:
+            pending = self._pending[target] = self._issue(decision, own_run_id, now, priority)
+        if pending.waiting:
+            return False
+        if self._cache.revision < pending.not_before_revision:
+            self._queue.add(target, after_revision=pending.not_before_revision)
+            return False
+        return True
+
+    def pass_time(self, now: float) -> None:
+        """Those whose answer has not come in time are examined without it."""
+        while (deadline := self.next_at()) is not None and deadline <= now:
+            _, target = heapq.heappop(self._deadlines)
+            self._queue.add(target, self.priority(target), first=True)
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds at which the next one has waited for long enough."""
+        while self._deadlines:
+            deadline, target = self._deadlines[0]
+            pending = self._pending.get(target)
+            if pending is not None and pending.waiting and pending.deadline == deadline:
+                return deadline
+            heapq.heappop(self._deadlines)  # it has been answered
+        return None
+
+    def follow(self, target: Target, ref: RunRef, *, timeout: float) -> None:
+        """Ask about a run on nobody's behalf."""
+        if (dispatcher := self._dispatchers.of(target)) is not None:
+            self._subjects.setdefault((dispatcher.environment, ref), {})[target] = dispatcher.looks_sent
+            dispatcher.look(ref, timeout=timeout, followed=True)
+
+    def answered(self, message: LookDone) -> Iterator[Answer]:
+        """Take in what a look saw, or that it failed. Who was waiting waits no more, but for its own run.
+
+        Who has asked since that look went out waits for the next one; if it failed, nobody does. What there was no time
+        for is asked again by the dispatcher: who waits for it goes on waiting.
+        """
+        looked = message.looked
+        dispatcher = self._dispatchers.get(message.environment)
+        sent = dispatcher.looks_sent if dispatcher is not None else None
+        for ref in (*looked.seen, *looked.refused, *(looked.unanswered - message.asked_again)):
+            question = (message.environment, ref)
+            before = None if ref in looked.unanswered else sent
+            subjects = frozenset(self._subjects.get(question, ()))  # what was seen of them is true for all
+            _take(self._subjects, question, before=before)
+            askers = _take(self._askers, question, before=before)
+            for asker in askers:
+                pending = self._pending.get(asker)
+                if pending is None:
+                    continue
+                pending.waiting.discard(question)
+                if question == pending.own and ref in looked.seen:
+                    pending.own_seen, pending.own_run = True, looked.seen[ref]
+                elif question == pending.own and ref in looked.refused:
+                    pending.own_refused = _why_refused(message.environment, ref, looked.refused[ref])
+            if ref in looked.seen:
+                yield Answer(ref, looked.seen[ref], subjects, askers)
+            else:
+                yield Answer(ref, None, frozenset(), askers)
+
+    def hold_until(self, askers: frozenset[Target], revision: int) -> None:
+        """These decisions must be made again on what stands in etcd at this revision."""
+        for asker in askers:
+            if (pending := self._pending.get(asker)) is not None:
+                pending.not_before_revision = max(pending.not_before_revision, revision)
+
+    def _drop_all(self) -> None:
+        self._pending.clear()
+        self._subjects.clear()
+        self._deadlines.clear()
+
+    def _valid(self, decision: Decision, own_run_id: str | None, now: float) -> PendingCheck | None:
+        pending = self._pending.get(decision.target)
+        if pending is None:
+            return None
+        expired = pending.answered_at is not None and now - pending.answered_at > self._timeout
+        if expired or pending.own != _own_question(decision.target, own_run_id):
+            return None
+        return pending if same_inputs(pending.inputs, decision.inputs) else None
+
+    def _issue(self, decision: Decision, own_run_id: str | None, now: float, priority: Priority) -> PendingCheck:
+        target = decision.target
+        own = _own_question(target, own_run_id)
+        pending = PendingCheck(inputs=decision.inputs, own=own, deadline=now + self._timeout, priority=priority)
+        for upstream, consumed in decision.inputs.items():
+            question = self._question_about(upstream, consumed, now)
+            if question is not None:
+                self._ask(question, subject=upstream, asker=target, pending=pending, timeout=self._timeout)
+        if own is not None:
+            # Without it nothing can be cleared: one that takes as long as a request may holds back only its own.
+            dispatcher = self._dispatchers.of(target)
+            patience = max(self._timeout, dispatcher.limits.request_timeout if dispatcher is not None else 0.0)
+            self._ask(own, subject=target, asker=target, pending=pending, timeout=patience)
+        if pending.waiting:
+            heapq.heappush(self._deadlines, (pending.deadline, target))
+        return pending
+
+    def _question_about(self, upstream: Target, consumed: Consumed, now: float) -> Question | None:
+        """What to ask about an input; nothing when it is fresh, its environment is away, or it cannot be told.
+
+        A state without queued_at cannot be compared with what the environment shows: its writer has no protection.
+        """
+        run_id = consumed.attempt.run_id
+        dispatcher = self._dispatchers.of(upstream)
+        if run_id is None or consumed.attempt.queued_at is None or dispatcher is None:
+            return None
+        if not dispatcher.may_look(now) or self._cache.is_fresh(upstream, now, at=self._standings.now):
+            return None
+        return dispatcher.environment, RunRef(upstream.pipeline.dag_id, run_id)
+
+    def _ask(
+        self, question: Question, *, subject: Target, asker: Target, pending: PendingCheck, timeout: float
+    ) -> None:
+        environment, ref = question
+        dispatcher = self._dispatchers.get(environment)
+        assert dispatcher is not None
+        self._subjects.setdefault(question, {})[subject] = dispatcher.looks_sent
+        self._askers.setdefault(question, {})[asker] = dispatcher.looks_sent
+        pending.waiting.add(question)
+        dispatcher.look(ref, timeout=timeout)
+
+
+def _own_question(target: Target, own_run_id: str | None) -> Question | None:
+    if own_run_id is None:
+        return None
+    return target.pipeline.environment, RunRef(target.pipeline.dag_id, own_run_id)
+
+
+def _take(waiting: Waiting, question: Question, *, before: int | None) -> frozenset[Target]:
+    """Who waits no more. :param before: who asked before this look; ``None``: all."""
+    found = waiting.pop(question, {})
+    if left := {target: asked for target, asked in found.items() if before is not None and asked >= before}:
+        waiting[question] = left
+    return frozenset(target for target in found if target not in left)
+
+
+def _why_refused(environment: str, ref: RunRef, refusal: RequestRefused) -> str:
+    remedy = "; the coordinator's user needs leave to read the runs of this DAG" if refusal.status == 403 else ""
+    return (
+        f"{environment} does not tell about run {ref.run_id} of {ref.dag_id}, which is to be cleared: "
+        f"{refusal.status}: {refusal}{remedy}"
+    )

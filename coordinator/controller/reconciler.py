@@ -1,0 +1,542 @@
+"""The core of the service, without threads: takes in what has arrived, and sees to it that every trigger ends.
+
+One thread calls :meth:`Reconciler.step`. A step takes in messages, examines some of the targets in the work queue,
+writes to etcd in as few transactions as possible, and lets requests out. It examines at most :data:`SLICE` targets:
+what arrives meanwhile is taken in before the next step. It holds nothing that could not be found again in etcd and
+the environments: a successor starts from there.
+
+The way of one run::
+
+    etcd -> inbox -> intake (cache) -> model.standings (decide) -> work queue
+         -> model.lifecycle (next step) -> reconcile -> ledger -> dispatcher -> outcome -> work queue
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from coordinator.config.settings import RetentionSettings, WatcherSettings
+from coordinator.controller.backoff import Backoff
+from coordinator.controller.clock import Clock
+from coordinator.controller.counters import Counters
+from coordinator.controller.decision_log import DecisionLog
+from coordinator.controller.dispatch.dispatchers import Dispatchers
+from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.leading.catching_up import CatchingUp, Skip
+from coordinator.controller.leading.term import Term
+from coordinator.controller.messages import Message
+from coordinator.controller.pace import Pace
+from coordinator.controller.queue.postponed import Postponed
+from coordinator.controller.queue.rechecks import Rechecks
+from coordinator.controller.queue.work_queue import Priority, WorkQueue
+from coordinator.controller.reconcile.breakage import RETRY_BROKEN_AFTER, Breakage
+from coordinator.controller.reconcile.event_handling import Intake
+from coordinator.controller.reconcile.lateness import Lateness
+from coordinator.controller.reconcile.ledger import Ledger
+from coordinator.controller.reconcile.observer import Observer
+from coordinator.controller.reconcile.reconcile import Policy, Reconcile
+from coordinator.controller.reconcile.review import Review
+from coordinator.controller.reconcile.scheduling import Scheduling
+from coordinator.controller.reconcile.trigger_log import TriggerLog
+from coordinator.controller.reconcile.upstream_checks import Checks
+from coordinator.controller.retention.sweeper import Sweeper
+from coordinator.controller.state.cache import Cache
+from coordinator.controller.state.heartbeat import Attendance
+from coordinator.controller.writes import (
+    RETRY_AFTER,
+    Lost,
+    RecordWrite,
+    Result,
+    StateWrite,
+    Unanswered,
+    Write,
+    WriteRefused,
+    Written,
+)
+from coordinator.errors import LeadershipLost
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.graph import Graph
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.references import Target
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.view import Standing, readable_record
+from coordinator.store.keys import Keys
+from coordinator.store.leadership import Leadership
+from coordinator.store.port import Store
+
+_log = structlog.get_logger(__name__)
+
+SLICE = 32
+"""Targets examined in one step. About so many records with their inputs fit into one transaction, and what is live
+waits no longer than that for its turn."""
+
+SWEEP_EVERY = 1.0
+"""Seconds after which retention gets a turn although there is something else to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a watcher is like.
+
+    :ivar who: its name, for records and reports.
+    :ivar retention: which old partitions to remove; ``None``: nothing is ever removed.
+    :ivar decisions: where decisions are written down for people.
+    :ivar may_begin: asked whether everything is prepared for a term, by the create revision of its leader key.
+    :ivar pace: how much is taken in and decided about in one step.
+    """
+
+    settings: WatcherSettings
+    who: str
+    retention: RetentionSettings | None = None
+    decisions: DecisionLog | None = None
+    may_begin: Callable[[int], bool] = field(default=lambda _: True)
+    pace: Pace = field(default_factory=Pace)
+
+
+class Reconciler:
+    """See the module.
+
+    :param leadership: the present leadership of this watcher, if it leads.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        keys: Keys,
+        dispatchers: Dispatchers,
+        leadership: Callable[[], Leadership | None],
+        clock: Clock,
+        options: Options,
+    ) -> None:
+        settings, who = options.settings, options.who
+        self._clock = clock
+        self._settings = settings
+        self._dispatchers = dispatchers
+        self.counters = Counters()
+        self.queue = WorkQueue()
+        self.cache = Cache(keys, fresh_for=settings.fresh_for)
+        self.standings = Standings(Graph(), self.cache, now=clock.now())
+        self.breakage = Breakage(self.counters)
+        self.ledger = Ledger(store, keys, self.cache)
+        self._trigger_log = TriggerLog(options.decisions)
+        self._checks = Checks(self.cache, self.standings, dispatchers, self.queue, timeout=settings.look_timeout)
+        self.reconcile = Reconcile(
+            self.standings,
+            self.cache,
+            queue=self.queue,
+            dispatchers=dispatchers,
+            checks=self._checks,
+            ledger=self.ledger,
+            policy=Policy(
+                who=who,
+                clock=clock,
+                backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
+                blocked_retry=settings.blocked_retry,
+                log=self._trigger_log,
+            ),
+        )
+        self._observer = Observer(
+            self.standings,
+            self.cache,
+            checks=self._checks,
+            ledger=self.ledger,
+            queue=self.queue,
+            settings=settings,
+            who=who,
+        )
+        self._sweeper = None
+        if options.retention is not None:
+            self._sweeper = Sweeper(
+                store=store,
+                keys=keys,
+                cache=self.cache,
+                standings=self.standings,
+                limits=options.retention,
+                clock=clock,
+            )
+        self._rechecks = Rechecks()
+        self._lateness = Lateness(self.counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
+        self._intake = Intake(
+            self.cache,
+            self.standings,
+            queue=self.queue,
+            scheduling=Scheduling(
+                self.standings,
+                self.queue,
+                reconcile=self.reconcile,
+                dispatchers=dispatchers,
+                rechecks=self._rechecks,
+                lateness=self._lateness,
+                breakage=self.breakage,
+            ),
+            sweeper=self._sweeper,
+            counters=self.counters,
+            pace=options.pace,
+        )
+        self._answers: deque[EffectDone | LookDone] = deque()
+        self._postponed = Postponed(self.standings)
+        self._catching_up = CatchingUp(self.standings, options.pace)
+        self._attendance = Attendance(store, keys, missed_after=settings.missed_after)
+        self._term = Term(
+            leadership=leadership,
+            may_begin=options.may_begin,
+            cache=self.cache,
+            standings=self.standings,
+            catching_up=self._catching_up,
+            attendance=self._attendance,
+            missed_after=settings.missed_after,
+        )
+        self._review = Review(self.cache, self.standings)
+        self._reexamine_at = 0.0
+        self._write_at = 0.0
+        self._swept_at = 0.0
+        self._answered = True
+
+    # -- what the service calls ------------------------------------------------------------------------------------
+
+    @property
+    def leads(self) -> bool:
+        """Whether this watcher decides and writes: it leads, and has read all that its predecessor wrote."""
+        return self._term.number is not None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the watch is alive."""
+        return self._intake.connected
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it has more to take in than it can just now: what else etcd tells should wait."""
+        return self._intake.is_behind
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it is reading a listing or a graph: until that is done it acts on nothing."""
+        return self._intake.is_reading
+
+    @property
+    def has_decided(self) -> bool:
+        """Whether everything that has arrived is taken in and decided about."""
+        return self._intake.is_done
+
+    @property
+    def graph_problem(self) -> str | None:
+        """Why the newest dependencies are not obeyed; the last good ones are."""
+        return self._intake.graph_problem
+
+    @property
+    def states_seen(self) -> int:
+        """Changes of run states that came while this watcher led."""
+        return self._intake.states_seen
+
+    def step(self, messages: Iterable[Message], *, lag: float = 0.0) -> bool:
+        """Take in what has arrived, and do some of what can be done now; :meth:`wake_at` tells when to go on.
+
+        :param lag: seconds since the oldest of what etcd tells was read.
+        :returns: whether the leader key has gone, or is another's: time to campaign, or to find out.
+        """
+        try:
+            return self._step(messages, lag)
+        finally:
+            self._trigger_log.flush()
+
+    def _step(self, messages: Iterable[Message], lag: float) -> bool:
+        self.standings.now = self._clock.now()
+        self._intake.begin_step(self._clock.monotonic(), lag=lag, leads=self.leads)
+        for message in messages:
+            if isinstance(message, EffectDone | LookDone):
+                self._answers.append(message)
+            else:
+                self._intake.take(message)
+        if not self._intake.is_reading:
+            self._take_answers(self._clock.monotonic())
+            if due := self._rechecks.due(self.standings.now):
+                self.standings.touch((), recorded=due)
+        self._intake.go_on(self._clock.monotonic(), takes_updates=not self._catching_up)
+        now = self._clock.monotonic()
+        if self._term.changes(is_ready=self._intake.is_caught_up):
+            self._begin_or_end_term(now)
+        if not self.leads:
+            self.queue.drop_ready()
+        elif not self._intake.is_reading:
+            self._lead(now)
+        return self._intake.leader_gone or self._term.is_lost
+
+    def wake_at(self) -> float | None:
+        """Monotonic seconds at which time alone gives something to do."""
+        waits_for_etcd = self.leads and self.standings.is_drained and self._catching_up.next_at() is not None
+        if self._answers or (not self._intake.is_done and not waits_for_etcd):
+            return self._clock.monotonic()
+        if not self.leads:
+            return None
+        writes = self._write_at if self.queue or self.ledger else None
+        if self.reconcile.draining:
+            return writes  # for nothing else there is a moment any more
+        if (next_piece := self._catching_up.next_at()) is not None:
+            return next_piece  # before that nothing else is done, whatever else is due
+        times = [
+            writes,
+            self._write_at if self._review else None,
+            self._dispatchers.next_at(),
+            self.queue.next_at(),
+            self._checks.next_at(),
+            self._observer.next_at(),
+            self._reexamine_at,
+            self._recheck_at(),
+            self._attendance.next_at() if self._intake.leaves_marks else None,
+            self._sweeper.next_at(self._clock.monotonic()) if self._sweeper is not None else None,
+        ]
+        return min((at for at in times if at is not None), default=None)
+
+    def is_idle(self) -> bool:
+        """Nothing waits to be examined, written, asked or sent. Runs on their way in Airflow do not count."""
+        if not self._intake.is_done or self._postponed or self._answers:
+            return False
+        waits = self.queue or self.queue.waits_for_revision() or self.ledger or self.reconcile.requests or self._review
+        return not waits and self._dispatchers.is_idle()
+
+    def drain(self) -> None:
+        """From now on start nothing new; outcomes of what is under way are still written down."""
+        self.reconcile.draining = True
+        self.queue.clear()  # a successor examines everything
+        self._review.clear()
+        self._postponed.clear()
+        self._dispatchers.forget()
+        for target in self.reconcile.requests.targets():
+            self.queue.add(target)
+
+    def is_drained(self) -> bool:
+        """Nothing is under way any more, and its outcomes are written."""
+        return not (self.reconcile.requests.being_written() or self.ledger or self._dispatchers.is_busy())
+
+    # -- the parts of a step ---------------------------------------------------------------------------------------
+
+    def _take_answers(self, now: float) -> None:
+        """What environments have answered. While a listing is read, the cache cannot say what that means."""
+        while self._answers:
+            message = self._answers.popleft()
+            if (dispatcher := self._dispatchers.get(message.environment)) is not None:
+                dispatcher.finished(message, now)
+            if isinstance(message, EffectDone):
+                try:
+                    self.reconcile.answered(message, now)
+                except Exception as error:  # noqa: BLE001 - it is logged, and shown
+                    self._contain(message.target, error, now)
+            else:
+                self._observer.take(message)
+
+    def _begin_or_end_term(self, now: float) -> None:
+        for part in (
+            self.queue,
+            self.ledger,
+            self.reconcile,
+            self._observer,
+            self._catching_up,
+            self._review,
+            self._postponed,
+        ):
+            part.clear()
+        self.breakage.begin_term()
+        if self._sweeper is not None:
+            self._sweeper.clear()
+        number = self._term.number
+        self._dispatchers.begin_term(number, self.cache, now=now, at=self.standings.now)
+        self.reconcile.term = number or 0
+        if number is None:
+            _log.warning("leader.stopped")
+            return
+        self.reconcile.ask_from = now + self._term.predecessor_may_send_for()
+        self._term.begin()
+        self._examine_everything(now, self.standings.unsettled_by_age())
+
+    def _lead(self, now: float) -> None:
+        draining = self.reconcile.draining
+        if not draining and not self._has_caught_up(now):
+            return
+        if now >= self._reexamine_at and not draining:
+            self._examine_everything(now, self.standings.unsettled())
+        self._lateness.say(self.standings)
+        self.queue.pass_time(now)
+        self._checks.pass_time(now)
+        self._work(now)
+        for target in self._review.piece():
+            self.queue.add(target, Priority.CATCHUP)
+        self._observer.ask(now)
+        self._pump(now)
+        self._sweep(now)
+
+    def _work(self, now: float) -> None:
+        """Examine what is in the queue, until nothing is left or it is enough for one step."""
+        enough = SLICE
+        written = self._flush(now)  # what looks brought to light comes before what is decided on it
+        self._admit(now)
+        for target, priority in self._postponed.take_final():
+            self.queue.add(target, priority, first=True)
+        while written and enough and (self.queue or self.ledger):
+            for target, decision in self.queue.take(enough):
+                enough -= 1
+                if self.standings.is_final(target) or self.reconcile.requests.has_outcome(target):
+                    self._examine(target, decision or self.standings.decide(target), now)
+                else:
+                    self._postponed.add(target, self.queue.took)
+            written = self._flush(now)
+            self._pump(now)
+            self._intake.propagate()
+            self._admit(now)
+
+    def _examine(self, target: Target, decision: Decision, now: float) -> None:
+        """A mistake about one target does not stop the others."""
+        if self.breakage.waits(target, now):
+            return  # it is in the queue for then
+        if Obstacle.BROKEN in decision.obstacles and not self.reconcile.requests.has_outcome(target):
+            if target not in self.breakage:
+                self.standings.touch((), recorded=(target,))  # what depends on it must see that it is stuck
+            self.reconcile.stop(target)
+            return
+        try:
+            if (skip := self._catching_up.still_owed(target)) is not None and not self.reconcile.draining:
+                if not self.reconcile.is_put_off(target, now):
+                    self._give_up(skip)
+                return
+            record = self._record(target)
+            self._observer.watch_over(decision, record, now)
+            self.reconcile.examine(decision, record, now)
+        except Exception as error:  # noqa: BLE001 - it is logged, and shown
+            self._contain(target, error, now)
+        else:
+            self.breakage.forget(target, acted=True)
+
+    def _contain(self, target: Target, error: Exception, now: float) -> None:
+        """Try again later. What it had for itself meanwhile, a slot above all, would be missing to all others."""
+        self.breakage.contain(target, error, until=now + RETRY_BROKEN_AFTER)
+        self.reconcile.stop(target)
+        self.queue.add(target, Priority.CATCHUP, after=now + RETRY_BROKEN_AFTER)
+
+    def _pump(self, now: float) -> None:
+        if not self._term.is_lost:
+            for target, token in self._dispatchers.pump(now):
+                self.reconcile.not_sent(target, token)
+
+    def _admit(self, now: float) -> None:
+        for target, priority in self._dispatchers.admit(now):
+            self.queue.add(target, priority, first=True)
+
+    def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
+        """All that waits for something: what a new leader takes over, and what might have been overlooked."""
+        self._reexamine_at = now + self._settings.reexamine_every
+        self.standings.recount()
+        for target in unsettled:
+            self.queue.add(target, Priority.CATCHUP)
+        self._review.begin()
+
+    def _has_caught_up(self, now: float) -> bool:
+        """Whether what was missed has been given up. What is given up changes what is due below it: that is decided
+        about before anything else is given up."""
+        if self._catching_up and not self.standings.is_drained:
+            return False
+        return self._term.has_caught_up(
+            lambda skips: self._write_skips(skips, now), leaves_marks=self._intake.leaves_marks, now=now
+        )
+
+    def _write_skips(self, skips: Sequence[Skip], now: float) -> bool:
+        for skip in skips:
+            self._give_up(skip)
+        targets = [skip.decision.target for skip in skips]
+        return self._flush(now) and all(self.cache.record(one) or self._catching_up.is_refused(one) for one in targets)
+
+    def _give_up(self, skip: Skip) -> None:
+        record = self._record(skip.decision.target)
+        self.reconcile.give_up(skip.decision, record, skip.reason, counts="skipped_catching_up")
+
+    def _sweep(self, now: float) -> None:
+        """A piece of retention's work: when there is nothing better to do, and now and then under any load."""
+        sweeper, term = self._sweeper, self._term.number
+        if sweeper is None or term is None or self.ledger or self.reconcile.draining or not self._intake.is_done:
+            return
+        if self.queue and now < self._swept_at + SWEEP_EVERY:
+            return
+        self._swept_at = now
+        self._term.fenced(lambda: sweeper.step(now, term))
+
+    def _recheck_at(self) -> float | None:
+        at = self._rechecks.next_at()
+        return None if at is None else self._clock.monotonic() + (at - self._clock.now()).total_seconds()
+
+    def _record(self, target: Target) -> TriggerRecord | None:
+        return readable_record(self.cache.record(target))
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def _flush(self, now: float) -> bool:
+        """Write what is to be written. Returns whether to go on deciding."""
+        if (term := self._term.number) is None:
+            return False
+        self._answered = True
+        try:
+            for write, result in self.ledger.flush(term):
+                try:
+                    self._came_of(write, result, now)
+                except Exception as error:  # noqa: BLE001 - it is logged, and shown
+                    self._contain(write.target, error, now)
+        except LeadershipLost as error:
+            self._term.lose(error)
+            self._answered = False
+        if not self._answered:
+            self._write_at = now + RETRY_AFTER
+        return self._answered
+
+    def _came_of(self, write: Write, result: Result, now: float) -> None:
+        target, subject = write.target, write.subject
+        match result, subject:
+            case Written(revision), RecordWrite():
+                self._recorded(target, subject, revision, now)
+            case ((Written(revision) | Lost(revision)), StateWrite(askers)):
+                self._checks.hold_until(askers, revision)
+                for asker in askers:
+                    self.queue.add(asker, after_revision=revision)
+            case Lost(revision), RecordWrite():
+                self.queue.add(target, after_revision=revision)
+            case WriteRefused(reason), _:
+                _log.error("etcd.refused", pipeline=str(target.pipeline), partition=target.partition, reason=reason)
+                self.cache.problems.note(write.operation.key, f"etcd refuses to write it: {reason}")
+                self._catching_up.refuse(target)
+                for asker in subject.askers if isinstance(subject, StateWrite) else (target,):
+                    self._refused(asker, write, now)
+            case Unanswered(reason), _:
+                if self._answered:
+                    _log.warning("etcd.unavailable", reason=reason)
+                    self._checks.clear()  # what they saw may not have been written
+                self._answered = False
+                self.queue.add(target, after=now + RETRY_AFTER)
+                self._wake(subject, now + RETRY_AFTER)
+
+    def _refused(self, waiting: Target, write: Write, now: float) -> None:
+        """etcd will not write what one waits for. What was seen of its input counts all the same: it is not started
+        on what stands there. Its own run that has ended is no such thing, and would be seen after each pause."""
+        if waiting == write.target and self._checks.own_run_has_ended(waiting):
+            self.queue.add(waiting, after=now + RETRY_AFTER)
+        else:
+            self._checks.drop(waiting)
+            self.reconcile.refused_by_etcd(waiting, now)
+
+    def _recorded(self, target: Target, write: RecordWrite, revision: int, now: float) -> None:
+        # Taken into the cache at once: that can only make more look busy.
+        self.cache.note_record(target, write.record, revision)
+        if write.record.status is not Status.INTENT or self.standings.standing(target) is not Standing.BUSY:
+            self.standings.touch((), recorded=(target,))
+        # else it was due and now is in flight: busy as before, and nobody need look again
+        self.reconcile.written(target, write.record, now)
+        self._trigger_log.written(target, write, revision)
+        if write.counts is not None:
+            self.counters.add(**{write.counts: 1})
+
+    def _wake(self, subject: RecordWrite | StateWrite, at: float) -> None:
+        if isinstance(subject, StateWrite):
+            for asker in subject.askers:
+                self.queue.add(asker, after=at)

@@ -1,0 +1,95 @@
+"""The past of a pipeline, as retention sees it: its partitions in the order in which they may go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from coordinator.config.settings import RetentionSettings
+from coordinator.controller.state.cache import Cache
+from coordinator.controller.state.revision_times import RevisionTimes
+from coordinator.model.order import GivenOrder
+from coordinator.model.references import Target
+from coordinator.model.runstate import RunState
+from coordinator.model.trigger import TriggerRecord
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A partition, and when something happened in it.
+
+    :ivar queued_at: of its state: what the floor may not reach while the state is kept.
+    :ivar active: when something happened last: the latest time in the state, the record and the order; for a value
+        that tells no time, when it had been written at the latest. ``None``: that may have been just now.
+    :ivar place: in the order of going: by queued_at, as the floor rises, and not by the ends of the runs.
+    """
+
+    target: Target
+    queued_at: datetime | None
+    active: datetime | None
+    place: tuple[bool, datetime, int, str]
+
+
+def past_of(cache: Cache, times: RevisionTimes, target: Target) -> Past | None:
+    """``None``: nothing is there."""
+    state, recorded, order = cache.state(target), cache.record(target), cache.order(target)
+    moments: list[datetime | None] = []
+    queued_at = attempt = None
+    if state is not None:
+        observed_at = None
+        if isinstance(state.value, RunState):
+            queued_at, observed_at = state.value.attempt.queued_at, state.value.observed_at
+        moments.append(_latest((queued_at, observed_at)) or times.at_the_latest(state.revision))
+    if recorded is not None:
+        when = None
+        if isinstance(recorded.value, TriggerRecord):
+            attempt, when = recorded.value.attempt, recorded.value.when
+        moments.append(_latest((attempt, when)) or times.at_the_latest(recorded.revision))
+    if order is not None:
+        given = order.value.when if isinstance(order.value, GivenOrder) else None
+        moments.append(given or times.at_the_latest(order.revision))
+    if not moments:
+        return None
+    active = None if None in moments else _latest(moments)
+    at = queued_at or attempt or active
+    revision = max(seen.revision for seen in (state, recorded, order) if seen is not None)
+    return Past(target, queued_at, active, (at is None, at or _FIRST, revision, target.partition))
+
+
+def in_order(pasts: Iterable[Past]) -> list[Past]:
+    """The one to go first comes first."""
+    return sorted(pasts, key=lambda past: past.place)
+
+
+def to_go(pasts: Sequence[Past], start: int, limits: RetentionSettings, now: datetime) -> Iterator[Past]:
+    """Those that are too old or too many, until one is not.
+
+    :param pasts: in order; those before ``start`` have gone.
+    """
+    max_age, min_age = limits.longest, limits.shortest
+    surplus = len(pasts) - start - limits.max_partitions if limits.max_partitions is not None else 0
+    for gone in range(len(pasts) - start):
+        past = pasts[start + gone]
+        age = now - past.active if past.active is not None else timedelta()
+        too_old = max_age is not None and age >= max_age
+        if age < min_age or not (too_old or gone < surplus):
+            return
+        yield past
+
+
+def lowest_kept(pasts: Sequence[Past]) -> list[datetime | None]:
+    """For each place: the lowest queued_at of the states from there on, which the floor must stay below while they are
+    kept; ``None``: no state there has one. Longer than the pasts by one place, behind the last."""
+    lowest: list[datetime | None] = [None]
+    for past in reversed(pasts):
+        known = [at for at in (lowest[-1], past.queued_at) if at is not None]
+        lowest.append(min(known, default=None))
+    lowest.reverse()
+    return lowest
+
+
+def _latest(moments: Iterable[datetime | None]) -> datetime | None:
+    return max((moment for moment in moments if moment is not None), default=None)

@@ -1,0 +1,371 @@
+"""The service: the threads around the reconciler, and its life from start to stop.
+
+=============  ===========================================================================================
+thread         what it does
+=============  ===========================================================================================
+the caller's   takes messages from the mailbox and steps the reconciler; publishes the dependencies file
+reflector      list + watch; posts what it reads
+candidate      keeps the lease, campaigns
+environment    a pool each: requests to Airflow
+etcd-size      looks every minute how full etcd is
+decision-log   writes the decision log, if there is to be one
+=============  ===========================================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from coordinator.commands.publish import check_owner
+from coordinator.config.settings import Settings
+from coordinator.controller.backoff import Backoff
+from coordinator.controller.clock import Clock, SystemClock
+from coordinator.controller.decision_log import DecisionLog, line_of
+from coordinator.controller.dispatch.dispatcher import Dispatcher, limits_of
+from coordinator.controller.dispatch.dispatchers import Dispatchers
+from coordinator.controller.dispatch.pools import Pools
+from coordinator.controller.inbox import Mailbox
+from coordinator.controller.leading.dag_checks import DagChecks
+from coordinator.controller.leading.guarding import refuse_unless_leading
+from coordinator.controller.leading.misnamed_reporters import Strangers
+from coordinator.controller.leading.progress import ProgressOfReading
+from coordinator.controller.leading.publisher import Publisher, Writer
+from coordinator.controller.leading.unknown_dags import UnknownDags
+from coordinator.controller.leading.watched_file import WatchedFile
+from coordinator.controller.line_file import LineFile
+from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.controller.state.problems import shown
+from coordinator.controller.state.reporters import HealthOfReporters
+from coordinator.errors import ConfigurationError, WatcherIdTaken
+from coordinator.runners.port import Runner
+from coordinator.store.capacity import SizeAlarm
+from coordinator.store.election import Candidate
+from coordinator.store.keys import Keys
+from coordinator.store.port import Store
+from coordinator.store.reflector import Disconnected, Reflector
+
+_log = structlog.get_logger(__name__)
+
+TICK = 1.0
+"""Seconds between two looks at the dependencies file and the limits, at most."""
+
+FILE_PAUSE = 0.1
+"""Seconds between two looks at the dependencies file, at least. Each one hands Python's lock to other threads."""
+
+STALLED_AFTER = 30.0
+"""Seconds without a turn of the deciding thread after which the watcher counts as stalled, and leads no more. A turn
+waits for etcd at most, whose requests are bounded well below this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What ``/readyz`` and ``status`` say of a watcher.
+
+    :ivar leads_since: since when it has the leader key, if it leads; ISO 8601 in UTC.
+    :ivar connected: the cache is filled and the watch is alive.
+    :ivar revision: etcd revision up to which it has read.
+    :ivar idle: nothing is queued, asked, sent or being written.
+    :ivar problems: some of each kind, by place; the watcher's own first.
+    :ivar problems_not_shown: how many of each kind are not among them.
+    :ivar counts: what has been counted since this watcher was started, by name; see ``counters``.
+    """
+
+    watcher: str
+    leads: bool
+    leads_since: str | None
+    connected: bool
+    revision: int
+    idle: bool
+    stepped_at: float
+    problems: Mapping[str, str]
+    problems_count: int
+    problems_not_shown: Mapping[str, int]
+    counts: Mapping[str, int]
+
+
+class Watcher:
+    """See the module.
+
+    :param runners: the environments by name.
+    :param dependencies: the file to publish; without one the watcher obeys what is published.
+    :param owner: whose document the file is: an environment, or ``default``.
+    :param decision_log: a path, or ``-`` for standard output, instead of the one in the settings.
+    :param size_alarm: watches how full etcd is.
+    :raises ConfigurationError: the lease is too short for a request, or the decision log cannot be opened.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        runners: Mapping[str, Runner],
+        dependencies: Path | None = None,
+        owner: str = "default",
+        watcher_id: str | None = None,
+        clock: Clock | None = None,
+        decision_log: str | None = None,
+        size_alarm: SizeAlarm | None = None,
+    ) -> None:
+        _check_times(settings)
+        self.watcher_id = watcher_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        keys = Keys(settings.etcd.prefix)
+        self._mailbox = Mailbox(clock=self._clock.monotonic)
+        self._stop = threading.Event()  # for the reflector's thread
+        self._stopping = False
+        self._reflector = Reflector(store, keys.root, largest=keys.largest_value)
+        self._progress = ProgressOfReading(keys.signs_of_life)
+        self._stepped_at = self._clock.monotonic()
+        self._candidate = Candidate(
+            store,
+            keys,
+            watcher_id=self.watcher_id,
+            ttl=settings.watcher.lease_ttl,
+            request_timeout=_longest_request(settings),
+            progress=lambda: self._progress.present,
+            is_stalled=self._is_stalled,
+            now=self._clock.now,
+            on_change=self._mailbox.wake,
+        )
+        self._pools = Pools(
+            {name: settings.environments[name].max_in_flight for name in runners}, self._mailbox.put_answer
+        )
+        backoff = Backoff(initial=settings.watcher.backoff_initial, longest=settings.watcher.backoff_max)
+        self._dispatchers = Dispatchers(
+            {
+                name: Dispatcher(
+                    name,
+                    runner,
+                    limits=limits_of(settings.environments[name]),
+                    executor=self._pools,
+                    backoff=backoff,
+                    guard=self._guard,
+                )
+                for name, runner in runners.items()
+            }
+        )
+        destination = decision_log or settings.watcher.decision_log
+        self._decisions = LineFile(destination, line_of) if destination is not None else None
+        self.reconciler = Reconciler(
+            store=store,
+            keys=keys,
+            dispatchers=self._dispatchers,
+            leadership=self._candidate.leadership,
+            clock=self._clock,
+            options=Options(
+                settings=settings.watcher,
+                who=self.watcher_id,
+                retention=settings.retention,
+                decisions=(
+                    DecisionLog(self._decisions.take, clock=self._clock, who=self.watcher_id)
+                    if self._decisions is not None
+                    else None
+                ),
+                may_begin=self._publish_first,
+            ),
+        )
+        self._size_alarm = size_alarm
+        self._reporters = HealthOfReporters(self.reconciler.cache.reporters, settings.environments)
+        self._strangers = Strangers(self.reconciler.cache.reporters, runners, settings.environments, clock=self._clock)
+        checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._mailbox.wake)
+        self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
+        self._read_file_at = 0.0
+        self._publisher = None
+        if dependencies is not None:
+            check_owner(owner, settings.environments)
+            self._publisher = Publisher(
+                WatchedFile(dependencies, set(settings.environments)),
+                owner=owner,
+                cache=self.reconciler.cache,
+                settings=settings.publication,
+                checks=checks,
+                writer=Writer(store, keys, self.watcher_id, self._clock),
+            )
+
+    def run(self, *, max_runtime: float | None = None, max_events: int | None = None) -> None:
+        """Watch until :meth:`stop`, or until a limit is reached; then end what is under way and resign.
+
+        :raises WatcherIdTaken: another watcher that lives has the same id.
+        :param max_runtime: seconds.
+        :param max_events: changes of run states that it has seen while it led; it ends when nothing is left to do.
+        """
+        began = self._clock.monotonic()
+        reading = threading.Thread(target=self._read, name="reflector", daemon=True)
+        reading.start()
+        self._candidate.start()
+        if self._size_alarm is not None:
+            self._size_alarm.start()
+        if self._decisions is not None:
+            self._decisions.start()
+        _log.info("watcher.started", watcher=self.watcher_id, prefix=self._settings.etcd.prefix)
+        try:
+            while not self._stopping:
+                self._turn()
+                if self._candidate.refused is not None:
+                    raise WatcherIdTaken(self._candidate.refused)
+                if max_runtime is not None and self._clock.monotonic() - began >= max_runtime:
+                    _log.info("watcher.limit_reached", max_runtime=max_runtime)
+                    break
+                if max_events is not None and self.reconciler.states_seen >= max_events and self.reconciler.is_idle():
+                    _log.info("watcher.limit_reached", max_events=max_events)
+                    break
+            self._drain()
+        finally:
+            self._stop.set()
+            if self._size_alarm is not None:
+                self._size_alarm.stop()
+            self._mailbox.close()
+            # Before a successor may lead: it would ask what became of a request that has not arrived yet, and send it
+            # once more. After a drain in good order none is left.
+            self._pools.end_effects()
+            self._candidate.resign()
+            self._pools.close()
+            if self._decisions is not None:
+                self._decisions.close()
+            self._reflector.close()
+            reading.join(timeout=self._settings.etcd.timeout)
+            _log.info("watcher.stopped", watcher=self.watcher_id)
+
+    def stop(self) -> None:
+        """Ask :meth:`run` to end. Safe from any thread, and in a signal handler: nothing here takes a lock."""
+        self._stopping = True
+        self._mailbox.wake()
+
+    def health(self) -> Health:
+        """How this watcher is doing. Safe from any thread."""
+        reconciler = self.reconciler
+        problems = {place: what for place, what in self._problems() if what is not None}
+        problems |= self._reporters.problems(self._clock.now())
+        problems |= reconciler.breakage.problems()
+        some = shown(problems, reconciler.cache.problems)
+        leadership, leads = self._candidate.leadership(), reconciler.leads
+        return Health(
+            watcher=self.watcher_id,
+            leads=leads,
+            leads_since=leadership.since if leads and leadership is not None else None,
+            connected=reconciler.connected,
+            revision=reconciler.cache.revision,
+            idle=self._mailbox.is_empty() and reconciler.is_idle(),
+            stepped_at=self._stepped_at,
+            problems=some.some,
+            problems_count=some.count,
+            problems_not_shown=some.more,
+            counts=reconciler.counters.snapshot(),
+        )
+
+    def _problems(self) -> Iterator[tuple[str, str | None]]:
+        """What is wrong with the parts of this watcher, by place. Each is read once: other threads change it."""
+        yield "dependencies", self.reconciler.graph_problem
+        if self._publisher is not None:
+            yield "dependencies file", self._publisher.problem
+        yield from self._found_out().items()
+        for dispatcher in self._dispatchers.all():
+            yield f"environment {dispatcher.environment}", dispatcher.last_error
+        if self._size_alarm is not None:
+            yield "etcd", self._size_alarm.problem
+
+    def _found_out(self) -> dict[str, str]:
+        """What is wrong and no key in etcd tells: others read it in this watcher's presence."""
+        found: dict[str, str | None] = dict(self._strangers.problems)
+        found["unknown DAGs"] = self._unknown_dags.problem
+        if self._decisions is not None:
+            found["decision log"] = self._decisions.problem
+        return {place: what for place, what in found.items() if what is not None}
+
+    def _turn(self) -> None:
+        self._publish()
+        for asking in (self._unknown_dags, self._strangers):
+            if self.reconciler.leads:
+                asking.look()
+            else:
+                asking.rest()
+        file = self._publisher.present_file if self._publisher is not None else None
+        if self._progress.has_found(file, self._found_out()):
+            self._candidate.nudge()  # what is wrong is not to look well until a keep-alive is due
+        messages = self._mailbox.take(self._patience(), updates=not self.reconciler.is_behind)
+        if self.reconciler.step(messages, lag=self._mailbox.lag):
+            self._candidate.nudge()
+        self._progress.note(messages)
+        connected, revision = self.reconciler.connected, self.reconciler.cache.revision
+        self._reporters.note(self.reconciler.standings.graph, connected=connected, now=self._clock.now())
+        stands_there = self.reconciler.has_decided or not connected
+        if stands_there and self._progress.stand_at(revision, warm=connected):
+            self._candidate.nudge()
+        self._stepped_at = self._clock.monotonic()
+
+    def _is_stalled(self) -> bool:
+        return self._clock.monotonic() - self._stepped_at > STALLED_AFTER
+
+    def _patience(self) -> float:
+        wake_at = self.reconciler.wake_at()
+        return TICK if wake_at is None else min(TICK, max(0.0, wake_at - self._clock.monotonic()))
+
+    def _publish(self) -> None:
+        if self._publisher is None or self.reconciler.is_reading:
+            return
+        if (now := self._clock.monotonic()) >= self._read_file_at:
+            self._read_file_at = now + FILE_PAUSE
+            self._publisher.read()
+        leadership = self._candidate.leadership()
+        if leadership is not None and self.reconciler.leads:
+            self._publisher.publish(term=leadership.create_revision)
+        elif self.reconciler.connected:
+            self._publisher.weigh()
+
+    def _publish_first(self, term: int) -> bool:
+        """Nothing is decided by what was published before, where the file says otherwise: somebody may have changed
+        ``catchup`` in it while no watcher ran."""
+        if self._publisher is None:
+            return True
+        stands_at = self._publisher.publish(term=term)
+        return stands_at is not None and stands_at <= self.reconciler.cache.revision
+
+    def _drain(self) -> None:
+        """End what is under way: every request is bounded, so this is too."""
+        self.reconciler.drain()
+        until = self._clock.monotonic() + _longest_request(self._settings) + self._settings.etcd.timeout
+        while not self.reconciler.is_drained() and self._clock.monotonic() < until:
+            self.reconciler.step(self._mailbox.take(min(0.1, self._patience())), lag=self._mailbox.lag)
+            self._stepped_at = self._clock.monotonic()
+
+    def _read(self) -> None:
+        while not self._stop.is_set():
+            try:
+                for update in self._reflector.updates(self._stop):
+                    self.reconciler.cache.publications.prepare(update)
+                    if not self._mailbox.put_update(update):
+                        return
+            except Exception as error:  # noqa: BLE001 - see below, and it is logged
+                # Whatever it is, a leader without this thread would be deaf for good, and nobody would know.
+                _log.exception("reflector.broken", watcher=self.watcher_id)
+                self._mailbox.put_update(Disconnected(f"a mistake in the coordinator: {error}"))
+                self._stop.wait(TICK)
+
+    def _guard(self, seconds: float, term: int | None) -> None:
+        refuse_unless_leading(self._candidate.leadership(), seconds=seconds, term=term)
+
+
+def _longest_request(settings: Settings) -> float:
+    return max((environment.request_timeout for environment in settings.environments.values()), default=0.0)
+
+
+def _check_times(settings: Settings) -> None:
+    """A lease is renewed at a third of its life: a request must fit into what surely is left then."""
+    surely_left = settings.watcher.lease_ttl * 2 / 3
+    for name, environment in settings.environments.items():
+        if environment.request_timeout >= surely_left:
+            raise ConfigurationError(
+                f"environments.{name}.request_timeout: {environment.request_timeout} s does not fit into "
+                f"watcher.lease_ttl: expected less than two thirds of it ({surely_left:.1f} s); "
+                "raise the one or lower the other"
+            )

@@ -1,0 +1,433 @@
+"""What stands in etcd, as far as this watcher has read it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from coordinator.controller.state.heartbeat import Attended, read_attended
+from coordinator.controller.state.interning import Interning
+from coordinator.controller.state.problems import KeyProblems
+from coordinator.controller.state.publications import Publications
+from coordinator.controller.state.reporters import Reporters
+from coordinator.controller.state.watermarks import Floors
+from coordinator.model.hold import Hold, read_hold
+from coordinator.model.order import read_order
+from coordinator.model.publishing.edition import PublishedBefore, read_published_before
+from coordinator.model.publishing.publication import Published
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.sweep import Sweep, read_sweep
+from coordinator.model.retention.watermark import Floor, read_floor
+from coordinator.model.runstate import RunState, Unreadable, read_run_state
+from coordinator.model.trigger import TriggerRecord
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState
+from coordinator.store.keys import (
+    ActKey,
+    AttendedKey,
+    DependenciesKey,
+    FloorKey,
+    HoldKey,
+    Keys,
+    LeaderKey,
+    OrderKey,
+    ParsedKey,
+    PublishedBeforeKey,
+    ReporterKey,
+    ReporterSeenKey,
+    RetentionKey,
+    StateKey,
+    TriggerKey,
+    WatcherKey,
+)
+from coordinator.store.port import Changes, KeyValue, Listing, Page
+
+ON_THE_WAY = 1.0
+"""Seconds that a fresh report may take from its observation to its arrival, or clocks may differ by."""
+
+PIECE = 100
+"""Keys of a listing that are read before somebody else has a turn."""
+
+
+@dataclass(slots=True)
+class Touched:
+    """What a batch of changes touched.
+
+    :ivar expired: whose state has come back after retention had removed it.
+    :ivar recorded: those of which only the trigger record is another.
+    :ivar floors: the pipelines of which it was not known what has been removed, and now is.
+    """
+
+    targets: set[Target] = field(default_factory=set)
+    recorded: set[Target] = field(default_factory=set)
+    expired: set[Target] = field(default_factory=set)
+    held: set[PipelineRef] = field(default_factory=set)
+    floors: set[PipelineRef] = field(default_factory=set)
+    dependencies: bool = False
+    leader_gone: bool = False
+    states: int = 0
+
+
+@dataclass(slots=True)
+class Replaced:
+    """What came of a listing.
+
+    :ivar targets: everything that has a state, a record or an order, or had one before; some of it more than once.
+    :ivar expired: as in :class:`Touched`.
+    """
+
+    targets: list[Target] = field(default_factory=list)
+    expired: set[Target] = field(default_factory=set)
+    leader_gone: bool = False
+
+
+class Cache:
+    """Facts by target. Values that cannot be read are kept as such and listed in ``problems``.
+
+    A state that has expired (:class:`~coordinator.model.retention.watermark.Floor`) is none: it is noted in
+    ``expired``, and that is all. A floor comes before the states that it concerns: in a listing by its key's name, in a
+    watch because the sweep that moves it sees to it that no state at or below it is left. Where a floor cannot be read,
+    no state counts that may have expired (:mod:`~coordinator.controller.state.watermarks`).
+
+    :ivar fresh_for: seconds for which a completion that arrived live counts as fresh.
+    :ivar revision: everything up to this etcd revision has been read.
+    :ivar expired: the mod revisions of the keys of expired states.
+    :ivar swept: what the last sweep of retention did.
+    :ivar publications: reads published documents, beforehand where another thread can.
+    :ivar attended: the last mark that could be read; one that cannot where there is no other.
+    """
+
+    def __init__(self, keys: Keys, *, fresh_for: float = 1.0, publications: Publications | None = None) -> None:
+        self._keys = keys
+        self.fresh_for = fresh_for
+        self.revision = 0
+        self.problems = KeyProblems(keys)
+        self.published: dict[str, Published] = {}
+        self.publications = publications or Publications(keys)
+        self.published_before: dict[str, PublishedBefore] = {}
+        self.leader: bytes | None = None
+        self.attended: Attended | Unreadable | None = None
+        self.swept: Sweep | None = None
+        self.expired: dict[Target, int] = {}
+        self.watchers: dict[str, bytes] = {}
+        self.reporters = Reporters()
+        self._states: dict[Target, SeenState] = {}
+        self._records: dict[Target, SeenRecord] = {}
+        self._orders: dict[Target, SeenOrder] = {}
+        self._holds: dict[PipelineRef, Hold | Unreadable] = {}
+        self._floors = Floors()
+        self._withheld: dict[Target, KeyValue] = {}
+        self._arrived: dict[Target, float] = {}
+        self._arrivals: deque[tuple[float, Target]] = deque()
+        self._interned = Interning(keys, self.state)
+
+    def state(self, target: Target) -> SeenState | None:
+        return self._states.get(target)
+
+    def record(self, target: Target) -> SeenRecord | None:
+        return self._records.get(target)
+
+    def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
+        return self._holds.get(pipeline)
+
+    def order(self, target: Target) -> SeenOrder | None:
+        return self._orders.get(target)
+
+    def floor(self, pipeline: PipelineRef) -> Floor | None:
+        return self._floors.get(pipeline)
+
+    def floor_revision(self, pipeline: PipelineRef) -> int:
+        """The mod revision of the floor's key; 0: there is none."""
+        return self._floors.revision(pipeline)
+
+    def floor_is_unknown(self, pipeline: PipelineRef) -> bool:
+        """Whether its floor cannot be read, and no good one is known: none of its states counts."""
+        return self._floors.is_unknown(pipeline)
+
+    def holds(self) -> Iterator[tuple[PipelineRef, Hold | Unreadable]]:
+        return iter(self._holds.items())
+
+    def targets(self) -> Iterator[Target]:
+        """Everything that has a state, a record or an order."""
+        yield from self._states
+        yield from (target for target in self._records if target not in self._states)
+        yield from (target for target in self._orders if target not in self._states and target not in self._records)
+
+    def snapshot(self) -> list[Target]:
+        """The same, made at once, to be gone through while the cache changes."""
+        return list(self.targets())
+
+    def recorded(self) -> list[Target]:
+        """Everything that has a record."""
+        return list(self._records)
+
+    def __len__(self) -> int:
+        return len(self._states) + len(self._records)
+
+    def is_fresh(self, target: Target, now: float, *, at: datetime) -> bool:
+        """Whether the target's present state arrived live a moment ago, and was observed a moment ago.
+
+        A report may have waited in an outbox for long, and its run may have been cleared silently meanwhile. A writer
+        that does not say when it observed the state, or whose clock is wrong, only makes the run be looked at.
+
+        :param now: monotonic seconds.
+        :param at: the time of day.
+        """
+        arrived = self._arrived.get(target)
+        if arrived is None or now - arrived > self.fresh_for:
+            return False
+        seen = self._states.get(target)
+        if seen is None or not isinstance(seen.value, RunState) or seen.value.observed_at is None:
+            return False
+        return abs((at - seen.value.observed_at).total_seconds()) <= self.fresh_for + ON_THE_WAY
+
+    def replace(self, listing: Listing) -> Replaced:
+        """Start over from a listing: after the first list, a compaction, a restore.
+
+        The listing is used up: of a million keys, both it and what is read from it would be twice too much.
+        """
+        replaced = Replaced()
+        for _ in self.replacing(listing, replaced):
+            pass
+        return replaced
+
+    def fill(self, pages: Iterable[Page]) -> None:
+        """Take in everything, page by page, where nothing is known yet. All pages are as of one revision."""
+        touched = Touched()
+        self._floors.begin_list()
+        for page in pages:
+            for item in page.items:
+                self._put(item, touched, listed=True)
+            self.revision = page.revision
+        self._floors.end_list()
+
+    def replacing(self, listing: Listing, replaced: Replaced) -> Iterator[None]:
+        """The same, in pieces. Until the last one is done, what stands here is neither the one nor the other.
+
+        :param replaced: takes what has come of it.
+        """
+        gone: list[Target] = []
+        before = (self._states, self._records, self._orders)
+        self._states, self._records, self._orders = {}, {}, {}
+        self._holds.clear()
+        self._withheld.clear()
+        for named in (self.published, self.published_before, self.watchers, self.problems):
+            named.clear()
+        self.reporters.clear()
+        self._floors.begin_list()
+        attended_before, self.attended = self.attended, None
+        self.expired.clear()
+        self.swept = None
+        self._arrived.clear()
+        self._arrivals.clear()
+        self.leader = None
+        for store in before:  # letting go of a million values takes its time, too
+            while store:
+                gone.append(store.popitem()[0])
+                if len(gone) % PIECE == 0:
+                    yield
+        listing.items.reverse()
+        while listing.items:
+            touched = Touched()
+            for _ in range(min(PIECE, len(listing.items))):
+                self._put(listing.items.pop(), touched, listed=True)
+            replaced.expired |= touched.expired
+            yield
+        self._floors.end_list()
+        if isinstance(self.attended, Unreadable) and isinstance(attended_before, Attended):
+            # Out of another history (a restored etcd) it may speak of the future of this one.
+            self.attended = Attended(min(attended_before.revision, listing.revision), attended_before.when)
+        self.revision = listing.revision
+        replaced.leader_gone = self.leader is None
+        replaced.targets = gone
+        for target in self.targets():
+            replaced.targets.append(target)
+            if len(replaced.targets) % PIECE == 0:
+                yield
+
+    def apply(self, changes: Changes, *, now: float, live: bool) -> Touched:
+        """Take in what a watch delivered.
+
+        :param now: monotonic seconds.
+        :param live: these changes have just happened, as far as anybody can tell.
+        """
+        touched = Touched()
+        for change in changes.changes:
+            if change.kv is None:
+                self._delete(change.key, change.revision, touched)
+            else:
+                self._put(change.kv, touched, arrived=now if live else None)
+        self.revision = max(self.revision, changes.revision)
+        self._forget_arrivals(now)
+        return touched
+
+    def note_record(self, target: Target, record: TriggerRecord, revision: int) -> None:
+        """Take in a record that this watcher has just written, before the watch brings it back."""
+        self._records[target] = SeenRecord(record, revision)
+        self.problems.settle(self._keys.trigger(target))
+
+    def _put(self, item: KeyValue, touched: Touched, *, arrived: float | None = None, listed: bool = False) -> None:
+        match self._interned.parse(item.key):
+            case StateKey(target):
+                touched.states += 1
+                state = self._interned.state(read_run_state(item.value))
+                self._note_problem(item.key, state)
+                self._arrived.pop(target, None)
+                if self._has_expired(target, state):
+                    self._states.pop(target, None)
+                    self.expired[target] = item.mod_revision
+                    touched.expired.add(target)
+                    touched.targets.add(target)
+                    return
+                self.expired.pop(target, None)
+                self._withheld.pop(target, None)
+                if isinstance(state, RunState) and self._floors.is_unknown(target.pipeline):
+                    self._withheld[target] = item
+                    state = Unreadable(
+                        f"{self._keys.floor(target.pipeline)} cannot be read: whether this has been removed before is "
+                        "not known; put that key right, or delete it if nothing has been removed"
+                    )
+                self._states[target] = SeenState(state, item.mod_revision)
+                if arrived is not None:
+                    self._arrived[target] = arrived
+                    self._arrivals.append((arrived, target))
+                touched.targets.add(target)
+            case TriggerKey(target):
+                known = self._records.get(target)
+                if known is not None and known.revision >= item.mod_revision:
+                    return  # our own write, noted when it was committed
+                record = self._interned.record(target, item.value)
+                self._records[target] = SeenRecord(record, item.mod_revision)
+                self._note_problem(item.key, record)
+                touched.recorded.add(target)
+            case HoldKey(pipeline):
+                hold = read_hold(item.value)
+                self._holds[pipeline] = hold
+                self._note_problem(item.key, hold)
+                touched.held.add(pipeline)
+            case OrderKey(target):
+                order = read_order(item.value)
+                self._orders[target] = SeenOrder(order, item.mod_revision)
+                self._note_problem(item.key, order)
+                touched.targets.add(target)
+            case FloorKey(pipeline):
+                floor = read_floor(item.value)
+                known_again = self._floors.put(pipeline, floor, item.mod_revision)
+                self._note_problem(item.key, floor)
+                if self._floors.is_unknown(pipeline):
+                    reason = (
+                        f"{self.problems[item.key]}; until it is put right or deleted, no state of this pipeline counts"
+                    )
+                    self.problems.note(item.key, reason)
+                elif known_again:
+                    self._let_states_count(pipeline, touched)
+            case ActKey():
+                pass
+            case DependenciesKey(owner):
+                publication = self.publications.read(item.key, item.value)
+                self.published[owner] = Published(publication, item.mod_revision)
+                self._note_problem(item.key, publication)
+                touched.dependencies = True
+            case PublishedBeforeKey(owner):
+                before = read_published_before(item.value)
+                self.published_before[owner] = before if isinstance(before, PublishedBefore) else PublishedBefore()
+                self._note_problem(item.key, before)
+            case RetentionKey():
+                sweep = read_sweep(item.value)
+                self.swept = sweep if isinstance(sweep, Sweep) else None
+                self._note_problem(item.key, sweep)
+            case AttendedKey():
+                attended = read_attended(item.value)
+                if isinstance(attended, Attended) or self.attended is None:
+                    self.attended = attended
+                self._note_problem(item.key, attended)
+            case LeaderKey():
+                self.leader = item.value
+            case WatcherKey(watcher_id):
+                self.watchers[watcher_id] = item.value
+            case ReporterKey(environment, name):
+                self._note_problem(item.key, self.reporters.put(environment, name, item.value))
+            case ReporterSeenKey(environment):
+                self._note_problem(item.key, self.reporters.put_last_seen(environment, item.value))
+            case None:
+                self.problems.note_foreign(item.key, is_new=listed or item.create_revision == item.mod_revision)
+
+    def _delete(self, key: str, revision: int, touched: Touched) -> None:
+        self.problems.settle(key)
+        parsed: ParsedKey | None = self._keys.parse(key)
+        match parsed:
+            case StateKey(target):
+                touched.states += 1
+                self._states.pop(target, None)
+                self._withheld.pop(target, None)
+                self.expired.pop(target, None)
+                self._arrived.pop(target, None)
+                touched.targets.add(target)
+            case TriggerKey(target):
+                known = self._records.get(target)
+                if known is not None and known.revision < revision:
+                    del self._records[target]
+                    touched.recorded.add(target)
+            case HoldKey(pipeline):
+                self._holds.pop(pipeline, None)
+                touched.held.add(pipeline)
+            case OrderKey(target):
+                self._orders.pop(target, None)
+                touched.targets.add(target)
+            case FloorKey(pipeline):
+                if self._floors.delete(pipeline):
+                    self._let_states_count(pipeline, touched)
+            case ActKey():
+                pass
+            case DependenciesKey(owner):
+                self.published.pop(owner, None)
+                self.publications.forget(key)
+                touched.dependencies = True
+            case PublishedBeforeKey(owner):
+                self.published_before.pop(owner, None)
+            case RetentionKey():
+                self.swept = None
+            case AttendedKey():
+                self.attended = None
+            case LeaderKey():
+                self.leader = None
+                touched.leader_gone = True
+            case WatcherKey(watcher_id):
+                self.watchers.pop(watcher_id, None)
+            case ReporterKey(environment, name):
+                successor = self.reporters.delete(environment, name)
+                if successor is not None:
+                    self.problems.settle(self._keys.reporter(environment, successor))
+            case ReporterSeenKey(environment):
+                self.reporters.delete_last_seen(environment)
+            case None:
+                self.problems.settle_foreign(key)
+
+    def _let_states_count(self, pipeline: PipelineRef, touched: Touched) -> None:
+        """It is known again what has been removed: each of its states that were withheld counts, or has expired."""
+        touched.floors.add(pipeline)
+        for target in [target for target in self._withheld if target.pipeline == pipeline]:
+            self._put(self._withheld[target], touched)
+
+    def _has_expired(self, target: Target, state: RunState | Unreadable) -> bool:
+        floor = self._floors.get(target.pipeline)
+        return floor is not None and isinstance(state, RunState) and floor.has_expired(state)
+
+    def _note_problem(self, key: str, value: object) -> None:
+        if isinstance(value, Unreadable):
+            self.problems.note(key, value.reason)
+        else:
+            self.problems.settle(key)
+
+    def _forget_arrivals(self, now: float) -> None:
+        while self._arrivals and now - self._arrivals[0][0] > self.fresh_for:
+            arrived, target = self._arrivals.popleft()
+            if self._arrived.get(target) == arrived:
+                del self._arrived[target]
+
+
+def unsettled_of(pipelines: Iterable[PipelineRef], unsettled: Iterable[Target]) -> set[Target]:
+    """The targets that a change of these pipelines' holds can touch: a hold matters only to what is due."""
+    wanted = set(pipelines)
+    return {target for target in unsettled if target.pipeline in wanted}

@@ -1,0 +1,47 @@
+"""Published documents, read before the deciding thread takes them in.
+
+Reading a document of 50,000 dependencies takes more than a second, and a step must not. So the thread that reads etcd
+reads it, and the deciding thread finds it read.
+"""
+
+from __future__ import annotations
+
+from coordinator.model.publishing.publication import Publication, read_publication
+from coordinator.model.runstate import Unreadable
+from coordinator.store.keys import Keys
+from coordinator.store.port import Changes
+from coordinator.store.reflector import Disconnected, Snapshot
+
+
+class Publications:
+    """The document of each owner that was read last. Used by any thread."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._prefix = keys.every("dependencies")
+        self._read: dict[str, tuple[bytes, Publication | Unreadable]] = {}
+
+    def read(self, key: str, value: bytes) -> Publication | Unreadable:
+        """What a value says; it is read here if it has not been yet."""
+        known = self._read.get(key)
+        if known is None or known[0] != value:
+            known = self._read[key] = value, read_publication(value, source=key)
+        return known[1]
+
+    def forget(self, key: str) -> None:
+        """The key has been deleted."""
+        self._read.pop(key, None)
+
+    def prepare(self, update: Snapshot | Changes | Disconnected) -> None:
+        """Read the documents that an update brings, and prepare their part of the graph."""
+        match update:
+            case Snapshot():
+                items = update.listing.items
+            case Changes():
+                items = [change.kv for change in update.changes if change.kv is not None]
+            case Disconnected():
+                return
+        for item in items:
+            if item.key.startswith(self._prefix):
+                publication = self.read(item.key, item.value)
+                if isinstance(publication, Publication):
+                    publication.nodes(item.mod_revision)

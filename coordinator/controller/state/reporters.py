@@ -1,0 +1,195 @@
+"""The reporters that stand in etcd, by environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from coordinator.config.settings import EnvironmentSettings
+from coordinator.controller.state.problems import SHOWN
+from coordinator.model import bounds
+from coordinator.model.graph import Graph
+from coordinator.model.reporters import (
+    Heard,
+    Hearing,
+    LastSeen,
+    ReporterStatus,
+    hear,
+    problems_of,
+    read_last_seen,
+    read_reporter,
+)
+from coordinator.model.runstate import Unreadable
+
+TIME_TO_START = timedelta(seconds=60)
+"""For which a watcher that has just connected waits before it says that an environment was never heard from: it may be
+about to start for the first time."""
+
+WAITING = 8 * bounds.REPORTERS
+"""Reporters of an environment that are kept beyond those that count."""
+
+
+class Reporters:
+    """What reporters say about themselves. Bounded: of each environment at most ``bounds.REPORTERS`` count.
+
+    One that can be read takes the place of one that cannot. Some more that can be read wait for a place; the others
+    get one when they say themselves again, which each does every minute.
+
+    Changed by one thread; others may read: values are replaced, never changed.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[str, dict[str, ReporterStatus | Unreadable]] = {}
+        self._waiting: dict[str, dict[str, ReporterStatus]] = {}
+        self._last_seen: dict[str, LastSeen | Unreadable] = {}
+
+    def put(self, environment: str, name: str, value: bytes) -> ReporterStatus | Unreadable:
+        """Take in a reporter's key. Returns what was read, or why it does not count."""
+        known, found = self._of.get(environment, {}), read_reporter(value)
+        if name not in known and len(known) >= bounds.REPORTERS:
+            unreadable = next((other for other, one in known.items() if isinstance(one, Unreadable)), None)
+            if unreadable is None or isinstance(found, Unreadable):
+                self._let_wait(environment, name, found)
+                return Unreadable(f"one of more than {bounds.REPORTERS} reporters of {environment}; it is not counted")
+            known = {other: one for other, one in known.items() if other != unreadable}
+        self._waiting.get(environment, {}).pop(name, None)
+        self._of[environment] = {**known, name: found}
+        return found
+
+    def delete(self, environment: str, name: str) -> str | None:
+        """A reporter has gone. Returns which other one counts in its place."""
+        self._waiting.get(environment, {}).pop(name, None)
+        known = self._of.get(environment, {})
+        if name not in known:
+            return None
+        left = {other: one for other, one in known.items() if other != name}
+        successor, waiting = None, self._waiting.get(environment)
+        if waiting:
+            successor = next(iter(waiting))
+            left[successor] = waiting.pop(successor)
+        if left:
+            self._of[environment] = left
+        else:
+            del self._of[environment]
+        if not waiting:
+            self._waiting.pop(environment, None)
+        return successor
+
+    def _let_wait(self, environment: str, name: str, found: ReporterStatus | Unreadable) -> None:
+        waiting = self._waiting.setdefault(environment, {})
+        waiting.pop(name, None)
+        if isinstance(found, ReporterStatus) and len(waiting) < WAITING:
+            waiting[name] = found
+
+    def put_last_seen(self, environment: str, value: bytes) -> LastSeen | Unreadable:
+        """Take in when an environment was last heard from. Returns what was read."""
+        found = self._last_seen[environment] = read_last_seen(value)
+        return found
+
+    def delete_last_seen(self, environment: str) -> None:
+        self._last_seen.pop(environment, None)
+
+    def clear(self) -> None:
+        self._of.clear()
+        self._waiting.clear()
+        self._last_seen.clear()
+
+    def environments(self) -> set[str]:
+        """Those that have been heard from."""
+        return set(self._of) | set(self._last_seen)
+
+    def hear(self, environment: str, *, now: datetime, reachable_since: datetime | None) -> Heard:
+        """How an environment is heard from; see :func:`coordinator.model.reporters.hear`."""
+        return hear(
+            environment,
+            self._of.get(environment, {}),
+            self._last_seen.get(environment),
+            now=now,
+            reachable_since=reachable_since,
+        )
+
+
+class Listening:
+    """Which environments should be heard from, and what is wrong with those that are not.
+
+    :param environments: the configured ones.
+    :param named: environments that published documents name.
+    """
+
+    def __init__(
+        self, reporters: Reporters, environments: Mapping[str, EnvironmentSettings], named: Iterable[str]
+    ) -> None:
+        without_plugin = {name for name, environment in environments.items() if not environment.plugin}
+        self._reporters = reporters
+        self._named = set(named) - without_plugin
+        self._configured = set(environments) - without_plugin
+
+    def heard(self, *, now: datetime, reachable_since: datetime | None) -> list[Heard]:
+        """How each environment is heard from that is configured, or named, and some others that have reporters."""
+        known = self._named | self._configured | set(self._others()[:SHOWN])
+        return [self._reporters.hear(name, now=now, reachable_since=reachable_since) for name in sorted(known)]
+
+    def not_shown(self) -> int:
+        """How many other environments with reporters there are."""
+        return max(0, len(self._others()) - SHOWN)
+
+    def _others(self) -> list[str]:
+        return sorted(self._reporters.environments() - self._named - self._configured)
+
+    def problems(self, heard: Iterable[Heard], *, now: datetime) -> dict[str, str]:
+        """What somebody has to see to, by ``reporters <environment>``.
+
+        That an environment was never heard from is a problem only where it is configured, and so known to be an
+        Airflow with the plugin, and documents name it.
+        """
+        return {
+            f"reporters {one.environment}": "; ".join(problems)
+            for one in heard
+            if one.environment in (self._named & self._configured)
+            or (one.hearing is not Hearing.NEVER and one.environment in (self._named | self._configured))
+            if (problems := problems_of(one, now=now))
+        }
+
+    def unexpected(self, heard: Iterable[Heard]) -> list[Heard]:
+        """Those that report under a name that is neither configured nor in any document: perhaps a wrong one."""
+        return [one for one in heard if one.reporters and one.environment not in (self._named | self._configured)]
+
+
+class HealthOfReporters:
+    """What a running watcher knows about reporters. Fed by the deciding thread, asked from any.
+
+    :param reporters: those of its cache.
+    :param environments: the configured ones.
+    """
+
+    def __init__(self, reporters: Reporters, environments: Mapping[str, EnvironmentSettings]) -> None:
+        self._reporters = reporters
+        self._environments = environments
+        self._graph: Graph | None = None
+        self._listening = Listening(reporters, environments, ())
+        self._connected_since: datetime | None = None
+
+    def note(self, graph: Graph, *, connected: bool, now: datetime) -> None:
+        """How the watcher stands after a step.
+
+        :param connected: it has read etcd, and its watch is alive.
+        """
+        if graph is not self._graph:
+            self._graph = graph
+            named = {pipeline.environment for pipeline in graph}
+            self._listening = Listening(self._reporters, self._environments, named)
+        if not connected:
+            self._connected_since = None
+        elif self._connected_since is None:
+            self._connected_since = now
+
+    def problems(self, now: datetime) -> dict[str, str]:
+        """See :meth:`Listening.problems`. None while etcd cannot be reached: nobody can be heard then."""
+        since = self._connected_since
+        if since is None:
+            return {}
+        listening = self._listening
+        heard = listening.heard(now=now, reachable_since=since)
+        if now - since < TIME_TO_START:
+            heard = [one for one in heard if one.hearing is not Hearing.NEVER]
+        return listening.problems(heard, now=now)

@@ -1,0 +1,35 @@
+"""Who would wait for itself: the cycles that dependencies close."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Iterator
+
+from coordinator.model.documents.findings import Cursor
+from coordinator.model.references import PipelineRef
+
+Edges = dict[PipelineRef, dict[PipelineRef, Cursor]]
+"""Downstream -> upstream -> where that dependency stands."""
+
+MAX_CYCLES = 20
+"""A document with more is wrong in a way that a longer list does not make clearer; each costs a sort."""
+
+
+def find_cycles(edges: Edges) -> Iterator[tuple[tuple[PipelineRef, ...], Cursor]]:
+    """Cycles, upstream first, and the dependency that closes each: the last one of it in the text.
+
+    Every cycle found is cut there, to find the next.
+    """
+    remaining = {downstream: set(upstreams) for downstream, upstreams in edges.items()}
+    for _ in range(MAX_CYCLES):
+        try:
+            graphlib.TopologicalSorter(remaining).prepare()
+        except graphlib.CycleError as error:
+            # graphlib: each node is an immediate predecessor of the next; the first and the last are the same.
+            ring: list[PipelineRef] = error.args[1]
+            closing = max(range(1, len(ring)), key=lambda at: edges[ring[at]][ring[at - 1]].spot)
+            upstream, downstream = ring[closing - 1 : closing + 1]
+            remaining[downstream].discard(upstream)
+            yield (*ring[closing:], *ring[1 : closing + 1]), edges[downstream][upstream]
+        else:
+            return

@@ -1,0 +1,209 @@
+"""``parse_document``: from the text of ``dependencies.json`` to checked values.
+
+The forms::
+
+    {"child":  "parent",
+     "child2": ["parent1", "team_b/parent2"],
+     "child3": {"upstream": <condition>, "rerun": "clear", "deadline": "06:00", ...}}
+
+Beside the entries it may carry ``"serial": 412`` (a build number) and ``"accept": 7`` (see ``DependenciesFile``).
+
+A condition is a reference, a list (all of them), ``{"all": [...]}``, ``{"any": [...]}``,
+``{"at_least": n, "of": [...]}`` or ``{"pipeline": reference, "on": "done", "partition": "-1 day", ...}``, nested
+freely. ``forms`` has all fields of all objects.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from coordinator.model import bounds
+from coordinator.model.conditions import Condition, leaves
+from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
+from coordinator.model.documents.conditions import CONDITION_FIELDS, ConditionReader
+from coordinator.model.documents.cycles import find_cycles
+from coordinator.model.documents.deadlines import DeadlineReader
+from coordinator.model.documents.fields import FieldReader
+from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings, described
+from coordinator.model.documents.forms import ENTRY
+from coordinator.model.documents.json_text import JsonSyntaxError, Members, line_and_column, read_json
+from coordinator.model.documents.problems import DependenciesError, Problem
+from coordinator.model.documents.sizes import Sizes
+from coordinator.model.documents.templates import refuse_templates
+from coordinator.model.references import DEFAULT_ENVIRONMENT, PipelineRef
+
+SCHEMA_KEY = "$schema"
+SERIAL_KEY = "serial"
+ACCEPT_KEY = "accept"
+TOP_LEVEL = (SCHEMA_KEY, SERIAL_KEY, ACCEPT_KEY)
+"""Names at the top that are no pipelines; a pipeline of such a name is written with its environment."""
+MOST_SERIAL = 2**53 - 1
+"""Every program that reads JSON reads whole numbers up to this."""
+RESERVED_CONF = "coordinator"
+"""The member of a run's conf in which the coordinator says what the run is for (design section 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DependenciesFile:
+    """A dependencies.json.
+
+    :ivar serial: the number of the build that it comes from: a document with a greater one is newer.
+    :ivar accept: the version in force that it may replace, whatever the guard has against it.
+    """
+
+    document: Document
+    serial: int | None = None
+    accept: int | None = None
+
+
+def parse_document(
+    text: bytes | str, *, source: str, environments: Collection[str] | None = None, in_force: bool = False
+) -> Document:
+    """Read a dependency document. Arguments and exceptions are those of :func:`parse_file`."""
+    return parse_file(text, source=source, environments=environments, in_force=in_force).document
+
+
+def parse_file(
+    text: bytes | str, *, source: str, environments: Collection[str] | None = None, in_force: bool = False
+) -> DependenciesFile:
+    """Read a dependency document, and what is said about it.
+
+    :param source: what to call the document in messages, such as the file's name.
+    :param environments: the known environments; ``None``: any name will do.
+    :param in_force: it is published already: that a part of it is too large (``bounds``), or holds a template, is no
+        reason to put all of it out of force.
+    :raises DependenciesError: holding everything that is wrong, not only the first thing.
+    """
+    characters = _decoded(text, source)
+    try:
+        root = Cursor(read_json(characters))
+    except JsonSyntaxError as error:
+        line, column = line_and_column(characters, error.offset)
+        raise DependenciesError(source, [Problem(line, column, "", error.reason, error.remedy)]) from None
+    findings = Findings()
+    fields = FieldReader(findings, environments)
+    file = DependenciesFile({})
+    with suppress(TooManyFindings):
+        file = _DocumentReader(findings, fields, Sizes(findings, in_force=in_force), in_force=in_force).read(root)
+    if findings:
+        raise DependenciesError(source, findings.placed_in(characters))
+    return file
+
+
+def _decoded(text: bytes | str, source: str) -> str:
+    if len(text) > bounds.DOCUMENT:
+        reason = f"{len(text)} bytes; expected at most {bounds.DOCUMENT}"
+        raise DependenciesError(source, [Problem(1, 1, "", reason, "split it by environment")])
+    if isinstance(text, str):
+        return text.removeprefix("\ufeff")
+    text = text.removeprefix(codecs.BOM_UTF8)
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        before = text[: error.start].decode()
+        line, column = line_and_column(before, len(before))
+        reason = f"not UTF-8: byte 0x{text[error.start]:02x}, {error.reason}"
+        raise DependenciesError(source, [Problem(line, column, "", reason, "save the file as UTF-8")]) from None
+
+
+class _DocumentReader:
+    def __init__(self, findings: Findings, fields: FieldReader, sizes: Sizes, *, in_force: bool) -> None:
+        self._findings = findings
+        self._fields = fields
+        self._sizes = sizes
+        self._in_force = in_force
+        self._conditions = ConditionReader(findings, fields)
+        self._deadlines = DeadlineReader(findings, fields)
+
+    def read(self, root: Cursor) -> DependenciesFile:
+        numbers: dict[str, int | None] = {}
+        entries: dict[PipelineRef, Downstream] = {}
+        first_given: dict[PipelineRef, Cursor] = {}
+        for name, cursor in self._fields.members(root, "an object: each pipeline with what it waits for").items():
+            if name == SCHEMA_KEY:
+                self._fields.text(cursor, "the address of a JSON Schema")
+                continue
+            if name in (SERIAL_KEY, ACCEPT_KEY):
+                expected = f"a whole number (a pipeline of that name is written {DEFAULT_ENVIRONMENT}/{name})"
+                numbers[name] = self._fields.whole_number(cursor, expected, least=0, most=MOST_SERIAL)
+                continue
+            pipeline = self._fields.reference(name, cursor.at_key())
+            if pipeline is not None and (first := first_given.setdefault(pipeline, cursor)) is not cursor:
+                reason = f"{name!r} and {first.name!r} are one pipeline"
+                self._findings.add(cursor.at_key(), reason, "merge the two", first=first.at_key())
+            entry = self._entry(cursor, pipeline)
+            if entry is not None:
+                self._sizes.check(cursor, entry)
+                entries[entry.pipeline] = entry
+        for cycle, closing in find_cycles(self._conditions.edges):
+            reason = f"closes a cycle: {' -> '.join(map(str, cycle))}"
+            self._findings.add(closing, reason, "each would wait for the other for ever: remove one dependency of it")
+        return DependenciesFile(entries, numbers.get(SERIAL_KEY), numbers.get(ACCEPT_KEY))
+
+    def _entry(self, cursor: Cursor, pipeline: PipelineRef | None) -> Downstream | None:
+        if not isinstance(cursor.value, Members):
+            condition = self._condition(cursor, pipeline)
+            return None if condition is None or pipeline is None else Downstream(pipeline, condition)
+        fields = self._fields.members(cursor, "an object")
+        bare: Mapping[str, Cursor] = {}
+        if "upstream" not in fields:
+            bare = {name: member for name, member in fields.items() if name in CONDITION_FIELDS}
+        if bare:
+            first = next(iter(bare.values()))
+            reason = f"{first.name!r} belongs to a condition, and a condition under 'upstream'"
+            self._findings.add(first.at_key(), reason, 'write {"upstream": {...}}')
+        self._fields.refuse_unknown(fields, known=(*ENTRY.names, *bare))
+        rerun = self._fields.choice(fields.get("rerun"), Rerun.CLEAR)
+        settle = self._fields.choice(fields.get("settle"), Settle.WAVE)
+        catchup = self._fields.choice(fields.get("catchup"), Catchup.ALL)
+        limit = self._fields.whole_number(fields["max_in_flight"], least=1) if "max_in_flight" in fields else None
+        deadline = self._deadlines.read(fields["deadline"]) if "deadline" in fields else None
+        on_late = self._fields.choice(fields.get("on_late"), OnLate.SHOW)
+        if "on_late" in fields and "deadline" not in fields:
+            self._findings.add(fields["on_late"].at_key(), "'on_late' without a 'deadline'", "say when it is late")
+        conf = self._conf(fields.get("conf"))
+        if bare:
+            self._conditions.read_fields(cursor, bare, pipeline)
+            return None
+        if "upstream" not in fields:
+            self._findings.add(cursor, "'upstream' is missing", "say what the pipeline waits for")
+            return None
+        condition = self._condition(fields["upstream"], pipeline)
+        if condition is None or pipeline is None:
+            return None
+        return Downstream(
+            pipeline,
+            condition,
+            rerun=rerun,
+            settle=settle,
+            conf=conf,
+            catchup=catchup,
+            max_in_flight=limit,
+            deadline=deadline,
+            on_late=on_late,
+        )
+
+    def _condition(self, cursor: Cursor, pipeline: PipelineRef | None) -> Condition | None:
+        condition = self._conditions.read(cursor, pipeline)
+        if condition is not None and not any(dependency.trigger for dependency in leaves(condition)):
+            reason = "nothing would ever start the pipeline: each of its dependencies is a gate ('trigger': false)"
+            self._findings.add(cursor, reason, "let one of them trigger")
+        return condition
+
+    def _conf(self, cursor: Cursor | None) -> Mapping[str, Any]:
+        if cursor is None:
+            return {}
+        if not isinstance(cursor.value, Members):
+            self._findings.add(cursor, f"expected an object; found {described(cursor.value)}")
+            return {}
+        for member in cursor.members():
+            if member.name == RESERVED_CONF:
+                self._findings.add(member.at_key(), f"{RESERVED_CONF!r} is the coordinator's own place", "rename it")
+        if not self._in_force:
+            refuse_templates(self._findings, cursor)
+        conf: Mapping[str, Any] = self._fields.plain(cursor)
+        return conf

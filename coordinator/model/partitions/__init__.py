@@ -1,0 +1,62 @@
+"""Partition mappings: which upstream partitions a downstream partition is about (design section 4).
+
+Named as Airflow 3's partition mappers where it has one (``airflow/partition_mappers``).
+
+============  ===============================================  ====================================================
+mapping       downstream partition k needs                     an upstream partition feeds
+============  ===============================================  ====================================================
+``Identity``  the upstream's partition k                       the partition of the same name
+``StartOf``   whatever comes of the period that k starts       the period that it lies in
+``Rollup``    every hour, day, ... that begins in the period   the period that it begins in
+``FanOut``    the period that k lies in                        every hour, day, ... that begins in it
+``Offset``    the upstream's partition k + offset              each k with k + offset = it: none, one, or several
+``FixedKey``  the upstream's newest completion, for one k      that one k
+``Latest``    the upstream's newest completion                 every k
+============  ===============================================  ====================================================
+
+The *exact* mappings (``ExactMapping``) have both directions, each the inverse of the other::
+
+    u in mapping.upstreams(d)   if and only if   d in mapping.downstreams(u)
+
+No upstreams means that the mapping has no input for that partition: it is no date-time, or not the start of a period.
+The open ones (``OpenMapping``) cannot list their inputs, only tell whether a partition is one: ``feeds(u, d)``.
+``Latest`` needs no telling.
+
+Everything here is immutable, hashable, and asked about with every completion: what the calendar answers is kept.
+"""
+
+from coordinator.model.partitions.calendar import Period, starts_between, time_zone
+from coordinator.model.partitions.offsets import OFFSET, Offset, Unit, parse_offset
+from coordinator.model.partitions.refusal import MappingError
+from coordinator.model.partitions.spelling import spelling
+from coordinator.model.partitions.untimed import FixedKey, Identity, Latest
+from coordinator.model.partitions.windows import ALL, MOST_MEMBERS, FanOut, Rollup, StartOf, Wait, usual_every
+
+ExactMapping = Identity | Rollup | FanOut | Offset
+OpenMapping = StartOf | FixedKey
+Mapping = ExactMapping | OpenMapping | Latest
+
+__all__ = [
+    "ALL",
+    "MOST_MEMBERS",
+    "OFFSET",
+    "ExactMapping",
+    "FanOut",
+    "FixedKey",
+    "Identity",
+    "Latest",
+    "Mapping",
+    "MappingError",
+    "Offset",
+    "OpenMapping",
+    "Period",
+    "Rollup",
+    "StartOf",
+    "Unit",
+    "Wait",
+    "parse_offset",
+    "spelling",
+    "starts_between",
+    "time_zone",
+    "usual_every",
+]

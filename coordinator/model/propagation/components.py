@@ -1,0 +1,52 @@
+"""Which targets can change each other's readiness: those of pipelines that are connected by dependencies.
+
+Two weakly connected components of a graph never touch. Where every dependency of a component is of the same partition,
+neither do two partitions of it.
+"""
+
+from __future__ import annotations
+
+from coordinator.model.graph import Graph
+from coordinator.model.partitions import Identity
+from coordinator.model.references import PipelineRef, Target
+
+OUTSIDE = -1
+"""The component of all pipelines that are not in the graph: nothing depends on them, and they depend on nothing."""
+
+ALL_PARTITIONS = ""
+"""Stands for the partition where the partitions of a component may touch. No partition is empty."""
+
+Area = tuple[int, str]
+"""Component and partition: no target of one area can change the readiness of a target of another."""
+
+
+class Components:
+    """The components of one graph, numbered."""
+
+    def __init__(self, graph: Graph) -> None:
+        parent = {pipeline: pipeline for pipeline in graph}
+
+        def find(pipeline: PipelineRef) -> PipelineRef:
+            while (above := parent[pipeline]) != pipeline:
+                parent[pipeline] = parent[above]
+                pipeline = parent[pipeline]
+            return pipeline
+
+        mixed = set()
+        for node in graph.nodes():
+            downstream = node.downstream.pipeline
+            for leaf in node.leaves():
+                parent[find(leaf.upstream)] = find(downstream)
+                if not isinstance(leaf.mapping, Identity):
+                    mixed.add(downstream)
+        numbers: dict[PipelineRef, int] = {}
+        self._of = {pipeline: numbers.setdefault(find(pipeline), len(numbers)) for pipeline in graph}
+        self._mixed = {self._of[pipeline] for pipeline in mixed}
+
+    def __getitem__(self, pipeline: PipelineRef) -> int:
+        return self._of.get(pipeline, OUTSIDE)
+
+    def area(self, target: Target) -> Area:
+        """Where a target belongs."""
+        component = self._of.get(target.pipeline, OUTSIDE)
+        return component, ALL_PARTITIONS if component in self._mixed else target.partition

@@ -1,0 +1,227 @@
+"""Which partitions there are, as far as mappings need to know it and do not say it themselves.
+
+``start_of``    names its inputs only as they arrive: they are gathered by the downstream partition they belong to
+``latest`` and ``fixed_key``  stand on the upstream's newest completion
+``latest``      is an input of every partition of its downstream: it starts the newest one, and is a gate for the
+                others, of which only those that something has stirred need be told
+
+The partitions of a downstream with ``latest`` are those of which something is known: a key of its own, or an upstream
+that has a key there or is not at rest. A downstream that has nothing but ``latest`` has, besides those with a key of
+its own, the partitions in which an upstream has completed and none is busy: of upstreams whose runs overlap there is
+always one that is busy, and each of them has its turn as the newest. Those in which one is busy are coming. So all
+partitions follow from what stands in etcd, whatever a watcher has gone through.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterator
+
+from coordinator.model.conditions import Dependency, leaves
+from coordinator.model.decide import Decision
+from coordinator.model.graph import Graph
+from coordinator.model.partitions import FixedKey, Latest, Mapping, StartOf
+from coordinator.model.partitions.instants import partition_order
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState
+from coordinator.model.view import Facts, Standing
+
+_Gathering = tuple[PipelineRef, Mapping, str]
+"""Upstream, mapping, partition of the downstream."""
+
+_Completion = tuple[int, str]
+"""Etcd revision, negative for the newest to come first, and partition."""
+
+FEW = 64
+"""Completions of a pipeline that are not worth tidying up."""
+
+
+class PartitionIndex:
+    """Kept up to date by :class:`.readiness.Standings`; empty where no mapping needs it."""
+
+    def __init__(self, graph: Graph, facts: Facts) -> None:
+        self._graph = graph
+        self._facts = facts
+        self._gathering: dict[PipelineRef, list[StartOf]] = {}
+        self._followed_by: dict[PipelineRef, list[PipelineRef]] = {}
+        self._wanted_newest: set[PipelineRef] = set()
+        self.with_latest: set[PipelineRef] = set()
+        self._by_latest_alone: set[PipelineRef] = set()
+        for node in graph.nodes():
+            downstream = node.downstream.pipeline
+            mappings = [(leaf.upstream, leaf.mapping) for leaf in leaves(node.downstream.condition)]
+            for upstream, mapping in mappings:
+                match mapping:
+                    case StartOf():
+                        gathering = self._gathering.setdefault(upstream, [])
+                        if mapping not in gathering:  # many downstreams may share it
+                            gathering.append(mapping)
+                    case FixedKey():
+                        self._wanted_newest.add(upstream)
+                    case Latest():
+                        self._wanted_newest.add(upstream)
+                        self._followed_by.setdefault(upstream, []).append(downstream)
+                        self.with_latest.add(downstream)
+            if all(isinstance(mapping, Latest) for _, mapping in mappings):
+                self._by_latest_alone.add(downstream)
+        self._gathered: dict[_Gathering, dict[Target, None]] = {}
+        self._completions: dict[PipelineRef, list[_Completion]] = {}
+        self._tidied: dict[PipelineRef, int] = {}
+        self._upstreams_of_latest = {
+            leaf.upstream
+            for node in graph.nodes()
+            if node.downstream.pipeline in self.with_latest
+            for leaf in node.leaves()
+        }
+        self._known_by: dict[PipelineRef, dict[str, set[Target]]] = {}
+        self._coming: dict[PipelineRef, dict[str, set[Target]]] = {}
+        self._newest_partition: dict[PipelineRef, str] = {}
+        self._stirred: dict[PipelineRef, set[str]] = {}
+
+    # -- what a view asks ------------------------------------------------------------------------------------------
+
+    def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
+        return self._gathered.get((dependency.upstream, dependency.mapping, downstream.partition), ())
+
+    def newest(self, upstream: PipelineRef) -> Target | None:
+        """The partition whose terminal state has the greatest revision. What is outdated is dropped on the way."""
+        heap = self._completions.get(upstream, [])
+        while heap:
+            if self._is_present(upstream, heap[0]):
+                return Target(upstream, heap[0][1])
+            heapq.heappop(heap)
+        return None
+
+    def is_newest_partition(self, downstream: Target) -> bool:
+        return self._newest_partition.get(downstream.pipeline) == downstream.partition
+
+    def is_coming_partition(self, downstream: Target) -> bool:
+        if downstream.partition not in self._coming.get(downstream.pipeline, ()):
+            return False
+        newest = self._newest_partition.get(downstream.pipeline)
+        return newest is None or partition_order(newest) < partition_order(downstream.partition)
+
+    # -- what keeps it up to date -----------------------------------------------------------------------------------
+
+    def note_change(self, target: Target, standing: Standing) -> list[Target]:
+        """A key of the target has come, changed or gone.
+
+        :param standing: as it was before.
+        :returns: what is the newest partition of its pipeline now, or was until now, and what comes after it.
+        """
+        self._gather(target, standing)
+        if target.pipeline in self._wanted_newest:
+            seen = self._facts.state(target)
+            if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
+                heap = self._completions.setdefault(target.pipeline, [])
+                heapq.heappush(heap, (-seen.revision, target.partition))
+                if len(heap) > 2 * self._tidied.get(target.pipeline, FEW):
+                    self._tidy(target.pipeline, heap)
+        return self._know(target, standing)
+
+    def note_standing(self, target: Target, standing: Standing) -> list[Target]:
+        """It stands otherwise than before. :returns: as :meth:`note_change`."""
+        self._gather(target, standing)
+        return self._know(target, standing)
+
+    def note_decision(self, decision: Decision) -> None:
+        pipeline, partition = decision.target
+        if pipeline in self.with_latest:
+            stirred = self._stirred.setdefault(pipeline, set())
+            (stirred.add if decision.stirred else stirred.discard)(partition)
+
+    def has_followers(self, upstream: PipelineRef) -> bool:
+        """Whether any pipeline depends on it through ``latest``."""
+        return upstream in self._followed_by
+
+    def followers(self, upstream: Target) -> Iterator[Target]:
+        """The downstream partitions that a change of an upstream can touch through ``latest``."""
+        for downstream in self._followed_by.get(upstream.pipeline, ()):
+            partitions = set(self._stirred.get(downstream, ()))
+            if (newest := self._newest_partition.get(downstream)) is not None:
+                partitions.add(newest)
+            if downstream in self._by_latest_alone:
+                partitions.add(upstream.partition)
+            for partition in partitions:
+                yield Target(downstream, partition)
+
+    def _is_present(self, upstream: PipelineRef, completion: _Completion) -> bool:
+        seen = self._facts.state(Target(upstream, completion[1]))
+        return seen is not None and seen.revision == -completion[0]
+
+    def _tidy(self, upstream: PipelineRef, heap: list[_Completion]) -> None:
+        """Drop what is outdated beneath the newest: it would not come to the top as long as newer ones come. This is
+        done when there is twice as much as the last time, so that a completion costs the same however many there are.
+        """
+        heap[:] = sorted({one for one in heap if self._is_present(upstream, one)})
+        self._tidied[upstream] = max(FEW, len(heap))
+
+    def _know(self, target: Target, standing: Standing) -> list[Target]:
+        """Note which partitions of downstreams with ``latest`` a target makes known, and which it does not any more."""
+        owns, feeds = target.pipeline in self.with_latest, target.pipeline in self._upstreams_of_latest
+        if not (owns or feeds):
+            return []
+        has_key = any(fact(target) for fact in (self._facts.state, self._facts.record, self._facts.order))
+        moved = self._known(target, target, has_key) if owns else []
+        if feeds:
+            for downstream in self._graph.dependents(target):
+                if downstream.pipeline in self.with_latest:
+                    moved += self._known(downstream, target, has_key or standing is not Standing.SETTLED)
+            for pipeline in self._followed_by.get(target.pipeline, ()):
+                if pipeline in self._by_latest_alone:
+                    downstream = Target(pipeline, target.partition)
+                    _note(self._coming, downstream, target, standing is Standing.BUSY)
+                    moved += self._known(downstream, target, self._has_completed(target))
+        return moved
+
+    def _has_completed(self, target: Target) -> bool:
+        seen = self._facts.state(target)
+        return seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal
+
+    def _known(self, downstream: Target, through: Target, known: bool) -> list[Target]:
+        pipeline, partition = downstream
+        _note(self._known_by, downstream, through, known)
+        before = self._newest_partition.get(pipeline)
+        newest = before
+        if not self._is_known(downstream):
+            if partition == before:
+                partitions = (one for one in self._known_by[pipeline] if self._is_known(Target(pipeline, one)))
+                newest = max(partitions, key=partition_order, default=None)
+        elif before is None or partition_order(before) < partition_order(partition):
+            newest = partition
+        if newest == before:
+            return []
+        if newest is None:
+            del self._newest_partition[pipeline]
+        else:
+            self._newest_partition[pipeline] = newest
+        touched = {one for one in (before, newest) if one is not None} | self._coming.get(pipeline, {}).keys()
+        return [Target(pipeline, one) for one in touched]
+
+    def _is_known(self, downstream: Target) -> bool:
+        known_by = self._known_by.get(downstream.pipeline, {}).get(downstream.partition, ())
+        coming = downstream.partition in self._coming.get(downstream.pipeline, ())
+        return downstream in known_by or (bool(known_by) and not coming)
+
+    def _gather(self, target: Target, standing: Standing) -> None:
+        for mapping in self._gathering.get(target.pipeline, ()):
+            known = self._facts.state(target) or self._facts.record(target) or standing is not Standing.SETTLED
+            for partition in mapping.downstreams(target.partition):
+                gathering = (target.pipeline, mapping, partition)
+                if known:
+                    self._gathered.setdefault(gathering, {})[target] = None
+                elif (gathered := self._gathered.get(gathering)) is not None:
+                    gathered.pop(target, None)
+                    if not gathered:
+                        del self._gathered[gathering]
+
+
+def _note(noted: dict[PipelineRef, dict[str, set[Target]]], downstream: Target, through: Target, holds: bool) -> None:
+    """Note that something holds of a downstream partition through a target, or holds no more."""
+    partitions = noted.setdefault(downstream.pipeline, {})
+    if holds:
+        partitions.setdefault(downstream.partition, set()).add(through)
+    elif (found := partitions.get(downstream.partition)) is not None:
+        found.discard(through)
+        if not found:
+            del partitions[downstream.partition]

@@ -1,0 +1,393 @@
+"""Keeping every pipeline's standing, so that a completion costs only what it touches.
+
+Standings are recursive: a pipeline is busy because an input is busy, and so on up. Here they are kept and only
+corrected: what changed is decided anew, upstreams first, and a change goes on to the downstreams only when
+their decision can differ for it. Only what is not settled is stored.
+
+Deciding can be interrupted after each target. What has changed is noted with :meth:`Standings.touch`, and
+:meth:`Standings.decide_next` decides about one target of the frontier. Until everything above a target has been decided
+about, its decision may be wrong: nothing may be started on it (:meth:`Standings.is_final`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import NamedTuple
+
+from coordinator.model.conditions import Dependency
+from coordinator.model.decide import Decision, Obstacle, decide
+from coordinator.model.graph import Graph
+from coordinator.model.hold import Hold
+from coordinator.model.partitions import Identity, Latest
+from coordinator.model.partitions.instants import partition_order
+from coordinator.model.propagation.at_rest import AtRest
+from coordinator.model.propagation.components import Area
+from coordinator.model.propagation.frontier import Frontier
+from coordinator.model.propagation.partition_index import PartitionIndex
+from coordinator.model.propagation.tally import Tallies
+from coordinator.model.references import PipelineRef, Target, target_of
+from coordinator.model.retention.watermark import Floor
+from coordinator.model.runstate import Unreadable
+from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing
+
+BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+"""The time of those who have no clock: no deadline has passed, and nothing is too old."""
+
+SCANNED = 500
+"""Targets that are looked at in one piece while the graph is exchanged."""
+
+COMPARED = 50
+"""Partitions of two pipelines that are compared in the time in which one target is looked at."""
+
+BROKEN_RETRY = timedelta(seconds=60)
+"""After so long a target is decided about again that raised an exception."""
+
+
+class Made(NamedTuple):
+    """A decision that was made on the way.
+
+    :ivar live: because of something that has just happened; else it was caught up on.
+    """
+
+    decision: Decision
+    live: bool
+
+
+@dataclass
+class _Exchange:
+    """The graph is being exchanged.
+
+    :ivar waiting: what waited before, to be decided about on the new graph.
+    :ivar changed: pipelines whose dependencies are others than before.
+    :ivar everything: every fact may be another one as well.
+    """
+
+    waiting: tuple[Frontier, ...]
+    changed: set[PipelineRef]
+    everything: bool
+    pieces: Iterator[None]
+
+
+class Standings:
+    """A :class:`~coordinator.model.view.View` over facts that change, with standings kept up to date.
+
+    :param graph: may be replaced by :meth:`replace_graph`.
+    :ivar now: the moment at which decisions are made; whoever has a clock moves it on.
+    :ivar broken: targets that could not be decided about, and what was raised. They are stuck, and are decided about
+        again when they are touched, and after :data:`BROKEN_RETRY`.
+    :ivar miscounted: targets whose tally said something else than the decision: a mistake. Who has a log takes them.
+    """
+
+    def __init__(self, graph: Graph, facts: Facts, *, now: datetime = BEFORE_ALL) -> None:
+        self.graph = graph
+        self.now = now
+        self._facts = facts
+        self._unsettled: dict[Target, Standing] = {}
+        self._partitions = PartitionIndex(graph, facts)
+        self._frontier = Frontier(graph)
+        self._tallies = Tallies(graph)
+        self._at_rest = AtRest(graph, facts, self._unsettled)
+        self._exchange: _Exchange | None = None
+        self.broken: dict[Target, Exception] = {}
+        self.miscounted: list[Target] = []
+        self._to_recount: set[Target] = set()
+
+    def state(self, target: Target) -> SeenState | None:
+        return self._facts.state(target)
+
+    def record(self, target: Target) -> SeenRecord | None:
+        return self._facts.record(target)
+
+    def order(self, target: Target) -> SeenOrder | None:
+        return self._facts.order(target)
+
+    def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
+        return self._facts.hold(pipeline)
+
+    def floor(self, pipeline: PipelineRef) -> Floor | None:
+        return self._facts.floor(pipeline)
+
+    def standing(self, target: Target) -> Standing:
+        return self._unsettled.get(target, Standing.SETTLED)
+
+    def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
+        return self._partitions.gathered(dependency, downstream)
+
+    def newest(self, upstream: PipelineRef) -> Target | None:
+        return self._partitions.newest(upstream)
+
+    def is_newest_partition(self, downstream: Target) -> bool:
+        return self._partitions.is_newest_partition(downstream)
+
+    def is_coming_partition(self, downstream: Target) -> bool:
+        return self._partitions.is_coming_partition(downstream)
+
+    def unsettled(self) -> Iterator[Target]:
+        """Everything that is busy or stuck: all that a new leader must look at."""
+        return iter(tuple(self._unsettled))
+
+    def unsettled_by_age(self) -> Iterator[Target]:
+        """The same, the oldest partitions first: the order in which what was missed is made up for."""
+        partitions: dict[str, list[Target]] = {}
+        for target in self._unsettled:
+            partitions.setdefault(target.partition, []).append(target)
+        for partition in sorted(partitions, key=partition_order):
+            yield from sorted(partitions[partition])
+
+    def decide(self, target: Target) -> Decision:
+        """Decide on the present facts. A mistake in deciding about one target does not stop the others."""
+        try:
+            decision = decide(self.graph, self, target)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is kept, and whoever has a log shows it
+            return self._break(target, error)
+        if self.broken:
+            self.broken.pop(target, None)
+        return decision
+
+    def dependents(self, upstream: Target) -> Iterator[Target]:
+        """Every downstream partition that an upstream partition can touch."""
+        yield from self.graph.dependents(upstream)
+        yield from self._partitions.followers(upstream)
+
+    def partitions_of(self, pipelines: Collection[PipelineRef], targets: Iterable[Target]) -> set[Target]:
+        """Every partition of these pipelines that is known, or that an upstream of theirs has.
+
+        :param targets: all that has a state, a record or an order.
+        """
+        upstreams = {leaf.upstream for one in pipelines if (node := self.graph.node(one)) for leaf in node.leaves()}
+        found: set[Target] = set()
+        for target in targets:
+            if target.pipeline in pipelines:
+                found.add(target)
+            if target.pipeline in upstreams:
+                found.update(one for one in self.dependents(target) if one.pipeline in pipelines)
+        return found
+
+    # -- deciding anew ---------------------------------------------------------------------------------------------
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether everything that changed has been decided about."""
+        return not self._frontier and self._exchange is None
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that was touched otherwise than ``live`` has been decided about."""
+        return self._exchange is None and self._frontier.is_caught_up
+
+    def is_final(self, target: Target) -> bool:
+        """Whether everything that can change this target's decision has been decided about."""
+        return self._exchange is None and self._frontier.is_clear(target)
+
+    def area(self, target: Target) -> Area:
+        """Targets of different areas are final independently of each other."""
+        return self._frontier.area(target)
+
+    def touch(self, changed: Iterable[Target], *, recorded: Iterable[Target] = (), live: bool = True) -> None:
+        """Note what has changed: it is decided about next, and then what that touches.
+
+        :param changed: targets whose state, order or hold is another than at the last call.
+        :param recorded: targets of which only the record is another: others see of it no more than the standing.
+        :param live: it has just happened; else it is caught up on, and what has just happened goes first.
+        """
+        for targets, seen_by_others in ((changed, True), (recorded, False)):
+            for target in targets:
+                self._tallies.drop(target)
+                for newest in self._partitions.note_change(target, self.standing(target)):
+                    self._frontier.add(newest, live=live)
+                self._frontier.add(target, live=live, changed=seen_by_others)
+
+    def recount(self) -> None:
+        """Decide about everything that is counted, and hold the tallies against it."""
+        for target in self._tallies.targets():
+            self._to_recount.add(target)
+            self._frontier.add(target, live=False)
+
+    def decide_next(self) -> Made | None:
+        """Decide about the next target that waits, or do a piece of an exchange of the graph.
+
+        :returns: the decision; ``None`` where nothing was decided: call again until :attr:`is_drained`.
+        """
+        if self._exchange is not None:
+            if next(self._exchange.pieces, self) is self:
+                self._exchange = None
+            return None
+        waiting = self._frontier.pop()
+        if waiting is None:
+            return None
+        target, changed, live = waiting
+        is_counted = self._tallies.get(target) is not None
+        try:
+            is_same = is_counted and self._tallies.is_same(self, target)
+            # A tally may be younger than what changed, where the target waited in both lines.
+            if is_same and not changed and target not in self._to_recount:
+                return None  # nothing that its inputs did makes a difference
+        except Exception:  # noqa: BLE001 - deciding tells what is the matter, and what is to be shown
+            self._tallies.drop(target)
+            is_counted = False
+        decision = self._decide_at_once(target) or self.decide(target)
+        try:
+            if is_counted or self._tallies.counts(target.pipeline):
+                self._count(decision)
+            self._propagate(decision, live=live, changed=changed)
+        except Exception as error:  # noqa: BLE001 - as in decide()
+            decision = self._break(target, error)
+            self._unsettled[target] = decision.standing
+        return Made(decision, live)
+
+    def refresh(self, changed: Iterable[Target] = (), *, recorded: Iterable[Target] = ()) -> list[Decision]:
+        """Decide anew about what has changed and what that touches, to the end. Parameters as in :meth:`touch`.
+
+        :returns: every decision made on the way.
+        """
+        self.touch(changed, recorded=recorded)
+        decisions = []
+        while not self.is_drained:
+            if (made := self.decide_next()) is not None:
+                decisions.append(made.decision)
+        return decisions
+
+    def replace_graph(self, graph: Graph, targets: Iterable[Target]) -> list[Decision]:
+        """Go on with another graph, and decide about everything anew, to the end.
+
+        :param targets: all that has a state, a record or an order.
+        """
+        self._unsettled.clear()
+        self.exchange_graph(graph, targets, everything=True)
+        return self.refresh()
+
+    def exchange_graph(self, graph: Graph, targets: Iterable[Target], *, everything: bool = False) -> None:
+        """Go on with another graph: what it may decide otherwise goes to the frontier, piece by piece.
+
+        That is, of the pipelines whose dependencies are others than before, every partition that is known or that an
+        upstream has.
+
+        :param targets: all that has a state, a record or an order; it must not change while it is gone through.
+        :param everything: every fact may be another one as well: ``targets`` includes what is gone.
+        """
+        before, self.graph = self.graph, graph
+        changed = {pipeline for pipeline in {*before, *graph} if before.node(pipeline) != graph.node(pipeline)}
+        waiting: tuple[Frontier, ...] = (self._frontier,)
+        self._frontier = Frontier(graph)
+        if self._exchange is not None:  # the one before has not come to its end, and has not taken over all that waited
+            changed |= self._exchange.changed
+            everything = everything or self._exchange.everything
+            waiting += self._exchange.waiting
+        self._partitions = PartitionIndex(graph, self._facts)
+        self._tallies = Tallies(graph)
+        self._at_rest = AtRest(graph, self._facts, self._unsettled)
+        pieces = self._note_everything(waiting, targets, changed, everything=everything)
+        self._exchange = _Exchange(waiting, changed, everything, pieces)
+
+    def _note_everything(
+        self, waiting: Sequence[Frontier], targets: Iterable[Target], changed: set[PipelineRef], *, everything: bool
+    ) -> Iterator[None]:
+        again = changed | self._partitions.with_latest  # what is their newest partition may be another
+        upstreams = {leaf.upstream for one in again if (node := self.graph.node(one)) for leaf in node.leaves()}
+        number = 0
+        for target, seen_by_others, live in chain.from_iterable(frontier.entries() for frontier in waiting):
+            self._frontier.add(target, live=live, changed=seen_by_others)
+            if (number := number + 1) % SCANNED == 0:
+                yield
+        unsettled = tuple(self._unsettled)
+        scanned: defaultdict[PipelineRef, set[str]] = defaultdict(set)
+        for target in chain(targets, unsettled):  # also what is due without having anything in etcd yet
+            self._partitions.note_change(target, self.standing(target))
+            if everything:
+                scanned[target.pipeline].add(target.partition)
+                # Which partitions follow through ``latest`` is known at the end only.
+                is_followed = self._partitions.has_followers(target.pipeline)
+                if is_followed or not self._is_plainly_settled(target):
+                    self._frontier.add(target, live=False, changed=is_followed)
+            elif target.pipeline in again:
+                self._frontier.add(target, live=False)
+            if not everything and target.pipeline in upstreams:
+                for dependent in self.dependents(target):
+                    if dependent.pipeline in again:
+                        self._frontier.add(dependent, live=False)
+            if (number := number + 1) % SCANNED == 0:
+                yield
+        for beyond in self._dependents_beyond(scanned):
+            if beyond is not None:
+                self._frontier.add(beyond, live=False)
+            if (number := number + 1) % SCANNED == 0:
+                yield
+        for target in unsettled:
+            self._partitions.note_standing(target, self.standing(target))
+            if (number := number + 1) % SCANNED == 0:
+                yield
+
+    def _is_plainly_settled(self, target: Target) -> bool:
+        """Whether it was settled, and is unless something above it turns out not to be: that will touch it."""
+        return target not in self._unsettled and self._decide_at_once(target) is not None
+
+    def _dependents_beyond(self, scanned: Mapping[PipelineRef, Set[str]]) -> Iterator[Target | None]:
+        """What an upstream that was scanned can touch, and was not scanned itself; ``None`` now and then between.
+
+        :param scanned: partitions, by pipeline.
+        """
+        nothing: Set[str] = frozenset()
+        compared = 0
+        for upstream, partitions in scanned.items():
+            for downstream, mapping in self.graph.edges(upstream):
+                itself = scanned.get(downstream, nothing)
+                if isinstance(mapping, Identity):
+                    beyond: Iterable[str] = sorted(partitions - itself)
+                    compared += len(partitions)
+                elif isinstance(mapping, Latest):
+                    beyond = nothing
+                else:
+                    beyond = chain.from_iterable(map(mapping.downstreams, sorted(partitions)))
+                for partition in beyond:
+                    yield None if partition in itself else target_of((downstream, partition))
+                for _ in range(compared // COMPARED):
+                    yield None
+                compared %= COMPARED
+
+    def _propagate(self, decision: Decision, *, live: bool, changed: bool) -> None:
+        """Note a decision, and that what depends on it may be decided otherwise."""
+        target, standing = decision.target, decision.standing
+        self._partitions.note_decision(decision)
+        if standing is not self.standing(target):
+            changed = True
+            if standing is Standing.SETTLED:
+                del self._unsettled[target]
+            else:
+                self._unsettled[target] = standing
+            for newest in self._partitions.note_standing(target, standing):
+                self._frontier.add(newest, live=live)
+        if changed:
+            for dependent in self.dependents(target):
+                self._tallies.moved(dependent, target)
+                self._frontier.add(dependent, live=live)
+
+    def _decide_at_once(self, target: Target) -> Decision | None:
+        """The decision about what is plainly at rest. What is counted is left to the rule, to be held against it."""
+        if target in self.broken or self._tallies.counts(target.pipeline):
+            return None
+        try:
+            return self._at_rest.decide(target)
+        except Exception:  # noqa: BLE001 - as above
+            return None
+
+    def _count(self, decision: Decision) -> None:
+        target = decision.target
+        self._to_recount.discard(target)
+        before = self._tallies.drop(target)
+        after = self._tallies.keep(self, decision)
+        is_other = before is not None and after is not None and before.outcome != after.outcome
+        if is_other and self._frontier.is_clear_above(target):  # else the tally was not told yet of what has changed
+            self.miscounted.append(target)
+
+    def _break(self, target: Target, error: Exception) -> Decision:
+        self.broken[target] = error
+        return Decision(
+            target,
+            Standing.STUCK,
+            obstacles=frozenset((Obstacle.BROKEN,)),
+            recheck_at=self.now + BROKEN_RETRY,
+        )

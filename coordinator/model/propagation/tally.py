@@ -1,0 +1,248 @@
+"""Tallies: how the inputs of a wide condition count, so that one of them moving need not cost all of them.
+
+Deciding about a pipeline with two thousand inputs takes milliseconds, and each input moves two or three times. A tally
+keeps what the last decision found, input by input, and what follows for each branch. Where an input moves, its part is
+judged anew and the sums go up the branches; if the outcome is the same as before, so is the decision, and it is not
+made again. :func:`~coordinator.model.decide.decide` stays the truth: a tally never decides anything, and what it says
+is held against each decision that is made after all.
+
+Only what inputs do is counted. All else that bears on a decision (its own state, record, order and hold, time, another
+graph) drops the tally.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Final
+
+from coordinator.model.conditions import Dependency
+from coordinator.model.deadline import AfterFirstInput, TimeOfDay
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.evaluation import Judged, JudgedInput, judge_input
+from coordinator.model.graph import Graph, Node
+from coordinator.model.partitions import FixedKey, Latest, Rollup, StartOf
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.watermark import Floor
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.view import Standing, View, readable_record
+
+WIDE = 32
+"""Inputs above which counting costs less than deciding."""
+
+ROOM = 200_000
+"""Inputs that all tallies together may keep; each takes some 200 bytes. The tally that was used least goes first."""
+
+Outcome = tuple[bool, ...]
+"""All that a decision takes from its inputs, but which completions it would use."""
+
+# What an input contributes: whether it holds, would hold, would if mended; and among what holds so: what is new, what
+# is due, what is coming, what has been stirred.
+_HOLDS, _WOULD, _MENDED, _NEW, _DUE, _COMING, _STIRRED = range(7)
+_LEVEL: Final = (_HOLDS, _WOULD, _MENDED, _HOLDS, _WOULD, _WOULD, _MENDED)
+"""Which of the three judgements each of them goes with."""
+
+_Counts = tuple[int, ...]
+
+
+class _Branch:
+    """:ivar sums: over its branches."""
+
+    __slots__ = ("n", "parent", "sums")
+
+    def __init__(self, n: int, parent: _Branch | None) -> None:
+        self.n = n
+        self.parent = parent
+        self.sums = [0] * 7
+
+    def counts(self) -> _Counts:
+        """What it contributes to the branch that it belongs to: nothing where it does not hold."""
+        holds = [int(self.sums[level] >= self.n) for level in (_HOLDS, _WOULD, _MENDED)]
+        return (*holds, *(self.sums[what] * holds[_LEVEL[what]] for what in (_NEW, _DUE, _COMING, _STIRRED)))
+
+    def add(self, counts: _Counts, less: _Counts) -> None:
+        """:param less: what counted before in place of it."""
+        before = self.counts() if self.parent is not None else None
+        for what, count in enumerate(counts):
+            self.sums[what] += count - less[what]
+        if self.parent is not None and before is not None and (after := self.counts()) != before:
+            self.parent.add(after, before)
+
+
+class Tally:
+    """The inputs of one target.
+
+    :ivar moved: inputs that may count otherwise than they did.
+    """
+
+    def __init__(self, decision: Decision, floor: Floor | None) -> None:
+        assert decision.judged is not None
+        self.floor = floor
+        self.moved: list[Target] = []
+        self._is_stuck = decision.standing is Standing.STUCK
+        self._root = _Branch(1, None)
+        self._places: dict[Target, list[int]] = {}
+        self._inputs: list[tuple[Dependency, _Branch]] = []
+        self._counts: list[tuple[_Counts, bool, bool]] = []
+        self._stirred = 0
+        self._add(decision.judged, self._root)
+        self.outcome = self._outcome()
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def is_same(self, view: View, node: Node, target: Target, record: TriggerRecord | None) -> bool:
+        """Count what has moved. Whether the decision is the same as the one that this was made from."""
+        new_trouble = False
+        for upstream in self.moved:
+            for place in self._places.get(upstream, ()):
+                dependency, branch = self._inputs[place]
+                before, was_stirred, was_mendable = self._counts[place]
+                one = judge_input(view, node, target, record, dependency, upstream)
+                counts, is_stirred = _counts_of(one), _is_stirred(one)
+                self._counts[place] = counts, is_stirred, one.mendable
+                self._stirred += is_stirred - was_stirred
+                new_trouble = new_trouble or (one.mendable and not was_mendable)
+                branch.add(counts, before)
+        self.moved.clear()
+        before_that, self.outcome = self.outcome, self._outcome()
+        # Of what is stuck, each input that has failed is followed: somebody may clear it.
+        return self.outcome == before_that and not (new_trouble and self._is_stuck)
+
+    def _outcome(self) -> Outcome:
+        return (*(count > 0 for count in self._root.sums), self._stirred > 0)
+
+    def _add(self, judged: Judged, branch: _Branch) -> None:
+        if isinstance(judged, JudgedInput):
+            self._places.setdefault(judged.target, []).append(len(self._inputs))
+            self._inputs.append((judged.dependency, branch))
+            counts, is_stirred = _counts_of(judged), _is_stirred(judged)
+            self._counts.append((counts, is_stirred, judged.mendable))
+            self._stirred += is_stirred
+            for what, count in enumerate(counts):
+                branch.sums[what] += count
+            return
+        inner = _Branch(judged.n, branch)
+        for one in judged.branches:
+            self._add(one, inner)
+        for what, count in enumerate(inner.counts()):
+            branch.sums[what] += count
+
+
+_SHARED: dict[_Counts, _Counts] = {}
+"""There are few different ones."""
+
+
+def _counts_of(one: JudgedInput) -> _Counts:
+    busy = one.busy
+    holds, would, mended = one.holds, one.would_hold, one.if_mended
+    counts = (
+        int(holds),
+        int(would),
+        int(mended),
+        int(holds and one.new),
+        int(would and one.triggers and (one.new or busy)),
+        int(would and busy),
+        int(mended and _is_stirred(one)),
+    )
+    return _SHARED.setdefault(counts, counts)
+
+
+def _is_stirred(one: JudgedInput) -> bool:
+    return one.triggers and (one.new or one.busy or one.mendable)
+
+
+class Tallies:
+    """The tallies of all wide targets that are not about to start."""
+
+    def __init__(self, graph: Graph, *, room: int = ROOM) -> None:
+        self._graph = graph
+        self._room = room
+        self._size = 0
+        self._tallies: OrderedDict[Target, Tally] = OrderedDict()
+        self._wide = {node.downstream.pipeline for node in graph.nodes() if _can_be_counted(node)}
+
+    def __bool__(self) -> bool:
+        return bool(self._tallies)
+
+    def counts(self, pipeline: PipelineRef) -> bool:
+        """Whether partitions of this pipeline may have a tally."""
+        return pipeline in self._wide
+
+    def get(self, target: Target) -> Tally | None:
+        return self._tallies.get(target)
+
+    def targets(self) -> Iterator[Target]:
+        return iter(tuple(self._tallies))
+
+    def moved(self, downstream: Target, upstream: Target) -> None:
+        """An input may count otherwise than it did."""
+        if (tally := self._tallies.get(downstream)) is not None:
+            tally.moved.append(upstream)
+
+    def drop(self, target: Target) -> Tally | None:
+        """Something else has changed, or it is decided about anew."""
+        if (tally := self._tallies.pop(target, None)) is not None:
+            self._size -= len(tally)
+        return tally
+
+    def is_same(self, view: View, target: Target) -> bool:
+        """Whether a target's decision is the same as the last one, for all that its inputs have done since."""
+        tally, node = self._tallies.get(target), self._graph.node(target.pipeline)
+        if tally is None or node is None:
+            return False
+        if tally.floor is not view.floor(target.pipeline):
+            self.drop(target)
+            return False
+        record = readable_record(view.record(target))
+        self._tallies.move_to_end(target)
+        return tally.is_same(view, node, target, record)
+
+    def keep(self, view: View, decision: Decision) -> Tally | None:
+        """Count the inputs of a decision that has just been made, where it is a wide one."""
+        target = decision.target
+        self.drop(target)
+        if target.pipeline not in self._wide or decision.judged is None:
+            return None
+        tally = Tally(decision, view.floor(target.pipeline))
+        matters = _needs_its_inputs(view, decision) or _awaits_its_deadline(self._graph, view, decision)
+        if len(tally) > WIDE and not matters:
+            self._tallies[target] = tally
+            self._size += len(tally)
+            while self._size > self._room:
+                _, least = self._tallies.popitem(last=False)
+                self._size -= len(least)
+        return tally
+
+
+def _can_be_counted(node: Node) -> bool:
+    """Whether inputs alone move what its inputs come to, they are named beforehand, and there may be many."""
+    if isinstance(node.downstream.deadline, AfterFirstInput):
+        return False
+    leaves = list(node.leaves())
+    if any(leaf.max_age is not None or isinstance(leaf.mapping, Latest | FixedKey | StartOf) for leaf in leaves):
+        return False
+    return len(leaves) > WIDE or any(isinstance(leaf.mapping, Rollup) for leaf in leaves)
+
+
+def _needs_its_inputs(view: View, decision: Decision) -> bool:
+    """Whether it matters which completions it would use, not only what they come to."""
+    if decision.late or decision.skips or decision.ignored:
+        return True
+    if not decision.ready or decision.obstacles - {Obstacle.BLOCKED, Obstacle.IN_FLIGHT}:
+        return False
+    recorded = view.record(decision.target)
+    record = recorded.value if recorded is not None else None
+    # An intent that waits for its turn is withdrawn where its inputs are others; a run that has begun goes on.
+    is_running = isinstance(record, TriggerRecord) and record.status is Status.SENT
+    return Obstacle.IN_FLIGHT not in decision.obstacles or not is_running
+
+
+def _awaits_its_deadline(graph: Graph, view: View, decision: Decision) -> bool:
+    """Whether it is backfilled, and no input has begun yet: the first that does says by when it is due."""
+    node = graph.node(decision.target.pipeline)
+    if node is None or not isinstance(node.downstream.deadline, TimeOfDay) or not decision.stirred:
+        return False
+    if decision.due_by is not None or view.state(decision.target) is not None or view.record(decision.target):
+        return False
+    return node.downstream.deadline.for_partition(decision.target.partition) is not None

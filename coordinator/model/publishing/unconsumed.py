@@ -1,0 +1,79 @@
+"""In which partitions a dependency has a completion that its downstream has not consumed.
+
+Asked of dependencies that are taken out: work that would be lost if they were not retired. And of dependencies that
+resume: what putting them back may start. Pure; goes through all targets once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from coordinator.model.conditions import Dependency
+from coordinator.model.decide import in_flight
+from coordinator.model.evaluation import is_consumed
+from coordinator.model.partitions import Latest
+from coordinator.model.publishing.publication import Activation
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState
+from coordinator.model.trigger import TriggerRecord
+from coordinator.model.view import Facts, SeenState
+
+Activated = Mapping[tuple[PipelineRef, Dependency], Activation]
+"""Dependencies by downstream and identity, and since when each counts."""
+
+
+def unconsumed(facts: Facts, targets: Iterable[Target], dependencies: Activated) -> dict[Target, set[Dependency]]:
+    """The downstream partitions in which some of these dependencies have a new completion.
+
+    More than would start: other inputs may be missing. Gates are left out, for they start nothing.
+
+    :param targets: all that has a state.
+    """
+    by_upstream: dict[PipelineRef, list[tuple[PipelineRef, Dependency, int]]] = {}
+    for (downstream, dependency), activation in dependencies.items():
+        if dependency.trigger:
+            by_upstream.setdefault(dependency.upstream, []).append((downstream, dependency, activation.revision))
+    newest: dict[tuple[PipelineRef, Dependency], tuple[int, Target]] = {}
+    found: dict[Target, set[Dependency]] = {}
+    for upstream in targets if by_upstream else ():
+        for downstream, dependency, since in by_upstream.get(upstream.pipeline, ()):
+            seen = facts.state(upstream)
+            if seen is None or not _is_news(dependency, seen, since):
+                continue
+            if isinstance(dependency.mapping, Latest):
+                known = newest.get((downstream, dependency))
+                newest[downstream, dependency] = max(known or (0, upstream), (seen.revision, upstream))
+                continue
+            for partition in dependency.mapping.downstreams(upstream.partition):
+                target = Target(downstream, partition)
+                if not _has_consumed(facts, target, upstream, seen):
+                    found.setdefault(target, set()).add(dependency)
+    for (downstream, dependency), (_, upstream) in newest.items():
+        found.setdefault(Target(downstream, upstream.partition), set()).add(dependency)
+    return found
+
+
+def flying(facts: Facts, targets: Iterable[Target], pipelines: Collection[PipelineRef]) -> set[Target]:
+    """Where these pipelines have a request on its way, or a run of ours that has not ended."""
+    found = set()
+    for target in targets if pipelines else ():
+        recorded = facts.record(target) if target.pipeline in pipelines else None
+        record = recorded.value if recorded is not None else None
+        if recorded is None or not isinstance(record, TriggerRecord):
+            continue
+        if in_flight(record, recorded.revision, facts.state(target)):
+            found.add(target)
+    return found
+
+
+def _is_news(dependency: Dependency, seen: SeenState, since: int) -> bool:
+    return isinstance(seen.value, RunState) and seen.revision > since and dependency.on.satisfied_by(seen.value.state)
+
+
+def _has_consumed(facts: Facts, target: Target, upstream: Target, seen: SeenState) -> bool:
+    recorded = facts.record(target)
+    if recorded is None or not isinstance(recorded.value, TriggerRecord):
+        floor = facts.floor(target.pipeline)  # what stood on it may have been removed
+        return floor is not None and seen.revision <= floor.revision
+    assert isinstance(seen.value, RunState)
+    return is_consumed(recorded.value.consumed.get(upstream), seen.value, seen.revision)

@@ -1,0 +1,102 @@
+"""Dependencies that nothing has met lately: what has been seen of the upstream touches no partition that waits for it.
+
+``never_met`` knows the document alone. Here it is what has really run: an upstream that runs by its own schedule, or
+was triggered by hand, has partitions that no document names.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from coordinator.model.conditions import Condition, Dependency, leaves
+from coordinator.model.dependencies import Downstream
+from coordinator.model.partitions import FixedKey, Identity, Latest
+from coordinator.model.partitions.instants import partition_order
+from coordinator.model.publishing.never_met import NeverMet
+from coordinator.model.references import PipelineRef, Target
+
+LATELY = 5
+"""Of an upstream the newest partitions are looked at: before a change of its time zone it may have met everything."""
+
+Seen = Mapping[PipelineRef, Collection[str]]
+"""The partitions of each pipeline of which anything has been heard."""
+
+
+def seen_in(targets: Iterable[Target]) -> dict[PipelineRef, set[str]]:
+    """The partitions of each pipeline."""
+    seen: dict[PipelineRef, set[str]] = {}
+    for target in targets:
+        seen.setdefault(target.pipeline, set()).add(target.partition)
+    return seen
+
+
+def unmet_lately(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet]:
+    """What these entries wait for, and what has been seen of their upstreams does not bring.
+
+    Nothing is said where an upstream has not been seen at all: it may bring anything yet.
+    """
+    for entry in entries:
+        unmet = [one for one in dict.fromkeys(leaves(entry.condition)) if _is_unmet(one, seen)]
+        for leaf in unmet:
+            lately = newest(seen[leaf.upstream])
+            reason = (
+                f"'{leaf}' has not been met lately: none of the newest partitions of {leaf.upstream} "
+                f"is an input of any partition: {', '.join(lately)}"
+            )
+            yield NeverMet(entry.pipeline, reason, _REMEDY)
+        if not unmet and all(leaf.upstream in seen for leaf in leaves(entry.condition)):
+            touched = _touched(entry.condition, seen)
+            if touched is not None and not touched:
+                yield NeverMet(entry.pipeline, _nothing_in_common(entry, seen), _REMEDY)
+
+
+def untouched(target: Target, entries: Iterable[Downstream]) -> list[tuple[PipelineRef, Dependency]]:
+    """The pipelines that wait for a pipeline and do not see it in this partition: a rollup of hours, of 08:01:58."""
+    return [
+        (entry.pipeline, leaf)
+        for entry in entries
+        for leaf in dict.fromkeys(leaves(entry.condition))
+        if leaf.upstream == target.pipeline
+        and not isinstance(leaf.mapping, Latest)
+        and not leaf.mapping.downstreams(target.partition)
+    ]
+
+
+_REMEDY = "let both name the same partitions: 'timezone' and formats here, the schedule or the trigger there"
+
+
+def newest(partitions: Collection[str]) -> list[str]:
+    """The newest of them, the newest first."""
+    return heapq.nlargest(LATELY, partitions, key=partition_order)
+
+
+def _is_unmet(leaf: Dependency, seen: Seen) -> bool:
+    mapping = leaf.mapping
+    if isinstance(mapping, Identity | FixedKey | Latest) or not seen.get(leaf.upstream):
+        return False
+    return not any(mapping.downstreams(one) for one in newest(seen[leaf.upstream]))
+
+
+def _touched(condition: Condition, seen: Seen) -> set[str] | None:
+    """The partitions in which all that is needed has at least one input; ``None``: whatever partition."""
+    if isinstance(condition, Dependency):
+        if isinstance(condition.mapping, Latest):
+            return None
+        return {down for up in seen[condition.upstream] for down in condition.mapping.downstreams(up)}
+    found = [_touched(branch, seen) for branch in condition.of]
+    needed = condition.n - found.count(None)
+    if needed <= 0:
+        return None
+    counted = Counter(partition for touched in found if touched is not None for partition in touched)
+    return {partition for partition, branches in counted.items() if branches >= needed}
+
+
+def _nothing_in_common(entry: Downstream, seen: Seen) -> str:
+    named = [
+        f"{leaf.upstream} has {', '.join(newest(seen[leaf.upstream])[:2])}"
+        for leaf in dict.fromkeys(leaves(entry.condition))
+        if not isinstance(leaf.mapping, Latest)
+    ]
+    return f"no partition has enough of what it waits for in all that has been seen: {'; '.join(named[:LATELY])}"

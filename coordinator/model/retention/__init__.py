@@ -1,0 +1,1 @@
+"""What retention may remove, and the watermark that it leaves behind."""

@@ -1,0 +1,97 @@
+"""What a partition may be forgotten with, and why it may not be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.evaluation import JudgedInput, all_inputs
+from coordinator.model.graph import Graph
+from coordinator.model.hold import Hold
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.watermark import Floor
+from coordinator.model.runstate import Unreadable
+from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState
+
+_MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
+
+
+def all_below(standings: Standings, target: Target) -> frozenset[Target]:
+    """A partition and everything that has run on it, or is due because of it, all the way down."""
+    found, waiting = {target}, [target]
+    while waiting:
+        for dependent, _ in _that_stand_on(standings, {waiting.pop()}):
+            if dependent not in found:
+                found.add(dependent)
+                waiting.append(dependent)
+    return frozenset(found)
+
+
+def why_not(
+    graph: Graph, facts: Facts, standings: Standings, gone: frozenset[Target], *, known: Iterable[Target], now: datetime
+) -> list[str]:
+    """Why these partitions cannot be forgotten together; nothing: they can.
+
+    :param known: all that has a state, a record or an order.
+    :param now: at which the facts are judged.
+    """
+    reasons = []
+    for target in sorted(gone):
+        if moving := standings.decide(target).obstacles & _MOVING:
+            reasons.append(f"{target} is {' and '.join(sorted(moving))}")
+    reasons += [f"{dependent} {how}" for dependent, how in _that_stand_on(standings, gone) if dependent not in gone]
+    if not reasons:
+        afterwards = Standings(graph, _Without(facts, gone), now=now)
+        afterwards.refresh(target for target in known if target not in gone)
+        again = [target for target in sorted(gone) if afterwards.decide(target).due]
+        reasons += [f"{target} would be started again, as its upstreams hold" for target in again]
+    return reasons
+
+
+def _that_stand_on(standings: Standings, gone: Collection[Target]) -> Iterator[tuple[Target, str]]:
+    """The dependents that have run on these partitions, or are due because of them, and how."""
+    dependents = {dependent for target in gone for dependent in standings.dependents(target)}
+    for dependent in sorted(dependents):
+        decision = standings.decide(dependent)
+        if decision.judged is None:
+            continue
+        for one in all_inputs(decision.judged):
+            if one.target in gone and (how := _how_it_stands_on(decision, one)) is not None:
+                yield dependent, f"{how} {one.target}"
+                break
+
+
+def _how_it_stands_on(decision: Decision, one: JudgedInput) -> str | None:
+    if one.consumed is not None:
+        return "has run on"
+    if Obstacle.IN_FLIGHT in decision.obstacles and one.met:
+        return "is in flight, maybe on"
+    if decision.due and (one.new or one.busy):
+        return "is due because of"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Without:
+    """Facts as they will be once some partitions have been forgotten."""
+
+    facts: Facts
+    gone: Collection[Target]
+
+    def state(self, target: Target) -> SeenState | None:
+        return None if target in self.gone else self.facts.state(target)
+
+    def record(self, target: Target) -> SeenRecord | None:
+        return None if target in self.gone else self.facts.record(target)
+
+    def order(self, target: Target) -> SeenOrder | None:
+        return None if target in self.gone else self.facts.order(target)
+
+    def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
+        return self.facts.hold(pipeline)
+
+    def floor(self, pipeline: PipelineRef) -> Floor | None:
+        return self.facts.floor(pipeline)

@@ -1,0 +1,266 @@
+"""Attention: what keeps partitions from running, where it begins, and what waits behind it.
+
+``explain`` goes from one partition up to its causes. Here every partition that is stuck is looked at once, one step up;
+from each cause the way goes down again, to everything that waits behind it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice, zip_longest
+from typing import NamedTuple
+
+from coordinator.model.conditions import On
+from coordinator.model.explanation.causes import Cause, Kind, cause_at_rest, failure, inputs_in_the_way, own_causes
+from coordinator.model.explanation.headline import reason
+from coordinator.model.explanation.words import hold_in_words, how_to_release, moment
+from coordinator.model.graph import Graph
+from coordinator.model.hold import Hold
+from coordinator.model.partitions.instants import partition_order
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState, State
+from coordinator.model.view import Standing
+from coordinator.reading.reading import Reading
+
+
+class Matter(enum.StrEnum):
+    """What a concern is, in the order in which they are shown. The values are those of ``explain``'s causes."""
+
+    FAILED = Kind.FAILED.value
+    BLOCKED = Kind.BLOCKED.value
+    TOO_OLD = Kind.TOO_OLD.value
+    NOT_YET = Kind.NOT_YET.value
+    STUCK = "stuck"
+    HELD = Kind.HELD.value
+    WAITS_FOR_RELEASE = Kind.WAITS_FOR_RELEASE.value
+    LATE = "late"
+    UNREADABLE = Kind.UNREADABLE.value
+    BROKEN = Kind.BROKEN.value
+
+    @property
+    def needs_person(self) -> bool:
+        """A hold does not: a person has placed it, with a reason, and knows."""
+        return self is not Matter.HELD
+
+
+class Place(NamedTuple):
+    """Where a concern is. :ivar partition: ``None``: all of them; holds are about pipelines."""
+
+    matter: Matter
+    pipeline: PipelineRef
+    partition: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """A cause, and what it keeps from running.
+
+    :ivar cause: what is the matter, since when, and what a person can do.
+    :ivar waiting: the partitions that are stuck behind it, the nearest first.
+    """
+
+    place: Place
+    cause: Cause
+    waiting: Sequence[Target]
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Everything that was asked for.
+
+    :ivar concerns: the newest of each matter.
+    :ivar counts: how many there are of each matter, also those that are not among ``concerns``.
+    :ivar waiting: how many partitions are stuck.
+    """
+
+    concerns: Sequence[Concern]
+    counts: Mapping[Matter, int]
+    waiting: int
+
+    @property
+    def needs_person(self) -> bool:
+        return any(matter.needs_person for matter in self.counts)
+
+
+def attention(
+    reading: Reading,
+    *,
+    pipeline: PipelineRef | None = None,
+    partitions: Collection[str] | None = None,
+    most: int = 20,
+) -> Attention:
+    """What needs a person, and what is held.
+
+    :param pipeline: only this one, and what it waits for; ``None``: all.
+    :param partitions: only these, and what they wait for; ``None``: all.
+    :param most: so many concerns of each matter: the newest partition of each pipeline, then the second newest, ...
+    """
+    ways = _Ways(reading)
+    asked = _Asked(pipeline, partitions)
+    found = ways.found if asked.is_everything else ways.above_of(asked)
+    counts = Counter(place.matter for place in found)
+    shown: list[Place] = []
+    for matter in Matter:
+        shown += _newest([place for place in found if place.matter is matter], most)
+    return Attention(
+        [ways.concern(place) for place in shown],
+        {matter: counts[matter] for matter in Matter if counts[matter]},
+        sum(map(asked, ways.stuck)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    pipeline: PipelineRef | None
+    partitions: Collection[str] | None
+
+    @property
+    def is_everything(self) -> bool:
+        return self.pipeline is None and self.partitions is None
+
+    def __call__(self, target: Target) -> bool:
+        return self.pipeline in (None, target.pipeline) and (
+            self.partitions is None or target.partition in self.partitions
+        )
+
+
+class _Ways:
+    """Who is stuck because of whom.
+
+    :ivar found: every concern; the cause is made when it is shown where nothing but the place is known yet.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._standings: Standings = reading.standings
+        self.found: dict[Place, Cause | None] = {}
+        self.stuck: list[Target] = []
+        self._behind: defaultdict[Target, list[Target]] = defaultdict(list)
+        self._above: defaultdict[Target, list[Target]] = defaultdict(list)
+        self._held: defaultdict[PipelineRef, list[Target]] = defaultdict(list)
+        for target in self._standings.unsettled():
+            if self._standings.standing(target) is Standing.STUCK:
+                self.stuck.append(target)
+                self._step_up(target)
+        for target in _failures(reading):
+            self.found.setdefault(Place(Matter.FAILED, *target))
+        for target in reading.late:
+            self.found.setdefault(Place(Matter.LATE, *target))
+        for held, _ in reading.cache.holds():
+            self.found.setdefault(Place(Matter.HELD, held, None))
+
+    def above_of(self, asked: _Asked) -> dict[Place, Cause | None]:
+        """The concerns that are asked for, and those that something asked for is stuck behind."""
+        reached = set(_reach(filter(asked, self.stuck), self._above))
+        held = {target.pipeline for target in reached}
+
+        def is_meant(place: Place) -> bool:
+            if place.partition is None:
+                return place.pipeline in held or place.pipeline == asked.pipeline
+            target = Target(place.pipeline, place.partition)
+            return asked(target) or (target in reached and place.matter is not Matter.LATE)
+
+        return {place: cause for place, cause in self.found.items() if is_meant(place)}
+
+    def concern(self, place: Place) -> Concern:
+        """A concern with its cause, and all that is stuck behind it."""
+        if place.partition is None:
+            waiting = list(_reach(self._held[place.pipeline], self._behind))
+            return Concern(place, self._hold(place.pipeline), waiting)
+        target = Target(place.pipeline, place.partition)
+        waiting = [one for one in _reach([target], self._behind) if one != target]
+        return Concern(place, self.found[place] or self._cause(place.matter, target), waiting)
+
+    def _step_up(self, target: Target) -> None:
+        """Note what a partition that is stuck waits for: causes of its own, and inputs that are not well."""
+        decision = self._standings.decide(target)
+        explained = False
+        for cause in own_causes(self._standings, decision):
+            explained = True
+            if cause.kind is Kind.HELD:
+                self._held[target.pipeline].append(target)
+            else:
+                self.found[Place(Matter(cause.kind), *target)] = cause
+        for one in inputs_in_the_way(decision):
+            if one.standing is Standing.BUSY:
+                continue  # it passes by itself
+            explained = True
+            self._behind[one.target].append(target)
+            self._above[target].append(one.target)
+            if one.standing is Standing.SETTLED:
+                cause = cause_at_rest(one, ())
+                self.found.setdefault(Place(Matter(cause.kind), *one.target), cause)
+        if not explained:
+            self.found[Place(Matter.STUCK, *target)] = Cause(target, Kind.NOT_YET, reason(decision), _explain(target))
+
+    def _cause(self, matter: Matter, target: Target) -> Cause:
+        if matter is Matter.FAILED:
+            seen = self._standings.state(target)
+            assert seen is not None
+            assert isinstance(seen.value, RunState)
+            return failure(target, seen.value)
+        decision = self._standings.decide(target)
+        says = f"should have been started{moment('by', decision.due_by)}; it {reason(decision)}"
+        return Cause(target, Kind.NOT_YET, says, _explain(target), since=decision.due_by)
+
+    def _hold(self, pipeline: PipelineRef) -> Cause:
+        hold, nowhere = self._standings.hold(pipeline), Target(pipeline, "")
+        since = hold.since if isinstance(hold, Hold) else None
+        return Cause(nowhere, Kind.HELD, f"is held: {hold_in_words(hold)}", how_to_release(nowhere), since=since)
+
+
+def _failures(reading: Reading) -> Iterator[Target]:
+    """Failed runs at rest that somebody counts on."""
+    counted_on = _counted_on(reading.standings.graph)
+    for target in reading.cache.targets():
+        seen = reading.cache.state(target)
+        if seen is None or not isinstance(seen.value, RunState) or seen.value.state is not State.FAILED:
+            continue
+        if target.pipeline in counted_on and reading.standings.standing(target) is Standing.SETTLED:
+            yield target
+
+
+def _counted_on(graph: Graph) -> set[PipelineRef]:
+    """The pipelines whose runs must succeed: those that the coordinator starts, and those whose success is waited for.
+
+    Where only ``failure`` or ``done`` is waited for, a failure is an answer like any other.
+    """
+    found = set()
+    for node in graph.nodes():
+        found.add(node.downstream.pipeline)
+        found.update(leaf.upstream for leaf in node.leaves() if leaf.on is On.SUCCESS)
+    return found
+
+
+def _explain(target: Target) -> str:
+    return f"coordinator explain {target.pipeline} {target.partition}"
+
+
+def _reach(begin: Iterable[Target], edges: Mapping[Target, Sequence[Target]]) -> Iterator[Target]:
+    """Everything that edges lead to, the nearest first, with the beginnings."""
+    waiting = deque(begin)
+    seen = set(waiting)
+    while waiting:
+        target = waiting.popleft()
+        yield target
+        for one in edges.get(target, ()):
+            if one not in seen:
+                seen.add(one)
+                waiting.append(one)
+
+
+def _newest(places: Iterable[Place], most: int) -> list[Place]:
+    """The newest partition of each pipeline, then the second newest, and so on: no pipeline hides the others."""
+    of_pipeline: defaultdict[PipelineRef, list[Place]] = defaultdict(list)
+    for place in sorted(places, key=_age, reverse=True):
+        of_pipeline[place.pipeline].append(place)
+    in_turn = chain.from_iterable(zip_longest(*of_pipeline.values()))
+    return sorted(islice(filter(None, in_turn), most), key=_age, reverse=True)
+
+
+def _age(place: Place) -> tuple[object, ...]:
+    return (*partition_order(place.partition or ""), place.pipeline)

@@ -1,0 +1,288 @@
+"""One reading of etcd, decided about: what ``status`` and ``explain`` show is what the watcher would decide."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from coordinator.commands.publication_history import oldest_readable
+from coordinator.controller.reconcile.breakage import problems_of
+from coordinator.controller.state.cache import Cache
+from coordinator.controller.state.heartbeat import Attended
+from coordinator.controller.state.publications import Publications
+from coordinator.errors import CoordinatorError
+from coordinator.model.conditions import leaves
+from coordinator.model.graph import CycleFound, Graph
+from coordinator.model.propagation.readiness import Standings
+from coordinator.model.publishing.owners import merge
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunState
+from coordinator.model.trigger import TriggerRecord
+from coordinator.reading.partition_names import PartitionNames, newest_first, partition_names
+from coordinator.reading.wanted_keys import About, listing_of
+from coordinator.store.gathering import gather
+from coordinator.store.keys import Keys
+from coordinator.store.large_values import kept
+from coordinator.store.port import Compacted, KeyValue, Page, Store
+
+_TRIES = 3
+_Read = TypeVar("_Read")
+
+
+class NoSuchRevision(CoordinatorError):
+    """What stood in etcd at the revision asked about is no longer kept, or it has not come yet."""
+
+
+class UnknownPipeline(CoordinatorError):
+    """A pipeline that no document declares and of which nothing stands in etcd."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that was read, as it stood at ``cache.revision``.
+
+    :ivar problems: what is wrong with the dependencies and with decisions, by place; with keys: ``cache.problems``.
+    :ivar newest_time: of an earlier revision, the newest time that anything in it says; ``None`` where nothing does.
+    :ivar newest_change: the mod revision of the newest key that is more than somebody's word about itself.
+    :ivar late: what has not been started although its deadline has passed; most of it has no key of its own.
+    """
+
+    cache: Cache
+    standings: Standings
+    problems: dict[str, str]
+    newest_time: datetime | None
+    late: frozenset[Target] = frozenset()
+    newest_change: int = 0
+
+    def require(self, pipeline: PipelineRef) -> None:
+        """:raises UnknownPipeline: with the nearest names."""
+        known = {*self.standings.graph, *(target.pipeline for target in self.cache.targets())}
+        if pipeline in known:
+            return
+        names = sorted(map(str, known))
+        near = difflib.get_close_matches(str(pipeline), names, n=5, cutoff=0.5)
+        near += [str(one) for one in sorted(known) if one.dag_id == pipeline.dag_id and str(one) not in near]
+        hint = (
+            f"did you mean {', '.join(near)}?"
+            if near
+            else f"{len(names)} pipelines are known: coordinator status --all"
+        )
+        raise UnknownPipeline(
+            f"{pipeline}: no published document names it, and no run of it has been reported "
+            f"(etcd revision {self.cache.revision}); {hint}"
+        )
+
+    def partitions_of(self, pipeline: PipelineRef) -> list[str]:
+        """The partitions in which a pipeline has run, or in which one of its upstreams has; the newest first."""
+        partitions = {target.partition for target in self._heard_of() if target.pipeline == pipeline}
+        node = self.standings.graph.node(pipeline)
+        if node is not None:
+            upstreams = {leaf.upstream for leaf in leaves(node.downstream.condition)}
+            for target in self.cache.targets():
+                if target.pipeline in upstreams:
+                    dependents = self.standings.dependents(target)
+                    partitions.update(one.partition for one in dependents if one.pipeline == pipeline)
+        return newest_first(partitions)
+
+    def _heard_of(self) -> Iterator[Target]:
+        yield from self.cache.targets()
+        yield from self.standings.unsettled()
+
+
+def read(
+    store: Store,
+    keys: Keys,
+    *,
+    revision: int = 0,
+    at: datetime | None = None,
+    about: About | None = None,
+    publications: Publications | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Reading:
+    """Read etcd at one revision, and decide about what was read.
+
+    :param revision: of etcd; 0: the present.
+    :param at: the time at which the present is judged; ``None``: that of this machine's clock.
+    :param about: read what decisions about this stand on, and no more; ``None``: all keys.
+    :param publications: the documents that have been read before.
+    :param progress: told how many keys have been read, while all are.
+    :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
+    """
+
+    def reading(fill: Callable[[Cache], int]) -> Reading:
+        return _read(store, keys, revision, at, about, publications or Publications(keys), fill)
+
+    return _at(
+        store,
+        keys,
+        revision,
+        lambda: reading(lambda cache: _fill(store, keys, cache, progress)),
+        at_last=lambda: reading(lambda cache: _fill_at_last(store, keys, cache)),
+    )
+
+
+def _at(
+    store: Store, keys: Keys, revision: int, read: Callable[[], _Read], *, at_last: Callable[[], _Read] | None = None
+) -> _Read:
+    """What is read at one revision.
+
+    :param at_last: reads it where a compaction came between again and again.
+    :raises NoSuchRevision: as :func:`read`.
+    """
+    if revision and revision > (present := store.list(keys.leader).revision):
+        raise NoSuchRevision(f"revision {revision} has not come yet: etcd is at {present}")
+    for _ in range(_TRIES - 1):
+        try:
+            return read()
+        except Compacted as error:  # of the present: between two ranges
+            if revision:
+                oldest = oldest_readable(store, keys.leader, after=revision, present=present)
+                raise NoSuchRevision(
+                    f"revision {revision} cannot be read any more: etcd keeps what stood there from revision {oldest} "
+                    "on; ask for a later one, or look into the decision log (watcher.decision_log), which outlives "
+                    "compaction"
+                ) from error
+    return (at_last or read)()
+
+
+def read_newest(
+    store: Store, keys: Keys, pipeline: PipelineRef, *, most: int, revision: int = 0
+) -> tuple[Reading, PartitionNames]:
+    """Read what decisions about a pipeline in its newest partitions stand on, and which ones those are.
+
+    :param most: so many partitions.
+    :raises UnknownPipeline: nobody has heard of the pipeline.
+    :raises NoSuchRevision: as :func:`read`.
+    """
+
+    publications = Publications(keys)
+    names = read_names(store, keys, pipeline, most=most, revision=revision, publications=publications)
+    about = About(pipeline, names.newest)
+    reading = read(store, keys, revision=revision, about=about, publications=publications)
+    reading.require(pipeline)
+    return reading, names
+
+
+def read_names(
+    store: Store,
+    keys: Keys,
+    pipeline: PipelineRef,
+    *,
+    most: int | None = None,
+    revision: int = 0,
+    publications: Publications,
+) -> PartitionNames:
+    """Which partitions a pipeline has, by the names of keys alone. Parameters and errors as :func:`read`.
+
+    :param most: so many of the newest; ``None``: all.
+    """
+
+    def names_then() -> PartitionNames:
+        graph, _ = _graph_of(_documents(store, keys, revision, publications))
+        return partition_names(store, keys, graph, pipeline, most=most, revision=revision)
+
+    return _at(store, keys, revision, names_then)
+
+
+def _fill(store: Store, keys: Keys, cache: Cache, progress: Callable[[int], object]) -> int:
+    """Read everything, page by page: what has been taken in of a page is let go.
+
+    :returns: the newest change, see :class:`Reading`.
+    :raises Compacted: somebody compacts etcd faster than it can be read.
+    """
+    count = newest = 0
+
+    def pages() -> Iterator[Page]:
+        nonlocal count, newest
+        for page in store.pages(keys.root, pinned=True):
+            items = [kept(kv, keys.largest_value) for kv in page.items]
+            newest = max(newest, _newest_change(keys, items))
+            yield replace(page, items=items)
+            progress(count := count + len(items))
+
+    cache.fill(pages())
+    return newest
+
+
+def _fill_at_last(store: Store, keys: Keys, cache: Cache) -> int:
+    """The same, whoever compacts: with all that was read in memory at once."""
+    listing = gather(store, keys.root, largest=keys.largest_value)
+    newest = _newest_change(keys, listing.items)
+    cache.replace(listing)
+    return newest
+
+
+def _read(
+    store: Store,
+    keys: Keys,
+    revision: int,
+    at: datetime | None,
+    about: About | None,
+    publications: Publications,
+    fill: Callable[[Cache], int],
+) -> Reading:
+    """:param fill: reads everything as it stands now."""
+    cache = Cache(keys, publications=publications)
+    if about is None:
+        if revision:
+            listing = store.list(keys.root, revision=revision, largest=keys.largest_value)
+            newest_change = _newest_change(keys, listing.items)
+            cache.replace(listing)
+        else:
+            newest_change = fill(cache)
+        graph, problems = _graph_of(cache)
+    else:
+        documents = _documents(store, keys, revision, publications)
+        whole, problems = _graph_of(documents)
+        closure = about.closure(whole)
+        graph = whole.within(closure)
+        listing = listing_of(store, keys, closure, documents.revision)
+        newest_change = _newest_change(keys, listing.items)
+        cache.replace(listing)
+        cache.published = documents.published
+        cache.problems.take_over(documents.problems)
+    newest_time = max(_times(cache), default=None) if revision else None
+    # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
+    now = newest_time if revision and newest_time is not None else at or datetime.now(UTC)
+    standings = Standings(graph, cache, now=now)
+    standings.exchange_graph(graph, cache.targets(), everything=True)
+    late: set[Target] = set()
+    while not standings.is_drained:  # the last decision about a target counts
+        if (made := standings.decide_next()) is not None:
+            (late.add if made.decision.late else late.discard)(made.decision.target)
+    problems.update(problems_of(standings.broken))
+    return Reading(cache, standings, problems, newest_time, frozenset(late), newest_change)
+
+
+def _documents(store: Store, keys: Keys, revision: int, publications: Publications) -> Cache:
+    documents = Cache(keys, publications=publications)
+    documents.replace(store.list(keys.every("dependencies"), revision=revision, largest=keys.largest_value))
+    return documents
+
+
+def _newest_change(keys: Keys, items: Iterable[KeyValue]) -> int:
+    no_news = (keys.leader, *keys.signs_of_life)
+    return max((kv.mod_revision for kv in items if not kv.key.startswith(no_news)), default=0)
+
+
+def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:
+    """The published dependencies, and what is wrong with them."""
+    try:
+        graph, conflicts = merge(cache.published)
+    except CycleFound as error:
+        return Graph(), {"dependencies": f"the published dependencies close a cycle: {error}"}
+    return graph, {f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)}
+
+
+def _times(cache: Cache) -> Iterator[datetime]:
+    if isinstance(cache.attended, Attended) and cache.attended.when is not None:
+        yield cache.attended.when
+    for target in cache.targets():
+        state, record = cache.state(target), cache.record(target)
+        if state is not None and isinstance(state.value, RunState):
+            yield from (time for time in (state.value.observed_at, state.value.attempt.queued_at) if time is not None)
+        if record is not None and isinstance(record.value, TriggerRecord) and record.value.when is not None:
+            yield record.value.when

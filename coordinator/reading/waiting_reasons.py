@@ -1,0 +1,57 @@
+"""Which limits keep something waiting that is due now, told from one reading of etcd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
+from coordinator.model.decide import in_flight
+from coordinator.model.references import Target
+from coordinator.model.runstate import read_run_state
+from coordinator.model.trigger import Status, TriggerRecord, read_record
+from coordinator.model.view import SeenState
+from coordinator.reading.reading import Reading
+from coordinator.store.keys import Keys, TriggerKey
+from coordinator.store.port import Store
+
+
+def waits_for(
+    store: Store, keys: Keys, reading: Reading, target: Target, environment_limits: Mapping[str, EnvironmentLimits]
+) -> Iterator[str]:
+    """What a target that would fire now waits for, a sentence each; the watcher's settings may be others.
+
+    :param reading: of the target. Who else is in flight is read at its revision, where a limit makes it matter.
+    :param environment_limits: as far as they are known here.
+    :raises Compacted: etcd has dropped that revision meanwhile.
+    """
+    if not reading.standings.decide(target).fires:
+        return
+    pipeline = target.pipeline
+    node = reading.standings.graph.node(pipeline)
+    most = node.downstream.max_in_flight if node is not None else None
+    limit = environment_limits.get(pipeline.environment, EnvironmentLimits()).max_runs_in_flight
+    of_pipeline = keys.trigger(Target(pipeline, ""))
+    if most is not None and (count := _in_flight(store, keys, of_pipeline, reading.cache.revision)) >= most:
+        yield f"it waits for a place: partitions of {pipeline} in flight: {count}, and max_in_flight is {most}"
+    if limit is None:
+        return
+    of_environment = keys.every("trigger", pipeline.environment)
+    if (count := _in_flight(store, keys, of_environment, reading.cache.revision)) >= limit:
+        yield (
+            f"it waits for a place: runs in flight in environment {pipeline.environment}: {count}, and its "
+            f"max_runs_in_flight is {limit}"
+        )
+
+
+def _in_flight(store: Store, keys: Keys, prefix: str, revision: int) -> int:
+    """How many runs are, of the trigger records under a prefix."""
+    count = 0
+    for item in store.list(prefix, revision=revision, largest=keys.largest_value).items:
+        match keys.parse(item.key):
+            case TriggerKey(target):
+                record = read_record(item.value)
+                if isinstance(record, TriggerRecord) and record.status in (Status.INTENT, Status.SENT):
+                    state = store.get(keys.state(target), revision=revision)
+                    seen = SeenState(read_run_state(state.value), state.mod_revision) if state is not None else None
+                    count += in_flight(record, item.mod_revision, seen)
+    return count

@@ -1,0 +1,127 @@
+"""The watcher as it runs in service: a process, started, watched through its log and its health, and ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+from pydantic import BaseModel
+
+from coordinator.config.settings import Settings
+from coordinator.store.embedded import free_port
+
+LONGEST = "150"
+"""Seconds after which a watcher ends by itself, whatever has become of the test that started it."""
+
+
+def write_config(path: Path, settings: Settings) -> Path:
+    """Write the settings as a coordinator.toml."""
+    sections: dict[str, BaseModel] = {
+        "etcd": settings.etcd,
+        "watcher": settings.watcher,
+        "retention": settings.retention,
+        "publication": settings.publication,
+    }
+    sections |= {f"environments.{name}": environment for name, environment in settings.environments.items()}
+    lines = []
+    for name, section in sections.items():
+        values = section.model_dump(mode="json", exclude_none=True)
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class Service:
+    """One ``coordinator watch``. Starts with its construction; :meth:`end` it whatever happens.
+
+    :param log: the file that its log lines go to.
+    :param address: ``host:port`` to listen on; a free one without.
+    :param module: what is run in place of the command line, with its first arguments.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        *arguments: str,
+        log: Path,
+        address: str | None = None,
+        watcher_id: str | None = None,
+        module: Sequence[str] = ("coordinator.cli",),
+    ) -> None:
+        self.watcher_id = watcher_id or f"watcher-{uuid.uuid4().hex[:8]}"
+        self.address = address or f"127.0.0.1:{free_port()}"
+        self._log = log
+        if "--max-runtime" not in arguments:
+            arguments = (*arguments, "--max-runtime", LONGEST)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COORDINATOR_")}
+        command = [sys.executable, "-m", *module, "watch"]
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*command, "--config", str(config), "--watcher-id", self.watcher_id, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**environment, "COORDINATOR_HTTP__LISTEN": self.address},
+            )
+
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self.is_running():
+            self.process.kill()
+        self.process.wait(10)
+
+    def terminate(self) -> None:
+        """SIGTERM. Wait for the end with :meth:`wait`."""
+        self.process.terminate()
+
+    def wait(self, limit: float = 20.0) -> int:
+        """Its exit status. :raises subprocess.TimeoutExpired: it goes on."""
+        return self.process.wait(limit)
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        self.kill()
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Ask its HTTP listener. :raises requests.ConnectionError: it does not listen (yet)."""
+        answer = requests.get(f"http://{self.address}{path}", timeout=5)
+        return answer.status_code, answer.json()
+
+    def is_ready(self) -> bool:
+        assert self.is_running(), f"{self.watcher_id} ended with {self.process.returncode}:\n{self.log()[-3000:]}"
+        try:
+            status, body = self.get("/readyz")
+        except requests.ConnectionError:
+            return False
+        assert body["watcher"] == self.watcher_id, f"somebody else listens on {self.address}: {body}"
+        return status == 200
+
+    def health(self) -> dict[str, Any]:
+        _, body = self.get("/readyz")
+        return body
+
+    def log(self) -> str:
+        """All that it has logged."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """The log lines of an event."""
+        entries = (json.loads(line) for line in self.log().splitlines() if line.startswith("{") and line.endswith("}"))
+        return [entry for entry in entries if entry["event"] == event]
