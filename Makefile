@@ -72,12 +72,12 @@ check: $(READY) ## Lint, format, types, layers
 	$(RUN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
 .PHONY: format
-format: $(READY) ## Put the code into its form, and mend what can be mended
+format: $(READY) ## Put the code into its form, and repair what can be repaired
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
 .PHONY: bench
-bench: $(READY) ## How fast a run state becomes a trigger request, beside the floor
+bench: $(READY) ## How fast a run state becomes a trigger request, beside the watermark
 	$(RUN) -m benchmarks.reaction $(ARGS)
 
 .PHONY: bench-scale

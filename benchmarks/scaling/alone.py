@@ -1,4 +1,4 @@
-"""The rule and the standings alone: facts that change, and pipelines that run as soon as they are due."""
+"""The rule and the propagation alone: facts that change, and pipelines that run as soon as they are due."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from coordinator.controller.reconcile import records
 from coordinator.model.decide import Decision
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.retention.watermark import Floor
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
@@ -42,7 +42,7 @@ class Facts:
         del target
         return None
 
-    def floor(self, pipeline: PipelineRef) -> Floor | None:
+    def watermark(self, pipeline: PipelineRef) -> Watermark | None:
         del pipeline
         return None
 
@@ -51,7 +51,7 @@ class ModelAlone:
     """See the module.
 
     :param past: everything that has run, each with the record behind it.
-    :ivar seconds: CPU time of :meth:`Standings.refresh` so far.
+    :ivar seconds: CPU time of :meth:`Propagation.refresh` so far.
     """
 
     def __init__(self, graph: Graph, past: Iterable[tuple[Target, RunState, TriggerRecord | None]]) -> None:
@@ -60,14 +60,14 @@ class ModelAlone:
         self._clock = HandClock()
         self._revision = FIRST_REVISION
         self._due: dict[Target, Decision] = {}
-        self._standings = Standings(graph, self.facts)
+        self._propagation = Propagation(graph, self.facts)
         for target, state, record in past:
             self._revision += 1
             self.facts.states[target] = SeenState(state, self._revision)
             if record is not None:
                 self.facts.records[target] = SeenRecord(record, self._revision)
-        self._standings.refresh(self.facts.states)
-        assert not list(self._standings.unsettled()), "the past is settled"
+        self._propagation.refresh(self.facts.states)
+        assert not list(self._propagation.unsettled()), "the past is settled"
 
     def complete(self, target: Target) -> int:
         """It runs, by itself, and so does whatever becomes due. Returns how many ran."""
@@ -111,7 +111,7 @@ class ModelAlone:
 
     def _refresh(self, target: Target) -> None:
         began = time.thread_time()
-        decisions = self._standings.refresh((target,))
+        decisions = self._propagation.refresh((target,))
         self.seconds += time.thread_time() - began
         for decision in decisions:
             self._due.pop(decision.target, None)

@@ -57,6 +57,6 @@ def run(*, descendants: int, reports: int, partitions: int) -> Answer:
             star.one_step()
             watcher.answer()
         slowest = max(slowest, watcher.seconds - began)
-    busy = sum(1 for _ in watcher.reconciler.standings.unsettled())
+    busy = sum(1 for _ in watcher.reconciler.propagation.unsettled())
     assert busy >= partitions * (descendants + 1), f"{busy} are busy below the root"
     return {"all": watcher.seconds, "step": watcher.longest_step, "reaction": slowest}

@@ -10,11 +10,11 @@ from unittest import mock
 
 from coordinator.model.decide import Decision, decide
 from coordinator.model.graph import Graph
-from coordinator.model.propagation import readiness as standings
+from coordinator.model.propagation import propagation as propagation
 from coordinator.model.references import Target
 from coordinator.model.view import View
 
-READS = ("state", "record", "order", "hold", "floor")
+READS = ("state", "record", "order", "hold", "watermark")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Examined:
     """What was looked at.
 
-    :ivar keys: reads of a state, a trigger record, an order, a hold or a floor.
+    :ivar keys: reads of a state, a trigger record, an order, a hold or a watermark.
     :ivar decisions: how often the rule was asked.
     """
 
@@ -62,5 +62,5 @@ def counting(facts: object) -> Iterator[Examined]:
     with contextlib.ExitStack() as stack:
         for name in READS:
             stack.enter_context(mock.patch.object(facts, name, reads(getattr(facts, name))))
-        stack.enter_context(mock.patch.object(standings, "decide", decided))
+        stack.enter_context(mock.patch.object(propagation, "decide", decided))
         yield examined

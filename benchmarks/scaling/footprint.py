@@ -131,7 +131,7 @@ def _relist(watcher: InstantWatcher, ring: Ring, partitions: int) -> float:
 
 def _check(watcher: InstantWatcher, keys: int) -> None:
     assert len(watcher.reconciler.cache) == keys, f"{len(watcher.reconciler.cache)} keys, expected {keys}"
-    assert not list(watcher.reconciler.standings.unsettled()), "the past is settled"
+    assert not list(watcher.reconciler.propagation.unsettled()), "the past is settled"
 
 
 def base_keys(ring: Ring) -> list[KeyValue]:

@@ -87,7 +87,7 @@ class ReconcilerWaves:
 
 
 class ModelWaves:
-    """The rule and the standings alone, over the same ring with the same past."""
+    """The rule and the propagation alone, over the same ring with the same past."""
 
     def __init__(self, ring: Ring, partitions: int) -> None:
         self.ring = ring

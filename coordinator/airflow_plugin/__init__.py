@@ -6,7 +6,7 @@
 ``outbox``       events on disk, one file each, in order
 ``parking``      those that cannot be delivered, and why
 ``private``      files that nobody else may use
-``spawning``     starts the deliverer, a process of its own
+``spawning``     starts the sender, a process of its own
 ``wakeup_pipe``  how the one wakes the other
 ``clients``      which processes use a sender: it ends with the last of them
 ``sender``       ``python -m coordinator.airflow_plugin.sender``: its process
@@ -14,7 +14,7 @@
 ``delivery``     from the outbox to etcd, in order, without end
 ``probing``      when parked events are tried again
 ``activity``     what was delivered lately
-``announcing``   the deliverer shows that it is there: a key on a lease
+``announcing``   the sender shows that it is there: a key on a lease
 
 The scheduler forks its workers, and gRPC does not survive a fork: ``plugin``, ``reporter`` and what they import run in
 the scheduler, and import nothing of gRPC or etcd3, nor of ``store`` or ``reporting``. ``delivery`` and ``announcing``

@@ -1,6 +1,6 @@
-"""Keepers: the processes that use a deliverer (a scheduler, an API server).
+"""Clients: the processes that use a sender (a scheduler, an API server).
 
-A deliverer outlives the process that started it as long as another one writes to the same outbox, and leaves
+A sender outlives the process that started it as long as another one writes to the same outbox, and leaves
 when the last of them is gone.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 
-class Keepers:
+class Clients:
     """A set of processes, some of which may have ended."""
 
     def __init__(self, pids: Iterable[int] = ()) -> None:

@@ -18,11 +18,11 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from coordinator.airflow_plugin.activity import Activity
-from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.outbox import Event, Outbox, UnreadableEvent
 from coordinator.airflow_plugin.parking import Reason
 from coordinator.airflow_plugin.probing import Probing
-from coordinator.airflow_plugin.wakeup_pipe import Doorbell
+from coordinator.airflow_plugin.wakeup_pipe import WakeupPipe
 from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.printable import printable
@@ -32,9 +32,9 @@ from coordinator.store.port import AccessDenied, StoreError, TransactionTooLarge
 log = structlog.get_logger(__name__)
 
 IDLE = 1.0
-"""Seconds between two looks when nobody rings: a safety net, and how soon the end of all keepers is seen."""
+"""Seconds between two looks when nobody wakes it: a safety net, and how soon the end of all clients is seen."""
 GRACE = 5.0
-"""Seconds that a deliverer without a keeper goes on trying to reach etcd."""
+"""Seconds that a sender without a client goes on trying to reach etcd."""
 _SAY_AGAIN_AFTER = 60.0
 _MANY = 10_000
 
@@ -55,18 +55,18 @@ class OtherEnvironment(CoordinatorError):
 
 
 class Undelivered(Exception):
-    """There is no keeper left, and etcd does not answer: the rest is for the next deliverer."""
+    """There is no client left, and etcd does not answer: the rest is for the next sender."""
 
 
 class Retired(Exception):
-    """A newer deliverer takes over the outbox."""
+    """A newer sender takes over the outbox."""
 
 
 class Delivery:
-    """Delivers what is in the outbox for as long as there is a keeper, then what is left, then stops.
+    """Delivers what is in the outbox for as long as there is a client, then what is left, then stops.
 
     :param activity: told what was delivered.
-    :param doorbell: ``None`` where the file system has no named pipes; then only :data:`IDLE` counts.
+    :param wakeup_pipe: ``None`` where the file system has no named pipes; then only :data:`IDLE` counts.
     :param probing: when parked events are tried again.
     :param grace: seconds, see :data:`GRACE`.
     """
@@ -76,16 +76,16 @@ class Delivery:
         outbox: Outbox,
         write: Write,
         *,
-        keepers: Keepers,
-        doorbell: Doorbell | None,
+        clients: Clients,
+        wakeup_pipe: WakeupPipe | None,
         activity: Activity | None = None,
         probing: Probing | None = None,
         grace: float = GRACE,
     ) -> None:
         self._outbox = outbox
         self._write = write
-        self._keepers = keepers
-        self._doorbell = doorbell
+        self._clients = clients
+        self._wakeup_pipe = wakeup_pipe
         self._grace = grace
         self._alone_since: float | None = None
         self._warned_of = 0
@@ -105,18 +105,18 @@ class Delivery:
         """Returns when nobody needs this any more.
 
         :raises Undelivered: events are left in the outbox.
-        :raises Retired: a newer deliverer waits.
+        :raises Retired: a newer sender waits.
         """
         self._probe()  # whatever was wrong may have been corrected before this start
-        while self._keepers.any_alive():
+        while self._clients.any_alive():
             self._deliver_all()
             self._listen(IDLE)
             self._probe()
-        if self._doorbell is not None:
-            # From here on a writer finds nobody and starts the next deliverer. Whoever rang before has put its
+        if self._wakeup_pipe is not None:
+            # From here on a writer finds nobody and starts the next sender. Whoever rang before has put its
             # event before that, so the last look below sees it.
-            self._doorbell.close()
-            self._doorbell = None
+            self._wakeup_pipe.close()
+            self._wakeup_pipe = None
         self._deliver_all()
 
     def _probe(self) -> None:
@@ -192,24 +192,24 @@ class Delivery:
         )
 
     def _listen(self, seconds: float) -> None:
-        if self._doorbell is None:
+        if self._wakeup_pipe is None:
             time.sleep(seconds)
             return
-        rings = self._doorbell.wait(seconds)
-        for pid in rings.keepers:
-            self._keepers.adopt(pid)
-        if rings.retire:
+        wake_ups = self._wakeup_pipe.wait(seconds)
+        for pid in wake_ups.clients:
+            self._clients.adopt(pid)
+        if wake_ups.retire:
             raise Retired
 
     def _pause(self, seconds: float) -> None:
-        """Sleep between two tries. Rings do not shorten it: with etcd away there is one for every event."""
+        """Sleep between two tries. Wake-ups do not shorten it: with etcd away there is one for every event."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._listen(left)
 
     def _gives_up(self) -> bool:
-        self._listen(0)  # somebody may have rung while the last try waited for etcd
-        if self._keepers.any_alive():
+        self._listen(0)  # somebody may have woken_up while the last try waited for etcd
+        if self._clients.any_alive():
             self._alone_since = None
             return False
         if self._alone_since is None:

@@ -1,4 +1,4 @@
-"""A log that drops lines when the disk is full: the outbox is on the same disk, and the deliverer must go on."""
+"""A log that drops lines when the disk is full: the outbox is on the same disk, and the sender must go on."""
 
 from __future__ import annotations
 

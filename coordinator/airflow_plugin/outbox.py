@@ -34,8 +34,8 @@ _ABANDONED_AFTER = 600.0
 
 
 OUTBOX_NAME = "coordinator-outbox"
-LOCK_NAME = "deliverer.lock"
-"""Whoever holds the lock on it delivers. It stays when a deliverer leaves."""
+LOCK_NAME = "sender.lock"
+"""Whoever holds the lock on it delivers. It stays when a sender leaves."""
 
 
 def default_outbox() -> Path:
@@ -51,7 +51,7 @@ class UnreadableEvent(CoordinatorError):
 class Event(BaseModel):
     """A run state on its way to etcd, and the key that it belongs under.
 
-    :ivar environment: ``None`` when the listener could not read its configuration; the deliverer fills it in.
+    :ivar environment: ``None`` when the listener could not read its configuration; the sender fills it in.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -118,7 +118,7 @@ class Outbox:
         except FileNotFoundError:
             return []
 
-    def has_had_a_deliverer(self) -> bool:
+    def has_had_a_sender(self) -> bool:
         """Whether events have ever been delivered from here: else it may be a directory of something else."""
         return (self.directory / LOCK_NAME).exists()
 
@@ -194,7 +194,7 @@ def _event_in(place: Path) -> Event:
 
 
 def _content(place: Path) -> bytes:
-    # O_NONBLOCK: a named pipe that nobody writes to would stop the deliverer here.
+    # O_NONBLOCK: a named pipe that nobody writes to would stop the sender here.
     descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

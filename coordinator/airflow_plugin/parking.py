@@ -2,7 +2,7 @@
 
 Each lies in ``parked/`` under the name that it had in the outbox, with the reason beside it (``.reason``). Putting it
 back is moving it: what it says is older than what came since, and etcd's side never puts the older over the newer
-(:func:`coordinator.model.runstate.judge_report`).
+(:func:`coordinator.model.runstate.evaluate_report`).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class ParkedEvents:
     def why(self, name: str) -> Reason:
         """Why an event is parked; :data:`UNKNOWN` where nothing readable says so."""
         try:
-            # O_NONBLOCK: a named pipe that nobody writes to would stop the deliverer here.
+            # O_NONBLOCK: a named pipe that nobody writes to would stop the sender here.
             descriptor = os.open(self._reason_of(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             with open(descriptor, "rb") as file:
                 return Reason.model_validate_json(file.read(bounds.OUTBOX_EVENT))

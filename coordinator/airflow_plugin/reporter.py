@@ -17,7 +17,7 @@ import structlog
 
 from coordinator.airflow_plugin.identity import NO_AIRFLOW, AirflowIdentity
 from coordinator.airflow_plugin.outbox import Event, Outbox, default_outbox
-from coordinator.airflow_plugin.spawning import DelivererProcess
+from coordinator.airflow_plugin.spawning import SenderProcess
 from coordinator.config.settings import CONFIG_VARIABLE, ReporterSettings, load_settings
 from coordinator.errors import ConfigurationError
 from coordinator.model.partitions.instants import partition_of_run
@@ -85,11 +85,11 @@ class _Place:
     """An outbox, and whom to wake for it."""
 
     outbox: Outbox
-    deliverer: DelivererProcess
+    sender: SenderProcess
 
     @classmethod
     def at(cls, directory: Path, airflow: AirflowIdentity) -> _Place:
-        return cls(Outbox(directory), DelivererProcess(directory, airflow))
+        return cls(Outbox(directory), SenderProcess(directory, airflow))
 
 
 class Reporter:
@@ -134,7 +134,7 @@ class Reporter:
         try:
             name = self._place.outbox.put(event)
         finally:
-            self._place.deliverer.wake()  # also where there is no room: delivering makes some
+            self._place.sender.wake()  # also where there is no room: delivering makes some
         log.info(
             "event.kept",
             environment=event.environment,
@@ -150,7 +150,7 @@ class Reporter:
             warn_of_many(self._place.outbox)
 
     def resume(self, *, stays: bool) -> None:
-        """Start a deliverer for every outbox that holds something from before.
+        """Start a sender for every outbox that holds something from before.
 
         :param stays: this process will report runs for as long as it lives: start one in any case, so that it can be
             seen that this Airflow reports.
@@ -163,7 +163,7 @@ class Reporter:
                 warn_of_many(place.outbox)
             elif not (stays and place is self._place):
                 continue
-            place.deliverer.renew()
+            place.sender.renew()
 
     def _read_settings(self) -> ReporterSettings | None:
         if self._settings is None and time.monotonic() >= self._read_again_at:
@@ -186,7 +186,7 @@ class Reporter:
 
 
 def warn_of_many(outbox: Outbox) -> None:
-    """Say so when events pile up: etcd is away, or the deliverer does not run."""
+    """Say so when events pile up: etcd is away, or the sender does not run."""
     waiting = len(outbox.pending())
     if waiting >= MANY:
-        log.warning("outbox.grows", outbox=str(outbox.directory), waiting=waiting, see="deliverer.log there")
+        log.warning("outbox.grows", outbox=str(outbox.directory), waiting=waiting, see="sender.log there")

@@ -1,10 +1,10 @@
 """``python -m coordinator.airflow_plugin.sender --outbox DIR``: delivers an outbox to etcd.
 
 Started by the listener, beside Airflow's processes; also by hand, after an Airflow has been taken down for good.
-One at a time per outbox: whoever holds the lock on ``deliverer.lock``. The lock is the process's own, opened here
+One at a time per outbox: whoever holds the lock on ``sender.lock``. The lock is the process's own, opened here
 and never inherited, because Airflow's scheduler forks workers that would keep it.
 
-Exit codes: 0 nothing is left to do, or another deliverer does it; 1 events stay in the outbox; without ``--keeper``
+Exit codes: 0 nothing is left to do, or another sender does it; 1 events stay in the outbox; without ``--client``
 also where events are parked.
 """
 
@@ -25,13 +25,13 @@ import structlog
 
 from coordinator.airflow_plugin.activity import Activity
 from coordinator.airflow_plugin.announcing import Announcer
-from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery, OtherEnvironment, Retired, Undelivered
 from coordinator.airflow_plugin.identity import AirflowIdentity
 from coordinator.airflow_plugin.lossy_log import LossyLog
 from coordinator.airflow_plugin.outbox import LOCK_NAME, Event, Outbox
 from coordinator.airflow_plugin.private import FILE, exposed
-from coordinator.airflow_plugin.wakeup_pipe import Doorbell, ask_to_retire, ring
+from coordinator.airflow_plugin.wakeup_pipe import WakeupPipe, ask_to_retire, wake_up
 from coordinator.commands.report import write_report
 from coordinator.config.settings import load_settings
 from coordinator.model.references import PipelineRef, Target
@@ -43,7 +43,7 @@ from coordinator.store.port import Store, StoreError
 log = structlog.get_logger(__name__)
 
 LOCK_LIMIT = 10.0
-"""Seconds to wait for another deliverer to retire: it first ends a write that it has begun."""
+"""Seconds to wait for another sender to retire: it first ends a write that it has begun."""
 _LOOK_EVERY = 0.05
 _READ_SETTINGS_AGAIN_AFTER = 60.0
 
@@ -75,7 +75,7 @@ class EtcdWriter:
             )
         pipeline = PipelineRef(event.environment or connection.environment, event.dag_id)
         try:
-            # One try: waiting, and doing so without end, is Delivery's, which hears the doorbell meanwhile.
+            # One try: waiting, and doing so without end, is Delivery's, which reads the wakeup pipe meanwhile.
             return write_report(
                 connection.store, connection.keys, Target(pipeline, event.partition), event.document, within=0
             )
@@ -104,17 +104,17 @@ class EtcdWriter:
 
 
 @contextmanager
-def only_one(directory: Path, *, keeper: int | None) -> Iterator[bool]:
-    """Hold the lock of an outbox. The newest deliverer has the newest configuration, so it asks the present one
-    to retire; ``False`` when that one stays (it is the newer one, or does not listen), and then learns of our keeper.
+def only_one(directory: Path, *, client: int | None) -> Iterator[bool]:
+    """Hold the lock of an outbox. The newest sender has the newest configuration, so it asks the present one
+    to retire; ``False`` when that one stays (it is the newer one, or does not listen), and then learns of our client.
     """
     descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE)
     try:
         held = _acquire(descriptor, directory)
         if held:
             _leave_our_number(descriptor)
-        elif keeper is not None:
-            ring(directory, keeper=keeper)
+        elif client is not None:
+            wake_up(directory, client=client)
         yield held
     finally:
         os.close(descriptor)
@@ -126,7 +126,7 @@ def _leave_our_number(descriptor: int) -> None:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
     except OSError as error:  # a full disk; delivering is what makes room on it
-        log.warning("deliverer.lock_not_written", error=str(error))
+        log.warning("sender.lock_not_written", error=str(error))
 
 
 def _acquire(descriptor: int, directory: Path) -> bool:
@@ -147,45 +147,45 @@ def _acquire(descriptor: int, directory: Path) -> bool:
         time.sleep(_LOOK_EVERY)
 
 
-def deliver(directory: Path, *, keeper: int | None, airflow: AirflowIdentity) -> None:
-    """Deliver an outbox until its keepers are gone.
+def deliver(directory: Path, *, client: int | None, airflow: AirflowIdentity) -> None:
+    """Deliver an outbox until its clients are gone.
 
-    :param keeper: a process to stay for; without one, deliver what there is.
+    :param client: a process to stay for; without one, deliver what there is.
     :param airflow: the Airflow of that process.
     :raises Undelivered: events are left.
     """
-    with only_one(directory, keeper=keeper) as held:
+    with only_one(directory, client=client) as held:
         if not held:
-            log.info("deliverer.not_needed", outbox=str(directory))
+            log.info("sender.not_needed", outbox=str(directory))
             return
         outbox = Outbox(directory)
         outbox.sweep()
-        doorbell = _doorbell(directory)
+        wakeup_pipe = _wakeup_pipe(directory)
         try:
-            log.info("deliverer.ready", outbox=str(directory), waiting=len(outbox.pending()), pid=os.getpid())
+            log.info("sender.ready", outbox=str(directory), waiting=len(outbox.pending()), pid=os.getpid())
             activity = Activity()
             delivery = Delivery(
                 outbox,
                 EtcdWriter(),
-                keepers=Keepers(() if keeper is None else (keeper,)),
-                doorbell=doorbell,
+                clients=Clients(() if client is None else (client,)),
+                wakeup_pipe=wakeup_pipe,
                 activity=activity,
             )
             # Nobody stays for a sender that only clears up: it is no sign of life of an Airflow.
-            with nullcontext() if keeper is None else Announcer(outbox, activity, airflow=airflow):
+            with nullcontext() if client is None else Announcer(outbox, activity, airflow=airflow):
                 delivery.run()
         finally:
-            if doorbell is not None:
-                doorbell.close()
-        log.info("deliverer.finished", outbox=str(directory))
+            if wakeup_pipe is not None:
+                wakeup_pipe.close()
+        log.info("sender.finished", outbox=str(directory))
 
 
-def _doorbell(directory: Path) -> Doorbell | None:
+def _wakeup_pipe(directory: Path) -> WakeupPipe | None:
     try:
-        return Doorbell(directory)
+        return WakeupPipe(directory)
     except OSError as error:
         log.warning(
-            "deliverer.without_doorbell",
+            "sender.without_wakeup_pipe",
             error=str(error),
             consequence="events wait for up to a second",
             place=str(directory),
@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m coordinator.airflow_plugin.sender", description=__doc__)
     parser.add_argument("--outbox", type=Path, required=True, help="the directory of events")
     parser.add_argument(
-        "--keeper", type=int, help="deliver for as long as this process lives (default: what there is, then stop)"
+        "--client", type=int, help="deliver for as long as this process lives (default: what there is, then stop)"
     )
     parser.add_argument("--airflow-version", help="what that Airflow says of itself (default: nothing)")
     parser.add_argument("--airflow-url", help="its [api] base_url (default: not said)")
@@ -216,14 +216,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ],
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, LossyLog(sys.stderr.fileno()))),
     )
-    by_hand = chosen.keeper is None
+    by_hand = chosen.client is None
     try:
         airflow = AirflowIdentity(version=chosen.airflow_version, url=chosen.airflow_url)
-        deliver(chosen.outbox, keeper=chosen.keeper, airflow=airflow)
+        deliver(chosen.outbox, client=chosen.client, airflow=airflow)
     except Retired:
-        log.info("deliverer.replaced", outbox=str(chosen.outbox))
+        log.info("sender.replaced", outbox=str(chosen.outbox))
     except Undelivered as left:
-        log.error("deliverer.gave_up", reason=str(left))
+        log.error("sender.gave_up", reason=str(left))
         return 1
     # A sender that Airflow starts shows what is parked; its exit code would be taken for a failure to start.
     return 1 if by_hand and Outbox(chosen.outbox).parked.names() else 0

@@ -1,7 +1,7 @@
-"""Starts the deliverer of an outbox when there is none.
+"""Starts the sender of an outbox when there is none.
 
 As a new program and never by fork alone: Airflow's scheduler has threads and connections that a forked child
-would inherit broken, and the deliverer uses gRPC.
+would inherit broken, and the sender uses gRPC.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import structlog
 
 from coordinator.airflow_plugin.identity import NO_AIRFLOW, AirflowIdentity
 from coordinator.airflow_plugin.private import FILE, make_private_directory
-from coordinator.airflow_plugin.wakeup_pipe import ring
+from coordinator.airflow_plugin.wakeup_pipe import wake_up
 
 log = structlog.get_logger(__name__)
 
-LOG_NAME = "deliverer.log"
+LOG_NAME = "sender.log"
 _LOG_LIMIT = 4 * 1024 * 1024
 _PAUSE_AFTER_FAILURE = 10.0
-"""Seconds without another try after a deliverer that could not even start."""
+"""Seconds without another try after a sender that could not even start."""
 _QUICK = 5.0
-"""A deliverer that fails within so many seconds is taken for one that cannot start."""
+"""A sender that fails within so many seconds is taken for one that cannot start."""
 
 
-class DelivererProcess:
-    """The deliverer of one outbox, as seen by a process that writes to it.
+class SenderProcess:
+    """The sender of one outbox, as seen by a process that writes to it.
 
     :param airflow: the Airflow that this process belongs to.
     """
@@ -52,7 +52,7 @@ class DelivererProcess:
         self._ensure(renew=False)
 
     def renew(self) -> None:
-        """Start a deliverer even if there is one: it may be a leftover of an earlier life of this Airflow, with
+        """Start a sender even if there is one: it may be a leftover of an earlier life of this Airflow, with
         that one's configuration. The newer one takes over. Otherwise as :meth:`wake`."""
         self._ensure(renew=True)
 
@@ -61,12 +61,12 @@ class DelivererProcess:
             return  # another thread of the API server does the same at this moment
         try:
             if self._child_runs():
-                ring(self.directory, keeper=os.getpid())
-            elif renew or not ring(self.directory, keeper=os.getpid()):
+                wake_up(self.directory, client=os.getpid())
+            elif renew or not wake_up(self.directory, client=os.getpid()):
                 self._spawn()
         except OSError as error:
             log.exception(
-                "deliverer.not_started",
+                "sender.not_started",
                 outbox=str(self.directory),
                 error=str(error),
                 remedy="events stay in the outbox; the next one tries again",
@@ -85,7 +85,7 @@ class DelivererProcess:
         # A negative code is a signal: somebody killed it, and the next one may well start.
         if code > 0 and time.monotonic() - self._started_at < _QUICK:
             self._not_before = time.monotonic() + _PAUSE_AFTER_FAILURE
-            log.error("deliverer.failed", code=code, see=str(self.directory / LOG_NAME))
+            log.error("sender.failed", code=code, see=str(self.directory / LOG_NAME))
         return False
 
     def _spawn(self) -> None:
@@ -103,7 +103,7 @@ class DelivererProcess:
                     "coordinator.airflow_plugin.sender",
                     "--outbox",
                     str(self.directory),
-                    "--keeper",
+                    "--client",
                     str(os.getpid()),
                     *self._airflow.as_arguments(),
                 ],
@@ -117,7 +117,7 @@ class DelivererProcess:
         finally:
             os.close(output)
         self._started_at = time.monotonic()
-        log.info("deliverer.started", outbox=str(self.directory), pid=self._child.pid)
+        log.info("sender.started", outbox=str(self.directory), pid=self._child.pid)
 
     def _open_log(self) -> int:
         path = self.directory / LOG_NAME
@@ -127,5 +127,5 @@ class DelivererProcess:
         try:
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, FILE)
         except OSError as error:  # a full disk: delivering is what makes room on it
-            log.warning("deliverer.without_log", place=str(path), error=str(error))
+            log.warning("sender.without_log", place=str(path), error=str(error))
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

@@ -1,8 +1,8 @@
-"""The doorbell: a named pipe in the outbox, by which writers wake the deliverer and tell it who needs it.
+"""The wakeup pipe: a named pipe in the outbox, by which writers wake the sender and tell it who needs it.
 
 A pipe rather than a socket, because its path has no length limit and because a writer learns at once, without
 waiting, whether somebody listens: opening a pipe that nobody reads fails with ENXIO (fifo(7)). Ringing is
-only a hint. A deliverer looks into the outbox every now and then anyway.
+only a hint. A sender looks into the outbox every now and then anyway.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from pathlib import Path
 
 from coordinator.airflow_plugin.private import FILE
 
-_NAME = "doorbell"
+_NAME = "wakeup_pipe"
 _RETIRE = b"retire"
 
 
 @dataclass(frozen=True, slots=True)
-class Rings:
+class WakeUps:
     """What was heard.
 
-    :ivar keepers: processes that use the deliverer: it stays until the last of them has ended.
-    :ivar retire: a newer deliverer waits for this one to make room.
+    :ivar clients: processes that use the sender: it stays until the last of them has ended.
+    :ivar retire: a newer sender waits for this one to make room.
     """
 
-    keepers: frozenset[int] = frozenset()
+    clients: frozenset[int] = frozenset()
     retire: bool = False
 
 
-def ring(directory: Path, *, keeper: int) -> bool:
-    """Wake the deliverer of an outbox, in the name of a process that it shall stay for. Never blocks.
+def wake_up(directory: Path, *, client: int) -> bool:
+    """Wake the sender of an outbox, in the name of a process that it shall stay for. Never blocks.
 
-    :return: whether a deliverer listens.
+    :return: whether a sender listens.
     """
-    return _send(directory, b"%d" % keeper)
+    return _send(directory, b"%d" % client)
 
 
 def wake(directory: Path) -> bool:
-    """Wake the deliverer of an outbox, without asking it to stay. Returns whether one listens."""
+    """Wake the sender of an outbox, without asking it to stay. Returns whether one listens."""
     return _send(directory, b"wake")
 
 
 def ask_to_retire(directory: Path) -> bool:
-    """Ask the deliverer of an outbox to make room for a newer one. Returns whether one listens."""
+    """Ask the sender of an outbox to make room for a newer one. Returns whether one listens."""
     return _send(directory, _RETIRE)
 
 
@@ -59,7 +59,7 @@ def _send(directory: Path, word: bytes) -> bool:
     try:
         os.write(descriptor, word + b"\n")
     except BlockingIOError:
-        pass  # full of rings that nobody has read yet: it is awake, or about to be
+        pass  # full of wake-ups that nobody has read yet: it is awake, or about to be
     except BrokenPipeError:
         return False  # it left between the two calls
     finally:
@@ -67,7 +67,7 @@ def _send(directory: Path, word: bytes) -> bool:
     return True
 
 
-class Doorbell:
+class WakeupPipe:
     """The listening end. Use as a context manager.
 
     :raises OSError: the file system has no named pipes, or something else has this name.
@@ -83,25 +83,25 @@ class Doorbell:
         # Read and write: with a write end of our own the pipe never reports end-of-file when a writer leaves.
         self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def wait(self, timeout: float) -> Rings:
-        """Wait for a ring, at most ``timeout`` seconds."""
+    def wait(self, timeout: float) -> WakeUps:
+        """Wait to be woken, at most ``timeout`` seconds."""
         readable, _, _ = select.select([self._descriptor], [], [], max(timeout, 0.0))
         if not readable:
-            return Rings()
+            return WakeUps()
         try:
             received = os.read(self._descriptor, 65536)
         except BlockingIOError:
-            return Rings()
+            return WakeUps()
         words = set(received.split())
-        keepers = frozenset(int(word) for word in words if word.isdigit() and len(word) < 10) - {0}
-        return Rings(keepers, retire=_RETIRE in words)
+        clients = frozenset(int(word) for word in words if word.isdigit() and len(word) < 10) - {0}
+        return WakeUps(clients, retire=_RETIRE in words)
 
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def __enter__(self) -> Doorbell:
+    def __enter__(self) -> WakeupPipe:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -69,13 +69,13 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
             lambda name: ask_environment(name, settings.environments[name], dag_ids[name]), settings.environments
         )
         for name, report in zip(settings.environments, reports, strict=True):
-            findings += judge_environment(name, report, len(dag_ids[name]))
+            findings += evaluate_environment(name, report, len(dag_ids[name]))
     if not settings.environments:
         findings.append(Finding(Grade.PROBLEM, "environments", "none is configured", "add [environments.default]"))
     return findings
 
 
-def judge_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:
+def evaluate_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:
     """What an etcd member's answer means.
 
     :param quota: bytes that its database may have, where it does not say it.
@@ -107,7 +107,7 @@ def judge_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:
         yield Finding(grade, subject, str(fullness), f"before etcd takes no more: {REMEDY}")
 
 
-def judge_environment(name: str, report: EnvironmentReport, dags: int) -> Iterator[Finding]:
+def evaluate_environment(name: str, report: EnvironmentReport, dags: int) -> Iterator[Finding]:
     """What an environment's answer means. ``dags``: how many it was asked about."""
     subject = f"environment {name}"
     if report.problem is not None:
@@ -131,7 +131,7 @@ def _examine_etcd(settings: Settings, document: Document) -> Iterator[Finding]:
     try:
         members = store.status()
         for member in members:
-            yield from judge_member(member, quota=settings.etcd.quota_mib * bounds.MIB)
+            yield from evaluate_member(member, quota=settings.etcd.quota_mib * bounds.MIB)
         if any(member.problem is None for member in members):
             yield from _authentication(settings.etcd, members)
             keys = Keys(settings.etcd.prefix)
@@ -143,7 +143,7 @@ def _examine_etcd(settings: Settings, document: Document) -> Iterator[Finding]:
         store.close()
 
 
-def judge_authentication(endpoints: Sequence[str], versions: Collection[str], *, is_on: bool) -> Iterator[Finding]:
+def evaluate_authentication(endpoints: Sequence[str], versions: Collection[str], *, is_on: bool) -> Iterator[Finding]:
     """What it means that etcd asks, or does not ask, who somebody is."""
     if is_on:
         leaky = [version for version in sorted({*versions}) if not is_enforced(_numbers(version))]
@@ -163,7 +163,7 @@ def _authentication(etcd: EtcdSettings, members: Sequence[MemberStatus]) -> Iter
         yield Finding(Grade.WARNING, "etcd users", str(error), "ask again as a user who may see it: [etcd] username")
         return
     versions = {member.version for member in members if member.version}
-    yield from judge_authentication(etcd.endpoints, versions, is_on=is_on)
+    yield from evaluate_authentication(etcd.endpoints, versions, is_on=is_on)
 
 
 def _is_this_machine(endpoint: str) -> bool:

@@ -75,13 +75,13 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, names: PartitionNam
     rows = []
     for partition in names.newest:
         target = Target(pipeline, partition)
-        decision = reading.standings.decide(target)
+        decision = reading.propagation.decide(target)
         state = readable_state(reading.cache.state(target))
         rows.append(
             {
                 "partition": partition,
                 "state": str(state.state) if state is not None else None,
-                "standing": str(decision.standing),
+                "readiness": str(decision.readiness),
                 "record": status_of(reading.cache.record(target)),
                 "says": headline(decision).removeprefix(f"{target} "),
             }
@@ -106,7 +106,7 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, names: PartitionNam
     if not rows:
         console.print(f"{pipeline}: no run of it, or of what it waits for, has been reported yet", markup=False)
         return
-    columns = ("partition", "state", "standing", "record", "says")
+    columns = ("partition", "state", "readiness", "record", "says")
     console.print(table(*columns, rows=[[row[column] or "" for column in columns] for row in rows]))
     if older:
         console.print(f"{older} older partitions: see them with --limit", markup=False)
@@ -119,7 +119,7 @@ def _explain_one(
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
 
-    explanation = explain_target(reading.standings, target)
+    explanation = explain_target(reading.propagation, target)
     notes = list(_notes(reading, explanation, named, waits, past=past))
     if as_json:
         print_json(
@@ -153,7 +153,7 @@ def _notes(
         yield f"this is how it stood at etcd revision {reading.cache.revision}{when}"
     if not named.known:
         yield unknown_partition(target, named)
-    if reading.standings.graph.node(target.pipeline) is None:
+    if reading.propagation.graph.node(target.pipeline) is None:
         yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
     yield from _unmet_notes(reading, target.pipeline, seen_in(reading.cache.targets()))
     unaffected = untouched(target, _published_entries(reading))
@@ -183,7 +183,7 @@ def _unmet_notes(reading: Reading, pipeline: PipelineRef, seen: Seen) -> Iterato
     from coordinator.model.apart import apart
     from coordinator.model.publishing.unmet_lately import unmet_lately
 
-    node = reading.standings.graph.node(pipeline)
+    node = reading.propagation.graph.node(pipeline)
     if node is not None:
         entry = [node.downstream]
         for unmet in list(apart(entry, seen)) or unmet_lately(entry, seen):

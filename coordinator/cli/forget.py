@@ -59,7 +59,7 @@ def forget(
     with etcd_of(config) as (store, keys):
         reading = read(store, keys)
         _require_known(reading, target)
-        gone = all_below(reading.standings, target) if downstream else frozenset({target})
+        gone = all_below(reading.propagation, target) if downstream else frozenset({target})
         _require_free(reading, gone, downstream=downstream)
         shown = [str(one) for one in sorted(gone)]
         about: dict[str, Any] = {"pipeline": str(target.pipeline), "partition": target.partition, "forgets": shown}
@@ -69,7 +69,7 @@ def forget(
         what = counted(len(gone), "partition")
         if not manner.goes_on(None, f"forget {what}", why=[f"{what} would be forgotten"], about=about):
             return
-        dependents = {one for each in gone for one in reading.standings.dependents(each)}
+        dependents = {one for each in gone for one in reading.propagation.dependents(each)}
         deleted = forgetting.forget(store, keys, reading.cache, gone, dependents, signature)
     if as_json:
         print_json({**about, "dry_run": False, "deleted": deleted})
@@ -99,8 +99,8 @@ def _require_free(reading: Reading, gone: frozenset[Target], *, downstream: bool
     from coordinator.errors import CoordinatorError
     from coordinator.model.retention.forgetting import why_not
 
-    standings, cache = reading.standings, reading.cache
-    reasons = why_not(standings.graph, cache, standings, gone, known=tuple(cache.targets()), now=standings.now)
+    propagation, cache = reading.propagation, reading.cache
+    reasons = why_not(propagation.graph, cache, propagation, gone, known=tuple(cache.targets()), now=propagation.now)
     if reasons:
         more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
         hint = "" if downstream else "; --downstream forgets a partition together with what stands on it"

@@ -31,12 +31,12 @@ def gaps_of(reading: Reading, pipeline: PipelineRef | None, span: Span) -> list[
 
     :raises UnknownPipeline: nothing is known of it.
     """
-    graph = reading.standings.graph
+    graph = reading.propagation.graph
     if pipeline is not None:
         reading.require(pipeline)
     pipelines = {node.downstream.pipeline for node in graph.nodes()} if pipeline is None else {pipeline}
-    known = reading.standings.partitions_of(pipelines, reading.cache.targets())
-    return find_gaps(graph, reading.standings, (one for one in known if one.partition in span))
+    known = reading.propagation.partitions_of(pipelines, reading.cache.targets())
+    return find_gaps(graph, reading.propagation, (one for one in known if one.partition in span))
 
 
 def doubts(reading: Reading) -> list[str]:

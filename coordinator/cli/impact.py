@@ -50,13 +50,13 @@ def impact_of(reading: Reading, change: Change, *, released: PipelineRef | None 
     :param released: a pipeline whose hold is taken away.
     """
     steps = cascade(
-        reading.standings.graph,
+        reading.propagation.graph,
         reading.cache,
         change,
         released=released,
         known=reading.cache.targets(),
         revision=reading.cache.revision,
-        now=reading.standings.now,
+        now=reading.propagation.now,
     )
     owners = {
         pipeline: owner

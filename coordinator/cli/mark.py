@@ -116,7 +116,7 @@ def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Att
     from coordinator.model.trigger import Status
     from coordinator.model.view import readable_record
 
-    moving = reading.standings.decide(target).obstacles & {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
+    moving = reading.propagation.decide(target).obstacles & {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
     if moving and not force:
         raise CoordinatorError(
             f"{target} is {' and '.join(sorted(moving))}: its own report is to be expected; wait for that (coordinator "

@@ -68,7 +68,7 @@ def list_(*, path: PathOption = None, config: ConfigOption = None, as_json: Json
     waiting = [name for name in names if found.written_at(name) is not None]
     others = [name for name in names if found.written_at(name) is None]
     oldest = _written_at(found, waiting[0]) if waiting else None
-    used = bool(waiting or parked) or found.has_had_a_deliverer()
+    used = bool(waiting or parked) or found.has_had_a_sender()
     if as_json:
         print_json(
             {

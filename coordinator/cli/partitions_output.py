@@ -19,7 +19,7 @@ _COLUMNS = (
     "pipeline",
     "partition",
     "state",
-    "standing",
+    "readiness",
     "age",
     "since",
     "late_since",
@@ -49,7 +49,7 @@ def partition_as_json(reading: Reading, target: Target, now: datetime) -> dict[s
     from coordinator.model.partitions.instants import format_instant
     from coordinator.model.view import readable_record, readable_state
 
-    decision = reading.standings.decide(target)
+    decision = reading.propagation.decide(target)
     state, record = reading.cache.state(target), readable_record(reading.cache.record(target))
     readable = readable_state(state)
     since = _since(readable, record)
@@ -61,7 +61,7 @@ def partition_as_json(reading: Reading, target: Target, now: datetime) -> dict[s
         "since": format_instant(since) if since is not None else None,
         "age": max(0, round((now - since).total_seconds())) if since is not None else None,
         "state": str(readable.state) if readable is not None else ("unreadable" if state is not None else None),
-        "standing": str(decision.standing),
+        "readiness": str(decision.readiness),
         "record": str(record.status) if record is not None else None,
         "run_id": (record.run_id if record is not None else None)
         or (readable.attempt.run_id if readable is not None else None),

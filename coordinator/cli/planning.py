@@ -138,9 +138,9 @@ def make_plan(
     try:
         graph, problems = plan.proposal.graph()
         warnings += [f"{problem}; {_TAKES_NO_EFFECT}" for problem in problems if plan.refused is None]
-        before = unsettled_decisions(reading.standings)
-        reading.standings.replace_graph(graph, reading.cache.targets())
-        found = consequences(before, unsettled_decisions(reading.standings))
+        before = unsettled_decisions(reading.propagation)
+        reading.propagation.replace_graph(graph, reading.cache.targets())
+        found = consequences(before, unsettled_decisions(reading.propagation))
     except CycleFound as error:
         if plan.refused is None:
             warnings.append(f"documents of others close a cycle: {error}; {_TAKES_NO_EFFECT}")

@@ -38,7 +38,7 @@ def preview_as_json(
             {
                 "pipeline": str(one.target.pipeline),
                 "partition": one.target.partition,
-                "fate": str(one.fate),
+                "effect": str(one.effect),
                 "action": str(one.action) if one.action is not None else None,
                 "wave": one.wave or None,
                 "why": one.why,
@@ -59,7 +59,7 @@ def print_preview(made: Preview, *, revision: int, leader: Presence | None, prob
         [
             str(one.target.pipeline),
             one.target.partition,
-            str(one.fate),
+            str(one.effect),
             str(one.action or ""),
             str(one.wave or ""),
             one.why,
@@ -67,11 +67,11 @@ def print_preview(made: Preview, *, revision: int, leader: Presence | None, prob
         for one in made.foreseen
     ]
     if rows:
-        console.print(table("pipeline", "partition", "fate", "action", "wave", "why", rows=rows[:_SHOWN]))
+        console.print(table("pipeline", "partition", "effect", "action", "wave", "why", rows=rows[:_SHOWN]))
     if len(rows) > _SHOWN:
         console.print(f"... and {len(rows) - _SHOWN} more; --json has them all", markup=False)
-    counts = Counter(str(one.fate) for one in made.foreseen)
-    told = [f"{counts[fate]} {words}" for fate, words in _IN_WORDS.items() if counts[fate]]
+    counts = Counter(str(one.effect) for one in made.foreseen)
+    told = [f"{counts[effect]} {words}" for effect, words in _IN_WORDS.items() if counts[effect]]
     console.print(f"{'; '.join(told) or 'nothing would start'} (etcd revision {revision})", markup=False)
     if made.follow:
         console.print(f"{len(made.follow)} more would start if these, and what runs now, succeed", markup=False)

@@ -79,4 +79,4 @@ def publish_in(reading: Reading, draft: Draft, settings: Settings) -> None:
     for number, conflict in enumerate(conflicts, 1):
         reading.problems[f"dependencies ({number})"] = conflict
     if not conflicts:  # else the last good ones would stay in force, as in a watcher
-        reading.standings.replace_graph(graph, reading.cache.targets())
+        reading.propagation.replace_graph(graph, reading.cache.targets())

@@ -178,8 +178,8 @@ def _waiting(reading: Reading, pipeline: PipelineRef) -> list[str]:
     from coordinator.model.decide import Obstacle
     from coordinator.model.partitions.instants import partition_order
 
-    targets = (target for target in reading.standings.unsettled() if target.pipeline == pipeline)
-    decisions = (reading.standings.decide(target) for target in targets)
+    targets = (target for target in reading.propagation.unsettled() if target.pipeline == pipeline)
+    decisions = (reading.propagation.decide(target) for target in targets)
     waiting = (one for one in decisions if one.due and Obstacle.WAITS_FOR_RELEASE in one.obstacles)
     return sorted((one.target.partition for one in waiting), key=partition_order)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from coordinator.cli.finding import Finding, Grade
 from coordinator.config.settings import EnvironmentSettings, Settings
-from coordinator.controller.leading.misnamed_reporters import strangers_among
+from coordinator.controller.leading.misnamed_reporters import misnamed_reporters_among
 from coordinator.controller.state.reporters import Listening, Reporters
 from coordinator.errors import CoordinatorError
 from coordinator.model.reporters import Heard, Hearing, ReporterStatus
@@ -41,7 +41,7 @@ def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Colle
     problems = listening.problems(heard, now=now)
     for one in heard:
         subject = f"reporters {one.environment}"
-        strangers = list(_strangers(one, settings.environments, now=now))
+        misnamed_reporters = list(_misnamed_reporters(one, settings.environments, now=now))
         if subject in problems:
             yield Finding(
                 Grade.PROBLEM,
@@ -49,8 +49,8 @@ def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Colle
                 problems[subject],
                 "follow 'When run states do not arrive' in docs/airflow-plugin.md",
             )
-        yield from strangers
-        if subject not in problems and not strangers and one.hearing is Hearing.HEARD:
+        yield from misnamed_reporters
+        if subject not in problems and not misnamed_reporters and one.hearing is Hearing.HEARD:
             yield Finding(Grade.OK, subject, "; ".join(map(_in_words, one.readable.values())))
     for one in listening.unexpected(heard):
         yield Finding(
@@ -80,7 +80,9 @@ def _read(store: Store, keys: Keys) -> Reporters:
     return reporters
 
 
-def _strangers(heard: Heard, environments: Mapping[str, EnvironmentSettings], *, now: datetime) -> Iterator[Finding]:
+def _misnamed_reporters(
+    heard: Heard, environments: Mapping[str, EnvironmentSettings], *, now: datetime
+) -> Iterator[Finding]:
     """Reporters all of whose last runs are unknown to the Airflow that has their environment's name."""
     name = heard.environment
     if name not in environments:
@@ -89,17 +91,17 @@ def _strangers(heard: Heard, environments: Mapping[str, EnvironmentSettings], *,
     try:
         runner = AirflowRunner(name, settings)
         try:
-            found = strangers_among(heard, runner, timeout=settings.request_timeout, now=now)
+            found = misnamed_reporters_among(heard, runner, timeout=settings.request_timeout, now=now)
         finally:
             runner.close()
     except CoordinatorError:
         return  # the finding about the environment itself says why
-    for stranger in found:
+    for misnamed_reporter in found:
         yield Finding(
             Grade.PROBLEM,
             f"reporters {name}",
-            f"{_in_words(stranger.reporter)}: the Airflow at {settings.url} does not know what it reports: "
-            f"{stranger.named}",
+            f"{_in_words(misnamed_reporter.reporter)}: the Airflow at {settings.url} does not know what it reports: "
+            f"{misnamed_reporter.named}",
             f"another Airflow calls itself {name}: correct its COORDINATOR_REPORTER__ENVIRONMENT, or "
             f"environments.{name}.url (runs that somebody has deleted look the same)",
         )

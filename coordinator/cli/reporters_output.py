@@ -77,7 +77,7 @@ def reporters_in(reading: Reading, config: Path | None, now: datetime) -> Report
     from coordinator.store.presence import read_presence
 
     cache, environments = reading.cache, load_settings(config).environments
-    named = {pipeline.environment for pipeline in reading.standings.graph}
+    named = {pipeline.environment for pipeline in reading.propagation.graph}
     listening = Listening(cache.reporters, environments, named)
     # etcd has been reachable at least since the leader leads: reporters and watchers stand on leases alike.
     since = read_presence(cache.leader).began if cache.leader is not None else None

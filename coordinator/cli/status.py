@@ -57,7 +57,7 @@ class _Answer:
         from coordinator.model.apart import apart
         from coordinator.model.publishing.unmet_lately import seen_in
 
-        entries = (node.downstream for node in self.reading.standings.graph.nodes())
+        entries = (node.downstream for node in self.reading.propagation.graph.nodes())
         return list(apart(entries, seen_in(self.reading.cache.targets())))
 
     @property
@@ -97,7 +97,7 @@ def status(
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
     from coordinator.controller.state.problems import shown
-    from coordinator.model.view import Standing
+    from coordinator.model.view import Readiness
     from coordinator.reading.attention import attention
     from coordinator.reading.reading import read
 
@@ -109,14 +109,14 @@ def status(
         reading.require(wanted)
     now = datetime.now(UTC)
     asked = wanted is not None or spellings is not None
-    known = {*reading.standings.unsettled(), *reading.late, *(reading.cache.targets() if everything else ())}
+    known = {*reading.propagation.unsettled(), *reading.late, *(reading.cache.targets() if everything else ())}
     targets = [
         target
         for target in known
         if (wanted is None or target.pipeline == wanted) and (spellings is None or target.partition in spellings)
     ]
     if not (as_json or asked or everything):  # what is stuck is told with its cause
-        targets = [target for target in targets if reading.standings.standing(target) is Standing.BUSY]
+        targets = [target for target in targets if reading.propagation.readiness(target) is Readiness.BUSY]
     unknown = _unknown_partition(reading, wanted, partition, known)
     replicas, reporters = replicas_in(reading, now), reporters_in(reading, config, now)
     answer = _Answer(

@@ -24,7 +24,7 @@ from coordinator.model.runstate import (
     State,
     Unreadable,
     Verdict,
-    judge_report,
+    evaluate_report,
     read_run_state,
 )
 from coordinator.store.keys import Keys
@@ -108,7 +108,7 @@ class _Writing:
         for _ in range(_LOST_RACES):
             if self._is_ours(present):
                 return Verdict.NEW
-            verdict = judge_report(None if present is None else read_run_state(present.value), self._report)
+            verdict = evaluate_report(None if present is None else read_run_state(present.value), self._report)
             if verdict is not Verdict.NEW:
                 return verdict
             base = 0 if present is None else present.mod_revision

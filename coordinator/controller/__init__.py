@@ -5,7 +5,7 @@ How a completion becomes a trigger, and the file that holds each step::
     etcd -> store.reflector -> inbox
          -> state.cache                                what etcd tells becomes facts
          -> reconcile.event_handling                   which decisions that can change
-         -> model.propagation.readiness, model.decide  the decisions
+         -> model.propagation.propagation, model.decide  the decisions
          -> queue.work_queue                           which targets to examine
          -> model.lifecycle (next_step)                what to do next about one: a pure function
          -> reconcile.reconcile                        does it

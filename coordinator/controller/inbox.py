@@ -1,4 +1,4 @@
-"""The mailbox: what the deciding thread is told, by etcd and by environments.
+"""The inbox: what the deciding thread is told, by etcd and by environments.
 
 What etcd tells is bounded. When the deciding thread stands still, or a hundred thousand reports come at once, the
 reflector waits here; then its stream is not read, and gRPC's flow control lets etcd keep the rest: it has it anyway.
@@ -29,7 +29,7 @@ AT_ONCE = 1_000
 """Changes after which no further message is taken together with them: between two pieces something is decided."""
 
 
-class Mailbox:
+class Inbox:
     """One thread takes, many put.
 
     :param clock: seconds, growing.

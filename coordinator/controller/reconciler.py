@@ -7,7 +7,7 @@ the environments: a successor starts from there.
 
 The way of one run::
 
-    etcd -> inbox -> intake (cache) -> model.standings (decide) -> work queue
+    etcd -> inbox -> intake (cache) -> model.propagation (decide) -> work queue
          -> model.lifecycle (next step) -> reconcile -> ledger -> dispatcher -> outcome -> work queue
 """
 
@@ -35,7 +35,7 @@ from coordinator.controller.queue.postponed import Postponed
 from coordinator.controller.queue.rechecks import Rechecks
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.reconcile.breakage import RETRY_BROKEN_AFTER, Breakage
-from coordinator.controller.reconcile.event_handling import Intake
+from coordinator.controller.reconcile.event_handling import EventHandler
 from coordinator.controller.reconcile.lateness import Lateness
 from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.reconcile.observer import Observer
@@ -46,7 +46,7 @@ from coordinator.controller.reconcile.trigger_log import TriggerLog
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.retention.sweeper import Sweeper
 from coordinator.controller.state.cache import Cache
-from coordinator.controller.state.heartbeat import Attendance
+from coordinator.controller.state.heartbeat import HeartbeatWriter
 from coordinator.controller.writes import (
     RETRY_AFTER,
     Lost,
@@ -61,10 +61,10 @@ from coordinator.controller.writes import (
 from coordinator.errors import LeadershipLost
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Standing, readable_record
+from coordinator.model.view import Readiness, readable_record
 from coordinator.store.keys import Keys
 from coordinator.store.leadership import Leadership
 from coordinator.store.port import Store
@@ -121,13 +121,13 @@ class Reconciler:
         self.counters = Counters()
         self.queue = WorkQueue()
         self.cache = Cache(keys, fresh_for=settings.fresh_for)
-        self.standings = Standings(Graph(), self.cache, now=clock.now())
+        self.propagation = Propagation(Graph(), self.cache, now=clock.now())
         self.breakage = Breakage(self.counters)
         self.ledger = Ledger(store, keys, self.cache)
         self._trigger_log = TriggerLog(options.decisions)
-        self._checks = Checks(self.cache, self.standings, dispatchers, self.queue, timeout=settings.look_timeout)
+        self._checks = Checks(self.cache, self.propagation, dispatchers, self.queue, timeout=settings.look_timeout)
         self.reconcile = Reconcile(
-            self.standings,
+            self.propagation,
             self.cache,
             queue=self.queue,
             dispatchers=dispatchers,
@@ -142,7 +142,7 @@ class Reconciler:
             ),
         )
         self._observer = Observer(
-            self.standings,
+            self.propagation,
             self.cache,
             checks=self._checks,
             ledger=self.ledger,
@@ -156,18 +156,18 @@ class Reconciler:
                 store=store,
                 keys=keys,
                 cache=self.cache,
-                standings=self.standings,
+                propagation=self.propagation,
                 limits=options.retention,
                 clock=clock,
             )
         self._rechecks = Rechecks()
         self._lateness = Lateness(self.counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
-        self._intake = Intake(
+        self._events = EventHandler(
             self.cache,
-            self.standings,
+            self.propagation,
             queue=self.queue,
             scheduling=Scheduling(
-                self.standings,
+                self.propagation,
                 self.queue,
                 reconcile=self.reconcile,
                 dispatchers=dispatchers,
@@ -180,19 +180,19 @@ class Reconciler:
             pace=options.pace,
         )
         self._answers: deque[EffectDone | LookDone] = deque()
-        self._postponed = Postponed(self.standings)
-        self._catching_up = CatchingUp(self.standings, options.pace)
-        self._attendance = Attendance(store, keys, missed_after=settings.missed_after)
+        self._postponed = Postponed(self.propagation)
+        self._catching_up = CatchingUp(self.propagation, options.pace)
+        self._heartbeat = HeartbeatWriter(store, keys, missed_after=settings.missed_after)
         self._term = Term(
             leadership=leadership,
             may_begin=options.may_begin,
             cache=self.cache,
-            standings=self.standings,
+            propagation=self.propagation,
             catching_up=self._catching_up,
-            attendance=self._attendance,
+            heartbeat=self._heartbeat,
             missed_after=settings.missed_after,
         )
-        self._review = Review(self.cache, self.standings)
+        self._review = Review(self.cache, self.propagation)
         self._reexamine_at = 0.0
         self._write_at = 0.0
         self._swept_at = 0.0
@@ -208,32 +208,32 @@ class Reconciler:
     @property
     def connected(self) -> bool:
         """Whether the watch is alive."""
-        return self._intake.connected
+        return self._events.connected
 
     @property
     def is_behind(self) -> bool:
         """Whether it has more to take in than it can just now: what else etcd tells should wait."""
-        return self._intake.is_behind
+        return self._events.is_behind
 
     @property
     def is_reading(self) -> bool:
         """Whether it is reading a listing or a graph: until that is done it acts on nothing."""
-        return self._intake.is_reading
+        return self._events.is_reading
 
     @property
     def has_decided(self) -> bool:
         """Whether everything that has arrived is taken in and decided about."""
-        return self._intake.is_done
+        return self._events.is_done
 
     @property
     def graph_problem(self) -> str | None:
         """Why the newest dependencies are not obeyed; the last good ones are."""
-        return self._intake.graph_problem
+        return self._events.graph_problem
 
     @property
     def states_seen(self) -> int:
         """Changes of run states that came while this watcher led."""
-        return self._intake.states_seen
+        return self._events.states_seen
 
     def step(self, messages: Iterable[Message], *, lag: float = 0.0) -> bool:
         """Take in what has arrived, and do some of what can be done now; :meth:`wake_at` tells when to go on.
@@ -247,31 +247,31 @@ class Reconciler:
             self._trigger_log.flush()
 
     def _step(self, messages: Iterable[Message], lag: float) -> bool:
-        self.standings.now = self._clock.now()
-        self._intake.begin_step(self._clock.monotonic(), lag=lag, leads=self.leads)
+        self.propagation.now = self._clock.now()
+        self._events.begin_step(self._clock.monotonic(), lag=lag, leads=self.leads)
         for message in messages:
             if isinstance(message, EffectDone | LookDone):
                 self._answers.append(message)
             else:
-                self._intake.take(message)
-        if not self._intake.is_reading:
+                self._events.take(message)
+        if not self._events.is_reading:
             self._take_answers(self._clock.monotonic())
-            if due := self._rechecks.due(self.standings.now):
-                self.standings.touch((), recorded=due)
-        self._intake.go_on(self._clock.monotonic(), takes_updates=not self._catching_up)
+            if due := self._rechecks.due(self.propagation.now):
+                self.propagation.touch((), recorded=due)
+        self._events.go_on(self._clock.monotonic(), takes_updates=not self._catching_up)
         now = self._clock.monotonic()
-        if self._term.changes(is_ready=self._intake.is_caught_up):
+        if self._term.changes(is_ready=self._events.is_caught_up):
             self._begin_or_end_term(now)
         if not self.leads:
             self.queue.drop_ready()
-        elif not self._intake.is_reading:
+        elif not self._events.is_reading:
             self._lead(now)
-        return self._intake.leader_gone or self._term.is_lost
+        return self._events.leader_gone or self._term.is_lost
 
     def wake_at(self) -> float | None:
         """Monotonic seconds at which time alone gives something to do."""
-        waits_for_etcd = self.leads and self.standings.is_drained and self._catching_up.next_at() is not None
-        if self._answers or (not self._intake.is_done and not waits_for_etcd):
+        waits_for_etcd = self.leads and self.propagation.is_drained and self._catching_up.next_at() is not None
+        if self._answers or (not self._events.is_done and not waits_for_etcd):
             return self._clock.monotonic()
         if not self.leads:
             return None
@@ -289,14 +289,14 @@ class Reconciler:
             self._observer.next_at(),
             self._reexamine_at,
             self._recheck_at(),
-            self._attendance.next_at() if self._intake.leaves_marks else None,
+            self._heartbeat.next_at() if self._events.writes_heartbeats else None,
             self._sweeper.next_at(self._clock.monotonic()) if self._sweeper is not None else None,
         ]
         return min((at for at in times if at is not None), default=None)
 
     def is_idle(self) -> bool:
         """Nothing waits to be examined, written, asked or sent. Runs on their way in Airflow do not count."""
-        if not self._intake.is_done or self._postponed or self._answers:
+        if not self._events.is_done or self._postponed or self._answers:
             return False
         waits = self.queue or self.queue.waits_for_revision() or self.ledger or self.reconcile.requests or self._review
         return not waits and self._dispatchers.is_idle()
@@ -346,22 +346,22 @@ class Reconciler:
         if self._sweeper is not None:
             self._sweeper.clear()
         number = self._term.number
-        self._dispatchers.begin_term(number, self.cache, now=now, at=self.standings.now)
+        self._dispatchers.begin_term(number, self.cache, now=now, at=self.propagation.now)
         self.reconcile.term = number or 0
         if number is None:
             _log.warning("leader.stopped")
             return
         self.reconcile.ask_from = now + self._term.predecessor_may_send_for()
         self._term.begin()
-        self._examine_everything(now, self.standings.unsettled_by_age())
+        self._examine_everything(now, self.propagation.unsettled_by_age())
 
     def _lead(self, now: float) -> None:
         draining = self.reconcile.draining
         if not draining and not self._has_caught_up(now):
             return
         if now >= self._reexamine_at and not draining:
-            self._examine_everything(now, self.standings.unsettled())
-        self._lateness.say(self.standings)
+            self._examine_everything(now, self.propagation.unsettled())
+        self._lateness.say(self.propagation)
         self.queue.pass_time(now)
         self._checks.pass_time(now)
         self._work(now)
@@ -381,13 +381,13 @@ class Reconciler:
         while written and enough and (self.queue or self.ledger):
             for target, decision in self.queue.take(enough):
                 enough -= 1
-                if self.standings.is_final(target) or self.reconcile.requests.has_outcome(target):
-                    self._examine(target, decision or self.standings.decide(target), now)
+                if self.propagation.is_final(target) or self.reconcile.requests.has_outcome(target):
+                    self._examine(target, decision or self.propagation.decide(target), now)
                 else:
                     self._postponed.add(target, self.queue.took)
             written = self._flush(now)
             self._pump(now)
-            self._intake.propagate()
+            self._events.propagate()
             self._admit(now)
 
     def _examine(self, target: Target, decision: Decision, now: float) -> None:
@@ -396,7 +396,7 @@ class Reconciler:
             return  # it is in the queue for then
         if Obstacle.BROKEN in decision.obstacles and not self.reconcile.requests.has_outcome(target):
             if target not in self.breakage:
-                self.standings.touch((), recorded=(target,))  # what depends on it must see that it is stuck
+                self.propagation.touch((), recorded=(target,))  # what depends on it must see that it is stuck
             self.reconcile.stop(target)
             return
         try:
@@ -430,7 +430,7 @@ class Reconciler:
     def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
         """All that waits for something: what a new leader takes over, and what might have been overlooked."""
         self._reexamine_at = now + self._settings.reexamine_every
-        self.standings.recount()
+        self.propagation.recount()
         for target in unsettled:
             self.queue.add(target, Priority.CATCHUP)
         self._review.begin()
@@ -438,10 +438,10 @@ class Reconciler:
     def _has_caught_up(self, now: float) -> bool:
         """Whether what was missed has been given up. What is given up changes what is due below it: that is decided
         about before anything else is given up."""
-        if self._catching_up and not self.standings.is_drained:
+        if self._catching_up and not self.propagation.is_drained:
             return False
         return self._term.has_caught_up(
-            lambda skips: self._write_skips(skips, now), leaves_marks=self._intake.leaves_marks, now=now
+            lambda skips: self._write_skips(skips, now), writes_heartbeats=self._events.writes_heartbeats, now=now
         )
 
     def _write_skips(self, skips: Sequence[Skip], now: float) -> bool:
@@ -457,7 +457,7 @@ class Reconciler:
     def _sweep(self, now: float) -> None:
         """A piece of retention's work: when there is nothing better to do, and now and then under any load."""
         sweeper, term = self._sweeper, self._term.number
-        if sweeper is None or term is None or self.ledger or self.reconcile.draining or not self._intake.is_done:
+        if sweeper is None or term is None or self.ledger or self.reconcile.draining or not self._events.is_done:
             return
         if self.queue and now < self._swept_at + SWEEP_EVERY:
             return
@@ -528,8 +528,8 @@ class Reconciler:
     def _recorded(self, target: Target, write: RecordWrite, revision: int, now: float) -> None:
         # Taken into the cache at once: that can only make more look busy.
         self.cache.note_record(target, write.record, revision)
-        if write.record.status is not Status.INTENT or self.standings.standing(target) is not Standing.BUSY:
-            self.standings.touch((), recorded=(target,))
+        if write.record.status is not Status.INTENT or self.propagation.readiness(target) is not Readiness.BUSY:
+            self.propagation.touch((), recorded=(target,))
         # else it was due and now is in flight: busy as before, and nobody need look again
         self.reconcile.written(target, write.record, now)
         self._trigger_log.written(target, write, revision)

@@ -3,7 +3,7 @@
 =============  ===========================================================================================
 thread         what it does
 =============  ===========================================================================================
-the caller's   takes messages from the mailbox and steps the reconciler; publishes the dependencies file
+the caller's   takes messages from the inbox and steps the reconciler; publishes the dependencies file
 reflector      list + watch; posts what it reads
 candidate      keeps the lease, campaigns
 environment    a pool each: requests to Airflow
@@ -32,10 +32,10 @@ from coordinator.controller.decision_log import DecisionLog, line_of
 from coordinator.controller.dispatch.dispatcher import Dispatcher, limits_of
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.pools import Pools
-from coordinator.controller.inbox import Mailbox
+from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.guarding import refuse_unless_leading
-from coordinator.controller.leading.misnamed_reporters import Strangers
+from coordinator.controller.leading.misnamed_reporters import MisnamedReporters
 from coordinator.controller.leading.progress import ProgressOfReading
 from coordinator.controller.leading.publisher import Publisher, Writer
 from coordinator.controller.leading.unknown_dags import UnknownDags
@@ -120,7 +120,7 @@ class Watcher:
         self._settings = settings
         self._clock = clock or SystemClock()
         keys = Keys(settings.etcd.prefix)
-        self._mailbox = Mailbox(clock=self._clock.monotonic)
+        self._inbox = Inbox(clock=self._clock.monotonic)
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
         self._reflector = Reflector(store, keys.root, largest=keys.largest_value)
@@ -135,10 +135,10 @@ class Watcher:
             progress=lambda: self._progress.present,
             is_stalled=self._is_stalled,
             now=self._clock.now,
-            on_change=self._mailbox.wake,
+            on_change=self._inbox.wake,
         )
         self._pools = Pools(
-            {name: settings.environments[name].max_in_flight for name in runners}, self._mailbox.put_answer
+            {name: settings.environments[name].max_in_flight for name in runners}, self._inbox.put_answer
         )
         backoff = Backoff(initial=settings.watcher.backoff_initial, longest=settings.watcher.backoff_max)
         self._dispatchers = Dispatchers(
@@ -176,8 +176,10 @@ class Watcher:
         )
         self._size_alarm = size_alarm
         self._reporters = HealthOfReporters(self.reconciler.cache.reporters, settings.environments)
-        self._strangers = Strangers(self.reconciler.cache.reporters, runners, settings.environments, clock=self._clock)
-        checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._mailbox.wake)
+        self._misnamed_reporters = MisnamedReporters(
+            self.reconciler.cache.reporters, runners, settings.environments, clock=self._clock
+        )
+        checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._inbox.wake)
         self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
         self._read_file_at = 0.0
         self._publisher = None
@@ -224,7 +226,7 @@ class Watcher:
             self._stop.set()
             if self._size_alarm is not None:
                 self._size_alarm.stop()
-            self._mailbox.close()
+            self._inbox.close()
             # Before a successor may lead: it would ask what became of a request that has not arrived yet, and send it
             # once more. After a drain in good order none is left.
             self._pools.end_effects()
@@ -239,7 +241,7 @@ class Watcher:
     def stop(self) -> None:
         """Ask :meth:`run` to end. Safe from any thread, and in a signal handler: nothing here takes a lock."""
         self._stopping = True
-        self._mailbox.wake()
+        self._inbox.wake()
 
     def health(self) -> Health:
         """How this watcher is doing. Safe from any thread."""
@@ -255,7 +257,7 @@ class Watcher:
             leads_since=leadership.since if leads and leadership is not None else None,
             connected=reconciler.connected,
             revision=reconciler.cache.revision,
-            idle=self._mailbox.is_empty() and reconciler.is_idle(),
+            idle=self._inbox.is_empty() and reconciler.is_idle(),
             stepped_at=self._stepped_at,
             problems=some.some,
             problems_count=some.count,
@@ -276,7 +278,7 @@ class Watcher:
 
     def _found_out(self) -> dict[str, str]:
         """What is wrong and no key in etcd tells: others read it in this watcher's presence."""
-        found: dict[str, str | None] = dict(self._strangers.problems)
+        found: dict[str, str | None] = dict(self._misnamed_reporters.problems)
         found["unknown DAGs"] = self._unknown_dags.problem
         if self._decisions is not None:
             found["decision log"] = self._decisions.problem
@@ -284,7 +286,7 @@ class Watcher:
 
     def _turn(self) -> None:
         self._publish()
-        for asking in (self._unknown_dags, self._strangers):
+        for asking in (self._unknown_dags, self._misnamed_reporters):
             if self.reconciler.leads:
                 asking.look()
             else:
@@ -292,12 +294,12 @@ class Watcher:
         file = self._publisher.present_file if self._publisher is not None else None
         if self._progress.has_found(file, self._found_out()):
             self._candidate.nudge()  # what is wrong is not to look well until a keep-alive is due
-        messages = self._mailbox.take(self._patience(), updates=not self.reconciler.is_behind)
-        if self.reconciler.step(messages, lag=self._mailbox.lag):
+        messages = self._inbox.take(self._patience(), updates=not self.reconciler.is_behind)
+        if self.reconciler.step(messages, lag=self._inbox.lag):
             self._candidate.nudge()
         self._progress.note(messages)
         connected, revision = self.reconciler.connected, self.reconciler.cache.revision
-        self._reporters.note(self.reconciler.standings.graph, connected=connected, now=self._clock.now())
+        self._reporters.note(self.reconciler.propagation.graph, connected=connected, now=self._clock.now())
         stands_there = self.reconciler.has_decided or not connected
         if stands_there and self._progress.stand_at(revision, warm=connected):
             self._candidate.nudge()
@@ -335,7 +337,7 @@ class Watcher:
         self.reconciler.drain()
         until = self._clock.monotonic() + _longest_request(self._settings) + self._settings.etcd.timeout
         while not self.reconciler.is_drained() and self._clock.monotonic() < until:
-            self.reconciler.step(self._mailbox.take(min(0.1, self._patience())), lag=self._mailbox.lag)
+            self.reconciler.step(self._inbox.take(min(0.1, self._patience())), lag=self._inbox.lag)
             self._stepped_at = self._clock.monotonic()
 
     def _read(self) -> None:
@@ -343,12 +345,12 @@ class Watcher:
             try:
                 for update in self._reflector.updates(self._stop):
                     self.reconciler.cache.publications.prepare(update)
-                    if not self._mailbox.put_update(update):
+                    if not self._inbox.put_update(update):
                         return
             except Exception as error:  # noqa: BLE001 - see below, and it is logged
                 # Whatever it is, a leader without this thread would be deaf for good, and nobody would know.
                 _log.exception("reflector.broken", watcher=self.watcher_id)
-                self._mailbox.put_update(Disconnected(f"a mistake in the coordinator: {error}"))
+                self._inbox.put_update(Disconnected(f"a mistake in the coordinator: {error}"))
                 self._stop.wait(TICK)
 
     def _guard(self, seconds: float, term: int | None) -> None:

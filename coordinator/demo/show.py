@@ -147,7 +147,7 @@ class Show:
 
     def _why_not(self, act: Act) -> str:
         absent = missing(act, self.performance.chronicle)
-        standings = read(self._follower.store, self._follower.keys).standings
+        standings = read(self._follower.store, self._follower.keys).propagation
         reasons = [headline(standings.decide(Target(pipeline, self.performance.partition))) for pipeline in absent]
         what = "; ".join(reasons) or "everything ran, but the watcher did not come to rest"
         return f"act {act.number} did not end within {ACT_LIMIT:.0f} s: {what}"

@@ -29,7 +29,7 @@ RUN_STATE: Final = 64 * KIB
 """Bytes: nothing that a pipeline has to say about a run needs more."""
 
 SMALL_VALUE: Final = 256 * KIB
-"""Bytes of a hold, an order, an act, a floor, a mark, a presence, a sweep: all are a few names and a sentence."""
+"""Bytes of a hold, an order, an act, a watermark, a mark, a presence, a sweep: all are a few names and a sentence."""
 
 REPORTER: Final = 16 * KIB
 """Bytes of what a reporter says about itself: a few names, counts and times."""

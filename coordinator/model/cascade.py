@@ -21,12 +21,12 @@ from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
 from coordinator.model.order import GivenOrder, Order
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.retention.watermark import Floor
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing, readable_record, readable_state
+from coordinator.model.view import Facts, Readiness, SeenOrder, SeenRecord, SeenState, readable_record, readable_state
 
 _MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
 
@@ -98,7 +98,7 @@ def cascade(
     :param released: a pipeline whose hold is taken away, too.
     :param known: all that has a state, a record or an order.
     :param revision: of etcd, at which the facts stand.
-    :param now: at which they are judged.
+    :param now: at which they are evaluated.
     """
     rehearsal = _Rehearsal(graph, facts, known=known, revision=revision, now=now)
     rehearsal.come_to_rest()
@@ -183,8 +183,8 @@ class _Rehearsal:
         self._released: PipelineRef | None = None
         self.done: dict[Target, How] = {}
         self._agenda: list[tuple[int, Target]] = []
-        self._standings = Standings(graph, self, now=now)
-        self._note(self._standings.refresh(known))
+        self._propagation = Propagation(graph, self, now=now)
+        self._note(self._propagation.refresh(known))
 
     # -- Facts -------------------------------------------------------------------------------------------------------
 
@@ -200,8 +200,8 @@ class _Rehearsal:
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
         return None if pipeline == self._released else self._facts.hold(pipeline)
 
-    def floor(self, pipeline: PipelineRef) -> Floor | None:
-        return self._facts.floor(pipeline)
+    def watermark(self, pipeline: PipelineRef) -> Watermark | None:
+        return self._facts.watermark(pipeline)
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
@@ -213,31 +213,35 @@ class _Rehearsal:
                 case State():
                     attempt = self._attempt_of(target)
                     self._states[target] = SeenState(RunState(what, attempt, self._now), self._next_revision())
-        self._note(self._standings.refresh(change))
+        self._note(self._propagation.refresh(change))
 
     def release(self, pipeline: PipelineRef) -> None:
         self._released = pipeline
-        self._note(self._standings.refresh([one for one in self._standings.unsettled() if one.pipeline == pipeline]))
+        self._note(
+            self._propagation.refresh([one for one in self._propagation.unsettled() if one.pipeline == pipeline])
+        )
 
     def come_to_rest(self) -> None:
         """Let everything happen that happens by itself."""
         while self._agenda:
             _, target = heapq.heappop(self._agenda)
-            if self._go_on(self._standings.decide(target)):
-                self._note(self._standings.refresh((target,)))
+            if self._go_on(self._propagation.decide(target)):
+                self._note(self._propagation.refresh((target,)))
 
     def stuck(self) -> dict[Target, How]:
         """What would be due, and why it does not run."""
         found = {}
-        for target in self._standings.unsettled():
-            decision = self._standings.decide(target)
-            if decision.standing is Standing.STUCK:
+        for target in self._propagation.unsettled():
+            decision = self._propagation.decide(target)
+            if decision.readiness is Readiness.STUCK:
                 found[target] = _why(decision)
         return found
 
     def busy(self) -> list[Target]:
         """What would be due, and waits for something that would run if it could be started."""
-        return [target for target in self._standings.unsettled() if self._standings.standing(target) is Standing.BUSY]
+        return [
+            target for target in self._propagation.unsettled() if self._propagation.readiness(target) is Readiness.BUSY
+        ]
 
     def _starts(self, decision: Decision) -> bool:
         if self._environments is None:
@@ -248,7 +252,7 @@ class _Rehearsal:
     def _note(self, decisions: Iterable[Decision]) -> None:
         """What may have something to do is looked at again, upstreams first."""
         for decision in decisions:
-            if decision.standing is not Standing.SETTLED or decision.ignored:
+            if decision.readiness is not Readiness.SETTLED or decision.ignored:
                 heapq.heappush(self._agenda, (self._graph.rank(decision.target.pipeline), decision.target))
 
     def _go_on(self, decision: Decision) -> bool:

@@ -18,13 +18,13 @@ import msgspec
 from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.dependencies import OnLate, Rerun, Settle
 from coordinator.model.evaluation import (
-    Judged,
-    JudgedInput,
+    Evaluated,
+    EvaluatedInput,
     all_inputs,
-    inputs_if_mended,
+    evaluate,
+    inputs_if_repaired,
     inputs_that_hold,
     inputs_that_would_hold,
-    judge,
 )
 from coordinator.model.graph import Graph
 from coordinator.model.lateness import due_by
@@ -33,7 +33,7 @@ from coordinator.model.partitions import FixedKey, Latest
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import SeenRecord, SeenState, Standing, View
+from coordinator.model.view import Readiness, SeenRecord, SeenState, View
 
 
 class Obstacle(enum.StrEnum):
@@ -56,8 +56,9 @@ class Decision(msgspec.Struct, frozen=True):
     :ivar ignored: its inputs ask it to fire now, and its rerun policy says no: they are consumed without a run.
     :ivar inputs: the completions that firing now would use.
     :ivar wave: etcd revision of the completion (or order) at the top of what firing now would belong to.
-    :ivar judged: the condition, input by input; ``None`` for a pipeline that waits for nothing.
-    :ivar stirred: something that could start it has changed, or is about to: what opens and closes a gate matters.
+    :ivar evaluated: the condition, input by input; ``None`` for a pipeline that waits for nothing.
+    :ivar has_pending_change: something that could start it has changed, or is about to: what opens and closes a gate
+        matters.
     :ivar order: etcd revision of the person's order that firing now would carry out; 0: none.
     :ivar due_by: its deadline, if it is waited for in this partition; ``late`` when it has passed.
     :ivar skips: it is late, and is given up for that.
@@ -65,15 +66,15 @@ class Decision(msgspec.Struct, frozen=True):
     """
 
     target: Target
-    standing: Standing
+    readiness: Readiness
     due: bool = False
     ready: bool = False
     ignored: bool = False
     obstacles: frozenset[Obstacle] = frozenset()
     inputs: Inputs = {}
     wave: int = 0
-    judged: Judged | None = None
-    stirred: bool = False
+    evaluated: Evaluated | None = None
+    has_pending_change: bool = False
     order: int = 0
     due_by: datetime | None = None
     late: bool = False
@@ -102,18 +103,18 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
 
     downstream = node.downstream
     has_run = record is not None and (len(record.consumed) > 0 or record.order > 0 or record.skipped)
-    judged, inputs = judge(view, node, target, record)
-    coming = tuple(inputs_that_would_hold(judged))
-    used = tuple(inputs_that_hold(judged))
+    evaluated, inputs = evaluate(view, node, target, record)
+    coming = tuple(inputs_that_would_hold(evaluated))
+    used = tuple(inputs_that_hold(evaluated))
     due = order is Order.RERUN or any(one.triggers and (one.new or one.busy) for one in coming)
     ready = order is Order.RERUN or any(one.new for one in used)
     if downstream.settle is Settle.WAVE:
         # A branch that is still coming is waited for (case 7); one that cannot come is not (cases 5, 25).
         ready = ready and not any(one.busy for one in coming)
-    stirred = any(one.triggers and (one.new or one.busy or one.mendable) for one in inputs)
+    has_pending_change = any(one.triggers and (one.new or one.busy or one.repairable) for one in inputs)
 
     deadline = None
-    if stirred and seen is None and not has_run:  # a started partition is never late
+    if has_pending_change and seen is None and not has_run:  # a started partition is never late
         deadline = due_by(downstream.deadline, graph, view, target, inputs)
     late = deadline is not None and view.now >= deadline
     if late and downstream.on_late is OnLate.FIRE:
@@ -130,46 +131,47 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         obstacles.add(Obstacle.WAITS_FOR_RELEASE)
 
     if moving or skips:
-        standing = Standing.BUSY  # what is given up is at rest once that has been written down
+        readiness = Readiness.BUSY  # what is given up is at rest once that has been written down
     elif ignores:
-        standing = Standing.SETTLED
+        readiness = Readiness.SETTLED
     elif due and not obstacles:
-        standing = Standing.BUSY
-    elif due or _could_be_mended(judged):
+        readiness = Readiness.BUSY
+    elif due or _could_be_repaired(evaluated):
         # Out of date, and something or somebody else must move first (case 3).
-        standing = Standing.STUCK
+        readiness = Readiness.STUCK
     else:
         # Also with something new in a branch that does not hold: it is not needed (cases 6, 25).
-        standing = Standing.SETTLED
+        readiness = Readiness.SETTLED
     return Decision(
         target=target,
-        standing=standing,
+        readiness=readiness,
         due=due and not ignores and not skips,
         ready=ready and not ignores and not skips,
         ignored=ready and ignores,
         obstacles=frozenset(obstacles),
         inputs=_completions(used) if ready else {},
         wave=max((_wave(view, one) for one in used if one.new), default=ordered_at) if ready else 0,
-        judged=judged,
-        stirred=stirred or order is Order.RERUN,  # who has been ordered waits too, for a gate that is busy
+        evaluated=evaluated,
+        has_pending_change=has_pending_change
+        or order is Order.RERUN,  # who has been ordered waits too, for a gate that is busy
         order=ordered_at,
         due_by=deadline,
         late=late,
         skips=skips,
-        recheck_at=_recheck_at(view, inputs, deadline) if stirred else None,
+        recheck_at=_recheck_at(view, inputs, deadline) if has_pending_change else None,
     )
 
 
 def _decide_source(target: Target, obstacles: frozenset[Obstacle], moving: bool, ordered_at: int) -> Decision:
     """A pipeline that waits for nothing runs when its environment or a person says so."""
-    standing = Standing.SETTLED
+    readiness = Readiness.SETTLED
     if moving or (ordered_at and not obstacles):
-        standing = Standing.BUSY
+        readiness = Readiness.BUSY
     elif ordered_at:
-        standing = Standing.STUCK
+        readiness = Readiness.STUCK
     return Decision(
         target,
-        standing,
+        readiness,
         due=bool(ordered_at),
         ready=bool(ordered_at),
         obstacles=obstacles,
@@ -188,16 +190,16 @@ def _order(view: View, target: Target, record: TriggerRecord | None) -> tuple[Or
     return given.value.order, given.revision
 
 
-def _could_be_mended(judged: Judged) -> bool:
-    """Whether it is out of date, and only mending an input would let it run; a gate alone makes nobody out of date."""
+def _could_be_repaired(evaluated: Evaluated) -> bool:
+    """Whether it is out of date, and only repairing an input would let it run; a gate alone makes nothing so."""
     return (
-        judged.if_mended
-        and not judged.would_hold
-        and any(one.triggers and (one.new or one.busy or one.mendable) for one in inputs_if_mended(judged))
+        evaluated.if_repaired
+        and not evaluated.would_hold
+        and any(one.triggers and (one.new or one.busy or one.repairable) for one in inputs_if_repaired(evaluated))
     )
 
 
-def _recheck_at(view: View, inputs: list[JudgedInput], deadline: datetime | None) -> datetime | None:
+def _recheck_at(view: View, inputs: list[EvaluatedInput], deadline: datetime | None) -> datetime | None:
     """The next moment at which a deadline passes, or a completion becomes too old."""
     moments = [one.expires for one in inputs if one.expires is not None and one.met]
     if deadline is not None:
@@ -245,12 +247,12 @@ def in_flight(record: TriggerRecord, revision: int, seen: SeenState | None) -> b
 
 def completions(decision: Decision) -> dict[Target, Consumed]:
     """Every completion among a decision's inputs, used or not."""
-    if decision.judged is None:
+    if decision.evaluated is None:
         return {}
-    return _completions(tuple(one for one in all_inputs(decision.judged) if one.met or one.new))
+    return _completions(tuple(one for one in all_inputs(decision.evaluated) if one.met or one.new))
 
 
-def _completions(used: tuple[JudgedInput, ...]) -> dict[Target, Consumed]:
+def _completions(used: tuple[EvaluatedInput, ...]) -> dict[Target, Consumed]:
     found: dict[Target, Consumed] = {}
     for one in used:
         if one.seen is not None and isinstance(one.seen.value, RunState):
@@ -261,7 +263,7 @@ def _completions(used: tuple[JudgedInput, ...]) -> dict[Target, Consumed]:
     return found
 
 
-def _wave(view: View, one: JudgedInput) -> int:
+def _wave(view: View, one: EvaluatedInput) -> int:
     """The wave that an input's completion belongs to: its own revision, or that of what started its run."""
     assert one.seen is not None
     assert isinstance(one.seen.value, RunState)

@@ -1,13 +1,13 @@
-"""Judging a condition: which inputs count, which branches hold, and what they would be if things went on.
+"""Evaluating a condition: which inputs count, which branches hold, and what they would be if things went on.
 
-Every branch is judged three times, each time more generously:
+Every branch is evaluated three times, each time more generously:
 
 * ``holds``       with the inputs that count now
 * ``would_hold``  ... and those that are busy, as if they ended well
-* ``if_mended``   ... and those that failed anew or are stuck, as if somebody mended them
+* ``if_repaired``   ... and those that failed anew or are stuck, as if somebody repaired them
 
-so that "wait" (something used is still coming) and "stuck" (only mending would help) are differences between
-two judgements, and a branch that does not hold contributes nothing: neither newness nor unsettledness.
+so that "wait" (something used is still coming) and "stuck" (only repairing would help) are differences between
+two evaluations, and a branch that does not hold contributes nothing: neither newness nor unsettledness.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from coordinator.model.partitions import FanOut, FixedKey, Identity, Latest, Off
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import TriggerRecord
-from coordinator.model.view import SeenState, Standing, View
+from coordinator.model.view import Readiness, SeenState, View
 
 NO_PARTITION = "latest"
 """Stands for the partition of a newest completion that does not exist yet."""
 
 
-class JudgedInput(NamedTuple):
+class EvaluatedInput(NamedTuple):
     """One input of a downstream pipeline, with everything that was weighed. A named tuple, for it is made so often.
 
     :ivar triggers: it can start the downstream; otherwise it is a gate.
@@ -41,7 +41,7 @@ class JudgedInput(NamedTuple):
     :ivar consumed: the completion of it that was used, as far as that is kept.
     :ivar new: it triggers, and its completion is not the one consumed, and younger than the dependency.
     :ivar busy: it is due to run, or running.
-    :ivar mendable: it failed anew, or is stuck.
+    :ivar repairable: it failed anew, or is stuck.
     :ivar awaited: the partitions that are waited for, where the input is the newest completion: they make it busy.
     :ivar expires: when a completion that is met will be older than the dependency allows.
     """
@@ -50,29 +50,29 @@ class JudgedInput(NamedTuple):
     target: Target
     seen: SeenState | None
     consumed: Consumed | Fingerprint | None
-    standing: Standing
+    readiness: Readiness
     triggers: bool
     met: bool
     new: bool
     holds: bool
-    mendable: bool
+    repairable: bool
     expires: datetime | None = None
     awaited: tuple[Target, ...] = ()
 
     @property
     def busy(self) -> bool:
-        return self.standing is Standing.BUSY
+        return self.readiness is Readiness.BUSY
 
     @property
     def would_hold(self) -> bool:
         return self.holds or self.busy
 
     @property
-    def if_mended(self) -> bool:
-        return self.holds or self.busy or self.mendable
+    def if_repaired(self) -> bool:
+        return self.holds or self.busy or self.repairable
 
 
-class JudgedBranch(msgspec.Struct, frozen=True):
+class EvaluatedBranch(msgspec.Struct, frozen=True):
     """An inner node, or the partitions of a dependency whose mapping names several: at least ``n`` of the branches.
 
     :ivar dependency: the dependency whose partitions these are; ``None`` for a node of the condition.
@@ -80,45 +80,47 @@ class JudgedBranch(msgspec.Struct, frozen=True):
 
     n: int
     word: str
-    branches: tuple[Judged, ...]
+    branches: tuple[Evaluated, ...]
     holds: bool
     would_hold: bool
-    if_mended: bool
+    if_repaired: bool
     dependency: Dependency | None = None
 
 
-Judged = JudgedInput | JudgedBranch
+Evaluated = EvaluatedInput | EvaluatedBranch
 
 
-def judge(view: View, node: Node, target: Target, record: TriggerRecord | None) -> tuple[Judged, list[JudgedInput]]:
-    """Judge a downstream pipeline's condition for a partition.
+def evaluate(
+    view: View, node: Node, target: Target, record: TriggerRecord | None
+) -> tuple[Evaluated, list[EvaluatedInput]]:
+    """Evaluate a downstream pipeline's condition for a partition.
 
     :param record: what the pipeline has been started for before.
-    :returns: the condition, judged, and all its inputs from left to right.
+    :returns: the condition, evaluated, and all its inputs from left to right.
     """
-    judge = _Judge(view, node, target, record)
-    return judge.visit(node.downstream.condition), judge.inputs
+    evaluate = _Evaluator(view, node, target, record)
+    return evaluate.visit(node.downstream.condition), evaluate.inputs
 
 
-class _Judge:
+class _Evaluator:
     def __init__(self, view: View, node: Node, target: Target, record: TriggerRecord | None) -> None:
         self._view = view
         self._node = node
         self._target = target
         self._consumed = record.consumed if record is not None else NOTHING
         self._direct = node.downstream.settle is Settle.DIRECT
-        self.inputs: list[JudgedInput] = []
+        self.inputs: list[EvaluatedInput] = []
         self._newest_known: set[str] | None = None
         self._past = 0
-        if record is None and (floor := view.floor(target.pipeline)) is not None:
-            self._past = floor.revision  # what stood on it may have been removed (case 20)
+        if record is None and (watermark := view.watermark(target.pipeline)) is not None:
+            self._past = watermark.revision  # what stood on it may have been removed (case 20)
 
-    def visit(self, condition: Condition) -> Judged:
+    def visit(self, condition: Condition) -> Evaluated:
         if isinstance(condition, Dependency):
             return self._dependency(condition)
         return _branch(condition.n, condition.word, tuple(self.visit(branch) for branch in condition.of))
 
-    def _dependency(self, dependency: Dependency) -> Judged:
+    def _dependency(self, dependency: Dependency) -> Evaluated:
         """The inputs that a dependency names for this partition, through its mapping."""
         mapping, upstream, partition = dependency.mapping, dependency.upstream, self._target.partition
         targets: Sequence[Target]
@@ -141,7 +143,7 @@ class _Judge:
         needed = mapping.needed(len(targets)) if isinstance(mapping, Rollup) and targets else 1
         return _branch(needed, str(dependency), inputs, dependency)
 
-    def _newest(self, dependency: Dependency) -> JudgedInput:
+    def _newest(self, dependency: Dependency) -> EvaluatedInput:
         """The upstream's newest completion. Others may come for ever: waited for are those of this wave alone."""
         view, upstream = self._view, dependency.upstream
         newest = view.newest(upstream)
@@ -157,7 +159,7 @@ class _Judge:
             # It has still to bring what others of this wave have brought: for its waves, one run.
             expected |= self._newest_partitions()
         awaited = (Target(upstream, one) for one in expected)
-        busy = tuple(one for one in awaited if view.standing(one) is Standing.BUSY)
+        busy = tuple(one for one in awaited if view.readiness(one) is Readiness.BUSY)
         return self._input(
             dependency,
             newest or Target(upstream, NO_PARTITION),
@@ -190,10 +192,10 @@ class _Judge:
         busy: tuple[Target, ...] = (),
         triggers: bool | None = None,
         since: int = 0,
-    ) -> JudgedInput:
+    ) -> EvaluatedInput:
         view = self._view
         seen = view.state(target)
-        standing = Standing.BUSY if busy else view.standing(target)
+        readiness = Readiness.BUSY if busy else view.readiness(target)
         if triggers is None:
             triggers = dependency.trigger
         before = self._consumed.get(target)
@@ -208,17 +210,17 @@ class _Judge:
                 observed = seen.value.observed_at
                 expires = after(observed, dependency.max_age) if observed is not None else None
                 met = expires is not None and view.now < expires
-        one = JudgedInput(
+        one = EvaluatedInput(
             dependency,
             target,
             seen,
             before,
-            standing,
+            readiness,
             triggers=triggers,
             met=met,
             new=changed and triggers,
-            holds=met and (standing is Standing.SETTLED or self._direct),
-            mendable=standing is Standing.STUCK or (failed and changed),
+            holds=met and (readiness is Readiness.SETTLED or self._direct),
+            repairable=readiness is Readiness.STUCK or (failed and changed),
             expires=expires,
             awaited=busy,
         )
@@ -226,21 +228,23 @@ class _Judge:
         return one
 
 
-def judge_input(
+def evaluate_input(
     view: View, node: Node, target: Target, record: TriggerRecord | None, dependency: Dependency, upstream: Target
-) -> JudgedInput:
-    """Judge one input alone, which a dependency names whatever has arrived. Parameters as in :func:`judge`."""
-    return _Judge(view, node, target, record)._input(dependency, upstream)
+) -> EvaluatedInput:
+    """Evaluate one input alone, which a dependency names whatever has arrived. Parameters as in :func:`evaluate`."""
+    return _Evaluator(view, node, target, record)._input(dependency, upstream)
 
 
-def _branch(n: int, word: str, branches: tuple[Judged, ...], dependency: Dependency | None = None) -> JudgedBranch:
-    return JudgedBranch(
+def _branch(
+    n: int, word: str, branches: tuple[Evaluated, ...], dependency: Dependency | None = None
+) -> EvaluatedBranch:
+    return EvaluatedBranch(
         n=n,
         word=word,
         branches=branches,
         holds=sum(branch.holds for branch in branches) >= n,
         would_hold=sum(branch.would_hold for branch in branches) >= n,
-        if_mended=sum(branch.if_mended for branch in branches) >= n,
+        if_repaired=sum(branch.if_repaired for branch in branches) >= n,
         dependency=dependency,
     )
 
@@ -250,43 +254,43 @@ def is_consumed(used: Consumed | Fingerprint | None, present: RunState, revision
     return used is not None and used.is_same(present, revision)
 
 
-def inputs_that_hold(judged: Judged) -> Iterator[JudgedInput]:
+def inputs_that_hold(evaluated: Evaluated) -> Iterator[EvaluatedInput]:
     """The inputs of the branches that hold: what firing uses."""
-    if not judged.holds:
+    if not evaluated.holds:
         return
-    if isinstance(judged, JudgedInput):
-        yield judged
+    if isinstance(evaluated, EvaluatedInput):
+        yield evaluated
     else:
-        for branch in judged.branches:
+        for branch in evaluated.branches:
             yield from inputs_that_hold(branch)
 
 
-def inputs_that_would_hold(judged: Judged) -> Iterator[JudgedInput]:
+def inputs_that_would_hold(evaluated: Evaluated) -> Iterator[EvaluatedInput]:
     """The inputs of the branches that would hold once what is busy has ended well."""
-    if not judged.would_hold:
+    if not evaluated.would_hold:
         return
-    if isinstance(judged, JudgedInput):
-        yield judged
+    if isinstance(evaluated, EvaluatedInput):
+        yield evaluated
     else:
-        for branch in judged.branches:
+        for branch in evaluated.branches:
             yield from inputs_that_would_hold(branch)
 
 
-def inputs_if_mended(judged: Judged) -> Iterator[JudgedInput]:
-    """The inputs of the branches that would hold if somebody mended what failed."""
-    if not judged.if_mended:
+def inputs_if_repaired(evaluated: Evaluated) -> Iterator[EvaluatedInput]:
+    """The inputs of the branches that would hold if somebody repaired what failed."""
+    if not evaluated.if_repaired:
         return
-    if isinstance(judged, JudgedInput):
-        yield judged
+    if isinstance(evaluated, EvaluatedInput):
+        yield evaluated
     else:
-        for branch in judged.branches:
-            yield from inputs_if_mended(branch)
+        for branch in evaluated.branches:
+            yield from inputs_if_repaired(branch)
 
 
-def all_inputs(judged: Judged) -> Iterator[JudgedInput]:
+def all_inputs(evaluated: Evaluated) -> Iterator[EvaluatedInput]:
     """Every input of the condition, from left to right."""
-    if isinstance(judged, JudgedInput):
-        yield judged
+    if isinstance(evaluated, EvaluatedInput):
+        yield evaluated
     else:
-        for branch in judged.branches:
+        for branch in evaluated.branches:
             yield from all_inputs(branch)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.dependencies import Rerun
-from coordinator.model.evaluation import JudgedInput, inputs_that_hold, judge
+from coordinator.model.evaluation import EvaluatedInput, evaluate, inputs_that_hold
 from coordinator.model.graph import Graph, Node
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.references import Target
@@ -74,8 +74,8 @@ def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
     if own is not None and not isinstance(own.value, RunState):
         return None  # nobody can tell whether it has run
     skipped = decision.skips or (record is not None and record.skipped)
-    judged, _ = judge(view, _always_active(node), target, None if skipped else record)
-    used = tuple(inputs_that_hold(judged))
+    evaluated, _ = evaluate(view, _always_active(node), target, None if skipped else record)
+    used = tuple(inputs_that_hold(evaluated))
     ended_at = own.revision if own is not None else 0
     ignores = node.downstream.rerun is Rerun.IGNORE and ended_at > 0
     missed = [one.target for one in _newer(used, ended_at) if one.new or (ignores and one.triggers)]
@@ -87,7 +87,7 @@ def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
     return Gap(target, cause, has_run, tuple(missed), note or "")
 
 
-def _newer(used: Iterable[JudgedInput], ended_at: int) -> Iterator[JudgedInput]:
+def _newer(used: Iterable[EvaluatedInput], ended_at: int) -> Iterator[EvaluatedInput]:
     """The completions that came after a pipeline's own run had ended."""
     return (one for one in used if one.seen is not None and one.seen.revision > ended_at)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from coordinator.model.deadline import AfterFirstInput, Deadline, TimeOfDay
-from coordinator.model.evaluation import JudgedInput, judge
+from coordinator.model.evaluation import EvaluatedInput, evaluate
 from coordinator.model.graph import Graph
 from coordinator.model.order import GivenOrder
 from coordinator.model.references import Target
@@ -21,7 +21,7 @@ expected by then. A time of day comes once a day, so an outage of less than that
 
 
 def due_by(
-    deadline: Deadline | None, graph: Graph, view: View, target: Target, inputs: Iterable[JudgedInput]
+    deadline: Deadline | None, graph: Graph, view: View, target: Target, inputs: Iterable[EvaluatedInput]
 ) -> datetime | None:
     """The moment from which on the partition is late; ``None``: never, as far as is known.
 
@@ -48,7 +48,7 @@ def due_by(
 
 
 def _unless_backfilled(
-    deadline: TimeOfDay, moment: datetime, graph: Graph, view: View, inputs: Iterable[JudgedInput]
+    deadline: TimeOfDay, moment: datetime, graph: Graph, view: View, inputs: Iterable[EvaluatedInput]
 ) -> datetime | None:
     moving = _that_move(inputs)
     begun = [began for target in moving if (began := _began(view, target)) is not None]
@@ -59,9 +59,9 @@ def _unless_backfilled(
     return None if above is not None and above - moment >= BACKFILL_AFTER else moment
 
 
-def _that_move(inputs: Iterable[JudgedInput]) -> list[Target]:
+def _that_move(inputs: Iterable[EvaluatedInput]) -> list[Target]:
     """The inputs because of which the partition is waited for."""
-    return [one.target for one in inputs if one.triggers and (one.new or one.busy or one.mendable)]
+    return [one.target for one in inputs if one.triggers and (one.new or one.busy or one.repairable)]
 
 
 def _began(view: View, target: Target) -> datetime | None:
@@ -93,7 +93,7 @@ def _began_above(graph: Graph, view: View, targets: Iterable[Target]) -> datetim
         if node is None:
             continue
         record = readable_record(view.record(target))
-        for above in _that_move(judge(view, node, target, record)[1]):
+        for above in _that_move(evaluate(view, node, target, record)[1]):
             began = _began(view, above)
             if began is not None:
                 begun.append(began)

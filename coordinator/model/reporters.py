@@ -151,7 +151,7 @@ def hear(
     now: datetime,
     reachable_since: datetime | None,
 ) -> Heard:
-    """Judge whether an environment is heard from.
+    """Tell whether an environment is heard from.
 
     After an outage of etcd the reporters need a moment to come back: silence counts only once etcd has been reachable
     for two leases.
@@ -183,7 +183,7 @@ def problems_of(heard: Heard, *, now: datetime) -> list[str]:
     if heard.hearing is Hearing.SILENT:
         seen = heard.last_seen
         last = f" since {format_instant(seen.at)} ({seen.host})" if isinstance(seen, LastSeen) else ""
-        return [f"no reporter has been heard from{last}: is its scheduler running? see deliverer.log in its outbox"]
+        return [f"no reporter has been heard from{last}: is its scheduler running? see sender.log in its outbox"]
     return [*_of_reporters(heard, now=now), *_of_different_airflows(heard)]
 
 

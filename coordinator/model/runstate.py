@@ -178,7 +178,7 @@ class Verdict(enum.Enum):
     OUTDATED = "outdated"
 
 
-def judge_report(present: RunState | Unreadable | None, report: RunState) -> Verdict:
+def evaluate_report(present: RunState | Unreadable | None, report: RunState) -> Verdict:
     """Decide whether a report may replace what stands in etcd (design section 3 and section 5, point 8).
 
     The same attempt and state again is a repeat. Within an attempt a terminal state is never overwritten by

@@ -13,12 +13,12 @@ from coordinator.model.conditions import Dependency
 from coordinator.model.hold import Hold
 from coordinator.model.order import GivenOrder
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.retention.watermark import Floor
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import RunState, Unreadable
 from coordinator.model.trigger import TriggerRecord
 
 
-class Standing(enum.StrEnum):
+class Readiness(enum.StrEnum):
     """How a pipeline stands in a partition (design section 4)."""
 
     SETTLED = "settled"
@@ -68,7 +68,7 @@ class Facts(Protocol):
 
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None: ...
 
-    def floor(self, pipeline: PipelineRef) -> Floor | None: ...
+    def watermark(self, pipeline: PipelineRef) -> Watermark | None: ...
 
 
 class View(Facts, Protocol):
@@ -76,10 +76,10 @@ class View(Facts, Protocol):
 
     @property
     def now(self) -> datetime:
-        """The moment at which the reading is judged (deadlines, ``max_age``)."""
+        """The moment at which the reading is evaluated (deadlines, ``max_age``)."""
 
-    def standing(self, target: Target) -> Standing:
-        """The standing of an input; see ``standings`` for how it is kept."""
+    def readiness(self, target: Target) -> Readiness:
+        """The readiness of an input; see ``propagation`` for how it is kept."""
 
     def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
         """The known inputs of a downstream partition, where its mapping does not name them beforehand."""

@@ -20,10 +20,10 @@ from coordinator.model.explanation.words import hold_in_words, how_to_release, m
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
 from coordinator.model.partitions.instants import partition_order
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 from coordinator.reading.reading import Reading
 
 
@@ -136,14 +136,14 @@ class _Ways:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._standings: Standings = reading.standings
+        self._propagation: Propagation = reading.propagation
         self.found: dict[Place, Cause | None] = {}
         self.stuck: list[Target] = []
         self._behind: defaultdict[Target, list[Target]] = defaultdict(list)
         self._above: defaultdict[Target, list[Target]] = defaultdict(list)
         self._held: defaultdict[PipelineRef, list[Target]] = defaultdict(list)
-        for target in self._standings.unsettled():
-            if self._standings.standing(target) is Standing.STUCK:
+        for target in self._propagation.unsettled():
+            if self._propagation.readiness(target) is Readiness.STUCK:
                 self.stuck.append(target)
                 self._step_up(target)
         for target in _failures(reading):
@@ -177,21 +177,21 @@ class _Ways:
 
     def _step_up(self, target: Target) -> None:
         """Note what a partition that is stuck waits for: causes of its own, and inputs that are not well."""
-        decision = self._standings.decide(target)
+        decision = self._propagation.decide(target)
         explained = False
-        for cause in own_causes(self._standings, decision):
+        for cause in own_causes(self._propagation, decision):
             explained = True
             if cause.kind is Kind.HELD:
                 self._held[target.pipeline].append(target)
             else:
                 self.found[Place(Matter(cause.kind), *target)] = cause
         for one in inputs_in_the_way(decision):
-            if one.standing is Standing.BUSY:
+            if one.readiness is Readiness.BUSY:
                 continue  # it passes by itself
             explained = True
             self._behind[one.target].append(target)
             self._above[target].append(one.target)
-            if one.standing is Standing.SETTLED:
+            if one.readiness is Readiness.SETTLED:
                 cause = cause_at_rest(one, ())
                 self.found.setdefault(Place(Matter(cause.kind), *one.target), cause)
         if not explained:
@@ -199,28 +199,28 @@ class _Ways:
 
     def _cause(self, matter: Matter, target: Target) -> Cause:
         if matter is Matter.FAILED:
-            seen = self._standings.state(target)
+            seen = self._propagation.state(target)
             assert seen is not None
             assert isinstance(seen.value, RunState)
             return failure(target, seen.value)
-        decision = self._standings.decide(target)
+        decision = self._propagation.decide(target)
         says = f"should have been started{moment('by', decision.due_by)}; it {reason(decision)}"
         return Cause(target, Kind.NOT_YET, says, _explain(target), since=decision.due_by)
 
     def _hold(self, pipeline: PipelineRef) -> Cause:
-        hold, nowhere = self._standings.hold(pipeline), Target(pipeline, "")
+        hold, nowhere = self._propagation.hold(pipeline), Target(pipeline, "")
         since = hold.since if isinstance(hold, Hold) else None
         return Cause(nowhere, Kind.HELD, f"is held: {hold_in_words(hold)}", how_to_release(nowhere), since=since)
 
 
 def _failures(reading: Reading) -> Iterator[Target]:
     """Failed runs at rest that somebody counts on."""
-    counted_on = _counted_on(reading.standings.graph)
+    counted_on = _counted_on(reading.propagation.graph)
     for target in reading.cache.targets():
         seen = reading.cache.state(target)
         if seen is None or not isinstance(seen.value, RunState) or seen.value.state is not State.FAILED:
             continue
-        if target.pipeline in counted_on and reading.standings.standing(target) is Standing.SETTLED:
+        if target.pipeline in counted_on and reading.propagation.readiness(target) is Readiness.SETTLED:
             yield target
 
 

@@ -18,7 +18,7 @@ from coordinator.controller.dispatch.dispatchers import ages_of_starts
 from coordinator.controller.leading.catching_up import Absence, Skip, find_missed, find_skips, skips_of
 from coordinator.controller.queue.work_queue import Priority
 from coordinator.controller.reconcile import records
-from coordinator.controller.state.heartbeat import attended_up_to
+from coordinator.controller.state.heartbeat import led_up_to
 from coordinator.model.cascade import course
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import all_inputs
@@ -26,11 +26,11 @@ from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import some_of
 from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import Standing, readable_record
+from coordinator.model.view import Readiness, readable_record
 from coordinator.reading.reading import Reading
 
 
-class Fate(enum.StrEnum):
+class Effect(enum.StrEnum):
     """What would become of something at once.
 
     ``start``    its run is created or cleared
@@ -54,7 +54,7 @@ class Foreseen:
     """:ivar action: how the run comes about; ``None`` where none does."""
 
     target: Target
-    fate: Fate
+    effect: Effect
     action: Action | None
     wave: int
     why: str
@@ -93,11 +93,11 @@ def preview(
     foreseen = [*_give_up_missed(reading, missed_after), *_give_up_late(reading)]
     admissions = _admissions(reading, environments, environment_limits)
     goes_on = course(
-        reading.standings.graph,
+        reading.propagation.graph,
         reading.cache,
         known=reading.cache.targets(),
         revision=reading.cache.revision,
-        now=reading.standings.now,
+        now=reading.propagation.now,
         environments=environments,
     )
     started = {*goes_on.started}
@@ -106,7 +106,7 @@ def preview(
         found = _foresee(reading, decision, admissions)
         if found is not None:
             foreseen.append(found)
-        elif decision.standing is Standing.STUCK:
+        elif decision.readiness is Readiness.STUCK:
             stuck += 1
         elif decision.target in goes_on.held_up:
             held_up += 1
@@ -121,56 +121,56 @@ def _foresee(reading: Reading, decision: Decision, admissions: Mapping[str, Admi
     target, record = decision.target, _record(reading, decision.target)
     if record is not None and record.status is Status.INTENT:
         why = "its intent was written, and what came of it was not"
-        return Foreseen(target, Fate.RESUME, record.action, record.wave, why)
+        return Foreseen(target, Effect.RESUME, record.action, record.wave, why)
     if decision.ignored and record is not None and not decision.obstacles:
-        return Foreseen(target, Fate.CONSUME, None, decision.wave, _why(decision))
+        return Foreseen(target, Effect.CONSUME, None, decision.wave, _why(decision))
     if not decision.ready or not decision.obstacles <= {Obstacle.BLOCKED}:
         return None
     admission = admissions.get(target.pipeline.environment)
     if admission is None:
         why = f"no environment {target.pipeline.environment!r} is configured"
-        return Foreseen(target, Fate.BLOCK, None, decision.wave, why)
-    node = reading.standings.graph.node(target.pipeline)
+        return Foreseen(target, Effect.BLOCK, None, decision.wave, why)
+    node = reading.propagation.graph.node(target.pipeline)
     rerun = node.downstream.rerun if node is not None else None
     run_id = records.run_to_clear(decision, record, reading.cache.state(target), rerun)
     action = Action.CREATE if run_id is None else Action.CLEAR
     enters = admission.enter(target, Priority.CATCHUP, now=0.0)
-    return Foreseen(target, Fate.START if enters else Fate.WAIT, action, decision.wave, _why(decision))
+    return Foreseen(target, Effect.START if enters else Effect.WAIT, action, decision.wave, _why(decision))
 
 
 def _give_up_missed(reading: Reading, missed_after: float) -> Iterator[Foreseen]:
-    cache, standings = reading.cache, reading.standings
+    cache, propagation = reading.cache, reading.propagation
     absence = Absence(
-        after=attended_up_to(cache.attended, cache.revision),
+        after=led_up_to(cache.heartbeat, cache.revision),
         until=cache.revision,
-        before=standings.now - timedelta(seconds=missed_after),
+        before=propagation.now - timedelta(seconds=missed_after),
     )
-    for pipeline, missed in find_missed(standings, absence).items():
-        for skip in skips_of(standings, find_skips(standings, pipeline, missed)):
+    for pipeline, missed in find_missed(propagation, absence).items():
+        for skip in skips_of(propagation, find_skips(propagation, pipeline, missed)):
             yield _give_up(reading, skip)
 
 
 def _give_up_late(reading: Reading) -> Iterator[Foreseen]:
-    rank = reading.standings.graph.rank
-    for target in sorted(reading.standings.unsettled(), key=lambda target: (rank(target.pipeline), target)):
-        decision = reading.standings.decide(target)
+    rank = reading.propagation.graph.rank
+    for target in sorted(reading.propagation.unsettled(), key=lambda target: (rank(target.pipeline), target)):
+        decision = reading.propagation.decide(target)
         if decision.skips and decision.due_by is not None:
             yield _give_up(reading, Skip(decision, f"it is late: it was due by {format_instant(decision.due_by)}"))
 
 
 def _give_up(reading: Reading, skip: Skip) -> Foreseen:
-    target, now = skip.decision.target, reading.standings.now
+    target, now = skip.decision.target, reading.propagation.now
     record = records.skipped(skip.decision, _record(reading, target), skip.reason, who="", when=now)
     reading.cache.note_record(target, record, reading.cache.revision)
-    reading.standings.refresh([target])
-    return Foreseen(target, Fate.SKIP, None, skip.decision.wave, skip.reason)
+    reading.propagation.refresh([target])
+    return Foreseen(target, Effect.SKIP, None, skip.decision.wave, skip.reason)
 
 
 def _admissions(
     reading: Reading, environments: Collection[str], environment_limits: Mapping[str, EnvironmentLimits]
 ) -> dict[str, Admission]:
     """The gates of all environments, with what is in flight inside; slots are no limit here."""
-    ages = ages_of_starts(reading.cache, reading.standings.now)
+    ages = ages_of_starts(reading.cache, reading.propagation.now)
     admissions: dict[str, Admission] = {}
     for name in environments:
         limits = environment_limits.get(name, EnvironmentLimits())
@@ -179,22 +179,22 @@ def _admissions(
             max_runs_in_flight=limits.max_runs_in_flight,
             max_starts_per_minute=limits.max_starts_per_minute,
         )
-        admission.obey(pipeline_limits(reading.standings.graph, name))
+        admission.obey(pipeline_limits(reading.propagation.graph, name))
         admission.recall(ages.get(name, ()), now=0.0)
     for target in reading.cache.targets():
         record = _record(reading, target)
         noted = admissions.get(target.pipeline.environment)
         if noted is not None and record is not None and record.status in (Status.INTENT, Status.SENT):
-            noted.note(reading.standings.decide(target))
+            noted.note(reading.propagation.decide(target))
     return admissions
 
 
 def _to_examine(reading: Reading) -> Iterator[Decision]:
     """As the reconciler does when its term begins."""
-    unsettled = list(reading.standings.unsettled_by_age())
+    unsettled = list(reading.propagation.unsettled_by_age())
     settled = set(reading.cache.targets()).difference(unsettled)
     for target in (*unsettled, *sorted(settled)):
-        yield reading.standings.decide(target)
+        yield reading.propagation.decide(target)
 
 
 def _record(reading: Reading, target: Target) -> TriggerRecord | None:
@@ -205,7 +205,7 @@ def _why(decision: Decision) -> str:
     """What is new, or who asks for it."""
     if decision.order:
         return "a person has ordered it"
-    new = [one.target for one in all_inputs(decision.judged) if one.new] if decision.judged is not None else []
+    new = [one.target for one in all_inputs(decision.evaluated) if one.new] if decision.evaluated is not None else []
     named = [str(one.pipeline if one.partition == decision.target.partition else one) for one in new]
     late = ", and it is late" if decision.late else ""
     return f"new: {some_of(named, 5)}{late}"

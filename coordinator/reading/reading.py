@@ -11,12 +11,12 @@ from typing import TypeVar
 from coordinator.commands.publication_history import oldest_readable
 from coordinator.controller.reconcile.breakage import problems_of
 from coordinator.controller.state.cache import Cache
-from coordinator.controller.state.heartbeat import Attended
+from coordinator.controller.state.heartbeat import Heartbeat
 from coordinator.controller.state.publications import Publications
 from coordinator.errors import CoordinatorError
 from coordinator.model.conditions import leaves
 from coordinator.model.graph import CycleFound, Graph
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.publishing.owners import merge
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
@@ -51,7 +51,7 @@ class Reading:
     """
 
     cache: Cache
-    standings: Standings
+    propagation: Propagation
     problems: dict[str, str]
     newest_time: datetime | None
     late: frozenset[Target] = frozenset()
@@ -59,7 +59,7 @@ class Reading:
 
     def require(self, pipeline: PipelineRef) -> None:
         """:raises UnknownPipeline: with the nearest names."""
-        known = {*self.standings.graph, *(target.pipeline for target in self.cache.targets())}
+        known = {*self.propagation.graph, *(target.pipeline for target in self.cache.targets())}
         if pipeline in known:
             return
         names = sorted(map(str, known))
@@ -78,18 +78,18 @@ class Reading:
     def partitions_of(self, pipeline: PipelineRef) -> list[str]:
         """The partitions in which a pipeline has run, or in which one of its upstreams has; the newest first."""
         partitions = {target.partition for target in self._heard_of() if target.pipeline == pipeline}
-        node = self.standings.graph.node(pipeline)
+        node = self.propagation.graph.node(pipeline)
         if node is not None:
             upstreams = {leaf.upstream for leaf in leaves(node.downstream.condition)}
             for target in self.cache.targets():
                 if target.pipeline in upstreams:
-                    dependents = self.standings.dependents(target)
+                    dependents = self.propagation.dependents(target)
                     partitions.update(one.partition for one in dependents if one.pipeline == pipeline)
         return newest_first(partitions)
 
     def _heard_of(self) -> Iterator[Target]:
         yield from self.cache.targets()
-        yield from self.standings.unsettled()
+        yield from self.propagation.unsettled()
 
 
 def read(
@@ -105,7 +105,7 @@ def read(
     """Read etcd at one revision, and decide about what was read.
 
     :param revision: of etcd; 0: the present.
-    :param at: the time at which the present is judged; ``None``: that of this machine's clock.
+    :param at: the time at which the present is evaluated; ``None``: that of this machine's clock.
     :param about: read what decisions about this stand on, and no more; ``None``: all keys.
     :param publications: the documents that have been read before.
     :param progress: told how many keys have been read, while all are.
@@ -247,14 +247,14 @@ def _read(
     newest_time = max(_times(cache), default=None) if revision else None
     # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
     now = newest_time if revision and newest_time is not None else at or datetime.now(UTC)
-    standings = Standings(graph, cache, now=now)
-    standings.exchange_graph(graph, cache.targets(), everything=True)
+    propagation = Propagation(graph, cache, now=now)
+    propagation.exchange_graph(graph, cache.targets(), everything=True)
     late: set[Target] = set()
-    while not standings.is_drained:  # the last decision about a target counts
-        if (made := standings.decide_next()) is not None:
+    while not propagation.is_drained:  # the last decision about a target counts
+        if (made := propagation.decide_next()) is not None:
             (late.add if made.decision.late else late.discard)(made.decision.target)
-    problems.update(problems_of(standings.broken))
-    return Reading(cache, standings, problems, newest_time, frozenset(late), newest_change)
+    problems.update(problems_of(propagation.broken))
+    return Reading(cache, propagation, problems, newest_time, frozenset(late), newest_change)
 
 
 def _documents(store: Store, keys: Keys, revision: int, publications: Publications) -> Cache:
@@ -278,8 +278,8 @@ def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:
 
 
 def _times(cache: Cache) -> Iterator[datetime]:
-    if isinstance(cache.attended, Attended) and cache.attended.when is not None:
-        yield cache.attended.when
+    if isinstance(cache.heartbeat, Heartbeat) and cache.heartbeat.when is not None:
+        yield cache.heartbeat.when
     for target in cache.targets():
         state, record = cache.state(target), cache.record(target)
         if state is not None and isinstance(state.value, RunState):

@@ -24,10 +24,10 @@ def waits_for(
     :param environment_limits: as far as they are known here.
     :raises Compacted: etcd has dropped that revision meanwhile.
     """
-    if not reading.standings.decide(target).fires:
+    if not reading.propagation.decide(target).fires:
         return
     pipeline = target.pipeline
-    node = reading.standings.graph.node(pipeline)
+    node = reading.propagation.graph.node(pipeline)
     most = node.downstream.max_in_flight if node is not None else None
     limit = environment_limits.get(pipeline.environment, EnvironmentLimits()).max_runs_in_flight
     of_pipeline = keys.trigger(Target(pipeline, ""))

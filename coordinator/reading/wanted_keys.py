@@ -43,19 +43,19 @@ def listing_of(store: Store, keys: Keys, closure: Closure, revision: int) -> Lis
 
     :raises Compacted: etcd has dropped the revision meanwhile.
     """
-    ranges = [(prefix, prefix) for prefix in (keys.leader, keys.attended, keys.every("hold"))]
+    ranges = [(prefix, prefix) for prefix in (keys.leader, keys.heartbeat, keys.every("hold"))]
     for pipeline, partitions in closure.items():
         ranges += _ranges(keys, pipeline, partitions)
     listings = [
         store.list(first, through=last, revision=revision, largest=keys.largest_value) for first, last in ranges
     ]
-    # By their names, as etcd has them: a floor comes before the states that it concerns, a state before its record.
+    # By their names, as etcd has them: a watermark comes before the states that it concerns, a state before its record.
     items = {item.key: item for listing in listings for item in listing.items}
     return Listing([items[key] for key in sorted(items)], revision, listings[0].cluster_id)
 
 
 def _ranges(keys: Keys, pipeline: PipelineRef, partitions: Collection[str] | None) -> Iterator[tuple[str, str]]:
-    yield keys.floor(pipeline), keys.floor(pipeline)
+    yield keys.watermark(pipeline), keys.watermark(pipeline)
     for of in (keys.order, keys.state, keys.trigger):
         names = ("",) if partitions is None else partitions  # that of all others begins with the empty one
         wanted = sorted((of(Target(pipeline, one)) for one in names), key=key_bytes)

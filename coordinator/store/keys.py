@@ -57,7 +57,7 @@ class OrderKey(msgspec.Struct, frozen=True, gc=False):
     target: Target
 
 
-class FloorKey(msgspec.Struct, frozen=True, gc=False):
+class WatermarkKey(msgspec.Struct, frozen=True, gc=False):
     pipeline: PipelineRef
 
 
@@ -65,7 +65,7 @@ class ActKey(msgspec.Struct, frozen=True, gc=False):
     act_id: str
 
 
-class AttendedKey(msgspec.Struct, frozen=True, gc=False):
+class HeartbeatKey(msgspec.Struct, frozen=True, gc=False):
     pass
 
 
@@ -97,9 +97,9 @@ ParsedKey = (
     | PublishedBeforeKey
     | HoldKey
     | OrderKey
-    | FloorKey
+    | WatermarkKey
     | ActKey
-    | AttendedKey
+    | HeartbeatKey
     | LeaderKey
     | WatcherKey
     | RetentionKey
@@ -118,7 +118,7 @@ class Keys:
         self.prefix = prefix.rstrip("/")
         self.root = self.prefix + "/"
         self.leader = self.root + "leader"
-        self.attended = self.root + "attended"
+        self.heartbeat = self.root + "heartbeat"
         """Up to which revision a leader has been there; see :mod:`coordinator.controller.state.heartbeat`."""
         self.acts = self.root + "acts/"
         self.watchers = self.root + "watchers/"
@@ -154,8 +154,9 @@ class Keys:
         """What a person asks for; see :mod:`coordinator.model.order`."""
         return self._of_target("order", target)
 
-    def floor(self, pipeline: PipelineRef) -> str:
-        """What retention has left behind; see :mod:`coordinator.model.retention.watermark`."""
+    def watermark(self, pipeline: PipelineRef) -> str:
+        """What retention leaves behind; see :mod:`coordinator.model.retention.watermark`. Listed before the states that
+        it concerns, as ``floor`` sorts before ``state``."""
         return self._of_pipeline("floor", pipeline)
 
     def act(self, act_id: str) -> str:
@@ -224,11 +225,11 @@ class Keys:
             case "order", [environment, dag_id, partition]:
                 return OrderKey(Target(PipelineRef(environment, dag_id), partition))
             case "floor", [environment, dag_id]:
-                return FloorKey(PipelineRef(environment, dag_id))
+                return WatermarkKey(PipelineRef(environment, dag_id))
             case "acts", [act_id]:
                 return ActKey(act_id)
-            case "attended", []:
-                return AttendedKey()
+            case "heartbeat", []:
+                return HeartbeatKey()
             case "leader", []:
                 return LeaderKey()
             case "retention", []:

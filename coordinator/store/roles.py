@@ -84,7 +84,7 @@ def namespace(keys: Keys) -> str:
 def watcher(keys: Keys) -> Role:
     """``coordinator watch``. It holds nothing: that is for people."""
     written = (KeyRange.below(keys.every(kind)) for kind in _WRITTEN_BY_WATCHERS)
-    single = map(KeyRange, (keys.attended, keys.leader, keys.retention))
+    single = map(KeyRange, (keys.heartbeat, keys.leader, keys.retention))
     return _reading_all(keys, "watcher", "coordinator watch", writes=(*written, *single))
 
 

@@ -1,5 +1,5 @@
 """A name mistyped in dependencies.json, as a person lives it on a real Airflow: refused, and where it was accepted all
-the same, the hour that ended meanwhile runs once the file is mended."""
+the same, the hour that ended meanwhile runs once the file is repaired."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ def instant(text: str | None) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def deliverer_pid(airflow: AirflowProcess) -> int:
-    return int((airflow.outbox / "deliverer.lock").read_text())
+def sender_pid(airflow: AirflowProcess) -> int:
+    return int((airflow.outbox / "sender.lock").read_text())
 
 
 def test_an_airflow_shows_itself_and_names_its_last_run(
@@ -158,32 +158,32 @@ def test_an_end_survives_a_scheduler_killed_while_etcd_is_away(
 ) -> None:
     airflow_etcd.kill()
     run_to_its_end(airflow, "quick", logical_date)
-    deliverer = deliverer_pid(airflow)
+    sender = sender_pid(airflow)
     airflow.kill_scheduler()
     airflow.start_scheduler()
     airflow_etcd.start()
     reports.wait("quick", format_instant(logical_date), "success")
-    assert deliverer_pid(airflow) != deliverer, "the new scheduler starts one of its own, with its configuration"
+    assert sender_pid(airflow) != sender, "the new scheduler starts one of its own, with its configuration"
 
 
-def test_an_end_survives_scheduler_and_deliverer_killed_together(
+def test_an_end_survives_scheduler_and_sender_killed_together(
     airflow: AirflowProcess, airflow_etcd: EmbeddedEtcd, reports: Reports, logical_date: datetime
 ) -> None:
-    """As when the machine is switched off; here without an event afterwards that would start a deliverer."""
+    """As when the machine is switched off; here without an event afterwards that would start a sender."""
     airflow_etcd.kill()
     run_to_its_end(airflow, "quick", logical_date)
     airflow.kill_scheduler()
-    os.kill(deliverer_pid(airflow), signal.SIGKILL)
+    os.kill(sender_pid(airflow), signal.SIGKILL)
     airflow_etcd.start()
     assert reports.entry("quick", format_instant(logical_date)) is None
     airflow.start_scheduler()
     reports.wait("quick", format_instant(logical_date), "success")
 
 
-def test_a_frozen_deliverer_holds_nothing_up(airflow: AirflowProcess, reports: Reports, logical_date: datetime) -> None:
+def test_a_frozen_sender_holds_nothing_up(airflow: AirflowProcess, reports: Reports, logical_date: datetime) -> None:
     before = run_to_its_end(airflow, "quick", None)
     reports.wait("quick", before["dag_run_id"], "success")
-    frozen = deliverer_pid(airflow)
+    frozen = sender_pid(airflow)
     os.kill(frozen, signal.SIGSTOP)
     try:
         for _ in range(2):
@@ -195,10 +195,10 @@ def test_a_frozen_deliverer_holds_nothing_up(airflow: AirflowProcess, reports: R
     reports.wait("quick", format_instant(logical_date), "success")
 
 
-def test_the_scheduler_has_no_grpc_and_the_deliverer_has(airflow: AirflowProcess, reports: Reports) -> None:
+def test_the_scheduler_has_no_grpc_and_the_sender_has(airflow: AirflowProcess, reports: Reports) -> None:
     run = run_to_its_end(airflow, "quick", None)
     reports.wait("quick", run["dag_run_id"], "success")
-    assert "cygrpc" in _mapped(deliverer_pid(airflow)), "or this test would prove nothing"
+    assert "cygrpc" in _mapped(sender_pid(airflow)), "or this test would prove nothing"
     assert "cygrpc" not in _mapped(airflow.scheduler_pid)
 
 
@@ -226,5 +226,5 @@ def test_the_listener_never_failed(airflow: AirflowProcess) -> None:
     for component in ("scheduler", "api-server", "dag-processor"):
         assert "Error while calling listener" not in airflow.log_of(component)
         assert "was not reported" not in airflow.log_of(component)
-    assert "Traceback" not in (airflow.outbox / "deliverer.log").read_text()
+    assert "Traceback" not in (airflow.outbox / "sender.log").read_text()
     assert not (airflow.outbox / "parked").exists()

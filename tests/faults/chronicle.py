@@ -1,4 +1,4 @@
-"""From what was seen to a history that the checkers of the simulation can judge.
+"""From what was seen to a history that the checkers of the simulation can evaluate.
 
 etcd's changes come in the order of their revisions, the environments' in that of their own clock; between the two
 only the time at which they were seen is known, and a change in etcd is seen a moment after it happened. Where one
@@ -89,7 +89,7 @@ class Chronicle:
             self._airflow.append(happened)
 
     def begin(self, listing: Listing, runs: Iterable[tuple[str, ObservedRun]]) -> History:
-        """A history that begins with what stands in etcd and in the environments, at rest, and is not judged yet.
+        """A history that begins with what stands in etcd and in the environments, at rest, and is not evaluated yet.
 
         :param runs: with their environments.
         """

@@ -27,7 +27,7 @@ class Listener:
     """One :mod:`tests.faults.listener`, from outside. Starts with its construction; :meth:`close` it in the end.
 
     Its outbox is a small file system of its own where user namespaces are allowed; elsewhere it is an ordinary
-    directory, and a full disk is a limit of 0 bytes to what it and its deliverer write to any file.
+    directory, and a full disk is a limit of 0 bytes to what it and its sender write to any file.
 
     :ivar lost: why, for each state of a run that could not be kept.
     """
@@ -87,9 +87,9 @@ class Listener:
             self._limit(resource.RLIM_INFINITY)
 
     def close(self) -> None:
-        deliverer = self._deliverer()
-        if deliverer is not None:
-            os.kill(deliverer, signal.SIGKILL)
+        sender = self._sender()
+        if sender is not None:
+            os.kill(sender, signal.SIGKILL)
         self._process.kill()
         self._process.wait(10)
         self._stdin.close()
@@ -115,11 +115,11 @@ class Listener:
         return self._process.stdout
 
     def _limit(self, size: int) -> None:
-        for pid in filter(None, (self._process.pid, self._deliverer())):
+        for pid in filter(None, (self._process.pid, self._sender())):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
-    def _deliverer(self) -> int | None:
-        """The deliverer of this very outbox, if it runs."""
+    def _sender(self) -> int | None:
+        """The sender of this very outbox, if it runs."""
         try:
             pid = int((self._place / LOCK_NAME).read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes()

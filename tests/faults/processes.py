@@ -38,12 +38,12 @@ def peak_memory_of(pid: int) -> int:
 
 
 def measure(stage: Stage) -> dict[str, Figures]:
-    """Every watcher and deliverer that runs."""
+    """Every watcher and sender that runs."""
     found = {replica.name: figures_of(replica.service.process.pid) for replica in stage.replicas}
     for environment in stage.airflows:
-        process = stage.deliverer_process(environment)
+        process = stage.sender_process(environment)
         if process is not None and process.poll() is None:
-            found[f"deliverer of {environment}"] = figures_of(process.pid)
+            found[f"sender of {environment}"] = figures_of(process.pid)
     return found
 
 

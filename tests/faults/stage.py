@@ -1,4 +1,4 @@
-"""The real parts: an etcd of one or three members, environments, watchers and deliverers as processes, and the lines
+"""The real parts: an etcd of one or three members, environments, watchers and senders as processes, and the lines
 between them."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from coordinator.model.decide import Obstacle
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 from coordinator.reading.reading import Reading, read
 from coordinator.runners.port import ObservedRun
 from coordinator.store.connection import connect
@@ -29,8 +29,8 @@ from coordinator.store.port import StoreError, StoreUnavailable
 from coordinator.store.presence import read_presence
 from tests.etcd_cluster import Cluster
 from tests.faults.chronicle import Chronicle
-from tests.faults.deliverer import Deliverer
 from tests.faults.line import Line, Way
+from tests.faults.sender import Sender
 from tests.faults.witness import Witness
 from tests.faults.witnessed_airflow import Happened, WitnessedAirflow
 from tests.integration.controller.service import Service, write_config
@@ -269,18 +269,18 @@ class Stage:
         settings = Settings(etcd=self._etcd_settings(REPORTERS, endpoints))
         config = write_config(self.directory / "reporters.toml", settings)
         before = os.environ.get("COORDINATOR_CONFIG")
-        os.environ["COORDINATOR_CONFIG"] = str(config)  # the deliverers inherit it
+        os.environ["COORDINATOR_CONFIG"] = str(config)  # the senders inherit it
         stack.callback(_restore, "COORDINATOR_CONFIG", before)
         self.outboxes: dict[str, Outbox] = {}
-        self.deliverers: dict[str, Deliverer] = {}
+        self.senders: dict[str, Sender] = {}
         for name, airflow in self.airflows.items():
             directory = self.directory / f"outbox-{name}"
-            self.outboxes[name], self.deliverers[name] = Outbox(directory), Deliverer(directory, name)
+            self.outboxes[name], self.senders[name] = Outbox(directory), Sender(directory, name)
             airflow.on_state(lambda run, name=name: self._report(name, run))  # type: ignore[misc]
-        stack.callback(self._end_deliverers)
+        stack.callback(self._end_senders)
 
     def _report(self, environment: str, run: ObservedRun) -> None:
-        """As the listener inside Airflow: keep it, and wake the deliverer."""
+        """As the listener inside Airflow: keep it, and wake the sender."""
         document = RunStateDocument(
             state=run.state,
             run_id=run.run_id,
@@ -289,18 +289,18 @@ class Stage:
         )
         event = Event(environment=environment, dag_id=run.dag_id, partition=partition_of(run), document=document)
         self.outboxes[environment].put(event)
-        self.deliverers[environment].wake()
+        self.senders[environment].wake()
         self._reported[environment] += 1
 
-    def deliverer_process(self, environment: str) -> Any:
+    def sender_process(self, environment: str) -> Any:
         """The process that delivers for an environment, if there is one."""
-        return self.deliverers[environment]._child
+        return self.senders[environment]._child
 
-    def _end_deliverers(self) -> None:
-        for deliverer in self.deliverers.values():
-            if deliverer._child is not None:
-                deliverer._child.kill()
-                deliverer._child.wait(10)
+    def _end_senders(self) -> None:
+        for sender in self.senders.values():
+            if sender._child is not None:
+                sender._child.kill()
+                sender._child.wait(10)
 
     # -- what is asked of it -----------------------------------------------------------------------------------------
 
@@ -311,7 +311,7 @@ class Stage:
 
     def is_published(self, document: Mapping[str, Any]) -> bool:
         """Whether etcd has a document that declares the same pipelines."""
-        graph = self._read().standings.graph
+        graph = self._read().propagation.graph
         return all(PipelineRef.parse(name) in set(graph) for name in document)
 
     def _read(self) -> Reading:
@@ -423,11 +423,11 @@ class Stage:
             reading = read(self.store, self.keys)
         except StoreError as error:
             return f"etcd: {error}"
-        standings = reading.standings
-        busy = [str(one) for one in standings.unsettled() if standings.standing(one) is Standing.BUSY]
+        propagation = reading.propagation
+        busy = [str(one) for one in propagation.unsettled() if propagation.readiness(one) is Readiness.BUSY]
         if busy:
             return f"busy: {busy}"
-        blocked = [str(one) for one in standings.unsettled() if Obstacle.BLOCKED in standings.decide(one).obstacles]
+        blocked = [str(one) for one in propagation.unsettled() if Obstacle.BLOCKED in propagation.decide(one).obstacles]
         if blocked:
             return f"blocked, and not yet tried again: {blocked}"
         if (problems := shown(reading.problems, reading.cache.problems)).count:

@@ -1,4 +1,4 @@
-"""Who may have led when, as the drills judge it."""
+"""Who may have led when, as the drills evaluate it."""
 
 from __future__ import annotations
 

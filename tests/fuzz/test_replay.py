@@ -32,7 +32,7 @@ def test_nothing_in_the_corpus_breaks_anything(target: Target) -> None:
 
 
 @pytest.mark.parametrize(("target", "path"), FOUND)
-def test_what_once_broke_something_is_mended(target: Target, path: Path) -> None:
+def test_what_once_broke_something_is_repaired(target: Target, path: Path) -> None:
     _play(target, path)
 
 

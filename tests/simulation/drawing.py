@@ -122,7 +122,7 @@ class _Draw:
         )
 
     def _kept(self, episode: Episode) -> Episode:
-        """Without what nobody can say much of afterwards: a floor stands in for records, and knows no partitions."""
+        """Without what nobody can say much of afterwards: a watermark stands for records, and knows no partitions."""
         acts = tuple(act for act in episode.acts if act.do != "delete_record")
         return replace(episode, acts=acts, exact=False)
 

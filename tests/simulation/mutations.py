@@ -36,20 +36,20 @@ from coordinator.controller.retention import removal
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import Write
 from coordinator.model import consumption, decide, lifecycle
-from coordinator.model import evaluation as judgement
+from coordinator.model import evaluation as evaluation
 from coordinator.model.consumption import Fingerprint
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
 from coordinator.model.graph import Graph, Node
 from coordinator.model.partitions import Rollup
-from coordinator.model.propagation import readiness as standings
+from coordinator.model.propagation import propagation as propagation
 from coordinator.model.propagation import tally
 from coordinator.model.publishing import edition, resuming
 from coordinator.model.publishing.edition import Edition, Ruling
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, Verdict, judge_report
+from coordinator.model.runstate import RunState, Verdict, evaluate_report
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import SeenState, Standing
+from coordinator.model.view import Readiness, SeenState
 from coordinator.runners.port import Foreign, Happened, ObservedRun, StartRequest
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
@@ -120,7 +120,7 @@ def activation_ignored() -> AbstractContextManager[Any]:
 
 
 def newness_forgotten() -> AbstractContextManager[Any]:
-    return patch.object(judgement, "is_consumed", lambda *_: False)
+    return patch.object(evaluation, "is_consumed", lambda *_: False)
 
 
 def fingerprints_all_alike() -> AbstractContextManager[Any]:
@@ -158,33 +158,33 @@ def other_branches_not_waited_for() -> AbstractContextManager[Any]:
 
     def hasty(*given: Any) -> Decision:
         decision = real(*given)
-        if decision.ready or decision.judged is None or not decision.due:
+        if decision.ready or decision.evaluated is None or not decision.due:
             return decision
-        used = tuple(judgement.inputs_that_hold(decision.judged))
+        used = tuple(evaluation.inputs_that_hold(decision.evaluated))
         if not any(one.new for one in used):
             return decision
         inputs = decide._completions(used)
         return structs.replace(decision, ready=True, inputs=inputs, wave=max(one.revision for one in inputs.values()))
 
-    return patch.object(standings, "decide", hasty)
+    return patch.object(propagation, "decide", hasty)
 
 
 def failures_hold_nothing_back() -> AbstractContextManager[Any]:
-    real = judgement._Judge._input
+    real = evaluation._Evaluator._input
 
-    def judge(*given: Any, **named: Any) -> judgement.JudgedInput:
-        return real(*given, **named)._replace(mendable=False)
+    def evaluate(*given: Any, **named: Any) -> evaluation.EvaluatedInput:
+        return real(*given, **named)._replace(repairable=False)
 
-    return patch.object(judgement._Judge, "_input", judge)
+    return patch.object(evaluation._Evaluator, "_input", evaluate)
 
 
 def gates_start_things() -> AbstractContextManager[Any]:
-    real = judgement._Judge._input
+    real = evaluation._Evaluator._input
 
-    def judge(self: Any, dependency: Any, *given: Any, **named: Any) -> judgement.JudgedInput:
+    def evaluate(self: Any, dependency: Any, *given: Any, **named: Any) -> evaluation.EvaluatedInput:
         return real(self, dependency, *given, **{**named, "triggers": True})
 
-    return patch.object(judgement._Judge, "_input", judge)
+    return patch.object(evaluation._Evaluator, "_input", evaluate)
 
 
 def windows_wait_for_all() -> AbstractContextManager[Any]:
@@ -192,16 +192,16 @@ def windows_wait_for_all() -> AbstractContextManager[Any]:
 
 
 def age_forgotten() -> AbstractContextManager[Any]:
-    real = judgement._Judge._input
+    real = evaluation._Evaluator._input
 
-    def judge(self: Any, dependency: Any, *given: Any, **named: Any) -> judgement.JudgedInput:
-        judged = real(self, dependency, *given, **named)
-        if judged.met or dependency.max_age is None or judged.seen is None:
-            return judged
-        state = getattr(judged.seen.value, "state", None)
-        return judged._replace(holds=state is not None and dependency.on.satisfied_by(state))
+    def evaluate(self: Any, dependency: Any, *given: Any, **named: Any) -> evaluation.EvaluatedInput:
+        evaluated = real(self, dependency, *given, **named)
+        if evaluated.met or dependency.max_age is None or evaluated.seen is None:
+            return evaluated
+        state = getattr(evaluated.seen.value, "state", None)
+        return evaluated._replace(holds=state is not None and dependency.on.satisfied_by(state))
 
-    return patch.object(judgement._Judge, "_input", judge)
+    return patch.object(evaluation._Evaluator, "_input", evaluate)
 
 
 def deadlines_never_pass() -> AbstractContextManager[Any]:
@@ -217,10 +217,10 @@ def release_not_waited_for() -> AbstractContextManager[Any]:
         return (
             decision
             if left == decision.obstacles
-            else structs.replace(decision, obstacles=left, standing=Standing.BUSY)
+            else structs.replace(decision, obstacles=left, readiness=Readiness.BUSY)
         )
 
-    return patch.object(standings, "decide", hasty)
+    return patch.object(propagation, "decide", hasty)
 
 
 def orders_carried_out_again() -> AbstractContextManager[Any]:
@@ -236,22 +236,22 @@ def holds_ignored() -> AbstractContextManager[Any]:
     return patch.object(Cache, "hold", lambda *_: None)
 
 
-def standings_go_no_further() -> AbstractContextManager[Any]:
-    real = standings.Standings._propagate
+def propagation_go_no_further() -> AbstractContextManager[Any]:
+    real = propagation.Propagation._propagate
 
-    def propagate(self: standings.Standings, decision: Decision, *, live: bool, changed: bool) -> None:
+    def propagate(self: propagation.Propagation, decision: Decision, *, live: bool, changed: bool) -> None:
         if changed:
             real(self, decision, live=live, changed=True)
             return
         self._unsettled.pop(decision.target, None)
-        if decision.standing is not Standing.SETTLED:
-            self._unsettled[decision.target] = decision.standing
+        if decision.readiness is not Readiness.SETTLED:
+            self._unsettled[decision.target] = decision.readiness
 
-    return patch.object(standings.Standings, "_propagate", propagate)
+    return patch.object(propagation.Propagation, "_propagate", propagate)
 
 
-def floors_forgotten() -> AbstractContextManager[Any]:
-    return patch.object(Cache, "floor", lambda *_: None)
+def watermarks_forgotten() -> AbstractContextManager[Any]:
+    return patch.object(Cache, "watermark", lambda *_: None)
 
 
 def removed_though_needed() -> AbstractContextManager[Any]:
@@ -389,8 +389,8 @@ def counts_that_never_change() -> AbstractContextManager[Any]:
 def counts_without_what_is_coming() -> AbstractContextManager[Any]:
     stack, real = _everything_counted(), tally._counts_of
 
-    def counts_of(one: judgement.JudgedInput) -> tuple[int, ...]:
-        return *real(one)[: tally._COMING], 0, real(one)[tally._STIRRED]
+    def counts_of(one: evaluation.EvaluatedInput) -> tuple[int, ...]:
+        return *real(one)[: tally._COMING], 0, real(one)[tally._PENDING]
 
     stack.enter_context(patch.object(tally, "_counts_of", counts_of))
     return stack
@@ -409,7 +409,7 @@ def passed_over_though_known() -> AbstractContextManager[Any]:
 
 
 def examined_before_it_is_final() -> AbstractContextManager[Any]:
-    return patch.object(standings.Standings, "is_final", lambda *_: True)
+    return patch.object(propagation.Propagation, "is_final", lambda *_: True)
 
 
 def environments_limits_forgotten() -> AbstractContextManager[Any]:
@@ -424,11 +424,11 @@ def environments_limits_forgotten() -> AbstractContextManager[Any]:
 def marks_overruled() -> AbstractContextManager[Any]:
     """What a run says of an attempt counts more than what a person has said of it."""
 
-    def judge(present: RunState | None, report: RunState) -> Verdict:
+    def evaluate(present: RunState | None, report: RunState) -> Verdict:
         unmarked = structs.replace(present, marked=False, observed_at=None) if isinstance(present, RunState) else None
-        return judge_report(unmarked, report)
+        return evaluate_report(unmarked, report)
 
-    return patch("coordinator.commands.report.judge_report", judge)
+    return patch("coordinator.commands.report.evaluate_report", evaluate)
 
 
 def limits_forgotten() -> AbstractContextManager[Any]:
@@ -450,7 +450,7 @@ def silent_ends_not_followed() -> AbstractContextManager[Any]:
 
 
 def late_reports_overwrite() -> AbstractContextManager[Any]:
-    return patch("coordinator.commands.report.judge_report", lambda *_: Verdict.NEW)
+    return patch("coordinator.commands.report.evaluate_report", lambda *_: Verdict.NEW)
 
 
 STORMY = Profile(calm=0.0, exact=0.2, faults=6)
@@ -494,8 +494,8 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (deadlines_never_pass, EVERYTHING),
         (release_not_waited_for, CALM),
         (orders_carried_out_again, PEOPLE),
-        (standings_go_no_further, DAILY),
-        (floors_forgotten, OLD),
+        (propagation_go_no_further, DAILY),
+        (watermarks_forgotten, OLD),
         (removed_though_needed, OLD),
         (look_ignored, SILENT),
         (fence_dropped, FROZEN),

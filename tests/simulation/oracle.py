@@ -2,7 +2,7 @@
 
 It knows nothing of the rule that decides. At rest nothing is on its way, so what the rule needs for what is on its
 way (busy, looks, flights, waiting for other branches) is not needed here: a pipeline runs when its condition holds,
-for something that it has not used yet; it is stuck when only mending would help; everything else is settled.
+for something that it has not used yet; it is stuck when only repairing would help; everything else is settled.
 """
 
 from __future__ import annotations
@@ -65,17 +65,17 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """:ivar holds: ... now. :ivar mended: ... if what has failed or is stuck were mended.
+    """:ivar holds: ... now. :ivar repaired: ... if what has failed or is stuck were repaired.
 
     :ivar used: by holding: the inputs, and whether each is new.
-    :ivar stirred: something that can start it is new or could be mended, in branches that would hold then.
+    :ivar has_pending_change: something that can start it is new or could be repaired, in branches that would hold then.
     :ivar touched: something that can start it is new, in any branch.
     """
 
     holds: bool
-    mended: bool
+    repaired: bool
     used: tuple[tuple[Target, bool], ...] = ()
-    stirred: bool = False
+    has_pending_change: bool = False
     touched: bool = False
 
 
@@ -124,11 +124,11 @@ class _Foresight:
     def _see(self, target: Target) -> None:
         facts, forecast, pipeline = self._facts, self._forecast, target.pipeline
         entry, order = self._wiring.entries.get(pipeline), facts.orders.get(target)
-        verdict = self._judge(entry.tree, target, entry.settle == "direct") if entry else _Verdict(False, False)
+        verdict = self._evaluate(entry.tree, target, entry.settle == "direct") if entry else _Verdict(False, False)
         due = order == "rerun" or (verdict.holds and any(new for _, new in verdict.used))
         if entry and entry.on_late != "show" and target not in facts.ran and target not in facts.states:
-            # At rest the deadline of whatever has been stirred has passed.
-            there = [one for leaf in leaves(entry.tree) for one in self._judge(leaf, target, False).used]
+            # At rest the deadline of whatever has a pending change has passed.
+            there = [one for leaf in leaves(entry.tree) for one in self._evaluate(leaf, target, False).used]
             due = due or (entry.on_late == "fire" and any(new for _, new in there))
             if entry.on_late == "skip" and self._stirs(entry, target):
                 forecast.late.add(target)
@@ -147,12 +147,12 @@ class _Foresight:
                 forecast.starts[target] = forecast.starts.get(target, 0) + 1
                 facts.ran.add(target)
                 self._complete(target, "by the coordinator", self._outcome(pipeline))
-        elif verdict.mended and not verdict.holds and verdict.stirred and not ignores:
+        elif verdict.repaired and not verdict.holds and verdict.has_pending_change and not ignores:
             forecast.stuck.add(target)
 
     def _stirs(self, entry: Entry, target: Target) -> bool:
         """Whether something that could start it has completed: from the first such completion its time runs."""
-        return any(self._judge(leaf, target, False).touched for leaf in leaves(entry.tree))
+        return any(self._evaluate(leaf, target, False).touched for leaf in leaves(entry.tree))
 
     def _complete(self, target: Target, by: str, state: str) -> None:
         self._later += 1
@@ -173,11 +173,11 @@ class _Foresight:
     def _known(self, pipeline: PipelineRef) -> Iterator[Target]:
         return (one for one in self._facts.heard_of | self._forecast.stuck if one.pipeline == pipeline)
 
-    def _judge(self, tree: Tree, target: Target, direct: bool) -> _Verdict:
+    def _evaluate(self, tree: Tree, target: Target, direct: bool) -> _Verdict:
         if isinstance(tree, Branch):
-            return _at_least(tree.n, [self._judge(branch, target, direct) for branch in tree.of])
+            return _at_least(tree.n, [self._evaluate(branch, target, direct) for branch in tree.of])
         triggers = tree.trigger and (tree.mapper != "latest" or self._is_newest(target))
-        verdicts = [self._judge_input(tree, one, target, direct, triggers) for one in self._inputs(tree, target)]
+        verdicts = [self._evaluate_input(tree, one, target, direct, triggers) for one in self._inputs(tree, target)]
         return _at_least(tree.needed(target.partition), verdicts)
 
     def _inputs(self, leaf: Leaf, target: Target) -> list[Target]:
@@ -192,11 +192,11 @@ class _Foresight:
             return [min(ended)[1]] if ended else []  # of those written together the first by name
         return list(leaf.inputs(target.partition))
 
-    def _judge_input(self, leaf: Leaf, upstream: Target, target: Target, direct: bool, triggers: bool) -> _Verdict:
+    def _evaluate_input(self, leaf: Leaf, upstream: Target, target: Target, direct: bool, triggers: bool) -> _Verdict:
         # At rest nothing of what ``latest`` stands on is coming; that some of it is stuck holds nobody back.
         stuck = upstream in self._forecast.stuck
         if upstream not in self._facts.states:
-            return _Verdict(False, stuck, stirred=stuck and triggers)
+            return _Verdict(False, stuck, has_pending_change=stuck and triggers)
         completion, revision = self._facts.states[upstream]
         state = completion[2]
         changed = revision > self._wiring.since(target.pipeline, leaf) and (
@@ -205,18 +205,18 @@ class _Foresight:
         if leaf.mapper in ("latest", "fixed_key"):  # where the newest was deleted, an older one is no news
             changed = changed and revision > self._facts.stood_on.get(target, {}).get(upstream.pipeline, 0)
         holds = state in MET[leaf.on] and (direct or not stuck) and leaf.max_age is None
-        mendable = stuck or (state == "failed" and leaf.on == "success" and changed)
+        repairable = stuck or (state == "failed" and leaf.on == "success" and changed)
         new = changed and triggers and state in MET["done"]
-        stirs = triggers and (new or mendable)
-        return _Verdict(holds, holds or mendable, ((upstream, new),) if holds else (), stirs, new)
+        stirs = triggers and (new or repairable)
+        return _Verdict(holds, holds or repairable, ((upstream, new),) if holds else (), stirs, new)
 
 
 def _at_least(n: int, verdicts: list[_Verdict]) -> _Verdict:
     holds = sum(verdict.holds for verdict in verdicts) >= n
-    mended = sum(verdict.mended for verdict in verdicts) >= n
+    repaired = sum(verdict.repaired for verdict in verdicts) >= n
     used = tuple(one for verdict in verdicts if verdict.holds for one in verdict.used) if holds else ()
-    stirred = mended and any(verdict.stirred for verdict in verdicts if verdict.mended)
-    return _Verdict(holds, mended, used, stirred, any(verdict.touched for verdict in verdicts))
+    has_pending_change = repaired and any(verdict.has_pending_change for verdict in verdicts if verdict.repaired)
+    return _Verdict(holds, repaired, used, has_pending_change, any(verdict.touched for verdict in verdicts))
 
 
 def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:

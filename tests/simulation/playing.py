@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Status
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 from tests.simulation.checkers import CHECKERS
 from tests.simulation.chronology import ran_after_their_inputs
 from tests.simulation.history import (
@@ -30,8 +30,8 @@ from tests.simulation.story import story_of
 AFTERWARDS = 12.0
 """Virtual seconds after the last step of an episode until everything heals."""
 
-MENDINGS = 25
-"""So many rounds of clearing what has failed are enough: each one mends at least one layer of the graph."""
+REPAIRS = 25
+"""So many rounds of clearing what has failed are enough: each one repairs at least one layer of the graph."""
 
 
 @dataclass
@@ -80,7 +80,7 @@ class _Play:
         for number, episode in enumerate(self._plan.episodes):
             self._stage.note(f"episode {'exact' if episode.exact else 'stormy'}", str(number))
             self._play_episode(episode)
-        self._mend()
+        self._repair()
 
     def _play_episode(self, episode: Episode) -> None:
         stage = self._stage
@@ -171,8 +171,8 @@ class _Play:
         if forecast.late:
             raise PromiseBroken("nothing is lost", f"late, and not given up: {_named(forecast.late)}")
         stuck = forecast.stuck
-        unsettled = {target: leader.reconciler.standings.standing(target) for target in self._unsettled()}
-        busy = [target for target, standing in unsettled.items() if standing is Standing.BUSY]
+        unsettled = {target: leader.reconciler.propagation.readiness(target) for target in self._unsettled()}
+        busy = [target for target, readiness in unsettled.items() if readiness is Readiness.BUSY]
         if busy:
             raise PromiseBroken("rest has reasons", f"at rest, and yet busy: {_named(busy)}")
         if stuck != set(unsettled):
@@ -184,12 +184,12 @@ class _Play:
     def _is_newest(self, target: Target) -> bool:
         """The watcher's own word."""
         leader = self._stage.leader
-        return leader is not None and leader.reconciler.standings.is_newest_partition(target)
+        return leader is not None and leader.reconciler.propagation.is_newest_partition(target)
 
     def _unsettled(self) -> list[Target]:
         leader = self._stage.leader
         assert leader is not None
-        return list(leader.reconciler.standings.unsettled())
+        return list(leader.reconciler.propagation.unsettled())
 
     def _compare_with_environments(self) -> None:
         for target in self._history.targets():
@@ -210,16 +210,16 @@ class _Play:
 
     # -- in the end --------------------------------------------------------------------------------------------------
 
-    def _mend(self) -> None:
-        """People mend everything: then nothing is stuck, and everything healthy ran after its inputs."""
-        self._stage.note("mended")
+    def _repair(self) -> None:
+        """People repair everything: then nothing is stuck, and everything healthy ran after its inputs."""
+        self._stage.note("repaired")
         self._stage.fails = frozenset()
         for pipeline in list(self._history.held):
             self._stage.hold(pipeline, False)
         self._stage.rest()
         self._release()
         self._stage.rest()
-        for _ in range(MENDINGS):
+        for _ in range(REPAIRS):
             failed = self._first_failed()
             if failed is None:
                 break
@@ -229,12 +229,12 @@ class _Play:
             self._check_rest()
         self._check_rest()
         if self._first_failed() is None and (stuck := self._unsettled()):
-            raise PromiseBroken("rest has reasons", f"everything is mended, and yet stuck: {_named(stuck)}")
+            raise PromiseBroken("rest has reasons", f"everything is repaired, and yet stuck: {_named(stuck)}")
         ran_after_their_inputs(self._history, self._stage.runs_of)
 
     def _release(self) -> None:
         """What waits for a person's release gets it, again and again, for it may be what others below wait for."""
-        for _ in range(MENDINGS):
+        for _ in range(REPAIRS):
             waiting = [target for target in self._unsettled() if self._waits(target)]
             if not waiting:
                 return

@@ -202,7 +202,7 @@ class WatcherProcess:
         self._deferred: list[Callable[[], None]] = []
         clock, settings = stage.watchers_clock, stage.settings
         store = ProcessStore(self, stage)
-        self._mailbox: deque[Message] = deque()
+        self._inbox: deque[Message] = deque()
         self._wake_at = self._read_at = self._candidate_at = float("inf")
         self._effects = {name: _Pool(self, stage.plan.limit) for name in stage.airflows}
         self._looks = {name: _Pool(self, 1) for name in stage.airflows}
@@ -321,7 +321,7 @@ class WatcherProcess:
     def post(self, message: Message) -> None:
         if isinstance(message, EffectDone | LookDone) and "unexpectedly" in str(message.error):
             raise PromiseBroken("nothing raises", str(message.error))
-        self._mailbox.append(message)
+        self._inbox.append(message)
         self._wake()
 
     def _wake(self) -> None:
@@ -337,8 +337,8 @@ class WatcherProcess:
             return  # another turn was due before
         self._wake_at = float("inf")
         self._publish()
-        messages = list(self._mailbox)
-        self._mailbox.clear()
+        messages = list(self._inbox)
+        self._inbox.clear()
         if self.reconciler.step(messages):
             self._campaign()
         self._refuse_mistakes()

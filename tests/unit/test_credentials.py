@@ -191,7 +191,7 @@ class Counted:
     def breaks(self) -> None:
         self._broken.touch()
 
-    def is_mended(self) -> None:
+    def is_repaired(self) -> None:
         self._broken.unlink()
 
 
@@ -214,7 +214,7 @@ def test_a_failure_is_remembered_as_long_and_no_longer(counted: Counted) -> None
         with pytest.raises(CredentialUnavailable):
             credential.get()
     assert counted.runs == 1
-    counted.is_mended()
+    counted.is_repaired()
     counted.now += AGAIN_AFTER
     assert credential.get() == "2"
     counted.now += 3599

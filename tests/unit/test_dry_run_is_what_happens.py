@@ -20,7 +20,7 @@ from coordinator.model.documents import DependenciesError, parse_document
 from coordinator.model.order import Order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 from coordinator.store.keys import TriggerKey
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.simulated_airflow import partition_of
@@ -168,7 +168,7 @@ def runs(world: SimulatedWorld) -> Counter[Target]:
 def test_what_a_dry_run_lists_is_what_runs(story: Story) -> None:
     world = at_rest(story)
     assert world.watcher is not None
-    standings = world.watcher.reconciler.standings
+    propagation = world.watcher.reconciler.propagation
     listing = world.store.list(world.keys.root)
     cache = Cache(world.keys)
     cache.replace(listing)
@@ -180,7 +180,7 @@ def test_what_a_dry_run_lists_is_what_runs(story: Story) -> None:
         story.what = State.FAILED if seen.value.state is State.SUCCESS else State.SUCCESS
         change = {target: story.what}
     listed = cascade(
-        standings.graph,
+        propagation.graph,
         cache,
         change,
         known=targets,
@@ -203,7 +203,7 @@ def test_what_a_dry_run_lists_is_what_runs(story: Story) -> None:
         more = runs(world)[step.target] - runs_before[step.target]
         assert (more > 0) == (step.how in (How.CREATE, How.NEW_RUN)), step
     waiting = {step.target for step in listed if not step.how.runs and step.how is not How.IGNORED}
-    assert all(standings.standing(one) is Standing.STUCK for one in waiting)
+    assert all(propagation.readiness(one) is Readiness.STUCK for one in waiting)
 
 
 def _tell(listed: tuple[Step, ...]) -> None:

@@ -23,13 +23,13 @@ from tests.worlds.world import PARTITION, World, target
 class EtcdWorld(World):
     """A world whose facts stand in an etcd, real or in memory.
 
-    :ivar floor: etcd revision of the newest write of the test itself.
+    :ivar watermark: etcd revision of the newest write of the test itself.
     """
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self.store = store
         self.keys = keys
-        self.floor = 0
+        self.watermark = 0
         self._delayed: dict[str, list[Callable[[], None]]] = {}
 
     def hold(self, name: str) -> None:
@@ -41,11 +41,13 @@ class EtcdWorld(World):
 
     def order(self, name: str, order: str, *, partition: str = PARTITION) -> None:
         given = GivenOrder(Order(order), who="it", when=datetime.now(UTC), why="a test")
-        self.floor = max(self.floor, put_order(self.store, self.keys, target(name, partition), given).revision)
+        self.watermark = max(self.watermark, put_order(self.store, self.keys, target(name, partition), given).revision)
 
     def cancel(self, name: str, *, partition: str = PARTITION) -> None:
         signature = Signature("it", datetime.now(UTC), "a test")
-        self.floor = max(self.floor, cancel_order(self.store, self.keys, target(name, partition), signature).revision)
+        self.watermark = max(
+            self.watermark, cancel_order(self.store, self.keys, target(name, partition), signature).revision
+        )
 
     def mark(self, name: str, state: str, *, partition: str = PARTITION) -> None:
         where = target(name, partition)
@@ -53,7 +55,7 @@ class EtcdWorld(World):
         signature = Signature("it", datetime.now(UTC), "a test")
         looked_at = present.mod_revision if present is not None else 0
         marked = mark(self.store, self.keys, where, State(state), signature, looked_at=looked_at)
-        self.floor = max(self.floor, marked.revision)
+        self.watermark = max(self.watermark, marked.revision)
 
     def delete_state(self, name: str, *, partition: str = PARTITION) -> None:
         self.write(Delete(self.keys.state(target(name, partition))))
@@ -101,7 +103,7 @@ class EtcdWorld(World):
         return sweep
 
     def write(self, operation: Put | Delete) -> None:
-        self.floor = max(self.floor, self.store.commit(Transaction((), (operation,))).revision)
+        self.watermark = max(self.watermark, self.store.commit(Transaction((), (operation,))).revision)
 
     def report(self, where: Target, document: RunStateDocument) -> None:
         """A pipeline's report: it arrives at once, or waits where reports are delayed."""

@@ -80,7 +80,7 @@ class WatcherUnderTest(Watcher):
         """Nothing is left to do but for environments that are away."""
         reconciler = self.reconciler
         return (
-            self._mailbox.is_empty()
+            self._inbox.is_empty()
             and not (reconciler.queue or reconciler.ledger or reconciler.queue.waits_for_revision())
             and all(one.is_idle() for one in reconciler._dispatchers.all() if one.environment not in down)
             and all(at.pipeline.environment in down for at in reconciler.reconcile.requests.targets())
@@ -175,7 +175,7 @@ class RealWorld(EtcdWorld):
             now = self.store.get(self.keys.dependencies("default"))
             if now is None or (before is not None and now.mod_revision == before.mod_revision):
                 return False
-            self.floor = max(self.floor, now.mod_revision)
+            self.watermark = max(self.watermark, now.mod_revision)
             return True
 
         self._await(published, "the document is published")
@@ -336,7 +336,7 @@ class RealWorld(EtcdWorld):
             return True
         newest = max((item.mod_revision for item in self.store.list(self.keys.root).items), default=0)
         cache = watcher.reconciler.cache
-        return watcher.reconciler.leads and cache.revision >= max(newest, self.floor) and watcher.rests(self._down)
+        return watcher.reconciler.leads and cache.revision >= max(newest, self.watermark) and watcher.rests(self._down)
 
     def _await(self, holds: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + PATIENCE

@@ -61,7 +61,7 @@ class SimulatedWatcher:
     def __init__(self, world: SimulatedWorld, name: str) -> None:
         self._world = world
         self._store: Store = MemoryStore(world.etcd)
-        self._mailbox: deque[Message] = deque()
+        self._inbox: deque[Message] = deque()
         self._jobs: deque[Callable[[], EffectDone | LookDone]] = deque()
         self._stream: WatchStream | None = None
         self.frozen = False
@@ -110,17 +110,17 @@ class SimulatedWatcher:
         if self._stream is None:
             listing = self._store.list(self._world.keys.root)
             self._stream = self._store.watch(self._world.keys.root, from_revision=listing.revision + 1)
-            self._mailbox.append(Snapshot(listing))
+            self._inbox.append(Snapshot(listing))
         while (changes := self._stream.receive(0)) is not None:
-            self._mailbox.append(changes)
+            self._inbox.append(changes)
         if self._jobs:
             try:
-                self._mailbox.append(self._jobs[0]())
+                self._inbox.append(self._jobs[0]())
             except StandStill:
                 return True
             self._jobs.popleft()
-        messages = list(self._mailbox)
-        self._mailbox.clear()
+        messages = list(self._inbox)
+        self._inbox.clear()
         wake_at = self.reconciler.wake_at()
         due = wake_at is not None and wake_at <= self._world.clock.seconds
         self.reconciler.step(messages, lag=self.lag)

@@ -58,7 +58,7 @@ class Story:
         """Somebody asks."""
         assert self.world.watcher is not None
         terminal = Console(file=io.StringIO(), width=WIDTH, highlight=False)
-        print_explanation(terminal, explain(self.world.watcher.reconciler.standings, target(name, partition)), [])
+        print_explanation(terminal, explain(self.world.watcher.reconciler.propagation, target(name, partition)), [])
         assert isinstance(terminal.file, io.StringIO)
         self.shown.append(f"$ coordinator explain {name} {partition}\n{_stripped(terminal.file.getvalue())}")
 

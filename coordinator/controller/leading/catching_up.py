@@ -21,10 +21,10 @@ from coordinator.controller.pace import Pace
 from coordinator.controller.writes import RETRY_AFTER
 from coordinator.model.decide import Decision
 from coordinator.model.dependencies import Catchup
-from coordinator.model.evaluation import JudgedInput, all_inputs, inputs_that_would_hold
+from coordinator.model.evaluation import EvaluatedInput, all_inputs, inputs_that_would_hold
 from coordinator.model.graph import Graph
 from coordinator.model.partitions.instants import partition_order
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 
@@ -58,74 +58,74 @@ class Skip:
     reason: str
 
 
-def find_missed(standings: Standings, absence: Absence) -> dict[PipelineRef, list[Target]]:
+def find_missed(propagation: Propagation, absence: Absence) -> dict[PipelineRef, list[Target]]:
     """What was missed, by pipeline, upstreams first. Nothing where no pipeline would pass over any of it."""
     missed: dict[PipelineRef, list[Target]] = {}
-    for _ in finding_missed(standings, absence, missed):
+    for _ in finding_missed(propagation, absence, missed):
         pass
     return missed
 
 
 def finding_missed(
-    standings: Standings, absence: Absence, by_pipeline: dict[PipelineRef, list[Target]]
+    propagation: Propagation, absence: Absence, by_pipeline: dict[PipelineRef, list[Target]]
 ) -> Iterator[None]:
     """The same, target by target. :param by_pipeline: takes what is found."""
-    if not is_asked_for(standings.graph):
+    if not is_asked_for(propagation.graph):
         return
     by_rank: dict[int, list[Target]] = {}
-    for target in standings.unsettled():
-        by_rank.setdefault(standings.graph.rank(target.pipeline), []).append(target)
+    for target in propagation.unsettled():
+        by_rank.setdefault(propagation.graph.rank(target.pipeline), []).append(target)
         yield
     missed: set[Target] = set()
     for rank in sorted(by_rank):
         for target in by_rank[rank]:
-            decision = standings.decide(target)
-            if _never_started(standings, decision) and _was_missed(decision, absence, missed):
+            decision = propagation.decide(target)
+            if _never_started(propagation, decision) and _was_missed(decision, absence, missed):
                 missed.add(target)
                 by_pipeline.setdefault(target.pipeline, []).append(target)
             yield
 
 
-def find_skips(standings: Standings, pipeline: PipelineRef, missed: Iterable[Target]) -> list[Target]:
+def find_skips(propagation: Propagation, pipeline: PipelineRef, missed: Iterable[Target]) -> list[Target]:
     """Which of a pipeline's missed partitions are to be given up, as things stand now, the oldest first.
 
     By name: of a hundred thousand of them the decisions would be gigabytes.
     """
     skips: list[Target] = []
-    for _ in finding_skips(standings, pipeline, missed, skips):
+    for _ in finding_skips(propagation, pipeline, missed, skips):
         pass
     return skips
 
 
 def finding_skips(
-    standings: Standings, pipeline: PipelineRef, missed: Iterable[Target], skips: list[Target]
+    propagation: Propagation, pipeline: PipelineRef, missed: Iterable[Target], skips: list[Target]
 ) -> Iterator[None]:
     """The same, target by target. :param skips: takes what is found, once that is done."""
-    policy = policy_of(standings, pipeline)
+    policy = policy_of(propagation, pipeline)
     if policy is Catchup.ALL:
         return
     due = []
     for target in missed:
-        if _never_started(standings, standings.decide(target)):
+        if _never_started(propagation, propagation.decide(target)):
             due.append((partition_order(target.partition), target))
         yield
     due.sort()
     skips += [target for _, target in (due[:-1] if policy is Catchup.LATEST else due)]
 
 
-def skips_of(standings: Standings, targets: Iterable[Target]) -> Iterator[Skip]:
+def skips_of(propagation: Propagation, targets: Iterable[Target]) -> Iterator[Skip]:
     """What is to be written for these, as far as they are still due: somebody may have ordered or started one since,
     or its record may have been written after all."""
     for target in targets:
-        decision = standings.decide(target)
-        if _never_started(standings, decision):
-            policy = policy_of(standings, target.pipeline)
+        decision = propagation.decide(target)
+        if _never_started(propagation, decision):
+            policy = policy_of(propagation, target.pipeline)
             yield Skip(decision, f"it was missed while no watcher led, and catchup is {policy}")
 
 
-def policy_of(standings: Standings, pipeline: PipelineRef) -> Catchup:
+def policy_of(propagation: Propagation, pipeline: PipelineRef) -> Catchup:
     """How a pipeline catches up."""
-    node = standings.graph.node(pipeline)
+    node = propagation.graph.node(pipeline)
     return node.downstream.catchup if node is not None else Catchup.ALL
 
 
@@ -137,8 +137,8 @@ def is_asked_for(graph: Graph) -> bool:
 class CatchingUp:
     """What is still to be given up in this term."""
 
-    def __init__(self, standings: Standings, pace: Pace) -> None:
-        self._standings = standings
+    def __init__(self, propagation: Propagation, pace: Pace) -> None:
+        self._propagation = propagation
         self._pace = pace
         self._finding: Iterator[None] | None = None
         self._missed: dict[PipelineRef, list[Target]] = {}
@@ -153,8 +153,8 @@ class CatchingUp:
     def begin(self, absence: Absence) -> None:
         """A term has begun. Nothing may be started before :meth:`give_up` says that it is done."""
         self.clear()
-        if is_asked_for(self._standings.graph):
-            self._finding = finding_missed(self._standings, absence, self._missed)
+        if is_asked_for(self._propagation.graph):
+            self._finding = finding_missed(self._propagation, absence, self._missed)
 
     def clear(self) -> None:
         self._finding = None
@@ -176,7 +176,7 @@ class CatchingUp:
         """What is still to be written about one that etcd refused to give up. Until then it is not started either."""
         if target not in self._refused:
             return None
-        skip = next(skips_of(self._standings, (target,)), None)
+        skip = next(skips_of(self._propagation, (target,)), None)
         if skip is None:
             self._refused.discard(target)
         return skip
@@ -195,7 +195,7 @@ class CatchingUp:
         """
         while self:
             if self._skips:
-                if not write(list(skips_of(self._standings, self._skips[:PIECE]))):
+                if not write(list(skips_of(self._propagation, self._skips[:PIECE]))):
                     self._try_at = now + RETRY_AFTER
                     return False
                 del self._skips[:PIECE]
@@ -222,7 +222,7 @@ class CatchingUp:
 
     def _finding_skips(self, pipeline: PipelineRef, targets: list[Target]) -> Iterator[None]:
         skips: list[Target] = []
-        yield from finding_skips(self._standings, pipeline, targets, skips)
+        yield from finding_skips(self._propagation, pipeline, targets, skips)
         self._skips = skips
         if skips:
             _log.info(
@@ -231,23 +231,23 @@ class CatchingUp:
                 partitions=len(skips),
                 oldest=skips[0].partition,
                 newest=skips[-1].partition,
-                catchup=str(policy_of(self._standings, pipeline)),
+                catchup=str(policy_of(self._propagation, pipeline)),
             )
 
 
-def _never_started(standings: Standings, decision: Decision) -> bool:
+def _never_started(propagation: Propagation, decision: Decision) -> bool:
     """Whether it is due, of its own accord, for its first run."""
     target = decision.target
-    fresh = standings.record(target) is None and standings.state(target) is None
-    return fresh and decision.due and not decision.order and decision.judged is not None
+    fresh = propagation.record(target) is None and propagation.state(target) is None
+    return fresh and decision.due and not decision.order and decision.evaluated is not None
 
 
 def _was_missed(decision: Decision, absence: Absence, missed: Collection[Target]) -> bool:
     """Whether all that makes it due was missed: the newest completion, and whatever is still to come."""
-    assert decision.judged is not None
-    reasons = [one for one in inputs_that_would_hold(decision.judged) if one.triggers and (one.new or one.busy)]
+    assert decision.evaluated is not None
+    reasons = [one for one in inputs_that_would_hold(decision.evaluated) if one.triggers and (one.new or one.busy)]
     if not reasons:  # it fires late, on a condition that does not hold
-        reasons = [one for one in all_inputs(decision.judged) if one.new]
+        reasons = [one for one in all_inputs(decision.evaluated) if one.new]
     coming = [one for one in reasons if one.busy]
     there = [one for one in reasons if not one.busy]
     if not all(one.target in missed for one in coming):
@@ -257,7 +257,7 @@ def _was_missed(decision: Decision, absence: Absence, missed: Collection[Target]
     return not there or _came_in(there, after=after, until=absence.until, before=absence.before)
 
 
-def _came_in(completions: list[JudgedInput], *, after: int, until: int, before: datetime) -> bool:
+def _came_in(completions: list[EvaluatedInput], *, after: int, until: int, before: datetime) -> bool:
     """Whether the newest of these completions came in that time. One that does not say when is taken for live."""
     times, revisions = [], []
     for one in completions:

@@ -30,7 +30,7 @@ ASKED_EVERY = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class MisnamedReporter:
     """A reporter, and the runs that it reported last: its environment's Airflow knows none of them."""
 
     reporter: ReporterStatus
@@ -42,7 +42,7 @@ class Stranger:
         return ", ".join(f"{run.dag_id} {run.run_id}" for run in self.runs)
 
 
-def strangers_among(heard: Heard, runner: Runner, *, timeout: float, now: datetime) -> list[Stranger]:
+def misnamed_reporters_among(heard: Heard, runner: Runner, *, timeout: float, now: datetime) -> list[MisnamedReporter]:
     """Ask an environment about the runs that its reporters name.
 
     :param timeout: seconds, for all of them.
@@ -61,11 +61,11 @@ def strangers_among(heard: Heard, runner: Runner, *, timeout: float, now: dateti
     for name, runs in asked.items():
         known = [seen[ref] is not None for ref in map(_ref, runs) if ref in seen]
         if known and not any(known):
-            found.append(Stranger(heard.readable[name], runs))
+            found.append(MisnamedReporter(heard.readable[name], runs))
     return found
 
 
-class Strangers:
+class MisnamedReporters:
     """Asks for the leader, again and again, in threads of their own. Used by the deciding thread; any may read.
 
     :param reporters: those that stand in etcd.
@@ -123,7 +123,9 @@ class Strangers:
         name = heard.environment
         try:
             settings = self._environments[name]
-            found = strangers_among(heard, self._runners[name], timeout=settings.request_timeout, now=self._clock.now())
+            found = misnamed_reporters_among(
+                heard, self._runners[name], timeout=settings.request_timeout, now=self._clock.now()
+            )
             self._note(name, "; ".join(_in_words(name, settings.url, one) for one in found) or None, term)
         except CoordinatorError as error:
             _log.debug("reporters.not_asked_about", environment=name, reason=str(error))  # that is a problem itself
@@ -140,13 +142,13 @@ class Strangers:
             others = {other: why for other, why in self.problems.items() if other != place}
             self.problems = others if problem is None else others | {place: problem}
         if problem is not None:
-            _log.warning("reporters.strange", environment=name, reason=problem)
+            _log.warning("reporters.misnamed", environment=name, reason=problem)
 
 
-def _in_words(name: str, url: str, stranger: Stranger) -> str:
+def _in_words(name: str, url: str, one: MisnamedReporter) -> str:
     return (
-        f"the Airflow at {url} does not know what {stranger.reporter.host} reports: {stranger.named}; another Airflow "
-        f"calls itself {name}: correct its COORDINATOR_REPORTER__ENVIRONMENT, or environments.{name}.url (runs that "
+        f"the Airflow at {url} does not know what {one.reporter.host} reports: {one.named}; another Airflow calls "
+        f"itself {name}: correct its COORDINATOR_REPORTER__ENVIRONMENT, or environments.{name}.url (runs that "
         "somebody has deleted look the same)"
     )
 

@@ -58,12 +58,12 @@ class Writer:
 class _Weighed:
     """What is to be said of a file beside the documents that stand in etcd.
 
-    :ivar standing: their revisions, by owner.
+    :ivar readiness: their revisions, by owner.
     :ivar replaced: what environments must be asked about before it is published.
     """
 
     file: GoodFile
-    standing: Mapping[str, int]
+    readiness: Mapping[str, int]
     proposal: Proposal
     objections: tuple[Objection, ...]
     is_published: bool
@@ -262,14 +262,14 @@ class Publisher:
 
     def _weigh(self, file: GoodFile) -> _Weighed:
         base = self._base()
-        standing = {owner: one.revision for owner, one in base.by_owner.items()}
+        readiness = {owner: one.revision for owner, one in base.by_owner.items()}
         weighed = self._weighed
-        if weighed is None or weighed.file is not file or weighed.standing != standing:
+        if weighed is None or weighed.file is not file or weighed.readiness != readiness:
             proposal = Proposal(self._owner, file.read.document, base, self._terms(), file.read.serial)
             objections = tuple(proposal.objections())
             replaced = tuple(replacements(proposal.difference()))
             is_published = not objections and proposal.is_published
-            weighed = self._weighed = _Weighed(file, standing, proposal, objections, is_published, replaced)
+            weighed = self._weighed = _Weighed(file, readiness, proposal, objections, is_published, replaced)
         return weighed
 
     def _edit_of(self, base: Publications, before: GoodFile | None, earlier: Edit | None) -> Edit:

@@ -13,9 +13,9 @@ import structlog
 
 from coordinator.controller.leading.catching_up import Absence, CatchingUp, Skip
 from coordinator.controller.state.cache import Cache
-from coordinator.controller.state.heartbeat import Attendance, Attended, attended_up_to
+from coordinator.controller.state.heartbeat import Heartbeat, HeartbeatWriter, led_up_to
 from coordinator.errors import LeadershipLost
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.store.leadership import Leadership
 
 _log = structlog.get_logger(__name__)
@@ -36,17 +36,17 @@ class Term:
         leadership: Callable[[], Leadership | None],
         may_begin: Callable[[int], bool],
         cache: Cache,
-        standings: Standings,
+        propagation: Propagation,
         catching_up: CatchingUp,
-        attendance: Attendance,
+        heartbeat: HeartbeatWriter,
         missed_after: float,
     ) -> None:
         self._leadership = leadership
         self._may_begin = may_begin
         self._cache = cache
-        self._standings = standings
+        self._propagation = propagation
         self._catching_up = catching_up
-        self._attendance = attendance
+        self._heartbeat = heartbeat
         self._missed_after = timedelta(seconds=missed_after)
         self.number: int | None = None
         self._lost: int | None = None
@@ -76,24 +76,24 @@ class Term:
         """Find out what was missed."""
         assert self.number is not None
         _log.info("leader.started", term=self.number, revision=self._cache.revision)
-        attended = attended_up_to(self._cache.attended, present=self.number)
-        missed_before = self._standings.now - self._missed_after
-        self._catching_up.begin(Absence(after=attended, until=self.number, before=missed_before))
-        self._attendance.begin_term()
+        heartbeat = led_up_to(self._cache.heartbeat, present=self.number)
+        missed_before = self._propagation.now - self._missed_after
+        self._catching_up.begin(Absence(after=heartbeat, until=self.number, before=missed_before))
+        self._heartbeat.begin_term()
 
-    def has_caught_up(self, write: Callable[[Sequence[Skip]], bool], *, leaves_marks: bool, now: float) -> bool:
+    def has_caught_up(self, write: Callable[[Sequence[Skip]], bool], *, writes_heartbeats: bool, now: float) -> bool:
         """Give up what was missed and is not to be made up for. Whether that is done: nothing starts before.
 
         :param write: writes what is given up, as :meth:`CatchingUp.give_up` asks.
-        :param leaves_marks: some pipeline's ``catchup`` asks when a watcher was there.
+        :param writes_heartbeats: some pipeline's ``catchup`` asks when a watcher was there.
         :param now: monotonic seconds.
         """
         if not self._catching_up.give_up(write, now=now):
             return False
-        if not leaves_marks or self.number is None:
+        if not writes_heartbeats or self.number is None:
             return True
-        attended, number = Attended(self._cache.revision, self._standings.now), self.number
-        return self.fenced(lambda: self._attendance.mark(attended, term=number, now=now))
+        heartbeat, number = Heartbeat(self._cache.revision, self._propagation.now), self.number
+        return self.fenced(lambda: self._heartbeat.write(heartbeat, term=number, now=now))
 
     def fenced(self, do: Callable[[], object]) -> bool:
         """Do something that is fenced by this leadership. Returns whether it still is; else the term ends."""

@@ -1,7 +1,7 @@
 """Postponed: targets that are to be examined, and whose decision is not final yet.
 
-Everything above a target is decided about first (:mod:`coordinator.model.propagation.readiness`): what would start on a
-decision that is not final could start too early, or twice.
+Everything above a target is decided about first (:mod:`coordinator.model.propagation.propagation`): what would start on
+a decision that is not final could start too early, or twice.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 
 from coordinator.controller.queue.work_queue import Priority
 from coordinator.model.propagation.components import Area
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 
 
 class Postponed:
     """Used by the deciding thread only."""
 
-    def __init__(self, standings: Standings) -> None:
-        self._standings = standings
+    def __init__(self, propagation: Propagation) -> None:
+        self._propagation = propagation
         self._priorities: dict[Target, Priority] = {}
         self._areas: dict[Area, list[tuple[int, Target]]] = {}
 
@@ -32,13 +32,13 @@ class Postponed:
         if known is not Priority.LIVE:
             self._priorities[target] = priority
         if known is None:
-            rank = self._standings.graph.rank(target.pipeline)
-            heapq.heappush(self._areas.setdefault(self._standings.area(target), []), (rank, target))
+            rank = self._propagation.graph.rank(target.pipeline)
+            heapq.heappush(self._areas.setdefault(self._propagation.area(target), []), (rank, target))
 
     def take_final(self) -> Iterator[tuple[Target, Priority]]:
         """Take what is final by now, with its priority."""
         for area, waiting in list(self._areas.items()):
-            while waiting and self._standings.is_final(waiting[0][1]):
+            while waiting and self._propagation.is_final(waiting[0][1]):
                 _, target = heapq.heappop(waiting)
                 yield target, self._priorities.pop(target)
             if not waiting:

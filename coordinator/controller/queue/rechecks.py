@@ -13,7 +13,7 @@ ROOM = 1000
 
 
 class Rechecks:
-    """When to decide again about what. Kept by leader and standby alike: standings must be right on taking over."""
+    """When to decide again about what. Kept by leader and standby alike: readiness must be right on taking over."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[datetime, Target]] = []

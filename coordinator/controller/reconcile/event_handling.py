@@ -1,6 +1,6 @@
 """Taking in: what etcd tells becomes facts, decisions, and entries of the work queue, in bounded pieces.
 
-Standing by, a watcher takes in the same as a leader, so that it can take over with the next step.
+Readiness by, a watcher takes in the same as a leader, so that it can take over with the next step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from coordinator.controller.state.cache import Cache, Replaced, Touched, unsettl
 from coordinator.controller.state.problems import in_a_line
 from coordinator.model.graph import CycleFound
 from coordinator.model.partitions.instants import format_instant
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.publishing.owners import merge
 from coordinator.model.references import Target
 from coordinator.store.port import Changes
@@ -35,7 +35,7 @@ so long ago has not just happened either: there is more to take in than it can."
 _log = structlog.get_logger(__name__)
 
 
-class Intake:
+class EventHandler:
     """See the module. Used by the deciding thread only.
 
     :param sweeper: retention, if there is one.
@@ -44,13 +44,13 @@ class Intake:
     :ivar graph_problem: why the newest dependencies are not obeyed; the last good ones are.
     :ivar connected: the watch is alive, and all that was listed has been decided about.
     :ivar states_seen: changes of run states that came while this watcher led.
-    :ivar leaves_marks: some pipeline's ``catchup`` asks when a watcher was there.
+    :ivar writes_heartbeats: some pipeline's ``catchup`` asks when a watcher was there.
     """
 
     def __init__(
         self,
         cache: Cache,
-        standings: Standings,
+        propagation: Propagation,
         *,
         queue: WorkQueue,
         scheduling: Scheduling,
@@ -59,13 +59,13 @@ class Intake:
         pace: Pace,
     ) -> None:
         self._cache = cache
-        self._standings = standings
+        self._propagation = propagation
         self._queue = queue
         self._scheduling = scheduling
         self._sweeper = sweeper
         self._counters = counters
         self._pace = pace
-        self._inbox: deque[Update] = deque()
+        self._updates: deque[Update] = deque()
         self._reading: Iterator[None] | None = None
         self._was_listed = False
         self._is_cut = False
@@ -78,7 +78,7 @@ class Intake:
         self.graph_problem: str | None = None
         self.connected = False
         self.states_seen = 0
-        self.leaves_marks = False
+        self.writes_heartbeats = False
 
     def begin_step(self, now: float, *, lag: float, leads: bool) -> None:
         """A step has begun.
@@ -96,17 +96,17 @@ class Intake:
 
     def take(self, update: Update) -> None:
         """This has arrived. It is taken in when its turn comes: what came before it goes first."""
-        self._inbox.append(update)
+        self._updates.append(update)
 
     @property
     def is_done(self) -> bool:
         """Whether everything that has arrived is taken in and decided about."""
-        return not self._inbox and self._reading is None and self._standings.is_drained
+        return not self._updates and self._reading is None and self._propagation.is_drained
 
     @property
     def is_caught_up(self) -> bool:
         """Whether all that was listed or published has been decided about; perhaps not all that has just happened."""
-        return self._reading is None and self._standings.is_caught_up
+        return self._reading is None and self._propagation.is_caught_up
 
     @property
     def is_reading(self) -> bool:
@@ -116,7 +116,7 @@ class Intake:
     @property
     def is_behind(self) -> bool:
         """Whether something waits to be taken in: more should not be brought."""
-        return bool(self._inbox) or self._reading is not None
+        return bool(self._updates) or self._reading is not None
 
     def go_on(self, now: float, *, takes_updates: bool = True) -> None:
         """Take in what has arrived, decide anew about what it touches, or do a piece of that.
@@ -125,10 +125,10 @@ class Intake:
         :param takes_updates: false: decide about what is known, and let what arrives wait.
         """
         budget = self._pace.budget()
-        while budget and (self._reading is not None or (self._inbox and takes_updates)):
+        while budget and (self._reading is not None or (self._updates and takes_updates)):
             budget.spend()
             if self._reading is None:
-                self._take_in(self._inbox.popleft(), now)
+                self._take_in(self._updates.popleft(), now)
             elif next(self._reading, self) is self:
                 self._reading = None
         self.propagate()
@@ -138,17 +138,17 @@ class Intake:
 
     def propagate(self) -> None:
         """Decide about some of what waits to be decided about."""
-        if self._reading is not None or self._standings.is_drained:
+        if self._reading is not None or self._propagation.is_drained:
             return
         led_by_another = not self._leads and self._cache.leader is not None
         budget = self._pace.budget()
-        while budget and not self._standings.is_drained:
+        while budget and not self._propagation.is_drained:
             budget.spend()
-            if (made := self._standings.decide_next()) is not None:
+            if (made := self._propagation.decide_next()) is not None:
                 priority = Priority.LIVE if made.live else Priority.CATCHUP
                 self._scheduling.take(made.decision, priority, led_by_another=led_by_another)
-        while self._standings.miscounted:
-            target = self._standings.miscounted.pop()
+        while self._propagation.miscounted:
+            target = self._propagation.miscounted.pop()
             self._counters.add(miscounted=1)
             _log.error(
                 "inputs.miscounted",
@@ -208,21 +208,21 @@ class Intake:
         if touched.expired or self._expired_told:
             self._expired_told.difference_update(one for one in touched.targets if one not in self._cache.expired)
             self._tell_expired(touched.expired)
-        self._standings.touch(touched.targets, recorded=touched.recorded, live=live)
+        self._propagation.touch(touched.targets, recorded=touched.recorded, live=live)
         if touched.dependencies:
             self._reading = self._obey_dependencies(self._cache.snapshot())
         if touched.held:
-            self._standings.touch((), recorded=unsettled_of(touched.held, self._standings.unsettled()), live=live)
-        if touched.floors:
+            self._propagation.touch((), recorded=unsettled_of(touched.held, self._propagation.unsettled()), live=live)
+        if touched.watermarks:
             known = self._cache.targets()
-            self._standings.touch(self._standings.partitions_of(touched.floors, known), live=live)
+            self._propagation.touch(self._propagation.partitions_of(touched.watermarks, known), live=live)
 
     def _tell_expired(self, expired: set[Target]) -> None:
         unheard_of = expired - self._expired_told
         self._counters.add(expired=len(unheard_of))
         for target in unheard_of:
-            floor = self._cache.floor(target.pipeline)
-            removed_up_to = floor.queued_at if floor is not None else None
+            watermark = self._cache.watermark(target.pipeline)
+            removed_up_to = watermark.queued_at if watermark is not None else None
             _log.warning(
                 "state.expired",
                 pipeline=str(target.pipeline),
@@ -232,7 +232,7 @@ class Intake:
         self._expired_told |= unheard_of
 
     def _obey_dependencies(self, targets: Sequence[Target], *, everything: bool = False) -> Iterator[None]:
-        """Go on with the published dependencies, piece by piece; parameters as in :meth:`Standings.exchange_graph`."""
+        """Use the published dependencies, piece by piece; parameters as in :meth:`Propagation.exchange_graph`."""
         yield
         try:
             graph, problems = merge(self._cache.published)
@@ -243,12 +243,12 @@ class Intake:
             _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
             if not everything:
                 return
-            graph = self._standings.graph
+            graph = self._propagation.graph
         else:
             _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
             self._scheduling.obey(graph)
-            self.leaves_marks = is_asked_for(graph)
+            self.writes_heartbeats = is_asked_for(graph)
         yield
-        self._standings.exchange_graph(graph, targets, everything=everything)
+        self._propagation.exchange_graph(graph, targets, everything=everything)
         # What is late is decided about too: it may have left the graph.
-        self._standings.touch((), recorded=self._scheduling.late(), live=False)
+        self._propagation.touch((), recorded=self._scheduling.late(), live=False)

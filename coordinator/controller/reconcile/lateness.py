@@ -12,7 +12,7 @@ from coordinator.model.decide import Decision
 from coordinator.model.evaluation import all_inputs
 from coordinator.model.explanation.headline import missing_inputs
 from coordinator.model.partitions.instants import format_instant
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 
 _log = structlog.get_logger(__name__)
@@ -54,14 +54,14 @@ class Lateness:
             self._late.discard(target)
             self._unsaid.pop(target, None)
 
-    def say(self, standings: Standings) -> None:
+    def say(self, propagation: Propagation) -> None:
         """Log and count what has become late and has not been said. For the leader only."""
         unsaid, self._unsaid = self._unsaid, {}
         for target, seen_at in unsaid.items():
-            if not standings.is_final(target):
+            if not propagation.is_final(target):
                 self._unsaid[target] = seen_at  # it may turn out that it is not late
-            elif seen_at is None or standings.now - seen_at <= self._unsure:
-                self._say(standings.decide(target))
+            elif seen_at is None or propagation.now - seen_at <= self._unsure:
+                self._say(propagation.decide(target))
 
     def _say(self, decision: Decision) -> None:
         if decision.due_by is None:
@@ -72,7 +72,7 @@ class Lateness:
             pipeline=str(decision.target.pipeline),
             partition=decision.target.partition,
             due_by=format_instant(decision.due_by),
-            standing=str(decision.standing),
+            readiness=str(decision.readiness),
             missing=missing[:NAMED],
             **({"more_missing": len(missing) - NAMED} if len(missing) > NAMED else {}),
             **({"obstacles": sorted(decision.obstacles)} if decision.obstacles else {}),
@@ -82,7 +82,7 @@ class Lateness:
 
 def _missing(decision: Decision) -> list[str]:
     """The inputs that it still waits for, by name and partition."""
-    if decision.judged is None:
+    if decision.evaluated is None:
         return []
-    lacking = [*missing_inputs(decision.judged), *(one for one in all_inputs(decision.judged) if one.busy)]
+    lacking = [*missing_inputs(decision.evaluated), *(one for one in all_inputs(decision.evaluated) if one.busy)]
     return list(dict.fromkeys(f"{one.target.pipeline} {one.target.partition}" for one in lacking))

@@ -11,7 +11,7 @@ from coordinator.model.runstate import (
     RunStateDocument,
     Unreadable,
     Verdict,
-    judge_report,
+    evaluate_report,
 )
 from coordinator.runners.port import ObservedRun
 
@@ -49,7 +49,7 @@ def weigh(
         if not in_flight or not run.state.is_terminal:
             return Weight.NOTHING
         return Weight.REPORT if seen_before else Weight.LATER
-    return Weight.REPORT if judge_report(present, observed) is Verdict.NEW else Weight.NOTHING
+    return Weight.REPORT if evaluate_report(present, observed) is Verdict.NEW else Weight.NOTHING
 
 
 def document_of(run: ObservedRun, *, reported_by: str, observed_at: datetime) -> RunStateDocument:

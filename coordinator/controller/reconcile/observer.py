@@ -17,11 +17,11 @@ from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import all_inputs
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Standing, readable_record, readable_state
+from coordinator.model.view import Readiness, readable_record, readable_state
 from coordinator.runners.port import ObservedRun, RunRef
 
 _log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ class Observer:
 
     def __init__(
         self,
-        standings: Standings,
+        propagation: Propagation,
         cache: Cache,
         *,
         checks: Checks,
@@ -49,7 +49,7 @@ class Observer:
         who: str,
     ) -> None:
         self._cache = cache
-        self._standings = standings
+        self._propagation = propagation
         self._checks = checks
         self._ledger = ledger
         self._queue = queue
@@ -99,10 +99,10 @@ class Observer:
         for_others = decision.target in self._following and self._others_wait_behind(decision.target)
         if followed is not None or not for_others:
             self._following.want(decision.target, followed, now=now)
-        if decision.standing is not Standing.STUCK or decision.judged is None:
+        if decision.readiness is not Readiness.STUCK or decision.evaluated is None:
             return
-        for one in all_inputs(decision.judged):
-            if one.mendable and one.seen is not None and isinstance(one.seen.value, RunState):
+        for one in all_inputs(decision.evaluated):
+            if one.repairable and one.seen is not None and isinstance(one.seen.value, RunState):
                 self._following.want(one.target, _comparable_run(one.target, one.seen.value), now=now)
 
     def _run_to_follow(self, decision: Decision, record: TriggerRecord | None) -> FollowedRun | None:
@@ -130,17 +130,17 @@ class Observer:
 
     def _others_wait_behind(self, target: Target) -> bool:
         """Whether it is followed for others: they are stuck, perhaps since it has failed."""
-        dependents = self._standings.dependents(target)
-        return any(self._standings.standing(dependent) is Standing.STUCK for dependent in dependents)
+        dependents = self._propagation.dependents(target)
+        return any(self._propagation.readiness(dependent) is Readiness.STUCK for dependent in dependents)
 
     def _observe(self, subject: Target, run: ObservedRun, asked_at: datetime, askers: frozenset[Target]) -> bool:
         seen = self._cache.state(subject)
         before = run.state.is_terminal and self._following.end_seen(subject)
         in_flight = self._flies(subject) is not None
-        floor = self._cache.floor(subject.pipeline)
-        if self._cache.floor_is_unknown(subject.pipeline):
+        watermark = self._cache.watermark(subject.pipeline)
+        if self._cache.watermark_is_unknown(subject.pipeline):
             return False  # this would be ignored, too
-        if floor is not None and floor.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
+        if watermark is not None and watermark.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
             return False  # retention has removed it: it would be ignored, and asked about again and again
         # As of the question, not of its answer: what has been reported in between is newer than what was seen.
         present = seen.value if seen else None
@@ -172,7 +172,7 @@ class Observer:
         record = readable_record(self._cache.record(target))
         if record is None or record.status is not Status.SENT:
             return None
-        return record if Obstacle.IN_FLIGHT in self._standings.decide(target).obstacles else None
+        return record if Obstacle.IN_FLIGHT in self._propagation.decide(target).obstacles else None
 
 
 def _is_newer(record: TriggerRecord | None, state: RunState) -> bool:

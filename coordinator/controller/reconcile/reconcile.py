@@ -24,7 +24,7 @@ from coordinator.model import lifecycle
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.explanation import what_changed
 from coordinator.model.lifecycle import Outcome, RequestState, Situation, next_step
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
 
@@ -59,7 +59,7 @@ class Reconcile:
 
     def __init__(
         self,
-        standings: Standings,
+        propagation: Propagation,
         cache: Cache,
         *,
         queue: WorkQueue,
@@ -68,7 +68,7 @@ class Reconcile:
         ledger: Ledger,
         policy: Policy,
     ) -> None:
-        self._standings = standings
+        self._propagation = propagation
         self._cache = cache
         self._queue = queue
         self._dispatchers = dispatchers
@@ -116,7 +116,7 @@ class Reconcile:
             return
         dispatcher = self._dispatchers.of(target)
         assert dispatcher is not None
-        request = records.request_of(self._standings.graph, target, record)
+        request = records.request_of(self._propagation.graph, target, record)
         self.requests.put(target, InFlight(record, request, RequestState.OUT))
         self._retry_at.pop(target, None)
         dispatcher.admission.began(target)
@@ -197,7 +197,7 @@ class Reconcile:
     def _own_run_id(self, decision: Decision, record: TriggerRecord | None) -> str | None:
         if record is not None and record.status is Status.INTENT:
             return record.run_id if record.action is Action.CLEAR else None
-        node = self._standings.graph.node(decision.target.pipeline)
+        node = self._propagation.graph.node(decision.target.pipeline)
         policy = node.downstream.rerun if node is not None else None
         return records.run_to_clear(decision, record, self._cache.state(decision.target), policy)
 
@@ -207,7 +207,7 @@ class Reconcile:
         if dispatcher is None or self.requests.get(target, record.token) is not None:
             return
         self._let_go(target)
-        request = records.request_of(self._standings.graph, target, record)
+        request = records.request_of(self._propagation.graph, target, record)
         self.requests.put(target, InFlight(record, request, RequestState.IN_DOUBT))
         dispatcher.admission.occupy(target)
         if now < self.ask_from:

@@ -1,6 +1,6 @@
 """The review: going through all records for those that wait for something although nothing is due about them.
 
-What is busy or stuck is known at any time (:class:`~coordinator.model.propagation.readiness.Standings`). What is
+What is busy or stuck is known at any time (:class:`~coordinator.model.propagation.propagation.Propagation`). What is
 settled may still have a record that waits: the run has ended and ``done`` is to be written, or something new is to be
 consumed without a run. A new leader looks for those, and every leader now and then; of a million records only a piece
 at a time, so that what is due need not wait for it.
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from coordinator.controller.reconcile.scheduling import WAITING
 from coordinator.controller.state.cache import Cache
 from coordinator.model.dependencies import Rerun
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
-from coordinator.model.view import Standing, readable_record
+from coordinator.model.view import Readiness, readable_record
 
 PIECE = 2000
 """Records in one piece: a few milliseconds."""
@@ -24,9 +24,9 @@ PIECE = 2000
 class Review:
     """Used by the deciding thread only."""
 
-    def __init__(self, cache: Cache, standings: Standings) -> None:
+    def __init__(self, cache: Cache, propagation: Propagation) -> None:
         self._cache = cache
-        self._standings = standings
+        self._propagation = propagation
         self._left: list[Target] = []
 
     def __bool__(self) -> bool:
@@ -50,10 +50,10 @@ class Review:
         record = readable_record(self._cache.record(target))
         if record is None:
             return False
-        if self._standings.standing(target) is not Standing.SETTLED:
+        if self._propagation.readiness(target) is not Readiness.SETTLED:
             return False  # it is examined anyway
         return record.status in WAITING or record.skipped or self._ignores(target)
 
     def _ignores(self, target: Target) -> bool:
-        node = self._standings.graph.node(target.pipeline)
+        node = self._propagation.graph.node(target.pipeline)
         return node is not None and node.downstream.rerun is Rerun.IGNORE

@@ -12,10 +12,10 @@ from coordinator.controller.reconcile.lateness import Lateness
 from coordinator.controller.reconcile.reconcile import Reconcile
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.trigger import Status
-from coordinator.model.view import Standing, readable_record
+from coordinator.model.view import Readiness, readable_record
 
 WAITING = (Status.INTENT, Status.SENT, Status.BLOCKED)
 """Records that wait for something."""
@@ -28,7 +28,7 @@ class Scheduling:
 
     def __init__(
         self,
-        standings: Standings,
+        propagation: Propagation,
         queue: WorkQueue,
         *,
         reconcile: Reconcile,
@@ -37,7 +37,7 @@ class Scheduling:
         lateness: Lateness,
         breakage: Breakage,
     ) -> None:
-        self._standings = standings
+        self._propagation = propagation
         self._queue = queue
         self._reconcile = reconcile
         self._dispatchers = dispatchers
@@ -54,15 +54,15 @@ class Scheduling:
         target = decision.target
         self._rechecks.note(decision)
         if Obstacle.BROKEN in decision.obstacles:
-            self._breakage.note(target, self._standings.broken[target])
+            self._breakage.note(target, self._propagation.broken[target])
             self._queue.outdate(target)
             return
         self._breakage.forget(target)
-        self._lateness.note(decision, now=self._standings.now, led_by_another=led_by_another)
+        self._lateness.note(decision, now=self._propagation.now, led_by_another=led_by_another)
         self._dispatchers.note(decision)
         if decision.ready or decision.ignored or decision.skips or self._is_concerned(target):
             self._queue.add(target, priority, decision=decision)
-        elif decision.standing is Standing.STUCK or not decision.obstacles.isdisjoint(_MOVING):
+        elif decision.readiness is Readiness.STUCK or not decision.obstacles.isdisjoint(_MOVING):
             # What others are stuck behind, and what runs, is followed.
             self._queue.add(target, Priority.CATCHUP, decision=decision)
         else:
@@ -78,7 +78,7 @@ class Scheduling:
         return self._lateness.targets()
 
     def _is_concerned(self, target: Target) -> bool:
-        record = readable_record(self._standings.record(target))
+        record = readable_record(self._propagation.record(target))
         if record is not None and record.status in WAITING:
             return True
         return self._reconcile.is_concerned_with(target)

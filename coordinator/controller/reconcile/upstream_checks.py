@@ -19,7 +19,7 @@ from coordinator.controller.state.cache import Cache
 from coordinator.model.consumption import Consumed, Inputs, same_inputs
 from coordinator.model.decide import Decision
 from coordinator.model.lifecycle import OwnRun, Verification
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.runners.port import ObservedRun, RequestRefused, RunRef
 
@@ -80,10 +80,10 @@ class Checks:
     """
 
     def __init__(
-        self, cache: Cache, standings: Standings, dispatchers: Dispatchers, queue: WorkQueue, *, timeout: float
+        self, cache: Cache, propagation: Propagation, dispatchers: Dispatchers, queue: WorkQueue, *, timeout: float
     ) -> None:
         self._cache = cache
-        self._standings = standings
+        self._propagation = propagation
         self._dispatchers = dispatchers
         self._queue = queue
         self._timeout = timeout
@@ -251,7 +251,7 @@ class Checks:
         dispatcher = self._dispatchers.of(upstream)
         if run_id is None or consumed.attempt.queued_at is None or dispatcher is None:
             return None
-        if not dispatcher.may_look(now) or self._cache.is_fresh(upstream, now, at=self._standings.now):
+        if not dispatcher.may_look(now) or self._cache.is_fresh(upstream, now, at=self._propagation.now):
             return None
         return dispatcher.environment, RunRef(upstream.pipeline.dag_id, run_id)
 

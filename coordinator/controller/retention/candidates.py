@@ -1,4 +1,4 @@
-"""The past of a pipeline, as retention sees it: its partitions in the order in which they may go."""
+"""What retention may remove of a pipeline: its partitions, in the order in which they may go."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class RemovalCandidate:
     """A partition, and when something happened in it.
 
-    :ivar queued_at: of its state: what the floor may not reach while the state is kept.
+    :ivar queued_at: of its state: what the watermark may not reach while the state is kept.
     :ivar active: when something happened last: the latest time in the state, the record and the order; for a value
         that tells no time, when it had been written at the latest. ``None``: that may have been just now.
-    :ivar place: in the order of going: by queued_at, as the floor rises, and not by the ends of the runs.
+    :ivar place: in the order of going: by queued_at, as the watermark rises, and not by the ends of the runs.
     """
 
     target: Target
@@ -33,7 +33,7 @@ class Past:
     place: tuple[bool, datetime, int, str]
 
 
-def past_of(cache: Cache, times: RevisionTimes, target: Target) -> Past | None:
+def candidate_of(cache: Cache, times: RevisionTimes, target: Target) -> RemovalCandidate | None:
     """``None``: nothing is there."""
     state, recorded, order = cache.state(target), cache.record(target), cache.order(target)
     moments: list[datetime | None] = []
@@ -56,36 +56,38 @@ def past_of(cache: Cache, times: RevisionTimes, target: Target) -> Past | None:
     active = None if None in moments else _latest(moments)
     at = queued_at or attempt or active
     revision = max(seen.revision for seen in (state, recorded, order) if seen is not None)
-    return Past(target, queued_at, active, (at is None, at or _FIRST, revision, target.partition))
+    return RemovalCandidate(target, queued_at, active, (at is None, at or _FIRST, revision, target.partition))
 
 
-def in_order(pasts: Iterable[Past]) -> list[Past]:
+def in_order(candidates: Iterable[RemovalCandidate]) -> list[RemovalCandidate]:
     """The one to go first comes first."""
-    return sorted(pasts, key=lambda past: past.place)
+    return sorted(candidates, key=lambda candidate: candidate.place)
 
 
-def to_go(pasts: Sequence[Past], start: int, limits: RetentionSettings, now: datetime) -> Iterator[Past]:
+def to_go(
+    candidates: Sequence[RemovalCandidate], start: int, limits: RetentionSettings, now: datetime
+) -> Iterator[RemovalCandidate]:
     """Those that are too old or too many, until one is not.
 
-    :param pasts: in order; those before ``start`` have gone.
+    :param candidates: in order; those before ``start`` have gone.
     """
     max_age, min_age = limits.longest, limits.shortest
-    surplus = len(pasts) - start - limits.max_partitions if limits.max_partitions is not None else 0
-    for gone in range(len(pasts) - start):
-        past = pasts[start + gone]
-        age = now - past.active if past.active is not None else timedelta()
+    surplus = len(candidates) - start - limits.max_partitions if limits.max_partitions is not None else 0
+    for gone in range(len(candidates) - start):
+        candidate = candidates[start + gone]
+        age = now - candidate.active if candidate.active is not None else timedelta()
         too_old = max_age is not None and age >= max_age
         if age < min_age or not (too_old or gone < surplus):
             return
-        yield past
+        yield candidate
 
 
-def lowest_kept(pasts: Sequence[Past]) -> list[datetime | None]:
-    """For each place: the lowest queued_at of the states from there on, which the floor must stay below while they are
-    kept; ``None``: no state there has one. Longer than the pasts by one place, behind the last."""
+def lowest_kept(candidates: Sequence[RemovalCandidate]) -> list[datetime | None]:
+    """For each place: the lowest queued_at of the states from there on, which the watermark must stay below while they
+    are kept; ``None``: no state there has one. Longer than the candidates by one place, behind the last."""
     lowest: list[datetime | None] = [None]
-    for past in reversed(pasts):
-        known = [at for at in (lowest[-1], past.queued_at) if at is not None]
+    for candidate in reversed(candidates):
+        known = [at for at in (lowest[-1], candidate.queued_at) if at is not None]
         lowest.append(min(known, default=None))
     lowest.reverse()
     return lowest

@@ -1,8 +1,8 @@
 """Removing the old partitions of one pipeline, a few in a transaction.
 
-What a piece judges, it removes in the same piece. The transaction compares the leader, the floor, and every key that
-it deletes or knows to be absent, and that no state of this pipeline has been put since it was read: a state that has
-come in between might lie below the new floor, and would be lost.
+What a piece decides about, it removes in the same piece. The transaction compares the leader, the watermark, and every key
+that it deletes or knows to be absent, and that no state of this pipeline has been put since it was read: a state that
+has come in between might lie below the new watermark, and would be lost.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from datetime import datetime
 
 from coordinator.config.settings import RetentionSettings
 from coordinator.controller.clock import Clock
-from coordinator.controller.retention.candidates import Past, in_order, lowest_kept, past_of, to_go
+from coordinator.controller.retention.candidates import RemovalCandidate, candidate_of, in_order, lowest_kept, to_go
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.revision_times import RevisionTimes
 from coordinator.controller.writes import commit_fenced
 from coordinator.model.conditions import leaves
 from coordinator.model.partitions import FixedKey, Latest
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.retention.policy import floor_without, waits_without_record, what_keeps
+from coordinator.model.retention.policy import waits_without_record, watermark_without, what_keeps
 from coordinator.model.retention.sweep import HeldBack
-from coordinator.model.retention.watermark import Floor, dump_floor
+from coordinator.model.retention.watermark import Watermark, dump_watermark
 from coordinator.store.keys import Keys
 from coordinator.store.port import Compare, CreateRevisionIs, Delete, ModRevisionIs, NothingPutSince, Put, Store
 
 LOOKED_AT = 250
 """Targets looked at in one piece, where looking is cheap: ten microseconds each."""
 
-JUDGED = 16
-"""Partitions judged in one piece, and removed in one transaction, which has three compares for each, of 128."""
+EVALUATED = 16
+"""Partitions evaluated in one piece, and removed in one transaction, which has three compares for each, of 128."""
 
 
 @dataclass(slots=True)
@@ -67,13 +67,13 @@ class SweepContext:
     """What is the same for all pipelines of a sweep.
 
     :ivar fence: the leadership that may remove something.
-    :ivar wait: called with the revision of a transaction: nothing is judged before that has been read.
+    :ivar wait: called with the revision of a transaction: nothing is evaluated before that has been read.
     """
 
     store: Store
     keys: Keys
     cache: Cache
-    standings: Standings
+    propagation: Propagation
     limits: RetentionSettings
     clock: Clock
     fence: CreateRevisionIs
@@ -94,7 +94,7 @@ class Removal:
         self._context = context
         self._keys = context.keys
         self._cache = context.cache
-        self._standings = context.standings
+        self._propagation = context.propagation
         self._limits = context.limits
         self._clock = context.clock
         self._stock = context.stock
@@ -106,22 +106,22 @@ class Removal:
 
     def pieces(self) -> Iterator[None]:
         """Remove what may go, the oldest first, until one may not."""
-        pasts: dict[Target, Past | None] = {}
-        ordered: list[Past] = []
+        candidates: dict[Target, RemovalCandidate | None] = {}
+        ordered: list[RemovalCandidate] = []
         lowest = lowest_kept(ordered)
         start = 0
         for number, target in enumerate(tuple(self._stock.of(self._pipeline)), 1):
-            pasts[target] = past_of(self._cache, self._stock.times, target)
+            candidates[target] = candidate_of(self._cache, self._stock.times, target)
             if number % LOOKED_AT == 0:
                 yield
-        news = self._stock.news.pop(self._pipeline, set()) | pasts.keys()
+        news = self._stock.news.pop(self._pipeline, set()) | candidates.keys()
         waiting_known = False
         while True:
             if news:
-                pasts.update((target, past_of(self._cache, self._stock.times, target)) for target in news)
-                ordered, start = in_order(past for past in pasts.values() if past is not None), 0
+                candidates.update((target, candidate_of(self._cache, self._stock.times, target)) for target in news)
+                ordered, start = in_order(candidate for candidate in candidates.values() if candidate is not None), 0
                 lowest = lowest_kept(ordered)
-            going = list(itertools.islice(to_go(ordered, start, self._limits, self._clock.now()), JUDGED))
+            going = list(itertools.islice(to_go(ordered, start, self._limits, self._clock.now()), EVALUATED))
             if not going:
                 return
             if not waiting_known:
@@ -129,7 +129,7 @@ class Removal:
                 yield from self._look_for_waiting()
             else:
                 removed = self._remove(going, lowest[start + 1 :])
-                pasts.update((past.target, None) for past in going[:removed])
+                candidates.update((candidate.target, None) for candidate in going[:removed])
                 start += removed
                 if not removed:
                     return
@@ -140,7 +140,7 @@ class Removal:
         """Learn which completions are new to partitions of this pipeline that have no record yet. Later ones have
         higher revisions than everything that is removed."""
         self._known_up_to = self._cache.revision
-        node = self._standings.graph.node(self._pipeline)
+        node = self._propagation.graph.node(self._pipeline)
         if node is None:
             return
         partitions = {target.partition for target in self._stock.of(self._pipeline)}
@@ -156,38 +156,38 @@ class Removal:
                 if number % LOOKED_AT == 0:
                     yield
         without_record = [one for one in partitions if self._cache.record(Target(self._pipeline, one)) is None]
-        for first in range(0, len(without_record), JUDGED):
-            some = without_record[first : first + JUDGED]
-            found = waits_without_record(self._standings, self._pipeline, some, self._has_lapsed)
+        for first in range(0, len(without_record), EVALUATED):
+            some = without_record[first : first + EVALUATED]
+            found = waits_without_record(self._propagation, self._pipeline, some, self._has_lapsed)
             if found is not None and (self._waiting is None or found < self._waiting):
                 self._waiting = found
             yield
 
-    def _remove(self, going: Sequence[Past], lowest_behind: Sequence[datetime | None]) -> int:
+    def _remove(self, going: Sequence[RemovalCandidate], lowest_behind: Sequence[datetime | None]) -> int:
         """Remove as many of these as may go together.
 
         :param lowest_behind: for each, the lowest queued_at of the states that are kept if it is the last to go.
         :returns: how many.
         """
-        floor_key = self._keys.floor(self._pipeline)
-        floor = self._cache.floor(self._pipeline) or Floor()
-        count, moved = 0, floor
-        for number, (past, behind) in enumerate(zip(going, lowest_behind, strict=False), 1):
-            keeps = what_keeps(self._standings, past.target, self._has_lapsed)
+        watermark_key = self._keys.watermark(self._pipeline)
+        watermark = self._cache.watermark(self._pipeline) or Watermark()
+        count, moved = 0, watermark
+        for number, (candidate, behind) in enumerate(zip(going, lowest_behind, strict=False), 1):
+            keeps = what_keeps(self._propagation, candidate.target, self._has_lapsed)
             if keeps is None:
-                floor = floor_without(self._standings, floor, past.target)
-                keeps = self._passes(floor)
-            if keeps is None and self._cache.floor_is_unknown(self._pipeline):
-                keeps = f"{floor_key} cannot be read"
+                watermark = watermark_without(self._propagation, watermark, candidate.target)
+                keeps = self._passes(watermark)
+            if keeps is None and self._cache.watermark_is_unknown(self._pipeline):
+                keeps = f"{watermark_key} cannot be read"
             if keeps is not None:
-                self.held_back = HeldBack(past.target, keeps)
+                self.held_back = HeldBack(candidate.target, keeps)
                 break
-            if floor.queued_at is None or behind is None or floor.queued_at < behind:
-                count, moved = number, floor
+            if watermark.queued_at is None or behind is None or watermark.queued_at < behind:
+                count, moved = number, watermark
         if not count:
             return 0
-        targets = [past.target for past in going[:count]]
-        if not self._commit(targets, floor_key, moved):
+        targets = [candidate.target for candidate in going[:count]]
+        if not self._commit(targets, watermark_key, moved):
             self.raced = True
             return 0
         self._stock.gone.update(targets)
@@ -200,24 +200,26 @@ class Removal:
         patience = self._limits.patience
         if patience is None:
             return False
-        past = past_of(self._cache, self._stock.times, target)
-        return past is not None and past.active is not None and self._clock.now() - past.active >= patience
+        candidate = candidate_of(self._cache, self._stock.times, target)
+        return (
+            candidate is not None and candidate.active is not None and self._clock.now() - candidate.active >= patience
+        )
 
-    def _passes(self, floor: Floor) -> str | None:
-        """Why the floor may not rise so far."""
-        if self._waiting is not None and floor.revision >= self._waiting[0]:
+    def _passes(self, watermark: Watermark) -> str | None:
+        """Why the watermark may not rise so far."""
+        if self._waiting is not None and watermark.revision >= self._waiting[0]:
             return f"{self._waiting[1]} waits, and would lose what is new to it"
-        if floor.revision > self._known_up_to:
+        if watermark.revision > self._known_up_to:
             return "one of its inputs has changed meanwhile"
         return None
 
-    def _commit(self, targets: Sequence[Target], floor_key: str, floor: Floor) -> bool:
+    def _commit(self, targets: Sequence[Target], watermark_key: str, watermark: Watermark) -> bool:
         cache, keys = self._cache, self._keys
         compares: list[Compare] = [
-            ModRevisionIs(floor_key, cache.floor_revision(self._pipeline)),
+            ModRevisionIs(watermark_key, cache.watermark_revision(self._pipeline)),
             NothingPutSince(keys.states_of(self._pipeline), cache.revision),
         ]
-        operations: list[Put | Delete] = [Put(floor_key, dump_floor(floor))]
+        operations: list[Put | Delete] = [Put(watermark_key, dump_watermark(watermark))]
         for target in targets:
             for key, seen in (
                 (keys.state(target), cache.state(target)),

@@ -19,7 +19,7 @@ from coordinator.controller.retention.removal import LOOKED_AT, Removal, Stock, 
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import commit_fenced
 from coordinator.model.durations import parse_duration
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.retention.sweep import NAMED, HeldBack, Sweep, dump_sweep
 from coordinator.model.view import readable_record
@@ -66,12 +66,19 @@ class Sweeper:
     """
 
     def __init__(
-        self, *, store: Store, keys: Keys, cache: Cache, standings: Standings, limits: RetentionSettings, clock: Clock
+        self,
+        *,
+        store: Store,
+        keys: Keys,
+        cache: Cache,
+        propagation: Propagation,
+        limits: RetentionSettings,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._keys = keys
         self._cache = cache
-        self._standings = standings
+        self._propagation = propagation
         self._limits = limits
         self._clock = clock
         self._every = parse_duration(limits.every).total_seconds()
@@ -158,7 +165,7 @@ class Sweeper:
         if limited:
             yield from self._take_stock()
             context = self._context(fence)
-            for pipeline in sorted(self._stock.targets, key=self._standings.graph.rank, reverse=True):
+            for pipeline in sorted(self._stock.targets, key=self._propagation.graph.rank, reverse=True):
                 yield from self._remove(Removal(pipeline, context))
         if limited or tally.expired or tally.acts:
             self._finish(fence, seconds=self._clock.monotonic() - began)
@@ -184,7 +191,7 @@ class Sweeper:
             store=self._store,
             keys=self._keys,
             cache=self._cache,
-            standings=self._standings,
+            propagation=self._propagation,
             limits=self._limits,
             clock=self._clock,
             fence=fence,

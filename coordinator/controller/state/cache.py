@@ -7,27 +7,26 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from coordinator.controller.state.heartbeat import Attended, read_attended
+from coordinator.controller.state.heartbeat import Heartbeat, read_heartbeat
 from coordinator.controller.state.interning import Interning
 from coordinator.controller.state.problems import KeyProblems
 from coordinator.controller.state.publications import Publications
 from coordinator.controller.state.reporters import Reporters
-from coordinator.controller.state.watermarks import Floors
+from coordinator.controller.state.watermarks import Watermarks
 from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
 from coordinator.model.publishing.edition import PublishedBefore, read_published_before
 from coordinator.model.publishing.publication import Published
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.sweep import Sweep, read_sweep
-from coordinator.model.retention.watermark import Floor, read_floor
+from coordinator.model.retention.watermark import Watermark, read_watermark
 from coordinator.model.runstate import RunState, Unreadable, read_run_state
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 from coordinator.store.keys import (
     ActKey,
-    AttendedKey,
     DependenciesKey,
-    FloorKey,
+    HeartbeatKey,
     HoldKey,
     Keys,
     LeaderKey,
@@ -40,6 +39,7 @@ from coordinator.store.keys import (
     StateKey,
     TriggerKey,
     WatcherKey,
+    WatermarkKey,
 )
 from coordinator.store.port import Changes, KeyValue, Listing, Page
 
@@ -56,14 +56,14 @@ class Touched:
 
     :ivar expired: whose state has come back after retention had removed it.
     :ivar recorded: those of which only the trigger record is another.
-    :ivar floors: the pipelines of which it was not known what has been removed, and now is.
+    :ivar watermarks: the pipelines of which it was not known what has been removed, and now is.
     """
 
     targets: set[Target] = field(default_factory=set)
     recorded: set[Target] = field(default_factory=set)
     expired: set[Target] = field(default_factory=set)
     held: set[PipelineRef] = field(default_factory=set)
-    floors: set[PipelineRef] = field(default_factory=set)
+    watermarks: set[PipelineRef] = field(default_factory=set)
     dependencies: bool = False
     leader_gone: bool = False
     states: int = 0
@@ -85,17 +85,17 @@ class Replaced:
 class Cache:
     """Facts by target. Values that cannot be read are kept as such and listed in ``problems``.
 
-    A state that has expired (:class:`~coordinator.model.retention.watermark.Floor`) is none: it is noted in
-    ``expired``, and that is all. A floor comes before the states that it concerns: in a listing by its key's name, in a
-    watch because the sweep that moves it sees to it that no state at or below it is left. Where a floor cannot be read,
-    no state counts that may have expired (:mod:`~coordinator.controller.state.watermarks`).
+    A state that has expired (:class:`~coordinator.model.retention.watermark.Watermark`) is none: it is noted in
+    ``expired``, and that is all. A watermark comes before the states that it concerns: in a listing by its key's name,
+    in a watch because the sweep that moves it sees to it that no state at or below it is left. Where a watermark cannot
+    be read, no state counts that may have expired (:mod:`~coordinator.controller.state.watermarks`).
 
     :ivar fresh_for: seconds for which a completion that arrived live counts as fresh.
     :ivar revision: everything up to this etcd revision has been read.
     :ivar expired: the mod revisions of the keys of expired states.
     :ivar swept: what the last sweep of retention did.
     :ivar publications: reads published documents, beforehand where another thread can.
-    :ivar attended: the last mark that could be read; one that cannot where there is no other.
+    :ivar heartbeat: the last one that could be read; one that cannot where there is no other.
     """
 
     def __init__(self, keys: Keys, *, fresh_for: float = 1.0, publications: Publications | None = None) -> None:
@@ -107,7 +107,7 @@ class Cache:
         self.publications = publications or Publications(keys)
         self.published_before: dict[str, PublishedBefore] = {}
         self.leader: bytes | None = None
-        self.attended: Attended | Unreadable | None = None
+        self.heartbeat: Heartbeat | Unreadable | None = None
         self.swept: Sweep | None = None
         self.expired: dict[Target, int] = {}
         self.watchers: dict[str, bytes] = {}
@@ -116,7 +116,7 @@ class Cache:
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
         self._holds: dict[PipelineRef, Hold | Unreadable] = {}
-        self._floors = Floors()
+        self._watermarks = Watermarks()
         self._withheld: dict[Target, KeyValue] = {}
         self._arrived: dict[Target, float] = {}
         self._arrivals: deque[tuple[float, Target]] = deque()
@@ -134,16 +134,16 @@ class Cache:
     def order(self, target: Target) -> SeenOrder | None:
         return self._orders.get(target)
 
-    def floor(self, pipeline: PipelineRef) -> Floor | None:
-        return self._floors.get(pipeline)
+    def watermark(self, pipeline: PipelineRef) -> Watermark | None:
+        return self._watermarks.get(pipeline)
 
-    def floor_revision(self, pipeline: PipelineRef) -> int:
-        """The mod revision of the floor's key; 0: there is none."""
-        return self._floors.revision(pipeline)
+    def watermark_revision(self, pipeline: PipelineRef) -> int:
+        """The mod revision of the watermark's key; 0: there is none."""
+        return self._watermarks.revision(pipeline)
 
-    def floor_is_unknown(self, pipeline: PipelineRef) -> bool:
-        """Whether its floor cannot be read, and no good one is known: none of its states counts."""
-        return self._floors.is_unknown(pipeline)
+    def watermark_is_unknown(self, pipeline: PipelineRef) -> bool:
+        """Whether its watermark cannot be read, and no good one is known: none of its states counts."""
+        return self._watermarks.is_unknown(pipeline)
 
     def holds(self) -> Iterator[tuple[PipelineRef, Hold | Unreadable]]:
         return iter(self._holds.items())
@@ -195,12 +195,12 @@ class Cache:
     def fill(self, pages: Iterable[Page]) -> None:
         """Take in everything, page by page, where nothing is known yet. All pages are as of one revision."""
         touched = Touched()
-        self._floors.begin_list()
+        self._watermarks.begin_list()
         for page in pages:
             for item in page.items:
                 self._put(item, touched, listed=True)
             self.revision = page.revision
-        self._floors.end_list()
+        self._watermarks.end_list()
 
     def replacing(self, listing: Listing, replaced: Replaced) -> Iterator[None]:
         """The same, in pieces. Until the last one is done, what stands here is neither the one nor the other.
@@ -215,8 +215,8 @@ class Cache:
         for named in (self.published, self.published_before, self.watchers, self.problems):
             named.clear()
         self.reporters.clear()
-        self._floors.begin_list()
-        attended_before, self.attended = self.attended, None
+        self._watermarks.begin_list()
+        heartbeat_before, self.heartbeat = self.heartbeat, None
         self.expired.clear()
         self.swept = None
         self._arrived.clear()
@@ -234,10 +234,10 @@ class Cache:
                 self._put(listing.items.pop(), touched, listed=True)
             replaced.expired |= touched.expired
             yield
-        self._floors.end_list()
-        if isinstance(self.attended, Unreadable) and isinstance(attended_before, Attended):
+        self._watermarks.end_list()
+        if isinstance(self.heartbeat, Unreadable) and isinstance(heartbeat_before, Heartbeat):
             # Out of another history (a restored etcd) it may speak of the future of this one.
-            self.attended = Attended(min(attended_before.revision, listing.revision), attended_before.when)
+            self.heartbeat = Heartbeat(min(heartbeat_before.revision, listing.revision), heartbeat_before.when)
         self.revision = listing.revision
         replaced.leader_gone = self.leader is None
         replaced.targets = gone
@@ -282,11 +282,11 @@ class Cache:
                     return
                 self.expired.pop(target, None)
                 self._withheld.pop(target, None)
-                if isinstance(state, RunState) and self._floors.is_unknown(target.pipeline):
+                if isinstance(state, RunState) and self._watermarks.is_unknown(target.pipeline):
                     self._withheld[target] = item
                     state = Unreadable(
-                        f"{self._keys.floor(target.pipeline)} cannot be read: whether this has been removed before is "
-                        "not known; put that key right, or delete it if nothing has been removed"
+                        f"{self._keys.watermark(target.pipeline)} cannot be read: whether this has been removed before "
+                        "is not known; put that key right, or delete it if nothing has been removed"
                     )
                 self._states[target] = SeenState(state, item.mod_revision)
                 if arrived is not None:
@@ -311,11 +311,11 @@ class Cache:
                 self._orders[target] = SeenOrder(order, item.mod_revision)
                 self._note_problem(item.key, order)
                 touched.targets.add(target)
-            case FloorKey(pipeline):
-                floor = read_floor(item.value)
-                known_again = self._floors.put(pipeline, floor, item.mod_revision)
-                self._note_problem(item.key, floor)
-                if self._floors.is_unknown(pipeline):
+            case WatermarkKey(pipeline):
+                watermark = read_watermark(item.value)
+                known_again = self._watermarks.put(pipeline, watermark, item.mod_revision)
+                self._note_problem(item.key, watermark)
+                if self._watermarks.is_unknown(pipeline):
                     reason = (
                         f"{self.problems[item.key]}; until it is put right or deleted, no state of this pipeline counts"
                     )
@@ -337,11 +337,11 @@ class Cache:
                 sweep = read_sweep(item.value)
                 self.swept = sweep if isinstance(sweep, Sweep) else None
                 self._note_problem(item.key, sweep)
-            case AttendedKey():
-                attended = read_attended(item.value)
-                if isinstance(attended, Attended) or self.attended is None:
-                    self.attended = attended
-                self._note_problem(item.key, attended)
+            case HeartbeatKey():
+                heartbeat = read_heartbeat(item.value)
+                if isinstance(heartbeat, Heartbeat) or self.heartbeat is None:
+                    self.heartbeat = heartbeat
+                self._note_problem(item.key, heartbeat)
             case LeaderKey():
                 self.leader = item.value
             case WatcherKey(watcher_id):
@@ -375,8 +375,8 @@ class Cache:
             case OrderKey(target):
                 self._orders.pop(target, None)
                 touched.targets.add(target)
-            case FloorKey(pipeline):
-                if self._floors.delete(pipeline):
+            case WatermarkKey(pipeline):
+                if self._watermarks.delete(pipeline):
                     self._let_states_count(pipeline, touched)
             case ActKey():
                 pass
@@ -388,8 +388,8 @@ class Cache:
                 self.published_before.pop(owner, None)
             case RetentionKey():
                 self.swept = None
-            case AttendedKey():
-                self.attended = None
+            case HeartbeatKey():
+                self.heartbeat = None
             case LeaderKey():
                 self.leader = None
                 touched.leader_gone = True
@@ -406,13 +406,13 @@ class Cache:
 
     def _let_states_count(self, pipeline: PipelineRef, touched: Touched) -> None:
         """It is known again what has been removed: each of its states that were withheld counts, or has expired."""
-        touched.floors.add(pipeline)
+        touched.watermarks.add(pipeline)
         for target in [target for target in self._withheld if target.pipeline == pipeline]:
             self._put(self._withheld[target], touched)
 
     def _has_expired(self, target: Target, state: RunState | Unreadable) -> bool:
-        floor = self._floors.get(target.pipeline)
-        return floor is not None and isinstance(state, RunState) and floor.has_expired(state)
+        watermark = self._watermarks.get(target.pipeline)
+        return watermark is not None and isinstance(state, RunState) and watermark.has_expired(state)
 
     def _note_problem(self, key: str, value: object) -> None:
         if isinstance(value, Unreadable):

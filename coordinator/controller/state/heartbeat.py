@@ -1,8 +1,8 @@
-"""Attendance: up to which etcd revision a watcher has been there.
+"""The leader heartbeat: up to which etcd revision a watcher has led.
 
 ``catchup`` concerns what came while nobody led, and trigger records do not tell: what is due and has no record may
-have come then, or may have waited under a leader, held or for a limit, when it died. So whoever leads leaves a mark
-now and then, under the key ``attended``. It is written only where some pipeline's ``catchup`` asks for it.
+have come then, or may have waited under a leader, held or for a limit, when it died. So the leader writes a heartbeat
+now and then, under the key ``heartbeat``; only where some pipeline's ``catchup`` asks for it.
 """
 
 from __future__ import annotations
@@ -21,56 +21,58 @@ from coordinator.store.port import CreateRevisionIs, Put, Store, StoreError, Tra
 
 _log = structlog.get_logger(__name__)
 
-MARKS = 4
-"""So many marks are left in the time after which something counts as missed."""
+HEARTBEATS = 4
+"""So many are written in the time after which something counts as missed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attended:
+class Heartbeat:
     """:ivar revision: everything up to it has been seen by a watcher that led, and has caught up."""
 
     revision: int
     when: datetime | None = None
 
 
-class _AttendedDocument(BaseModel):
+class _HeartbeatDocument(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     revision: Revision
     when: Instant | None = None
 
 
-def dump_attended(attended: Attended) -> bytes:
+def dump_heartbeat(heartbeat: Heartbeat) -> bytes:
     """The bytes for etcd."""
-    return _AttendedDocument(revision=attended.revision, when=attended.when).model_dump_json(exclude_none=True).encode()
-
-
-def read_attended(value: bytes) -> Attended | Unreadable:
-    """Read what stands under ``attended``. Never raises."""
-    return read_stored(
-        value,
-        _AttendedDocument.model_validate_json,
-        lambda found: Attended(found.revision, found.when),
-        most=bounds.SMALL_VALUE,
-        what="a mark of attendance",
+    return (
+        _HeartbeatDocument(revision=heartbeat.revision, when=heartbeat.when).model_dump_json(exclude_none=True).encode()
     )
 
 
-def attended_up_to(attended: Attended | Unreadable | None, present: int) -> int:
-    """The etcd revision up to which somebody has been there.
+def read_heartbeat(value: bytes) -> Heartbeat | Unreadable:
+    """Read what stands under ``heartbeat``. Never raises."""
+    return read_stored(
+        value,
+        _HeartbeatDocument.model_validate_json,
+        lambda found: Heartbeat(found.revision, found.when),
+        most=bounds.SMALL_VALUE,
+        what="a leader heartbeat",
+    )
 
-    A mark that cannot be read says that somebody was, and not until when: then nothing has been missed. To start what
+
+def led_up_to(heartbeat: Heartbeat | Unreadable | None, present: int) -> int:
+    """The etcd revision up to which some watcher has led.
+
+    A heartbeat that cannot be read says that one led, and not until when: then nothing has been missed. To start what
     ``catchup`` would pass over costs a run; to pass over what had only been waiting would lose it.
 
     :param present: the revision at which the term begins.
     """
-    if isinstance(attended, Unreadable):
+    if isinstance(heartbeat, Unreadable):
         return present
-    return attended.revision if attended is not None else 0
+    return heartbeat.revision if heartbeat is not None else 0
 
 
-class Attendance:
-    """Leaves the marks.
+class HeartbeatWriter:
+    """Writes the heartbeats.
 
     :param missed_after: seconds after which something counts as missed.
     """
@@ -78,19 +80,19 @@ class Attendance:
     def __init__(self, store: Store, keys: Keys, *, missed_after: float) -> None:
         self._store = store
         self._keys = keys
-        self._every = missed_after / MARKS
+        self._every = missed_after / HEARTBEATS
         self._due_at = 0.0
 
     def begin_term(self) -> None:
-        """The first mark is due at once."""
+        """The first one is due at once."""
         self._due_at = 0.0
 
     def next_at(self) -> float:
-        """Monotonic seconds of the next mark."""
+        """Monotonic seconds of the next one."""
         return self._due_at
 
-    def mark(self, attended: Attended, *, term: int, now: float) -> None:
-        """Leave a mark, if it is time. etcd without an answer is no harm: the next mark is soon.
+    def write(self, heartbeat: Heartbeat, *, term: int, now: float) -> None:
+        """Write one, if it is time. etcd without an answer is no harm: the next one is soon.
 
         :param now: monotonic seconds.
         :raises LeadershipLost: another watcher leads.
@@ -100,9 +102,9 @@ class Attendance:
         self._due_at = now + self._every
         fence = CreateRevisionIs(self._keys.leader, term)
         try:
-            answer = self._store.commit(Transaction((fence,), (Put(self._keys.attended, dump_attended(attended)),)))
+            answer = self._store.commit(Transaction((fence,), (Put(self._keys.heartbeat, dump_heartbeat(heartbeat)),)))
         except StoreError as error:
-            _log.warning("attendance.not_marked", reason=str(error))
+            _log.warning("heartbeat.not_written", reason=str(error))
             return
         if not answer.succeeded:
             raise LeadershipLost(f"{self._keys.leader}: another watcher leads, or none")

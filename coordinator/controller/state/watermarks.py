@@ -1,33 +1,33 @@
-"""The floors of pipelines, as far as they can be read (:mod:`coordinator.model.retention.watermark`).
+"""The watermarks of pipelines, as far as they can be read (:mod:`coordinator.model.retention.watermark`).
 
-A floor keeps the past from being fired again, so one that cannot be read must not count as none. The last good one
+A watermark keeps the past from being fired again, so one that cannot be read must not count as none. The last good one
 stays in force. Where there is none, because this watcher has just listed everything, nobody can tell what has been
-removed: then no state of that pipeline counts until the floor is put right or deleted, and for a partition without a
-record nothing is new that was there before the rubbish was.
+removed: then no state of that pipeline counts until the watermark is put right or deleted, and for a partition without
+a record nothing is new that was there before the rubbish was.
 """
 
 from __future__ import annotations
 
 from coordinator.model.references import PipelineRef
-from coordinator.model.retention.watermark import Floor
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Unreadable
 
 
-class Floors:
+class Watermarks:
     """Used by the cache only."""
 
     def __init__(self) -> None:
-        self._good: dict[PipelineRef, Floor] = {}
+        self._good: dict[PipelineRef, Watermark] = {}
         self._revisions: dict[PipelineRef, int] = {}
-        self._unknown: dict[PipelineRef, Floor] = {}
-        self._before: dict[PipelineRef, Floor] = {}
+        self._unknown: dict[PipelineRef, Watermark] = {}
+        self._before: dict[PipelineRef, Watermark] = {}
         self._listing = False
 
-    def get(self, pipeline: PipelineRef) -> Floor | None:
+    def get(self, pipeline: PipelineRef) -> Watermark | None:
         return self._unknown.get(pipeline) or self._good.get(pipeline)
 
     def revision(self, pipeline: PipelineRef) -> int:
-        """The mod revision of the floor's key; 0: there is none."""
+        """The mod revision of the watermark's key; 0: there is none."""
         return self._revisions.get(pipeline, 0)
 
     def is_unknown(self, pipeline: PipelineRef) -> bool:
@@ -46,17 +46,17 @@ class Floors:
         self._before = {}
         self._listing = False
 
-    def put(self, pipeline: PipelineRef, floor: Floor | Unreadable, revision: int) -> bool:
+    def put(self, pipeline: PipelineRef, watermark: Watermark | Unreadable, revision: int) -> bool:
         """Take in what stands under its key. Returns whether it was unknown until now, and is known."""
         self._revisions[pipeline] = revision
-        if isinstance(floor, Floor):
-            self._good[pipeline] = floor
+        if isinstance(watermark, Watermark):
+            self._good[pipeline] = watermark
             return self._unknown.pop(pipeline, None) is not None
         if self._listing and (before := self._before.get(pipeline)) is not None:
             # Out of another history (a restored etcd) its revision may lie in the future of this one.
-            self._good[pipeline] = Floor(before.queued_at, min(before.revision, revision))
+            self._good[pipeline] = Watermark(before.queued_at, min(before.revision, revision))
         elif self._listing:
-            self._unknown[pipeline] = Floor(revision=revision)
+            self._unknown[pipeline] = Watermark(revision=revision)
         return False  # in a watch: the one before it is known, even if that was none
 
     def delete(self, pipeline: PipelineRef) -> bool:

@@ -33,7 +33,7 @@ from coordinator.model.partitions import (
 
 _OPTIONAL = ("every", "wait", "timezone", "input_format", "output_format")
 _SPELLS_EVERY: Dictionary[object, str] = {Rollup: "input_format", FanOut: "output_format"}
-"""The format that is judged by what a window is made of."""
+"""The format that is evaluated by what a window is made of."""
 
 _EXAMPLES = 'write "identity", "start_of_day", "-1 day", or {"mapper": "rollup", "window": "day"}'
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.model.consumption import Consumed, Inputs
-from coordinator.model.evaluation import Judged, JudgedBranch, JudgedInput
+from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput
 from coordinator.model.explanation.causes import Cause
 from coordinator.model.explanation.explained import Explanation
 from coordinator.model.explanation.words import state_of
@@ -25,7 +25,7 @@ def as_json(explanation: Explanation) -> Json:
         "pipeline": str(decision.target.pipeline),
         "partition": decision.target.partition,
         "says": explanation.headline,
-        "standing": decision.standing,
+        "readiness": decision.readiness,
         "fires": decision.fires,
         "due": decision.due,
         "due_by": _instant(decision.due_by),
@@ -33,7 +33,7 @@ def as_json(explanation: Explanation) -> Json:
         "obstacles": sorted(decision.obstacles),
         "wave": decision.wave or None,
         "state": _state(explanation.state),
-        "condition": _node(decision.judged) if decision.judged is not None else None,
+        "condition": _node(decision.evaluated) if decision.evaluated is not None else None,
         "causes": [_cause(cause) for cause in explanation.causes],
         "fires_when": explanation.outlook,
         "remedies": explanation.remedies(),
@@ -42,20 +42,20 @@ def as_json(explanation: Explanation) -> Json:
     }
 
 
-def _node(judged: Judged) -> Json:
-    if isinstance(judged, JudgedBranch):
-        mapped = judged.dependency
+def _node(evaluated: Evaluated) -> Json:
+    if isinstance(evaluated, EvaluatedBranch):
+        mapped = evaluated.dependency
         return {
-            "holds": judged.holds,
-            "of": judged.word,
-            "needed": judged.n,
+            "holds": evaluated.holds,
+            "of": evaluated.word,
+            "needed": evaluated.n,
             **({"pipeline": str(mapped.upstream), "mapping": str(mapped.mapping)} if mapped is not None else {}),
-            "branches": [_node(branch) for branch in judged.branches],
+            "branches": [_node(branch) for branch in evaluated.branches],
         }
-    return _input(judged)
+    return _input(evaluated)
 
 
-def _input(one: JudgedInput) -> Json:
+def _input(one: EvaluatedInput) -> Json:
     state = readable_state(one.seen)
     return {
         "holds": one.holds,
@@ -73,7 +73,7 @@ def _input(one: JudgedInput) -> Json:
         "expires": _instant(one.expires),
         "met": one.met,
         "new": one.new,
-        "standing": one.standing,
+        "readiness": one.readiness,
     }
 
 

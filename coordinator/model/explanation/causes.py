@@ -14,7 +14,7 @@ from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.durations import format_duration
-from coordinator.model.evaluation import JudgedInput, inputs_that_would_hold
+from coordinator.model.evaluation import EvaluatedInput, inputs_that_would_hold
 from coordinator.model.explanation.headline import MOVING, missing_inputs, reason
 from coordinator.model.explanation.words import (
     asked_for,
@@ -28,11 +28,11 @@ from coordinator.model.explanation.words import (
     state_of,
 )
 from coordinator.model.hold import Hold
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Standing, readable_record, readable_state
+from coordinator.model.view import Readiness, readable_record, readable_state
 
 MOST = 1000
 """Pipelines that are followed, at most: an explanation is read by a person."""
@@ -89,66 +89,66 @@ class Cause:
         return f"{named(self.target, beside) if self.target != beside else 'it'} {self.says}{behind}"
 
 
-def causes_of(standings: Standings, decision: Decision) -> tuple[Cause, ...]:
+def causes_of(propagation: Propagation, decision: Decision) -> tuple[Cause, ...]:
     """The causes, nearest first."""
-    return tuple(_follow(standings, decision))
+    return tuple(_follow(propagation, decision))
 
 
-def _follow(standings: Standings, top: Decision) -> Iterator[Cause]:
+def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
     waiting: deque[tuple[Decision, tuple[Target, ...]]] = deque([(top, ())])
     seen = {top.target}
     while waiting:
         decision, via = waiting.popleft()
-        own = tuple(own_causes(standings, decision, via))
+        own = tuple(own_causes(propagation, decision, via))
         yield from own
         if not MOVING.isdisjoint(decision.obstacles):
             continue  # its inputs are not what it waits for now
         further = via if decision.target == top.target else (*via, decision.target)
         for one in inputs_in_the_way(decision):
-            for target in _coming(standings, one) or [one.target]:
+            for target in _coming(propagation, one) or [one.target]:
                 if target in seen or len(seen) >= MOST:
                     continue
                 seen.add(target)
-                upstream = standings.decide(target)
-                if one.standing is Standing.SETTLED and not _has_still_to_come(one, upstream):
+                upstream = propagation.decide(target)
+                if one.readiness is Readiness.SETTLED and not _has_still_to_come(one, upstream):
                     yield cause_at_rest(one, further)
                 else:
                     waiting.append((upstream, further))
 
 
-def why_unsettled(standings: Standings, one: JudgedInput) -> str:
+def why_unsettled(propagation: Propagation, one: EvaluatedInput) -> str:
     """Why an input is busy or stuck, without naming it; one step of the way only."""
-    if coming := _coming(standings, one):
+    if coming := _coming(propagation, one):
         return f"has more to come: {listed([target.partition for target in coming])}"
-    upstream = standings.decide(one.target)
-    return "; ".join(cause.says for cause in own_causes(standings, upstream)) or reason(upstream)
+    upstream = propagation.decide(one.target)
+    return "; ".join(cause.says for cause in own_causes(propagation, upstream)) or reason(upstream)
 
 
-def _coming(standings: Standings, one: JudgedInput) -> list[Target]:
+def _coming(propagation: Propagation, one: EvaluatedInput) -> list[Target]:
     """The partitions that may yet bring a newer completion, for ``latest`` and ``fixed_key``, whose input is the
     newest one: those make it busy, not itself."""
-    return [] if standings.standing(one.target) is Standing.BUSY else sorted(one.awaited)
+    return [] if propagation.readiness(one.target) is Readiness.BUSY else sorted(one.awaited)
 
 
-def inputs_in_the_way(decision: Decision) -> Iterator[JudgedInput]:
+def inputs_in_the_way(decision: Decision) -> Iterator[EvaluatedInput]:
     """The inputs that keep a pipeline from firing."""
-    judged = decision.judged
-    if judged is None:
+    evaluated = decision.evaluated
+    if evaluated is None:
         return
-    if decision.standing is Standing.SETTLED:
-        yield from missing_inputs(judged)
+    if decision.readiness is Readiness.SETTLED:
+        yield from missing_inputs(evaluated)
     elif decision.due:
-        yield from (one for one in inputs_that_would_hold(judged) if one.busy)
+        yield from (one for one in inputs_that_would_hold(evaluated) if one.busy)
     else:
-        yield from (one for one in missing_inputs(judged) if one.if_mended)
+        yield from (one for one in missing_inputs(evaluated) if one.if_repaired)
 
 
-def _has_still_to_come(one: JudgedInput, upstream: Decision) -> bool:
+def _has_still_to_come(one: EvaluatedInput, upstream: Decision) -> bool:
     """Whether an input is missing because its own inputs are: then they are the cause."""
-    return readable_state(one.seen) is None and upstream.judged is not None and not upstream.judged.holds
+    return readable_state(one.seen) is None and upstream.evaluated is not None and not upstream.evaluated.holds
 
 
-def cause_at_rest(one: JudgedInput, via: tuple[Target, ...]) -> Cause:
+def cause_at_rest(one: EvaluatedInput, via: tuple[Target, ...]) -> Cause:
     """An input at rest, in a state that is not the one asked for."""
     state = readable_state(one.seen)
     wanted = asked_for(one.dependency)
@@ -174,17 +174,17 @@ def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Ca
     return Cause(target, Kind.FAILED, did(state), remedy, via, run_id, state.observed_at)
 
 
-def _too_old(one: JudgedInput) -> str:
+def _too_old(one: EvaluatedInput) -> str:
     age = format_duration(one.dependency.max_age) if one.dependency.max_age is not None else ""
     if one.expires is None:
         return f"it must not be older than {age}, and nobody said when it ended"
     return f"that is too old{moment('since', one.expires)} (max_age {age})"
 
 
-def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...] = ()) -> Iterator[Cause]:
+def own_causes(propagation: Propagation, decision: Decision, via: tuple[Target, ...] = ()) -> Iterator[Cause]:
     """What keeps a pipeline from firing, besides its inputs."""
     target = decision.target
-    state, seen = readable_state(standings.state(target)), standings.record(target)
+    state, seen = readable_state(propagation.state(target)), propagation.record(target)
     record = readable_record(seen)
     if Obstacle.RUNNING in decision.obstacles and state is not None:
         yield _running(target, state, via)
@@ -192,9 +192,9 @@ def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...]
         yield _in_flight(target, record, via)
     elif decision.fires or decision.skips:
         yield Cause(target, Kind.STARTING, reason(decision), "", via)
-    wants_to_run = decision.due or decision.standing is not Standing.SETTLED
+    wants_to_run = decision.due or decision.readiness is not Readiness.SETTLED
     if Obstacle.HELD in decision.obstacles and wants_to_run:
-        hold = standings.hold(target.pipeline)
+        hold = propagation.hold(target.pipeline)
         held_since = hold.since if isinstance(hold, Hold) else None
         yield Cause(target, Kind.HELD, f"is held: {hold_in_words(hold)}", how_to_release(target), via, since=held_since)
     if Obstacle.WAITS_FOR_RELEASE in decision.obstacles:
@@ -211,7 +211,7 @@ def own_causes(standings: Standings, decision: Decision, via: tuple[Target, ...]
         remedy = "repair the record, or delete it, which means that it has never run"
         yield Cause(target, Kind.UNREADABLE, says, remedy, via)
     if Obstacle.BROKEN in decision.obstacles:
-        error = standings.broken.get(target)
+        error = propagation.broken.get(target)
         says = f"is kept back by a mistake in the coordinator: {type(error).__name__}: {error}"
         yield Cause(target, Kind.BROKEN, says, "report it; it is tried again every minute", via)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from coordinator.model.consumption import Consumption
 from coordinator.model.decide import Decision, Obstacle
-from coordinator.model.evaluation import JudgedInput, all_inputs
+from coordinator.model.evaluation import EvaluatedInput, all_inputs
 from coordinator.model.explanation.words import listed, named, state_of
 from coordinator.model.view import readable_state
 
@@ -26,11 +26,11 @@ def what_changed(before: Consumption, decision: Decision, *, ordered: int = 0) -
 
 def _changes(before: Consumption, decision: Decision) -> Iterator[str]:
     target = decision.target
-    if decision.judged is None:
+    if decision.evaluated is None:
         if len(before):
             yield "it waits for nothing any more"
         return
-    present = {one.target: one for one in all_inputs(decision.judged)}
+    present = {one.target: one for one in all_inputs(decision.evaluated)}
     for upstream in before.targets():
         one = present.get(upstream)
         if one is None:
@@ -49,13 +49,13 @@ def _changes(before: Consumption, decision: Decision) -> Iterator[str]:
         yield f"it is {obstacle}"
 
 
-def _why_not(one: JudgedInput) -> str:
+def _why_not(one: EvaluatedInput) -> str:
     state = readable_state(one.seen)
     if state is not None and state.state.is_terminal and one.met:
-        return f"is {one.standing}"
+        return f"is {one.readiness}"
     return f"is {state_of(one)}"
 
 
-def _is_used(before: Consumption, one: JudgedInput) -> bool:
+def _is_used(before: Consumption, one: EvaluatedInput) -> bool:
     state = readable_state(one.seen)
     return one.seen is not None and state is not None and before.knows(one.target, state, one.seen.revision)

@@ -13,7 +13,7 @@ from coordinator.model.explanation.outlook import outlook
 from coordinator.model.explanation.tree import Line, tree
 from coordinator.model.explanation.words import LISTED
 from coordinator.model.hold import Hold
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import Unreadable
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
@@ -71,21 +71,21 @@ class Explanation:
         return every if more <= 0 else [*every[:LISTED], f"and {more} more: see them with --json"]
 
 
-def explain(standings: Standings, target: Target) -> Explanation:
+def explain(propagation: Propagation, target: Target) -> Explanation:
     """Explain how a pipeline stands in a partition.
 
-    :param standings: kept up to date with what stands in etcd.
+    :param propagation: kept up to date with what stands in etcd.
     """
-    decision = standings.decide(target)
+    decision = propagation.decide(target)
 
-    why = partial(why_unsettled, standings)
+    why = partial(why_unsettled, propagation)
     return Explanation(
         decision=decision,
-        state=standings.state(target),
-        record=standings.record(target),
-        order=standings.order(target),
-        hold=standings.hold(target.pipeline),
-        lines=tuple(tree(decision.judged, target, why)) if decision.judged is not None else (),
-        causes=() if decision.fires else causes_of(standings, decision),
-        outlook=outlook(standings, decision),
+        state=propagation.state(target),
+        record=propagation.record(target),
+        order=propagation.order(target),
+        hold=propagation.hold(target.pipeline),
+        lines=tuple(tree(decision.evaluated, target, why)) if decision.evaluated is not None else (),
+        causes=() if decision.fires else causes_of(propagation, decision),
+        outlook=outlook(propagation, decision),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import OnLate
-from coordinator.model.evaluation import Judged, JudgedBranch, JudgedInput, inputs_that_would_hold
+from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput, inputs_that_would_hold
 from coordinator.model.explanation.causes import why_unsettled
 from coordinator.model.explanation.headline import MOVING, is_out_of_reach, no_input, still_needed
 from coordinator.model.explanation.words import (
@@ -18,23 +18,23 @@ from coordinator.model.explanation.words import (
     moment,
     state_of,
 )
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import State
-from coordinator.model.view import Standing, readable_state
+from coordinator.model.view import Readiness, readable_state
 
 
-def outlook(standings: Standings, decision: Decision) -> str:
+def outlook(propagation: Propagation, decision: Decision) -> str:
     """What would make it fire.
 
-    :param standings: also decides about the inputs, to say how they are.
+    :param propagation: also decides about the inputs, to say how they are.
     """
     if decision.fires:
         return "It fires now, by the watcher that leads."
-    asked = list(_Outlook(standings, decision.target).of(decision))
-    if decision.judged is None and not asked:
+    asked = list(_Outlook(propagation, decision.target).of(decision))
+    if decision.evaluated is None and not asked:
         return "It waits for nothing here: its own schedule, or a person, starts it."
-    return _sentence(decision, asked) + _at_the_deadline(standings, decision)
+    return _sentence(decision, asked) + _at_the_deadline(propagation, decision)
 
 
 def _sentence(decision: Decision, asked: list[str]) -> str:
@@ -42,15 +42,15 @@ def _sentence(decision: Decision, asked: list[str]) -> str:
         return "It is given up in this partition, unless a person orders it to run."
     if not asked:
         return "Nothing that it needs is new, and nothing of it can become new."
-    idle = decision.judged is not None and decision.judged.holds and not decision.due and not decision.ready
+    idle = decision.evaluated is not None and decision.evaluated.holds and not decision.due and not decision.ready
     if idle and not decision.ignored and not MOVING.isdisjoint(decision.obstacles):
         return f"Its present run has not ended, and nothing is new since. It fires again when {', and '.join(asked)}."
     news = "Nothing that it needs is new. " if idle and not decision.ignored else ""
     return f"{news}It fires when {', and '.join(asked)}."
 
 
-def _at_the_deadline(standings: Standings, decision: Decision) -> str:
-    node = standings.graph.node(decision.target.pipeline)
+def _at_the_deadline(propagation: Propagation, decision: Decision) -> str:
+    node = propagation.graph.node(decision.target.pipeline)
     if node is None or decision.due_by is None or decision.late:
         return ""
     when = moment("At", decision.due_by)
@@ -64,27 +64,27 @@ def _at_the_deadline(standings: Standings, decision: Decision) -> str:
 
 
 class _Outlook:
-    def __init__(self, standings: Standings, target: Target) -> None:
-        self._standings = standings
+    def __init__(self, propagation: Propagation, target: Target) -> None:
+        self._propagation = propagation
         self._target = target
 
     def of(self, decision: Decision) -> Iterator[str]:
-        judged = decision.judged
-        if not MOVING.isdisjoint(decision.obstacles) and (judged is not None or decision.due):
+        evaluated = decision.evaluated
+        if not MOVING.isdisjoint(decision.obstacles) and (evaluated is not None or decision.due):
             yield "its present run has ended"
         yield from self._obstacles(decision)
-        if judged is None:
+        if evaluated is None:
             return
         if decision.ignored:
             yield "a person orders it to run (rerun: ignore, or skipped)"
-        elif is_out_of_reach(judged):
-            yield f"a person orders it to run: {no_input(judged, self._target)}"
-        elif not judged.holds and not decision.ready:
-            yield self._what_is_missing(judged)
-        elif not decision.due and not decision.ready and (another := self._another(judged)):
+        elif is_out_of_reach(evaluated):
+            yield f"a person orders it to run: {no_input(evaluated, self._target)}"
+        elif not evaluated.holds and not decision.ready:
+            yield self._what_is_missing(evaluated)
+        elif not decision.due and not decision.ready and (another := self._another(evaluated)):
             yield another
-        for one in inputs_that_would_hold(judged):
-            if one.busy and not one.holds and judged.holds:
+        for one in inputs_that_would_hold(evaluated):
+            if one.busy and not one.holds and evaluated.holds:
                 yield f"{self._name(one)} has come to rest ({self._how_it_is(one)})"
 
     def _obstacles(self, decision: Decision) -> Iterator[str]:
@@ -99,15 +99,16 @@ class _Outlook:
         if Obstacle.BROKEN in decision.obstacles:
             yield "the coordinator can decide about it (it is tried again every minute)"
 
-    def _what_is_missing(self, judged: Judged) -> str:
+    def _what_is_missing(self, evaluated: Evaluated) -> str:
         """What a part of the condition that does not hold needs for holding."""
-        if isinstance(judged, JudgedInput):
-            cleared = "is cleared and " if self._has_failed(judged) else ""
-            again = " again" if judged.expires is not None and not judged.met else ""
-            return f"{self._name(judged)} {cleared}{asked_for(judged.dependency)}{again} ({self._how_it_is(judged)})"
-        if not judged.branches:
-            return f"a partition of {judged.dependency} belongs to {self._target.partition}"
-        needed, missing = still_needed(judged)
+        if isinstance(evaluated, EvaluatedInput):
+            cleared = "is cleared and " if self._has_failed(evaluated) else ""
+            again = " again" if evaluated.expires is not None and not evaluated.met else ""
+            now = self._how_it_is(evaluated)
+            return f"{self._name(evaluated)} {cleared}{asked_for(evaluated.dependency)}{again} ({now})"
+        if not evaluated.branches:
+            return f"a partition of {evaluated.dependency} belongs to {self._target.partition}"
+        needed, missing = still_needed(evaluated)
         parts = [self._bracketed(branch, self._what_is_missing(branch)) for branch in missing]
         if needed == len(missing):
             return listed(parts, " and ")
@@ -115,37 +116,37 @@ class _Outlook:
             return listed(parts, " or ")
         return f"{needed} of these: {listed(parts)}"
 
-    def _another(self, judged: Judged) -> str:
+    def _another(self, evaluated: Evaluated) -> str:
         """What would be news for a part of the condition that holds; nothing for a gate."""
-        if isinstance(judged, JudgedInput):
-            return f"{self._name(judged)} completes again" if judged.triggers else ""
-        if judged.dependency is not None and len(judged.branches) > 1:
-            triggers = any(isinstance(one, JudgedInput) and one.triggers for one in judged.branches)
-            upstream, partitions = judged.dependency.upstream, len(judged.branches)
+        if isinstance(evaluated, EvaluatedInput):
+            return f"{self._name(evaluated)} completes again" if evaluated.triggers else ""
+        if evaluated.dependency is not None and len(evaluated.branches) > 1:
+            triggers = any(isinstance(one, EvaluatedInput) and one.triggers for one in evaluated.branches)
+            upstream, partitions = evaluated.dependency.upstream, len(evaluated.branches)
             return f"{upstream} completes again in one of its {partitions} partitions" if triggers else ""
         parts = [
             self._another(branch) if branch.holds else self._bracketed(branch, self._what_is_missing(branch))
-            for branch in judged.branches
+            for branch in evaluated.branches
             if branch.holds or not is_out_of_reach(branch)
         ]
         return listed([part for part in parts if part], " or ")
 
     @staticmethod
-    def _bracketed(judged: Judged, text: str) -> str:
-        several = isinstance(judged, JudgedBranch) and sum(not branch.holds for branch in judged.branches) > 1
+    def _bracketed(evaluated: Evaluated, text: str) -> str:
+        several = isinstance(evaluated, EvaluatedBranch) and sum(not branch.holds for branch in evaluated.branches) > 1
         return f"({text})" if several else text
 
-    def _name(self, one: JudgedInput) -> str:
+    def _name(self, one: EvaluatedInput) -> str:
         return input_named(one, self._target)
 
-    def _has_failed(self, one: JudgedInput) -> bool:
+    def _has_failed(self, one: EvaluatedInput) -> bool:
         state = readable_state(one.seen)
         wanted = not one.met and one.expires is None
-        return state is not None and state.state is State.FAILED and one.standing is Standing.SETTLED and wanted
+        return state is not None and state.state is State.FAILED and one.readiness is Readiness.SETTLED and wanted
 
-    def _how_it_is(self, one: JudgedInput) -> str:
+    def _how_it_is(self, one: EvaluatedInput) -> str:
         """In short: the causes, which are told beside this, name runs and reasons."""
         state = readable_state(one.seen)
-        if one.standing is Standing.SETTLED or (state is not None and not state.state.is_terminal):
+        if one.readiness is Readiness.SETTLED or (state is not None and not state.state.is_terminal):
             return state_of(one) if state is None else f"it {did(state, in_run=False)}"
-        return f"it {why_unsettled(self._standings, one)}"
+        return f"it {why_unsettled(self._propagation, one)}"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from coordinator.model.conditions import Dependency
 from coordinator.model.consumption import Consumed
-from coordinator.model.evaluation import Judged, JudgedBranch, JudgedInput
+from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput
 from coordinator.model.explanation.headline import is_out_of_reach
 from coordinator.model.explanation.words import LISTED, input_named, listed, moment, run_in_words, state_of
 from coordinator.model.references import Target
-from coordinator.model.view import Standing, readable_state
+from coordinator.model.view import Readiness, readable_state
 
 SHOWN = 3
 """Of the partitions that one dependency names, so many are shown one by one; of more, those that do not hold."""
@@ -30,50 +30,52 @@ class Line:
     text: str
 
 
-Why = Callable[[JudgedInput], str]
+Why = Callable[[EvaluatedInput], str]
 """Why an input is not at rest."""
 
 
-def tree(judged: Judged, target: Target, why: Why = lambda one: str(one.standing)) -> Iterator[Line]:
+def tree(evaluated: Evaluated, target: Target, why: Why = lambda one: str(one.readiness)) -> Iterator[Line]:
     """The condition of a pipeline in a partition, from the top.
 
     :param why: asked about each input that is busy or stuck.
     """
-    yield from _lines(judged, target, why, 0)
+    yield from _lines(evaluated, target, why, 0)
 
 
-def _lines(judged: Judged, target: Target, why: Why, depth: int) -> Iterator[Line]:
-    if isinstance(judged, JudgedInput):
-        yield Line(depth, judged.holds, _input(judged, target))
-        if details := "; ".join(_details(judged)):
+def _lines(evaluated: Evaluated, target: Target, why: Why, depth: int) -> Iterator[Line]:
+    if isinstance(evaluated, EvaluatedInput):
+        yield Line(depth, evaluated.holds, _input(evaluated, target))
+        if details := "; ".join(_details(evaluated)):
             yield Line(depth + 1, None, details)
-        if judged.standing is not Standing.SETTLED:
-            yield Line(depth + 1, None, f"{judged.standing}: {why(judged)}")
-    elif judged.dependency is not None:
-        yield from _partitions(judged, judged.dependency, target, why, depth)
+        if evaluated.readiness is not Readiness.SETTLED:
+            yield Line(depth + 1, None, f"{evaluated.readiness}: {why(evaluated)}")
+    elif evaluated.dependency is not None:
+        yield from _partitions(evaluated, evaluated.dependency, target, why, depth)
     else:
-        holding = sum(branch.holds for branch in judged.branches)
-        yield Line(depth, judged.holds, f"{judged.word} ({holding} of {len(judged.branches)} hold)")
-        for branch in judged.branches:
+        holding = sum(branch.holds for branch in evaluated.branches)
+        yield Line(depth, evaluated.holds, f"{evaluated.word} ({holding} of {len(evaluated.branches)} hold)")
+        for branch in evaluated.branches:
             yield from _lines(branch, target, why, depth + 1)
 
 
-def _partitions(judged: JudgedBranch, dependency: Dependency, target: Target, why: Why, depth: int) -> Iterator[Line]:
+def _partitions(
+    evaluated: EvaluatedBranch, dependency: Dependency, target: Target, why: Why, depth: int
+) -> Iterator[Line]:
     """The partitions that a mapping names, folded: of a day of hours the missing ones are of interest."""
-    if not judged.branches:
-        yet = "" if is_out_of_reach(judged) else " yet"
+    if not evaluated.branches:
+        yet = "" if is_out_of_reach(evaluated) else " yet"
         yield Line(depth, False, f"{dependency}: no partition of it belongs to {target.partition}{yet}")
         return
-    inputs = [branch for branch in judged.branches if isinstance(branch, JudgedInput)]
+    inputs = [branch for branch in evaluated.branches if isinstance(branch, EvaluatedInput)]
     missing = [one for one in inputs if not one.holds]
     counted = f"{len(inputs) - len(missing)} of {len(inputs)} hold"
-    if judged.n != len(inputs):
-        counted += f", {judged.n} needed"
+    if evaluated.n != len(inputs):
+        counted += f", {evaluated.n} needed"
     folded = len(inputs) > SHOWN
     if folded and missing:
         counted += f"; missing: {listed([one.target.partition for one in missing])}"
-    yield Line(depth, judged.holds, f"{dependency}: {counted}")
-    interesting = [one for one in missing if one.seen is not None or one.standing is not Standing.SETTLED]
+    yield Line(depth, evaluated.holds, f"{dependency}: {counted}")
+    interesting = [one for one in missing if one.seen is not None or one.readiness is not Readiness.SETTLED]
     for one in interesting[:LISTED] if folded else inputs:
         yield from _lines(one, target, why, depth + 1)
     news = sum(one.new and one.holds for one in inputs)
@@ -81,7 +83,7 @@ def _partitions(judged: JudgedBranch, dependency: Dependency, target: Target, wh
         yield Line(depth + 1, None, f"{news} of them new")
 
 
-def _input(one: JudgedInput, target: Target) -> str:
+def _input(one: EvaluatedInput, target: Target) -> str:
     """An input in a line: its state, its revision, and whether it is new."""
     state, name = readable_state(one.seen), input_named(one, target)
     parts = [f"{str(one.dependency).replace(str(one.dependency.upstream), name, 1)}: {state_of(one)}"]
@@ -99,7 +101,7 @@ def _input(one: JudgedInput, target: Target) -> str:
     return ", ".join(parts)
 
 
-def _details(one: JudgedInput) -> Iterator[str]:
+def _details(one: EvaluatedInput) -> Iterator[str]:
     """The run of an input, and what was consumed of it before."""
     state, consumed = readable_state(one.seen), one.consumed
     if state is not None and state.state.is_terminal:  # of one that goes on, the reason why it is busy tells it

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from coordinator.model.conditions import Dependency, On
-from coordinator.model.evaluation import JudgedInput
+from coordinator.model.evaluation import EvaluatedInput
 from coordinator.model.hold import Hold
 from coordinator.model.partitions import Identity
 from coordinator.model.partitions.instants import format_instant
@@ -24,7 +24,7 @@ def named(target: Target, beside: Target) -> str:
     return str(target.pipeline) if target.partition == beside.partition else str(target)
 
 
-def input_named(one: JudgedInput, beside: Target) -> str:
+def input_named(one: EvaluatedInput, beside: Target) -> str:
     """An input; with its partition where a mapping has chosen it, also if it is spelt as that of the downstream."""
     return named(one.target, beside) if isinstance(one.dependency.mapping, Identity) else str(one.target)
 
@@ -42,7 +42,7 @@ def moment(word: str, when: datetime | None) -> str:
     return f" {word} {format_instant(when.replace(microsecond=0))}" if when is not None else ""
 
 
-def state_of(one: JudgedInput) -> str:
+def state_of(one: EvaluatedInput) -> str:
     """What an input's state key says."""
     if one.seen is None:
         return "not yet"

@@ -1,8 +1,8 @@
 """Deciding at once about what is at rest: most of a million keys, whenever a watcher starts.
 
-Where every input is settled, and none has completed since the record was written, no input is new, busy or mendable.
-Then :func:`~coordinator.model.decide.decide` finds nothing due and nothing to be mended, whatever the condition: its
-decision is that the target is settled. Only its judgement of the inputs is left out, which nobody asks for here.
+Where every input is settled, and none has completed since the record was written, no input is new, busy or repairable.
+Then :func:`~coordinator.model.decide.decide` finds nothing due and nothing to be repaired, whatever the condition: its
+decision is that the target is settled. Only its evaluation of the inputs is left out, which nobody asks for here.
 
 Only what is cheap to find out is asked. Everything else is left to the rule.
 """
@@ -20,7 +20,7 @@ from coordinator.model.partitions import Identity
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Facts, Standing
+from coordinator.model.view import Facts, Readiness
 
 _Inputs = tuple[tuple[PipelineRef, int], ...]
 """Upstreams, each with the revision since which it counts."""
@@ -39,7 +39,7 @@ class AtRest:
         self._inputs: dict[PipelineRef, _Inputs | None] = {}
 
     def decide(self, target: Target) -> Decision | None:
-        """The decision, if it is plain that the target is at rest; its ``judged`` is left out. ``None``: it is not."""
+        """The decision, without its ``evaluated``, if the target is plainly at rest. ``None``: it is not."""
         pipeline, partition = target
         try:
             inputs = self._inputs[pipeline]
@@ -58,8 +58,8 @@ class AtRest:
             if not isinstance(record, TriggerRecord) or record.status is not Status.DONE:
                 return None
             consumed = record.consumed
-        elif (floor := facts.floor(pipeline)) is not None:
-            past = floor.revision
+        elif (watermark := facts.watermark(pipeline)) is not None:
+            past = watermark.revision
         named, unsettled, state = consumed.named, self._unsettled, facts.state
         for upstream, since in inputs:
             one = cast(Target, (upstream, partition))  # equal to it, and made in a tenth of the time
@@ -74,7 +74,7 @@ class AtRest:
                 continue
             if not consumed.knows(one, known.value, known.revision):
                 return None
-        return Decision(target, Standing.SETTLED)
+        return Decision(target, Readiness.SETTLED)
 
 
 def _inputs_of(node: Node) -> _Inputs | None:

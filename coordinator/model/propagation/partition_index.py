@@ -3,7 +3,7 @@
 ``start_of``    names its inputs only as they arrive: they are gathered by the downstream partition they belong to
 ``latest`` and ``fixed_key``  stand on the upstream's newest completion
 ``latest``      is an input of every partition of its downstream: it starts the newest one, and is a gate for the
-                others, of which only those that something has stirred need be told
+                others, of which only those that something has has_pending_change need be told
 
 The partitions of a downstream with ``latest`` are those of which something is known: a key of its own, or an upstream
 that has a key there or is not at rest. A downstream that has nothing but ``latest`` has, besides those with a key of
@@ -24,7 +24,7 @@ from coordinator.model.partitions import FixedKey, Latest, Mapping, StartOf
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
-from coordinator.model.view import Facts, Standing
+from coordinator.model.view import Facts, Readiness
 
 _Gathering = tuple[PipelineRef, Mapping, str]
 """Upstream, mapping, partition of the downstream."""
@@ -37,7 +37,7 @@ FEW = 64
 
 
 class PartitionIndex:
-    """Kept up to date by :class:`.readiness.Standings`; empty where no mapping needs it."""
+    """Kept up to date by :class:`.readiness.Propagation`; empty where no mapping needs it."""
 
     def __init__(self, graph: Graph, facts: Facts) -> None:
         self._graph = graph
@@ -76,7 +76,7 @@ class PartitionIndex:
         self._known_by: dict[PipelineRef, dict[str, set[Target]]] = {}
         self._coming: dict[PipelineRef, dict[str, set[Target]]] = {}
         self._newest_partition: dict[PipelineRef, str] = {}
-        self._stirred: dict[PipelineRef, set[str]] = {}
+        self._pending: dict[PipelineRef, set[str]] = {}
 
     # -- what a view asks ------------------------------------------------------------------------------------------
 
@@ -103,13 +103,13 @@ class PartitionIndex:
 
     # -- what keeps it up to date -----------------------------------------------------------------------------------
 
-    def note_change(self, target: Target, standing: Standing) -> list[Target]:
+    def note_change(self, target: Target, readiness: Readiness) -> list[Target]:
         """A key of the target has come, changed or gone.
 
-        :param standing: as it was before.
+        :param readiness: as it was before.
         :returns: what is the newest partition of its pipeline now, or was until now, and what comes after it.
         """
-        self._gather(target, standing)
+        self._gather(target, readiness)
         if target.pipeline in self._wanted_newest:
             seen = self._facts.state(target)
             if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
@@ -117,18 +117,18 @@ class PartitionIndex:
                 heapq.heappush(heap, (-seen.revision, target.partition))
                 if len(heap) > 2 * self._tidied.get(target.pipeline, FEW):
                     self._tidy(target.pipeline, heap)
-        return self._know(target, standing)
+        return self._know(target, readiness)
 
-    def note_standing(self, target: Target, standing: Standing) -> list[Target]:
+    def note_readiness(self, target: Target, readiness: Readiness) -> list[Target]:
         """It stands otherwise than before. :returns: as :meth:`note_change`."""
-        self._gather(target, standing)
-        return self._know(target, standing)
+        self._gather(target, readiness)
+        return self._know(target, readiness)
 
     def note_decision(self, decision: Decision) -> None:
         pipeline, partition = decision.target
         if pipeline in self.with_latest:
-            stirred = self._stirred.setdefault(pipeline, set())
-            (stirred.add if decision.stirred else stirred.discard)(partition)
+            has_pending_change = self._pending.setdefault(pipeline, set())
+            (has_pending_change.add if decision.has_pending_change else has_pending_change.discard)(partition)
 
     def has_followers(self, upstream: PipelineRef) -> bool:
         """Whether any pipeline depends on it through ``latest``."""
@@ -137,7 +137,7 @@ class PartitionIndex:
     def followers(self, upstream: Target) -> Iterator[Target]:
         """The downstream partitions that a change of an upstream can touch through ``latest``."""
         for downstream in self._followed_by.get(upstream.pipeline, ()):
-            partitions = set(self._stirred.get(downstream, ()))
+            partitions = set(self._pending.get(downstream, ()))
             if (newest := self._newest_partition.get(downstream)) is not None:
                 partitions.add(newest)
             if downstream in self._by_latest_alone:
@@ -156,7 +156,7 @@ class PartitionIndex:
         heap[:] = sorted({one for one in heap if self._is_present(upstream, one)})
         self._tidied[upstream] = max(FEW, len(heap))
 
-    def _know(self, target: Target, standing: Standing) -> list[Target]:
+    def _know(self, target: Target, readiness: Readiness) -> list[Target]:
         """Note which partitions of downstreams with ``latest`` a target makes known, and which it does not any more."""
         owns, feeds = target.pipeline in self.with_latest, target.pipeline in self._upstreams_of_latest
         if not (owns or feeds):
@@ -166,11 +166,11 @@ class PartitionIndex:
         if feeds:
             for downstream in self._graph.dependents(target):
                 if downstream.pipeline in self.with_latest:
-                    moved += self._known(downstream, target, has_key or standing is not Standing.SETTLED)
+                    moved += self._known(downstream, target, has_key or readiness is not Readiness.SETTLED)
             for pipeline in self._followed_by.get(target.pipeline, ()):
                 if pipeline in self._by_latest_alone:
                     downstream = Target(pipeline, target.partition)
-                    _note(self._coming, downstream, target, standing is Standing.BUSY)
+                    _note(self._coming, downstream, target, readiness is Readiness.BUSY)
                     moved += self._known(downstream, target, self._has_completed(target))
         return moved
 
@@ -203,9 +203,9 @@ class PartitionIndex:
         coming = downstream.partition in self._coming.get(downstream.pipeline, ())
         return downstream in known_by or (bool(known_by) and not coming)
 
-    def _gather(self, target: Target, standing: Standing) -> None:
+    def _gather(self, target: Target, readiness: Readiness) -> None:
         for mapping in self._gathering.get(target.pipeline, ()):
-            known = self._facts.state(target) or self._facts.record(target) or standing is not Standing.SETTLED
+            known = self._facts.state(target) or self._facts.record(target) or readiness is not Readiness.SETTLED
             for partition in mapping.downstreams(target.partition):
                 gathering = (target.pipeline, mapping, partition)
                 if known:

@@ -2,7 +2,7 @@
 
 Deciding about a pipeline with two thousand inputs takes milliseconds, and each input moves two or three times. A tally
 keeps what the last decision found, input by input, and what follows for each branch. Where an input moves, its part is
-judged anew and the sums go up the branches; if the outcome is the same as before, so is the decision, and it is not
+evaluated anew and the sums go up the branches; if the outcome is the same as before, so is the decision, and it is not
 made again. :func:`~coordinator.model.decide.decide` stays the truth: a tally never decides anything, and what it says
 is held against each decision that is made after all.
 
@@ -19,13 +19,13 @@ from typing import Final
 from coordinator.model.conditions import Dependency
 from coordinator.model.deadline import AfterFirstInput, TimeOfDay
 from coordinator.model.decide import Decision, Obstacle
-from coordinator.model.evaluation import Judged, JudgedInput, judge_input
+from coordinator.model.evaluation import Evaluated, EvaluatedInput, evaluate_input
 from coordinator.model.graph import Graph, Node
 from coordinator.model.partitions import FixedKey, Latest, Rollup, StartOf
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.retention.watermark import Floor
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Standing, View, readable_record
+from coordinator.model.view import Readiness, View, readable_record
 
 WIDE = 32
 """Inputs above which counting costs less than deciding."""
@@ -36,11 +36,11 @@ ROOM = 200_000
 Outcome = tuple[bool, ...]
 """All that a decision takes from its inputs, but which completions it would use."""
 
-# What an input contributes: whether it holds, would hold, would if mended; and among what holds so: what is new, what
-# is due, what is coming, what has been stirred.
-_HOLDS, _WOULD, _MENDED, _NEW, _DUE, _COMING, _STIRRED = range(7)
-_LEVEL: Final = (_HOLDS, _WOULD, _MENDED, _HOLDS, _WOULD, _WOULD, _MENDED)
-"""Which of the three judgements each of them goes with."""
+# What an input contributes: whether it holds, would hold, would if repaired; and among what holds so: what is new, what
+# is due, what is coming, what has a pending change.
+_HOLDS, _WOULD, _REPAIRED, _NEW, _DUE, _COMING, _PENDING = range(7)
+_LEVEL: Final = (_HOLDS, _WOULD, _REPAIRED, _HOLDS, _WOULD, _WOULD, _REPAIRED)
+"""Which of the three evaluations each of them goes with."""
 
 _Counts = tuple[int, ...]
 
@@ -57,8 +57,8 @@ class _Branch:
 
     def counts(self) -> _Counts:
         """What it contributes to the branch that it belongs to: nothing where it does not hold."""
-        holds = [int(self.sums[level] >= self.n) for level in (_HOLDS, _WOULD, _MENDED)]
-        return (*holds, *(self.sums[what] * holds[_LEVEL[what]] for what in (_NEW, _DUE, _COMING, _STIRRED)))
+        holds = [int(self.sums[level] >= self.n) for level in (_HOLDS, _WOULD, _REPAIRED)]
+        return (*holds, *(self.sums[what] * holds[_LEVEL[what]] for what in (_NEW, _DUE, _COMING, _PENDING)))
 
     def add(self, counts: _Counts, less: _Counts) -> None:
         """:param less: what counted before in place of it."""
@@ -75,17 +75,17 @@ class Tally:
     :ivar moved: inputs that may count otherwise than they did.
     """
 
-    def __init__(self, decision: Decision, floor: Floor | None) -> None:
-        assert decision.judged is not None
-        self.floor = floor
+    def __init__(self, decision: Decision, watermark: Watermark | None) -> None:
+        assert decision.evaluated is not None
+        self.watermark = watermark
         self.moved: list[Target] = []
-        self._is_stuck = decision.standing is Standing.STUCK
+        self._is_stuck = decision.readiness is Readiness.STUCK
         self._root = _Branch(1, None)
         self._places: dict[Target, list[int]] = {}
         self._inputs: list[tuple[Dependency, _Branch]] = []
         self._counts: list[tuple[_Counts, bool, bool]] = []
-        self._stirred = 0
-        self._add(decision.judged, self._root)
+        self._pending = 0
+        self._add(decision.evaluated, self._root)
         self.outcome = self._outcome()
 
     def __len__(self) -> int:
@@ -97,12 +97,12 @@ class Tally:
         for upstream in self.moved:
             for place in self._places.get(upstream, ()):
                 dependency, branch = self._inputs[place]
-                before, was_stirred, was_mendable = self._counts[place]
-                one = judge_input(view, node, target, record, dependency, upstream)
-                counts, is_stirred = _counts_of(one), _is_stirred(one)
-                self._counts[place] = counts, is_stirred, one.mendable
-                self._stirred += is_stirred - was_stirred
-                new_trouble = new_trouble or (one.mendable and not was_mendable)
+                before, had_pending_change, was_repairable = self._counts[place]
+                one = evaluate_input(view, node, target, record, dependency, upstream)
+                counts, has_pending_change = _counts_of(one), _has_pending_change(one)
+                self._counts[place] = counts, has_pending_change, one.repairable
+                self._pending += has_pending_change - had_pending_change
+                new_trouble = new_trouble or (one.repairable and not was_repairable)
                 branch.add(counts, before)
         self.moved.clear()
         before_that, self.outcome = self.outcome, self._outcome()
@@ -110,20 +110,20 @@ class Tally:
         return self.outcome == before_that and not (new_trouble and self._is_stuck)
 
     def _outcome(self) -> Outcome:
-        return (*(count > 0 for count in self._root.sums), self._stirred > 0)
+        return (*(count > 0 for count in self._root.sums), self._pending > 0)
 
-    def _add(self, judged: Judged, branch: _Branch) -> None:
-        if isinstance(judged, JudgedInput):
-            self._places.setdefault(judged.target, []).append(len(self._inputs))
-            self._inputs.append((judged.dependency, branch))
-            counts, is_stirred = _counts_of(judged), _is_stirred(judged)
-            self._counts.append((counts, is_stirred, judged.mendable))
-            self._stirred += is_stirred
+    def _add(self, evaluated: Evaluated, branch: _Branch) -> None:
+        if isinstance(evaluated, EvaluatedInput):
+            self._places.setdefault(evaluated.target, []).append(len(self._inputs))
+            self._inputs.append((evaluated.dependency, branch))
+            counts, has_pending_change = _counts_of(evaluated), _has_pending_change(evaluated)
+            self._counts.append((counts, has_pending_change, evaluated.repairable))
+            self._pending += has_pending_change
             for what, count in enumerate(counts):
                 branch.sums[what] += count
             return
-        inner = _Branch(judged.n, branch)
-        for one in judged.branches:
+        inner = _Branch(evaluated.n, branch)
+        for one in evaluated.branches:
             self._add(one, inner)
         for what, count in enumerate(inner.counts()):
             branch.sums[what] += count
@@ -133,23 +133,23 @@ _SHARED: dict[_Counts, _Counts] = {}
 """There are few different ones."""
 
 
-def _counts_of(one: JudgedInput) -> _Counts:
+def _counts_of(one: EvaluatedInput) -> _Counts:
     busy = one.busy
-    holds, would, mended = one.holds, one.would_hold, one.if_mended
+    holds, would, repaired = one.holds, one.would_hold, one.if_repaired
     counts = (
         int(holds),
         int(would),
-        int(mended),
+        int(repaired),
         int(holds and one.new),
         int(would and one.triggers and (one.new or busy)),
         int(would and busy),
-        int(mended and _is_stirred(one)),
+        int(repaired and _has_pending_change(one)),
     )
     return _SHARED.setdefault(counts, counts)
 
 
-def _is_stirred(one: JudgedInput) -> bool:
-    return one.triggers and (one.new or one.busy or one.mendable)
+def _has_pending_change(one: EvaluatedInput) -> bool:
+    return one.triggers and (one.new or one.busy or one.repairable)
 
 
 class Tallies:
@@ -191,7 +191,7 @@ class Tallies:
         tally, node = self._tallies.get(target), self._graph.node(target.pipeline)
         if tally is None or node is None:
             return False
-        if tally.floor is not view.floor(target.pipeline):
+        if tally.watermark is not view.watermark(target.pipeline):
             self.drop(target)
             return False
         record = readable_record(view.record(target))
@@ -202,9 +202,9 @@ class Tallies:
         """Count the inputs of a decision that has just been made, where it is a wide one."""
         target = decision.target
         self.drop(target)
-        if target.pipeline not in self._wide or decision.judged is None:
+        if target.pipeline not in self._wide or decision.evaluated is None:
             return None
-        tally = Tally(decision, view.floor(target.pipeline))
+        tally = Tally(decision, view.watermark(target.pipeline))
         matters = _needs_its_inputs(view, decision) or _awaits_its_deadline(self._graph, view, decision)
         if len(tally) > WIDE and not matters:
             self._tallies[target] = tally
@@ -241,7 +241,7 @@ def _needs_its_inputs(view: View, decision: Decision) -> bool:
 def _awaits_its_deadline(graph: Graph, view: View, decision: Decision) -> bool:
     """Whether it is backfilled, and no input has begun yet: the first that does says by when it is due."""
     node = graph.node(decision.target.pipeline)
-    if node is None or not isinstance(node.downstream.deadline, TimeOfDay) or not decision.stirred:
+    if node is None or not isinstance(node.downstream.deadline, TimeOfDay) or not decision.has_pending_change:
         return False
     if decision.due_by is not None or view.state(decision.target) is not None or view.record(decision.target):
         return False

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from coordinator.model.decide import Decision
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 
 
@@ -29,9 +29,9 @@ class Consequences:
         return bool(self.would_fire or self.would_be_due or self.no_longer_due)
 
 
-def unsettled_decisions(standings: Standings) -> dict[Target, Decision]:
+def unsettled_decisions(propagation: Propagation) -> dict[Target, Decision]:
     """Everything that is due, and more: what is settled is not."""
-    return {target: standings.decide(target) for target in standings.unsettled()}
+    return {target: propagation.decide(target) for target in propagation.unsettled()}
 
 
 def consequences(before: Mapping[Target, Decision], after: Mapping[Target, Decision]) -> Consequences:

@@ -73,7 +73,7 @@ def _is_news(dependency: Dependency, seen: SeenState, since: int) -> bool:
 def _has_consumed(facts: Facts, target: Target, upstream: Target, seen: SeenState) -> bool:
     recorded = facts.record(target)
     if recorded is None or not isinstance(recorded.value, TriggerRecord):
-        floor = facts.floor(target.pipeline)  # what stood on it may have been removed
-        return floor is not None and seen.revision <= floor.revision
+        watermark = facts.watermark(target.pipeline)  # what stood on it may have been removed
+        return watermark is not None and seen.revision <= watermark.revision
     assert isinstance(seen.value, RunState)
     return is_consumed(recorded.value.consumed.get(upstream), seen.value, seen.revision)

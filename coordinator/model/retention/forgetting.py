@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
-from coordinator.model.evaluation import JudgedInput, all_inputs
+from coordinator.model.evaluation import EvaluatedInput, all_inputs
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.retention.watermark import Floor
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Unreadable
 from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState
 
 _MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
 
 
-def all_below(standings: Standings, target: Target) -> frozenset[Target]:
+def all_below(propagation: Propagation, target: Target) -> frozenset[Target]:
     """A partition and everything that has run on it, or is due because of it, all the way down."""
     found, waiting = {target}, [target]
     while waiting:
-        for dependent, _ in _that_stand_on(standings, {waiting.pop()}):
+        for dependent, _ in _that_stand_on(propagation, {waiting.pop()}):
             if dependent not in found:
                 found.add(dependent)
                 waiting.append(dependent)
@@ -31,40 +31,46 @@ def all_below(standings: Standings, target: Target) -> frozenset[Target]:
 
 
 def why_not(
-    graph: Graph, facts: Facts, standings: Standings, gone: frozenset[Target], *, known: Iterable[Target], now: datetime
+    graph: Graph,
+    facts: Facts,
+    propagation: Propagation,
+    gone: frozenset[Target],
+    *,
+    known: Iterable[Target],
+    now: datetime,
 ) -> list[str]:
     """Why these partitions cannot be forgotten together; nothing: they can.
 
     :param known: all that has a state, a record or an order.
-    :param now: at which the facts are judged.
+    :param now: at which the facts are evaluated.
     """
     reasons = []
     for target in sorted(gone):
-        if moving := standings.decide(target).obstacles & _MOVING:
+        if moving := propagation.decide(target).obstacles & _MOVING:
             reasons.append(f"{target} is {' and '.join(sorted(moving))}")
-    reasons += [f"{dependent} {how}" for dependent, how in _that_stand_on(standings, gone) if dependent not in gone]
+    reasons += [f"{dependent} {how}" for dependent, how in _that_stand_on(propagation, gone) if dependent not in gone]
     if not reasons:
-        afterwards = Standings(graph, _Without(facts, gone), now=now)
+        afterwards = Propagation(graph, _Without(facts, gone), now=now)
         afterwards.refresh(target for target in known if target not in gone)
         again = [target for target in sorted(gone) if afterwards.decide(target).due]
         reasons += [f"{target} would be started again, as its upstreams hold" for target in again]
     return reasons
 
 
-def _that_stand_on(standings: Standings, gone: Collection[Target]) -> Iterator[tuple[Target, str]]:
+def _that_stand_on(propagation: Propagation, gone: Collection[Target]) -> Iterator[tuple[Target, str]]:
     """The dependents that have run on these partitions, or are due because of them, and how."""
-    dependents = {dependent for target in gone for dependent in standings.dependents(target)}
+    dependents = {dependent for target in gone for dependent in propagation.dependents(target)}
     for dependent in sorted(dependents):
-        decision = standings.decide(dependent)
-        if decision.judged is None:
+        decision = propagation.decide(dependent)
+        if decision.evaluated is None:
             continue
-        for one in all_inputs(decision.judged):
+        for one in all_inputs(decision.evaluated):
             if one.target in gone and (how := _how_it_stands_on(decision, one)) is not None:
                 yield dependent, f"{how} {one.target}"
                 break
 
 
-def _how_it_stands_on(decision: Decision, one: JudgedInput) -> str | None:
+def _how_it_stands_on(decision: Decision, one: EvaluatedInput) -> str | None:
     if one.consumed is not None:
         return "has run on"
     if Obstacle.IN_FLIGHT in decision.obstacles and one.met:
@@ -93,5 +99,5 @@ class _Without:
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
         return self.facts.hold(pipeline)
 
-    def floor(self, pipeline: PipelineRef) -> Floor | None:
-        return self.facts.floor(pipeline)
+    def watermark(self, pipeline: PipelineRef) -> Watermark | None:
+        return self.facts.watermark(pipeline)

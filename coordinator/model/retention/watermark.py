@@ -1,4 +1,4 @@
-"""A pipeline's floor: the watermark that retention leaves behind (design section 5, point 7)."""
+"""A pipeline's watermark: the watermark that retention leaves behind (design section 5, point 7)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from coordinator.model.stored import Instant, Revision, Unreadable, read_stored
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class Watermark:
     """What has been removed of a pipeline's past.
 
     :ivar queued_at: the greatest queued_at of a state that was removed: a state that comes back at or below it has
@@ -31,26 +31,28 @@ class Floor:
         return reported is not None and self.queued_at is not None and reported <= self.queued_at
 
 
-class _FloorDocument(BaseModel):
+class _WatermarkDocument(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     queued_at: Instant | None = None
     revision: Revision = 0
 
 
-def dump_floor(floor: Floor) -> bytes:
+def dump_watermark(watermark: Watermark) -> bytes:
     """The bytes for etcd."""
     return (
-        _FloorDocument(queued_at=floor.queued_at, revision=floor.revision).model_dump_json(exclude_none=True).encode()
+        _WatermarkDocument(queued_at=watermark.queued_at, revision=watermark.revision)
+        .model_dump_json(exclude_none=True)
+        .encode()
     )
 
 
-def read_floor(value: bytes) -> Floor | Unreadable:
+def read_watermark(value: bytes) -> Watermark | Unreadable:
     """Read what stands under a ``floor/`` key. Never raises."""
     return read_stored(
         value,
-        _FloorDocument.model_validate_json,
-        lambda found: Floor(queued_at=found.queued_at, revision=found.revision),
+        _WatermarkDocument.model_validate_json,
+        lambda found: Watermark(queued_at=found.queued_at, revision=found.revision),
         most=bounds.SMALL_VALUE,
-        what="a floor",
+        what="a watermark",
     )

@@ -157,7 +157,7 @@ def _clear(client: AirflowClient, request: StartRequest, deadline: Deadline, per
     if isinstance(answer, Refused):
         return answer
     if answer.status == 200:
-        return _judge_cleared(request, _read_run(answer, request.dag_id, request.run_id))
+        return _evaluate_cleared(request, _read_run(answer, request.dag_id, request.run_id))
     if answer.status in AMBIGUOUS:
         return _ask_cleared(client, request, deadline)
     if answer.status == 404:
@@ -180,7 +180,7 @@ def _post(
         return Refused(refusal.status, str(refusal))
 
 
-def _judge_cleared(request: StartRequest, run: ObservedRun) -> Outcome:
+def _evaluate_cleared(request: StartRequest, run: ObservedRun) -> Outcome:
     """A clear is answered with the run as it is after it, so with its new queued_at.
 
     Airflow gives one only to runs that have task instances (``clear_task_instances``): without any, a clear is

@@ -25,7 +25,7 @@ LATE = timedelta(minutes=10)
 )
 def late(struck: Struck) -> None:
     stage, workload = struck.stage, struck.workload
-    processes = [stage.deliverer_process(name) for name in stage.deliverers]
+    processes = [stage.sender_process(name) for name in stage.senders]
     for process in processes:
         process.send_signal(signal.SIGSTOP)
     stage.observed_ago = LATE

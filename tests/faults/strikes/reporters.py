@@ -1,4 +1,4 @@
-"""Listeners and deliverers: on a full disk, killed, frozen, cut off from etcd."""
+"""Listeners and senders: on a full disk, killed, frozen, cut off from etcd."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _wave_goes(struck: Struck) -> None:
 
 def _wake(stage: Stage) -> None:
     """As with the next event of each Airflow."""
-    for deliverer in stage.deliverers.values():
-        deliverer.wake()
+    for sender in stage.senders.values():
+        sender.wake()
 
 
 @fault(
@@ -58,10 +58,10 @@ def fill(struck: Struck) -> None:
     assert all("No space left" in reason or "File too large" in reason for reason in lost), lost
 
 
-@fault("the deliverers cannot write their logs", group=GROUP, asserts="the same ones go on delivering")
+@fault("the senders cannot write their logs", group=GROUP, asserts="the same ones go on delivering")
 def fill_logs(struck: Struck) -> None:
     stage = struck.stage
-    processes = [stage.deliverer_process(name) for name in stage.deliverers]
+    processes = [stage.sender_process(name) for name in stage.senders]
     for process in processes:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     struck.workload.end_sources()
@@ -69,26 +69,26 @@ def fill_logs(struck: Struck) -> None:
     for process in processes:
         assert process.poll() is None
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert [stage.deliverer_process(name) for name in stage.deliverers] == processes
+    assert [stage.sender_process(name) for name in stage.senders] == processes
 
 
-@fault("the deliverers: kill -9", group=GROUP, asserts="others take over with the next event", behind=BEHIND)
+@fault("the senders: kill -9", group=GROUP, asserts="others take over with the next event", behind=BEHIND)
 def kill(struck: Struck) -> None:
     stage = struck.stage
-    processes = [stage.deliverer_process(name) for name in stage.deliverers]
+    processes = [stage.sender_process(name) for name in stage.senders]
     _wave_goes(struck)
     for process in processes:
         process.kill()
     pause(struck.workload.dice.uniform(0.0, 2 * FOLLOWED_AFTER))
     _wake(stage)
-    successors = [stage.deliverer_process(name) for name in stage.deliverers]
+    successors = [stage.sender_process(name) for name in stage.senders]
     assert all(one is not gone and one.poll() is None for one, gone in zip(successors, processes, strict=True))
 
 
-@fault("the deliverers: SIGSTOP", group=GROUP, asserts="no listener waits for them", behind=BEHIND)
+@fault("the senders: SIGSTOP", group=GROUP, asserts="no listener waits for them", behind=BEHIND)
 def freeze(struck: Struck) -> None:
     stage = struck.stage
-    processes = [stage.deliverer_process(name) for name in stage.deliverers]
+    processes = [stage.sender_process(name) for name in stage.senders]
     for process in processes:
         process.send_signal(signal.SIGSTOP)
     struck.workload.end_sources()  # returns when every listener has kept its end
@@ -103,7 +103,7 @@ def freeze(struck: Struck) -> None:
 def _cut_off(way: Way) -> Callable[[Struck], None]:
     def strike(struck: Struck) -> None:
         stage, dice = struck.stage, struck.workload.dice
-        processes = [stage.deliverer_process(name) for name in stage.deliverers]
+        processes = [stage.sender_process(name) for name in stage.senders]
         with broken(stage.reporters_to_etcd, way):
             struck.workload.end_sources()
             until(lambda: any(outbox.pending() for outbox in stage.outboxes.values()), "reports wait")
@@ -116,7 +116,7 @@ def _cut_off(way: Way) -> Callable[[Struck], None]:
 
 for _way, _words in WORDS.items():
     fault(
-        f"deliverers and etcd: {_words}",
+        f"senders and etcd: {_words}",
         group=GROUP,
         asserts="reports wait, and arrive late" if _way is not Way.DEAF else "reports arrive, again and again",
         behind=BEHIND,

@@ -29,10 +29,10 @@ FORMS = {
     "trigger": values.RECORD,
     "hold": values.HOLD,
     "order": values.ORDER,
-    "floor": values.FLOOR,
+    "floor": values.WATERMARK,
     "acts": values.ACT,
     "retention": values.SWEEP,
-    "attended": values.ATTENDED,
+    "heartbeat": values.HEARTBEAT,
     "watchers": values.PRESENCE,
     "leader": values.PRESENCE,
 }
@@ -77,7 +77,7 @@ def _key(tape: Tape, keys: Keys, kind: str) -> str:
         case "hold":
             return keys.hold(pipeline)
         case "floor":
-            return keys.floor(pipeline)
+            return keys.watermark(pipeline)
         case "acts" | "watchers" | "dependencies":
             return f"{keys.root}{kind}/{tape.one_of(NAMES)}"
     return keys.root + kind
@@ -93,14 +93,14 @@ def cache(data: bytes) -> None:
         store.commit(Transaction((), (Put(keys.dependencies("nobody"), as_json({"dependencies": document_of(tape)})),)))
     live = Cache(keys)
     live.replace(store.list(keys.root))
-    floors = False
+    watermarks = False
     for _ in range(40):
         if not tape:
             break
         operation = _put(tape, keys, leader=True)
         if operation is None:
             continue
-        floors = floors or operation.key.startswith(f"{keys.root}floor/")
+        watermarks = watermarks or operation.key.startswith(f"{keys.root}watermark/")
         answer = store.commit(Transaction((), (operation,)))
         kv = store.get(operation.key)
         live.apply(
@@ -109,13 +109,15 @@ def cache(data: bytes) -> None:
             live=bool(answer.revision % 2),
         )
     reading = read(store, keys, at=datetime(2026, 11, 20, 7, tzinfo=UTC))
-    if not floors:  # a listing has them before the states that they concern; a sweep removes these before it moves one
+    if (
+        not watermarks
+    ):  # a listing has them before the states that they concern; a sweep removes these before it moves one
         assert set(reading.cache.targets()) == set(live.targets()), "a watch and a list see the same"
         assert reading.cache.problems == live.problems
         assert reading.cache.problems.count == live.problems.count
     json.dumps(shown(reading.problems, reading.cache.problems).as_json(), ensure_ascii=False).encode()
-    for target in {*reading.cache.targets(), *reading.standings.unsettled(), *reading.late}:
-        explained = explain(reading.standings, target)
+    for target in {*reading.cache.targets(), *reading.propagation.unsettled(), *reading.late}:
+        explained = explain(reading.propagation, target)
         json.dumps(explanation_as_json(explained), ensure_ascii=False).encode()
 
 

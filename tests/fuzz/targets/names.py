@@ -18,19 +18,19 @@ from coordinator.model.references import Target as Where
 from coordinator.store.keys import (
     ActKey,
     DependenciesKey,
-    FloorKey,
     HoldKey,
     Keys,
     OrderKey,
     StateKey,
     TriggerKey,
     WatcherKey,
+    WatermarkKey,
 )
 from tests.fuzz.tape import Tape, as_json, tape_of
 from tests.fuzz.targets.documents import WORDS as DOCUMENT_WORDS
 from tests.fuzz.targets.documents import mapping_of
 
-KINDS = ("state", "trigger", "dependencies", "hold", "order", "floor", "acts", "leader", "attended", "watchers")
+KINDS = ("state", "trigger", "dependencies", "hold", "order", "floor", "acts", "leader", "heartbeat", "watchers")
 PARTITIONS = (
     *("2026-11-20T00:00:00Z", "2026-11-20", "2026-W47", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"),
     *("2026-03-29T02:30:00Z", "2026-10-25T01:00:00Z", "2026-11-20T00:00:00+00:00", "0002-01-01", "9998-12-31"),
@@ -63,13 +63,13 @@ def _key_of(made: Keys, parsed: object) -> str:
             return made.dependencies(owner)
         case HoldKey(pipeline):
             return made.hold(pipeline)
-        case FloorKey(pipeline):
-            return made.floor(pipeline)
+        case WatermarkKey(pipeline):
+            return made.watermark(pipeline)
         case ActKey(act_id):
             return made.act(act_id)
         case WatcherKey(watcher_id):
             return made.watcher(watcher_id)
-    return {"LeaderKey": made.leader, "AttendedKey": made.attended, "RetentionKey": made.retention}[
+    return {"LeaderKey": made.leader, "HeartbeatKey": made.heartbeat, "RetentionKey": made.retention}[
         type(parsed).__name__
     ]
 
@@ -84,7 +84,7 @@ def _to_a_key_and_back(tape: Tape) -> None:
         (made.trigger(target), TriggerKey(target)),
         (made.order(target), OrderKey(target)),
         (made.hold(pipeline), HoldKey(pipeline)),
-        (made.floor(pipeline), FloorKey(pipeline)),
+        (made.watermark(pipeline), WatermarkKey(pipeline)),
         (made.dependencies(single), DependenciesKey(single)),
         (made.act(single), ActKey(single)),
         (made.watcher(single), WatcherKey(single)),

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery
 from coordinator.airflow_plugin.outbox import Event, Outbox
 from coordinator.commands.report import write_report
@@ -54,7 +54,7 @@ def outbox(data: bytes) -> None:
         return verdict
 
     try:
-        Delivery(box, write, keepers=Keepers(()), doorbell=None).run()
+        Delivery(box, write, clients=Clients(()), wakeup_pipe=None).run()
         assert box.pending() == []
         assert (name in box.parked) != bool(written), "delivered, or parked"
     finally:

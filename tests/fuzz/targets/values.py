@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from coordinator.commands.acts import Act, put_of, read_act
-from coordinator.controller.state.heartbeat import dump_attended, read_attended
+from coordinator.controller.state.heartbeat import dump_heartbeat, read_heartbeat
 from coordinator.model.hold import dump_hold, read_hold
 from coordinator.model.order import dump_order, read_order
 from coordinator.model.retention.sweep import dump_sweep, read_sweep
-from coordinator.model.retention.watermark import dump_floor, read_floor
-from coordinator.model.runstate import RunStateDocument, Unreadable, judge_report, read_run_state
+from coordinator.model.retention.watermark import dump_watermark, read_watermark
+from coordinator.model.runstate import RunStateDocument, Unreadable, evaluate_report, read_run_state
 from coordinator.model.trigger import dump_record, read_record
 from coordinator.store.keys import Keys
 from coordinator.store.presence import read_presence
@@ -73,7 +73,7 @@ RECORD: dict[str, Any] = {
 HOLD = {"why": "w", "who": "ann", "since": NOW}
 ORDER = {"order": "rerun", "who": "ann", "when": NOW, "why": "w"}
 ACT = {"act": "mark", "pipeline": "default/a", "partition": "k", "what": "success", "who": "a", "when": NOW, "why": "w"}
-FLOOR = {"queued_at": NOW, "revision": 12}
+WATERMARK = {"queued_at": NOW, "revision": 12}
 SWEEP = {
     "when": NOW,
     "removed": 1,
@@ -83,12 +83,14 @@ SWEEP = {
     "held_back_pipelines": 1,
     "held_back": [{"pipeline": "default/a", "partition": "k", "reason": "held"}],
 }
-ATTENDED = {"revision": 12, "when": NOW}
+HEARTBEAT = {"revision": 12, "when": NOW}
 PRESENCE = {"id": "w", "host": "h", "pid": 1, "since": NOW}
 
 WORDS = (
     *dict.fromkeys(
-        name for form in (STATE, RECORD, INPUT, HOLD, ORDER, ACT, FLOOR, SWEEP, ATTENDED, PRESENCE) for name in form
+        name
+        for form in (STATE, RECORD, INPUT, HOLD, ORDER, ACT, WATERMARK, SWEEP, HEARTBEAT, PRESENCE)
+        for name in form
     ),
     *("success", "failed", "queued", "running", "intent", "done", "blocked", "withdrawn", "clear", "release"),
 )
@@ -132,7 +134,7 @@ def run_state(data: bytes) -> None:
     if unreadable(state):
         return
     assert not isinstance(state, Unreadable)
-    judge_report(state, state)
+    evaluate_report(state, state)
     if value.strip().startswith(b"{"):
         document = RunStateDocument.model_validate_json(value)
         assert read_run_state(document.to_value()) == state
@@ -155,17 +157,17 @@ def presence(data: bytes) -> None:
 record = _round_trip(RECORD, read_record, dump_record)
 hold = _round_trip(HOLD, read_hold, dump_hold)
 order = _round_trip(ORDER, read_order, dump_order)
-floor = _round_trip(FLOOR, read_floor, dump_floor)
+watermark = _round_trip(WATERMARK, read_watermark, dump_watermark)
 sweep = _round_trip(SWEEP, read_sweep, dump_sweep)
-attended = _round_trip(ATTENDED, read_attended, dump_attended)
+heartbeat = _round_trip(HEARTBEAT, read_heartbeat, dump_heartbeat)
 
 SMALL = {
     "hold": hold,
     "order": order,
     "act": act,
-    "floor": floor,
+    "watermark": watermark,
     "sweep": sweep,
-    "attended": attended,
+    "heartbeat": heartbeat,
     "presence": presence,
 }
 

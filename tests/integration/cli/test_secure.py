@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.cli.checkup import judge_authentication
+from coordinator.cli.checkup import evaluate_authentication
 from coordinator.cli.failures import ExitCode
 from coordinator.config.settings import EtcdSettings
 from coordinator.store.embedded import EmbeddedEtcd
@@ -262,10 +262,12 @@ def test_doctor_says_when_anybody_may_do_anything_and_when_roles_do_not_hold(
         return [one["found"] for one in said["findings"] if one["subject"] == "etcd users"]
 
     assert found(admin.config) == [], "on one machine, nobody else is there"
-    assert [one.grade for one in judge_authentication(["10.0.0.1:2379"], {"3.6.14"}, is_on=False)] == ["warning"]
-    assert list(judge_authentication(["10.0.0.1:2379"], {"3.6.14", "3.6.15", "3.7.1"}, is_on=True)) == []
-    assert len(list(judge_authentication(["127.0.0.1:2379"], {"3.6.13", "3.7.1"}, is_on=True))) == 1
-    assert len(list(judge_authentication(["127.0.0.1:2379"], {"3.5.34"}, is_on=True))) == 1, "a full one checks nothing"
+    assert [one.grade for one in evaluate_authentication(["10.0.0.1:2379"], {"3.6.14"}, is_on=False)] == ["warning"]
+    assert list(evaluate_authentication(["10.0.0.1:2379"], {"3.6.14", "3.6.15", "3.7.1"}, is_on=True)) == []
+    assert len(list(evaluate_authentication(["127.0.0.1:2379"], {"3.6.13", "3.7.1"}, is_on=True))) == 1
+    assert len(list(evaluate_authentication(["127.0.0.1:2379"], {"3.5.34"}, is_on=True))) == 1, (
+        "a full one checks nothing"
+    )
     admin.turn_authentication_on()
     assert ["get past the roles" in one for one in found(admin.config)] == [True]
 

@@ -15,7 +15,7 @@ from coordinator.model.partitions.instants import format_instant
 from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.sweep import HeldBack, Sweep, dump_sweep
-from coordinator.model.retention.watermark import Floor, dump_floor
+from coordinator.model.retention.watermark import Watermark, dump_watermark
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.store.connection import EtcdStore
@@ -47,7 +47,7 @@ def test_a_late_partition_is_shown_although_it_is_settled(cli: Cli, config: Path
     rows = {(row["pipeline"], row["partition"]): row for row in json.loads(result.stdout)["pipelines"]}
     assert set(rows) == {("late", past), ("later", past)}
     assert rows["late", past]["late_since"] == "2001-01-01T06:00:00Z"
-    assert rows["late", past]["standing"] == "settled"
+    assert rows["late", past]["readiness"] == "settled"
     assert "late_since" in cli("status", "-c", config, "--pipeline", "late").stdout
     assert "should have been started by 2001-01-01T06:00:00Z" in cli("status", "-c", config).stdout
 
@@ -91,7 +91,7 @@ def test_what_retention_keeps_and_ignores_is_shown(cli: Cli, config: Path, etcd:
         Transaction(
             (),
             (
-                Put(keys.floor(old.pipeline), dump_floor(Floor(queued_at=then))),
+                Put(keys.watermark(old.pipeline), dump_watermark(Watermark(queued_at=then))),
                 Put(keys.retention, dump_sweep(sweep)),
             ),
         )

@@ -556,12 +556,12 @@ def test_an_order_that_cannot_be_read_is_taken_away(etcd: EtcdStore, keys: Keys)
 
 def test_what_people_did_is_listed_newest_first(scene: Scene) -> None:
     scene("hold", "load", "--reason", "bad file", "--who", "ann")
-    scene("release", "load", "--reason", "mended", "--who", "bob")
+    scene("release", "load", "--reason", "repaired", "--who", "bob")
     scene("mark", "team_b/mail", K, "failed", "--who", "cid")
     said = scene.json("acts")
     assert [(one["act"], one["pipeline"], one["who"], one["why"]) for one in said["acts"]] == [
         ("mark", "team_b/mail", "cid", ""),
-        ("release", "load", "bob", "mended"),
+        ("release", "load", "bob", "repaired"),
         ("hold", "load", "ann", "bad file"),
     ]
     assert (said["acts"][0]["what"], said["acts"][0]["partition"], said["acts"][1]["partition"]) == ("failed", K, None)

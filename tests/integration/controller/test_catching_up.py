@@ -30,7 +30,7 @@ def test_what_the_preview_says_by_the_changed_file_is_what_the_watcher_does(serv
 
     published = cli("watch", "--preview", "--json", "-c", served.config())
     assert published.exit_code == ExitCode.OK, published.stderr
-    assert _fates(published.stdout) == {
+    assert _effects(published.stdout) == {
         (name, partition): ("start", "create") for name in "ABC" for partition in PARTITIONS
     }
     served.dependencies(
@@ -43,7 +43,7 @@ def test_what_the_preview_says_by_the_changed_file_is_what_the_watcher_does(serv
     )
     changed = cli("watch", "--preview", "--json", "-c", served.config(), "-d", served.file)
     assert changed.exit_code == ExitCode.OK, changed.stderr
-    assert _fates(changed.stdout) == {
+    assert _effects(changed.stdout) == {
         ("A", OLDER): ("skip", None),
         ("A", NEWER): ("skip", None),
         ("B", OLDER): ("skip", None),
@@ -77,6 +77,6 @@ def test_a_preview_by_a_file_that_would_be_refused_says_why(served: ServedWorld,
     )
 
 
-def _fates(output: str) -> dict[tuple[str, str], tuple[str, str | None]]:
+def _effects(output: str) -> dict[tuple[str, str], tuple[str, str | None]]:
     foreseen = json.loads(output)["foreseen"]
-    return {(one["pipeline"], one["partition"]): (one["fate"], one["action"]) for one in foreseen}
+    return {(one["pipeline"], one["partition"]): (one["effect"], one["action"]) for one in foreseen}

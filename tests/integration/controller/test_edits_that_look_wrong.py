@@ -42,7 +42,7 @@ def test_a_wrong_name_is_refused_and_nothing_is_lost(served: ServedWorld) -> Non
     served.complete("extract_orders")
     served.until_done("D", runs=1)
     edit(served, {"D": "extract_orders"})
-    until(lambda: not watcher.health()["problems"], "mended")
+    until(lambda: not watcher.health()["problems"], "repaired")
     assert in_force(served).version == 1
 
 
@@ -70,8 +70,8 @@ def test_a_wrong_name_that_was_accepted_for_a_while_loses_nothing(served: Served
     edit(served, {"D": "A", "E": "D"})
     served.until_done("D", "E", partition=NEXT, runs=1)
     until(lambda: not watcher.health()["problems"], "all is well", limit=40)
-    (_, _, mended) = watcher.events("dependencies.published")
-    assert (mended["dependencies_resumed"], mended["may_start"]) == (1, 1)
+    (_, _, repaired) = watcher.events("dependencies.published")
+    assert (repaired["dependencies_resumed"], repaired["may_start"]) == (1, 1)
     served.settle()
     assert served.counts("D", "E") == {"D": 1, "E": 1}
 

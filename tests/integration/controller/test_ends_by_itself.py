@@ -86,7 +86,7 @@ def test_it_ends_though_etcd_is_away(served: ServedWorld) -> None:
 
 
 @pytest.mark.parametrize("answer", ["in time", "never"])
-def test_it_ends_though_etcd_went_away_with_a_request_under_way_whose_fate_its_successor_finds_out(
+def test_it_ends_though_etcd_went_away_with_a_request_under_way_whose_effect_its_successor_finds_out(
     tmp_path: Path, answer: str
 ) -> None:
     """The run is there, and nobody can write it down: the intent stands in etcd for whoever comes next."""

@@ -59,7 +59,7 @@ def complete_many(world: FaultyWorld, name: str, partitions: list[str]) -> None:
             state = RunStateDocument(state=State.SUCCESS, run_id=f"r {partition}", queued_at=now, observed_at=now)
             puts.append(Put(world.keys.state(Target(pipeline, partition)), state.to_value()))
         revision = world.store.commit(Transaction((), tuple(puts))).revision
-        world.floor = max(world.floor, revision)
+        world.watermark = max(world.watermark, revision)
 
 
 def triggers(airflow: StandInAirflow, dag_id: str = "") -> list[Recorded]:
@@ -148,27 +148,27 @@ def test_what_is_reported_while_the_watcher_stands_still_waits_in_etcd(
     world.dependencies({"X": "R"})
     watcher = world.watcher
     assert watcher is not None
-    mailbox, going_on, stands = watcher._mailbox, threading.Event(), threading.Event()
-    take = mailbox.take
+    inbox, going_on, stands = watcher._inbox, threading.Event(), threading.Event()
+    take = inbox.take
 
     def stand_still(timeout: float, *, updates: bool = True) -> list[Message]:
         stands.set()
         assert going_on.wait(60)
         return take(timeout, updates=updates)
 
-    monkeypatch.setattr(mailbox, "take", stand_still)
+    monkeypatch.setattr(inbox, "take", stand_still)
     assert stands.wait(10)
     before = _resident()
     complete_many(world, "nobody_asks", [f"p{number}" for number in range(3 * BOUND)])
-    until(lambda: mailbox._waiting >= BOUND, "its room is used up", limit=60)
-    _stays(lambda: mailbox._waiting <= BOUND + 1000)
+    until(lambda: inbox._waiting >= BOUND, "its room is used up", limit=60)
+    _stays(lambda: inbox._waiting <= BOUND + 1000)
     print(f"while {3 * BOUND} changes wait: {(_resident() - before) / 2**20:.0f} MiB more")
     going_on.set()
     monkeypatch.undo()
     until(lambda: len(watcher.reconciler.cache) >= 3 * BOUND, "it has read them all", limit=60)
     complete_many(world, "R", [hour(0)])
     until(lambda: world.runs("X", partition=hour(0)) == 1, "and goes on as ever")
-    watcher._mailbox.wake()
+    watcher._inbox.wake()
 
 
 def _stays(holds: Callable[[], bool]) -> None:

@@ -56,7 +56,7 @@ def test_an_unknown_dag_is_blocked_and_started_once_when_it_appears(world: Fault
     assert "404" in _until_blocked(world, "D")
     world.until_done("A", "B", runs=wave)
     row = _status_of(cli, world, "D")
-    assert (row["record"], row["standing"]) == ("blocked", "stuck")
+    assert (row["record"], row["readiness"]) == ("blocked", "stuck")
     assert "404" in row["last_error"]
     refused = len(_requests(airflow, status=404))
     until(lambda: len(_requests(airflow, status=404)) > refused, "it is tried again")
@@ -91,7 +91,7 @@ def test_a_refusal_blocks_a_pipeline_in_its_own_partition_only(world: FaultyWorl
     assert world.counts("D", "E", partition=OTHER) == {"D": wave, "E": wave}
     assert world.counts("D", "E") == {"D": wave - 1, "E": wave - 1}
     row = _status_of(cli, world, "D")
-    assert (row["partition"], row["record"], row["standing"]) == (PARTITION, "blocked", "stuck")
+    assert (row["partition"], row["record"], row["readiness"]) == (PARTITION, "blocked", "stuck")
     world.stop_watcher()
     world.start_watcher()  # one that starts tries what is blocked at once
     world.until_done("D", "E", runs=wave)
@@ -111,7 +111,7 @@ def _requests(airflow: StandInAirflow, *, status: int) -> list[Recorded]:
 
 
 @pytest.mark.parametrize("of", ["everything", "this DAG alone"])
-def test_a_run_that_nobody_may_look_at_is_blocked_and_cleared_once_when_that_is_mended(
+def test_a_run_that_nobody_may_look_at_is_blocked_and_cleared_once_when_that_is_repaired(
     world: FaultyWorld, cli: Cli, of: str
 ) -> None:
     """Before it is cleared it must be looked at: credentials that have run out show there first."""
@@ -129,7 +129,7 @@ def test_a_run_that_nobody_may_look_at_is_blocked_and_cleared_once_when_that_is_
     assert "403" in _until_blocked(world, "D") or of != "everything"
     world.until_done("team_b/A", "team_b/B", runs=2)
     row = _status_of(cli, world, "D")
-    assert (row["record"], row["standing"], row["run_id"]) == ("blocked", "stuck", f"coordinator__{PARTITION}__1")
+    assert (row["record"], row["readiness"], row["run_id"]) == ("blocked", "stuck", f"coordinator__{PARTITION}__1")
     looks = _looks(airflow)
     until(lambda: _looks(airflow) >= looks + 2, "it is looked at again")
     assert world.counts("D", "E") == {"D": 1, "E": 1}
@@ -158,7 +158,7 @@ def test_a_pipeline_whose_environment_is_not_configured_is_blocked_until_it_is(w
         assert "team_c" in _until_blocked(world, "team_c/X")
         world.until_done("A", "B", runs=wave)
     row = _status_of(cli, world, "team_c/X")
-    assert (row["record"], row["standing"]) == ("blocked", "stuck")
+    assert (row["record"], row["readiness"]) == ("blocked", "stuck")
     world.stop_watcher()
     world.add_environment("team_c").dag("X", auto=0)
     world.start_watcher()

@@ -10,7 +10,7 @@ from typing import Any, Self
 from coordinator.config.settings import EtcdSettings
 from coordinator.model.references import PipelineRef
 from coordinator.model.trigger import Status
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 from coordinator.reading.reading import read
 from coordinator.runners.port import ObservedRun
 from coordinator.store.port import Put, Transaction
@@ -62,7 +62,7 @@ class FaultyWorld(RealWorld):
     def put(self, key: str, value: bytes) -> int:
         """As ``etcdctl put``. Returns the revision."""
         revision = self.store.commit(Transaction((), (Put(key, value),))).revision
-        self.floor = max(self.floor, revision)
+        self.watermark = max(self.watermark, revision)
         return revision
 
     def add_environment(self, name: str) -> StandInAirflow:
@@ -196,7 +196,7 @@ class ServedWorld(FaultyWorld):
         if leader is None:
             return False
         health = leader.health()
-        return health["idle"] is True and health["revision"] >= max(newest, self.floor) and self.nothing_is_due()
+        return health["idle"] is True and health["revision"] >= max(newest, self.watermark) and self.nothing_is_due()
 
     def airflows_rest(self) -> bool:
         """No run waits or goes on by itself, and all that happened has been reported."""
@@ -206,4 +206,4 @@ class ServedWorld(FaultyWorld):
     def nothing_is_due(self) -> bool:
         """What stands in etcd asks for nothing that could be done."""
         reading = read(self.store, self.keys)
-        return all(reading.standings.standing(at) is not Standing.BUSY for at in reading.standings.unsettled())
+        return all(reading.propagation.readiness(at) is not Readiness.BUSY for at in reading.propagation.unsettled())

@@ -169,7 +169,7 @@ def test_no_text_of_settings_or_clients_has_one(stage: Stage, monkeypatch: pytes
         clean(stage, text, has=words)
 
 
-def test_neither_an_outbox_nor_its_deliverer_shows_one(
+def test_neither_an_outbox_nor_its_sender_shows_one(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """With a wrong password, so that the event stays; then with the right one."""
@@ -193,7 +193,7 @@ def test_neither_an_outbox_nor_its_deliverer_shows_one(
         conf=None,
     )
     reporter.report(run_columns, "success")  # type: ignore[arg-type]
-    child = reporter._place.deliverer._child
+    child = reporter._place.sender._child
     assert child is not None
     try:
         log = outbox / LOG_NAME
@@ -205,7 +205,7 @@ def test_neither_an_outbox_nor_its_deliverer_shows_one(
             assert content or name == LOCK_NAME
         stage.etcd_password_file.write_text(stage.etcd_password)
         stage.until(lambda: stage.store.get("/coordinator/state/default/R/2026-11-21T00:00:00Z") is not None)
-        clean(stage, log.read_text(), has="deliverer.ready")
+        clean(stage, log.read_text(), has="sender.ready")
         clean(stage, Path(f"/proc/{child.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(), has="deliver")
     finally:
         child.terminate()

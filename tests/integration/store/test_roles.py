@@ -38,9 +38,9 @@ PLACES = {
     "hold default": KEYS.hold(DEFAULT),
     "order team_b": KEYS.order(Target(TEAM_B, "p")),
     "order default": KEYS.order(Target(DEFAULT, "p")),
-    "floor": KEYS.floor(TEAM_B),
+    "floor": KEYS.watermark(TEAM_B),
     "acts": KEYS.act("2026-11-20"),
-    "attended": KEYS.attended,
+    "heartbeat": KEYS.heartbeat,
     "leader": KEYS.leader,
     "retention": KEYS.retention,
     "watchers": KEYS.watcher("w-1"),
@@ -61,7 +61,7 @@ READS: dict[str, set[str]] = dict.fromkeys(USERS, OURS) | {
 WRITES: dict[str, set[str]] = {
     "watcher": STATES
     | {place for place in PLACES if place.startswith(("dependencies", "order"))}
-    | {"trigger", "floor", "acts", "attended", "leader", "retention", "watchers"},
+    | {"trigger", "floor", "acts", "heartbeat", "leader", "retention", "watchers"},
     "rep": {"state team_b"},
     "rep-default": {"state default"},
     "own": {"dependencies team_b"},

@@ -263,7 +263,7 @@ class SecuredWorld(ServedWorld):
 def test_the_watcher_runs_waves_obeys_people_and_sweeps_as_its_own_user(
     etcd: SecuredEtcd, cli: Cli, tmp_path: Path
 ) -> None:
-    """All that it ever writes: states, records, its document, orders, floors, acts, marks of attendance, its lease."""
+    """All that it ever writes: states, records, its document, orders, watermarks, acts, heartbeats, its lease."""
     with SecuredWorld(etcd, etcd.settings_of(ROOT), tmp_path) as world:
         world.dependencies({"A": {"upstream": "R", "catchup": "latest"}, "team_b/B": "A", "D": ["A", "team_b/B"]})
         watcher = world.serve()
@@ -280,7 +280,7 @@ def test_the_watcher_runs_waves_obeys_people_and_sweeps_as_its_own_user(
         gone = [key(target("A", old)) for key in (KEYS.state, KEYS.trigger, KEYS.order)]
         until(lambda: all(world.store.get(key) is None for key in gone), "the old partition is removed")
         until(lambda: not world.store.list(KEYS.acts).items, "what people did is removed")
-        for key in (KEYS.floor(PipelineRef("default", "D")), KEYS.retention, KEYS.attended, KEYS.leader):
+        for key in (KEYS.watermark(PipelineRef("default", "D")), KEYS.retention, KEYS.heartbeat, KEYS.leader):
             assert world.store.get(key) is not None, key
         assert world.counts("A", "team_b/B", "D") == {"A": 1, "team_b/B": 1, "D": 1}
         assert world.counts("A", "team_b/B", "D", partition=old) == {"A": 2, "team_b/B": 2, "D": 2}

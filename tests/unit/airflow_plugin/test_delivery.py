@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery, Retired, Undelivered
 from coordinator.airflow_plugin.outbox import Event, Outbox
-from coordinator.airflow_plugin.wakeup_pipe import Doorbell, Rings, ask_to_retire, ring
+from coordinator.airflow_plugin.wakeup_pipe import WakeupPipe, WakeUps, ask_to_retire, wake_up
 from coordinator.errors import ConfigurationError
 from coordinator.model.runstate import RunStateDocument, State, Verdict
 from coordinator.store.port import StoreError, StoreUnavailable
@@ -26,9 +26,9 @@ def outbox(tmp_path: Path) -> Outbox:
 
 
 @pytest.fixture
-def doorbell(tmp_path: Path) -> Iterator[Doorbell]:
-    with Doorbell(tmp_path) as doorbell:
-        yield doorbell
+def wakeup_pipe(tmp_path: Path) -> Iterator[WakeupPipe]:
+    with WakeupPipe(tmp_path) as wakeup_pipe:
+        yield wakeup_pipe
 
 
 def put(outbox: Outbox, *partitions: str) -> list[str]:
@@ -56,109 +56,113 @@ class Etcd:
         return Verdict.NEW
 
 
-def test_events_are_written_in_order_and_removed(outbox: Outbox, doorbell: Doorbell) -> None:
+def test_events_are_written_in_order_and_removed(outbox: Outbox, wakeup_pipe: WakeupPipe) -> None:
     put(outbox, "1", "2", "3")
     etcd = Etcd()
-    Delivery(outbox, etcd, keepers=Keepers(), doorbell=doorbell).run()
+    Delivery(outbox, etcd, clients=Clients(), wakeup_pipe=wakeup_pipe).run()
     assert etcd.took == ["1", "2", "3"]
     assert outbox.pending() == []
 
 
-def test_an_event_is_still_there_while_its_write_is_not_known(outbox: Outbox, doorbell: Doorbell) -> None:
+def test_an_event_is_still_there_while_its_write_is_not_known(outbox: Outbox, wakeup_pipe: WakeupPipe) -> None:
     first, second = put(outbox, "1", "2")
     seen: list[list[str]] = []
     etcd = Etcd(then=lambda _: seen.append(outbox.pending()))
-    Delivery(outbox, etcd, keepers=Keepers(), doorbell=doorbell).run()
+    Delivery(outbox, etcd, clients=Clients(), wakeup_pipe=wakeup_pipe).run()
     assert seen == [[first, second], [second]]
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
-def test_every_verdict_ends_an_event(outbox: Outbox, doorbell: Doorbell, verdict: Verdict) -> None:
+def test_every_verdict_ends_an_event(outbox: Outbox, wakeup_pipe: WakeupPipe, verdict: Verdict) -> None:
     put(outbox, "1")
-    Delivery(outbox, lambda _: verdict, keepers=Keepers(), doorbell=doorbell).run()
+    Delivery(outbox, lambda _: verdict, clients=Clients(), wakeup_pipe=wakeup_pipe).run()
     assert outbox.pending() == []
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreError("full"), ConfigurationError("broken")])
 def test_what_may_pass_is_tried_again_and_nothing_overtakes_it(
-    outbox: Outbox, doorbell: Doorbell, error: Exception
+    outbox: Outbox, wakeup_pipe: WakeupPipe, error: Exception
 ) -> None:
     put(outbox, "1", "2")
     etcd = Etcd(error, error, error)
-    Delivery(outbox, etcd, keepers=Keepers(), doorbell=doorbell).run()
+    Delivery(outbox, etcd, clients=Clients(), wakeup_pipe=wakeup_pipe).run()
     assert etcd.took == ["1", "2"]
 
 
-def test_an_outage_is_said_once_and_not_with_every_try(outbox: Outbox, doorbell: Doorbell) -> None:
+def test_an_outage_is_said_once_and_not_with_every_try(outbox: Outbox, wakeup_pipe: WakeupPipe) -> None:
     put(outbox, "1")
     with structlog.testing.capture_logs() as logs:
-        Delivery(outbox, Etcd(*[StoreUnavailable("away")] * 5), keepers=Keepers(), doorbell=doorbell, grace=60).run()
+        Delivery(
+            outbox, Etcd(*[StoreUnavailable("away")] * 5), clients=Clients(), wakeup_pipe=wakeup_pipe, grace=60
+        ).run()
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["event.not_delivered"]
 
 
-def test_without_a_keeper_it_gives_up_after_a_while_and_keeps_the_events(outbox: Outbox, doorbell: Doorbell) -> None:
+def test_without_a_client_it_gives_up_after_a_while_and_keeps_the_events(
+    outbox: Outbox, wakeup_pipe: WakeupPipe
+) -> None:
     names = put(outbox, "1", "2")
     etcd = Etcd(*[StoreUnavailable("away")] * 1000)
     with pytest.raises(Undelivered, match="away"):
-        Delivery(outbox, etcd, keepers=Keepers(), doorbell=doorbell, grace=0.2).run()
+        Delivery(outbox, etcd, clients=Clients(), wakeup_pipe=wakeup_pipe, grace=0.2).run()
     assert outbox.pending() == names
 
 
-def test_with_a_keeper_it_never_gives_up(outbox: Outbox, doorbell: Doorbell, tmp_path: Path) -> None:
+def test_with_a_client_it_never_gives_up(outbox: Outbox, wakeup_pipe: WakeupPipe, tmp_path: Path) -> None:
     put(outbox, "1")
     etcd = Etcd(*[StoreUnavailable("away")] * 4, then=lambda _: _retire(tmp_path))
     with pytest.raises(Retired):
-        Delivery(outbox, etcd, keepers=Keepers([os.getpid()]), doorbell=doorbell, grace=0).run()
+        Delivery(outbox, etcd, clients=Clients([os.getpid()]), wakeup_pipe=wakeup_pipe, grace=0).run()
     assert etcd.took == ["1"]
 
 
-def test_a_ring_during_the_last_try_makes_it_stay(outbox: Outbox, doorbell: Doorbell, tmp_path: Path) -> None:
+def test_a_ring_during_the_last_try_makes_it_stay(outbox: Outbox, wakeup_pipe: WakeupPipe, tmp_path: Path) -> None:
     """Another process of Airflow relies on it now: giving up would leave its event for nobody."""
     put(outbox, "1")
     tries: list[Event] = []
 
-    def killed_away_and_rung(event: Event) -> Verdict:
+    def killed_away_and_woken_up(event: Event) -> Verdict:
         tries.append(event)
         if len(tries) == 1:
             scheduler.kill()
             scheduler.wait()
-            ring(tmp_path, keeper=os.getpid())
+            wake_up(tmp_path, client=os.getpid())
             raise StoreUnavailable("away")
         _retire(tmp_path)
         return Verdict.NEW
 
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as scheduler:
-        keepers = Keepers([scheduler.pid])
+        clients = Clients([scheduler.pid])
         with pytest.raises(Retired):
-            Delivery(outbox, killed_away_and_rung, keepers=keepers, doorbell=doorbell, grace=0).run()
+            Delivery(outbox, killed_away_and_woken_up, clients=clients, wakeup_pipe=wakeup_pipe, grace=0).run()
     assert outbox.pending() == []
 
 
-def test_an_event_that_arrives_as_it_leaves_is_not_forgotten(outbox: Outbox, doorbell: Doorbell) -> None:
+def test_an_event_that_arrives_as_it_leaves_is_not_forgotten(outbox: Outbox, wakeup_pipe: WakeupPipe) -> None:
     put(outbox, "1")
     etcd = Etcd()
 
-    class LastRing(Doorbell):
+    class LastRing(WakeupPipe):
         def __init__(self) -> None:
-            """Rings in the moment in which the deliverer has decided to leave."""
+            """WakeUps in the moment in which the sender has decided to leave."""
 
-        def wait(self, timeout: float) -> Rings:
-            return doorbell.wait(min(timeout, 0))
+        def wait(self, timeout: float) -> WakeUps:
+            return wakeup_pipe.wait(min(timeout, 0))
 
         def close(self) -> None:
             put(outbox, "late")
 
-    Delivery(outbox, etcd, keepers=Keepers(), doorbell=LastRing()).run()
+    Delivery(outbox, etcd, clients=Clients(), wakeup_pipe=LastRing()).run()
     assert etcd.took == ["1", "late"]
 
 
-def test_a_newer_deliverer_is_made_room_for_in_the_middle_of_a_backlog(
-    outbox: Outbox, doorbell: Doorbell, tmp_path: Path
+def test_a_newer_sender_is_made_room_for_in_the_middle_of_a_backlog(
+    outbox: Outbox, wakeup_pipe: WakeupPipe, tmp_path: Path
 ) -> None:
     put(outbox, "1", "2", "3")
     etcd = Etcd(then=lambda _: _retire(tmp_path))
     with pytest.raises(Retired):
-        Delivery(outbox, etcd, keepers=Keepers([os.getpid()]), doorbell=doorbell).run()
+        Delivery(outbox, etcd, clients=Clients([os.getpid()]), wakeup_pipe=wakeup_pipe).run()
     assert etcd.took == ["1"]
     assert len(outbox.pending()) == 2
 
@@ -166,7 +170,7 @@ def test_a_newer_deliverer_is_made_room_for_in_the_middle_of_a_backlog(
 def test_a_file_system_without_named_pipes_only_costs_time(outbox: Outbox) -> None:
     put(outbox, "1")
     etcd = Etcd(StoreUnavailable("away"))
-    Delivery(outbox, etcd, keepers=Keepers(), doorbell=None).run()
+    Delivery(outbox, etcd, clients=Clients(), wakeup_pipe=None).run()
     assert etcd.took == ["1"]
 
 

@@ -1,4 +1,4 @@
-"""The deliverer's log on a full disk."""
+"""The sender's log on a full disk."""
 
 from __future__ import annotations
 

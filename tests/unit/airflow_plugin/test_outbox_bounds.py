@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery
 from coordinator.airflow_plugin.outbox import Event, Outbox, UnreadableEvent
 from coordinator.commands.report import write_report
@@ -28,12 +28,12 @@ def outbox(tmp_path: Path) -> Outbox:
 
 def _deliver(outbox: Outbox) -> list[Event]:
     delivered: list[Event] = []
-    Delivery(outbox, lambda event: delivered.append(event) or Verdict.NEW, keepers=Keepers(()), doorbell=None).run()
+    Delivery(outbox, lambda event: delivered.append(event) or Verdict.NEW, clients=Clients(()), wakeup_pipe=None).run()
     return delivered
 
 
 @pytest.mark.timeout(30)
-def test_a_named_pipe_does_not_stop_the_deliverer(outbox: Outbox) -> None:
+def test_a_named_pipe_does_not_stop_the_sender(outbox: Outbox) -> None:
     outbox.put(GOOD)
     os.mkfifo(outbox.directory / "0-pipe.json")
     assert _deliver(outbox) == [GOOD]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery, OtherEnvironment
 from coordinator.airflow_plugin.outbox import Event, Outbox
 from coordinator.airflow_plugin.parking import UNKNOWN, Parked, Reason
@@ -57,7 +57,7 @@ class Etcd:
 
 
 def deliver(outbox: Outbox, write: Callable[[Event], Verdict], probing: Probing | None = None) -> None:
-    Delivery(outbox, write, keepers=Keepers(), doorbell=None, probing=probing).run()
+    Delivery(outbox, write, clients=Clients(), wakeup_pipe=None, probing=probing).run()
 
 
 def reasons(outbox: Outbox) -> dict[str, str]:

@@ -12,7 +12,7 @@ from coordinator.airflow_plugin.outbox import Outbox
 from coordinator.airflow_plugin.parking import UNKNOWN
 from coordinator.airflow_plugin.private import exposed, make_private_directory
 from coordinator.airflow_plugin.sender import main
-from coordinator.airflow_plugin.spawning import DelivererProcess
+from coordinator.airflow_plugin.spawning import SenderProcess
 from tests.unit.airflow_plugin.test_outbox import event
 
 SOMEBODY = 54_321
@@ -61,13 +61,13 @@ def test_an_outbox_that_everybody_may_write_to_is_refused_with_what_to_do(
         make_private_directory(of_everybody)
 
 
-def test_no_deliverer_is_started_there_and_events_are_kept(of_everybody: Path) -> None:
+def test_no_sender_is_started_there_and_events_are_kept(of_everybody: Path) -> None:
     outbox = Outbox(of_everybody)
     name = outbox.put(event("r"))
     with structlog.testing.capture_logs() as logs:
-        DelivererProcess(of_everybody).wake()
+        SenderProcess(of_everybody).wake()
     (line,) = logs
-    assert (line["event"], "chmod o-w" in line["error"]) == ("deliverer.not_started", True)
+    assert (line["event"], "chmod o-w" in line["error"]) == ("sender.not_started", True)
     assert outbox.pending() == [name]
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from coordinator.airflow_plugin.outbox import Outbox, default_outbox
 from coordinator.airflow_plugin.reporter import Reporter, event_of
-from coordinator.airflow_plugin.spawning import DelivererProcess
+from coordinator.airflow_plugin.spawning import SenderProcess
 from coordinator.model.runstate import State
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -38,10 +38,10 @@ class DagRun:
 
 @pytest.fixture
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
-    """No deliverer is started; what would have been is noted."""
+    """No sender is started; what would have been is noted."""
     woken: list[tuple[str, Path]] = []
-    monkeypatch.setattr(DelivererProcess, "wake", lambda self: woken.append(("wake", self.directory)))
-    monkeypatch.setattr(DelivererProcess, "renew", lambda self: woken.append(("renew", self.directory)))
+    monkeypatch.setattr(SenderProcess, "wake", lambda self: woken.append(("wake", self.directory)))
+    monkeypatch.setattr(SenderProcess, "renew", lambda self: woken.append(("renew", self.directory)))
     return woken
 
 
@@ -161,7 +161,7 @@ def test_a_broken_configuration_is_loud_and_keeps_the_events(
     outbox = Outbox(default_outbox())
     events = [outbox.read(name) for name in outbox.pending()]
     assert [event.document.state for event in events] == [State.RUNNING, State.SUCCESS]
-    assert {event.environment for event in events} == {None}, "the deliverer fills it in once it is known"
+    assert {event.environment for event in events} == {None}, "the sender fills it in once it is known"
 
 
 @pytest.mark.usefixtures("woken")
@@ -179,7 +179,7 @@ def test_a_repaired_configuration_is_noticed(home: Path, monkeypatch: pytest.Mon
     assert [outbox.read(name).environment for name in outbox.pending()] == [None, "team_b"]
 
 
-def test_a_start_renews_the_deliverer_of_whatever_is_left_over(home: Path, woken: list[tuple[str, Path]]) -> None:
+def test_a_start_renews_the_sender_of_whatever_is_left_over(home: Path, woken: list[tuple[str, Path]]) -> None:
     Reporter().resume(stays=False)
     assert woken == []
     Reporter().report(DagRun(), "success")
@@ -188,7 +188,7 @@ def test_a_start_renews_the_deliverer_of_whatever_is_left_over(home: Path, woken
     assert woken == [("renew", home / "coordinator-outbox")]
 
 
-def test_a_scheduler_that_starts_has_a_deliverer_before_anything_happens(
+def test_a_scheduler_that_starts_has_a_sender_before_anything_happens(
     home: Path, woken: list[tuple[str, Path]]
 ) -> None:
     """So that it can be seen that this Airflow reports."""

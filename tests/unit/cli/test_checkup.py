@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.cli.checkup import judge_environment, judge_member
+from coordinator.cli.checkup import evaluate_environment, evaluate_member
 from coordinator.cli.finding import Finding, Grade
 from coordinator.model.bounds import MIB
 from coordinator.runners.port import EnvironmentReport
@@ -13,7 +13,7 @@ from coordinator.store.connection import MemberStatus
 
 def member(**fields: object) -> list[Finding]:
     defaults: dict[str, object] = {"endpoint": "127.0.0.1:2379", "version": "3.6.14", "has_leader": True}
-    return list(judge_member(MemberStatus(**{**defaults, **fields}), quota=2048 * MIB))  # type: ignore[arg-type]
+    return list(evaluate_member(MemberStatus(**{**defaults, **fields}), quota=2048 * MIB))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_member_that_does_not_answer_is_a_problem_and_nothing_else_is_said_of_
 
 def environment(**fields: object) -> list[Finding]:
     report = EnvironmentReport(version="3.3.2", **fields)  # type: ignore[arg-type]
-    return list(judge_environment("team_b", report, 3))
+    return list(evaluate_environment("team_b", report, 3))
 
 
 def test_a_good_environment_is_said_to_be_good() -> None:

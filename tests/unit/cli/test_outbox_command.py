@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery
 from coordinator.airflow_plugin.outbox import Event, Outbox
-from coordinator.airflow_plugin.wakeup_pipe import Doorbell
+from coordinator.airflow_plugin.wakeup_pipe import WakeupPipe
 from coordinator.cli.failures import ExitCode
 from coordinator.model.runstate import RunStateDocument, State, Verdict
 from coordinator.store.port import AccessDenied
@@ -33,7 +33,7 @@ def outbox(tmp_path: Path) -> Outbox:
     def denied(_: Event) -> Verdict:
         raise AccessDenied("no rights")
 
-    Delivery(outbox, denied, keepers=Keepers(), doorbell=None).run()
+    Delivery(outbox, denied, clients=Clients(), wakeup_pipe=None).run()
     return outbox
 
 
@@ -98,10 +98,10 @@ def test_one_event_or_all_are_replayed(cli: Cli, outbox: Outbox) -> None:
 
 
 def test_a_sender_that_runs_is_woken(cli: Cli, outbox: Outbox) -> None:
-    with Doorbell(outbox.directory) as doorbell:
+    with WakeupPipe(outbox.directory) as wakeup_pipe:
         result = cli("outbox", "replay", "--all", "--path", outbox.directory, "--json")
         assert json.loads(result.stdout)["sender"]
-        assert doorbell.wait(0).keepers == frozenset(), "it is not asked to stay for a command"
+        assert wakeup_pipe.wait(0).clients == frozenset(), "it is not asked to stay for a command"
 
 
 def test_events_are_replayed_under_a_new_name_and_what_is_none_stays(cli: Cli, outbox: Outbox) -> None:

@@ -14,7 +14,7 @@ PIPELINES = ["sales/load_orders_of_the_day", "publish"]
 PARTITION = "2026-11-21T00:00:00Z"
 RUN_ID = f"coordinator__{PARTITION}__1"
 MESSAGE = "HTTP 403: the user 'coordinator' has no permission to trigger this DAG in its environment"
-COLUMNS = ("pipeline", "partition", "state", "standing", "late_since", "record", "run_id", "last_error")
+COLUMNS = ("pipeline", "partition", "state", "readiness", "late_since", "record", "run_id", "last_error")
 WIDTHS = (80, 100, 200)
 
 

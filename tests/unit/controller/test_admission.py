@@ -26,7 +26,7 @@ from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Status
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 from coordinator.store.port import Put
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
@@ -121,7 +121,7 @@ def test_gates_never_hold_too_many_and_forget_nobody(
 
     def note(one: Target) -> None:
         obstacles = frozenset([Obstacle.IN_FLIGHT] if one in flying else [])
-        limits.note(Decision(one, Standing.BUSY, obstacles=obstacles))
+        limits.note(Decision(one, Readiness.BUSY, obstacles=obstacles))
 
     for number, what in steps:
         one = targets[number]

@@ -357,6 +357,6 @@ def test_what_came_between_two_absences_and_was_started_does_not_count_as_the_la
 
 def test_no_mark_is_left_where_nobody_asks_for_it() -> None:
     world = missed({"D": "R"})
-    assert world.store.get(world.keys.attended) is None
+    assert world.store.get(world.keys.heartbeat) is None
     world.dependencies({"D": {"upstream": "R", "catchup": "none"}})
-    assert world.store.get(world.keys.attended) is not None
+    assert world.store.get(world.keys.heartbeat) is not None

@@ -12,10 +12,10 @@ from coordinator.controller.state.cache import Cache
 from coordinator.model.consumption import Consumed
 from coordinator.model.decide import Decision
 from coordinator.model.graph import Graph
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, State
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 from coordinator.runners.port import EnvironmentUnavailable
 from coordinator.store.keys import Keys
 from tests.unit.controller.test_dispatcher import Bench as DispatcherBench
@@ -33,13 +33,13 @@ class Bench:
         dispatchers = Dispatchers({"default": self.environment.dispatcher})
         cache = Cache(Keys())
         self.queue = WorkQueue()
-        self.checks = Checks(cache, Standings(Graph(), cache), dispatchers, self.queue, timeout=2.0)
+        self.checks = Checks(cache, Propagation(Graph(), cache), dispatchers, self.queue, timeout=2.0)
 
     def is_answered(self, dag_id: str, *, now: float = NOW, priority: Priority = Priority.LIVE) -> bool:
         """Whether this pipeline, which stands on a run of A, has heard what it asked; it asks if it has not yet."""
         attempt = Attempt("run", datetime(2026, 11, 20, tzinfo=UTC))
         inputs = {target("A"): Consumed(1, attempt, State.SUCCESS)}
-        decision = Decision(target(dag_id), Standing.BUSY, inputs=inputs)
+        decision = Decision(target(dag_id), Readiness.BUSY, inputs=inputs)
         if self.checks.heard(decision, None, now) is not None:
             return True
         heard = self.checks.ask(decision, None, now, priority=priority)

@@ -54,5 +54,5 @@ def test_while_it_drains_there_is_no_moment_to_wake_up_for(world: SimulatedWorld
     reconciler.drain()
     reconciler.step(())
     world.clock.seconds += 10_000
-    reconciler.standings.now = world.clock.now()
+    reconciler.propagation.now = world.clock.now()
     assert reconciler.wake_at() is None

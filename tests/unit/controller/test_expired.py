@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from coordinator.model.retention.watermark import Floor, dump_floor
+from coordinator.model.retention.watermark import Watermark, dump_watermark
 from coordinator.store.port import Put
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import target
@@ -23,7 +23,7 @@ def report(world: SimulatedWorld) -> None:
 def test_a_late_report_is_said_and_counted_once_until_it_has_been_deleted() -> None:
     world = SimulatedWorld()
     world.dependencies({"D": "A"})
-    world.write(Put(world.keys.floor(target("A").pipeline), dump_floor(Floor(NOON, 0))))
+    world.write(Put(world.keys.watermark(target("A").pipeline), dump_watermark(Watermark(NOON, 0))))
     world.retain(every="1 hour")
     world.settle()
     assert world.watcher is not None

@@ -322,12 +322,12 @@ def test_an_outage_of_some_hours_is_no_backfill(logs: Logs) -> None:
     assert line["due_by"] == "2026-11-20T06:00:00Z"
 
 
-def test_what_was_late_stays_so_however_long_nobody_mends_it(logs: Logs) -> None:
+def test_what_was_late_stays_so_however_long_nobody_repairs_it(logs: Logs) -> None:
     world = waiting_for_b("show")
     world.live_until(AT_ONE + timedelta(days=3))
     assert len(said(logs)) == 1
     assert world.watcher is not None
-    assert world.watcher.reconciler.standings.decide(target("D")).late
+    assert world.watcher.reconciler.propagation.decide(target("D")).late
 
 
 def test_who_says_no_time_is_measured_by_the_partition_alone(logs: Logs) -> None:

@@ -19,7 +19,7 @@ def test_no_decision_made_before_a_listing_counts_after_it() -> None:
     assert world.watcher is not None
     reconciler, key = world.watcher.reconciler, world.keys.trigger(target("D"))
     used = Consumed(reconciler.cache.revision + 1, Attempt("another", world.clock.now()), State.SUCCESS)
-    decision = replace(reconciler.standings.decide(target("D")), ignored=True, inputs={target("U"): used})
+    decision = replace(reconciler.propagation.decide(target("D")), ignored=True, inputs={target("U"): used})
     reconciler.queue.add(target("D"), decision=decision)
     before = world.store.get(key)
     world.watcher.list_again()

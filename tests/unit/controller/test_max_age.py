@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 from coordinator.store.port import Put
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import target
@@ -56,12 +56,12 @@ def test_time_alone_makes_a_gate_too_old_for_what_waits_behind_it(world: Simulat
     world.comes("X", DAY)
     world.settle()
     assert world.watcher is not None
-    standings = world.watcher.reconciler.standings
-    assert standings.standing(target("D", DAY)) is Standing.BUSY
+    propagation = world.watcher.reconciler.propagation
+    assert propagation.readiness(target("D", DAY)) is Readiness.BUSY
     assert world.runs("E", partition=DAY) == 0  # it waits for D, which is coming
     world.clock.seconds += 37 * HOUR
     world.settle()
-    assert standings.standing(target("D", DAY)) is Standing.SETTLED
+    assert propagation.readiness(target("D", DAY)) is Readiness.SETTLED
     assert world.runs("E", partition=DAY) == 1
 
 

@@ -14,7 +14,7 @@ from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Action, Status
-from coordinator.reading.preview import Fate, Preview, preview
+from coordinator.reading.preview import Effect, Preview, preview
 from coordinator.reading.reading import read
 from tests.worlds.graphs import layered
 from tests.worlds.simulated import SimulatedWorld
@@ -34,8 +34,8 @@ def foresee(world: SimulatedWorld) -> Preview:
     )
 
 
-def of_fate(made: Preview, *fates: Fate) -> set[Target]:
-    return {one.target for one in made.foreseen if one.fate in fates}
+def of_effect(made: Preview, *effects: Effect) -> set[Target]:
+    return {one.target for one in made.foreseen if one.effect in effects}
 
 
 def complete(world: SimulatedWorld, name: str, *partitions: str) -> None:
@@ -57,8 +57,8 @@ SEEDS = range(24)
 
 
 @functools.cache
-def play(seed: int) -> frozenset[Fate]:
-    """Hold the preview of a world against what a watcher then does. Returns the fates that were foreseen.
+def play(seed: int) -> frozenset[Effect]:
+    """Hold the preview of a world against what a watcher then does. Returns the effects that were foreseen.
 
     Random graphs, catching up, limits: some of it happens under a leader, some while none is there. Whatever is
     started stays queued, so that nothing but the first starts is seen."""
@@ -105,14 +105,14 @@ def play(seed: int) -> frozenset[Fate]:
         for name, airflow in world.airflows.items()
         for dag_id, partition in Counter(airflow.effects) - before[name]
     }
-    assert started == of_fate(made, Fate.START)
-    assert skipped_records(world) - given_up == of_fate(made, Fate.SKIP)
+    assert started == of_effect(made, Effect.START)
+    assert skipped_records(world) - given_up == of_effect(made, Effect.SKIP)
     for one in made.foreseen:
-        if one.fate is Fate.START:
+        if one.effect is Effect.START:
             record = world.record(str(one.target.pipeline), partition=one.target.partition)
             assert record is not None
             assert (record.action, record.wave) == (one.action, one.wave)
-    assert world.store.list(world.keys.root).revision > revision or not (started or of_fate(made, Fate.SKIP))
+    assert world.store.list(world.keys.root).revision > revision or not (started or of_effect(made, Effect.SKIP))
 
     world.by_itself(*graph.sources, *graph.document)
     world.settle()
@@ -121,8 +121,8 @@ def play(seed: int) -> frozenset[Fate]:
         for name, airflow in world.airflows.items()
         for dag_id, partition in Counter(airflow.effects) - before[name]
     }
-    assert started_in_all - of_fate(made, Fate.START, Fate.WAIT) == {*made.follow}
-    return frozenset(one.fate for one in made.foreseen)
+    assert started_in_all - of_effect(made, Effect.START, Effect.WAIT) == {*made.follow}
+    return frozenset(one.effect for one in made.foreseen)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -131,11 +131,11 @@ def test_what_is_foreseen_is_what_is_started_first(seed: int) -> None:
 
 
 def test_the_seeds_saw_starts_waits_and_skips() -> None:
-    for fate in (Fate.START, Fate.WAIT, Fate.SKIP):
-        assert sum(fate in play(seed) for seed in SEEDS) >= 5, fate
+    for effect in (Effect.START, Effect.WAIT, Effect.SKIP):
+        assert sum(effect in play(seed) for seed in SEEDS) >= 5, effect
 
 
-def test_every_fate_is_foreseen_and_looking_changes_nothing() -> None:
+def test_every_effect_is_foreseen_and_looking_changes_nothing() -> None:
     world = SimulatedWorld(environment_limits={"team_b": EnvironmentLimits(max_runs_in_flight=1)})
     world.dependencies(
         {
@@ -159,18 +159,18 @@ def test_every_fate_is_foreseen_and_looking_changes_nothing() -> None:
     revision = world.store.list(world.keys.root).revision
     made = foresee(world)
     assert world.store.list(world.keys.root).revision == revision
-    fates = {(str(one.target.pipeline), one.target.partition): one for one in made.foreseen}
-    assert fates["D", HOURS[0]].fate is Fate.START
-    assert fates["D", HOURS[0]].action is Action.CLEAR
-    assert fates["D", HOURS[0]].why == "new: R"
-    assert fates["D", HOURS[4]].action is Action.CREATE
-    assert {fates["D", hour].fate for hour in HOURS[1:4]} == {Fate.SKIP}
-    assert fates["team_b/E", HOURS[0]].fate is Fate.START
-    assert {fates["team_b/E", hour].fate for hour in HOURS[1:5]} == {Fate.WAIT}
-    assert fates["nowhere/G", HOURS[4]].fate is Fate.BLOCK
-    assert fates["I", HOURS[0]].fate is Fate.CONSUME
-    assert {fates["L", hour].fate for hour in HOURS[1:5]} == {Fate.SKIP}
-    assert ("F", HOURS[4]) not in fates
+    effects = {(str(one.target.pipeline), one.target.partition): one for one in made.foreseen}
+    assert effects["D", HOURS[0]].effect is Effect.START
+    assert effects["D", HOURS[0]].action is Action.CLEAR
+    assert effects["D", HOURS[0]].why == "new: R"
+    assert effects["D", HOURS[4]].action is Action.CREATE
+    assert {effects["D", hour].effect for hour in HOURS[1:4]} == {Effect.SKIP}
+    assert effects["team_b/E", HOURS[0]].effect is Effect.START
+    assert {effects["team_b/E", hour].effect for hour in HOURS[1:5]} == {Effect.WAIT}
+    assert effects["nowhere/G", HOURS[4]].effect is Effect.BLOCK
+    assert effects["I", HOURS[0]].effect is Effect.CONSUME
+    assert {effects["L", hour].effect for hour in HOURS[1:5]} == {Effect.SKIP}
+    assert ("F", HOURS[4]) not in effects
     followers = {("F", HOURS[0]), ("F", HOURS[4]), *(("K", hour) for hour in HOURS[1:5])}
     assert {(str(one.pipeline), one.partition) for one in made.follow} == followers
 
@@ -203,7 +203,7 @@ def test_what_waits_for_an_environment_that_is_not_configured_does_not_follow() 
     world.stop_watcher()  # before it is known to be blocked
     complete(world, "extract", HOURS[0])
     made = foresee(world)
-    assert of_fate(made, Fate.BLOCK) == {target("nowhere/load", HOURS[0])}
+    assert of_effect(made, Effect.BLOCK) == {target("nowhere/load", HOURS[0])}
     assert made.follow == ()
     assert made.held_up == len(["publish"])
 
@@ -219,4 +219,4 @@ def test_an_intent_of_a_predecessor_is_taken_over() -> None:
     assert record is not None
     assert record.status is Status.INTENT
     (one,) = foresee(world).foreseen
-    assert (one.target, one.fate, one.action) == (target("D"), Fate.RESUME, Action.CREATE)
+    assert (one.target, one.effect, one.action) == (target("D"), Effect.RESUME, Action.CREATE)

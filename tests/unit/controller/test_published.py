@@ -34,7 +34,7 @@ def test_states_that_are_there_when_dependencies_are_published_for_the_first_tim
 
 
 @pytest.mark.parametrize("owner", ["default", "team_b"])
-def test_a_watcher_that_starts_beside_a_published_document_that_cannot_be_read_fires_nothing_until_it_is_mended(
+def test_a_watcher_that_starts_beside_a_published_document_that_cannot_be_read_fires_nothing_until_it_is_repaired(
     owner: str,
 ) -> None:
     """Its own or another owner's: what it does not know might be what a pipeline has to wait for."""

@@ -23,7 +23,7 @@ from coordinator.model.order import GivenOrder, Order, dump_order
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.retention.watermark import Floor, dump_floor
+from coordinator.model.retention.watermark import Watermark, dump_watermark
 from coordinator.model.runstate import Attempt, RunStateDocument, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.reading.reading import Reading, read, read_newest
@@ -124,8 +124,8 @@ def worlds(draw: st.DrawFn) -> CountingStore:
     for name in draw(st.sets(st.sampled_from(names), max_size=2)):
         puts.append(Put(KEYS.hold(PipelineRef("default", name)), dump_hold(Hold("because"))))
     for name in draw(st.sets(st.sampled_from(names), max_size=2)):
-        floor = draw(st.sampled_from((b"rubbish", dump_floor(Floor(NOW - timedelta(hours=2), 3)))))
-        puts.append(Put(KEYS.floor(PipelineRef("default", name)), floor))
+        watermark = draw(st.sampled_from((b"rubbish", dump_watermark(Watermark(NOW - timedelta(hours=2), 3)))))
+        puts.append(Put(KEYS.watermark(PipelineRef("default", name)), watermark))
     store = CountingStore()
     for put in puts[:1] + draw(st.permutations(puts[1:])):
         store.commit(Transaction((), (put,)))
@@ -139,7 +139,7 @@ def parse(document: dict[str, Any]) -> Any:
 def in_full(store: CountingStore) -> tuple[Reading, list[Target]]:
     """The reading of all keys, and everything that can be asked about."""
     reading = read(store, KEYS, at=NOW)
-    pipelines = {*reading.standings.graph, *(target.pipeline for target in reading.cache.targets())}
+    pipelines = {*reading.propagation.graph, *(target.pipeline for target in reading.cache.targets())}
     return reading, [Target(pipeline, partition) for pipeline in sorted(pipelines) for partition in PARTITIONS]
 
 
@@ -149,8 +149,8 @@ def test_one_partition_is_explained_as_by_a_reading_of_everything(store: Countin
     full, targets = in_full(store)
     for target in targets:
         part = read(store, KEYS, at=NOW, about=About(target.pipeline, (target.partition,)))
-        assert part.standings.decide(target) == full.standings.decide(target)
-        assert explain(part.standings, target) == explain(full.standings, target)
+        assert part.propagation.decide(target) == full.propagation.decide(target)
+        assert explain(part.propagation, target) == explain(full.propagation, target)
         assert (target in part.late) == (target in full.late)
         known = target.partition in part.partitions_of(target.pipeline)
         assert known == (target.partition in full.partitions_of(target.pipeline))
@@ -165,8 +165,8 @@ def test_all_partitions_of_a_pipeline_are_known_and_decided_alike(store: Countin
         assert part.partitions_of(pipeline) == full.partitions_of(pipeline)
         for partition in full.partitions_of(pipeline):
             target = Target(pipeline, partition)
-            assert part.standings.decide(target) == full.standings.decide(target)
-            assert part.standings.standing(target) == full.standings.standing(target)
+            assert part.propagation.decide(target) == full.propagation.decide(target)
+            assert part.propagation.readiness(target) == full.propagation.readiness(target)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
@@ -179,7 +179,7 @@ def test_what_would_run_because_of_an_act_is_the_same(store: CountingStore, data
     def steps(reading: Reading) -> Any:
         known = list(reading.cache.targets())
         revision = reading.cache.revision
-        return cascade(reading.standings.graph, reading.cache, change, known=known, revision=revision, now=NOW)
+        return cascade(reading.propagation.graph, reading.cache, change, known=known, revision=revision, now=NOW)
 
     part = read(store, KEYS, at=NOW, about=About(target.pipeline, (target.partition,), below=True))
     assert steps(part) == steps(full)
@@ -196,7 +196,7 @@ def test_the_newest_partitions_are_found_by_their_names_and_decided_alike(store:
         assert set(full.partitions_of(pipeline)) <= set(read_newest(store, KEYS, pipeline, most=100)[1].newest)
         for partition in names.newest:
             target = Target(pipeline, partition)
-            assert part.standings.decide(target).standing == full.standings.decide(target).standing
+            assert part.propagation.decide(target).readiness == full.propagation.decide(target).readiness
 
 
 def test_of_a_pipeline_with_thousands_of_partitions_the_newest_are_decided_and_the_others_counted() -> None:

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from coordinator.controller.queue.rechecks import ROOM, Rechecks
 from coordinator.model.decide import Decision
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def _decision(number: int, minutes: int | None) -> Decision:
     at = None if minutes is None else NOON + timedelta(minutes=minutes)
-    return Decision(Target(PipelineRef("default", "d"), str(number)), Standing.SETTLED, recheck_at=at)
+    return Decision(Target(PipelineRef("default", "d"), str(number)), Readiness.SETTLED, recheck_at=at)
 
 
 def test_a_moment_that_is_moved_on_and_on_is_there_once() -> None:

@@ -11,7 +11,7 @@ from coordinator.model.decide import Decision
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, State
 from coordinator.model.trigger import Status, TriggerRecord, dump_record, read_record
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 from coordinator.runners.port import ObservedRun
 
 TARGET = Target(PipelineRef("default", "d"), "p")
@@ -19,7 +19,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def intend(previous: TriggerRecord | None, *, minutes: int) -> TriggerRecord:
-    decision = Decision(TARGET, Standing.BUSY, wave=7)
+    decision = Decision(TARGET, Readiness.BUSY, wave=7)
     return records.intend(decision, previous, None, who="w", when=NOON + timedelta(minutes=minutes))
 
 
@@ -45,7 +45,7 @@ def test_a_record_that_stands_on_newest_completions_does_not_grow() -> None:
     for at in range(1, 3000):
         record = records.ignored(record, completion(f"{at:06}", at))
     assert record.consumed.named == completion("002999", 2999)
-    given_up = records.skipped(Decision(TARGET, Standing.BUSY), record, "late", who="w", when=NOON)
+    given_up = records.skipped(Decision(TARGET, Readiness.BUSY), record, "late", who="w", when=NOON)
     assert given_up.consumed == record.consumed
 
 

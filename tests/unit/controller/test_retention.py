@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coordinator.commands.acts import Act, Signature, Verb, put_of
 from coordinator.config.settings import RetentionSettings
-from coordinator.controller.retention.removal import JUDGED, LOOKED_AT
+from coordinator.controller.retention.removal import EVALUATED, LOOKED_AT
 from coordinator.controller.retention.sweeper import RETRY, Sweeper
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.revision_times import RevisionTimes
@@ -23,13 +23,13 @@ from coordinator.model.documents import parse_document
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order, dump_order
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.publishing.owners import merge
 from coordinator.model.publishing.publication import dump_publication
 from coordinator.model.publishing.resuming import Terms, publish
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.sweep import HeldBack, Sweep, dump_sweep, read_sweep
-from coordinator.model.retention.watermark import Floor, dump_floor
+from coordinator.model.retention.watermark import Watermark, dump_watermark
 from coordinator.model.runstate import Attempt, RunState, RunStateDocument, State, Unreadable
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.store.keys import Keys
@@ -75,12 +75,12 @@ class Scene:
         document = publish(parse_document(json.dumps(dependencies or {}), source="test"), None, 0, Terms(NOW))
         self.put(self.keys.dependencies("default"), dump_publication(document))
         self.cache = Cache(self.keys)
-        self.standings = Standings(Graph(), self.cache)
+        self.propagation = Propagation(Graph(), self.cache)
         self.sweeper = Sweeper(
             store=self.store,
             keys=self.keys,
             cache=self.cache,
-            standings=self.standings,
+            propagation=self.propagation,
             limits=RetentionSettings(**(limits or LIMITS)),
             clock=self.clock,
         )
@@ -128,13 +128,13 @@ class Scene:
         self.stream = self.others.watch(self.keys.root, from_revision=self.cache.revision + 1)
         graph, problems = merge(self.cache.published)
         assert not problems
-        self.standings.replace_graph(graph, self.cache.targets())
+        self.propagation.replace_graph(graph, self.cache.targets())
 
     def follow(self) -> None:
         while (changes := self.stream.receive(0)) is not None:
             touched = self.cache.apply(changes, now=0.0, live=True)
             self.sweeper.note(touched.targets | touched.recorded)
-            self.standings.refresh(touched.targets, recorded=touched.recorded)
+            self.propagation.refresh(touched.targets, recorded=touched.recorded)
 
     def sweep(self) -> int:
         """One sweep, whole. :returns: the number of pieces."""
@@ -174,14 +174,14 @@ def chain(**limits: Any) -> Scene:
     return scene
 
 
-def test_a_partition_that_is_over_goes_whole_and_leaves_the_floors_behind() -> None:
+def test_a_partition_that_is_over_goes_whole_and_leaves_the_watermarks_behind() -> None:
     scene = chain()
     consumed = scene.others.get(scene.keys.state(_target("A")))
     assert consumed is not None
     scene.sweep()
     assert scene.left() == set()
-    assert scene.cache.floor(PipelineRef("default", "D")) == Floor(LONG_AGO, consumed.mod_revision)
-    assert scene.cache.floor(PipelineRef("default", "A")) == Floor(LONG_AGO, 0)
+    assert scene.cache.watermark(PipelineRef("default", "D")) == Watermark(LONG_AGO, consumed.mod_revision)
+    assert scene.cache.watermark(PipelineRef("default", "A")) == Watermark(LONG_AGO, 0)
     assert (scene.swept().removed, scene.swept().kept) == (2, 0)
 
 
@@ -197,7 +197,10 @@ def test_a_partition_that_is_over_goes_whole_and_leaves_the_floors_behind() -> N
         ("ordered", lambda scene: scene.put(scene.keys.order(_target("D")), dump_order(GivenOrder(Order.RERUN)))),
         ("unreadable state", lambda scene: scene.put(scene.keys.state(_target("D")), b"rubbish")),
         ("unreadable record", lambda scene: scene.put(scene.keys.trigger(_target("D")), b"rubbish")),
-        ("unreadable floor", lambda scene: scene.put(scene.keys.floor(PipelineRef("default", "D")), b"rubbish")),
+        (
+            "unreadable watermark",
+            lambda scene: scene.put(scene.keys.watermark(PipelineRef("default", "D")), b"rubbish"),
+        ),
         ("too young", lambda scene: scene.state("D", at=NOW - timedelta(days=80))),
     ],
 )
@@ -245,7 +248,7 @@ def test_a_release_in_advance_that_nobody_has_used_goes_with_its_partition_once_
     assert scene.left() == (set() if goes else before)
 
 
-def test_the_floor_stays_below_the_states_that_are_kept() -> None:
+def test_the_watermark_stays_below_the_states_that_are_kept() -> None:
     """Of the older partition the record knows a later attempt than its state: the younger one's state lies between."""
     scene = Scene({"D": "A"})
     scene.record("D", "k1", attempt=LONG_AGO + timedelta(hours=2), A=scene.state("A", "k1"))
@@ -254,7 +257,7 @@ def test_the_floor_stays_below_the_states_that_are_kept() -> None:
     scene.put(scene.keys.state(_target("D", "k2")), lately.to_value())
     scene.sweep()
     assert {"state/D/k1", "trigger/D/k1", "state/D/k2"} <= scene.left()
-    assert scene.cache.floor(PipelineRef("default", "D")) is None
+    assert scene.cache.watermark(PipelineRef("default", "D")) is None
 
 
 def test_the_newest_completion_that_latest_looks_at_is_never_removed() -> None:
@@ -310,7 +313,7 @@ def test_a_state_that_slips_in_during_a_sweep_keeps_its_pipeline_as_it_is() -> N
     scene.store.before = slip_in
     scene.sweep()
     assert scene.left() == {"state/A/k1", "state/A/k2"}
-    assert scene.cache.floor(PipelineRef("default", "A")) is None
+    assert scene.cache.watermark(PipelineRef("default", "A")) is None
     scene.sweeper.clear()
     scene.put(scene.keys.retention, b"")
     scene.sweep()
@@ -365,7 +368,7 @@ def test_a_sweep_goes_in_small_pieces_and_waits_until_it_has_read_what_it_wrote(
             scene.sweeper.step(0.0, scene.term)
             assert len(scene.left()) == before - removed, "not before the watch has brought it back"
         scene.follow()
-    assert (scene.left(), most) == (set(), JUDGED)
+    assert (scene.left(), most) == (set(), EVALUATED)
 
 
 def test_a_sweep_that_finds_nothing_goes_in_small_pieces_too() -> None:
@@ -388,9 +391,9 @@ def test_a_watcher_that_runs_for_a_minute_at_a_time_sweeps_once_an_hour() -> Non
     assert scene.sweeper.next_at(0.0) == 3600, "a clock that was wrong does not stop it for long"
 
 
-def test_what_comes_back_at_or_below_the_floor_is_ignored_and_deleted() -> None:
+def test_what_comes_back_at_or_below_the_watermark_is_ignored_and_deleted() -> None:
     scene = Scene(**LIMITS)
-    scene.put(scene.keys.floor(PipelineRef("default", "A")), dump_floor(Floor(LONG_AGO, 0)))
+    scene.put(scene.keys.watermark(PipelineRef("default", "A")), dump_watermark(Watermark(LONG_AGO, 0)))
     scene.read()
     for partition, at in (("below", LONG_AGO - timedelta(1)), ("at", LONG_AGO), ("above", LONG_AGO + timedelta(1))):
         scene.state("A", partition, at=at)

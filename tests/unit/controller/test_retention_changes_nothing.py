@@ -16,7 +16,7 @@ import pytest
 
 from coordinator.model.evaluation import all_inputs
 from coordinator.model.partitions.instants import format_instant
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
 from tests.worlds.simulated import SimulatedWorld
@@ -119,7 +119,7 @@ class Twins:
     def _is_whole(self, source: str, day: str) -> bool:
         """Whether all that this can touch, and all that is needed for it, is there in both worlds."""
         assert self.kept.watcher is not None
-        standings = self.kept.watcher.reconciler.standings
+        propagation = self.kept.watcher.reconciler.propagation
         waiting, seen = [Target(PipelineRef("default", source), day)], set[Target]()
         while waiting:
             target = waiting.pop()
@@ -128,9 +128,9 @@ class Twins:
             seen.add(target)
             if not self._is_there(target):
                 return False
-            if not all(self._is_there(needed) for needed in _inputs(standings, target)):
+            if not all(self._is_there(needed) for needed in _inputs(propagation, target)):
                 return False
-            waiting += standings.dependents(target)
+            waiting += propagation.dependents(target)
         return True
 
     def _is_there(self, target: Target) -> bool:
@@ -148,9 +148,9 @@ class Twins:
         return len(set(self._cache_of(self.kept).targets())) - len(set(self._cache_of(self.swept).targets()))
 
 
-def _inputs(standings: Standings, target: Target) -> list[Target]:
-    judged = standings.decide(target).judged
-    return [one.target for one in all_inputs(judged)] if judged is not None else []
+def _inputs(propagation: Propagation, target: Target) -> list[Target]:
+    evaluated = propagation.decide(target).evaluated
+    return [one.target for one in all_inputs(evaluated)] if evaluated is not None else []
 
 
 def _names_in(condition: object) -> set[str]:

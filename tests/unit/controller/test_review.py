@@ -10,7 +10,7 @@ from coordinator.controller.reconcile import review
 from coordinator.controller.reconcile.review import Review
 from coordinator.controller.state.cache import Cache
 from coordinator.model.graph import Graph
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.publishing.owners import merge
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
@@ -32,9 +32,9 @@ def _review(records: dict[Target, TriggerRecord], *states: Target) -> Review:
     items += [KeyValue(KEYS.trigger(target), dump_record(record), 4, 5) for target, record in records.items()]
     cache = Cache(KEYS)
     cache.replace(Listing(items, 10, 1))
-    standings = Standings(Graph(), cache)
-    standings.replace_graph(merge(cache.published)[0], cache.targets())
-    return Review(cache, standings)
+    propagation = Propagation(Graph(), cache)
+    propagation.replace_graph(merge(cache.published)[0], cache.targets())
+    return Review(cache, propagation)
 
 
 def _record(status: Status, **more: object) -> TriggerRecord:

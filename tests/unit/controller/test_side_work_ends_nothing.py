@@ -10,7 +10,7 @@ import structlog
 from coordinator.config.settings import EnvironmentSettings
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.leading.dag_checks import DagChecks
-from coordinator.controller.leading.misnamed_reporters import Strangers
+from coordinator.controller.leading.misnamed_reporters import MisnamedReporters
 from coordinator.controller.reconcile.trigger_log import TriggerLog
 from coordinator.controller.state.reporters import Reporters
 from coordinator.model.references import PipelineRef
@@ -60,9 +60,9 @@ def test_a_machine_without_threads_asks_about_reporters_later(runners: dict[str,
     status = ReporterStatus(host="h", pid=1, since=clock.now(), said=clock.now())
     reporters.put("default", "reporter-1", status.to_value())
     settings = EnvironmentSettings.model_validate({"url": "http://127.0.0.1:1"})
-    strangers = Strangers(reporters, runners, {"default": settings}, clock=clock)
+    misnamed_reporters = MisnamedReporters(reporters, runners, {"default": settings}, clock=clock)
     for _ in range(2):
         with structlog.testing.capture_logs() as logs:
-            strangers.look()
+            misnamed_reporters.look()
         assert [line["event"] for line in logs] == ["reporters.not_asked_about"]
-        strangers.rest()  # another term asks at once
+        misnamed_reporters.rest()  # another term asks at once

@@ -14,7 +14,7 @@ from coordinator.controller.pace import Pace
 from coordinator.controller.reconcile import records
 from coordinator.model.decide import Decision, decide
 from coordinator.model.graph import Graph
-from coordinator.model.propagation import readiness as standings_module
+from coordinator.model.propagation import propagation as propagation_module
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import TriggerRecord
@@ -74,12 +74,12 @@ def test_a_watcher_leads_only_once_the_whole_listing_has_been_decided_about() ->
     reconciler = world.watcher.reconciler
     steps = 0
     while not reconciler.leads:
-        assert not reconciler.connected or reconciler.standings.is_caught_up
+        assert not reconciler.connected or reconciler.propagation.is_caught_up
         world.watcher.turn()
         steps += 1
         assert steps < 1000
     assert steps >= 7, "some of the keys, or one target, a step"
-    assert reconciler.standings.is_caught_up
+    assert reconciler.propagation.is_caught_up
 
 
 def test_listing_everything_again_loses_and_doubles_nothing_step_by_step() -> None:
@@ -135,7 +135,7 @@ def test_a_mistake_about_one_pipeline_stops_that_one_alone_and_is_shown(
         return decide(graph, view, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(standings_module, "decide", mistaken)
+        patch.setattr(propagation_module, "decide", mistaken)
         world.trigger("A")
         world.settle()
         assert ran(world, "BCD") == [0, 0, 1]

@@ -124,7 +124,7 @@ def test_no_term_begins_while_it_is_not_known_whether_the_file_is_published(tmp_
     reconciler, candidate = watcher.reconciler, watcher._candidate
 
     def take_in_everything() -> None:
-        assert watcher._mailbox.put_update(Snapshot(store.list(KEYS.root)))
+        assert watcher._inbox.put_update(Snapshot(store.list(KEYS.root)))
         watcher._turn()
 
     take_in_everything()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from coordinator.controller.queue.work_queue import KEPT, SHARE, Priority, WorkQueue
 from coordinator.model.decide import Decision
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 
 ALL = 10_000
 
@@ -35,7 +35,7 @@ def test_entries_may_be_added_while_it_is_gone_through() -> None:
 
 def test_a_decision_comes_with_its_target_and_the_newest_counts() -> None:
     queue, (target,) = WorkQueue(), _targets(1)
-    older, newer = Decision(target, Standing.SETTLED), Decision(target, Standing.BUSY)
+    older, newer = Decision(target, Readiness.SETTLED), Decision(target, Readiness.BUSY)
     queue.add(target, decision=older)
     queue.add(target, decision=newer)
     assert list(queue.take(ALL)) == [(target, newer)]
@@ -44,7 +44,7 @@ def test_a_decision_comes_with_its_target_and_the_newest_counts() -> None:
 def test_behind_a_long_queue_no_decisions_are_kept() -> None:
     queue = WorkQueue()
     for target in _targets(KEPT + 10):
-        queue.add(target, decision=Decision(target, Standing.BUSY))
+        queue.add(target, decision=Decision(target, Readiness.BUSY))
     kept = [decision is not None for _, decision in queue.take(ALL)]
     assert kept == [True] * KEPT + [False] * 10
 
@@ -52,8 +52,8 @@ def test_behind_a_long_queue_no_decisions_are_kept() -> None:
 def test_a_decision_that_is_no_longer_kept_does_not_leave_an_older_one_in_its_place() -> None:
     queue, targets = WorkQueue(), _targets(KEPT)
     for target in targets:
-        queue.add(target, decision=Decision(target, Standing.BUSY))
-    queue.add(targets[0], decision=Decision(targets[0], Standing.SETTLED))
+        queue.add(target, decision=Decision(target, Readiness.BUSY))
+    queue.add(targets[0], decision=Decision(targets[0], Readiness.SETTLED))
     assert dict(queue.take(ALL))[targets[0]] is None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from coordinator.model.hold import Hold
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.retention.watermark import Floor
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Unreadable
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 
@@ -17,7 +17,7 @@ class Facts:
     records: dict[Target, SeenRecord] = field(default_factory=dict)
     orders: dict[Target, SeenOrder] = field(default_factory=dict)
     holds: dict[PipelineRef, Hold | Unreadable] = field(default_factory=dict)
-    floors: dict[PipelineRef, Floor] = field(default_factory=dict)
+    watermarks: dict[PipelineRef, Watermark] = field(default_factory=dict)
 
     def state(self, target: Target) -> SeenState | None:
         return self.states.get(target)
@@ -31,5 +31,5 @@ class Facts:
     def order(self, target: Target) -> SeenOrder | None:
         return self.orders.get(target)
 
-    def floor(self, pipeline: PipelineRef) -> Floor | None:
-        return self.floors.get(pipeline)
+    def watermark(self, pipeline: PipelineRef) -> Watermark | None:
+        return self.watermarks.get(pipeline)

@@ -12,29 +12,29 @@ from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.dependencies import Downstream
 from coordinator.model.graph import Graph, Node
 from coordinator.model.propagation.at_rest import AtRest
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenRecord, SeenState
 from tests.unit.model.facts import Facts
-from tests.unit.model.test_standings import EPOCH, PARTITION, Change, apply, changes, graphs, refresh
+from tests.unit.model.test_propagation import EPOCH, PARTITION, Change, apply, changes, graphs, refresh
 
 
 @settings(max_examples=400, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=40))
 def test_what_is_decided_at_once_is_what_the_rule_says(graph: Graph, sequence: list[Change]) -> None:
     facts = Facts()
-    standings = Standings(graph, facts, now=EPOCH)
+    propagation = Propagation(graph, facts, now=EPOCH)
     for number, (kind, target, value) in enumerate(sequence, 1):
         changed = apply(facts, kind, target, value, number)
-        refresh(standings, kind, changed)
-        at_rest = AtRest(graph, facts, set(standings.unsettled()))
+        refresh(propagation, kind, changed)
+        at_rest = AtRest(graph, facts, set(propagation.unsettled()))
         for pipeline in graph:
             for partition in {target.partition, PARTITION}:
                 one = Target(pipeline, partition)
                 if (decision := at_rest.decide(one)) is not None:
-                    assert decision == replace(standings.decide(one), judged=None)
+                    assert decision == replace(propagation.decide(one), evaluated=None)
 
 
 UPSTREAM, BOTTOM = PipelineRef("default", "upstream"), PipelineRef("default", "bottom")
@@ -56,7 +56,7 @@ def _has_run() -> tuple[Graph, Facts]:
 
 def test_what_has_run_on_the_present_inputs_is_decided_at_once() -> None:
     graph, facts = _has_run()
-    assert AtRest(graph, facts, ()).decide(TARGET) == replace(Standings(graph, facts).decide(TARGET), judged=None)
+    assert AtRest(graph, facts, ()).decide(TARGET) == replace(Propagation(graph, facts).decide(TARGET), evaluated=None)
 
 
 @pytest.mark.parametrize("state", [State.SUCCESS, State.FAILED])

@@ -24,7 +24,7 @@ def told(world: SimulatedWorld, **changes: Order | State) -> list[str]:
     cache.replace(world.store.list(world.keys.root))
     change: Change = {target(name): what for name, what in changes.items()}
     steps = cascade(
-        world.watcher.reconciler.standings.graph,
+        world.watcher.reconciler.propagation.graph,
         cache,
         change,
         known=tuple(cache.targets()),

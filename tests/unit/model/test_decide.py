@@ -14,21 +14,21 @@ from coordinator.model.decide import Decision
 from coordinator.model.dependencies import Downstream, OnLate, Rerun
 from coordinator.model.graph import Graph, Node
 from coordinator.model.order import GivenOrder, Order
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import SeenOrder, SeenRecord, SeenState, Standing
+from coordinator.model.view import Readiness, SeenOrder, SeenRecord, SeenState
 from tests.unit.model.facts import Facts
 
 UPSTREAM, DOWNSTREAM = (Target(PipelineRef("default", name), "p") for name in ("u", "d"))
 
 
-@pytest.mark.parametrize(("rerun", "standing"), [(Rerun.CLEAR, Standing.BUSY), (Rerun.IGNORE, Standing.SETTLED)])
-def test_one_that_ignores_is_settled_from_the_first_moment(rerun: Rerun, standing: Standing) -> None:
+@pytest.mark.parametrize(("rerun", "readiness"), [(Rerun.CLEAR, Readiness.BUSY), (Rerun.IGNORE, Readiness.SETTLED)])
+def test_one_that_ignores_is_settled_from_the_first_moment(rerun: Rerun, readiness: Readiness) -> None:
     """Not only once what it ignores has been consumed: nothing below it waits, even while no watcher leads."""
     leaf = Dependency(UPSTREAM.pipeline)
-    standings = Standings(
+    propagation = Propagation(
         Graph([Node(Downstream(DOWNSTREAM.pipeline, leaf, rerun=rerun), {leaf: 0})]), facts := Facts()
     )
     attempts = [Attempt("r", datetime(2026, 11, day, tzinfo=UTC)) for day in (20, 21)]
@@ -45,9 +45,9 @@ def test_one_that_ignores_is_settled_from_the_first_moment(rerun: Rerun, standin
         ),
         2,
     )
-    standings.refresh([UPSTREAM, DOWNSTREAM])
-    assert standings.standing(DOWNSTREAM) is standing
-    decision = standings.decide(DOWNSTREAM)
+    propagation.refresh([UPSTREAM, DOWNSTREAM])
+    assert propagation.readiness(DOWNSTREAM) is readiness
+    decision = propagation.decide(DOWNSTREAM)
     assert (decision.fires, decision.ignored) == (rerun is Rerun.CLEAR, rerun is Rerun.IGNORE)
 
 
@@ -60,15 +60,15 @@ def _skipping(*, order: Order | None = None, record: TriggerRecord | None = None
     target = Target(DOWNSTREAM.pipeline, "2026-11-20")
     deadline = TimeOfDay(at=time(6))
     downstream = Downstream(DOWNSTREAM.pipeline, leaf, deadline=deadline, on_late=OnLate.SKIP)
-    standings = Standings(Graph([Node(downstream, {leaf: 0})]), facts := Facts(), now=LATE)
+    propagation = Propagation(Graph([Node(downstream, {leaf: 0})]), facts := Facts(), now=LATE)
     upstream = Target(UPSTREAM.pipeline, "2026-11-20")
     facts.states[upstream] = SeenState(RunState(State.RUNNING, Attempt("r", LATE)), 9)
     if order is not None:
         facts.orders[target] = SeenOrder(GivenOrder(order), 10)
     if record is not None:
         facts.records[target] = SeenRecord(record, 11)
-    standings.refresh([upstream, target])
-    return standings.decide(target)
+    propagation.refresh([upstream, target])
+    return propagation.decide(target)
 
 
 def test_what_was_given_up_before_anything_had_completed_is_not_given_up_again() -> None:
@@ -78,7 +78,7 @@ def test_what_was_given_up_before_anything_had_completed_is_not_given_up_again()
     record = skipped(decision, None, "late", who="w", when=LATE)
     assert record.consumed == NOTHING
     again = _skipping(record=record)
-    assert (again.late, again.skips, again.standing) == (False, False, Standing.SETTLED)
+    assert (again.late, again.skips, again.readiness) == (False, False, Readiness.SETTLED)
 
 
 def test_what_a_person_has_ordered_is_not_given_up_for_being_late() -> None:
@@ -94,12 +94,12 @@ def test_what_was_skipped_before_any_input_came_is_not_skipped_again(rerun: Reru
     leaf = Dependency(upstream.pipeline)
     late = Downstream(downstream.pipeline, leaf, rerun=rerun, deadline=TimeOfDay(time(1)), on_late=OnLate.SKIP)
     facts = Facts()
-    standings = Standings(Graph([Node(late, {leaf: 0})]), facts, now=datetime(2026, 11, 20, 2, tzinfo=UTC))
-    facts.states[upstream] = SeenState(RunState(State.RUNNING, Attempt("r", standings.now)), 1)
-    standings.refresh([upstream])
-    assert standings.decide(downstream).skips
+    propagation = Propagation(Graph([Node(late, {leaf: 0})]), facts, now=datetime(2026, 11, 20, 2, tzinfo=UTC))
+    facts.states[upstream] = SeenState(RunState(State.RUNNING, Attempt("r", propagation.now)), 1)
+    propagation.refresh([upstream])
+    assert propagation.decide(downstream).skips
     given_up = TriggerRecord(Status.DONE, 0, Action.CREATE, None, "t", 0, skipped=True)
     facts.records[downstream] = SeenRecord(given_up, 2)
-    standings.refresh([downstream])
-    decision = standings.decide(downstream)
-    assert (decision.skips, decision.obstacles, decision.standing) == (False, frozenset(), Standing.SETTLED)
+    propagation.refresh([downstream])
+    decision = propagation.decide(downstream)
+    assert (decision.skips, decision.obstacles, decision.readiness) == (False, frozenset(), Readiness.SETTLED)

@@ -24,7 +24,7 @@ def world() -> SimulatedWorld:
 
 
 def explained(world: SimulatedWorld, name: str, partition: str = PARTITION) -> Explanation:
-    return explain(read(world.store, world.keys).standings, target(name, partition))
+    return explain(read(world.store, world.keys).propagation, target(name, partition))
 
 
 def lines(explanation: Explanation) -> list[str]:
@@ -297,10 +297,10 @@ def test_everything_in_every_case_can_be_explained(name: str) -> None:
     world = SimulatedWorld()
     CASES[name](world)
     reading = read(world.store, world.keys)
-    for one in {*reading.cache.targets(), *reading.standings.unsettled()}:
-        about = explain(reading.standings, one)
+    for one in {*reading.cache.targets(), *reading.propagation.unsettled()}:
+        about = explain(reading.propagation, one)
         assert about.outlook
-        if reading.standings.standing(one) != "settled" and not about.decision.fires:
+        if reading.propagation.readiness(one) != "settled" and not about.decision.fires:
             assert about.causes, about.headline
         told = json.loads(json.dumps(as_json(about)))
         assert told["says"] == about.headline

@@ -14,7 +14,7 @@ from coordinator.model.graph import Graph, Node
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import Latest, Period, Rollup, StartOf
 from coordinator.model.partitions.instants import format_instant
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.trigger import Action, Status, TriggerRecord
@@ -75,9 +75,9 @@ class Situation:
         self.facts.records[Target(D, K)] = SeenRecord(record, self.revision)
 
     def explained(self, partition: str = K) -> Explanation:
-        standings = Standings(self._graph, self.facts, now=self._now)
-        standings.refresh({*self.facts.states, *self.facts.records, *self.facts.orders, Target(D, partition)})
-        about = explain(standings, Target(D, partition))
+        propagation = Propagation(self._graph, self.facts, now=self._now)
+        propagation.refresh({*self.facts.states, *self.facts.records, *self.facts.orders, Target(D, partition)})
+        about = explain(propagation, Target(D, partition))
         assert json.loads(json.dumps(as_json(about)))["says"] == about.headline
         return about
 

@@ -9,7 +9,7 @@ import pytest
 from coordinator.commands.acts import Signature
 from coordinator.commands.forget import forget
 from coordinator.controller.state.cache import Cache
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.retention.forgetting import all_below, why_not
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import target
@@ -25,24 +25,24 @@ def world() -> SimulatedWorld:
     return world
 
 
-def reading(world: SimulatedWorld) -> tuple[Cache, Standings]:
+def reading(world: SimulatedWorld) -> tuple[Cache, Propagation]:
     assert world.watcher is not None
     cache = Cache(world.keys)
     cache.replace(world.store.list(world.keys.root))
-    standings = Standings(world.watcher.reconciler.standings.graph, cache, now=world.clock.now())
-    standings.refresh(cache.targets())
-    return cache, standings
+    propagation = Propagation(world.watcher.reconciler.propagation.graph, cache, now=world.clock.now())
+    propagation.refresh(cache.targets())
+    return cache, propagation
 
 
 def reasons(world: SimulatedWorld, *names: str) -> list[str]:
-    cache, standings = reading(world)
+    cache, propagation = reading(world)
     gone = frozenset(target(name, PHANTOM) for name in names)
-    return why_not(standings.graph, cache, standings, gone, known=tuple(cache.targets()), now=world.clock.now())
+    return why_not(propagation.graph, cache, propagation, gone, known=tuple(cache.targets()), now=world.clock.now())
 
 
 def below(world: SimulatedWorld, name: str) -> set[str]:
-    _, standings = reading(world)
-    return {str(one.pipeline) for one in all_below(standings, target(name, PHANTOM))}
+    _, propagation = reading(world)
+    return {str(one.pipeline) for one in all_below(propagation, target(name, PHANTOM))}
 
 
 def test_what_nobody_stands_on_is_forgotten(world: SimulatedWorld) -> None:
@@ -75,9 +75,9 @@ def test_what_stands_on_it_is_forgotten_with_it(world: SimulatedWorld) -> None:
 def test_nothing_happens_once_it_is_forgotten(world: SimulatedWorld) -> None:
     world.mark("A", "success", partition=PHANTOM)
     world.settle()
-    cache, standings = reading(world)
-    gone = all_below(standings, target("A", PHANTOM))
-    dependents = {one for each in gone for one in standings.dependents(each)}
+    cache, propagation = reading(world)
+    gone = all_below(propagation, target("A", PHANTOM))
+    dependents = {one for each in gone for one in propagation.dependents(each)}
     signature = Signature("ann", datetime(2026, 11, 22, tzinfo=UTC))
     forget(world.store, world.keys, cache, gone, dependents, signature)
     world.settle()
@@ -114,10 +114,10 @@ def test_a_real_partition_that_used_it_keeps_it(world: SimulatedWorld) -> None:
         world.mark("H", "success", partition=f"2026-11-20T0{hour}:00:00Z")
     world.settle()
     assert world.runs("DAY", partition="2026-11-20T00:00:00Z") == 1
-    cache, standings = reading(world)
+    cache, propagation = reading(world)
     phantom = target("H", "2026-11-20T05:00:00Z")
     gone = frozenset({phantom})
     known = tuple(cache.targets())
-    assert why_not(standings.graph, cache, standings, gone, known=known, now=world.clock.now()) == [
+    assert why_not(propagation.graph, cache, propagation, gone, known=known, now=world.clock.now()) == [
         "DAY@2026-11-20T00:00:00Z has run on H@2026-11-20T05:00:00Z"
     ]

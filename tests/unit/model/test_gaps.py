@@ -8,7 +8,7 @@ import pytest
 
 from coordinator.controller.state.cache import Cache
 from coordinator.model.gaps import find_gaps
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.store.port import Put
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
@@ -24,13 +24,13 @@ def world() -> SimulatedWorld:
 def gaps(world: SimulatedWorld) -> list[str]:
     """Each gap in words."""
     assert world.watcher is not None
-    graph = world.watcher.reconciler.standings.graph
+    graph = world.watcher.reconciler.propagation.graph
     cache = Cache(world.keys)
     cache.replace(world.store.list(world.keys.root))
-    standings = Standings(graph, cache, now=world.clock.now())
-    standings.refresh(cache.targets())
+    propagation = Propagation(graph, cache, now=world.clock.now())
+    propagation.refresh(cache.targets())
     pipelines = {node.downstream.pipeline for node in graph.nodes()}
-    found = find_gaps(graph, standings, standings.partitions_of(pipelines, cache.targets()))
+    found = find_gaps(graph, propagation, propagation.partitions_of(pipelines, cache.targets()))
     return [
         f"{gap.target.pipeline} {gap.target.partition[:10]} {gap.cause}"
         f"{' ran on older' if gap.has_run else ''}: {', '.join(str(one.pipeline) for one in gap.inputs)}"

@@ -31,7 +31,7 @@ from coordinator.model.lifecycle import (
 )
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import Standing
+from coordinator.model.view import Readiness
 
 NOW = 100.0
 RETRY = 60.0
@@ -40,14 +40,14 @@ KEEPS = RequeueAt(LATER, keeps_slot=True)
 BEFORE = datetime(2026, 11, 20, tzinfo=UTC)
 TARGET = Target(PipelineRef("default", "D"), "p")
 
-FIRES = Decision(TARGET, Standing.BUSY, due=True, ready=True)
-WAITS = Decision(TARGET, Standing.BUSY, due=True)
-RESTS = Decision(TARGET, Standing.SETTLED)
+FIRES = Decision(TARGET, Readiness.BUSY, due=True, ready=True)
+WAITS = Decision(TARGET, Readiness.BUSY, due=True)
+RESTS = Decision(TARGET, Readiness.SETTLED)
 HELD = replace(FIRES, obstacles=frozenset([Obstacle.HELD]))
 BLOCKED = replace(FIRES, obstacles=frozenset([Obstacle.BLOCKED]))
-FLIES = Decision(TARGET, Standing.BUSY, obstacles=frozenset([Obstacle.IN_FLIGHT]))
+FLIES = Decision(TARGET, Readiness.BUSY, obstacles=frozenset([Obstacle.IN_FLIGHT]))
 LATE = replace(WAITS, skips=True, due_by=BEFORE)
-IGNORED = Decision(TARGET, Standing.SETTLED, ignored=True)
+IGNORED = Decision(TARGET, Readiness.SETTLED, ignored=True)
 
 ENDED = OwnRun("r", BEFORE, ended=True)
 RUNNING = OwnRun("r", BEFORE, ended=False)

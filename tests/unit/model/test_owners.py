@@ -67,7 +67,7 @@ def test_a_cycle_across_owners_is_shown_whole_with_whose_document_makes_whom_wai
     assert reasons("team_c", {"team_c/s": "team_b/q"}, beside) == []
 
 
-def test_a_cycle_among_others_is_not_held_against_a_document_so_that_each_can_be_mended() -> None:
+def test_a_cycle_among_others_is_not_held_against_a_document_so_that_each_can_be_repaired() -> None:
     tangled = published(
         team_a={"team_a/p": "team_b/q"}, team_b={"team_b/q": "team_a/p"}, team_c={"team_c/r": "team_c/s"}
     )

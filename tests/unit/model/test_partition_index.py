@@ -12,7 +12,7 @@ from coordinator.model.graph import Graph, Node
 from coordinator.model.partitions import FixedKey, Latest, Mapping, Period, StartOf
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.propagation.partition_index import FEW
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
 from coordinator.model.view import SeenState
@@ -22,9 +22,9 @@ UPSTREAM = PipelineRef("default", "u")
 KEPT = 3
 
 
-def held_for(standings: Standings) -> int:
+def held_for(propagation: Propagation) -> int:
     """How much the index keeps, all in all."""
-    kept = [one for one in vars(standings._partitions).values() if isinstance(one, dict)]
+    kept = [one for one in vars(propagation._partitions).values() if isinstance(one, dict)]
     within = [inner for one in kept for inner in one.values() if isinstance(inner, list | set | dict)]
     return sum(map(len, (*kept, *within)))
 
@@ -34,21 +34,21 @@ def test_of_partitions_that_retention_removes_nothing_is_kept(mapping: Mapping) 
     dependency = Dependency(UPSTREAM, mapping=mapping)
     graph = Graph([Node(Downstream(PipelineRef("default", "d"), dependency), {dependency: 0})])
     facts = Facts()
-    standings = Standings(graph, facts)
+    propagation = Propagation(graph, facts)
     hours = [
         Target(UPSTREAM, format_instant(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number)))
         for number in range(20 * FEW)
     ]
     for revision, hour in enumerate(hours, 1):
         facts.states[hour] = SeenState(RunState(State.SUCCESS), revision)
-        standings.refresh([hour])
+        propagation.refresh([hour])
         if revision > KEPT:
             removed = hours[revision - KEPT - 1]
             del facts.states[removed]
-            standings.refresh([removed])
-    assert held_for(standings) <= 3 * FEW
+            propagation.refresh([removed])
+    assert held_for(propagation) <= 3 * FEW
     if not isinstance(mapping, StartOf):
-        assert standings.newest(UPSTREAM) == hours[-1]
+        assert propagation.newest(UPSTREAM) == hours[-1]
         del facts.states[hours[-1]]
-        standings.refresh([hours[-1]])
-        assert standings.newest(UPSTREAM) == hours[-2]
+        propagation.refresh([hours[-1]])
+        assert propagation.newest(UPSTREAM) == hours[-2]

@@ -15,7 +15,7 @@ from coordinator.model.runstate import (
     State,
     Unreadable,
     Verdict,
-    judge_report,
+    evaluate_report,
     read_run_state,
 )
 
@@ -94,7 +94,7 @@ def state(
 def test_the_older_never_overwrites_the_newer(
     present: RunState | Unreadable | None, report: RunState, verdict: Verdict
 ) -> None:
-    assert judge_report(present, report) is verdict
+    assert evaluate_report(present, report) is verdict
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_attempts_are_counted_where_there_is_no_queued_at(present: int, report: 
     def of(number: int) -> RunState:
         return RunState(State.SUCCESS, Attempt("r", None, number))
 
-    assert judge_report(of(present), of(report)) is verdict
+    assert evaluate_report(of(present), of(report)) is verdict
 
 
 @given(
@@ -113,7 +113,7 @@ def test_attempts_are_counted_where_there_is_no_queued_at(present: int, report: 
 def test_any_order_of_arrival_ends_at_the_newest(reports: list[RunState]) -> None:
     present: RunState | None = None
     for report in reports:
-        if judge_report(present, report) is Verdict.NEW:
+        if evaluate_report(present, report) is Verdict.NEW:
             present = report
     assert present == state("success", queued_at=LATER)
 
@@ -142,7 +142,7 @@ def marked(word: str, at: datetime = NOON) -> RunState:
 def test_only_a_newer_attempt_or_another_mark_overrules_a_persons_mark(
     present: RunState, report: RunState, verdict: Verdict
 ) -> None:
-    assert judge_report(present, report) is verdict
+    assert evaluate_report(present, report) is verdict
 
 
 def test_a_mark_is_read_back() -> None:

@@ -20,7 +20,7 @@ from coordinator.model.order import read_order
 from coordinator.model.publishing.publication import Publication, read_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.sweep import read_sweep
-from coordinator.model.retention.watermark import read_floor
+from coordinator.model.retention.watermark import read_watermark
 from coordinator.model.runstate import Attempt, State, Unreadable, read_run_state
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 
@@ -149,7 +149,7 @@ def test_places_are_right_behind_many_lines() -> None:
 READERS: dict[str, tuple[Callable[[bytes], object], int]] = {
     "hold": (read_hold, bounds.SMALL_VALUE),
     "order": (read_order, bounds.SMALL_VALUE),
-    "floor": (read_floor, bounds.SMALL_VALUE),
+    "watermark": (read_watermark, bounds.SMALL_VALUE),
     "sweep": (read_sweep, bounds.SMALL_VALUE),
     "record": (read_record, bounds.RECORD),
     "run state": (read_run_state, bounds.RUN_STATE),
@@ -186,4 +186,4 @@ def test_why_a_value_cannot_be_read_is_short_and_can_be_shown() -> None:
 def test_a_number_that_etcd_cannot_have_given_is_unreadable(field: str, number: int) -> None:
     record = {"status": "done", "sequence": 1, "action": "create", "token": "t", "wave": 1, field: number}
     assert isinstance(read_record(json.dumps(record).encode()), Unreadable)
-    assert isinstance(read_floor(json.dumps({"revision": number}).encode()), Unreadable)
+    assert isinstance(read_watermark(json.dumps({"revision": number}).encode()), Unreadable)

@@ -13,14 +13,14 @@ from coordinator.model.deadline import TimeOfDay
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.dependencies import Downstream
 from coordinator.model.graph import Graph, Node
-from coordinator.model.propagation import readiness as standings_module
+from coordinator.model.propagation import propagation as propagation_module
 from coordinator.model.propagation import tally
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
-from coordinator.model.view import SeenState, Standing
+from coordinator.model.view import Readiness, SeenState
 from tests.unit.model.facts import Facts
-from tests.unit.model.test_standings import EPOCH, PARTITION, Change, apply, changes, graphs, refresh
+from tests.unit.model.test_propagation import EPOCH, PARTITION, Change, apply, changes, graphs, refresh
 
 EVERY_WIDTH = 0
 
@@ -28,13 +28,13 @@ EVERY_WIDTH = 0
 def essence(decision: Decision) -> tuple[object, ...]:
     """What follows from a decision, but which completions it would use."""
     return (
-        decision.standing,
+        decision.readiness,
         decision.due,
         decision.ready,
         decision.ignored,
         # A hold matters only to what is due: of what is settled nobody looks again when it comes.
-        decision.obstacles if decision.standing is not Standing.SETTLED else decision.obstacles - {Obstacle.HELD},
-        decision.stirred,
+        decision.obstacles if decision.readiness is not Readiness.SETTLED else decision.obstacles - {Obstacle.HELD},
+        decision.has_pending_change,
         decision.order,
         decision.due_by,
         decision.late,
@@ -49,16 +49,16 @@ def test_a_decision_that_was_not_made_again_is_what_it_would_have_been(graph: Gr
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tally, "WIDE", EVERY_WIDTH)
         facts = Facts()
-        standings = Standings(graph, facts, now=EPOCH)
+        propagation = Propagation(graph, facts, now=EPOCH)
         last: dict[Target, Decision] = {}
         for number, (kind, target, value) in enumerate(sequence, 1):
             if number % 7 == 0:
-                standings.recount()
-            decisions = refresh(standings, kind, apply(facts, kind, target, value, number))
+                propagation.recount()
+            decisions = refresh(propagation, kind, apply(facts, kind, target, value, number))
             last.update((decision.target, decision) for decision in decisions)
-            assert not standings.miscounted
-            for counted in standings._tallies.targets():
-                assert essence(standings.decide(counted)) == essence(last[counted])
+            assert not propagation.miscounted
+            for counted in propagation._tallies.targets():
+                assert essence(propagation.decide(counted)) == essence(last[counted])
 
 
 UPSTREAMS = [PipelineRef("default", f"u{number}") for number in range(100)]
@@ -72,21 +72,21 @@ class Fan:
         leaves = tuple(Dependency(upstream, on) for upstream in UPSTREAMS)
         self.facts = Facts()
         node = Node(Downstream(BOTTOM, AtLeast(n, leaves)), dict.fromkeys(leaves, 0))
-        self.standings = Standings(Graph([node]), self.facts)
+        self.propagation = Propagation(Graph([node]), self.facts)
         self.decided = 0
         self.last: Decision | None = None
         self._revision = 0
-        patch.setattr(standings_module, "decide", self._decide)
+        patch.setattr(propagation_module, "decide", self._decide)
 
     def report(self, number: int, state: State) -> None:
         self._revision += 1
         target = Target(UPSTREAMS[number], PARTITION)
         self.facts.states[target] = SeenState(RunState(state, Attempt(f"r{number}", EPOCH)), self._revision)
-        for decision in self.standings.refresh([target]):
+        for decision in self.propagation.refresh([target]):
             if decision.target.pipeline == BOTTOM:
                 self.last = decision
 
-    def _decide(self, graph: Graph, view: Standings, target: Target) -> Decision:
+    def _decide(self, graph: Graph, view: Propagation, target: Target) -> Decision:
         self.decided += target.pipeline == BOTTOM
         return decide(graph, view, target)
 
@@ -100,7 +100,7 @@ def test_most_inputs_of_a_wide_condition_come_in_without_a_decision(monkeypatch:
     assert fan.last.fires
     assert len(fan.last.inputs) == 100
     assert fan.decided < 12
-    assert not fan.standings.miscounted
+    assert not fan.propagation.miscounted
 
 
 def test_each_input_that_fails_anew_is_shown_by_one_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_each_input_that_fails_anew_is_shown_by_one_that_is_stuck(monkeypatch: p
     fan.report(7, State.RUNNING)
     fan.report(7, State.FAILED)
     assert fan.last is not None
-    assert fan.last.standing is Standing.STUCK
+    assert fan.last.readiness is Readiness.STUCK
     assert fan.decided > before
 
 
@@ -124,11 +124,11 @@ def test_a_wrong_count_is_found_by_the_next_recount(monkeypatch: pytest.MonkeyPa
         patch.setattr(tally.Tally, "is_same", lambda counted, *_: not counted.moved.clear())
         fan.report(99, State.SUCCESS)
     target = Target(BOTTOM, PARTITION)
-    assert fan.standings.standing(target) is Standing.SETTLED, "it was counted wrongly"
-    fan.standings.recount()
-    decisions = fan.standings.refresh()
+    assert fan.propagation.readiness(target) is Readiness.SETTLED, "it was counted wrongly"
+    fan.propagation.recount()
+    decisions = fan.propagation.refresh()
     assert [decision.fires for decision in decisions if decision.target == target] == [True]
-    assert fan.standings.miscounted == [target]
+    assert fan.propagation.miscounted == [target]
 
 
 def test_tallies_that_were_used_least_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,10 +136,10 @@ def test_tallies_that_were_used_least_are_let_go(monkeypatch: pytest.MonkeyPatch
     leaves = tuple(Dependency(upstream) for upstream in UPSTREAMS[:10])
     node = Node(Downstream(BOTTOM, AtLeast(10, leaves)), dict.fromkeys(leaves, 0))
     facts = Facts()
-    standings = Standings(Graph([node]), facts)
-    tallies = tally.Tallies(standings.graph, room=25)
+    propagation = Propagation(Graph([node]), facts)
+    tallies = tally.Tallies(propagation.graph, room=25)
     for partition in ("1", "2", "3"):
-        tallies.keep(standings, standings.decide(Target(BOTTOM, partition)))
+        tallies.keep(propagation, propagation.decide(Target(BOTTOM, partition)))
     assert [one.partition for one in tallies.targets()] == ["2", "3"]
 
 
@@ -151,12 +151,12 @@ def test_the_deadline_of_a_wide_backfill_is_known_once_its_first_input_begins() 
     nodes = [Node(Downstream(one.upstream, above), {above: 0}) for one in inputs]
     nodes.append(Node(Downstream(wide, all_of(*inputs), deadline=TimeOfDay(time(6))), dict.fromkeys(inputs, 0)))
     facts = Facts()
-    standings = Standings(Graph(nodes), facts, now=began)
+    propagation = Propagation(Graph(nodes), facts, now=began)
     due_by = []
     for pipeline in (root, inputs[0].upstream):
         begun = Target(pipeline, old)
         facts.states[begun] = SeenState(RunState(State.RUNNING, Attempt("r", began)), 1)
-        due_by += [one.due_by for one in standings.refresh([begun]) if one.target == Target(wide, old)]
+        due_by += [one.due_by for one in propagation.refresh([begun]) if one.target == Target(wide, old)]
     assert due_by == [None, began + timedelta(hours=6)]
 
 
@@ -168,15 +168,15 @@ def test_a_completion_of_what_waits_to_be_counted_again_is_told_to_those_below_i
     node = Node(Downstream(BOTTOM, all_of(*leaves)), dict.fromkeys(leaves, 0))
     graph = Graph([node, Node(Downstream(below, Dependency(BOTTOM)), {Dependency(BOTTOM): 0})])
     facts = Facts()
-    standings = Standings(graph, facts)
+    propagation = Propagation(graph, facts)
     target = Target(BOTTOM, PARTITION)
-    standings.refresh([target])
-    assert [*standings._tallies.targets()] == [target]
+    propagation.refresh([target])
+    assert [*propagation._tallies.targets()] == [target]
     for number in range(turns):
-        standings.refresh([Target(other, f"{number}")])
-    standings.recount()
+        propagation.refresh([Target(other, f"{number}")])
+    propagation.recount()
     facts.states[target] = SeenState(RunState(State.SUCCESS, Attempt("by hand", EPOCH)), 1)
-    decided = [decision.target for decision in standings.refresh([target]) if decision.ready]
+    decided = [decision.target for decision in propagation.refresh([target]) if decision.ready]
     assert decided == [Target(below, PARTITION)]
 
 
@@ -189,9 +189,9 @@ def test_an_input_that_has_not_been_decided_about_yet_is_not_taken_for_a_mistake
     for number in range(99):
         fan.report(number, State.SUCCESS)
     for number in range(turns):
-        fan.standings.refresh([Target(PipelineRef("default", "other"), f"{number}")])
-    fan.standings.recount()
+        fan.propagation.refresh([Target(PipelineRef("default", "other"), f"{number}")])
+    fan.propagation.recount()
     fan.report(99, State.SUCCESS)
     assert fan.last is not None
     assert fan.last.fires
-    assert not fan.standings.miscounted
+    assert not fan.propagation.miscounted

@@ -12,7 +12,7 @@ from coordinator.model.documents import parse_document
 from coordinator.model.publishing.publication import Activation
 from coordinator.model.publishing.unconsumed import flying, unconsumed
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.retention.watermark import Floor
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenRecord, SeenState
@@ -75,7 +75,7 @@ def test_it_is_the_downstreams_partition() -> None:
 
 
 def test_what_retention_has_left_behind_is_no_news() -> None:
-    facts = Facts(states=dict([completion("A", "k", 11)]), floors={D: Floor(revision=15, queued_at=None)})
+    facts = Facts(states=dict([completion("A", "k", 11)]), watermarks={D: Watermark(revision=15, queued_at=None)})
     assert found(facts, "A") == []
 
 

@@ -1,4 +1,4 @@
-"""Standings kept incrementally are those that deciding about everything anew would give."""
+"""Propagation kept incrementally are those that deciding about everything anew would give."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from coordinator.model.partitions import (
     StartOf,
     Unit,
 )
-from coordinator.model.propagation.readiness import Standings
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import SeenOrder, SeenRecord, SeenState, Standing
+from coordinator.model.view import Readiness, SeenOrder, SeenRecord, SeenState
 from tests.unit.model.facts import Facts
 
 PIPELINES = [PipelineRef("default", f"p{number}") for number in range(8)]
@@ -52,7 +52,7 @@ MAPPINGS: tuple[Mapping, ...] = (
 
 
 class Anew:
-    """A view that works out by recursion what :class:`Standings` keeps, as the design words it.
+    """A view that works out by recursion what :class:`Propagation` keeps, as the design words it.
 
     :param heard_of: every target that has been decided about; what the newest partition is depends on it.
     """
@@ -61,15 +61,15 @@ class Anew:
         self._graph = graph
         self._facts = facts
         self._heard_of = heard_of
-        self._standings: dict[Target, Standing] = {}
+        self._propagation: dict[Target, Readiness] = {}
         self.now = now
         self.state, self.record, self.hold = facts.state, facts.record, facts.hold
-        self.order, self.floor = facts.order, facts.floor
+        self.order, self.watermark = facts.order, facts.watermark
 
-    def standing(self, target: Target) -> Standing:
-        if target not in self._standings:
-            self._standings[target] = decide(self._graph, self, target).standing
-        return self._standings[target]
+    def readiness(self, target: Target) -> Readiness:
+        if target not in self._propagation:
+            self._propagation[target] = decide(self._graph, self, target).readiness
+        return self._propagation[target]
 
     def gathered(self, dependency: Dependency, downstream: Target) -> list[Target]:
         assert isinstance(dependency.mapping, StartOf)
@@ -77,7 +77,7 @@ class Anew:
             target
             for target in self._known(dependency.upstream)
             if downstream.partition in dependency.mapping.downstreams(target.partition)
-            and (self.state(target) or self.record(target) or self.standing(target) is not Standing.SETTLED)
+            and (self.state(target) or self.record(target) or self.readiness(target) is not Readiness.SETTLED)
         ]
 
     def newest(self, upstream: PipelineRef) -> Target | None:
@@ -107,7 +107,7 @@ class Anew:
                 ended = seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal
                 if self._by_latest_alone(downstream):
                     known |= {target.partition} if ended else set()
-                elif self._has_key(target) or self.standing(target) is not Standing.SETTLED:
+                elif self._has_key(target) or self.readiness(target) is not Readiness.SETTLED:
                     known |= {one.partition for one in self._graph.dependents(target) if one.pipeline == downstream}
         return own | (known - self._coming(downstream))
 
@@ -116,7 +116,7 @@ class Anew:
         if node is None or not self._by_latest_alone(downstream):
             return set()
         upstreams = (target for leaf in node.leaves() for target in self._known(leaf.upstream))
-        return {target.partition for target in upstreams if self.standing(target) is Standing.BUSY}
+        return {target.partition for target in upstreams if self.readiness(target) is Readiness.BUSY}
 
     def _by_latest_alone(self, downstream: PipelineRef) -> bool:
         node = self._graph.node(downstream)
@@ -240,46 +240,46 @@ def apply(facts: Facts, kind: str, target: Target, value: object, revision: int)
     return [target]
 
 
-def refresh(standings: Standings, kind: str, touched: list[Target]) -> list[Decision]:
+def refresh(propagation: Propagation, kind: str, touched: list[Target]) -> list[Decision]:
     """As the reconciler does."""
     if kind == "hold":  # matters to whatever is due
-        touched += [target for target in standings.unsettled() if target.pipeline == touched[0].pipeline]
-    return standings.refresh((), recorded=touched) if kind == "record" else standings.refresh(touched)
+        touched += [target for target in propagation.unsettled() if target.pipeline == touched[0].pipeline]
+    return propagation.refresh((), recorded=touched) if kind == "record" else propagation.refresh(touched)
 
 
-def assert_same(standings: Standings, anew: Anew, graph: Graph, heard_of: set[Target]) -> None:
+def assert_same(propagation: Propagation, anew: Anew, graph: Graph, heard_of: set[Target]) -> None:
     for target in heard_of:
         conditions = [f"{node.downstream.pipeline}: {node.downstream.condition}" for node in graph.nodes()]
-        kept, worked_out = standings.decide(target), decide(graph, anew, target)
-        assert standings.standing(target) is anew.standing(target), (target, conditions)
-        if kept.judged is not None and worked_out.judged is not None:
-            for one, other in zip(all_inputs(kept.judged), all_inputs(worked_out.judged), strict=True):
+        kept, worked_out = propagation.decide(target), decide(graph, anew, target)
+        assert propagation.readiness(target) is anew.readiness(target), (target, conditions)
+        if kept.evaluated is not None and worked_out.evaluated is not None:
+            for one, other in zip(all_inputs(kept.evaluated), all_inputs(worked_out.evaluated), strict=True):
                 assert one == other, (target, conditions)
         assert kept == worked_out, (target, conditions)
 
 
 @settings(max_examples=150, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=30))
-def test_incremental_standings_are_those_of_deciding_anew(graph: Graph, sequence: list[Change]) -> None:
+def test_incremental_propagation_are_those_of_deciding_anew(graph: Graph, sequence: list[Change]) -> None:
     facts = Facts()
-    standings = Standings(graph, facts, now=EPOCH + timedelta(minutes=60))
+    propagation = Propagation(graph, facts, now=EPOCH + timedelta(minutes=60))
     heard_of: set[Target] = set()
     for number, (kind, target, value) in enumerate(sequence, 1):
-        decisions = refresh(standings, kind, apply(facts, kind, target, value, number))
+        decisions = refresh(propagation, kind, apply(facts, kind, target, value, number))
         heard_of |= {decision.target for decision in decisions}
-        assert_same(standings, Anew(graph, facts, heard_of, standings.now), graph, heard_of)
+        assert_same(propagation, Anew(graph, facts, heard_of, propagation.now), graph, heard_of)
 
 
 @settings(max_examples=60, deadline=None)
 @given(graphs(), graphs(), st.lists(changes(), max_size=15))
 def test_another_graph_is_taken_over_whole(before: Graph, after: Graph, sequence: list[Change]) -> None:
     facts = Facts()
-    standings = Standings(before, facts, now=EPOCH + timedelta(minutes=60))
+    propagation = Propagation(before, facts, now=EPOCH + timedelta(minutes=60))
     for number, (kind, target, value) in enumerate(sequence, 1):
-        standings.refresh(apply(facts, kind, target, value, number))
-    decisions = standings.replace_graph(after, set(facts.states) | set(facts.records) | set(facts.orders))
+        propagation.refresh(apply(facts, kind, target, value, number))
+    decisions = propagation.replace_graph(after, set(facts.states) | set(facts.records) | set(facts.orders))
     heard_of = {decision.target for decision in decisions}
-    assert_same(standings, Anew(after, facts, heard_of, standings.now), after, heard_of)
+    assert_same(propagation, Anew(after, facts, heard_of, propagation.now), after, heard_of)
 
 
 @settings(max_examples=150, deadline=None)
@@ -288,14 +288,14 @@ def test_another_graph_is_exchanged_for_by_what_is_different_in_it(
     before: Graph, after: Graph, sequence: list[Change]
 ) -> None:
     facts = Facts()
-    standings = Standings(before, facts, now=EPOCH + timedelta(minutes=60))
+    propagation = Propagation(before, facts, now=EPOCH + timedelta(minutes=60))
     for number, (kind, target, value) in enumerate(sequence, 1):
-        refresh(standings, kind, apply(facts, kind, target, value, number))
+        refresh(propagation, kind, apply(facts, kind, target, value, number))
     known = set(facts.states) | set(facts.records) | set(facts.orders)
-    standings.exchange_graph(after, known)
-    heard_of = {decision.target for decision in standings.refresh()}
-    heard_of |= known | {dependent for target in known for dependent in standings.dependents(target)}
-    assert_same(standings, Anew(after, facts, heard_of, standings.now), after, heard_of)
+    propagation.exchange_graph(after, known)
+    heard_of = {decision.target for decision in propagation.refresh()}
+    heard_of |= known | {dependent for target in known for dependent in propagation.dependents(target)}
+    assert_same(propagation, Anew(after, facts, heard_of, propagation.now), after, heard_of)
 
 
 @settings(max_examples=150, deadline=None)
@@ -305,45 +305,45 @@ def test_a_listing_ends_as_if_everything_in_it_had_been_decided_about(
 ) -> None:
     """What is plainly settled is left undecided, whatever came in the gap, and while the listing is gone through."""
     facts, now = Facts(), EPOCH + timedelta(minutes=60)
-    standings = Standings(before, facts, now=now)
+    propagation = Propagation(before, facts, now=now)
     for number, (kind, target, value) in enumerate(seen, 1):
-        refresh(standings, kind, apply(facts, kind, target, value, number))
+        refresh(propagation, kind, apply(facts, kind, target, value, number))
     known = set(facts.states) | set(facts.records) | set(facts.orders)
     for number, (kind, target, value) in enumerate(missed, 20):
         apply(facts, kind, target, value, number)
     present = set(facts.states) | set(facts.records) | set(facts.orders)
-    standings.exchange_graph(after, [*(known - present), *present], everything=True)
+    propagation.exchange_graph(after, [*(known - present), *present], everything=True)
     for _ in range(pieces):
-        standings.decide_next()
+        propagation.decide_next()
     for number, (kind, target, value) in enumerate(meanwhile, 40):
         touched = apply(facts, kind, target, value, number)
-        held = [*touched, *standings.unsettled()] if kind == "hold" else []
-        standings.touch(held or (touched if kind != "record" else ()), recorded=touched)
-    standings.refresh()
-    anew = Standings(after, facts, now=now)
+        held = [*touched, *propagation.unsettled()] if kind == "hold" else []
+        propagation.touch(held or (touched if kind != "record" else ()), recorded=touched)
+    propagation.refresh()
+    anew = Propagation(after, facts, now=now)
     present = known | set(facts.states) | set(facts.records) | set(facts.orders)
     anew.refresh(present | {dependent for target in present for dependent in after.dependents(target)})
-    assert {*standings.unsettled()} == {*anew.unsettled()}
+    assert {*propagation.unsettled()} == {*anew.unsettled()}
     for target in [Target(pipeline, partition) for pipeline in PIPELINES for partition in PARTITIONS]:
-        assert standings.decide(target) == anew.decide(target)
+        assert propagation.decide(target) == anew.decide(target)
 
 
 @settings(max_examples=60, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=20))
 def test_time_changes_a_decision_only_when_it_said_so(graph: Graph, sequence: list[Change]) -> None:
     facts = Facts()
-    standings = Standings(graph, facts, now=EPOCH)
+    propagation = Propagation(graph, facts, now=EPOCH)
     decisions = []
     for number, (kind, target, value) in enumerate(sequence, 1):
-        decisions += refresh(standings, kind, apply(facts, kind, target, value, number))
+        decisions += refresh(propagation, kind, apply(facts, kind, target, value, number))
     heard_of = {decision.target for decision in decisions}
-    before = {target: standings.decide(target) for target in heard_of}
+    before = {target: propagation.decide(target) for target in heard_of}
     for minutes in range(0, 200, 15):
-        standings.now = EPOCH + timedelta(minutes=minutes)
-        due = [t for t, decision in before.items() if decision.recheck_at and decision.recheck_at <= standings.now]
-        heard_of |= {decision.target for decision in standings.refresh(due)}
-        before = {target: standings.decide(target) for target in heard_of}
-        assert_same(standings, Anew(graph, facts, heard_of, standings.now), graph, heard_of)
+        propagation.now = EPOCH + timedelta(minutes=minutes)
+        due = [t for t, decision in before.items() if decision.recheck_at and decision.recheck_at <= propagation.now]
+        heard_of |= {decision.target for decision in propagation.refresh(due)}
+        before = {target: propagation.decide(target) for target in heard_of}
+        assert_same(propagation, Anew(graph, facts, heard_of, propagation.now), graph, heard_of)
 
 
 def test_a_completion_costs_only_what_it_touches() -> None:
@@ -359,9 +359,9 @@ def test_a_completion_costs_only_what_it_touches() -> None:
     decided = []
     for chains in (1, 1000):
         facts = Facts()
-        standings = Standings(graph(chains), facts)
+        propagation = Propagation(graph(chains), facts)
         target = Target(PipelineRef("default", "u0"), PARTITION)
         facts.states[target] = SeenState(RunState(State.SUCCESS, Attempt("r", EPOCH)), 1)
-        decided.append([decision.target for decision in standings.refresh([target])])
+        decided.append([decision.target for decision in propagation.refresh([target])])
     assert decided[0] == decided[1]
     assert len(decided[0]) == 2

@@ -1,4 +1,4 @@
-"""The deliverer of one environment's outbox, as the scheduler of that Airflow starts it."""
+"""The sender of one environment's outbox, as the scheduler of that Airflow starts it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import threading
 from pathlib import Path
 
-from coordinator.airflow_plugin.spawning import DelivererProcess
+from coordinator.airflow_plugin.spawning import SenderProcess
 
 VARIABLE = "COORDINATOR_REPORTER__ENVIRONMENT"
 _one_at_a_time = threading.Lock()
-"""A deliverer inherits the variables of this process, in which several environments are played."""
+"""A sender inherits the variables of this process, in which several environments are played."""
 
 
-class Deliverer(DelivererProcess):
+class Sender(SenderProcess):
     """:param environment: the one that it reports for; it parks the events of any other."""
 
     def __init__(self, directory: Path, environment: str) -> None:

@@ -1,4 +1,4 @@
-"""Real deliverers and a real etcd: nothing is lost, nothing is doubled, the order is kept, and one is enough."""
+"""Real senders and a real etcd: nothing is lost, nothing is doubled, the order is kept, and one is enough."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from typing import TypeVar
 import pytest
 
 from coordinator.airflow_plugin.outbox import LOCK_NAME, Event, Outbox
-from coordinator.airflow_plugin.spawning import LOG_NAME, DelivererProcess
-from coordinator.airflow_plugin.wakeup_pipe import ring
+from coordinator.airflow_plugin.spawning import LOG_NAME, SenderProcess
+from coordinator.airflow_plugin.wakeup_pipe import wake_up
 from coordinator.config.settings import EtcdSettings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
@@ -86,7 +86,7 @@ def _point_at(settings: EtcdSettings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def keeper() -> Iterator[Process]:
+def client() -> Iterator[Process]:
     """A process in place of a scheduler, which the test may kill."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     yield process
@@ -98,9 +98,9 @@ def keeper() -> Iterator[Process]:
 def start(outbox: Outbox) -> Iterator[Start]:
     started: list[Process] = []
 
-    def start(*, keeper: int | None = None) -> Process:
+    def start(*, client: int | None = None) -> Process:
         command = [sys.executable, "-m", "coordinator.airflow_plugin.sender", "--outbox", str(outbox.directory)]
-        command += [] if keeper is None else ["--keeper", str(keeper)]
+        command += [] if client is None else ["--client", str(client)]
         with (outbox.directory / LOG_NAME).open("ab") as output:
             started.append(subprocess.Popen(command, stdout=output, stderr=output))
         return started[-1]
@@ -112,7 +112,7 @@ def start(outbox: Outbox) -> Iterator[Start]:
 
 
 @pytest.mark.usefixtures("pointed_at_etcd")
-def test_without_a_keeper_it_delivers_what_there_is_and_stops(
+def test_without_a_client_it_delivers_what_there_is_and_stops(
     outbox: Outbox, start: Start, etcd: EtcdStore, keys: Keys
 ) -> None:
     for number in range(3):
@@ -150,30 +150,30 @@ def test_on_a_full_disk_it_delivers_without_a_log(outbox: Outbox, etcd: EtcdStor
 
 
 @pytest.mark.usefixtures("pointed_at_etcd")
-def test_an_event_is_delivered_at_once_when_it_is_rung_for(
+def test_an_event_is_delivered_at_once_when_it_is_woken_up_for(
     outbox: Outbox, start: Start, etcd: EtcdStore, keys: Keys
 ) -> None:
-    start(keeper=os.getpid())
-    eventually(lambda: ring(outbox.directory, keeper=os.getpid()), "the deliverer listens")
+    start(client=os.getpid())
+    eventually(lambda: wake_up(outbox.directory, client=os.getpid()), "the sender listens")
     took = []
     for number in range(20):
         began = time.monotonic()
         outbox.put(event(number))
-        ring(outbox.directory, keeper=os.getpid())
+        wake_up(outbox.directory, client=os.getpid())
         eventually(lambda number=number: delivered(etcd, keys, number), "the event is in etcd")
         took.append(time.monotonic() - began)
-    assert sorted(took)[10] < 0.5, "a deliverer that only looks now and then takes a second"
+    assert sorted(took)[10] < 0.5, "a sender that only looks now and then takes a second"
 
 
 def test_etcd_away_for_a_while_loses_nothing_and_changes_no_order(
     outbox: Outbox, start: Start, own_etcd: EmbeddedEtcd, keys: Keys
 ) -> None:
-    start(keeper=os.getpid())
-    eventually(lambda: ring(outbox.directory, keeper=os.getpid()), "the deliverer listens")
+    start(client=os.getpid())
+    eventually(lambda: wake_up(outbox.directory, client=os.getpid()), "the sender listens")
     own_etcd.kill()
     for number in range(50):
         outbox.put(event(number))
-        ring(outbox.directory, keeper=os.getpid())
+        wake_up(outbox.directory, client=os.getpid())
     eventually(lambda: "event.not_delivered" in (outbox.directory / LOG_NAME).read_text(), "it has noticed")
     assert len(outbox.pending()) == 50
     own_etcd.restart()
@@ -218,11 +218,11 @@ def _holder(outbox: Outbox) -> int | None:
 
 
 @pytest.mark.usefixtures("pointed_at_etcd")
-def test_of_two_deliverers_the_newer_one_takes_over(outbox: Outbox, start: Start, etcd: EtcdStore, keys: Keys) -> None:
-    first = start(keeper=os.getpid())
-    eventually(lambda: ring(outbox.directory, keeper=os.getpid()), "the first one listens")
+def test_of_two_senders_the_newer_one_takes_over(outbox: Outbox, start: Start, etcd: EtcdStore, keys: Keys) -> None:
+    first = start(client=os.getpid())
+    eventually(lambda: wake_up(outbox.directory, client=os.getpid()), "the first one listens")
     assert _holder(outbox) == first.pid
-    second = start(keeper=os.getpid())
+    second = start(client=os.getpid())
     assert first.wait(DEADLINE) == 0
     eventually(lambda: _holder(outbox) == second.pid, "the second one holds the lock")
     outbox.put(event(1))
@@ -234,7 +234,7 @@ def test_of_two_deliverers_the_newer_one_takes_over(outbox: Outbox, start: Start
 def test_several_started_at_once_leave_exactly_one(outbox: Outbox, start: Start, etcd: EtcdStore, keys: Keys) -> None:
     for number in range(100):
         outbox.put(event(number))
-    processes = [start(keeper=os.getpid()) for _ in range(4)]
+    processes = [start(client=os.getpid()) for _ in range(4)]
     eventually(lambda: sum(process.poll() is None for process in processes) == 1, "the others have left")
     (survivor,) = (process for process in processes if process.poll() is None)
     assert all(process.returncode == 0 for process in processes if process is not survivor)
@@ -244,25 +244,25 @@ def test_several_started_at_once_leave_exactly_one(outbox: Outbox, start: Start,
 
 
 @pytest.mark.usefixtures("pointed_at_etcd")
-def test_it_leaves_when_its_keeper_is_gone_and_the_outbox_empty(
-    outbox: Outbox, start: Start, keeper: Process, etcd: EtcdStore, keys: Keys
+def test_it_leaves_when_its_client_is_gone_and_the_outbox_empty(
+    outbox: Outbox, start: Start, client: Process, etcd: EtcdStore, keys: Keys
 ) -> None:
-    process = start(keeper=keeper.pid)
+    process = start(client=client.pid)
     outbox.put(event(1))
     eventually(lambda: delivered(etcd, keys, 1), "it is delivered")
     assert process.poll() is None
-    keeper.kill()
+    client.kill()
     assert process.wait(DEADLINE) == 0
 
 
-def test_it_leaves_without_its_keeper_also_when_etcd_is_away_and_the_next_one_delivers(
-    outbox: Outbox, start: Start, keeper: Process, own_etcd: EmbeddedEtcd, keys: Keys
+def test_it_leaves_without_its_client_also_when_etcd_is_away_and_the_next_one_delivers(
+    outbox: Outbox, start: Start, client: Process, own_etcd: EmbeddedEtcd, keys: Keys
 ) -> None:
     own_etcd.kill()
     outbox.put(event(1))
-    process = start(keeper=keeper.pid)
+    process = start(client=client.pid)
     eventually(lambda: "event.not_delivered" in (outbox.directory / LOG_NAME).read_text(), "it has tried")
-    keeper.kill()
+    client.kill()
     assert process.wait(DEADLINE) == 1
     assert len(outbox.pending()) == 1
     own_etcd.restart()
@@ -285,7 +285,7 @@ def test_events_kept_under_a_broken_configuration_are_delivered_once_it_is_repai
     config.write_text("[etcd\n")
     monkeypatch.setenv("COORDINATOR_CONFIG", str(config))
     outbox.put(event(1).model_copy(update={"environment": None}))
-    start(keeper=os.getpid())
+    start(client=os.getpid())
     eventually(lambda: "event.not_delivered" in (outbox.directory / LOG_NAME).read_text(), "it says what is wrong")
     config.write_text(
         f"[etcd]\nendpoints = {json.dumps(etcd_settings.endpoints)}\nprefix = '{keys.prefix}'\n"
@@ -299,8 +299,8 @@ _WRITER = """
 import os, sys, time
 from pathlib import Path
 from typing import TypeVar
-from coordinator.airflow_plugin.spawning import DelivererProcess
-process = DelivererProcess(Path(sys.argv[1]))
+from coordinator.airflow_plugin.spawning import SenderProcess
+process = SenderProcess(Path(sys.argv[1]))
 for line in sys.stdin:
     if line == "wake\\n":
         process.wake()
@@ -341,11 +341,11 @@ def writer(outbox: Outbox) -> Iterator[Writer]:
     yield writer
     if writer.process.poll() is None:
         writer.end()
-    eventually(lambda: not (outbox.directory / LOCK_NAME).exists() or _holder(outbox) is None, "its deliverer leaves")
+    eventually(lambda: not (outbox.directory / LOCK_NAME).exists() or _holder(outbox) is None, "its sender leaves")
 
 
 @pytest.mark.usefixtures("pointed_at_etcd")
-def test_a_deliverer_is_started_when_needed_and_again_when_it_was_killed(
+def test_a_sender_is_started_when_needed_and_again_when_it_was_killed(
     outbox: Outbox, writer: Writer, etcd: EtcdStore, keys: Keys
 ) -> None:
     outbox.put(event(1))
@@ -361,14 +361,14 @@ def test_a_deliverer_is_started_when_needed_and_again_when_it_was_killed(
 
 
 @pytest.mark.usefixtures("pointed_at_etcd")
-def test_many_events_start_one_deliverer(outbox: Outbox, writer: Writer, etcd: EtcdStore, keys: Keys) -> None:
+def test_many_events_start_one_sender(outbox: Outbox, writer: Writer, etcd: EtcdStore, keys: Keys) -> None:
     for number in range(50):
         outbox.put(event(number))
         writer.do("wake")
     eventually(lambda: not outbox.pending(), "all is delivered")
     log = (outbox.directory / LOG_NAME).read_text()
-    assert log.count("deliverer.ready") == 1
-    assert "another deliverer" not in log
+    assert log.count("sender.ready") == 1
+    assert "another sender" not in log
     _assert_all_once_and_in_order(everything(etcd, keys), 50)
 
 
@@ -386,11 +386,11 @@ def test_workers_that_the_scheduler_forks_do_not_hold_the_lock(outbox: Outbox, w
     eventually(lambda: _holder(outbox) is None, "nobody holds the lock, though the forks live")
 
 
-def test_a_deliverer_that_cannot_start_is_not_started_with_every_event(
+def test_a_sender_that_cannot_start_is_not_started_with_every_event(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("coordinator.airflow_plugin.spawning.sys.executable", "/bin/false")
-    process = DelivererProcess(outbox.directory)
+    process = SenderProcess(outbox.directory)
     starts = []
     monkeypatch.setattr(
         "coordinator.airflow_plugin.spawning.subprocess.Popen",
@@ -407,4 +407,4 @@ def test_a_program_that_is_missing_does_not_raise_into_the_scheduler(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("coordinator.airflow_plugin.spawning.sys.executable", "/no/such/python")
-    DelivererProcess(outbox.directory).wake()
+    SenderProcess(outbox.directory).wake()

@@ -1,12 +1,12 @@
-"""Keeping every pipeline's standing, so that a completion costs only what it touches.
+"""Keeping every pipeline's readiness, so that a completion costs only what it touches.
 
-Standings are recursive: a pipeline is busy because an input is busy, and so on up. Here they are kept and only
+Propagation are recursive: a pipeline is busy because an input is busy, and so on up. Here they are kept and only
 corrected: what changed is decided anew, upstreams first, and a change goes on to the downstreams only when
 their decision can differ for it. Only what is not settled is stored.
 
-Deciding can be interrupted after each target. What has changed is noted with :meth:`Standings.touch`, and
-:meth:`Standings.decide_next` decides about one target of the frontier. Until everything above a target has been decided
-about, its decision may be wrong: nothing may be started on it (:meth:`Standings.is_final`).
+Deciding can be interrupted after each target. What has changed is noted with :meth:`Propagation.touch`, and
+:meth:`Propagation.decide_next` decides about one target of the frontier. Until everything above a target has been
+decided about, its decision may be wrong: nothing may be started on it (:meth:`Propagation.is_final`).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from coordinator.model.propagation.frontier import Frontier
 from coordinator.model.propagation.partition_index import PartitionIndex
 from coordinator.model.propagation.tally import Tallies
 from coordinator.model.references import PipelineRef, Target, target_of
-from coordinator.model.retention.watermark import Floor
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Unreadable
-from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, Standing
+from coordinator.model.view import Facts, Readiness, SeenOrder, SeenRecord, SeenState
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 """The time of those who have no clock: no deadline has passed, and nothing is too old."""
@@ -72,8 +72,8 @@ class _Exchange:
     pieces: Iterator[None]
 
 
-class Standings:
-    """A :class:`~coordinator.model.view.View` over facts that change, with standings kept up to date.
+class Propagation:
+    """A :class:`~coordinator.model.view.View` over facts that change, with propagation kept up to date.
 
     :param graph: may be replaced by :meth:`replace_graph`.
     :ivar now: the moment at which decisions are made; whoever has a clock moves it on.
@@ -86,7 +86,7 @@ class Standings:
         self.graph = graph
         self.now = now
         self._facts = facts
-        self._unsettled: dict[Target, Standing] = {}
+        self._unsettled: dict[Target, Readiness] = {}
         self._partitions = PartitionIndex(graph, facts)
         self._frontier = Frontier(graph)
         self._tallies = Tallies(graph)
@@ -108,11 +108,11 @@ class Standings:
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
         return self._facts.hold(pipeline)
 
-    def floor(self, pipeline: PipelineRef) -> Floor | None:
-        return self._facts.floor(pipeline)
+    def watermark(self, pipeline: PipelineRef) -> Watermark | None:
+        return self._facts.watermark(pipeline)
 
-    def standing(self, target: Target) -> Standing:
-        return self._unsettled.get(target, Standing.SETTLED)
+    def readiness(self, target: Target) -> Readiness:
+        return self._unsettled.get(target, Readiness.SETTLED)
 
     def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
         return self._partitions.gathered(dependency, downstream)
@@ -191,13 +191,13 @@ class Standings:
         """Note what has changed: it is decided about next, and then what that touches.
 
         :param changed: targets whose state, order or hold is another than at the last call.
-        :param recorded: targets of which only the record is another: others see of it no more than the standing.
+        :param recorded: targets of which only the record is another: others see of it no more than the readiness.
         :param live: it has just happened; else it is caught up on, and what has just happened goes first.
         """
         for targets, seen_by_others in ((changed, True), (recorded, False)):
             for target in targets:
                 self._tallies.drop(target)
-                for newest in self._partitions.note_change(target, self.standing(target)):
+                for newest in self._partitions.note_change(target, self.readiness(target)):
                     self._frontier.add(newest, live=live)
                 self._frontier.add(target, live=live, changed=seen_by_others)
 
@@ -236,7 +236,7 @@ class Standings:
             self._propagate(decision, live=live, changed=changed)
         except Exception as error:  # noqa: BLE001 - as in decide()
             decision = self._break(target, error)
-            self._unsettled[target] = decision.standing
+            self._unsettled[target] = decision.readiness
         return Made(decision, live)
 
     def refresh(self, changed: Iterable[Target] = (), *, recorded: Iterable[Target] = ()) -> list[Decision]:
@@ -296,7 +296,7 @@ class Standings:
         unsettled = tuple(self._unsettled)
         scanned: defaultdict[PipelineRef, set[str]] = defaultdict(set)
         for target in chain(targets, unsettled):  # also what is due without having anything in etcd yet
-            self._partitions.note_change(target, self.standing(target))
+            self._partitions.note_change(target, self.readiness(target))
             if everything:
                 scanned[target.pipeline].add(target.partition)
                 # Which partitions follow through ``latest`` is known at the end only.
@@ -317,7 +317,7 @@ class Standings:
             if (number := number + 1) % SCANNED == 0:
                 yield
         for target in unsettled:
-            self._partitions.note_standing(target, self.standing(target))
+            self._partitions.note_readiness(target, self.readiness(target))
             if (number := number + 1) % SCANNED == 0:
                 yield
 
@@ -350,15 +350,15 @@ class Standings:
 
     def _propagate(self, decision: Decision, *, live: bool, changed: bool) -> None:
         """Note a decision, and that what depends on it may be decided otherwise."""
-        target, standing = decision.target, decision.standing
+        target, readiness = decision.target, decision.readiness
         self._partitions.note_decision(decision)
-        if standing is not self.standing(target):
+        if readiness is not self.readiness(target):
             changed = True
-            if standing is Standing.SETTLED:
+            if readiness is Readiness.SETTLED:
                 del self._unsettled[target]
             else:
-                self._unsettled[target] = standing
-            for newest in self._partitions.note_standing(target, standing):
+                self._unsettled[target] = readiness
+            for newest in self._partitions.note_readiness(target, readiness):
                 self._frontier.add(newest, live=live)
         if changed:
             for dependent in self.dependents(target):
@@ -387,7 +387,7 @@ class Standings:
         self.broken[target] = error
         return Decision(
             target,
-            Standing.STUCK,
+            Readiness.STUCK,
             obstacles=frozenset((Obstacle.BROKEN,)),
             recheck_at=self.now + BROKEN_RETRY,
         )

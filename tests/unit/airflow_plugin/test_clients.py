@@ -1,4 +1,4 @@
-"""A deliverer stays as long as one of its keepers lives."""
+"""A sender stays as long as one of its clients lives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.airflow_plugin.clients import Keepers
+from coordinator.airflow_plugin.clients import Clients
 
 Process = subprocess.Popen[bytes]
 
@@ -35,46 +35,46 @@ def process() -> Iterator[Process]:
 
 @pytest.mark.usefixtures("kernel")
 def test_a_running_process_keeps(process: Process) -> None:
-    assert Keepers([process.pid]).any_alive()
+    assert Clients([process.pid]).any_alive()
 
 
 @pytest.mark.usefixtures("kernel")
 def test_an_ended_process_does_not(process: Process) -> None:
-    keepers = Keepers([process.pid])
+    clients = Clients([process.pid])
     process.kill()
     process.wait()
-    assert not keepers.any_alive()
+    assert not clients.any_alive()
 
 
 @pytest.mark.usefixtures("kernel")
 def test_a_process_that_ended_before_is_not_adopted(process: Process) -> None:
     process.kill()
     process.wait()
-    keepers = Keepers()
-    keepers.adopt(process.pid)
-    assert not keepers.any_alive()
+    clients = Clients()
+    clients.adopt(process.pid)
+    assert not clients.any_alive()
 
 
 @pytest.mark.usefixtures("kernel")
 def test_one_of_several_is_enough(process: Process) -> None:
-    keepers = Keepers([process.pid])
-    keepers.adopt(os.getpid())
+    clients = Clients([process.pid])
+    clients.adopt(os.getpid())
     process.kill()
     process.wait()
-    assert keepers.any_alive()
+    assert clients.any_alive()
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs pidfd")
 def test_a_zombie_does_not_keep(process: Process) -> None:
     """A scheduler killed and not yet collected by whoever started it."""
-    keepers = Keepers([process.pid])
+    clients = Clients([process.pid])
     descriptor = os.pidfd_open(process.pid)
     process.kill()
     select.select([descriptor], [], [], 30)
     os.close(descriptor)
-    assert not keepers.any_alive()
+    assert not clients.any_alive()
 
 
 @pytest.mark.usefixtures("kernel")
 def test_somebody_elses_process_keeps() -> None:
-    assert Keepers([1]).any_alive()
+    assert Clients([1]).any_alive()

@@ -67,5 +67,8 @@ def test_runs_that_are_known_or_too_young_are_no_problem(world: FaultyWorld) -> 
     world.until_done("A", runs=2)
     watcher = world.watcher
     assert watcher is not None
-    until(lambda: not watcher._strangers._asking and bool(watcher._strangers._ask_at), "it has been asked")
+    until(
+        lambda: not watcher._misnamed_reporters._asking and bool(watcher._misnamed_reporters._ask_at),
+        "it has been asked",
+    )
     assert PLACE not in watcher.health().problems
