@@ -1,8 +1,8 @@
 """Removing the old partitions of one pipeline, a few in a transaction.
 
-What a piece decides about, it removes in the same piece. The transaction compares the leader, the watermark, and every key
-that it deletes or knows to be absent, and that no state of this pipeline has been put since it was read: a state that
-has come in between might lie below the new watermark, and would be lost.
+What a piece decides about, it removes in the same piece. The transaction compares the leader, the watermark, and every
+key that it deletes or knows to be absent, and that no state of this pipeline has been put since it was read: a state
+that has come in between might lie below the new watermark, and would be lost.
 """
 
 from __future__ import annotations
