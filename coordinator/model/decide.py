@@ -1,16 +1,23 @@
 """The rule that decides (design section 4). Pure: no I/O, no clock, no log.
 
-**D fires in k when its condition holds over the inputs that count, at least one input of the branches that
-hold is new, no other branch of its condition is still coming, and D is not held, not in flight, and not itself
-queued or running.**
+**D fires in k when its condition holds over the inputs that count, at least one input of the branches that hold is
+new, no branch that could still hold is busy, and D is not held, not in flight, and not itself queued or running.**
 
-The rule was model-checked. Each simplification of it breaks a case of ``tests/worlds/cases.py``; the comments
-below name which.
+An input *counts* when its state satisfies the dependency and its own pipeline is settled (:mod:`.evaluation`). It is
+*new* when its completion is not the one that D's last run used. How ready a pipeline is in a partition has three words:
+
+* **busy**     it runs, or is due to run: what depends on it waits
+* **stuck**    it is out of date, and something or somebody else must act first
+* **settled**  neither
+
+The rule was model-checked. Each simplification of it breaks a case of ``tests/worlds/cases.py``; the comments below
+name which.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -18,13 +25,14 @@ import msgspec
 from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.dependencies import OnLate, Rerun, Settle
 from coordinator.model.evaluation import (
+    HOLDS,
+    IF_REPAIRED,
+    WOULD_HOLD,
     Evaluated,
     EvaluatedInput,
     all_inputs,
     evaluate,
-    inputs_if_repaired,
-    inputs_that_hold,
-    inputs_that_would_hold,
+    inputs_at,
 )
 from coordinator.model.graph import Graph
 from coordinator.model.lateness import due_by
@@ -89,55 +97,50 @@ class Decision(msgspec.Struct, frozen=True):
 def decide(graph: Graph, view: View, target: Target) -> Decision:
     """Decide about a pipeline in a partition.
 
-    :param view: one reading of etcd; it also knows how the inputs stand, and what time it is.
+    :param view: one reading of etcd; it also knows how ready the inputs are, and what time it is.
     """
     seen, recorded = view.state(target), view.record(target)
     record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
     obstacles = set(_obstacles(view, target, seen, recorded))
-    moving = not obstacles.isdisjoint((Obstacle.IN_FLIGHT, Obstacle.RUNNING))
+    is_active = not obstacles.isdisjoint((Obstacle.IN_FLIGHT, Obstacle.RUNNING))
     order, ordered_at = _order(view, target, record)
+    is_ordered = order is Order.RERUN
 
     node = graph.node(target.pipeline)
     if node is None:
-        return _decide_source(target, frozenset(obstacles), moving, ordered_at if order is Order.RERUN else 0)
+        return _decide_source(target, frozenset(obstacles), is_active, ordered_at if is_ordered else 0)
 
     downstream = node.downstream
     has_run = record is not None and (len(record.consumed) > 0 or record.order > 0 or record.skipped)
     evaluated, inputs = evaluate(view, node, target, record)
-    coming = tuple(inputs_that_would_hold(evaluated))
-    used = tuple(inputs_that_hold(evaluated))
-    due = order is Order.RERUN or any(one.triggers and (one.new or one.busy) for one in coming)
-    ready = order is Order.RERUN or any(one.new for one in used)
-    if downstream.settle is Settle.WAVE:
-        # A branch that is still coming is waited for (case 7); one that cannot come is not (cases 5, 25).
-        ready = ready and not any(one.busy for one in coming)
-    has_pending_change = any(one.triggers and (one.new or one.busy or one.repairable) for one in inputs)
+    due, ready, used = _what_inputs_ask(evaluated, downstream.settle, is_ordered=is_ordered)
+    has_pending_change = any(one.has_pending_change for one in inputs)
 
     deadline = None
     if has_pending_change and seen is None and not has_run:  # a started partition is never late
         deadline = due_by(downstream.deadline, graph, view, target, inputs)
     late = deadline is not None and view.now >= deadline
     if late and downstream.on_late is OnLate.FIRE:
-        there = tuple(one for one in inputs if one.holds)
-        if any(one.new for one in there):
-            used, due, ready = there, True, True
-    skips = late and downstream.on_late is OnLate.SKIP and not moving and order is not Order.RERUN
-    skips = skips and Obstacle.UNREADABLE_RECORD not in obstacles  # giving up would be written over it
+        present = [one for one in inputs if one.holds]
+        if any(one.new for one in present):
+            due, ready, used = True, True, present
+    skips = late and downstream.on_late is OnLate.SKIP and not is_active and not is_ordered
+    skips = skips and Obstacle.UNREADABLE_RECORD not in obstacles  # skipping would write over it
 
-    # It has run, and will not again by itself (case 4), or has been given up.
+    # It has run, and does not run again by itself (case 4); or the partition has been skipped.
     ignores = (downstream.rerun is Rerun.IGNORE and has_run) or (record is not None and record.skipped)
-    ignores = ignores and order is not Order.RERUN
-    if due and not (moving or ignores) and downstream.rerun is Rerun.HOLD and has_run and order is None:
+    ignores = ignores and not is_ordered
+    if due and not (is_active or ignores) and downstream.rerun is Rerun.HOLD and has_run and order is None:
         obstacles.add(Obstacle.WAITS_FOR_RELEASE)
 
-    if moving or skips:
-        readiness = Readiness.BUSY  # what is given up is at rest once that has been written down
+    if is_active or skips:
+        readiness = Readiness.BUSY  # what is skipped is settled once that has been written down
     elif ignores:
         readiness = Readiness.SETTLED
     elif due and not obstacles:
         readiness = Readiness.BUSY
     elif due or _could_be_repaired(evaluated):
-        # Out of date, and something or somebody else must move first (case 3).
+        # Out of date, and something or somebody else must act first (case 3).
         readiness = Readiness.STUCK
     else:
         # Also with something new in a branch that does not hold: it is not needed (cases 6, 25).
@@ -152,8 +155,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         inputs=_completions(used) if ready else {},
         wave=max((_wave(view, one) for one in used if one.new), default=ordered_at) if ready else 0,
         evaluated=evaluated,
-        has_pending_change=has_pending_change
-        or order is Order.RERUN,  # who has been ordered waits too, for a gate that is busy
+        has_pending_change=has_pending_change or is_ordered,  # what is ordered waits too, for a gate that is busy
         order=ordered_at,
         due_by=deadline,
         late=late,
@@ -162,10 +164,24 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     )
 
 
-def _decide_source(target: Target, obstacles: frozenset[Obstacle], moving: bool, ordered_at: int) -> Decision:
+def _what_inputs_ask(
+    evaluated: Evaluated, settle: Settle, *, is_ordered: bool
+) -> tuple[bool, bool, list[EvaluatedInput]]:
+    """Whether the inputs, or a person, ask for a run; whether they ask for it now; and the inputs that it would use."""
+    expected = inputs_at(evaluated, WOULD_HOLD)
+    used = inputs_at(evaluated, HOLDS)
+    due = is_ordered or any(one.triggers and (one.new or one.busy) for one in expected)
+    ready = is_ordered or any(one.new for one in used)
+    if settle is Settle.WAVE:
+        # A busy branch is waited for (case 7); one that cannot hold is not (cases 5, 25).
+        ready = ready and not any(one.busy for one in expected)
+    return due, ready, used
+
+
+def _decide_source(target: Target, obstacles: frozenset[Obstacle], is_active: bool, ordered_at: int) -> Decision:
     """A pipeline that waits for nothing runs when its environment or a person says so."""
     readiness = Readiness.SETTLED
-    if moving or (ordered_at and not obstacles):
+    if is_active or (ordered_at and not obstacles):
         readiness = Readiness.BUSY
     elif ordered_at:
         readiness = Readiness.STUCK
@@ -195,7 +211,7 @@ def _could_be_repaired(evaluated: Evaluated) -> bool:
     return (
         evaluated.if_repaired
         and not evaluated.would_hold
-        and any(one.triggers and (one.new or one.busy or one.repairable) for one in inputs_if_repaired(evaluated))
+        and any(one.has_pending_change for one in inputs_at(evaluated, IF_REPAIRED))
     )
 
 
@@ -249,10 +265,10 @@ def completions(decision: Decision) -> dict[Target, Consumed]:
     """Every completion among a decision's inputs, used or not."""
     if decision.evaluated is None:
         return {}
-    return _completions(tuple(one for one in all_inputs(decision.evaluated) if one.met or one.new))
+    return _completions(one for one in all_inputs(decision.evaluated) if one.met or one.new)
 
 
-def _completions(used: tuple[EvaluatedInput, ...]) -> dict[Target, Consumed]:
+def _completions(used: Iterable[EvaluatedInput]) -> dict[Target, Consumed]:
     found: dict[Target, Consumed] = {}
     for one in used:
         if one.seen is not None and isinstance(one.seen.value, RunState):

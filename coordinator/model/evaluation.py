@@ -12,8 +12,9 @@ two evaluations, and a branch that does not hold contributes nothing: neither ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -71,6 +72,11 @@ class EvaluatedInput(NamedTuple):
     def if_repaired(self) -> bool:
         return self.holds or self.busy or self.repairable
 
+    @property
+    def has_pending_change(self) -> bool:
+        """Whether something that can start the downstream has changed here, is about to, or could be repaired."""
+        return self.triggers and (self.new or self.busy or self.repairable)
+
 
 class EvaluatedBranch(msgspec.Struct, frozen=True):
     """An inner node, or the partitions of a dependency whose mapping names several: at least ``n`` of the branches.
@@ -89,6 +95,13 @@ class EvaluatedBranch(msgspec.Struct, frozen=True):
 
 Evaluated = EvaluatedInput | EvaluatedBranch
 
+Level = Callable[[Evaluated], bool]
+"""How generously a branch is looked at; see the module."""
+
+HOLDS: Level = attrgetter("holds")
+WOULD_HOLD: Level = attrgetter("would_hold")
+IF_REPAIRED: Level = attrgetter("if_repaired")
+
 
 def evaluate(
     view: View, node: Node, target: Target, record: TriggerRecord | None
@@ -98,8 +111,8 @@ def evaluate(
     :param record: what the pipeline has been started for before.
     :returns: the condition, evaluated, and all its inputs from left to right.
     """
-    evaluate = _Evaluator(view, node, target, record)
-    return evaluate.visit(node.downstream.condition), evaluate.inputs
+    evaluator = _Evaluator(view, node, target, record)
+    return evaluator.visit(node.downstream.condition), evaluator.inputs
 
 
 class _Evaluator:
@@ -254,37 +267,25 @@ def is_consumed(used: Consumed | Fingerprint | None, present: RunState, revision
     return used is not None and used.is_same(present, revision)
 
 
-def inputs_that_hold(evaluated: Evaluated) -> Iterator[EvaluatedInput]:
-    """The inputs of the branches that hold: what firing uses."""
-    if not evaluated.holds:
+def inputs_at(evaluated: Evaluated, level: Level) -> list[EvaluatedInput]:
+    """The inputs of the branches that hold at a level, from left to right; none where the whole does not hold.
+
+    :param level: :data:`HOLDS`: what firing now uses. :data:`WOULD_HOLD`: what firing uses once all that is busy has
+        ended well. :data:`IF_REPAIRED`: what it would use if somebody repaired what failed or is stuck.
+    """
+    found: list[EvaluatedInput] = []
+    _add_inputs_at(evaluated, level, found)
+    return found
+
+
+def _add_inputs_at(evaluated: Evaluated, level: Level, found: list[EvaluatedInput]) -> None:
+    if not level(evaluated):
         return
     if isinstance(evaluated, EvaluatedInput):
-        yield evaluated
+        found.append(evaluated)
     else:
         for branch in evaluated.branches:
-            yield from inputs_that_hold(branch)
-
-
-def inputs_that_would_hold(evaluated: Evaluated) -> Iterator[EvaluatedInput]:
-    """The inputs of the branches that would hold once what is busy has ended well."""
-    if not evaluated.would_hold:
-        return
-    if isinstance(evaluated, EvaluatedInput):
-        yield evaluated
-    else:
-        for branch in evaluated.branches:
-            yield from inputs_that_would_hold(branch)
-
-
-def inputs_if_repaired(evaluated: Evaluated) -> Iterator[EvaluatedInput]:
-    """The inputs of the branches that would hold if somebody repaired what failed."""
-    if not evaluated.if_repaired:
-        return
-    if isinstance(evaluated, EvaluatedInput):
-        yield evaluated
-    else:
-        for branch in evaluated.branches:
-            yield from inputs_if_repaired(branch)
+            _add_inputs_at(branch, level, found)
 
 
 def all_inputs(evaluated: Evaluated) -> Iterator[EvaluatedInput]:

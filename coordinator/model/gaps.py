@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.dependencies import Rerun
-from coordinator.model.evaluation import EvaluatedInput, evaluate, inputs_that_hold
+from coordinator.model.evaluation import HOLDS, EvaluatedInput, evaluate, inputs_at
 from coordinator.model.graph import Graph, Node
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.references import Target
@@ -75,7 +75,7 @@ def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
         return None  # nobody can tell whether it has run
     skipped = decision.skips or (record is not None and record.skipped)
     evaluated, _ = evaluate(view, _always_active(node), target, None if skipped else record)
-    used = tuple(inputs_that_hold(evaluated))
+    used = tuple(inputs_at(evaluated, HOLDS))
     ended_at = own.revision if own is not None else 0
     ignores = node.downstream.rerun is Rerun.IGNORE and ended_at > 0
     missed = [one.target for one in _newer(used, ended_at) if one.new or (ignores and one.triggers)]

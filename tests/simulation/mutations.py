@@ -160,7 +160,7 @@ def other_branches_not_waited_for() -> AbstractContextManager[Any]:
         decision = real(*given)
         if decision.ready or decision.evaluated is None or not decision.due:
             return decision
-        used = tuple(evaluation.inputs_that_hold(decision.evaluated))
+        used = tuple(evaluation.inputs_at(decision.evaluated, evaluation.HOLDS))
         if not any(one.new for one in used):
             return decision
         inputs = decide._completions(used)

@@ -21,7 +21,7 @@ from coordinator.controller.pace import Pace
 from coordinator.controller.writes import RETRY_AFTER
 from coordinator.model.decide import Decision
 from coordinator.model.dependencies import Catchup
-from coordinator.model.evaluation import EvaluatedInput, all_inputs, inputs_that_would_hold
+from coordinator.model.evaluation import WOULD_HOLD, EvaluatedInput, all_inputs, inputs_at
 from coordinator.model.graph import Graph
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.propagation.propagation import Propagation
@@ -245,7 +245,7 @@ def _never_started(propagation: Propagation, decision: Decision) -> bool:
 def _was_missed(decision: Decision, absence: Absence, missed: Collection[Target]) -> bool:
     """Whether all that makes it due was missed: the newest completion, and whatever is still to come."""
     assert decision.evaluated is not None
-    reasons = [one for one in inputs_that_would_hold(decision.evaluated) if one.triggers and (one.new or one.busy)]
+    reasons = [one for one in inputs_at(decision.evaluated, WOULD_HOLD) if one.triggers and (one.new or one.busy)]
     if not reasons:  # it fires late, on a condition that does not hold
         reasons = [one for one in all_inputs(decision.evaluated) if one.new]
     coming = [one for one in reasons if one.busy]

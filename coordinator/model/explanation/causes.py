@@ -14,7 +14,7 @@ from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.durations import format_duration
-from coordinator.model.evaluation import EvaluatedInput, inputs_that_would_hold
+from coordinator.model.evaluation import WOULD_HOLD, EvaluatedInput, inputs_at
 from coordinator.model.explanation.headline import MOVING, missing_inputs, reason
 from coordinator.model.explanation.words import (
     asked_for,
@@ -138,7 +138,7 @@ def inputs_in_the_way(decision: Decision) -> Iterator[EvaluatedInput]:
     if decision.readiness is Readiness.SETTLED:
         yield from missing_inputs(evaluated)
     elif decision.due:
-        yield from (one for one in inputs_that_would_hold(evaluated) if one.busy)
+        yield from (one for one in inputs_at(evaluated, WOULD_HOLD) if one.busy)
     else:
         yield from (one for one in missing_inputs(evaluated) if one.if_repaired)
 

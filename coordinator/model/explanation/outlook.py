@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import OnLate
-from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput, inputs_that_would_hold
+from coordinator.model.evaluation import WOULD_HOLD, Evaluated, EvaluatedBranch, EvaluatedInput, inputs_at
 from coordinator.model.explanation.causes import why_unsettled
 from coordinator.model.explanation.headline import MOVING, is_out_of_reach, no_input, still_needed
 from coordinator.model.explanation.words import (
@@ -83,7 +83,7 @@ class _Outlook:
             yield self._what_is_missing(evaluated)
         elif not decision.due and not decision.ready and (another := self._another(evaluated)):
             yield another
-        for one in inputs_that_would_hold(evaluated):
+        for one in inputs_at(evaluated, WOULD_HOLD):
             if one.busy and not one.holds and evaluated.holds:
                 yield f"{self._name(one)} has come to rest ({self._how_it_is(one)})"
 

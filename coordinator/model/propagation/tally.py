@@ -99,7 +99,7 @@ class Tally:
                 dependency, branch = self._inputs[place]
                 before, had_pending_change, was_repairable = self._counts[place]
                 one = evaluate_input(view, node, target, record, dependency, upstream)
-                counts, has_pending_change = _counts_of(one), _has_pending_change(one)
+                counts, has_pending_change = _counts_of(one), one.has_pending_change
                 self._counts[place] = counts, has_pending_change, one.repairable
                 self._pending += has_pending_change - had_pending_change
                 new_trouble = new_trouble or (one.repairable and not was_repairable)
@@ -116,7 +116,7 @@ class Tally:
         if isinstance(evaluated, EvaluatedInput):
             self._places.setdefault(evaluated.target, []).append(len(self._inputs))
             self._inputs.append((evaluated.dependency, branch))
-            counts, has_pending_change = _counts_of(evaluated), _has_pending_change(evaluated)
+            counts, has_pending_change = _counts_of(evaluated), evaluated.has_pending_change
             self._counts.append((counts, has_pending_change, evaluated.repairable))
             self._pending += has_pending_change
             for what, count in enumerate(counts):
@@ -143,13 +143,9 @@ def _counts_of(one: EvaluatedInput) -> _Counts:
         int(holds and one.new),
         int(would and one.triggers and (one.new or busy)),
         int(would and busy),
-        int(repaired and _has_pending_change(one)),
+        int(repaired and one.has_pending_change),
     )
     return _SHARED.setdefault(counts, counts)
-
-
-def _has_pending_change(one: EvaluatedInput) -> bool:
-    return one.triggers and (one.new or one.busy or one.repairable)
 
 
 class Tallies:
