@@ -1,9 +1,9 @@
 """Reaction: from the put of a run state to the trigger request arriving at Airflow, against the floor.
 
-Both sides run as processes of their own, against the same etcd and the same stand-in Airflow, turn about: a
-round of the one, a round of the other. "One at a time" leaves each completion time to be dealt with before the
-next; "full load" puts so many at once, in each round. The goal (design section 8): 1.3 times the floor at p50,
-2 times at p99, 80 % of its rate under load.
+Both sides run as processes of their own, against the same etcd and the same stand-in Airflow, turn about: a round of
+the one, a round of the other. "One at a time" leaves each completion time to be dealt with before the next; "full load"
+puts so many at once, in each round. The goal (docs/architecture.md#speed): 1.3 times the floor at p50, 2 times at p99,
+80 % of its rate under load.
 
     python -m benchmarks.reaction [--completions 1000] [--rounds 5] [--json]
 """

@@ -2,7 +2,7 @@
 
 The real reconciler on an etcd in memory, with environments that answer at once; its own CPU time is what counts.
 Everything is a ratio within one run: worlds of different sizes take turns, or a figure stands beside its goal.
-Goals (design section 8): 10,000 pipelines cost at most 1.2 times what 100 cost, a live key at most 1 KB, and
+Goals (docs/architecture.md#speed): 10,000 pipelines cost at most 1.2 times what 100 cost, a live key at most 1 KB, and
 1,000,000 of them less than 2 GiB in all.
 
     python -m benchmarks.scale [--quick] [--only SECTION,...] [--json]

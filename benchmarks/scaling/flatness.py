@@ -10,7 +10,7 @@ from benchmarks.scaling.ring import FAN_IN, SMALLEST, Ring
 from benchmarks.scaling.waves import ModelWaves, ReconcilerWaves
 
 GOAL = 1.2
-"""What a completion among the most pipelines may cost beside one among the fewest (design section 8)."""
+"""What a completion among the most pipelines may cost beside one among the fewest (docs/architecture.md#speed)."""
 
 EXAMINED_GOAL = 1.01
 """What is examined must not grow at all. The order in which sets are gone through moves it by a few in a thousand."""

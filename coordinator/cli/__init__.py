@@ -1,4 +1,4 @@
-"""The command ``coordinator``: parse, call, print (design section 6).
+"""The command ``coordinator``: parse, call, print (docs/architecture.md#interfaces).
 
 ``application``  the commands, one line each; ``main``
 ``failures``     what an error becomes: one message, and an exit code

@@ -1,4 +1,4 @@
-"""Holding and releasing pipelines: the two writes that people make (design section 3, ``hold/``).
+"""Holding and releasing pipelines: the two writes that people make (docs/architecture.md#keys).
 
 Both may be repeated: after an answer that did not arrive, doing it again is right. What changes something is recorded
 as an act.

@@ -1,4 +1,5 @@
-"""Reporting a run state: idempotent, and never putting the older over the newer (design sections 3 and 5.8).
+"""Reporting a run state: idempotent, and never putting the older over the newer
+(docs/architecture.md#which-of-two-reports-counts).
 
 :func:`write_report` is the rule and the transaction, for whoever has a store already (the outbox inside Airflow,
 the command line). :func:`report` is for everybody else's code: it reads the settings and connects by itself.

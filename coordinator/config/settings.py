@@ -1,4 +1,4 @@
-"""Settings: ``coordinator.toml`` and environment variables (design section 6), read into checked values.
+"""Settings: ``coordinator.toml`` and environment variables (docs/architecture.md#interfaces), read into checked values.
 
 Every value can also be given by an environment variable: ``COORDINATOR_`` and the path with ``__`` between,
 for example ``COORDINATOR_ETCD__ENDPOINTS='["10.0.0.1:2379"]'``. A variable wins over the file. Credentials

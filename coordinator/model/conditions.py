@@ -1,4 +1,4 @@
-"""Conditions: what a downstream pipeline asks of its upstreams (design section 4).
+"""Conditions: what a downstream pipeline asks of its upstreams (docs/architecture.md#the-rule).
 
 A condition is a tree. Its leaves name an upstream and the state asked for; ``all`` and ``any`` are the two
 ends of ``at_least``, so one kind of inner node is enough.

@@ -1,4 +1,4 @@
-"""Deadlines: by when a downstream pipeline should have run in a partition (design section 6, *deadline*).
+"""Deadlines: by when a downstream pipeline should have run in a partition (docs/dependencies.md).
 
 Nothing here reads a clock: a deadline is a moment, and somebody else knows what time it is.
 """

@@ -1,4 +1,4 @@
-"""The rule that decides (design section 4). Pure: no I/O, no clock, no log.
+"""The rule that decides (docs/architecture.md#the-rule). Pure: no I/O, no clock, no log.
 
 **D fires in k when its condition holds over the inputs that count, at least one input of the branches that hold is
 new, no branch that could still hold is busy, and D is not held, not in flight, and not itself queued or running.**
@@ -241,7 +241,7 @@ def _obstacles(view: View, target: Target, seen: SeenState | None, recorded: See
 
 
 def in_flight(record: TriggerRecord, revision: int, seen: SeenState | None) -> bool:
-    """Whether a request is on its way, or its run has not been seen to end (design section 4, *in flight*).
+    """Whether a request is on its way, or its run has not been seen to end (docs/architecture.md#in-flight).
 
     A terminal state ends the flight when its attempt is at least as new as the one that our request made; an
     older attempt's late end does not (case 11). A report without queued_at cannot be compared: it ends the

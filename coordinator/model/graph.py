@@ -28,7 +28,7 @@ class Node:
     """A downstream pipeline in the graph.
 
     :ivar active_since: for each dependency, the etcd revision at which it became active: completions up to it
-        are the past, for which nothing is fired (design section 4, *new*).
+        are the past, for which nothing is fired (docs/architecture.md#new).
     """
 
     downstream: Downstream

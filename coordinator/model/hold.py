@@ -1,4 +1,4 @@
-"""A hold: a person's word that a pipeline is not to be started for now (design section 3, ``hold/``)."""
+"""A hold: a person's word that a pipeline is not to be started for now (docs/architecture.md#keys)."""
 
 from __future__ import annotations
 

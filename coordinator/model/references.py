@@ -9,7 +9,7 @@ DEFAULT_ENVIRONMENT = "default"
 
 
 class PipelineRef(NamedTuple):
-    """A DAG in an environment (design section 2, *pipeline*).
+    """A DAG in an environment (docs/architecture.md#words).
 
     A named tuple, because it is hashed on every completion.
     """

@@ -1,4 +1,4 @@
-"""Run states: what pipelines report, and which of two reports is the newer one (design section 3).
+"""Run states: what pipelines report, and which of two reports is the newer one (docs/architecture.md#run-states).
 
 A run state is JSON with a ``state``; a bare word (``success``) is one too. Reading never raises: a value that
 cannot be read is :class:`Unreadable`, which counts as "not yet" and is shown as a problem.
@@ -179,7 +179,7 @@ class Verdict(enum.Enum):
 
 
 def evaluate_report(present: RunState | Unreadable | None, report: RunState) -> Verdict:
-    """Decide whether a report may replace what stands in etcd (design section 3 and section 5, point 8).
+    """Decide whether a report may replace what stands in etcd (docs/architecture.md#which-of-two-reports-counts).
 
     The same attempt and state again is a repeat. Within an attempt a terminal state is never overwritten by
     queued or running, nor by an older terminal observation; a late report of an older attempt never

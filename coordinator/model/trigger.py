@@ -1,4 +1,6 @@
-"""The trigger record: what the coordinator decided and did for a pipeline in a partition (design section 5)."""
+"""The trigger record: what the coordinator decided and did for a pipeline in a partition
+(docs/architecture.md#firing-exactly-once).
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,7 @@ class TriggerRecord(msgspec.Struct, frozen=True):
     :ivar attempt: queued_at of the run that our request made.
     :ivar inputs: the completions that the newest intent uses.
     :ivar consumed: the completions that a known effect stands on; moves only when the effect is known.
-    :ivar wave: etcd revision of the completion at the top (design section 2, *wave*).
+    :ivar wave: etcd revision of the completion at the top (docs/architecture.md#words).
     :ivar order: etcd revision of the newest person's order that has been carried out; 0: none.
     :ivar ordered: that of the order that the newest intent carries out.
     :ivar blocked_since: when the environment first refused what it refuses still.

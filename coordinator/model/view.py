@@ -19,7 +19,7 @@ from coordinator.model.trigger import TriggerRecord
 
 
 class Readiness(enum.StrEnum):
-    """How a pipeline stands in a partition (design section 4)."""
+    """How a pipeline stands in a partition (docs/architecture.md#readiness)."""
 
     SETTLED = "settled"
     BUSY = "busy"

@@ -71,7 +71,7 @@ class ObservedRun:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """One effect: create a run, or clear one (design section 5, point 3).
+    """One effect: create a run, or clear one (docs/architecture.md#request).
 
     ``before`` is the queued_at of the run to be cleared, as the environment showed it before the intent: when
     it differs afterwards, the clear has happened.

@@ -1,4 +1,4 @@
-"""The port over the package etcd3 (design section 6, ``[etcd]``).
+"""The port over the package etcd3 (docs/architecture.md#interfaces).
 
 Only etcd3's channel and stubs are used. Its convenience layer drops what is needed here: limits and revisions
 of a range, the header of a transaction, most error codes, cancelled watches.

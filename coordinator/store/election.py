@@ -1,4 +1,4 @@
-"""One leader by lease (design section 5, point 6, and etcd's ``client/v3/concurrency``).
+"""One leader by lease (docs/architecture.md#leadership, and etcd's ``client/v3/concurrency``).
 
 Every watcher keeps a lease alive. On it stands its presence, ``watchers/<id>``; and on one of them the key
 ``leader``, which whoever creates it first has. The lease ends, the keys go, the next one creates ``leader``.

@@ -1,4 +1,4 @@
-"""Which key holds what (design section 3): building keys and reading them back.
+"""Which key holds what (docs/architecture.md#keys): building keys and reading them back.
 
 Segments are percent-encoded where they hold ``/``, ``%`` or control characters, so no name from outside can
 leave its own segment.

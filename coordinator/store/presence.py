@@ -1,4 +1,6 @@
-"""Who a watcher is, and how far it has got: the value of ``leader`` and of ``watchers/<id>`` (design section 3)."""
+"""Who a watcher is, and how far it has got: the value of ``leader`` and of ``watchers/<id>``
+(docs/architecture.md#keys).
+"""
 
 from __future__ import annotations
 

@@ -48,7 +48,9 @@ LEASE = 10
 
 
 class Point(enum.StrEnum):
-    """Where a process can be killed or stand still, besides between two events (design section 5)."""
+    """Where a process can be killed or stand still, besides between two events
+    (docs/architecture.md#firing-exactly-once).
+    """
 
     BEFORE_COMMIT = "before commit"
     AFTER_COMMIT = "after commit"

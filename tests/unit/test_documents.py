@@ -26,6 +26,9 @@ from tests.worlds import condition_cases, partition_cases
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+CODE = sorted(
+    one for part in ("coordinator", "tests", "benchmarks", "dags") for one in REPOSITORY.glob(f"{part}/**/*.py")
+)
 README = REPOSITORY / "README.md"
 WIDTH = 120
 
@@ -54,6 +57,25 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         assert linked.exists(), target
         if anchor:
             assert anchor in _anchors(linked), target
+
+
+def test_every_citation_in_the_code_leads_to_a_heading() -> None:
+    """As ``docs/architecture.md#keys`` in a docstring."""
+    cited: set[tuple[str, str]] = set()
+    for code in (*CODE, REPOSITORY / "pyproject.toml"):
+        cited.update(re.findall(r"\b(docs/[\w/.-]+\.md)(?:#([\w-]+))?", code.read_text(encoding="utf-8")))
+    assert ("docs/architecture.md", "the-rule") in cited
+    nowhere = {
+        f"{name}#{anchor}"
+        for name, anchor in cited
+        if not (REPOSITORY / name).exists() or (anchor and anchor not in _anchors(REPOSITORY / name))
+    }
+    assert nowhere == set()
+
+
+def test_no_code_cites_a_design_that_is_not_here() -> None:
+    citing = [code for code in CODE if re.search("design " + "section", code.read_text(encoding="utf-8"))]
+    assert citing == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))

@@ -511,7 +511,7 @@ def case_silent_clear_while_many_wait(world: World) -> None:
 
 def case_own_run_waits_silently(world: World) -> None:
     """A -> D. D is cleared by hand and waits in the queue, unreported; A is cleared and ends: D is left to finish,
-    then runs again once (design section 5, point 1: about D's own run)."""
+    then runs again once (docs/architecture.md#look: about D's own run)."""
     world.dependencies({"D": "A"})
     world.first_run("A")
     world.by_hand("D")

@@ -1,4 +1,4 @@
-"""What retention removes, what it must not, and what may never happen again (design section 5, point 7)."""
+"""What retention removes, what it must not, and what may never happen again (docs/architecture.md#retention)."""
 
 from __future__ import annotations
 

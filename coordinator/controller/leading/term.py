@@ -1,4 +1,4 @@
-"""A term: for how long a watcher leads, and what it does first (design section 5, point 6).
+"""A term: for how long a watcher leads, and what it does first (docs/architecture.md#leadership).
 
 It leads from the step on in which it has read all that its predecessor wrote, until its lease may be over or etcd says
 that another one leads. Before anything is started in a term, what was missed is given up as ``catchup`` asks.

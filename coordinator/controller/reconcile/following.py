@@ -1,4 +1,4 @@
-"""Following through REST what does not report (design section 5, point 5).
+"""Following through REST what does not report (docs/architecture.md#end).
 
 Followed are: a run that we started and whose end has not been reported; an input that says queued or running
 for long; a failed one that others wait behind, for a person may have cleared it where nobody reports.

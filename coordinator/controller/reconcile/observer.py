@@ -1,4 +1,4 @@
-"""The observer: what environments show, set beside what etcd says, and who is followed (design section 5, point 5)."""
+"""The observer: what environments show, set beside what etcd says, and who is followed (docs/architecture.md#end)."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _new_token() -> str:
 def intend(
     decision: Decision, previous: TriggerRecord | None, existing: ExistingRun | None, *, who: str, when: datetime
 ) -> TriggerRecord:
-    """The intent that a decision to fire becomes (design section 5, point 2).
+    """The intent that a decision to fire becomes (docs/architecture.md#intent).
 
     :param existing: the run in this partition; with one the rerun policy applies, without one a run is created.
     """
@@ -105,7 +105,7 @@ def has_logical_date(graph: Graph, target: Target, record: TriggerRecord) -> boo
 
 
 def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequest:
-    """The request that an intent stands for (design section 5, point 3). The same intent gives the same request."""
+    """The request that an intent stands for (docs/architecture.md#request). The same intent gives the same request."""
     assert record.run_id is not None
     node = graph.node(target.pipeline)
     own_conf: Mapping[str, Any] = node.downstream.conf if node is not None else {}

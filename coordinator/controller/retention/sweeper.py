@@ -1,4 +1,4 @@
-"""Retention: the leader removes old partitions, a little at a time (design section 5, point 7; decision 0011).
+"""Retention: the leader removes old partitions, a little at a time (docs/architecture.md#retention; decision 0011).
 
 A sweep goes through the pipelines, downstreams first, so that what a downstream stood on can follow it. It is a
 generator: each piece of it is bounded, and between two pieces the reconciler decides.

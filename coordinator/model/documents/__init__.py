@@ -1,4 +1,5 @@
-"""Reading ``dependencies.json`` (design section 6): from text to checked values, or to every problem with its place.
+"""Reading ``dependencies.json`` (docs/architecture.md#interfaces): from text to checked values, or to every problem
+with its place.
 
 ``document``    ``parse_file``: the entries, the cycles they would close, and what is said of the file
 ``conditions``  the tree of what a pipeline waits for

@@ -44,7 +44,7 @@ TOP_LEVEL = (SCHEMA_KEY, SERIAL_KEY, ACCEPT_KEY)
 MOST_SERIAL = 2**53 - 1
 """Every program that reads JSON reads whole numbers up to this."""
 RESERVED_CONF = "coordinator"
-"""The member of a run's conf in which the coordinator says what the run is for (design section 5)."""
+"""The member of a run's conf in which the coordinator says what the run is for (docs/architecture.md#request)."""
 
 
 @dataclass(frozen=True, slots=True)

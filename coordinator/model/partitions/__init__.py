@@ -1,4 +1,4 @@
-"""Partition mappings: which upstream partitions a downstream partition is about (design section 4).
+"""Partition mappings: which upstream partitions a downstream partition is about (docs/architecture.md#inputs).
 
 Named as Airflow 3's partition mappers where it has one (``airflow/partition_mappers``).
 

@@ -1,4 +1,4 @@
-"""Partitions, and the run ids made of them (design sections 2 and 5).
+"""Partitions, and the run ids made of them (docs/architecture.md#words).
 
 A partition is a string. Where it is a date-time it is written in UTC as ``2026-11-20T00:00:00Z``, with
 microseconds only if they are not zero, so that one instant has one spelling.

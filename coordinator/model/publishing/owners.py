@@ -1,6 +1,6 @@
 """Whose document may declare what, and the one graph of all documents.
 
-A document stands under its owner's name (design section 3). **An owner declares only its own pipelines as
+A document stands under its owner's name (docs/architecture.md#keys). **An owner declares only its own pipelines as
 downstream: those of the environment with its name.** The owner ``default`` has the central document: it may also
 declare pipelines of environments that have no document of their own, so that one file for everything goes on
 working. Upstreams may be anybody's.

@@ -1,4 +1,4 @@
-"""What retention may remove, and what it must leave behind (design section 5, point 7).
+"""What retention may remove, and what it must leave behind (docs/architecture.md#retention).
 
 A partition of a pipeline may go when it is at rest, and when nothing that is left needs it: it is a leaf of what
 remains. Removed are its state, its record and its order; what stays is the pipeline's watermark, for which there are

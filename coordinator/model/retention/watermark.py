@@ -1,4 +1,4 @@
-"""A pipeline's watermark: the watermark that retention leaves behind (design section 5, point 7)."""
+"""A pipeline's watermark: what retention leaves behind (docs/architecture.md#retention)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The present state of many runs, in few requests (design section 5, point 1).
+"""The present state of many runs, in few requests (docs/architecture.md#look).
 
 One list request answers for up to a hundred runs: ``GET /dags/~/dagRuns`` with prefixes of run ids *and* of DAG
 ids, or ``GET /dags/<dag_id>/dagRuns`` where all are of one DAG. Both can be answered from Airflow's unique index

@@ -1,4 +1,4 @@
-"""What each answer to a trigger or a clear means, and asking when it does not say (design section 5, points 3, 4).
+"""What each answer to a trigger or a clear means, and asking when it does not say (docs/architecture.md#request).
 
 The answers are Airflow 3.3's (``api_fastapi/core_api/routes/public/dag_run.py``). Two of them are ambiguous: a
 409 hides which of the two unique constraints was violated, run_id or logical date; and identical requests that

@@ -1,7 +1,8 @@
 """A leader that stands still at any point of its work, is replaced, and wakes up: it writes nothing and sends nothing.
 
 Real processes, each of which stops itself (SIGSTOP) at the point in question; see ``stopping``. The points follow
-design section 5: look, intent, check of the lease, request, answer, outcome, end; and what else a leader writes.
+docs/architecture.md#request: look, intent, check of the lease, request, answer, outcome, end; and what else a leader
+writes.
 """
 
 from __future__ import annotations
