@@ -100,7 +100,9 @@ def test_a_wheel_from_the_sdist_is_byte_for_byte_the_one_from_the_checkout(built
     assert again.read_bytes() == built.wheel.read_bytes()
 
 
-@pytest.mark.parametrize("dockerfile", sorted(REPOSITORY.glob("docker/*/Dockerfile")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "dockerfile", sorted(REPOSITORY.glob("docker/*/Dockerfile")), ids=lambda path: path.parent.name
+)
 def test_what_an_image_copies_is_enough_to_build_the_same_wheel(dockerfile: Path, built: Built, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
