@@ -27,6 +27,7 @@ from tests.integration.distribution.conftest import REPOSITORY
 ACTION: dict[str, Any] = yaml.safe_load((REPOSITORY / "action.yml").read_text(encoding="utf-8"))
 INSTALL, COMPARE = ACTION["runs"]["steps"]
 INPUTS: dict[str, str] = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
+SECTION = (REPOSITORY / "docs" / "operating.md").read_text(encoding="utf-8").partition("\n### Publishing from CI\n")[2]
 EXPRESSION = re.compile(r"\$\{\{ *inputs\.([\w-]+) *\}\}")
 WITHOUT_AN_INDEX = {
     "PIP_NO_INDEX": "1",
@@ -113,6 +114,15 @@ def test_the_action_is_one_that_github_can_run() -> None:
         named = {name for text in step["env"].values() for name in EXPRESSION.findall(text)}
         assert named <= INPUTS.keys()
     assert ACTION["outputs"]["differs"]["value"] == f"${{{{ steps.{COMPARE['id']}.outputs.differs }}}}"
+
+
+def test_the_documents_name_every_input_with_its_default() -> None:
+    section = SECTION.split("\n### ")[0]
+    rows = re.findall(r"^\| `([\w-]+)` \| (?:`(.+?)`|none) \| ", section, re.MULTILINE)
+    assert dict(rows) == INPUTS
+    workflow = yaml.safe_load(re.findall(r"^```yaml\n(on: .*?)^```$", section, re.MULTILINE | re.DOTALL)[0])
+    (with_inputs,) = (step["with"] for step in workflow["jobs"]["plan"]["steps"] if "with" in step)
+    assert with_inputs.keys() <= INPUTS.keys()
 
 
 @pytest.mark.parametrize("command", ["plan", "check"])
