@@ -31,7 +31,7 @@ class Installed(NamedTuple):
 def run(*command: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
     """Run a command that must succeed. What it printed on stdout."""
     ended = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=env
+        list(map(str, command)), capture_output=True, text=True, timeout=120, check=False, cwd=cwd, env=env
     )
     assert ended.returncode == 0, f"{command}: exit code {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
     return ended.stdout
