@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.options import JsonOption
 from coordinator.cli.output import print_json, say
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.model.dependencies import Document
-    from coordinator.model.documents import Problem
+    from coordinator.model.documents import DependenciesError, Problem
     from coordinator.model.publishing.never_met import NeverMet
+
+_FILE = "dependencies.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What was found in a file.
+
+    :ivar error: everything that keeps it from being used; ``None`` where nothing does.
+    :ivar never_met: whether it asks for something that can never be met.
+    """
+
+    file: Path
+    document: Document
+    error: DependenciesError | None
+    warnings: list[Problem]
+    never_met: bool
 
 
 def validate(
-    file: Annotated[Path, typer.Argument(help="The file; - reads stdin.")] = Path("dependencies.json"),
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="The files; - reads stdin.", show_default=_FILE)
+    ] = None,
     *,
     environments_from: Annotated[
         Path | None,
@@ -37,48 +56,48 @@ def validate(
         bool, typer.Option("--schema", help="Print the JSON Schema, for editors, and check nothing.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Also fail if a dependency can never be met.")] = False,
-    as_json: JsonOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs: an object for each file.")] = False,
 ) -> None:
-    """Check a dependencies.json: every problem, with line, column, path and reason.
+    """Check a dependencies.json, or several: every problem, with line, column, path and reason.
 
     Exit code 1 when there is one. A dependency that can never be met, as its upstream is started in other partitions
     than it asks for, is a warning, and so is an upstream whose name looks mistyped. Without a configuration any
-    environment's name is accepted.
+    environment's name is accepted. Several files are checked each for itself.
 
     Example: [bold]coordinator validate dependencies.json --environments-from coordinator.toml[/bold]
     """
     from coordinator.config.settings import load_settings
-    from coordinator.model.documents import DependenciesError, json_schema, parse_document
-    from coordinator.model.publishing.misspelled import misspelled
-    from coordinator.model.publishing.never_met import never_met
+    from coordinator.model.documents import json_schema
 
     if schema:
         print_json(json_schema())
         return
     environments = None if environments_from is None else sorted(load_settings(environments_from).environments)
-    document: Document = {}
-    problems: tuple[Problem, ...] = ()
-    warnings: list[Problem] = []
-    unmet: list[NeverMet] = []
-    try:
-        text = read_file(file)
-        document = parse_document(text, source=str(file), environments=environments)
-        unmet = list(never_met(document))
-        warnings = _at_their_places(text, [*unmet, *misspelled(document)])
-    except DependenciesError as error:
-        problems = error.problems
-        message = str(error)
-    if as_json:
-        print_json(_as_json(file, document, problems, warnings, environments))
-    elif problems:
-        say(message, lines=True)
-        say(f"{counted(len(problems), 'problem')} in {file}")
-    else:
-        for warning in warnings:
-            say(f"{file}:{warning.line}:{warning.column}: warning: {warning.path}: {warning.reason}; {warning.remedy}")
-        say(_summary(file, document, warnings, environments))
-    if problems or (strict and unmet):
+    all_good = True
+    for file in files or [Path(_FILE)]:
+        checked = _check(file, environments)
+        if as_json:
+            print_json(_as_json(checked, environments))
+        else:
+            _print(checked, environments)
+        all_good = all_good and checked.error is None and not (strict and checked.never_met)
+    if not all_good:
         raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _check(file: Path, environments: list[str] | None) -> _Checked:
+    from coordinator.model.documents import DependenciesError, parse_document
+    from coordinator.model.publishing.misspelled import misspelled
+    from coordinator.model.publishing.never_met import never_met
+
+    text = read_file(file)
+    try:
+        document = parse_document(text, source=str(file), environments=environments)
+    except DependenciesError as error:
+        return _Checked(file, {}, error, [], never_met=False)
+    unmet = list(never_met(document))
+    warnings = _at_their_places(text, [*unmet, *misspelled(document)])
+    return _Checked(file, document, None, warnings, never_met=bool(unmet))
 
 
 def _at_their_places(text: bytes, found: Sequence[NeverMet]) -> list[Problem]:
@@ -100,31 +119,36 @@ def read_file(file: Path) -> bytes:
         raise ConfigurationError(f"{file}: cannot be read: {error.strerror}; expected a dependencies.json") from error
 
 
-def _as_json(
-    file: Path,
-    document: Document,
-    problems: tuple[Problem, ...],
-    warnings: list[Problem],
-    environments: list[str] | None,
-) -> dict[str, object]:
+def _as_json(checked: _Checked, environments: list[str] | None) -> dict[str, object]:
     from dataclasses import asdict
 
+    problems = () if checked.error is None else checked.error.problems
     return {
-        "file": str(file),
-        "ok": not problems,
-        "pipelines": len(document),
-        "dependencies": _count(document),
+        "file": str(checked.file),
+        "ok": checked.error is None,
+        "pipelines": len(checked.document),
+        "dependencies": _count(checked.document),
         "environments": environments,
         "problems": [asdict(problem) for problem in problems],
-        "warnings": [asdict(warning) for warning in warnings],
+        "warnings": [asdict(warning) for warning in checked.warnings],
     }
 
 
-def _summary(file: Path, document: Document, warnings: list[Problem], environments: list[str] | None) -> str:
-    dependencies = counted(_count(document), "dependency", "dependencies")
-    text = f"{file}: good: {counted(len(document), 'pipeline')}, {dependencies}"
-    if warnings:
-        text += f"; {counted(len(warnings), 'warning')}"
+def _print(checked: _Checked, environments: list[str] | None) -> None:
+    if checked.error is not None:
+        say(str(checked.error), lines=True)
+        say(f"{counted(len(checked.error.problems), 'problem')} in {checked.file}")
+        return
+    for one in checked.warnings:
+        say(f"{checked.file}:{one.line}:{one.column}: warning: {one.path}: {one.reason}; {one.remedy}")
+    say(_summary(checked, environments))
+
+
+def _summary(checked: _Checked, environments: list[str] | None) -> str:
+    pipelines = counted(len(checked.document), "pipeline")
+    text = f"{checked.file}: good: {pipelines}, {counted(_count(checked.document), 'dependency', 'dependencies')}"
+    if checked.warnings:
+        text += f"; {counted(len(checked.warnings), 'warning')}"
     if environments is None:
         text += "; names of environments not checked (--environments-from)"
     return text

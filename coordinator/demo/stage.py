@@ -31,7 +31,7 @@ NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
 
 _LEADS_WITHIN = 30.0
 _LOOK_EVERY = 0.1
-_REMEDY = "pip install 'etcd-coordinator[airflow,embedded]'"
+_REMEDY = "in a checkout: pip install '.[airflow,embedded]'"
 
 
 class StageFailed(CoordinatorError):

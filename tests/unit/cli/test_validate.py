@@ -116,6 +116,41 @@ def test_a_slip_in_the_name_of_an_upstream_is_a_warning(cli: Cli, written: Path)
     assert "did you mean sales.load?" in warning
 
 
+def test_several_files_are_checked_each_for_itself(cli: Cli, tmp_path: Path) -> None:
+    """As pre-commit hands over all files that a commit changes."""
+    good, bad, worse = (tmp_path / name for name in ("good.json", "bad.json", "worse.json"))
+    good.write_text('{"a": "b"}')
+    bad.write_text('{"b": "a", "c": "c"}')
+    worse.write_text("{")
+    result = cli("validate", bad, good, worse)
+    assert result.exit_code == ExitCode.PROBLEM
+    assert [line for line in result.stdout.splitlines() if line.startswith(f"{bad}:1:17: c: c depends on itself")]
+    assert f"1 problem in {bad}\n{good}: good: 1 pipeline, 1 dependency" in result.stdout
+    assert result.stdout.endswith(f"1 problem in {worse}\n")
+    assert cli("validate", good, good).exit_code == ExitCode.OK
+
+
+def test_strict_looks_at_each_of_several_files(cli: Cli, tmp_path: Path) -> None:
+    good, unmet = tmp_path / "good.json", tmp_path / "unmet.json"
+    good.write_text('{"a": "b"}')
+    weeks = {"pipeline": "daily", "partition": {"mapper": "rollup", "window": "week"}}
+    berlin = {"mapper": "rollup", "window": "day", "timezone": "Europe/Berlin"}
+    daily = {"upstream": {"pipeline": "hourly", "partition": berlin}}
+    unmet.write_text(json.dumps({"daily": daily, "weekly": {"upstream": weeks}}))
+    assert cli("validate", unmet, good).exit_code == ExitCode.OK
+    assert cli("validate", unmet, good, "--strict").exit_code == ExitCode.PROBLEM
+
+
+def test_json_has_an_object_for_each_file(cli: Cli, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text('{"a": "b"}')
+    bad.write_text('{"a": "a"}')
+    said = cli("validate", good, bad, "--json").stdout
+    first, end = json.JSONDecoder().raw_decode(said)
+    second = json.loads(said[end:])
+    assert [(one["file"], one["ok"]) for one in (first, second)] == [(str(good), True), (str(bad), False)]
+
+
 def test_stdin_is_read_for_a_dash(cli: Cli) -> None:
     assert cli("validate", "-", stdin='{"a": "b"}').exit_code == ExitCode.OK
     assert cli("validate", "-", stdin='{"a": }').exit_code == ExitCode.PROBLEM

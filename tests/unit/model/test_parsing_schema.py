@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from coordinator.model.conditions import On
 from coordinator.model.dependencies import Catchup, Document, OnLate, Rerun, Settle
@@ -22,6 +24,17 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 def test_the_schema_is_one() -> None:
     Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_other_programs_know_the_schema_by_a_name_that_stays() -> None:
+    assert SCHEMA["$id"] == "urn:etcd-coordinator:dependencies:1"
+
+
+def test_a_schema_that_refers_to_it_by_its_name_means_the_same() -> None:
+    registry = Registry().with_resource(SCHEMA["$id"], DRAFT202012.create_resource(SCHEMA))
+    of_a_team = Draft202012Validator({"$ref": SCHEMA["$id"], "maxProperties": 1}, registry=registry)
+    assert of_a_team.is_valid({"a": "b"})
+    assert not of_a_team.is_valid({"a": {"upstream": "b", "setle": "wave"}})
 
 
 def test_the_shipped_schema_is_the_one_of_the_forms() -> None:

@@ -1,0 +1,186 @@
+"""The steps of ``action.yml``, run with bash as GitHub runs them, against a real etcd."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from coordinator.cli.failures import ExitCode
+from coordinator.config.settings import EtcdSettings
+from coordinator.store.connection import EtcdStore
+from coordinator.store.embedded import free_port
+from coordinator.store.keys import Keys
+from tests.command_line import Cli
+from tests.command_line import cli as cli
+from tests.integration.distribution.conftest import REPOSITORY
+
+ACTION: dict[str, Any] = yaml.safe_load((REPOSITORY / "action.yml").read_text(encoding="utf-8"))
+INSTALL, COMPARE = ACTION["runs"]["steps"]
+INPUTS: dict[str, str] = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
+SECTION = (REPOSITORY / "docs" / "operating.md").read_text(encoding="utf-8").partition("\n### Publishing from CI\n")[2]
+EXPRESSION = re.compile(r"\$\{\{ *inputs\.([\w-]+) *\}\}")
+WITHOUT_AN_INDEX = {
+    "PIP_NO_INDEX": "1",
+    "PIP_NO_DEPS": "1",
+    "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this one as "no isolation"
+    "PYTHONPATH": sysconfig.get_path("purelib"),
+}
+"""For pip: build with the backend that is here, and take the packages that are here. The checkout is not among them:
+the ``.pth`` that leads to it is not read."""
+
+
+@dataclass
+class Ended:
+    """What a step has left."""
+
+    code: int
+    said: str
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+def run_step(step: dict[str, Any], runner: Path, where: Path, **inputs: str) -> Ended:
+    """Run a step as a runner does: inputs put in, the script in a file, and bash that ends with the first failure."""
+    given = {**INPUTS, "python": sys.executable, **inputs}
+    variables = {name: EXPRESSION.sub(lambda found: given[found[1]], text) for name, text in step["env"].items()}
+    script, output = runner / "step.sh", runner / "output"
+    script.write_text(step["run"], encoding="utf-8")
+    output.write_text("", encoding="utf-8")
+    ended = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
+        cwd=where,
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("COORDINATOR_")},
+            **WITHOUT_AN_INDEX,
+            **variables,
+            "RUNNER_TEMP": str(runner),
+            "GITHUB_ACTION_PATH": str(REPOSITORY),
+            "GITHUB_OUTPUT": str(output),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    lines = output.read_text(encoding="utf-8").splitlines()
+    return Ended(ended.returncode, ended.stdout, dict(line.split("=", 1) for line in lines))
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runner's directory for what lasts as long as a job, with the coordinator installed by the action."""
+    directory = tmp_path_factory.mktemp("runner")
+    ended = run_step(INSTALL, directory, directory)
+    assert ended.code == 0, ended.said
+    return directory
+
+
+@pytest.fixture
+def repository(tmp_path: Path, etcd_settings: EtcdSettings, cli: Cli) -> Path:
+    """Somebody's checkout: a configuration, and a file that has been published as it is."""
+    etcd_section = f'[etcd]\nendpoints = ["{etcd_settings.endpoints[0]}"]\nprefix = "{etcd_settings.prefix}"\n'
+    (tmp_path / "coordinator.toml").write_text(etcd_section, encoding="utf-8")
+    write(tmp_path, {"report": "load"})
+    published = cli("apply", tmp_path / "dependencies.json", "--yes", "-c", tmp_path / "coordinator.toml")
+    assert published.exit_code == ExitCode.OK, published.output
+    return tmp_path
+
+
+def write(repository: Path, content: dict[str, Any]) -> None:
+    (repository / "dependencies.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def compare(runner: Path, repository: Path, **inputs: str) -> Ended:
+    return run_step(COMPARE, runner, repository, **{"config": "coordinator.toml", **inputs})
+
+
+def test_the_action_is_one_that_github_can_run() -> None:
+    assert ACTION["name"]
+    assert ACTION["description"]
+    assert ACTION["runs"]["using"] == "composite"
+    for step in ACTION["runs"]["steps"]:
+        assert step["shell"] == "bash"
+        assert "${{" not in step["run"], "an input in the script would be shell code"
+        named = {name for text in step["env"].values() for name in EXPRESSION.findall(text)}
+        assert named <= INPUTS.keys()
+    assert ACTION["outputs"]["differs"]["value"] == f"${{{{ steps.{COMPARE['id']}.outputs.differs }}}}"
+
+
+def test_the_documents_name_every_input_with_its_default() -> None:
+    section = SECTION.split("\n### ")[0]
+    rows = re.findall(r"^\| `([\w-]+)` \| (?:`(.+?)`|none) \| ", section, re.MULTILINE)
+    assert dict(rows) == INPUTS
+    workflow = yaml.safe_load(re.findall(r"^```yaml\n(on: .*?)^```$", section, re.MULTILINE | re.DOTALL)[0])
+    (with_inputs,) = (step["with"] for step in workflow["jobs"]["plan"]["steps"] if "with" in step)
+    assert with_inputs.keys() <= INPUTS.keys()
+
+
+@pytest.mark.parametrize("command", ["plan", "check"])
+def test_an_unchanged_file_passes(runner: Path, repository: Path, command: str) -> None:
+    ended = compare(runner, repository, command=command)
+    assert (ended.code, ended.outputs) == (ExitCode.OK, {"differs": "false"}), ended.said
+
+
+@pytest.mark.parametrize("command", ["plan", "check"])
+def test_a_changed_file_is_shown_ends_with_5_and_is_not_published(
+    runner: Path, repository: Path, etcd: EtcdStore, keys: Keys, command: str
+) -> None:
+    before = etcd.get(keys.dependencies("default"))
+    write(repository, {"report": ["load", "customers"]})
+    ended = compare(runner, repository, command=command)
+    assert (ended.code, ended.outputs) == (ExitCode.DIFFERENT, {"differs": "true"}), ended.said
+    assert "customers" in ended.said
+    assert etcd.get(keys.dependencies("default")) == before
+
+
+def test_a_difference_can_be_shown_without_failing(runner: Path, repository: Path) -> None:
+    write(repository, {"report": ["load", "customers"]})
+    ended = compare(runner, repository, **{"fail-on-difference": "false"})
+    assert (ended.code, ended.outputs) == (ExitCode.OK, {"differs": "true"}), ended.said
+
+
+@pytest.mark.parametrize("command", ["plan", "check"])
+def test_a_file_that_cannot_be_published_fails_also_where_a_difference_does_not(
+    runner: Path, repository: Path, command: str
+) -> None:
+    write(repository, {"report": "report"})
+    ended = compare(runner, repository, **{"command": command, "fail-on-difference": "false"})
+    assert (ended.code, ended.outputs) == (ExitCode.PROBLEM, {}), ended.said
+    assert "report depends on itself" in ended.said
+
+
+def test_an_etcd_that_does_not_answer_is_no_difference(runner: Path, repository: Path) -> None:
+    (repository / "coordinator.toml").write_text(f'[etcd]\nendpoints = ["127.0.0.1:{free_port()}"]\n')
+    ended = compare(runner, repository, **{"fail-on-difference": "false"})
+    assert (ended.code, ended.outputs) == (ExitCode.UNREACHABLE, {}), ended.said
+
+
+def test_another_file_and_owner_can_be_named(runner: Path, repository: Path) -> None:
+    (repository / "team b.json").write_text('{"team_b/report": "load"}', encoding="utf-8")
+    ended = compare(runner, repository, dependencies="team b.json", owner="team_b")
+    assert (ended.code, ended.outputs) == (ExitCode.DIFFERENT, {"differs": "true"}), ended.said
+
+
+@pytest.mark.parametrize(("name", "value"), [("command", "apply"), ("fail-on-difference", "no")])
+def test_an_input_that_is_not_known_is_refused_with_what_was_expected(
+    runner: Path, repository: Path, name: str, value: str
+) -> None:
+    ended = compare(runner, repository, **{name: value})
+    assert ended.code == ExitCode.USAGE
+    assert re.search(rf"input {name}: expected \w+ or \w+, found '{value}'", ended.said)
+
+
+def test_an_input_is_never_run_as_shell_code(runner: Path, repository: Path) -> None:
+    ended = compare(runner, repository, dependencies='"; touch here; $(touch here) `touch here`')
+    assert ended.code == ExitCode.USAGE
+    assert not (repository / "here").exists()
