@@ -112,9 +112,7 @@ def test_compose_accepts_it(env_file: Path) -> None:
 def test_every_variable_of_the_example_is_required(env_file: Path, tmp_path: Path) -> None:
     assert len(VARIABLES) >= 5
     text = re.sub(r"#.*", "", FILE.read_text())
-    assert set(re.findall(r"(?<!\$)\$\{([^}]+)\}", text)) == {
-        f"{name}:?set {name} in .env" for name in VARIABLES
-    }
+    assert set(re.findall(r"(?<!\$)\$\{([^}]+)\}", text)) == {f"{name}:?set {name} in .env" for name in VARIABLES}
     missing = VARIABLES[-1]
     file = tmp_path / "incomplete"
     file.write_text(re.sub(f"^{missing}=.*$", "", env_file.read_text(), flags=re.MULTILINE))
