@@ -14,6 +14,7 @@ VENV ?= .venv
 UV := uv==0.13.9
 EXTRAS := airflow,embedded,dev
 CONSTRAINTS := constraints.txt
+REQUIREMENTS := docker/watcher/requirements.txt
 
 ifneq ($(filter command line,$(origin PYTHON)),)
 READY :=
@@ -102,6 +103,14 @@ constraints: $(READY) ## Pin every dependency anew (names and versions only, for
 	  $(foreach extra,$(subst $(comma), ,$(EXTRAS)) fuzz,--extra $(extra)) --strip-extras \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --output-file $(CONSTRAINTS) >/dev/null
+	@$(MAKE) requirements
+
+.PHONY: requirements
+requirements: $(READY) ## Write the watcher image's packages with their hashes anew, in the versions of constraints.txt
+	$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+	  $(RUN) -m uv pip compile pyproject.toml - --python-version 3.12 --python-platform linux --generate-hashes --quiet \
+	  --constraint $(CONSTRAINTS) --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --output-file $(REQUIREMENTS) >/dev/null
 
 .PHONY: clean
 clean: ## Remove everything that make, tests and tools have made

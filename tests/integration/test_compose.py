@@ -6,12 +6,19 @@ notice a missing build directory or mounted file.
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import shutil
+import stat
 import subprocess
+import sys
+import threading
 import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatch
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +26,16 @@ import pytest
 import yaml
 
 from coordinator.config.settings import load_settings
+from coordinator.model.conditions import leaves
+from coordinator.model.documents import parse_document
+from coordinator.model.references import PipelineRef
+from tests.command_line import Cli
+from tests.command_line import cli as cli
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yaml"
+CONFIG = ROOT / "docker" / "coordinator" / "coordinator.toml"
+DEPENDENCIES = CONFIG.with_name("dependencies.json")
 REFERENCE = re.compile(r"\$\{[A-Z_]+:\?[^}]+\}")
 VARIABLES = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
 
@@ -53,10 +67,10 @@ def config(env_file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def env_file(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An .env with every variable of the example."""
-    file = tmp_path / "env"
+    file = tmp_path_factory.mktemp("compose") / "env"
     file.write_text("".join(f"{name}=value-of-{name.lower()}\n" for name in VARIABLES))
     return file
 
@@ -67,6 +81,16 @@ def written() -> dict[str, Any]:
     document = yaml.safe_load(FILE.read_text())
     assert isinstance(document, dict)
     return document
+
+
+@pytest.fixture(scope="module")
+def services(env_file: Path) -> dict[str, Any]:
+    """The services as compose understands them, with every variable and extension resolved."""
+    answer = config(env_file)
+    assert answer.returncode == 0, answer.stderr
+    services = yaml.safe_load(answer.stdout)["services"]
+    assert isinstance(services, dict)
+    return services
 
 
 def _scalars(node: object, place: str = "") -> Iterator[tuple[str, str]]:
@@ -87,19 +111,17 @@ def test_compose_accepts_it(env_file: Path) -> None:
 
 def test_every_variable_of_the_example_is_required(env_file: Path, tmp_path: Path) -> None:
     assert len(VARIABLES) >= 5
-    for missing in VARIABLES:
-        lines = env_file.read_text().splitlines()
-        file = tmp_path / "incomplete"
-        file.write_text("\n".join(line for line in lines if not line.startswith(f"{missing}=")))
-        answer = config(file, "--quiet")
-        assert answer.returncode != 0, f"it starts without {missing}"
-        assert f"set {missing}" in answer.stderr
+    text = re.sub(r"#.*", "", FILE.read_text())
+    assert set(re.findall(r"(?<!\$)\$\{([^}]+)\}", text)) == {f"{name}:?set {name} in .env" for name in VARIABLES}
+    missing = VARIABLES[-1]
+    file = tmp_path / "incomplete"
+    file.write_text(re.sub(f"^{missing}=.*$", "", env_file.read_text(), flags=re.MULTILINE))
+    answer = config(file, "--quiet")
+    assert answer.returncode != 0, f"it starts without {missing}"
+    assert f"set {missing}" in answer.stderr
 
 
-def test_what_compose_makes_of_it(env_file: Path) -> None:
-    answer = config(env_file)
-    assert answer.returncode == 0, answer.stderr
-    services = yaml.safe_load(answer.stdout)["services"]
+def test_there_are_two_environments_and_two_watchers(services: dict[str, Any]) -> None:
     for environment in ("default", "team-b"):
         for component in ("airflow-{}", "airflow-{}-init", "scheduler-{}", "dag-processor-{}", "postgres-{}"):
             assert component.format(environment) in services
@@ -132,6 +154,54 @@ def test_the_example_is_empty_and_the_real_one_is_ignored() -> None:
     assert ignored.returncode == 0, "git would take .env"
 
 
+def test_a_command_fills_in_the_example_once(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    shutil.copy(ROOT / "docker" / "fill_env.py", tmp_path / "docker")
+    shutil.copy(ROOT / ".env.example", tmp_path)
+    command = [sys.executable, str(tmp_path / "docker" / "fill_env.py")]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    made = tmp_path / ".env"
+    values = dict(line.split("=", 1) for line in made.read_text().splitlines() if line and not line.startswith("#"))
+    assert sorted(values) == sorted(VARIABLES)
+    assert len(set(values.values())) == len(values), "a secret stands twice"
+    assert min(map(len, values.values())) >= 40
+    assert {len(base64.urlsafe_b64decode(values[name])) for name in values if name.endswith("FERNET_KEY")} == {32}
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    assert config(made, "--quiet").returncode == 0
+    before = made.read_bytes()
+    again = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 1
+    assert "stays as it is" in again.stderr
+    assert made.read_bytes() == before
+
+
+def test_the_file_and_the_example_tell_the_same_commands() -> None:
+    texts = FILE.read_text(), (ROOT / ".env.example").read_text()
+    told = [re.findall(r"^#   (.+)$", text, re.MULTILINE) for text in texts]
+    assert told[1] == ["python3 docker/fill_env.py", "docker compose up --build --wait"]
+    assert told[0][: len(told[1])] == told[1]
+
+
+def test_the_two_airflows_share_no_secret(services: dict[str, Any]) -> None:
+    held = {}
+    for environment in ("default", "team-b"):
+        of_all = [services[name.format(environment)] for name in ("airflow-{}", "scheduler-{}", "dag-processor-{}")]
+        names = [
+            "AIRFLOW__CORE__FERNET_KEY",
+            "AIRFLOW__API__SECRET_KEY",
+            "AIRFLOW__API_AUTH__JWT_SECRET",
+            "PGPASSWORD",
+        ]
+        secrets = [{one["environment"][name] for name in names} for one in of_all]
+        assert secrets[0] == secrets[1] == secrets[2], "the components of one Airflow do not believe each other"
+        postgres = services[f"postgres-{environment}"]["environment"]["POSTGRES_PASSWORD"]
+        assert postgres == of_all[0]["environment"]["PGPASSWORD"]
+        admin = services[f"airflow-{environment}-init"]["environment"]["AIRFLOW_ADMIN_PASSWORD"]
+        held[environment] = {*secrets[0], admin}
+        assert len(held[environment]) == 5
+    assert held["default"] & held["team-b"] == set()
+
+
 def test_what_is_built_and_mounted_exists(written: dict[str, Any]) -> None:
     built, mounted = set(), set()
     for service in written["services"].values():
@@ -143,18 +213,45 @@ def test_what_is_built_and_mounted_exists(written: dict[str, Any]) -> None:
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             if source.startswith("."):
-                assert (ROOT / source).exists(), source
+                assert (ROOT / source).is_dir(), f"{source}: a file that is mounted alone never shows an edit by rename"
                 mounted.add(source)
             else:
                 assert source in written["volumes"], source
     assert len(built) == 2
-    assert {"./dependencies.json", "./dags"} <= mounted
+    assert mounted == {"./docker/coordinator", "./dags", "./docker/dags_team_b"}
     for dockerfile in built:
         ignored = dockerfile.with_name("Dockerfile.dockerignore").read_text().splitlines()
         for copied in re.findall(r"^COPY (?:--\S+ )*(.+) \S+$", dockerfile.read_text(), re.MULTILINE):
             for source in copied.split():
-                assert (ROOT / source).exists(), f"{dockerfile}: {source}"
+                assert "*" in source or (ROOT / source).exists(), f"{dockerfile}: {source}"
                 assert f"!{source}" in ignored, f"{dockerfile}: {source} is not in the build context"
+
+
+@pytest.mark.parametrize("image", ["airflow", "watcher"])
+def test_an_image_gets_every_file_that_the_package_is_built_from(image: str) -> None:
+    dockerfile = (ROOT / "docker" / image / "Dockerfile").read_text()
+    patterns = " ".join(re.findall(r"^COPY (?:--\S+ )*(.+) \S+$", dockerfile, re.MULTILINE)).split()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = ["coordinator", "pyproject.toml", project["readme"], *project.get("license-files", [])]
+    assert [name for name in needed if not any(fnmatch(name, pattern) for pattern in patterns)] == []
+
+
+def test_the_watchers_image_installs_what_is_pinned_with_hashes() -> None:
+    """Only in versions of constraints.txt: `make requirements` writes the file anew."""
+    text = (ROOT / "docker" / "watcher" / "requirements.txt").read_text()
+    pins = dict(re.findall(r"^([a-z0-9.-]+)==(\S+) \\$", text, re.MULTILINE))
+    blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert len(blocks) == len(pins) > 20
+    assert [block for block in blocks if not re.search(r"--hash=sha256:[0-9a-f]{64}", block)] == []
+    constraints = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    assert {name: pin for name, pin in pins.items() if constraints.get(name, pin) != pin} == {}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    names = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    assert [name for name in names if re.split(r"[^a-z0-9-]", name)[0] not in pins] == []
+    dockerfile = (ROOT / "docker" / "watcher" / "Dockerfile").read_text()
+    installs = re.findall(r"pip install (.+?)(?: \\)?$", dockerfile, re.MULTILINE)
+    assert len(installs) == 2
+    assert all("--require-hashes" in one or "--no-index" in one for one in installs)
 
 
 def test_every_image_is_pinned(written: dict[str, Any]) -> None:
@@ -178,13 +275,94 @@ def test_everything_that_stays_up_has_a_health_check_and_listens_on_this_machine
             assert port.startswith("127.0.0.1:"), f"{name}: {port}"
 
 
+def test_everything_has_a_name_a_bound_on_its_memory_and_logs_that_end(written: dict[str, Any]) -> None:
+    for name, service in written["services"].items():
+        assert service["hostname"] == name, "a container id says nothing to a person"
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+        assert service["logging"]["driver"] == "json-file"
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+
+
+def test_logs_and_what_is_not_yet_delivered_outlive_a_container(written: dict[str, Any]) -> None:
+    services, outboxes = written["services"], []
+    for environment in ("default", "team-b"):
+        mounts = {
+            component: dict(
+                reversed(volume.split(":")[:2]) for volume in services[f"{component}-{environment}"]["volumes"]
+            )
+            for component in ("airflow", "scheduler", "dag-processor")
+        }
+        assert {of["/opt/airflow/logs"] for of in mounts.values()} == {f"logs-{environment}"}
+        outboxes += [mounts[component]["/opt/airflow/outbox"] for component in ("airflow", "scheduler")]
+    assert len(set(outboxes)) == 4, "two components deliver one outbox"
+
+
+def test_after_a_restart_tasks_find_their_api_server(services: dict[str, Any]) -> None:
+    for environment in ("default", "team-b"):
+        scheduler = services[f"scheduler-{environment}"]
+        assert scheduler["depends_on"][f"airflow-{environment}"]["condition"] == "service_healthy"
+        assert int(scheduler["environment"]["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"]) == 12
+    for name, service in services.items():
+        assert service["restart"] == ("no" if name.endswith("-init") else "unless-stopped"), name
+
+
+def test_no_probe_starts_an_airflow(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        probe = " ".join(service.get("healthcheck", {}).get("test", []))
+        assert not re.search(r"\b(airflow (jobs|db)|coordinator (status|doctor))\b", probe), name
+    scheduler = services["scheduler-default"]
+    assert scheduler["environment"]["AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK"] == "True"
+    assert scheduler["healthcheck"]["test"][-1] == "http://127.0.0.1:8974/health"
+
+
+@pytest.mark.parametrize(("says", "code"), [("healthy", 0), ("unhealthy", 1), (None, 1)])
+def test_the_dag_processors_probe_reads_what_the_api_server_says(
+    services: dict[str, Any], says: str | None, code: int
+) -> None:
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = self.path == "/api/v2/monitor/health"
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            health = {"scheduler": {"status": "healthy"}, "dag_processor": {"status": says}}
+            self.wfile.write(json.dumps(health).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on stderr."""
+
+    kind, command = services["dag-processor-default"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as api:
+        thread = threading.Thread(target=api.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{api.server_address[1]}/execution/"
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environ = {"PATH": path, "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": address, "no_proxy": "127.0.0.1"}
+        try:
+            asked = subprocess.run(["sh", "-c", command.replace("$$", "$")], env=environ, timeout=60, check=False)
+        finally:
+            api.shutdown()
+            thread.join()
+    assert asked.returncode == code
+
+
+def test_every_command_in_a_watchers_container_finds_the_configuration(written: dict[str, Any]) -> None:
+    services = written["services"]
+    image = (ROOT / "docker" / "watcher" / "Dockerfile").read_text()
+    for name in ("watcher-1", "watcher-2"):
+        variables = dict(re.findall(r"^ENV (\w+)=(\S+)$", image, re.MULTILINE)) | services[name]["environment"]
+        source, target, _ = services[name]["volumes"][0].split(":")
+        for variable in ("COORDINATOR_CONFIG", "COORDINATOR_DEPENDENCIES"):
+            assert (ROOT / source / Path(variables[variable]).relative_to(target)).is_file(), variable
+        assert services[name]["command"] == "watch"
+
+
 def test_the_watchers_configuration_fits_the_compose_file(
     written: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = ROOT / "docker" / "coordinator.toml"
     for name in [name for name in os.environ if name.startswith("COORDINATOR_")]:
         monkeypatch.delenv(name)
-    settings = load_settings(path)
+    settings = load_settings(CONFIG)
     services = written["services"]
     assert settings.etcd.endpoints == ["etcd:2379"]
     for name, environment in settings.environments.items():
@@ -195,4 +373,27 @@ def test_the_watchers_configuration_fits_the_compose_file(
     assert settings.http.listen is not None
     port = settings.http.listen.rpartition(":")[2]
     assert f":{port}/readyz" in services["watcher-1"]["healthcheck"]["test"][-1]
-    assert tomllib.loads(path.read_text()).keys() == {"etcd", "environments", "http"}
+    assert tomllib.loads(CONFIG.read_text()).keys() == {"etcd", "environments", "http"}
+
+
+def test_the_graph_crosses_both_environments_and_every_dag_of_it_is_there(cli: Cli, written: dict[str, Any]) -> None:
+    result = cli("validate", DEPENDENCIES, "--config", CONFIG)
+    assert result.exit_code == 0, result.output
+    graph = parse_document(DEPENDENCIES.read_text(), source=str(DEPENDENCIES))
+    edges = {(leaf.upstream, below) for below, entry in graph.items() for leaf in leaves(entry.condition)}
+    crossings = {(above.environment, below.environment) for above, below in edges} - {("default", "default")}
+    assert crossings >= {("default", "team_b"), ("team_b", "default")}
+    playground = parse_document((ROOT / "dependencies.json").read_text(), source="dependencies.json")
+    assert playground.keys() <= graph.keys(), "the README tells of these"
+
+    for pipeline in {pipeline for edge in edges for pipeline in edge}:
+        volumes = written["services"][f"scheduler-{pipeline.environment.replace('_', '-')}"]["volumes"]
+        (folder,) = (volume.split(":")[0] for volume in volumes if ":/opt/airflow/dags:" in volume)
+        files = [file.read_text() for file in (ROOT / folder).glob("*.py")]
+        assert sum(f'dag_id="{pipeline.dag_id}"' in text for text in files) == 1, pipeline
+    top = {above for above, _ in edges} - {below for _, below in edges}
+    assert top == {PipelineRef.parse("01_pipeline")}
+    assert 'schedule="* * * * *"' in (ROOT / "dags" / "01_pipeline.py").read_text(), "the first wave comes by itself"
+    for environment in ("default", "team-b"):
+        variables = written["services"][f"scheduler-{environment}"]["environment"]
+        assert variables["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "False"
