@@ -109,6 +109,7 @@ def test_what_an_image_copies_is_enough_to_build_the_same_wheel(dockerfile: Path
     text = dockerfile.read_text(encoding="utf-8")
     for copied in re.findall(r"^COPY (?:--\S+ )*(.+) /tmp/coordinator\S*$", text, re.MULTILINE):
         for name in copied.split():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).symlink_to(REPOSITORY / name)
     build(source, tmp_path / "again", "wheel")
     (again,) = (tmp_path / "again").glob("*.whl")
