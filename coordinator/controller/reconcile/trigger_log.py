@@ -6,7 +6,8 @@ import logging
 
 import structlog
 
-from coordinator.controller.decision_log import DecisionLog, LogEvent
+from coordinator.controller.counters import Counters
+from coordinator.controller.decision_log import DecisionLog, LogEvent, event_of
 from coordinator.controller.writes import RecordWrite
 from coordinator.model.references import Target
 from coordinator.model.trigger import TriggerRecord
@@ -18,12 +19,13 @@ WARNINGS = frozenset({"trigger.blocked", "trigger.unanswered"})
 
 
 class TriggerLog:
-    """Says what became of triggers.
+    """Says and counts what became of triggers.
 
     :param decisions: where what led to it is written down for people; ``None``: nowhere.
     """
 
-    def __init__(self, decisions: DecisionLog | None = None) -> None:
+    def __init__(self, counters: Counters, decisions: DecisionLog | None = None) -> None:
+        self._counters = counters
         self._decisions = decisions
         self._written: list[tuple[Target, RecordWrite, int]] = []
 
@@ -57,13 +59,15 @@ class TriggerLog:
 
     def _say_written(self, target: Target, write: RecordWrite, revision: int) -> None:
         self.say(f"trigger.{write.record.status}", target, write.record)
+        event = write.event or event_of(write.record, write.previous)
+        self._counters.count_trigger(target.pipeline.environment, event)
         if self._decisions is not None:
             self._decisions.note(
                 target,
                 write.record,
                 previous=write.previous,
                 decided_on=write.decided_on,
-                event=write.event,
+                event=event,
                 decision=write.decision,
                 recorded_at=revision,
             )
