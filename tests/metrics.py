@@ -13,14 +13,16 @@ PREFIX = "coordinator_"
 class Scrape:
     """What ``/metrics`` answered.
 
-    :ivar names: all metrics, with ``_total`` where it belongs.
+    :ivar labels: of all metrics, by name, which ends with ``_total`` where it is a counter.
     """
 
     def __init__(self, text: str) -> None:
-        families = list(text_string_to_metric_families(text))
-        self.names = {f"{one.name}_total" if one.type == "counter" else one.name for one in families}
-        self.labels = {label for one in families for sample in one.samples for label in sample.labels}
-        self._samples = [(sample.name, dict(sample.labels), sample.value) for one in families for sample in one.samples]
+        self.labels: dict[str, set[str]] = {}
+        self._samples: list[tuple[str, dict[str, str], float]] = []
+        for family in text_string_to_metric_families(text):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            self.labels[name] = {label for sample in family.samples for label in sample.labels} - {"le"}
+            self._samples += [(sample.name, dict(sample.labels), sample.value) for sample in family.samples]
 
     def values(self, name: str, **labels: str) -> Iterator[float]:
         """Of every sample that has these labels. :param name: without ``coordinator_``."""

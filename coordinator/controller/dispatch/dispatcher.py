@@ -25,7 +25,17 @@ from coordinator.controller.dispatch.look_queue import Look, LookQueue
 from coordinator.controller.measures import EnvironmentMeasures
 from coordinator.controller.queue.work_queue import Priority
 from coordinator.model.references import Target
-from coordinator.runners.port import EnvironmentUnavailable, RequestRefused, Runner, RunRef, StartRequest
+from coordinator.runners.port import (
+    EnvironmentUnavailable,
+    Foreign,
+    Happened,
+    NotHappened,
+    Refused,
+    RequestRefused,
+    Runner,
+    RunRef,
+    StartRequest,
+)
 
 PREFETCH = 4
 """So many times the requests that run at once have a slot: the intents of several are written in one transaction."""
@@ -274,12 +284,12 @@ def _doing(message: EffectDone | LookDone) -> str:
 
 
 def _ending(message: EffectDone | LookDone) -> str:
-    match message.error:
-        case None:
-            return "answered"
+    match message.outcome if isinstance(message, EffectDone) and message.error is None else message.error:
+        case RequestRefused() | Refused():
+            return "refused"
         case EnvironmentUnavailable():
             return "unanswered"
-        case RequestRefused():
-            return "refused"
+        case None | Happened() | NotHappened() | Foreign():
+            return "answered"
         case _:  # the decision changed, or this watcher leads no more
             return "not_sent"
