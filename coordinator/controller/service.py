@@ -70,7 +70,6 @@ waits for etcd at most, whose requests are bounded well below this."""
 class Health:
     """What a watcher says of itself: ``/healthz`` and ``/readyz`` in a word, ``/metrics`` in numbers.
 
-    :ivar leads_since: since when it has the leader key, if it leads; ISO 8601 in UTC.
     :ivar connected: the cache is filled and the watch is alive.
     :ivar revision: etcd revision up to which it has read.
     :ivar idle: nothing is queued, asked, sent or being written.
@@ -82,7 +81,6 @@ class Health:
 
     watcher: str
     leads: bool
-    leads_since: str | None
     connected: bool
     revision: int
     idle: bool
@@ -255,11 +253,9 @@ class Watcher:
         some = shown(
             {place: what for of_kind in by_kind.values() for place, what in of_kind.items()}, reconciler.cache.problems
         )
-        leadership, leads = self._candidate.leadership(), reconciler.leads
         return Health(
             watcher=self.watcher_id,
-            leads=leads,
-            leads_since=leadership.since if leads and leadership is not None else None,
+            leads=reconciler.leads,
             connected=reconciler.connected,
             revision=reconciler.cache.revision,
             idle=self._mailbox.is_empty() and reconciler.is_idle(),

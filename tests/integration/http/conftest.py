@@ -20,7 +20,6 @@ from coordinator.controller.service import Health
 HEALTH = Health(
     watcher="w-1",
     leads=True,
-    leads_since=None,
     connected=True,
     revision=7,
     idle=True,
