@@ -6,6 +6,16 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field, fields
 
+from prometheus_client import Histogram
+
+LATENCIES = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+"""Seconds, the bounds of the buckets."""
+
+
+def _trigger_seconds() -> Histogram:
+    what = "Seconds from the newest completion that a trigger stands on to the answer to its request."
+    return Histogram("coordinator_trigger_seconds", what, ["environment"], buckets=LATENCIES, registry=None)
+
 
 @dataclass
 class Counters:
@@ -20,6 +30,7 @@ class Counters:
     :ivar miscounted: wide conditions of which the counts said something else than the decision: a mistake.
     :ivar broken: targets about which nothing could be decided or done, because of a mistake in the coordinator.
     :ivar triggers: what became of triggers, by environment and outcome; :meth:`count_trigger` adds to it.
+    :ivar trigger_seconds: from the newest completion that a trigger stands on to the answer to its request.
     """
 
     events: int = 0
@@ -31,6 +42,7 @@ class Counters:
     broken: int = 0
     miscounted: int = 0
     triggers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    trigger_seconds: Histogram = field(default_factory=_trigger_seconds, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, **counts: int) -> None:

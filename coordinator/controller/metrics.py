@@ -68,6 +68,9 @@ class WatcherMetrics(Collector):
         for labels, count in dict(counters.triggers).items():
             triggers.add_metric(labels, count)
         yield triggers
+        for metric in counters.trigger_seconds.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
 
 
 def _of_its_work(found: Measures) -> Iterator[Metric]:

@@ -126,7 +126,7 @@ class Reconciler:
         self.standings = Standings(Graph(), self.cache, now=clock.now())
         self.breakage = Breakage(self.counters)
         self.ledger = Ledger(store, keys, self.cache)
-        self._trigger_log = TriggerLog(self.counters, options.decisions)
+        self._trigger_log = TriggerLog(self.counters, self.cache, clock, options.decisions)
         self._checks = Checks(self.cache, self.standings, dispatchers, self.queue, timeout=settings.look_timeout)
         self.reconcile = Reconcile(
             self.standings,

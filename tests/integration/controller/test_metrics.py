@@ -87,6 +87,8 @@ def test_metrics_say_how_a_watcher_and_its_environments_are_doing(watcher: Servi
         return {one: count for one in outcomes if (count := found.value(metric, outcome=one, **labels))}
 
     assert outcomes("triggers_total", environment="default") == {"fire": 1, "sent": 1, "done": 1}
+    assert found.value("trigger_seconds_count", environment="default") == 1
+    assert 0 < found.value("trigger_seconds_sum") < 60
     assert outcomes("triggers_total", environment="team_b").keys() == {"fire", "blocked"}
     assert outcomes("requests_total", environment="default", kind="start") == {"answered": 1}
     assert outcomes("requests_total", environment="team_b", kind="start").keys() == {"refused"}
