@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from coordinator.controller.clock import SystemClock
+from coordinator.controller.metrics import WatcherMetrics
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.reporters import ReporterStatus
 from coordinator.model.runstate import RunStateDocument
 from coordinator.runners.port import ObservedRun
 from tests.integration.controller.service import Service
 from tests.integration.controller.waiting import until
-from tests.integration.controller.worlds import ServedWorld
+from tests.integration.controller.worlds import FaultyWorld, ServedWorld
 from tests.metrics import Scrape
 from tests.standin.faults import Fault
 from tests.worlds.simulated_airflow import partition_of
@@ -58,6 +64,15 @@ def watcher(served: ServedWorld) -> Service:
     until(lambda: watcher.metrics().value("late_partitions") == 1, "L is late")
     until(lambda: watcher.metrics().value("blocked_partitions") == 1, "B is blocked")
     return watcher
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns far more often than usual."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(usual)
 
 
 def test_every_metric_is_documented_and_every_documented_one_is_there(watcher: Service) -> None:
@@ -121,3 +136,32 @@ def test_an_environment_that_does_not_answer_is_counted(served: ServedWorld) -> 
     served.airflows["default"].faults.clear()
     served.until_done("A", runs=1)
     until(lambda: watcher.metrics().value("requests_unanswered") == 0, "it answers again")
+
+
+@pytest.mark.usefixtures("switching")
+def test_metrics_are_read_at_any_moment_while_the_watcher_works(world: FaultyWorld) -> None:
+    world.dependencies({"A": "R", "B": "A", "team_b/C": ["A", "B"]})
+    watcher = world.watcher
+    assert watcher is not None
+    metrics, over = WatcherMetrics(watcher, SystemClock()), threading.Event()
+
+    def read() -> int:
+        reads = 0
+        while not over.is_set():
+            assert {sample.name for metric in metrics.collect() for sample in metric.samples}
+            reads += 1
+        return reads
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read)
+        try:
+            days = [f"2026-10-{day:02}T00:00:00Z" for day in range(1, 21)]
+            for day in days:
+                world.complete("R", partition=day)
+            for day in days:
+                world.until_done("A", "B", "team_b/C", partition=day, runs=1)
+        finally:
+            over.set()
+        reads = reading.result(30)
+    assert reads > len(days)
+    assert watcher.reconciler.counters.triggers["default", "sent"] == 2 * len(days)
