@@ -52,7 +52,7 @@ def test_a_watcher_that_starts_with_a_bad_file_goes_on_with_what_is_published(se
     served.serve().kill()
     served.file.write_bytes(BAD["a trailing comma"])
     watcher = served.serve()
-    assert watcher.problems().keys() == {"dependencies file"}
+    until(lambda: watcher.problems().keys() == {"dependencies file"}, "it is said")
     served.complete("R")
     served.until_done("A", "B", runs=1)
 

@@ -90,7 +90,7 @@ def test_the_log_of_a_watcher_shows_none(stage: Stage) -> None:
         "authentication failed",
         "does not accept the credentials",
         "you sent Authorization: Bearer ***",
-        "http.refused",
+        "http.broken_off",
     ):
         clean(stage, log, has=words)
 
