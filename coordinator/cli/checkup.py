@@ -15,7 +15,7 @@ from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.config.credentials import exposed
 from coordinator.config.insecure import insecure_settings
 from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
-from coordinator.errors import ConfigurationError, CoordinatorError, CredentialUnavailable
+from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document
@@ -179,27 +179,23 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _examine_http(http: HttpSettings) -> Iterator[Finding]:
-    """Whether the listener would start. Not its address: a watcher that runs has taken that."""
+    """Whether the server would start. Not its address: a watcher that runs has taken that."""
     if http.listen is None:
         return
-    from coordinator.controller.http.rights import check_token
-    from coordinator.controller.http.tls import Certificates
+    from coordinator.controller.http_server import tls_context
 
     try:
-        certificates = Certificates.of(http)
-        source = http.token_source()
-        if source:
-            check_token(source.read())
-    except (ConfigurationError, CredentialUnavailable) as error:
+        tls = tls_context(http)
+    except ConfigurationError as error:
         yield Finding(Grade.PROBLEM, "http", str(error), "correct [http] in the configuration")
         return
-    secured = [*(["TLS"] if certificates is not None else []), *(["a token"] if source else [])]
-    yield Finding(Grade.OK, "http", f"{http.listen}, with {' and '.join(secured) or 'neither TLS nor a token'}")
+    secured = "without TLS" if tls is None else "with TLS" if http.client_ca is None else "with TLS for known clients"
+    yield Finding(Grade.OK, "http", f"{http.listen}, {secured}")
 
 
 def _exposed_files(settings: Settings) -> Iterator[Finding]:
     """Files with secrets in them that everybody on this machine may read."""
-    found = [("etcd", settings.etcd.password_source().exposed()), ("http", settings.http.token_source().exposed())]
+    found = [("etcd", settings.etcd.password_source().exposed())]
     for section, key in (("etcd", settings.etcd.key), ("http", settings.http.key)):
         found.append((section, exposed(key, "key") if key is not None else None))
     for name, environment in settings.environments.items():

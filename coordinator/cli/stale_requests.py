@@ -22,7 +22,7 @@ that; and what came of a request is asked again after ``watcher.backoff_max`` at
 
 
 def stale_requests(reading: Reading, now: datetime) -> dict[str, str]:
-    """What somebody should see to, by ``environment <name>``, as ``/readyz`` names it.
+    """What somebody should see to, by ``environment <name>``.
 
     :param now: by which it is told for how long a request has had no answer.
     """
@@ -47,5 +47,5 @@ def _in_words(waiting: list[tuple[datetime, Target]], now: datetime) -> str:
     return (
         f"{counted(len(waiting), 'request has', 'requests have')} had no answer for up to {minutes} min, "
         f"{target} for longest: it is away, very slow, or does not let anybody ask what came of them; the leader's "
-        "/readyz and 'coordinator doctor' say which"
+        "log (trigger.unanswered) and 'coordinator doctor' say which"
     )

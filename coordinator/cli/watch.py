@@ -70,7 +70,9 @@ def watch(
     from coordinator.config.insecure import insecure_settings
     from coordinator.config.settings import load_settings
     from coordinator.controller.clock import SystemClock
-    from coordinator.controller.http import HttpListener, health_routes
+    from coordinator.controller.http_app import application
+    from coordinator.controller.http_server import HttpServer
+    from coordinator.controller.metrics import WatcherMetrics
     from coordinator.controller.service import Watcher
     from coordinator.model import bounds
     from coordinator.runners.airflow import AirflowRunner
@@ -110,7 +112,8 @@ def watch(
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         if settings.http.listen is not None:
-            stack.enter_context(HttpListener(settings.http, health_routes(watcher.health, clock.monotonic)))
+            answers = application(watcher.health, clock.monotonic, WatcherMetrics(watcher, clock))
+            stack.enter_context(HttpServer(settings.http, answers))
         watcher.run(max_runtime=max_runtime, max_events=max_events)
 
 

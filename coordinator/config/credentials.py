@@ -110,19 +110,10 @@ class Credential:
     """A source that is read whenever the credential is needed, by any thread, so that a rotated one is picked up.
 
     A variable and a file are read each time. What a command gave, or that it failed, is remembered for a while.
-
-    :param keep: seconds for which what a command gave is good.
     """
 
-    def __init__(
-        self,
-        source: CredentialSource,
-        *,
-        keep: float | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, source: CredentialSource, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._source = source
-        self._keep = keep
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._read_at: float | None = None
@@ -154,10 +145,7 @@ class Credential:
             self._lock.release()
 
     def _is_fresh(self) -> bool:
-        if self._read_at is None:
-            return False
-        keep = AGAIN_AFTER if self._keep is None or self._failure is not None else self._keep
-        return self._monotonic() - self._read_at < keep
+        return self._read_at is not None and self._monotonic() - self._read_at < AGAIN_AFTER
 
     def _run(self, within: float) -> None:
         self._value, self._failure = None, None

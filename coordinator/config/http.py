@@ -1,19 +1,17 @@
-"""The section ``http`` of the settings: where the watcher listens, and who may ask."""
+"""The section ``http`` of the settings: where the watcher answers health checks and shows its metrics."""
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Self
 
 from pydantic import field_validator, model_validator
 
-from coordinator.config.credentials import CredentialSource
-from coordinator.config.sections import WithToken, source_of
+from coordinator.config.sections import Section
 
 
-class HttpSettings(WithToken):
-    """The HTTP listener of the watcher; no ``listen``, no listener. What it shows to whom: docs/security.md.
+class HttpSettings(Section):
+    """The HTTP server of the watcher; no ``listen``, no server. What it shows to whom: docs/security.md.
 
     :ivar listen: ``host:port``; a port alone is one of 127.0.0.1.
     :ivar client_ca: only who has a certificate of it may connect.
@@ -41,16 +39,7 @@ class HttpSettings(WithToken):
         if (self.cert is None) is not (self.key is None):
             raise ValueError("cert and key belong together, and only one of them is set")
         if self.client_ca is not None and self.cert is None:
-            raise ValueError("client_ca is set without cert and key; without them the listener speaks no TLS")
-        return self
-
-    @model_validator(mode="after")
-    def _no_token_in_the_clear(self) -> Self:
-        if self.token_source() and self.cert is None and not self.is_loopback:
-            raise ValueError(
-                f"a token would cross the network in the clear to {self.listen}; set cert and key, or listen on "
-                "127.0.0.1 behind something that speaks TLS"
-            )
+            raise ValueError("client_ca is set without cert and key; without them the server speaks no TLS")
         return self
 
     @property
@@ -61,15 +50,3 @@ class HttpSettings(WithToken):
     @property
     def port(self) -> int:
         return int((self.listen or "0").rpartition(":")[2])
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether nobody from outside this machine can connect. A name is trusted to be what it says for one name."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost" or self.listen is None
-
-    def token_source(self) -> CredentialSource:
-        """Where the token is that a request needs."""
-        return source_of(self, "token", "http")

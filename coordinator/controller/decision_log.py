@@ -124,7 +124,7 @@ class DecisionLog:
         entry = Entry(
             when=self._clock.now(),
             who=self._who,
-            event=event or _event_of(record, previous),
+            event=event or event_of(record, previous),
             target=target,
             record=record,
             previous=previous,
@@ -135,7 +135,8 @@ class DecisionLog:
         self._take(entry)
 
 
-def _event_of(record: TriggerRecord, previous: TriggerRecord | None) -> LogEvent:
+def event_of(record: TriggerRecord, previous: TriggerRecord | None) -> LogEvent:
+    """What a record that was written says, by itself."""
     same = previous is not None and (previous.token, previous.status) == (record.token, record.status)
     if record.skipped and record.status is Status.DONE and not same:
         return LogEvent.SKIPPED

@@ -99,6 +99,11 @@ class Inbox:
                 self._room.notify_all()
         return messages
 
+    @property
+    def changes_waiting(self) -> int:
+        """Changes that wait to be taken. Any thread may ask."""
+        return self._waiting
+
     def is_empty(self) -> bool:
         return not (self._answers or self._updates)
 

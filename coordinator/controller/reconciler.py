@@ -29,6 +29,7 @@ from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import EffectDone, LookDone
 from coordinator.controller.leading.catching_up import CatchingUp, Skip
 from coordinator.controller.leading.term import Term
+from coordinator.controller.measures import Measures
 from coordinator.controller.messages import Message
 from coordinator.controller.pace import Pace
 from coordinator.controller.queue.postponed import Postponed
@@ -62,6 +63,7 @@ from coordinator.errors import LeadershipLost
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
 from coordinator.model.propagation.propagation import Propagation
+from coordinator.model.publishing.publication import Publication
 from coordinator.model.references import Target
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record
@@ -124,7 +126,7 @@ class Reconciler:
         self.propagation = Propagation(Graph(), self.cache, now=clock.now())
         self.breakage = Breakage(self.counters)
         self.ledger = Ledger(store, keys, self.cache)
-        self._trigger_log = TriggerLog(options.decisions)
+        self._trigger_log = TriggerLog(self.counters, self.cache, clock, options.decisions)
         self._checks = Checks(self.cache, self.propagation, dispatchers, self.queue, timeout=settings.look_timeout)
         self.reconcile = Reconcile(
             self.propagation,
@@ -196,6 +198,7 @@ class Reconciler:
         self._reexamine_at = 0.0
         self._write_at = 0.0
         self._swept_at = 0.0
+        self._queue_empty_at = clock.monotonic()
         self._answered = True
 
     # -- what the service calls ------------------------------------------------------------------------------------
@@ -266,6 +269,8 @@ class Reconciler:
             self.queue.drop_ready()
         elif not self._events.is_reading:
             self._lead(now)
+        if not self.queue:
+            self._queue_empty_at = now
         return self._events.leader_gone or self._term.is_lost
 
     def wake_at(self) -> float | None:
@@ -300,6 +305,23 @@ class Reconciler:
             return False
         waits = self.queue or self.queue.waits_for_revision() or self.ledger or self.reconcile.requests or self._review
         return not waits and self._dispatchers.is_idle()
+
+    def measures(self) -> Measures:
+        """How it is doing, in numbers. Any thread may ask."""
+        unsettled = self.propagation.unsettled_readiness()
+        stuck = [target for target, readiness in unsettled if readiness is Readiness.STUCK]
+        records = (readable_record(self.cache.record(target)) for target in stuck)
+        published = {owner: one.value for owner, one in list(self.cache.published.items())}
+        return Measures(
+            queue=self.queue.depths(),
+            queue_age=self._clock.monotonic() - self._queue_empty_at if self.queue else 0.0,
+            unsettled={"busy": len(unsettled) - len(stuck), "stuck": len(stuck)},
+            blocked=sum(record is not None and record.status is Status.BLOCKED for record in records),
+            late=len(self._lateness),
+            held=self.cache.held,
+            publications={owner: one.version for owner, one in published.items() if isinstance(one, Publication)},
+            environments=self._dispatchers.measures(),
+        )
 
     def drain(self) -> None:
         """From now on start nothing new; outcomes of what is under way are still written down."""

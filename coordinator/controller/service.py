@@ -45,6 +45,7 @@ from coordinator.controller.reconciler import Options, Reconciler
 from coordinator.controller.state.problems import shown
 from coordinator.controller.state.reporters import HealthOfReporters
 from coordinator.errors import ConfigurationError, WatcherIdTaken
+from coordinator.model.reporters import Heard
 from coordinator.runners.port import Runner
 from coordinator.store.capacity import SizeAlarm
 from coordinator.store.election import Candidate
@@ -67,20 +68,19 @@ waits for etcd at most, whose requests are bounded well below this."""
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What ``/readyz`` and ``status`` say of a watcher.
+    """What a watcher says of itself: ``/healthz`` and ``/readyz`` in a word, ``/metrics`` in numbers.
 
-    :ivar leads_since: since when it has the leader key, if it leads; ISO 8601 in UTC.
     :ivar connected: the cache is filled and the watch is alive.
     :ivar revision: etcd revision up to which it has read.
     :ivar idle: nothing is queued, asked, sent or being written.
     :ivar problems: some of each kind, by place; the watcher's own first.
     :ivar problems_not_shown: how many of each kind are not among them.
-    :ivar counts: what has been counted since this watcher was started, by name; see ``counters``.
+    :ivar problems_by_kind: how many there are: the ``watcher``'s own, about an ``environment`` and its ``reporters``,
+        ``broken`` targets, and ``keys``.
     """
 
     watcher: str
     leads: bool
-    leads_since: str | None
     connected: bool
     revision: int
     idle: bool
@@ -88,7 +88,7 @@ class Health:
     problems: Mapping[str, str]
     problems_count: int
     problems_not_shown: Mapping[str, int]
-    counts: Mapping[str, int]
+    problems_by_kind: Mapping[str, int]
 
 
 class Watcher:
@@ -246,15 +246,18 @@ class Watcher:
     def health(self) -> Health:
         """How this watcher is doing. Safe from any thread."""
         reconciler = self.reconciler
-        problems = {place: what for place, what in self._problems() if what is not None}
-        problems |= self._reporters.problems(self._clock.now())
-        problems |= reconciler.breakage.problems()
-        some = shown(problems, reconciler.cache.problems)
-        leadership, leads = self._candidate.leadership(), reconciler.leads
+        by_kind = {
+            "watcher": {place: what for place, what in self._problems() if what is not None},
+            "environment": {f"environment {name}": what for name, what in self._failing_environments()},
+            "reporters": self._reporters.problems(self._clock.now()),
+            "broken": reconciler.breakage.problems(),
+        }
+        some = shown(
+            {place: what for of_kind in by_kind.values() for place, what in of_kind.items()}, reconciler.cache.problems
+        )
         return Health(
             watcher=self.watcher_id,
-            leads=leads,
-            leads_since=leadership.since if leads and leadership is not None else None,
+            leads=reconciler.leads,
             connected=reconciler.connected,
             revision=reconciler.cache.revision,
             idle=self._inbox.is_empty() and reconciler.is_idle(),
@@ -262,8 +265,18 @@ class Watcher:
             problems=some.some,
             problems_count=some.count,
             problems_not_shown=some.more,
-            counts=reconciler.counters.snapshot(),
+            problems_by_kind={kind: len(of_kind) for kind, of_kind in by_kind.items()}
+            | {"broken": len(reconciler.breakage), "keys": reconciler.cache.problems.count},
         )
+
+    def heard(self) -> list[Heard]:
+        """How environments are heard from. Safe from any thread."""
+        return self._reporters.heard(self._clock.now())
+
+    @property
+    def changes_waiting(self) -> int:
+        """Changes that were read from etcd and are not taken in yet. Safe from any thread."""
+        return self._inbox.changes_waiting
 
     def _problems(self) -> Iterator[tuple[str, str | None]]:
         """What is wrong with the parts of this watcher, by place. Each is read once: other threads change it."""
@@ -271,10 +284,13 @@ class Watcher:
         if self._publisher is not None:
             yield "dependencies file", self._publisher.problem
         yield from self._found_out().items()
-        for dispatcher in self._dispatchers.all():
-            yield f"environment {dispatcher.environment}", dispatcher.last_error
         if self._size_alarm is not None:
             yield "etcd", self._size_alarm.problem
+
+    def _failing_environments(self) -> Iterator[tuple[str, str]]:
+        for dispatcher in self._dispatchers.all():
+            if (error := dispatcher.last_error) is not None:
+                yield dispatcher.environment, error
 
     def _found_out(self) -> dict[str, str]:
         """What is wrong and no key in etcd tells: others read it in this watcher's presence."""

@@ -212,7 +212,7 @@ class _Leading:
             return True
         health: WatcherHealth | None = self._watcher.health()
         if health is not None and health.problems:
-            raise StageFailed(f"the watcher cannot use what it found: {dict(health.problems)}; see {self._watcher.log}")
+            raise StageFailed(f"the watcher cannot use what it found; {self._watcher.log} says why")
         self._leads = health is not None and health.leads
         if self._leads:
             self._tell(Progress(WATCHER, 1, "leads"))

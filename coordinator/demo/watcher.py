@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from coordinator.demo.tether import Tether, end_group
 from coordinator.errors import CoordinatorError
@@ -26,30 +25,31 @@ class WatcherEnded(CoordinatorError):
 
 @dataclass(frozen=True, slots=True)
 class WatcherHealth:
-    """What ``/healthz`` says, as far as the demo asks.
+    """What ``/metrics`` says, as far as the demo asks.
 
     :ivar revision: etcd revision up to which it has read.
     :ivar idle: nothing is queued, asked, sent or being written.
+    :ivar problems: how many there are.
     """
 
     leads: bool
     idle: bool
     revision: int
-    problems: Mapping[str, str]
+    problems: int
 
 
 class WatcherProcess:
     """One watcher, tied to this process by ``tether``.
 
     :param config: its coordinator.toml.
-    :param listen: ``host:port`` of its ``/healthz``, as the configuration says.
+    :param listen: ``host:port`` of its ``/metrics``, as the configuration says.
     :param log: where its log lines go.
     """
 
     def __init__(self, *, config: Path, dependencies: Path, listen: str, log: Path, tether: Tether) -> None:
         self.log = log
         self._command = ["watch", "--config", str(config), "--dependencies", str(dependencies)]
-        self._url = f"http://{listen}/healthz"
+        self._url = f"http://{listen}/metrics"
         self._tether = tether
         self._process: subprocess.Popen[bytes] | None = None
         self._session = requests.Session()
@@ -74,11 +74,18 @@ class WatcherProcess:
         """How it is doing; ``None`` while it does not answer. :raises WatcherEnded: it does no more."""
         self.check()
         try:
-            said: dict[str, Any] = self._session.get(self._url, timeout=_ANSWER_LIMIT).json()
+            text = self._session.get(self._url, timeout=_ANSWER_LIMIT).text
         except (requests.ConnectionError, requests.Timeout):
             return None
+        said = {
+            family.name: int(sum(sample.value for sample in family.samples))
+            for family in text_string_to_metric_families(text)
+        }
         return WatcherHealth(
-            leads=said["leads"], idle=said["idle"], revision=said["revision"], problems=said["problems"]
+            leads=said["coordinator_leader"] == 1,
+            idle=said["coordinator_idle"] == 1,
+            revision=said["coordinator_revision"],
+            problems=said["coordinator_problems"],
         )
 
     def check(self) -> None:

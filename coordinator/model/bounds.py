@@ -41,7 +41,7 @@ RECORD: Final = 4 * MIB
 """Bytes of a trigger record that is read. etcd takes :data:`ETCD_REQUEST`, unless it was told to take more."""
 
 REASON: Final = 1000
-"""Characters of why a value cannot be read: it stands in log lines, in ``status`` and in ``/readyz``."""
+"""Characters of why a value cannot be read: it stands in log lines and in ``status``."""
 
 # dependencies.json
 

@@ -71,7 +71,7 @@ def test_a_mistyped_name_is_refused_and_an_accepted_one_loses_no_hour(
         eventually(lambda: editor.in_force()["dependencies"].get(DOWNSTREAM) == UPSTREAM, "it is published")
 
         editor.write(MISTYPED)
-        said = eventually(lambda: watcher.health()["problems"].get("dependencies file"), "the edit is refused")
+        (said, *_) = eventually(watcher.refusals, "the edit is refused")
         assert MISTYPED in said
         assert "--accept" in said
         assert editor.in_force()["dependencies"][DOWNSTREAM] == UPSTREAM, "the last good one stays in force"
@@ -81,7 +81,7 @@ def test_a_mistyped_name_is_refused_and_an_accepted_one_loses_no_hour(
         hour = next_date()
         airflow.api.trigger(UPSTREAM, logical_date=hour.isoformat())
         reports.wait(UPSTREAM, format_instant(hour), "success")
-        eventually(lambda: watcher.health()["idle"], "nothing waits for it now")
+        eventually(lambda: watcher.says("idle"), "nothing waits for it now")
         assert reports.entry(DOWNSTREAM, format_instant(hour)) is None
 
         editor.write(UPSTREAM)

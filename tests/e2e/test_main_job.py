@@ -11,8 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from coordinator.config.settings import EtcdSettings
 from coordinator.demo.airflow import AirflowProcess
@@ -31,6 +30,7 @@ from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.keys import Keys
 from tests.e2e.conftest import eventually
+from tests.metrics import scrape
 
 WAVE = 120.0
 """Seconds within which a wave must be through: seven runs, one request at a time, on a busy machine."""
@@ -140,21 +140,25 @@ class WatcherProcess:
                 stderr=log,
                 env={**os.environ, "COORDINATOR_HTTP__LISTEN": self._health.removeprefix("http://")},
             )
-        eventually(lambda: self.health().get("leads"), "the watcher leads")
+        eventually(lambda: self.says("leader"), "the watcher leads")
 
-    def health(self) -> dict[str, Any]:
+    def says(self, metric: str) -> bool:
+        """Whether this metric is 1."""
         assert self.process is not None
         assert self.process.poll() is None, self._log.read_text()
         try:
-            with urllib.request.urlopen(f"{self._health}/healthz", timeout=5) as answer:
-                found: dict[str, Any] = json.load(answer)
-                return found
-        except urllib.error.URLError:
-            return {}
+            return scrape(self._health).value(metric) == 1
+        except requests.ConnectionError:
+            return False
+
+    def refusals(self) -> list[str]:
+        """Why its file has been refused, from its log."""
+        entries = [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+        return [str(entry["reason"]) for entry in entries if entry["event"] == "dependencies.refused"]
 
     def await_rest(self) -> None:
         """Wait until nothing is left to decide, ask, send or write."""
-        eventually(lambda: self.health().get("idle"), "the watcher is at rest")
+        eventually(lambda: self.says("idle"), "the watcher is at rest")
 
     def kill(self) -> None:
         assert self.process is not None

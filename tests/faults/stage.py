@@ -454,7 +454,7 @@ def _is_ready(service: Service) -> bool:
 
 
 def _leads(service: Service) -> bool:
-    return service.health()["leads"] is True
+    return service.leads()
 
 
 def _restore(name: str, value: str | None) -> None:

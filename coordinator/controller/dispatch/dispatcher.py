@@ -12,7 +12,7 @@ time (:mod:`~coordinator.controller.dispatch.look_queue`).
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,9 +22,20 @@ from coordinator.controller.backoff import Backoff
 from coordinator.controller.dispatch.admission import Admission
 from coordinator.controller.dispatch.jobs import Effect, EffectDone, Executor, Guard, LookDone, RequestJob, look_job
 from coordinator.controller.dispatch.look_queue import Look, LookQueue
+from coordinator.controller.measures import EnvironmentMeasures
 from coordinator.controller.queue.work_queue import Priority
 from coordinator.model.references import Target
-from coordinator.runners.port import EnvironmentUnavailable, RequestRefused, Runner, RunRef, StartRequest
+from coordinator.runners.port import (
+    EnvironmentUnavailable,
+    Foreign,
+    Happened,
+    NotHappened,
+    Refused,
+    RequestRefused,
+    Runner,
+    RunRef,
+    StartRequest,
+)
 
 PREFETCH = 4
 """So many times the requests that run at once have a slot: the intents of several are written in one transaction."""
@@ -78,6 +89,7 @@ class Dispatcher:
     :ivar look_not_before: monotonic seconds; nothing is looked at before.
     :ivar last_error: what the environment last said instead of an answer.
     :ivar looks_sent: so many looks have gone out.
+    :ivar answers: what came of requests, by what was done and how it ended.
     :ivar term: in which term what is sent has been decided (the create revision of the leader key).
     """
 
@@ -105,6 +117,7 @@ class Dispatcher:
         self.look_not_before = 0.0
         self.last_error: str | None = None
         self.looks_sent = 0
+        self.answers: Counter[tuple[str, str]] = Counter()
         self.term: int | None = None
         self.admission = Admission(
             slots=limits.requests * PREFETCH,
@@ -181,6 +194,7 @@ class Dispatcher:
             self.last_error = None
         failed = isinstance(message.error, EnvironmentUnavailable)
         answered = message.error is None or isinstance(message.error, RequestRefused)
+        self.answers[_doing(message), _ending(message)] += 1
         if isinstance(message, LookDone):
             self._looks.finished(message)
             if failed or answered:
@@ -216,6 +230,15 @@ class Dispatcher:
     def may_look(self, now: float) -> bool:
         """Whether it is not known to give no answer to looks, or it is time to try again."""
         return now >= self.look_not_before
+
+    def measures(self) -> EnvironmentMeasures:
+        """In numbers. Any thread may ask."""
+        return EnvironmentMeasures(
+            waiting=self.admission.waiting + len(self._jobs),
+            in_flight=len(self._under_way),
+            failures=self.failures,
+            answers=dict(self.answers),
+        )
 
     def is_idle(self) -> bool:
         return not (self._jobs or self._under_way) and self._looks.is_idle()
@@ -254,3 +277,19 @@ class Dispatcher:
         self.looks_sent += 1
         job = look_job(self.environment, self._runner, look.in_order(), timeout=look.timeout(), now=self._now)
         self._executor.look(self.environment, job)
+
+
+def _doing(message: EffectDone | LookDone) -> str:
+    return str(message.effect) if isinstance(message, EffectDone) else "look"
+
+
+def _ending(message: EffectDone | LookDone) -> str:
+    match message.outcome if isinstance(message, EffectDone) and message.error is None else message.error:
+        case RequestRefused() | Refused():
+            return "refused"
+        case EnvironmentUnavailable():
+            return "unanswered"
+        case None | Happened() | NotHappened() | Foreign():
+            return "answered"
+        case _:  # the decision changed, or this watcher leads no more
+            return "not_sent"

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from coordinator.controller.dispatch.admission import pipeline_limits
 from coordinator.controller.dispatch.dispatcher import Dispatcher
+from coordinator.controller.measures import EnvironmentMeasures
 from coordinator.controller.queue.work_queue import Priority
 from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import Decision
@@ -84,6 +85,10 @@ class Dispatchers:
         """Monotonic seconds from which on time alone lets something out."""
         times = (dispatcher.next_at() for dispatcher in self.all())
         return min((at for at in times if at is not None), default=None)
+
+    def measures(self) -> dict[str, EnvironmentMeasures]:
+        """By environment. Any thread may ask."""
+        return {name: dispatcher.measures() for name, dispatcher in self._by_environment.items()}
 
     def is_idle(self) -> bool:
         return all(dispatcher.is_idle() for dispatcher in self.all())

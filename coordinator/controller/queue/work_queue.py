@@ -60,6 +60,16 @@ class WorkQueue:
         """So many entries, of all kinds."""
         return sum(map(len, self._ready.values())) + len(self._later) + len(self._at_revision)
 
+    def depths(self) -> dict[str, int]:
+        """How many entries there are: to be examined now, at a time, once a revision is read. Any thread may ask."""
+        live, catchup = self._ready[Priority.LIVE], self._ready[Priority.CATCHUP]
+        return {
+            "live": len(live),
+            "catchup": len(catchup),
+            "time": len(self._later),
+            "revision": len(self._at_revision),
+        }
+
     def add(
         self,
         target: Target,

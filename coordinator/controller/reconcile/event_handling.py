@@ -141,12 +141,14 @@ class EventHandler:
         if self._reading is not None or self._propagation.is_drained:
             return
         led_by_another = not self._leads and self._cache.leader is not None
-        budget = self._pace.budget()
+        budget, decisions = self._pace.budget(), 0
         while budget and not self._propagation.is_drained:
             budget.spend()
             if (made := self._propagation.decide_next()) is not None:
+                decisions += 1
                 priority = Priority.LIVE if made.live else Priority.CATCHUP
                 self._scheduling.take(made.decision, priority, led_by_another=led_by_another)
+        self._counters.add(decisions=decisions)
         while self._propagation.miscounted:
             target = self._propagation.miscounted.pop()
             self._counters.add(miscounted=1)
@@ -168,6 +170,7 @@ class EventHandler:
                 self._connect(now)
                 live = now >= self._live_from
                 touched = self._cache.apply(update, now=now - self._lag if live else now, live=live)
+                self._counters.add(events=touched.states)
                 if self._leads:  # what is listed, or seen while another leads, is nothing that this one has done
                     self.states_seen += touched.states
                 self._touch(touched, live=live)

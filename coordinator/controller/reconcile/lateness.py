@@ -41,6 +41,9 @@ class Lateness:
         """What is late now, as far as has been decided."""
         return iter(tuple(self._late))
 
+    def __len__(self) -> int:
+        return len(self._late)
+
     def note(self, decision: Decision, *, now: datetime, led_by_another: bool) -> None:
         """Take in what has been decided about a target.
 

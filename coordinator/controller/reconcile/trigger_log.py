@@ -6,9 +6,13 @@ import logging
 
 import structlog
 
-from coordinator.controller.decision_log import DecisionLog, LogEvent
+from coordinator.controller.clock import Clock
+from coordinator.controller.counters import Counters
+from coordinator.controller.decision_log import DecisionLog, LogEvent, event_of
+from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import RecordWrite
 from coordinator.model.references import Target
+from coordinator.model.runstate import RunState
 from coordinator.model.trigger import TriggerRecord
 
 _log = structlog.get_logger(__name__)
@@ -18,12 +22,15 @@ WARNINGS = frozenset({"trigger.blocked", "trigger.unanswered"})
 
 
 class TriggerLog:
-    """Says what became of triggers.
+    """Says and counts what became of triggers.
 
     :param decisions: where what led to it is written down for people; ``None``: nowhere.
     """
 
-    def __init__(self, decisions: DecisionLog | None = None) -> None:
+    def __init__(self, counters: Counters, cache: Cache, clock: Clock, decisions: DecisionLog | None = None) -> None:
+        self._counters = counters
+        self._cache = cache
+        self._clock = clock
         self._decisions = decisions
         self._written: list[tuple[Target, RecordWrite, int]] = []
 
@@ -57,16 +64,32 @@ class TriggerLog:
 
     def _say_written(self, target: Target, write: RecordWrite, revision: int) -> None:
         self.say(f"trigger.{write.record.status}", target, write.record)
+        event = write.event or event_of(write.record, write.previous)
+        self._counters.count_trigger(target.pipeline.environment, event)
+        if event is LogEvent.SENT and write.previous is not None:
+            self._measure(target, write.previous)
         if self._decisions is not None:
             self._decisions.note(
                 target,
                 write.record,
                 previous=write.previous,
                 decided_on=write.decided_on,
-                event=write.event,
+                event=event,
                 decision=write.decision,
                 recorded_at=revision,
             )
+
+    def _measure(self, target: Target, intent: TriggerRecord) -> None:
+        """How long ago the newest completion was observed that a request stands on which has just been answered."""
+        newest = max(intent.inputs.named.items(), key=lambda one: one[1].revision, default=None)
+        if newest is None or intent.ordered:  # a person's order may be about completions of long ago
+            return
+        seen = self._cache.state(newest[0])
+        if seen is None or seen.revision != newest[1].revision or not isinstance(seen.value, RunState):
+            return
+        if (observed_at := seen.value.observed_at) is not None:
+            seconds = max(0.0, (self._clock.now() - observed_at).total_seconds())  # two machines, two clocks
+            self._counters.trigger_seconds.labels(target.pipeline.environment).observe(seconds)
 
     def taken_over(self, target: Target, record: TriggerRecord, *, read_up_to: int) -> None:
         """The outcome of an intent is asked for which is a predecessor's, or in doubt."""

@@ -145,6 +145,11 @@ class Cache:
         """Whether its watermark cannot be read, and no good one is known: none of its states counts."""
         return self._watermarks.is_unknown(pipeline)
 
+    @property
+    def held(self) -> int:
+        """How many pipelines are held."""
+        return len(self._holds)
+
     def holds(self) -> Iterator[tuple[PipelineRef, Hold | Unreadable]]:
         return iter(self._holds.items())
 

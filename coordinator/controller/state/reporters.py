@@ -129,6 +129,11 @@ class Listening:
         known = self._named | self._configured | set(self._others()[:SHOWN])
         return [self._reporters.hear(name, now=now, reachable_since=reachable_since) for name in sorted(known)]
 
+    def expected(self, *, now: datetime, reachable_since: datetime | None) -> list[Heard]:
+        """How each environment is heard from that is configured, or named."""
+        known = sorted(self._named | self._configured)
+        return [self._reporters.hear(name, now=now, reachable_since=reachable_since) for name in known]
+
     def not_shown(self) -> int:
         """How many other environments with reporters there are."""
         return max(0, len(self._others()) - SHOWN)
@@ -182,6 +187,10 @@ class HealthOfReporters:
             self._connected_since = None
         elif self._connected_since is None:
             self._connected_since = now
+
+    def heard(self, now: datetime) -> list[Heard]:
+        """How the environments are heard from that are configured or named."""
+        return self._listening.expected(now=now, reachable_since=self._connected_since)
 
     def problems(self, now: datetime) -> dict[str, str]:
         """See :meth:`Listening.problems`. None while etcd cannot be reached: nobody can be heard then."""

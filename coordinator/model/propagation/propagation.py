@@ -126,6 +126,10 @@ class Propagation:
     def is_coming_partition(self, downstream: Target) -> bool:
         return self._partitions.is_coming_partition(downstream)
 
+    def unsettled_readiness(self) -> list[tuple[Target, Readiness]]:
+        """What is busy or stuck. Copied in one go, so that any thread may ask."""
+        return list(self._unsettled.items())
+
     def unsettled(self) -> Iterator[Target]:
         """Everything that is busy or stuck: all that a new leader must look at."""
         return iter(tuple(self._unsettled))

@@ -30,17 +30,17 @@ def _down_for_long(struck: Struck) -> None:
         for airflow in airflows:
             airflow.down()
         struck.workload.end_sources()
-        until(lambda: bool(_troubles(stage)), "readyz says which environment does not answer", limit=COMES_TO_REST)
+        until(lambda: _failing(stage) > 0, "the metrics say which environment does not answer", limit=COMES_TO_REST)
         pause(SEVERAL_BACKOFFS)
         for airflow in airflows:
             airflow.up()
         struck.workload.go_on()
-        until(lambda: not _troubles(stage), "readyz says nothing of environments any more", limit=COMES_TO_REST)
+        until(lambda: _failing(stage) == 0, "no environment fails any more", limit=COMES_TO_REST)
 
 
-def _troubles(stage: Stage) -> list[str]:
-    problems: dict[str, str] = stage.leader().service.health()["problems"]
-    return [problem for problem in problems if problem.startswith("environment ")]
+def _failing(stage: Stage) -> float:
+    metrics = stage.leader().service.metrics()
+    return metrics.value("problems", kind="environment")
 
 
 for _first in (False, True):
@@ -200,4 +200,4 @@ def changes_its_mind(struck: Struck) -> None:
 
 
 def _has_read_all(stage: Stage) -> bool:
-    return stage.witness_is_up_to_date() and stage.leader().service.health()["revision"] >= stage.witness.revision
+    return stage.witness_is_up_to_date() and stage.leader().service.revision() >= stage.witness.revision

@@ -18,7 +18,7 @@ from coordinator.store.presence import read_presence
 from tests.fuzz.tape import Tape, as_json, tape_of
 
 LONGEST_REASON = 2000
-"""Characters: a reason stands in a log line, in ``status`` and in ``/readyz``."""
+"""Characters: a reason stands in a log line and in ``status``."""
 
 NOW = "2026-11-20T06:00:00Z"
 STATE: dict[str, Any] = {

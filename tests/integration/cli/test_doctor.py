@@ -224,41 +224,33 @@ def test_a_wrong_password_is_a_problem_and_is_never_shown(
 def test_files_with_secrets_that_everybody_may_read_are_named(
     cli: Cli, config: Path, dependencies: Path, tmp_path: Path, airflow: StandInAirflow
 ) -> None:
-    places = [tmp_path / name for name in ("etcd-password", "password", "http-token", "key.pem", "closed")]
+    places = [tmp_path / name for name in ("etcd-password", "password", "key.pem", "closed")]
     for place in places:
         place.write_text(SECRET)
         place.chmod(0o644)
     places[-1].chmod(0o600)
     text = config.read_text() + f'password_file = "{places[0]}"\n'
     text += f'[environments.default]\nurl = "{airflow.base_url}"\nusername = "x"\npassword_file = "{places[1]}"\n'
-    text += f'[environments.team_b]\nurl = "{airflow.base_url}"\ntoken_file = "{places[4]}"\n'
-    text += f'[http]\nlisten = ":0"\ntoken_file = "{places[2]}"\ncert = "/c"\nkey = "{places[3]}"\n'
+    text += f'[environments.team_b]\nurl = "{airflow.base_url}"\ntoken_file = "{places[3]}"\n'
+    text += f'[http]\nlisten = ":0"\ncert = "/c"\nkey = "{places[2]}"\n'
     config.write_text(text)
     _, findings = examined(cli, config, dependencies)
     named = {(each["subject"], each["found"]) for each in findings if "readable by everybody" in each["found"]}
     assert named == {
         ("etcd", f"password_file {places[0]} is readable by everybody on this machine (mode 0644)"),
         ("environment default", f"password_file {places[1]} is readable by everybody on this machine (mode 0644)"),
-        ("http", f"token_file {places[2]} is readable by everybody on this machine (mode 0644)"),
-        ("http", f"key {places[3]} is readable by everybody on this machine (mode 0644)"),
+        ("http", f"key {places[2]} is readable by everybody on this machine (mode 0644)"),
     }
 
 
 @pytest.mark.parametrize(
     ("settings", "grade", "found"),
     [
-        ('listen = "8600"', "ok", "127.0.0.1:8600, with neither TLS nor a token"),
-        (
-            'listen = "8600"\ntoken_command = ["printf", "%s", "sixteen-letters-x"]',
-            "ok",
-            "127.0.0.1:8600, with a token",
-        ),
-        ('listen = "8600"\ntoken_command = ["false"]', "problem", "http: token_command (false) ended with 1"),
-        ('listen = "8600"\ntoken_command = ["echo", "short"]', "problem", "http: the token is too short"),
+        ('listen = "8600"', "ok", "127.0.0.1:8600, without TLS"),
         ('listen = "8600"\ncert = "/nowhere"\nkey = "/nowhere"', "problem", "http: cert, key or client_ca cannot be"),
     ],
 )
-def test_a_listener_that_would_not_start_is_a_problem(
+def test_an_http_server_that_would_not_start_is_a_problem(
     cli: Cli, config: Path, dependencies: Path, settings: str, grade: str, found: str
 ) -> None:
     config.write_text(f"{config.read_text()}[http]\n{settings}\n")

@@ -9,14 +9,20 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import requests
 from pydantic import BaseModel
 
-from coordinator.config.settings import Settings
+from coordinator.config.settings import Settings, load_settings
+from coordinator.reading.reading import read
+from coordinator.store.connection import connect
 from coordinator.store.embedded import free_port
+from coordinator.store.keys import Keys
+from coordinator.store.presence import read_presence
+from tests.metrics import Scrape, scrape
 
 LONGEST = "150"
 """Seconds after which a watcher ends by itself, whatever has become of the test that started it."""
@@ -58,6 +64,7 @@ class Service:
     ) -> None:
         self.watcher_id = watcher_id or f"watcher-{uuid.uuid4().hex[:8]}"
         self.address = address or f"127.0.0.1:{free_port()}"
+        self._config = config
         self._log = log
         if "--max-runtime" not in arguments:
             arguments = (*arguments, "--max-runtime", LONGEST)
@@ -99,23 +106,43 @@ class Service:
         """End it, whatever it does."""
         self.kill()
 
-    def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Ask its HTTP listener. :raises requests.ConnectionError: it does not listen (yet)."""
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask its HTTP server. :raises requests.ConnectionError: it does not listen (yet)."""
         answer = requests.get(f"http://{self.address}{path}", timeout=5)
-        return answer.status_code, answer.json()
+        return answer.status_code, answer.text.removesuffix("\n")
+
+    def metrics(self) -> Scrape:
+        """:raises requests.ConnectionError: it does not listen (yet)."""
+        return scrape(f"http://{self.address}")
 
     def is_ready(self) -> bool:
         assert self.is_running(), f"{self.watcher_id} ended with {self.process.returncode}:\n{self.log()[-3000:]}"
         try:
-            status, body = self.get("/readyz")
+            return self.get("/readyz")[0] == 200
         except requests.ConnectionError:
             return False
-        assert body["watcher"] == self.watcher_id, f"somebody else listens on {self.address}: {body}"
-        return status == 200
 
-    def health(self) -> dict[str, Any]:
-        _, body = self.get("/readyz")
-        return body
+    def leads(self) -> bool:
+        return self.metrics().value("leader") == 1
+
+    def revision(self) -> int:
+        """Up to which it has read."""
+        return int(self.metrics().value("revision"))
+
+    def problems(self) -> dict[str, str]:
+        """What ``coordinator status`` shows of it, and of what all watchers read."""
+        settings = load_settings(self._config)
+        keys = Keys(settings.etcd.prefix)
+        with closing(connect(settings.etcd)) as store:
+            reading = read(store, keys)
+            own = store.get(f"{keys.watchers}{self.watcher_id}")
+        found = reading.problems | dict(reading.cache.problems)
+        if own is not None:
+            presence = read_presence(own.value)
+            found |= presence.problems or {}
+            if presence.file is not None and presence.file.problem is not None:
+                found["dependencies file"] = presence.file.problem
+        return found
 
     def log(self) -> str:
         """All that it has logged."""

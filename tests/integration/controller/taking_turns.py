@@ -41,15 +41,15 @@ class Stoppable:
         return state == "T"
 
     def leads(self) -> bool:
-        return not self.is_stopped() and self.service.is_ready() and self.service.health()["leads"] is True
+        return not self.is_stopped() and self.service.is_ready() and self.service.leads()
 
     def follows(self) -> bool:
         """It knows that it does not lead, and nothing that it had begun is under way any more."""
         try:
-            health = self.service.health()
+            metrics = self.service.metrics()
         except requests.ConnectionError:
             return False
-        return bool(health["connected"] and health["idle"] and not health["leads"])
+        return [metrics.value(one) for one in ("connected", "idle", "leader")] == [1, 1, 0]
 
 
 class Stage:

@@ -86,9 +86,9 @@ def test_every_wave_ends_beside_hundreds_of_absurd_values(served: ServedWorld) -
     values = absurd(served)
     assert len(values) == VALUES
     beside = waves(served, WAVES, values)
-    assert len(leader.health()["problems"]) > len(STATES), "they are heard, and said"
+    assert len(leader.problems()) > len(STATES), "they are heard, and said"
     leader.kill()
-    until(lambda: standby.health()["leads"] is True, "the other leads, and reads none of it otherwise", limit=30)
+    until(standby.leads, "the other leads, and reads none of it otherwise", limit=30)
     after = waves(served, 2 * WAVES, [])
     for seconds, what in ((usual, "without"), (beside, f"beside {VALUES}"), (after, "by the successor")):
         print(f"waves {what}: median {statistics.median(seconds):.2f} s, slowest {max(seconds):.2f} s")

@@ -32,7 +32,7 @@ def test_two_watchers_share_a_log_that_is_rotated_and_each_run_has_its_reason_in
 
     first.terminate()
     assert first.wait() == 0
-    until(lambda: second.health()["leads"] is True, "the other leads")
+    until(second.leads, "the other leads")
     served.complete("R", wave=2)
     served.until_done("A", "D", runs=2)
     until(lambda: path.exists() and len(lines(path)) == 6, "the second wave is told in a new file")
@@ -54,8 +54,8 @@ def test_a_full_disk_is_shown_and_triggers_go_on(served: ServedWorld) -> None:
     for wave in (1, 2):
         served.complete("R", wave=wave)
         served.until_done("A", runs=wave)
-    until(lambda: "decision log" in watcher.health()["problems"], "it is shown")
-    assert "No space left" in watcher.health()["problems"]["decision log"]
+    until(lambda: "decision log" in watcher.problems(), "it is shown")
+    assert "No space left" in watcher.problems()["decision log"]
     assert len(watcher.events("decision_log.losing")) == 1, "said once"
 
 

@@ -27,7 +27,7 @@ def in_force(world: ServedWorld) -> Publication:
 
 
 def problem(service: Service, name: str) -> str:
-    return str(service.health()["problems"].get(name, ""))
+    return str(service.problems().get(name, ""))
 
 
 def test_a_wrong_name_is_refused_and_nothing_is_lost(served: ServedWorld) -> None:
@@ -42,7 +42,7 @@ def test_a_wrong_name_is_refused_and_nothing_is_lost(served: ServedWorld) -> Non
     served.complete("extract_orders")
     served.until_done("D", runs=1)
     edit(served, {"D": "extract_orders"})
-    until(lambda: not watcher.health()["problems"], "repaired")
+    until(lambda: not watcher.problems(), "repaired")
     assert in_force(served).version == 1
 
 
@@ -53,7 +53,7 @@ def test_a_dag_that_is_deployed_after_all_is_published(served: ServedWorld) -> N
     until(lambda: "stands where orders stood" in problem(watcher, "dependencies file"), "refused")
     served._declare("orders_v2")
     until(lambda: in_force(served).version == 2, "deployed, and published without anybody's doing", limit=40)
-    until(lambda: not watcher.health()["problems"], "nothing is said any more", limit=40)
+    until(lambda: not watcher.problems(), "nothing is said any more", limit=40)
 
 
 def test_a_wrong_name_that_was_accepted_for_a_while_loses_nothing(served: ServedWorld) -> None:
@@ -69,7 +69,7 @@ def test_a_wrong_name_that_was_accepted_for_a_while_loses_nothing(served: Served
     assert served.counts("D", partition=NEXT) == {"D": 0}
     edit(served, {"D": "A", "E": "D"})
     served.until_done("D", "E", partition=NEXT, runs=1)
-    until(lambda: not watcher.health()["problems"], "all is well", limit=40)
+    until(lambda: not watcher.problems(), "all is well", limit=40)
     (_, _, repaired) = watcher.events("dependencies.published")
     assert (repaired["dependencies_resumed"], repaired["may_start"]) == (1, 1)
     served.settle()
@@ -97,7 +97,7 @@ def test_most_of_a_file_gone_is_refused(served: ServedWorld) -> None:
     served.until_done(*whole, runs=1)
     edit(served, {"D0": "A", "accept": 1})
     until(lambda: in_force(served).version == 2, "meant after all")
-    until(lambda: not watcher.health()["problems"], "nothing is said any more")
+    until(lambda: not watcher.problems(), "nothing is said any more")
 
 
 def test_an_entry_that_is_taken_out_in_mid_wave_and_put_back_loses_nothing(served: ServedWorld) -> None:

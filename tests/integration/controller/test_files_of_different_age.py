@@ -27,7 +27,7 @@ def written(world: ServedWorld, name: str, document: dict[str, Any]) -> Path:
 
 def launch(world: ServedWorld, file: Path, *, leads: bool) -> Service:
     service = world.launch("--dependencies", str(file))
-    until(lambda: service.is_ready() and service.health()["leads"] is leads, f"{file} leads: {leads}", limit=30)
+    until(lambda: service.is_ready() and service.leads() is leads, f"{file} leads: {leads}", limit=30)
     return service
 
 
@@ -44,7 +44,7 @@ def names(world: ServedWorld) -> list[str]:
 
 
 def problems(service: Service) -> dict[str, str]:
-    found = service.health()["problems"]
+    found = service.problems()
     assert isinstance(found, dict)
     return found
 
@@ -60,7 +60,7 @@ def test_the_lead_goes_to_an_old_file_and_back_and_what_completes_in_between_is_
     third = launch(served, old, leads=False)
     until(lambda: "dependencies file" in problems(third), "the old file says that it is older, readiness by too")
     second.kill()
-    until(lambda: third.health()["leads"] is True, "the old file leads", limit=30)
+    until(third.leads, "the old file leads", limit=30)
     served.complete("A")
     served.until_done("D", "E", runs=1)
     assert "older than what is in force" in problems(third)["dependencies file"]

@@ -27,16 +27,15 @@ def test_a_file_that_cannot_be_used_leaves_the_last_good_version_in_force_and_is
         until(lambda said=wave: len(watcher.events("dependencies.refused")) == said, f"{what}: it is said")
         reason = str(watcher.events("dependencies.refused")[-1]["reason"])
         assert str(served.file) in reason
-        status, body = watcher.get("/readyz")
-        assert (status, body["problems"].keys()) == (200, {"dependencies file"}), what
-        assert body["problems"]["dependencies file"] == reason
+        until(lambda said=reason: watcher.problems() == {"dependencies file": said}, f"{what}: it is shown")
+        assert (watcher.is_ready(), watcher.metrics().value("problems", kind="watcher")) == (True, 1), what
         served.complete("R", wave=wave)
         served.until_done("A", "B", runs=wave)
     served.file.unlink()
     until(lambda: len(watcher.events("dependencies.refused")) == len(BAD) + 1, "a missing file is said")
     assert _published(served) == published
     served.dependencies({**GOOD, "C": "B"})
-    until(lambda: not watcher.health()["problems"], "repaired")
+    until(lambda: not watcher.problems(), "repaired")
     until(lambda: _published(served) > published, "and published")
     served.settle()
     assert served.runs("C") == 0, "a new dependency does not fire for the past"
@@ -53,7 +52,7 @@ def test_a_watcher_that_starts_with_a_bad_file_goes_on_with_what_is_published(se
     served.serve().kill()
     served.file.write_bytes(BAD["a trailing comma"])
     watcher = served.serve()
-    assert watcher.health()["problems"].keys() == {"dependencies file"}
+    until(lambda: watcher.problems().keys() == {"dependencies file"}, "it is said")
     served.complete("R")
     served.until_done("A", "B", runs=1)
 

@@ -49,13 +49,13 @@ def peak_mib(pid: int) -> int:
 def test_hundreds_of_large_values_fill_no_watcher_s_memory(filled: ServedWorld) -> None:
     filled.dependencies({"A": "R"})
     watcher = filled.serve()
-    problems = watcher.health()["problems"]
+    problems = watcher.problems()
     assert "more than 65536 bytes" in str(problems)
     filled.complete("R")
     filled.until_done("A", runs=1)
     for number in range(VALUES // 10):
         filled.put(f"{filled.keys.root}state/team_b/large/{number:06}", LARGE)
-    until(lambda: watcher.health()["revision"] >= filled.watermark, "it has read all of it")
+    until(lambda: watcher.revision() >= filled.watermark, "it has read all of it")
     peak = peak_mib(watcher.process.pid)
     print(f"peak of a watcher among {VALUES} values of 1.5 MB: {peak} MiB")
     assert peak < MOST_MIB

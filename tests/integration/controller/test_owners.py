@@ -32,7 +32,7 @@ def written(world: ServedWorld, document: dict[str, Any]) -> Path:
 def without_file(world: ServedWorld) -> Service:
     service = Service(world.config(), log=world.directory / "watcher-without-file.log")
     world.services.append(service)
-    until(lambda: service.is_ready() and service.health()["leads"] is True, "the watcher leads", limit=30)
+    until(lambda: service.is_ready() and service.leads(), "the watcher leads", limit=30)
     return service
 
 
@@ -73,9 +73,9 @@ def test_a_dag_that_does_not_exist_is_a_problem_until_it_is_there_whoever_publis
     served._declare("A")
     file = written(served, {"A": "nowhere"})
     assert cli("apply", file, "--yes", "--offline", "-c", served.config()).exit_code == 0
-    until(lambda: "no such DAGs: nowhere" in watcher.health()["problems"].get("unknown DAGs", ""), "it is said")
+    until(lambda: "no such DAGs: nowhere" in watcher.problems().get("unknown DAGs", ""), "it is said")
     served._declare("nowhere")
-    until(lambda: not watcher.health()["problems"], "it is there", limit=40)
+    until(lambda: not watcher.problems(), "it is there", limit=40)
 
 
 def test_what_completed_while_no_watcher_ran_fires_though_the_document_was_applied_again(
@@ -119,21 +119,21 @@ def test_a_file_that_declares_for_another_owner_is_refused_in_the_words_of_plan_
     reason = str(watcher.events("dependencies.refused")[-1]["reason"])
     assert "the document of default may not say what team_b/z waits for: team_b has a document of its own" in reason
     assert reason in plan.stdout
-    assert watcher.health()["problems"] == {"dependencies file": reason}
+    until(lambda: watcher.problems() == {"dependencies file": reason}, "it is shown")
     assert names(publication(served, "default")) == ["A"]
     served.complete("R")
     served.until_done("A", "team_b/y", runs=1)
     served.store.commit(Transaction((), (Delete(served.keys.dependencies("team_b")),)))
     until(lambda: names(publication(served, "default")) == ["A", "B", "team_b/z"], "nothing is against it any more")
-    until(lambda: not watcher.health()["problems"], "and nothing is said any more")
+    until(lambda: not watcher.problems(), "and nothing is said any more")
 
 
 def test_documents_that_were_put_past_all_checks_leave_the_last_good_ones_in_force(served: ServedWorld) -> None:
     served.dependencies({"A": "R", "team_b/z": "A"})
     watcher = served.serve()
     served.put(served.keys.dependencies("team_b"), b'{"dependencies": {"B": "A"}}')
-    until(lambda: "dependencies" in watcher.health()["problems"], "it is said")
-    problem = watcher.health()["problems"]["dependencies"]
+    until(lambda: watcher.metrics().value("problems", kind="watcher") == 1, "it is counted")
+    problem = "; ".join(watcher.problems().values())
     assert "the document of team_b may not say what B waits for: default has a document of its own" in problem
     assert "the document of default may not say what team_b/z waits for: team_b has a document of its own" in problem
     served.complete("R")
@@ -151,13 +151,13 @@ def test_what_is_applied_stays_in_force_beside_a_watcher_with_a_file_until_that_
     assert f"the watcher {watcher.watcher_id} publishes a file as the document of default" in plan.stdout
     assert "this stays in force until that file is edited" in plan.stdout
     apply(cli, served, {"B": "R"}, owner="default")
-    until(lambda: "dependencies file" in watcher.health()["problems"], "the file is older, and that is said")
-    problem = watcher.health()["problems"]["dependencies file"]
+    until(lambda: "dependencies file" in watcher.problems(), "the file is older, and that is said")
+    problem = watcher.problems()["dependencies file"]
     assert "older than what is in force" in problem
     assert f"coordinator apply {served.file} --owner default" in problem
     assert names(publication(served, "default")) == ["B"]
     served.dependencies({"A": "R", "B": "R"})
     until(lambda: names(publication(served, "default")) == ["A", "B"], "an edit is published")
-    until(lambda: not watcher.health()["problems"], "nothing is said any more")
+    until(lambda: not watcher.problems(), "nothing is said any more")
     served.dependencies({"A": "R"})
     until(lambda: names(publication(served, "default")) == ["A"], "also one that takes something back")

@@ -55,7 +55,7 @@ def _problems(cli: Cli, world: FaultyWorld) -> dict[str, str]:
 
 
 def _is_shown_as_a_problem(world: FaultyWorld, *keys: str) -> None:
-    """``/readyz?verbose`` tells what :meth:`Watcher.health` says."""
+    """What :meth:`Watcher.health` says."""
     watcher = world.watcher
     assert watcher is not None
     until(lambda: not set(keys) - watcher.health().problems.keys(), f"the watcher names {keys}")

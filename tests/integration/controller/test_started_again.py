@@ -39,7 +39,7 @@ def start(world: ServedWorld, name: str, watcher_id: str) -> Service:
 
 
 def until_it_leads(service: Service) -> None:
-    until(lambda: service.is_ready() and service.health()["leads"] is True, "it leads", limit=SOON)
+    until(lambda: service.is_ready() and service.leads(), "it leads", limit=SOON)
 
 
 @pytest.mark.parametrize("watcher_id", ["first", "second"])
@@ -103,4 +103,4 @@ def test_a_second_watcher_with_the_same_id_is_refused_and_the_first_goes_on(long
     after = long_lease.store.get(long_lease.keys.watcher("one"))
     assert after is not None
     assert (after.create_revision, after.lease) == (presence.create_revision, presence.lease)
-    assert first.health()["leads"] is True
+    assert first.leads()

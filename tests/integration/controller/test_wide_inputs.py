@@ -65,7 +65,7 @@ def test_two_thousand_upstreams_that_complete_one_by_one_start_what_needs_them_o
     for upstream in most:
         served.write(ended(served, upstream, PARTITION))
     written = time.monotonic() - began
-    until(lambda: watcher.health()["revision"] >= served.watermark, "it has read them all", limit=LIMIT)
+    until(lambda: watcher.revision() >= served.watermark, "it has read them all", limit=LIMIT)
     read = time.monotonic() - began
     served.settle()
     assert served.runs("D") == 0, "one of them is missing"

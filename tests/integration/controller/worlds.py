@@ -159,7 +159,7 @@ class ServedWorld(FaultyWorld):
         """
         service = self.launch(*arguments)
         if leads:
-            until(lambda: service.is_ready() and service.health()["leads"] is True, "the watcher leads", limit=30)
+            until(lambda: service.is_ready() and service.leads(), "the watcher leads", limit=30)
             until(lambda: self.store.get(self.keys.dependencies("default")) is not None, "the file is published")
         else:
             until(service.is_ready, "the watcher follows etcd", limit=30)
@@ -177,7 +177,7 @@ class ServedWorld(FaultyWorld):
     def leader(self) -> Service | None:
         """The watcher that leads and has read all."""
         for service in self.services:
-            if service.is_running() and service.is_ready() and service.health()["leads"] is True:
+            if service.is_running() and service.is_ready() and service.leads():
                 return service
         return None
 
@@ -195,8 +195,9 @@ class ServedWorld(FaultyWorld):
         leader = self.leader()
         if leader is None:
             return False
-        health = leader.health()
-        return health["idle"] is True and health["revision"] >= max(newest, self.watermark) and self.nothing_is_due()
+        metrics = leader.metrics()
+        is_idle, revision = metrics.value("idle") == 1, metrics.value("revision")
+        return is_idle and revision >= max(newest, self.watermark) and self.nothing_is_due()
 
     def airflows_rest(self) -> bool:
         """No run waits or goes on by itself, and all that happened has been reported."""

@@ -1,29 +1,25 @@
-"""The listener on a free port, and a client that sends whatever it is told to, byte by byte if need be."""
+"""The HTTP server of a watcher on a free port, and a client that sends whatever it is told to."""
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
 from coordinator.config.settings import HttpSettings
-from coordinator.controller.http import Access, Answer, HttpListener, Request, Route, health_routes
+from coordinator.controller.http_app import application
+from coordinator.controller.http_server import HttpServer
 from coordinator.controller.service import Health
 
-TOKEN = "correct-horse-battery-staple"
 HEALTH = Health(
     watcher="w-1",
     leads=True,
-    leads_since=None,
     connected=True,
     revision=7,
     idle=True,
@@ -31,7 +27,7 @@ HEALTH = Health(
     problems={"a key": "cannot be read"},
     problems_count=1,
     problems_not_shown={},
-    counts={"late": 0},
+    problems_by_kind={"keys": 1},
 )
 
 
@@ -44,12 +40,12 @@ class Reply:
     content: bytes
 
     @property
-    def body(self) -> Any:
-        return json.loads(self.content)
+    def said(self) -> tuple[int, str]:
+        return self.status, self.content.decode()
 
 
 class Client:
-    """Sends to a listener. The server's part is bounded, so ten seconds without an answer are a failure."""
+    """Sends to a server. The server's part is bounded, so ten seconds without an answer are a failure."""
 
     def __init__(self, port: int, context: ssl.SSLContext | None = None) -> None:
         self.port = port
@@ -70,13 +66,11 @@ class Client:
             connection.sendall(data)
             return read_reply(connection)
 
-    def ask(self, path: str, method: str = "GET", body: bytes = b"", /, **headers: str) -> Reply:
+    def ask(self, path: str, method: str = "GET", /, **headers: str) -> Reply:
         """``headers``: with ``_`` for ``-``."""
         lines = {"Host": f"127.0.0.1:{self.port}", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        if body:
-            lines["Content-Length"] = str(len(body))
         head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        return self.send(head.encode() + b"\r\n" + body)
+        return self.send(head.encode() + b"\r\n")
 
 
 def read_reply(connection: socket.socket) -> Reply:
@@ -91,21 +85,12 @@ def read_reply(connection: socket.socket) -> Reply:
     return Reply(int(first.split(" ")[1]), dict(line.split(": ", 1) for line in lines), content)
 
 
-@dataclass
-class Served:
-    """A listener, and what reached its routes besides health: ``/change`` and ``/read``."""
-
-    listener: HttpListener
-    client: Client
-    reached: list[Request]
-
-
-Serve = Callable[..., Served]
+Serve = Callable[..., Client]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """``serve(bounds={}, health=..., **settings)``: a listener on a free port; ended with the test."""
+    """``serve(bounds={}, health=..., **settings)``: a server on a free port; ended with the test."""
     with ExitStack() as stack:
 
         def start(
@@ -114,30 +99,12 @@ def serve() -> Iterator[Serve]:
             context: ssl.SSLContext | None = None,
             health: Callable[[], Health] = lambda: HEALTH,
             **settings: object,
-        ) -> Served:
-            reached: list[Request] = []
-
-            def answer(request: Request) -> Answer:
-                reached.append(request)
-                return Answer(HTTPStatus.OK, {"body": request.body.decode()})
-
-            routes = [
-                *health_routes(health, lambda: 1.0),
-                Route("/change", Access.CHANGERS, answer),
-                Route("/read", Access.READERS, answer),
-            ]
+        ) -> Client:
             read = HttpSettings.model_validate({"listen": "127.0.0.1:0", **settings})
-            listener = stack.enter_context(HttpListener(read, routes, **(bounds or {})))
-            return Served(listener, Client(listener.port, context), reached)
+            answers = application(health, lambda: 1.0)
+            return Client(stack.enter_context(HttpServer(read, answers, **(bounds or {}))).port, context)
 
         yield start
-
-
-@pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    file = tmp_path / "token"
-    file.write_text(f"{TOKEN}\n")
-    return file
 
 
 @pytest.fixture

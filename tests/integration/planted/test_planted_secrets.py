@@ -30,6 +30,7 @@ from coordinator.store.connection import connect
 from tests.integration.planted.conftest import COMMANDS, clean
 from tests.integration.planted.secrets import MARK, Secrets, new_secret
 from tests.integration.planted.stage import FAILING, WORKING, Stage
+from tests.metrics import Scrape
 
 WORDS = {
     "status": "echo/A",
@@ -89,7 +90,7 @@ def test_the_log_of_a_watcher_shows_none(stage: Stage) -> None:
         "authentication failed",
         "does not accept the credentials",
         "you sent Authorization: Bearer ***",
-        "http.refused",
+        "http.broken_off",
     ):
         clean(stage, log, has=words)
 
@@ -119,13 +120,14 @@ def test_no_command_shows_one(stage: Stage, name: str) -> None:
     clean(stage, stage.texts[f"command {name}"], has=WORDS.get(name, "0\n"))
 
 
-@pytest.mark.parametrize("who", ["a stranger", "who has the token", "who guesses", "who posts"])
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/nowhere"])
-def test_the_listener_shows_none(stage: Stage, path: str, who: str) -> None:
-    text = stage.texts[f"{path} to {who}"]
-    clean(stage, text, has="nosniff")
-    if who == "who has the token" and path != "/nowhere":
-        clean(stage, text, has="environment broken")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/nowhere"])
+def test_no_answer_over_http_shows_one(stage: Stage, path: str, method: str) -> None:
+    clean(stage, stage.texts[f"{method} {path}"], has="nosniff")
+
+
+def test_metrics_count_the_environments_that_fail(stage: Stage) -> None:
+    assert Scrape(stage.texts["GET /metrics"].partition("\n")[2]).value("problems", kind="environment") > 0
 
 
 def test_no_command_line_has_one(stage: Stage) -> None:

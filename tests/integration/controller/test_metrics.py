@@ -1,0 +1,167 @@
+"""``/metrics`` of a watcher that runs."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from coordinator.controller.clock import SystemClock
+from coordinator.controller.metrics import WatcherMetrics
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.reporters import ReporterStatus
+from coordinator.model.runstate import RunStateDocument
+from coordinator.runners.port import ObservedRun
+from tests.integration.controller.service import Service
+from tests.integration.controller.waiting import until
+from tests.integration.controller.worlds import FaultyWorld, ServedWorld
+from tests.metrics import Scrape
+from tests.standin.faults import Fault
+from tests.worlds.simulated_airflow import partition_of
+from tests.worlds.world import PARTITION
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
+BACKLOG = 3
+
+
+def documented() -> dict[str, set[str]]:
+    """The metrics of the table, with their labels."""
+    rows = re.findall(r"^\| `(coordinator_\w+)` \|([^|]*)\|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+
+
+@pytest.fixture
+def watcher(served: ServedWorld) -> Service:
+    """It has something to tell of everything: a wave, a refused request, a hold, a late partition, a reporter."""
+    now = datetime.now(UTC)
+    environments = served.settings.environments
+    with_plugin = environments["default"].model_copy(update={"plugin": True})
+    served.settings = served.settings.model_copy(update={"environments": {**environments, "default": with_plugin}})
+    late = {"upstream": ["R", "never"], "deadline": "1 second"}
+    served.dependencies({"A": "R", "team_b/B": "A", "H": "A", "L": late})
+    served.airflows["team_b"].faults.always("trigger", Fault.answer(403, {"detail": "Forbidden"}))
+    served.put(served.keys.hold(PipelineRef.parse("H")), b'{"why": "for a test"}')
+    reporter = ReporterStatus(
+        host="airflow-1", pid=1, since=now, said=now - timedelta(seconds=7), backlog=BACKLOG, parked=1
+    )
+    served.put(served.keys.reporter("default", "one"), reporter.to_value())
+
+    def seen_now(run: ObservedRun) -> None:
+        at = datetime.now(UTC)
+        seen = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=at)
+        served.report(Target(PipelineRef.parse("R"), partition_of(run)), seen)
+
+    served.report_by("R", seen_now)
+    watcher = served.serve()
+    served.complete("R")
+    served.until_done("A", runs=1)
+    until(lambda: watcher.metrics().value("late_partitions") == 1, "L is late")
+    until(lambda: watcher.metrics().value("blocked_partitions") == 1, "B is blocked")
+    return watcher
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns far more often than usual."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(usual)
+
+
+def test_every_metric_is_documented_and_every_documented_one_is_there(watcher: Service) -> None:
+    assert watcher.metrics().labels == documented()
+
+
+def test_no_label_has_a_partition_a_run_or_a_pipeline(watcher: Service) -> None:
+    text = watcher.get("/metrics")[1]
+    assert PARTITION[:10] not in text
+    assert "coordinator__" not in text, "no run_id"
+    labels = {label for of_metric in watcher.metrics().labels.values() for label in of_metric}
+    assert labels == {"entries", "environment", "kind", "outcome", "owner", "readiness", "reason", "version"}
+
+
+def test_metrics_say_how_a_watcher_and_its_environments_are_doing(watcher: Service, served: ServedWorld) -> None:
+    found = watcher.metrics()
+    state = [found.value(one) for one in ("leader", "connected", "held_pipelines", "late_partitions", "late_total")]
+    assert state == [1, 1, 1, 1, 1]
+    assert found.value("revision") >= served.watermark
+    assert found.value("partitions", readiness="stuck") >= 1
+    assert found.value("publication_version", owner="default") == 1
+    assert found.value("events_total") >= 4, "R and A began and ended"
+    assert found.value("decisions_total") >= 4
+
+    def outcomes(metric: str, **labels: str) -> dict[str, float]:
+        outcomes = ("fire", "sent", "done", "blocked", "answered", "refused", "unanswered")
+        return {one: count for one in outcomes if (count := found.value(metric, outcome=one, **labels))}
+
+    assert outcomes("triggers_total", environment="default") == {"fire": 1, "sent": 1, "done": 1}
+    assert found.value("trigger_seconds_count", environment="default") == 1
+    assert 0 < found.value("trigger_seconds_sum") < 60
+    assert outcomes("triggers_total", environment="team_b").keys() == {"fire", "blocked"}
+    assert outcomes("requests_total", environment="default", kind="start") == {"answered": 1}
+    assert outcomes("requests_total", environment="team_b", kind="start").keys() == {"refused"}
+    assert found.value("reporters", environment="default") == 1
+    assert found.value("reporter_backlog_events", environment="default") == BACKLOG
+    assert found.value("reporter_parked_events", environment="default") == 1
+    assert 7 <= found.value("reporter_age_seconds", environment="default") < 120
+
+
+def test_a_standby_says_that_it_does_not_lead(watcher: Service, served: ServedWorld) -> None:
+    standby = served.serve(leads=False)
+    assert (standby.metrics().value("leader"), standby.metrics().value("connected")) == (0, 1)
+    assert watcher.metrics().value("leader") == 1
+    assert standby.metrics().value("triggers_total") == 0
+
+
+def test_an_environment_that_does_not_answer_is_counted(served: ServedWorld) -> None:
+    served.dependencies({"A": "R"})
+    watcher = served.serve()
+    served.airflows["default"].faults.always("trigger", Fault.answer(503))
+    served.complete("R")
+
+    def unanswered(found: Scrape) -> bool:
+        in_all = found.value("requests_total", environment="default", outcome="unanswered")
+        return in_all >= 2 and found.value("requests_unanswered", environment="default") >= 1
+
+    until(lambda: unanswered(watcher.metrics()), "two requests have had no answer")
+    assert watcher.metrics().value("problems", kind="environment") == 1
+    assert watcher.metrics().value("queue_depth") >= 1, "it is tried again"
+    served.airflows["default"].faults.clear()
+    served.until_done("A", runs=1)
+    until(lambda: watcher.metrics().value("requests_unanswered") == 0, "it answers again")
+
+
+@pytest.mark.usefixtures("switching")
+def test_metrics_are_read_at_any_moment_while_the_watcher_works(world: FaultyWorld) -> None:
+    world.dependencies({"A": "R", "B": "A", "team_b/C": ["A", "B"]})
+    watcher = world.watcher
+    assert watcher is not None
+    metrics, over = WatcherMetrics(watcher, SystemClock()), threading.Event()
+
+    def read() -> int:
+        reads = 0
+        while not over.is_set():
+            assert {sample.name for metric in metrics.collect() for sample in metric.samples}
+            reads += 1
+        return reads
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read)
+        try:
+            days = [f"2026-10-{day:02}T00:00:00Z" for day in range(1, 21)]
+            for day in days:
+                world.complete("R", partition=day)
+            for day in days:
+                world.until_done("A", "B", "team_b/C", partition=day, runs=1)
+        finally:
+            over.set()
+        reads = reading.result(30)
+    assert reads > len(days)
+    assert watcher.reconciler.counters.triggers["default", "sent"] == 2 * len(days)
