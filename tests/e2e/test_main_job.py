@@ -22,7 +22,6 @@ from typing import Any
 import pytest
 
 from coordinator.config.settings import EtcdSettings
-from coordinator.demo.airflow import AirflowProcess
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument
@@ -30,6 +29,7 @@ from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.keys import Keys
+from examples.demo.airflow import AirflowProcess
 from tests.e2e.conftest import eventually
 
 WAVE = 120.0

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-
 from coordinator.demo.tether import Tether, end_group
 
 _SCHEDULER = """
