@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -59,7 +60,7 @@ def _run(directory: Path, environments: int, *, keep: bool) -> int:
                 _stay(parts)
     except Interrupted:
         return 130
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is printed, and the logs are kept
         try:
             heed()  # a terminal sends Ctrl-C to etcd too, whose end is then no failure
         except Interrupted:
@@ -73,14 +74,16 @@ def _stay(parts: Parts) -> None:
     """Until Ctrl-C."""
     parts.run_by_the_clock()
     print(
-        f"\n01_pipeline now runs every minute, and the others after it. Ctrl-C ends everything.\n"
+        f"\n01_pipeline now runs every minute, and the others after it. Look around, in Airflow or with\n"
         f"  export COORDINATOR_CONFIG={parts.config}\n"
-        f"  coordinator watch publishes {parts.directory}/dependencies.json again when it changes",
+        f"  coordinator status --all\n"
+        f"The watcher publishes {parts.directory}/dependencies.json again when you edit it. Ctrl-C ends everything.",
         flush=True,
     )
-    while True:
-        parts.check()
-        pause(0.5)
+    with suppress(Interrupted):
+        while True:
+            parts.check()
+            pause(0.5)
 
 
 def _remove(directory: Path) -> None:

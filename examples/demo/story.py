@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,7 +58,7 @@ def read_dependencies(file: Path, environments: int) -> tuple[str, Upstreams]:
             f"{file}: the demo triggers {_TRIGGERED} and clears {_CLEARED}: expected the latter to depend on the former"
         )
     if environments > 1:
-        text = json.dumps({str(one): [str(each) for each in waits_for] for one, waits_for in upstreams.items()})
+        text = json.dumps({str(one): list(map(str, above)) for one, above in upstreams.items() if above}, indent=2)
     return text, upstreams
 
 
@@ -118,7 +118,7 @@ class Story:
         return next(pipeline for pipeline in self._upstreams if pipeline.dag_id == dag_id)
 
     def _act(
-        self, run: Sequence[PipelineRef] | set[PipelineRef], expected: Mapping[PipelineRef, int], begin: Callable
+        self, run: Collection[PipelineRef], expected: Mapping[PipelineRef, int], begin: Callable[[], object]
     ) -> None:
         """Begin something, and wait until all that it makes run has run and the coordinator has nothing left to do."""
         before = self._revision
@@ -205,10 +205,18 @@ def play(parts: Parts, upstreams: Upstreams) -> None:
     """The whole story, and what the coordinator says of it in the end. :raises DemoFailed: what did not hold."""
     with closing(connect(parts.etcd.settings)) as store:
         story = Story(parts, upstreams, store)
-        story.play()
-    for arguments in (["status", "--all"], ["explain", *story.explained()]):
-        print(f"\n$ coordinator {' '.join(arguments)}", flush=True)
-        parts.coordinator(*arguments)
+        try:
+            story.play()
+        except DemoFailed:
+            _show(parts, "status", "--all")
+            raise
+    _show(parts, "status", "--all")
+    _show(parts, "explain", *story.explained())
+
+
+def _show(parts: Parts, *arguments: str) -> None:
+    print(f"\n$ coordinator {' '.join(arguments)}", flush=True)
+    parts.coordinator(*arguments)
 
 
 def _instant(text: str | None) -> datetime | None:
