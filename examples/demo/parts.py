@@ -9,7 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,10 +58,20 @@ class Parts:
                 if airflow.status_of(component) is not None:
                     raise PartFailed(f"{airflow.environment_name}: {airflow.how_it_ended(component)}")
 
+    def each_airflow(self, act: Callable[[AirflowProcess], object]) -> None:
+        """Do something with every Airflow at once."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(act, self.airflows.values()))
+
+    def start_one(self, airflow: AirflowProcess) -> None:
+        name, login = airflow.environment_name, f"user {airflow.username}  password {airflow.password}"
+        print(f"Airflow {name} starts", flush=True)
+        airflow.start(on_wait=self.check)
+        print(f"Airflow {name} is up: {airflow.url}  {login}", flush=True)
+
     def run_by_the_clock(self) -> None:
         """From now on Airflow also starts runs by their schedules."""
-        for airflow in self.airflows.values():
-            airflow.restart_scheduler(dict.fromkeys(_BY_HAND_ONLY, "True"))
+        self.each_airflow(lambda airflow: airflow.restart_scheduler(dict.fromkeys(_BY_HAND_ONLY, "True")))
 
     def coordinator(self, *arguments: str, capture: bool = False) -> str:
         """Run a command of the coordinator; what it prints goes to the terminal, or is returned.
@@ -110,11 +121,7 @@ def started(directory: Path, *, dags: Path, dependencies: str, pipelines: Sequen
         config.write_text(_configuration(directory, etcd, airflows), encoding="utf-8")
         parts = Parts(directory, config, etcd, airflows)
         try:
-            for name, airflow in airflows.items():
-                print(f"Airflow {name} starts", flush=True)
-                airflow.start(on_wait=parts.check)
-                login = f"user {airflow.username}  password {airflow.password}"
-                print(f"Airflow {name} is up: {airflow.url}  {login}", flush=True)
+            parts.each_airflow(parts.start_one)
             parts.watcher = guard.start(
                 [*_COORDINATOR, "watch", "--config", str(config), "--dependencies", str(file)],
                 log=directory / "watcher.log",
@@ -122,8 +129,7 @@ def started(directory: Path, *, dags: Path, dependencies: str, pipelines: Sequen
             )
             yield parts
         finally:
-            for airflow in airflows.values():
-                airflow.stop(patience=0)
+            parts.each_airflow(lambda airflow: airflow.stop(patience=0))
             if parts.watcher is not None:
                 guard.end(parts.watcher, patience=_WATCHER_PATIENCE)
 

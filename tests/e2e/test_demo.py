@@ -139,6 +139,7 @@ def test_the_demo_plays_the_wave_and_the_cascade_and_is_gone(start_demo: Callabl
     assert demo.kept() == []
 
 
+@pytest.mark.timeout(600)
 def test_across_two_airflows_the_demo_stays_up_until_ctrl_c_on_this_machine_only(
     start_demo: Callable[..., Demo],
 ) -> None:
