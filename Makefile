@@ -32,8 +32,8 @@ RUN := "$(PYTHON)"
 ##@ Use
 
 .PHONY: demo
-demo: $(READY) ## A wave and a cascade in a real Airflow, live (KEEP=1: stays up)
-	@$(RUN) -m coordinator.cli demo $(if $(KEEP),--keep)
+demo: $(READY) ## A wave and a cascade in a real Airflow (ENVIRONMENTS=2: across two; KEEP=1: stays up)
+	@$(RUN) -m examples.demo --environments $(or $(ENVIRONMENTS),1) $(if $(KEEP),--keep)
 
 .PHONY: venv
 venv: $(READY) ## Create the virtual environment, or bring it up to date
@@ -69,7 +69,7 @@ soak: $(READY) ## Load and faults without end, and what that costs in memory, de
 check: $(READY) ## Lint, format, types, layers
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy --explicit-package-bases coordinator tests $(if $(wildcard benchmarks/*.py),benchmarks)
+	$(RUN) -m mypy --explicit-package-bases coordinator examples tests $(if $(wildcard benchmarks/*.py),benchmarks)
 	$(RUN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
 .PHONY: format

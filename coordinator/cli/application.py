@@ -10,7 +10,6 @@ import typer
 
 from coordinator.cli.acts import acts
 from coordinator.cli.apply import apply
-from coordinator.cli.demo import demo
 from coordinator.cli.dependencies import dependencies
 from coordinator.cli.doctor import doctor
 from coordinator.cli.etcd import etcd
@@ -65,7 +64,6 @@ app.command()(doctor)
 app.add_typer(outbox)
 app.command()(secure)
 app.command()(etcd)
-app.command()(demo)
 
 _SERVICES = frozenset({"watch"})
 """Commands whose log lines are what they have to say."""

@@ -18,7 +18,6 @@ from typing import TypeVar
 import pytest
 
 from coordinator.config.settings import EtcdSettings
-from coordinator.demo.airflow import AirflowProcess
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.reporters import ReporterStatus, read_reporter
 from coordinator.model.runstate import RunStateDocument
@@ -26,6 +25,7 @@ from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
 from coordinator.store.port import KeyValue
+from examples.demo.airflow import AirflowProcess
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent

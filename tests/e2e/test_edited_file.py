@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from coordinator.demo.airflow import AirflowProcess
 from coordinator.model.partitions.instants import format_instant
 from coordinator.store.embedded import EmbeddedEtcd
+from examples.demo.airflow import AirflowProcess
 from tests.e2e.conftest import REPOSITORY, Reports, eventually, write_config
 from tests.e2e.test_main_job import WatcherProcess
 

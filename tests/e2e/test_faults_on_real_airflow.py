@@ -17,9 +17,9 @@ from urllib.parse import quote
 
 import pytest
 
-from coordinator.demo.airflow import AirflowProcess
 from coordinator.model.partitions.instants import format_instant
 from coordinator.store.embedded import EmbeddedEtcd
+from examples.demo.airflow import AirflowProcess
 from tests.e2e.conftest import REPOSITORY, eventually
 from tests.e2e.test_main_job import END, JOIN, Playground, WatcherProcess, _date_of
 from tests.e2e.test_main_job import playground as playground  # a fixture

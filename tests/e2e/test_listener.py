@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from coordinator.demo.airflow import AirflowProcess
 from coordinator.model.partitions.instants import coordinator_run_id, format_instant
 from coordinator.store.embedded import EmbeddedEtcd
+from examples.demo.airflow import AirflowProcess
 from tests.e2e.conftest import PLAYGROUND, Reports, eventually
 
 

@@ -21,7 +21,6 @@ import pytest
 import requests
 
 from coordinator.config.settings import EtcdSettings
-from coordinator.demo.airflow import AirflowProcess
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument
@@ -29,6 +28,7 @@ from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.keys import Keys
+from examples.demo.airflow import AirflowProcess
 from tests.e2e.conftest import eventually
 from tests.metrics import scrape
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from coordinator.demo.airflow import AirflowProcess
 from coordinator.model.partitions.instants import format_instant
+from examples.demo.airflow import AirflowProcess
 from tests.e2e.conftest import Reports
 from tests.e2e.test_main_job import WatcherProcess
 

@@ -49,8 +49,6 @@ def stepped(module: ModuleType, seconds: float) -> Iterator[None]:
 def modules() -> Iterator[ModuleType]:
     """All of the coordinator that ask what time of day it is."""
     for found in pkgutil.walk_packages(coordinator.__path__, "coordinator."):
-        if found.name.startswith("coordinator.demo"):
-            continue  # for people
         spec = found.module_finder.find_spec(found.name, None)
         if spec is not None and spec.origin is not None and _ASKS.search(Path(spec.origin).read_text()):
             yield importlib.import_module(found.name)

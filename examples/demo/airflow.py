@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,12 +22,10 @@ import requests
 import structlog
 
 from coordinator.airflow_plugin.outbox import OUTBOX_NAME
-from coordinator.demo.airflow_api import AirflowApi
-from coordinator.demo.airflow_environment import airflow_environment, waits_longer
-from coordinator.demo.interruption import pause
-from coordinator.demo.tether import Tether, end_group
 from coordinator.errors import CoordinatorError
-from coordinator.store.embedded import free_port
+from examples.demo.airflow_api import AirflowApi
+from examples.demo.airflow_environment import airflow_environment, waits_longer
+from examples.demo.orphan_guard import OrphanGuard
 
 log = structlog.get_logger(__name__)
 
@@ -41,22 +40,12 @@ _ARGUMENTS = {
     DAG_PROCESSOR: (DAG_PROCESSOR,),
     MIGRATION: ("db", "migrate"),
 }
-MIGRATED = "the database is there"
-API_ANSWERS = "the API server answers"
-WARM = "the execution API is warm"
-HEALTHY = "scheduler and dag processor are healthy"
-DAGS_VISIBLE = "the DAGs are visible"
-STEPS = (MIGRATED, API_ANSWERS, WARM, HEALTHY, DAGS_VISIBLE)
-"""What a start waits for, in this order."""
+_API_ANSWERS = "the API server answers"
 
 _START_LIMIT = 120.0
 _STOP_PATIENCE = 5.0
 _DELIVERER_PATIENCE = 20.0
 _LOOK_EVERY = 0.1
-
-
-OnWait = Callable[[str], None]
-"""Told what is being waited for."""
 
 
 class AirflowDidNotStart(CoordinatorError):
@@ -68,7 +57,6 @@ class AirflowProcess:
 
     :param home: its AIRFLOW_HOME: database, logs, outbox. Made if need be; used again when it is there.
     :param dags_folder: where its DAGs are.
-    :param port: of its API server; a free one without it.
     :param environment_name: what the coordinator calls it.
     :param env: more environment variables for its processes: COORDINATOR_..., or AIRFLOW__... of your own.
     :param expected_dags: DAGs that must be visible before it counts as started; without them, all files' worth
@@ -82,7 +70,6 @@ class AirflowProcess:
         home: Path,
         *,
         dags_folder: Path,
-        port: int | None = None,
         environment_name: str = "default",
         env: Mapping[str, str] | None = None,
         expected_dags: Sequence[str] = (),
@@ -92,7 +79,10 @@ class AirflowProcess:
         self.logs = self.home / "process-logs"
         self.outbox = self.home / OUTBOX_NAME
         self._passwords = self.home / "passwords.json"
-        self.port = port or free_port()
+        self._held_port = hold_port()
+        self.port: int = self._held_port.getsockname()[1]
+        if sys.platform != "linux":
+            self._held_port.close()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment_name = environment_name
         self.password = secrets.token_urlsafe(12)
@@ -110,31 +100,29 @@ class AirflowProcess:
             **(env or {}),
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._tether: Tether | None = None
-        self._on_wait: OnWait = _just_wait
+        self._guard: OrphanGuard | None = None
+        self._on_wait = _just_wait
 
-    def start(self, *, on_wait: OnWait | None = None) -> AirflowProcess:
+    def start(self, *, on_wait: Callable[[], None] | None = None) -> AirflowProcess:
         """Start it, and wait until it is healthy and shows its DAGs (about 10 s).
 
-        :param on_wait: called with one of :data:`STEPS` every tenth of a second while that is being waited for.
-            What it raises ends the start.
+        :param on_wait: called about every tenth of a second while the start waits. What it raises ends the start.
         :raises AirflowDidNotStart: with the reason, as far as its logs show one.
         """
         self._on_wait = on_wait or _just_wait
         began = time.monotonic()
         self.logs.mkdir(parents=True, exist_ok=True)
         self._passwords.write_text(json.dumps({self.username: self.password}), encoding="utf-8")
-        self._tether = Tether()
+        self._guard = OrphanGuard()
         try:
             self._migrate()
             for component in COMPONENTS:
                 self._spawn(component)
-            self._wait_until(API_ANSWERS, self._answers)
+            self._wait_until(_API_ANSWERS, self._answers)
             self.api.token()  # another Airflow on this port would not know this password
-            self._on_wait(WARM)
             self._warm_up()
-            self._wait_until(HEALTHY, self._healthy)
-            self._wait_until(DAGS_VISIBLE, self._shows_dags)
+            self._wait_until("scheduler and dag processor are healthy", self._healthy)
+            self._wait_until("the DAGs are visible", self._shows_dags)
         except BaseException:
             self.stop(patience=0)
             raise
@@ -150,17 +138,18 @@ class AirflowProcess:
         return self
 
     def stop(self, *, patience: float = _STOP_PATIENCE) -> None:
-        """End everything, and what it left behind; then wait for the deliverer, which leaves on its own."""
+        """End everything, and what it left behind; then wait for the sender, which leaves on its own."""
         for process in self._processes.values():
             if patience > 0 and process.poll() is None:
                 process.send_signal(signal.SIGTERM)  # all at once; each is waited for below
         for component in list(self._processes):
             self._end(component, patience=patience)
-        if self._tether is not None:
-            self._tether.close()
-            self._tether = None
-        self._wait_for_deliverer()
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
+        self._wait_for_sender()
         self.api.close()
+        self._held_port.close()
 
     @property
     def scheduler_pid(self) -> int:
@@ -195,7 +184,7 @@ class AirflowProcess:
     def start_api_server(self) -> None:
         """Start an API server after :meth:`kill_api_server`, and wait until it answers, tasks too."""
         self._spawn(API_SERVER)
-        self._wait_until(API_ANSWERS, self._answers)
+        self._wait_until(_API_ANSWERS, self._answers)
         self._warm_up()
 
     def status_of(self, component: str) -> int | None:
@@ -222,7 +211,7 @@ class AirflowProcess:
         self._spawn(MIGRATION)
         process = self._processes[MIGRATION]
         try:
-            self._wait_until(MIGRATED, lambda: process.poll() is not None)
+            self._wait_until("the database is there", lambda: process.poll() is not None)
         finally:
             self._end(MIGRATION, patience=0)
         if process.returncode != 0:
@@ -231,25 +220,17 @@ class AirflowProcess:
             )
 
     def _spawn(self, component: str) -> None:
-        assert self._tether is not None
-        with (self.logs / f"{component}.log").open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", *_ARGUMENTS[component]],
-                env=self._env if component == API_SERVER else {**self._env, **waits_longer(self.home)},
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # a group of its own, to be killed as a whole
-            )
-            self._processes[component] = process
-            self._tether.tie(process.pid)
+        assert self._guard is not None
+        self._processes[component] = self._guard.start(
+            [sys.executable, "-m", "airflow", *_ARGUMENTS[component]],
+            log=self.logs / f"{component}.log",
+            env=self._env if component == API_SERVER else {**self._env, **waits_longer(self.home)},
+            cwd=self.home,
+        )
 
     def _end(self, component: str, *, patience: float) -> None:
-        process = self._processes.pop(component)
-        end_group(process, patience=patience)
-        if self._tether is not None:
-            self._tether.untie(process.pid)
+        assert self._guard is not None
+        self._guard.end(self._processes.pop(component), patience=patience)
 
     def _answers(self) -> bool:
         try:
@@ -274,15 +255,14 @@ class AirflowProcess:
 
     def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + _START_LIMIT
-        self._on_wait(what)
         while not condition():
             for component in COMPONENTS:
                 if self.status_of(component) is not None:
                     raise AirflowDidNotStart(f"before {what}: {self.how_it_ended(component)}")
-            self._on_wait(what)
             if time.monotonic() > until:
                 raise AirflowDidNotStart(f"not within {_START_LIMIT:.0f} s: {what}; {self._why_not()}")
-            pause(_LOOK_EVERY)
+            self._on_wait()
+            time.sleep(_LOOK_EVERY)
 
     def _why_not(self) -> str:
         try:
@@ -291,9 +271,9 @@ class AirflowProcess:
             return f"and Airflow does not say why ({error}); see {self.logs}"
         return "\n".join(errors) or f"no import errors; see {self.logs}"
 
-    def _wait_for_deliverer(self) -> None:
+    def _wait_for_sender(self) -> None:
         """It is in a session of its own so that it outlives a scheduler; it leaves within seconds of us."""
-        lock = self.outbox / "deliverer.lock"
+        lock = self.outbox / "sender.lock"
         if not lock.exists():
             return
         until = time.monotonic() + _DELIVERER_PATIENCE
@@ -302,13 +282,26 @@ class AirflowProcess:
                 return
             time.sleep(_LOOK_EVERY)
         pid = int(lock.read_text(encoding="utf-8") or 0)
-        log.warning("deliverer.killed", pid=pid)
+        log.warning("sender.killed", pid=pid)
         if pid:
             os.kill(pid, signal.SIGKILL)
 
 
-def _just_wait(step: str) -> None:
-    del step
+def hold_port() -> socket.socket:
+    """A socket that keeps a port of 127.0.0.1 for one server, from when it is chosen until the socket is closed.
+
+    Linux gives a bound port neither to an outgoing connection nor to anybody who asks for a free one, and lets a
+    server listen there all the same: both sockets have SO_REUSEADDR, and this one does not listen. Elsewhere the
+    server could not, so there the port is free only at this moment.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
+def _just_wait() -> None:
+    pass
 
 
 def _locked(path: Path) -> bool:
