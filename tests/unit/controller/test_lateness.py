@@ -290,7 +290,7 @@ def test_a_backfill_whose_upstream_waits_for_its_turn_has_no_deadline_yet(logs: 
     world.hold("C")
     world.by_hand("C")
     world.comes("R", LONG_AGO)
-    world.live_until(AT_ONE + timedelta(days=2))
+    world.live_until(AT_ONE + timedelta(days=2), step=3)
     world.release("C")
     world.settle()
     assert (said(logs), world.record("D", partition=LONG_AGO)) == ([], None)
@@ -324,7 +324,7 @@ def test_an_outage_of_some_hours_is_no_backfill(logs: Logs) -> None:
 
 def test_what_was_late_stays_so_however_long_nobody_repairs_it(logs: Logs) -> None:
     world = waiting_for_b("show")
-    world.live_until(AT_ONE + timedelta(days=3))
+    world.live_until(AT_ONE + timedelta(days=3), step=3)
     assert len(said(logs)) == 1
     assert world.watcher is not None
     assert world.watcher.reconciler.propagation.decide(target("D")).late
