@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.worlds.simulated import SimulatedWatcher, SimulatedWorld
 
 

@@ -21,6 +21,7 @@ from tests.unit.model.facts import Facts
 from tests.unit.model.test_propagation import EPOCH, PARTITION, Change, apply, changes, graphs, refresh
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=40))
 def test_what_is_decided_at_once_is_what_the_rule_says(graph: Graph, sequence: list[Change]) -> None:
