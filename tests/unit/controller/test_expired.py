@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
 import structlog
 
 from coordinator.model.retention.watermark import Watermark, dump_watermark

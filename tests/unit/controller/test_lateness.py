@@ -325,12 +325,8 @@ def test_an_outage_of_some_hours_is_no_backfill(logs: Logs) -> None:
     assert line["due_by"] == "2026-11-20T06:00:00Z"
 
 
-<<<<<<< HEAD
-def test_what_was_late_stays_so_however_long_nobody_repairs_it(logs: Logs) -> None:
-=======
 @pytest.mark.slow
-def test_what_was_late_stays_so_however_long_nobody_mends_it(logs: Logs) -> None:
->>>>>>> 9b58b38 (Leave tests that take long out of make test-fast)
+def test_what_was_late_stays_so_however_long_nobody_repairs_it(logs: Logs) -> None:
     world = waiting_for_b("show")
     world.live_until(AT_ONE + timedelta(days=3), step=3)
     assert len(said(logs)) == 1

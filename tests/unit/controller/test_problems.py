@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.problems import SHOWN, in_a_line, shown
 from coordinator.model.references import PipelineRef, Target

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from coordinator.controller.queue.rechecks import ROOM, Rechecks
 from coordinator.model.decide import Decision
 from coordinator.model.references import PipelineRef, Target

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-import pytest
 import structlog
 
 from coordinator.controller.state.heartbeat import Heartbeat, read_heartbeat

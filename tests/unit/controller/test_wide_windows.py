@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from coordinator.model.bounds import KIB
 from coordinator.model.consumption import NAMED
 from coordinator.model.partitions.instants import format_instant

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, time, timedelta
 
-import pytest
 from coordinator.model.conditions import Condition, Dependency, all_of, leaves
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.deadline import TimeOfDay

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import pytest
 from coordinator.model.bounds import MIB
 from coordinator.store.capacity import SizeAlarm
 from coordinator.store.connection import MemberStatus
