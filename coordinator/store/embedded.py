@@ -7,6 +7,7 @@ server which answers on the port, and no other one, is checked by its member nam
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import random
@@ -74,20 +75,27 @@ def find_binary() -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment.
+    """A port of 127.0.0.1 that nobody listens on, and that nobody else gets from here within the next minute.
 
     Below those that Linux and others give to outgoing connections, one of which might have it before a server does.
     """
     for port in random.SystemRandom().sample(_PORTS, _PORT_TRIES):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        with contextlib.suppress(OSError):
+            return _reserve(port)
+    return _reserve(0)
+
+
+def _reserve(port: int) -> int:
+    """Leave a closed connection behind on the port. The system remembers it for a minute (``TIME_WAIT``): only who
+    reuses addresses (``SO_REUSEADDR``, as servers do) may bind meanwhile. :raises OSError: the port is taken."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only now: else one that is reserved is bound
+        listener.listen(1)
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            accepted.close()  # before the other end: it is who closes first that is remembered
+        return int(listener.getsockname()[1])
 
 
 class EmbeddedEtcd:

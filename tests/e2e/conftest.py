@@ -62,14 +62,14 @@ class AirflowApi:
     slow: str = "slow"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEtcd]:
     """The etcd that the real Airflow reports to. A test may stop it, and starts it again."""
     with EmbeddedEtcd(tmp_path_factory.mktemp("airflow-etcd")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(tmp_path_factory: pytest.TempPathFactory, airflow_etcd: EmbeddedEtcd) -> Iterator[AirflowProcess]:
     """A real Airflow with the plugin, named ``default``. The playground's DAGs (``dags/``) are there, paused."""
     folder = tmp_path_factory.mktemp("airflow")
@@ -112,7 +112,7 @@ def write_config(folder: Path, airflow: AirflowProcess, etcd: EmbeddedEtcd) -> N
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow_api(airflow: AirflowProcess) -> AirflowApi:
     return AirflowApi(airflow.url, airflow.username, airflow.password)
 

@@ -94,6 +94,7 @@ def _named_tests(text: str) -> Iterator[tuple[str, str | None]]:
             yield file, name or None
 
 
+@pytest.mark.slow
 def test_every_test_that_a_guarantee_names_exists() -> None:
     named = list(_named_tests(_text("docs/guarantees.md")))
     assert len(named) > 40, "the pattern finds them"
@@ -131,11 +132,13 @@ def _logs(function: ast.expr) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_every_log_event_has_a_name_of_two_words_with_a_dot_between() -> None:
     for event in _events_of_the_code():
         assert re.fullmatch(r"[a-z_]+\.[a-z_]+(: .*)?", event), event
 
 
+@pytest.mark.slow
 def test_every_log_event_is_explained_and_no_other() -> None:
     section = _text("docs/operating.md").partition("\n## Log events\n")[2].partition("\n## ")[0]
     first_columns = re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)
@@ -207,6 +210,7 @@ def _accepted(document: dict[str, Any]) -> None:
     assert parse_document(json.dumps(document), source="docs/dependencies.md")
 
 
+@pytest.mark.slow
 def test_every_row_about_dependencies_names_tests_that_exist() -> None:
     there = {
         node.name

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, event, given, note, settings
 from hypothesis import strategies as st
 
@@ -163,6 +164,7 @@ def runs(world: SimulatedWorld) -> Counter[Target]:
     return Counter(Target(PipelineRef("default", run.dag_id), partition_of(run)) for run in there)
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories())
 def test_what_a_dry_run_lists_is_what_runs(story: Story) -> None:

@@ -289,12 +289,15 @@ class SimulatedWorld(EtcdWorld):
         if not self._turn_all() and not self._airflow_goes_on():
             self.clock.seconds += 0.5
 
-    def live_until(self, moment: datetime) -> None:
-        """Everything goes on, in steps of half a second, until this moment exactly."""
+    def live_until(self, moment: datetime, *, step: float = 0.5) -> None:
+        """Everything goes on until this moment exactly.
+
+        :param step: seconds; well below the ten of a leader's lease.
+        """
         while self.clock.now() < moment:
             while self._turn_all() or self._airflow_goes_on():
                 pass
-            self.clock.seconds = min(self.clock.seconds + 0.5, (moment - EPOCH).total_seconds())
+            self.clock.seconds = min(self.clock.seconds + step, (moment - EPOCH).total_seconds())
         while self._turn_all():
             pass
 

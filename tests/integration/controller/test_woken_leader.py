@@ -134,8 +134,12 @@ def on_sweeping(stage: Stage, point: str) -> None:
 
     woken, _ = _stop(stage, point, complete)
     world.until_done(*BELOW, partition=partitions[-1], runs=1)
-    removed = lambda: all(world.record(name, partition=partitions[0]) is None for name in BELOW)  # noqa: E731
-    until(removed, "the older one is removed", limit=LIMIT)
+
+    def is_removed() -> bool:
+        """Of the source too, which goes last."""
+        return not any(partitions[0] in item.key for item in world.store.list(world.keys.root).items)
+
+    until(is_removed, "the older one is removed", limit=LIMIT)
     swept = len(woken.service.events("retention.swept"))
     _wake(stage, woken, ignored=(world.keys.retention,))  # that is the successor's: it sweeps every second
     assert len(woken.service.events("retention.swept")) == swept

@@ -6,8 +6,11 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
+LONG = 60.0
+"""Seconds after which a test gives up. They promise nothing: a busy machine takes them, and no test waits them out."""
 
-def until(holds: Callable[[], bool], what: str, *, limit: float = 20.0, every: float = 0.02) -> None:
+
+def until(holds: Callable[[], bool], what: str, *, limit: float = LONG, every: float = 0.02) -> None:
     """Return as soon as it holds. :raises AssertionError: it did not in ``limit`` seconds."""
     end = monotonic() + limit
     while not holds():

@@ -159,10 +159,10 @@ class ServedWorld(FaultyWorld):
         """
         service = self.launch(*arguments)
         if leads:
-            until(lambda: service.is_ready() and service.leads(), "the watcher leads", limit=30)
+            until(lambda: service.is_ready() and service.leads(), "the watcher leads")
             until(lambda: self.store.get(self.keys.dependencies("default")) is not None, "the file is published")
         else:
-            until(service.is_ready, "the watcher follows etcd", limit=30)
+            until(service.is_ready, "the watcher follows etcd")
         return service
 
     def until_ran(self, expected: Mapping[str, int], *, limit: float = 60.0) -> None:

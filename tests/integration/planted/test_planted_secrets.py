@@ -208,7 +208,11 @@ def test_neither_an_outbox_nor_its_sender_shows_one(
         stage.etcd_password_file.write_text(stage.etcd_password)
         stage.until(lambda: stage.store.get("/coordinator/state/default/R/2026-11-21T00:00:00Z") is not None)
         clean(stage, log.read_text(), has="sender.ready")
-        clean(stage, Path(f"/proc/{child.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(), has="sender")
+        clean(
+            stage,
+            Path(f"/proc/{child.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(),
+            has="airflow_plugin.sender",
+        )
     finally:
         child.terminate()
         child.wait(10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tomllib
@@ -65,6 +66,14 @@ def test_the_port_can_be_chosen(tmp_path: Path) -> None:
         store = connect(server.settings)
         assert store.status()[0].problem is None
         store.close()
+
+
+def test_a_chosen_port_is_chosen_by_nobody_else_before_a_server_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = free_port()
+    monkeypatch.setattr(embedded, "_PORTS", [chosen] * embedded._PORT_TRIES)
+    assert free_port() != chosen
+    with socket.create_server(("127.0.0.1", chosen)):
+        assert free_port() != chosen
 
 
 def test_a_taken_port_is_said_to_be_taken(own_etcd: EmbeddedEtcd, tmp_path: Path) -> None:

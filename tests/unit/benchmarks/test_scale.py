@@ -30,6 +30,7 @@ def test_keys_examined_for_a_completion_are_the_same_among_four_times_as_many_pi
     assert examined[0][0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pipelines", "partitions"), [(4 * SMALLEST, 1), (SMALLEST, 20)])
 def test_keys_examined_by_the_reconciler_grow_neither_with_pipelines_nor_with_history(
     pipelines: int, partitions: int
@@ -62,6 +63,7 @@ def test_a_wave_starts_everything_below_its_source_once() -> None:
     assert waves.watcher.starts == passed.completions - 1
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_every_section() -> None:
     command = [sys.executable, "-m", "benchmarks.scale", "--quick", "--json"]
     finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)

@@ -46,6 +46,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert f"coordinator {command}" in help_text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [*COMMANDS, "outbox replay", "dependencies show"])
 def test_paragraphs_of_help_are_broken_by_the_terminal_alone(command: str) -> None:
     shown = coordinator(*command.split(), "--help", COLUMNS="1000").stdout
@@ -81,6 +82,7 @@ def test_help_waits_for_nothing_that_only_a_command_needs() -> None:
     assert loaded == "[]"
 
 
+@pytest.mark.slow
 def test_no_arguments_show_the_help_and_an_unknown_command_the_nearest_one() -> None:
     assert "Commands" in coordinator().stdout
     mistaken = coordinator("validat")

@@ -59,6 +59,7 @@ def test_a_printable_text_is_one_line_that_does_nothing(text: str) -> None:
         assert printable(text) == text == encodable(text)
 
 
+@pytest.mark.slow
 @given(st.recursive(texts | st.none() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(texts, inner)))
 def test_json_is_harmless_and_reads_back_equal(value: object) -> None:
     written = json_text(value)

@@ -163,6 +163,7 @@ def test_a_file_that_is_not_there_is_a_wrong_command_line(cli: Cli, written: Pat
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_it_works_as_a_program(written: Path) -> None:
     written.write_text('{"a": "a"}')
     script = Path(sys.executable).parent / "coordinator"

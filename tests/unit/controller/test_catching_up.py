@@ -269,6 +269,7 @@ class Dying:
         raise StandStill
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("writes", range(1, 9))
 def test_a_successor_comes_to_the_same_result_wherever_it_takes_over(writes: int, after: bool) -> None:

@@ -21,6 +21,7 @@ ANSWERED_IN_TIME = 20
 SECONDS_OF_A_LOOK = 2.0
 
 
+@pytest.mark.slow
 def test_every_end_is_seen_though_no_look_has_time_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     world = SimulatedWorld()
     world.dependencies({"team_b/D": "A", "E": "team_b/D"})

@@ -76,6 +76,7 @@ def test_what_was_started_in_time_is_not_late(logs: Logs) -> None:
     assert (world.runs("D"), said(logs)) == (1, [])
 
 
+@pytest.mark.slow
 def test_a_standby_that_saw_it_under_another_leader_does_not_say_it_again(logs: Logs) -> None:
     world = waiting_for_b("show")
     world.start_standby()
@@ -87,6 +88,7 @@ def test_a_standby_that_saw_it_under_another_leader_does_not_say_it_again(logs: 
     assert len(said(logs)) == 1
 
 
+@pytest.mark.slow
 def test_a_standby_says_what_became_late_while_its_leader_was_dead(logs: Logs) -> None:
     world = waiting_for_b("show")
     world.start_standby()
@@ -283,6 +285,7 @@ def test_a_backfill_has_time_until_the_next_such_hour(logs: Logs, on_late: str, 
     assert (record is not None and record.skipped) == (on_late == "skip")
 
 
+@pytest.mark.slow
 def test_a_backfill_whose_upstream_waits_for_its_turn_has_no_deadline_yet(logs: Logs) -> None:
     """R -> C -> D: R has just run long ago's partition, and C is not started yet."""
     world = SimulatedWorld()
@@ -290,7 +293,7 @@ def test_a_backfill_whose_upstream_waits_for_its_turn_has_no_deadline_yet(logs: 
     world.hold("C")
     world.by_hand("C")
     world.comes("R", LONG_AGO)
-    world.live_until(AT_ONE + timedelta(days=2))
+    world.live_until(AT_ONE + timedelta(days=2), step=3)
     world.release("C")
     world.settle()
     assert (said(logs), world.record("D", partition=LONG_AGO)) == ([], None)
@@ -322,9 +325,10 @@ def test_an_outage_of_some_hours_is_no_backfill(logs: Logs) -> None:
     assert line["due_by"] == "2026-11-20T06:00:00Z"
 
 
+@pytest.mark.slow
 def test_what_was_late_stays_so_however_long_nobody_repairs_it(logs: Logs) -> None:
     world = waiting_for_b("show")
-    world.live_until(AT_ONE + timedelta(days=3))
+    world.live_until(AT_ONE + timedelta(days=3), step=3)
     assert len(said(logs)) == 1
     assert world.watcher is not None
     assert world.watcher.reconciler.propagation.decide(target("D")).late

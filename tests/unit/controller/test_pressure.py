@@ -90,6 +90,7 @@ def turn_until(world: SimulatedWorld, holds: Callable[[], bool], *, most: int = 
     raise AssertionError("it does not come to that")
 
 
+@pytest.mark.slow
 def test_a_fresh_completion_of_another_environment_does_not_wait_for_the_backlog() -> None:
     world, watcher = far_behind()
     assert admission(watcher).waiting + len(watcher.reconciler.queue) > 30 * SLICE
@@ -122,6 +123,7 @@ def test_a_stream_of_fresh_completions_does_not_starve_the_backlog() -> None:
     assert 80 <= sum(fresh[:200]) <= 110, "half of the turns are theirs, more or less"
 
 
+@pytest.mark.slow
 def test_no_more_intents_pile_up_in_an_environment_that_is_slow_and_a_fresh_one_gets_its_turn_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -190,6 +192,7 @@ def test_the_starts_of_a_minute_are_kept_while_it_catches_up() -> None:
     assert 100 <= len(airflow.effects) - before <= 130
 
 
+@pytest.mark.slow
 def test_what_waits_for_its_turn_has_no_intent_and_no_decision_in_memory() -> None:
     world, watcher = far_behind()
     reconciler = watcher.reconciler
@@ -223,6 +226,7 @@ def test_a_step_is_short_however_much_there_is_to_do(monkeypatch: pytest.MonkeyP
     assert (watcher.reconciler.wake_at() or 0.0) > world.clock.seconds, "and then it rests"
 
 
+@pytest.mark.slow
 def test_what_waits_at_a_new_limit_has_no_slot_that_others_need(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as there are slots have got one, and look; then a limit is set that lets one of them go on."""
     world, watcher = far_behind()

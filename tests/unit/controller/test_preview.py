@@ -125,6 +125,7 @@ def play(seed: int) -> frozenset[Effect]:
     return frozenset(one.effect for one in made.foreseen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_foreseen_is_what_is_started_first(seed: int) -> None:
     play(seed)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
@@ -143,6 +144,7 @@ def in_full(store: CountingStore) -> tuple[Reading, list[Target]]:
     return reading, [Target(pipeline, partition) for pipeline in sorted(pipelines) for partition in PARTITIONS]
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds())
 def test_one_partition_is_explained_as_by_a_reading_of_everything(store: CountingStore) -> None:
@@ -156,6 +158,7 @@ def test_one_partition_is_explained_as_by_a_reading_of_everything(store: Countin
         assert known == (target.partition in full.partitions_of(target.pipeline))
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds())
 def test_all_partitions_of_a_pipeline_are_known_and_decided_alike(store: CountingStore) -> None:
@@ -169,6 +172,7 @@ def test_all_partitions_of_a_pipeline_are_known_and_decided_alike(store: Countin
             assert part.propagation.readiness(target) == full.propagation.readiness(target)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds(), st.data())
 def test_what_would_run_because_of_an_act_is_the_same(store: CountingStore, data: st.DataObject) -> None:
@@ -185,6 +189,7 @@ def test_what_would_run_because_of_an_act_is_the_same(store: CountingStore, data
     assert steps(part) == steps(full)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds(), st.integers(1, 5))
 def test_the_newest_partitions_are_found_by_their_names_and_decided_alike(store: CountingStore, most: int) -> None:
@@ -199,6 +204,7 @@ def test_the_newest_partitions_are_found_by_their_names_and_decided_alike(store:
             assert part.propagation.decide(target).readiness == full.propagation.decide(target).readiness
 
 
+@pytest.mark.slow
 def test_of_a_pipeline_with_thousands_of_partitions_the_newest_are_decided_and_the_others_counted() -> None:
     store = CountingStore()
     document = {"d": "u", "u": ["r", "held"]}

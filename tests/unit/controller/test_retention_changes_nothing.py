@@ -169,6 +169,7 @@ def _runs(world: SimulatedWorld) -> Counter[tuple[str, str]]:
     return Counter(world.airflows["default"].started)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_with_retention_everything_that_is_still_there_runs_as_without(graph: str) -> None:
     removed = 0

@@ -38,6 +38,7 @@ def ran(world: SimulatedWorld, names: Iterable[str]) -> list[int]:
     return [world.runs(name) for name in names]
 
 
+@pytest.mark.slow
 def test_nothing_starts_while_what_is_above_it_has_not_been_decided_about() -> None:
     """The bottom is examined in each step while A's completion goes down step by step, and waits for all of it."""
     arm = [f"arm{number}" for number in range(150)]
@@ -184,6 +185,7 @@ DAYS = [f"2026-10-{day:02}T00:00:00Z" for day in range(1, 7)]
 """More of them than an environment with one request at a time has slots."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistaken", ["intend", "request_of"])
 def test_what_is_broken_leaves_its_slot_to_others(monkeypatch: pytest.MonkeyPatch, mistaken: str) -> None:
     world = SimulatedWorld(environment_limits={"default": EnvironmentLimits(requests=1)})

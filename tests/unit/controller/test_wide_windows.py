@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from coordinator.model.bounds import KIB
 from coordinator.model.consumption import NAMED
 from coordinator.model.partitions.instants import format_instant
@@ -43,6 +45,7 @@ def written(world: SimulatedWorld) -> list[tuple[Status, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_year_of_hours_starts_what_needs_it_and_its_record_stays_small() -> None:
     world = SimulatedWorld()
     world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": "start_of_year"}}})

@@ -21,7 +21,8 @@ from tests.unit.model.facts import Facts
 from tests.unit.model.test_propagation import EPOCH, PARTITION, Change, apply, changes, graphs, refresh
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=40))
 def test_what_is_decided_at_once_is_what_the_rule_says(graph: Graph, sequence: list[Change]) -> None:
     facts = Facts()

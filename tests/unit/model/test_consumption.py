@@ -105,6 +105,7 @@ def hours(count: int) -> Explicit:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "kib"), [(366 * 24, 64), (10_000, 66), (1500, 20), (500, 16)])
 def test_the_record_of_a_wide_window_is_small(count: int, kib: int) -> None:
     used = hours(count)
@@ -176,6 +177,7 @@ def test_whatever_is_packed_is_read_or_refused(names: object, count: int) -> Non
     assert isinstance(read, Unreadable) or read_record(dump_record(read)) == read
 
 
+@pytest.mark.slow
 def test_few_bytes_that_unpack_to_many_are_not_read_to_the_end() -> None:
     partition = "x" * 1_000_000
     names = [["a", 1, [[0, partition], *([len(partition), "y"] for _ in range(100_000))]]]

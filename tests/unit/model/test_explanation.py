@@ -291,6 +291,7 @@ def test_an_unreadable_state_and_an_unreadable_record_are_told(world: SimulatedW
     assert "its trigger record is repaired or deleted" in about.outlook
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_everything_in_every_case_can_be_explained(name: str) -> None:
     """Whatever is not settled has a cause, and the JSON is JSON."""

@@ -114,6 +114,7 @@ def test_what_has_just_happened_goes_before_what_is_caught_up_on() -> None:
     assert not propagation.is_caught_up
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=30), st.lists(st.booleans(), min_size=1), st.integers(0, 9))
 def test_interrupted_as_often_as_you_like_the_end_is_the_same(
@@ -137,6 +138,7 @@ def test_interrupted_as_often_as_you_like_the_end_is_the_same(
     assert_same(propagation, Anew(graph, facts, heard_of, propagation.now), graph, heard_of)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(graphs(), graphs(), graphs(), st.lists(changes(), max_size=15), st.integers(0, 5))
 def test_a_graph_that_is_exchanged_in_the_middle_of_it_all_is_taken_over_whole(

@@ -315,6 +315,7 @@ def test_a_cycle_is_found_beside_an_entry_that_cannot_be_read() -> None:
     assert "found the number 3" in reasons
 
 
+@pytest.mark.slow
 def test_a_long_chain_is_no_cycle_and_no_recursion() -> None:
     chain = {f"p{i}": f"p{i - 1}" for i in range(1, 20_000)}
     assert len(parse(json.dumps(chain))) == 19_999

@@ -97,6 +97,7 @@ def documents(draw: st.DrawFn) -> Document:
     return document
 
 
+@pytest.mark.slow
 @given(documents(), st.booleans(), st.sampled_from([None, 2]))
 def test_a_dumped_document_is_read_back_equal(document: Document, ascii_only: bool, indent: int | None) -> None:
     text = json.dumps(dump_document(document), ensure_ascii=ascii_only, indent=indent, allow_nan=False)
@@ -104,6 +105,7 @@ def test_a_dumped_document_is_read_back_equal(document: Document, ascii_only: bo
     assert parse_document(text.encode(), source="dumped") == document
 
 
+@pytest.mark.slow
 @given(documents())
 def test_the_canonical_form_is_stable(document: Document) -> None:
     dumped = dump_document(document)
@@ -151,6 +153,7 @@ def test_json_that_is_almost_a_document_is_refused_with_places(value: dict[str, 
     refused_or_read(json.dumps(value))
 
 
+@pytest.mark.slow
 @given(documents(), st.data())
 def test_one_broken_byte_never_raises_anything_else(document: Document, data: st.DataObject) -> None:
     text = bytearray(json.dumps(dump_document(document), indent=1).encode())
@@ -158,6 +161,7 @@ def test_one_broken_byte_never_raises_anything_else(document: Document, data: st
     refused_or_read(bytes(text))
 
 
+@pytest.mark.slow
 @given(documents().filter(len), st.data())
 def test_an_entry_given_twice_is_always_found(document: Document, data: st.DataObject) -> None:
     members = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in dump_document(document).items()]

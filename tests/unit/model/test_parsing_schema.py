@@ -50,6 +50,7 @@ def test_its_words_are_the_parsers() -> None:
     assert SCHEMA["$defs"]["condition"]["anyOf"][2]["properties"]["on"]["enum"] == list(On)
 
 
+@pytest.mark.slow
 @given(documents())
 def test_every_good_document_is_valid(document: Document) -> None:
     VALIDATOR.validate(dump_document(document))

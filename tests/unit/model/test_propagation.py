@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -258,6 +259,7 @@ def assert_same(propagation: Propagation, anew: Anew, graph: Graph, heard_of: se
         assert kept == worked_out, (target, conditions)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=30))
 def test_incremental_propagation_are_those_of_deciding_anew(graph: Graph, sequence: list[Change]) -> None:
@@ -270,6 +272,7 @@ def test_incremental_propagation_are_those_of_deciding_anew(graph: Graph, sequen
         assert_same(propagation, Anew(graph, facts, heard_of, propagation.now), graph, heard_of)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(graphs(), graphs(), st.lists(changes(), max_size=15))
 def test_another_graph_is_taken_over_whole(before: Graph, after: Graph, sequence: list[Change]) -> None:
@@ -282,6 +285,7 @@ def test_another_graph_is_taken_over_whole(before: Graph, after: Graph, sequence
     assert_same(propagation, Anew(after, facts, heard_of, propagation.now), after, heard_of)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(graphs(), graphs(), st.lists(changes(), max_size=15))
 def test_another_graph_is_exchanged_for_by_what_is_different_in_it(
@@ -298,6 +302,7 @@ def test_another_graph_is_exchanged_for_by_what_is_different_in_it(
     assert_same(propagation, Anew(after, facts, heard_of, propagation.now), after, heard_of)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(graphs(), graphs(), *[st.lists(changes(), max_size=most) for most in (15, 15, 5)], st.integers(0, 20))
 def test_a_listing_ends_as_if_everything_in_it_had_been_decided_about(
@@ -328,6 +333,7 @@ def test_a_listing_ends_as_if_everything_in_it_had_been_decided_about(
         assert propagation.decide(target) == anew.decide(target)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=20))
 def test_time_changes_a_decision_only_when_it_said_so(graph: Graph, sequence: list[Change]) -> None:

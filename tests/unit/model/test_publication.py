@@ -170,6 +170,7 @@ def test_a_value_without_or_with_a_bad_signature_is_a_publication_all_the_same()
         assert (read.published_by, read.published_at, read.why) == ("", None, "")
 
 
+@pytest.mark.slow
 def test_a_large_document_stands_compressed_with_its_activations_and_fits_into_a_request_of_etcd() -> None:
     names = [f"team_a_load_customers_{number:05}" for number in range(10_005)]
     content = {name: names[number : number + 5] for number, name in enumerate(names[5:])}
@@ -214,6 +215,7 @@ def with_retired(number: int) -> bytes:
     return json.dumps({"dependencies": {"D": "A"}, "retired": retired}).encode()
 
 
+@pytest.mark.slow
 def test_more_retired_dependencies_than_are_read_are_refused_with_what_to_do() -> None:
     read = read_publication(with_retired(bounds.RETIRED), source="test")
     assert isinstance(read, Publication)

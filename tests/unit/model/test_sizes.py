@@ -37,6 +37,7 @@ def fan_in(inputs: int, name: str = "a_pipeline_of_usual_length_{:05}") -> list[
     return [name.format(number) for number in range(inputs)]
 
 
+@pytest.mark.slow
 def test_a_record_that_etcd_would_not_take_is_refused_at_the_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_document(json.dumps({"d": fan_in(5000)}), source="it takes this")
     monkeypatch.setattr(bounds, "TRIGGER_RECORD", 100_000)
@@ -47,6 +48,7 @@ def test_a_record_that_etcd_would_not_take_is_refused_at_the_entry(monkeypatch: 
     assert "in between" in problem.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mapping", "members"),
     [({"mapper": "rollup", "window": "day", "every": "minute"}, 1500), ({"mapper": "start_of_year"}, 8784)],
@@ -59,6 +61,7 @@ def test_the_members_of_windows_count(mapping: Any, members: int, monkeypatch: p
     assert parse_document(json.dumps({"d": leaves[:1]}), source="one")
 
 
+@pytest.mark.slow
 def test_a_record_of_what_is_accepted_fits_into_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     most = fan_in(5000)
     moment = datetime(2026, 11, 20, 6, 0, 0, 123456, tzinfo=UTC)
@@ -109,6 +112,7 @@ def test_names_and_confs_are_bounded(document: Any, path: str, reason: str) -> N
     assert len(str(problem)) < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

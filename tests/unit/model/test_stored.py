@@ -62,6 +62,7 @@ def whole(value: bytes) -> RunState | Unreadable:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(mostly_right.map(json.dumps).map(str.encode))
 @example(b'{"state": "success", "run_id": "\\ud800"}')

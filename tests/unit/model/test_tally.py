@@ -43,6 +43,7 @@ def essence(decision: Decision) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=40))
 def test_a_decision_that_was_not_made_again_is_what_it_would_have_been(graph: Graph, sequence: list[Change]) -> None:

@@ -44,6 +44,7 @@ def test_rubbish_is_an_answer_that_settles_nothing(body: bytes) -> None:
         answer(body).read(RunAnswer)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)

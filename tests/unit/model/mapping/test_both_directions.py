@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import available_timezones
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,6 +113,7 @@ def agree(mapping: ExactMapping, upstream: str, downstream: str) -> None:
     assert (upstream in mapping.upstreams(downstream)) == (downstream in mapping.downstreams(upstream))
 
 
+@pytest.mark.slow
 @given(windows())
 def test_the_directions_of_windows_agree(drawn: tuple[ExactMapping, list[str], list[str]]) -> None:
     mapping, upstreams, downstreams = drawn
