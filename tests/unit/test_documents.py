@@ -29,7 +29,6 @@ DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
 CODE = sorted(
     one for part in ("coordinator", "tests", "benchmarks", "dags") for one in REPOSITORY.glob(f"{part}/**/*.py")
 )
-README = REPOSITORY / "README.md"
 WIDTH = 120
 
 
@@ -140,24 +139,33 @@ def test_every_log_event_has_a_name_of_two_words_with_a_dot_between() -> None:
 
 @pytest.mark.slow
 def test_every_log_event_is_explained_and_no_other() -> None:
-    section = _text("docs/operating.md").partition("\n## Log events\n")[2].partition("\n## ")[0]
+    section = _text("docs/log-events.md").partition("\n## Log events\n")[2].partition("\n## ")[0]
     first_columns = re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)
     explained = {event for column in first_columns for event in re.findall(r"`([^`]+)`", column)}
     assert explained == _events_of_the_code()
 
 
-def test_the_commands_of_the_readme_are_those_that_exist() -> None:
-    table = set(re.findall(r"^\| `coordinator (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE))
+def test_the_commands_in_the_table_are_those_that_exist() -> None:
+    table = set(re.findall(r"^\| `coordinator (\w+)", _text("docs/commands.md"), re.MULTILINE))
     assert table == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
-def test_the_dependencies_of_the_readme_are_good() -> None:
-    (example,) = re.findall(r"^```json\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert parse_document(example, source="README.md").keys()
-    assert len(parse_document(example, source="README.md")) == len(json.loads(example))
+@pytest.mark.parametrize("name", ["README.md", "docs/airflow.md", "docs/dependencies.md"])
+def test_the_dependencies_in_an_example_are_good(name: str) -> None:
+    (example,) = re.findall(r"^ *```json\n(.*?)^ *```$", _text(name), re.MULTILINE | re.DOTALL)
+    assert parse_document(example, source=name).keys()
+    assert len(parse_document(example, source=name)) == len(json.loads(example))
 
 
-def test_what_the_readme_says_of_a_bad_file_is_what_validate_says(
+@pytest.mark.parametrize("name", ["README.md", "docs/airflow.md"])
+def test_the_settings_in_an_example_are_good(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"^ *```toml\n(.*?)^ *```$", _text(name), re.MULTILINE | re.DOTALL)
+    monkeypatch.setenv("AIRFLOW_DEFAULT_PASSWORD", "secret")
+    (tmp_path / "coordinator.toml").write_text(re.sub("^ +", "", example, flags=re.MULTILINE), encoding="utf-8")
+    assert load_settings(tmp_path / "coordinator.toml").environments["default"].password("default") == "secret"
+
+
+def test_what_the_documents_say_of_a_bad_file_is_what_validate_says(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = [
@@ -170,7 +178,9 @@ def test_what_the_readme_says_of_a_bad_file_is_what_validate_says(
     monkeypatch.chdir(tmp_path)
     Path("new.json").write_text("\n".join(bad), encoding="utf-8")
     Path("coordinator.toml").write_text('[environments.default]\nurl = "http://127.0.0.1:1"\n', encoding="utf-8")
-    command, _, said = re.findall(r"\$ coordinator (validate new.json .*)(\n)((?:.+\n)+?)```", _text("README.md"))[0]
+    command, _, said = re.findall(
+        r"\$ coordinator (validate new.json .*)(\n)((?:.+\n)+?)```", _text("docs/dependencies.md")
+    )[0]
     assert cli(*command.split()).stdout == said
 
 

@@ -27,7 +27,7 @@ from tests.integration.distribution.conftest import REPOSITORY
 ACTION: dict[str, Any] = yaml.safe_load((REPOSITORY / "action.yml").read_text(encoding="utf-8"))
 INSTALL, COMPARE = ACTION["runs"]["steps"]
 INPUTS: dict[str, str] = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
-SECTION = (REPOSITORY / "docs" / "operating.md").read_text(encoding="utf-8").partition("\n### Publishing from CI\n")[2]
+SECTION = (REPOSITORY / "docs" / "publishing.md").read_text(encoding="utf-8").partition("\n### Publishing from CI\n")[2]
 EXPRESSION = re.compile(r"\$\{\{ *inputs\.([\w-]+) *\}\}")
 WITHOUT_AN_INDEX = {
     "PIP_NO_INDEX": "1",

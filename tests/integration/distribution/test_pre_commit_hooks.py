@@ -53,7 +53,7 @@ def test_the_hook_has_what_pre_commit_needs() -> None:
 
 
 def test_the_hook_of_the_documents_is_the_one_that_exists() -> None:
-    text = (REPOSITORY / "docs" / "operating.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs" / "publishing.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```yaml\n(repos:.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert [hook["id"] for hook in yaml.safe_load(example)["repos"][0]["hooks"]] == [HOOK["id"]]
 
