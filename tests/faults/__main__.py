@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the graphs and the moments (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="drills at the same time (%(default)s)")
     parser.add_argument("--json", action="store_true", help="the results as JSON")
-    parser.add_argument("--markdown", action="store_true", help="the table as docs/guarantees.md has it")
+    parser.add_argument("--markdown", action="store_true", help="the table as docs/evidence.md has it")
     parser.add_argument("--list", action="store_true", help="only say which there are")
     options = parser.parse_args()
     try:

@@ -95,7 +95,7 @@ def _named_tests(text: str) -> Iterator[tuple[str, str | None]]:
 
 @pytest.mark.slow
 def test_every_test_that_a_guarantee_names_exists() -> None:
-    named = list(_named_tests(_text("docs/guarantees.md")))
+    named = list(_named_tests(_text("docs/evidence.md")))
     assert len(named) > 40, "the pattern finds them"
     for file, name in named:
         functions = {node.name for node in ast.parse(_text(file)).body if isinstance(node, ast.FunctionDef)}
@@ -278,7 +278,7 @@ def test_the_windows_of_the_documents_are_those_that_exist() -> None:
 
 def test_the_table_of_faults_names_those_that_are_played() -> None:
     """With how often each was survived: ``make faults`` prints the table (``--markdown``)."""
-    section = _text("docs/guarantees.md").partition("\n## Faults\n")[2].partition("\n## ")[0]
+    section = _text("docs/evidence.md").partition("\n## Faults\n")[2].partition("\n## ")[0]
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("|")
     ]
