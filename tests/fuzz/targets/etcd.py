@@ -100,7 +100,7 @@ def cache(data: bytes) -> None:
         operation = _put(tape, keys, leader=True)
         if operation is None:
             continue
-        watermarks = watermarks or operation.key.startswith(f"{keys.root}watermark/")
+        watermarks = watermarks or operation.key.startswith(f"{keys.root}floor/")
         answer = store.commit(Transaction((), (operation,)))
         kv = store.get(operation.key)
         live.apply(
