@@ -119,7 +119,7 @@ class Service:
         assert self.is_running(), f"{self.watcher_id} ended with {self.process.returncode}:\n{self.log()[-3000:]}"
         try:
             return self.get("/readyz")[0] == 200
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def leads(self) -> bool:
