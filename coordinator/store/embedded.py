@@ -88,14 +88,19 @@ def free_port() -> int:
 def _reserve(port: int) -> int:
     """Leave a closed connection behind on the port. The system remembers it for a minute (``TIME_WAIT``): only who
     reuses addresses (``SO_REUSEADDR``, as servers do) may bind meanwhile. :raises OSError: the port is taken."""
-    with socket.socket() as listener:
+    with socket.socket() as listener, socket.socket() as client:
         listener.bind(("127.0.0.1", port))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only now: else one that is reserved is bound
         listener.listen(1)
-        with socket.create_connection(listener.getsockname()):
-            accepted, _ = listener.accept()
-            accepted.close()  # before the other end: it is who closes first that is remembered
-        return int(listener.getsockname()[1])
+        client.connect(listener.getsockname())
+        reserved: int = listener.getsockname()[1]
+        accepted, _ = listener.accept()
+        # Shut down, which counts for the copies too that a child has which another thread starts at this moment. The
+        # end that is shut down first is remembered.
+        with accepted, contextlib.suppress(OSError):  # not everywhere can a listener be shut down
+            for one in (accepted, client, listener):
+                one.shutdown(socket.SHUT_RDWR)
+        return reserved
 
 
 class EmbeddedEtcd:
