@@ -7,7 +7,7 @@ the environments: a successor starts from there.
 
 The way of one run::
 
-    etcd -> inbox -> intake (cache) -> model.propagation (decide) -> work queue
+    etcd -> inbox -> event handling (cache) -> model.propagation (decide) -> work queue
          -> model.lifecycle (next step) -> reconcile -> ledger -> dispatcher -> outcome -> work queue
 """
 

@@ -153,7 +153,7 @@ class Story:
         """What the coordinator still waits for or does, by its own account."""
         told = self._parts.coordinator("status", "--json", capture=True)
         rows = json.loads(told)["pipelines"]
-        return [f"{row['pipeline']} in {row['partition']} is {row['standing']}: {row['says']}" for row in rows]
+        return [f"{row['pipeline']} in {row['partition']} is {row['readiness']}: {row['says']}" for row in rows]
 
     def _news(self) -> Iterator[str]:
         """What has changed in etcd since the last call."""
