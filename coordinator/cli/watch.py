@@ -6,11 +6,14 @@ import contextlib
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.options import ConfigOption, JsonOption, OwnerOption
+
+if TYPE_CHECKING:
+    from coordinator.config.settings import Settings
 
 
 def watch(
@@ -82,6 +85,7 @@ def watch(
     settings = load_settings(config)
     if dependencies is not None:
         _require(dependencies)
+    _require_environments(settings)
     log = structlog.get_logger(__name__)
     for insecure in insecure_settings(settings):
         log.warning("settings.insecure", reason=insecure.found, remedy=insecure.remedy)
@@ -115,6 +119,21 @@ def watch(
             answers = application(watcher.health, clock.monotonic, WatcherMetrics(watcher, clock))
             stack.enter_context(HttpServer(settings.http, answers))
         watcher.run(max_runtime=max_runtime, max_events=max_events)
+
+
+def _require_environments(settings: Settings) -> None:
+    """A watcher without any environment can start nothing: its configuration was not found, most likely.
+
+    :raises ConfigurationError: none is configured.
+    """
+    from coordinator.errors import ConfigurationError
+
+    if not settings.environments:
+        beside = "; there is a coordinator.toml here: pass --config coordinator.toml"
+        raise ConfigurationError(
+            "no environment is configured; expected [environments.<name>] in the file that --config or "
+            f"COORDINATOR_CONFIG names{beside if Path('coordinator.toml').is_file() else ''}"
+        )
 
 
 def _require(file: Path) -> None:

@@ -33,7 +33,8 @@ BAD_CONFIGURATIONS = {
 @pytest.mark.parametrize("name", BAD_CONFIGURATIONS)
 def test_a_bad_configuration_is_refused_without_repeating_one(stage: Stage, tmp_path: Path, name: str) -> None:
     config = tmp_path / "bad.toml"
-    config.write_text(BAD_CONFIGURATIONS[name].format(plain_secret("configured")))
+    good = '[environments.default]\nurl = "http://127.0.0.1:1"\n'
+    config.write_text(BAD_CONFIGURATIONS[name].format(plain_secret("configured")) + good)
     for command in (["status"], ["doctor"], ["watch", "--max-runtime", "0.1"]):
         text = run(stage, *command, config=config)
         assert command[0] == "watch" or not text.startswith("0\n"), "a watcher bears with a command that fails"

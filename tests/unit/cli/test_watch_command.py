@@ -21,3 +21,15 @@ def test_a_dependencies_file_that_is_not_there_is_a_wrong_command_line(
     monkeypatch.setenv("COORDINATOR_DEPENDENCIES", str(missing))
     assert cli("watch", "--max-runtime", 1).exit_code == ExitCode.USAGE
     assert cli("watch", "--dependencies", tmp_path, "--max-runtime", 1).exit_code == ExitCode.USAGE
+
+
+def test_a_watcher_that_could_start_nothing_does_not_begin(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a new terminal, mostly, where nothing names the configuration."""
+    monkeypatch.chdir(tmp_path)
+    result = cli("watch", "--max-runtime", 1)
+    assert result.exit_code == ExitCode.USAGE
+    assert "no environment is configured; expected [environments.<name>]" in result.stderr
+    (tmp_path / "coordinator.toml").touch()
+    assert "there is a coordinator.toml here: pass --config coordinator.toml" in cli("watch").stderr
