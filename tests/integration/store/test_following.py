@@ -175,12 +175,12 @@ def test_a_quiet_prefix_keeps_up_with_the_store(own_store: EtcdStore) -> None:
 
 @contextmanager
 def nudged(store: EtcdStore, keys: Keys, candidate: Candidate) -> Iterator[Candidate]:
-    """A candidate that hears of every change of the leader key, as a watcher does."""
+    """A candidate that hears of every change of the leader key, and that there is none, as a watcher does."""
     reflector, stop = Reflector(store, keys.leader), threading.Event()
 
     def listen() -> None:
         for update in reflector.updates(stop):
-            if isinstance(update, Changes) and update.changes:
+            if (isinstance(update, Changes) and update.changes) or (isinstance(update, Snapshot) and not update.listing.items):
                 candidate.nudge()
 
     listener = threading.Thread(target=listen, daemon=True)
