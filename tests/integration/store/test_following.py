@@ -180,7 +180,8 @@ def nudged(store: EtcdStore, keys: Keys, candidate: Candidate) -> Iterator[Candi
 
     def listen() -> None:
         for update in reflector.updates(stop):
-            if (isinstance(update, Changes) and update.changes) or (isinstance(update, Snapshot) and not update.listing.items):
+            has_changed = isinstance(update, Changes) and update.changes
+            if has_changed or (isinstance(update, Snapshot) and not update.listing.items):
                 candidate.nudge()
 
     listener = threading.Thread(target=listen, daemon=True)
