@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from coordinator.config.insecure import insecure_settings
-from coordinator.config.settings import EtcdSettings, Settings, load_settings
+from coordinator.config.settings import EnvironmentSettings, EtcdSettings, Settings, load_settings
 from tests.integration.controller.service import Service, write_config
 from tests.integration.controller.waiting import until
 
@@ -211,7 +211,8 @@ def test_a_watcher_with_these_settings_answers_its_probes(
     settings: Settings, etcd_settings: EtcdSettings, tmp_path: Path
 ) -> None:
     """On an etcd of our own; nothing is published there, as at the first start in a cluster."""
-    ours = settings.model_copy(update={"etcd": etcd_settings, "environments": {}})
+    away = EnvironmentSettings(url="http://127.0.0.1:1")
+    ours = settings.model_copy(update={"etcd": etcd_settings, "environments": {"default": away}})
     service = Service(write_config(tmp_path / "ours.toml", ours), log=tmp_path / "log")
     try:
         until(service.is_ready, "it is ready")
