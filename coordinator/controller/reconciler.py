@@ -403,36 +403,48 @@ class Reconciler:
         while written and enough and (self.queue or self.ledger):
             for target, decision in self.queue.take(enough):
                 enough -= 1
-                if self.propagation.is_final(target) or self.reconcile.requests.has_outcome(target):
-                    self._examine(target, decision or self.propagation.decide(target), now)
-                else:
-                    self._postponed.add(target, self.queue.took)
+                self._examine(target, decision, now)
             written = self._flush(now)
             self._pump(now)
             self._events.propagate()
             self._admit(now)
 
-    def _examine(self, target: Target, decision: Decision, now: float) -> None:
-        """A mistake about one target does not stop the others."""
+    def _examine(self, target: Target, decision: Decision | None, now: float) -> None:
+        """Do what is to be done about a target. A mistake about one does not stop the others.
+
+        :param decision: the newest one, if it was kept; ``None``: it is made again.
+        """
         if self.breakage.waits(target, now):
             return  # it is in the queue for then
-        if Obstacle.BROKEN in decision.obstacles and not self.reconcile.requests.has_outcome(target):
-            if target not in self.breakage:
-                self.propagation.touch((), recorded=(target,))  # what depends on it must see that it is stuck
-            self.reconcile.stop(target)
-            return
         try:
-            if (skip := self._catching_up.still_owed(target)) is not None and not self.reconcile.draining:
-                if not self.reconcile.is_put_off(target, now):
-                    self._give_up(skip)
-                return
-            record = self._record(target)
-            self._observer.watch_over(decision, record, now)
-            self.reconcile.examine(decision, record, now)
+            if not self.reconcile.conclude(target, self._record(target)):
+                if not self.propagation.is_final(target):
+                    self._postponed.add(target, self.queue.took)
+                    return
+                decision = decision or self.propagation.decide(target)
+                if Obstacle.BROKEN in decision.obstacles:
+                    if target not in self.breakage:
+                        self.propagation.touch((), recorded=(target,))  # what depends on it must see that it is stuck
+                    self.reconcile.stop(target)
+                    return
+                self._act_on(decision, now)
         except Exception as error:  # noqa: BLE001 - it is logged, and shown
             self._contain(target, error, now)
         else:
             self.breakage.forget(target, acted=True)
+
+    def _act_on(self, decision: Decision, now: float) -> None:
+        """Do what a decision about a target asks for, unless it has still to be given up."""
+        target = decision.target
+        if (skip := self._catching_up.still_owed(target)) is not None and not self.reconcile.draining:
+            if not self.reconcile.is_put_off(target, now):
+                self._give_up(skip)
+            return
+        record = self._record(target)
+        self._observer.watch_over(decision, record, now)
+        self.reconcile.examine(decision, record, now)
+        if self.reconcile.is_waiting(target):
+            self.queue.keep(decision)  # for when its turn, or the answer, comes
 
     def _contain(self, target: Target, error: Exception, now: float) -> None:
         """Try again later. What it had for itself meanwhile, a slot above all, would be missing to all others."""
@@ -452,6 +464,7 @@ class Reconciler:
     def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
         """All that waits for something: what a new leader takes over, and what might have been overlooked."""
         self._reexamine_at = now + self._settings.reexamine_every
+        self.queue.outdate_all()  # a mistake in what was kept must not last
         self.propagation.recount()
         for target in unsettled:
             self.queue.add(target, Priority.CATCHUP)
@@ -550,6 +563,7 @@ class Reconciler:
     def _recorded(self, target: Target, write: RecordWrite, revision: int, now: float) -> None:
         # Taken into the cache at once: that can only make more look busy.
         self.cache.note_record(target, write.record, revision)
+        self.queue.outdate(target)
         if write.record.status is not Status.INTENT or self.propagation.readiness(target) is not Readiness.BUSY:
             self.propagation.touch((), recorded=(target,))
         # else it was due and now is in flight: busy as before, and nobody need look again

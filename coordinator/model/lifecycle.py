@@ -8,6 +8,7 @@
 
 :func:`next_step` holds every choice on this way. Whoever executes the steps (``watcher/reconcile.py``) makes none.
 
+The outcome of a request, once it is known, is written down whatever would be decided by then: there is no choice in it.
 However an answer gets lost, the order is the same: ask what became of the request; if it is known not to have
 happened, decide again; repeat it only if the decision is the same, else withdraw it.
 """
@@ -31,14 +32,12 @@ class RequestState(enum.Enum):
 
     ``IN_DOUBT``   it may have been sent (by a predecessor, or the answer was lost): ask
     ``NOT_SENT``   it is known not to have happened: decide again
-    ``OUT``        the request, or a question about it, is under way
-    ``KNOWN``      its outcome is known and is to be written
+    ``OUT``        the request, or a question about it, is under way, or has been answered
     """
 
     IN_DOUBT = "in doubt"
     NOT_SENT = "not sent"
     OUT = "out"
-    KNOWN = "known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,6 @@ class Situation:
 class Outcome(enum.Enum):
     """Which record is written.
 
-    ``KNOWN``      what the request's answer has made of it
     ``DONE``       the run has ended
     ``BLOCKED``    the environment refuses, or cannot even be asked
     ``WITHDRAWN``  nothing has happened, and nothing will
@@ -112,7 +110,6 @@ class Outcome(enum.Enum):
     ``SKIPPED``    given up: it is late
     """
 
-    KNOWN = "known"
     DONE = "done"
     BLOCKED = "blocked"
     WITHDRAWN = "withdrawn"
@@ -236,8 +233,6 @@ def _of_intent(situation: Situation, record: TriggerRecord) -> Step:
     """Bring an intent nearer to its outcome."""
     if not situation.configured:
         return WriteOutcome(Outcome.BLOCKED, "its environment is not configured any more")
-    if situation.request is RequestState.KNOWN:
-        return WriteOutcome(Outcome.KNOWN)
     if situation.draining:
         return Nothing()  # a successor asks what became of it
     if situation.request is RequestState.OUT:

@@ -19,8 +19,8 @@ from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 
 KEPT = 1000
-"""So many decisions are kept with their targets. A decision weighs kilobytes, and behind a long queue it is made again
-on what is known by then."""
+"""So many decisions are kept. A decision weighs kilobytes, and behind a long queue it is made again on what is known by
+then."""
 
 SHARE = 4
 """Where both priorities wait, one in so many is taken from CATCHUP."""
@@ -39,10 +39,11 @@ class WorkQueue:
 
     def __init__(self) -> None:
         # Not a dict: to find the first of it costs the more, the more have been taken from its front.
-        self._ready: dict[Priority, OrderedDict[Target, Decision | None]] = {
+        self._ready: dict[Priority, OrderedDict[Target, None]] = {
             Priority.LIVE: OrderedDict(),
             Priority.CATCHUP: OrderedDict(),
         }
+        self._decisions: dict[Target, Decision] = {}
         self._later: list[tuple[float, bool, Target]] = []
         self._at_revision: list[tuple[int, Target]] = []
         # What is in either: whoever asks again is there already.
@@ -82,7 +83,7 @@ class WorkQueue:
     ) -> None:
         """Examine a target.
 
-        :param decision: made on the present facts already; the newest one counts.
+        :param decision: made on the present facts already; the newest one counts. Without one, the one that was kept.
         :param after: monotonic seconds; not before.
         :param after_revision: once etcd has been read up to it.
         :param first: before all others of its priority: it has waited its turn already.
@@ -94,19 +95,22 @@ class WorkQueue:
                 self._revisions.add((after_revision, target))
                 heapq.heappush(self._at_revision, (after_revision, target))
         else:
-            self._add_ready(target, priority, decision, first=first)
+            if decision is not None:
+                self.keep(decision)
+            self._add_ready(target, priority, first=first)
+
+    def keep(self, decision: Decision) -> None:
+        """Keep the newest decision about a target for when it is examined, now or later, if there is room."""
+        if len(self._decisions) < KEPT or decision.target in self._decisions:
+            self._decisions[decision.target] = decision
 
     def outdate(self, target: Target) -> None:
-        """A decision that was kept with it is not the newest one any more."""
-        for ready in self._ready.values():
-            if ready.get(target) is not None:
-                ready[target] = None
+        """The decision that was kept about it is not the newest one any more."""
+        self._decisions.pop(target, None)
 
     def outdate_all(self) -> None:
         """None of the decisions that were kept counts any more."""
-        for ready in self._ready.values():
-            for target in [target for target, decision in ready.items() if decision is not None]:
-                ready[target] = None
+        self._decisions.clear()
 
     def read(self, revision: int) -> None:
         """etcd has been read up to this revision."""
@@ -122,17 +126,21 @@ class WorkQueue:
             when, catchup, target = heapq.heappop(self._later)
             self._moments.discard((when, target))
             waits = target in self._ready[Priority.CATCHUP]
-            self._add_ready(target, Priority.CATCHUP if catchup else Priority.LIVE, None, first=not waits)
+            self._add_ready(target, Priority.CATCHUP if catchup else Priority.LIVE, first=not waits)
 
     def take(self, most: int) -> Iterator[tuple[Target, Decision | None]]:
-        """Take so many of what is to be examined now, one by one; entries may be added meanwhile."""
+        """Take so many of what is to be examined now, one by one, each with the decision that was kept about it.
+
+        Entries may be added meanwhile.
+        """
         live, catchup = self._ready[Priority.LIVE], self._ready[Priority.CATCHUP]
         while most > 0 and (live or catchup):
             most -= 1
             self._taken += 1
             from_catchup = catchup and (not live or self._taken % SHARE == 0)
             self.took = Priority.CATCHUP if from_catchup else Priority.LIVE
-            yield (catchup if from_catchup else live).popitem(last=False)
+            target, _ = (catchup if from_catchup else live).popitem(last=False)
+            yield target, self._decisions.pop(target, None)
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next entry that waits for a time."""
@@ -149,6 +157,7 @@ class WorkQueue:
         """This watcher does not lead: a leader examines everything when its term begins."""
         for ready in self._ready.values():
             ready.clear()
+        self._decisions.clear()
 
     def clear(self) -> None:
         """A term has begun or ended."""
@@ -158,14 +167,14 @@ class WorkQueue:
         self._moments.clear()
         self._revisions.clear()
 
-    def _add_ready(self, target: Target, priority: Priority, decision: Decision | None, *, first: bool) -> None:
+    def _add_ready(self, target: Target, priority: Priority, *, first: bool) -> None:
         live, catchup = self._ready[Priority.LIVE], self._ready[Priority.CATCHUP]
         if priority is Priority.LIVE:
             catchup.pop(target, None)
             ready = live
         else:
             ready = live if target in live else catchup
-        ready[target] = decision if len(ready) < KEPT else None
+        ready[target] = None
         if first and ready is catchup:
             ready.move_to_end(target, last=False)
 

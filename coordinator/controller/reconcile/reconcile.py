@@ -97,6 +97,21 @@ class Reconcile:
             or self._dispatchers.knows(target)
         )
 
+    def conclude(self, target: Target, record: TriggerRecord | None) -> bool:
+        """Write what became of the request of an intent, whatever would be decided now. Returns whether it is known."""
+        if record is None or record.status is not Status.INTENT:
+            return False
+        in_flight = self.requests.get(target, record.token)
+        if in_flight is None or in_flight.outcome is None:
+            return False
+        self.stop(target)
+        self._ledger.record(target, in_flight.outcome, event=in_flight.event)
+        return True
+
+    def is_waiting(self, target: Target) -> bool:
+        """Whether it is due, and waits for a slot, or for the answer of an environment about what it stands on."""
+        return self._checks.is_pending(target) or self._dispatchers.knows(target)
+
     def examine(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
         """Do what is to be done, or see to it that it is examined again. :param now: monotonic seconds."""
         target = decision.target
@@ -138,7 +153,7 @@ class Reconcile:
                 self._retry(target, now + self._policy.backoff.pause(in_flight.failures), Priority.LIVE)
             case Pause.SLOWLY:
                 self._retry(target, now + self._policy.blocked_retry, Priority.CATCHUP)
-        if in_flight.state is RequestState.KNOWN:
+        if in_flight.outcome is not None:
             self._release(target)
             self._queue.add(target)
 
@@ -288,10 +303,6 @@ class Reconcile:
             return
         assert record is not None
         match step.outcome:
-            case Outcome.KNOWN:
-                in_flight = self.requests.known(target)
-                assert in_flight.outcome is not None
-                self._ledger.record(target, in_flight.outcome, event=in_flight.event)
             case Outcome.DONE:
                 self._ledger.record(target, records.done(record))
             case Outcome.IGNORED:

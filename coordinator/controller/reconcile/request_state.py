@@ -83,7 +83,7 @@ class InFlight:
         return Pause.SLOWLY
 
     def _settle(self, outcome: TriggerRecord) -> Pause:
-        self.state, self.outcome = RequestState.KNOWN, outcome
+        self.outcome = outcome
         return Pause.NONE
 
     def _try_again(self, state: RequestState, *, failed: bool) -> Pause:
@@ -125,11 +125,6 @@ class Requests:
     def targets(self) -> list[Target]:
         return list(self._by_target)
 
-    def has_outcome(self, target: Target) -> bool:
-        """Whether what became of its request is known and is to be written, whatever would be decided now."""
-        known = self._by_target.get(target)
-        return known is not None and known.state is RequestState.KNOWN
-
     def being_written(self) -> bool:
         """Whether a known outcome waits to be written."""
-        return any(one.state is RequestState.KNOWN for one in self._by_target.values())
+        return any(one.outcome is not None for one in self._by_target.values())

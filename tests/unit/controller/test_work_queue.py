@@ -41,6 +41,22 @@ def test_a_decision_comes_with_its_target_and_the_newest_counts() -> None:
     assert list(queue.take(ALL)) == [(target, newer)]
 
 
+def test_a_decision_is_kept_for_who_asks_again_without_one_until_it_is_outdated() -> None:
+    queue, (target,) = WorkQueue(), _targets(1)
+    decision = Decision(target, Readiness.BUSY)
+    queue.keep(decision)
+    assert not queue
+    queue.add(target)
+    queue.add(target)
+    assert list(queue.take(ALL)) == [(target, decision)]
+    queue.add(target)
+    assert list(queue.take(ALL)) == [(target, None)], "who has taken it keeps it, or it is made again"
+    queue.keep(decision)
+    queue.outdate(target)
+    queue.add(target)
+    assert list(queue.take(ALL)) == [(target, None)]
+
+
 def test_behind_a_long_queue_no_decisions_are_kept() -> None:
     queue = WorkQueue()
     for target in _targets(KEPT + 10):
@@ -49,12 +65,13 @@ def test_behind_a_long_queue_no_decisions_are_kept() -> None:
     assert kept == [True] * KEPT + [False] * 10
 
 
-def test_a_decision_that_is_no_longer_kept_does_not_leave_an_older_one_in_its_place() -> None:
+def test_a_newer_decision_takes_the_place_of_an_older_one_also_where_there_is_no_room_for_more() -> None:
     queue, targets = WorkQueue(), _targets(KEPT)
     for target in targets:
         queue.add(target, decision=Decision(target, Readiness.BUSY))
-    queue.add(targets[0], decision=Decision(targets[0], Readiness.SETTLED))
-    assert dict(queue.take(ALL))[targets[0]] is None
+    newest = Decision(targets[0], Readiness.SETTLED)
+    queue.add(targets[0], decision=newest)
+    assert dict(queue.take(ALL))[targets[0]] is newest
 
 
 def test_what_is_live_comes_before_catching_up_and_does_not_starve_it() -> None:

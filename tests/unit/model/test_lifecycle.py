@@ -175,13 +175,6 @@ INTENTS: list[tuple[str, Action, dict[str, object], Step]] = [
     ),
     ("under way", Action.CREATE, {"request": RequestState.OUT}, Nothing()),
     ("under way, and overtaken", Action.CREATE, {"request": RequestState.OUT, "unchanged": False}, Recall()),
-    ("its outcome is known", Action.CREATE, {"request": RequestState.KNOWN}, WriteOutcome(Outcome.KNOWN)),
-    (
-        "its outcome is known, before its time",
-        Action.CREATE,
-        {"request": RequestState.KNOWN, "retry_at": LATER},
-        WriteOutcome(Outcome.KNOWN),
-    ),
     (
         "its environment is gone from the configuration",
         Action.CREATE,
@@ -247,8 +240,7 @@ def test_what_becomes_of_an_intent(what: str, action: Action, given: dict[str, o
     intent = record(Status.INTENT, action)
     assert step(situation(FLIES, intent, **given)) == then, what
     drained = step(situation(FLIES, intent, **given, draining=True))
-    still = given.get("request") is RequestState.KNOWN or given.get("configured") is False
-    assert drained == (then if still else Nothing()), "a successor asks what became of it"
+    assert drained == (then if given.get("configured") is False else Nothing()), "a successor asks what became of it"
 
 
 def test_nothing_is_sent_or_intended_but_on_what_was_heard() -> None:
