@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import msgspec
+
 from coordinator.model.durations import format_duration
 from coordinator.model.partitions import ALL, Identity, Mapping, Rollup
 from coordinator.model.references import PipelineRef
@@ -37,8 +39,7 @@ class On(enum.StrEnum):
 IDENTITY = Identity()
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(msgspec.Struct, frozen=True, cache_hash=True):
     """A leaf: one upstream, the end of it that is asked for, and in which partitions.
 
     :ivar mapping: which partitions of the upstream a partition of the downstream needs.
@@ -60,7 +61,7 @@ class Dependency:
         if self.max_age is None and not isinstance(self.mapping, Rollup):
             return self
         mapping = replace(self.mapping, wait=ALL) if isinstance(self.mapping, Rollup) else self.mapping
-        return replace(self, mapping=mapping, max_age=None)
+        return msgspec.structs.replace(self, mapping=mapping, max_age=None)
 
     def __str__(self) -> str:
         words = [str(self.upstream)]

@@ -120,16 +120,12 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     if has_pending_change and seen is None and not has_run:  # a started partition is never late
         deadline = due_by(downstream.deadline, graph, view, target, inputs)
     late = deadline is not None and view.now >= deadline
-    if late and downstream.on_late is OnLate.FIRE:
-        present = [one for one in inputs if one.holds]
-        if any(one.new for one in present):
-            due, ready, used = True, True, present
-    skips = late and downstream.on_late is OnLate.SKIP and not is_active and not is_ordered
+    if late and downstream.on_late is OnLate.FIRE and (present := _present(inputs)):
+        due, ready, used = True, True, present
+    skips = late and downstream.on_late is OnLate.SKIP and not (is_active or is_ordered)
     skips = skips and Obstacle.UNREADABLE_RECORD not in obstacles  # skipping would write over it
 
-    # It has run, and does not run again by itself (case 4); or the partition has been skipped.
-    ignores = (downstream.rerun is Rerun.IGNORE and has_run) or (record is not None and record.skipped)
-    ignores = ignores and not is_ordered
+    ignores = not is_ordered and _is_over(downstream.rerun, record, has_run=has_run)
     if due and not (is_active or ignores) and downstream.rerun is Rerun.HOLD and has_run and order is None:
         obstacles.add(Obstacle.WAITS_FOR_RELEASE)
 
@@ -137,14 +133,8 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         readiness = Readiness.BUSY  # what is skipped is settled once that has been written down
     elif ignores:
         readiness = Readiness.SETTLED
-    elif due and not obstacles:
-        readiness = Readiness.BUSY
-    elif due or _could_be_repaired(evaluated):
-        # Out of date, and something or somebody else must act first (case 3).
-        readiness = Readiness.STUCK
     else:
-        # Also with something new in a branch that does not hold: it is not needed (cases 6, 25).
-        readiness = Readiness.SETTLED
+        readiness = _readiness_by_inputs(evaluated, due=due, is_kept_back=bool(obstacles))
     return Decision(
         target=target,
         readiness=readiness,
@@ -176,6 +166,27 @@ def _what_inputs_ask(
         # A busy branch is waited for (case 7); one that cannot hold is not (cases 5, 25).
         ready = ready and not any(one.busy for one in expected)
     return due, ready, used
+
+
+def _present(inputs: list[EvaluatedInput]) -> list[EvaluatedInput]:
+    """What a late pipeline fires with: the inputs that are there, if at least one of them is new."""
+    present = [one for one in inputs if one.holds]
+    return present if any(one.new for one in present) else []
+
+
+def _is_over(rerun: Rerun, record: TriggerRecord | None, *, has_run: bool) -> bool:
+    """Whether nothing that its inputs do starts the partition again: it has run, and does not run again by itself
+    (case 4), or it has been skipped."""
+    return (rerun is Rerun.IGNORE and has_run) or (record is not None and record.skipped)
+
+
+def _readiness_by_inputs(evaluated: Evaluated, *, due: bool, is_kept_back: bool) -> Readiness:
+    """How ready a pipeline is that does not run. :param is_kept_back: an obstacle stands against it."""
+    if due and not is_kept_back:
+        return Readiness.BUSY
+    if due or _could_be_repaired(evaluated):
+        return Readiness.STUCK  # out of date, and something or somebody else must act first (case 3)
+    return Readiness.SETTLED  # also with something new in a branch that does not hold: it is not needed (cases 6, 25)
 
 
 def _decide_source(target: Target, obstacles: frozenset[Obstacle], is_active: bool, ordered_at: int) -> Decision:

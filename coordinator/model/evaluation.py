@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import NamedTuple
 
 import msgspec
 
@@ -25,7 +24,7 @@ from coordinator.model.dependencies import Settle
 from coordinator.model.durations import after
 from coordinator.model.graph import Node
 from coordinator.model.partitions import FanOut, FixedKey, Identity, Latest, Offset, Rollup, StartOf
-from coordinator.model.references import Target
+from coordinator.model.references import Target, target_of
 from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import Readiness, SeenState, View
@@ -34,8 +33,8 @@ NO_PARTITION = "latest"
 """Stands for the partition of a newest completion that does not exist yet."""
 
 
-class EvaluatedInput(NamedTuple):
-    """One input of a downstream pipeline, with everything that was weighed. A named tuple, for it is made so often.
+class EvaluatedInput(msgspec.Struct, frozen=True, gc=False):
+    """One input of a downstream pipeline, with everything that was weighed.
 
     :ivar triggers: it can start the downstream; otherwise it is a gate.
     :ivar met: its state satisfies the dependency.
@@ -43,6 +42,8 @@ class EvaluatedInput(NamedTuple):
     :ivar new: it triggers, and its completion is not the one consumed, and younger than the dependency.
     :ivar busy: it is due to run, or running.
     :ivar repairable: it failed anew, or is stuck.
+    :ivar has_pending_change: something that can start the downstream has changed here, is about to, or could be
+        repaired.
     :ivar awaited: the partitions that are waited for, where the input is the newest completion: they make it busy.
     :ivar expires: when a completion that is met will be older than the dependency allows.
     """
@@ -55,27 +56,14 @@ class EvaluatedInput(NamedTuple):
     triggers: bool
     met: bool
     new: bool
-    holds: bool
+    busy: bool
     repairable: bool
+    has_pending_change: bool
+    holds: bool
+    would_hold: bool
+    if_repaired: bool
     expires: datetime | None = None
     awaited: tuple[Target, ...] = ()
-
-    @property
-    def busy(self) -> bool:
-        return self.readiness is Readiness.BUSY
-
-    @property
-    def would_hold(self) -> bool:
-        return self.holds or self.busy
-
-    @property
-    def if_repaired(self) -> bool:
-        return self.holds or self.busy or self.repairable
-
-    @property
-    def has_pending_change(self) -> bool:
-        """Whether something that can start the downstream has changed here, is about to, or could be repaired."""
-        return self.triggers and (self.new or self.busy or self.repairable)
 
 
 class EvaluatedBranch(msgspec.Struct, frozen=True):
@@ -139,7 +127,7 @@ class _Evaluator:
         targets: Sequence[Target]
         match mapping:
             case Identity():
-                return self._input(dependency, Target(upstream, partition))
+                return self._input(dependency, target_of((upstream, partition)))
             case Latest():
                 return self._newest(dependency)
             case FixedKey():
@@ -223,6 +211,10 @@ class _Evaluator:
                 observed = seen.value.observed_at
                 expires = after(observed, dependency.max_age) if observed is not None else None
                 met = expires is not None and view.now < expires
+        is_busy = readiness is Readiness.BUSY
+        holds = met and (readiness is Readiness.SETTLED or self._direct)
+        would_hold = holds or is_busy
+        repairable = readiness is Readiness.STUCK or (failed and changed)
         one = EvaluatedInput(
             dependency,
             target,
@@ -232,8 +224,12 @@ class _Evaluator:
             triggers=triggers,
             met=met,
             new=changed and triggers,
-            holds=met and (readiness is Readiness.SETTLED or self._direct),
-            repairable=readiness is Readiness.STUCK or (failed and changed),
+            busy=is_busy,
+            repairable=repairable,
+            has_pending_change=triggers and (changed or is_busy or repairable),
+            holds=holds,
+            would_hold=would_hold,
+            if_repaired=would_hold or repairable,
             expires=expires,
             awaited=busy,
         )
@@ -251,13 +247,18 @@ def evaluate_input(
 def _branch(
     n: int, word: str, branches: tuple[Evaluated, ...], dependency: Dependency | None = None
 ) -> EvaluatedBranch:
+    hold = would_hold = if_repaired = 0
+    for branch in branches:  # in one go: this is the innermost loop of all
+        hold += branch.holds
+        would_hold += branch.would_hold
+        if_repaired += branch.if_repaired
     return EvaluatedBranch(
         n=n,
         word=word,
         branches=branches,
-        holds=sum(branch.holds for branch in branches) >= n,
-        would_hold=sum(branch.would_hold for branch in branches) >= n,
-        if_repaired=sum(branch.if_repaired for branch in branches) >= n,
+        holds=hold >= n,
+        would_hold=would_hold >= n,
+        if_repaired=if_repaired >= n,
         dependency=dependency,
     )
 

@@ -19,6 +19,8 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.trigger import Action, Status, TriggerRecord
@@ -66,8 +68,7 @@ class Verification:
     refused: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True, gc=False):
     """Everything that the next step depends on.
 
     :ivar decision: made on what stands in etcd now.

@@ -173,7 +173,8 @@ def failures_hold_nothing_back() -> AbstractContextManager[Any]:
     real = evaluation._Evaluator._input
 
     def evaluate(*given: Any, **named: Any) -> evaluation.EvaluatedInput:
-        return real(*given, **named)._replace(repairable=False)
+        one = real(*given, **named)
+        return structs.replace(one, repairable=False, if_repaired=one.would_hold)
 
     return patch.object(evaluation._Evaluator, "_input", evaluate)
 
@@ -199,7 +200,10 @@ def age_forgotten() -> AbstractContextManager[Any]:
         if evaluated.met or dependency.max_age is None or evaluated.seen is None:
             return evaluated
         state = getattr(evaluated.seen.value, "state", None)
-        return evaluated._replace(holds=state is not None and dependency.on.satisfied_by(state))
+        holds = state is not None and dependency.on.satisfied_by(state)
+        would_hold = holds or evaluated.busy
+        if_repaired = would_hold or evaluated.repairable
+        return structs.replace(evaluated, holds=holds, would_hold=would_hold, if_repaired=if_repaired)
 
     return patch.object(evaluation._Evaluator, "_input", evaluate)
 
