@@ -76,13 +76,16 @@ def watch(
     from coordinator.controller.http_app import application
     from coordinator.controller.http_server import HttpServer
     from coordinator.controller.metrics import WatcherMetrics
-    from coordinator.controller.service import Watcher
+    from coordinator.controller.service import FileToPublish, Watcher
     from coordinator.model import bounds
     from coordinator.runners.airflow import AirflowRunner
     from coordinator.store.capacity import SizeAlarm
     from coordinator.store.connection import connect
 
     settings = load_settings(config)
+    if decision_log is not None:
+        watcher_settings = settings.watcher.model_copy(update={"decision_log": decision_log})
+        settings = settings.model_copy(update={"watcher": watcher_settings})
     if dependencies is not None:
         _require(dependencies)
     _require_environments(settings)
@@ -101,11 +104,9 @@ def watch(
             settings,
             store=store,
             runners=runners,
-            dependencies=dependencies,
-            owner=owner,
+            file=FileToPublish(dependencies, owner) if dependencies is not None else None,
             watcher_id=watcher_id,
             clock=clock,
-            decision_log=decision_log,
             size_alarm=SizeAlarm(store.status, quota=settings.etcd.quota_mib * bounds.MIB),
         )
 

@@ -48,7 +48,7 @@ from coordinator.errors import ConfigurationError, WatcherIdTaken
 from coordinator.model.reporters import Heard
 from coordinator.runners.port import Runner
 from coordinator.store.capacity import SizeAlarm
-from coordinator.store.election import Candidate
+from coordinator.store.election import Callbacks, Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 from coordinator.store.reflector import Disconnected, Reflector
@@ -91,13 +91,22 @@ class Health:
     problems_by_kind: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class FileToPublish:
+    """A dependencies.json that a watcher publishes while it leads.
+
+    :ivar owner: whose document it is: an environment, or ``default``.
+    """
+
+    path: Path
+    owner: str = "default"
+
+
 class Watcher:
     """See the module.
 
     :param runners: the environments by name.
-    :param dependencies: the file to publish; without one the watcher obeys what is published.
-    :param owner: whose document the file is: an environment, or ``default``.
-    :param decision_log: a path, or ``-`` for standard output, instead of the one in the settings.
+    :param file: the dependencies to publish; without any the watcher obeys what is published.
     :param size_alarm: watches how full etcd is.
     :raises ConfigurationError: the lease is too short for a request, or the decision log cannot be opened.
     """
@@ -108,11 +117,9 @@ class Watcher:
         *,
         store: Store,
         runners: Mapping[str, Runner],
-        dependencies: Path | None = None,
-        owner: str = "default",
+        file: FileToPublish | None = None,
         watcher_id: str | None = None,
         clock: Clock | None = None,
-        decision_log: str | None = None,
         size_alarm: SizeAlarm | None = None,
     ) -> None:
         _check_times(settings)
@@ -132,10 +139,12 @@ class Watcher:
             watcher_id=self.watcher_id,
             ttl=settings.watcher.lease_ttl,
             request_timeout=_longest_request(settings),
-            progress=lambda: self._progress.present,
-            is_stalled=self._is_stalled,
-            now=self._clock.now,
-            on_change=self._inbox.wake,
+            callbacks=Callbacks(
+                progress=lambda: self._progress.present,
+                is_stalled=self._is_stalled,
+                now=self._clock.now,
+                on_change=self._inbox.wake,
+            ),
         )
         self._pools = Pools(
             {name: settings.environments[name].max_in_flight for name in runners}, self._inbox.put_answer
@@ -154,7 +163,7 @@ class Watcher:
                 for name, runner in runners.items()
             }
         )
-        destination = decision_log or settings.watcher.decision_log
+        destination = settings.watcher.decision_log
         self._decisions = LineFile(destination, line_of) if destination is not None else None
         self.reconciler = Reconciler(
             store=store,
@@ -183,11 +192,11 @@ class Watcher:
         self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
         self._read_file_at = 0.0
         self._publisher = None
-        if dependencies is not None:
-            check_owner(owner, settings.environments)
+        if file is not None:
+            check_owner(file.owner, settings.environments)
             self._publisher = Publisher(
-                WatchedFile(dependencies, set(settings.environments)),
-                owner=owner,
+                WatchedFile(file.path, set(settings.environments)),
+                owner=file.owner,
                 cache=self.reconciler.cache,
                 settings=settings.publication,
                 checks=checks,

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -50,6 +50,25 @@ AGAIN_WITHIN = 60.0
 """Seconds after which a presence is put again though nothing has changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What a candidate asks its watcher, and what it tells it.
+
+    :ivar progress: how far this watcher has got: :meth:`Candidate.nudge` it when it has become warm. ``None``: it does
+        not say, and campaigns whenever it can.
+    :ivar is_stalled: whether this watcher decides nothing any more, though its lease is still kept alive: then another
+        one should lead.
+    :ivar now: the time of day, for people.
+    :ivar on_change: called (in the thread that found out) when this watcher has become the leader or ceased to be it.
+        That the time ran out while etcd was away, only ``Leadership.remaining()`` says in time.
+    """
+
+    progress: Callable[[], Progress | None] = lambda: None
+    is_stalled: Callable[[], bool] = lambda: False
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    on_change: Callable[[], None] = lambda: None
+
+
 class Candidate:
     """A watcher that leads, or would.
 
@@ -59,13 +78,6 @@ class Candidate:
     :param request_timeout: seconds that a request of a watcher takes at most.
     :param ttl: seconds after which a silent leader is replaced; etcd takes 2 at least.
     :param clock: seconds; must go on while the process is stopped or the machine suspended.
-    :param progress: how far this watcher has got: :meth:`nudge` it when it has become warm. ``None``: it does not say,
-        and campaigns whenever it can.
-    :param is_stalled: whether this watcher decides nothing any more, though this thread still keeps its lease: then
-        another one should lead.
-    :param now: the time of day, for people.
-    :param on_change: called (in the thread that found out) when this watcher has become the leader or ceased
-        to be it. That the time ran out while etcd was away, only ``Leadership.remaining()`` says in time.
     """
 
     def __init__(
@@ -77,11 +89,9 @@ class Candidate:
         ttl: int = 10,
         request_timeout: float = 0.0,
         clock: Callable[[], float] = boottime,
-        progress: Callable[[], Progress | None] = lambda: None,
-        is_stalled: Callable[[], bool] = lambda: False,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        on_change: Callable[[], None] = lambda: None,
+        callbacks: Callbacks | None = None,
     ) -> None:
+        asks = callbacks or Callbacks()
         self.watcher_id = watcher_id
         self._store = store
         self._leader_key = keys.leader
@@ -90,11 +100,11 @@ class Candidate:
         self._request_timeout = request_timeout
         self._last_request_ends = 0.0
         self._clock = clock
-        self._on_change = on_change
-        self._progress = progress
-        self._is_stalled = is_stalled
-        self._now = now
-        self._presence = Presence.of_this_process(watcher_id, since=now())
+        self._on_change = asks.on_change
+        self._progress = asks.progress
+        self._is_stalled = asks.is_stalled
+        self._now = asks.now
+        self._presence = Presence.of_this_process(watcher_id, since=asks.now())
         self._held: HeldLease | None = None
         self._is_announced = False
         self._said: Progress | None = None

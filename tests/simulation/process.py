@@ -27,7 +27,7 @@ from coordinator.controller.reconciler import Options, Reconciler
 from coordinator.model.publishing.guard import Known
 from coordinator.model.publishing.owners import CENTRAL_OWNER
 from coordinator.model.references import PipelineRef
-from coordinator.store.election import Candidate
+from coordinator.store.election import Callbacks, Candidate
 from coordinator.store.memory import MemoryStore, MemoryWatch
 from coordinator.store.port import Census, Changes, Committed, KeyValue, Listing, Page, StoreUnavailable, Transaction
 from coordinator.store.presence import read_presence
@@ -209,7 +209,12 @@ class WatcherProcess:
         self._effects = {name: _Pool(self, stage.plan.limit) for name in stage.airflows}
         self._looks = {name: _Pool(self, 1) for name in stage.airflows}
         self.candidate = Candidate(
-            store, stage.keys, watcher_id=name, ttl=LEASE, clock=clock.monotonic, on_change=self._wake
+            store,
+            stage.keys,
+            watcher_id=name,
+            ttl=LEASE,
+            clock=clock.monotonic,
+            callbacks=Callbacks(on_change=self._wake),
         )
         self._reflector = Reflector(
             store, stage.keys.root, backoff=lambda failures: min(2.0, 0.1 * 2.0**failures), clock=clock.monotonic

@@ -18,7 +18,7 @@ from coordinator.config.settings import (
     Settings,
     WatcherSettings,
 )
-from coordinator.controller.service import Watcher
+from coordinator.controller.service import FileToPublish, Watcher
 from coordinator.errors import LeadershipLost
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
@@ -265,7 +265,7 @@ class RealWorld(EtcdWorld):
             self.settings,
             store=store,
             runners=runners,
-            dependencies=self._file,
+            file=FileToPublish(self._file),
             watcher_id=f"watcher-{self._count}",
         )
         self.watcher.before_request = self._before_request

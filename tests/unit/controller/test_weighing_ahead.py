@@ -15,7 +15,7 @@ from coordinator.controller.clock import SystemClock
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.publisher import Publisher, Writer
 from coordinator.controller.leading.watched_file import WatchedFile
-from coordinator.controller.service import Watcher
+from coordinator.controller.service import FileToPublish, Watcher
 from coordinator.controller.state.cache import Cache
 from coordinator.model.publishing.publication import Published, read_publication
 from coordinator.store.keys import Keys
@@ -120,7 +120,7 @@ def test_no_term_begins_while_it_is_not_known_whether_the_file_is_published(tmp_
     file = tmp_path / "d.json"
     file.write_text('{"D": "A"}')
     settings = Settings(environments={"default": EnvironmentSettings(url="http://127.0.0.1:1")})
-    watcher = Watcher(settings, store=store, runners={}, dependencies=file)
+    watcher = Watcher(settings, store=store, runners={}, file=FileToPublish(file))
     reconciler, candidate = watcher.reconciler, watcher._candidate
 
     def take_in_everything() -> None:

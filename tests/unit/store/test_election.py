@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.controller.leading.progress import ProgressOfReading
 from coordinator.store import election
-from coordinator.store.election import AGAIN_WITHIN, Candidate
+from coordinator.store.election import AGAIN_WITHIN, Callbacks, Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd
 from coordinator.store.port import Delete, Put, Transaction
@@ -92,7 +92,12 @@ def test_every_candidate_shows_its_presence(first: Candidate, second: Candidate,
 def test_the_leader_key_says_since_when_its_watcher_leads(first: Candidate, server: MemoryEtcd, clock: Clock) -> None:
     noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
     late = Candidate(
-        FaultyStore(server), KEYS, "late", ttl=TTL, clock=clock, now=lambda: noon + timedelta(seconds=clock())
+        FaultyStore(server),
+        KEYS,
+        "late",
+        ttl=TTL,
+        clock=clock,
+        callbacks=Callbacks(now=lambda: noon + timedelta(seconds=clock())),
     )
     first.step()
     late.step()
@@ -111,7 +116,9 @@ def test_the_leader_key_says_since_when_its_watcher_leads(first: Candidate, serv
 def test_a_campaign_whose_answer_was_lost_has_led_since_then(server: MemoryEtcd, clock: Clock) -> None:
     noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
     store = FaultyStore(server)
-    first = Candidate(store, KEYS, "first", ttl=TTL, clock=clock, now=lambda: noon + timedelta(seconds=clock()))
+    first = Candidate(
+        store, KEYS, "first", ttl=TTL, clock=clock, callbacks=Callbacks(now=lambda: noon + timedelta(seconds=clock()))
+    )
     first.keep_alive_once()
     store.lose_answers = 1
     first.step()
@@ -126,7 +133,9 @@ def test_a_presence_says_how_far_its_watcher_has_got_and_is_put_again_when_that_
     server: MemoryEtcd, clock: Clock
 ) -> None:
     progress = Progress(revision=0, news=0, warm=False)
-    candidate = Candidate(FaultyStore(server), KEYS, "c", ttl=TTL, clock=clock, progress=lambda: progress)
+    candidate = Candidate(
+        FaultyStore(server), KEYS, "c", ttl=TTL, clock=clock, callbacks=Callbacks(progress=lambda: progress)
+    )
     _keep_alive(candidate, clock, times=4)
     assert _read(server, KEYS.watcher("c")).warm is False
     assert leader_in(server) is None
@@ -143,7 +152,9 @@ def test_a_presence_says_how_far_its_watcher_has_got_and_is_put_again_when_that_
 
 def test_a_presence_is_put_again_after_a_while_though_nothing_has_changed(server: MemoryEtcd, clock: Clock) -> None:
     progress = Progress(revision=1, news=1, warm=True)
-    candidate = Candidate(FaultyStore(server), KEYS, "c", ttl=TTL, clock=clock, progress=lambda: progress)
+    candidate = Candidate(
+        FaultyStore(server), KEYS, "c", ttl=TTL, clock=clock, callbacks=Callbacks(progress=lambda: progress)
+    )
     candidate.step()
     announced = _mod_revision(server, KEYS.watcher("c"))
     until = clock() + AGAIN_WITHIN + TTL
@@ -159,7 +170,9 @@ def test_who_has_not_read_everything_yet_leaves_the_lead_to_who_has(
     server: MemoryEtcd, clock: Clock, second: Candidate
 ) -> None:
     progress = Progress(revision=5, news=5, warm=False)
-    cold = Candidate(FaultyStore(server), KEYS, "cold", ttl=TTL, clock=clock, progress=lambda: progress)
+    cold = Candidate(
+        FaultyStore(server), KEYS, "cold", ttl=TTL, clock=clock, callbacks=Callbacks(progress=lambda: progress)
+    )
     cold.step()
     assert leader_in(server) is None, "a warm one need not wait for it"
     second.step()
@@ -202,7 +215,9 @@ def test_watchers_do_not_keep_each_other_busy(server: MemoryEtcd, clock: Clock, 
     for number in range(count):
         reading = ProgressOfReading(KEYS.signs_of_life)
         store = FaultyStore(server)
-        candidate = Candidate(store, KEYS, str(number), ttl=TTL, clock=clock, progress=lambda of=reading: of.present)
+        candidate = Candidate(
+            store, KEYS, str(number), ttl=TTL, clock=clock, callbacks=Callbacks(progress=lambda of=reading: of.present)
+        )
         watchers.append((candidate, reading, store.watch(KEYS.root, from_revision=1)))
 
     def turn() -> None:
@@ -425,7 +440,12 @@ def test_resigning_without_etcd_is_no_error(first: Candidate, store: FaultyStore
 def test_changes_are_told(store: FaultyStore, server: MemoryEtcd, clock: Clock) -> None:
     told: list[bool] = []
     candidate = Candidate(
-        store, KEYS, "c", ttl=TTL, clock=clock, on_change=lambda: told.append(candidate.leadership() is not None)
+        store,
+        KEYS,
+        "c",
+        ttl=TTL,
+        clock=clock,
+        callbacks=Callbacks(on_change=lambda: told.append(candidate.leadership() is not None)),
     )
     candidate.step()
     candidate.step()
@@ -457,7 +477,7 @@ def test_a_leader_that_decides_nothing_any_more_gives_the_lead_away(
     store: FaultyStore, second: Candidate, server: MemoryEtcd, clock: Clock
 ) -> None:
     stalled = False
-    first = Candidate(store, KEYS, "first", ttl=TTL, clock=clock, is_stalled=lambda: stalled)
+    first = Candidate(store, KEYS, "first", ttl=TTL, clock=clock, callbacks=Callbacks(is_stalled=lambda: stalled))
     first.step()
     second.step()
     term = first.leadership()
@@ -498,7 +518,7 @@ def test_watchers_that_end_again_and_again_still_come_to_ask_what_was_under_way(
             ttl=TTL,
             request_timeout=6.0,
             clock=clock,
-            now=lambda: noon + timedelta(seconds=clock()),
+            callbacks=Callbacks(now=lambda: noon + timedelta(seconds=clock())),
         )
 
     started(0).step()
