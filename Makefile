@@ -101,6 +101,10 @@ schema: $(READY) ## Write the JSON Schema of dependencies.json anew, out of its 
 examples: $(READY) ## Write into docs/examples what explain says now in their stories
 	$(RUN) -m tests.unit.test_examples --write
 
+.PHONY: evidence
+evidence: $(READY) ## Write into docs/evidence.md which tests show each promise, by their marks
+	$(RUN) -m tests.evidence
+
 .PHONY: constraints
 constraints: $(READY) ## Pin every dependency anew (names and versions only, for every Python)
 	$(RUN) -m uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --quiet \

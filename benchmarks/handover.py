@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -41,6 +42,8 @@ from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.port import Changed, CreateRevisionIs, Put, Store, StoreUnavailable, Transaction
 from coordinator.store.presence import read_presence
+
+pytestmark = pytest.mark.promise("takeover")
 
 PATIENCE = 40.0
 PIPELINES = 1000

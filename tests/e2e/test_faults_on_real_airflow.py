@@ -87,6 +87,7 @@ def watcher(airflow: AirflowProcess, airflow_etcd: EmbeddedEtcd, line: DeafAfter
         watcher.stop()
 
 
+@pytest.mark.promise("answers")
 @pytest.mark.parametrize("how", ["the API server is restarted", "the line is cut"])
 def test_what_has_happened_is_not_repeated_though(
     how: str, playground: Playground, watcher: WatcherProcess, line: DeafAfter, logical_date: datetime

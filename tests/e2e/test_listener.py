@@ -142,6 +142,7 @@ def test_a_conf_that_somebody_gives_to_a_run_of_his_own_does_not_change_its_part
     assert reports.entry("quick", "forged") is None
 
 
+@pytest.mark.promise("reporting")
 def test_an_end_while_etcd_is_away_arrives_when_it_is_back(
     airflow: AirflowProcess, airflow_etcd: EmbeddedEtcd, reports: Reports, logical_date: datetime
 ) -> None:
@@ -153,6 +154,7 @@ def test_an_end_while_etcd_is_away_arrives_when_it_is_back(
     assert reports.history("quick", partition) == ["running", "success"]
 
 
+@pytest.mark.promise("reporting")
 def test_an_end_survives_a_scheduler_killed_while_etcd_is_away(
     airflow: AirflowProcess, airflow_etcd: EmbeddedEtcd, reports: Reports, logical_date: datetime
 ) -> None:
@@ -166,6 +168,7 @@ def test_an_end_survives_a_scheduler_killed_while_etcd_is_away(
     assert sender_pid(airflow) != sender, "the new scheduler starts one of its own, with its configuration"
 
 
+@pytest.mark.promise("reporting")
 def test_an_end_survives_scheduler_and_sender_killed_together(
     airflow: AirflowProcess, airflow_etcd: EmbeddedEtcd, reports: Reports, logical_date: datetime
 ) -> None:
@@ -180,6 +183,7 @@ def test_an_end_survives_scheduler_and_sender_killed_together(
     reports.wait("quick", format_instant(logical_date), "success")
 
 
+@pytest.mark.promise("reporting")
 def test_a_frozen_sender_holds_nothing_up(airflow: AirflowProcess, reports: Reports, logical_date: datetime) -> None:
     before = run_to_its_end(airflow, "quick", None)
     reports.wait("quick", before["dag_run_id"], "success")
@@ -195,6 +199,7 @@ def test_a_frozen_sender_holds_nothing_up(airflow: AirflowProcess, reports: Repo
     reports.wait("quick", format_instant(logical_date), "success")
 
 
+@pytest.mark.promise("reporting")
 def test_the_scheduler_has_no_grpc_and_the_sender_has(airflow: AirflowProcess, reports: Reports) -> None:
     run = run_to_its_end(airflow, "quick", None)
     reports.wait("quick", run["dag_run_id"], "success")

@@ -185,6 +185,7 @@ def playground(airflow: AirflowProcess, airflow_etcd: EmbeddedEtcd) -> Iterator[
     store.close()
 
 
+@pytest.mark.promise("once")
 def test_the_wave_in_normal_order_and_the_cascade_below_a_cleared_run(
     playground: Playground, logical_date: datetime
 ) -> None:
@@ -210,6 +211,7 @@ def test_the_wave_in_normal_order_and_the_cascade_below_a_cleared_run(
         assert {dag_id: playground.run_of(dag_id, logical_date)["dag_run_id"] for dag_id in DAGS} == first
 
 
+@pytest.mark.promise("downtime")
 def test_the_watcher_catches_up_on_what_ran_while_it_was_off(
     playground: Playground, next_date: Callable[[], datetime]
 ) -> None:
@@ -227,6 +229,7 @@ def test_the_watcher_catches_up_on_what_ran_while_it_was_off(
     assert [playground.all_attempts(date) for date in dates] == [[1] * 7] * 3
 
 
+@pytest.mark.promise("kill")
 def test_a_watcher_killed_in_mid_wave_and_started_again_is_as_if_nothing_had_happened(
     playground: Playground, logical_date: datetime
 ) -> None:
@@ -240,6 +243,7 @@ def test_a_watcher_killed_in_mid_wave_and_started_again_is_as_if_nothing_had_hap
     assert playground.all_attempts(logical_date) == [1] * 7
 
 
+@pytest.mark.promise("downtime")
 def test_an_end_that_came_while_etcd_was_away_arrives_and_the_wave_goes_on(
     playground: Playground, airflow_etcd: EmbeddedEtcd, logical_date: datetime
 ) -> None:
@@ -255,6 +259,7 @@ def test_an_end_that_came_while_etcd_was_away_arrives_and_the_wave_goes_on(
     assert playground.all_attempts(logical_date) == [1] * 7
 
 
+@pytest.mark.promise("shutdown")
 def test_the_watcher_dag_does_what_the_service_does(playground: Playground, logical_date: datetime) -> None:
     with playground.watcher():
         pass

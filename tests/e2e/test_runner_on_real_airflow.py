@@ -14,6 +14,7 @@ from tests.e2e.conftest import REPOSITORY, AirflowApi
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-rA", "--color=no", "-p", "no:cacheprovider")
 
 
+@pytest.mark.promise("answers")
 @pytest.mark.timeout(600)
 def test_the_runners_conversations_hold_on_a_real_airflow(airflow_api: AirflowApi) -> None:
     done = subprocess.run(

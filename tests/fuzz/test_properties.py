@@ -29,6 +29,7 @@ def _exchanged(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
     return seed[:start] + draw(st.binary(max_size=16)) + seed[end:]
 
 
+@pytest.mark.promise("bad-input")
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_no_bytes_break_anything(target: Target) -> None:
     inputs = st.one_of(

@@ -23,6 +23,7 @@ def _play(target: Target, path: Path) -> None:
     assert time.process_time() - began < SECONDS
 
 
+@pytest.mark.promise("bad-input")
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_nothing_in_the_corpus_breaks_anything(target: Target) -> None:
     seeds = sorted(target.corpus.glob("*"))
@@ -31,6 +32,7 @@ def test_nothing_in_the_corpus_breaks_anything(target: Target) -> None:
         _play(target, path)
 
 
+@pytest.mark.promise("bad-input")
 @pytest.mark.parametrize(("target", "path"), FOUND)
 def test_what_once_broke_something_is_repaired(target: Target, path: Path) -> None:
     _play(target, path)

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 import structlog
 from msgspec import structs
 
@@ -111,23 +112,28 @@ def _node_changed(change: Callable[[Node], Node]) -> AbstractContextManager[Any]
     return patch.object(Graph, "node", node)
 
 
+@pytest.mark.promise("once")
 def settle_direct_everywhere() -> AbstractContextManager[Any]:
     return _node_changed(lambda node: replace(node, downstream=replace(node.downstream, settle=Settle.DIRECT)))
 
 
+@pytest.mark.promise("not-for-the-past")
 def activation_ignored() -> AbstractContextManager[Any]:
     return _node_changed(lambda node: replace(node, active_since=dict.fromkeys(node.active_since, 0)))
 
 
+@pytest.mark.promise("once")
 def newness_forgotten() -> AbstractContextManager[Any]:
     return patch.object(evaluation, "is_consumed", lambda *_: False)
 
 
+@pytest.mark.promise("once")
 def fingerprints_all_alike() -> AbstractContextManager[Any]:
     """Of inputs that a record does not name it is only known that one was used, as a count would tell."""
     return _with_fingerprints(alike=True)
 
 
+@pytest.mark.promise("once")
 def fingerprints_all_different() -> AbstractContextManager[Any]:
     return _with_fingerprints(alike=False)
 
@@ -139,10 +145,12 @@ def _with_fingerprints(*, alike: bool) -> AbstractContextManager[Any]:
     return stack
 
 
+@pytest.mark.promise("once")
 def fired_while_in_flight() -> AbstractContextManager[Any]:
     return patch.object(decide, "in_flight", lambda *_: False)
 
 
+@pytest.mark.promise("once")
 def ended_by_an_older_attempt() -> AbstractContextManager[Any]:
     real = decide.in_flight
 
@@ -153,6 +161,7 @@ def ended_by_an_older_attempt() -> AbstractContextManager[Any]:
     return patch.object(decide, "in_flight", in_flight)
 
 
+@pytest.mark.promise("not-early")
 def other_branches_not_waited_for() -> AbstractContextManager[Any]:
     real = decide.decide
 
@@ -169,6 +178,7 @@ def other_branches_not_waited_for() -> AbstractContextManager[Any]:
     return patch.object(propagation, "decide", hasty)
 
 
+@pytest.mark.promise("not-early")
 def failures_hold_nothing_back() -> AbstractContextManager[Any]:
     real = evaluation._Evaluator._input
 
@@ -179,6 +189,7 @@ def failures_hold_nothing_back() -> AbstractContextManager[Any]:
     return patch.object(evaluation._Evaluator, "_input", evaluate)
 
 
+@pytest.mark.promise("once")
 def gates_start_things() -> AbstractContextManager[Any]:
     real = evaluation._Evaluator._input
 
@@ -192,6 +203,7 @@ def windows_wait_for_all() -> AbstractContextManager[Any]:
     return patch.object(Rollup, "needed", lambda _, members: members)
 
 
+@pytest.mark.promise("not-early")
 def age_forgotten() -> AbstractContextManager[Any]:
     real = evaluation._Evaluator._input
 
@@ -227,6 +239,7 @@ def release_not_waited_for() -> AbstractContextManager[Any]:
     return patch.object(propagation, "decide", hasty)
 
 
+@pytest.mark.promise("orders")
 def orders_carried_out_again() -> AbstractContextManager[Any]:
     real = records.sent
 
@@ -236,6 +249,7 @@ def orders_carried_out_again() -> AbstractContextManager[Any]:
     return patch.object(records, "sent", sent)
 
 
+@pytest.mark.promise("orders")
 def holds_ignored() -> AbstractContextManager[Any]:
     return patch.object(Cache, "hold", lambda *_: None)
 
@@ -265,10 +279,12 @@ def removed_though_needed() -> AbstractContextManager[Any]:
 # -- looking, writing, sending -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("not-early")
 def look_ignored() -> AbstractContextManager[Any]:
     return patch.object(Checks, "_question_about", lambda *_: None)
 
 
+@pytest.mark.promise("leader-only")
 def fence_dropped() -> AbstractContextManager[Any]:
     def unfenced(compares: tuple[Any, ...], then: tuple[Any, ...], otherwise: tuple[str, ...] = ()) -> Transaction:
         return Transaction(tuple(one for one in compares if not isinstance(one, CreateRevisionIs)), then, otherwise)
@@ -276,6 +292,7 @@ def fence_dropped() -> AbstractContextManager[Any]:
     return patch.object(writes, "Transaction", unfenced)
 
 
+@pytest.mark.promise("leader-only")
 def leases_that_never_end() -> AbstractContextManager[Any]:
     return patch.object(HeldLease, "remaining", lambda _: 1e9)
 
@@ -285,6 +302,7 @@ def inputs_not_compared() -> AbstractContextManager[Any]:
     return patch.object(Write, "compares", property(lambda self: real(self)[:1]))
 
 
+@pytest.mark.promise("kill")
 def consumed_at_the_intent() -> AbstractContextManager[Any]:
     real = records.intend
 
@@ -295,6 +313,7 @@ def consumed_at_the_intent() -> AbstractContextManager[Any]:
     return patch.object(records, "intend", intend)
 
 
+@pytest.mark.promise("answers")
 def foreign_runs_taken_for_ours() -> AbstractContextManager[Any]:
     real = InFlight.take
 
@@ -306,6 +325,7 @@ def foreign_runs_taken_for_ours() -> AbstractContextManager[Any]:
     return patch.object(InFlight, "take", take)
 
 
+@pytest.mark.promise("kill")
 def repeated_without_asking() -> AbstractContextManager[Any]:
     def ask(self: Dispatcher, target: Target, request: StartRequest) -> None:
         self.send(target, request, math.inf)
@@ -313,10 +333,12 @@ def repeated_without_asking() -> AbstractContextManager[Any]:
     return patch.object(Dispatcher, "ask", ask)
 
 
+@pytest.mark.promise("kill")
 def repeated_without_thinking() -> AbstractContextManager[Any]:
     return patch.object(lifecycle, "_decide_again", lambda *_: lifecycle.Send())
 
 
+@pytest.mark.promise("once")
 def own_run_not_waited_for() -> AbstractContextManager[Any]:
     real = decide._obstacles
 
@@ -328,6 +350,7 @@ def own_run_not_waited_for() -> AbstractContextManager[Any]:
     return stack
 
 
+@pytest.mark.promise("answers")
 def refusals_never_tried_again() -> AbstractContextManager[Any]:
     real = Reconcile._retry
 
@@ -341,6 +364,7 @@ def refusals_never_tried_again() -> AbstractContextManager[Any]:
 # -- hearing -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("not-early")
 def fresh_by_arrival_alone() -> AbstractContextManager[Any]:
     def is_fresh(self: Cache, target: Target, now: float, *, at: datetime) -> bool:
         del at
@@ -360,20 +384,24 @@ def publications_forget_who_waits() -> AbstractContextManager[Any]:
     return patch.object(Dispatchers, "obey", obey)
 
 
+@pytest.mark.promise("not-for-the-past")
 def resumption_forgotten() -> AbstractContextManager[Any]:
     """What is put back counts as new: all that completed meanwhile is the past."""
     return patch.object(resuming, "_may_resume", lambda *_: False)
 
 
+@pytest.mark.promise("not-for-the-past")
 def resumed_after_any_time() -> AbstractContextManager[Any]:
     return patch.object(resuming, "_may_resume", lambda *_: True)
 
 
+@pytest.mark.promise("not-for-the-past")
 def owners_share_nothing() -> AbstractContextManager[Any]:
     """What one owner has taken out does not resume under another one."""
     return patch.object(Proposal, "_others", lambda _: [])
 
 
+@pytest.mark.promise("bad-file")
 def older_files_published() -> AbstractContextManager[Any]:
     """Whoever leads makes its file the one in force."""
 
@@ -425,6 +453,7 @@ def environments_limits_forgotten() -> AbstractContextManager[Any]:
     return patch.object(Admission, "__init__", init)
 
 
+@pytest.mark.promise("orders")
 def marks_overruled() -> AbstractContextManager[Any]:
     """What a run says of an attempt counts more than what a person has said of it."""
 
@@ -439,6 +468,7 @@ def limits_forgotten() -> AbstractContextManager[Any]:
     return patch("coordinator.controller.dispatch.dispatchers.pipeline_limits", lambda *_: {})
 
 
+@pytest.mark.promise("downtime")
 def missed_while_disconnected() -> AbstractContextManager[Any]:
     real = Reflector._open
 
@@ -449,10 +479,12 @@ def missed_while_disconnected() -> AbstractContextManager[Any]:
     return patch.object(Reflector, "_open", forgetful)
 
 
+@pytest.mark.promise("following")
 def silent_ends_not_followed() -> AbstractContextManager[Any]:
     return patch.object(Following, "want", lambda *_, **__: None)
 
 
+@pytest.mark.promise("late-reports")
 def late_reports_overwrite() -> AbstractContextManager[Any]:
     return patch("coordinator.commands.report.evaluate_report", lambda *_: Verdict.NEW)
 

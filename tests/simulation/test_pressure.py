@@ -10,6 +10,7 @@ from tests.simulation.drawing import draw
 from tests.simulation.playing import play
 
 
+@pytest.mark.promise("slow")
 @pytest.mark.parametrize("enough", [1, 3])
 def test_all_promises_hold_in_steps_as_small_as_can_be(monkeypatch: pytest.MonkeyPatch, enough: int) -> None:
     monkeypatch.setattr(reconciler, "SLICE", enough)

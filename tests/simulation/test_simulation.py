@@ -18,6 +18,7 @@ PART = 50
 """Seeds in one process, so that whichever worker is free plays the next of them."""
 
 
+@pytest.mark.promise("once", "not-for-the-past", "kill", "late-reports", "following", "bad-file")
 @pytest.mark.parametrize("first", range(0, SEEDS, PART))
 def test_all_promises_hold_in_some_hundred_worlds(first: int) -> None:
     """By the very command that replays: with another order of sets a seed is another play."""

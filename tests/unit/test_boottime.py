@@ -35,6 +35,7 @@ def suspend(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return suspended
 
 
+@pytest.mark.promise("not-early")
 def test_a_watchers_intervals_hold_the_time_for_which_the_machine_was_suspended(suspend: Callable[[], None]) -> None:
     clock = SystemClock()
     began = clock.monotonic()
@@ -42,6 +43,7 @@ def test_a_watchers_intervals_hold_the_time_for_which_the_machine_was_suspended(
     assert clock.monotonic() - began == pytest.approx(LONG, abs=60)
 
 
+@pytest.mark.promise("leader-only")
 def test_a_watcher_reads_that_clock_unless_it_is_given_another_one(suspend: Callable[[], None]) -> None:
     settings = Settings(environments={"default": EnvironmentSettings(url="http://127.0.0.1:1")})
     watcher = Watcher(settings, store=MemoryStore(MemoryEtcd()), runners={})
@@ -50,6 +52,7 @@ def test_a_watcher_reads_that_clock_unless_it_is_given_another_one(suspend: Call
     assert watcher._clock.monotonic() - began == pytest.approx(LONG, abs=60)
 
 
+@pytest.mark.promise("leader-only")
 def test_a_leader_knows_that_its_lease_has_run_out_while_the_machine_was_suspended(
     suspend: Callable[[], None],
 ) -> None:
@@ -60,6 +63,7 @@ def test_a_leader_knows_that_its_lease_has_run_out_while_the_machine_was_suspend
     assert candidate.leadership() is None
 
 
+@pytest.mark.promise("leader-only")
 def test_the_time_for_a_request_has_run_out_while_the_machine_was_suspended(suspend: Callable[[], None]) -> None:
     deadline = Deadline(10.0)
     assert deadline.remaining() > 0

@@ -18,6 +18,8 @@ import pytest
 from coordinator.config.credentials import AGAIN_AFTER, LARGEST, Credential, CredentialSource
 from coordinator.errors import ConfigurationError, CoordinatorError, CredentialUnavailable
 
+pytestmark = pytest.mark.promise("secrets")
+
 SECRET = "correct-horse-battery"
 
 
@@ -76,6 +78,7 @@ def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(tmp_path:
     _until(lambda: not _lives(child))
 
 
+@pytest.mark.promise("rotation")
 def test_what_a_command_leaves_behind_with_its_output_is_ended(tmp_path: Path) -> None:
     """It has ended itself, so nobody knows of its child any more: one more with every try."""
     file = tmp_path / "pid"
@@ -88,6 +91,7 @@ def test_what_a_command_leaves_behind_with_its_output_is_ended(tmp_path: Path) -
     _until(lambda: not _lives(child))
 
 
+@pytest.mark.promise("rotation")
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_a_command_that_may_not_be_ended_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that sudo runs: it belongs to somebody else, and no signal of ours gets there."""
@@ -242,6 +246,7 @@ def test_who_waits_for_anothers_command_waits_no_longer_than_it_may() -> None:
             first.result(30)
 
 
+@pytest.mark.promise("rotation")
 def test_a_file_and_a_variable_are_read_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "secret"
     by_file = Credential(CredentialSource("etcd", "password", file=file))

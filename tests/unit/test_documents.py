@@ -84,24 +84,6 @@ def test_every_line_fits(document: Path) -> None:
     assert [line for line in lines if len(line) > WIDTH and line not in tables] == []
 
 
-def _named_tests(text: str) -> Iterator[tuple[str, str | None]]:
-    """Each file of tests that is named, with each test named after it."""
-    file = None
-    for path, name in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", text):
-        file = path or file
-        if file is not None and (path or name):
-            yield file, name or None
-
-
-@pytest.mark.slow
-def test_every_test_that_a_guarantee_names_exists() -> None:
-    named = list(_named_tests(_text("docs/evidence.md")))
-    assert len(named) > 40, "the pattern finds them"
-    for file, name in named:
-        functions = {node.name for node in ast.parse(_text(file)).body if isinstance(node, ast.FunctionDef)}
-        assert name is None or name in functions, f"{file}::{name}"
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_every_file_of_ours_that_is_named_exists(document: Path) -> None:
     for path in re.findall(

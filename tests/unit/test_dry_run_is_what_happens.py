@@ -164,6 +164,7 @@ def runs(world: SimulatedWorld) -> Counter[Target]:
     return Counter(Target(PipelineRef("default", run.dag_id), partition_of(run)) for run in there)
 
 
+@pytest.mark.promise("orders")
 @pytest.mark.slow
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories())

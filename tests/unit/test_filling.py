@@ -80,6 +80,7 @@ def test_all_gaps_are_ordered_at_once_and_each_runs_once_with_what_is_below(worl
     assert [(act.verb, act.signature.why) for act in acts if isinstance(act, Act)] == [(Verb.FILL, "T-123")] * 4
 
 
+@pytest.mark.promise("orders")
 @pytest.mark.parametrize("at_a_time", [1, 3])
 def test_never_more_than_so_many_are_ordered_and_not_ended(world: SimulatedWorld, at_a_time: int) -> None:
     under_way: set[Target] = set()
@@ -95,6 +96,7 @@ def test_never_more_than_so_many_are_ordered_and_not_ended(world: SimulatedWorld
     assert (most, runs(world, "D")) == (at_a_time, [1, 1, 1, 1])
 
 
+@pytest.mark.promise("orders")
 def test_a_fill_that_was_interrupted_is_repeated_without_doubling(world: SimulatedWorld) -> None:
     seen = facts(world)
     first = fill(world, GoesOn(world), seen, max_in_flight=2)

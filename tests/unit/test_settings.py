@@ -294,6 +294,7 @@ def test_settings_do_not_change_once_read() -> None:
 # [http]
 
 
+@pytest.mark.promise("http")
 @pytest.mark.parametrize(
     ("listen", "host", "port"),
     [

@@ -30,6 +30,7 @@ def refused(text: str | bytes, tmp_path: Path) -> str:
     return str(caught.value)
 
 
+@pytest.mark.promise("bad-input")
 @pytest.mark.parametrize(
     ("text", "said"),
     [

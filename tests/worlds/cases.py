@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import Status
 from tests.worlds.world import PARTITION, World
@@ -17,6 +19,7 @@ NEXT = "2026-11-21T00:00:00Z"
 Case = Callable[[World], None]
 
 
+@pytest.mark.promise("not-early")
 def case_01_unequal_ends(world: World) -> None:
     """R -> A -> D, X -> D. R and X are cleared by hand and both run; X ends first: D runs once, after A."""
     world.dependencies({"A": "R", "D": ["A", "X"]})
@@ -38,6 +41,7 @@ def case_01_unequal_ends(world: World) -> None:
     assert world.runs("D") == 2
 
 
+@pytest.mark.promise("not-early")
 def case_02_environment_away(world: World) -> None:
     """R -> A -> D, R -> D. R is cleared and succeeds while A's environment is down: D waits for A; once in all."""
     world.dependencies({"team_b/A": "R", "D": ["team_b/A", "R"]})
@@ -52,6 +56,7 @@ def case_02_environment_away(world: World) -> None:
     assert (world.runs("team_b/A"), world.runs("D")) == (2, 2)
 
 
+@pytest.mark.promise("not-early")
 def case_03_failure_on_the_way(world: World) -> None:
     """R -> A -> B -> D, R -> D. R succeeds, A fails; later A is cleared and succeeds: D once in all, after B."""
     world.dependencies({"A": "R", "B": "A", "D": ["B", "R"]})
@@ -95,6 +100,7 @@ def case_05_branch_without_news(world: World) -> None:
     assert world.runs("D") == 1
 
 
+@pytest.mark.promise("once")
 def case_06_unused_news_does_not_unsettle(world: World) -> None:
     """As 5, and E = all(D, X). Then X is cleared: E runs once."""
     _any_of_all(world)
@@ -115,6 +121,7 @@ def _any_of_all(world: World) -> None:
     assert world.runs("D") == 1
 
 
+@pytest.mark.promise("not-early")
 def case_07_any_waits_for_what_comes(world: World) -> None:
     """R -> A, R -> B, D = any(A, B). R is cleared; A ends well before B: D runs once, after both."""
     world.dependencies({"A": "R", "B": "R", "D": {"upstream": {"any": ["A", "B"]}}})
@@ -131,6 +138,7 @@ def case_07_any_waits_for_what_comes(world: World) -> None:
     assert world.runs("D") == 2
 
 
+@pytest.mark.promise("not-for-the-past")
 def case_08_removed_and_added_again_later(world: World) -> None:
     """D = all(A, B). The dependency on A is removed; A is rerun; it is added again, too late to resume: nothing for
     the past."""
@@ -205,6 +213,7 @@ def case_08_a_wrong_name_for_an_hour(world: World) -> None:
     assert (world.runs("D"), world.runs("D", partition=NEXT)) == (2, 1)
 
 
+@pytest.mark.promise("not-for-the-past")
 def case_09_same_document_again(world: World) -> None:
     """D = all(A, B). A and B succeed while no watcher runs; the same document is published again: D runs once."""
     world.dependencies({"D": ["A", "B"]})
@@ -219,6 +228,7 @@ def case_09_same_document_again(world: World) -> None:
     assert world.runs("D") == 1
 
 
+@pytest.mark.promise("late-reports")
 def case_10_success_before_running(world: World) -> None:
     """A's ``success`` arrives before its ``running``: D runs once; A's state stays ``success``."""
     world.dependencies({"D": "A"})
@@ -238,6 +248,7 @@ def case_10_success_before_running(world: World) -> None:
     assert world.runs("D") == 1
 
 
+@pytest.mark.promise("late-reports")
 def case_11_late_end_of_an_older_attempt(world: World) -> None:
     """R -> A -> D, R -> D. A was cleared by hand, its reports delayed; the coordinator clears A for R; now the
     delayed success arrives: D waits for A's newest attempt; once in all."""
@@ -259,6 +270,7 @@ def case_11_late_end_of_an_older_attempt(world: World) -> None:
     assert world.runs("D") == 2
 
 
+@pytest.mark.promise("kill")
 def case_12_killed_between_intent_and_request(world: World) -> None:
     """A -> D. D was cleared by hand, its reports delayed; the coordinator is killed between intent and request:
     D still gets an attempt queued after A's end."""
@@ -323,6 +335,7 @@ def case_new_run_beside_a_persons(world: World) -> None:
     assert world.runs("D") == 2
 
 
+@pytest.mark.promise("following")
 def case_15_never_reports(world: World) -> None:
     """D's environment never reports. A is cleared, twice: D has been started three times in all."""
     world.dependencies({"team_b/D": "A", "E": "team_b/D"})
@@ -334,6 +347,7 @@ def case_15_never_reports(world: World) -> None:
     assert (world.runs("team_b/D"), world.runs("E")) == (3, 3)
 
 
+@pytest.mark.promise("not-early", "kill")
 def case_16_upstream_reruns_meanwhile(world: World) -> None:
     """D's environment goes down after the intent; meanwhile A is cleared and runs; it comes back: D does not
     start while A runs; once in all, after A."""
@@ -380,6 +394,7 @@ def case_16_many_wait_for_the_same_environment(world: World) -> None:
     assert [world.runs(name) for name in names] == [1] * 12
 
 
+@pytest.mark.promise("leader-only")
 def case_17_frozen_leader(world: World) -> None:
     """The leader is frozen between intent and request for longer than its lease; its successor clears D; the old
     leader wakes: D was cleared once."""
@@ -408,6 +423,7 @@ def case_18_state_key_deleted(world: World) -> None:
     assert world.runs("D") == 2
 
 
+@pytest.mark.promise("not-early")
 def case_19_silent_clear(world: World) -> None:
     """D = all(A, B). Both are cleared together; A runs at once, B waits in the queue, unreported: D once, after B."""
     world.dependencies({"D": ["A", "B"]})
@@ -422,6 +438,7 @@ def case_19_silent_clear(world: World) -> None:
     assert world.runs("D") == 2
 
 
+@pytest.mark.promise("once")
 def case_21_set_by_hand_and_back(world: World) -> None:
     """A is set by hand to failed, then to success again, same attempt: D does not run."""
     world.dependencies({"D": "A"})
@@ -433,6 +450,7 @@ def case_21_set_by_hand_and_back(world: World) -> None:
     assert world.runs("D") == 1
 
 
+@pytest.mark.promise("once")
 def case_22_late_data(world: World) -> None:
     """D = at_least 2 of 3. Two arrive, D runs, then the third: D runs again, once."""
     world.dependencies({"D": {"upstream": {"at_least": 2, "of": ["A", "B", "C"]}}})
@@ -442,6 +460,7 @@ def case_22_late_data(world: World) -> None:
     assert world.runs("D") == 2
 
 
+@pytest.mark.promise("once")
 def case_23_two_runs_in_one_partition(world: World) -> None:
     """A is also triggered by hand in the same partition while its scheduled run is running; the older one ends
     last: D runs once."""
@@ -476,6 +495,7 @@ def case_24_started_by_hand(world: World) -> None:
     assert (world.runs("D"), world.requests("D")) == (2, 1)
 
 
+@pytest.mark.promise("once", "not-early")
 def case_25_held_branch_is_not_needed(world: World) -> None:
     """U = any(A, B), R -> B, B held; E = all(U, X). R is cleared, X is cleared: E runs once."""
     world.dependencies({"B": "R", "U": {"upstream": {"any": ["A", "B"]}}, "E": ["U", "X"]})
@@ -489,6 +509,7 @@ def case_25_held_branch_is_not_needed(world: World) -> None:
     assert (world.runs("U"), world.runs("E")) == (runs[0], runs[1] + 1)
 
 
+@pytest.mark.promise("slow")
 def case_silent_clear_while_many_wait(world: World) -> None:
     """A -> D0 ... D11, all in one environment that goes down before the first request. A is cleared by hand and waits
     in the queue, unreported; it comes back: what waited is looked at again, none starts before A; each once."""
@@ -509,6 +530,7 @@ def case_silent_clear_while_many_wait(world: World) -> None:
     assert [world.runs(name) for name in names] == [1] * 12
 
 
+@pytest.mark.promise("not-early")
 def case_own_run_waits_silently(world: World) -> None:
     """A -> D. D is cleared by hand and waits in the queue, unreported; A is cleared and ends: D is left to finish,
     then runs again once (docs/architecture.md#look: about D's own run)."""
@@ -546,6 +568,7 @@ def case_end_reported_before_airflow_shows_it(world: World) -> None:
     assert (world.runs("D"), world.requests("D")) == (3, 2)
 
 
+@pytest.mark.promise("following")
 def case_cleaned_up_behind_a_success(world: World) -> None:
     """D = all(A, B). B's run has been deleted since its success (``db clean``). Then A is cleared: D runs once."""
     world.dependencies({"D": ["A", "B"]})

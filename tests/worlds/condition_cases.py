@@ -3,6 +3,8 @@ about partitions. Those are in ``partition_cases.py``, and the cases of the rule
 
 from __future__ import annotations
 
+import pytest
+
 from tests.worlds.cases import Case
 from tests.worlds.partition_cases import DAY, NEXT_DAY
 from tests.worlds.world import World
@@ -161,6 +163,7 @@ def case_partition_without_inputs(world: World) -> None:
     assert world.runs("D", partition="eu") == 0
 
 
+@pytest.mark.promise("not-for-the-past")
 def case_another_age_keeps_what_waits(world: World) -> None:
     """G waits for a gate, and is too old when that opens; ``max_age`` is raised in the file: D runs for G."""
     gate = {"pipeline": "A", "trigger": False}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.worlds.cases import Case
 from tests.worlds.world import World
 
@@ -374,6 +376,7 @@ def case_latest_as_a_gate(world: World) -> None:
     assert world.runs("D", partition=first) == 2
 
 
+@pytest.mark.promise("not-for-the-past")
 def case_another_mapping_does_not_fire_for_the_past(world: World) -> None:
     """Another mapping makes another dependency: what is there already is the past, and the next completion counts."""
     every = {"mapper": "rollup", "window": "day"}
@@ -390,6 +393,7 @@ def case_another_mapping_does_not_fire_for_the_past(world: World) -> None:
     assert world.runs("D", partition=DAY) == 1
 
 
+@pytest.mark.promise("not-for-the-past")
 def case_fewer_are_enough_from_now_on(world: World) -> None:
     """One hour never comes; the file is changed so that one may be missing: the day that waits runs."""
     world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": {"mapper": "rollup", "window": "day"}}}})

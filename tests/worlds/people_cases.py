@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import Status
 from tests.worlds.cases import Case
@@ -10,6 +12,7 @@ from tests.worlds.world import PARTITION, World
 OTHER = "2026-11-21T00:00:00Z"
 
 
+@pytest.mark.promise("orders")
 def case_rerun_of_a_source(world: World) -> None:
     """A -> D, and nothing stands above A. A rerun of A is ordered, twice before it is carried out: A is cleared once,
     and D follows once."""
@@ -46,6 +49,7 @@ def case_rerun_in_mid_graph(world: World) -> None:
     assert (world.runs("R"), world.runs("A"), world.runs("D")) == (2, 3, 3)
 
 
+@pytest.mark.promise("orders")
 def case_rerun_during_a_flight(world: World) -> None:
     """A -> D. D is running, as the coordinator started it, when a rerun is ordered: it ends, then runs once more."""
     world.dependencies({"D": "A"})
@@ -64,6 +68,7 @@ def case_rerun_during_a_flight(world: World) -> None:
     assert (world.runs("D"), world.requests("D")) == (3, 3)
 
 
+@pytest.mark.promise("orders")
 def case_rerun_killed_before_its_request(world: World) -> None:
     """A -> D. The coordinator is killed between the intent of an ordered rerun and its request: D runs once more."""
     world.dependencies({"D": "A"})
@@ -77,6 +82,7 @@ def case_rerun_killed_before_its_request(world: World) -> None:
     assert (world.runs("D"), world.requests("D")) == (2, 2)
 
 
+@pytest.mark.promise("orders")
 def case_rerun_of_a_source_by_a_frozen_leader(world: World) -> None:
     """The leader is frozen between the intent of an ordered rerun and its request; its successor carries it out; the
     old leader wakes: A was cleared once."""
@@ -93,6 +99,7 @@ def case_rerun_of_a_source_by_a_frozen_leader(world: World) -> None:
     assert (world.runs("A"), world.requests("A"), world.runs("D")) == (2, 1, 2)
 
 
+@pytest.mark.promise("orders")
 def case_rerun_ordered_again_while_away(world: World) -> None:
     """A -> D. D's environment is away; a rerun is ordered, and again once the request waits: D runs once more, not
     twice, for nothing had happened yet."""
@@ -114,6 +121,7 @@ def case_rerun_ordered_again_while_away(world: World) -> None:
     assert (world.runs("team_b/D"), world.requests("team_b/D")) == (2, 2)
 
 
+@pytest.mark.promise("orders")
 def case_rerun_taken_back_while_away(world: World) -> None:
     """A -> D. D's environment is away; a rerun is ordered, and taken back while its intent waits: D does not run for
     it, and runs as ever when A has."""
@@ -157,6 +165,7 @@ def case_upstream_changes_under_an_order(world: World) -> None:
     assert (world.runs("team_b/D"), world.requests("team_b/D")) == (2, 2)
 
 
+@pytest.mark.promise("orders")
 def case_rerun_outlives_its_withdrawn_intent(world: World) -> None:
     """A -> D. A rerun of D waits for its environment; meanwhile A's state is deleted, so that the intent stands on
     nothing any more and is withdrawn: D runs all the same, for that is what was ordered."""
@@ -174,6 +183,7 @@ def case_rerun_outlives_its_withdrawn_intent(world: World) -> None:
     assert (world.runs("team_b/D"), world.requests("team_b/D")) == (2, 2)
 
 
+@pytest.mark.promise("orders")
 def case_rerun_of_a_held_pipeline(world: World) -> None:
     """A -> D, D held. A rerun of D is ordered: it runs once the hold is released."""
     world.dependencies({"D": "A"})
@@ -202,6 +212,7 @@ def case_rerun_of_one_that_ignores(world: World) -> None:
     assert (world.runs("D"), world.runs("E")) == (2, 2)
 
 
+@pytest.mark.promise("orders")
 def case_release_of_one_partition(world: World) -> None:
     """A -> D (rerun ``hold``) -> E. A is cleared in two partitions: D waits in both; a release of one lets it run
     there, once, and not in the other; the next wave waits again."""
@@ -245,6 +256,7 @@ def case_marked_success(world: World) -> None:
     assert (_state(world, "A"), world.runs("D")) == ((State.FAILED, False), 1)
 
 
+@pytest.mark.promise("orders")
 def case_late_report_of_a_marked_run(world: World) -> None:
     """A -> D, C = on failure of A. A is marked as failed while its success is under way: C runs, D does not, and the
     success that arrives late changes nothing."""

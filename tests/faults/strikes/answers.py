@@ -7,12 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import pytest
+
 from tests.faults.registry import Struck, fault
 from tests.faults.sickness import EFFECTS, ONCE, QUESTIONS, SAME, Since, made, sick, the_leader_stays
 from tests.faults.stage import REQUEST_TIMEOUT, pause
 from tests.integration.controller.waiting import until
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
+
+pytestmark = pytest.mark.promise("answers")
 
 NAMED_PAUSE = 2
 """Seconds of ``Retry-After``: longer than the longest pause that a watcher makes of its own accord."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+import pytest
+
 from coordinator.config.settings import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.port import StoreUnavailable
@@ -16,6 +18,8 @@ from tests.faults.stage import DRILL, REPORTERS, WATCHERS, Stage, pause
 from tests.faults.strikes.lines import broken
 from tests.integration.controller.waiting import until
 from tests.tls_etcd import replace
+
+pytestmark = pytest.mark.promise("rotation")
 
 GROUP = "certificates"
 BEHIND = 8.0

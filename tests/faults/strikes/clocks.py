@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from coordinator.airflow_plugin import outbox
 from coordinator.airflow_plugin.outbox import Outbox
 from coordinator.model.trigger import TriggerRecord
@@ -18,6 +20,8 @@ from tests.faults.stage import Stage, pause
 from tests.faults.strikes.lines import broken
 from tests.faults.wall_clock import stepped
 from tests.integration.controller.waiting import until
+
+pytestmark = pytest.mark.promise("reporting", "clock-steps")
 
 HOUR = 3600.0
 SOON = 60.0

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
+import pytest
+
 from coordinator.model.references import Target
 from coordinator.model.trigger import Status
 from tests.faults.chronicle import target_of
@@ -20,6 +22,8 @@ from tests.integration.controller.waiting import until
 from tests.simulation.wiring import leaves
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import KINDS, Fault
+
+pytestmark = pytest.mark.promise("downtime", "slow")
 
 SEVERAL_BACKOFFS = 4 * WATCHER.backoff_max
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.etcd_cluster import Member
 from tests.faults import administration
 from tests.faults.line import Way
@@ -11,6 +13,8 @@ from tests.faults.registry import Struck, fault
 from tests.faults.stage import COMES_TO_REST, WATCHER, Stage, pause
 from tests.faults.strikes.lines import broken
 from tests.integration.controller.waiting import until
+
+pytestmark = pytest.mark.promise("downtime")
 
 BEHIND = WATCHER.lease_ttl + 4.0
 MINUTE = 60.0

@@ -5,10 +5,14 @@ from __future__ import annotations
 import signal
 from datetime import timedelta
 
+import pytest
+
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import WATCHER, pause
 from tests.faults.strikes.people import LONG_ENOUGH
 from tests.integration.controller.waiting import until
+
+pytestmark = pytest.mark.promise("not-early")
 
 LATE = timedelta(minutes=10)
 """Nobody waits for so long: the reports say when they were observed."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.faults.line import Line, Way
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import SUCCEEDED_WITHIN, WATCHER, Replica, pause, set_all
+
+pytestmark = pytest.mark.promise("leader-only", "takeover")
 
 LONGER_THAN_A_LEASE = WATCHER.lease_ttl + 1.5
 BEHIND = WATCHER.lease_ttl + 3.0

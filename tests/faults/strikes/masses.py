@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from coordinator.commands.report import write_report
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State, Verdict
@@ -16,6 +18,8 @@ from tests.faults.processes import peak_memory_of
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import Stage
 from tests.integration.controller.waiting import until
+
+pytestmark = pytest.mark.promise("downtime", "slow")
 
 PARTITIONS = 5_000
 SOURCES = tuple(PipelineRef("default", f"mass_{number}") for number in range(4))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from coordinator.model.references import Target
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import WATCHER, pause
 from tests.faults.workload import Workload
+
+pytestmark = pytest.mark.promise("not-early")
 
 LONG_ENOUGH = 1.5
 """Seconds within which what does not look starts what it should hold back."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from coordinator.commands.report import write_report
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
@@ -13,6 +15,8 @@ from tests.faults.finished_runs import document, has_run
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import Stage, pause
 from tests.integration.controller.waiting import until
+
+pytestmark = pytest.mark.promise("downtime")
 
 WAITING = 50
 MOST = 3

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from coordinator.airflow_plugin.outbox import Event
 from coordinator.airflow_plugin.probing import FIRST_PAUSE
 from coordinator.model.runstate import RunStateDocument, State
@@ -11,6 +13,8 @@ from coordinator.store.roles import Access, KeyRange, Permission, reporter
 from tests.faults.guarded import GuardedStage
 from tests.faults.registry import Struck, fault
 from tests.integration.controller.waiting import until
+
+pytestmark = pytest.mark.promise("reporting")
 
 DENIED = "denied"
 """A DAG outside of what is still granted: those of the graph begin with :data:`GRANTED`."""

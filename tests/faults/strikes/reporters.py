@@ -6,12 +6,16 @@ import resource
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from tests.faults.line import Way
 from tests.faults.listening import ListeningStage
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import WATCHER, Stage, pause
 from tests.faults.strikes.lines import WORDS, broken
 from tests.integration.controller.waiting import until
+
+pytestmark = pytest.mark.promise("reporting", "following")
 
 GROUP = "reporters"
 FOLLOWED_AFTER = WATCHER.follow_after

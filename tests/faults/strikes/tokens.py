@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.guarded import GuardedStage
 from tests.faults.registry import Struck, fault
 from tests.faults.stage import REPORTERS, WATCHERS, Stage, pause
 from tests.integration.controller.waiting import until
+
+pytestmark = pytest.mark.promise("rotation")
 
 TOKEN_LIFE = 2
 

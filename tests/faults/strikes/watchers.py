@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from time import monotonic
 
+import pytest
+
 from tests.faults.registry import Struck, fault
 from tests.faults.sickness import EFFECTS, sick
 from tests.faults.stage import COMES_TO_REST, ENVIRONMENTS, REQUEST_TIMEOUT, WATCHER, Replica, Stage, pause
 from tests.integration.controller.waiting import until
 from tests.standin.faults import Fault
+
+pytestmark = pytest.mark.promise("kill", "leader-only", "takeover")
 
 HALF_A_LEASE = WATCHER.lease_ttl / 2
 LONGER_THAN_A_LEASE = WATCHER.lease_ttl + 1.5

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from coordinator.commands.report import write_report
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
 from tests.faults.finished_runs import document, ended_since, has_run, has_run_since
 from tests.faults.registry import Struck, fault
 from tests.integration.controller.waiting import until
+
+pytestmark = pytest.mark.promise("slow")
 
 ROOT, NEVER = PipelineRef("default", "wide_root"), PipelineRef("default", "wide_never")
 """The second has never completed: so what needs both is evaluated with each report of the first, and starts nothing."""

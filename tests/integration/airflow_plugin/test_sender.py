@@ -132,6 +132,7 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """It may write to no file: neither to its log nor to its lock file."""
 
 
+@pytest.mark.promise("reporting")
 @pytest.mark.usefixtures("pointed_at_etcd")
 def test_on_a_full_disk_it_delivers_without_a_log(outbox: Outbox, etcd: EtcdStore, keys: Keys) -> None:
     for number in range(3):
@@ -165,6 +166,7 @@ def test_an_event_is_delivered_at_once_when_it_is_woken_up_for(
     assert sorted(took)[10] < 0.5, "a sender that only looks now and then takes a second"
 
 
+@pytest.mark.promise("reporting")
 def test_etcd_away_for_a_while_loses_nothing_and_changes_no_order(
     outbox: Outbox, start: Start, own_etcd: EmbeddedEtcd, keys: Keys
 ) -> None:
@@ -183,6 +185,7 @@ def test_etcd_away_for_a_while_loses_nothing_and_changes_no_order(
     store.close()
 
 
+@pytest.mark.promise("reporting")
 @pytest.mark.usefixtures("pointed_at_etcd")
 def test_killed_in_mid_delivery_again_and_again_it_loses_and_doubles_nothing(
     outbox: Outbox, start: Start, etcd: EtcdStore, keys: Keys

@@ -286,6 +286,7 @@ def test_who_leads_and_how_far_each_replica_has_got_is_shown(
     assert "ago: silent" in shown
 
 
+@pytest.mark.promise("takeover")
 def test_a_replica_that_could_not_take_over_is_something_wrong(
     cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
 ) -> None:

@@ -381,6 +381,7 @@ def test_a_run_that_we_started_is_marked_as_the_attempt_that_it_is(scene: Scene)
     assert (scene.state("team_b/mail").queued_at, scene.state("team_b/mail").state) == (attempt, State.FAILED)
 
 
+@pytest.mark.promise("orders")
 def test_a_run_whose_request_is_on_its_way_is_not_marked_even_by_force(scene: Scene) -> None:
     """Nobody knows yet which attempt it makes: the mark would be on the one before, and soon be overruled."""
     target = Target(PipelineRef.parse("team_b/mail"), K)
@@ -459,6 +460,7 @@ def test_a_mark_keeps_what_else_was_reported(etcd: EtcdStore, keys: Keys) -> Non
 # -- orders ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("orders")
 @pytest.mark.parametrize(
     ("present", "record", "wanted", "written"),
     [
@@ -514,6 +516,7 @@ def test_to_cancel_goes_with_no_other_wish(scene: Scene) -> None:
     assert scene("rerun", "team_b/mail", K, "--cancel", "--yes").exit_code == ExitCode.USAGE
 
 
+@pytest.mark.promise("orders")
 @pytest.mark.parametrize(
     ("record", "changed", "on_its_way"),
     [
@@ -578,6 +581,7 @@ def test_what_changes_nothing_is_no_act(scene: Scene) -> None:
     assert [verb for verb, *_ in scene.verbs()] == ["hold"]
 
 
+@pytest.mark.promise("orders")
 def test_an_act_stands_in_the_transaction_that_does_it(etcd: EtcdStore, keys: Keys) -> None:
     pipeline = PipelineRef("default", "a")
     put_hold(etcd, keys, pipeline, Hold("why", "ann", NOON))

@@ -8,6 +8,8 @@ from itertools import cycle, islice, product
 from time import monotonic
 from typing import Any
 
+import pytest
+
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.store.port import Put
@@ -75,6 +77,7 @@ def waves(world: ServedWorld, first: int, between: list[Put]) -> list[float]:
     return took
 
 
+@pytest.mark.promise("slow")
 def test_every_wave_ends_beside_hundreds_of_absurd_values(served: ServedWorld) -> None:
     below = {
         f"D{number}": {"upstream": {"pipeline": f"U{number}", "partition": mapping}}

@@ -83,6 +83,7 @@ def _wave(world: FaultyWorld, partition: str, *, first: bool) -> None:
     world.run("R", partition=partition)
 
 
+@pytest.mark.promise("answers")
 @pytest.mark.parametrize("action", list(Action))
 @pytest.mark.parametrize("fault", UNHEARD)
 def test_an_answer_that_does_not_say_what_happened_starts_the_run_once(
@@ -104,6 +105,7 @@ def test_an_answer_that_does_not_say_what_happened_starts_the_run_once(
     assert len(_runs_of_partition(shared, "D", partition)) == 1, "a repeated request must not make a second run"
 
 
+@pytest.mark.promise("answers")
 @pytest.mark.parametrize("action", list(Action))
 def test_retry_after_is_obeyed(shared: FaultyWorld, airflow: StandInAirflow, partition: str, action: Action) -> None:
     if action is Action.CLEAR:
@@ -119,6 +121,7 @@ def test_retry_after_is_obeyed(shared: FaultyWorld, airflow: StandInAirflow, par
     assert following[0].arrived - refused.arrived >= 1.0, "the next request of any kind comes after the pause"
 
 
+@pytest.mark.promise("answers")
 def test_a_create_that_arrives_after_its_time_out_is_not_a_second_run(
     shared: FaultyWorld, airflow: StandInAirflow, partition: str
 ) -> None:
@@ -135,6 +138,7 @@ def test_a_create_that_arrives_after_its_time_out_is_not_a_second_run(
     assert len(_runs_of_partition(shared, "D", partition)) == 1
 
 
+@pytest.mark.promise("answers")
 @pytest.mark.parametrize("whose", ["a person's, on our logical date", "of another life, under our run_id"])
 @pytest.mark.parametrize("still_running", [False, True])
 def test_a_run_that_stands_in_the_way_is_adopted_and_rerun_once(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from coordinator.model.publishing.publication import Publication, read_publication
 from tests.integration.controller.service import Service
 from tests.integration.controller.waiting import until
@@ -30,6 +32,7 @@ def problem(service: Service, name: str) -> str:
     return str(service.problems().get(name, ""))
 
 
+@pytest.mark.promise("bad-file")
 def test_a_wrong_name_is_refused_and_nothing_is_lost(served: ServedWorld) -> None:
     served.dependencies({"D": "extract_orders"})
     watcher = served.serve()
@@ -56,6 +59,7 @@ def test_a_dag_that_is_deployed_after_all_is_published(served: ServedWorld) -> N
     until(lambda: not watcher.problems(), "nothing is said any more", limit=40)
 
 
+@pytest.mark.promise("bad-file")
 def test_a_wrong_name_that_was_accepted_for_a_while_loses_nothing(served: ServedWorld) -> None:
     served.dependencies({"D": "A", "E": "D"})
     watcher = served.serve()
@@ -100,6 +104,7 @@ def test_most_of_a_file_gone_is_refused(served: ServedWorld) -> None:
     until(lambda: not watcher.problems(), "nothing is said any more")
 
 
+@pytest.mark.promise("bad-file")
 def test_an_entry_that_is_taken_out_in_mid_wave_and_put_back_loses_nothing(served: ServedWorld) -> None:
     whole = {"B": "A", "D": ["A", "B"], "E": "D"}
     served.by_hand("B")

@@ -36,6 +36,7 @@ def _ended_in_order(world: ServedWorld, watcher: Service) -> None:
     assert "Traceback" not in watcher.log()
 
 
+@pytest.mark.promise("shutdown")
 @pytest.mark.parametrize(
     ("number", "doing"),
     [
@@ -73,6 +74,7 @@ def test_a_signal_ends_it_with_what_is_under_way_written_down(
         assert served.counts(*BELOW) == dict.fromkeys(BELOW, 1)
 
 
+@pytest.mark.promise("shutdown")
 def test_it_ends_though_etcd_is_away(served: ServedWorld) -> None:
     """Nothing can be revoked then; the lease ends by itself."""
     served.dependencies(CHAIN)
@@ -85,6 +87,7 @@ def test_it_ends_though_etcd_is_away(served: ServedWorld) -> None:
     assert "Traceback" not in watcher.log()
 
 
+@pytest.mark.promise("shutdown")
 @pytest.mark.parametrize("answer", ["in time", "never"])
 def test_it_ends_though_etcd_went_away_with_a_request_under_way_whose_effect_its_successor_finds_out(
     tmp_path: Path, answer: str
@@ -124,6 +127,7 @@ def test_it_ends_though_etcd_went_away_with_a_request_under_way_whose_effect_its
         assert [run.dag_id for run in world.airflows["default"].requests_of("trigger")].count("A") == 1
 
 
+@pytest.mark.promise("shutdown")
 def test_max_runtime_ends_it_in_mid_wave_and_further_runs_finish_the_wave(served: ServedWorld) -> None:
     served.takes = 0.3
     served.dependencies(CHAIN)
@@ -146,6 +150,7 @@ def test_max_runtime_ends_it_in_mid_wave_and_further_runs_finish_the_wave(served
         assert served.counts(*BELOW, partition=partition) == dict.fromkeys(BELOW, 1)
 
 
+@pytest.mark.promise("shutdown")
 def test_max_events_ends_it_by_itself_and_further_runs_catch_up(served: ServedWorld) -> None:
     """As the watcher DAG does it: one bounded run after the other. What is there already is no event."""
     served.dependencies(CHAIN)

@@ -11,6 +11,7 @@ from tests.integration.controller.worlds import FaultyWorld
 from tests.standin.faults import KINDS, Fault
 
 
+@pytest.mark.promise("downtime")
 @pytest.mark.parametrize("how", ["nobody listens", "it hangs", "it answers 503"])
 def test_pipelines_of_others_go_on_while_an_environment_is_away_and_it_catches_up(world: FaultyWorld, how: str) -> None:
     below = ("team_b/B", "C", "X", "Y", "Z", "team_b/V")

@@ -53,6 +53,7 @@ def _frozen(server: EmbeddedEtcd, world: FaultyWorld) -> Iterator[None]:
     server.thaw()
 
 
+@pytest.mark.promise("downtime")
 @pytest.mark.parametrize("away", [_killed, _frozen])
 def test_a_wave_completes_though_etcd_was_away_in_the_middle_of_it(
     tmp_path: Path,
@@ -106,6 +107,7 @@ def _play_with_etcd_away(
             assert world.requests("team_b/B") == wave
 
 
+@pytest.mark.promise("downtime")
 def test_a_compaction_while_the_watcher_was_cut_off_loses_nothing(server: EmbeddedEtcd, tmp_path: Path) -> None:
     with ServedWorld(_settings(server), tmp_path) as world:
         world.dependencies(CHAIN)

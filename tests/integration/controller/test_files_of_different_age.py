@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from coordinator.model.publishing.publication import Publication, read_publication
 from tests.command_line import Cli
 from tests.integration.controller.service import Service
@@ -49,6 +51,7 @@ def problems(service: Service) -> dict[str, str]:
     return found
 
 
+@pytest.mark.promise("bad-file")
 def test_the_lead_goes_to_an_old_file_and_back_and_what_completes_in_between_is_not_lost(
     served: ServedWorld, cli: Cli
 ) -> None:
@@ -82,6 +85,7 @@ def test_the_lead_goes_to_an_old_file_and_back_and_what_completes_in_between_is_
     assert in_force(served).version == 2, "published once each"
 
 
+@pytest.mark.promise("bad-file")
 def test_an_edit_that_a_standby_saw_is_published_when_it_leads_also_one_that_takes_something_back(
     served: ServedWorld,
 ) -> None:
@@ -101,6 +105,7 @@ def test_an_edit_that_a_standby_saw_is_published_when_it_leads_also_one_that_tak
     assert in_force(served).version == 3
 
 
+@pytest.mark.promise("bad-file")
 def test_a_greater_serial_is_published_whatever_it_says_and_no_other(served: ServedWorld) -> None:
     """The right thing for rollouts by new containers, where no watcher sees its file change."""
     launch(served, written(served, "d.json", {**NEW, "serial": 7}), leads=True).terminate()

@@ -13,6 +13,7 @@ from tests.integration.controller.waiting import until
 from tests.integration.controller.worlds import FaultyWorld
 
 
+@pytest.mark.promise("following")
 def test_a_chain_over_an_environment_that_never_reports_runs_once_per_wave(world: FaultyWorld) -> None:
     world.silence("team_b")
     world.dependencies({"team_b/A": "R", "team_b/B": "team_b/A", "C": "team_b/B", "D": ["R", "team_b/A", "C"]})
@@ -24,6 +25,7 @@ def test_a_chain_over_an_environment_that_never_reports_runs_once_per_wave(world
         assert world.counts(*below) == dict.fromkeys(below, wave)
 
 
+@pytest.mark.promise("following")
 def test_a_run_that_goes_on_for_long_is_followed_to_its_end(world: FaultyWorld) -> None:
     world.silence("team_b")
     world.dependencies({"team_b/A": "R", "C": "team_b/A"})
@@ -41,6 +43,7 @@ def test_a_run_that_goes_on_for_long_is_followed_to_its_end(world: FaultyWorld) 
     assert world.runs("C") == 0
 
 
+@pytest.mark.promise("following")
 @pytest.mark.parametrize(("reports", "begun"), [(True, True), (False, False)])
 def test_a_run_deleted_while_in_flight_ends_the_flight(world: FaultyWorld, reports: bool, begun: bool) -> None:
     if not reports:
@@ -68,6 +71,7 @@ def test_a_run_deleted_while_in_flight_ends_the_flight(world: FaultyWorld, repor
     assert len(world._runs_of("A")) == 1, "the next wave makes a new run"
 
 
+@pytest.mark.promise("following")
 def test_a_failed_run_cleared_by_hand_where_nobody_reports_is_found_and_the_wave_goes_on(world: FaultyWorld) -> None:
     world.silence("team_b")
     world.dependencies({"team_b/D": "R", "E": "team_b/D", "F": ["E", "R"]})
@@ -88,6 +92,7 @@ def test_a_failed_run_cleared_by_hand_where_nobody_reports_is_found_and_the_wave
     assert world.requests("team_b/D") == 2, "the third was a person's"
 
 
+@pytest.mark.promise("not-early")
 def test_a_clear_that_nobody_has_reported_yet_is_seen_before_the_downstream_fires(world: FaultyWorld) -> None:
     """The look: A has been cleared by hand and waits in the queue, of which Airflow tells nobody."""
     world.dependencies({"D": ["A", "B"]})

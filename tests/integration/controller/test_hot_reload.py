@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.controller.waiting import until
 from tests.integration.controller.worlds import ServedWorld
 
@@ -18,6 +20,7 @@ BAD: dict[str, bytes] = {
 }
 
 
+@pytest.mark.promise("not-for-the-past", "bad-file")
 def test_a_file_that_cannot_be_used_leaves_the_last_good_version_in_force_and_is_said(served: ServedWorld) -> None:
     served.dependencies(GOOD)
     watcher = served.serve()
@@ -47,6 +50,7 @@ def test_a_file_that_cannot_be_used_leaves_the_last_good_version_in_force_and_is
     assert served.counts("A", "B", "C") == {"A": waves, "B": waves, "C": 1}
 
 
+@pytest.mark.promise("bad-file")
 def test_a_watcher_that_starts_with_a_bad_file_goes_on_with_what_is_published(served: ServedWorld) -> None:
     served.dependencies(GOOD)
     served.serve().kill()

@@ -46,6 +46,7 @@ def peak_mib(pid: int) -> int:
     return int(found.group(1)) // 1024
 
 
+@pytest.mark.promise("slow")
 def test_hundreds_of_large_values_fill_no_watcher_s_memory(filled: ServedWorld) -> None:
     filled.dependencies({"A": "R"})
     watcher = filled.serve()
@@ -61,6 +62,7 @@ def test_hundreds_of_large_values_fill_no_watcher_s_memory(filled: ServedWorld) 
     assert peak < MOST_MIB
 
 
+@pytest.mark.promise("slow")
 def test_a_compaction_loop_and_answers_that_unfold_neither_fill_the_memory_nor_end_readiness(
     filled: ServedWorld, server: EmbeddedEtcd
 ) -> None:

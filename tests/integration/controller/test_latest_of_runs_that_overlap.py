@@ -34,6 +34,7 @@ def world(etcd_settings: EtcdSettings, tmp_path: Path) -> Iterator[PlayedByAProc
         yield world
 
 
+@pytest.mark.promise("downtime")
 @pytest.mark.parametrize("case", [case_latest_of_runs_that_overlap, case_latest_beside_one_long_run])
 def test_it_runs_in_each_of_ten_partitions(world: PlayedByAProcess, case: Callable[[World], None]) -> None:
     case(world)

@@ -79,6 +79,7 @@ def test_every_metric_is_documented_and_every_documented_one_is_there(watcher: S
     assert watcher.metrics().labels == documented()
 
 
+@pytest.mark.promise("http")
 def test_no_label_has_a_partition_a_run_or_a_pipeline(watcher: Service) -> None:
     text = watcher.get("/metrics")[1]
     assert PARTITION[:10] not in text

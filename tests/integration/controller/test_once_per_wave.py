@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.controller.worlds import FaultyWorld
 
 
+@pytest.mark.promise("once")
 def test_the_bottom_of_a_diamond_with_unequal_arms_runs_once_per_wave(world: FaultyWorld) -> None:
     below = ("A", "B1", "team_b/B2", "B3", "D")
     world.dependencies({"A": "R", "B1": "R", "team_b/B2": "B1", "B3": "team_b/B2", "D": ["R", "A", "B3"]})
@@ -26,6 +29,7 @@ def test_the_bottom_of_a_diamond_with_unequal_arms_runs_once_per_wave(world: Fau
     assert world.identities(*below) == first, "a rerun keeps run_id and logical date"
 
 
+@pytest.mark.promise("downtime")
 def test_three_partitions_that_completed_while_no_watcher_ran_are_caught_up_each_once(world: FaultyWorld) -> None:
     below = ("A", "team_b/B", "D")
     partitions = [f"2026-11-{day}T00:00:00Z" for day in (20, 21, 22)]

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from coordinator.model.publishing.publication import Publication, read_publication
 from coordinator.store.port import Delete, Transaction
 from tests.command_line import Cli
@@ -47,6 +49,7 @@ def names(read: Publication | None) -> list[str]:
     return sorted(map(str, read.document)) if read is not None else []
 
 
+@pytest.mark.promise("not-for-the-past")
 def test_a_watcher_without_a_file_obeys_what_is_applied_and_a_new_dependency_is_not_for_the_past(
     served: ServedWorld, cli: Cli
 ) -> None:
@@ -78,6 +81,7 @@ def test_a_dag_that_does_not_exist_is_a_problem_until_it_is_there_whoever_publis
     until(lambda: not watcher.problems(), "it is there", limit=40)
 
 
+@pytest.mark.promise("not-for-the-past")
 def test_what_completed_while_no_watcher_ran_fires_though_the_document_was_applied_again(
     served: ServedWorld, cli: Cli
 ) -> None:

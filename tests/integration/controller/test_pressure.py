@@ -77,6 +77,7 @@ def chains(world: FaultyWorld, first: int) -> list[float]:
     return took
 
 
+@pytest.mark.promise("slow")
 def test_a_slow_environment_and_one_that_is_down_delay_only_their_own(three: FaultyWorld) -> None:
     world, slow = three, three.airflows["team_b"]
     world.by_hand("R", "team_b/S", "team_c/T")
@@ -105,6 +106,7 @@ def test_a_slow_environment_and_one_that_is_down_delay_only_their_own(three: Fau
     world.settle()
 
 
+@pytest.mark.promise("slow")
 def test_five_thousand_that_waited_hold_nothing_fresh_back(three: FaultyWorld) -> None:
     """Far behind in one environment, of which no more than so many runs may be in flight: fresh ones elsewhere know
     nothing of it, and those of the same environment take turns with what has waited."""
@@ -140,6 +142,7 @@ def test_five_thousand_that_waited_hold_nothing_fresh_back(three: FaultyWorld) -
     assert old == oldest_first, "and of what has waited the oldest come first"
 
 
+@pytest.mark.promise("slow")
 def test_what_is_reported_while_the_watcher_stands_still_waits_in_etcd(
     three: FaultyWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ SLOW = 0.1
 """Seconds that Airflow takes to answer: some watchers are killed between their request and its answer."""
 
 
+@pytest.mark.promise("once", "not-for-the-past", "kill")
 @pytest.mark.parametrize("mixed", [False, True], ids=["all", "mixed conditions"])
 def test_every_pipeline_runs_once_per_wave_though_the_watcher_is_killed_every_second(
     served: ServedWorld, mixed: bool

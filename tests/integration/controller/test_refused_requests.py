@@ -43,6 +43,7 @@ def _status_of(cli: Cli, world: FaultyWorld, name: str) -> dict[str, Any]:
     return row
 
 
+@pytest.mark.promise("answers")
 @pytest.mark.parametrize("wave", [1, 2])
 def test_an_unknown_dag_is_blocked_and_started_once_when_it_appears(world: FaultyWorld, cli: Cli, wave: int) -> None:
     """In the second wave its run is to be cleared, and has gone with its DAG."""
@@ -71,6 +72,7 @@ def test_an_unknown_dag_is_blocked_and_started_once_when_it_appears(world: Fault
     assert cli("status", "--config", world.config()).exit_code == 0
 
 
+@pytest.mark.promise("answers")
 @pytest.mark.parametrize("wave", [1, 2])
 def test_a_refusal_blocks_a_pipeline_in_its_own_partition_only(world: FaultyWorld, cli: Cli, wave: int) -> None:
     """As when the conf of one run, or its logical date, is not to Airflow's liking."""
@@ -110,6 +112,7 @@ def _requests(airflow: StandInAirflow, *, status: int) -> list[Recorded]:
     ]
 
 
+@pytest.mark.promise("answers")
 @pytest.mark.parametrize("of", ["everything", "this DAG alone"])
 def test_a_run_that_nobody_may_look_at_is_blocked_and_cleared_once_when_that_is_repaired(
     world: FaultyWorld, cli: Cli, of: str
@@ -146,6 +149,7 @@ def _looks(airflow: StandInAirflow) -> int:
     return len(airflow.requests_of("get")) + len(airflow.requests_of("list"))
 
 
+@pytest.mark.promise("answers")
 def test_a_pipeline_whose_environment_is_not_configured_is_blocked_until_it_is(world: FaultyWorld, cli: Cli) -> None:
     """As when another watcher, which knows more environments, has published the dependency."""
     world.dependencies({"A": "R", "B": "A"})
@@ -167,6 +171,7 @@ def test_a_pipeline_whose_environment_is_not_configured_is_blocked_until_it_is(w
     assert world.counts("team_c/X", "A", "B") == {"team_c/X": 1, "A": 2, "B": 2}
 
 
+@pytest.mark.promise("answers")
 @pytest.mark.parametrize("wave", [1, 2])
 @pytest.mark.parametrize("acts", [False, True])
 def test_a_request_in_doubt_stays_so_while_nobody_may_ask_and_is_made_once(

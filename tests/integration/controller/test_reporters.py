@@ -69,6 +69,7 @@ def _with_bare_words(world: FaultyWorld, name: str) -> Reporter:
 STYLES: list[Style] = [_with_queued_at, _with_an_attempt, _with_its_end_alone, _with_bare_words]
 
 
+@pytest.mark.promise("late-reports")
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("takes", ["no time", "longer than our answer"])
 def test_a_chain_runs_once_per_wave_however_its_middle_reports(world: FaultyWorld, style: Style, takes: str) -> None:
@@ -97,6 +98,7 @@ def test_a_source_starts_a_wave_each_time_however_it_reports(world: FaultyWorld,
         assert world.counts("T", "U") == {"T": wave, "U": wave}
 
 
+@pytest.mark.promise("late-reports")
 @pytest.mark.parametrize("style", [_with_queued_at, _with_an_attempt])
 def test_a_report_put_again_fires_nothing(world: FaultyWorld, style: Style) -> None:
     world.dependencies({"T": "S", "U": "T"})

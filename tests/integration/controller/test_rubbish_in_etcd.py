@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from coordinator.model.trigger import Status
 from coordinator.store.port import Delete, Put, Transaction
 from tests.command_line import Cli
@@ -67,6 +69,7 @@ def _goes_on(world: FaultyWorld, wave: int) -> None:
     world.until_done("A", "B", runs=wave)
 
 
+@pytest.mark.promise("rubbish")
 def test_a_state_that_cannot_be_read_is_not_yet_and_shown(world: FaultyWorld, cli: Cli) -> None:
     upstreams = [f"U{number}" for number in range(len(RUBBISH))]
     downstreams = [f"D{number}" for number in range(len(RUBBISH))]
@@ -90,6 +93,7 @@ def test_a_state_that_cannot_be_read_is_not_yet_and_shown(world: FaultyWorld, cl
     assert cli("status", "--config", world.config()).exit_code == 0
 
 
+@pytest.mark.promise("rubbish")
 def test_a_record_that_cannot_be_read_keeps_its_pipeline_from_running_and_is_shown(
     world: FaultyWorld, cli: Cli
 ) -> None:
@@ -130,6 +134,7 @@ FOREIGN_KEYS = [
 ]
 
 
+@pytest.mark.promise("rubbish")
 def test_keys_that_are_none_of_ours_are_ignored_and_shown(world: FaultyWorld, cli: Cli) -> None:
     world.dependencies({"A": "R", "B": "A"})
     _goes_on(world, 1)
@@ -165,6 +170,7 @@ def test_thousands_of_foreign_keys_hide_nothing_that_is_wrong_with_a_watcher(wor
     until(lambda: not watcher.health().problems_count, "nothing is wrong any more")
 
 
+@pytest.mark.promise("bad-file")
 def test_published_dependencies_that_cannot_be_used_leave_the_last_good_ones_in_force(
     world: FaultyWorld, cli: Cli
 ) -> None:
@@ -190,6 +196,7 @@ def test_published_dependencies_that_cannot_be_used_leave_the_last_good_ones_in_
         until(lambda: cli("status", "--config", world.config()).exit_code == 0, "status says so, too")
 
 
+@pytest.mark.promise("rubbish")
 def test_other_keys_that_cannot_be_read_are_shown_and_stop_nothing(world: FaultyWorld, cli: Cli) -> None:
     world.dependencies({"A": "R", "B": "A", "H": "R"})
     keys = (world.keys.root + "hold/default/H", world.keys.watcher("nobody"))
@@ -204,6 +211,7 @@ def test_other_keys_that_cannot_be_read_are_shown_and_stop_nothing(world: Faulty
     world.until_done("H", runs=1)
 
 
+@pytest.mark.promise("rubbish")
 def test_a_state_that_was_deleted_or_never_written_is_not_yet(world: FaultyWorld, cli: Cli) -> None:
     world.dependencies({"A": "R", "B": "A", "D": ["R", "never"], "E": ["R", "deleted"]})
     world.complete("deleted")

@@ -16,6 +16,7 @@ STALLED_AFTER = 4.0
 """Seconds. At rest a turn takes one; the other watcher, on a busy machine, must not count as stalled, too."""
 
 
+@pytest.mark.promise("takeover")
 def test_a_leader_whose_deciding_thread_stands_still_is_replaced_and_does_nothing_more_when_it_goes_on(
     world: FaultyWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

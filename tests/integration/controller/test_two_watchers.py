@@ -37,6 +37,7 @@ def long_lease(etcd_settings: EtcdSettings, tmp_path: Path) -> Iterator[ServedWo
         yield world
 
 
+@pytest.mark.promise("once")
 def test_two_watchers_at_once_run_everything_once_and_the_other_takes_over_when_the_leader_is_killed(
     served: ServedWorld,
 ) -> None:
@@ -60,6 +61,7 @@ def test_two_watchers_at_once_run_everything_once_and_the_other_takes_over_when_
     assert [request.status for request in served.airflows["team_b"].requests_of("clear")] == [200], "cleared once"
 
 
+@pytest.mark.promise("leader-only")
 def test_a_leader_that_was_asleep_for_longer_than_its_lease_sends_nothing_more(served: ServedWorld) -> None:
     served.dependencies(CHAIN)
     first, second = served.serve(), served.serve(leads=False)
@@ -87,6 +89,7 @@ def test_a_leader_that_was_asleep_for_longer_than_its_lease_sends_nothing_more(s
     assert sorted(dag_id or "" for dag_id in dag_ids) == ["A", "C", "D"], "each was asked for once"
 
 
+@pytest.mark.promise("leader-only", "shutdown", "takeover")
 def test_a_leader_that_is_terminated_writes_down_what_is_under_way_and_its_successor_leads_at_once(
     long_lease: ServedWorld,
 ) -> None:
@@ -110,6 +113,7 @@ def test_a_leader_that_is_terminated_writes_down_what_is_under_way_and_its_succe
     assert sorted(request.dag_id or "" for request in triggers) == ["A", "C", "D"]
 
 
+@pytest.mark.promise("shutdown", "takeover")
 def test_a_successor_is_warm_it_lists_nothing_and_decides_at_once_what_came_meanwhile(long_lease: ServedWorld) -> None:
     world = long_lease
     world.dependencies({**CHAIN, "Y": "X"})
@@ -140,6 +144,7 @@ def test_a_watcher_that_has_just_come_leaves_the_lead_to_one_that_has_read_every
     assert watcher.events("etcd.listed")[0]["timestamp"] < watcher.events("leader.elected")[0]["timestamp"]
 
 
+@pytest.mark.promise("takeover")
 def test_status_shows_who_leads_and_that_the_others_are_ready(served: ServedWorld, cli: Cli) -> None:
     served.dependencies(CHAIN)
     first, second = served.serve(), served.serve(leads=False)

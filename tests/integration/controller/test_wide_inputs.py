@@ -6,6 +6,8 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from coordinator.model.bounds import KIB
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.trigger import Status
@@ -32,6 +34,7 @@ def record_is_done(world: ServedWorld, partition: str) -> bool:
     return record is not None and record.status is Status.DONE
 
 
+@pytest.mark.promise("downtime")
 def test_a_year_of_hours_starts_what_needs_it_and_its_record_stays_small(served: ServedWorld) -> None:
     served.dependencies({"D": {"upstream": {"pipeline": "A", "partition": "start_of_year"}}})
     served.serve().kill()
@@ -57,6 +60,7 @@ def test_a_year_of_hours_starts_what_needs_it_and_its_record_stays_small(served:
     assert len(stored.value) < 64 * KIB
 
 
+@pytest.mark.promise("downtime")
 def test_two_thousand_upstreams_that_complete_one_by_one_start_what_needs_them_once(served: ServedWorld) -> None:
     served.dependencies({"D": UPSTREAMS})
     watcher = served.serve()

@@ -215,6 +215,7 @@ def played(
         yield results
 
 
+@pytest.mark.promise("leader-only")
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_a_leader_that_wakes_up_writes_nothing_and_sends_nothing(
     played: dict[Point, Future[None]], point: Point

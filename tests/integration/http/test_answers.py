@@ -14,6 +14,7 @@ from tests.integration.http.conftest import HEALTH, Serve
 NOT_HERE = (404, "not here; there are /healthz, /readyz and /metrics\n")
 
 
+@pytest.mark.promise("http")
 @pytest.mark.parametrize(
     ("health", "alive", "ready"),
     [
@@ -32,11 +33,13 @@ def test_health_is_a_word_and_a_status(
     assert client.ask("/healthz", "HEAD").said == (alive[0], "")
 
 
+@pytest.mark.promise("http")
 @pytest.mark.parametrize("path", ["/", "/metrics/x", "/healthz/", "/readyzz", "/healthz%00", "/change"])
 def test_nothing_else_is_there(serve: Serve, path: str) -> None:
     assert serve().ask(path).said == NOT_HERE
 
 
+@pytest.mark.promise("http")
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "TRACE"])
 def test_nothing_is_changed_over_http(serve: Serve, method: str) -> None:
     client = serve()

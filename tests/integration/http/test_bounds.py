@@ -19,6 +19,7 @@ from coordinator.errors import ConfigurationError
 from tests.integration.http.conftest import HEALTH, Client, Serve, read_reply
 
 
+@pytest.mark.promise("http")
 @pytest.mark.parametrize("begun", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nCookie: "])
 def test_who_is_too_slow_is_not_waited_for(serve: Serve, begun: bytes) -> None:
     """Byte by byte, so that no single wait is long."""
@@ -47,6 +48,7 @@ def _drips_until_cut(connection: socket.socket) -> bool:
     return False
 
 
+@pytest.mark.promise("http")
 def test_who_holds_connections_keeps_nobody_out_and_the_longest_held_goes_first(serve: Serve) -> None:
     client = serve(bounds={"most_connections": 4, "within": 60.0})
     held = [client.connect() for _ in range(4)]
@@ -74,6 +76,7 @@ def test_a_flood_leaves_few_threads(serve: Serve) -> None:
     assert client.ask("/healthz").status == 200
 
 
+@pytest.mark.promise("http")
 def test_a_machine_without_threads_delays_it_and_does_not_end_it(
     serve: Serve, logged: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +141,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.promise("http")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.lists(PIECES | st.binary(max_size=20), max_size=40).map(b"".join))
 def test_no_bytes_upset_it(client: Client, data: bytes) -> None:

@@ -16,6 +16,8 @@ from tests.certificates import Authority, Pair
 from tests.integration.http.conftest import Client, Serve
 from tests.tls_etcd import replace
 
+pytestmark = pytest.mark.promise("http")
+
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
@@ -57,6 +59,7 @@ def test_old_versions_are_refused(serve: Serve, authority: Authority) -> None:
         client.connect()
 
 
+@pytest.mark.promise("rotation")
 def test_certificates_are_rotated_under_it(serve: Serve, authority: Authority, logged: list[Any]) -> None:
     pair = authority.issue("server")
     client = serve(cert=pair.cert, key=pair.key, context=believing(authority))
@@ -91,6 +94,7 @@ def test_who_has_no_certificate_of_the_authority_does_not_connect(
     assert client.ask("/metrics").status == 200
 
 
+@pytest.mark.promise("rotation")
 def test_the_authority_of_its_clients_is_rotated_under_it(serve: Serve, authority: Authority, tmp_path: Path) -> None:
     pair, believed = authority.issue("server"), tmp_path / "client-ca.pem"
     old, new = Authority(tmp_path, "old"), Authority(tmp_path, "new")

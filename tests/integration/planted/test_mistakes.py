@@ -10,6 +10,8 @@ from tests.integration.planted.conftest import clean, run
 from tests.integration.planted.secrets import new_secret, plain_secret
 from tests.integration.planted.stage import Stage
 
+pytestmark = pytest.mark.promise("secrets")
+
 BAD_CONFIGURATIONS = {
     "a password in it": '[etcd]\npassword = "{}"\n',
     "a password of an environment": '[environments.x]\nurl = "http://x"\npassword = "{}"\n',

@@ -32,6 +32,8 @@ from tests.integration.planted.secrets import MARK, Secrets, new_secret
 from tests.integration.planted.stage import FAILING, WORKING, Stage
 from tests.metrics import Scrape
 
+pytestmark = pytest.mark.promise("secrets")
+
 WORDS = {
     "status": "echo/A",
     "status as JSON": "echo/A",

@@ -29,6 +29,8 @@ from tests.integration.runners.requests_to_make import clear, create, some_date
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
 
+pytestmark = pytest.mark.promise("answers")
+
 HTML = "<html><body>Bad gateway</body></html>"
 
 
@@ -270,6 +272,7 @@ def test_connections_are_kept(airflow: StandInAirflow, runner: AirflowRunner) ->
     assert airflow.connections == 1
 
 
+@pytest.mark.promise("leader-only")
 @pytest.mark.parametrize(
     "faults",
     [

@@ -15,6 +15,8 @@ from coordinator.runners.port import Foreign, Happened, NotHappened, ObservedRun
 from tests.integration.runners.conftest import AirflowApi, MakeRunner
 from tests.integration.runners.requests_to_make import clear, create, some_date
 
+pytestmark = pytest.mark.promise("answers")
+
 
 @pytest.fixture
 def runner(airflow_api: AirflowApi, make_runner: MakeRunner) -> AirflowRunner:

@@ -117,6 +117,7 @@ def test_http_basic_where_no_token_is_to_be_had(airflow: StandInAirflow, runner:
     assert len(airflow.requests_of("login")) == 1
 
 
+@pytest.mark.promise("rotation")
 def test_a_static_token_is_read_again_when_it_is_refused(
     airflow: StandInAirflow, make_runner: MakeRunner, tmp_path: Path
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_static_token_is_read_again_when_it_is_refused(
     assert airflow.requests_of("login") == []
 
 
+@pytest.mark.promise("rotation")
 @pytest.mark.parametrize("kind", ["token", "password"])
 def test_what_a_command_gives_is_asked_for_again_when_it_is_refused(
     airflow: StandInAirflow, make_runner: MakeRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -163,6 +165,7 @@ def test_what_a_command_gives_is_asked_for_again_when_it_is_refused(
     assert isinstance(runner.start(create("slow")), Happened)
 
 
+@pytest.mark.promise("rotation")
 def test_a_command_has_no_more_time_than_the_request_that_waits_for_it(
     airflow: StandInAirflow, make_runner: MakeRunner
 ) -> None:
@@ -222,6 +225,7 @@ def test_a_netrc_does_not_replace_our_credentials(
     assert isinstance(runner.start(create("slow")), Happened)
 
 
+@pytest.mark.promise("secrets")
 def test_no_credential_shows_in_messages_logs_or_reprs(
     airflow: StandInAirflow, make_runner: MakeRunner, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

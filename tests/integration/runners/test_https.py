@@ -75,6 +75,7 @@ def test_a_bundle_that_the_environment_names_is_believed(
     assert isinstance(make_runner(airflow.base_url).start(create("slow")), Happened)
 
 
+@pytest.mark.promise("rotation")
 def test_another_authority_in_the_file_is_believed_from_the_next_connection_on_and_the_old_one_no_more(
     airflow: StandInAirflow, make_runner: MakeRunner, certificate: Path, tmp_path: Path
 ) -> None:

@@ -183,6 +183,7 @@ def test_runs_share_requests_whatever_they_have_in_common(
     assert lists <= most
 
 
+@pytest.mark.promise("following")
 def test_what_was_answered_in_time_is_kept(airflow: StandInAirflow, runner: AirflowRunner) -> None:
     """1,500 runs take fifteen requests of 0.2 s each, and a look has 2 s: a part of them must be seen by each look."""
     refs = trigger_all(airflow, [RunRef("slow", f"run_{number:04}") for number in range(1500)])

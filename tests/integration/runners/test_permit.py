@@ -35,6 +35,7 @@ def test_it_is_asked_right_before_the_request_with_what_is_left_of_the_time(runn
     assert 0 < left <= 10.0
 
 
+@pytest.mark.promise("leader-only")
 def test_what_is_not_permitted_does_not_happen(runner: AirflowRunner, airflow: StandInAirflow) -> None:
     run = airflow.trigger_by_hand("quick")
     run = airflow.await_run("quick", run.run_id, State.SUCCESS)

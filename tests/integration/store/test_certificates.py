@@ -70,6 +70,7 @@ def reaches(store: EtcdStore) -> bool:
     return True
 
 
+@pytest.mark.promise("rotation")
 def test_a_new_client_certificate_is_shown_once_the_old_one_is_refused(
     files: TlsFiles, authority: Authority, line: Line, store: EtcdStore
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_new_client_certificate_is_shown_once_the_old_one_is_refused(
     wait_for(lambda: reaches(store))
 
 
+@pytest.mark.promise("rotation")
 def test_a_watch_goes_on_with_a_new_client_certificate(
     files: TlsFiles, authority: Authority, line: Line, store: EtcdStore
 ) -> None:
@@ -102,6 +104,7 @@ def test_a_watch_goes_on_with_a_new_client_certificate(
     wait_for(watches)
 
 
+@pytest.mark.promise("rotation")
 def test_another_authority_is_believed_once_its_certificate_is_there(
     files: TlsFiles, line: Line, store: EtcdStore, tmp_path: Path
 ) -> None:
@@ -114,6 +117,7 @@ def test_another_authority_is_believed_once_its_certificate_is_there(
     wait_for(lambda: reaches(store))
 
 
+@pytest.mark.promise("rotation")
 @pytest.mark.parametrize("replaced_first", ["neither, the key is gone", "the certificate", "the key"])
 def test_files_in_the_middle_of_being_replaced_do_no_harm(
     files: TlsFiles, authority: Authority, line: Line, store: EtcdStore, replaced_first: str

@@ -112,6 +112,7 @@ def test_the_status_is_that_of_every_member(members: list[Member], store: EtcdSt
     assert (second.version, third.version) == ("", "")
 
 
+@pytest.mark.promise("leader-only")
 def test_a_lease_that_was_prolonged_under_another_leader_is_not_believed(
     members: list[Member], store: EtcdStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def test_a_change_arrives_without_polling(etcd: EtcdStore, keys: Keys, monkeypat
             assert follower.arrivals.get(timeout=15) == f"{keys.root}{number}"
 
 
+@pytest.mark.promise("downtime")
 def test_what_changed_while_etcd_was_down_and_restarted_is_seen(own_etcd: EmbeddedEtcd, own_store: EtcdStore) -> None:
     put(own_store, "/c/a")
     writer = connect(own_etcd.settings)
@@ -110,6 +111,7 @@ def test_what_changed_while_etcd_was_down_and_restarted_is_seen(own_etcd: Embedd
     writer.close()
 
 
+@pytest.mark.promise("downtime")
 def test_a_compaction_while_it_was_away_leads_to_a_new_list(own_etcd: EmbeddedEtcd, own_store: EtcdStore) -> None:
     put(own_store, "/c/gone")
     port = own_etcd.port
@@ -132,6 +134,7 @@ def test_a_compaction_while_it_was_away_leads_to_a_new_list(own_etcd: EmbeddedEt
         assert any("compact" in reason for reason in follower.losses)
 
 
+@pytest.mark.promise("downtime")
 def test_another_cluster_on_the_same_port_leads_to_a_new_list(
     own_etcd: EmbeddedEtcd, own_store: EtcdStore, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -149,6 +152,7 @@ def test_another_cluster_on_the_same_port_leads_to_a_new_list(
             writer.close()
 
 
+@pytest.mark.promise("downtime")
 def test_a_frozen_etcd_is_noticed_and_nothing_is_missed_afterwards(
     own_etcd: EmbeddedEtcd, own_store: EtcdStore
 ) -> None:
@@ -196,6 +200,7 @@ def nudged(store: EtcdStore, keys: Keys, candidate: Candidate) -> Iterator[Candi
     assert not listener.is_alive()
 
 
+@pytest.mark.promise("takeover")
 def test_a_successor_takes_over_at_once_when_the_leader_resigns(etcd: EtcdStore, keys: Keys) -> None:
     """At once: with such leases the second one would look by itself after a third of an hour only."""
     with Candidate(etcd, keys, "first", ttl=int(ATTENTION)) as first:
@@ -208,6 +213,7 @@ def test_a_successor_takes_over_at_once_when_the_leader_resigns(etcd: EtcdStore,
             assert first.leadership() is None
 
 
+@pytest.mark.promise("leader-only", "takeover")
 def test_a_leader_that_was_killed_is_replaced_when_its_lease_ends(
     etcd: EtcdStore, keys: Keys, etcd_server: EmbeddedEtcd
 ) -> None:
@@ -236,6 +242,7 @@ def test_a_leader_that_was_killed_is_replaced_when_its_lease_ends(
             assert monotonic() - began < 6
 
 
+@pytest.mark.promise("leader-only")
 def test_a_leader_loses_its_term_before_etcd_ends_its_lease(own_etcd: EmbeddedEtcd, own_store: EtcdStore) -> None:
     keys = Keys("/c")
     with Candidate(own_store, keys, "first", ttl=3) as first:

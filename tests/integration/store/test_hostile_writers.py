@@ -86,6 +86,7 @@ def first_snapshot(reflector: Reflector, *, tries: int) -> Snapshot:
     raise AssertionError(f"no snapshot in {tries} tries: {updates}")
 
 
+@pytest.mark.promise("downtime")
 @pytest.mark.parametrize("key", [state_key(0), state_key(11_999), "/elsewhere"])
 def test_a_loop_of_put_and_compact_keeps_nobody_from_a_snapshot(
     own_etcd: EmbeddedEtcd, own_store: EtcdStore, key: str

@@ -43,6 +43,7 @@ def test_by_a_watch_that_was_closed(own_store: EtcdStore, nothing_left_behind: C
     nothing_left_behind()
 
 
+@pytest.mark.promise("shutdown")
 def test_by_a_watch_that_is_closed_and_still_held(own_store: EtcdStore) -> None:
     """As it is at the end of a process: who holds the watch is destroyed by the interpreter."""
     with no_collections():

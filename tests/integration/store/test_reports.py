@@ -53,6 +53,7 @@ def test_a_report_on_nothing_is_refused(etcd_settings: EtcdSettings, pipeline: s
         coordinator.report(pipeline, "success", partition=partition, settings=Settings(etcd=etcd_settings))
 
 
+@pytest.mark.promise("late-reports")
 def test_of_many_reports_at_once_the_newest_attempt_stands(etcd: EtcdStore, keys: Keys) -> None:
     began = datetime(2026, 11, 20, tzinfo=UTC)
     reports = [

@@ -114,6 +114,7 @@ def allowed(attempts: Mapping[str, Callable[[], object]]) -> set[str]:
     return found
 
 
+@pytest.mark.promise("roles")
 @everybody
 def test_a_role_reads_its_keys_and_no_others(name: str, user: EtcdStore, stands: dict[str, int]) -> None:
     def watch(key: str) -> None:
@@ -132,6 +133,7 @@ def test_a_role_reads_its_keys_and_no_others(name: str, user: EtcdStore, stands:
     assert allowed({place: lambda key=key: watch(key) for place, key in beginnings.items()}) == expected
 
 
+@pytest.mark.promise("roles")
 @everybody
 @pytest.mark.usefixtures("stands")
 def test_a_role_writes_its_keys_and_no_others(name: str, user: EtcdStore, root: EtcdStore) -> None:

@@ -68,6 +68,7 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CertifiedEtcd]:
         yield server
 
 
+@pytest.mark.promise("roles")
 @pytest.mark.parametrize("name", WRITES)
 def test_a_certificate_gives_the_rights_of_its_user_and_no_others(name: str, etcd: CertifiedEtcd) -> None:
     store = connect(etcd.settings_of(name))

@@ -116,6 +116,7 @@ def passed(attempts: Attempts) -> set[str]:
     return found
 
 
+@pytest.mark.promise("roles")
 @everybody
 @pytest.mark.usefixtures("root")
 def test_no_range_reaches_beyond_a_role(name: str, raw: Raw) -> None:
@@ -140,6 +141,7 @@ def test_no_range_reaches_beyond_a_role(name: str, raw: Raw) -> None:
     assert passed({what: lambda at=at: raw.watch(*at) for what, at in beyond.items()}) == set()
 
 
+@pytest.mark.promise("roles")
 @pytest.mark.parametrize("raw", ["rep"], indirect=True)
 def test_no_transaction_reaches_beyond_a_role(raw: Raw, root: EtcdStore) -> None:
     def commit(transaction: Transaction) -> Callable[[], object]:
@@ -160,6 +162,7 @@ def test_no_transaction_reaches_beyond_a_role(raw: Raw, root: EtcdStore) -> None
         assert item.value == b"x", "a transaction is refused as a whole"
 
 
+@pytest.mark.promise("roles")
 @everybody
 def test_nobody_else_ends_the_leaders_lease(name: str, raw: Raw, etcd: SecuredEtcd, root: EtcdStore) -> None:
     watcher = etcd.connect("watcher")
@@ -181,6 +184,7 @@ def test_nobody_else_ends_the_leaders_lease(name: str, raw: Raw, etcd: SecuredEt
     watcher.close()
 
 
+@pytest.mark.promise("roles")
 @pytest.mark.parametrize(("name", "raw"), [(name, name) for name in (*OTHERS, "watcher")], indirect=["raw"])
 @pytest.mark.usefixtures("root")
 def test_nobody_gives_himself_more(name: str, raw: Raw) -> None:

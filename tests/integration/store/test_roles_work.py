@@ -88,6 +88,7 @@ def test_a_reporter_needs_no_more_for_the_command_line_and_the_outbox(
     root.close()
 
 
+@pytest.mark.promise("reporting")
 def test_events_of_an_environment_that_was_renamed_hold_up_no_others(
     etcd: SecuredEtcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +261,7 @@ class SecuredWorld(ServedWorld):
         write_report(store, self.keys, where, document)
 
 
+@pytest.mark.promise("roles")
 def test_the_watcher_runs_waves_obeys_people_and_sweeps_as_its_own_user(
     etcd: SecuredEtcd, cli: Cli, tmp_path: Path
 ) -> None:
@@ -290,6 +292,7 @@ def test_the_watcher_runs_waves_obeys_people_and_sweeps_as_its_own_user(
         assert "denied" not in watcher.log()
 
 
+@pytest.mark.promise("roles")
 def test_authentication_can_be_turned_on_under_a_running_watcher(tmp_path: Path) -> None:
     """First everybody gets a user, then it is turned on; docs/security.md says so."""
     with SecuredEtcd(tmp_path / "etcd") as server:

@@ -216,6 +216,7 @@ def test_a_wrong_password_is_access_denied(guarded: EmbeddedEtcd, monkeypatch: p
     store.close()
 
 
+@pytest.mark.promise("rotation")
 def test_a_password_that_was_changed_counts_at_the_next_login(
     guarded: EmbeddedEtcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def put(store: EtcdStore) -> int:
     return store.commit(Transaction((), (Put(PLACE, b"x"),))).revision
 
 
+@pytest.mark.promise("rotation")
 @pytest.mark.parametrize("what", ["write", "read", "watch", "lease"])
 def test_a_token_from_before_a_change_of_roles_is_replaced(etcd: EmbeddedEtcd, password: Path, what: str) -> None:
     store = connect(settings_of(etcd, "watcher", password))
@@ -70,6 +71,7 @@ def test_a_token_from_before_a_change_of_roles_is_replaced(etcd: EmbeddedEtcd, p
     store.close()
 
 
+@pytest.mark.promise("rotation")
 def test_when_a_token_ends_one_thread_logs_in_for_all(etcd: EmbeddedEtcd, password: Path) -> None:
     threads = 16
     store = connect(settings_of(etcd, "watcher", password))

@@ -79,6 +79,7 @@ def test_every_verdict_ends_an_event(outbox: Outbox, wakeup_pipe: WakeupPipe, ve
     assert outbox.pending() == []
 
 
+@pytest.mark.promise("reporting")
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreError("full"), ConfigurationError("broken")])
 def test_what_may_pass_is_tried_again_and_nothing_overtakes_it(
     outbox: Outbox, wakeup_pipe: WakeupPipe, error: Exception

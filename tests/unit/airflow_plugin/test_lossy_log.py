@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from coordinator.airflow_plugin.lossy_log import LossyLog
 
 
@@ -41,6 +43,7 @@ def test_what_cannot_be_written_is_counted_once_there_is_room_again(tmp_path: Pa
     ]
 
 
+@pytest.mark.promise("reporting")
 def test_a_line_of_which_only_the_beginning_fits_is_lost_and_spoils_no_other(tmp_path: Path) -> None:
     file = tmp_path / "log"
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -27,6 +27,7 @@ def test_an_event_comes_back_as_it_was_put(tmp_path: Path) -> None:
     assert outbox.read(outbox.put(put)) == put
 
 
+@pytest.mark.promise("reporting")
 def test_events_are_pending_in_the_order_in_which_they_were_put(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     names = [outbox.put(event(str(number))) for number in range(200)]
@@ -34,6 +35,7 @@ def test_events_are_pending_in_the_order_in_which_they_were_put(tmp_path: Path) 
     assert [outbox.read(name).partition for name in outbox.pending()] == [str(number) for number in range(200)]
 
 
+@pytest.mark.promise("reporting", "clock-steps")
 def test_the_order_survives_a_clock_that_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outbox = Outbox(tmp_path)
     clock = iter([5_000, 4_000, 4_000, 9_000])

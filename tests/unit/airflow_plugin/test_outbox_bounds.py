@@ -32,6 +32,7 @@ def _deliver(outbox: Outbox) -> list[Event]:
     return delivered
 
 
+@pytest.mark.promise("bad-input")
 @pytest.mark.timeout(30)
 def test_a_named_pipe_does_not_stop_the_sender(outbox: Outbox) -> None:
     outbox.put(GOOD)

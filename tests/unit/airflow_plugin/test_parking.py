@@ -64,6 +64,7 @@ def reasons(outbox: Outbox) -> dict[str, str]:
     return {one.name: one.why.reason for one in outbox.parked.all()}
 
 
+@pytest.mark.promise("reporting")
 def test_an_event_that_etcd_denies_holds_up_no_other(outbox: Outbox) -> None:
     denied = outbox.put(event("1", environment="renamed"))
     for partition in "23456":
@@ -186,6 +187,7 @@ def test_what_can_never_be_written_is_not_tried_again(outbox: Outbox, time: Time
     assert etcd.tries == 1
 
 
+@pytest.mark.promise("reporting")
 def test_a_parked_event_that_is_delivered_late_never_puts_the_older_over_the_newer(outbox: Outbox) -> None:
     """Of one run: its start is parked, its end and the end of its next attempt are not."""
     store, keys = MemoryStore(MemoryEtcd()), Keys()

@@ -44,6 +44,7 @@ def raising(error: Exception) -> Callable[..., None]:
     return method
 
 
+@pytest.mark.promise("reporting")
 @pytest.mark.parametrize("error", DEFECTS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("hook", RUN_HOOKS)
 def test_a_hook_that_cannot_report_raises_nothing_and_says_so(
@@ -55,6 +56,7 @@ def test_a_hook_that_cannot_report_raises_nothing_and_says_so(
     _is_told(caplog, error, RUN_HOOKS[hook])
 
 
+@pytest.mark.promise("reporting")
 @pytest.mark.parametrize("error", DEFECTS, ids=lambda error: type(error).__name__)
 def test_a_component_of_airflow_starts_though_the_outbox_cannot_be_resumed(
     plugin: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
@@ -65,6 +67,7 @@ def test_a_component_of_airflow_starts_though_the_outbox_cannot_be_resumed(
     _is_told(caplog, error, "coordinator.not_resumed")
 
 
+@pytest.mark.promise("reporting")
 @pytest.mark.parametrize("hook", ["on_starting", *RUN_HOOKS])
 def test_a_reporter_that_cannot_even_be_made_raises_nothing_out_of_a_hook(
     plugin: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, hook: str

@@ -98,6 +98,7 @@ def test_a_run_is_kept_first_and_somebody_woken_then(home: Path, woken: list[tup
     assert woken == [("wake", outbox.directory)]
 
 
+@pytest.mark.promise("reporting")
 def test_a_full_disk_is_told_and_somebody_woken_all_the_same(
     home: Path, woken: list[tuple[str, Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

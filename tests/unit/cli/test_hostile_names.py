@@ -67,6 +67,7 @@ def test_json_is_harmless_and_reads_back_equal(value: object) -> None:
     assert json.loads(written) == json.loads(json.dumps(value))  # which joins two halves that stand side by side
 
 
+@pytest.mark.promise("bad-input")
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_what_a_console_prints_does_nothing_but_stand_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     console = people()
@@ -86,6 +87,7 @@ class _Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.promise("bad-input")
 @pytest.mark.parametrize("stream", [_Terminal, io.StringIO], ids=["terminal", "file"])
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_a_log_line_stays_one_line(name: str, stream: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> None:

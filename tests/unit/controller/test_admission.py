@@ -31,6 +31,8 @@ from coordinator.store.port import Put
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
 
+pytestmark = pytest.mark.promise("slow")
+
 DAY = datetime(2026, 11, 19, tzinfo=UTC)
 HOURS = [format_instant(DAY + timedelta(hours=hour)) for hour in range(50)]
 D, E = PipelineRef("default", "D"), PipelineRef("default", "E")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import LookDone
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
@@ -60,6 +62,7 @@ class Bench:
         return set(answer.subjects), set(answer.askers)
 
 
+@pytest.mark.promise("not-early")
 def test_who_asks_while_a_look_is_out_waits_for_the_next_one() -> None:
     """It may have seen a run a moment before a person cleared it."""
     bench = Bench()

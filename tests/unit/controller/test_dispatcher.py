@@ -155,6 +155,7 @@ def test_of_one_environments_effects_no_more_run_at_once_than_its_limit() -> Non
     assert most == 2
 
 
+@pytest.mark.promise("downtime")
 def test_a_silent_environment_is_tried_one_effect_at_a_time_after_growing_pauses(bench: Bench) -> None:
     bench.runner.answer = EnvironmentUnavailable("down")
     now, pauses = 0.0, []
@@ -177,6 +178,7 @@ def test_a_silent_environment_is_tried_one_effect_at_a_time_after_growing_pauses
     assert len(pauses) > 2
 
 
+@pytest.mark.promise("downtime")
 def test_an_answer_ends_the_pause(bench: Bench) -> None:
     bench.runner.answer = EnvironmentUnavailable("busy", retry_after=7.0)
     bench.start("1")
@@ -209,6 +211,7 @@ def test_looks_go_out_together_beside_the_effects(bench: Bench) -> None:
     assert "look 1 1.0" in bench.runner.calls
 
 
+@pytest.mark.promise("leader-only")
 def test_nothing_is_sent_on_a_lease_too_short_for_it(bench: Bench) -> None:
     bench.leads = False
     bench.start("1")
@@ -220,6 +223,7 @@ def test_nothing_is_sent_on_a_lease_too_short_for_it(bench: Bench) -> None:
     assert not bench.dispatcher.is_down(0.0)
 
 
+@pytest.mark.promise("leader-only")
 def test_a_runner_asks_again_before_it_sends(bench: Bench) -> None:
     bench.start("1")
     bench.dispatcher.pump(0.0)
@@ -404,6 +408,7 @@ def test_what_there_was_no_time_for_is_forgotten_with_the_leadership(bench: Benc
     assert bench.dispatcher.is_idle()
 
 
+@pytest.mark.promise("following")
 def test_what_is_followed_is_not_passed_over_by_those_that_always_ask(bench: Bench) -> None:
     """The environment is so slow that there is no end to what somebody waits for."""
     bench.runner.answers_in_time = 4

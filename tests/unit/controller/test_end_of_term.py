@@ -27,6 +27,7 @@ def leader(world: SimulatedWorld) -> SimulatedWatcher:
     return world.watcher
 
 
+@pytest.mark.promise("leader-only")
 def test_no_request_goes_out_once_etcd_has_said_that_another_one_leads(
     world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

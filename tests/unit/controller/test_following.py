@@ -10,6 +10,8 @@ from coordinator.controller.reconcile.following import PATIENCE, SPREAD, Followe
 from coordinator.model.references import PipelineRef, Target
 from coordinator.runners.port import RunRef
 
+pytestmark = pytest.mark.promise("following")
+
 TARGET = Target(PipelineRef("default", "d"), "p")
 RUN = FollowedRun(RunRef("d", "r"), datetime(2026, 11, 20, tzinfo=UTC))
 CLEARED = FollowedRun(RunRef("d", "r"), datetime(2026, 11, 21, tzinfo=UTC))

@@ -16,6 +16,8 @@ from coordinator.store.port import Put, Transaction
 from tests.worlds.simulated import EPOCH, SimulatedWorld
 from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of
 
+pytestmark = pytest.mark.promise("following")
+
 RUNS = 300
 ANSWERED_IN_TIME = 20
 SECONDS_OF_A_LOOK = 2.0

@@ -11,10 +11,12 @@ def leadership(term: int, *, remaining: float) -> Leadership:
     return Leadership(term, HeldLease(1, asked_at=100.0, ttl=remaining, clock=lambda: 100.0))
 
 
+@pytest.mark.promise("leader-only")
 def test_a_leader_may_send_what_fits_into_its_lease() -> None:
     refuse_unless_leading(leadership(7, remaining=6.0), seconds=5.0, term=7)
 
 
+@pytest.mark.promise("leader-only")
 @pytest.mark.parametrize(
     ("present", "term"),
     [

@@ -15,6 +15,8 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.store.port import Changed, Changes, KeyValue, Listing
 from coordinator.store.reflector import Disconnected, Snapshot
 
+pytestmark = pytest.mark.promise("slow")
+
 PATIENCE = 10.0
 
 

@@ -11,6 +11,8 @@ from coordinator.controller.dispatch.dispatcher import STALE_AFTER
 from coordinator.model.trigger import Status
 from tests.worlds.simulated import SimulatedWorld
 
+pytestmark = pytest.mark.promise("slow")
+
 NAMES = [f"team_b/D{number}" for number in range(6)]
 
 

@@ -23,6 +23,8 @@ from coordinator.store.port import Changes, Put, Transaction
 from tests.worlds.simulated import EPOCH, REQUESTS, SimulatedWatcher, SimulatedWorld
 from tests.worlds.simulated_airflow import logical_date_of
 
+pytestmark = pytest.mark.promise("slow")
+
 BACKLOG = 1_500
 FRESH = format_instant(EPOCH)
 PAST = [format_instant(EPOCH - timedelta(hours=hour)) for hour in range(1, BACKLOG + 1)]
@@ -123,6 +125,7 @@ def test_a_stream_of_fresh_completions_does_not_starve_the_backlog() -> None:
     assert 80 <= sum(fresh[:200]) <= 110, "half of the turns are theirs, more or less"
 
 
+@pytest.mark.promise("slow")
 @pytest.mark.slow
 def test_no_more_intents_pile_up_in_an_environment_that_is_slow_and_a_fresh_one_gets_its_turn_there(
     monkeypatch: pytest.MonkeyPatch,

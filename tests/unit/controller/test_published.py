@@ -13,6 +13,7 @@ from tests.worlds.simulated import SimulatedWorld
 OTHER = "2026-11-21T00:00:00Z"
 
 
+@pytest.mark.promise("not-for-the-past")
 @pytest.mark.parametrize("watching", ["while a watcher runs", "while none runs"])
 def test_states_that_are_there_when_dependencies_are_published_for_the_first_time_fire_nothing(watching: str) -> None:
     world = SimulatedWorld()
@@ -33,6 +34,7 @@ def test_states_that_are_there_when_dependencies_are_published_for_the_first_tim
     assert world.runs("D", partition=OTHER) == 0
 
 
+@pytest.mark.promise("bad-file")
 @pytest.mark.parametrize("owner", ["default", "team_b"])
 def test_a_watcher_that_starts_beside_a_published_document_that_cannot_be_read_fires_nothing_until_it_is_repaired(
     owner: str,

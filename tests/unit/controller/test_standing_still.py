@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from coordinator.controller.reconcile.event_handling import STOOD_STILL
 from tests.worlds.simulated import SimulatedWorld
 
@@ -27,6 +29,7 @@ def test_what_piled_up_meanwhile_is_looked_at() -> None:
     assert world.runs("D") == 2
 
 
+@pytest.mark.promise("not-early")
 def test_what_has_waited_to_be_taken_in_is_looked_at() -> None:
     """The same, but the watcher takes steps all the time, and has more to take in than it can."""
     world = SimulatedWorld()

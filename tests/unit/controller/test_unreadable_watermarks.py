@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import structlog
 
 from coordinator.controller.state.heartbeat import Heartbeat, read_heartbeat
@@ -13,6 +14,8 @@ from coordinator.model.retention.watermark import Watermark, dump_watermark
 from coordinator.store.port import Delete, Put
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import target
+
+pytestmark = pytest.mark.promise("rubbish")
 
 LONG = timedelta(hours=2)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

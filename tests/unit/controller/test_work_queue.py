@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from coordinator.controller.queue.work_queue import KEPT, SHARE, Priority, WorkQueue
 from coordinator.model.decide import Decision
 from coordinator.model.references import PipelineRef, Target
@@ -74,6 +76,7 @@ def test_a_newer_decision_takes_the_place_of_an_older_one_also_where_there_is_no
     assert dict(queue.take(ALL))[targets[0]] is newest
 
 
+@pytest.mark.promise("slow")
 def test_what_is_live_comes_before_catching_up_and_does_not_starve_it() -> None:
     queue, targets = WorkQueue(), _targets(4 * SHARE)
     old, fresh = targets[:SHARE], targets[SHARE:]
@@ -87,6 +90,7 @@ def test_what_is_live_comes_before_catching_up_and_does_not_starve_it() -> None:
     assert len(list(queue.take(ALL))) == len(targets) - len(taken), "nothing is lost"
 
 
+@pytest.mark.promise("slow")
 def test_small_pieces_give_the_backlog_its_share_too() -> None:
     queue, targets = WorkQueue(), _targets(10 * SHARE)
     queue.add(targets[0], Priority.CATCHUP)

@@ -96,6 +96,7 @@ def test_an_input_that_moved_is_ground_lost(store: CountingStore, fence: CreateR
     assert store.get("record") is None
 
 
+@pytest.mark.promise("leader-only")
 @pytest.mark.parametrize("count", [1, 3])
 def test_who_does_not_lead_writes_nothing(store: CountingStore, fence: CreateRevisionIs, count: int) -> None:
     outcomes = Outcomes()

@@ -51,6 +51,7 @@ def test_what_nobody_stands_on_is_forgotten(world: SimulatedWorld) -> None:
     assert reasons(world, "Z") == []
 
 
+@pytest.mark.promise("orders")
 def test_what_another_has_run_on_is_kept(world: SimulatedWorld) -> None:
     world.mark("A", "success", partition=PHANTOM)
     world.settle()
@@ -59,6 +60,7 @@ def test_what_another_has_run_on_is_kept(world: SimulatedWorld) -> None:
     assert reasons(world, "B") == [f"C@{PHANTOM} has run on B@{PHANTOM}"]
 
 
+@pytest.mark.promise("orders")
 def test_what_would_be_started_again_is_kept(world: SimulatedWorld) -> None:
     world.mark("A", "success", partition=PHANTOM)
     world.settle()

@@ -48,6 +48,7 @@ def past(world: SimulatedWorld, document: dict[str, object], *names: str) -> Non
     world.settle()
 
 
+@pytest.mark.promise("orders")
 def test_what_completed_before_a_dependency_counted_is_a_gap(world: SimulatedWorld) -> None:
     past(world, {"D": ["A", "B"]}, "A", "B")
     assert gaps(world) == ["D 2026-11-20 past: A, B"]
@@ -95,6 +96,7 @@ def test_a_mark_closes_a_gap_without_a_run(world: SimulatedWorld) -> None:
     assert (gaps(world), world.runs("D")) == ([], 0)
 
 
+@pytest.mark.promise("orders")
 def test_what_was_started_and_what_is_about_to_be_is_no_gap(world: SimulatedWorld) -> None:
     world.dependencies({"D": "A"})
     world.first_run("A")

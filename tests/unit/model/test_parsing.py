@@ -97,6 +97,7 @@ def test_no_dependencies_at_all_is_a_document() -> None:
     assert parse("{}") == {}
 
 
+@pytest.mark.promise("bad-file")
 @pytest.mark.parametrize(
     ("text", "line", "column", "path", "reason"),
     [
@@ -295,6 +296,7 @@ def test_a_wrong_word_about_lateness_or_catching_up_is_refused(written: dict[str
     assert reason in problem.reason
 
 
+@pytest.mark.promise("bad-file")
 def test_a_cycle_is_shown_whole_and_at_the_dependency_that_closes_it() -> None:
     problem = only_problem('{"b": "a",\n "c": ["x", "b"],\n "a": ["y", "c"]}')
     assert "a -> b -> c -> a" in problem.reason

@@ -58,6 +58,7 @@ def test_what_cannot_be_read_says_why_and_raises_nothing(value: bytes) -> None:
     assert read.reason
 
 
+@pytest.mark.promise("rubbish")
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_reading_never_raises(value: bytes) -> None:
     assert isinstance(read_run_state(value), RunState | Unreadable)
@@ -69,6 +70,7 @@ def state(
     return RunState(State(word), Attempt(run_id, queued_at), observed_at)
 
 
+@pytest.mark.promise("late-reports")
 @pytest.mark.parametrize(
     ("present", "report", "verdict"),
     [
@@ -97,6 +99,7 @@ def test_the_older_never_overwrites_the_newer(
     assert evaluate_report(present, report) is verdict
 
 
+@pytest.mark.promise("late-reports")
 @pytest.mark.parametrize(
     ("present", "report", "verdict"), [(1, 1, Verdict.REPEAT), (1, 2, Verdict.NEW), (2, 1, Verdict.OUTDATED)]
 )
@@ -107,6 +110,7 @@ def test_attempts_are_counted_where_there_is_no_queued_at(present: int, report: 
     assert evaluate_report(of(present), of(report)) is verdict
 
 
+@pytest.mark.promise("late-reports")
 @given(
     st.permutations([state(word, queued_at=at) for at in (NOON, LATER) for word in ("queued", "running", "success")])
 )

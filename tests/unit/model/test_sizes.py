@@ -37,6 +37,7 @@ def fan_in(inputs: int, name: str = "a_pipeline_of_usual_length_{:05}") -> list[
     return [name.format(number) for number in range(inputs)]
 
 
+@pytest.mark.promise("bad-input")
 @pytest.mark.slow
 def test_a_record_that_etcd_would_not_take_is_refused_at_the_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_document(json.dumps({"d": fan_in(5000)}), source="it takes this")
@@ -112,6 +113,7 @@ def test_names_and_confs_are_bounded(document: Any, path: str, reason: str) -> N
     assert len(str(problem)) < 1000
 
 
+@pytest.mark.promise("bad-input")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "text",

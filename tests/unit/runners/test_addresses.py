@@ -84,6 +84,7 @@ def check_paths(targets: list[tuple[str, str]], *, dag_ids: set[str], run_ids: s
                 assert name in ("limit", "offset", "logical_date_gte", "logical_date_lte")
 
 
+@pytest.mark.promise("bad-input")
 @settings(max_examples=150, deadline=None)
 @given(names, names, st.sampled_from(Action))
 def test_starting_and_asking_address_that_run_and_nothing_else(
@@ -103,6 +104,7 @@ def test_starting_and_asking_address_that_run_and_nothing_else(
     check_paths(listener.targets, dag_ids={dag_id}, run_ids={run_id})
 
 
+@pytest.mark.promise("bad-input")
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(names, names), max_size=4))
 def test_looking_and_checking_ask_for_these_names_and_no_others(

@@ -57,6 +57,7 @@ def memory() -> int:
         return int(figures.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.promise("bad-input")
 @pytest.mark.parametrize(
     "head",
     [
@@ -75,6 +76,7 @@ def test_a_body_without_end_is_cut_off(line: tuple[AirflowClient, Say], head: by
     assert memory() - before < 3 * bounds.ANSWER
 
 
+@pytest.mark.promise("bad-input")
 def test_the_body_of_a_redirect_is_not_read_without_bound(line: tuple[AirflowClient, Say]) -> None:
     client, say = line
     say(b"HTTP/1.1 302 x\r\nLocation: http://127.0.0.1:1/\r\n\r\n", 400)

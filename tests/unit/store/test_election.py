@@ -166,6 +166,7 @@ def test_a_presence_is_put_again_after_a_while_though_nothing_has_changed(server
     assert again_within >= AGAIN_WITHIN + TTL / 3, "it need not be silent between two keep-alives"
 
 
+@pytest.mark.promise("takeover")
 def test_who_has_not_read_everything_yet_leaves_the_lead_to_who_has(
     server: MemoryEtcd, clock: Clock, second: Candidate
 ) -> None:
@@ -209,6 +210,7 @@ def test_what_is_the_matter_with_the_file_is_told_at_once() -> None:
     assert reading.has_found(PresentFile("default", "5fa1c0de"), {})
 
 
+@pytest.mark.promise("takeover")
 @pytest.mark.parametrize("count", [2, 5])
 def test_watchers_do_not_keep_each_other_busy(server: MemoryEtcd, clock: Clock, count: int) -> None:
     watchers = []
@@ -270,6 +272,7 @@ def test_it_is_kept_alive_at_a_third_of_its_life(first: Candidate) -> None:
     assert first.step() == pytest.approx(TTL / 3)
 
 
+@pytest.mark.promise("leader-only")
 def test_what_remains_is_counted_from_before_the_request_was_sent(
     first: Candidate, store: FaultyStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +292,7 @@ def test_what_remains_is_counted_from_before_the_request_was_sent(
     assert term.remaining() == pytest.approx(TTL - 2.0)
 
 
+@pytest.mark.promise("leader-only")
 def test_an_answer_after_the_end_by_our_count_does_not_revive_a_term(
     first: Candidate, store: FaultyStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,6 +458,7 @@ def test_changes_are_told(store: FaultyStore, server: MemoryEtcd, clock: Clock) 
     assert told == [True, False]
 
 
+@pytest.mark.promise("leader-only")
 def test_there_are_never_two_leaders_whatever_happens(server: MemoryEtcd, clock: Clock) -> None:
     stores = [FaultyStore(server) for _ in range(3)]
     candidates = [Candidate(store, KEYS, str(number), ttl=TTL, clock=clock) for number, store in enumerate(stores)]
@@ -473,6 +478,7 @@ def test_there_are_never_two_leaders_whatever_happens(server: MemoryEtcd, clock:
     assert len(set(terms.values())) > 1
 
 
+@pytest.mark.promise("takeover")
 def test_a_leader_that_decides_nothing_any_more_gives_the_lead_away(
     store: FaultyStore, second: Candidate, server: MemoryEtcd, clock: Clock
 ) -> None:

@@ -190,6 +190,7 @@ def test_a_store_that_went_back_in_time_is_listed_anew(
     assert keys_of(reflector.step(0)) == ["/c/restored"]
 
 
+@pytest.mark.promise("downtime")
 @pytest.mark.parametrize("deleted", [False, True])
 def test_a_store_that_went_back_and_has_caught_up_is_listed_anew(
     reflector: Reflector, store: FaultyStore, server: MemoryEtcd, clock: Clock, deleted: bool

@@ -49,6 +49,7 @@ def covers(role: Role, key: str) -> bool:
     return any(one.access is not Access.READ and within(one.keys) for one in role.permissions)
 
 
+@pytest.mark.promise("roles")
 @given(names, names, names, names)
 def test_a_name_reaches_its_own_keys_and_no_others(environment: str, other: str, dag_id: str, partition: str) -> None:
     own, others = (Target(PipelineRef(name, dag_id), partition) for name in (environment, other))
@@ -78,6 +79,7 @@ def test_a_name_that_is_none_or_cannot_be_shown_is_refused(make: type[Role], nam
         make(KEYS, name)  # type: ignore[call-arg, arg-type]
 
 
+@pytest.mark.promise("roles")
 @pytest.mark.parametrize(
     ("version", "holds"),
     [
