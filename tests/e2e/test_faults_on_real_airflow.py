@@ -92,6 +92,7 @@ def watcher(airflow: AirflowProcess, airflow_etcd: EmbeddedEtcd, line: DeafAfter
 def test_what_has_happened_is_not_repeated_though(
     how: str, playground: Playground, watcher: WatcherProcess, line: DeafAfter, logical_date: datetime
 ) -> None:
+    """The API server is killed between what it did and its answer, or the line is cut there."""
     partition = format_instant(logical_date)
     create = (f"POST /api/v2/dags/{END}/dagRuns HTTP", f"coordinator__{partition}__1")
     clear = (f"POST /api/v2/dags/{END}/dagRuns/coordinator__{quote(partition, safe='')}__1/clear",)

@@ -21,7 +21,9 @@ PART = 50
 @pytest.mark.promise("once", "not-for-the-past", "kill", "late-reports", "following", "bad-file")
 @pytest.mark.parametrize("first", range(0, SEEDS, PART))
 def test_all_promises_hold_in_some_hundred_worlds(first: int) -> None:
-    """By the very command that replays: with another order of sets a seed is another play."""
+    """Watchers are killed right before and after each write and request, and at moments drawn at random; reports come
+    late, repeated or never. It is played by the very command that replays: with another order of sets a seed is another
+    play."""
     command = [sys.executable, "-m", "tests.simulation", "--first", str(first), "--seeds", str(PART), "--jobs", "1"]
     played = subprocess.run(
         command, capture_output=True, text=True, timeout=280, check=False, cwd=Path(__file__).parents[2], env=os.environ

@@ -102,7 +102,7 @@ def case_05_branch_without_news(world: World) -> None:
 
 @pytest.mark.promise("once")
 def case_06_unused_news_does_not_unsettle(world: World) -> None:
-    """As 5, and E = all(D, X). Then X is cleared: E runs once."""
+    """As in `case_05_branch_without_news`, and E = all(D, X). Then X is cleared: E runs once."""
     _any_of_all(world)
     assert world.runs("E") == 1
     world.rerun("A")

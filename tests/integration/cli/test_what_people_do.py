@@ -583,6 +583,7 @@ def test_what_changes_nothing_is_no_act(scene: Scene) -> None:
 
 @pytest.mark.promise("orders")
 def test_an_act_stands_in_the_transaction_that_does_it(etcd: EtcdStore, keys: Keys) -> None:
+    """The revisions are compared for an order and a mark; the acts of a hold and of its release are counted only."""
     pipeline = PipelineRef("default", "a")
     put_hold(etcd, keys, pipeline, Hold("why", "ann", NOON))
     delete_hold(etcd, keys, pipeline, Signature("bob", NOON + timedelta(seconds=1)))

@@ -22,6 +22,7 @@ BAD: dict[str, bytes] = {
 
 @pytest.mark.promise("not-for-the-past", "bad-file")
 def test_a_file_that_cannot_be_used_leaves_the_last_good_version_in_force_and_is_said(served: ServedWorld) -> None:
+    """At its end a dependency is added, which does not fire for the past."""
     served.dependencies(GOOD)
     watcher = served.serve()
     published = _published(served)

@@ -146,7 +146,8 @@ def test_five_thousand_that_waited_hold_nothing_fresh_back(three: FaultyWorld) -
 def test_what_is_reported_while_the_watcher_stands_still_waits_in_etcd(
     three: FaultyWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Memory is bounded: the reflector waits for room, gRPC holds etcd back, and afterwards nothing is missing."""
+    """Memory is bounded: the reflector waits for room, gRPC holds etcd back, and afterwards nothing is missing.
+    Changes are counted; memory is printed only."""
     world = three
     world.dependencies({"X": "R"})
     watcher = world.watcher

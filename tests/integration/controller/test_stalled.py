@@ -20,6 +20,7 @@ STALLED_AFTER = 4.0
 def test_a_leader_whose_deciding_thread_stands_still_is_replaced_and_does_nothing_more_when_it_goes_on(
     world: FaultyWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """After 4 s here, in place of 30."""
     monkeypatch.setattr(service, "STALLED_AFTER", STALLED_AFTER)
     world.dependencies({"D": "R", "E": "D"})
     first = world.watcher

@@ -63,6 +63,7 @@ def test_two_watchers_at_once_run_everything_once_and_the_other_takes_over_when_
 
 @pytest.mark.promise("leader-only")
 def test_a_leader_that_was_asleep_for_longer_than_its_lease_sends_nothing_more(served: ServedWorld) -> None:
+    """It is frozen at rest: it finds out when it wakes, and the next waves run once."""
     served.dependencies(CHAIN)
     first, second = served.serve(), served.serve(leads=False)
     arrives = threading.Event()

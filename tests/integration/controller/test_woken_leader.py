@@ -220,4 +220,6 @@ def played(
 def test_a_leader_that_wakes_up_writes_nothing_and_sends_nothing(
     played: dict[Point, Future[None]], point: Point
 ) -> None:
+    """Real processes, stopped at 36 points: from the look to the outcome, the keep-alive, the campaign, publishing,
+    sweeping. What etcd and the Airflows got after each was woken is compared."""
     played[point].result(timeout=280)

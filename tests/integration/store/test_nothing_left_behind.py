@@ -45,7 +45,8 @@ def test_by_a_watch_that_was_closed(own_store: EtcdStore, nothing_left_behind: C
 
 @pytest.mark.promise("shutdown")
 def test_by_a_watch_that_is_closed_and_still_held(own_store: EtcdStore) -> None:
-    """As it is at the end of a process: who holds the watch is destroyed by the interpreter."""
+    """As it is at the end of a process: the interpreter destroys who holds the watch. A finalizer of gRPC, left to
+    that moment, once kept a watcher from ending."""
     with no_collections():
         before = alive(*OURS)
         stream = own_store.watch("/x/", from_revision=1)

@@ -37,6 +37,7 @@ def test_events_are_pending_in_the_order_in_which_they_were_put(tmp_path: Path) 
 
 @pytest.mark.promise("reporting", "clock-steps")
 def test_the_order_survives_a_clock_that_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within one process: a scheduler that is started again counts from the clock that it finds."""
     outbox = Outbox(tmp_path)
     clock = iter([5_000, 4_000, 4_000, 9_000])
     monkeypatch.setattr("coordinator.airflow_plugin.outbox.time.time_ns", lambda: next(clock))
