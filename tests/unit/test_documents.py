@@ -19,8 +19,6 @@ from coordinator.model.documents import parse_document
 from coordinator.model.documents.forms import AIRFLOWS, CONDITIONS, ENTRY, MAPPERS, STARTS
 from coordinator.model.partitions import MOST_MEMBERS
 from coordinator.model.trigger import Status
-from tests.command_line import Cli
-from tests.command_line import cli as cli
 from tests.faults.registry import FAULTS
 from tests.worlds import condition_cases, partition_cases
 
@@ -145,25 +143,6 @@ def test_the_settings_in_an_example_are_good(name: str, tmp_path: Path, monkeypa
     monkeypatch.setenv("AIRFLOW_DEFAULT_PASSWORD", "secret")
     (tmp_path / "coordinator.toml").write_text(re.sub("^ +", "", example, flags=re.MULTILINE), encoding="utf-8")
     assert load_settings(tmp_path / "coordinator.toml").environments["default"].password("default") == "secret"
-
-
-def test_what_the_documents_say_of_a_bad_file_is_what_validate_says(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bad = [
-        "{",
-        '  "06": ["02", "team_c/03"],',
-        '  "07": {"upstream": {"pipeline": "06", "on": "sucess"}},',
-        '  "08": {"upstream": {"pipeline": "06", "partition": {"mapper": "rollup", "window": "day", "wait": 30}}}',
-        "}",
-    ]
-    monkeypatch.chdir(tmp_path)
-    Path("new.json").write_text("\n".join(bad), encoding="utf-8")
-    Path("coordinator.toml").write_text('[environments.default]\nurl = "http://127.0.0.1:1"\n', encoding="utf-8")
-    command, _, said = re.findall(
-        r"\$ coordinator (validate new.json .*)(\n)((?:.+\n)+?)```", _text("docs/dependencies.md")
-    )[0]
-    assert cli(*command.split()).stdout == said
 
 
 def test_the_example_configuration_is_good_and_bears_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,7 +202,7 @@ def nudged(store: EtcdStore, keys: Keys, candidate: Candidate) -> Iterator[Candi
 
 @pytest.mark.promise("takeover")
 def test_a_successor_takes_over_at_once_when_the_leader_resigns(etcd: EtcdStore, keys: Keys) -> None:
-    """Within half a second: with such leases the second one would look by itself after a third of an hour only."""
+    """At once: with such leases the second one would look by itself after a third of an hour only."""
     with Candidate(etcd, keys, "first", ttl=int(ATTENTION)) as first:
         wait_for(lambda: first.leadership() is not None)
         second = Candidate(etcd, keys, "second", ttl=int(ATTENTION))
