@@ -64,7 +64,7 @@ def _of_a_script(page: str, first: int, text: str) -> Iterator[Command]:
     for number, line in enumerate(text.splitlines(), start=first):
         lines.append(line)
         if _is_complete("\n".join(lines)):
-            if line.strip() and not line.startswith("#"):
+            if line.strip() and not line.strip().startswith("#"):
                 yield Command(page, number - len(lines) + 1, "\n".join(lines))
             lines = []
     assert not lines, f"{page}:{first}: the last command of this block is not complete"

@@ -20,7 +20,6 @@ from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd, find_binary, free_port
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction
-from tests.integration.documents.commands import REPOSITORY
 from tests.integration.documents.terminal import PATIENCE, Terminal
 from tests.standin.airflow import USERNAME, StandInAirflow
 from tests.worlds.simulated_airflow import logical_date_of, partition_of
@@ -37,34 +36,39 @@ class Machine:
     """
 
     def __init__(self, directory: Path, *, has_etcd: bool) -> None:
-        self._stack = contextlib.ExitStack()
-        self.directory = directory / "here"
-        self.directory.mkdir()
+        self.directory, self._secrets = directory / "here", directory / "secrets"
+        for one in (self.directory, self._secrets):
+            one.mkdir()
         (self.directory / ".venv").symlink_to(sys.prefix)
-        self._secrets = directory / "secrets"
-        self._secrets.mkdir()
-        port = free_port()
-        if has_etcd:
-            self._stack.enter_context(EmbeddedEtcd(directory / "etcd", port=port))
-        self.airflows = {name: self._stack.enter_context(StandInAirflow()) for name in ("default", "team_b")}
-        places = {
+        self._etcd = EtcdSettings(endpoints=[f"127.0.0.1:{free_port()}"])
+        self.keys = Keys(self._etcd.prefix)
+        self._store: EtcdStore | None = None
+        with contextlib.ExitStack() as stack:
+            if has_etcd:
+                stack.enter_context(EmbeddedEtcd(directory / "etcd", port=self._port))
+            self.airflows = {name: stack.enter_context(StandInAirflow()) for name in ("default", "team_b")}
+            for environment, airflow in self.airflows.items():
+                airflow.logins.users = {USERNAME: (PASSWORD, "admin")}
+                airflow.on_state(lambda run, environment=environment: self._report(environment, run))
+            self._stack = stack.pop_all()
+        self.terminal = Terminal(self.directory, self._places(), [Path(sys.executable).parent, find_binary().parent])
+        self.terminal.export(ETCDCTL_ENDPOINTS=self._etcd.endpoints[0], AIRFLOW_HOME=str(self.directory))
+
+    @property
+    def _port(self) -> int:
+        return int(self._etcd.endpoints[0].rpartition(":")[2])
+
+    def _places(self) -> dict[str, str]:
+        """What the pages name, and where that is here: others may use the machine's own ports and directories."""
+        return {
             "10.0.0.1:2379": "127.0.0.1:2379",
-            "127.0.0.1:2379": f"127.0.0.1:{port}",
-            "coordinator etcd ": f"coordinator etcd --port {port} ",
+            "127.0.0.1:2379": self._etcd.endpoints[0],
+            "coordinator etcd ": f"coordinator etcd --port {self._port} ",
             "http://127.0.0.1:8080": self.airflows["default"].base_url,
             "127.0.0.1:8600": "127.0.0.1:0",
             "/run/secrets/": f"{self._secrets}/",
             "/path/to/": f"{self.directory}/",
         }
-        programs = [Path(sys.executable).parent, find_binary().parent]  # coordinator and python, etcdctl
-        self.terminal = Terminal(self.directory, places, programs)
-        self.terminal.export(ETCDCTL_ENDPOINTS=f"127.0.0.1:{port}", AIRFLOW_HOME=str(self.directory))
-        self._etcd = EtcdSettings(endpoints=[f"127.0.0.1:{port}"])
-        self.keys = Keys(self._etcd.prefix)
-        self._store: EtcdStore | None = None
-        for environment, airflow in self.airflows.items():
-            airflow.logins.users = {USERNAME: (PASSWORD, "admin")}
-            airflow.on_state(lambda run, environment=environment: self._report(environment, run))
 
     def __enter__(self) -> Machine:
         return self
@@ -148,7 +152,3 @@ class Machine:
             state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=datetime.now(UTC)
         )
         write_report(self.store, self.keys, where, document)
-
-
-def file_of_the_repository(name: str) -> str:
-    return (REPOSITORY / name).read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ WATCH = "coordinator watch --dependencies dependencies.json"
 NOT_RUN = {
     "make": "it plays the demo, the tests or the benchmarks: minutes, and these tests among them",
     "pip install": "it needs an index of packages; tests/integration/distribution builds and installs the package",
-    "airflow": "it needs a real Airflow; tests/e2e has one",
+    "airflow": "it needs a real Airflow; tests/e2e triggers DAGs in one",
     "docker": "it needs docker; tests/integration/test_compose.py reads the files with docker's own parser",
     "kubectl": "it needs a cluster; tests/integration/test_kubernetes.py checks the manifests against their schemas",
     "python3 docker/fill_env.py": "it writes into the checkout; tests/integration/test_compose.py runs it in a copy",
@@ -54,7 +54,6 @@ class Reader:
     """:ivar shows_files: its coordinator.toml and dependencies.json are those that the page shows.
 
     :ivar has: done before the first command.
-
     :ivar before: what happens elsewhere before a command: by the command, for the first time that it is typed, the
         second one, ...
     :ivar answers: what is typed when a command asks.
@@ -178,13 +177,11 @@ def _secrets(machine: Machine) -> None:
 
 
 def _a_wave_begins(machine: Machine) -> None:
-    """Runs of 04 to 06 begin and end when a person says so."""
+    """Runs of 04 to 06 begin and end when a person says so. The watcher asks about runs soon, not after seconds."""
     _playground(machine)
     for dag_id in ("04_pipeline", "05_pipeline", "06_pipeline"):
         machine.airflows["default"].dag(dag_id)
-    machine.terminal.export(
-        COORDINATOR_WATCHER__FOLLOW_AFTER="0.2"
-    )  # some seconds after its start a run is asked about
+    machine.terminal.export(COORDINATOR_WATCHER__FOLLOW_AFTER="0.2")
     machine.terminal.serve(f"{WATCH} --watcher-id watcher-1", SERVES[WATCH])
     machine.runs("01_pipeline", DAY)
 

@@ -19,6 +19,7 @@ from tests.integration.documents.readers import NOT_RUN, READERS, SERVES, Reader
 COMMANDS = {page.relative_to(REPOSITORY).as_posix(): commands_of(page) for page in PAGES}
 ALL = [command for commands in COMMANDS.values() for command in commands]
 TARGETS = set(re.findall(r"^\.PHONY: (\S+)$", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+HINT = "what a page presupposes stands in tests/integration/documents/readers.py"
 OF_OURS = re.compile(r"(benchmarks|coordinator|dags|deploy|docker|docs|examples|tests)/")
 
 
@@ -49,7 +50,7 @@ def test_the_commands_of_a_page_end_as_it_says(page: str, tmp_path: Path) -> Non
                 continue
             ended = machine.terminal.run(command.text, answers=reader.answers.get(words))
             code, _ = reader.ends.get(words, (0, ""))
-            assert ended.code == code, f"{command}\nended with {ended.code}, not {code}:\n{ended.output}"
+            assert ended.code == code, f"{command}\nended with {ended.code}, not {code}; {HINT}:\n{ended.output}"
             if command.shown is not None:
                 assert _shows(command.shown, ended.output), f"{command}\nsays\n{ended.output}"
 
@@ -130,3 +131,29 @@ def _parse(arguments: Iterable[str]) -> None:
 def test_a_command_that_does_not_exist_is_not_accepted(arguments: list[str]) -> None:
     with pytest.raises(Exception, match="No such"):
         _parse(arguments)
+
+
+@pytest.mark.parametrize("page", COMMANDS)
+def test_a_command_in_a_sentence_exists_with_its_options(page: str) -> None:
+    """As ``coordinator status --all``; what else it needs is left out there."""
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    text = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    said = [" ".join(one.split()) for one in re.findall(r"`(coordinator [a-z][^`]*)`", text)]
+    assert [one for one in said if not _exists(one.split()[1:])] == []
+
+
+def _exists(words: list[str]) -> bool:
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        if words[0] not in command.commands:
+            return False
+        command = command.commands[words.pop(0)]
+    options = {"--help", "-h", *(one for parameter in command.params for one in parameter.opts)}
+    return all(word.partition("=")[0] in options for word in words if word.startswith("-") and word != "-")
+
+
+def test_a_command_with_another_option_does_not_exist() -> None:
+    assert _exists(["dependencies", "show", "--rev", "57"])
+    assert not _exists(["dependencies", "show", "--revision", "57"])
+    assert not _exists(["dependencies", "list"])
+    assert not _exists(["stat"])
