@@ -32,6 +32,7 @@ def test_all_promises_hold_in_some_hundred_worlds(first: int) -> None:
     assert f"{PART} seeds in" in played.stdout
 
 
+@pytest.mark.promise("once")
 def test_all_promises_hold_where_records_name_no_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """As records of wide windows do: of each completion that was used they keep a fingerprint."""
     monkeypatch.setattr(consumption, "NAMED", 0)
@@ -39,6 +40,7 @@ def test_all_promises_hold_where_records_name_no_input(monkeypatch: pytest.Monke
         assert play(draw(seed)).broken is None, seed
 
 
+@pytest.mark.promise("once")
 def test_all_promises_hold_where_every_condition_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """As conditions of dozens of inputs are: what one of them does is added up, not decided about."""
     monkeypatch.setattr(tally, "WIDE", 0)

@@ -105,6 +105,8 @@ def _after_a_wave(machine: Machine) -> None:
 def _decisions_logged(machine: Machine) -> None:
     machine.terminal.export(COORDINATOR_WATCHER__DECISION_LOG="decisions.jsonl")
     _after_a_wave(machine)
+    log = machine.directory / "decisions.jsonl"
+    machine.await_that(lambda: "07_pipeline" in log.read_text(encoding="utf-8"), "07_pipeline stands in the log")
 
 
 def _an_outbox(machine: Machine) -> None:
@@ -201,6 +203,7 @@ def _06_is_asked_for(machine: Machine) -> None:
     airflow.start("05_pipeline", RUN)
     airflow.finish("05_pipeline", RUN)
     machine.await_trigger("06_pipeline", DAY, Status.SENT, 1)
+    machine.await_that(lambda: machine.state("06_pipeline", DAY) is State.QUEUED, "06_pipeline is known to be queued")
 
 
 def _03_is_cleared(machine: Machine) -> None:
