@@ -36,6 +36,7 @@ class UnknownDags:
         self._look_at = 0.0
         self._revisions: dict[str, int] = {}
         self._named: set[PipelineRef] = set()
+        self._is_well = False
         self.problem: str | None = None
 
     def look(self) -> None:
@@ -44,9 +45,13 @@ class UnknownDags:
         if now < self._look_at:
             return
         self._look_at = now + LOOKED_EVERY
-        known = self._checks.known(self._names())
+        names = self._names()
+        if self._is_well:
+            return  # an answer that all is well is believed
+        known = self._checks.known(names)
         if known is None:
             return
+        self._is_well = not known.missing and not known.unasked
         problem = in_words(known)
         if problem is not None and problem != self.problem:
             _log.warning("dependencies.unknown_dags", reason=problem)
@@ -69,6 +74,7 @@ class UnknownDags:
                 for leaf in leaves(downstream.condition)
             }
             self._revisions = revisions
+            self._is_well = False
         return self._named
 
 

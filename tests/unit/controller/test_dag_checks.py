@@ -7,9 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from coordinator.controller.leading.dag_checks import AGAIN_AFTER, PATIENCE, DagChecks
+from coordinator.controller.leading.unknown_dags import LOOKED_EVERY, UnknownDags
+from coordinator.controller.state.cache import Cache
+from coordinator.model.documents.document import parse_document
 from coordinator.model.publishing.guard import Known
+from coordinator.model.publishing.publication import Publication, Published
 from coordinator.model.references import PipelineRef
 from coordinator.runners.port import EnvironmentReport
+from coordinator.store.keys import Keys
 
 A, B, FAR = (PipelineRef.parse(name) for name in ("A", "B", "far/C"))
 
@@ -104,3 +109,37 @@ def test_an_environment_that_is_not_configured_is_not_asked() -> None:
     known = Stage().checks.known({A})
     assert known is not None
     assert set(known.unasked) == {"default"}
+
+
+def test_unknown_dags_are_looked_for_until_all_are_known_and_again_when_something_is_published() -> None:
+    here = Environment("B")
+    stage = Stage(default=here)
+    cache = Cache(Keys())
+    unknown = UnknownDags(cache, stage.checks, clock=lambda: stage.now)
+
+    def publish(text: str, *, revision: int) -> None:
+        cache.published["default"] = Published(Publication(parse_document(text, source="test"), {}), revision)
+
+    def look() -> None:
+        stage.now += max(LOOKED_EVERY, AGAIN_AFTER)
+        unknown.look()
+
+    publish('{"A": "C"}', revision=1)
+    look()
+    stage.answered()
+    look()
+    look()
+    assert unknown.problem is None
+    assert here.asked == [["A", "C"]] or here.asked == [["C", "A"]], "what is there is believed"
+    publish('{"A": "B"}', revision=2)
+    look()
+    stage.answered()
+    look()
+    assert unknown.problem is not None
+    assert "B" in unknown.problem
+    stage.answered()
+    here.missing.clear()
+    look()
+    stage.answered()
+    look()
+    assert unknown.problem is None, "what was missing is asked about until it is there"
