@@ -140,6 +140,8 @@ def _slips(store: Store, keys: Keys, target: Target) -> list[str]:
 def _document(**fields: Any) -> RunStateDocument:
     from pydantic import ValidationError
 
+    from coordinator.model import bounds
+    from coordinator.model.printable import printable
     from coordinator.model.runstate import RunStateDocument
 
     given = {name: value for name, value in fields.items() if value is not None}
@@ -150,7 +152,8 @@ def _document(**fields: Any) -> RunStateDocument:
         name = str(first["loc"][0])
         hint = f"--{name.replace('_', '-')}"
         reason = first["msg"].removeprefix("Value error, ")
-        raise typer.BadParameter(f"{reason}; found {given[name]!r}", param_hint=hint) from None
+        found = printable(repr(given[name]), limit=bounds.PATTERN)
+        raise typer.BadParameter(f"{reason}; found {found}", param_hint=hint) from None
 
 
 def _partition_of(document: RunStateDocument) -> str:

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from coordinator.config.settings import Settings, load_settings
 from coordinator.model import bounds
+from coordinator.model.printable import printable
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import (
     InvalidReport,
@@ -187,4 +188,4 @@ def make_document(state: str | State, **fields: Any) -> RunStateDocument:
 
 def _in_words(problem: ErrorDetails) -> str:
     place, reason = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
-    return f"{place}: {reason}; found {problem['input']!r}"
+    return f"{place}: {reason}; found {printable(repr(problem['input']), limit=bounds.PATTERN)}"

@@ -20,8 +20,9 @@ AIRFLOW_NAME: Final = 250
 """Characters of a dag_id and of a run_id. Airflow keeps both in columns of this length (``StringID``)."""
 
 NAME: Final = 1000
-"""Characters of a name in a key: an environment, a pipeline, a partition, an owner. Four times what Airflow takes, for
-writers that are none; beyond it, a name that stands in every record of those below would crowd out what matters."""
+"""Characters of a name in a key (an environment, a pipeline, a partition, an owner), and of a run_id in a run state.
+Four times what Airflow takes, for writers that are none; beyond it, a name that stands in every record of those below
+would crowd out what matters."""
 
 # Values in etcd
 

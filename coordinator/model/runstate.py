@@ -87,7 +87,7 @@ class RunStateDocument(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     state: Annotated[State, Field(strict=False)]
-    run_id: str | None = None
+    run_id: Annotated[str, Field(max_length=bounds.NAME)] | None = None
     queued_at: Instant | None = None
     attempt: int | None = None
     logical_date: Instant | None = None
@@ -122,7 +122,7 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """
 
     state: State
-    run_id: str | None = None
+    run_id: Annotated[str, msgspec.Meta(max_length=bounds.NAME)] | None = None
     queued_at: str | None = None
     attempt: int | None = None
     logical_date: str | None = None

@@ -7,7 +7,8 @@ consumed. What is kept is therefore made to share them; it is all immutable, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import sys
+from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
@@ -27,7 +28,10 @@ RECENT = 1 << 16
 """Values of a kind that are remembered. A listing names a pipeline's partitions one after the other, so what comes
 again comes again soon: 65,536 are seven years of hours, and about 8 MB of texts."""
 
-K = TypeVar("K", bound=Hashable)
+USUAL = 128
+"""Bytes of memory that the text of a usual name takes. A longer one takes the room of several."""
+
+K = TypeVar("K", bound=str | tuple[str, ...])
 V = TypeVar("V")
 
 
@@ -36,29 +40,36 @@ class Recent(dict[K, V]):
 
     Of texts ``sys.intern`` would do for this, but since CPython 3.12 it may keep them for ever. This keeps between
     ``most`` and twice as many: a generation is dropped when the next one is full, and what is asked for goes into the
-    newest.
+    newest. Long texts count as several, so that who writes many of them cannot fill the memory.
 
     :param make: what it returns is kept, but not ``None``.
     """
 
-    __slots__ = ("_make", "_most", "_older")
+    __slots__ = ("_make", "_most", "_older", "_room")
 
     def __init__(self, make: Callable[[K], V], most: int = RECENT) -> None:
         super().__init__()
         self._make = make
-        self._most = most
+        self._most = self._room = most
         self._older: dict[K, V] = {}
 
     def __missing__(self, key: K) -> V:
-        if len(self) >= self._most:
+        if self._room <= 0:
             self._older = dict(self)
             self.clear()
+            self._room = self._most
         made = self._older.get(key)
         if made is None:
             made = self._make(key)
         if made is not None:
             self[key] = made
+            self._room -= _room_of(key)
         return made
+
+
+def _room_of(key: str | tuple[str, ...]) -> int:
+    size = sys.getsizeof(key) if isinstance(key, str) else sum(map(sys.getsizeof, key))
+    return -(-size // USUAL)
 
 
 class Interning:

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coordinator.controller.state.cache import Cache
-from coordinator.controller.state.interning import Interning, Recent
+from coordinator.controller.state.interning import USUAL, Interning, Recent
 from coordinator.model import bounds
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.references import PipelineRef, Target
@@ -117,6 +117,15 @@ def test_a_text_that_keeps_coming_is_the_same_object_however_many_others_come() 
     for number in range(1, 1000):
         recent[text(number)]
         assert recent[text(0)] is first
+
+
+def test_long_texts_do_not_fill_the_memory() -> None:
+    """One reporter may rewrite one key with another long run_id each time."""
+    recent: Recent[str, str] = Recent(str, most=1000)
+    for number in range(1000):
+        recent["x" * 10_000 + str(number)]
+    kept = [*recent, *recent._older]
+    assert sum(map(len, kept)) < 2 * 1000 * USUAL + 2 * 10_100
 
 
 def test_what_is_none_is_not_remembered() -> None:

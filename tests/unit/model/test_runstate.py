@@ -12,6 +12,7 @@ from coordinator.model import bounds
 from coordinator.model.runstate import (
     Attempt,
     RunState,
+    RunStateDocument,
     State,
     Unreadable,
     Verdict,
@@ -152,3 +153,13 @@ def test_only_a_newer_attempt_or_another_mark_overrules_a_persons_mark(
 def test_a_mark_is_read_back() -> None:
     read = read_run_state(b'{"state": "success", "run_id": "r", "queued_at": "2026-11-20T12:00:00Z", "marked": true}')
     assert read == RunState(State.SUCCESS, Attempt("r", NOON), marked=True)
+
+
+def test_a_run_id_that_is_longer_than_any_name_makes_a_state_unreadable() -> None:
+    """Each is kept in memory, four bytes a character: with a few thousand of them one writer would end the watchers."""
+    longest = RunStateDocument(state=State.SUCCESS, run_id="r" * bounds.NAME).to_value()
+    assert isinstance(read_run_state(longest), RunState)
+    refused = read_run_state(longest.replace(b"rrr", b"rrrr", 1))
+    assert isinstance(refused, Unreadable)
+    assert "run_id" in refused.reason
+    assert "1000 characters" in refused.reason
