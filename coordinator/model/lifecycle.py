@@ -6,7 +6,8 @@
                     ^                   |
                     +-- not sent: decide again; in doubt: ask first
 
-:func:`next_step` holds every choice on this way. Whoever executes the steps (``watcher/reconcile.py``) makes none.
+:func:`next_step` holds every choice on this way. Whoever executes the steps (``controller/reconcile/reconcile.py``)
+makes none.
 
 However an answer gets lost, the order is the same: ask what became of the request; if it is known not to have
 happened, decide again; repeat it only if the decision is the same, else withdraw it.

@@ -37,7 +37,7 @@ FAR = Deadline(1e9)
 
 
 class LivingAirflow(SimulatedAirflow):
-    """:ivar plan_run: called when a run has been queued; it will begin and end.
+    """:param plan_run: called when a run has been queued; it will begin and end.
 
     :ivar missing: DAGs that are not there just now.
     """

@@ -37,7 +37,7 @@ FEW = 64
 
 
 class PartitionIndex:
-    """Kept up to date by :class:`.readiness.Propagation`; empty where no mapping needs it."""
+    """Kept up to date by :class:`.propagation.Propagation`; empty where no mapping needs it."""
 
     def __init__(self, graph: Graph, facts: Facts) -> None:
         self._graph = graph
