@@ -99,9 +99,7 @@ def translate(error: Any, *, doing: str, endpoint: str, within: float | None = N
         return StoreUnavailable(f"{found}; compact, defragment and disarm the alarm (coordinator doctor shows it)")
     if code in _BROKEN_OFF or code == "RESOURCE_EXHAUSTED":
         if never_sent(error):
-            return StoreUnavailable(
-                f"{found}; nothing was sent; check that etcd runs and etcd.endpoints is right"
-            )
+            return StoreUnavailable(f"{found}; nothing was sent; check that etcd runs and etcd.endpoints is right")
         return StoreUnavailable(f"{found}; a write may or may not have been applied")
     return StoreError(found)
 

@@ -50,7 +50,7 @@ class Deadline:
         return left
 
 
-class Leash:
+class ExchangeLimits:
     """Holds the deadline, and the permit, of the conversation that a transport is in. It belongs to one thread."""
 
     __slots__ = ("deadline", "permit")
@@ -68,36 +68,36 @@ class Leash:
             self.permit(0.0 if self.deadline is None else self.deadline.remaining())
 
 
-class _LeashedSocket(socket.socket):
-    leash: Leash
+class _LimitedSocket(socket.socket):
+    limits: ExchangeLimits
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(self.leash.time_left())
+        self.settimeout(self.limits.time_left())
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.leash.ask_permit()
-        self.settimeout(self.leash.time_left())
+        self.limits.ask_permit()
+        self.settimeout(self.limits.time_left())
         return super().sendall(*args, **kwargs)
 
 
-class _LeashedTLSSocket(ssl.SSLSocket):
+class _LimitedTLSSocket(ssl.SSLSocket):
     # Set once the handshake is done; the handshake itself is bounded by the time-out set before it.
-    leash: Leash | None = None
+    limits: ExchangeLimits | None = None
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        if self.leash is not None:
-            self.settimeout(self.leash.time_left())
+        if self.limits is not None:
+            self.settimeout(self.limits.time_left())
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        if self.leash is not None:
-            self.leash.ask_permit()
-            self.settimeout(self.leash.time_left())
+        if self.limits is not None:
+            self.limits.ask_permit()
+            self.settimeout(self.limits.time_left())
         return super().sendall(*args, **kwargs)
 
 
-def _connect(connection: HTTPConnection, leash: Leash) -> socket.socket:
+def _connect(connection: HTTPConnection, limits: ExchangeLimits) -> socket.socket:
     """urllib3's ``_new_conn``, with one deadline over all addresses of the name."""
     host = connection._dns_host.strip("[]")
     try:
@@ -106,12 +106,12 @@ def _connect(connection: HTTPConnection, leash: Leash) -> socket.socket:
         raise NameResolutionError(connection.host, connection, error) from error  # type: ignore[arg-type]
     failure: OSError = OSError("the name has no address")
     for family, kind, protocol, _, address in addresses:
-        candidate = _LeashedSocket(family, kind, protocol)
-        candidate.leash = leash
+        candidate = _LimitedSocket(family, kind, protocol)
+        candidate.limits = limits
         try:
             # One small write per request: waiting for more to send (Nagle) only costs time.
             candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            candidate.settimeout(leash.time_left())
+            candidate.settimeout(limits.time_left())
             candidate.connect(address)
             return candidate
         except OSError as error:
@@ -144,56 +144,56 @@ class _InOnePiece(HTTPConnection):
             self._held.append(data)
 
 
-class _LeashedHTTPConnection(_InOnePiece):
-    leash: Leash
+class _LimitedHTTPConnection(_InOnePiece):
+    limits: ExchangeLimits
     response_class = ResponseWithBoundedHead
 
     def _new_conn(self) -> socket.socket:
-        return _connect(self, self.leash)
+        return _connect(self, self.limits)
 
 
-class _LeashedHTTPSConnection(_InOnePiece, HTTPSConnection):
-    leash: Leash
+class _LimitedHTTPSConnection(_InOnePiece, HTTPSConnection):
+    limits: ExchangeLimits
     response_class = ResponseWithBoundedHead
 
     def _new_conn(self) -> socket.socket:
-        return _connect(self, self.leash)
+        return _connect(self, self.limits)
 
     def connect(self) -> None:
         # The pool's would go on believing every authority that has ever stood in the file of those to believe.
         self.ssl_context = _tls()
         super().connect()
-        if isinstance(self.sock, _LeashedTLSSocket):
-            self.sock.leash = self.leash
+        if isinstance(self.sock, _LimitedTLSSocket):
+            self.sock.limits = self.limits
 
 
 def _tls() -> ssl.SSLContext:
     context = create_urllib3_context()
-    context.sslsocket_class = _LeashedTLSSocket
+    context.sslsocket_class = _LimitedTLSSocket
     return context
 
 
-class LeashedAdapter(HTTPAdapter):
-    """A transport whose every wait ends with ``leash.deadline``. Never repeats a request by itself."""
+class LimitedAdapter(HTTPAdapter):
+    """A transport whose every wait ends with ``limits.deadline``. Never repeats a request by itself."""
 
-    def __init__(self, leash: Leash) -> None:
-        self._leash = leash
+    def __init__(self, limits: ExchangeLimits) -> None:
+        self._limits = limits
         # It belongs to one thread and an environment is one host: one connection is all it can use.
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=_tls())
-        self._put_on_leash(self.poolmanager)
+        self._apply_limits(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
         manager: PoolManager = super().proxy_manager_for(proxy, **kwargs, ssl_context=_tls())
-        self._put_on_leash(manager)
+        self._apply_limits(manager)
         return manager
 
-    def _put_on_leash(self, manager: PoolManager) -> None:
+    def _apply_limits(self, manager: PoolManager) -> None:
         # Classes made here, since pools make their connections from a class and take no further arguments.
-        plain = type("Plain", (_LeashedHTTPConnection,), {"leash": self._leash})
-        encrypted = type("Encrypted", (_LeashedHTTPSConnection,), {"leash": self._leash})
+        plain = type("Plain", (_LimitedHTTPConnection,), {"limits": self._limits})
+        encrypted = type("Encrypted", (_LimitedHTTPSConnection,), {"limits": self._limits})
         manager.pool_classes_by_scheme = {
             "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
             "https": type("EncryptedPool", (HTTPSConnectionPool,), {"ConnectionCls": encrypted}),

@@ -9,7 +9,7 @@ from typing import cast
 import requests
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
-from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
+from coordinator.runners.airflow.deadline import Deadline, ExchangeLimits, LimitedAdapter
 from coordinator.runners.port import Permit
 
 
@@ -24,8 +24,8 @@ class Route:
     """
 
     def __init__(self, base: str, *, verify: bool | str, proxies: Mapping[str, str]) -> None:
-        self._leash = Leash()
-        self._adapter = LeashedAdapter(self._leash)
+        self._limits = ExchangeLimits()
+        self._adapter = LimitedAdapter(self._limits)
         address = requests.PreparedRequest()
         address.prepare_url(base, None)
         assert address.url is not None
@@ -54,7 +54,7 @@ class Route:
         :raises urllib3.exceptions.HTTPError: no answer.
         :raises OSError: no answer.
         """
-        self._leash.deadline, self._leash.permit = deadline, permit
+        self._limits.deadline, self._limits.permit = deadline, permit
         try:
             response = self._pool.urlopen(
                 method,
@@ -75,7 +75,7 @@ class Route:
                 response.close()
                 response.release_conn()
         finally:
-            self._leash.deadline = self._leash.permit = None
+            self._limits.deadline = self._limits.permit = None
 
     def close(self) -> None:
         """Close the connection; one that another thread is in a conversation over, at the end of that. To be called
