@@ -1,14 +1,14 @@
-"""One bound for a whole conversation, down to the socket.
+"""One deadline for a whole exchange (a request and its answer), enforced at the socket.
 
-requests' time-outs bound each single wait for bytes, and a connect per address: a server that sends a byte a
-second, or a name with several dead addresses, takes any multiple of them. The watcher checks that its lease
-outlives a conversation before it starts one, so here every wait gets only what is left of one deadline.
+The time-outs of requests bound each single wait for bytes, and each connect to an address: a server that sends a byte a
+second, or a name with several dead addresses, takes any multiple of them. The watcher checks that its lease outlives an
+exchange before it starts one, so here every wait gets only what is left of one deadline.
 
-A request that changes something has a permit besides, asked with the rest of that deadline right before its bytes are
-handed over: a process that stood still on the way, for longer than its lease, finds out there. The deadline is looked
-at after that, in the instruction before the system call.
+A request that changes something also has a permit, which is called with the rest of that deadline right before its
+bytes are sent: a process that was suspended for longer than its lease notices it there. The deadline is checked after
+that, immediately before the system call.
 
-What stays outside the bound: resolving a name (``getaddrinfo`` has the resolver's own time-outs).
+The deadline does not bound the resolution of a name (``getaddrinfo`` has the resolver's own time-outs).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Deadline:
 
 
 class ExchangeLimits:
-    """Holds the deadline, and the permit, of the conversation that a transport is in. It belongs to one thread."""
+    """The deadline and the permit of a transport's present exchange. It belongs to one thread."""
 
     __slots__ = ("deadline", "permit")
 
@@ -63,7 +63,7 @@ class ExchangeLimits:
         return None if self.deadline is None else self.deadline.time_left()
 
     def ask_permit(self) -> None:
-        """Whether bytes may leave. Raises what the permit raises."""
+        """Ask whether bytes may leave. Raises what the permit raises."""
         if self.permit is not None:
             self.permit(0.0 if self.deadline is None else self.deadline.remaining())
 
@@ -82,7 +82,7 @@ class _LimitedSocket(socket.socket):
 
 
 class _LimitedTLSSocket(ssl.SSLSocket):
-    # Set once the handshake is done; the handshake itself is bounded by the time-out set before it.
+    # Set once the handshake is done; the time-out set before bounds the handshake itself.
     limits: ExchangeLimits | None = None
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
@@ -109,22 +109,22 @@ def _connect(connection: HTTPConnection, limits: ExchangeLimits) -> socket.socke
         candidate = _LimitedSocket(family, kind, protocol)
         candidate.limits = limits
         try:
-            # One small write per request: waiting for more to send (Nagle) only costs time.
+            # One small write per request: Nagle's algorithm would only cost time.
             candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             candidate.settimeout(limits.time_left())
             candidate.connect(address)
             return candidate
         except OSError as error:
             candidate.close()
-            failure = error.with_traceback(None)  # with this frame, in which it stays, it would be a cycle
+            failure = error.with_traceback(None)  # its traceback would refer to this frame: a cycle
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, "timed out while connecting") from failure
     raise NewConnectionError(connection, str(failure)) from failure
 
 
 class _InOnePiece(HTTPConnection):
-    """Sends the head and the body of a request together: each system call gives Python's lock away, and has to get it
-    back from all the other threads."""
+    """Sends the head and the body of a request together: each system call releases Python's lock, and has to wait for
+    the other threads to get it back."""
 
     _held: list[bytes] | None = None
 
@@ -160,7 +160,7 @@ class _LimitedHTTPSConnection(_InOnePiece, HTTPSConnection):
         return _connect(self, self.limits)
 
     def connect(self) -> None:
-        # The pool's would go on believing every authority that has ever stood in the file of those to believe.
+        # A context of its own: that of the pool would trust every authority that was ever in the file.
         self.ssl_context = _tls()
         super().connect()
         if isinstance(self.sock, _LimitedTLSSocket):
@@ -178,7 +178,7 @@ class LimitedAdapter(HTTPAdapter):
 
     def __init__(self, limits: ExchangeLimits) -> None:
         self._limits = limits
-        # It belongs to one thread and an environment is one host: one connection is all it can use.
+        # It belongs to one thread, and an environment is one host: it can use only one connection.
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -191,7 +191,7 @@ class LimitedAdapter(HTTPAdapter):
         return manager
 
     def _apply_limits(self, manager: PoolManager) -> None:
-        # Classes made here, since pools make their connections from a class and take no further arguments.
+        # Classes made here, because pools make connections from a class without further arguments.
         plain = type("Plain", (_LimitedHTTPConnection,), {"limits": self._limits})
         encrypted = type("Encrypted", (_LimitedHTTPSConnection,), {"limits": self._limits})
         manager.pool_classes_by_scheme = {
