@@ -12,7 +12,7 @@ from coordinator.commands.proposal import Proposal
 from coordinator.model.phrases import some_of
 from coordinator.model.publishing.guard import too_much_resumed
 from coordinator.model.publishing.publication import DependencyName
-from coordinator.model.publishing.unconsumed import flying, unconsumed
+from coordinator.model.publishing.unconsumed import in_flight_of, unconsumed
 from coordinator.model.references import Target
 from coordinator.model.view import Facts
 
@@ -56,7 +56,7 @@ def effects_of(proposal: Proposal, facts: Facts, targets: Iterable[Target]) -> E
     for target, dependencies in unconsumed(facts, targets, removed).items():
         for dependency in dependencies:
             taken.setdefault((target.pipeline, str(dependency)), set()).add(target.partition)
-    for target in flying(facts, targets, {pipeline for pipeline, _ in removed}):
+    for target in in_flight_of(facts, targets, {pipeline for pipeline, _ in removed}):
         for pipeline, dependency in removed:
             if pipeline == target.pipeline:
                 taken.setdefault((pipeline, str(dependency)), set()).add(target.partition)
