@@ -61,7 +61,7 @@ def around(owner: Any, name: str, wrapped: Callable[..., Any]) -> None:
 def conversation(kind: str) -> Callable[..., Any]:
     def wrapped(original: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         _sending.kind = kind
-        # For a start: the lane has checked the lease; nothing has been begun.
+        # For a start: the guard has checked the lease; nothing has been begun.
         POINTS.pass_by(f"{kind}: about to begin")
         try:
             outcome = original(*arguments, **named)
