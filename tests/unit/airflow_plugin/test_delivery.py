@@ -146,7 +146,7 @@ def test_an_event_that_arrives_as_it_leaves_is_not_forgotten(outbox: Outbox, wak
 
     class LastRing(WakeupPipe):
         def __init__(self) -> None:
-            """WakeUps in the moment in which the sender has decided to leave."""
+            """Wakes the sender at the moment at which it has decided to end."""
 
         def wait(self, timeout: float) -> WakeUps:
             return wakeup_pipe.wait(min(timeout, 0))

@@ -21,7 +21,7 @@ NEW_REPORT = b'{"state": "success", "run_id": "r", "queued_at": "2026-11-20T13:0
 
 
 def removed(world: SimulatedWorld) -> str:
-    """What retention has left of A's past. Returns the watermark's key."""
+    """Let retention remove A's old partitions. Returns the watermark's key."""
     world.dependencies({"D": "A"})
     key = world.keys.watermark(target("A").pipeline)
     world.write(Put(key, dump_watermark(Watermark(NOON, 0))))
