@@ -6,4 +6,6 @@
 ``fill``     fills gaps                     ``forget``  deletes partitions
 
 Each writes one transaction with an entry under ``acts/`` (``acts``), except ``report``, ``publish`` and ``inputs``.
+``publish`` uses ``proposal`` (what a document would change, and its transaction) and ``impact`` (the waiting work that
+it would affect); ``publication_history`` reads earlier publications.
 """

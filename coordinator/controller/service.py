@@ -76,8 +76,7 @@ class Health:
     :ivar problems: some of each kind, by place; the watcher's own first.
     :ivar problems_not_shown: how many more there are of each kind.
     :ivar problems_by_kind: how many there are of each kind: the ``watcher``'s own, about an ``environment`` and its
-        ``reporters``,
-        ``broken`` targets, and ``keys``.
+        ``reporters``, ``broken`` targets, and ``keys``.
     """
 
     watcher: str

@@ -10,6 +10,8 @@
 ``reflector``   list + watch that always recovers; ``gathering``: the list; ``large_values``: values too large to keep
 ``election``    one leader by lease; ``leadership``: how long it may still act; ``watcher_id``: a unique id per watcher;
                 ``process_id``: whether a watcher's process has ended
+``presence``    the values of ``leader`` and ``watchers/<id>``; ``replicas``: what they say about all watchers
+``of_process``  one connection for a process that needs etcd only occasionally
 ``capacity``    how full etcd is
 ``roles``       who may read and write which keys; ``users``: etcd's own users and roles, for its administrator;
                 ``securing``: the changes that are needed there

@@ -4,7 +4,8 @@
 ``starting``        sends triggers and clears; interprets the answers, and asks when an answer is ambiguous
 ``looking``         reads many runs in few requests
 ``checking``        the checks of ``doctor``
-``client``          one request and its answer; sessions
+``client``          one request and its answer
+``route``           proxy, certificates and connection, for one thread
 ``authentication``  the Authorization header, and when to renew it
 ``answers``         the models of Airflow's answers, and their validation
 ``listing``         finds many exact names with a list that only filters by prefix
