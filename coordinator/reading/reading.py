@@ -141,8 +141,8 @@ def _at(
             if revision:
                 oldest = oldest_readable(store, keys.leader, after=revision, present=present)
                 raise NoSuchRevision(
-                    f"revision {revision} cannot be read any more: etcd keeps revisions from {oldest} on; ask for a "
-                    "later one, or look into the decision log (watcher.decision_log), which is not affected by "
+                    f"revision {revision} cannot be read any more: etcd keeps everything from revision {oldest} on; "
+                    "ask for a later one, or look into the decision log (watcher.decision_log), which is not affected by "
                     "compaction"
                 ) from error
     return (at_last or read)()
