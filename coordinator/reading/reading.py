@@ -142,8 +142,8 @@ def _at(
                 oldest = oldest_readable(store, keys.leader, after=revision, present=present)
                 raise NoSuchRevision(
                     f"revision {revision} cannot be read any more: etcd keeps everything from revision {oldest} on; "
-                    "ask for a later one, or look into the decision log (watcher.decision_log), which is not affected by "
-                    "compaction"
+                    "ask for a later one, or look into the decision log (watcher.decision_log), which compaction does "
+                    "not affect"
                 ) from error
     return (at_last or read)()
 
