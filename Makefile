@@ -29,8 +29,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Quoted, for messages and for a PYTHON with blanks in its path.
 RUN := "$(PYTHON)"
 
-# Tests wait more than they compute. A worker that has nothing left takes over half of what another has before it; the
-# first begins with the longest waits, end to end.
+# Tests wait more than they compute. An idle worker takes over half of the tests that another one has left; the first
+# worker begins with the end-to-end tests, which wait longest.
 PYTEST := $(RUN) -m pytest --numprocesses $(or $(JOBS),2) --dist worksteal
 
 ##@ Use
@@ -66,7 +66,7 @@ fuzz: $(READY) ## Bad input, drawn by coverage (MINUTES=10 in all, JOBS=2, TARGE
 	nice -n 5 $(RUN) -m tests.fuzz --minutes $(or $(MINUTES),10) --jobs $(or $(JOBS),2) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 .PHONY: soak
-soak: $(READY) ## Load and faults without end, and what that costs in memory, descriptors, threads (MINUTES=30)
+soak: $(READY) ## Endless load and faults, and their cost in memory, descriptors, threads (MINUTES=30)
 	$(RUN) -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: check
@@ -77,16 +77,16 @@ check: $(READY) ## Lint, format, types, layers
 	$(RUN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
 .PHONY: format
-format: $(READY) ## Put the code into its form, and repair what can be repaired
+format: $(READY) ## Format the code, and fix what the linter can fix
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
 .PHONY: bench
-bench: $(READY) ## How fast a run state becomes a trigger request, beside the watermark
+bench: $(READY) ## How fast a run state becomes a trigger request, compared with the floor
 	$(RUN) -m benchmarks.reaction $(ARGS)
 
 .PHONY: bench-scale
-bench-scale: $(READY) ## What a completion costs among 10,000 pipelines, and what 1,000,000 keys weigh (ARGS=--quick)
+bench-scale: $(READY) ## What a completion costs among 10,000 pipelines, and the memory of 1,000,000 keys (ARGS=--quick)
 	$(RUN) -m benchmarks.scale $(ARGS)
 
 .PHONY: bench-handover
@@ -94,11 +94,11 @@ bench-handover: $(READY) ## How long nobody leads when a leader is stopped, kill
 	$(RUN) -m benchmarks.handover $(ARGS)
 
 .PHONY: schema
-schema: $(READY) ## Write the JSON Schema of dependencies.json anew, out of its forms
+schema: $(READY) ## Generate the JSON Schema of dependencies.json
 	$(RUN) -m coordinator.model.documents.schema_of_forms
 
 .PHONY: examples
-examples: $(READY) ## Write into docs/examples what explain says now in their stories
+examples: $(READY) ## Write the present output of explain into docs/examples
 	$(RUN) -m tests.unit.test_examples --write
 
 .PHONY: evidence
@@ -106,7 +106,7 @@ evidence: $(READY) ## Write into docs/evidence.md which tests show each promise,
 	$(RUN) -m tests.evidence
 
 .PHONY: constraints
-constraints: $(READY) ## Pin every dependency anew (names and versions only, for every Python)
+constraints: $(READY) ## Pin every dependency again (names and versions only, for every Python)
 	$(RUN) -m uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --quiet \
 	  $(foreach extra,$(subst $(comma), ,$(EXTRAS)) fuzz,--extra $(extra)) --strip-extras \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
@@ -114,7 +114,7 @@ constraints: $(READY) ## Pin every dependency anew (names and versions only, for
 	@$(MAKE) requirements
 
 .PHONY: requirements
-requirements: $(READY) ## Write the watcher image's packages with their hashes anew, in the versions of constraints.txt
+requirements: $(READY) ## Write the watcher image's packages and their hashes, in the versions of constraints.txt
 	$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 	  $(RUN) -m uv pip compile pyproject.toml - --python-version 3.12 --python-platform linux --generate-hashes --quiet \
 	  --constraint $(CONSTRAINTS) --no-header --no-annotate --no-emit-index-url --no-emit-find-links \

@@ -1,1 +1,2 @@
-"""Measurements, each against a floor in the same run. Quoted are ratios; the machine's speed drifts."""
+"""Measurements, each compared with a floor in the same run. Only ratios are quoted, because the machine's speed
+varies."""

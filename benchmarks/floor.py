@@ -1,4 +1,4 @@
-"""The floor: the least that anybody could do between a completion and a trigger.
+"""The floor: the minimal work between a completion and a trigger.
 
 A raw gRPC watch, and for every put one transaction and one POST, in the watcher's process model: one thread reads
 the watch, a pool of workers does the rest. No cache, no decision, no record of what was done, no outcome.

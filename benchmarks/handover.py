@@ -1,11 +1,12 @@
-"""Handing over: from the end of a leader to its successor's first write, among many live keys, against the floor.
+"""Handover: from the end of a leader to its successor's first write, with many live keys, compared with the floor.
 
-Leader and standby are processes of their own (``coordinator watch``) on a real etcd that holds so many keys. The
-leader is terminated (SIGTERM), killed (SIGKILL) or frozen (SIGSTOP) with nothing under way. As soon as its leader key
-has gone, a completion is reported: the successor's first write is the intent that follows from it.
+Leader and standby are separate processes (``coordinator watch``) on a real etcd with many keys. The leader is
+terminated (SIGTERM), killed (SIGKILL) or frozen (SIGSTOP) while nothing is under way. As soon as the leader key is
+deleted, a completion is reported: the successor's first write is the intent that follows from it.
 
-The floor of a planned stop: a client revokes its lease, another one sees the leader key go by its watch and creates
-it anew in one transaction; nothing is known, nothing is decided. That of the others is the lease's end in etcd.
+The floor of a planned stop: one client revokes its lease; another one sees the deletion of the leader key by its watch
+and creates the key again in one transaction, without any state or decision. The floor of the others is the end of the
+lease in etcd.
 
     python -m benchmarks.handover [--keys 100000] [--rounds 5] [--lease 10] [--json]
 """
@@ -51,7 +52,7 @@ ENDS = {"terminated": signal.SIGTERM, "killed": signal.SIGKILL, "frozen": signal
 
 
 class Witness:
-    """Sees what happens under the prefix, and when."""
+    """Notes all changes under the prefix, with their times."""
 
     def __init__(self, store: Store) -> None:
         self._seen: list[tuple[float, Changed]] = []
@@ -78,7 +79,7 @@ class Witness:
             self._seen.clear()
 
     def first(self, wanted: Callable[[Changed], bool]) -> float:
-        """When the first such change came; waits for it."""
+        """Wait for the first such change. Returns when it came."""
         until = time.monotonic() + PATIENCE
         with self._new:
             while True:
@@ -178,7 +179,7 @@ def _floor(store: Store, other: Store, witness: Witness) -> float:
 
 
 def _fill(store: Store, keys: int) -> None:
-    """Put the ring's documents, and partitions of the past until there are so many keys."""
+    """Put the ring's documents, and finished partitions until there are so many keys."""
     ring = Ring(PIPELINES)
     for owner, document in ring.documents().items():
         store.commit(Transaction((), (Put(KEYS.dependencies(owner), dump_publication(Publication(document, {}))),)))
@@ -186,7 +187,7 @@ def _fill(store: Store, keys: int) -> None:
     store.commit(Transaction((), (Put(KEYS.dependencies("default"), dump_publication(central)),)))
     partitions = range(max(1, keys // ring.keys_in_a_partition()))
     past = chain.from_iterable(ring.past_keys(partition(number)) for number in partitions)
-    # States and records of the past name revisions that never were; what counts is that nothing is due.
+    # Their states and records name invalid revisions; it only matters that nothing is due.
     while group := tuple(Put(kv.key, kv.value) for kv in islice(past, 120)):
         store.commit(Transaction((), group))
 
@@ -213,7 +214,7 @@ def _configure(directory: Path, etcd: str, airflow_port: int, lease: int) -> Pat
 
 @contextlib.contextmanager
 def _watcher(config: Path, directory: Path, store: Store) -> Iterator[subprocess.Popen[str]]:
-    """A watcher that is warm."""
+    """A watcher that is warm: it has read and decided everything."""
     dependencies = str(directory / "dependencies.json")
     name = f"watcher-{time.monotonic_ns()}"
     with (directory / f"{name}.log").open("w") as log:
@@ -255,7 +256,7 @@ def _process(
 
 
 def _until_quiet(store: Store) -> None:
-    """Until nothing has been written for a second: no keep-alive's presence, no mark."""
+    """Wait until nothing has been written for a second: no presence, no heartbeat."""
     before = store.list(KEYS.leader).revision
     until = time.monotonic() + PATIENCE
     while True:

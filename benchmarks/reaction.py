@@ -1,9 +1,8 @@
 """Reaction: from the put of a run state to the trigger request arriving at Airflow, against the floor.
 
-Both sides run as processes of their own, against the same etcd and the same stand-in Airflow, turn about: a round of
-the one, a round of the other. "One at a time" leaves each completion time to be dealt with before the next; "full load"
-puts so many at once, in each round. The goal (docs/architecture.md#speed): 1.3 times the floor at p50, 2 times at p99,
-80 % of its rate under load.
+Both sides run as separate processes, with the same etcd and the same stand-in Airflow, in alternating rounds. "One at a
+time" handles each completion before the next one comes; "full load" puts all of a round at once. The goal
+(docs/architecture.md#speed): 1.3 times the floor at p50, 2 times at p99, 80 % of its rate under load.
 
     python -m benchmarks.reaction [--completions 1000] [--rounds 5] [--json]
 """
@@ -37,7 +36,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Store, Transaction
 
 PACE = 0.015
-"""Seconds between two completions that come one at a time: well over the slowest reaction."""
+"""Seconds between two completions that come one at a time: much longer than the slowest reaction."""
 
 WORKERS = 8
 PATIENCE = 60.0
@@ -45,7 +44,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: its name, the keys it watches, and how its runs are called."""
+    """One of the two sides: its name, the keys that it watches, and the partitions of its runs."""
 
     name: str
     keys: Keys
@@ -114,7 +113,7 @@ def full_load(store: Store, side: Side, airflow: str, round_: int, count: int) -
 
 
 def _put(store: Store, side: Side, partitions: list[str]) -> None:
-    observed_at = datetime.now(UTC).isoformat()  # as reporters say it: what was observed just now need not be looked at
+    observed_at = datetime.now(UTC).isoformat()  # as reporters write it: a fresh state needs no look
     value = json.dumps(
         {"state": "success", "run_id": "r", "queued_at": "2026-11-20T00:00:00+00:00", "observed_at": observed_at}
     ).encode()

@@ -1,7 +1,6 @@
-"""Reading: what the commands that read etcd take, in time and memory, with many live keys in a real etcd.
+"""Reading: the time and memory of commands that read etcd, with many live keys in a real etcd.
 
-Each command runs in a process of its own, as people run it. Goals: with 1,000,000 keys ``explain`` answers in under a
-second and 100 MiB.
+Each command runs in a separate process. Goal: with 1,000,000 keys ``explain`` answers in under a second and 100 MiB.
 
     python -m benchmarks.reading [--keys 1000000] [--pipelines 1000] [--only explain,rerun,release,status] [--json]
 """
@@ -36,9 +35,9 @@ MEBIBYTE = 1024**2
 
 @dataclass(frozen=True)
 class Taken:
-    """What a command took, at best of :data:`REPETITIONS`.
+    """The cost of a command, the best of :data:`REPETITIONS`.
 
-    :ivar peak: MiB of memory, at its largest.
+    :ivar peak: MiB of memory at its peak.
     """
 
     command: str

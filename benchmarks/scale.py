@@ -1,7 +1,7 @@
-"""Scale: what a completion costs among many pipelines, after a long history, out of a backlog; what a key weighs.
+"""Scale: the cost of a completion among many pipelines, after a long history, in a backlog; the memory of a key.
 
-The real reconciler on an etcd in memory, with environments that answer at once; its own CPU time is what counts.
-Everything is a ratio within one run: worlds of different sizes take turns, or a figure stands beside its goal.
+The real reconciler runs on an etcd in memory, with environments that answer at once; only its own CPU time counts.
+Every result is a ratio within one run: worlds of different sizes take turns, or a figure is compared with its goal.
 Goals (docs/architecture.md#speed): 10,000 pipelines cost at most 1.2 times what 100 cost, a live key at most 1 KB, and
 1,000,000 of them less than 2 GiB in all.
 
@@ -30,14 +30,14 @@ class Extent:
 
     :ivar pipelines: sizes of the graph.
     :ivar rounds: waves of each size.
-    :ivar history: numbers of partitions of the past, in a graph of the smallest size.
-    :ivar days: of the past, through each mapping.
+    :ivar history: numbers of finished partitions, in a graph of the smallest size.
+    :ivar days: numbers of finished days, through each mapping.
     :ivar backlog: completions that wait at the start.
     :ivar keys: numbers of live keys.
     :ivar followed: numbers of runs under way that report nothing.
     :ivar wide: numbers of upstreams of one pipeline.
     :ivar below: numbers of pipelines below one root.
-    :ivar burst: reports of that root that come at once, and the partitions that they are about.
+    :ivar burst: the number of reports of that root that come at once, and of their partitions.
     """
 
     pipelines: Sequence[int]
@@ -65,7 +65,7 @@ FULL = Extent(
     (400, 40),
 )
 QUICK = Extent((100, 200), 2, (2, 20), (2, 10), 100, (1_000, 2_000), (1_000, 2_000), (40, 80), (100, 200), (8, 4))
-"""Shows that everything still runs; its times say nothing."""
+"""Checks that everything still runs; its times mean nothing."""
 
 WIDTH = 140
 """Columns; narrower, the tables cannot be read."""

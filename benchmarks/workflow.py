@@ -1,10 +1,10 @@
 """Workflow: one wave through thousands of pipelines of a real workflow's shape, against the floor.
 
-Many roots, which were started by hand, layers below them that wait for a few of the layer above, and some pipelines
-that wait for hundreds. The service runs as a process of its own, with a real etcd and a stand-in Airflow. Every run
-ends as soon as it has been started: this process sees the trigger record and reports success, as the listener in
-Airflow would. The floor (:mod:`benchmarks.floor`) starts as many runs, which wait for nothing: it shows what etcd and
-the stand-in can do.
+It has many roots, which are started by hand, layers below them that wait for a few pipelines of the layer above, and
+some pipelines that wait for hundreds. The service runs as a separate process, with a real etcd and a stand-in Airflow.
+Every run ends as soon as it has been started: this process sees the trigger record and reports success, as the listener
+in Airflow would. The floor (:mod:`benchmarks.floor`) starts as many runs, which wait for nothing: it shows the limits
+of etcd and the stand-in.
 
     python -m benchmarks.workflow [--pipelines 4493] [--fan-in 630] [--waves 3] [--workers 8] [--json]
 """
@@ -38,11 +38,11 @@ from coordinator.store.port import Changes, Put, Store, Transaction
 from coordinator.store.reflector import Reflector, Snapshot
 
 ROOTS = 0.4
-"""So much of the pipelines waits for nothing."""
+"""The share of pipelines that wait for nothing."""
 
 LAYERS = 5
 WIDE = 8
-"""Pipelines with many upstreams: the first has as many as asked for, each next one half of that."""
+"""Pipelines with many upstreams: the first has the configured number, each further one half of the previous."""
 
 TOGETHER = 100
 """Reports in a transaction."""
@@ -200,7 +200,7 @@ def _reporting(store: Store) -> Iterator[None]:
 
 
 def measure(pipelines: int, fan_in: int, *, waves: int, workers: int) -> dict[str, list[float]]:
-    """Triggers per second of each wave, and of the floor beside it."""
+    """Triggers per second of each wave, and of the floor."""
     workflow = Workflow.of(pipelines, fan_in)
     rates: dict[str, list[float]] = {"floor": [], "coordinator": []}
     with contextlib.ExitStack() as stack:

@@ -1,7 +1,7 @@
 """Starts pipelines in many Airflow deployments once their upstreams are satisfied, exactly once, over etcd.
 
-``coordinator.report(...)`` is for pipelines that run outside Airflow, ``coordinator.inputs(...)`` for tasks that ask
-what their run stands on. Both are loaded when they are first used: Airflow's scheduler imports this package, and gRPC
+``coordinator.report(...)`` is for pipelines that run outside Airflow, ``coordinator.inputs(...)`` for tasks that read
+the inputs of their run. Both are loaded when they are first used: Airflow's scheduler imports this package, and gRPC
 must not be loaded into a process that forks.
 """
 

@@ -1,4 +1,4 @@
-"""A clock that goes on while this process, or the whole machine, does not."""
+"""A clock that goes on while this process, or the whole machine, is suspended."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 def boottime() -> float:
-    """Seconds since boot, those of a suspend included where the system has such a clock.
+    """Seconds since boot, including suspensions if the system has such a clock.
 
     ``CLOCK_MONOTONIC`` stands still while a machine (or its virtual host) is suspended; a lease in etcd does not.
     """

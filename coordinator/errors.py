@@ -3,29 +3,29 @@
 The tree, so that a caller can catch as widely as it means to::
 
     CoordinatorError                  anything below
-    +-- ConfigurationError            a file or variable that people wrote is wrong: place, reason, remedy
+    +-- ConfigurationError            a file, a variable or an option is wrong: place, reason, remedy
     |   +-- DependenciesError         ... in dependencies.json
     +-- CredentialUnavailable         the command that gives a credential failed: it may work again soon
     +-- InvalidReport                 a run state that nobody could read back
     +-- StoreError                    etcd
-    |   +-- StoreUnavailable          no answer, or none that can be trusted: a write may have happened
-    |   +-- Compacted                 the revision asked for is no longer kept
-    |   +-- TransactionTooLarge       more operations or bytes than etcd takes in one transaction
-    |   +-- AnswerTooLarge            an answer is larger than what the client takes: ask for less at once
-    |   +-- AccessDenied              etcd knows us and says no
-    |   +-- LeaseNotFound             the lease that a key was to be put on has expired
-    +-- PublicationTooLarge           a document that nobody would read back: nothing is written
-    +-- InputsUnknown                 what a run stands on is not recorded, or not for this run
-    +-- NoSuchRevision                the etcd revision asked about is compacted, or has not come yet
-    +-- ChangedMeanwhile              a state is not the one any more that a person looked at: look again
-    +-- UnknownPipeline               nobody has ever named the pipeline asked about
+    |   +-- StoreUnavailable          no answer, or an unreliable one: a write may have happened
+    |   +-- Compacted                 the requested revision is no longer kept
+    |   +-- TransactionTooLarge       more operations or bytes than etcd accepts in one transaction
+    |   +-- AnswerTooLarge            an answer is larger than the client accepts: ask for less at once
+    |   +-- AccessDenied              etcd refuses: the user may not do this
+    |   +-- LeaseNotFound             the lease of a put has expired
+    +-- PublicationTooLarge           a document that readers would refuse: nothing is written
+    +-- InputsUnknown                 the inputs of a run are not recorded
+    +-- NoSuchRevision                the requested etcd revision is compacted, or lies in the future
+    +-- ChangedMeanwhile              something has changed since a person looked at it: look again
+    +-- UnknownPipeline               no document names the pipeline, and it has no keys
     +-- NotOurs                       a role in etcd that looks like somebody else's: nothing was changed
-    +-- CannotEnable                  etcd has no root: its authentication stays off
-    +-- PasswordNotTaken              etcd gives a user that was added without a password none
-    +-- EmbeddedEtcdError             our own etcd did not start, or is not the one that answers
+    +-- CannotEnable                  etcd has no root user: its authentication stays off
+    +-- PasswordNotTaken              a user that was added without a password cannot get one
+    +-- EmbeddedEtcdError             our own etcd did not start, or another server answers
     +-- EnvironmentUnavailable        an Airflow gave no answer that settles the question: ask again later
-    +-- WatcherIdTaken                another watcher that lives has the same id
-    +-- LeadershipLost                the lease is gone, or too short for what was about to be done
+    +-- WatcherIdTaken                another live watcher has the same id
+    +-- LeadershipLost                the lease has ended, or is too short for the next step
 
 Each message says what was expected, what was found, where, and what to do.
 """
@@ -36,11 +36,11 @@ class CoordinatorError(Exception):
 
 
 class ConfigurationError(CoordinatorError):
-    """Something that people wrote (a file, a variable, an option) cannot be used as it stands."""
+    """A file, a variable or an option is wrong."""
 
 
 class CredentialUnavailable(CoordinatorError):
-    """A command that was to give a credential failed, or took too long."""
+    """A command that provides a credential failed, or took too long."""
 
 
 class WatcherIdTaken(CoordinatorError):

@@ -1,1 +1,1 @@
-"""The parts of ``benchmarks/scale.py``: a shape that is locally the same at every size, and what is measured on it."""
+"""The parts of ``benchmarks/scale.py``: graphs that are locally the same at every size, and measurements on them."""

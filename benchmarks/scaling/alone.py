@@ -22,7 +22,7 @@ from coordinator.runners.port import ObservedRun
 
 
 class Facts:
-    """States and records as they stand, without an etcd."""
+    """States and records in memory, without an etcd."""
 
     def __init__(self) -> None:
         self.states: dict[Target, SeenState] = {}
@@ -70,7 +70,7 @@ class ModelAlone:
         assert not list(self._propagation.unsettled()), "the past is settled"
 
     def complete(self, target: Target) -> int:
-        """It runs, by itself, and so does whatever becomes due. Returns how many ran."""
+        """Let a target run, and everything that becomes due because of it. Returns how many ran."""
         self._run(target)
         completions = 1
         while self._due:

@@ -1,7 +1,7 @@
-"""A backlog: completions that have piled up while no watcher ran, beside the same ones coming in live.
+"""A backlog: completions that piled up while no watcher ran, compared with the same ones arriving live.
 
-Every source of a ring has completed in so many partitions, in which nothing has run yet: as many pipelines are
-due as completions wait. What is measured ends with the last request: no run reports back.
+Every source of a ring has completed in many partitions, in which nothing has run yet: as many pipelines are due as
+completions wait. The measurement ends with the last request: no run reports back.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from coordinator.store.port import Changed, Changes, KeyValue, Listing
 from coordinator.store.reflector import Snapshot
 
 GOAL = 1.2
-"""What a completion that has waited may cost beside one that comes in live."""
+"""What a completion that has waited may cost, relative to a live one."""
 
 BATCH = 100
 """Live completions that come in together, as in a burst."""
 
 LIVE_SHARE = 4
-"""So much smaller a number is enough to know what a live one costs."""
+"""A number smaller by this factor is enough to measure a live completion."""
 
 
 def measure(completions: int, *, pipelines: int, progress: Callable[[], None] = lambda: None) -> list[Figure]:

@@ -1,4 +1,4 @@
-"""A burst: one root reports many times, many pipelines lie below it, and a small graph beside it goes on."""
+"""A burst: one root with many pipelines below it reports many times, while a small graph beside it goes on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ARMS = 100
 """Pipelines directly below the root; all others are below those."""
 
 STEP_GOAL = 0.5
-"""Seconds of one step at most: a lease is renewed by others, but what arrives waits for its end."""
+"""Seconds of one step at most: another thread renews the lease, but messages wait for the end of the step."""
 
 REACTION_GOAL = 1.0
 """Seconds for the small graph."""

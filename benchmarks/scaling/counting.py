@@ -1,4 +1,4 @@
-"""What a completion costs: the CPU time, and how much was looked at."""
+"""The cost of a completion: the CPU time, and the number of reads and decisions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 @dataclass
 class Examined:
-    """What was looked at.
+    """The number of reads and decisions.
 
     :ivar keys: reads of a state, a trigger record, an order, a hold or a watermark.
-    :ivar decisions: how often the rule was asked.
+    :ivar decisions: how often the rule was evaluated.
     """
 
     keys: int = 0
@@ -33,7 +33,7 @@ class Examined:
 
 @dataclass(frozen=True)
 class Passed:
-    """A wave that has passed. ``seconds`` of CPU time."""
+    """The cost of a wave. ``seconds``: of CPU time."""
 
     completions: int
     seconds: float

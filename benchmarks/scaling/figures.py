@@ -1,4 +1,4 @@
-"""What a measurement says: a figure at each size, and what the largest costs beside the smallest."""
+"""The result of a measurement: a figure at each size, and the ratio of the largest to the smallest."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Figure:
     """One row of the table.
 
     :ivar at: the figure by size (a number of pipelines, of keys, of partitions).
-    :ivar ratio: what is to be compared with the goal; ``None`` where nothing is.
-    :ivar spread: lower and upper quartile of the ratio over the rounds, where there were rounds.
-    :ivar goal: the ratio is to be at most this.
+    :ivar ratio: the ratio to compare with the goal; ``None``: there is none.
+    :ivar spread: lower and upper quartile of the ratio over the rounds, if there were rounds.
+    :ivar goal: the greatest acceptable ratio.
     """
 
     what: str
@@ -31,7 +31,7 @@ class Figure:
 
 
 def paired(what: str, unit: str, rounds: Mapping[str, Sequence[float]], *, goal: float | None = None) -> Figure:
-    """The last size beside the first, round by round: what the machine does in a round, it does to both.
+    """The ratio of the last size to the first, by rounds: the machine's speed in a round affects both.
 
     :param rounds: for each size, from the smallest on, the figure of each round.
     """
@@ -43,6 +43,6 @@ def paired(what: str, unit: str, rounds: Mapping[str, Sequence[float]], *, goal:
 
 
 def single(what: str, unit: str, at: Mapping[str, float], *, goal: float | None = None) -> Figure:
-    """The last figure beside the first, each measured once."""
+    """The ratio of the last figure to the first, each measured once."""
     values = list(at.values())
     return Figure(what, unit, at, values[-1] / values[0] if len(values) > 1 and values[0] else None, goal=goal)

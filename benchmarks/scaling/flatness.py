@@ -1,4 +1,5 @@
-"""Does a completion cost more among many pipelines, or after a long history? Waves of the same shape, turn about."""
+"""Whether a completion costs more among many pipelines, or after a long history: waves of the same shape,
+alternating."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ from benchmarks.scaling.ring import FAN_IN, SMALLEST, Ring
 from benchmarks.scaling.waves import ModelWaves, ReconcilerWaves
 
 GOAL = 1.2
-"""What a completion among the most pipelines may cost beside one among the fewest (docs/architecture.md#speed)."""
+"""What a completion may cost among the most pipelines, relative to the fewest (docs/architecture.md#speed)."""
 
 EXAMINED_GOAL = 1.01
-"""What is examined must not grow at all. The order in which sets are gone through moves it by a few in a thousand."""
+"""The number of reads must not grow. The iteration order of sets changes it by a few in a thousand."""
 
 PARTITIONS = 4
-"""Of the past, and one more in which nothing happens until a wave in it is counted."""
+"""Finished partitions, and one more in which nothing happens until a wave in it is counted."""
 
 COUNTED_PLACE = SMALLEST // 4 - FAN_IN
 """A source whose cone has the same names in every ring."""
@@ -28,7 +29,7 @@ KINDS: Mapping[str, Callable[[Ring, int], Waves]] = {"model alone": ModelWaves, 
 
 
 def measure(sizes: Sequence[int], *, rounds: int, progress: Callable[[], None] = lambda: None) -> list[Figure]:
-    """Waves among so many pipelines, turn about.
+    """Alternating waves among so many pipelines.
 
     :param sizes: numbers of pipelines, from the smallest on.
     :param rounds: waves of each size.
@@ -51,7 +52,7 @@ def measure_history(depths: Sequence[int], *, rounds: int, progress: Callable[[]
 
 def _compare(name: str, worlds: Mapping[str, Waves], rounds: int, progress: Callable[[], None]) -> list[Figure]:
     chosen = random.Random(SEED)
-    for world in worlds.values():  # once, to have everything warm
+    for world in worlds.values():  # once, as a warm-up
         world.wave(0, 1)
     times: dict[str, list[float]] = {size: [] for size in worlds}
     for round_ in range(rounds):

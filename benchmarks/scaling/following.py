@@ -1,7 +1,7 @@
-"""What following costs the deciding thread while so many runs are under way and report nothing.
+"""The cost of following many runs that report nothing, for the deciding thread.
 
-A minute of the service in virtual time, with a step every twentieth of a second. The runs have been followed for so
-long that their pauses are the longest. Beside it a floor: the same questions out of a bare heap of numbers.
+It measures a minute of the service in virtual time, with 20 steps per second. The runs have been followed for so long
+that their pauses are the longest. The floor is the same number of questions from a plain heap of numbers.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def measure(sizes: Sequence[int], *, progress: Callable[[], None] = lambda: None
 
 
 def follow(size: int) -> Cost:
-    """The service's own part in this."""
+    """The part of the service."""
     following = Following(every=EVERY)
     for number in range(size):
         dag_id, partition = f"dag_{number % 1000}", f"p{number}"
@@ -91,7 +91,7 @@ def follow(size: int) -> Cost:
 
 
 def floor(size: int, questions: int) -> Cost:
-    """As many numbers taken from a heap of this size, and put back for later."""
+    """Take as many numbers from a heap of this size, and put them back with a later time."""
     heap = [(number * EVERY * PATIENCE / size, number) for number in range(size)]
     heapq.heapify(heap)
     numbers = itertools.count(size)

@@ -1,7 +1,7 @@
-"""What a live key costs in memory, and what stalls the watcher when there are many of them.
+"""The memory of a live key, and the stalls of a watcher with many of them.
 
-Two processes for each number of keys: in one the keys arrive bit by bit, so that what is left is the watcher's
-own; in the other they arrive as one listing, as they do at every start, which is the largest it ever gets.
+There are two processes for each number of keys: in one the keys arrive in small batches, so that only the watcher's own
+memory remains; in the other they arrive as one listing, as at every start, which is the peak.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def measure(sizes: Sequence[int], *, pipelines: int, progress: Callable[[], None
 def run(*, partitions: int, pipelines: int, snapshot: int) -> Answer:
     """In a process of its own."""
     ring = Ring(pipelines)
-    # Bit by bit the past looks as if much were due in between: that watcher follows, and starts nothing.
+    # While keys arrive in batches, many targets look due for a time: that watcher does not lead, so it starts nothing.
     watcher = InstantWatcher(ForgetfulStore(FIRST_REVISION), term=FIRST_REVISION if snapshot else None)
     return _at_once(watcher, ring, partitions) if snapshot else _bit_by_bit(watcher, ring, partitions)
 
@@ -91,7 +91,7 @@ def _bit_by_bit(watcher: InstantWatcher, ring: Ring, partitions: int) -> Answer:
         revision += 1
         watcher.step([Changes(tuple(Changed(item.key, revision, item) for item in batch), revision)])
     watcher.clock.seconds += 10
-    watcher.step([Changes((), revision)])  # nothing that has arrived is fresh any more
+    watcher.step([Changes((), revision)])  # no key is fresh any more
     del batch
     gc.collect()
     _check(watcher, partitions * ring.keys_in_a_partition())
@@ -123,7 +123,7 @@ def _at_once(watcher: InstantWatcher, ring: Ring, partitions: int) -> Answer:
 
 
 def _relist(watcher: InstantWatcher, ring: Ring, partitions: int) -> float:
-    """After a compaction everything is listed again, beside all that is known."""
+    """List everything again, as after a compaction, while the old state is in memory."""
     items = sorted([*base_keys(ring), *_past(ring, partitions)], key=lambda item: item.key)
     watcher.step([Snapshot(Listing(items, FIRST_REVISION, 1))])
     return most_resident()
@@ -135,7 +135,7 @@ def _check(watcher: InstantWatcher, keys: int) -> None:
 
 
 def base_keys(ring: Ring) -> list[KeyValue]:
-    """Everything but states and records."""
+    """All keys except states and records."""
     documents = [
         stored(KEYS.dependencies(owner), dump_publication(Publication(document, {})), revision=1)
         for owner, document in ring.documents().items()
@@ -149,7 +149,7 @@ def _past(ring: Ring, partitions: int) -> Iterator[KeyValue]:
 
 
 def _one_dependency_less(ring: Ring) -> Changes:
-    """One owner publishes anew: one of its pipelines waits for one upstream less."""
+    """One owner publishes a new document: one of its pipelines waits for one upstream less."""
     owner = ENVIRONMENTS[0]
     document = dict(ring.documents()[owner])
     pipeline, downstream = next(iter(document.items()))

@@ -1,6 +1,6 @@
-"""A watcher as it is, but for its surroundings: an etcd in memory, environments that answer at once, a clock by hand.
+"""The real watcher with an etcd in memory, environments that answer at once, and a manual clock.
 
-Only the reconciler's own time is counted: not the etcd's, nor the environments'.
+Only the reconciler's own time is counted, without that of etcd and of the environments.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ HARDLY_EVER = 3e7
 FOR_EVER = 1e12
 START = datetime(2027, 1, 1, tzinfo=UTC)
 PASSING = 0.001
-"""Seconds that a step takes by the clock by hand."""
+"""Seconds that a step takes by the manual clock."""
 
 IN_FLIGHT = 32
-"""Effects in one environment at once."""
+"""Requests to one environment at once."""
 
 
 class HandClock:
-    """Goes on only when told to: what is fresh, and what is asked, is the same on every machine."""
+    """A manual clock, so that freshness and looks are the same on every machine."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -64,10 +64,10 @@ class HandClock:
 
 
 class InstantEnvironment:
-    """Starts every run at once. Of runs of the past it knows without keeping them.
+    """Starts every run at once. It knows the runs of the history without keeping them.
 
-    :param queued: takes the runs that it has started; without it they are forgotten: a backlog's runs would
-        count as the watcher's memory.
+    :param queued: collects the runs that it has started; ``None``: they are not kept, because they would count as the
+        watcher's memory.
     """
 
     def __init__(self, name: str, clock: HandClock, queued: deque[tuple[str, ObservedRun]] | None) -> None:
@@ -79,7 +79,7 @@ class InstantEnvironment:
         self.starts = 0
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
-        del permit  # the lane has asked already
+        del permit  # the guard has been called already
         self.starts += 1
         run = ObservedRun(request.dag_id, request.run_id, State.QUEUED, self._tick(), request.logical_date)
         if request.action is Action.CLEAR:
@@ -91,7 +91,7 @@ class InstantEnvironment:
         return Happened(run)
 
     def begun_anew(self, target: Target) -> ObservedRun:
-        """A person's clear of a run of the past."""
+        """A person clears a run of the history."""
         run = replace(self._run(RunRef(target.pipeline.dag_id, HISTORY + target.partition)), queued_at=self._tick())
         self._runs[RunRef(run.dag_id, run.run_id)] = run
         return run
@@ -104,7 +104,7 @@ class InstantEnvironment:
 
     def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         del timeout
-        # A run that it has started and forgotten is one that it will not tell about.
+        # A run that it has started and not kept is refused.
         known = {ref: self._run(ref) for ref in runs if ref in self._runs or ref.run_id.startswith(HISTORY)}
         forgotten = RequestRefused("forgotten", status=403)
         return Looked(known, refused={ref: forgotten for ref in runs if ref not in known})
@@ -130,7 +130,7 @@ class InstantEnvironment:
 
 
 class TimedStore(MemoryStore):
-    """Counts the time spent in it, so that it can be left out."""
+    """Counts the time spent in it, to be subtracted."""
 
     def __init__(self, server: MemoryEtcd) -> None:
         super().__init__(server)
@@ -145,7 +145,7 @@ class TimedStore(MemoryStore):
 
 
 class ForgetfulStore(MemoryStore):
-    """Agrees to every write and keeps none: where memory is measured it is to be the watcher's alone."""
+    """Accepts every write and keeps none, so that only the watcher's memory is measured."""
 
     def __init__(self, revision: int) -> None:
         super().__init__(MemoryEtcd())
@@ -164,7 +164,7 @@ class InstantWatcher:
     :param term: create revision of the leader key, if this one leads.
     :ivar seconds: CPU time of the reconciler so far.
     :ivar longest_step: CPU time of the longest step so far.
-    :ivar first_request: CPU time of the reconciler when the first request was let out.
+    :ivar first_request: CPU time of the reconciler when the first request was sent.
     :ivar queued: the runs that it has started, each with its environment.
     """
 
@@ -221,7 +221,7 @@ class InstantWatcher:
         self._jobs.append(job)
 
     def step(self, messages: Iterable[Message]) -> float:
-        """Steps of the reconciler until these messages are decided about, and one in which that is acted upon.
+        """Run steps until these messages are decided about, and one more that acts on the decisions.
 
         :returns: the CPU seconds that they took, without the store's.
         """
@@ -236,7 +236,7 @@ class InstantWatcher:
         return took
 
     def stall(self, messages: Iterable[Message]) -> float:
-        """The same. Returns the CPU seconds of the longest of the steps."""
+        """The same. Returns the CPU seconds of the longest step."""
         self.longest_step = 0.0
         self.step(messages)
         return self.longest_step
@@ -252,7 +252,7 @@ class InstantWatcher:
         return took
 
     def run_jobs(self) -> bool:
-        """Let the environment answer everything that has been asked. Returns whether there was anything to do."""
+        """Let the environments answer everything. Returns whether there was anything to do."""
         if not self._jobs and not self.reconciler.queue and self.reconciler.has_decided:
             return False
         jobs, self._jobs = self._jobs, deque()
@@ -260,7 +260,7 @@ class InstantWatcher:
         return True
 
     def answer(self) -> None:
-        """Let the environment answer everything that has been asked, in one step."""
+        """Let the environments answer everything, and handle the answers in one step."""
         jobs, self._jobs = self._jobs, deque()
         if jobs:
             self.one_step([job() for job in jobs])

@@ -1,7 +1,7 @@
-"""What a partition mapping costs: an hourly pipeline, and one below it, through each mapping; the model alone.
+"""The cost of a partition mapping: an hourly pipeline and one below it, with each mapping, in the model alone.
 
-A day of 24 hourly completions, after a short past and after a long one, turn about. Beside identity a roll-up looks
-at all hours of its day with each of them, and runs once; whatever the mapping, the length of the past must not matter.
+A day of 24 hourly completions, after a short and after a long history, alternating. Unlike identity, a roll-up looks at
+all hours of its day with each of them, and runs once. The length of the history must not matter for any mapping.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DAY = 24
 
 @dataclass(frozen=True)
 class Shape:
-    """What BELOW waits for.
+    """The dependencies of BELOW.
 
     :ivar by_day: its partitions are days, not hours.
     :ivar runs_in_a_day: how often it runs when the hours complete one after another.
@@ -94,7 +94,7 @@ def measure(depths: Sequence[int], *, rounds: int, progress: Callable[[], None] 
 
 
 def run_a_day(model: ModelAlone, day: int) -> int:
-    """Every hour of a day completes, and what becomes due runs. Returns how many ran."""
+    """Let every hour of a day complete, and everything that becomes due run. Returns how many ran."""
     return sum(model.complete(Target(HOURLY, partition(DAY * day + hour))) for hour in range(DAY))
 
 

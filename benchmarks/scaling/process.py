@@ -1,4 +1,4 @@
-"""A measurement in a process of its own: its memory is then nobody else's."""
+"""A measurement in a separate process, so that only its own memory counts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Answer = dict[str, float]
 def alone(module: str, **arguments: int) -> Answer:
     """Call ``module.run(**arguments)`` in a fresh process.
 
-    :raises RuntimeError: it failed; its own words are in the message.
+    :raises RuntimeError: it failed; the message contains its standard error.
     """
     command = [sys.executable, "-m", __name__, module, json.dumps(arguments)]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -37,7 +37,7 @@ def alone(module: str, **arguments: int) -> Answer:
 
 @contextmanager
 def like_the_service() -> Iterator[None]:
-    """Collect garbage as rarely as ``coordinator watch`` does, and log as little as a benchmark may."""
+    """Collect garbage as rarely as ``coordinator watch`` does, and log as little as possible."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with RareCollections():
         yield
@@ -50,9 +50,9 @@ def resident() -> int:
 
 
 def most_resident() -> int:
-    """Bytes of memory that this process has had at its largest.
+    """The peak memory of this process in bytes.
 
-    Not ``ru_maxrss``: that counts the parent's, if the parent was larger when it started this process.
+    Not ``ru_maxrss``, which includes the parent's memory if the parent was larger when it started this process.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0]) * 1024

@@ -1,8 +1,8 @@
 """A graph that looks the same from every pipeline, at every size: layers, closed to a ring.
 
-Each pipeline waits for the five above it, so each has five below it. The cone under a source is 5, 9, 13 and
-17 pipelines wide, which fits the smallest ring (25 in each layer) without meeting itself: a wave touches exactly as
-much among 100 pipelines as among 10,000, and what it costs more there is due to the size alone.
+Each pipeline waits for the five above it, so each has five below it. The cone under a source is 5, 9, 13 and 17
+pipelines wide, which fits into the smallest ring (25 in each layer) without overlap: a wave affects as many targets
+among 100 pipelines as among 10,000, so that any difference in cost is due to the size alone.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SMALLEST = 100
 """Pipelines in a ring whose cones do not meet themselves."""
 
 ENVIRONMENTS = tuple(f"team_{number}" for number in range(10))
-"""As many at every size. Each owns a document: one of all 10,000 pipelines is more than etcd takes in one value."""
+"""The same at every size. Each owns a document: one of all 10,000 pipelines would be too large for etcd."""
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 HISTORY = "scheduled__"
-"""The run_id of every run of the past begins so."""
+"""The beginning of the run_id of every run of the history."""
 
 ACTIVE_SINCE = 1
 FIRST_REVISION = 2
@@ -45,7 +45,7 @@ def partition(number: int) -> str:
 
 
 def queued_at(partition: str) -> datetime:
-    """Of the runs of the past: an hour after the instant that they are about."""
+    """The queued_at of the runs of the history: an hour after the instant of their partition."""
     return datetime.fromisoformat(partition) + timedelta(hours=1)
 
 
@@ -55,7 +55,7 @@ def past_attempt(partition: str) -> Attempt:
 
 @dataclass(frozen=True)
 class Ring:
-    """So many pipelines wait, for five others each; a quarter as many sources wait for nothing.
+    """So many pipelines wait for five others each; a quarter as many sources wait for nothing.
 
     :param pipelines: a multiple of four, at least 100.
     """
@@ -125,7 +125,7 @@ class Ring:
                 yield target, success_of_the_past(partition), past_record(partition, consumed) if layer else None
 
     def past_keys(self, partition: str) -> Iterator[KeyValue]:
-        """The same as etcd holds it."""
+        """The same as keys of etcd."""
         for target, state, record in self.past(partition):
             yield stored(KEYS.state(target), state.to_value())
             if record is not None:
@@ -133,7 +133,7 @@ class Ring:
 
 
 def success_of_the_past(partition: str) -> RunStateDocument:
-    """What the listener in Airflow reports of a run that has ended."""
+    """The report of the listener in Airflow about a run that has succeeded."""
     queued = queued_at(partition)
     return RunStateDocument(
         state=State.SUCCESS,

@@ -1,4 +1,4 @@
-"""Graphs with one wide place, for the watcher as it is (:mod:`benchmarks.scaling.instant`)."""
+"""Graphs with one wide pipeline, for the real watcher (:mod:`benchmarks.scaling.instant`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pipeline(name: str) -> PipelineRef:
 
 
 class Star:
-    """A watcher over a graph of successes.
+    """A watcher over a graph in which everything has succeeded.
 
     :param edges: the upstreams of each pipeline that has some.
     """
@@ -52,7 +52,7 @@ class Star:
         self._attempts = 0
 
     def report(self, name: str, state: State, *, day: int = 0, again: bool = True) -> None:
-        """A run of a pipeline says how it is. :param again: it is another attempt than the one before."""
+        """Report the state of a run. :param again: it is another attempt than the one before."""
         self._attempts += again
         now = self.watcher.clock.now()
         instant = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=day)
@@ -64,18 +64,18 @@ class Star:
             observed_at=now,
         )
         run = ObservedRun(name, document.run_id or "", state, document.queued_at, instant)
-        self.watcher.environments[ENVIRONMENT].observe(run)  # what is not fresh is asked about
+        self.watcher.environments[ENVIRONMENT].observe(run)  # for looks at runs that are not fresh
         partition = partition_of_run(run_id="", logical_date=instant, partition_key=None, conf={})
         target = Target(pipeline(name), partition)
         self.store.commit(Transaction((), (Put(KEYS.state(target), document.to_value()),)))
 
     def one_step(self) -> float:
-        """Take in what etcd tells, in one step. Returns its CPU seconds."""
+        """Handle the changes in etcd in one step. Returns its CPU seconds."""
         changes = self._watch.receive(0)
         return self.watcher.one_step([changes] if changes is not None else ())
 
     def settle(self) -> None:
-        """Let everything happen."""
+        """Run until nothing changes any more."""
         while (changes := self._watch.receive(0)) is not None:
             self.watcher.step([changes])
         while self.watcher.run_jobs():

@@ -1,6 +1,6 @@
-"""A wave through a ring: somebody clears a source of the past, and everything below runs again, once.
+"""A wave through a ring: somebody clears a source in a finished partition, and everything below runs again, once.
 
-Told in two ways: with the whole reconciler on an etcd in memory, and with nothing but the model.
+There are two versions: with the whole reconciler on an etcd in memory, and with the model alone.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from coordinator.store.reflector import Snapshot
 
 
 class ReconcilerWaves:
-    """The real reconciler over a ring with a past.
+    """The real reconciler over a ring with a history.
 
-    :param partitions: of the past: each pipeline has run in every one of them.
+    :param partitions: the number of finished partitions: each pipeline has run in all of them.
     """
 
     def __init__(self, ring: Ring, partitions: int) -> None:
@@ -31,7 +31,7 @@ class ReconcilerWaves:
         self.partitions = [partition(number) for number in range(partitions)]
         etcd = MemoryEtcd()
         self._store = TimedStore(etcd)
-        # The first revision of all, so that what is put behind it is younger than the dependencies.
+        # The first revision, so that everything put later is newer than the dependencies.
         for owner, document in ring.documents().items():
             put = Put(KEYS.dependencies(owner), dump_publication(Publication(document, {})))
             self._store.commit(Transaction((), (put,)))
@@ -87,7 +87,7 @@ class ReconcilerWaves:
 
 
 class ModelWaves:
-    """The rule and the propagation alone, over the same ring with the same past."""
+    """The rule and the propagation alone, over the same ring with the same history."""
 
     def __init__(self, ring: Ring, partitions: int) -> None:
         self.ring = ring

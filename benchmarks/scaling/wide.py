@@ -10,7 +10,7 @@ from benchmarks.scaling.stars import Star
 from coordinator.model.runstate import State
 
 GOAL = 2.0
-"""What an input may cost among the most of them, beside one among the fewest."""
+"""What an input may cost among the most inputs, relative to the fewest."""
 
 
 def measure(widths: Sequence[int], *, progress: Callable[[], None] = lambda: None) -> list[Figure]:

@@ -1,4 +1,4 @@
-"""What a sender has delivered lately: written by the delivery, read by whoever announces the sender."""
+"""What a sender has delivered last: the delivery writes it, the announcer reads it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A sender shows that it is there: ``reporter/<environment>/<name>`` on a lease, and ``reporter_seen/<environment>``.
+"""Announcing a live sender: ``reporter/<environment>/<name>`` on a lease, and ``reporter_seen/<environment>``.
 
-In a thread and with a connection of its own, so that neither a slow write of an event keeps the lease from being
-renewed, nor a slow renewal an event from being delivered.
+It has a thread and a connection of its own, so that a slow write of an event does not delay the renewal of the lease,
+and a slow renewal does not delay an event.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from coordinator.version import __version__
 log = structlog.get_logger(__name__)
 
 EVERY = LEASE.total_seconds() / 4
-"""Seconds between two renewals; what has changed is written then too."""
+"""Seconds between two renewals; changes are written then too."""
 _SAY_AGAIN_AFTER = 60.0
 _LEAVES_WITHIN = 2.0
 
@@ -51,8 +51,8 @@ class _Term:
 class Announcer:
     """Announces one sender until it is closed. Use as a context manager.
 
-    :param settings: read for each connection anew: somebody may have repaired them.
-    :ivar renewals: how often the lease has been renewed, and what was new said.
+    :param settings: reads the settings, for each connection again: somebody may have repaired them.
+    :ivar renewals: how often the lease has been renewed, and changes were written.
     :ivar failures: how often that failed.
     """
 
@@ -85,7 +85,7 @@ class Announcer:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        # Not longer: etcd may hang, and a newer sender waits for the outbox. The lease then ends by itself.
+        # Not longer: etcd may hang, and a newer sender waits for the outbox. The lease then expires.
         self._thread.join(_LEAVES_WITHIN)
 
     def _run(self) -> None:
@@ -119,7 +119,7 @@ class Announcer:
             term.seen_at = time.monotonic()
 
     def _leave_a_sign(self, term: _Term, status: ReporterStatus) -> None:
-        """Once a minute for the environment, however many reporters it has."""
+        """Write ``reporter_seen``: once a minute for the environment, however many reporters it has."""
         key = term.keys.reporter_seen(term.environment)
         present = term.store.get(key)
         seen = read_last_seen(present.value) if present is not None else None
@@ -157,7 +157,7 @@ class Announcer:
         return _Term(store, Keys(settings.etcd.prefix), settings.reporter.environment, lease)
 
     def _resign(self) -> None:
-        """Take the key away at once: nobody has to wait for the end of the lease to see that the sender left."""
+        """Delete the key at once, so that readers need not wait for the end of the lease."""
         if self._term is not None:
             try:
                 self._term.store.revoke_lease(self._term.lease)
@@ -171,7 +171,7 @@ class Announcer:
             self._term = None
 
     def _complain(self, error: Exception) -> None:
-        """Once a minute: the log is on the same disk as the outbox."""
+        """Log an error at most once a minute: the log is on the same disk as the outbox."""
         now = time.monotonic()
         if now - self._complained_at >= _SAY_AGAIN_AFTER:
             self._complained_at = now

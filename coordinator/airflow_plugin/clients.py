@@ -1,7 +1,7 @@
 """Clients: the processes that use a sender (a scheduler, an API server).
 
-A sender outlives the process that started it as long as another one writes to the same outbox, and leaves
-when the last of them is gone.
+A sender outlives the process that started it as long as another one writes to the same outbox, and ends with the last
+of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Clients:
             self.adopt(pid)
 
     def adopt(self, pid: int) -> None:
-        """Stay for this process too. Nothing happens when it has ended already."""
+        """Add a process. Does nothing if it has ended already."""
         if pid not in self._watched:
             try:
                 self._watched[pid] = _open(pid)
@@ -30,7 +30,7 @@ class Clients:
                 return
 
     def any_alive(self) -> bool:
-        """Whether one of them still runs. Forgets the others."""
+        """Whether one of them still runs. Removes those that have ended."""
         for pid, descriptor in list(self._watched.items()):
             if not _alive(pid, descriptor):
                 del self._watched[pid]
@@ -40,15 +40,15 @@ class Clients:
 
 
 def _open(pid: int) -> int | None:
-    """A descriptor of the process: unlike a number it is never given to another process, and a zombie counts
-    as ended. ``None`` where the kernel has no such thing (macOS, some sandboxes)."""
+    """A descriptor of the process: unlike its number, it is never given to another process, and a zombie counts as
+    ended. ``None`` where the kernel does not support this (macOS, some sandboxes)."""
     if hasattr(os, "pidfd_open"):
         try:
             return os.pidfd_open(pid)
         except OSError as error:
             if error.errno == errno.ESRCH:
                 raise
-    with suppress(PermissionError):  # it is there, and somebody else's
+    with suppress(PermissionError):  # it exists, and is another user's
         os.kill(pid, 0)
     return None
 

@@ -1,11 +1,12 @@
-"""From the outbox to etcd: in order, one at a time, without end.
+"""Delivery: from the outbox to etcd, in order, one event at a time.
 
-An event leaves the outbox only when its write is known to be there, so a crash at any point delivers it again;
-what etcd's side does with a repeat is :func:`coordinator.commands.report.write_report`'s rule.
+An event is removed from the outbox only when its write is known to have succeeded, so after a crash at any point it is
+delivered again. :func:`coordinator.commands.report.write_report` recognises the repeat.
 
-What may pass for all events alike (etcd away, full, slow; a broken configuration) is waited for. What concerns one
-event alone (it is none, it is too large, etcd denies its key, it names another environment) must hold up no other: it
-is parked (:mod:`coordinator.airflow_plugin.parking`), and tried again now and then where somebody may grant it.
+A failure that concerns all events alike (etcd is down, full or slow; the configuration is broken) is waited for. A
+failure that concerns one event alone (it is unreadable, it is too large, etcd denies its key, it names another
+environment) must not delay the others: the event is parked (:mod:`coordinator.airflow_plugin.parking`), and tried
+again at intervals if somebody may grant it.
 """
 
 from __future__ import annotations
@@ -32,30 +33,31 @@ from coordinator.store.port import AccessDenied, StoreError, TransactionTooLarge
 log = structlog.get_logger(__name__)
 
 IDLE = 1.0
-"""Seconds between two looks when nobody wakes it: a safety net, and how soon the end of all clients is seen."""
+"""Seconds between two checks without a wake-up: a safety net, and the time in which the end of all clients is
+noticed."""
 GRACE = 5.0
-"""Seconds that a sender without a client goes on trying to reach etcd."""
+"""Seconds for which a sender without a client goes on trying to reach etcd."""
 _SAY_AGAIN_AFTER = 60.0
 _MANY = 10_000
 
 Write = Callable[[Event], Verdict]
-"""Writes an event to etcd and returns when it is there.
+"""Writes an event to etcd and returns when it is written.
 
-:raises StoreError: it may or may not be there.
-:raises AccessDenied: etcd does not let this one be written, until somebody grants it.
+:raises StoreError: it may or may not be written.
+:raises AccessDenied: etcd refuses this one, until somebody grants it.
 :raises OtherEnvironment: it belongs to another environment than this sender's.
-:raises ConfigurationError: nobody knows which etcd, until the configuration is repaired.
-:raises InvalidReport, TransactionTooLarge: this can never be written.
+:raises ConfigurationError: it is unknown which etcd to use, until the configuration is repaired.
+:raises InvalidReport, TransactionTooLarge: it can never be written.
 """
 
 
 class OtherEnvironment(CoordinatorError):
-    """An event names another environment than the one that this sender reports for: it has been renamed, or the file
-    does not belong here."""
+    """An event names another environment than the one that this sender reports for: the environment was renamed, or the
+    file does not belong here."""
 
 
 class Undelivered(Exception):
-    """There is no client left, and etcd does not answer: the rest is for the next sender."""
+    """There is no client left, and etcd does not answer: the rest is left to the next sender."""
 
 
 class Retired(Exception):
@@ -63,9 +65,9 @@ class Retired(Exception):
 
 
 class Delivery:
-    """Delivers what is in the outbox for as long as there is a client, then what is left, then stops.
+    """Delivers the events of the outbox for as long as there is a client; then delivers the rest, and stops.
 
-    :param activity: told what was delivered.
+    :param activity: notes what was delivered.
     :param wakeup_pipe: ``None`` where the file system has no named pipes; then only :data:`IDLE` counts.
     :param probing: when parked events are tried again.
     :param grace: seconds, see :data:`GRACE`.
@@ -102,7 +104,7 @@ class Delivery:
         )
 
     def run(self) -> None:
-        """Returns when nobody needs this any more.
+        """Deliver until this sender is not needed any more.
 
         :raises Undelivered: events are left in the outbox.
         :raises Retired: a newer sender waits.
@@ -113,8 +115,8 @@ class Delivery:
             self._listen(IDLE)
             self._probe()
         if self._wakeup_pipe is not None:
-            # From here on a writer finds nobody and starts the next sender. Whoever rang before has put its
-            # event before that, so the last look below sees it.
+            # From now on a writer finds no sender and starts the next one. A writer that woke this one earlier
+            # had put its event before that, so the last check below sees it.
             self._wakeup_pipe.close()
             self._wakeup_pipe = None
         self._deliver_all()
@@ -122,7 +124,7 @@ class Delivery:
     def _probe(self) -> None:
         try:
             self._probing.round(self._outbox.replay, deliver=self._deliver)
-        except OSError as error:  # somebody has changed the rights of the directory; others must not wait for that
+        except OSError as error:  # the permissions of the directory were changed; other events must not wait for that
             log.warning("parked.not_tried_again", error=str(error), place=str(self._outbox.parked.directory))
 
     def _deliver_all(self) -> None:
@@ -140,7 +142,7 @@ class Delivery:
         except UnreadableEvent as error:
             self._park(name, error, may_pass=False)
             return
-        except OSError as error:  # the rights of the file
+        except OSError as error:  # the permissions of the file
             self._park(name, error, may_pass=True)
             return
         began = time.perf_counter()
@@ -202,13 +204,13 @@ class Delivery:
             raise Retired
 
     def _pause(self, seconds: float) -> None:
-        """Sleep between two tries. Wake-ups do not shorten it: with etcd away there is one for every event."""
+        """Sleep between two attempts. Wake-ups do not shorten it: while etcd is down there is one for every event."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._listen(left)
 
     def _gives_up(self) -> bool:
-        self._listen(0)  # somebody may have woken_up while the last try waited for etcd
+        self._listen(0)  # a wake-up may have come while the last attempt waited for etcd
         if self._clients.any_alive():
             self._alone_since = None
             return False
@@ -223,13 +225,13 @@ class Delivery:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether to wait for it: etcd comes back, a person repairs the configuration. No event would pass meanwhile."""
+    """Whether to wait until the failure is over (etcd, the configuration): every other event would fail, too."""
     of_this_event = (TransactionTooLarge, AccessDenied)
     return isinstance(error, (StoreError, ConfigurationError)) and not isinstance(error, of_this_event)
 
 
 class _Complaints:
-    """Says that etcd is away when it goes, and then once a minute: the log is on the same disk as the outbox."""
+    """Logs that etcd is down, at once and then once a minute: the log is on the same disk as the outbox."""
 
     def __init__(self) -> None:
         self._said_at = 0.0

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AirflowIdentity:
-    """What an Airflow says of itself: its version, and its address (``[api] base_url``)."""
+    """The version of an Airflow, and its address (``[api] base_url``)."""
 
     version: str | None = None
     url: str | None = None
 
     def as_arguments(self) -> list[str]:
-        """For the command line of a sender."""
+        """The arguments for the command line of a sender."""
         named = (("--airflow-version", self.version), ("--airflow-url", self.url))
         return [f"{option}={value}" for option, value in named if value]
 
 
 NO_AIRFLOW = AirflowIdentity()
-"""One that says nothing of itself."""
+"""An unknown Airflow."""

@@ -7,16 +7,16 @@ import os
 
 
 class LossyLog(io.TextIOBase):
-    """Writes lines to a file descriptor; those that cannot be written are lost, and counted in the next one that can.
+    """Writes lines to a file descriptor. Lines that cannot be written are lost; the next successful one says how many.
 
-    Not buffered: what ``sys.stderr`` could not write would stay in it, and fail every line after it.
+    It is not buffered: a line that ``sys.stderr`` could not write would stay in its buffer, and fail every later line.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._line = ""
         self._lost = 0
-        self._break = ""  # what ends a line of which only the beginning is there
+        self._break = ""  # ends a line that was only partly written
 
     def write(self, text: str) -> int:
         self._line += text
@@ -31,10 +31,10 @@ class LossyLog(io.TextIOBase):
         content = line.encode(errors="backslashreplace")
         try:
             written = os.write(self._descriptor, content)
-        except OSError:  # there is no other place to say it
+        except OSError:  # there is no other place to report it
             written = 0
         if written == len(content):
             self._lost, self._break = 0, ""
-        else:  # a disk that fills up takes the beginning of a line, and says nothing of the rest
+        else:  # a disk that fills up takes the beginning of a line, without an error for the rest
             self._lost += 1
             self._break = "\n" if written else self._break

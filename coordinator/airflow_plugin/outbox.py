@@ -1,10 +1,11 @@
 """The outbox: events on disk between Airflow and etcd, one file each.
 
-A file is there as a whole or not at all: written beside its place, synced, renamed, and the directory synced,
-so that an event survives the process and the machine from the moment :meth:`Outbox.put` returns. Names sort
-by time; within one process they never repeat or go back, even when the clock does.
+A file is written completely or not at all: under a temporary name, synced, renamed, and the directory synced. So an
+event survives a crash of the process and the machine from the moment :meth:`Outbox.put` returns. Names sort by time;
+within one process they never repeat or go back, even when the clock does.
 
-Only the user that Airflow runs as may read it, whatever the umask: it holds what is written to etcd in that name.
+Only the user that Airflow runs as may access it, whatever the umask: its events are written to etcd in that user's
+name.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ _SUFFIX = ".json"
 _UNFINISHED = ".tmp"
 _DIGITS = 20
 _ABANDONED_AFTER = 600.0
-"""Seconds after which an unfinished file is taken for the remains of a crash."""
+"""Seconds after which an unfinished file counts as left over from a crash."""
 
 
 OUTBOX_NAME = "coordinator-outbox"
 LOCK_NAME = "sender.lock"
-"""Whoever holds the lock on it delivers. It stays when a sender leaves."""
+"""The process that holds the lock on it delivers. The file stays when a sender ends."""
 
 
 def default_outbox() -> Path:
@@ -45,11 +46,11 @@ def default_outbox() -> Path:
 
 
 class UnreadableEvent(CoordinatorError):
-    """A file in the outbox holds no event: damaged, or not written by the listener."""
+    """A file in the outbox contains no event: it is damaged, or was not written by the listener."""
 
 
 class Event(BaseModel):
-    """A run state on its way to etcd, and the key that it belongs under.
+    """A run state to deliver to etcd, and its target.
 
     :ivar environment: ``None`` when the listener could not read its configuration; the sender fills it in.
     """
@@ -65,7 +66,7 @@ class Event(BaseModel):
 class Outbox:
     """A directory of events.
 
-    :param directory: made when the first event is put.
+    :param directory: created when the first event is put.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -76,7 +77,7 @@ class Outbox:
         self._counter = count()
 
     def put(self, event: Event) -> str:
-        """Keep an event; it is durable when this returns.
+        """Write an event; it is durable when this returns.
 
         :return: the name of its file.
         :raises OSError: the disk is full, the directory is not writable, ...
@@ -105,9 +106,9 @@ class Outbox:
         return name
 
     def prepare(self) -> None:
-        """Make the directory, if it is not there. One that is there keeps the rights that somebody gave it.
+        """Create the directory if it does not exist. An existing one keeps its permissions.
 
-        :raises PermissionError: it is somebody else's, or everybody may write there.
+        :raises PermissionError: it is another user's, or everybody may write there.
         """
         make_private_directory(self.directory)
 
@@ -119,26 +120,26 @@ class Outbox:
             return []
 
     def has_had_a_sender(self) -> bool:
-        """Whether events have ever been delivered from here: else it may be a directory of something else."""
+        """Whether events were ever delivered from here; otherwise it may be a directory of another program."""
         return (self.directory / LOCK_NAME).exists()
 
     def read(self, name: str) -> Event:
-        """One event.
+        """Read an event.
 
-        :raises UnreadableEvent: the file holds none.
-        :raises FileNotFoundError: it is no longer there.
+        :raises UnreadableEvent: the file contains none.
+        :raises FileNotFoundError: it does not exist any more.
         """
         return _event_in(self.directory / name)
 
     def read_parked(self, name: str) -> Event:
-        """One parked event. Raises as :meth:`read`."""
+        """Read a parked event. Raises as :meth:`read`."""
         return _event_in(self.parked.directory / name)
 
     def replay(self, name: str, *, environment: str | None = None) -> bool:
-        """Take a parked event back, to be delivered in its old place. Returns whether it was there.
+        """Move a parked event back, to be delivered in its old place. Returns whether it existed.
 
-        :param environment: the event then belongs to this one: the environment has been renamed.
-        :raises UnreadableEvent: with ``environment``: the file holds no event. It stays parked.
+        :param environment: the new environment of the event, if its environment was renamed.
+        :raises UnreadableEvent: with ``environment``: the file contains no event. It stays parked.
         """
         if environment is None:
             return self.parked.put_back(name)
@@ -151,17 +152,17 @@ class Outbox:
 
     @staticmethod
     def written_at(name: str) -> float | None:
-        """When an event was put, in seconds since the epoch; ``None`` for a name that somebody else chose."""
+        """When an event was put, in seconds since the epoch; ``None`` for a name that :meth:`put` did not make."""
         nanoseconds = name.partition("-")[0]
         is_ours = nanoseconds.isascii() and nanoseconds.isdigit() and len(nanoseconds) == _DIGITS
         return int(nanoseconds) / 1e9 if is_ours else None
 
     def remove(self, name: str) -> None:
-        """Forget an event. Not synced: one that comes back after a crash is a repeat, which etcd's side knows."""
+        """Remove an event. Not synced: one that reappears after a crash is a repeat, which the writer recognises."""
         (self.directory / name).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove what writers left unfinished when they crashed; Airflow calls their listeners again."""
+        """Remove unfinished files of writers that crashed; Airflow calls their listeners again."""
         for path in self._unfinished():
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
@@ -194,12 +195,12 @@ def _event_in(place: Path) -> Event:
 
 
 def _content(place: Path) -> bytes:
-    # O_NONBLOCK: a named pipe that nobody writes to would stop the sender here.
+    # O_NONBLOCK: a named pipe without a writer would block the sender here.
     descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UnreadableEvent(f"{place}: not a file")
         content = file.read(bounds.OUTBOX_EVENT + 1)
     if len(content) > bounds.OUTBOX_EVENT:
-        raise UnreadableEvent(f"{place}: more than {bounds.OUTBOX_EVENT} bytes; an event has at most as many")
+        raise UnreadableEvent(f"{place}: more than {bounds.OUTBOX_EVENT} bytes; expected at most so many")
     return content

@@ -1,8 +1,7 @@
-"""Parked events: those that cannot be delivered now, or ever, set aside so that they hold up no other.
+"""Parked events: events that cannot be delivered now, or ever, set aside so that they do not delay others.
 
-Each lies in ``parked/`` under the name that it had in the outbox, with the reason beside it (``.reason``). Putting it
-back is moving it: what it says is older than what came since, and etcd's side never puts the older over the newer
-(:func:`coordinator.model.runstate.evaluate_report`).
+Each is in ``parked/`` under its name in the outbox, with the reason beside it (``.reason``). It can be moved back at
+any time: an older report never replaces a newer one in etcd (:func:`coordinator.model.runstate.evaluate_report`).
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ _REASON = ".reason"
 class Reason(BaseModel):
     """Why an event is parked.
 
-    :ivar may_pass: it is tried again now and then: somebody may grant the rights, or correct the configuration.
-    :ivar environment: that it belongs to, where the event could be read and names one.
+    :ivar may_pass: it is tried again at intervals: somebody may grant the permission, or correct the configuration.
+    :ivar environment: the environment of the event, if it could be read and names one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -40,12 +39,12 @@ class Reason(BaseModel):
     environment: str | None = None
 
 
-UNKNOWN = Reason(reason="not known: its reason is not beside it", may_pass=False, since=datetime.fromtimestamp(0, UTC))
+UNKNOWN = Reason(reason="unknown: the file with it is missing", may_pass=False, since=datetime.fromtimestamp(0, UTC))
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """One parked event: the name of its file, and why it is there."""
+    """One parked event: the name of its file, and why it is parked."""
 
     name: str
     why: Reason
@@ -73,7 +72,7 @@ class ParkedEvents:
         return place
 
     def names(self) -> list[str]:
-        """Of all parked events, in the order in which they happened."""
+        """The names of all parked events, in the order in which they happened."""
         try:
             return sorted(name for name in os.listdir(self.directory) if name.endswith(EVENT))
         except (FileNotFoundError, NotADirectoryError):
@@ -87,9 +86,9 @@ class ParkedEvents:
         return (Parked(name, self.why(name)) for name in self.names())
 
     def why(self, name: str) -> Reason:
-        """Why an event is parked; :data:`UNKNOWN` where nothing readable says so."""
+        """Why an event is parked; :data:`UNKNOWN` if its reason cannot be read."""
         try:
-            # O_NONBLOCK: a named pipe that nobody writes to would stop the sender here.
+            # O_NONBLOCK: a named pipe without a writer would block the sender here.
             descriptor = os.open(self._reason_of(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             with open(descriptor, "rb") as file:
                 return Reason.model_validate_json(file.read(bounds.OUTBOX_EVENT))
@@ -97,7 +96,7 @@ class ParkedEvents:
             return UNKNOWN
 
     def put_back(self, name: str) -> bool:
-        """Move an event back into the outbox. Returns whether it was there."""
+        """Move an event back into the outbox. Returns whether it existed."""
         try:
             os.replace(self.directory / name, self._outbox / name)
         except FileNotFoundError:
@@ -106,7 +105,7 @@ class ParkedEvents:
         return True
 
     def discard(self, name: str) -> bool:
-        """Delete an event for good. Returns whether it was there."""
+        """Delete an event for good. Returns whether it existed."""
         try:
             (self.directory / name).unlink()
         except FileNotFoundError:
@@ -115,7 +114,7 @@ class ParkedEvents:
         return True
 
     def _write_reason(self, name: str, why: Reason) -> None:
-        # A full disk must not keep an event from making room for others.
+        # Even on a full disk, an event must not delay others.
         with suppress(OSError):
             descriptor = os.open(
                 self._reason_of(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, FILE

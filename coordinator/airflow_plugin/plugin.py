@@ -1,10 +1,10 @@
 """The Airflow plugin: reports the start and the end of every DAG run, with no change to any DAG.
 
-Airflow calls these hooks in the scheduler's main loop, before its commit, and in the API server when somebody
-sets a run's state by hand. So a hook writes one small file and returns; everything slow is another process's.
+Airflow calls these hooks in the scheduler's main loop, before its commit, and in the API server when somebody sets a
+run's state by hand. So a hook writes one small file and returns; another process does everything slow.
 
-This module is also imported in every task (Airflow loads all plugins there), so it imports next to nothing
-until a hook is called that needs it.
+This module is also imported in every task (Airflow loads all plugins there), so it imports almost nothing until a hook
+needs it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _reporter() -> Reporter:
 
 
 def _airflow() -> AirflowIdentity:
-    """What this Airflow says of itself. Airflow has read its configuration long before it loads plugins."""
+    """The version and address of this Airflow. Airflow has read its configuration before it loads plugins."""
     from coordinator.airflow_plugin.identity import AirflowIdentity
 
     try:
@@ -42,16 +42,16 @@ def _airflow() -> AirflowIdentity:
         from airflow.configuration import conf
 
         url = conf.get("api", "base_url", fallback=None) or None
-        # Whoever has written a password into it does not want it in etcd.
+        # An address with a password in it must not get into etcd.
         return AirflowIdentity(version=__version__, url=None if url is None or "@" in url else url)
-    except Exception:  # only for people: nothing depends on it
+    except Exception:  # it is only shown to people
         log.warning("coordinator.airflow_unknown", exc_info=True)
         return AirflowIdentity()
 
 
 def _is_scheduler() -> bool:
-    """Whether this process is ``airflow scheduler``: the only component that reports runs all its life. The Job that
-    the hook is given has no type yet (airflow/jobs/job.py, ``Job.__init__``)."""
+    """Whether this process is ``airflow scheduler``, the only component that reports runs as long as it lives. The Job
+    that the hook gets has no type yet (airflow/jobs/job.py, ``Job.__init__``)."""
     return "scheduler" in sys.argv[1:2]
 
 
@@ -64,10 +64,10 @@ class RunStateListener:
 
     @hookimpl
     def on_starting(self, component: object) -> None:
-        """A scheduler, dag processor or triggerer starts: deliver what an earlier one left behind, and from a
-        scheduler on say that this Airflow reports."""
+        """A scheduler, dag processor or triggerer starts: deliver events that an earlier one left behind; a scheduler
+        also announces that this Airflow reports."""
         if type(component).__module__.startswith("airflow.sdk."):
-            return  # a task: it reports nothing, and thousands of them start
+            return  # a task: it reports nothing, and there are thousands of them
         try:
             _reporter().resume(stays=_is_scheduler())
         except Exception:  # it must not keep a component of Airflow from starting

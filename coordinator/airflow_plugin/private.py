@@ -1,4 +1,4 @@
-"""Files and directories that nobody but their owner may use, whatever the umask is."""
+"""Files and directories that only their owner may use, whatever the umask is."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ DIRECTORY = 0o700
 
 
 def create_private(path: Path) -> int:
-    """Create a file that is not there, and open it for writing. Returns its descriptor.
+    """Create a new file, and open it for writing. Returns its descriptor.
 
-    :raises FileExistsError: it is there.
+    :raises FileExistsError: it exists already.
     """
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE)
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory, and those above it with the usual rights. One that is there is left as it is.
+    """Create a directory, and its parents with the usual permissions. An existing one is left as it is.
 
-    :raises PermissionError: the one that is there is :func:`exposed`.
+    :raises PermissionError: the existing one is :func:`exposed`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -34,21 +34,21 @@ def make_private_directory(path: Path) -> None:
 
 
 def exposed(directory: Path) -> str | None:
-    """Why a directory is not this user's alone to use, and what to do; ``None``: it is.
+    """Why other users can use a directory, and what to do; ``None``: they cannot.
 
-    Root may do everything anyway, and owns the directory where a volume is mounted. A group has the rights that
-    somebody gave it.
+    Root may do everything anyway, and owns the directory where a volume is mounted. Permissions of a group were given
+    on purpose.
     """
     found, user = directory.stat(), os.geteuid()
     if found.st_uid not in (user, 0):
         return (
             f"{directory}: it belongs to the user {found.st_uid}, and this is {user}: its owner could report in this "
-            f"user's name, and keep what is reported from etcd; run this as that user, or give it to this one: chown "
+            f"user's name, and withhold reports from etcd; run this as that user, or give it to this one: chown "
             f"-R {user} {directory}"
         )
     if found.st_mode & stat.S_IWOTH:
         return (
             f"{directory}: everybody on this machine may write there (mode {stat.S_IMODE(found.st_mode):o}), and so "
-            f"report in this user's name; take that right away: chmod o-w {directory}"
+            f"report in this user's name; remove that permission: chmod o-w {directory}"
         )
     return None

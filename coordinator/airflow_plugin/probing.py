@@ -1,4 +1,4 @@
-"""When parked events are tried again: rights are granted and configurations corrected, and nobody has to say so."""
+"""When parked events are tried again: permissions are granted and configurations corrected, without a notice."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from coordinator.airflow_plugin.parking import ParkedEvents
 
 FIRST_PAUSE = 10.0
-"""Seconds between two probes at first: the mistake may be a short one."""
+"""Seconds between two probes at first: the mistake may be corrected soon."""
 
 LONGEST_PAUSE = 600.0
-"""Seconds between two probes in the end: each failure doubles the pause."""
+"""The longest pause in seconds between two probes: each failure doubles it."""
 
 
 class Probing:
-    """Probes with one event of each environment, the oldest; when it passes, all others of that environment follow.
+    """Probes with the oldest event of each environment; when it is delivered, all others of that environment follow.
 
     :param clock: monotonic seconds.
     """
@@ -27,7 +27,7 @@ class Probing:
         self._due_at = clock()
 
     def round(self, replay: Callable[[str], bool], *, deliver: Callable[[str], None]) -> None:
-        """Probe, if it is time.
+        """Probe, if it is due.
 
         :param replay: puts a parked event back into the outbox.
         :param deliver: delivers an event of the outbox, or parks it again.

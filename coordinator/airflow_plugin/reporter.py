@@ -1,6 +1,6 @@
-"""The scheduler's side of reporting: from a DAG run's columns to an event in the outbox.
+"""Reporting in the scheduler: from a DAG run's columns to an event in the outbox.
 
-Reads columns only: an ORM helper that queries would make the scheduler exit with "UNEXPECTED COMMIT". Opens no
+It reads columns only: an ORM helper that queries would make the scheduler exit with "UNEXPECTED COMMIT". It opens no
 connection, imports no gRPC, and waits for nothing but the local disk.
 """
 
@@ -27,15 +27,15 @@ log = structlog.get_logger(__name__)
 
 ENDPOINTS_VARIABLE = "COORDINATOR_ETCD__ENDPOINTS"
 _READ_CONFIGURATION_AGAIN_AFTER = 30.0
-"""Seconds between two tries to read a broken configuration."""
+"""Seconds between two attempts to read a broken configuration."""
 _COUNT_EVERY = 1000
-"""Events between two looks at how many wait."""
+"""Events between two checks of how many wait."""
 MANY = 10_000
-"""So many waiting events are worth a warning."""
+"""Waiting events from which on there is a warning."""
 
 
 class DagRunColumns(Protocol):
-    """The columns of Airflow's ``DagRun`` that are read, and nothing else of it."""
+    """The columns of Airflow's ``DagRun`` that are read."""
 
     dag_id: str
     run_id: str
@@ -50,9 +50,9 @@ class DagRunColumns(Protocol):
 
 
 def event_of(dag_run: DagRunColumns, state: State, *, environment: str | None, observed_at: datetime) -> Event:
-    """What there is to report of a run.
+    """The event about a run.
 
-    :param state: from the hook, not from ``dag_run.state``: the hook's name is what Airflow promises.
+    :param state: from the hook, not from ``dag_run.state``: Airflow guarantees the name of the hook.
     :param environment: this environment's name; ``None`` when it is not known yet.
     """
     return Event(
@@ -82,7 +82,7 @@ def event_of(dag_run: DagRunColumns, state: State, *, environment: str | None, o
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """An outbox, and whom to wake for it."""
+    """An outbox, and its sender."""
 
     outbox: Outbox
     sender: SenderProcess
@@ -93,10 +93,10 @@ class _Place:
 
 
 class Reporter:
-    """One per process of Airflow. Inactive, and says so once, where nothing says which etcd to report to.
+    """One per process of Airflow. It is inactive, and logs that once, if no etcd is configured.
 
-    With a broken configuration the events are kept in the default outbox without an environment, until
-    somebody repairs it: losing them, or stopping the scheduler, would both be worse.
+    With a broken configuration, events are kept in the default outbox without an environment until somebody repairs it:
+    losing them, or stopping the scheduler, would both be worse.
 
     :param airflow: the Airflow that this process belongs to.
     """
@@ -117,9 +117,9 @@ class Reporter:
             )
 
     def report(self, dag_run: DagRunColumns, state: str) -> None:
-        """Keep a run's state in the outbox, and see to it that somebody delivers it.
+        """Write a run's state to the outbox, and make sure that a sender delivers it.
 
-        :raises OSError: it could not be kept (a full disk): the watcher's own questions to Airflow make up for it.
+        :raises OSError: it could not be written (a full disk): the watcher's own questions to Airflow make up for it.
         """
         if not self._active:
             return
@@ -134,7 +134,7 @@ class Reporter:
         try:
             name = self._place.outbox.put(event)
         finally:
-            self._place.sender.wake()  # also where there is no room: delivering makes some
+            self._place.sender.wake()  # also on a full disk: delivering frees space
         log.info(
             "event.kept",
             environment=event.environment,
@@ -150,10 +150,10 @@ class Reporter:
             warn_of_many(self._place.outbox)
 
     def resume(self, *, stays: bool) -> None:
-        """Start a sender for every outbox that holds something from before.
+        """Start a sender for every outbox that contains earlier events.
 
-        :param stays: this process will report runs for as long as it lives: start one in any case, so that it can be
-            seen that this Airflow reports.
+        :param stays: this process will report runs for as long as it lives: start a sender in any case, which shows
+            that this Airflow reports.
         """
         if not self._active:
             return
@@ -186,7 +186,7 @@ class Reporter:
 
 
 def warn_of_many(outbox: Outbox) -> None:
-    """Say so when events pile up: etcd is away, or the sender does not run."""
+    """Warn when events pile up: etcd is down, or the sender does not run."""
     waiting = len(outbox.pending())
     if waiting >= MANY:
         log.warning("outbox.grows", outbox=str(outbox.directory), waiting=waiting, see="sender.log there")

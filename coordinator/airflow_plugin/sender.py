@@ -1,11 +1,11 @@
 """``python -m coordinator.airflow_plugin.sender --outbox DIR``: delivers an outbox to etcd.
 
-Started by the listener, beside Airflow's processes; also by hand, after an Airflow has been taken down for good.
-One at a time per outbox: whoever holds the lock on ``sender.lock``. The lock is the process's own, opened here
-and never inherited, because Airflow's scheduler forks workers that would keep it.
+The listener starts it, beside Airflow's processes; a person may start it after an Airflow has been shut down for good.
+There is one sender per outbox: the process that holds the lock on ``sender.lock``. The process opens the lock file
+itself and never inherits it, because Airflow's scheduler forks workers that would keep the lock.
 
-Exit codes: 0 nothing is left to do, or another sender does it; 1 events stay in the outbox; without ``--client``
-also where events are parked.
+Exit codes: 0 nothing is left to do, or another sender does it; 1 events stay in the outbox, or, without ``--client``,
+events are parked.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from coordinator.store.port import Store, StoreError
 log = structlog.get_logger(__name__)
 
 LOCK_LIMIT = 10.0
-"""Seconds to wait for another sender to retire: it first ends a write that it has begun."""
+"""Seconds to wait for another sender to retire: it first finishes a write that it has begun."""
 _LOOK_EVERY = 0.05
 _READ_SETTINGS_AGAIN_AFTER = 60.0
 
@@ -57,8 +57,8 @@ class _Connection:
 
 
 class EtcdWriter:
-    """Writes events to the etcd of the settings. Reads those when they are needed, and again after a failure, once a
-    minute at most: they may be what is wrong, and somebody may have repaired them."""
+    """Writes events to the configured etcd. It reads the settings when it needs them, and again after a failure, at
+    most once a minute: they may be the cause, and somebody may have corrected them."""
 
     def __init__(self) -> None:
         self._connection: _Connection | None = None
@@ -75,7 +75,7 @@ class EtcdWriter:
             )
         pipeline = PipelineRef(event.environment or connection.environment, event.dag_id)
         try:
-            # One try: waiting, and doing so without end, is Delivery's, which reads the wakeup pipe meanwhile.
+            # One attempt: Delivery does the waiting, and reads the wakeup pipe meanwhile.
             return write_report(
                 connection.store, connection.keys, Target(pipeline, event.partition), event.document, within=0
             )
@@ -105,8 +105,8 @@ class EtcdWriter:
 
 @contextmanager
 def only_one(directory: Path, *, client: int | None) -> Iterator[bool]:
-    """Hold the lock of an outbox. The newest sender has the newest configuration, so it asks the present one
-    to retire; ``False`` when that one stays (it is the newer one, or does not listen), and then learns of our client.
+    """Hold the lock of an outbox. The newest sender has the newest configuration, so it asks the present one to retire.
+    Yields ``False`` when that one stays (it is newer, or does not listen); it then gets our client.
     """
     descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE)
     try:
@@ -121,11 +121,11 @@ def only_one(directory: Path, *, client: int | None) -> Iterator[bool]:
 
 
 def _leave_our_number(descriptor: int) -> None:
-    """Write our PID into the lock file: for people, for tests, and for whoever waits to see a lock change hands."""
+    """Write our PID into the lock file, for people, tests, and processes that wait for the lock."""
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-    except OSError as error:  # a full disk; delivering is what makes room on it
+    except OSError as error:  # a full disk; delivering frees space
         log.warning("sender.lock_not_written", error=str(error))
 
 
@@ -143,14 +143,14 @@ def _acquire(descriptor: int, directory: Path) -> bool:
         if asked is None:
             asked = holder if ask_to_retire(directory) else None
         elif holder not in (asked, b""):
-            return False  # it has retired, and another one that waited too was quicker
+            return False  # it has retired, and another sender was quicker
         time.sleep(_LOOK_EVERY)
 
 
 def deliver(directory: Path, *, client: int | None, airflow: AirflowIdentity) -> None:
     """Deliver an outbox until its clients are gone.
 
-    :param client: a process to stay for; without one, deliver what there is.
+    :param client: deliver for as long as this process lives; ``None``: deliver the present events.
     :param airflow: the Airflow of that process.
     :raises Undelivered: events are left.
     """
@@ -171,7 +171,7 @@ def deliver(directory: Path, *, client: int | None, airflow: AirflowIdentity) ->
                 wakeup_pipe=wakeup_pipe,
                 activity=activity,
             )
-            # Nobody stays for a sender that only clears up: it is no sign of life of an Airflow.
+            # A sender without a client is no sign of a live Airflow.
             with nullcontext() if client is None else Announcer(outbox, activity, airflow=airflow):
                 delivery.run()
         finally:
@@ -198,10 +198,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m coordinator.airflow_plugin.sender", description=__doc__)
     parser.add_argument("--outbox", type=Path, required=True, help="the directory of events")
     parser.add_argument(
-        "--client", type=int, help="deliver for as long as this process lives (default: what there is, then stop)"
+        "--client", type=int, help="deliver for as long as this process lives (default: the present events only)"
     )
-    parser.add_argument("--airflow-version", help="what that Airflow says of itself (default: nothing)")
-    parser.add_argument("--airflow-url", help="its [api] base_url (default: not said)")
+    parser.add_argument("--airflow-version", help="the version of that Airflow (default: unknown)")
+    parser.add_argument("--airflow-url", help="its [api] base_url (default: unknown)")
     chosen = parser.parse_args(arguments)
     if not chosen.outbox.is_dir():
         parser.error(f"{chosen.outbox} is not a directory; expected an outbox, like $AIRFLOW_HOME/coordinator-outbox")
@@ -225,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Undelivered as left:
         log.error("sender.gave_up", reason=str(left))
         return 1
-    # A sender that Airflow starts shows what is parked; its exit code would be taken for a failure to start.
+    # A sender that Airflow starts shows parked events in etcd; an exit code would look like a failure to start.
     return 1 if by_hand and Outbox(chosen.outbox).parked.names() else 0
 
 

@@ -1,7 +1,7 @@
 """Starts the sender of an outbox when there is none.
 
-As a new program and never by fork alone: Airflow's scheduler has threads and connections that a forked child
-would inherit broken, and the sender uses gRPC.
+It starts a new program, and never only forks: Airflow's scheduler has threads and connections that would be broken in a
+forked child, and the sender uses gRPC.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ log = structlog.get_logger(__name__)
 LOG_NAME = "sender.log"
 _LOG_LIMIT = 4 * 1024 * 1024
 _PAUSE_AFTER_FAILURE = 10.0
-"""Seconds without another try after a sender that could not even start."""
+"""Seconds until the next attempt after a sender that could not start."""
 _QUICK = 5.0
-"""A sender that fails within so many seconds is taken for one that cannot start."""
+"""A sender that fails within so many seconds counts as one that could not start."""
 
 
 class SenderProcess:
@@ -45,20 +45,20 @@ class SenderProcess:
         self._not_before = 0.0
 
     def wake(self) -> None:
-        """Make sure that somebody delivers, now. Never waits for it.
+        """Make sure that a sender delivers, now. Does not wait for it.
 
-        An error on the way is logged and not raised: the event is in the outbox, and the next one tries again.
+        Errors are logged and not raised: the event is in the outbox, and the next one tries again.
         """
         self._ensure(renew=False)
 
     def renew(self) -> None:
-        """Start a sender even if there is one: it may be a leftover of an earlier life of this Airflow, with
-        that one's configuration. The newer one takes over. Otherwise as :meth:`wake`."""
+        """Start a sender even if there is one: it may be left over from an earlier start of this Airflow, with an old
+        configuration. The newer one takes over. Otherwise as :meth:`wake`."""
         self._ensure(renew=True)
 
     def _ensure(self, *, renew: bool) -> None:
         if not self._starting.acquire(blocking=False):
-            return  # another thread of the API server does the same at this moment
+            return  # another thread of the API server is doing the same
         try:
             if self._child_runs():
                 wake_up(self.directory, client=os.getpid())
@@ -75,14 +75,14 @@ class SenderProcess:
             self._starting.release()
 
     def _child_runs(self) -> bool:
-        """Whether the one that we started is alive; it may just not have come to listen yet."""
+        """Whether the sender that we started is alive; it may not listen yet."""
         if self._child is None:
             return False
-        code = self._child.poll()  # also reaps it: the scheduler must not collect zombies
+        code = self._child.poll()  # also reaps it: no zombies in the scheduler
         if code is None:
             return True
         self._child = None
-        # A negative code is a signal: somebody killed it, and the next one may well start.
+        # A negative code is a signal: it was killed, and the next one may start.
         if code > 0 and time.monotonic() - self._started_at < _QUICK:
             self._not_before = time.monotonic() + _PAUSE_AFTER_FAILURE
             log.error("sender.failed", code=code, see=str(self.directory / LOG_NAME))
@@ -95,7 +95,7 @@ class SenderProcess:
         output = self._open_log()
         try:
             self._child = subprocess.Popen(
-                # -P: the working directory is Airflow's, and a file of a user there may be called grpc.py
+                # -P: the working directory is Airflow's, and may contain a user's file called grpc.py
                 [
                     sys.executable,
                     "-P",
@@ -108,7 +108,7 @@ class SenderProcess:
                     *self._airflow.as_arguments(),
                 ],
                 stdin=subprocess.DEVNULL,
-                # Not our own output: it may be a pipe that breaks, or that somebody reads to its end, when we stop.
+                # Not our own output: it may be a pipe that breaks when we stop, or whose reader waits for its end.
                 stdout=output,
                 stderr=output,
                 close_fds=True,
@@ -126,6 +126,6 @@ class SenderProcess:
                 os.replace(path, path.with_suffix(".log.1"))
         try:
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, FILE)
-        except OSError as error:  # a full disk: delivering is what makes room on it
+        except OSError as error:  # a full disk; delivering frees space
             log.warning("sender.without_log", place=str(path), error=str(error))
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

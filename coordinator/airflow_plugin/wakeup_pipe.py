@@ -1,8 +1,8 @@
-"""The wakeup pipe: a named pipe in the outbox, by which writers wake the sender and tell it who needs it.
+"""The wakeup pipe: a named pipe in the outbox, by which writers wake the sender and name themselves as its clients.
 
-A pipe rather than a socket, because its path has no length limit and because a writer learns at once, without
-waiting, whether somebody listens: opening a pipe that nobody reads fails with ENXIO (fifo(7)). Ringing is
-only a hint. A sender looks into the outbox every now and then anyway.
+It is a pipe and not a socket, because its path has no length limit and because a writer learns at once, without
+waiting, whether a sender listens: opening a pipe without a reader fails with ENXIO (fifo(7)). A wake-up is only a hint:
+a sender checks the outbox regularly anyway.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _RETIRE = b"retire"
 
 @dataclass(frozen=True, slots=True)
 class WakeUps:
-    """What was heard.
+    """The content of the pipe since the last read.
 
-    :ivar clients: processes that use the sender: it stays until the last of them has ended.
-    :ivar retire: a newer sender waits for this one to make room.
+    :ivar clients: processes that use the sender, which runs until the last of them has ended.
+    :ivar retire: a newer sender waits for this one to end.
     """
 
     clients: frozenset[int] = frozenset()
@@ -32,7 +32,7 @@ class WakeUps:
 
 
 def wake_up(directory: Path, *, client: int) -> bool:
-    """Wake the sender of an outbox, in the name of a process that it shall stay for. Never blocks.
+    """Wake the sender of an outbox, and name a process that it must stay for. Never blocks.
 
     :return: whether a sender listens.
     """
@@ -40,12 +40,12 @@ def wake_up(directory: Path, *, client: int) -> bool:
 
 
 def wake(directory: Path) -> bool:
-    """Wake the sender of an outbox, without asking it to stay. Returns whether one listens."""
+    """Wake the sender of an outbox, without naming a client. Returns whether one listens."""
     return _send(directory, b"wake")
 
 
 def ask_to_retire(directory: Path) -> bool:
-    """Ask the sender of an outbox to make room for a newer one. Returns whether one listens."""
+    """Ask the sender of an outbox to end in favour of a newer one. Returns whether one listens."""
     return _send(directory, _RETIRE)
 
 
@@ -59,9 +59,9 @@ def _send(directory: Path, word: bytes) -> bool:
     try:
         os.write(descriptor, word + b"\n")
     except BlockingIOError:
-        pass  # full of wake-ups that nobody has read yet: it is awake, or about to be
+        pass  # full of unread wake-ups: the sender is awake, or about to be
     except BrokenPipeError:
-        return False  # it left between the two calls
+        return False  # it ended between the two calls
     finally:
         os.close(descriptor)
     return True
@@ -84,7 +84,7 @@ class WakeupPipe:
         self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def wait(self, timeout: float) -> WakeUps:
-        """Wait to be woken, at most ``timeout`` seconds."""
+        """Wait for a wake-up, at most ``timeout`` seconds."""
         readable, _, _ = select.select([self._descriptor], [], [], max(timeout, 0.0))
         if not readable:
             return WakeUps()

@@ -1,4 +1,4 @@
-"""``coordinator acts``: what people did."""
+"""``coordinator acts``: the acts of people."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def acts(
         print_json({"acts": shown, "more": len(found) > limit})
         return
     if not shown:
-        say("nobody has done anything yet" if wanted is None else f"nobody has done anything with {wanted} yet")
+        say("there are no acts yet" if wanted is None else f"there are no acts on {wanted} yet")
         return
     people().print(table("when", "who", "act", "pipeline", "partition", "why", rows=map(_row, shown)))
     if len(found) > limit:

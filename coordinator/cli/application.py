@@ -1,4 +1,4 @@
-"""The commands, put together. A new one: a file with a function, an import and a line here."""
+"""All commands. A new one needs a module with a function, and an import and a line here."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ app.command()(secure)
 app.command()(etcd)
 
 _SERVICES = frozenset({"watch"})
-"""Commands whose log lines are what they have to say."""
+"""Commands whose output is their log lines."""
 
 
 def _print_version(asked: bool) -> None:
@@ -101,7 +101,7 @@ def main() -> None:
     """The entry point of the script."""
     try:
         app(prog_name="coordinator")
-    except Exception:  # noqa: BLE001 - left alone, Python would exit with 1, which promises "a problem was found"
+    except Exception:  # noqa: BLE001 - Python would exit with 1, which means "a problem was found"
         say(traceback.format_exc().rstrip(), err=True, lines=True)
         typer.echo("coordinator: this is a mistake in the coordinator itself; please report the lines above", err=True)
         sys.exit(ExitCode.MISTAKE)

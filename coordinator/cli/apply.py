@@ -87,7 +87,7 @@ def apply(
 
 
 def _refuse_unless_asked(file: Path, *, as_json: bool) -> None:
-    """Without a person who can answer, only ``--yes`` says that it is meant."""
+    """Without a person who can answer, ``--yes`` is required."""
     from coordinator.errors import ConfigurationError
 
     if as_json:

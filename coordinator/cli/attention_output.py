@@ -1,4 +1,4 @@
-"""What needs a person: the part of ``coordinator status`` that comes first."""
+"""The concerns that need a person: the first part of ``coordinator status``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from coordinator.reading.attention import Attention, Concern
 
 NAMED = 3
-"""Of what waits behind a concern so many are shown to people."""
+"""Partitions behind a concern that are shown to people."""
 
 LISTED = 10
-"""So many are listed for programs."""
+"""Partitions behind a concern that are listed for programs."""
 
 
 def attention_in_words(attention: Attention, problems: int) -> str:
-    """How many need a person, and how many wait behind them: the first words of ``status``."""
+    """How many concerns need a person, and how many partitions wait behind them: the first words of ``status``."""
     counts = {matter: count for matter, count in attention.counts.items() if matter.needs_person}
     parts = [f"{count} {matter}" for matter, count in counts.items()]
     if problems:

@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at, and what it makes of it. Finds and grades; prints nothing, raises nothing."""
+"""The checks of ``doctor``. They find and grade; they print nothing and raise nothing."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _SAFE = "3.6.14, 3.7.1 or later"
 
 
 def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
-    """Look at etcd, the dependencies and every environment.
+    """Check etcd, the dependencies and every environment.
 
-    :param dependencies: the file with them; ``None``: what is published.
+    :param dependencies: the file; ``None``: the published documents.
     """
     document, of_document = read_document(dependencies, settings.etcd)
     pipelines = _named_in(document)
@@ -76,9 +76,9 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
 
 
 def evaluate_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:
-    """What an etcd member's answer means.
+    """Findings about an etcd member.
 
-    :param quota: bytes that its database may have, where it does not say it.
+    :param quota: bytes that its database may have, if the member does not report it.
     """
     subject = f"etcd {member.endpoint}"
     if member.problem is not None:
@@ -108,7 +108,7 @@ def evaluate_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:
 
 
 def evaluate_environment(name: str, report: EnvironmentReport, dags: int) -> Iterator[Finding]:
-    """What an environment's answer means. ``dags``: how many it was asked about."""
+    """Findings about an environment. ``dags``: how many DAGs it was asked about."""
     subject = f"environment {name}"
     if report.problem is not None:
         yield Finding(Grade.PROBLEM, subject, report.problem, f"see that it runs, and correct [environments.{name}]")
@@ -144,7 +144,7 @@ def _examine_etcd(settings: Settings, document: Document) -> Iterator[Finding]:
 
 
 def evaluate_authentication(endpoints: Sequence[str], versions: Collection[str], *, is_on: bool) -> Iterator[Finding]:
-    """What it means that etcd asks, or does not ask, who somebody is."""
+    """Findings about authentication, on or off."""
     if is_on:
         leaky = [version for version in sorted({*versions}) if not is_enforced(_numbers(version))]
         if leaky:
@@ -179,7 +179,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _examine_http(http: HttpSettings) -> Iterator[Finding]:
-    """Whether the server would start. Not its address: a watcher that runs has taken that."""
+    """Whether the HTTP server would start. Its address is not checked: a running watcher uses it."""
     if http.listen is None:
         return
     from coordinator.controller.http_server import tls_context
@@ -194,7 +194,7 @@ def _examine_http(http: HttpSettings) -> Iterator[Finding]:
 
 
 def _exposed_files(settings: Settings) -> Iterator[Finding]:
-    """Files with secrets in them that everybody on this machine may read."""
+    """Files with secrets that everybody on this machine may read."""
     found = [("etcd", settings.etcd.password_source().exposed())]
     for section, key in (("etcd", settings.etcd.key), ("http", settings.http.key)):
         found.append((section, exposed(key, "key") if key is not None else None))
@@ -217,11 +217,11 @@ def _leader(store: EtcdStore, keys: Keys) -> Finding:
 
 
 def _files(store: EtcdStore, keys: Keys) -> Iterator[Finding]:
-    """The dependencies files of the watchers that are there."""
+    """Findings about the dependencies files of the live watchers."""
     try:
         presences = [read_presence(item.value) for page in store.pages(keys.watchers) for item in page.items]
     except StoreError:
-        return  # told of the leader's key already
+        return  # the finding about the leader's key says so already
     for place, problem in file_problems(presences).items():
         yield Finding(
             Grade.PROBLEM,
@@ -234,8 +234,8 @@ def _files(store: EtcdStore, keys: Keys) -> Iterator[Finding]:
 
 
 def _unmet(store: EtcdStore, keys: Keys, document: Document) -> Iterator[Finding]:
-    """What pipelines wait for in vain, by the states of their upstreams. Where all dependencies are ``identity``,
-    nothing is read."""
+    """Dependencies that the states of the upstreams never meet. If all dependencies are ``identity``, nothing is
+    read."""
     told = {never.pipeline for never in never_met(document)}
     entries = [
         entry
@@ -252,7 +252,7 @@ def _unmet(store: EtcdStore, keys: Keys, document: Document) -> Iterator[Finding
             for item in page.items
         ]
     except StoreError as error:
-        found = f"not held against what has run: {error}"
+        found = f"not compared with what has run: {error}"
         yield Finding(Grade.WARNING, "dependencies", found, "see to etcd first, then run doctor again")
         return
     seen = seen_in(key.target for key in map(keys.parse, states) if isinstance(key, StateKey))
@@ -273,9 +273,9 @@ def _unconfigured(
 
 
 def ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]) -> EnvironmentReport:
-    """What an environment says of these DAGs; what kept it from answering is in ``problem``."""
+    """The report of an environment about these DAGs; if it did not answer, ``problem`` says why."""
     try:
-        # Before any request: a credential that is not there is a problem also while the environment is away.
+        # Before any request: a missing credential is a problem even while the environment is down.
         settings.password(name)
         settings.token(name)
         runner = AirflowRunner(name, settings)

@@ -1,4 +1,4 @@
-"""From ``--config`` to an etcd that can be asked."""
+"""Connecting to the etcd that ``--config`` names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def etcd_of(config: Path | None) -> Iterator[tuple[EtcdStore, Keys]]:
-    """The etcd that a configuration names, and its keys; closed afterwards.
+    """The etcd of a configuration, and its keys; closed afterwards.
 
     :raises ConfigurationError: the configuration cannot be used.
     """

@@ -1,4 +1,4 @@
-"""``coordinator dependencies``: what is published, and what was before."""
+"""``coordinator dependencies``: the published documents, and earlier versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``coordinator doctor``: is everything there that the coordinator needs?"""
+"""``coordinator doctor``: checks everything that the coordinator needs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Which dependencies ``doctor`` holds everything against, and what is wrong with them by themselves.
+"""The dependencies that ``doctor`` checks, and their own problems.
 
-A file, or, where there is none, what is published: whoever looks after the service need not have the file.
+They are read from a file, or, if there is none, from the published documents: an operator of the service need not have
+the file.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ _PUBLISHED = "published dependencies"
 
 
 def read_document(dependencies: Path | None, etcd: EtcdSettings) -> tuple[Document, list[Finding]]:
-    """The dependencies, and what is to be said of them. What cannot be read is empty.
+    """The dependencies, and findings about them. An unreadable document is empty.
 
-    :param dependencies: the file; ``None``: what is published.
+    :param dependencies: the file; ``None``: the published documents.
     """
     document, findings = _of_file(dependencies) if dependencies is not None else _of_etcd(etcd)
     return document, [*findings, *map(warning_of, (*never_met(document), *misspelled(document)))]
 
 
 def warning_of(never: NeverMet) -> Finding:
-    """What waits in vain."""
+    """The finding about a dependency that is never met."""
     return Finding(Grade.WARNING, f"dependencies of {never.pipeline}", never.reason, never.remedy)
 
 
@@ -63,7 +64,7 @@ def _of_file(dependencies: Path) -> tuple[Document, list[Finding]]:
 def _of_etcd(etcd: EtcdSettings) -> tuple[Document, list[Finding]]:
     try:
         store = connect(etcd)
-    except ConfigurationError:  # which is said of etcd itself
+    except ConfigurationError:  # the findings about etcd say why
         return {}, [_unread("etcd cannot be asked")]
     try:
         published = read_publications(store, Keys(etcd.prefix)).by_owner

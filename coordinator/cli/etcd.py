@@ -55,10 +55,10 @@ def etcd(
 
 @contextmanager
 def _signals_noted() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM are noted, and nothing else.
+    """Collect SIGINT and SIGTERM, without raising.
 
-    An exception raised by a signal handler may come right after a lock has been taken (Popen has one around each
-    ``waitpid``): then nobody gives it back, and cleaning up waits for it for ever.
+    An exception in a signal handler may come right after a lock has been taken (Popen takes one around each
+    ``waitpid``): then the lock is never released, and cleaning up waits for it for ever.
     """
     asked: list[int] = []
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}

@@ -138,7 +138,7 @@ def _explain_one(
 def _notes(
     reading: Reading, explanation: Explanation, named: NamedPartition, waits: Sequence[str], *, past: bool
 ) -> Iterator[str]:
-    """What else the reader should know, beside the rule."""
+    """Further notes for the reader, besides the rule."""
     from coordinator.cli.naming import unknown_partition
     from coordinator.controller.state.problems import shown
     from coordinator.model.explanation.causes import Kind
@@ -170,7 +170,7 @@ def _notes(
 
 
 def _published_entries(reading: Reading) -> Iterator[Downstream]:
-    """All of them, also of pipelines that the reading has nothing else of."""
+    """All published entries, including those of pipelines that the reading does not cover."""
     from coordinator.model.publishing.publication import Publication
 
     for published in reading.cache.published.values():
@@ -179,7 +179,7 @@ def _published_entries(reading: Reading) -> Iterator[Downstream]:
 
 
 def _unmet_notes(reading: Reading, pipeline: PipelineRef, seen: Seen) -> Iterator[str]:
-    """What a pipeline waits for, and what has been seen of its upstreams does not bring."""
+    """Dependencies of a pipeline that the known partitions of its upstreams do not meet."""
     from coordinator.model.apart import apart
     from coordinator.model.publishing.unmet_lately import unmet_lately
 

@@ -1,4 +1,4 @@
-"""What an error becomes at the command line: one clear message on stderr, and an exit code to act upon."""
+"""Errors at the command line: one clear message on stderr, and an exit code."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ EXIT_CODES_HELP = "[bold]Exit codes[/bold]: " + "; ".join(f"[bold]{code}[/bold] 
 
 def exit_code_of(error: CoordinatorError) -> ExitCode:
     """The exit code for an error."""
-    # Here, not above: the ports bring pydantic, which --help need not wait for.
+    # Imported here: the ports import pydantic, which --help does not need.
     from coordinator.model.runstate import InvalidReport
     from coordinator.runners.port import EnvironmentUnavailable, RequestRefused
     from coordinator.store.port import AccessDenied, StoreUnavailable
@@ -65,7 +65,7 @@ def exit_code_of(error: CoordinatorError) -> ExitCode:
 
 
 def _has_lines(error: CoordinatorError) -> bool:
-    """Each mistake of what people wrote has a line, and so has etcd's own log; else a name could make one."""
+    """Whether an error may have several lines: those with a line for each problem. Otherwise a name could forge one."""
     from coordinator.store.embedded import EmbeddedEtcdError
 
     return isinstance(error, ConfigurationError | EmbeddedEtcdError)
@@ -73,7 +73,7 @@ def _has_lines(error: CoordinatorError) -> bool:
 
 @contextmanager
 def _plain_words() -> Iterator[None]:
-    """A wrong argument is told as typer says it, without the word that pydantic puts before."""
+    """Show a wrong argument as typer does, without pydantic's prefix."""
     try:
         yield
     except typer.BadParameter as error:
@@ -82,7 +82,7 @@ def _plain_words() -> Iterator[None]:
 
 
 def _let_flow(command: Any) -> None:
-    """Make a line of each paragraph of the help texts: a terminal breaks it where it ends, and not the source code."""
+    """Join each paragraph of the help texts into one line, so that the terminal breaks it, and not the source code."""
     paragraphs = (command.help or "").split("\n\n")
     command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     for one in getattr(command, "commands", {}).values():
@@ -110,6 +110,6 @@ class CommandGroup(TyperGroup):
             else:
                 say(f"coordinator: {error}", err=True, lines=_has_lines(error))
             raise typer.Exit(exit_code_of(error)) from None
-        except typer.Abort:  # Ctrl-C or the end of the input at a question; each is asked before anything is done
+        except typer.Abort:  # Ctrl-C or the end of the input at a question; nothing is done before a question
             typer.echo("\ncoordinator: interrupted at a question, nothing was done", err=True)
             raise typer.Exit(ExitCode.INTERRUPTED) from None

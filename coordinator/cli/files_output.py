@@ -1,4 +1,4 @@
-"""Dependencies files that are not what is in force, and what edits took away: parts of ``status`` and ``doctor``."""
+"""Dependencies files that are not in force, and dependencies taken out: parts of ``status`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def file_problems(presences: Iterable[Presence]) -> dict[str, str]:
-    """What keeps each watcher's file from being in force, by the watcher's key and its file."""
+    """Why a watcher's file is not in force, by the watcher's key and its file."""
     return {
         f"watchers/{presence.id}: dependencies file": presence.file.problem
         for presence in presences
@@ -21,7 +21,7 @@ def file_problems(presences: Iterable[Presence]) -> dict[str, str]:
 
 
 def differing_files(presences: Iterable[Presence]) -> Iterator[str]:
-    """For each owner whose watchers have different files: who has which."""
+    """For each owner whose watchers have different files: which watcher has which."""
     by_owner: dict[str, dict[str, list[str]]] = {}
     for presence in presences:
         if presence.file is not None:

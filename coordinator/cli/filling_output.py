@@ -1,4 +1,4 @@
-"""What ``fill`` says while it works, and in the end."""
+"""The output of ``fill`` while it works, and at the end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from coordinator.model.runstate import State
 
 
 class Progress:
-    """What has been done, told line by line.
+    """The progress, printed line by line.
 
-    :ivar failed: whose runs ended otherwise than well.
+    :ivar failed: targets whose runs did not succeed.
     """
 
     def __init__(self, of: int, *, quiet: bool) -> None:
@@ -44,7 +44,7 @@ class Progress:
     def in_words(self) -> str:
         parts = [f"{len(self._ordered)} of {self._of} ordered"]
         if self._ended:
-            parts.append(f"{len(self._ended)} ended, {len(self.failed)} of them not well")
+            parts.append(f"{len(self._ended)} ended, {len(self.failed)} of them without success")
         if self._left_alone:
             parts.append(f"{len(self._left_alone)} left alone")
         return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""A line of what ``doctor`` says."""
+"""A line in the output of ``doctor``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 
 class Grade(enum.StrEnum):
-    """``problem``: something that should run will not. ``warning``: it runs, and somebody should know."""
+    """``problem``: something that should run will not run. ``warning``: it runs, and somebody should know this."""
 
     OK = "ok"
     WARNING = "warning"

@@ -1,4 +1,4 @@
-"""``coordinator forget``: a partition that should never have been."""
+"""``coordinator forget``: deletes a partition that was created by mistake."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def forget(
 
 
 def _require_known(reading: Reading, target: Target) -> None:
-    """:raises UnknownPartition: nothing stands in etcd about it. Another spelling of it is not looked for: what is
-    there under that one is not what is to be removed."""
+    """:raises UnknownPartition: it has no keys in etcd. Other spellings do not count: their keys must not be
+    removed."""
     from coordinator.cli.naming import UnknownPartition, unknown_partition
     from coordinator.model.named_partitions import NamedPartition, named_partition
 

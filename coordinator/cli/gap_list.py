@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from coordinator.model.references import Target
 
 _NAMED = 3
-"""Completions that are named in a row of the table; a window may have hundreds."""
+"""Completions in a row of the table; a window may have hundreds."""
 
 _IN_WORDS = {
     Cause.PAST: "completed before the dependency counted",
@@ -40,7 +40,7 @@ def gaps_of(reading: Reading, pipeline: PipelineRef | None, span: Span) -> list[
 
 
 def doubts(reading: Reading) -> list[str]:
-    """Why there may be gaps that are not found: dependencies that cannot be read or used."""
+    """Why some gaps may not be found: dependencies that cannot be read or used."""
     return list(shown({place: text for place, text in reading.problems.items() if "dependencies" in place}).in_words())
 
 

@@ -1,4 +1,4 @@
-"""The cyclic garbage collector of a process that holds much for long and makes few cycles."""
+"""Tuning the cyclic garbage collector, for a process with many long-lived objects and few cycles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 
 EVERY = 60.0
-"""Seconds between two collections of what is young."""
+"""Seconds between two collections of young objects."""
 
 RARE = (20_000, 50, 100)
 """Allocations, and collections of the younger, after which each generation is collected."""
@@ -17,7 +17,7 @@ RARE = (20_000, 50, 100)
 
 @contextmanager
 def collected_rarely() -> Iterator[None]:
-    """While this context lasts, cycles are looked for rarely: a command that reads a million keys makes hardly any."""
+    """Collect rarely while this context lasts: a command that reads a million keys makes hardly any cycles."""
     before = gc.get_threshold()
     gc.set_threshold(*RARE)
     try:
@@ -27,12 +27,12 @@ def collected_rarely() -> Iterator[None]:
 
 
 class RareCollections:
-    """From here on cycles are looked for rarely; while this context lasts, by the clock too. Once in a process.
+    """Collect rarely from now on; while this context lasts, also at intervals. To be used once in a process.
 
-    By default Python looks every 700 allocations, and again and again through all that is loaded and cached: a fifth
-    of the CPU time of a trigger, by ``python -m benchmarks.reaction``. Little that we know of makes cycles: errors go
-    without their frames (:func:`coordinator.store.failures.without_frames`). What a library may still leave would stay
-    for days at a high threshold alone, so the clock looks too. What is young is few objects, and is gone through in
+    By default Python collects every 700 allocations, and often goes through everything that is loaded and cached: a
+    fifth of the CPU time of a trigger, by ``python -m benchmarks.reaction``. Our code makes few cycles: errors are kept
+    without their frames (:func:`coordinator.store.failures.without_frames`). With a high threshold alone, the cycles of
+    a library could stay for days, so young objects are also collected at intervals. They are few, which takes
     milliseconds, however much is cached.
 
     :param every: seconds.

@@ -1,4 +1,4 @@
-"""``coordinator hold``: a pipeline is not to be started until somebody releases it."""
+"""``coordinator hold``: prevents a pipeline from being started until somebody releases it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def hold(
     from coordinator.model.hold import Hold
     from coordinator.reading.reading import read
 
-    del yes  # there is nothing to ask about; taken, as every act takes it
+    del yes  # this never asks; the option exists because all acts have it
     held = pipeline_of(pipeline)
     if not reason.strip():
         raise typer.BadParameter("expected a reason, found nothing", param_hint="--reason")
@@ -68,14 +68,14 @@ def hold(
 
 
 def _is_known(store: Store, keys: Keys, pipeline: PipelineRef) -> bool:
-    """Whether a document names it, or a run of it has been reported: for most pipelines the quick way to tell."""
+    """Whether a document names it, or a run of it has been reported: quick for most pipelines."""
     from coordinator.commands.publish import read_publications
     from coordinator.model.conditions import leaves
     from coordinator.model.publishing.publication import Publication
 
     for published in read_publications(store, keys).by_owner.values():
         if not isinstance(published.value, Publication):
-            return True  # nobody can tell
+            return True  # it is unknown
         for downstream in published.value.document.values():
             if pipeline in (downstream.pipeline, *(leaf.upstream for leaf in leaves(downstream.condition))):
                 return True

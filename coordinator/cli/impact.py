@@ -1,4 +1,4 @@
-"""What would run because of a person's act: told, and asked about, before it is done."""
+"""The runs that a person's act would cause: shown, and confirmed, before the act."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from coordinator.reading.reading import Reading
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """What an act would reach, upstreams first.
+    """The targets that an act would affect, upstreams first.
 
-    :ivar named: what the act names; whatever else it reaches follows from it.
-    :ivar owners: whose published document says what a pipeline waits for.
+    :ivar named: the targets that the act names; the others follow from it.
+    :ivar owners: the owner of the published document with the entry of each pipeline.
     """
 
     named: frozenset[Target]
@@ -34,17 +34,17 @@ class Impact:
 
     @property
     def runs(self) -> list[Step]:
-        """What would run without anybody doing anything more."""
+        """The steps that would run without further action."""
         return [step for step in self.steps if step.how.runs]
 
     @property
     def below(self) -> list[Step]:
-        """What would run or wait besides what the act names."""
+        """The steps that would run or wait besides the targets that the act names."""
         return [step for step in self.steps if step.target not in self.named and step.how.follows]
 
 
 def impact_of(reading: Reading, change: Change, *, released: PipelineRef | None = None) -> Impact:
-    """Rehearse an act on what stands in etcd.
+    """Simulate an act on what is in etcd.
 
     :param change: orders and marks.
     :param released: a pipeline whose hold is taken away.
@@ -107,7 +107,7 @@ def show(found: Impact) -> None:
 
 
 def others_follow(found: Impact) -> list[str]:
-    """Why to ask about an act that reaches more than it names."""
+    """Why to ask before an act that affects more than it names."""
     if not found.below:
         return []
     if len(found.below) == 1:
@@ -117,7 +117,7 @@ def others_follow(found: Impact) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a person wants to be told and asked before something is done."""
+    """The options of a command for showing and confirming its effects."""
 
     dry_run: bool
     yes: bool
@@ -126,15 +126,15 @@ class Manner:
     def goes_on(
         self, found: Impact | None, question: str, *, why: list[str], unknown: str | None = None, about: dict[str, Any]
     ) -> bool:
-        """Whether it is to be done; ``False``: it was a dry run, which has been printed.
+        """Whether to go on; ``False``: it was a dry run, which has been printed.
 
         :param found: what would run; ``None`` for an act that starts nothing.
-        :param question: ends without its question mark.
-        :param why: reasons to ask; without any there is no need.
-        :param unknown: what is not known of the partition that is meant. ``--yes`` alone does not agree to that.
-        :param about: what the act is about, for a dry run's JSON.
-        :raises UnknownPartition: nobody said that it is new, and nobody can be asked.
-        :raises ConfigurationError: nobody can answer.
+        :param question: without its question mark.
+        :param why: reasons to ask; if empty, there is no question.
+        :param unknown: why the partition is unknown. ``--yes`` alone does not confirm that.
+        :param about: the subject of the act, for a dry run's JSON.
+        :raises UnknownPartition: the partition is unknown, and no person can confirm it.
+        :raises ConfigurationError: no person can answer.
         :raises typer.Exit: the answer is no.
         """
         if self.dry_run:

@@ -1,4 +1,4 @@
-"""Users of etcd as the command line names them: a name, its roles, and where its password is; never the password."""
+"""Users of etcd on the command line: a name, its roles, and the source of its password; never the password itself."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """:ivar password: where it is; ``None``: the user has none."""
+    """:ivar password: its source; ``None``: the user has none."""
 
     user: str
     roles: tuple[str, ...]
     password: CredentialSource | None = None
 
     def wanted(self) -> WantedUser:
-        """:raises ConfigurationError: the password is not where it should be."""
+        """:raises ConfigurationError: the password cannot be read."""
         from coordinator.store.securing import WantedUser
 
         return WantedUser(self.user, self.roles, None if self.password is None else self.password.read())
 
 
 def passwords_of(in_variables: Iterable[str], in_files: Iterable[str]) -> dict[str, CredentialSource]:
-    """Where the passwords of users are.
+    """The sources of users' passwords.
 
     :raises typer.BadParameter: an option is not ``USER=PLACE``, or a user has two.
     """
@@ -53,7 +53,7 @@ def passwords_of(in_variables: Iterable[str], in_files: Iterable[str]) -> dict[s
 def logins_of(
     keys: Keys, roles: Iterable[Role], given: Iterable[str], passwords: Mapping[str, CredentialSource]
 ) -> list[Login]:
-    """The users that are to be there. :raises typer.BadParameter: a role that is not among these, or the user root."""
+    """The users to create. :raises typer.BadParameter: an unknown role, or the user root."""
     from coordinator.store.roles import namespace
     from coordinator.store.users import ROOT
 
@@ -73,9 +73,9 @@ def logins_of(
 
 
 def etcd_as(settings: EtcdSettings, user: str | None, passwords: Mapping[str, CredentialSource]) -> EtcdSettings:
-    """How to connect as somebody else than the settings say.
+    """The settings to connect as another user.
 
-    :param user: ``None``: as the settings say. Without a password among these, a client certificate says who it is.
+    :param user: ``None``: the user of the settings. Without a password here, a client certificate identifies the user.
     """
     if user is None:
         return settings
@@ -93,7 +93,7 @@ def etcd_as(settings: EtcdSettings, user: str | None, passwords: Mapping[str, Cr
 def _pair(text: str, option: str) -> tuple[str, str]:
     left, equals, right = text.partition("=")
     if not (left.strip() and equals and right.strip()):
-        # Not what was found: somebody may have written a password there.
+        # The text is not repeated: it may contain a password.
         expected = "USER=ROLE" if option == "--user" else "USER=VARIABLE" if option == "--password-env" else "USER=PATH"
         raise typer.BadParameter(f"expected {expected}", param_hint=option)
     return left.strip(), right.strip()

@@ -27,7 +27,7 @@ def configure_logs(level: LogLevel) -> None:
 
     terminal = sys.stderr.isatty()
     renderer: list[structlog.typing.Processor] = (
-        # Not structlog's own choice of tracebacks: they print local variables, and one of them may be a credential.
+        # Not structlog's default tracebacks: they print local variables, one of which may be a credential.
         [_without_commands, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if terminal
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=json_text)]
@@ -41,14 +41,14 @@ def configure_logs(level: LogLevel) -> None:
             *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        # No file given: the stderr of the moment, as tests and redirections replace it.
+        # Looked up at each call: tests and redirections replace stderr.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
 
 
 def _without_commands(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A name with an escape sequence must not command the terminal, nor one with a line break forge a line."""
+    """Escape names: an escape sequence must not control the terminal, and a line break must not forge a line."""
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = printable(value)

@@ -1,4 +1,4 @@
-"""``coordinator mark``: what became of a run, by a person's word."""
+"""``coordinator mark``: a person sets the state of a run."""
 
 from __future__ import annotations
 
@@ -105,10 +105,10 @@ def mark(
 
 
 def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Attempt | None:
-    """The attempt of the run that the coordinator has started, if its state does not tell of it yet.
+    """The attempt of the run that the coordinator has started, if its state does not show it yet.
 
-    :raises CoordinatorError: the run is on its way, and nobody says that it is meant all the same; or its request is,
-        and then nobody can tell yet which attempt would be marked.
+    :raises CoordinatorError: the run has not ended, and ``--force`` is missing; or its request is under way, and it is
+        not known yet which attempt would be marked.
     """
     from coordinator.errors import CoordinatorError
     from coordinator.model.decide import Obstacle
@@ -130,6 +130,6 @@ def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Att
     raise CoordinatorError(
         f"{target}: its request is on its way to environment {target.pipeline.environment}, and the attempt that it "
         "makes is not known yet: a mark would be on the one before, and overruled; try again once its record says "
-        f"'sent' (coordinator explain {target.pipeline} {target.partition}). Where the environment is away for long, "
-        f"coordinator hold {target.pipeline} takes back what has not gone out"
+        f"'sent' (coordinator explain {target.pipeline} {target.partition}). If the environment is down for long, "
+        f"coordinator hold {target.pipeline} withdraws requests that were not sent"
     )

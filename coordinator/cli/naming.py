@@ -1,4 +1,4 @@
-"""What a typed pipeline and partition name, on what stands in etcd; what is known of neither is not acted upon."""
+"""Resolving a typed pipeline and partition by what is in etcd; commands do not act on unknown ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from coordinator.store.port import Store
 
 
 class UnknownPartition(CoordinatorError):
-    """A partition in which neither the pipeline nor an upstream of it has been heard of."""
+    """A partition in which neither the pipeline nor an upstream of it has a key."""
 
 
 def read_target(
@@ -30,12 +30,12 @@ def read_target(
     below: bool = True,
     new_pipeline: bool = False,
 ) -> tuple[Reading, Target, NamedPartition]:
-    """Read what decisions about a typed partition stand on, and no more; and say which partition is meant.
+    """Read only the keys that decisions about a typed partition need, and resolve the partition.
 
     :param revision: of etcd; 0: the present.
-    :param below: also read what can run because of it.
-    :param new_pipeline: the person says that the pipeline is new.
-    :raises UnknownPipeline: nothing is known of it, and nobody says that it is new.
+    :param below: also read everything that can run because of it.
+    :param new_pipeline: the person has confirmed that the pipeline is new.
+    :raises UnknownPipeline: it is unknown, and the person has not confirmed that it is new.
     """
     about = About(pipeline, tuple(sorted(spellings_of(typed))), below)
     publications = Publications(keys)
@@ -53,16 +53,16 @@ def read_target(
 
 
 def name_target(reading: Reading, pipeline: PipelineRef, typed: str) -> tuple[Target, NamedPartition]:
-    """The pipeline and the partition that are meant. :raises UnknownPipeline: nothing is known of it."""
+    """Resolve the pipeline and the partition. :raises UnknownPipeline: the pipeline is unknown."""
     require_pipeline(reading, pipeline)
     named = named_partition(typed, reading.partitions_of(pipeline))
     return Target(pipeline, named.partition), named
 
 
 def require_pipeline(reading: Reading, pipeline: PipelineRef) -> None:
-    """Refuse to act on a pipeline of which nothing is known.
+    """Refuse to act on an unknown pipeline.
 
-    :raises UnknownPipeline: with the nearest names, and how to act all the same.
+    :raises UnknownPipeline: with the nearest names, and how to act nevertheless.
     """
     try:
         reading.require(pipeline)
@@ -71,7 +71,7 @@ def require_pipeline(reading: Reading, pipeline: PipelineRef) -> None:
 
 
 def unknown_partition(target: Target, named: NamedPartition) -> str:
-    """What to say of a partition that is not known."""
+    """The message about an unknown partition."""
     if named.near:
         hint = f"did you mean {' or '.join(named.near)}?"
     else:

@@ -82,14 +82,14 @@ def pipeline_of(text: str) -> PipelineRef:
 
 
 def typed_partition(text: str) -> str:
-    """Check a partition argument. What it means depends on what the pipeline has: see ``cli.naming``."""
+    """Check a partition argument. Its meaning depends on the partitions of the pipeline: see ``cli.naming``."""
     if not text:
         raise typer.BadParameter("expected a partition, found nothing", param_hint="PARTITION")
     return text
 
 
 def spellings_of(partition: str) -> set[str]:
-    """A partition as it is typed, and in the one form that its moment has."""
+    """A partition as it is typed, and in the canonical form of its moment."""
     from coordinator.model.named_partitions import read_moment
     from coordinator.model.partitions.instants import format_instant
 
@@ -108,14 +108,14 @@ def span_of(since: str | None, until: str | None) -> Span:
 
 
 def signature_of(who: str | None, why: str) -> Signature:
-    """Who acts, now, and why."""
+    """The signature of an act: who acts now, and why."""
     from coordinator.commands.acts import Signature
 
     return Signature(who or person(), datetime.now(UTC), why)
 
 
 def person() -> str:
-    """Who runs this command, as far as the machine knows: ``user@host``."""
+    """The user of this command: ``user@host``."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without an entry in /etc/passwd; OSError since Python 3.13

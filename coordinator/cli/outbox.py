@@ -46,7 +46,7 @@ AllOption = Annotated[bool, typer.Option("--all", help="Every parked event.")]
 
 
 class NoOutbox(CoordinatorError):
-    """There is no outbox at a place, or it is somebody else's."""
+    """There is no outbox at this path, or it is another user's."""
 
 
 @outbox.command("list")
@@ -186,7 +186,7 @@ def _outbox(path: Path | None, config: Path | None, *, to_change: bool = False) 
             "name it with --path"
         ) from error
     if to_change and owner != os.geteuid():
-        # What root writes there, that Airflow's sender may not read.
+        # Airflow's sender could not read files that root writes there.
         raise NoOutbox(f"{directory} belongs to the user {owner}, and this is {os.geteuid()}; run it as that user")
     return Outbox(directory)
 

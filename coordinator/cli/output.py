@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from coordinator.model.runstate import Unreadable
 
 WIDTH_OF_A_PIPE = 200
-"""Where nobody says how wide the output is, lines are not broken so early that grep misses what it looks for."""
+"""The width if none is known: lines are not broken so early that grep would miss a phrase."""
 
 
 def print_json(value: Any, *, one_line: bool = False) -> None:
@@ -28,7 +28,7 @@ def print_json(value: Any, *, one_line: bool = False) -> None:
 
 
 def say(text: str, *, err: bool = False, lines: bool = False) -> None:
-    """Text for people, in one line, or in several: no name in it can do anything to the terminal."""
+    """Text for people, in one line or several: no name in it can control the terminal."""
     typer.echo(printable_lines(text) if lines else printable(text), err=err)
 
 
@@ -45,7 +45,7 @@ def people(*, stderr: bool = False) -> Console:
     from rich.segment import Segment
 
     class Guarded(Console):
-        """Lets no control character through that is not rich's own."""
+        """Escapes every control character except rich's own."""
 
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
@@ -61,11 +61,11 @@ def people(*, stderr: bool = False) -> Console:
 
 
 WHOLE = ("pipeline", "partition", "watcher")
-"""Columns of names by which people go on: they are not broken as long as anything else can give way."""
+"""Columns of names that people copy: they are not broken as long as another column can be narrower."""
 
 
 def table(*columns: str, rows: Iterable[Iterable[str | Text]] = ()) -> Table:
-    """A table. Cells are taken as they are: no markup in them, whatever a DAG is called."""
+    """A table. Cells are plain text without markup, whatever a DAG is called."""
     from rich.text import Text
 
     from coordinator.cli.tables import Table
@@ -75,7 +75,7 @@ def table(*columns: str, rows: Iterable[Iterable[str | Text]] = ()) -> Table:
 
 
 def roughly(seconds: float) -> str:
-    """A time as people say it: the two largest units."""
+    """A duration in words: the two largest units."""
     whole = int(seconds)
     for unit, length, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
         if whole >= length:

@@ -1,4 +1,4 @@
-"""How partitions stand, a row each: the part of ``coordinator status`` about pipelines."""
+"""The state of partitions, one row each: the part of ``coordinator status`` about pipelines."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def partitions_table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _since(state: RunState | None, record: TriggerRecord | None) -> datetime | None:
-    """Since when it is as it is, as far as somebody said when."""
+    """Since when it has its present state, if that is known."""
     from coordinator.model.trigger import Status
 
     told = [state.observed_at or state.attempt.queued_at] if state is not None else []

@@ -31,9 +31,9 @@ _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 
 def print_plan(plan: Plan, *, accept: bool = False) -> None:
-    """For people: what is wrong, what changes, what that does.
+    """For people: the problems, the changes, and their consequences.
 
-    :param accept: a person accepts what the guard has against it.
+    :param accept: a person overrides the guard.
     """
     console = people()
     for one in _lines(plan, accept=accept):
@@ -42,9 +42,9 @@ def print_plan(plan: Plan, *, accept: bool = False) -> None:
 
 @contextmanager
 def problems_printed(owner: str, *, as_json: bool) -> Iterator[None]:
-    """Print what is wrong with a file, as ``validate`` does, and end the command.
+    """Print the problems of a file, as ``validate`` does, and end the command.
 
-    :raises typer.Exit: with 1, something is wrong.
+    :raises typer.Exit: with 1, if there are problems.
     """
     try:
         yield
@@ -107,7 +107,7 @@ def _problems_as_json(error: DependenciesError | None) -> list[dict[str, Any]]:
 
 
 def published_as_json(published: Published | None) -> dict[str, Any] | None:
-    """Which publication, by whom, when and why."""
+    """A publication: its version, by whom, when and why."""
     if published is None:
         return None
     value = published.value

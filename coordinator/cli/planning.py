@@ -1,4 +1,4 @@
-"""What ``plan`` and ``apply`` find out before anything is written. Prints nothing."""
+"""The plan of ``plan`` and ``apply``, made before anything is written. Prints nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _TAKES_NO_EFFECT = "until that is fixed nothing that is published takes effect"
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A file that can be read, and whose document it is."""
+    """A readable file, and the owner of its document."""
 
     source: str
     text: bytes
@@ -50,13 +50,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What publishing a draft would do.
+    """The consequences of publishing a draft.
 
-    :ivar refused: what keeps it from being published, with places in the file.
-    :ivar consequences: what would happen at once; ``None`` where that cannot be told, or was not asked for.
-    :ivar environments: what they say of the pipelines that are named; ``None`` where they were not asked.
-    :ivar concerns: what the guard has against it: it is published only if somebody accepts that.
-    :ivar effects: what it takes away while that is under way, and what it may start by resuming.
+    :ivar refused: why it cannot be published, with places in the file.
+    :ivar consequences: what would happen at once; ``None``: it is unknown, or was not asked for.
+    :ivar environments: the reports of the environments about the named pipelines; ``None``: they were not asked.
+    :ivar concerns: the guard's reasons to refuse it: it is published only if somebody accepts them.
+    :ivar effects: the waiting work that it takes away, and what it may start by resuming.
     """
 
     draft: Draft
@@ -70,7 +70,7 @@ class Plan:
 
     @property
     def accepted_by_file(self) -> bool:
-        """Whether the file itself accepts what the guard has against it."""
+        """Whether the file itself overrides the guard."""
         return self.draft.file.accept is not None and self.draft.file.accept == self.proposal.version
 
     @property
@@ -90,7 +90,7 @@ def make_draft(text: bytes, *, source: str, owner: str, settings: Settings) -> D
     :raises DependenciesError: it cannot be used, whatever is published.
     :raises ConfigurationError: the owner is no environment.
     """
-    # Where none is configured, as in a CI that knows etcd alone, any environment's name is taken.
+    # If none is configured, as in a CI that knows only etcd, every environment name is accepted.
     environments = sorted(settings.environments) or None
     if environments is not None:
         check_owner(owner, environments)
@@ -98,13 +98,13 @@ def make_draft(text: bytes, *, source: str, owner: str, settings: Settings) -> D
 
 
 def weigh(draft: Draft, store: Store, keys: Keys, *, settings: Settings, fresh: Collection[PipelineRef] = ()) -> Plan:
-    """Hold a draft against what is published, and nothing else. :param fresh: as for :func:`make_plan`."""
+    """Compare a draft with the published documents only. :param fresh: as for :func:`make_plan`."""
     plan = _weighed(draft, read_publications(store, keys), terms_of(settings, fresh))
     return replace(plan, concerns=(*_of_its_order(plan.proposal), *plan.proposal.concerns(Known())))
 
 
 def terms_of(settings: Settings, fresh: Collection[PipelineRef] = ()) -> Terms:
-    """Published now. :param fresh: pipelines that begin anew."""
+    """The terms of a publication now. :param fresh: pipelines whose dependencies begin anew."""
     return Terms(datetime.now(UTC), settings.publication.resumes_within, frozenset(fresh))
 
 
@@ -117,9 +117,9 @@ def make_plan(
     offline: bool,
     fresh: Collection[PipelineRef] = (),
 ) -> Plan:
-    """Hold a draft against everything that stands in etcd, and ask the environments about its pipelines.
+    """Compare a draft with everything in etcd, and ask the environments about its pipelines.
 
-    :param offline: do not ask them.
+    :param offline: do not ask the environments.
     :param fresh: pipelines whose dependencies begin anew.
     """
     reading = read(store, keys)
@@ -169,7 +169,7 @@ def make_plan(
 
 
 def _of_its_order(proposal: Proposal) -> Iterator[str]:
-    """A person may publish what was published before, but not out of the order that serials say."""
+    """Why serials forbid it: a person may publish an earlier document again, but not against the order of serials."""
     previous = proposal.previous
     if previous is None or proposal.is_published or not proposal.has_serials:
         return
@@ -190,7 +190,7 @@ def _known_of(reports: dict[str, EnvironmentReport]) -> Known:
 
 
 def _without(report: EnvironmentReport, name: str, pipelines: Collection[PipelineRef]) -> EnvironmentReport:
-    """What an environment says, but for pipelines that the draft no longer names."""
+    """An environment's report without the pipelines that the draft no longer names."""
     missing, paused = (
         tuple(dag_id for dag_id in dag_ids if PipelineRef(name, dag_id) not in pipelines)
         for dag_ids in (report.missing_dags, report.paused_dags)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from coordinator.store.presence import Presence
 
 _SHOWN = 100
-"""Rows of a table: after a long outage there may be thousands, and --json has them all."""
+"""Rows of a table: after a long outage there may be thousands, which --json lists."""
 
 _IN_WORDS = {
     "start": "would start at once",
@@ -53,7 +53,7 @@ def preview_as_json(
 
 
 def print_preview(made: Preview, *, revision: int, leader: Presence | None, problems: ProblemsShown) -> None:
-    """For people: a table, what it comes to, and what may make it untrue."""
+    """For people: a table, its totals, and the problems that may make it wrong."""
     console = people()
     rows = [
         [

@@ -1,4 +1,4 @@
-"""``coordinator watch --preview``: what a watcher that was started now would do at once. Writes nothing."""
+"""``coordinator watch --preview``: what a watcher would do at once if it was started now. Writes nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from coordinator.store.presence import read_presence
 def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, as_json: bool) -> None:
     """Read etcd once, decide, and print.
 
-    :param dependencies: decide as if this file were published; ``None``: by what is published.
+    :param dependencies: decide as if this file were published; ``None``: by the published documents.
     :raises typer.Exit: with 1, the file could not be published.
     """
     settings = load_settings(config)
@@ -50,7 +50,7 @@ def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, 
 
 
 def preview_of(reading: Reading, settings: Settings) -> Preview:
-    """The preview of a reading, by what is configured."""
+    """The preview of a reading, with the configured environments."""
     return preview(
         reading,
         missed_after=settings.watcher.missed_after,
@@ -60,7 +60,7 @@ def preview_of(reading: Reading, settings: Settings) -> Preview:
 
 
 def publish_in(reading: Reading, draft: Draft, settings: Settings) -> None:
-    """Go on with the reading as if the draft were published.
+    """Change the reading as if the draft were published.
 
     :raises DependenciesError: it would be refused.
     """
@@ -78,5 +78,5 @@ def publish_in(reading: Reading, draft: Draft, settings: Settings) -> None:
         return
     for number, conflict in enumerate(conflicts, 1):
         reading.problems[f"dependencies ({number})"] = conflict
-    if not conflicts:  # else the last good ones would stay in force, as in a watcher
+    if not conflicts:  # otherwise the last good ones stay in force, as in a watcher
         reading.propagation.replace_graph(graph, reading.cache.targets())

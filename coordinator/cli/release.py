@@ -1,4 +1,4 @@
-"""``coordinator release``: the end of a hold, or of one partition's wait for it."""
+"""``coordinator release``: ends a hold, or lets one partition run that waits for a release."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _release_partitions(
 
 
 def _refuse(target: Target, waiting: Sequence[str]) -> NoReturn:
-    """:param waiting: the partitions in which it does wait for a release."""
+    """Refuse a release. :param waiting: the partitions in which the pipeline waits for one."""
     from coordinator.errors import CoordinatorError
 
     elsewhere = f"it waits in {', '.join(waiting[:10])}" if waiting else "it waits for that nowhere"
@@ -174,7 +174,7 @@ def _refuse(target: Target, waiting: Sequence[str]) -> NoReturn:
 
 
 def _waiting(reading: Reading, pipeline: PipelineRef) -> list[str]:
-    """The partitions in which it waits for a release, the oldest first."""
+    """The partitions in which a pipeline waits for a release, the oldest first."""
     from coordinator.model.decide import Obstacle
     from coordinator.model.partitions.instants import partition_order
 

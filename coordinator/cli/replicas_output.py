@@ -1,4 +1,4 @@
-"""Who leads, since when, and how each replica stands: the part of ``coordinator status`` about watchers."""
+"""The leader and all replicas: the part of ``coordinator status`` about watchers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """:ivar leads_for: seconds since the leader began to lead, if it says when."""
+    """:ivar leads_for: seconds since the leader began to lead, if that is known."""
 
     leader: Presence | None
     leads_for: float | None
@@ -27,7 +27,7 @@ class Replicas:
 
     @property
     def problems(self) -> dict[str, str]:
-        """What somebody must see to, by the key that shows it."""
+        """The problems that need somebody's action, by the key that shows them."""
         found = {} if self.leader is not None else {"leader": "no watcher leads; start one: coordinator watch"}
         told = ((f"watchers/{replica.presence.id}", replica.problem) for replica in self.all)
         found |= {place: problem for place, problem in told if problem is not None}
@@ -42,7 +42,7 @@ class Replicas:
 
 
 def replicas_in(reading: Reading, now: datetime) -> Replicas:
-    """The watchers that a reading shows. :param now: by which it is told how long ago something was."""
+    """The watchers in a reading. :param now: the time by which ages are computed."""
     from coordinator.store.presence import read_presence
     from coordinator.store.replicas import replicas_of, seconds_since
 

@@ -1,4 +1,4 @@
-"""``coordinator report``: say what became of a run, for pipelines outside Airflow and for people."""
+"""``coordinator report``: reports the state of a run, for pipelines outside Airflow and for people."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _slips(store: Store, keys: Keys, target: Target) -> list[str]:
 
     try:
         return list(slips(store, keys, target))
-    except StoreError as error:  # the report is written: an exit code would have it repeated
+    except StoreError as error:  # the report is written: an exit code would make the caller repeat it
         return [f"not compared with what is known: {error}"]
 
 
@@ -157,7 +157,7 @@ def _document(**fields: Any) -> RunStateDocument:
 
 
 def _partition_of(document: RunStateDocument) -> str:
-    """The partition that the run tells of itself."""
+    """The partition that follows from the other fields of the run."""
     from coordinator.model.partitions.instants import partition_of_run
 
     derived = partition_of_run(
@@ -174,11 +174,11 @@ def _partition_of(document: RunStateDocument) -> str:
 
 
 def _as_known(store: Store, keys: Keys, pipeline: PipelineRef, given: str, *, within: float) -> str:
-    """The partition as the pipeline's reports spell it. Of a moment in the usual form, or of a name, there is no doubt.
+    """The partition as the pipeline's reports spell it. A moment in the usual form, or a name, needs no check.
 
-    A reporter's role reads the states of its own environment, and no more: so only this pipeline's are asked for.
+    A reporter's role may read only the states of its own environment, so only this pipeline's states are read.
 
-    :param within: seconds to go on trying while etcd cannot be reached.
+    :param within: seconds to retry while etcd cannot be reached.
     """
     import tenacity
 

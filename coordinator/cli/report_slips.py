@@ -1,7 +1,7 @@
-"""What looks like a slip in a report that has been written: a name that nothing names, a partition like no other.
+"""Probable mistakes in a report that has been written: a pipeline that no document names, or an unusual partition.
 
-Both may be right: a run may be reported before the dependency on it is published, and partitions may begin to be called
-otherwise. So nothing is refused.
+Both may be right: a run may be reported before the dependency on it is published, and the naming of partitions may
+change. So nothing is refused.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _SHOWN = 3
 
 
 def slips(store: Store, keys: Keys, reported: Target) -> Iterator[str]:
-    """What the reporter should look at again. Costs two requests, one of them a page of the pipeline's states.
+    """Warnings about a report. This costs two requests, one of them a page of the pipeline's states.
 
-    :raises StoreUnavailable: nobody knows.
+    :raises StoreUnavailable: etcd cannot be asked.
     """
     page = next(iter(store.pages(keys.states_of(reported.pipeline))))
     states = (keys.parse(item.key) for item in page.items)
@@ -51,10 +51,10 @@ def _unlike(reported: Target, others: Collection[str]) -> Iterator[str]:
 
 
 def _unnamed(store: Store, keys: Keys, pipeline: PipelineRef) -> Iterator[str]:
-    """Whether no document names a pipeline of which this is the first run."""
+    """The warning if no document names the pipeline, and this is its first run."""
     try:
         published = read_publications(store, keys).by_owner.values()
-    except AccessDenied:  # the role of a reporter reads its own environment's states, and no documents
+    except AccessDenied:  # the role of a reporter may not read documents
         return
     documents = [one.value.document for one in published if isinstance(one.value, Publication)]
     named = {

@@ -1,7 +1,7 @@
-"""What ``doctor`` says about reporters: who is not heard from, and who reports runs that its Airflow does not know.
+"""The checks of ``doctor`` about reporters: silent environments, and misnamed reporters.
 
-The plugin under a wrong name is invisible otherwise: the runs of one environment then arrive as those of another, or
-of one that nobody waits for, and what should start does not.
+A misnamed reporter has the environment name of another Airflow, which does not know the runs that it reports. Nothing
+else would show this: its runs arrive as those of another environment, and downstream pipelines do not start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from coordinator.store.presence import read_presence
 
 
 def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Collection[str]) -> Iterator[Finding]:
-    """Hold what reporters say against what should be heard.
+    """Compare the reporters in etcd with those that are expected.
 
     :param named: the environments that the dependencies name.
     """
@@ -83,7 +83,7 @@ def _read(store: Store, keys: Keys) -> Reporters:
 def _misnamed_reporters(
     heard: Heard, environments: Mapping[str, EnvironmentSettings], *, now: datetime
 ) -> Iterator[Finding]:
-    """Reporters all of whose last runs are unknown to the Airflow that has their environment's name."""
+    """Findings about reporters whose last runs are all unknown to the Airflow of their environment."""
     name = heard.environment
     if name not in environments:
         return

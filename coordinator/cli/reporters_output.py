@@ -1,4 +1,4 @@
-"""Who reports run states, and who should and does not: the part of ``coordinator status`` about reporters."""
+"""Reporters, and environments without one: the part of ``coordinator status`` about reporters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportersShown:
-    """:ivar problems: what somebody must see to. :ivar notes: what somebody should know."""
+    """:ivar problems: problems that need somebody's action. :ivar notes: notes that need none."""
 
     heard: list[Heard]
     problems: dict[str, str]
@@ -67,9 +67,9 @@ class ReportersShown:
 
 
 def reporters_in(reading: Reading, config: Path | None, now: datetime) -> ReportersShown:
-    """The reporters that a reading shows.
+    """The reporters in a reading.
 
-    :param config: names the environments that should be heard from.
+    :param config: the configuration with the expected environments.
     """
     from coordinator.config.settings import load_settings
     from coordinator.controller.state.reporters import Listening
@@ -79,7 +79,7 @@ def reporters_in(reading: Reading, config: Path | None, now: datetime) -> Report
     cache, environments = reading.cache, load_settings(config).environments
     named = {pipeline.environment for pipeline in reading.propagation.graph}
     listening = Listening(cache.reporters, environments, named)
-    # etcd has been reachable at least since the leader leads: reporters and watchers stand on leases alike.
+    # etcd has been reachable at least since the leader leads: reporters and watchers both have leases.
     since = read_presence(cache.leader).began if cache.leader is not None else None
     heard = listening.heard(now=now, reachable_since=since)
     problems = listening.problems(heard, now=now)

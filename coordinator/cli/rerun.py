@@ -1,4 +1,4 @@
-"""``coordinator rerun``: once more, although nothing is new."""
+"""``coordinator rerun``: runs a pipeline once more although nothing is new."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def rerun(
 
     wanted, typed, signature = pipeline_of(pipeline), typed_partition(partition), signature_of(who, reason)
     if cancel and (downstream or dry_run or yes):
-        raise typer.BadParameter("goes with no other wish", param_hint="--cancel")
+        raise typer.BadParameter("cannot be combined with other options of this command", param_hint="--cancel")
     with etcd_of(config) as (store, keys):
         reading, target, named = read_target(store, keys, wanted, typed, new_pipeline=new_pipeline)
         if cancel:
@@ -121,7 +121,7 @@ def _cancel(store: Store, keys: Keys, target: Target, signature: Signature, *, a
 
 
 def _when(found: Impact, target: Target) -> str:
-    """What it waits for, where a person has to do something first."""
+    """What the rerun waits for, if a person has to act first."""
     own = next((step for step in found.steps if step.target == target), None)
     return "" if own is None or own.how.runs else f"; it is {own.how}: coordinator explain {target.pipeline}"
 

@@ -1,4 +1,4 @@
-"""What retention has done and what holds it back, as ``status`` shows it."""
+"""The last sweep of retention, and what it could not remove: a part of ``status``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from coordinator.reading.reading import Reading
 
 NAMED = 3
-"""Of what holds something back so many are shown to people; programs get all that is known."""
+"""Partitions that cannot be removed which are shown to people; programs get all that are known."""
 
 
 def retention_as_json(reading: Reading) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def retention_as_json(reading: Reading) -> dict[str, Any]:
 
 
 def retention_in_words(reading: Reading, *, everything: bool) -> Iterator[str]:
-    """Lines for people: what somebody may have to do something about, and the rest where everything is asked for."""
+    """Lines for people: those that may need action, and the rest if everything is asked for."""
     swept, expired = reading.cache.swept, len(reading.cache.expired)
     if everything:
         count = len(set(reading.cache.targets()))

@@ -1,4 +1,4 @@
-"""``coordinator secure``: roles and users in etcd, each with as little as its work takes."""
+"""``coordinator secure``: roles and users in etcd, each with the least permissions that its work needs."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def secure(
 
 
 def _roles(settings: Settings, keys: Keys, *, reporters: Names, owners: Names, operators: Names) -> tuple[Role, ...]:
-    """:raises ConfigurationError: environments are configured, and one of these is none of them."""
+    """:raises ConfigurationError: environments are configured, and one of these is not among them."""
     from coordinator.commands.publish import check_owner
     from coordinator.model.publishing.owners import CENTRAL_OWNER
     from coordinator.model.references import DEFAULT_ENVIRONMENT
@@ -115,7 +115,7 @@ def _roles(settings: Settings, keys: Keys, *, reporters: Names, owners: Names, o
     configured = sorted(settings.environments)
     if not (reporters or owners or operators):
         reporters, owners = configured or [DEFAULT_ENVIRONMENT], [CENTRAL_OWNER, *configured]
-    elif configured:  # a slip of the pen would become a role that nobody's reports fit
+    elif configured:  # a mistyped name would become a role that fits no reporter
         for name in (*(reporters or ()), *(owners or ()), *(operators or ())):
             check_owner(name, configured)
     return roles_of(keys, reporters=reporters or (), owners=owners or (), operators=operators or ())
@@ -124,7 +124,7 @@ def _roles(settings: Settings, keys: Keys, *, reporters: Names, owners: Names, o
 def _seen_to(
     etcd: EtcdSettings, keys: Keys, roles: Sequence[Role], people: Sequence[WantedUser], *, write: bool, enable: bool
 ) -> tuple[Changes, dict[str, list[str]], bool | None]:
-    """What etcd lacked, which it has now if ``write``; who has which role; whether authentication was turned on."""
+    """The changes (made if ``write``), the users of each role, and whether authentication was turned on."""
     from coordinator.store import securing
     from coordinator.store.port import AccessDenied
     from coordinator.store.users import Users

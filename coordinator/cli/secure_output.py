@@ -1,4 +1,4 @@
-"""What ``coordinator secure`` shows: roles as a table, as ``etcdctl`` commands, and what was changed."""
+"""The output of ``coordinator secure``: roles as a table, ``etcdctl`` commands, and the changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_description(keys: Keys, roles: Sequence[Role], logins: Sequence[Login], *, as_json: bool) -> None:
-    """What every role may do, and the commands that would make it so."""
+    """The permissions of every role, and the commands that would create them."""
     commands = [*_commands_for_roles(roles), *_commands_for_users(roles, logins)]
     if as_json:
         print_json({"prefix": keys.prefix, "roles": [_role_as_json(role) for role in roles], "commands": commands})
@@ -36,11 +36,11 @@ def print_description(keys: Keys, roles: Sequence[Role], logins: Sequence[Login]
 def print_changes(
     changes: Changes, held: Mapping[str, Sequence[str]], *, written: bool, enabled: bool | None, as_json: bool
 ) -> None:
-    """What was changed, or would be.
+    """The changes that were made, or would be made.
 
-    :param held: which users have which role.
-    :param written: it was; else it would be.
-    :param enabled: authentication was turned on just now; ``None``: that was not asked for.
+    :param held: the users of each role.
+    :param written: the changes were made.
+    :param enabled: authentication was turned on just now; ``None``: this was not requested.
     """
     if as_json:
         print_json(

@@ -1,7 +1,8 @@
-"""Requests that have had no answer for long: the part of ``coordinator status`` about environments.
+"""Stale requests, which have had no answer for long: the part of ``coordinator status`` about environments.
 
-An intent without an answer is no failure: what came of it is asked until that is known, and until then it is not made
-again. But it waits for an environment, and perhaps for somebody who repairs that.
+An *intent* is a request that was written to etcd before it is sent. An intent without an answer is no failure: the
+coordinator asks for its outcome until that is known, and does not repeat it before. But it waits for an environment,
+and perhaps for somebody who repairs that environment.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ if TYPE_CHECKING:
     from coordinator.reading.reading import Reading
 
 LONG = timedelta(minutes=10)
-"""An environment that takes one request at a time is through with all that may have an intent at once well before
-that; and what came of a request is asked again after ``watcher.backoff_max`` at most."""
+"""Even an environment that handles one request at a time has answered all that may have an intent at once well before
+that; and the outcome of a request is asked for again after ``watcher.backoff_max`` at most."""
 
 
 def stale_requests(reading: Reading, now: datetime) -> dict[str, str]:
-    """What somebody should see to, by ``environment <name>``.
+    """The problems that need somebody's action, by ``environment <name>``.
 
-    :param now: by which it is told for how long a request has had no answer.
+    :param now: the time by which ages are computed.
     """
     from coordinator.model.trigger import Status
     from coordinator.model.view import readable_record
 
     if reading.cache.leader is None:
-        return {}  # nobody asks; that is the problem, and it is told
+        return {}  # without a leader nobody asks, which is shown as a problem itself
     waiting: dict[str, list[tuple[datetime, Target]]] = defaultdict(list)
     for target in reading.cache.targets():
         record = readable_record(reading.cache.record(target))
@@ -46,6 +47,6 @@ def _in_words(waiting: list[tuple[datetime, Target]], now: datetime) -> str:
     minutes = int((now - since).total_seconds() // 60)
     return (
         f"{counted(len(waiting), 'request has', 'requests have')} had no answer for up to {minutes} min, "
-        f"{target} for longest: it is away, very slow, or does not let anybody ask what came of them; the leader's "
-        "log (trigger.unanswered) and 'coordinator doctor' say which"
+        f"{target} for longest: it is down, very slow, or refuses questions about them; the leader's log "
+        "(trigger.unanswered) and 'coordinator doctor' show which"
     )

@@ -1,4 +1,4 @@
-"""``coordinator status``: what needs a person, then what is busy, and who watches."""
+"""``coordinator status``: what needs a person, what is busy, and the watchers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """:ivar targets: the partitions that are asked for; ``shown``: the newest of them. ``limit``: so many of a kind."""
+    """:ivar targets: the partitions asked for; ``shown``: the newest of them. ``limit``: how many of each kind to
+    show."""
 
     reading: Reading
     now: datetime
@@ -53,7 +54,7 @@ class _Answer:
 
     @property
     def apart(self) -> list[NeverMet]:
-        """What waits for dates and date-times in one partition."""
+        """Pipelines that wait for dates and date-times in one partition."""
         from coordinator.model.apart import apart
         from coordinator.model.publishing.unmet_lately import seen_in
 
@@ -115,7 +116,7 @@ def status(
         for target in known
         if (wanted is None or target.pipeline == wanted) and (spellings is None or target.partition in spellings)
     ]
-    if not (as_json or asked or everything):  # what is stuck is told with its cause
+    if not (as_json or asked or everything):  # stuck partitions are shown with their cause
         targets = [target for target in targets if reading.propagation.readiness(target) is Readiness.BUSY]
     unknown = _unknown_partition(reading, wanted, partition, known)
     replicas, reporters = replicas_in(reading, now), reporters_in(reading, config, now)
@@ -148,7 +149,7 @@ def status(
 def _unknown_partition(
     reading: Reading, wanted: PipelineRef | None, partition: str | None, unsettled: Set[Target]
 ) -> str | None:
-    """That nothing has a partition, with those that may be meant; ``None`` where something has it.
+    """The message that no pipeline has a partition, with similar ones; ``None``: some pipeline has it.
 
     :param wanted: the pipeline that is asked for; ``None``: any.
     """
@@ -189,7 +190,7 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
 
 
 def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
-    """:param nothing: what it means that no partition is shown."""
+    """:param nothing: the line to print if no partition is shown."""
     reading, replicas, found, console = answer.reading, answer.replicas, answer.attention, people()
     first = attention_in_words(found, answer.problems.count)
     if not answer.targets:
@@ -222,7 +223,7 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
 
 
 def _nothing_in_words(*, asked: bool, everything: bool) -> str:
-    """What it means that no partition is shown."""
+    """The line to print if no partition is shown."""
     if everything:
         return "nothing has been reported of what was asked for" if asked else "nothing has been reported yet"
     return "nothing of what was asked for is busy or stuck; see it with --all" if asked else "nothing is busy"

@@ -1,4 +1,4 @@
-"""A table that fits the terminal: columns that say nothing are left out, names stay whole, text breaks at words.
+"""A table that fits the terminal: empty columns are left out, names stay whole, text breaks at words.
 
 rich's own tables shorten every column alike, and cut a partition to ``2026-11-21T…`` while an empty column keeps its
 width.
@@ -16,18 +16,18 @@ from rich.text import Text
 _GAP = 2
 _INDENT = "    "
 _LONGEST_WORD = 40
-"""A longer word may be broken: a run_id of ours is not."""
+"""A longer word may be broken; our run_ids are shorter."""
 _NARROW = 15
-"""A column that is no wider stays as it is: an age of two words."""
+"""A column of at most this width is not narrowed, such as an age of two words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A renderable for a rich console.
 
-    Where the columns do not fit beside each other, the widest ones go below their row.
+    If the columns do not fit beside each other, the widest ones go below their row.
 
-    :ivar whole: columns that keep the width of their longest cell, as long as any other can give way.
+    :ivar whole: columns that keep the width of their longest cell, as long as another can be narrower.
     """
 
     columns: Sequence[str]
@@ -47,7 +47,7 @@ class Table:
         yield Text()
 
     def _arrange(self, shown: list[int], width: int) -> tuple[list[int], list[int]]:
-        """Which columns stand beside each other, and which go below their row."""
+        """The columns beside each other, and those below their row."""
         beside = list(shown)
         while sum(map(self._least, beside)) + _GAP * (len(beside) - 1) > width:
             loose = [at for at in beside if self.columns[at] not in self.whole and self.columns[at]]
@@ -57,14 +57,14 @@ class Table:
         return beside, [at for at in shown if at not in beside]
 
     def _widths(self, beside: list[int], width: int) -> list[int]:
-        """What is left is given to the columns that need it, the least needy first."""
+        """The widths: the remaining space goes to the columns that need it, the smallest need first."""
         widths = {at: self._least(at) for at in beside}
         left = width - sum(widths.values()) - _GAP * (len(beside) - 1)
         for asked, at in enumerate(sorted(beside, key=lambda at: self._natural(at) - widths[at])):
             more = min(self._natural(at) - widths[at], max(0, left) // (len(beside) - asked))
             widths[at] += more
             left -= more
-        while left < 0 and max(widths.values()) > 1:  # even names do not fit: they are folded, and nothing is cut
+        while left < 0 and max(widths.values()) > 1:  # even names do not fit: they are wrapped, and never cut
             widths[max(widths, key=lambda at: widths[at])] -= 1
             left += 1
         return [widths[at] for at in beside]
@@ -73,7 +73,7 @@ class Table:
         return max([Text(self.columns[at]).cell_len, *(row[at].cell_len for row in self.rows)])
 
     def _least(self, at: int) -> int:
-        """The width in which it can be read: no word is broken."""
+        """The smallest width in which no word is broken."""
         natural = self._natural(at)
         if self.columns[at] in self.whole or natural <= _NARROW:
             return natural

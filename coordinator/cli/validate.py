@@ -1,4 +1,4 @@
-"""``coordinator validate``: is this dependencies.json good?"""
+"""``coordinator validate``: checks a dependencies.json."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _FILE = "dependencies.json"
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """What was found in a file.
+    """The findings in a file.
 
-    :ivar error: everything that keeps it from being used; ``None`` where nothing does.
+    :ivar error: all problems that prevent its use; ``None``: there are none.
     :ivar never_met: whether it asks for something that can never be met.
     """
 

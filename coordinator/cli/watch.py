@@ -25,7 +25,7 @@ def watch(
             "--dependencies",
             "-d",
             envvar="COORDINATOR_DEPENDENCIES",
-            help="The file to publish, and to publish again when it changes. Without it: obey what is published.",
+            help="The file to publish, and to publish again when it changes. Without it: follow what is published.",
             show_default=False,
         ),
     ] = None,
@@ -123,7 +123,7 @@ def watch(
 
 
 def _require_environments(settings: Settings) -> None:
-    """A watcher without any environment can start nothing: its configuration was not found, most likely.
+    """A watcher without any environment can start nothing: its configuration was probably not found.
 
     :raises ConfigurationError: none is configured.
     """
@@ -138,7 +138,7 @@ def _require_environments(settings: Settings) -> None:
 
 
 def _require(file: Path) -> None:
-    """What is not there at the start has a wrong name. What goes later is a problem that is shown.
+    """Check that a file exists at the start; otherwise its name is wrong. A file that is deleted later is only shown.
 
     :raises ConfigurationError: it cannot be read.
     """

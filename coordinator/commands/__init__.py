@@ -1,9 +1,11 @@
-"""What people and programs do, one file a verb; the command line calls these, and so may other programs.
+"""The operations of people and programs, one module for each; the command line calls them, and other programs may.
 
-``report``   a run state             ``inputs``  what a run stands on
-``publish``  a dependency document   ``hold``    pipelines, and releasing them
-``order``    reruns and releases     ``mark``    a run state by a person's word
-``fill``     gaps                    ``forget``  partitions
+``report``   reports a run state            ``inputs``  reads the completions that a run uses
+``publish``  publishes a document           ``hold``    holds and releases pipelines
+``order``    orders reruns and releases     ``mark``    sets a run state by a person's decision
+``fill``     fills gaps                     ``forget``  deletes partitions
 
-Each writes one transaction with an entry under ``acts/`` (``acts``), but for ``report`` and ``inputs``.
+Each writes one transaction with an entry under ``acts/`` (``acts``), except ``report``, ``publish`` and ``inputs``.
+``publish`` uses ``proposal`` (what a document would change, and its transaction) and ``impact`` (the waiting work that
+it would affect); ``publication_history`` reads earlier publications.
 """

@@ -1,6 +1,6 @@
-"""Acts: what people did, by whom, when and why.
+"""Acts: what people have done, with who, when and why.
 
-An act is written under ``acts/`` in the transaction that does it: there is none without the other.
+An act is written under ``acts/`` in the transaction that carries it out, so that both happen or neither.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from coordinator.store.port import Put, Store
 
 
 class Verb(enum.StrEnum):
-    """What people do with pipelines."""
+    """What people can do with pipelines."""
 
     HOLD = "hold"
     RELEASE = "release"
@@ -42,9 +42,9 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What was done.
+    """An act of a person.
 
-    :ivar partition: ``None``: in all of them.
+    :ivar partition: ``None``: all partitions.
     :ivar what: more about it, such as the state that was marked.
     """
 
@@ -57,7 +57,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class RecordedAct:
-    """An act as it stands in etcd.
+    """An act as it is stored in etcd.
 
     :ivar act_id: begins with the time, so that acts are listed in order.
     """
@@ -79,9 +79,9 @@ class _ActDocument(BaseModel):
 
 
 def put_of(keys: Keys, act: Act) -> Put:
-    """The operation that records an act, for the transaction that does it."""
+    """The operation that records an act, for the transaction that carries it out."""
     signature = act.signature
-    # The clock of whoever acts orders the acts; the random part keeps two of the same microsecond apart.
+    # Acts are ordered by the clock of the writer; the random part distinguishes two of the same microsecond.
     act_id = f"{signature.when.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}-{secrets.token_hex(4)}"
     document = _ActDocument(
         act=act.verb,
@@ -96,7 +96,7 @@ def put_of(keys: Keys, act: Act) -> Put:
 
 
 def read_act(value: bytes) -> Act | Unreadable:
-    """Read what stands under an ``acts/`` key. Never raises."""
+    """Read the value of an ``acts/`` key. Never raises."""
     return read_stored(value, _ActDocument.model_validate_json, _act_of, most=bounds.SMALL_VALUE, what="an act")
 
 
@@ -108,10 +108,10 @@ def _act_of(found: _ActDocument) -> Act:
 def recorded_acts(
     store: Store, keys: Keys, *, pipeline: PipelineRef | None = None, limit: int | None = None
 ) -> list[RecordedAct]:
-    """What people did, the newest first.
+    """The recorded acts, the newest first.
 
-    :param pipeline: only with this one; what cannot be read is then left out.
-    :param limit: so many at most.
+    :param pipeline: only acts on this one; unreadable ones are then left out.
+    :param limit: the greatest number of acts.
     """
     found = []
     for item in reversed(store.list(keys.act(""), largest=keys.largest_value).items):

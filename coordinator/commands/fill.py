@@ -1,7 +1,7 @@
-"""Filling gaps: an order for each, and waiting for what was ordered to end.
+"""Filling gaps: giving an order for each, and waiting for the ordered runs to end.
 
-An order is given only while everything known of the partition is as it was when the gap was found. So a fill that is
-repeated, or two at the same time, order nothing twice.
+An order is given only while all keys of the partition are as they were when the gap was found. So a repeated fill, or
+two fills at the same time, order nothing twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Compacted, ModRevisionIs, Put, Store, Transaction, WatchStream
 
 _LOOK_AGAIN = 5.0
-"""Seconds after which a fill looks at its orders although no record has changed: one may have been taken back."""
+"""Seconds after which a fill checks its orders even if no record has changed: one may have been taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """Something has happened in a partition since its gap was found: nothing was ordered there."""
+    """A partition has changed since its gap was found: nothing was ordered there."""
 
     target: Target
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of an order.
+    """The end of an order.
 
     :ivar state: of its run; ``None``: the order was taken back, or the run has vanished.
     """
@@ -59,12 +59,12 @@ def fill(
     *,
     max_in_flight: int | None = None,
 ) -> Iterator[Ordered | LeftAlone | Ended]:
-    """Order a run for each gap, in this order, and tell each step as it is done.
+    """Order a run for each gap, in this order, and yield each step as it is done.
 
-    :param facts: in which the gaps were found.
-    :param max_in_flight: so many are ordered and not ended at a time, and all have ended when this does; ``None``: all
-        are ordered at once, and nothing is waited for.
-    :raises StoreUnavailable: etcd cannot be reached. What was ordered stays so; repeating it goes on.
+    :param facts: the facts in which the gaps were found.
+    :param max_in_flight: how many may be ordered and not ended at a time; this waits until all have ended. ``None``:
+        order all at once, and wait for nothing.
+    :raises StoreUnavailable: etcd cannot be reached. Orders that were given stay; a repetition continues.
     """
     waiting = deque(targets)
     ordered: dict[Target, int] = {}
@@ -86,8 +86,8 @@ def fill(
 def order_fill(store: Store, keys: Keys, facts: Facts, target: Target, signature: acts.Signature) -> int | None:
     """Order a run for a gap, and record that as an act.
 
-    :param facts: in which the gap was found.
-    :returns: etcd revision of the order; ``None``: something has happened there since, and nothing was written.
+    :param facts: the facts in which the gap was found.
+    :returns: etcd revision of the order; ``None``: the partition has changed since, and nothing was written.
     """
     given = GivenOrder(Order.RERUN, who=signature.who, when=signature.when, why=signature.why)
     act = acts.Act(acts.Verb.FILL, target.pipeline, target.partition, signature)
@@ -102,7 +102,7 @@ def order_fill(store: Store, keys: Keys, facts: Facts, target: Target, signature
 
 
 def wait_for_ends(store: Store, keys: Keys, ordered: Mapping[Target, int]) -> list[Ended]:
-    """Wait until at least one of these orders has led to a run that has ended, or is taken back.
+    """Wait until the run of at least one of these orders has ended, or an order is taken back.
 
     :param ordered: orders with their etcd revisions; not empty.
     :raises StoreUnavailable: etcd cannot be reached.
@@ -118,7 +118,7 @@ def wait_for_ends(store: Store, keys: Keys, ordered: Mapping[Target, int]) -> li
                         return ended
                     _wait_for_change(stream, records)
         except Compacted:
-            continue  # the watch fell behind: everything is looked at again anyway
+            continue  # the watch fell behind: everything is checked again anyway
 
 
 def _wait_for_change(stream: WatchStream, records: Collection[str]) -> None:
@@ -130,7 +130,7 @@ def _wait_for_change(stream: WatchStream, records: Collection[str]) -> None:
 
 
 def _end(store: Store, keys: Keys, target: Target, ordered_at: int) -> Ended | None:
-    """What became of an order; ``None``: it is still to be carried out, or its run has not ended."""
+    """The end of an order; ``None``: it is still to be carried out, or its run has not ended."""
     recorded = store.get(keys.trigger(target))
     record = None if recorded is None else read_record(recorded.value)
     if not isinstance(record, TriggerRecord) or record.order < ordered_at:

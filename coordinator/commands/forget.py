@@ -1,4 +1,4 @@
-"""Forgetting partitions: state, trigger record and order go in one transaction, and nothing starts in between."""
+"""Forgetting partitions: one transaction deletes state, trigger record and order, so that nothing starts in between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST = MAX_OPERATIONS // 4
 
 
 class ChangedMeanwhile(CoordinatorError):
-    """Something has happened there since it was looked at: nothing was written."""
+    """A partition has changed since it was looked at: nothing was written."""
 
 
 def forget(
@@ -27,14 +27,14 @@ def forget(
     dependents: Iterable[Target],
     signature: acts.Signature,
 ) -> list[str]:
-    """Delete what stands in etcd about some partitions, and record that as acts.
+    """Delete all keys of some partitions, and record that as acts.
 
-    :param facts: that were looked at; every key must still be as it was.
-    :param dependents: partitions that could be started because of these. None may have been since: its record is
-        compared too, as far as the transaction has room.
+    :param facts: the facts that were looked at; every key must still be the same.
+    :param dependents: partitions that could be started because of these. Their records must not have changed either, as
+        far as the transaction has room to compare them.
     :returns: the keys that were deleted.
-    :raises ChangedMeanwhile: something has happened there since.
-    :raises CoordinatorError: there are more of them than fit into a transaction.
+    :raises ChangedMeanwhile: something has changed there since.
+    :raises CoordinatorError: there are more partitions than fit into a transaction.
     """
     if len(targets) > MOST:
         raise CoordinatorError(
@@ -61,5 +61,5 @@ def forget(
     ]
     operations: tuple[Put | Delete, ...] = (*map(Delete, deleted), *puts)
     if not store.commit(Transaction(tuple(compares[:MAX_OPERATIONS]), operations)).succeeded:
-        raise ChangedMeanwhile("something has happened there since it was looked at; nothing was written, look again")
+        raise ChangedMeanwhile("a partition has changed since it was looked at; nothing was written, look again")
     return deleted

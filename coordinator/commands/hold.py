@@ -1,7 +1,6 @@
-"""Holding and releasing pipelines: the two writes that people make (docs/architecture.md#keys).
+"""Holding and releasing pipelines (docs/architecture.md#keys).
 
-Both may be repeated: after an answer that did not arrive, doing it again is right. What changes something is recorded
-as an act.
+Both may be repeated, for example after an answer was lost. Every change is recorded as an act.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, KeyValue, ModRevisionIs, Put, Store, StoreError, Transaction
 
 _TRIES = 10
-"""Each lost try means that another person changed the same hold in that moment."""
+"""Attempts. Each failure means that another person changed the same hold at that moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoldChange:
-    """What stood there before and what stands there now; equal when there was nothing to do."""
+    """The hold before and after; equal if nothing was changed."""
 
     before: Hold | Unreadable | None
     after: Hold | Unreadable | None
@@ -33,9 +32,9 @@ class HoldChange:
 
 
 def put_hold(store: Store, keys: Keys, pipeline: PipelineRef, hold: Hold) -> HoldChange:
-    """Hold a pipeline. A hold that is there already keeps its ``since``, and is kept whole if it says the same.
+    """Hold a pipeline. An existing hold keeps its ``since``, and is not written again if it is otherwise the same.
 
-    :raises StoreError: others change it all the time; or what the store raises.
+    :raises StoreError: others change it again and again, or the store fails.
     """
     key = keys.hold(pipeline)
     for _ in range(_TRIES):
@@ -52,9 +51,9 @@ def put_hold(store: Store, keys: Keys, pipeline: PipelineRef, hold: Hold) -> Hol
 
 
 def delete_hold(store: Store, keys: Keys, pipeline: PipelineRef, signature: acts.Signature) -> HoldChange:
-    """Release a pipeline. Nothing happens if it is not held.
+    """Release a pipeline. Does nothing if it is not held.
 
-    :raises StoreError: others change it all the time; or what the store raises.
+    :raises StoreError: others change it again and again, or the store fails.
     """
     key = keys.hold(pipeline)
     for _ in range(_TRIES):

@@ -1,6 +1,6 @@
-"""What a proposal would do to the work that is under way: what it takes away, and what it starts by resuming.
+"""The impact of a proposal on waiting work: what it takes away, and what it may start by resuming.
 
-``apply`` and the watcher ask it in the same words.
+``apply`` and the watcher both use this.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from coordinator.commands.proposal import Proposal
 from coordinator.model.phrases import some_of
 from coordinator.model.publishing.guard import too_much_resumed
 from coordinator.model.publishing.publication import DependencyName
-from coordinator.model.publishing.unconsumed import flying, unconsumed
+from coordinator.model.publishing.unconsumed import in_flight_of, unconsumed
 from coordinator.model.references import Target
 from coordinator.model.view import Facts
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """:ivar taken_away: partitions that are due, waiting or in flight for dependencies that are taken out.
+    """:ivar taken_away: partitions that are due, waiting or in flight, by the dependency that is taken out.
     :ivar may_start: partitions that dependencies that resume may start.
     """
 
@@ -27,7 +27,7 @@ class Effects:
     may_start: frozenset[Target] = frozenset()
 
     def concerns(self, resume_limit: int) -> list[str]:
-        """What the guard has against them."""
+        """The guard's reasons to refuse them."""
         found = too_much_resumed(self.may_start, resume_limit)
         return [found] if found is not None else []
 
@@ -43,9 +43,9 @@ NO_EFFECTS = Effects()
 
 
 def effects_of(proposal: Proposal, facts: Facts, targets: Iterable[Target]) -> Effects:
-    """See the module. Goes through all targets where something is taken out or resumes, and else through none.
+    """The effects of a proposal. Goes through all targets only if a dependency is taken out or resumes.
 
-    :param targets: all that has a state or a record.
+    :param targets: all targets that have a state or a record.
     """
     removed = proposal.removed()
     resumed = {name: retired.activation for name, retired in proposal.resumed().items()}
@@ -56,7 +56,7 @@ def effects_of(proposal: Proposal, facts: Facts, targets: Iterable[Target]) -> E
     for target, dependencies in unconsumed(facts, targets, removed).items():
         for dependency in dependencies:
             taken.setdefault((target.pipeline, str(dependency)), set()).add(target.partition)
-    for target in flying(facts, targets, {pipeline for pipeline, _ in removed}):
+    for target in in_flight_of(facts, targets, {pipeline for pipeline, _ in removed}):
         for pipeline, dependency in removed:
             if pipeline == target.pipeline:
                 taken.setdefault((pipeline, str(dependency)), set()).add(target.partition)

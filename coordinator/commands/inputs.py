@@ -1,7 +1,7 @@
-"""What a run stands on, for its tasks: ``coordinator.inputs()``.
+"""The completions that a run uses, for its tasks: ``coordinator.inputs()``.
 
-``conf.coordinator`` says what a run was created for. Airflow keeps a cleared run's conf, so its inputs are those of the
-first start. The trigger record in etcd is written anew with each start: here it is read.
+``conf.coordinator`` names the inputs that a run was created with. A cleared run keeps its conf, so those are the inputs
+of the first start. This module reads the trigger record in etcd, which is written again with each start.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from coordinator.store.of_process import store_of_this_process
 from coordinator.store.port import KeyValue, Store
 
 FEW = 32
-"""Keys of a pipeline that are read one by one; beyond, all of the pipeline's at once."""
+"""Keys of a pipeline that are read one by one; if there are more, all of the pipeline's keys are read at once."""
 
 
 class InputsUnknown(CoordinatorError):
-    """What a run stands on is not recorded, or the record is about another run."""
+    """The inputs of a run are not recorded, or the record is about another run."""
 
 
 class RunInput(NamedTuple):
-    """A completion that a run stands on.
+    """A completion that a run uses.
 
-    Where a record stands on more than 32 completions, of the older ones it keeps only what recognises them. If such a
-    completion is still what stands in etcd, all of it is told. If the input has completed again since, or its state is
-    gone, ``run_id``, ``state`` and ``revision`` are ``None``: it was used, and what it was is not known any more.
+    A record with more than 32 completions keeps only fingerprints of the older ones. If such a completion is still
+    present in etcd, all fields are set. If the input has completed again since, or its state was deleted, ``run_id``,
+    ``state`` and
+    ``revision`` are ``None``: a completion was used, and its details are not known any more.
 
     :ivar pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``.
     :ivar revision: etcd revision of the completion.
@@ -57,18 +58,19 @@ def inputs(
     dag_run: Any = None,
     settings: Settings | str | Path | None = None,
 ) -> list[RunInput]:
-    """The completions that a run stands on, as of the newest time that the coordinator started it.
+    """The completions that a run uses, as of the last time that the coordinator started it.
 
     Without arguments, inside a task: those of the task's own run. A run that the coordinator did not start has none.
-    With conditions that need not use all of their inputs (``any``, ``at_least``, a number in ``wait``) they include
-    those of earlier starts in this partition that the newest start did not use.
+    With conditions that need not use all of their inputs (``any``, ``at_least``, a number in ``wait``) the result
+    includes completions of earlier starts in this partition that the newest start did not use.
 
-    :param pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``. With it ``partition`` too.
-    :param run_id: the run that is meant; ``None``: the newest one that the coordinator started in the partition.
+    :param pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``. ``partition`` is then
+        required.
+    :param run_id: the run; ``None``: the newest one that the coordinator started in the partition.
     :param dag_run: Airflow's, as in a task's context; by default that of the running task. Its environment is
         ``[reporter] environment`` of the settings.
     :param settings: the settings, or their file; by default as ``load_settings()`` finds them. Their etcd user needs
-        the right to read ``trigger/`` and ``state/``.
+        permission to read ``trigger/`` and ``state/``.
     :returns: in the order of pipelines and partitions.
     :raises InputsUnknown: the record cannot be read, or is about another run; or no run is named.
     :raises ConfigurationError: the settings are wrong.
@@ -85,7 +87,7 @@ def inputs(
 
 
 def read_inputs(store: Store, keys: Keys, target: Target, *, run_id: str | None = None) -> list[RunInput]:
-    """As :func:`inputs`, for whoever has a store already."""
+    """As :func:`inputs`, for code that has a store already."""
     found = store.get(keys.trigger(target))
     if found is None:
         return []
@@ -97,7 +99,7 @@ def read_inputs(store: Store, keys: Keys, target: Target, *, run_id: str | None 
             f"{target}: its trigger record is about run {record.run_id}, not about run {run_id}; "
             "only the newest run that the coordinator started in a partition has its inputs recorded"
         )
-    # While the answer to the request is not known yet, the run may have begun all the same: it stands on the intent.
+    # While the answer to the request is unknown, the run may have begun already: its inputs are those of the intent.
     stands_on = record.inputs if record.status is Status.INTENT else record.consumed
     return sorted(_told(store, keys, stands_on), key=lambda one: (one.pipeline, one.partition))
 
@@ -123,7 +125,7 @@ def _recognised(target: Target, fingerprint: Fingerprint, seen: SeenState | None
 
 
 def _states(store: Store, keys: Keys, pipeline: PipelineRef, partitions: Collection[str]) -> Mapping[str, SeenState]:
-    """Read as they come: values of other writers may be of any size."""
+    """The states of some partitions, read one after the other: values of other writers may be of any size."""
     present = {}
     for item in _items(store, keys, pipeline, partitions):
         match keys.parse(item.key):
@@ -143,7 +145,7 @@ def _items(store: Store, keys: Keys, pipeline: PipelineRef, partitions: Collecti
 
 
 def _run_of(dag_run: Any, environment: str) -> tuple[Target, str]:
-    """Airflow 2 has no partition keys."""
+    """The target and run_id of a DAG run. (Airflow 2 has no partition keys.)"""
     partition = partition_of_run(
         run_id=dag_run.run_id,
         logical_date=dag_run.logical_date,
@@ -154,7 +156,7 @@ def _run_of(dag_run: Any, environment: str) -> tuple[Target, str]:
 
 
 def _own_dag_run() -> Any:
-    """That of the task that runs in this process."""
+    """The DAG run of the task that runs in this process."""
     for module in ("airflow.sdk", "airflow.operators.python"):  # Airflow 3, Airflow 2
         try:
             return import_module(module).get_current_context()["dag_run"]

@@ -1,4 +1,4 @@
-"""Marking: a run state by a person's word. The environment is not told; its own state stays as it is."""
+"""Marking: a person sets a run state. The environment is not told, and keeps its own state."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from coordinator.store.port import ModRevisionIs, Put, Store, Transaction
 
 
 class ChangedMeanwhile(CoordinatorError):
-    """The state to be marked is not the one that was looked at: nothing was written."""
+    """The state has changed since the person looked at it: nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A mark that has been made, or was there already.
+    """A mark that was made, or existed already.
 
     :ivar revision: etcd revision of the state key.
-    :ivar changed: it was written; otherwise the run says so itself.
+    :ivar changed: it was written; otherwise the run had this state already.
     """
 
     before: RunState | Unreadable | None
@@ -52,15 +52,16 @@ def mark(
 ) -> Mark:
     """Set the state of a pipeline's present attempt in a partition, and record it as an act.
 
-    Within this attempt no report and nothing that the environment shows overrules it; a newer attempt does. Without a
-    state it has no attempt either, and any report overrules it.
+    Within this attempt, neither a report nor the environment overrules it; a newer attempt does. Without a present
+    state there is no attempt, and any report overrules the mark.
 
-    :param state: a terminal one.
-    :param looked_at: etcd revision of the state that the person has seen; 0: there was none.
-    :param record_at: etcd revision of the trigger record that goes with it; 0: there was none; ``None``: whatever it
-        is. A run that the coordinator has started meanwhile shows there first, and would be another attempt.
-    :param attempt: the one that is marked, where that is another than the state says: the run that is in flight.
-    :raises ChangedMeanwhile: another state or another record stands there now.
+    :param state: a terminal state.
+    :param looked_at: etcd revision of the state that the person saw; 0: there was none.
+    :param record_at: etcd revision of the trigger record that the person saw; 0: there was none; ``None``: do not
+        compare it. A run that the coordinator has started meanwhile changes the record first, and would be another
+        attempt.
+    :param attempt: the attempt to mark, if it is not the one in the state: the run that is in flight.
+    :raises ChangedMeanwhile: the state or the record has changed.
     """
     key = keys.state(target)
     present = store.get(key)
@@ -93,7 +94,7 @@ def mark(
 
 
 def _document(value: bytes, present: RunState | Unreadable | None, attempt: Attempt | None) -> RunStateDocument:
-    """What is known of the run, for the mark to keep: of its present attempt all that was reported."""
+    """The document of the mark, with everything that was reported about the present attempt."""
     if not isinstance(present, RunState):
         kept = RunStateDocument(state=State.QUEUED)
     else:

@@ -1,7 +1,7 @@
 """Giving orders, and taking them back: ``rerun`` and the ``release`` of a partition (:mod:`coordinator.model.order`).
 
-An order may be given again, by anybody: one that has not been carried out yet is not given twice. Until it has been
-carried out, anybody may take it back.
+An order may be given repeatedly, by anybody: while it has not been carried out, it counts once. Until then, anybody may
+take it back.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, ModRevisionIs, Put, Store, StoreError, Transaction
 
 _TRIES = 10
-"""Each lost try means that another person gave an order for the same partition in that moment."""
+"""Attempts. Each failure means that another person gave an order for the same partition at that moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderChange:
-    """What came of giving an order.
+    """The result of giving an order.
 
-    :ivar given: the order that stands there now.
+    :ivar given: the present order.
     :ivar revision: its etcd revision.
-    :ivar changed: it was written; otherwise the one that stood there asks for as much, and is still to be carried out.
+    :ivar changed: it was written; otherwise an equivalent order existed that is still to be carried out.
     """
 
     given: GivenOrder
@@ -37,11 +37,11 @@ class OrderChange:
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """What came of taking an order back.
+    """The result of taking an order back.
 
-    :ivar before: the order that stood there; ``None``: none did.
+    :ivar before: the order; ``None``: there was none.
     :ivar changed: it was taken back; otherwise there was none, or it had been carried out already.
-    :ivar on_its_way: an intent to carry it out is written. It goes no further unless its request is out.
+    :ivar on_its_way: an intent to carry it out is written. It is withdrawn unless its request was sent already.
     :ivar revision: etcd revision at which it was taken back.
     """
 
@@ -52,11 +52,11 @@ class Cancellation:
 
 
 def cancel_order(store: Store, keys: Keys, target: Target, signature: acts.Signature) -> Cancellation:
-    """Take back the order for a pipeline in a partition, and record that as an act. Nothing happens where none waits.
+    """Take back the order for a pipeline in a partition, and record that as an act. Does nothing if there is none.
 
-    One that cannot be read orders nothing, and is deleted too.
+    An unreadable order has no effect, and is deleted too.
 
-    :raises StoreError: others change it all the time; or what the store raises.
+    :raises StoreError: others change it again and again, or the store fails.
     """
     key = keys.order(target)
     for _ in range(_TRIES):
@@ -83,10 +83,10 @@ def cancel_order(store: Store, keys: Keys, target: Target, signature: acts.Signa
 def put_order(store: Store, keys: Keys, target: Target, given: GivenOrder) -> OrderChange:
     """Give an order for a pipeline in a partition, and record it as an act.
 
-    An order that waits to be carried out is kept where it asks for as much: it leads to one run, however often it is
-    given. One whose request is on its way already does not: what is asked for now is a run after that.
+    An equivalent order that is still to be carried out is kept: it leads to one run, however often it is given. If its
+    request is under way already, a new order is written, for another run after that one.
 
-    :raises StoreError: others change it all the time; or what the store raises.
+    :raises StoreError: others change it again and again, or the store fails.
     """
     key = keys.order(target)
     for _ in range(_TRIES):
@@ -107,7 +107,7 @@ def put_order(store: Store, keys: Keys, target: Target, given: GivenOrder) -> Or
 
 
 def _asks_for_as_much(present: Order, wanted: Order) -> bool:
-    return present is wanted or present is Order.RERUN  # which releases too
+    return present is wanted or present is Order.RERUN  # a rerun includes a release
 
 
 def _waits(revision: int, record: TriggerRecord | Unreadable | None) -> bool:

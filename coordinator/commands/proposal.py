@@ -1,6 +1,6 @@
-"""A document that is to be published: what it would change, and the transaction that writes it.
+"""A proposal: a document to publish, what it would change, and the transaction that writes it.
 
-What is found out here holds as long as nobody publishes anything else; the transaction compares all of it.
+Everything found out here is valid as long as nobody publishes anything else; the transaction compares all of it.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ from coordinator.store.port import (
 )
 
 Waiting = Mapping[DependencyName, Collection[str]]
-"""Partitions that are due, waiting or in flight for dependencies that are taken out."""
+"""Partitions that are due, waiting or in flight, by the dependency that is taken out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publications:
-    """All published documents by owner, as they stood at ``revision``.
+    """All published documents by owner, at ``revision``.
 
-    :ivar before: what each owner has published so far.
+    :ivar before: the history of each owner.
     """
 
     by_owner: Mapping[str, Published]
@@ -60,14 +60,14 @@ class Publications:
     before: Mapping[str, PublishedBefore] = field(default_factory=dict)
 
     def version_of(self, owner: str) -> int:
-        """The version that an owner has in force; 0: it never published anything."""
+        """The version of an owner that is in force; 0: it never published anything."""
         published, before = self.by_owner.get(owner), self.before.get(owner)
         value = published.value if published is not None else None
         in_force = value.version if isinstance(value, Publication) else 0
         return max(in_force, before.version if before is not None else 0)
 
     def content_of(self, owner: str) -> str | None:
-        """The hash of what an owner has in force; ``None``: nothing that can be read."""
+        """The hash of an owner's document in force; ``None``: there is no readable one."""
         published = self.by_owner.get(owner)
         value = published.value if published is not None else None
         return content_hash(value.document) if isinstance(value, Publication) else None
@@ -84,10 +84,10 @@ class Signature:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A document that is to stand under ``dependencies/<owner>``.
+    """A document to publish under ``dependencies/<owner>``.
 
-    :ivar base: what stood in etcd when it was weighed.
-    :ivar serial: the build number that its file carries.
+    :ivar base: the published documents that it was compared with.
+    :ivar serial: the build number in its file.
     """
 
     owner: str
@@ -98,23 +98,23 @@ class Proposal:
 
     @property
     def present(self) -> Published | None:
-        """What this owner has published, readable or not."""
+        """The present publication of this owner, readable or not."""
         return self.base.by_owner.get(self.owner)
 
     @property
     def previous(self) -> Publication | None:
-        """What this owner has published, if it can be read."""
+        """The present publication of this owner, if it can be read."""
         present = self.present
         return present.value if present is not None and isinstance(present.value, Publication) else None
 
     @property
     def version(self) -> int:
-        """Of what is in force; 0: nothing was ever published."""
+        """The version in force; 0: nothing was ever published."""
         return self.base.version_of(self.owner)
 
     @property
     def is_published(self) -> bool:
-        """Whether there is nothing to write: this very document stands there."""
+        """Whether there is nothing to write: this document is in force already."""
         previous = self.previous
         if previous is None or self.terms.fresh or self.difference():
             return False
@@ -122,7 +122,7 @@ class Proposal:
 
     @property
     def has_serials(self) -> bool:
-        """Whether serials say in which order it and what is in force came: only ``--accept`` overrules them."""
+        """Whether serials decide which document is newer: then only ``--accept`` overrules them."""
         previous = self.previous
         return previous is not None and (self.serial is not None or previous.serial is not None)
 
@@ -133,13 +133,13 @@ class Proposal:
     def ruling(self, edit: Edit | None = None) -> Ruling:
         """Whether the file that it comes from is newer than what is in force.
 
-        :param edit: the change of that file that a watcher saw.
+        :param edit: the change of that file, if a watcher saw one.
         """
         contents = self._before.contents
         return what_to_do(self.edition, self._in_force, self.version, edit=edit, published_before=contents)
 
     def objections(self) -> list[Objection]:
-        """What keeps it from being published."""
+        """The objections that prevent its publication."""
         return objections_to(self.owner, self.document, self.base.by_owner)
 
     def difference(self) -> Difference:
@@ -150,7 +150,7 @@ class Proposal:
         return difference(self._document_before(), self.document)
 
     def concerns(self, known: Known) -> list[str]:
-        """What the guard has against it, as far as the documents and the environments show.
+        """The guard's reasons to refuse it, by the documents and the environments.
 
         :param known: what environments say of the DAGs among :func:`coordinator.model.publishing.guard.replacements`.
         """
@@ -159,12 +159,12 @@ class Proposal:
         return [*([removed] if removed else []), *misspelt(replacements(difference), known)]
 
     def resumed(self) -> dict[tuple[PipelineRef, Dependency], Retired]:
-        """The dependencies that it would resume: they were taken out, and are put back in time."""
+        """The dependencies that would resume: they were taken out, and are put back in time."""
         return resumed(self.document, self.previous, self.terms, others=self._others())
 
     @property
     def not_kept(self) -> int:
-        """How many dependencies that were taken out could resume, and will be forgotten: there are too many."""
+        """How many retired dependencies would be dropped because there are too many."""
         return self._publication().not_kept
 
     def removed(self) -> dict[tuple[PipelineRef, Dependency], Activation]:
@@ -179,19 +179,19 @@ class Proposal:
         }
 
     def graph(self) -> tuple[Graph, list[str]]:
-        """The graph of all documents with this one, as :func:`coordinator.model.publishing.owners.merge` makes it."""
-        # Published now, it would get a revision greater than all that there is.
+        """The graph of all documents with this one, as of :func:`coordinator.model.publishing.owners.merge`."""
+        # Published now, it would get a revision greater than every present one.
         ours = Published(self._publication(), self.base.revision + 1)
         return merge({**self.base.by_owner, self.owner: ours})
 
     def transaction(
         self, keys: Keys, signature: Signature, *, waiting: Waiting | None = None, fence: Iterable[Compare] = ()
     ) -> Transaction:
-        """What writes it, if nobody has published anything since it was weighed.
+        """The transaction that writes it, unless somebody has published since the base was read.
 
-        :param waiting: what it takes out while that is due, waiting or in flight.
-        :param fence: what must hold besides, such as the leadership of a watcher.
-        :raises PublicationTooLarge: nobody would read it.
+        :param waiting: partitions that are due, waiting or in flight for dependencies that it takes out.
+        :param fence: further compares, such as the leadership of a watcher.
+        :raises PublicationTooLarge: readers would refuse it.
         """
         key = keys.dependencies(self.owner)
         signed = replace(
@@ -224,7 +224,8 @@ class Proposal:
         return Edition(content_hash(previous.document), previous.serial) if previous is not None else None
 
     def _others(self) -> list[Publication]:
-        """Of each other owner what may resume here: of its own pipelines only, and active before it was retired."""
+        """The retired dependencies of other owners that may resume here: those of an owner's own pipelines only, and
+        active before they were retired."""
         return [
             replace(one.value, retired=dict(_of_its_own(owner, one.value, one.revision)))
             for owner, one in self.base.by_owner.items()
@@ -233,7 +234,8 @@ class Proposal:
 
 
 def _of_its_own(owner: str, publication: Publication, revision: int) -> Iterator[tuple[DependencyName, Retired]]:
-    """An owner may write anything under its key. The central owner may have published any pipeline before."""
+    """The valid retired dependencies of an owner, who may write anything under its key. The central owner may have
+    published any pipeline before."""
     for name, one in publication.retired.items():
         if (name[0].environment == owner or owner == CENTRAL_OWNER) and one.activation.revision <= revision:
             yield name, one

@@ -1,4 +1,4 @@
-"""What was published before, as far back as etcd keeps it."""
+"""Earlier publications, as far back as etcd keeps them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from coordinator.store.port import Compacted, KeyValue, Store
 
 
 class NothingPublished(CoordinatorError):
-    """The owner has no document at the revision asked for."""
+    """The owner has no document at that revision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """One publication.
 
-    :ivar changed: against the version before it; ``None`` where that one can no longer be read, and for a document
-        that cannot be read.
+    :ivar changed: the difference from the version before it; ``None`` if either cannot be read.
     """
 
     published: Published
@@ -31,7 +30,7 @@ class Version:
 
 
 class Earlier(enum.StrEnum):
-    """What lies before the oldest version of a history."""
+    """What precedes the oldest version of a history."""
 
     NOTHING = "nothing"
     COMPACTED = "compacted"
@@ -47,11 +46,11 @@ class History:
 
 
 def history(store: Store, keys: Keys, owner: str, *, limit: int) -> History:
-    """The versions of an owner's document: read back one by one, each as it stood before the next one.
+    """The versions of an owner's document, read one by one, from the newest to the oldest.
 
-    A document that was deleted and published again begins with its second life.
+    The history of a document that was deleted and published again begins after the deletion.
 
-    :param limit: so many versions at most.
+    :param limit: the greatest number of versions.
     """
     key = keys.dependencies(owner)
     found: list[KeyValue] = []
@@ -60,7 +59,7 @@ def history(store: Store, keys: Keys, owner: str, *, limit: int) -> History:
         item = store.get(key)
         while item is not None:
             found.append(item)
-            if len(found) > limit:  # one more than is shown, for the last one to be compared with
+            if len(found) > limit:  # one more than is shown, to compare the last one with
                 earlier = Earlier.NOT_SHOWN
                 break
             created = item.mod_revision == item.create_revision
@@ -71,10 +70,10 @@ def history(store: Store, keys: Keys, owner: str, *, limit: int) -> History:
 
 
 def readable_version(store: Store, keys: Keys, owner: str, revision: int = 0) -> tuple[Published, Publication]:
-    """An owner's document as it stood at a revision; 0: now.
+    """An owner's document at a revision; 0: now.
 
-    :raises NothingPublished: it had none then, or none that can be read, or the revision has not come yet.
-    :raises Compacted: that revision is no longer kept; the message says which ones are.
+    :raises NothingPublished: it had none then, or an unreadable one, or the revision lies in the future.
+    :raises Compacted: that revision is no longer kept; the message names the oldest one that is.
     """
     key = keys.dependencies(owner)
     present = store.list(key).revision
@@ -102,9 +101,9 @@ def readable_version(store: Store, keys: Keys, owner: str, revision: int = 0) ->
 
 
 def oldest_readable(store: Store, key: str, *, after: int, present: int) -> int:
-    """The oldest revision that etcd has not compacted; it says so only to watches, so it is searched for.
+    """The oldest revision that etcd has not compacted. etcd tells it only to watches, so this searches for it.
 
-    :param after: a compacted one. :param present: one that is not.
+    :param after: a compacted revision. :param present: one that is not compacted.
     """
     compacted, readable = after, present
     while readable - compacted > 1:

@@ -1,8 +1,7 @@
-"""Publishing a dependency document: weighed beside all others, written in one transaction, or not at all.
+"""Publishing a dependency document: checked together with all others, and written in one transaction.
 
-The command ``apply`` and the watcher that was given a file go this one way. What was weighed (who owns what, no
-cycle across owners, which dependencies are active since when) holds only as long as nobody publishes anything in
-between, so the transaction compares all of it.
+The command ``apply`` and a watcher with a file both use this. The checks (owners, no cycle across owners, activations)
+are valid only as long as nobody publishes anything in between, so the transaction compares all of it.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ from coordinator.store.port import (
 
 
 class PublishedInBetween(CoordinatorError):
-    """Somebody published since the proposal was weighed: nothing was written."""
+    """Somebody published since the proposal was checked: nothing was written."""
 
 
 def read_publications(store: Store, keys: Keys) -> Publications:
-    """All published documents, as of one revision."""
+    """All published documents, at one revision."""
     listing = store.list(_prefix(keys), largest=keys.largest_value)
     published: dict[str, Published] = {}
     for item in listing.items:
@@ -55,11 +54,11 @@ def read_publications(store: Store, keys: Keys) -> Publications:
 
 
 def apply(store: Store, keys: Keys, proposal: Proposal, signature: Signature, *, waiting: Waiting | None = None) -> int:
-    """Publish a document that nothing is objected to.
+    """Publish a document without objections.
 
-    :param waiting: what it takes out while that is due, waiting or in flight.
+    :param waiting: partitions that are due, waiting or in flight for dependencies that it takes out.
 
-    :returns: the etcd revision from which on it stands.
+    :returns: the etcd revision from which on it is published.
     :raises PublishedInBetween: nothing was written.
     :raises StoreUnavailable: it is not known whether it was written.
     """
@@ -67,8 +66,8 @@ def apply(store: Store, keys: Keys, proposal: Proposal, signature: Signature, *,
     if answer.succeeded:
         return answer.revision
     raise PublishedInBetween(
-        f"nothing was published: since revision {proposal.base.revision}, on which the plan was made, "
-        f"{_who_was_faster(proposal.base, read_publications(store, keys))}; look at the plan again"
+        f"nothing was published: since revision {proposal.base.revision}, on which the plan was based, "
+        f"{_who_was_faster(proposal.base, read_publications(store, keys))}; check the plan again"
     )
 
 
@@ -81,10 +80,10 @@ def commit(
     waiting: Waiting | None = None,
     fence: Iterable[Compare] = (),
 ) -> Committed:
-    """Run a proposal's transaction; an answer that was lost is looked for.
+    """Run a proposal's transaction. If its answer is lost, find out by reading.
 
     :raises StoreUnavailable: it is not known whether it was written.
-    :raises TransactionTooLarge: etcd takes no document of this size; nothing was written.
+    :raises TransactionTooLarge: etcd refuses a document of this size; nothing was written.
     """
     try:
         transaction = proposal.transaction(keys, signature, waiting=waiting, fence=fence)
@@ -107,9 +106,9 @@ def commit(
 
 
 def refusal(source: str, text: bytes, objections: Sequence[Objection]) -> DependenciesError:
-    """Objections as the error that a file has: with the places of the entries.
+    """Objections as an error about a file, with the places of the entries.
 
-    :param text: what stands in the file; a document that can be read.
+    :param text: the content of the file, a readable document.
     """
     places = places_of_entries(text, {objection.pipeline for objection in objections})
     problems = [

@@ -1,8 +1,8 @@
-"""Reporting a run state: idempotent, and never putting the older over the newer
+"""Reporting a run state: idempotent, and an older report never replaces a newer one
 (docs/architecture.md#which-of-two-reports-counts).
 
-:func:`write_report` is the rule and the transaction, for whoever has a store already (the outbox inside Airflow,
-the command line). :func:`report` is for everybody else's code: it reads the settings and connects by itself.
+:func:`write_report` is for code that has a store already (the sender, the command line). :func:`report` is for all
+other programs: it reads the settings and connects by itself.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from coordinator.store.of_process import store_of_this_process
 from coordinator.store.port import KeyValue, ModRevisionIs, Put, Store, StoreUnavailable, Transaction
 
 log = logging.getLogger(__name__)
-"""Of the standard library, and never above ``info``: the program that reports decides what is printed, and where."""
+"""A logger of the standard library, never above ``info``: the reporting program decides what is printed, and where."""
 
 WITHIN = 10.0
-"""Seconds for which a report goes on trying while etcd cannot be reached."""
+"""Seconds for which a report is retried while etcd cannot be reached."""
 
 _LOST_RACES = 50
-"""Each is another report that got in between; so many in a row mean that something else is wrong."""
+"""Attempts that another report may overtake; so many in a row mean that something else is wrong."""
 
 
 def write_report(
@@ -48,12 +48,12 @@ def write_report(
 ) -> Verdict:
     """Write a run state, if it is news.
 
-    A write whose answer was lost is recognised when it is found in etcd, and not written a second time.
+    If the answer to a write is lost, the write is recognised in etcd, and not repeated.
 
-    :param within: seconds to go on trying while etcd cannot be reached; a request that is on its way then is waited
-        for (``etcd.timeout``).
+    :param within: seconds to retry while etcd cannot be reached; a request that is under way then may take
+        ``etcd.timeout`` longer.
     :returns: ``NEW``: written. ``REPEAT``, ``OUTDATED``: there was nothing to write, which is no error.
-    :raises InvalidReport: it could not be read back.
+    :raises InvalidReport: readers could not read it.
     :raises StoreUnavailable: etcd could not be reached in time; reporting it again later is safe.
     """
     writing = _Writing(store, keys.state(target), _checked_value(target, document), document)
@@ -95,7 +95,7 @@ def _checked_value(target: Target, document: RunStateDocument) -> bytes:
 
 
 class _Writing:
-    """One report on its way: what has to be known from one attempt to the next."""
+    """One report: the state between one attempt to write it and the next."""
 
     def __init__(self, store: Store, key: str, value: bytes, document: RunStateDocument) -> None:
         self._store = store
@@ -103,7 +103,7 @@ class _Writing:
         self._value = value
         self._report = document.to_run_state()
         self._sent_over: int | None = None
-        """The revision that we have tried to write over, if the answer to that is unknown."""
+        """The revision that we have tried to replace, if the outcome of that is unknown."""
 
     def attempt(self) -> Verdict:
         present = self._store.get(self._key)
@@ -126,9 +126,9 @@ class _Writing:
         )
 
     def _is_ours(self, present: KeyValue | None) -> bool:
-        """Whether what is there is what we wrote, though we were not told.
+        """Whether the present value was written by an attempt of ours whose answer was lost.
 
-        A bare word has no attempt to be recognised by: put again it would be another completion.
+        A bare word has no attempt to recognise it by: put again it would be another completion.
         """
         return (
             present is not None
@@ -150,18 +150,18 @@ def report(
     within: float = WITHIN,
     **details: Any,
 ) -> Verdict:
-    """Tell the coordinator what became of a run.
+    """Report the state of a run to the coordinator.
 
     :param pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``.
     :param state: ``queued``, ``running``, ``success`` or ``failed``.
     :param partition: the piece of data that the run is about.
-    :param run_id: with ``queued_at`` or ``attempt``: tells attempts apart. Without, every report is a completion.
-    :param queued_at: when this attempt was queued; new with every clear.
-    :param attempt: a number that grows with every attempt, for runs that have no queued_at.
+    :param run_id: with ``queued_at`` or ``attempt`` it identifies the attempt. Without, every report is a completion.
+    :param queued_at: when this attempt was queued; it changes with every clear.
+    :param attempt: a number that grows with every attempt, for runs without a queued_at.
     :param settings: the settings, or their file; by default as ``load_settings()`` finds them.
-    :param within: seconds to go on trying while etcd cannot be reached.
+    :param within: seconds to retry while etcd cannot be reached.
     :param details: other fields of a run state (``end_date``, ``note``, ...); unknown ones are kept.
-    :raises InvalidReport: something in it cannot be what it should be.
+    :raises InvalidReport: a value in it is invalid.
     :raises ConfigurationError: the settings are wrong.
     :raises StoreUnavailable: etcd could not be reached in time.
     """

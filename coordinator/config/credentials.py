@@ -1,7 +1,7 @@
-"""Credentials by reference: the settings name a variable, a file or a command that has them, and hold none.
+"""Credentials by reference: the settings contain none, and name a variable, a file or a command that provides them.
 
-Nothing here puts a credential, or anything that could be one, into a message: of a command its program is named,
-not its arguments; what it writes to standard error is thrown away, because tools write there what they were given.
+No message contains a credential, or anything that could be one: of a command only the program is named, without its
+arguments; its standard error is discarded, because tools print their input there.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     import subprocess
 
 COMMAND_WITHIN = 10.0
-"""Seconds that a command may take, at most; less where the request that waits for it has less time."""
+"""Seconds that a command may take; less if the request that waits for it has less time."""
 
 AGAIN_AFTER = 5.0
-"""Seconds after which a command is run again: a thousand refused requests must not become a thousand commands."""
+"""Seconds after which a command may run again: a thousand refused requests must not run a thousand commands."""
 
 LARGEST = 64 * 1024
-"""Bytes of a credential, far above what any token takes: a command that prints without end is ended."""
+"""Bytes of a credential, far more than any token has: a command that prints endlessly is ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialSource:
-    """Where one credential is; with none of the three there is none.
+    """Where to find one credential. Without variable, file and command there is none.
 
     :ivar owner: the section of the settings, for messages: ``environments.team_b``.
     :ivar kind: ``password`` or ``token``.
-    :ivar command: program and arguments; no shell looks at them.
+    :ivar command: program and arguments, run without a shell.
     """
 
     owner: str
@@ -50,11 +50,11 @@ class CredentialSource:
         return not (self.variable is None and self.file is None and self.command is None)
 
     def read(self, *, within: float = COMMAND_WITHIN, environ: Mapping[str, str] = os.environ) -> str | None:
-        """The credential; ``None`` where the settings name none.
+        """The credential; ``None`` if none is configured.
 
         :param within: seconds that a command may take.
-        :raises ConfigurationError: it is not there, or is nothing that can be one.
-        :raises CredentialUnavailable: the command failed, which may be over soon.
+        :raises ConfigurationError: it is missing or malformed.
+        :raises CredentialUnavailable: the command failed, perhaps temporarily.
         """
         if self.variable is not None:
             return self._of_variable(self.variable, environ)
@@ -65,7 +65,7 @@ class CredentialSource:
         return None
 
     def exposed(self) -> str | None:
-        """What is wrong with the rights of the file, if there is one and something is."""
+        """Why the file's permissions are unsafe; ``None``: they are not, or there is no file."""
         return None if self.file is None else exposed(self.file, f"{self.kind}_file")
 
     def _of_variable(self, variable: str, environ: Mapping[str, str]) -> str:
@@ -97,7 +97,7 @@ class CredentialSource:
     def _text(self, content: bytes, place: str) -> str:
         try:
             return content.decode("utf-8")
-        except UnicodeDecodeError:  # whose own words quote what was read
+        except UnicodeDecodeError:  # its text would quote the content
             raise ConfigurationError(f"{self.owner}: {place} is not UTF-8 text; expected a credential") from None
 
     def _filled(self, text: str, place: str) -> str:
@@ -107,9 +107,9 @@ class CredentialSource:
 
 
 class Credential:
-    """A source that is read whenever the credential is needed, by any thread, so that a rotated one is picked up.
+    """A credential, read whenever it is needed, by any thread, so that a rotated one is picked up.
 
-    A variable and a file are read each time. What a command gave, or that it failed, is remembered for a while.
+    A variable and a file are read each time. The output of a command, or its failure, is kept for a short time.
     """
 
     def __init__(self, source: CredentialSource, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -126,7 +126,7 @@ class Credential:
     def get(self, *, within: float = COMMAND_WITHIN) -> str | None:
         """The credential. Raises as :meth:`CredentialSource.read` does.
 
-        :param within: seconds that this may take, in all; while one thread runs the command, others wait for it.
+        :param within: seconds that this may take in all; while one thread runs the command, others wait for it.
         """
         if self._source.command is None:
             return self._source.read()
@@ -152,18 +152,18 @@ class Credential:
         try:
             self._value = self._source.read(within=within)
         except CredentialUnavailable as failure:
-            self._failure = str(failure)  # not itself: its frames hold what the command has said
+            self._failure = str(failure)  # not the error itself: its frames contain the output of the command
         self._read_at = self._monotonic()
 
 
 def exposed(file: Path, name: str) -> str | None:
-    """What is wrong with the rights of a file that holds a secret; ``None``: nothing, or it is not there.
+    """Why the permissions of a file with a secret are unsafe; ``None``: they are not, or there is no file.
 
-    :param name: of the setting, for the message.
+    :param name: the name of the setting, for the message.
     """
     try:
         mode = file.stat().st_mode
-    except OSError:  # whoever reads it says so
+    except OSError:  # reading the file reports the error
         return None
     if not mode & stat.S_IROTH:
         return None
@@ -171,7 +171,7 @@ def exposed(file: Path, name: str) -> str | None:
 
 
 def _output_of(command: tuple[str, ...], within: float, place: str) -> bytes:
-    """What a program prints, all of it within so many seconds and :data:`LARGEST` bytes."""
+    """The output of a program, bounded by time and by :data:`LARGEST` bytes."""
     import subprocess
 
     until = time.monotonic() + within
@@ -181,14 +181,14 @@ def _output_of(command: tuple[str, ...], within: float, place: str) -> bytes:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # so that what it started ends with it, and Ctrl-C is for us
+            start_new_session=True,  # so that its children end with it, and Ctrl-C reaches only us
         )
     except OSError as error:
         raise ConfigurationError(f"{place} cannot be run: {error.strerror}") from error
     except ValueError as error:  # a NUL in an argument
         raise ConfigurationError(f"{place} cannot be run: {error}") from error
     assert process.stdout is not None
-    with process.stdout:  # not the process: that would wait for it, without end
+    with process.stdout:  # not the process: that would wait for it without a bound
         try:
             output = _read_all(process, until)
             if output is None:
@@ -197,23 +197,23 @@ def _output_of(command: tuple[str, ...], within: float, place: str) -> bytes:
         except (TimeoutError, subprocess.TimeoutExpired):
             raise CredentialUnavailable(
                 f"{place} took longer than {within:.1f} s, and was ended; expected it to print the credential, and to "
-                "end with all that it has started: run it by hand"
+                "end together with its children: run it by hand"
             ) from None
         finally:
-            # Not poll(): the program itself may have ended, and what it has started hold its output and live on. Until
-            # somebody waits for it, its number is nobody else's.
+            # Not poll(): the program itself may have ended while its children keep its output open and live on. Its
+            # number is not reused before somebody waits for it.
             if process.returncode is None:
                 _end(process)
     if status:
         raise CredentialUnavailable(
-            f"{place} ended with {status}, expected 0; what it says on standard error is not shown, as it may "
-            "hold a credential: run it by hand"
+            f"{place} ended with {status}, expected 0; its standard error is not shown, as it may contain a "
+            "credential: run it by hand"
         )
     return output
 
 
 def _read_all(process: subprocess.Popen[bytes], until: float) -> bytes | None:
-    """Its output up to the end; ``None`` when that is too much. :raises TimeoutError: it does not end."""
+    """The whole output; ``None`` if it is too long. :raises TimeoutError: it does not end in time."""
     import selectors
 
     assert process.stdout is not None
@@ -234,8 +234,8 @@ def _read_all(process: subprocess.Popen[bytes], until: float) -> bytes | None:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     try:
-        # Not process.kill(): a shell script dies by that, and what it waits for stays.
+        # Not process.kill(): that would end a shell script, but not the program that it waits for.
         os.killpg(process.pid, signal.SIGKILL)
-    except PermissionError:  # it is somebody else's by now, as with sudo: without its pipe, it may end by itself
+    except PermissionError:  # it runs as another user, as with sudo; without its pipe, it may end by itself
         return
     process.wait()

@@ -11,10 +11,10 @@ from coordinator.config.sections import Section
 
 
 class HttpSettings(Section):
-    """The HTTP server of the watcher; no ``listen``, no server. What it shows to whom: docs/security.md.
+    """The HTTP server of the watcher; without ``listen`` there is none. What it shows to whom: docs/security.md.
 
-    :ivar listen: ``host:port``; a port alone is one of 127.0.0.1.
-    :ivar client_ca: only who has a certificate of it may connect.
+    :ivar listen: ``host:port``; a port alone listens on 127.0.0.1.
+    :ivar client_ca: only clients with a certificate of this authority may connect.
     """
 
     listen: str | None = None
@@ -44,7 +44,7 @@ class HttpSettings(Section):
 
     @property
     def host(self) -> str:
-        """Where to listen, without brackets."""
+        """The host to listen on, without brackets."""
         return (self.listen or "").rpartition(":")[0].removeprefix("[").removesuffix("]")
 
     @property

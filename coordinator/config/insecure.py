@@ -1,4 +1,4 @@
-"""What in the settings lets others on the network read credentials, or change what is said."""
+"""Insecure settings: others on the network could read credentials, or change messages."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from coordinator.config.settings import EtcdSettings, Settings
 
 
 class Insecure(NamedTuple):
-    """:ivar found: where, and what it means."""
+    """:ivar found: the setting, and its consequence."""
 
     found: str
     remedy: str
 
 
 def insecure_settings(settings: Settings) -> list[Insecure]:
-    """Each insecure setting. Traffic within this machine is fine."""
+    """Every insecure setting. Traffic within this machine is safe."""
     found = [*_of_etcd(settings.etcd)]
     for name, environment in settings.environments.items():
         address = urlsplit(environment.url)
         if address.scheme == "http" and not _is_this_machine(address.hostname or ""):
             what = (
-                f"environments.{name}.url: {environment.url} is not encrypted and not on this machine: whoever is on "
-                "the way reads the credentials and starts runs with them"
+                f"environments.{name}.url: {environment.url} is not encrypted and not on this machine: anybody on the "
+                "network path can read the credentials and start runs with them"
             )
             found.append(Insecure(what, "use https, with ca_cert for an authority of your own"))
     return found
@@ -35,8 +35,8 @@ def _of_etcd(etcd: EtcdSettings) -> Iterator[Insecure]:
     elsewhere = [one for one in etcd.endpoints if not _is_this_machine(one.rpartition(":")[0].strip("[]"))]
     if etcd.username is not None and etcd.ca_cert is None and elsewhere:
         what = (
-            f"etcd.username: the connection to {', '.join(elsewhere)} is not encrypted: whoever is on the way reads "
-            f"the password of {etcd.username}"
+            f"etcd.username: the connection to {', '.join(elsewhere)} is not encrypted: anybody on the network path "
+            f"can read the password of {etcd.username}"
         )
         yield Insecure(what, "set etcd.ca_cert")
 

@@ -1,4 +1,4 @@
-"""What sections of the settings are made of: nothing unknown, no input in an error, credentials by reference only."""
+"""The base of all sections of the settings: no unknown fields, no input in errors, credentials by reference only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from coordinator.model import bounds
 class Section(BaseModel):
     """A section of the settings."""
 
-    # hide_input_in_errors: a credential that somebody wrote into the file is refused, and must not be in a traceback.
+    # hide_input_in_errors: a credential that somebody wrote into the file is refused, and must not get into a
+    # traceback.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     @model_validator(mode="after")
@@ -58,7 +59,7 @@ class WithToken(Section):
 
 
 def source_of(section: WithPassword | WithToken, kind: str, owner: str) -> CredentialSource:
-    """Where a credential of a section is. :param kind: ``password`` or ``token``. :param owner: for messages."""
+    """The source of a section's credential. :param kind: ``password`` or ``token``. :param owner: for messages."""
     command = getattr(section, f"{kind}_command")
     return CredentialSource(
         owner=owner,

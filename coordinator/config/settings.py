@@ -1,8 +1,8 @@
 """Settings: ``coordinator.toml`` and environment variables (docs/architecture.md#interfaces), read into checked values.
 
 Every value can also be given by an environment variable: ``COORDINATOR_`` and the path with ``__`` between,
-for example ``COORDINATOR_ETCD__ENDPOINTS='["10.0.0.1:2379"]'``. A variable wins over the file. Credentials
-stand in neither: settings name a variable or a file that holds them.
+for example ``COORDINATOR_ETCD__ENDPOINTS='["10.0.0.1:2379"]'``. A variable takes precedence over the file. Neither
+contains credentials: settings name a variable, a file or a command that provides them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CONFIG_VARIABLE = "COORDINATOR_CONFIG"
 
 
 def _is_a_word(text: str) -> bool:
-    """Whether it has neither blanks nor anything that cannot be seen."""
+    """Whether it contains neither blanks nor invisible characters."""
     return text.isprintable() and not any(character.isspace() for character in text)
 
 
@@ -59,8 +59,8 @@ def _is_plain(character: str) -> bool:
 def _environment_name(name: str) -> str:
     if not name or "/" in name or name != name.strip() or not name.isprintable() or len(name) > bounds.AIRFLOW_NAME:
         raise ValueError(
-            f"is no name of an environment; expected 1 to {bounds.AIRFLOW_NAME} characters that can be seen, without "
-            "'/', which divides an environment from its pipeline"
+            f"is no name of an environment; expected 1 to {bounds.AIRFLOW_NAME} visible characters without '/', which "
+            "separates an environment from its pipeline"
         )
     return name
 
@@ -70,10 +70,10 @@ _PORT = re.compile("[0-9]{1,5}")
 
 
 class EtcdSettings(WithPassword):
-    """Where etcd is.
+    """The connection to etcd.
 
     :ivar timeout: seconds for one request.
-    :ivar quota_mib: the members' ``--quota-backend-bytes`` in MiB, for members that do not say it (before 3.6).
+    :ivar quota_mib: the members' ``--quota-backend-bytes`` in MiB, for members that do not report it (before 3.6).
     """
 
     endpoints: list[str] = Field(default_factory=lambda: ["127.0.0.1:2379"], min_length=1)
@@ -96,7 +96,7 @@ class EtcdSettings(WithPassword):
     @classmethod
     def _host_and_port(cls, endpoints: list[str]) -> list[str]:
         for endpoint in endpoints:
-            if "@" in endpoint:  # whoever writes that has written a password too: not repeated
+            if "@" in endpoint:  # it probably contains a password, so it is not repeated
                 raise ValueError("holds credentials; use username with password_env, password_file or password_command")
             host, colon, port = endpoint.rpartition(":")
             good = host and colon and _PORT.fullmatch(port) and int(port) <= 65_535
@@ -105,7 +105,7 @@ class EtcdSettings(WithPassword):
         return endpoints
 
     def password_source(self) -> CredentialSource:
-        """Where the password is."""
+        """The source of the password."""
         return source_of(self, "password", "etcd")
 
     def password(self) -> str | None:
@@ -120,9 +120,9 @@ class EnvironmentSettings(WithPassword, WithToken):
     :ivar max_runs_in_flight: runs that the coordinator has started and that have not ended; ``None``: any number.
     :ivar max_starts_per_minute: runs that it starts; a sixth of them may start at once. ``None``: any number.
     :ivar request_timeout: seconds for one request that starts or clears a run.
-    :ivar partition_characters: partitions may hold these beside ASCII letters and digits, and begin with one of those;
-        ``None``: anything. What else there is, is not started here.
-    :ivar plugin: the coordinator's plugin runs there: when it is not heard from, that is a problem.
+    :ivar partition_characters: characters that partitions may contain besides ASCII letters and digits; the first one
+        must be a letter or digit. Other partitions are not started here. ``None``: anything.
+    :ivar plugin: the coordinator's plugin runs there: it is a problem if it is not heard from.
     """
 
     kind: Literal["airflow"] = "airflow"
@@ -150,7 +150,7 @@ class EnvironmentSettings(WithPassword, WithToken):
             raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
         try:
             parts = urlsplit(url)
-            # A name with an empty or too long label fails only where it is looked up, and not as an OSError.
+            # A name with an empty or too long label would fail only when it is resolved, and not with an OSError.
             named = parts.hostname is not None and parts.port != 0 and bool(parts.hostname.encode("idna"))
         except ValueError as error:
             raise ValueError(f"{url!r} is not a URL: {error}; expected one like 'http://127.0.0.1:8080'") from None
@@ -166,11 +166,11 @@ class EnvironmentSettings(WithPassword, WithToken):
         )
 
     def password_source(self, name: str) -> CredentialSource:
-        """Where the password is. ``name``: of this environment, for messages."""
+        """The source of the password. ``name``: of this environment, for messages."""
         return source_of(self, "password", f"environments.{name}")
 
     def token_source(self, name: str) -> CredentialSource:
-        """Where the token is. ``name``: of this environment, for messages."""
+        """The source of the token. ``name``: of this environment, for messages."""
         return source_of(self, "token", f"environments.{name}")
 
     def password(self, name: str) -> str | None:
@@ -186,14 +186,14 @@ class WatcherSettings(Section):
     """The service. All durations in seconds.
 
     :ivar lease_ttl: a leader that is silent for so long is replaced.
-    :ivar fresh_for: an input whose completion arrived live so recently needs no look.
-    :ivar look_timeout: bound of a look at upstreams' environments.
-    :ivar follow_after: a run that has reported nothing for so long is asked about, and then again as often.
-    :ivar blocked_retry: a refused request is tried again so often.
-    :ivar reexamine_every: everything is examined again so often, whether or not something happened.
-    :ivar missed_after: what completed so long before a watcher began to lead was missed (``catchup``).
-    :ivar backoff_max: the longest pause between two tries on an environment that does not answer.
-    :ivar decision_log: where a line is written for each decision: a path, or ``-`` for standard output.
+    :ivar fresh_for: an input whose completion arrived live within so many seconds needs no look.
+    :ivar look_timeout: bound of a look (a question about runs) at upstreams' environments.
+    :ivar follow_after: a run that has reported nothing for so long is asked about; later pauses grow.
+    :ivar blocked_retry: pause until a refused request is tried again.
+    :ivar reexamine_every: everything is examined again after so long, whether or not anything has happened.
+    :ivar missed_after: a completion so long before a watcher began to lead was missed (``catchup``).
+    :ivar backoff_max: the longest pause between two attempts on an environment that does not answer.
+    :ivar decision_log: where each decision is logged: a path, or ``-`` for standard output.
     """
 
     lease_ttl: int = Field(default=10, ge=2, le=int(bounds.REQUEST_SECONDS))
@@ -209,15 +209,16 @@ class WatcherSettings(Section):
 
 
 class RetentionSettings(Section):
-    """What becomes of old partitions. All durations as people write them: ``90 days``.
+    """Removal of old partitions. All durations are texts such as ``90 days``.
 
     :ivar max_age: a partition in which nothing has happened for so long is removed; ``None``: it is kept for ever.
-    :ivar max_partitions: of each pipeline at most so many are kept; ``None``: all.
-    :ivar min_age: a partition in which something has happened since is never removed: a report may still be on its way.
-    :ivar give_up_after: what only waits, for an input that does not come or that nobody repairs, does not keep anything
-        once nothing has happened for so long; ``None``: it waits for ever.
+    :ivar max_partitions: how many partitions of each pipeline are kept; ``None``: all.
+    :ivar min_age: a partition in which something has happened within this time is never removed: a report may still
+        come.
+    :ivar give_up_after: a partition that only waits (for an input that does not come, or that nobody repairs) prevents
+        no removal once nothing has happened for so long; ``None``: it waits for ever.
     :ivar every: the pause between two sweeps.
-    :ivar acts: what people did is kept for so long.
+    :ivar acts: how long acts of people are kept.
     """
 
     max_age: str | None = None
@@ -238,7 +239,7 @@ class RetentionSettings(Section):
     @classmethod
     def _not_nothing(cls, text: str | None) -> str | None:
         if text is not None and not parse_duration(text):
-            raise ValueError(f"{text!r} is no time at all; expected a duration such as '90 days'")
+            raise ValueError(f"{text!r} is no positive duration; expected one such as '90 days'")
         return text
 
     @property
@@ -258,10 +259,10 @@ class RetentionSettings(Section):
 
 
 class PublicationSettings(Section):
-    """What publishing dependencies keeps, and what it refuses.
+    """The limits of publishing dependencies.
 
-    :ivar resume_within: a dependency that is put back within so long after it was taken out resumes: what completed
-        meanwhile is new.
+    :ivar resume_within: a dependency that is put back within so long after it was taken out resumes: completions in
+        between are new.
     :ivar resume_limit: putting dependencies back is refused if more partitions than this might start at once.
     """
 
@@ -281,7 +282,7 @@ class PublicationSettings(Section):
 
 
 class ReporterSettings(Section):
-    """The listener inside Airflow: which environment it speaks for, and where its outbox is."""
+    """The listener inside Airflow: the environment that it reports for, and its outbox."""
 
     environment: EnvironmentName = DEFAULT_ENVIRONMENT
     outbox: Path | None = None
@@ -316,16 +317,16 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Variables win over the file (which arrives as init values); nothing else is read."""
+        """Variables take precedence over the file (which is passed as init values); nothing else is read."""
         return (Variables(settings_cls), init_settings)
 
 
 def load_settings(path: str | Path | None = None) -> Settings:
     """Read the settings.
 
-    :param path: the file; without one, the variable ``COORDINATOR_CONFIG`` names it; without that, variables
-        and defaults alone.
-    :raises ConfigurationError: with file, place, reason.
+    :param path: the file; ``None``: the one in the variable ``COORDINATOR_CONFIG``, or else no file, only variables and
+        defaults.
+    :raises ConfigurationError: with file, place and reason.
     """
     chosen = path or os.environ.get(CONFIG_VARIABLE)
     document = _document(chosen) if chosen else {}
@@ -341,7 +342,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
 
 
 def _problem(file: str | Path | None, place: tuple[int | str, ...], found: ErrorDetails) -> str:
-    """One problem: where it stands (the file, or the variable that overrules it), what it is, what may be meant."""
+    """One problem: its place (in the file, or a variable that overrules it), the reason, and a suggestion."""
     variables = {name.upper(): name for name in os.environ}
     above = [PREFIX + "__".join(map(str, place[:depth])).upper() for depth in range(len(place), 0, -1)]
     variable = next((variables[name] for name in above if name in variables), None)
@@ -362,7 +363,7 @@ def _problem(file: str | Path | None, place: tuple[int | str, ...], found: Error
 
 
 def _names_beside(place: tuple[int | str, ...]) -> list[str]:
-    """The settings that there are where an unknown one stands."""
+    """The known settings beside an unknown one."""
     section: Any = Settings
     for name in place[:-1]:
         if isinstance(section, type) and issubclass(section, BaseModel):
@@ -385,9 +386,9 @@ def _document(file: str | Path) -> dict[str, Any]:
         ) from None
     except RecursionError:
         raise ConfigurationError(f"{file}: cannot be read: nested too deep") from None
-    except (OSError, ValueError) as error:  # no UTF-8, no TOML, a number with thousands of digits, a NUL in the path
+    except (OSError, ValueError) as error:  # not UTF-8, not TOML, a number of thousands of digits, a NUL in the path
         raise ConfigurationError(f"{file}: cannot be read: {error}") from error
-    # pydantic-settings takes what begins with "_" for its own options, like _cli_parse_args.
+    # pydantic-settings treats names that begin with "_" as its own options, such as _cli_parse_args.
     for name in document:
         if name.startswith("_"):
             raise ConfigurationError(f"{file}: {name}: unknown section; known are {', '.join(Settings.model_fields)}")

@@ -1,4 +1,4 @@
-"""Settings given by environment variables. A list or a whole section stands in one as JSON."""
+"""Settings from environment variables. A list or a whole section is given as JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SECTION = (
 
 
 class NotJson(ValueError):
-    """A variable holds something else. What it holds is not repeated: it may be a credential."""
+    """A variable does not contain JSON. Its content is not repeated: it may be a credential."""
 
 
 class Variables(EnvSettingsSource):
-    """As the base class reads them; what is wrong is told with the variable's name."""
+    """As the base class; errors contain the name of the variable."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
@@ -33,7 +33,7 @@ class Variables(EnvSettingsSource):
 
 
 def _variable(field_name: str, value: object) -> str:
-    """The variable that holds a value. The base class tells the last part of its name only, in any spelling."""
+    """The variable of a value. The base class gives only the last part of its name, in any spelling."""
     ending = field_name.upper()
     holding = (name for name, held in os.environ.items() if held == value and name.upper().startswith(PREFIX))
     return next((name for name in holding if name.upper().endswith(ending)), f"{PREFIX}...{ending}")

@@ -3,12 +3,12 @@
 How a completion becomes a trigger, and the file that holds each step::
 
     etcd -> store.reflector -> inbox
-         -> state.cache                                what etcd tells becomes facts
-         -> reconcile.event_handling                   which decisions that can change
-         -> model.propagation.propagation, model.decide  the decisions
+         -> state.cache                                changes become facts
+         -> reconcile.event_handling                   which decisions these facts can change
+         -> model.propagation.propagation, model.decide  decides about those targets
          -> queue.work_queue                           which targets to examine
-         -> model.lifecycle (next_step)                what to do next about one: a pure function
-         -> reconcile.reconcile                        does it
+         -> model.lifecycle (next_step)                the next step of one target, by a pure function
+         -> reconcile.reconcile                        executes the step
          -> reconcile.ledger, writes                   one fenced transaction
          -> dispatch.dispatcher                        a bounded number of requests to each environment
          -> outcome -> inbox

@@ -1,4 +1,4 @@
-"""Pauses between tries."""
+"""Pauses between attempts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from tenacity import RetryCallState, Retrying, wait_exponential, wait_random
 
 
 class Backoff:
-    """Exponential pauses with jitter, without end.
+    """Exponential pauses with jitter, for any number of failures.
 
-    :param initial: seconds, about, after the first failure.
+    :param initial: approximate seconds after the first failure.
     :param longest: seconds, at most.
     """
 

@@ -18,7 +18,7 @@ class Clock(Protocol):
 
 class SystemClock:
     def monotonic(self) -> float:
-        """A watcher on a machine that was suspended has stood still, and finds out here that it has."""
+        """Includes the time for which the machine was suspended, so that a watcher notices a suspension."""
         return boottime()
 
     def now(self) -> datetime:

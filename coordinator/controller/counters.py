@@ -1,4 +1,4 @@
-"""Counters: how often what happened since this watcher started, for ``/metrics`` and for tests."""
+"""Counters: how often each thing has happened since this watcher started, for ``/metrics`` and for tests."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _trigger_seconds() -> Histogram:
 class Counters:
     """Counts that only grow. The deciding thread counts, any thread may read.
 
-    :ivar events: changes of run states that were taken in.
+    :ivar events: changes of run states that were read and handled.
     :ivar decisions: decisions made anew because something had changed.
     :ivar late: partitions whose deadline passed before they were started, while this watcher led.
-    :ivar skipped_late: partitions given up for that (``on_late: skip``).
+    :ivar skipped_late: partitions given up because they were late (``on_late: skip``).
     :ivar skipped_catching_up: partitions given up because they were missed (``catchup``).
     :ivar expired: states ignored because retention had removed their partition.
-    :ivar miscounted: wide conditions of which the counts said something else than the decision: a mistake.
-    :ivar broken: targets about which nothing could be decided or done, because of a mistake in the coordinator.
+    :ivar miscounted: wide conditions whose counts disagreed with the decision: a mistake in the coordinator.
+    :ivar broken: targets that could not be decided or acted on because of a mistake in the coordinator.
     :ivar triggers: what became of triggers, by environment and outcome; :meth:`count_trigger` adds to it.
     :ivar trigger_seconds: from the newest completion that a trigger stands on to the answer to its request.
     """
@@ -46,7 +46,7 @@ class Counters:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, **counts: int) -> None:
-        """Count on, all of it at once. :param counts: by the names above."""
+        """Add to several counts at once. :param counts: by the names above."""
         with self._lock:
             for name, count in counts.items():
                 setattr(self, name, getattr(self, name) + count)

@@ -1,10 +1,10 @@
 """The decision log: a line for each decision that led to something, for people who ask later why.
 
 etcd keeps the newest record of a pipeline in a partition, and forgets what was there before with its compaction.
-These lines stay: with them "why did it run a second time" can still be answered. Nothing reads them back; etcd is
+These lines stay, so that "why did it run a second time?" can still be answered. Nothing reads them back; etcd is
 the truth, and a line that was lost changes nothing.
 
-A line is JSON with these fields, and without those that have nothing to say::
+A line is JSON with these fields; empty ones are left out::
 
     when         time of day, UTC
     what         see LogEvent
@@ -15,7 +15,7 @@ A line is JSON with these fields, and without those that have nothing to say::
     recorded_at  the etcd revision of the record that was written
     inputs       the completions that were used: pipeline, partition, state, run_id, queued_at, revision,
                  new (true: this is why), before (the revision of the one consumed until then)
-    more_inputs  how many inputs are not in the line, for it would be too long
+    more_inputs  how many inputs are left out, because the line would be too long
     who          the watcher
 """
 
@@ -42,7 +42,7 @@ MAX_TEXT = 1000
 
 
 class LogEvent(enum.StrEnum):
-    """What a decision led to, in the words of the trigger record where it has one.
+    """What a decision led to. The words are those of the trigger record where it has one.
 
     ``fire``        an intent was written; the request follows
     ``ignored``     the inputs were consumed without a run (rerun ``ignore``)
@@ -50,9 +50,9 @@ class LogEvent(enum.StrEnum):
     ``done``        the run has ended
     ``blocked``     the environment refuses
     ``withdrawn``   the request is known not to have happened, and will not be repeated as it stands
-    ``skipped``     the partition was given up: too late, or passed over while catching up
+    ``skipped``     the partition was given up (consumed without a run): too late, or missed while nobody led
     ``adopted``     a run that is not ours stands where ours should be, and becomes the partition's
-    ``taken_over``  an intent of a predecessor, or one in doubt: the environment is asked what became of it
+    ``taken_over``  an intent of a predecessor, or one in doubt: the environment is asked for its outcome
     """
 
     FIRE = "fire"
@@ -77,10 +77,10 @@ _EVENT_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line before it is written. Immutable all through, so that another thread may write it.
+    """A line before it is written. Deeply immutable, so that another thread may write it.
 
     :ivar previous: the record that this one replaced.
-    :ivar decision: what the rule said; ``None`` where the outcome of a request is all there is.
+    :ivar decision: what the rule said; ``None`` where only the outcome of a request is known.
     """
 
     when: datetime
@@ -95,7 +95,7 @@ class Entry:
 
 
 class DecisionLog:
-    """Says what is to be written down; :attr:`take` writes it.
+    """Builds the entries; ``take`` writes them.
 
     :param take: called for each entry, in the deciding thread: it must be quick and must not raise.
     :param who: this watcher.
@@ -117,9 +117,9 @@ class DecisionLog:
         decision: Decision | None = None,
         recorded_at: int | None = None,
     ) -> None:
-        """Write down a decision.
+        """Log a decision.
 
-        :param event: where the record alone does not tell it.
+        :param event: where it does not follow from the record alone.
         """
         entry = Entry(
             when=self._clock.now(),
@@ -136,7 +136,7 @@ class DecisionLog:
 
 
 def event_of(record: TriggerRecord, previous: TriggerRecord | None) -> LogEvent:
-    """What a record that was written says, by itself."""
+    """The event that follows from a written record alone."""
     same = previous is not None and (previous.token, previous.status) == (record.token, record.status)
     if record.skipped and record.status is Status.DONE and not same:
         return LogEvent.SKIPPED
@@ -169,7 +169,7 @@ def line_of(entry: Entry) -> str:
 
 
 def _bounded(fields: dict[str, Any]) -> dict[str, Any]:
-    """Without what says nothing, and with no text so long that the line is no line any more."""
+    """Without empty fields, and with long texts cut, so that the line stays readable."""
     return {
         name: value if not isinstance(value, str) or len(value) <= MAX_TEXT else f"{value[:MAX_TEXT]}..."
         for name, value in fields.items()
@@ -183,7 +183,7 @@ def _reason(entry: Entry) -> str:
     if entry.event is LogEvent.SENT:
         return "the environment has it"
     if entry.event is LogEvent.TAKEN_OVER:
-        return "its outcome is not known: the environment is asked what became of it"
+        return "its outcome is not known: the environment is asked for it"
     if entry.event in (LogEvent.FIRE, LogEvent.IGNORED) and entry.decision is not None:
         return headline(entry.decision)
     return entry.record.last_error or ""

@@ -1,4 +1,4 @@
-"""What a watcher answers over HTTP: ``/healthz`` and ``/readyz``, a word each, and ``/metrics``.
+"""What a watcher answers over HTTP: ``/healthz`` and ``/readyz``, one word each, and ``/metrics``.
 
 ``/healthz`` answers 200 while the deciding thread turns; ``/readyz`` when the watcher has also read etcd and its
 watch is alive.
@@ -67,7 +67,7 @@ def application(
 
         try:
             return answer(environ, start)  # type: ignore[arg-type]
-        except Exception:  # noqa: BLE001 - who asks learns nothing of our insides, whatever it is; the log has all of it
+        except Exception:  # noqa: BLE001 - the answer discloses nothing; the log has the error
             _log.exception("http.defect", path=environ["PATH_INFO"])
             return say(HTTPStatus.INTERNAL_SERVER_ERROR, "a mistake in the coordinator; see its log", start_response)
 

@@ -29,7 +29,7 @@ WITHIN = 5.0
 """Seconds for a connection."""
 
 MOST_CONNECTIONS = 32
-"""A health check, a scraper and a few people are five."""
+"""A health check, a scraper and a few people need about five."""
 
 _POLL = 0.5
 _PAUSE = 1.0
@@ -75,7 +75,7 @@ class HttpServer:
 
 
 def tls_context(settings: HttpSettings) -> ssl.SSLContext | None:
-    """What a connection is opened with, from the files as they are now; ``None``: no TLS.
+    """The TLS context, from the files as they are now; ``None``: no TLS.
 
     :raises ConfigurationError: the files cannot be used.
     """
@@ -99,7 +99,7 @@ def tls_context(settings: HttpSettings) -> ssl.SSLContext | None:
 
 
 def _no_password() -> str:
-    """OpenSSL would ask at the terminal."""
+    """Refuse a key with a password; OpenSSL would ask for it at the terminal."""
     raise ConfigurationError("http: the key has a password; expected one without")
 
 
@@ -112,7 +112,7 @@ class _Handler(WSGIRequestHandler):
         """Requests are not logged."""
 
     def get_stderr(self) -> io.StringIO:
-        """wsgiref writes here how a connection broke off. The application logs its own mistakes."""
+        """Discard what wsgiref reports of broken connections. The application logs its own errors."""
         return io.StringIO()
 
 
@@ -136,23 +136,23 @@ class _Server(ThreadingWSGIServer):
         try:
             connection, peer = super().get_request()
         except OSError as error:
-            # No descriptors left, mostly. The connection still waits, so without a pause this would spin.
+            # Mostly for want of file descriptors. The connection still waits, so without a pause this would spin.
             _log.warning("http.not_accepted", error=str(error), again_in=_PAUSE)
             time.sleep(_PAUSE)
             raise
         if self._context is not None:
-            # The thread of the connection shakes hands, with its first read: who is slow delays nobody else.
+            # The handshake happens with the first read, in the connection's own thread: a slow client delays no other.
             connection = self._newest_context(self._context).wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
             )
         return connection, peer
 
     def _newest_context(self, known: ssl.SSLContext) -> ssl.SSLContext:
-        """From the files as they are now; while they do not fit together, as they were. They live for weeks, a watcher
-        for longer."""
+        """Read the files again; while they do not match, use the context known so far. Certificates are renewed while a
+        watcher runs."""
         try:
             self._context = tls_context(self._settings) or known
-        except ConfigurationError as error:  # perhaps one of two is written yet; the other will be
+        except ConfigurationError as error:  # perhaps only one of the two files has been written so far
             _log.warning("http.certificate_unreadable", error=str(error), consequence="the old one is used")
             return known
         return self._context
@@ -165,7 +165,7 @@ class _Server(ThreadingWSGIServer):
         super().process_request(request, client_address)
 
     def service_actions(self) -> None:
-        """Twice a second, and after each connection that came."""
+        """Close connections whose deadline has passed: twice a second, and after each new connection."""
         now = time.monotonic()
         with self._lock:
             for connection in [one for one, until in self._open.items() if until < now]:
@@ -184,13 +184,13 @@ class _Server(ThreadingWSGIServer):
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the library calls it
         error = sys.exception()
-        if isinstance(error, OSError):  # too slow, no TLS, gone again: for the other side to fix
+        if isinstance(error, OSError):  # too slow, no TLS, or closed: the client's problem
             _log.debug("http.broken_off", peer=str(client_address), error=f"{type(error).__name__}: {error}")
         else:
             _log.error("http.not_answered", peer=str(client_address), exc_info=error)
 
     def _cut(self, connection: socket.socket) -> None:
         del self._open[connection]
-        with contextlib.suppress(OSError):  # it has gone by itself
-            # The plain method: SSLSocket's own takes TLS away under the thread that is in the middle of it.
+        with contextlib.suppress(OSError):  # it is closed already
+            # The plain socket's method: that of SSLSocket would remove TLS while the connection's thread uses it.
             socket.socket.shutdown(connection, socket.SHUT_RDWR)

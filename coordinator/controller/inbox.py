@@ -1,10 +1,11 @@
-"""The inbox: what the deciding thread is told, by etcd and by environments.
+"""The inbox: messages for the deciding thread, from etcd and from environments.
 
-What etcd tells is bounded. When the deciding thread stands still, or a hundred thousand reports come at once, the
-reflector waits here; then its stream is not read, and gRPC's flow control lets etcd keep the rest: it has it anyway.
-How long ago something was read is kept with it: what has lain here for long has not just happened any more.
-What environments answer is never held back, for the threads that bring it must not wait for ever: there is at most one
-answer for each request that was let out, and those are bounded.
+Updates from etcd are bounded. When the deciding thread is blocked, or a hundred thousand reports come at once, the
+reflector waits here; then its stream is not read, and gRPC's flow control lets etcd keep the rest.
+Each update is kept with the time at which it was read. Their *lag* is the age of the oldest one: an update that has
+waited here for long has not just happened.
+Answers of environments are never held back, because the threads that bring them must not wait for ever: there is at
+most one answer for each request that was sent, and requests are bounded.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from coordinator.store.port import Changes
 from coordinator.store.reflector import Disconnected, Snapshot, Update
 
 BOUND = 20_000
-"""Changes that may wait to be taken; a listing counts with all its keys. The message that fills it is still taken in,
-so that one that is larger than all room gets through."""
+"""Changes that may wait to be taken; a listing counts with all its keys. The message that fills the inbox is still
+accepted, so that one that is larger than the whole inbox gets through."""
 
 AT_ONCE = 1_000
-"""Changes after which no further message is taken together with them: between two pieces something is decided."""
+"""Changes after which no further message is taken together with them, so that decisions are made in between."""
 
 
 class Inbox:
@@ -44,44 +45,44 @@ class Inbox:
         self._clock = clock
         self.lag = 0.0
         self._updates: deque[tuple[Update, float]] = deque()
-        # Rings for every message. No lock of ours is taken for it: a signal handler rings too, and may interrupt
-        # the very thread that holds one.
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # One item for every message. It needs no lock of ours: a signal handler puts one too, and may interrupt the
+        # very thread that holds such a lock.
+        self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._room = threading.Condition()
         self._waiting = 0
         self._is_late = False
         self._closed = False
 
     def wake(self) -> None:
-        """There is something to look at. Safe from any thread and in a signal handler."""
-        self._bell.put(None)
+        """End the wait of :meth:`take`. Safe from any thread and in a signal handler."""
+        self._wakeups.put(None)
 
     def put_answer(self, answer: EffectDone | LookDone) -> None:
-        """What came of a request. Never waits."""
+        """Put the result of a request. Never waits."""
         self._answers.append(answer)
-        self._bell.put(None)
+        self._wakeups.put(None)
 
     def put_update(self, update: Update) -> bool:
-        """What etcd tells, in order; waits until there is room. Returns whether it was put: not once it is closed."""
+        """Put what was read from etcd, in order; waits for room. Returns whether it was put: not once closed."""
         with self._room:
             if not self._waiting:
                 self._is_late = False
             while self._waiting >= self._bound and not self._closed:
-                self._is_late = True  # and so is what comes behind it, until all has been taken
+                self._is_late = True  # and so is everything behind it, until all has been taken
                 self._room.wait()
             if self._closed:
                 return False
             self._waiting += _weight(update)
             read_at = -math.inf if self._is_late else self._clock()
         self._updates.append((update, read_at))
-        self._bell.put(None)
+        self._wakeups.put(None)
         return True
 
     def take(self, timeout: float, *, updates: bool = True) -> list[Message]:
-        """What is there: every answer, and as many updates as are taken together; after waiting for the first.
+        """Wait for the first message; then take every answer, and as many updates as are taken together.
 
         :param timeout: seconds to wait at most.
-        :param updates: false: answers alone, for there are updates that were taken before and wait to be taken in.
+        :param updates: false: take answers alone, because updates that were taken before are not handled yet.
         """
         self._wait(0.0 if self._answers or (updates and self._updates) else timeout)
         messages: list[Message] = []
@@ -108,16 +109,16 @@ class Inbox:
         return not (self._answers or self._updates)
 
     def close(self) -> None:
-        """Nobody takes any more: who waits to put an update goes on."""
+        """Nothing is taken any more: a thread that waits to put an update goes on."""
         with self._room:
             self._closed = True
             self._room.notify_all()
 
     def _wait(self, timeout: float) -> None:
         try:
-            self._bell.get(timeout=timeout)
-            while True:  # all that has rung so far lies here already
-                self._bell.get_nowait()
+            self._wakeups.get(timeout=timeout)
+            while True:  # everything put so far is here already
+                self._wakeups.get_nowait()
         except queue.Empty:
             return
 

@@ -4,8 +4,8 @@ The file is opened for appending and each write is of whole lines, so that sever
 O_APPEND no two writes mix). It is opened again when it was moved or deleted, as logrotate does. The standard
 library's WatchedFileHandler does so too, but keeps in its buffers what a full disk refused, and cuts long lines.
 
-Whoever writes here must not stand still for it: a disk that is full, a directory that has gone, a pipe that
-nobody reads, cost lines and nothing else. What is lost is counted, and said once.
+The caller never waits: a full disk, a missing directory or a pipe that nobody reads costs lines and nothing else. Lost
+lines are counted, and logged once.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ T = TypeVar("T")
 STANDARD_OUTPUT = "-"
 
 ROOM = 10_000
-"""Lines that may wait to be written; what comes on top is lost."""
+"""Lines that may wait to be written; further ones are lost."""
 
 TOGETHER = 100
 """Lines in one write to a file at most: for each write, this thread takes Python's lock from those that decide and
-send. A pipe mixes what is longer than its buffer (PIPE_BUF) with what others write: it gets them one by one."""
+send. A pipe mixes longer writes than its buffer (PIPE_BUF) with those of other writers: it gets lines one by one."""
 
 END_WITHIN = 5.0
-"""Seconds that the end waits for the last lines."""
+"""Seconds for which :meth:`LineFile.close` waits for the last lines."""
 
 _log = structlog.get_logger(__name__)
 
@@ -43,8 +43,8 @@ class LineFile(Generic[T]):
     """See the module. Use as a context manager, or :meth:`start` and :meth:`close` it.
 
     :param destination: a path, or ``-`` for standard output.
-    :param line_of: makes the line of what was given to :meth:`take`; called in the writing thread.
-    :raises ConfigurationError: it cannot be opened now, so somebody has mistyped it.
+    :param line_of: makes the line of an item that was given to :meth:`take`; called in the writing thread.
+    :raises ConfigurationError: it cannot be opened now; probably it is mistyped.
     :ivar lost: lines that were not written, in all.
     :ivar problem: why lines are being lost at present.
     """
@@ -81,7 +81,7 @@ class LineFile(Generic[T]):
             self._lose(f"{ROOM} lines wait already: {self._destination} takes none, or too slowly")
 
     def close(self) -> None:
-        """Write what waits, for as long as that is bearable."""
+        """Write what waits, for at most :data:`END_WITHIN`."""
         self._waiting.put(None)
         self._thread.join(END_WITHIN)
 
@@ -97,10 +97,10 @@ class LineFile(Generic[T]):
         self._close()
 
     def _line(self, item: T) -> bytes:
-        """Nothing where it cannot be made; the others are."""
+        """The bytes of a line; empty if it cannot be made."""
         try:
             return f"{self._line_of(item)}\n".encode("utf-8", "backslashreplace")
-        except Exception as error:  # noqa: BLE001 - one line that cannot be made must not end all that follow
+        except Exception as error:  # noqa: BLE001 - it is counted as lost; the lines that follow are written
             self._lose(f"a mistake in the coordinator itself: {error!r}")
             return b""
 
@@ -108,7 +108,7 @@ class LineFile(Generic[T]):
         left = lines
         try:
             descriptor = self._present_file()
-            if self._torn:  # what a full disk took the beginning of must not swallow the next line
+            if self._torn:  # a full disk cut the last line off: end it, so that the next line stays whole
                 os.write(descriptor, b"\n")
                 self._torn = False
             while left:
@@ -121,7 +121,7 @@ class LineFile(Generic[T]):
             self._written()
 
     def _present_file(self) -> int:
-        """What stands at the path now, open. :raises OSError: it cannot be opened."""
+        """The file that is at the path now, open. :raises OSError: it cannot be opened."""
         if self._path is not None and not self._is_the_file_at(self._path):
             self._close()
         if self._descriptor is None:
@@ -141,7 +141,7 @@ class LineFile(Generic[T]):
         if self._path is None:
             self._descriptor = 1
         else:
-            # O_NONBLOCK for the moment of opening: a named pipe that nobody reads would stop us here.
+            # O_NONBLOCK only while opening: a named pipe that nobody reads would block here.
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             self._descriptor = os.open(self._path, flags, 0o644)
             os.set_blocking(self._descriptor, True)
@@ -162,7 +162,7 @@ class LineFile(Generic[T]):
             _log.error("decision_log.losing", destination=self._destination, reason=reason)
 
     def _written(self) -> None:
-        # Once all that waited is written: what is only too slow would else be said to lose and write by turns.
+        # Only once everything that waited is written: a slow destination would otherwise alternate in the log.
         if self.problem is None or not self._waiting.empty():
             return
         with self._losing:

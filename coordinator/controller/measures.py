@@ -1,7 +1,7 @@
 """Measures: how a watcher is doing, in numbers, for ``/metrics``.
 
-They are read from what the service keeps anyway, by the thread that answers. Each is one number, or copied in one go;
-together they need not be of one moment.
+The thread that answers reads them from the state of the service. Each is one number, or copied in one go; together
+they need not be of one moment.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the deciding thread is told: by etcd, and by environments."""
+"""The messages for the deciding thread, from etcd and from environments."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The metrics of a watcher, for Prometheus: docs/metrics.md says what each means.
 
-Read when somebody asks, out of what the watcher keeps anyway. No label has a partition or a run.
+They are read from the watcher's state when somebody asks. No label has a partition or a run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pace: how much the deciding thread does before it looks up.
+"""Pace: how much of one piece of work the deciding thread does before it turns to something else.
 
 A step that takes seconds costs a healthy leader its lease, and everything that arrives meanwhile waits for its end.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 class Budget:
-    """What is left of one piece of work. It allows at least one unit, so that there is always progress."""
+    """The rest of one piece of work. It allows at least one unit, so that there is always progress."""
 
     def __init__(self, units: int, until: float, clock: Callable[[], float]) -> None:
         self._units = units

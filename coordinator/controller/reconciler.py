@@ -1,11 +1,11 @@
-"""The core of the service, without threads: takes in what has arrived, and sees to it that every trigger ends.
+"""The core of the service, without threads: handles messages, and sees to it that every trigger ends.
 
-One thread calls :meth:`Reconciler.step`. A step takes in messages, examines some of the targets in the work queue,
-writes to etcd in as few transactions as possible, and lets requests out. It examines at most :data:`SLICE` targets:
-what arrives meanwhile is taken in before the next step. It holds nothing that could not be found again in etcd and
-the environments: a successor starts from there.
+One thread calls :meth:`Reconciler.step`. A step handles messages, examines some of the targets in the work queue,
+writes to etcd in as few transactions as possible, and sends requests. It examines at most :data:`SLICE` targets, so
+that messages that arrive meanwhile are handled soon. Everything that it keeps can be found again in etcd and in the
+environments: a successor starts from there.
 
-The way of one run::
+To *examine* a target means to take its next step (:mod:`coordinator.model.lifecycle`). The way of one run::
 
     etcd -> inbox -> event handling (cache) -> model.propagation (decide) -> work queue
          -> model.lifecycle (next step) -> reconcile -> ledger -> dispatcher -> outcome -> work queue
@@ -74,22 +74,22 @@ from coordinator.store.port import Store
 _log = structlog.get_logger(__name__)
 
 SLICE = 32
-"""Targets examined in one step. About so many records with their inputs fit into one transaction, and what is live
+"""Targets examined in one step. About so many records with their inputs fit into one transaction, and a live target
 waits no longer than that for its turn."""
 
 SWEEP_EVERY = 1.0
-"""Seconds after which retention gets a turn although there is something else to do."""
+"""Seconds after which retention gets a turn although there is other work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a watcher is like.
+    """The options of a watcher.
 
     :ivar who: its name, for records and reports.
     :ivar retention: which old partitions to remove; ``None``: nothing is ever removed.
-    :ivar decisions: where decisions are written down for people.
-    :ivar may_begin: asked whether everything is prepared for a term, by the create revision of its leader key.
-    :ivar pace: how much is taken in and decided about in one step.
+    :ivar decisions: the decision log; ``None``: there is none.
+    :ivar may_begin: returns whether everything is prepared for a term, given the create revision of its leader key.
+    :ivar pace: how much is handled and decided about in one step.
     """
 
     settings: WatcherSettings
@@ -205,7 +205,8 @@ class Reconciler:
 
     @property
     def leads(self) -> bool:
-        """Whether this watcher decides and writes: it leads, and has read all that its predecessor wrote."""
+        """Whether this watcher writes and sends: it is the leader, and has read everything that its predecessor
+        wrote."""
         return self._term.number is not None
 
     @property
@@ -215,22 +216,22 @@ class Reconciler:
 
     @property
     def is_behind(self) -> bool:
-        """Whether it has more to take in than it can just now: what else etcd tells should wait."""
+        """Whether it has more updates than it can handle just now, so that further ones should wait."""
         return self._events.is_behind
 
     @property
     def is_reading(self) -> bool:
-        """Whether it is reading a listing or a graph: until that is done it acts on nothing."""
+        """Whether it is reading a listing or a graph: until that is done it does nothing else."""
         return self._events.is_reading
 
     @property
     def has_decided(self) -> bool:
-        """Whether everything that has arrived is taken in and decided about."""
+        """Whether everything that has arrived is handled and decided about."""
         return self._events.is_done
 
     @property
     def graph_problem(self) -> str | None:
-        """Why the newest dependencies are not obeyed; the last good ones are."""
+        """Why the newest dependencies are not used; the last good ones stay in force."""
         return self._events.graph_problem
 
     @property
@@ -239,10 +240,10 @@ class Reconciler:
         return self._events.states_seen
 
     def step(self, messages: Iterable[Message], *, lag: float = 0.0) -> bool:
-        """Take in what has arrived, and do some of what can be done now; :meth:`wake_at` tells when to go on.
+        """Handle messages, and do some of what can be done now; :meth:`wake_at` tells when to go on.
 
-        :param lag: seconds since the oldest of what etcd tells was read.
-        :returns: whether the leader key has gone, or is another's: time to campaign, or to find out.
+        :param lag: seconds since the oldest of the updates among the messages was read from etcd.
+        :returns: whether the leader key was deleted, or belongs to another watcher: time to campaign, or to find out.
         """
         try:
             return self._step(messages, lag)
@@ -274,7 +275,7 @@ class Reconciler:
         return self._events.leader_gone or self._term.is_lost
 
     def wake_at(self) -> float | None:
-        """Monotonic seconds at which time alone gives something to do."""
+        """Monotonic seconds at which the passing of time gives something to do."""
         waits_for_etcd = self.leads and self.propagation.is_drained and self._catching_up.next_at() is not None
         if self._answers or (not self._events.is_done and not waits_for_etcd):
             return self._clock.monotonic()
@@ -282,9 +283,9 @@ class Reconciler:
             return None
         writes = self._write_at if self.queue or self.ledger else None
         if self.reconcile.draining:
-            return writes  # for nothing else there is a moment any more
+            return writes  # while draining, nothing else waits for a time
         if (next_piece := self._catching_up.next_at()) is not None:
-            return next_piece  # before that nothing else is done, whatever else is due
+            return next_piece  # nothing else is done before that, whatever is due
         times = [
             writes,
             self._write_at if self._review else None,
@@ -300,14 +301,14 @@ class Reconciler:
         return min((at for at in times if at is not None), default=None)
 
     def is_idle(self) -> bool:
-        """Nothing waits to be examined, written, asked or sent. Runs on their way in Airflow do not count."""
+        """Whether nothing waits to be examined, written, asked or sent. Runs that go on in Airflow do not count."""
         if not self._events.is_done or self._postponed or self._answers:
             return False
         waits = self.queue or self.queue.waits_for_revision() or self.ledger or self.reconcile.requests or self._review
         return not waits and self._dispatchers.is_idle()
 
     def measures(self) -> Measures:
-        """How it is doing, in numbers. Any thread may ask."""
+        """Its state in numbers. Any thread may ask."""
         unsettled = self.propagation.unsettled_readiness()
         stuck = [target for target, readiness in unsettled if readiness is Readiness.STUCK]
         records = (readable_record(self.cache.record(target)) for target in stuck)
@@ -324,7 +325,7 @@ class Reconciler:
         )
 
     def drain(self) -> None:
-        """From now on start nothing new; outcomes of what is under way are still written down."""
+        """From now on start nothing new; outcomes of requests that are under way are still written."""
         self.reconcile.draining = True
         self.queue.clear()  # a successor examines everything
         self._review.clear()
@@ -334,13 +335,13 @@ class Reconciler:
             self.queue.add(target)
 
     def is_drained(self) -> bool:
-        """Nothing is under way any more, and its outcomes are written."""
+        """Whether no request is under way any more, and all outcomes are written."""
         return not (self.reconcile.requests.being_written() or self.ledger or self._dispatchers.is_busy())
 
     # -- the parts of a step ---------------------------------------------------------------------------------------
 
     def _take_answers(self, now: float) -> None:
-        """What environments have answered. While a listing is read, the cache cannot say what that means."""
+        """Handle the answers of environments. Not while a listing is read: the cache is incomplete then."""
         while self._answers:
             message = self._answers.popleft()
             if (dispatcher := self._dispatchers.get(message.environment)) is not None:
@@ -394,9 +395,9 @@ class Reconciler:
         self._sweep(now)
 
     def _work(self, now: float) -> None:
-        """Examine what is in the queue, until nothing is left or it is enough for one step."""
+        """Examine targets from the queue, until none is left or there are enough for one step."""
         enough = SLICE
-        written = self._flush(now)  # what looks brought to light comes before what is decided on it
+        written = self._flush(now)  # states that looks have shown are written before decisions that use them
         self._admit(now)
         for target, priority in self._postponed.take_final():
             self.queue.add(target, priority, first=True)
@@ -447,7 +448,7 @@ class Reconciler:
             self.queue.keep(decision)  # for when its turn, or the answer, comes
 
     def _contain(self, target: Target, error: Exception, now: float) -> None:
-        """Try again later. What it had for itself meanwhile, a slot above all, would be missing to all others."""
+        """Try again later. Meanwhile the target gives up its slot, which others need."""
         self.breakage.contain(target, error, until=now + RETRY_BROKEN_AFTER)
         self.reconcile.stop(target)
         self.queue.add(target, Priority.CATCHUP, after=now + RETRY_BROKEN_AFTER)
@@ -462,7 +463,7 @@ class Reconciler:
             self.queue.add(target, priority, first=True)
 
     def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
-        """All that waits for something: what a new leader takes over, and what might have been overlooked."""
+        """Examine all targets that wait for something: a new leader takes them over, and none may be overlooked."""
         self._reexamine_at = now + self._settings.reexamine_every
         self.queue.outdate_all()  # a mistake in what was kept must not last
         self.propagation.recount()
@@ -471,8 +472,8 @@ class Reconciler:
         self._review.begin()
 
     def _has_caught_up(self, now: float) -> bool:
-        """Whether what was missed has been given up. What is given up changes what is due below it: that is decided
-        about before anything else is given up."""
+        """Whether everything that was missed has been given up. Giving up a target changes what is due below it, which
+        is decided about before anything else is given up."""
         if self._catching_up and not self.propagation.is_drained:
             return False
         return self._term.has_caught_up(
@@ -490,7 +491,7 @@ class Reconciler:
         self.reconcile.give_up(skip.decision, record, skip.reason, counts="skipped_catching_up")
 
     def _sweep(self, now: float) -> None:
-        """A piece of retention's work: when there is nothing better to do, and now and then under any load."""
+        """Do a piece of retention's work: when there is no other work, and now and then under any load."""
         sweeper, term = self._sweeper, self._term.number
         if sweeper is None or term is None or self.ledger or self.reconcile.draining or not self._events.is_done:
             return
@@ -509,7 +510,7 @@ class Reconciler:
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def _flush(self, now: float) -> bool:
-        """Write what is to be written. Returns whether to go on deciding."""
+        """Write what is in the ledger. Returns whether to go on examining."""
         if (term := self._term.number) is None:
             return False
         self._answered = True
@@ -546,14 +547,15 @@ class Reconciler:
             case Unanswered(reason), _:
                 if self._answered:
                     _log.warning("etcd.unavailable", reason=reason)
-                    self._checks.clear()  # what they saw may not have been written
+                    self._checks.clear()  # a state that they saw may not have been written
                 self._answered = False
                 self.queue.add(target, after=now + RETRY_AFTER)
                 self._wake(subject, now + RETRY_AFTER)
 
     def _refused(self, waiting: Target, write: Write, now: float) -> None:
-        """etcd will not write what one waits for. What was seen of its input counts all the same: it is not started
-        on what stands there. Its own run that has ended is no such thing, and would be seen after each pause."""
+        """etcd refuses to write a state that a target waits for. The observation of its input counts nevertheless: the
+        target is not started on the older state in etcd. Its own run that has ended is another case: it would be seen
+        again after each pause."""
         if waiting == write.target and self._checks.own_run_has_ended(waiting):
             self.queue.add(waiting, after=now + RETRY_AFTER)
         else:
@@ -561,12 +563,12 @@ class Reconciler:
             self.reconcile.refused_by_etcd(waiting, now)
 
     def _recorded(self, target: Target, write: RecordWrite, revision: int, now: float) -> None:
-        # Taken into the cache at once: that can only make more look busy.
+        # The cache gets it at once: that can only make more targets look busy.
         self.cache.note_record(target, write.record, revision)
         self.queue.outdate(target)
         if write.record.status is not Status.INTENT or self.propagation.readiness(target) is not Readiness.BUSY:
             self.propagation.touch((), recorded=(target,))
-        # else it was due and now is in flight: busy as before, and nobody need look again
+        # Otherwise it was due and is in flight now: busy as before, so nothing depends on it anew.
         self.reconcile.written(target, write.record, now)
         self._trigger_log.written(target, write, revision)
         if write.counts is not None:

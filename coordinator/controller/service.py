@@ -1,4 +1,4 @@
-"""The service: the threads around the reconciler, and its life from start to stop.
+"""The service: the threads around the reconciler, from start to stop.
 
 =============  ===========================================================================================
 thread         what it does
@@ -7,8 +7,8 @@ the caller's   takes messages from the inbox and steps the reconciler; publishes
 reflector      list + watch; posts what it reads
 candidate      keeps the lease, campaigns
 environment    a pool each: requests to Airflow
-etcd-size      looks every minute how full etcd is
-decision-log   writes the decision log, if there is to be one
+etcd-size      checks every minute how full etcd is
+decision-log   writes the decision log, if one is configured
 =============  ===========================================================================================
 """
 
@@ -56,27 +56,27 @@ from coordinator.store.reflector import Disconnected, Reflector
 _log = structlog.get_logger(__name__)
 
 TICK = 1.0
-"""Seconds between two looks at the dependencies file and the limits, at most."""
+"""Seconds between two checks of the dependencies file and the limits, at most."""
 
 FILE_PAUSE = 0.1
-"""Seconds between two looks at the dependencies file, at least. Each one hands Python's lock to other threads."""
+"""Seconds between two checks of the dependencies file, at least. Each one hands Python's lock to other threads."""
 
 STALLED_AFTER = 30.0
-"""Seconds without a turn of the deciding thread after which the watcher counts as stalled, and leads no more. A turn
-waits for etcd at most, whose requests are bounded well below this."""
+"""Seconds without a turn of the deciding thread after which the watcher counts as stalled, and gives up the leadership.
+A turn may wait for etcd, whose requests are bounded well below this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a watcher says of itself: ``/healthz`` and ``/readyz`` in a word, ``/metrics`` in numbers.
+    """The health of a watcher: ``/healthz`` and ``/readyz`` show it in a word, ``/metrics`` in numbers.
 
     :ivar connected: the cache is filled and the watch is alive.
     :ivar revision: etcd revision up to which it has read.
     :ivar idle: nothing is queued, asked, sent or being written.
     :ivar problems: some of each kind, by place; the watcher's own first.
-    :ivar problems_not_shown: how many of each kind are not among them.
-    :ivar problems_by_kind: how many there are: the ``watcher``'s own, about an ``environment`` and its ``reporters``,
-        ``broken`` targets, and ``keys``.
+    :ivar problems_not_shown: how many more there are of each kind.
+    :ivar problems_by_kind: how many there are of each kind: the ``watcher``'s own, about an ``environment`` and its
+        ``reporters``, ``broken`` targets, and ``keys``.
     """
 
     watcher: str
@@ -106,7 +106,7 @@ class Watcher:
     """See the module.
 
     :param runners: the environments by name.
-    :param file: the dependencies to publish; without any the watcher obeys what is published.
+    :param file: the dependencies to publish; without any the watcher only follows what others publish.
     :param size_alarm: watches how full etcd is.
     :raises ConfigurationError: the lease is too short for a request, or the decision log cannot be opened.
     """
@@ -204,11 +204,11 @@ class Watcher:
             )
 
     def run(self, *, max_runtime: float | None = None, max_events: int | None = None) -> None:
-        """Watch until :meth:`stop`, or until a limit is reached; then end what is under way and resign.
+        """Watch until :meth:`stop`, or until a limit is reached; then finish what is under way and resign.
 
-        :raises WatcherIdTaken: another watcher that lives has the same id.
+        :raises WatcherIdTaken: another live watcher has the same id.
         :param max_runtime: seconds.
-        :param max_events: changes of run states that it has seen while it led; it ends when nothing is left to do.
+        :param max_events: changes of run states seen while it led; after so many it ends once nothing is left to do.
         """
         began = self._clock.monotonic()
         reading = threading.Thread(target=self._read, name="reflector", daemon=True)
@@ -236,8 +236,8 @@ class Watcher:
             if self._size_alarm is not None:
                 self._size_alarm.stop()
             self._inbox.close()
-            # Before a successor may lead: it would ask what became of a request that has not arrived yet, and send it
-            # once more. After a drain in good order none is left.
+            # Before a successor may lead: it would ask about a request that has not arrived yet, and send it once more.
+            # After a complete drain none is left.
             self._pools.end_effects()
             self._candidate.resign()
             self._pools.close()
@@ -253,7 +253,7 @@ class Watcher:
         self._inbox.wake()
 
     def health(self) -> Health:
-        """How this watcher is doing. Safe from any thread."""
+        """The health of this watcher. Safe from any thread."""
         reconciler = self.reconciler
         by_kind = {
             "watcher": {place: what for place, what in self._problems() if what is not None},
@@ -279,16 +279,16 @@ class Watcher:
         )
 
     def heard(self) -> list[Heard]:
-        """How environments are heard from. Safe from any thread."""
+        """Which environments have reporters that are alive. Safe from any thread."""
         return self._reporters.heard(self._clock.now())
 
     @property
     def changes_waiting(self) -> int:
-        """Changes that were read from etcd and are not taken in yet. Safe from any thread."""
+        """The number of changes that were read from etcd and are not handled yet. Safe from any thread."""
         return self._inbox.changes_waiting
 
     def _problems(self) -> Iterator[tuple[str, str | None]]:
-        """What is wrong with the parts of this watcher, by place. Each is read once: other threads change it."""
+        """The problems of this watcher's parts, by place. Each is read once, because other threads change it."""
         yield "dependencies", self.reconciler.graph_problem
         if self._publisher is not None:
             yield "dependencies file", self._publisher.problem
@@ -302,7 +302,7 @@ class Watcher:
                 yield dispatcher.environment, error
 
     def _found_out(self) -> dict[str, str]:
-        """What is wrong and no key in etcd tells: others read it in this watcher's presence."""
+        """The problems that follow from no key in etcd: others read them in this watcher's presence key."""
         found: dict[str, str | None] = dict(self._misnamed_reporters.problems)
         found["unknown DAGs"] = self._unknown_dags.problem
         if self._decisions is not None:
@@ -318,7 +318,7 @@ class Watcher:
                 asking.rest()
         file = self._publisher.present_file if self._publisher is not None else None
         if self._progress.has_found(file, self._found_out()):
-            self._candidate.nudge()  # what is wrong is not to look well until a keep-alive is due
+            self._candidate.nudge()  # show a new problem at once, and not only with the next keep-alive
         messages = self._inbox.take(self._patience(), updates=not self.reconciler.is_behind)
         if self.reconciler.step(messages, lag=self._inbox.lag):
             self._candidate.nudge()
@@ -350,15 +350,15 @@ class Watcher:
             self._publisher.weigh()
 
     def _publish_first(self, term: int) -> bool:
-        """Nothing is decided by what was published before, where the file says otherwise: somebody may have changed
-        ``catchup`` in it while no watcher ran."""
+        """Publish the file before anything is decided in a term: somebody may have changed ``catchup`` in it while no
+        watcher ran."""
         if self._publisher is None:
             return True
         stands_at = self._publisher.publish(term=term)
         return stands_at is not None and stands_at <= self.reconciler.cache.revision
 
     def _drain(self) -> None:
-        """End what is under way: every request is bounded, so this is too."""
+        """Finish what is under way: every request is bounded, and so is this."""
         self.reconciler.drain()
         until = self._clock.monotonic() + _longest_request(self._settings) + self._settings.etcd.timeout
         while not self.reconciler.is_drained() and self._clock.monotonic() < until:
@@ -372,8 +372,8 @@ class Watcher:
                     self.reconciler.cache.publications.prepare(update)
                     if not self._inbox.put_update(update):
                         return
-            except Exception as error:  # noqa: BLE001 - see below, and it is logged
-                # Whatever it is, a leader without this thread would be deaf for good, and nobody would know.
+            except Exception as error:  # noqa: BLE001 - it is logged; see below
+                # Without this thread, a leader would see no changes any more, and nobody would notice.
                 _log.exception("reflector.broken", watcher=self.watcher_id)
                 self._inbox.put_update(Disconnected(f"a mistake in the coordinator: {error}"))
                 self._stop.wait(TICK)
@@ -387,7 +387,8 @@ def _longest_request(settings: Settings) -> float:
 
 
 def _check_times(settings: Settings) -> None:
-    """A lease is renewed at a third of its life: a request must fit into what surely is left then."""
+    """Refuse time limits that do not fit. A lease is renewed after a third of its time: a request must fit into the
+    rest."""
     surely_left = settings.watcher.lease_ttl * 2 / 3
     for name, environment in settings.environments.items():
         if environment.request_timeout >= surely_left:

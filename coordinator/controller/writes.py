@@ -1,7 +1,7 @@
 """Writing to etcd, fenced by leadership: many small writes in as few transactions as etcd allows.
 
-Each write stands on its own compares. Written together they hold or fail together, so when a group fails its
-writes are tried one by one: only those whose ground has moved fail then.
+Each write has compares of its own. In one transaction they hold or fail together, so when a group fails, its writes are
+tried one by one: then only those fail whose keys have changed.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ MAX_BYTES = 1_000_000
 """etcd refuses a request over 1.5 MiB."""
 
 RETRY_AFTER = 0.5
-"""Seconds before a write is tried again to which etcd gave no answer."""
+"""Seconds until a write that etcd did not answer is tried again."""
 
 RESERVED_COMPARES = 2
-"""The leader key, and the written key itself; what is left is for the inputs."""
+"""For the leader key and the written key itself; the rest is for the inputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordWrite:
-    """What a trigger record that is written was decided on.
+    """A trigger record to write, and what it was decided on.
 
-    :ivar previous: the record that stood there.
+    :ivar previous: the record that it replaces.
     :ivar decided_on: the etcd revision up to which this watcher had read.
-    :ivar decision: what led to it; ``None`` where the outcome of a request is all there is.
-    :ivar event: what the decision log calls it, where the record alone does not tell.
-    :ivar counts: the counter that it adds to.
+    :ivar decision: what led to it; ``None`` where only the outcome of a request is known.
+    :ivar event: its event in the decision log, where that does not follow from the record alone.
+    :ivar counts: the counter to increase.
     """
 
     record: TriggerRecord
@@ -60,18 +60,18 @@ class RecordWrite:
 
 @dataclass(frozen=True, slots=True)
 class StateWrite:
-    """A state that is written on a pipeline's behalf. :ivar askers: who waits for it."""
+    """A state that is written on a pipeline's behalf. :ivar askers: the targets that wait for it."""
 
     askers: frozenset[Target]
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One put or delete and what it stands on.
+    """One put or delete, and its conditions.
 
     :ivar target: whose state or record is written.
     :ivar expected: mod revision of the key itself; 0: it does not exist.
-    :ivar grounds: mod revisions of other keys that must not have moved.
+    :ivar grounds: mod revisions of other keys that must not have changed.
     """
 
     target: Target
@@ -92,28 +92,28 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """It stands in etcd, from this revision on."""
+    """It was written, at this revision."""
 
     revision: int
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The ground had moved by this revision: look again once it has been read."""
+    """A compare failed at this revision: decide again once that has been read."""
 
     revision: int
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRefused:
-    """etcd answers, and will not write this."""
+    """etcd refuses to write this."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """etcd gave no answer: it may have been written."""
+    """etcd did not answer: it may have been written."""
 
     reason: str
 
@@ -122,7 +122,7 @@ Result = Written | Lost | WriteRefused | Unanswered
 
 
 def commit(store: Store, fence: CreateRevisionIs, writes: Sequence[Write]) -> Iterator[tuple[Write, Result]]:
-    """Write them all, and say of each what came of it, as soon as that is known.
+    """Write them all, and yield each with its result as soon as that is known.
 
     :param fence: holds while this watcher leads.
     :raises LeadershipLost: somebody else leads; the rest was not written.
@@ -139,7 +139,7 @@ def commit(store: Store, fence: CreateRevisionIs, writes: Sequence[Write]) -> It
 
 
 class _Unavailable(Exception):
-    """etcd gave no answer about these."""
+    """etcd did not answer about these."""
 
     def __init__(self, unanswered: Sequence[Write]) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ def commit_fenced(
 ) -> Committed:
     """One transaction, fenced by leadership.
 
-    :returns: ``succeeded`` is ``False`` where one of the compares did not hold.
+    :returns: ``succeeded`` is ``False`` if one of the compares did not hold.
     :raises LeadershipLost: somebody else leads; nothing was written.
     """
     answer = store.commit(Transaction((fence, *compares), tuple(operations), otherwise=(fence.key,)))
@@ -191,7 +191,7 @@ def commit_fenced(
 
 
 def _commit_together(store: Store, fence: CreateRevisionIs, group: Sequence[Write]) -> int | None:
-    """The revision at which all of them were written; ``None``: none was, alone each will tell why."""
+    """The revision at which all of them were written; ``None``: none was; tried alone, each shows why."""
     compares = dict.fromkeys(compare for write in group for compare in write.compares)
     try:
         answer = store.commit(Transaction((fence, *compares), tuple(write.operation for write in group)))
@@ -201,7 +201,7 @@ def _commit_together(store: Store, fence: CreateRevisionIs, group: Sequence[Writ
 
 
 def _groups(writes: Iterable[Write]) -> Iterator[list[Write]]:
-    """Cut into groups that fit a transaction; no key is written twice in one (etcd refuses that)."""
+    """Groups that fit into a transaction; none writes a key twice, which etcd refuses."""
     group: list[Write] = []
     compares, size, keys = 1, 0, set[str]()
     for write in writes:

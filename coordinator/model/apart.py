@@ -1,7 +1,7 @@
-"""Pipelines that never meet as one has dates for partitions and the other date-times.
+"""Dependencies that are never met because one upstream has dates as partitions and another has date-times.
 
-``2026-11-20`` and ``2026-11-20T00:00:00Z`` are two partitions. A DAG has the one, and who reports by hand easily writes
-the other: what waits for both, in the same partition, then waits for ever.
+``2026-11-20`` and ``2026-11-20T00:00:00Z`` are two partitions. An Airflow run has the latter, and a person who reports
+by hand easily writes the former: a pipeline that waits for both in the same partition then waits for ever.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Forms = dict[PipelineRef, Form | None]
 
 
 def apart(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet]:
-    """The entries that wait for dates and date-times in one partition."""
+    """The entries that wait for dates and for date-times in one partition."""
     forms: Forms = {}
     for entry in entries:
         upstreams = dict.fromkeys(
@@ -45,7 +45,7 @@ def apart(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet]:
 
 
 def form_of(partitions: Collection[str]) -> Form | None:
-    """The form of a pipeline's newest partitions; ``None`` where they have none of the two, or both."""
+    """The form of a pipeline's newest partitions; ``None`` if they have neither form, or both."""
     found = {_form(partition) for partition in newest(partitions)}
     return found.pop() if len(found) == 1 else None
 
@@ -57,7 +57,7 @@ def _form(partition: str) -> Form | None:
 
 
 def _can_hold(condition: Condition, form: Form, forms: Forms) -> bool:
-    """Whether it can hold in a partition of this form."""
+    """Whether a condition can hold in a partition of this form."""
     if isinstance(condition, Dependency):
         return not isinstance(condition.mapping, Identity) or forms[condition.upstream] in (None, form)
     return sum(_can_hold(branch, form, forms) for branch in condition.of) >= condition.n

@@ -1,7 +1,7 @@
-"""How much is taken from outside: every bound on a size, with its reason. The table for people: docs/security.md.
+"""Bounds on everything that comes from outside, each with its reason. The table for people: docs/security.md.
 
-What is bounded elsewhere, by what it is made of: windows (``mapping.windows.MEMBER_LIMIT``), offsets
-(``mapping.offsets.MOST``), durations (``durations.LONGEST``).
+Other bounds are beside what they limit: windows (``partitions.windows.MEMBER_LIMIT``), offsets
+(``partitions.offsets.MOST``), durations (``durations.LONGEST``).
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ AIRFLOW_NAME: Final = 250
 
 NAME: Final = 1000
 """Characters of a name in a key (an environment, a pipeline, a partition, an owner), and of a run_id in a run state.
-Four times what Airflow takes, for writers that are none; beyond it, a name that stands in every record of those below
-would crowd out what matters."""
+Four times the limit of Airflow, for other writers; a longer name, which is in every record of the pipelines below,
+would fill those records."""
 
 # Values in etcd
 
 RUN_STATE: Final = 64 * KIB
-"""Bytes: nothing that a pipeline has to say about a run needs more."""
+"""Bytes: no report about a run needs more."""
 
 SMALL_VALUE: Final = 256 * KIB
-"""Bytes of a hold, an order, an act, a watermark, a mark, a presence, a sweep: all are a few names and a sentence."""
+"""Bytes of a hold, an order, an act, a watermark, a heartbeat, a presence, a sweep: a few names and a sentence each."""
 
 REPORTER: Final = 16 * KIB
-"""Bytes of what a reporter says about itself: a few names, counts and times."""
+"""Bytes of a reporter's status: a few names, counts and times."""
 
 REPORTERS: Final = 32
-"""Reporters of an environment that are read: one a scheduler and API server; every other one is a problem."""
+"""Reporters of an environment that are read: one for each scheduler and API server; any further one is a problem."""
 
 RECORD: Final = 4 * MIB
-"""Bytes of a trigger record that is read. etcd takes :data:`ETCD_REQUEST`, unless it was told to take more."""
+"""Bytes of a trigger record that is read. etcd accepts :data:`ETCD_REQUEST`, unless it is configured otherwise."""
 
 REASON: Final = 1000
-"""Characters of why a value cannot be read: it stands in log lines and in ``status``."""
+"""Characters of the reason why a value cannot be read: it appears in log lines and in ``status``."""
 
 # dependencies.json
 
@@ -53,10 +53,10 @@ DOCUMENT_DEPTH: Final = 64
 """Nesting of lists and objects. Also keeps ``json``, which recurses, far from its own limit."""
 
 DEPENDENCIES: Final = 250_000
-"""In a document, five times what one watcher is planned for: its owner must not hold up everybody else's."""
+"""In a document: five times what one watcher is designed for. An owner must not hold up the others."""
 
 PROBLEMS: Final = 1000
-"""Of a document, after which it is not read on: a file of another kind is wrong in every line."""
+"""Problems of a document after which reading stops: a file of another kind is wrong in every line."""
 
 PUBLICATION: Final = 16 * MIB
 """Bytes of a published document, decompressed: twice the largest file, for its activations."""
@@ -66,8 +66,8 @@ PUBLICATION_PARTS: Final = 1_500_000
 two bytes of JSON and 80 in memory."""
 
 RETIRED: Final = 50_000
-"""Dependencies that were taken out and may still resume, of one owner: all that one watcher is planned for. Each takes
-a kilobyte in every watcher, and time whenever the document is read."""
+"""Dependencies of one owner that were taken out and may still resume: as many as one watcher is designed for. Each
+takes a kilobyte in every watcher, and time whenever the document is read."""
 
 PATTERN: Final = 250
 """Characters of an input or output format, of a time zone, and of a fixed partition."""
@@ -76,7 +76,7 @@ CONF: Final = 256 * KIB
 """Bytes of a pipeline's ``conf`` as JSON. It goes into each of its requests, and Airflow hands it to each task."""
 
 TRIGGER_RECORD: Final = ETCD_REQUEST - 64 * KIB
-"""Bytes of a trigger record that are planned for; the rest is for the transaction around it."""
+"""Bytes of the largest trigger record that is written; the rest is for the transaction around it."""
 
 # Settings and files
 
@@ -84,20 +84,20 @@ CONFIGURATION: Final = MIB
 """Bytes of coordinator.toml."""
 
 SECONDS: Final = 366 * 86400.0
-"""The longest duration in seconds that a setting takes. Python's waits fail beyond 292 years, and before that a pause
-that nobody lives to see the end of is a mistake."""
+"""The longest duration in seconds that a setting accepts. Python's waits fail beyond 292 years, and a much shorter
+pause is a mistake already."""
 
 REQUEST_SECONDS: Final = 3600.0
 """The longest time limit of a request. The watcher's lease has to outlive a request."""
 
 OUTBOX_EVENT: Final = 2 * RUN_STATE
-"""Bytes of a file in the outbox: a run state, and where it belongs."""
+"""Bytes of a file in the outbox: a run state, and its target."""
 
 # Answers of Airflow
 
 ANSWER: Final = 4 * MIB
-"""Bytes of an answer that are read, decompressed: a run that waits for 20,000 inputs, named in its conf. A page of runs
-that is larger is asked for in smaller ones."""
+"""Bytes of an answer that are read, decompressed: enough for a run with 20,000 inputs named in its conf. A larger page
+of runs is requested again in smaller pages."""
 
 ANSWER_PARTS: Final = 150_000
 """Values in an answer: 20,000 inputs have 120,000. Each takes about a hundred bytes while the answer is read, and may
@@ -107,8 +107,8 @@ ANSWER_HEAD: Final = 64 * KIB
 """Bytes of the status line and headers of an answer. Proxies have 8 KiB for them by default."""
 
 RETRY_AFTER: Final = 60.0
-"""Seconds that one answer can silence an environment for, whatever its ``Retry-After`` says. Looks and starts wait for
-it alike, and asking once a minute harms nobody."""
+"""Seconds for which one answer can pause an environment, whatever its ``Retry-After``. Looks and starts both wait, and
+one question a minute does no harm."""
 
 DETAIL: Final = 500
 """Characters of an answer that go into a record, a log line or a message."""

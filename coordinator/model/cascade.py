@@ -1,8 +1,9 @@
-"""What would run again: the rule itself, rehearsed on what stands in etcd, before anything is touched.
+"""What would run because of a person's act: a simulation with the rule, on the facts in etcd, before anything is
+changed.
 
-Nothing here says what follows from what. The rehearsal lets a person's act happen, asks the rule what fires, lets
-that run and succeed at once, and asks again until all is at rest: so it tells what a watcher would do, through any
-condition and mapping.
+The simulation carries out the act, asks the rule what fires, lets that run and succeed at once, and asks again until
+nothing changes any more. So it shows what a watcher would do, through any condition and mapping, without a second
+implementation of the rule.
 """
 
 from __future__ import annotations
@@ -29,17 +30,18 @@ from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Facts, Readiness, SeenOrder, SeenRecord, SeenState, readable_record, readable_state
 
 _MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
+"""Obstacles of a run that is under way: they go by themselves."""
 
 
 class How(enum.StrEnum):
-    """What would become of a pipeline in a partition.
+    """What would happen to a pipeline in a partition.
 
     ``create``   a run is created: there is none yet
     ``clear``    its run is cleared
     ``new_run``  another run is created beside it
     ``ignored``  it does not run (its rerun policy, or its partition was given up), and nothing follows from it
     ``held``, ``waits for release``, ``blocked``  it would be due, and waits for a person
-    ``waits``    it would be due, and waits for one of those
+    ``waits``    it would be due, and waits for a pipeline that is held, blocked or waits for a release
     """
 
     CREATE = "create"
@@ -53,21 +55,21 @@ class How(enum.StrEnum):
 
     @property
     def runs(self) -> bool:
-        """Whether it runs without anybody doing anything more."""
+        """Whether it runs without further action of a person."""
         return self in (How.CREATE, How.CLEAR, How.NEW_RUN)
 
     @property
     def follows(self) -> bool:
-        """Whether it runs, now or once a person has done something."""
+        """Whether it runs, now or after an action of a person."""
         return self is not How.IGNORED
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One pipeline in a partition that the act would reach.
+    """One pipeline in a partition that the act would affect.
 
     :ivar run_id: its present run, if it is known.
-    :ivar state: what it says at present.
+    :ivar state: its present state.
     """
 
     target: Target
@@ -90,17 +92,17 @@ def cascade(
     revision: int,
     now: datetime,
 ) -> tuple[Step, ...]:
-    """Everything that would follow, upstreams first. What is ordered is among it, what is marked is not.
+    """Everything that would follow, upstreams first, including ordered targets, but not marked ones.
 
-    What is on its way already is taken to end well first, and what is due then to run: only what would run once more is
-    told. Every run is taken to succeed.
+    First, everything that is under way already is assumed to succeed, and everything that is due then to run: the
+    result contains only additional runs. Every run is assumed to succeed.
 
-    :param released: a pipeline whose hold is taken away, too.
-    :param known: all that has a state, a record or an order.
-    :param revision: of etcd, at which the facts stand.
-    :param now: at which they are evaluated.
+    :param released: a pipeline whose hold is also removed.
+    :param known: all targets that have a state, a record or an order.
+    :param revision: the etcd revision of the facts.
+    :param now: the time at which they are evaluated.
     """
-    rehearsal = _Rehearsal(graph, facts, known=known, revision=revision, now=now)
+    rehearsal = _Simulation(graph, facts, known=known, revision=revision, now=now)
     rehearsal.come_to_rest()
     stuck_before = rehearsal.stuck()
     rehearsal.done.clear()
@@ -118,10 +120,10 @@ def cascade(
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How things go on if every run succeeds.
+    """What would happen if every run succeeds.
 
-    :ivar started: what would be started, upstreams first; not what is on its way already.
-    :ivar held_up: what would still wait to start once all of that has ended.
+    :ivar started: targets that would be started, upstreams first, without those that are under way already.
+    :ivar held_up: targets that would still wait to start once all of those have ended.
     """
 
     started: tuple[Target, ...]
@@ -137,11 +139,11 @@ def course(
     now: datetime,
     environments: Collection[str],
 ) -> Course:
-    """How things go on by themselves, with the parameters of :func:`cascade`.
+    """What would happen without any act, with the parameters of :func:`cascade`.
 
-    :param environments: those in which something can be started. A refused request is taken to be accepted now.
+    :param environments: those in which runs can be started. A refused request is assumed to be accepted now.
     """
-    rehearsal = _Rehearsal(graph, facts, known=known, revision=revision, now=now, environments=environments)
+    rehearsal = _Simulation(graph, facts, known=known, revision=revision, now=now, environments=environments)
     rehearsal.come_to_rest()
     started = [target for target, how in rehearsal.done.items() if how.runs]
     started.sort(key=lambda target: (graph.rank(target.pipeline), target))
@@ -154,12 +156,12 @@ def _step(facts: Facts, target: Target, how: How) -> Step:
     return Step(target, how, run_id, state.state if state is not None else None)
 
 
-class _Rehearsal:
-    """Facts that change as if things went on, over those that stand in etcd.
+class _Simulation:
+    """Simulated facts on top of those in etcd.
 
-    :param environments: those in which something can be started, also where it was refused before; ``None``: all, and
-        what was refused is refused again.
-    :ivar done: what has run, or been ignored.
+    :param environments: those in which runs can be started, even if they were refused before; ``None``: all, and
+        refused requests are refused again.
+    :ivar done: targets that have run, or were ignored.
     """
 
     def __init__(
@@ -203,7 +205,7 @@ class _Rehearsal:
     def watermark(self, pipeline: PipelineRef) -> Watermark | None:
         return self._facts.watermark(pipeline)
 
-    # -- what happens ------------------------------------------------------------------------------------------------
+    # -- the course --------------------------------------------------------------------------------------------------
 
     def make(self, change: Change) -> None:
         for target, what in change.items():
@@ -222,14 +224,14 @@ class _Rehearsal:
         )
 
     def come_to_rest(self) -> None:
-        """Let everything happen that happens by itself."""
+        """Simulate until nothing changes any more."""
         while self._agenda:
             _, target = heapq.heappop(self._agenda)
             if self._go_on(self._propagation.decide(target)):
                 self._note(self._propagation.refresh((target,)))
 
     def stuck(self) -> dict[Target, How]:
-        """What would be due, and why it does not run."""
+        """Targets that would be due, and why they do not run."""
         found = {}
         for target in self._propagation.unsettled():
             decision = self._propagation.decide(target)
@@ -238,7 +240,7 @@ class _Rehearsal:
         return found
 
     def busy(self) -> list[Target]:
-        """What would be due, and waits for something that would run if it could be started."""
+        """Targets that would be due, and wait for others that would run if they could be started."""
         return [
             target for target in self._propagation.unsettled() if self._propagation.readiness(target) is Readiness.BUSY
         ]
@@ -250,13 +252,13 @@ class _Rehearsal:
         return startable and decision.ready and decision.obstacles <= {Obstacle.BLOCKED}
 
     def _note(self, decisions: Iterable[Decision]) -> None:
-        """What may have something to do is looked at again, upstreams first."""
+        """Queue the targets that may have a next step, upstreams first."""
         for decision in decisions:
             if decision.readiness is not Readiness.SETTLED or decision.ignored:
                 heapq.heappush(self._agenda, (self._graph.rank(decision.target.pipeline), decision.target))
 
     def _go_on(self, decision: Decision) -> bool:
-        """Let happen what is decided. Returns whether anything has."""
+        """Carry out a decision. Returns whether anything has changed."""
         target = decision.target
         record = readable_record(self.record(target))
         if not _MOVING.isdisjoint(decision.obstacles):
@@ -277,7 +279,7 @@ class _Rehearsal:
         return True
 
     def _end(self, target: Target, record: TriggerRecord | None) -> None:
-        """The run that is on its way ends well."""
+        """Let the present run of a target succeed."""
         attempt = self._attempt_of(target)
         if record is not None and record.status in (Status.INTENT, Status.SENT):
             consumed = record.consumed.and_then(record.inputs)
@@ -294,7 +296,7 @@ class _Rehearsal:
         return How.NEW_RUN if node is not None and node.downstream.rerun is Rerun.NEW_RUN else How.CLEAR
 
     def _attempt_of(self, target: Target) -> Attempt:
-        """The attempt that its state tells of."""
+        """The attempt in its state."""
         seen = self.state(target)
         return seen.value.attempt if seen is not None and isinstance(seen.value, RunState) else Attempt()
 
@@ -310,14 +312,14 @@ class _Rehearsal:
         return self._revision
 
     def _soon(self) -> datetime:
-        """A queued_at of its own for each attempt, later than all there are."""
+        """A unique queued_at for each attempt, later than all others."""
         return self._now + timedelta(microseconds=self._next_revision())
 
 
 def _done(
     record: TriggerRecord | None, *, consumed: Consumption, order: int = 0, skipped: bool = False
 ) -> TriggerRecord:
-    """A record as it is once the run has ended."""
+    """A record after the run has ended."""
     if record is None:
         record = TriggerRecord(Status.DONE, 0, Action.CREATE, None, "", 0)
     return replace(

@@ -1,8 +1,9 @@
-"""What of etcd a decision stands on: the pipeline itself, its upstreams, theirs, and so on up.
+"""The closure of a decision: the pipelines and partitions that it depends on, up through all upstreams.
 
-Where mappings name the inputs of a partition, only those partitions are needed. ``latest``, ``fixed_key`` and
-``start_of_*`` name none: of such an upstream, and of everything above it, all partitions are needed. A downstream with
-``latest`` is needed in all of its own too, for only the newest of them is started by it.
+If mappings name the inputs of a partition, only those partitions are needed. ``latest``, ``fixed_key`` and
+``start_of_*`` name none: of such an upstream, and of everything above it, all partitions are needed. Of a downstream
+with
+``latest`` all partitions are needed too, because ``latest`` starts only the newest of them.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ Place = tuple[PipelineRef, str | None]
 """A pipeline in a partition, or in all of its partitions: ``None``."""
 
 Closure = Mapping[PipelineRef, frozenset[str] | None]
-"""Of each pipeline the partitions that are needed; ``None``: all."""
+"""The needed partitions of each pipeline; ``None``: all."""
 
 
 def what_decides(graph: Graph, about: Iterable[Place]) -> Closure:
-    """Everything that decisions about some places stand on, themselves among it."""
+    """Everything that decisions about some places depend on, including these places."""
     needed: dict[PipelineRef, set[str] | None] = {}
     waiting: list[Place] = list(about)
     while waiting:

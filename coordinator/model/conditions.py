@@ -1,4 +1,4 @@
-"""Conditions: what a downstream pipeline asks of its upstreams (docs/architecture.md#the-rule).
+"""Conditions: what a downstream pipeline requires of its upstreams (docs/architecture.md#the-rule).
 
 A condition is a tree. Its leaves name an upstream and the state asked for; ``all`` and ``any`` are the two
 ends of ``at_least``, so one kind of inner node is enough.
@@ -40,12 +40,12 @@ IDENTITY = Identity()
 
 
 class Dependency(msgspec.Struct, frozen=True, cache_hash=True):
-    """A leaf: one upstream, the end of it that is asked for, and in which partitions.
+    """A leaf: one upstream, the required end of its run, and in which partitions.
 
     :ivar mapping: which partitions of the upstream a partition of the downstream needs.
     :ivar trigger: whether a new completion starts the downstream; otherwise the dependency is a gate, which must be
-        open for others to start it.
-    :ivar max_age: how old the completion may be for the dependency to be met.
+        open when others start it.
+    :ivar max_age: how old the completion may be; an older one does not meet the dependency.
     """
 
     upstream: PipelineRef
@@ -56,8 +56,8 @@ class Dependency(msgspec.Struct, frozen=True, cache_hash=True):
 
     @property
     def identity(self) -> Dependency:
-        """What activation belongs to: how many of a window must be there, and how old a completion may be, can be
-        changed while partitions wait, and what waits then goes on."""
+        """The dependency as far as its activation is concerned: ``wait`` and ``max_age`` may be changed while
+        partitions wait, without a new activation."""
         if self.max_age is None and not isinstance(self.mapping, Rollup):
             return self
         mapping = replace(self.mapping, wait=ALL) if isinstance(self.mapping, Rollup) else self.mapping
@@ -85,7 +85,7 @@ class AtLeast:
 
     @property
     def word(self) -> str:
-        """How people write it: ``all``, ``any``, ``at_least n``."""
+        """Its name in the document: ``all``, ``any``, ``at_least n``."""
         if self.n == len(self.of):
             return "all"
         return "any" if self.n == 1 else f"at_least {self.n}"

@@ -1,7 +1,7 @@
 """A pipeline's own ``conf``, and templates in it.
 
-It goes to Airflow as it is written: neither the coordinator nor Airflow renders it. Whoever writes ``{{ ds }}`` there
-expects otherwise, so it is refused. What is meant to arrive with its braces stands in Jinja's own ``raw`` block.
+The conf is sent to Airflow unchanged: neither the coordinator nor Airflow renders it. A person who writes ``{{ ds }}``
+expects it to be rendered, so templates are refused. Text that must contain braces is written in Jinja's ``raw`` block.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _without_marks(text: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """What stands outside of raw blocks and inside of them, in order. One that does not end is none."""
+    """The pieces of a text, in order, and whether each is inside a raw block. A block without an end does not count."""
     at = 0
     while (begin := text.find(RAW, at)) >= 0 and (end := text.find(END_OF_RAW, begin)) >= 0:
         yield text[at:begin], False

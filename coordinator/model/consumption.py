@@ -1,14 +1,15 @@
-"""What a trigger stands on: the completions that it used, in a size that does not follow their number.
+"""Consumption: the completions that a trigger has used, stored compactly.
 
-The newest :data:`NAMED` completions are kept in full, for people and for requests. Of each other one 32 bits are kept:
-a hash of its attempt and state. That is enough for the one question that the rule asks: is this the completion that
-was used? A count and a greatest revision would not be enough. An hour that is set to failed and back under one attempt
-has a greater revision and is the same completion; an hour that was not used when its day ran without it has a lower
-revision and is a new one.
+A completion is *used* by the run that it starts; once that run is known to exist, it is *consumed*, and not new any
+more. The newest :data:`NAMED` completions are kept in full, for people and for requests. Of every other one, a 32-bit
+*fingerprint* is kept: a hash of its attempt and state. That answers the one question of the rule: is this the
+completion that was used? A count and a greatest revision would not be enough. An hour that is set to failed and back
+under one attempt has a greater revision and is the same completion; an hour that was missing when its day ran without
+it has a lower revision and is a new one.
 
-A hash is compared only with the one kept for the same input. So a new completion is taken for the used one with a
-probability of 1 in 4,294,967,296; then it starts nothing by itself, until the next completion of that input or of
-another one does. Nothing else can go wrong by it.
+A hash is compared only with the one kept for the same input. So the probability that a new completion is mistaken for
+the used one is 1 in 4,294,967,296. Then it starts nothing until the next completion of that input or another one; there
+is no other consequence.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ NAMED = 32
 
 
 class Consumed(msgspec.Struct, frozen=True, gc=False):
-    """A completion that a trigger stands on.
+    """A completion that a trigger has used.
 
-    :ivar as_newest: it was used as the newest completion of its pipeline (``latest``, ``fixed_key``), not as that of
+    :ivar as_newest: it was used as the newest completion of its pipeline (``latest``, ``fixed_key``), not as the one of
         its partition: the next one replaces it.
     """
 
@@ -39,21 +40,21 @@ class Consumed(msgspec.Struct, frozen=True, gc=False):
     as_newest: bool = False
 
     def is_same(self, state: RunState, revision: int) -> bool:
-        """Whether a present completion is this one: the same attempt and state put again is the same."""
+        """Whether a present completion is this one. The same attempt and state, put again, is the same completion."""
         return self.revision == revision or (self.state is state.state and self.attempt.same_as(state.attempt))
 
 
 class Fingerprint(int):
-    """32 bits of a completion, which stand for it."""
+    """32 bits that identify a completion."""
 
     __slots__ = ()
 
     def is_same(self, state: RunState, revision: int) -> bool:
-        """Whether a present completion is the one that it was made of."""
+        """Whether a present completion has this fingerprint."""
         attempt = state.attempt
         if self == _hash(attempt.run_id, _identity(attempt, revision), state.state):
             return True
-        # Of a report that tells both, either is compared: the one consumed may have told only its number.
+        # If a report has both, either may match: the consumed one may have had only its number.
         if attempt.queued_at is None or attempt.number is None:
             return False
         return self == _hash(attempt.run_id, attempt.number, state.state)
@@ -64,7 +65,7 @@ class Fingerprint(int):
 
 
 def _identity(attempt: Attempt, revision: int) -> float | int | str:
-    """What tells an attempt from the others of its run; where nothing does, every put is a completion of its own."""
+    """What distinguishes an attempt from others of its run; without it, every put is another completion."""
     if attempt.queued_at is not None:
         return attempt.queued_at.timestamp()
     return attempt.number if attempt.number is not None else f"revision {revision}"
@@ -99,7 +100,7 @@ class Window:
 
 
 class Consumption(msgspec.Struct, frozen=True):
-    """The completions that a trigger stands on. Immutable.
+    """The completions that a trigger has used. Immutable.
 
     :ivar named: those that are kept in full.
     :ivar windows: the others, by pipeline; no partition of them is also named.
@@ -110,7 +111,7 @@ class Consumption(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, inputs: Inputs) -> Consumption:
-        """What is kept of these completions."""
+        """The consumption of these completions."""
         return _bounded(dict(inputs), {})
 
     def __len__(self) -> int:
@@ -118,18 +119,18 @@ class Consumption(msgspec.Struct, frozen=True):
 
     @property
     def more(self) -> int:
-        """How many are not named."""
+        """How many are kept as fingerprints only."""
         return sum(len(window.fingerprints) for window in self.windows.values())
 
     def targets(self) -> Iterator[Target]:
-        """Every input of which a completion was used."""
+        """Every input whose completion was used."""
         yield from self.named
         for pipeline, window in self.windows.items():
             for partition in window.fingerprints:
                 yield Target(pipeline, partition)
 
     def get(self, target: Target) -> Consumed | Fingerprint | None:
-        """The completion of an input that was used, as far as it is kept; ``None``: none was."""
+        """The used completion of an input, in full or as a fingerprint; ``None``: none was used."""
         if (named := self.named.get(target)) is not None or not self.windows:
             return named
         window = self.windows.get(target.pipeline)
@@ -141,7 +142,7 @@ class Consumption(msgspec.Struct, frozen=True):
         return used is not None and used.is_same(state, revision)
 
     def is_made_of(self, inputs: Inputs) -> bool:
-        """Whether these are the completions, all of them and no others."""
+        """Whether it consists of exactly these completions."""
         return len(inputs) == len(self) and all(
             self.knows(target, RunState(one.state, one.attempt), one.revision) for target, one in inputs.items()
         )
@@ -155,7 +156,7 @@ class Consumption(msgspec.Struct, frozen=True):
         return {target.pipeline for target in self.named} | self.windows.keys()
 
     def newest_revision(self, of: Iterable[PipelineRef] | None = None) -> int:
-        """The greatest etcd revision that it stands on; 0: none.
+        """The greatest etcd revision among its completions; 0: there are none.
 
         :param of: of these pipelines; ``None``: of all.
         """
@@ -165,10 +166,11 @@ class Consumption(msgspec.Struct, frozen=True):
         return max((*named, *windows), default=0)
 
     def and_then(self, later: Consumption) -> Consumption:
-        """What stands after another start has used these.
+        """The consumption after another start has used these.
 
-        Of completions used as the newest one of their pipeline stay the one used last, and the one with the greatest
-        revision: where the newest one is deleted, an older one is the newest again, and is not new for that.
+        Of completions used as the newest one of their pipeline, two are kept: the one used last, and the one with the
+        greatest revision. If the newest one is deleted, an older one becomes the newest again, and must not count as
+        new.
         """
         named = {target: one for target, one in self.named.items() if later.get(target) is None}
         for pipeline in {target.pipeline for target, one in later.named.items() if one.as_newest}:
@@ -194,7 +196,7 @@ NOTHING = Consumption()
 
 
 def _bounded(named: dict[Target, Consumed], windows: dict[PipelineRef, Window]) -> Consumption:
-    """Keep the newest in full, and fingerprints of the rest."""
+    """A consumption with the newest completions in full, and fingerprints of the rest."""
     if len(named) > NAMED:
         rest = sorted(
             (target for target, one in named.items() if _can_be_hashed(one)),
@@ -211,7 +213,7 @@ def _bounded(named: dict[Target, Consumed], windows: dict[PipelineRef, Window]) 
 
 
 def _can_be_hashed(one: Consumed) -> bool:
-    """One that tells two identities can be compared by either. One that is replaced by the next makes no window."""
+    """Whether a fingerprint is enough: not if the completion has two identities, or is replaced by the next one."""
     return not one.as_newest and (one.attempt.queued_at is None or one.attempt.number is None)
 
 

@@ -1,7 +1,8 @@
-"""A consumption as it stands in a trigger record: JSON for what is named, packed columns for the rest.
+"""A consumption in a trigger record: JSON for the completions in full, packed columns for the rest.
 
-``names`` are pipelines and partitions, each partition without what it shares with the one before it, compressed: the
-8,784 hours of a year are 1 KB. ``hashes`` are four bytes for each of them, in the same order. Both in Base64.
+``names`` are pipelines and partitions, each partition without the beginning that it shares with the one before it,
+compressed: the 8,784 hours of a year are 1 KB. ``hashes`` are four bytes for each of them, in the same order. Both are
+in Base64.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from coordinator.model.runstate import Attempt, Revision, State
 from coordinator.model.stored import WrittenRevision, WrittenTime, as_utc
 
 UNPACKED: Final = 16 * MIB
-"""Characters of all names together, unpacked: ten times what etcd takes. Compressed, few bytes could say as much."""
+"""Characters of all names together, decompressed: ten times the limit of etcd. A few compressed bytes could have
+more."""
 
 
 class InputDocument(msgspec.Struct, omit_defaults=True, gc=False):
@@ -69,7 +71,7 @@ def dump_named(inputs: Inputs) -> list[InputDocument]:
 
 
 def dump_more(windows: Mapping[PipelineRef, Window]) -> MoreDocument | None:
-    """What is not named; ``None``: everything is."""
+    """The packed fingerprints; ``None``: there are none."""
     if not windows:
         return None
     names: list[tuple[str, int, list[_Shortened]]] = []
@@ -86,11 +88,11 @@ def dump_more(windows: Mapping[PipelineRef, Window]) -> MoreDocument | None:
 
 
 Named = tuple[Target, Consumed]
-"""A completion that is kept in full, and whose it is."""
+"""A completion that is kept in full, and its target."""
 
 
 def load_named(one: InputDocument) -> Named:
-    """:raises ValueError: a name or a time is none."""
+    """:raises ValueError: a name or a time is invalid."""
     target = Target(load_pipeline(one.pipeline), one.partition)
     return target, Consumed(
         one.revision, Attempt(one.run_id, as_utc(one.queued_at), one.attempt), one.state, one.as_newest
@@ -105,7 +107,7 @@ def load(
     """Read a consumption.
 
     :param load_one: reads a completion that is kept in full.
-    :raises ValueError: what is packed does not hold together; ``pydantic.ValidationError`` is one too.
+    :raises ValueError: the packed data is inconsistent; ``pydantic.ValidationError`` is a ValueError too.
     """
     if not named and more is None:
         return NOTHING
@@ -144,7 +146,7 @@ def _decompressed(packed: bytes) -> bytes:
 
 
 def _shortened(partitions: Sequence[str]) -> Iterator[_Shortened]:
-    """Each as what it shares with the one before, and the rest."""
+    """Each partition as the length of the beginning shared with the one before, and the rest."""
     before = ""
     for partition in partitions:
         shared = _shared(before, partition)
@@ -153,7 +155,7 @@ def _shortened(partitions: Sequence[str]) -> Iterator[_Shortened]:
 
 
 def _shared(one: str, other: str) -> int:
-    """How many characters both begin with."""
+    """The length of the common beginning."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (mine, its) in pairs if mine != its), min(len(one), len(other)))
 
@@ -167,7 +169,7 @@ def _in_full(shortened: Sequence[_Shortened]) -> Iterator[str]:
 
 @lru_cache(maxsize=1 << 15)
 def load_pipeline(text: str) -> PipelineRef:
-    """Records name few pipelines, again and again. :raises ValueError: it is no reference."""
+    """A pipeline, cached because records name few pipelines many times. :raises ValueError: it is no reference."""
     return PipelineRef.parse(text)
 
 

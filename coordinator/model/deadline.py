@@ -1,6 +1,6 @@
 """Deadlines: by when a downstream pipeline should have run in a partition (docs/dependencies.md).
 
-Nothing here reads a clock: a deadline is a moment, and somebody else knows what time it is.
+Nothing here reads a clock: a deadline is a moment, and the caller compares it with the present time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from coordinator.model.partitions.calendar import instants_at, time_zone
 from coordinator.model.partitions.instants import parse_instant
 
 MOST_DAYS: Final = 366
-"""Between a partition's date and its deadline. More is a mistake."""
+"""Days between a partition's date and its deadline. More is a mistake."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,10 @@
 new, no branch that could still hold is busy, and D is not held, not in flight, and not itself queued or running.**
 
 An input *counts* when its state satisfies the dependency and its own pipeline is settled (:mod:`.evaluation`). It is
-*new* when its completion is not the one that D's last run used. How ready a pipeline is in a partition has three words:
+*new* when its completion is not the one that D's last run used. To *fire* is to start the run: first an *intent* (the
+request, with the completions that it uses) is written to etcd, then it is sent. Once the run is known to exist, the
+completions are *consumed*. A *wave* is everything that runs because of one completion. A partition that is *given up*
+(skipped) consumes its completions without a run. The *readiness* of a pipeline in a partition is one of:
 
 * **busy**     it runs, or is due to run: what depends on it waits
 * **stuck**    it is out of date, and something or somebody else must act first
@@ -45,7 +48,7 @@ from coordinator.model.view import Readiness, SeenRecord, SeenState, View
 
 
 class Obstacle(enum.StrEnum):
-    """What keeps a pipeline that is due from firing, besides its inputs."""
+    """Reasons besides its inputs why a due pipeline does not fire."""
 
     HELD = "held"
     IN_FLIGHT = "in flight"
@@ -59,18 +62,17 @@ class Obstacle(enum.StrEnum):
 class Decision(msgspec.Struct, frozen=True):
     """What the rule says about a pipeline in a partition, and why.
 
-    :ivar due: it would fire now, or would once busy inputs end well.
-    :ivar ready: its inputs (or a person) ask it to fire now; ``fires`` when no obstacle stands against it either.
-    :ivar ignored: its inputs ask it to fire now, and its rerun policy says no: they are consumed without a run.
+    :ivar due: it would fire now, or once its busy inputs have succeeded.
+    :ivar ready: its inputs (or a person) require a run now; it ``fires`` if there is no obstacle either.
+    :ivar ignored: its inputs require a run now, and its rerun policy is ``ignore``: they are consumed without a run.
     :ivar inputs: the completions that firing now would use.
-    :ivar wave: etcd revision of the completion (or order) at the top of what firing now would belong to.
+    :ivar wave: the wave that firing now would belong to: the etcd revision of the completion (or order) at its top.
     :ivar evaluated: the condition, input by input; ``None`` for a pipeline that waits for nothing.
-    :ivar has_pending_change: something that could start it has changed, or is about to: what opens and closes a gate
-        matters.
+    :ivar has_pending_change: an input that could start it has changed, or is about to, so that its gates matter.
     :ivar order: etcd revision of the person's order that firing now would carry out; 0: none.
-    :ivar due_by: its deadline, if it is waited for in this partition; ``late`` when it has passed.
-    :ivar skips: it is late, and is given up for that.
-    :ivar recheck_at: when time alone may change the decision.
+    :ivar due_by: its deadline, if it waits in this partition; it is ``late`` when that has passed.
+    :ivar skips: it is late, and is given up for that reason.
+    :ivar recheck_at: when the passing of time may change the decision.
     """
 
     target: Target
@@ -97,7 +99,7 @@ class Decision(msgspec.Struct, frozen=True):
 def decide(graph: Graph, view: View, target: Target) -> Decision:
     """Decide about a pipeline in a partition.
 
-    :param view: one reading of etcd; it also knows how ready the inputs are, and what time it is.
+    :param view: one reading of etcd, with the readiness of the inputs and the present time.
     """
     seen, recorded = view.state(target), view.record(target)
     record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
@@ -123,14 +125,14 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     if late and downstream.on_late is OnLate.FIRE and (present := _present(inputs)):
         due, ready, used = True, True, present
     skips = late and downstream.on_late is OnLate.SKIP and not (is_active or is_ordered)
-    skips = skips and Obstacle.UNREADABLE_RECORD not in obstacles  # skipping would write over it
+    skips = skips and Obstacle.UNREADABLE_RECORD not in obstacles  # skipping would overwrite it
 
     ignores = not is_ordered and _is_over(downstream.rerun, record, has_run=has_run)
     if due and not (is_active or ignores) and downstream.rerun is Rerun.HOLD and has_run and order is None:
         obstacles.add(Obstacle.WAITS_FOR_RELEASE)
 
     if is_active or skips:
-        readiness = Readiness.BUSY  # what is skipped is settled once that has been written down
+        readiness = Readiness.BUSY  # a skipped partition is settled once its record is written
     elif ignores:
         readiness = Readiness.SETTLED
     else:
@@ -145,7 +147,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         inputs=_completions(used) if ready else {},
         wave=max((_wave(view, one) for one in used if one.new), default=ordered_at) if ready else 0,
         evaluated=evaluated,
-        has_pending_change=has_pending_change or is_ordered,  # what is ordered waits too, for a gate that is busy
+        has_pending_change=has_pending_change or is_ordered,  # an ordered run also waits for a busy gate
         order=ordered_at,
         due_by=deadline,
         late=late,
@@ -157,7 +159,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
 def _what_inputs_ask(
     evaluated: Evaluated, settle: Settle, *, is_ordered: bool
 ) -> tuple[bool, bool, list[EvaluatedInput]]:
-    """Whether the inputs, or a person, ask for a run; whether they ask for it now; and the inputs that it would use."""
+    """Whether the inputs, or a person, require a run; whether they require it now; and the inputs that it would use."""
     expected = inputs_at(evaluated, WOULD_HOLD)
     used = inputs_at(evaluated, HOLDS)
     due = is_ordered or any(one.triggers and (one.new or one.busy) for one in expected)
@@ -190,7 +192,7 @@ def _readiness_by_inputs(evaluated: Evaluated, *, due: bool, is_kept_back: bool)
 
 
 def _decide_source(target: Target, obstacles: frozenset[Obstacle], is_active: bool, ordered_at: int) -> Decision:
-    """A pipeline that waits for nothing runs when its environment or a person says so."""
+    """Decide about a pipeline without upstreams, which runs when its environment or a person starts it."""
     readiness = Readiness.SETTLED
     if is_active or (ordered_at and not obstacles):
         readiness = Readiness.BUSY
@@ -218,7 +220,7 @@ def _order(view: View, target: Target, record: TriggerRecord | None) -> tuple[Or
 
 
 def _could_be_repaired(evaluated: Evaluated) -> bool:
-    """Whether it is out of date, and only repairing an input would let it run; a gate alone makes nothing so."""
+    """Whether it is out of date, and only the repair of an input would let it run; a gate alone is not enough."""
     return (
         evaluated.if_repaired
         and not evaluated.would_hold
@@ -242,7 +244,7 @@ def _obstacles(view: View, target: Target, seen: SeenState | None, recorded: See
         found.append(Obstacle.RUNNING)
     if recorded is not None:
         if not isinstance(recorded.value, TriggerRecord):
-            # Firing without knowing what was fired could double; people must look (it is shown as a problem).
+            # Firing without knowing the record could start a run twice; a person must act (it is shown as a problem).
             found.append(Obstacle.UNREADABLE_RECORD)
         elif in_flight(recorded.value, recorded.revision, seen):
             found.append(Obstacle.IN_FLIGHT)
@@ -252,18 +254,18 @@ def _obstacles(view: View, target: Target, seen: SeenState | None, recorded: See
 
 
 def in_flight(record: TriggerRecord, revision: int, seen: SeenState | None) -> bool:
-    """Whether a request is on its way, or its run has not been seen to end (docs/architecture.md#in-flight).
+    """Whether a request is under way, or the end of its run has not been seen (docs/architecture.md#in-flight).
 
-    A terminal state ends the flight when its attempt is at least as new as the one that our request made; an
-    older attempt's late end does not (case 11). A report without queued_at cannot be compared: it ends the
-    flight when its revision is greater than that of the ``sent`` record.
+    It is no longer in flight when there is a terminal state of an attempt at least as new as the one that our request
+    made; the late end of an older attempt does not count (case 11). A report without queued_at cannot be compared: it
+    counts when its revision is greater than that of the ``sent`` record.
 
     :param revision: etcd revision of the record's key.
     """
     if record.status is Status.INTENT:
         return True
     if record.status is not Status.SENT:
-        return False  # also when the state key has vanished since the end (case 18)
+        return False  # even if the state key was deleted after the end (case 18)
     if seen is None or not isinstance(seen.value, RunState) or not seen.value.state.is_terminal:
         return True
     reported = seen.value.attempt.queued_at
@@ -285,13 +287,13 @@ def _completions(used: Iterable[EvaluatedInput]) -> dict[Target, Consumed]:
         if one.seen is not None and isinstance(one.seen.value, RunState):
             as_newest = isinstance(one.dependency.mapping, Latest | FixedKey)
             if as_newest and one.target in found:
-                continue  # another dependency asks for this very partition
+                continue  # another dependency names this partition itself
             found[one.target] = Consumed(one.seen.revision, one.seen.value.attempt, one.seen.value.state, as_newest)
     return found
 
 
 def _wave(view: View, one: EvaluatedInput) -> int:
-    """The wave that an input's completion belongs to: its own revision, or that of what started its run."""
+    """The wave of an input's completion: its own revision, or the wave of the record that started its run."""
     assert one.seen is not None
     assert isinstance(one.seen.value, RunState)
     recorded = view.record(one.target)

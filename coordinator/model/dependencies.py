@@ -1,4 +1,4 @@
-"""The dependency document as values: what ``dependencies.json`` says once it has been read and checked."""
+"""The dependency document as values: ``dependencies.json`` after it has been read and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durations as people write them: ``36 hours``, ``2 days``, ``1.5 hours``. A day is 24 hours here, everywhere."""
+"""Durations as texts: ``36 hours``, ``2 days``, ``1.5 hours``. A day always has 24 hours here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNITS: Final = {
     "week": timedelta(weeks=1),
 }
 LONGEST: Final = timedelta(days=3660)
-"""A longer one is a mistake: there is nothing to wait for or to look back at for ten years."""
+"""A longer one is a mistake."""
 
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -36,9 +36,9 @@ def parse_duration(text: str) -> timedelta:
 
 
 def after(moment: datetime, duration: timedelta) -> datetime:
-    """So long after a moment; the last moment that Python knows where there is none so late.
+    """A moment plus a duration, at most the last moment that Python can represent.
 
-    A report may say of itself that it is of the last day of the year 9999.
+    A report may contain a time on the last day of the year 9999.
 
     :param moment: aware, in UTC.
     """

@@ -1,13 +1,14 @@
-"""Evaluating a condition: which inputs count, which branches hold, and what they would be if things went on.
+"""Evaluating a condition: which inputs count, which branches hold, and which would hold later.
 
-Every branch is evaluated three times, each time more generously:
+Every branch is evaluated three times, each time with more inputs:
 
-* ``holds``       with the inputs that count now
-* ``would_hold``  ... and those that are busy, as if they ended well
-* ``if_repaired``   ... and those that failed anew or are stuck, as if somebody repaired them
+* ``holds``        with the inputs that count now
+* ``would_hold``   ... and the busy ones, as if they succeeded
+* ``if_repaired``  ... and those that failed anew or are stuck, as if somebody repaired them
 
-so that "wait" (something used is still coming) and "stuck" (only repairing would help) are differences between
-two evaluations, and a branch that does not hold contributes nothing: neither newness nor unsettledness.
+The differences between two evaluations show whether to wait (an input that it would use is still *coming*: it is busy)
+and whether it is stuck (only a repair would help). A branch that does not hold contributes nothing: neither anything
+new nor anything unsettled.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import Readiness, SeenState, View
 
 NO_PARTITION = "latest"
-"""Stands for the partition of a newest completion that does not exist yet."""
+"""The partition of a newest completion that does not exist yet."""
 
 
 class EvaluatedInput(msgspec.Struct, frozen=True, gc=False):
-    """One input of a downstream pipeline, with everything that was weighed.
+    """One input of a downstream pipeline, evaluated.
 
     :ivar triggers: it can start the downstream; otherwise it is a gate.
     :ivar met: its state satisfies the dependency.
-    :ivar consumed: the completion of it that was used, as far as that is kept.
-    :ivar new: it triggers, and its completion is not the one consumed, and younger than the dependency.
+    :ivar consumed: its completion that was used, in full or as a fingerprint.
+    :ivar new: it triggers, its completion is not the consumed one, and is newer than the activation of the dependency.
     :ivar busy: it is due to run, or running.
     :ivar repairable: it failed anew, or is stuck.
-    :ivar has_pending_change: something that can start the downstream has changed here, is about to, or could be
-        repaired.
-    :ivar awaited: the partitions that are waited for, where the input is the newest completion: they make it busy.
-    :ivar expires: when a completion that is met will be older than the dependency allows.
+    :ivar has_pending_change: it can start the downstream, and has changed, is about to change, or could be repaired.
+    :ivar awaited: if the input is a newest completion: the partitions that may still bring a newer one, and make it
+        busy.
+    :ivar expires: when its completion will be older than the dependency allows.
     """
 
     dependency: Dependency
@@ -84,7 +85,7 @@ class EvaluatedBranch(msgspec.Struct, frozen=True):
 Evaluated = EvaluatedInput | EvaluatedBranch
 
 Level = Callable[[Evaluated], bool]
-"""How generously a branch is looked at; see the module."""
+"""One of the three evaluations; see the module."""
 
 HOLDS: Level = attrgetter("holds")
 WOULD_HOLD: Level = attrgetter("would_hold")
@@ -96,7 +97,7 @@ def evaluate(
 ) -> tuple[Evaluated, list[EvaluatedInput]]:
     """Evaluate a downstream pipeline's condition for a partition.
 
-    :param record: what the pipeline has been started for before.
+    :param record: the trigger record of the target.
     :returns: the condition, evaluated, and all its inputs from left to right.
     """
     evaluator = _Evaluator(view, node, target, record)
@@ -114,7 +115,7 @@ class _Evaluator:
         self._newest_known: set[str] | None = None
         self._past = 0
         if record is None and (watermark := view.watermark(target.pipeline)) is not None:
-            self._past = watermark.revision  # what stood on it may have been removed (case 20)
+            self._past = watermark.revision  # a record that used older ones may have been removed (case 20)
 
     def visit(self, condition: Condition) -> Evaluated:
         if isinstance(condition, Dependency):
@@ -122,7 +123,7 @@ class _Evaluator:
         return _branch(condition.n, condition.word, tuple(self.visit(branch) for branch in condition.of))
 
     def _dependency(self, dependency: Dependency) -> Evaluated:
-        """The inputs that a dependency names for this partition, through its mapping."""
+        """The inputs of this partition by a dependency's mapping."""
         mapping, upstream, partition = dependency.mapping, dependency.upstream, self._target.partition
         targets: Sequence[Target]
         match mapping:
@@ -145,7 +146,7 @@ class _Evaluator:
         return _branch(needed, str(dependency), inputs, dependency)
 
     def _newest(self, dependency: Dependency) -> EvaluatedInput:
-        """The upstream's newest completion. Others may come for ever: waited for are those of this wave alone."""
+        """The upstream's newest completion. Newer ones may come for ever: only those of this wave are waited for."""
         view, upstream = self._view, dependency.upstream
         newest = view.newest(upstream)
         triggers = dependency.trigger and (
@@ -153,11 +154,11 @@ class _Evaluator:
             or view.is_newest_partition(self._target)
             or view.is_coming_partition(self._target)
         )
-        # Where the newest one has been deleted an older one is the newest again, and is not new for that.
+        # If the newest one was deleted, an older one is the newest again, and must not count as new.
         since = self._consumed.newest_revision((upstream,))
         expected = {self._target.partition, *(one.partition for one in self._consumed.as_newest_of(upstream))}
         if newest is None or not self._is_changed(dependency, newest, since):
-            # It has still to bring what others of this wave have brought: for its waves, one run.
+            # It is still to complete in partitions in which others of this wave have: one run for the wave.
             expected |= self._newest_partitions()
         awaited = (Target(upstream, one) for one in expected)
         busy = tuple(one for one in awaited if view.readiness(one) is Readiness.BUSY)
@@ -170,7 +171,7 @@ class _Evaluator:
         )
 
     def _newest_partitions(self) -> set[str]:
-        """The partitions of the newest completions that this partition stands on, of whatever upstream."""
+        """The partitions of the newest completions that this partition uses, of any upstream."""
         if self._newest_known is None:
             upstreams = {leaf.upstream for leaf in self._node.leaves() if isinstance(leaf.mapping, Latest | FixedKey)}
             newest = (self._view.newest(upstream) for upstream in upstreams)
@@ -178,7 +179,7 @@ class _Evaluator:
         return self._newest_known
 
     def _is_changed(self, dependency: Dependency, target: Target, since: int) -> bool:
-        """Whether a completion is another than the one used, and younger than all that is the past."""
+        """Whether a completion is not the used one, and is newer than the watermark and the activation."""
         seen = self._view.state(target)
         if seen is None or not isinstance(seen.value, RunState):
             return False
@@ -240,7 +241,7 @@ class _Evaluator:
 def evaluate_input(
     view: View, node: Node, target: Target, record: TriggerRecord | None, dependency: Dependency, upstream: Target
 ) -> EvaluatedInput:
-    """Evaluate one input alone, which a dependency names whatever has arrived. Parameters as in :func:`evaluate`."""
+    """Evaluate a single input that a mapping names beforehand. Parameters as in :func:`evaluate`."""
     return _Evaluator(view, node, target, record)._input(dependency, upstream)
 
 
@@ -269,10 +270,11 @@ def is_consumed(used: Consumed | Fingerprint | None, present: RunState, revision
 
 
 def inputs_at(evaluated: Evaluated, level: Level) -> list[EvaluatedInput]:
-    """The inputs of the branches that hold at a level, from left to right; none where the whole does not hold.
+    """The inputs of the branches that hold at a level, from left to right; none if the whole does not hold.
 
-    :param level: :data:`HOLDS`: what firing now uses. :data:`WOULD_HOLD`: what firing uses once all that is busy has
-        ended well. :data:`IF_REPAIRED`: what it would use if somebody repaired what failed or is stuck.
+    :param level: :data:`HOLDS`: the inputs that firing now uses. :data:`WOULD_HOLD`: those that firing would use once
+        all busy inputs have succeeded. :data:`IF_REPAIRED`: those that it would use if failed and stuck ones were
+        repaired.
     """
     found: list[EvaluatedInput] = []
     _add_inputs_at(evaluated, level, found)

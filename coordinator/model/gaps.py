@@ -1,7 +1,7 @@
-"""Gaps: partitions in which a pipeline could run on what is there, has not, and will not by itself.
+"""Gaps: partitions in which a pipeline could run on the present completions, has not run, and will not run by itself.
 
-The upstreams hold, but their completions are from before the dependency counted, were given up, or were ignored. The
-condition is evaluated as the rule does it, with every completion counted, however old the dependency is.
+The condition would hold, but the completions are older than the dependency's activation, were given up, or were
+ignored. The condition is evaluated by the rule, with every completion counted regardless of activations.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import View, readable_record
 
 _UNDER_WAY = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING, Obstacle.UNREADABLE_RECORD})
-"""Where it runs, or nobody can tell what it has run on."""
+"""Obstacles of a target that runs, or of which it is unknown what it has run on."""
 
 
 class Cause(enum.StrEnum):
@@ -39,11 +39,11 @@ class Cause(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A partition that a pipeline has not run in, or not on what is there now.
+    """A partition in which a pipeline has not run, or not on the present completions.
 
     :ivar has_run: it has run there, on older completions.
     :ivar inputs: the completions that it has not run on.
-    :ivar note: what the record says about it.
+    :ivar note: the note in the record.
     """
 
     target: Target
@@ -60,7 +60,7 @@ def find_gaps(graph: Graph, view: View, targets: Iterable[Target]) -> list[Gap]:
 
 
 def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
-    """The gap that a pipeline has in a partition; ``None``: it has none, or is about to close it by itself.
+    """The gap of a pipeline in a partition; ``None``: there is none, or it is about to run there by itself.
 
     A run that ended after a completion counts as a run on it, whoever started it; so does a mark.
     """
@@ -72,7 +72,7 @@ def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
         return None
     record, own = readable_record(view.record(target)), view.state(target)
     if own is not None and not isinstance(own.value, RunState):
-        return None  # nobody can tell whether it has run
+        return None  # it is unknown whether it has run
     skipped = decision.skips or (record is not None and record.skipped)
     evaluated, _ = evaluate(view, _always_active(node), target, None if skipped else record)
     used = tuple(inputs_at(evaluated, HOLDS))

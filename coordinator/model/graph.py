@@ -1,4 +1,4 @@
-"""The dependency graph: who waits for whom, in which partition, and since when each dependency counts."""
+"""The dependency graph: which pipelines wait for which, in which partitions, and since when each dependency counts."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class CycleFound(ValueError):
 class Node:
     """A downstream pipeline in the graph.
 
-    :ivar active_since: for each dependency, the etcd revision at which it became active: completions up to it
-        are the past, for which nothing is fired (docs/architecture.md#new).
+    :ivar active_since: for each dependency, the etcd revision at which it became active: completions up to it are never
+        new (docs/architecture.md#new).
     """
 
     downstream: Downstream
@@ -47,7 +47,7 @@ class Edge(NamedTuple):
 
 
 class Graph:
-    """Immutable. Built anew when a dependency document changes.
+    """Immutable. A new one is built when a dependency document changes.
 
     :raises CycleFound: a pipeline would wait for itself.
     """
@@ -71,7 +71,7 @@ class Graph:
                 self._edges.setdefault(upstream, []).append(Edge(pipeline, mapping))
 
     def within(self, pipelines: Container[PipelineRef]) -> Graph:
-        """The same graph and order, in which no other pipeline waits for anything."""
+        """The same graph and order, without the entries of all other pipelines."""
         part = copy.copy(self)
         part._nodes = {pipeline: node for pipeline, node in self._nodes.items() if pipeline in pipelines}
         part._edges = {
@@ -97,16 +97,16 @@ class Graph:
         return self._nodes.values()
 
     def rank(self, pipeline: PipelineRef) -> int:
-        """Position in an order in which upstreams come first; unknown pipelines are upstream of nothing."""
+        """The position in an order in which upstreams come first; unknown pipelines have no downstreams."""
         return self._rank.get(pipeline, -1)
 
     def edges(self, upstream: PipelineRef) -> Sequence[Edge]:
-        """Who depends on a pipeline, and through which mappings."""
+        """The downstreams of a pipeline, with their mappings."""
         return self._edges.get(upstream, ())
 
     def dependents(self, upstream: Target) -> Iterator[Target]:
-        """The downstream partitions that an upstream partition is an input of, as far as the mappings alone tell:
-        all but those of ``latest``, which is an input of whatever partitions the downstream has."""
+        """The downstream partitions of an upstream partition, by the mappings alone: without those of ``latest``, which
+        is an input of all partitions that the downstream has."""
         for edge in self._edges.get(upstream.pipeline, ()):
             if isinstance(edge.mapping, Identity):
                 yield target_of((edge.downstream, upstream.partition))

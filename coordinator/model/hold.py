@@ -1,4 +1,4 @@
-"""A hold: a person's word that a pipeline is not to be started for now (docs/architecture.md#keys)."""
+"""A hold: a person's decision that a pipeline is not started for now (docs/architecture.md#keys)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from coordinator.model.stored import Instant, Unreadable, read_stored
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why a pipeline is held, by whom and since when; empty where the writer did not say."""
+    """Why a pipeline is held, by whom and since when; empty fields were not given."""
 
     why: str = ""
     who: str = ""
@@ -34,9 +34,9 @@ def dump_hold(hold: Hold) -> bytes:
 
 
 def read_hold(value: bytes) -> Hold | Unreadable:
-    """Read what stands under a ``hold/`` key. Never raises.
+    """Read the value of a ``hold/`` key. Never raises.
 
-    The key alone holds the pipeline: an unreadable value still holds it, for whoever wrote it wanted it held.
+    The key alone holds the pipeline: an unreadable value still holds it, because its writer wanted it held.
     """
     return read_stored(
         value,

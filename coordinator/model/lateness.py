@@ -16,8 +16,8 @@ from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import View, readable_record
 
 BACKFILL_AFTER: Final = timedelta(days=1)
-"""Inputs that begin so long after a partition's time of day make it up for later: it is a backfill, and was not
-expected by then. A time of day comes once a day, so an outage of less than that still makes a partition late."""
+"""If the inputs begin so long after a partition's deadline, it is a backfill, and was not expected by then. A time of
+day comes once a day, so an outage of less than that still makes a partition late."""
 
 
 def due_by(
@@ -25,9 +25,8 @@ def due_by(
 ) -> datetime | None:
     """The moment from which on the partition is late; ``None``: never, as far as is known.
 
-    A time of day is the partition's own, except in a backfill: there it is the next one after the first input began,
-    and none before an input has begun. A duration counts from the first new input whose report says when it was
-    observed.
+    A time of day is on the partition's own date. In a backfill it is the next one after the first input began, and
+    there is none before that. A duration counts from the first new input whose report has the time of its observation.
     """
     match deadline:
         case TimeOfDay():
@@ -60,12 +59,12 @@ def _unless_backfilled(
 
 
 def _that_move(inputs: Iterable[EvaluatedInput]) -> list[Target]:
-    """The inputs because of which the partition is waited for."""
+    """The inputs because of which the partition waits: those that are new or coming."""
     return [one.target for one in inputs if one.triggers and (one.new or one.busy or one.repairable)]
 
 
 def _began(view: View, target: Target) -> datetime | None:
-    """When a run began, as its state or its record says; ``None``: it has not, or nothing says when."""
+    """When a run began, by its state or its record; ``None``: it has not begun, or the time is unknown."""
     seen, recorded = view.state(target), view.record(target)
     if seen is not None and isinstance(seen.value, RunState):
         return seen.value.attempt.queued_at or seen.value.observed_at
@@ -76,8 +75,8 @@ def _began(view: View, target: Target) -> datetime | None:
 
 
 def _began_above(graph: Graph, view: View, targets: Iterable[Target]) -> datetime | None:
-    """When the first of the runs began that these, which have not begun themselves, are to follow; or when a person
-    ordered one of them."""
+    """When the first of the runs above these targets began, or when a person ordered one of them; the targets
+    themselves have not begun."""
     begun: list[datetime] = []
     looked_at: set[Target] = set()
     waiting = list(targets)

@@ -1,4 +1,4 @@
-"""The lifecycle of a trigger: what is to be done next about a pipeline in a partition. Pure: no I/O, no log.
+"""The lifecycle of a trigger: the next step for a pipeline in a partition. Pure: no I/O, no log.
 
 ::
 
@@ -6,11 +6,13 @@
                     ^                   |
                     +-- not sent: decide again; in doubt: ask first
 
-:func:`next_step` holds every choice on this way. Whoever executes the steps (``watcher/reconcile.py``) makes none.
+:func:`next_step` holds every choice on this way. Whoever executes the steps (``controller/reconcile/reconcile.py``)
+makes none.
 
-The outcome of a request, once it is known, is written down whatever would be decided by then: there is no choice in it.
-However an answer gets lost, the order is the same: ask what became of the request; if it is known not to have
-happened, decide again; repeat it only if the decision is the same, else withdraw it.
+An *intent* is the trigger record that is written before the request is sent. A *look* asks the environments about the
+runs behind a decision. The outcome of a request, once it is known, is written whatever would be decided by then: there
+is no choice in it. However an answer gets lost, the order is the same: ask for the outcome of the request; if it is
+known not to have happened, decide again; repeat it only if the decision is the same, else withdraw it.
 """
 
 from __future__ import annotations
@@ -26,11 +28,11 @@ from coordinator.model.partitions.instants import format_instant
 from coordinator.model.trigger import Action, Status, TriggerRecord
 
 OWN_RUN_RETRY = 0.5
-"""Seconds until a run that must end before it can be cleared is looked at again."""
+"""Seconds until the next look at a run that must end before it can be cleared."""
 
 
 class RequestState(enum.Enum):
-    """What this watcher knows of an intent's request.
+    """What this watcher knows about an intent's request.
 
     ``IN_DOUBT``   it may have been sent (by a predecessor, or the answer was lost): ask
     ``NOT_SENT``   it is known not to have happened: decide again
@@ -56,11 +58,11 @@ class OwnRun:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What the environments have said about the runs that a decision stands on.
+    """The answers of the environments about the runs that a decision uses.
 
-    :ivar own: the run that is to be cleared; ``None``: it does not exist, or was not asked about.
+    :ivar own: the run to clear; ``None``: it does not exist, or was not asked about.
     :ivar told: its environment has answered, or need not be asked.
-    :ivar refused: why its environment will not tell, though it answers.
+    :ivar refused: why its environment refuses to tell.
     """
 
     own: OwnRun | None = None
@@ -71,18 +73,18 @@ class Verification:
 class Situation(msgspec.Struct, frozen=True, gc=False):
     """Everything that the next step depends on.
 
-    :ivar decision: made on what stands in etcd now.
+    :ivar decision: made on the present facts.
     :ivar record: the trigger record, if there is one that can be read.
     :ivar now: monotonic seconds.
     :ivar own_run_id: the run that starting now would clear; ``None``: one would be created.
-    :ivar configured: its environment is.
-    :ivar environment_at: monotonic seconds; its environment is not tried before.
-    :ivar has_slot: it may be looked at and started.
-    :ivar verified: what was heard; ``None``: nothing yet, or not all.
-    :ivar request: of the intent in ``record``; ``None``: this watcher has not heard of it.
-    :ivar unchanged: the intent in ``record`` is what would be decided now.
+    :ivar configured: whether its environment is configured.
+    :ivar environment_at: monotonic seconds; its environment is not asked before.
+    :ivar has_slot: whether a look and a start are allowed.
+    :ivar verified: the answers of a look; ``None``: they are missing or incomplete.
+    :ivar request: the state of the request of the intent in ``record``; ``None``: this watcher does not know it.
+    :ivar unchanged: the same intent as in ``record`` would be decided now.
     :ivar retry_at: monotonic seconds; nothing is begun before.
-    :ivar draining: this watcher is about to stop: it begins nothing more.
+    :ivar draining: this watcher is about to stop and begins nothing more.
     """
 
     decision: Decision
@@ -104,11 +106,11 @@ class Outcome(enum.Enum):
 
     ``DONE``       the run has ended
     ``BLOCKED``    the environment refuses, or cannot even be asked
-    ``WITHDRAWN``  nothing has happened, and nothing will
-    ``CHANGED``    withdrawn, for the decision is another one now
-    ``RUN_GONE``   withdrawn; the run that was to be cleared does not exist any more
-    ``IGNORED``    consumed without a run, for the rerun policy says no
-    ``SKIPPED``    given up: it is late
+    ``WITHDRAWN``  the request has not happened, and will not be sent
+    ``CHANGED``    withdrawn, because the decision has changed
+    ``RUN_GONE``   withdrawn, because the run to clear does not exist any more
+    ``IGNORED``    consumed without a run, because the rerun policy is ``ignore``
+    ``SKIPPED``    given up (consumed without a run), because it is late
     """
 
     DONE = "done"
@@ -122,17 +124,17 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """Something else will wake it: a change in etcd, an answer."""
+    """Nothing to do until a change in etcd or an answer comes."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotToStart:
-    """It is not to start: it gives up its slot, its place in line and what was heard for it."""
+    """It is not to start: release its slot and its place in line, and discard its answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequeueAt:
-    """Come back at a time. :ivar at: monotonic seconds. :ivar keeps_slot: it holds one meanwhile."""
+    """Examine it again at a time. :ivar at: monotonic seconds. :ivar keeps_slot: it keeps its slot meanwhile."""
 
     at: float
     keeps_slot: bool = False
@@ -145,14 +147,14 @@ class WaitForSlot:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Ask the environments about the runs behind the decision. :ivar own_run_id: and about this one, to be cleared."""
+    """Ask the environments about the runs behind the decision. :ivar own_run_id: also about this run, to be cleared."""
 
     own_run_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class WriteIntent:
-    """Write down what is to be sent. :ivar existing: the run that is to be cleared; ``None``: one is created."""
+    """Write the intent of a request. :ivar existing: the run to clear; ``None``: one is created."""
 
     existing: OwnRun | None
 
@@ -164,17 +166,17 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask what became of the intent's request."""
+    """Ask for the outcome of the intent's request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """The decision has changed while the request waits to be sent: do not send it, if that is still possible."""
+    """The decision has changed while the request waits to be sent: do not send it if that can be prevented."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """Write a record. :ivar retry_at: monotonic seconds, where it is tried again."""
+    """Write a record. :ivar retry_at: monotonic seconds at which to try again, if at all."""
 
     outcome: Outcome
     reason: str = ""
@@ -185,7 +187,7 @@ Step = Nothing | NotToStart | RequeueAt | WaitForSlot | Look | WriteIntent | Sen
 
 
 def next_step(situation: Situation, *, blocked_retry: float) -> Step:
-    """What to do next. Each cell of this is a row of ``tests/unit/model/test_lifecycle.py``.
+    """The next step. ``tests/unit/model/test_lifecycle.py`` has a row for each case.
 
     :param blocked_retry: seconds until a refused request is tried again.
     """
@@ -209,7 +211,7 @@ def next_step(situation: Situation, *, blocked_retry: float) -> Step:
 
 
 def _start(situation: Situation, blocked_retry: float) -> Step:
-    """It is to start: look, then write the intent. Its request follows."""
+    """The next step of a target that is to start: a look, then the intent. Its request follows."""
     now, verified = situation.now, situation.verified
     if now < situation.retry_at:
         return RequeueAt(situation.retry_at)
@@ -218,12 +220,12 @@ def _start(situation: Situation, blocked_retry: float) -> Step:
         reason = f"no environment {environment!r} is configured; add [environments.<name>] for it"
         return WriteOutcome(Outcome.BLOCKED, reason, retry_at=now + blocked_retry)
     if not situation.has_slot:
-        return WaitForSlot()  # before the look, which would be outdated when its turn comes
+        return WaitForSlot()  # before the look, which would be outdated by the time it gets a slot
     if verified is None:
         return Look(situation.own_run_id)
     if verified.refused is not None:
         return WriteOutcome(Outcome.BLOCKED, verified.refused, retry_at=now + blocked_retry)
-    if not verified.told:  # nothing can be started there now
+    if not verified.told:  # its environment does not answer, so nothing can be started there now
         return RequeueAt(max(situation.environment_at, now + OWN_RUN_RETRY))
     if verified.own is not None and not verified.own.ended:
         return RequeueAt(now + OWN_RUN_RETRY)
@@ -231,11 +233,11 @@ def _start(situation: Situation, blocked_retry: float) -> Step:
 
 
 def _of_intent(situation: Situation, record: TriggerRecord) -> Step:
-    """Bring an intent nearer to its outcome."""
+    """The next step of an intent towards its outcome."""
     if not situation.configured:
         return WriteOutcome(Outcome.BLOCKED, "its environment is not configured any more")
     if situation.draining:
-        return Nothing()  # a successor asks what became of it
+        return Nothing()  # a successor asks for its outcome
     if situation.request is RequestState.OUT:
         return Nothing() if situation.unchanged else Recall()
     if situation.now < situation.retry_at:
@@ -246,7 +248,7 @@ def _of_intent(situation: Situation, record: TriggerRecord) -> Step:
 
 
 def _decide_again(situation: Situation, record: TriggerRecord) -> Step:
-    """Nothing has happened: repeat the request only if the decision, and the run to be cleared, are as they were."""
+    """The request has not happened: repeat it only if the decision, and the run to clear, are unchanged."""
     verified, now = situation.verified, situation.now
     if not situation.unchanged:
         return WriteOutcome(Outcome.CHANGED)

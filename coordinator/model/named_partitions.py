@@ -1,7 +1,7 @@
-"""Which partition a person means: several spellings name one moment, and a pipeline has its partitions in one of them.
+"""Resolving typed partitions: several spellings name one moment, and a pipeline's partitions use one of them.
 
-What a pipeline has decides. A partition that it has, letter by letter, is meant as it is typed. Otherwise a typed date
-or date-time names the moment, in UTC where it says no zone, and the partition is the one of that moment.
+The known partitions of the pipeline decide. If it has exactly the typed partition, that one is meant. Otherwise a typed
+date or date-time names a moment (in UTC if it has no zone), and the partition of that moment is meant.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _MOMENT = re.compile(
 )
 _NEAREST = 3
 _ALIKE = 0.8
-"""How alike two partitions are, by difflib, for one to be a slip of the pen for the other."""
+"""The difflib ratio from which on one partition may be a typing error for the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedPartition:
-    """What a typed text names.
+    """The meaning of a typed text.
 
-    :ivar partition: known, or what a new partition of this name is called.
+    :ivar partition: a known partition, or the canonical form of a new one.
     :ivar known: the pipeline, or an upstream of it through a mapping, has this partition.
-    :ivar near: known partitions that may have been meant instead; only where it is not known.
-    :ivar newest: the newest known ones; only where it is not known.
+    :ivar near: known partitions that may have been meant instead; only if it is not known.
+    :ivar newest: the newest known ones; only if it is not known.
     """
 
     partition: str
@@ -43,7 +43,7 @@ class NamedPartition:
 def read_moment(text: str) -> datetime | None:
     """The moment that a date or a date-time names, in UTC; ``None`` for any other text.
 
-    A date names its midnight. Seconds and minutes may be left out. What names no time zone is in UTC.
+    A date names its midnight. Seconds and minutes may be left out. Without a time zone it is in UTC.
     """
     if not _MOMENT.fullmatch(text):
         return None
@@ -57,10 +57,10 @@ def read_moment(text: str) -> datetime | None:
 def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
     """The partition that a person means.
 
-    A new date-time gets the one form of :mod:`~coordinator.model.partitions.instants`. A new date stays a date, unless
-    most of what the pipeline has are date-times: writers outside Airflow may call their partitions by the date alone.
+    A new date-time gets the canonical form of :mod:`~coordinator.model.partitions.instants`. A new date stays a date,
+    unless most partitions of the pipeline are date-times: writers outside Airflow may use dates alone.
 
-    :param known: the partitions of the pipeline, and those that its upstreams name for it.
+    :param known: the partitions of the pipeline, and those that follow from its upstreams.
     """
     if typed in known:
         return NamedPartition(typed, known=True)
@@ -71,7 +71,7 @@ def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
     if usual in known:
         return NamedPartition(usual, known=True)
     same = [one for one in known if read_moment(one) == moment]
-    if len(same) == 1 and typed != usual:  # who types the usual form in full means it
+    if len(same) == 1 and typed != usual:  # the canonical form in full is taken literally
         return NamedPartition(same[0], known=True)
     partition = typed if is_date(typed) and not _mostly_date_times(known) else usual
     near = (*same, *(one for one in _near(typed, known) if one not in same))
@@ -79,14 +79,15 @@ def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
 
 
 def is_spelled_freely(typed: str) -> bool:
-    """Whether it names a moment in another form than the usual one: then its meaning depends on what is known."""
+    """Whether it names a moment in another form than the canonical one, so that its meaning depends on what is
+    known."""
     moment = read_moment(typed)
     return moment is not None and typed != format_instant(moment)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A span of partitions, by the moments that they name; both ends belong to it.
+    """A span of partitions, by the moments that they name, including both ends.
 
     :ivar since: ``None``: from the first one on.
     :ivar until: ``None``: up to the last one.
@@ -97,7 +98,7 @@ class Span:
 
     @classmethod
     def typed(cls, since: str | None, until: str | None) -> Span:
-        """Read what a person types: dates or date-times. A date as the end means the whole day.
+        """Parse typed dates or date-times. A date as the end means the whole day.
 
         :raises ValueError: it is neither, or the end comes before the beginning.
         """
@@ -109,7 +110,7 @@ class Span:
         return cls(first, last)
 
     def __contains__(self, partition: str) -> bool:
-        """Whether a partition lies in it. One that names no moment lies only in the span without ends."""
+        """Whether a partition lies in it. One that names no moment lies only in a span without ends."""
         if self.since is None and self.until is None:
             return True
         moment = read_moment(partition)
@@ -136,7 +137,7 @@ def _mostly_date_times(known: Collection[str]) -> bool:
 
 
 def _near(typed: str, known: Collection[str]) -> tuple[str, ...]:
-    """For a moment, the newest of its date; else the newest that go on as it does, then those that look alike."""
+    """For a moment, the newest of its date; else the newest with the same beginning, then similar ones."""
     if read_moment(typed) is not None:  # any two moments look alike
         return _newest(one for one in known if one.startswith(typed[: len("2026-11-20")]))
     found = _newest(one for one in known if one.startswith(typed) or typed.startswith(one))

@@ -1,7 +1,7 @@
-"""Orders: what a person asks of the coordinator about a pipeline in a partition, beside what the rule says by itself.
+"""Orders: a person's request for a run of a pipeline in a partition, in addition to the rule.
 
-An order stands under ``order/<environment>/<dag_id>/<partition>`` and is good for one run: the trigger record says
-which order (by its etcd revision) it has carried out, so an order is neither lost by a crash nor carried out twice.
+An order is under ``order/<environment>/<dag_id>/<partition>`` and is valid for one run: the trigger record contains the
+etcd revision of the order that it has carried out, so an order is neither lost by a crash nor carried out twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from coordinator.model.stored import Instant, Unreadable, read_stored
 
 
 class Order(enum.StrEnum):
-    """What is asked for.
+    """The kind of an order.
 
     ``rerun``    run it once more, although nothing is new
     ``release``  let it run this time, although its rerun policy is ``hold``
@@ -30,7 +30,7 @@ class Order(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GivenOrder:
-    """An order with who gave it, when and why; empty where the writer did not say."""
+    """An order with who gave it, when and why; empty fields were not given."""
 
     order: Order
     who: str = ""
@@ -54,7 +54,7 @@ def dump_order(given: GivenOrder) -> bytes:
 
 
 def read_order(value: bytes) -> GivenOrder | Unreadable:
-    """Read what stands under an ``order/`` key. Never raises; what cannot be read orders nothing."""
+    """Read the value of an ``order/`` key. Never raises; an unreadable value orders nothing."""
     return read_stored(
         value,
         _OrderDocument.model_validate_json,

@@ -1,4 +1,4 @@
-"""Numbers and lists in sentences for people: commands, problems and log lines say them alike."""
+"""Numbers and lists in sentences for people, the same in commands, problems and log lines."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from itertools import islice
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Like ``1 event waits`` or ``2 events wait``.
+    """Such as ``1 event waits`` or ``2 events wait``.
 
-    :param noun: for one of them, with whatever follows it: ``event waits``.
-    :param plural: the same for several; an ``s`` behind ``noun``, if it is not given.
+    :param noun: for one of them, with the words that follow: ``event waits``.
+    :param plural: the same for several; by default ``noun`` with an ``s`` at the end.
     """
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 

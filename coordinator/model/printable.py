@@ -1,8 +1,8 @@
-"""Text from outside, made fit to be shown.
+"""Escaping text from outside before it is shown.
 
-Names come from Airflow, from other writers and from files; a name may hold a line break, a terminal's escape sequence
-or half a surrogate pair, which no output can encode. None of it may forge a line, command a terminal, or stop what
-prints it. Only for showing: what is compared or kept stays as it is.
+Names come from Airflow, from other writers and from files; a name may contain a line break, a terminal's escape
+sequence or half a surrogate pair, which no output can encode. None of it may forge a line, control a terminal, or make
+the output fail. This is only for showing: values that are compared or stored stay as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNFIT_BUT_LINES: Final = re.compile(_UNFIT.pattern.replace("\x00-\x1f", "\x00-\
 
 
 def printable(text: str, *, limit: int | None = None) -> str:
-    """One line, in which every character that could do something is written as its escape: ``\\x1b``, ``\\u202e``.
+    """One line, in which every control character is written as its escape: ``\\x1b``, ``\\u202e``.
 
     :param limit: characters, after which it is cut.
     """
@@ -34,16 +34,16 @@ def printable_lines(text: str) -> str:
 
 
 def json_text(value: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
-    """JSON in its own letters, with escapes for what :func:`printable` escapes: equal when it is read back.
+    """JSON without ASCII escapes, except for characters that :func:`printable` escapes: equal when it is read back.
 
-    :param default: makes something of what JSON does not know, as for ``json.dumps``.
+    :param default: converts values that JSON cannot represent, as for ``json.dumps``.
     """
     text = json.dumps(value, indent=indent, default=default, ensure_ascii=False)
     return _UNFIT_BUT_LINES.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def encodable(text: str, *, limit: int | None = None) -> str:
-    """What UTF-8 can hold: halves of surrogate pairs become escapes, and nothing else is touched."""
+    """Text that UTF-8 can encode: halves of surrogate pairs become escapes, and nothing else is changed."""
     return _shortened(text.encode("utf-8", "backslashreplace").decode(), limit)
 
 

@@ -42,7 +42,7 @@ class PipelineRef(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A pipeline in a partition: the identity that is examined, decided about and fired."""
+    """A pipeline in a partition: what the coordinator decides about, examines and starts."""
 
     pipeline: PipelineRef
     partition: str
@@ -52,4 +52,4 @@ class Target(NamedTuple):
 
 
 target_of = partial(tuple.__new__, Target)
-"""A target of a pair, in half the time of ``Target(...)``: a million keys name several million."""
+"""Makes a target from a pair in half the time of ``Target(...)``: a million keys name several million."""

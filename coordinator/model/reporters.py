@@ -1,8 +1,8 @@
-"""Reporters: the senders inside Airflows that report run states, and whether an environment is heard from.
+"""Reporters: the senders beside Airflows that report run states, and whether an environment is heard from.
 
-A reporter stands under ``reporter/<environment>/<name>`` on a lease, so its key ends with it.
-``reporter_seen/<environment>`` has no lease: it tells an environment that fell silent from one that was never heard
-from.
+A reporter has the key ``reporter/<environment>/<name>`` on a lease, so the key is deleted after the reporter has ended.
+``reporter_seen/<environment>`` has no lease: it distinguishes an environment that fell silent from one that was never
+heard from.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from coordinator.model.printable import printable
 from coordinator.model.runstate import Instant, Unreadable, too_large
 
 LEASE = timedelta(seconds=20)
-"""A reporter that is gone keeps its key for so long at most."""
+"""How long the key of a reporter that has ended may stay."""
 
 SEEN_EVERY = timedelta(seconds=60)
-"""A reporter writes ``reporter_seen`` again after so long."""
+"""How often a reporter writes ``reporter_seen``."""
 
 BACKLOG_TOO_OLD = timedelta(minutes=5)
 """An undelivered event of this age, while its reporter reaches etcd, is a problem."""
 
 RECENT_RUNS = 3
-"""A reporter names so many of the runs that it reported last."""
+"""How many of the last reported runs a reporter names."""
 
 Text = Annotated[str, AfterValidator(lambda text: printable(text, limit=bounds.NAME))]
-"""Text from another host: fit to be shown, and short."""
+"""Text from another host, escaped and shortened."""
 
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 
@@ -57,15 +57,15 @@ class ReportedRun(_Value):
 
 
 class ReporterStatus(_Value):
-    """What a reporter says about itself.
+    """The status of a reporter, written by itself.
 
     :ivar version: of the plugin.
-    :ivar airflow_url: what its Airflow calls itself (``[api] base_url``).
+    :ivar airflow_url: the address of its Airflow (``[api] base_url``).
     :ivar backlog: events in its outbox that are not delivered yet.
     :ivar oldest: when the oldest of them was put there.
     :ivar parked: events that could not be delivered and are set aside.
     :ivar recent: the runs that it reported last, newest first.
-    :ivar said: when it said so, by its own clock.
+    :ivar said: when it wrote this, by its own clock.
     """
 
     host: Text
@@ -82,7 +82,7 @@ class ReporterStatus(_Value):
     recent: Annotated[tuple[ReportedRun, ...], Field(max_length=RECENT_RUNS)] = ()
 
     def says_the_same_as(self, other: ReporterStatus | None) -> bool:
-        """Whether the two differ in no more than when they were said."""
+        """Whether the two differ only in the time at which they were written."""
         return other is not None and self.model_copy(update={"said": other.said}) == other
 
 
@@ -98,12 +98,12 @@ _V = TypeVar("_V", bound=_Value)
 
 
 def read_reporter(value: bytes) -> ReporterStatus | Unreadable:
-    """Read what stands under ``reporter/<environment>/<name>``. Never raises."""
+    """Read the value of ``reporter/<environment>/<name>``. Never raises."""
     return _read(ReporterStatus, value)
 
 
 def read_last_seen(value: bytes) -> LastSeen | Unreadable:
-    """Read what stands under ``reporter_seen/<environment>``. Never raises."""
+    """Read the value of ``reporter_seen/<environment>``. Never raises."""
     return _read(LastSeen, value)
 
 
@@ -139,7 +139,7 @@ class Heard:
 
     @property
     def readable(self) -> Mapping[str, ReporterStatus]:
-        """Those reporters whose value could be read."""
+        """The reporters whose value could be read."""
         return {name: one for name, one in self.reporters.items() if isinstance(one, ReporterStatus)}
 
 
@@ -151,19 +151,20 @@ def hear(
     now: datetime,
     reachable_since: datetime | None,
 ) -> Heard:
-    """Tell whether an environment is heard from.
+    """Whether an environment is heard from.
 
-    After an outage of etcd the reporters need a moment to come back: silence counts only once etcd has been reachable
-    for two leases.
+    After an outage of etcd the reporters need a moment to reconnect: silence counts only once etcd has been reachable
+    for two lease times.
 
-    :param reachable_since: since when etcd is known to be reachable; ``None``: not known, the last sign counts alone.
+    :param reachable_since: since when etcd is known to be reachable; ``None``: unknown, only the last sign of life
+        counts.
     """
     hearing = Hearing.HEARD
     if not reporters:
         hearing = Hearing.NEVER
         if last_seen is not None:
             quiet_for = [] if reachable_since is None else [now - reachable_since]
-            # A sign from the future, of a clock that is wrong or of somebody who means harm, tells no time.
+            # A time in the future (a wrong clock, or an attacker) is ignored.
             if isinstance(last_seen, LastSeen) and last_seen.at <= now + SEEN_EVERY:
                 quiet_for.append(now - last_seen.at - SEEN_EVERY)
             too_early = bool(quiet_for) and min(quiet_for) <= 2 * LEASE
@@ -172,7 +173,7 @@ def hear(
 
 
 def problems_of(heard: Heard, *, now: datetime) -> list[str]:
-    """What somebody has to see to, in sentences that name the remedy."""
+    """The problems that need somebody's action, in sentences with the remedy."""
     name = heard.environment
     if heard.hearing is Hearing.NEVER:
         return [

@@ -1,7 +1,7 @@
-"""Run states: what pipelines report, and which of two reports is the newer one (docs/architecture.md#run-states).
+"""Run states: what pipelines report, and which of two reports is newer (docs/architecture.md#run-states).
 
-A run state is JSON with a ``state``; a bare word (``success``) is one too. Reading never raises: a value that
-cannot be read is :class:`Unreadable`, which counts as "not yet" and is shown as a problem.
+A run state is JSON with a ``state``; a bare word (``success``) is valid too. Reading never raises: a value that cannot
+be read is :class:`Unreadable`, which counts as "not yet" and is shown as a problem.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from coordinator.model.stored import too_large as too_large
 
 
 class InvalidReport(CoordinatorError):
-    """A report that could not be read back, refused before it is written."""
+    """A report that readers could not read, refused before it is written."""
 
 
 class State(enum.StrEnum):
@@ -43,7 +43,7 @@ class State(enum.StrEnum):
 class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One execution of a run: a cleared run is the same run and a new attempt.
 
-    ``queued_at`` is Airflow's, new with every clear; ``number`` is the ``attempt`` of writers without one.
+    ``queued_at`` is Airflow's, and changes with every clear; ``number`` is the ``attempt`` of writers without one.
     """
 
     run_id: str | None = None
@@ -51,9 +51,9 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     number: int | None = None
 
     def same_as(self, other: Attempt) -> bool:
-        """Whether two reports speak of the same attempt: run_id equal, and queued_at (else attempt) equal.
+        """Whether two reports are about the same attempt: run_id equal, and queued_at (else attempt) equal.
 
-        Reports that carry neither cannot be told apart and are never the same.
+        Reports with neither cannot be compared and are never the same.
         """
         if self.run_id != other.run_id:
             return False
@@ -71,18 +71,18 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 
 
 class RunState(msgspec.Struct, frozen=True, gc=False):
-    """What is known of the newest run of a pipeline in a partition."""
+    """The state of the newest run of a pipeline in a partition."""
 
     state: State
     attempt: Attempt = Attempt()
     observed_at: datetime | None = None
     """When the writer saw this state, by its own clock; orders two terminal states of one attempt."""
     marked: bool = False
-    """A person has said so, whatever the run itself says of this attempt."""
+    """A person has set this state, which overrules reports about this attempt."""
 
 
 class RunStateDocument(BaseModel):
-    """The JSON of a run state, as it stands in etcd. Unknown fields are kept."""
+    """The JSON of a run state in etcd. Unknown fields are kept."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -110,15 +110,15 @@ class RunStateDocument(BaseModel):
         )
 
     def to_value(self) -> bytes:
-        """The bytes for etcd; fields that say nothing are left out."""
+        """The bytes for etcd, without empty fields."""
         return self.model_dump_json(exclude_none=True).encode()
 
 
 class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The same document where it holds nothing but known fields, as our own reporters write it.
+    """The same document if it has only known fields, as our own reporters write it.
 
-    It is decoded ten times as fast. What it refuses is read as :class:`RunStateDocument`, which has the last word.
-    Times are texts here, for both to read them alike: a fraction of nine digits is cut, not rounded.
+    It is decoded ten times as fast. A value that it refuses is read as :class:`RunStateDocument`, which decides. Times
+    are texts here, so that both read them alike: a fraction of nine digits is cut, not rounded.
     """
 
     state: State
@@ -137,7 +137,7 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     marked: bool | None = None
 
     def to_run_state(self) -> RunState:
-        """:raises ValueError: one of the times is none."""
+        """:raises ValueError: a time is invalid."""
         for unused in (self.logical_date, self.data_interval_start, self.data_interval_end, self.start_date):
             if unused is not None:
                 as_utc(unused)
@@ -151,7 +151,7 @@ _decode_known_fields = msgspec.json.Decoder(_KnownFields).decode
 
 
 def read_run_state(value: bytes) -> RunState | Unreadable:
-    """Read what stands under a ``state/`` key. Never raises."""
+    """Read the value of a ``state/`` key. Never raises."""
     if len(value) > bounds.RUN_STATE:
         return too_large(value, bounds.RUN_STATE, "a run state")
     if value.startswith(b"{"):
@@ -171,7 +171,7 @@ def read_run_state(value: bytes) -> RunState | Unreadable:
 
 
 class Verdict(enum.Enum):
-    """What becomes of a report, given what already stands in etcd."""
+    """What to do with a report, given the present state in etcd."""
 
     NEW = "new"
     REPEAT = "repeat"
@@ -179,12 +179,12 @@ class Verdict(enum.Enum):
 
 
 def evaluate_report(present: RunState | Unreadable | None, report: RunState) -> Verdict:
-    """Decide whether a report may replace what stands in etcd (docs/architecture.md#which-of-two-reports-counts).
+    """Decide whether a report may replace the present state (docs/architecture.md#which-of-two-reports-counts).
 
-    The same attempt and state again is a repeat. Within an attempt a terminal state is never overwritten by
-    queued or running, nor by an older terminal observation; a late report of an older attempt never
-    overwrites a newer one. What cannot be compared is taken for new. Within an attempt only another mark overrules a
-    person's mark: whoever marks a run knows what it said of itself.
+    The same attempt and state again is a repeat. Within an attempt, queued, running or an older terminal observation
+    never overwrites a terminal state; a late report of an older attempt never overwrites a newer one. Reports that
+    cannot be compared count as new. Within an attempt only another mark overrules a person's mark: a person who marks a
+    run knows its own state.
     """
     if not isinstance(present, RunState):
         return Verdict.NEW

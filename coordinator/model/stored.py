@@ -1,7 +1,7 @@
-"""Reading values of etcd, which anybody may have written: one way for all of them, and it never raises.
+"""Reading values from etcd, which anybody may have written. There is one function for all of them, which never raises.
 
-A value is refused by its size before it is looked into. What cannot be read is :class:`Unreadable`, with the place and
-the reason.
+The size of a value is checked before it is parsed. A value that cannot be read is :class:`Unreadable`, with the place
+and the reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 class Unreadable:
     """A value that cannot be read. A state counts as "not yet" then.
 
-    :ivar reason: why, short enough for a log line, and UTF-8 whatever the value holds.
+    :ivar reason: why, short enough for a log line, and always valid UTF-8.
     """
 
     reason: str
@@ -36,7 +36,7 @@ class Unreadable:
 
 
 def as_utc(value: Any) -> Any:
-    """An instant in UTC, of an ISO 8601 text; one without an offset is taken to be in UTC.
+    """An instant in UTC from an ISO 8601 text; without an offset it is in UTC.
 
     :raises ValueError: it is no instant, or outside of the calendar in UTC.
     """
@@ -57,11 +57,11 @@ Instant = Annotated[datetime, BeforeValidator(as_utc)]
 
 
 Revision = Annotated[int, Field(ge=0, lt=1 << 63)]
-"""etcd's own type for it is int64. Anything greater would never be reached, and would hold things back for ever."""
+"""etcd's own type for it is int64. A greater one would never be reached, and would make things wait for ever."""
 
 
 WrittenTime = Annotated[datetime, msgspec.Meta(tz=True)]
-"""An instant in a document that only the coordinator writes, for msgspec: its one way to write it is RFC 3339."""
+"""An instant in a document that only the coordinator writes, for msgspec, always as RFC 3339."""
 
 WrittenRevision = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 """As :data:`Revision`, for msgspec."""
@@ -70,7 +70,8 @@ WrittenRevision = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 def counted(value: object) -> int:
     """A number that counts something: a version, a revision.
 
-    :raises ValueError: it is no integer of etcd's own range. Python could not even write the largest that JSON can say.
+    :raises ValueError: it is no integer in etcd's range. (Python could not print the largest numbers that JSON can
+        have.)
     """
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise ValueError("a number is not in range: expected an integer from 0 to 2**63 - 1")
@@ -78,8 +79,8 @@ def counted(value: object) -> int:
 
 
 def too_large(value: bytes, most: int, what: str) -> Unreadable:
-    """What a value is that is not even looked into."""
-    del value  # its size is not known: of a larger value the store keeps only that it is one
+    """The result for a value that is too large to be parsed."""
+    del value  # its size is unknown: the store keeps only the fact that a value is too large
     return Unreadable(f"more than {most} bytes, the most that {what} has: put a shorter one, or delete the key")
 
 
@@ -95,10 +96,10 @@ def read_stored(
     """Read a value. Never raises.
 
     :param decode: makes a document of it: a pydantic model's ``model_validate_json`` or a msgspec decoder's ``decode``.
-    :param make: makes what is meant of the document; may raise ``ValueError``.
-    :param most: bytes that are looked into.
-    :param what: it is, for the message: ``a hold``.
-    :param expected: added to the reason.
+    :param make: converts the document to the value; may raise ``ValueError``.
+    :param most: the largest number of bytes.
+    :param what: the kind of value, for the message: ``a hold``.
+    :param expected: text to add to the reason.
     """
     if len(value) > most:
         return too_large(value, most, what)

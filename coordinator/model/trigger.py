@@ -25,16 +25,16 @@ from coordinator.model.consumption_document import (
 from coordinator.model.stored import Unreadable, WrittenRevision, WrittenTime, as_utc, read_stored
 
 MOST_REQUESTS = 1_000_000_000
-"""For one partition. The number is part of run ids, which have 250 characters in all."""
+"""Requests for one partition. The number is part of run ids, which have at most 250 characters."""
 
 
 class Status(enum.StrEnum):
-    """Where a trigger stands.
+    """The status of a trigger.
 
     ``intent``     decided and written down; the request may or may not have been sent
-    ``sent``       the environment has it; the run has not ended yet
+    ``sent``       the environment has accepted it; the run has not ended yet
     ``done``       the run has ended
-    ``blocked``    the environment refuses it; tried again slowly
+    ``blocked``    the environment refuses it; it is tried again slowly
     ``withdrawn``  the request is known not to have happened, and the decision changed
     """
 
@@ -56,15 +56,15 @@ class TriggerRecord(msgspec.Struct, frozen=True):
     """The record of a pipeline in a partition.
 
     :ivar sequence: counts the requests made for this partition; part of the run_id of created runs.
-    :ivar token: unique per intent; in the conf of a created run, so that it can be told to be ours.
-    :ivar before: queued_at of the run that is to be cleared, as read from the environment.
+    :ivar token: unique per intent; it is in the conf of a created run, to recognise the run as ours.
+    :ivar before: queued_at of the run to clear, as read from the environment.
     :ivar attempt: queued_at of the run that our request made.
     :ivar inputs: the completions that the newest intent uses.
-    :ivar consumed: the completions that a known effect stands on; moves only when the effect is known.
+    :ivar consumed: the completions that runs have used; it changes only when a request is known to have succeeded.
     :ivar wave: etcd revision of the completion at the top (docs/architecture.md#words).
     :ivar order: etcd revision of the newest person's order that has been carried out; 0: none.
-    :ivar ordered: that of the order that the newest intent carries out.
-    :ivar blocked_since: when the environment first refused what it refuses still.
+    :ivar ordered: etcd revision of the order that the newest intent carries out.
+    :ivar blocked_since: when the environment first refused the request that it still refuses.
     :ivar skipped: this partition was given up: it is not started again unless a person asks for it.
     """
 
@@ -88,7 +88,7 @@ class TriggerRecord(msgspec.Struct, frozen=True):
 
 
 class _RecordDocument(msgspec.Struct, omit_defaults=True, gc=False):
-    """Only the coordinator writes records, so there is one way to write each of these."""
+    """The JSON of a record. Only the coordinator writes records, so each field has one form."""
 
     status: Status
     sequence: Annotated[int, msgspec.Meta(ge=0, le=MOST_REQUESTS)]
@@ -143,9 +143,9 @@ def dump_record(record: TriggerRecord) -> bytes:
 
 
 def read_record(value: bytes, load_one: Callable[[InputDocument], Named] = load_named) -> TriggerRecord | Unreadable:
-    """Read what stands under a ``trigger/`` key. Never raises.
+    """Read the value of a ``trigger/`` key. Never raises.
 
-    :param load_one: reads a completion that is kept in full; whoever keeps many records gives the present ones again.
+    :param load_one: reads a completion that is kept in full; a caller with many records can share equal ones.
     """
     return read_stored(
         value, _decode, lambda found: _record_of(found, load_one), most=bounds.RECORD, what="a trigger record"
@@ -154,7 +154,7 @@ def read_record(value: bytes, load_one: Callable[[InputDocument], Named] = load_
 
 def _record_of(found: _RecordDocument, load_one: Callable[[InputDocument], Named]) -> TriggerRecord:
     inputs = load(found.inputs, found.more_inputs, load_one)
-    # Of a run that has ended well both are the same.
+    # Both are the same for a run that has succeeded.
     is_consumed = found.consumed == found.inputs and found.more_consumed == found.more_inputs
     return TriggerRecord(
         status=found.status,

@@ -1,4 +1,4 @@
-"""What a decision is made from: states, trigger records and holds, as one reading of etcd shows them."""
+"""The facts of a decision: states, trigger records, orders and holds, from one reading of etcd."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from coordinator.model.trigger import TriggerRecord
 
 
 class Readiness(enum.StrEnum):
-    """How a pipeline stands in a partition (docs/architecture.md#readiness)."""
+    """The readiness of a pipeline in a partition (docs/architecture.md#readiness)."""
 
     SETTLED = "settled"
     BUSY = "busy"
@@ -58,7 +58,7 @@ def readable_record(seen: SeenRecord | None) -> TriggerRecord | None:
 
 
 class Facts(Protocol):
-    """What stands in etcd."""
+    """The contents of etcd."""
 
     def state(self, target: Target) -> SeenState | None: ...
 
@@ -72,17 +72,17 @@ class Facts(Protocol):
 
 
 class View(Facts, Protocol):
-    """One consistent reading, and what follows from all of it: how inputs stand, and which partitions there are."""
+    """One consistent reading, and what follows from it: the readiness of inputs, and the known partitions."""
 
     @property
     def now(self) -> datetime:
         """The moment at which the reading is evaluated (deadlines, ``max_age``)."""
 
     def readiness(self, target: Target) -> Readiness:
-        """The readiness of an input; see ``propagation`` for how it is kept."""
+        """The readiness of an input; :mod:`coordinator.model.propagation` keeps it."""
 
     def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
-        """The known inputs of a downstream partition, where its mapping does not name them beforehand."""
+        """The known inputs of a downstream partition whose mapping does not name them beforehand."""
 
     def newest(self, upstream: PipelineRef) -> Target | None:
         """The partition of a pipeline's newest completion."""
@@ -91,4 +91,5 @@ class View(Facts, Protocol):
         """Whether it is the newest partition that a pipeline has."""
 
     def is_coming_partition(self, downstream: Target) -> bool:
-        """Whether it will be the newest partition of a pipeline once its upstreams that are busy there have ended."""
+        """Whether it will be the newest partition of a pipeline once its busy upstreams there have ended (it is
+        *coming*)."""

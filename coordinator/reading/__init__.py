@@ -1,9 +1,9 @@
-"""One reading of etcd for the commands that show: what the watcher would decide on it, and what that means.
+"""One reading of etcd for the commands that show something: the decisions of the watcher on it, and what they mean.
 
-``reading``          reads what a question is about, and decides about it
-``wanted_keys``      which keys that is
-``partition_names``  which partitions there are, told by the names of keys alone
-``attention``        what keeps partitions from running, where it begins, and what waits behind it
-``waiting_reasons``  which limits keep something waiting that is due now
-``preview``          what a watcher that began to lead now would do at once
+``reading``          reads the keys that a question needs, and decides about them
+``wanted_keys``      which keys a question needs
+``partition_names``  which partitions exist, by the names of keys alone
+``attention``        the causes that keep partitions from running, and what waits behind each
+``waiting_reasons``  which limits make a due target wait
+``preview``          what a watcher would do at once if it began to lead now
 """

@@ -1,7 +1,7 @@
-"""Attention: what keeps partitions from running, where it begins, and what waits behind it.
+"""Attention: the causes that keep partitions from running, and what waits behind each.
 
-``explain`` goes from one partition up to its causes. Here every partition that is stuck is looked at once, one step up;
-from each cause the way goes down again, to everything that waits behind it.
+``explain`` follows one partition up to its causes. This module looks at every stuck partition once, one step up, and
+then follows each cause down to everything that waits behind it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from coordinator.reading.reading import Reading
 
 
 class Matter(enum.StrEnum):
-    """What a concern is, in the order in which they are shown. The values are those of ``explain``'s causes."""
+    """The kind of a concern, in the order in which they are shown. The values are those of ``explain``'s causes."""
 
     FAILED = Kind.FAILED.value
     BLOCKED = Kind.BLOCKED.value
@@ -43,12 +43,12 @@ class Matter(enum.StrEnum):
 
     @property
     def needs_person(self) -> bool:
-        """A hold does not: a person has placed it, with a reason, and knows."""
+        """Whether a person must act. A hold does not need that: a person has placed it on purpose."""
         return self is not Matter.HELD
 
 
 class Place(NamedTuple):
-    """Where a concern is. :ivar partition: ``None``: all of them; holds are about pipelines."""
+    """Where a concern is. :ivar partition: ``None``: all of them, because a hold is about a pipeline."""
 
     matter: Matter
     pipeline: PipelineRef
@@ -59,7 +59,7 @@ class Place(NamedTuple):
 class Concern:
     """A cause, and what it keeps from running.
 
-    :ivar cause: what is the matter, since when, and what a person can do.
+    :ivar cause: the reason, since when it exists, and what a person can do.
     :ivar waiting: the partitions that are stuck behind it, the nearest first.
     """
 
@@ -70,10 +70,10 @@ class Concern:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Everything that was asked for.
+    """The answer.
 
-    :ivar concerns: the newest of each matter.
-    :ivar counts: how many there are of each matter, also those that are not among ``concerns``.
+    :ivar concerns: the newest concerns of each matter.
+    :ivar counts: how many concerns there are of each matter, including those not in ``concerns``.
     :ivar waiting: how many partitions are stuck.
     """
 
@@ -93,11 +93,11 @@ def attention(
     partitions: Collection[str] | None = None,
     most: int = 20,
 ) -> Attention:
-    """What needs a person, and what is held.
+    """The concerns that need a person, and the holds.
 
-    :param pipeline: only this one, and what it waits for; ``None``: all.
-    :param partitions: only these, and what they wait for; ``None``: all.
-    :param most: so many concerns of each matter: the newest partition of each pipeline, then the second newest, ...
+    :param pipeline: only this one, and its causes; ``None``: all.
+    :param partitions: only these, and their causes; ``None``: all.
+    :param most: how many concerns of each matter: the newest partition of each pipeline, then the second newest, ...
     """
     ways = _Ways(reading)
     asked = _Asked(pipeline, partitions)
@@ -129,9 +129,9 @@ class _Asked:
 
 
 class _Ways:
-    """Who is stuck because of whom.
+    """Which targets are stuck because of which.
 
-    :ivar found: every concern; the cause is made when it is shown where nothing but the place is known yet.
+    :ivar found: every concern; ``None``: its cause is worked out only when it is shown.
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -154,7 +154,7 @@ class _Ways:
             self.found.setdefault(Place(Matter.HELD, held, None))
 
     def above_of(self, asked: _Asked) -> dict[Place, Cause | None]:
-        """The concerns that are asked for, and those that something asked for is stuck behind."""
+        """The concerns of the targets asked for, and those that these targets are stuck behind."""
         reached = set(_reach(filter(asked, self.stuck), self._above))
         held = {target.pipeline for target in reached}
 
@@ -167,7 +167,7 @@ class _Ways:
         return {place: cause for place, cause in self.found.items() if is_meant(place)}
 
     def concern(self, place: Place) -> Concern:
-        """A concern with its cause, and all that is stuck behind it."""
+        """A concern with its cause, and everything that is stuck behind it."""
         if place.partition is None:
             waiting = list(_reach(self._held[place.pipeline], self._behind))
             return Concern(place, self._hold(place.pipeline), waiting)
@@ -176,7 +176,7 @@ class _Ways:
         return Concern(place, self.found[place] or self._cause(place.matter, target), waiting)
 
     def _step_up(self, target: Target) -> None:
-        """Note what a partition that is stuck waits for: causes of its own, and inputs that are not well."""
+        """Note what a stuck partition waits for: causes of its own, and inputs with a problem."""
         decision = self._propagation.decide(target)
         explained = False
         for cause in own_causes(self._propagation, decision):
@@ -214,7 +214,7 @@ class _Ways:
 
 
 def _failures(reading: Reading) -> Iterator[Target]:
-    """Failed runs at rest that somebody counts on."""
+    """Failed runs that have ended and whose success is needed."""
     counted_on = _counted_on(reading.propagation.graph)
     for target in reading.cache.targets():
         seen = reading.cache.state(target)
@@ -227,7 +227,7 @@ def _failures(reading: Reading) -> Iterator[Target]:
 def _counted_on(graph: Graph) -> set[PipelineRef]:
     """The pipelines whose runs must succeed: those that the coordinator starts, and those whose success is waited for.
 
-    Where only ``failure`` or ``done`` is waited for, a failure is an answer like any other.
+    Where only ``failure`` or ``done`` is waited for, a failure is an ordinary result.
     """
     found = set()
     for node in graph.nodes():
@@ -241,7 +241,7 @@ def _explain(target: Target) -> str:
 
 
 def _reach(begin: Iterable[Target], edges: Mapping[Target, Sequence[Target]]) -> Iterator[Target]:
-    """Everything that edges lead to, the nearest first, with the beginnings."""
+    """Everything that the edges lead to, the nearest first, including the beginnings."""
     waiting = deque(begin)
     seen = set(waiting)
     while waiting:
@@ -254,7 +254,8 @@ def _reach(begin: Iterable[Target], edges: Mapping[Target, Sequence[Target]]) ->
 
 
 def _newest(places: Iterable[Place], most: int) -> list[Place]:
-    """The newest partition of each pipeline, then the second newest, and so on: no pipeline hides the others."""
+    """The newest partition of each pipeline, then the second newest, and so on, so that no pipeline hides the
+    others."""
     of_pipeline: defaultdict[PipelineRef, list[Place]] = defaultdict(list)
     for place in sorted(places, key=_age, reverse=True):
         of_pipeline[place.pipeline].append(place)

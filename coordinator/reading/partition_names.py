@@ -1,7 +1,7 @@
-"""Which partitions a pipeline has, told by the names of keys alone.
+"""Which partitions a pipeline has, by the names of keys alone.
 
-A pipeline may have hundreds of thousands, and to decide about all of them takes minutes and gigabytes. Their names take
-little: the newest few are chosen by them, and only what decisions about those stand on is read.
+A pipeline may have hundreds of thousands, and deciding about all of them takes minutes and gigabytes. Their names are
+cheap: the newest few are chosen by name, and only the keys that decisions about those need are read.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class PartitionNames:
-    """The partitions in which a pipeline has run, or anything that it waits for, at any distance.
+    """The partitions in which a pipeline, or any pipeline above it, has run.
 
     :ivar newest: some of them, the newest first.
     :ivar count: how many there are.
-    :ivar seen: the partitions of itself and of its own upstreams of which anything stands in etcd.
+    :ivar seen: the partitions of the pipeline and of its direct upstreams that have keys in etcd.
     """
 
     newest: tuple[str, ...]
@@ -36,16 +36,16 @@ class PartitionNames:
 
 
 def newest_first(partitions: set[str]) -> list[str]:
-    """Those that are no time come last."""
+    """Sort partitions, the newest first; those that are not date-times come last."""
     return sorted(partitions, key=lambda partition: (parse_instant(partition) or _NO_TIME, partition), reverse=True)
 
 
 def partition_names(
     store: Store, keys: Keys, graph: Graph, pipeline: PipelineRef, *, most: int | None, revision: int = 0
 ) -> PartitionNames:
-    """Go through the keys of a pipeline and of everything that it waits for.
+    """Read the names of the keys of a pipeline and of everything above it.
 
-    :param most: so many of the newest; ``None``: all.
+    :param most: how many of the newest; ``None``: all.
     :param revision: of etcd; 0: the present.
     :raises Compacted: that revision is no longer kept.
     """
@@ -53,7 +53,7 @@ def partition_names(
     near = {pipeline, *((leaf.upstream for leaf in node.leaves()) if node is not None else ())}
     known: dict[PipelineRef, set[str]] = {}
     seen: dict[PipelineRef, set[str]] = {}
-    same: dict[str, str] = {}  # one string for the partitions of that name of all pipelines
+    same: dict[str, str] = {}  # one string for equal partitions of all pipelines
     for one in sorted(what_decides(graph, {(pipeline, None)}), key=graph.rank):
         names = {same.setdefault(name, name) for name in _names_of(store, keys, one, revision)}
         if one in near and names:
@@ -65,7 +65,7 @@ def partition_names(
 
 
 def _fed(node: Node | None, known: Mapping[PipelineRef, set[str]]) -> Iterator[str]:
-    """The partitions of a downstream that its upstreams' partitions make known."""
+    """The partitions of a downstream that follow from its upstreams' partitions."""
     if node is None:
         return
     dependencies = tuple(node.leaves())

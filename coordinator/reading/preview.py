@@ -1,7 +1,7 @@
-"""A preview: what a watcher that began to lead now would do at once. Reads, decides, and changes nothing.
+"""A preview: what a watcher would do at once if it began to lead now. Reads, decides, and changes nothing.
 
-It goes the reconciler's way (catching up, then whatever is due, the oldest first, through the same gates), on one
-reading of etcd. What it cannot know is what only the environments know: a run that a person has cleared silently.
+It follows the reconciler (catching up, then everything that is due, the oldest first, through the same gates), on one
+reading of etcd. It cannot know what only the environments know: a run that a person has just cleared.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from coordinator.reading.reading import Reading
 
 
 class Effect(enum.StrEnum):
-    """What would become of something at once.
+    """What the watcher would do about a target at once.
 
     ``start``    its run is created or cleared
     ``wait``     it is due now, and waits for a limit
-    ``resume``   a predecessor wrote its intent: the environment is asked, and the request repeated if need be
+    ``resume``   a predecessor wrote its intent: the environment is asked, and the request repeated if necessary
     ``block``    it is due now, and its environment is not configured
-    ``skip``     it is given up: missed, or late
-    ``consume``  what is new is consumed without a run (rerun ``ignore``, or given up before)
+    ``skip``     it is given up (consumed without a run): missed, or late
+    ``consume``  its new inputs are consumed without a run (rerun ``ignore``, or given up before)
     """
 
     START = "start"
@@ -51,7 +51,7 @@ class Effect(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """:ivar action: how the run comes about; ``None`` where none does."""
+    """:ivar action: how the run is started; ``None``: no run is started."""
 
     target: Target
     effect: Effect
@@ -62,10 +62,10 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """:ivar follow: what else would be started if these, and what is running now, succeed; upstreams first.
+    """:ivar follow: targets that would be started later if these, and all present runs, succeed; upstreams first.
 
-    :ivar if_failed: how many would be started only if something of that fails instead (failure handlers).
-    :ivar held_up: how many wait for what cannot be started.
+    :ivar if_failed: how many would be started only if one of those runs fails (failure handlers).
+    :ivar held_up: how many wait for a target that cannot be started.
     :ivar stuck: how many are out of date and cannot run by themselves.
     """
 
@@ -83,12 +83,12 @@ def preview(
     environments: Collection[str],
     environment_limits: Mapping[str, EnvironmentLimits],
 ) -> Preview:
-    """Foresee what a watcher would do that began to lead at the reading's revision.
+    """What a watcher would do at once if it began to lead at the reading's revision.
 
-    The reading is used up: what would be given up is noted in it, for what is below depends on it.
+    This changes the reading: targets that would be given up are noted in it, because decisions below depend on them.
 
     :param missed_after: seconds, as in the settings.
-    :param environments: those that are configured.
+    :param environments: the configured environments.
     """
     foreseen = [*_give_up_missed(reading, missed_after), *_give_up_late(reading)]
     admissions = _admissions(reading, environments, environment_limits)
@@ -120,7 +120,7 @@ def preview(
 def _foresee(reading: Reading, decision: Decision, admissions: Mapping[str, Admission]) -> Foreseen | None:
     target, record = decision.target, _record(reading, decision.target)
     if record is not None and record.status is Status.INTENT:
-        why = "its intent was written, and what came of it was not"
+        why = "its intent was written, and its outcome was not"
         return Foreseen(target, Effect.RESUME, record.action, record.wave, why)
     if decision.ignored and record is not None and not decision.obstacles:
         return Foreseen(target, Effect.CONSUME, None, decision.wave, _why(decision))
@@ -190,7 +190,7 @@ def _admissions(
 
 
 def _to_examine(reading: Reading) -> Iterator[Decision]:
-    """As the reconciler does when its term begins."""
+    """The targets that the reconciler examines when its term begins."""
     unsettled = list(reading.propagation.unsettled_by_age())
     settled = set(reading.cache.targets()).difference(unsettled)
     for target in (*unsettled, *sorted(settled)):
@@ -202,7 +202,7 @@ def _record(reading: Reading, target: Target) -> TriggerRecord | None:
 
 
 def _why(decision: Decision) -> str:
-    """What is new, or who asks for it."""
+    """The new inputs, or the order."""
     if decision.order:
         return "a person has ordered it"
     new = [one.target for one in all_inputs(decision.evaluated) if one.new] if decision.evaluated is not None else []

@@ -1,4 +1,4 @@
-"""One reading of etcd, decided about: what ``status`` and ``explain`` show is what the watcher would decide."""
+"""One reading of etcd with the decisions on it: ``status`` and ``explain`` show what the watcher would decide."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _Read = TypeVar("_Read")
 
 
 class NoSuchRevision(CoordinatorError):
-    """What stood in etcd at the revision asked about is no longer kept, or it has not come yet."""
+    """The requested revision is no longer kept, or lies in the future."""
 
 
 class UnknownPipeline(CoordinatorError):
-    """A pipeline that no document declares and of which nothing stands in etcd."""
+    """A pipeline that no document names and that has no keys in etcd."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything that was read, as it stood at ``cache.revision``.
+    """Everything that was read, at ``cache.revision``.
 
-    :ivar problems: what is wrong with the dependencies and with decisions, by place; with keys: ``cache.problems``.
-    :ivar newest_time: of an earlier revision, the newest time that anything in it says; ``None`` where nothing does.
-    :ivar newest_change: the mod revision of the newest key that is more than somebody's word about itself.
-    :ivar late: what has not been started although its deadline has passed; most of it has no key of its own.
+    :ivar problems: problems with the dependencies and with decisions, by place; problems with keys: ``cache.problems``.
+    :ivar newest_time: for an earlier revision, the newest time in any of its keys; ``None``: there is none.
+    :ivar newest_change: the mod revision of the newest key that is not only a sign of life.
+    :ivar late: targets that were not started although their deadline has passed; most of them have no key of their own.
     """
 
     cache: Cache
@@ -58,7 +58,7 @@ class Reading:
     newest_change: int = 0
 
     def require(self, pipeline: PipelineRef) -> None:
-        """:raises UnknownPipeline: with the nearest names."""
+        """Check that a pipeline is known. :raises UnknownPipeline: with the nearest names."""
         known = {*self.propagation.graph, *(target.pipeline for target in self.cache.targets())}
         if pipeline in known:
             return
@@ -105,11 +105,11 @@ def read(
     """Read etcd at one revision, and decide about what was read.
 
     :param revision: of etcd; 0: the present.
-    :param at: the time at which the present is evaluated; ``None``: that of this machine's clock.
-    :param about: read what decisions about this stand on, and no more; ``None``: all keys.
-    :param publications: the documents that have been read before.
-    :param progress: told how many keys have been read, while all are.
-    :raises NoSuchRevision: etcd has been compacted since, or the revision lies in the future.
+    :param at: the time for decisions about the present; ``None``: that of this machine's clock.
+    :param about: read only the keys that decisions about this need; ``None``: all keys.
+    :param publications: documents that were read before.
+    :param progress: called with the number of keys read so far, while all keys are read.
+    :raises NoSuchRevision: the revision is compacted, or lies in the future.
     """
 
     def reading(fill: Callable[[Cache], int]) -> Reading:
@@ -127,9 +127,9 @@ def read(
 def _at(
     store: Store, keys: Keys, revision: int, read: Callable[[], _Read], *, at_last: Callable[[], _Read] | None = None
 ) -> _Read:
-    """What is read at one revision.
+    """Call ``read``, again if a compaction interrupts it.
 
-    :param at_last: reads it where a compaction came between again and again.
+    :param at_last: called instead if compactions interrupt it again and again.
     :raises NoSuchRevision: as :func:`read`.
     """
     if revision and revision > (present := store.list(keys.leader).revision):
@@ -141,9 +141,9 @@ def _at(
             if revision:
                 oldest = oldest_readable(store, keys.leader, after=revision, present=present)
                 raise NoSuchRevision(
-                    f"revision {revision} cannot be read any more: etcd keeps what stood there from revision {oldest} "
-                    "on; ask for a later one, or look into the decision log (watcher.decision_log), which outlives "
-                    "compaction"
+                    f"revision {revision} cannot be read any more: etcd keeps everything from revision {oldest} on; "
+                    "ask for a later one, or look into the decision log (watcher.decision_log), which compaction does "
+                    "not affect"
                 ) from error
     return (at_last or read)()
 
@@ -151,10 +151,10 @@ def _at(
 def read_newest(
     store: Store, keys: Keys, pipeline: PipelineRef, *, most: int, revision: int = 0
 ) -> tuple[Reading, PartitionNames]:
-    """Read what decisions about a pipeline in its newest partitions stand on, and which ones those are.
+    """Read the keys that decisions about a pipeline's newest partitions need, and the names of those partitions.
 
-    :param most: so many partitions.
-    :raises UnknownPipeline: nobody has heard of the pipeline.
+    :param most: how many partitions.
+    :raises UnknownPipeline: no document names the pipeline, and it has no keys.
     :raises NoSuchRevision: as :func:`read`.
     """
 
@@ -177,7 +177,7 @@ def read_names(
 ) -> PartitionNames:
     """Which partitions a pipeline has, by the names of keys alone. Parameters and errors as :func:`read`.
 
-    :param most: so many of the newest; ``None``: all.
+    :param most: how many of the newest; ``None``: all.
     """
 
     def names_then() -> PartitionNames:
@@ -188,7 +188,7 @@ def read_names(
 
 
 def _fill(store: Store, keys: Keys, cache: Cache, progress: Callable[[int], object]) -> int:
-    """Read everything, page by page: what has been taken in of a page is let go.
+    """Read everything, page by page, so that raw pages do not stay in memory.
 
     :returns: the newest change, see :class:`Reading`.
     :raises Compacted: somebody compacts etcd faster than it can be read.
@@ -208,7 +208,7 @@ def _fill(store: Store, keys: Keys, cache: Cache, progress: Callable[[int], obje
 
 
 def _fill_at_last(store: Store, keys: Keys, cache: Cache) -> int:
-    """The same, whoever compacts: with all that was read in memory at once."""
+    """The same in a way that no compaction can disturb, with all keys in memory at once."""
     listing = gather(store, keys.root, largest=keys.largest_value)
     newest = _newest_change(keys, listing.items)
     cache.replace(listing)
@@ -224,7 +224,7 @@ def _read(
     publications: Publications,
     fill: Callable[[Cache], int],
 ) -> Reading:
-    """:param fill: reads everything as it stands now."""
+    """:param fill: reads all present keys."""
     cache = Cache(keys, publications=publications)
     if about is None:
         if revision:
@@ -245,7 +245,7 @@ def _read(
         cache.published = documents.published
         cache.problems.take_over(documents.problems)
     newest_time = max(_times(cache), default=None) if revision else None
-    # etcd keeps no times: of an earlier revision the newest one that anything in it says is the nearest to be had.
+    # etcd keeps no times: for an earlier revision, the newest time in any of its keys is the best estimate.
     now = newest_time if revision and newest_time is not None else at or datetime.now(UTC)
     propagation = Propagation(graph, cache, now=now)
     propagation.exchange_graph(graph, cache.targets(), everything=True)
@@ -269,7 +269,7 @@ def _newest_change(keys: Keys, items: Iterable[KeyValue]) -> int:
 
 
 def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:
-    """The published dependencies, and what is wrong with them."""
+    """The published dependencies, and their problems."""
     try:
         graph, conflicts = merge(cache.published)
     except CycleFound as error:

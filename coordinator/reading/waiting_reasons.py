@@ -1,4 +1,4 @@
-"""Which limits keep something waiting that is due now, told from one reading of etcd."""
+"""Which limits make a due target wait, by one reading of etcd."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from coordinator.store.port import Store
 def waits_for(
     store: Store, keys: Keys, reading: Reading, target: Target, environment_limits: Mapping[str, EnvironmentLimits]
 ) -> Iterator[str]:
-    """What a target that would fire now waits for, a sentence each; the watcher's settings may be others.
+    """The limits that a target that would fire now waits for, one sentence each. The watcher's settings may differ.
 
-    :param reading: of the target. Who else is in flight is read at its revision, where a limit makes it matter.
-    :param environment_limits: as far as they are known here.
+    :param reading: a reading of the target. Runs in flight are read at its revision, if there is a limit for them.
+    :param environment_limits: the limits known here.
     :raises Compacted: etcd has dropped that revision meanwhile.
     """
     if not reading.propagation.decide(target).fires:
@@ -44,7 +44,7 @@ def waits_for(
 
 
 def _in_flight(store: Store, keys: Keys, prefix: str, revision: int) -> int:
-    """How many runs are, of the trigger records under a prefix."""
+    """How many trigger records under a prefix are of runs in flight."""
     count = 0
     for item in store.list(prefix, revision=revision, largest=keys.largest_value).items:
         match keys.parse(item.key):

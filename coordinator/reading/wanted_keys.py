@@ -1,4 +1,4 @@
-"""Which keys of etcd a question is about: how one pipeline stands needs few of a million."""
+"""Which keys of etcd a question needs: a question about one pipeline needs few of a million."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Listing, Store, key_bytes
 
 ONE_BY_ONE = 3
-"""Partitions of a pipeline that are read one by one. Of more, everything from the first to the last is read at once:
-those that a question is about are neighbours, the newest ones or a window, and a request takes half a millisecond."""
+"""Partitions of a pipeline that are read one by one. If there are more, everything from the first to the last is read
+at once: a question is about neighbours (the newest ones or a window), and a request takes half a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is asked about.
+    """The subject of a question.
 
-    :ivar partitions: of the pipeline; none: all of them.
-    :ivar below: also what can run because of these.
+    :ivar partitions: of the pipeline; empty: all of them.
+    :ivar below: also everything that can run because of these.
     """
 
     pipeline: PipelineRef
@@ -29,7 +29,7 @@ class About:
     below: bool = False
 
     def closure(self, graph: Graph) -> Closure:
-        """Everything that the answer stands on."""
+        """Everything that the answer depends on."""
         places: set[Place] = {(self.pipeline, one) for one in self.partitions} or {(self.pipeline, None)}
         if self.below:
             places = set().union(*(with_all_below(graph, place) for place in places))
@@ -37,9 +37,9 @@ class About:
 
 
 def listing_of(store: Store, keys: Keys, closure: Closure, revision: int) -> Listing:
-    """The keys of a closure, with all holds and who leads, as etcd would list them at one revision.
+    """The keys of a closure, all holds and the leader key, as etcd would list them at one revision.
 
-    A range may hold more than is needed: whatever begins like a partition that is, or lies between two.
+    A range may contain more than is needed: keys with the same beginning as a needed partition, or between two of them.
 
     :raises Compacted: etcd has dropped the revision meanwhile.
     """
@@ -49,7 +49,7 @@ def listing_of(store: Store, keys: Keys, closure: Closure, revision: int) -> Lis
     listings = [
         store.list(first, through=last, revision=revision, largest=keys.largest_value) for first, last in ranges
     ]
-    # By their names, as etcd has them: a watermark comes before the states that it concerns, a state before its record.
+    # In the order of etcd: a watermark comes before the states that it concerns, a state before its record.
     items = {item.key: item for listing in listings for item in listing.items}
     return Listing([items[key] for key in sorted(items)], revision, listings[0].cluster_id)
 
@@ -57,7 +57,7 @@ def listing_of(store: Store, keys: Keys, closure: Closure, revision: int) -> Lis
 def _ranges(keys: Keys, pipeline: PipelineRef, partitions: Collection[str] | None) -> Iterator[tuple[str, str]]:
     yield keys.watermark(pipeline), keys.watermark(pipeline)
     for of in (keys.order, keys.state, keys.trigger):
-        names = ("",) if partitions is None else partitions  # that of all others begins with the empty one
+        names = ("",) if partitions is None else partitions  # every partition begins with the empty text
         wanted = sorted((of(Target(pipeline, one)) for one in names), key=key_bytes)
         if len(wanted) <= ONE_BY_ONE:
             yield from zip(wanted, wanted, strict=True)

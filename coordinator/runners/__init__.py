@@ -1,8 +1,8 @@
-"""Effects on environments: starting, clearing and asking about runs.
+"""Requests to environments: starting, clearing and asking about runs.
 
-``port``     what the watcher needs of any environment, and the outcomes that a request can have
+``port``     the operations that the watcher needs of any environment, and the outcomes of a request
 ``airflow``  Airflow 3 over its REST API v2: ``AirflowRunner``
 
-Imports ``model``, ``settings`` and ``errors`` only. The watcher imports the port, and gets its runners from
-whoever reads the settings; nothing else imports from ``airflow`` below ``AirflowRunner``.
+Imports ``model``, ``config``, ``errors`` and ``boottime`` only. The watcher imports the port, and gets its runners as
+arguments; nothing else imports from ``airflow`` below ``AirflowRunner``.
 """

@@ -1,7 +1,7 @@
-"""What the watcher needs of an environment: start a run once, and ask what became of it.
+"""The operations that the watcher needs of an environment: start a run once, and ask for the outcome.
 
-A runner knows its environment's protocol and nothing of dependencies, records or leadership. Every method is
-one bounded conversation; waiting, backing off and deciding again are the watcher's.
+A runner knows its environment's protocol and nothing of dependencies, records or leadership. Every method is one
+bounded exchange; the watcher does the waiting, backing off and deciding again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class EnvironmentUnavailable(CoordinatorError):
 
 
 class AnswerTooLarge(EnvironmentUnavailable):
-    """An answer that is not read to its end. Asking for less may help."""
+    """An answer that is too large to read completely. Asking for less may help."""
 
 
 class NotSent(EnvironmentUnavailable):
-    """No answer either, and it is certain that nothing was sent that changes anything: there was no way in."""
+    """No answer either, and certainly nothing was sent that changes anything: the login or the connection failed."""
 
 
 class RequestRefused(CoordinatorError):
-    """The environment understood a question and will not answer it (401, 403, 422 and the like)."""
+    """The environment understood a request and refuses it (401, 403, 422 and the like)."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
@@ -71,10 +71,10 @@ class ObservedRun:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """One effect: create a run, or clear one (docs/architecture.md#request).
+    """One request: create a run, or clear one (docs/architecture.md#request).
 
-    ``before`` is the queued_at of the run to be cleared, as the environment showed it before the intent: when
-    it differs afterwards, the clear has happened.
+    ``before`` is the queued_at of the run to clear, as the environment showed it before the intent: if it differs
+    afterwards, the clear has happened.
     """
 
     dag_id: str
@@ -89,14 +89,14 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """The effect is there: the run that our request made or cleared."""
+    """The request has succeeded: the run that it created or cleared."""
 
     run: ObservedRun
 
 
 @dataclass(frozen=True, slots=True)
 class NotHappened:
-    """The effect is known not to be there. ``run_missing``: the run to be cleared no longer exists."""
+    """The request is known to have had no effect. ``run_missing``: the run to clear no longer exists."""
 
     reason: str
     run_missing: bool = False
@@ -104,10 +104,10 @@ class NotHappened:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A run that is not ours stands where ours should be created: adopt it by the rerun policy.
+    """A run that is not ours exists where ours should be created: it is adopted, by the rerun policy.
 
-    Either it has our run_id and another token (another life of this partition: retention, a restored etcd),
-    or it has our logical date (a person's).
+    Either it has our run_id and another token (from before the partition was removed by retention, or from before etcd
+    was restored), or it has our logical date (a person's run).
     """
 
     run: ObservedRun
@@ -115,7 +115,7 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The environment will not do it until somebody changes something (404, 403, 422 ...)."""
+    """The environment refuses until somebody changes something (404, 403, 422 ...)."""
 
     status: int
     answer: str
@@ -126,13 +126,13 @@ Outcome = Happened | NotHappened | Foreign | Refused
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a look brought. Each run that it was about is in exactly one of ``seen``, ``refused`` and ``unanswered``.
+    """The result of a look. Each run is in exactly one of ``seen``, ``refused`` and ``unanswered``.
 
-    :ivar seen: ``None`` for a run that does not exist.
-    :ivar refused: what the environment will not tell about, and why.
-    :ivar unanswered: there was no time left for these, or the environment failed before: nothing is known of them.
-    :ivar error: the environment failed, answered nothing in time, or refused all that it answered. ``None``: it
-        answers, if slowly.
+    :ivar seen: the runs as they are; ``None`` for a run that does not exist.
+    :ivar refused: the runs that the environment refuses to show, and why.
+    :ivar unanswered: unknown runs: there was no time left for them, or the environment failed before.
+    :ivar error: the environment failed, answered nothing in time, or refused everything that it answered. ``None``: it
+        answers, perhaps slowly.
     """
 
     seen: Mapping[RunRef, ObservedRun | None] = field(default_factory=dict)
@@ -142,8 +142,8 @@ class Looked:
 
 
 Permit = Callable[[float], None]
-"""Called with the seconds that a request may still take, at the last moment before bytes leave that may change
-something. Raises :class:`~coordinator.errors.LeadershipLost` when nothing may be sent."""
+"""Called with the seconds that a request may still take, at the last moment before the bytes of a request that changes
+something leave. Raises :class:`~coordinator.errors.LeadershipLost` if nothing may be sent."""
 
 
 class Runner(Protocol):
@@ -152,38 +152,38 @@ class Runner(Protocol):
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
         """Send the request, once; resolve an ambiguous answer (409, 500) by asking.
 
-        ``Refused`` says that nothing has happened.
+        ``Refused`` means that nothing has happened.
 
-        :param permit: asked before anything is sent that changes something; ``None``: it may be sent.
-        :raises LeadershipLost: what ``permit`` raised; the request was not sent, or not to its end.
-        :raises EnvironmentUnavailable: it may or may not have happened (the line was cut, a time-out, 5xx, and
+        :param permit: called before a request that changes something is sent; ``None``: it may be sent.
+        :raises LeadershipLost: raised by ``permit``; the request was not sent, or not completely.
+        :raises EnvironmentUnavailable: it may or may not have happened (the connection broke, a time-out, 5xx, and
             asking did not help): call :meth:`ask` later, before anything else.
         :raises NotSent: it has not happened.
-        :raises RequestRefused: it may or may not have happened, and the environment did not let itself be asked.
+        :raises RequestRefused: it may or may not have happened, and the environment refused the question.
         """
 
     def ask(self, request: StartRequest) -> Outcome:
-        """What became of a request that may have been sent. Sends nothing that changes anything.
+        """The outcome of a request that may have been sent. Sends nothing that changes anything.
 
-        :raises RequestRefused: the environment does not let itself be asked: it may have happened.
+        :raises RequestRefused: the environment refuses the question: it may have happened.
         """
 
     def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
-        """The present state of these runs, in few requests. What was answered in time is kept.
+        """The present state of these runs, in few requests. Answers that came in time are returned.
 
-        :param runs: those that shall be asked about first, first.
+        :param runs: in the order of urgency.
         :param timeout: seconds, for the whole look.
         """
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
-        """For ``doctor``: reachable, credentials good, every DAG there and not paused. Raises nothing."""
+        """For ``doctor``: is it reachable, do the credentials work, does every DAG exist unpaused? Raises nothing."""
 
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentReport:
-    """What ``doctor`` found in one environment. ``problem`` is what keeps everything from working."""
+    """The findings of ``doctor`` in one environment. ``problem``: why nothing works there."""
 
     version: str | None = None
     problem: str | None = None

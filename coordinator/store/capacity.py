@@ -1,7 +1,7 @@
-"""How full etcd's database is, said well before it takes no more.
+"""How full etcd's database is, with a warning well before it is full.
 
-At its quota etcd raises the alarm NOSPACE and refuses every write: nothing is reported or started any more until
-somebody compacts, defragments and disarms the alarm. Whoever may write can bring it there.
+At its quota, etcd raises the alarm NOSPACE and refuses every write: nothing is reported or started any more until
+somebody compacts, defragments and disarms the alarm. Every writer can fill it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WARNING_FROM = 0.5
 PROBLEM_FROM = 0.8
 
 _EVERY = 60.0
-"""Seconds between two looks. A look is two small requests to each member."""
+"""Seconds between two checks. A check is two small requests to each member."""
 
 REMEDY = (
     "delete what is not needed (retention), compact (etcd's --auto-compaction-retention), defragment (etcdctl defrag), "
@@ -32,7 +32,7 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Fullness:
-    """How much of its quota a member's database has; 1.0: it takes no more."""
+    """How much of its quota a member's database uses; 1.0: it is full."""
 
     endpoint: str
     size: int
@@ -50,21 +50,21 @@ class Fullness:
 
 
 def fullness_of(member: MemberStatus, *, quota: int) -> Fullness:
-    """:param quota: bytes, for a member that does not say its own (etcd before 3.6)."""
+    """:param quota: bytes, for a member that does not report its own (etcd before 3.6)."""
     return Fullness(member.endpoint, member.db_size, member.db_quota or quota)
 
 
 def fullest(members: Iterable[MemberStatus], *, quota: int) -> Fullness | None:
-    """The member that is fullest, of those that answered."""
+    """The fullest member of those that answered."""
     answered = (fullness_of(member, quota=quota) for member in members if member.version)
     return max(answered, key=lambda fullness: fullness.share, default=None)
 
 
 class SizeAlarm:
-    """Looks every minute, in a thread of its own.
+    """Checks every minute, in a thread of its own.
 
-    :param status: what the members say of themselves; bounded in time.
-    :ivar problem: what is wrong, for people; ``None``: nothing that is known.
+    :param status: returns the status of the members, in bounded time.
+    :ivar problem: the problem, for people; ``None``: none is known.
     """
 
     def __init__(self, status: Callable[[], Iterable[MemberStatus]], *, quota: int, every: float = _EVERY) -> None:
@@ -76,7 +76,7 @@ class SizeAlarm:
         self.problem: str | None = None
 
     def look(self) -> None:
-        """Ask the members once. One that does not answer is no news about its size."""
+        """Ask the members once. A member that does not answer changes nothing."""
         try:
             found = fullest(self._status(), quota=self._quota)
         except StoreError as error:
@@ -86,7 +86,7 @@ class SizeAlarm:
             return
         before, self.problem = self.problem, None
         if found.share >= WARNING_FROM:
-            self.problem = f"etcd {found.endpoint}: {found}; when it is full, etcd takes no more writes: {REMEDY}"
+            self.problem = f"etcd {found.endpoint}: {found}; when it is full, etcd refuses every write: {REMEDY}"
             if before is None:
                 log.warning("etcd.filling", endpoint=found.endpoint, bytes=found.size, quota=found.quota)
 
@@ -95,7 +95,7 @@ class SizeAlarm:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a look that is under way goes on until its requests have ended."""
+        """End the thread; a check that is under way goes on until its requests have ended."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(1.0)
@@ -105,5 +105,5 @@ class SizeAlarm:
             try:
                 self.look()
             except Exception:
-                log.exception("etcd.size_unknown")  # whatever it is, the next look may say more
+                log.exception("etcd.size_unknown")  # the next check may succeed
             self._stop.wait(self._every)

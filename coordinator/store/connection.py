@@ -45,10 +45,10 @@ _LIST_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """What one endpoint says of itself, for ``doctor``.
+    """The status of one endpoint, for ``doctor``.
 
-    :ivar problem: what kept it from answering. Without a ``version`` it said nothing at all.
-    :ivar db_size: bytes on disk; ``db_quota``: how many there may be, 0: it does not say (etcd before 3.6).
+    :ivar problem: why it did not answer, or not completely. Without a ``version`` it did not answer at all.
+    :ivar db_size: bytes on disk; ``db_quota``: their limit, 0: it is not reported (etcd before 3.6).
     :ivar is_leader: whether it leads its cluster; ``has_leader``: whether anybody does.
     :ivar alarms: raised in the cluster: ``NOSPACE``, ``CORRUPT``.
     """
@@ -67,7 +67,7 @@ class MemberStatus:
 def connect(settings: EtcdSettings) -> EtcdStore:
     """A client of etcd. Connects with the first request, so etcd need not be there yet.
 
-    :raises ConfigurationError: certificates or the password are not where the settings say.
+    :raises ConfigurationError: certificates or the password cannot be read.
     """
     return EtcdStore(settings)
 
@@ -86,7 +86,7 @@ class EtcdStore:
         for _ in range(_LIST_TRIES - 1):
             try:
                 return self._list_once(prefix, through, revision, largest)
-            except Compacted:  # between two pages: the pinned revision is gone, start anew
+            except Compacted:  # the pinned revision was compacted between two pages: begin again
                 if revision:
                     raise
         return self._list_once(prefix, through, revision, largest)
@@ -128,14 +128,14 @@ class EtcdStore:
         try:
             return self._open_watch(prefix, from_revision)
         except AccessDenied:
-            # For a watch, etcd 3.5 says "permission denied" where it means that the token has expired.
+            # For a watch, etcd 3.5 answers "permission denied" when the token has expired.
             if not self._members.has_user:
                 raise
             return self._open_watch(prefix, from_revision)
 
     def grant_lease(self, ttl: int) -> int:
         request = self._rpc.LeaseGrantRequest(TTL=ttl)
-        # A lease granted without anybody knowing does no harm: nothing is on it, and it ends by itself.
+        # A lease whose answer is lost does no harm: no key is on it, and it expires.
         answer = self._call(lambda member: member.leases.LeaseGrant, request, doing="granting a lease", repeatable=True)
         return int(answer.ID)
 
@@ -256,8 +256,8 @@ class EtcdStore:
     def _refuse_compacted(self, prefix: str, revision: int) -> None:
         """Find out at once whether a revision is still kept.
 
-        etcd creates a watch from a compacted revision all the same, and cancels it when it gets round to it. The
-        key that is called like the prefix is inside the range that we may read, and costs etcd nothing to find.
+        etcd creates a watch from a compacted revision nevertheless, and cancels it some time later. The key whose name
+        equals the prefix is inside the range that we may read, and costs etcd nothing to find.
         """
         self.get(prefix, revision=revision)
 
@@ -266,7 +266,7 @@ class EtcdStore:
             answer = self._members.call_one(
                 member, lambda one: one.maintenance.Status, self._rpc.StatusRequest(), doing="asking for the version"
             )
-        except AccessDenied:  # not everybody may ask; an unknown version is trusted with less
+        except AccessDenied:  # not every user may ask; an unknown version is trusted less
             return ()
         return tuple(map(int, re.findall(r"\d+", str(answer.version))[:3]))
 
@@ -291,7 +291,7 @@ class EtcdStore:
         request = self._rpc.AlarmRequest(action=self._rpc.AlarmRequest.GET)
         try:
             found = call(member, lambda one: one.maintenance.Alarm, request, doing="asking for alarms").alarms
-        except StoreError as error:  # it takes a quorum, which a member's own state does not
+        except StoreError as error:  # this needs a quorum; a member's own status does not
             return replace(status, problem=str(error))
         return replace(status, alarms=tuple(str(self._rpc.AlarmType.Name(alarm.alarm)) for alarm in found))
 

@@ -1,21 +1,22 @@
 """One leader by lease (docs/architecture.md#leadership, and etcd's ``client/v3/concurrency``).
 
-Every watcher keeps a lease alive. On it stands its presence, ``watchers/<id>``; and on one of them the key
-``leader``, which whoever creates it first has. The lease ends, the keys go, the next one creates ``leader``.
+Every watcher keeps a lease alive. Its presence key, ``watchers/<id>``, is on that lease. The key ``leader`` is on the
+lease of the watcher that created it first, which leads. When that lease ends, both keys are deleted, and another
+watcher creates ``leader``.
 
-A presence is put again when a keep-alive is due and something has changed since: not for another watcher's word
-about itself, or all of them would keep each other busy for ever.
+A presence is put again when a keep-alive is due and something has changed since, except for another watcher's
+presence: otherwise they would keep each other busy for ever.
 
-One that has not read everything yet does not campaign: another one that has would have to wait for it.
+A watcher that has not read everything yet (that is not *warm*) does not campaign: one that has would have to wait.
 
 A second watcher with the same id is refused; see :mod:`~coordinator.store.watcher_id`.
 
-The lease of a watcher that was killed has still to run out. Where its process has provably ended (see
-:mod:`~coordinator.store.process_id`), the lease is revoked instead. What its last request did is asked only when that
-request has surely ended, as if the lease had been waited for.
+The lease of a killed watcher normally has to expire. Where its process has provably ended (see
+:mod:`~coordinator.store.process_id`), the lease is revoked instead. The successor asks about the last requests of that
+watcher only when they have surely ended, as it would after the expiry of the lease.
 
-A lease does not fence by itself: a leader that was asleep does not know that it is none. So each write
-compares ``leader``'s create revision, and each request outside etcd first looks at ``Leadership.remaining()``.
+A lease does not fence by itself: a leader that was suspended does not know that it no longer leads. So each write
+compares the create revision of ``leader``, and each request outside etcd first checks ``Leadership.remaining()``.
 """
 
 from __future__ import annotations
@@ -47,20 +48,20 @@ from coordinator.store.watcher_id import WatcherId
 log = structlog.get_logger(__name__)
 
 AGAIN_WITHIN = 60.0
-"""Seconds after which a presence is put again though nothing has changed."""
+"""Seconds after which a presence is put again even if nothing has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
     """What a candidate asks its watcher, and what it tells it.
 
-    :ivar progress: how far this watcher has got: :meth:`Candidate.nudge` it when it has become warm. ``None``: it does
-        not say, and campaigns whenever it can.
-    :ivar is_stalled: whether this watcher decides nothing any more, though its lease is still kept alive: then another
-        one should lead.
+    :ivar progress: returns how far this watcher has read; call :meth:`Candidate.nudge` when it has become warm. If it
+        returns ``None``, this watcher campaigns whenever it can.
+    :ivar is_stalled: returns whether the deciding thread hangs although the lease is still kept alive: then another
+        watcher should lead.
     :ivar now: the time of day, for people.
-    :ivar on_change: called (in the thread that found out) when this watcher has become the leader or ceased to be it.
-        That the time ran out while etcd was away, only ``Leadership.remaining()`` says in time.
+    :ivar on_change: called (in the thread that notices it) when this watcher has become the leader or has ceased to be
+        it. If the lease expires while etcd is down, only ``Leadership.remaining()`` shows it in time.
     """
 
     progress: Callable[[], Progress | None] = lambda: None
@@ -70,10 +71,10 @@ class Callbacks:
 
 
 class Candidate:
-    """A watcher that leads, or would.
+    """A watcher that leads, or wants to.
 
-    Threadless use: call :meth:`step` whenever it says. With a thread: :meth:`start` and :meth:`resign`, or as
-    a context manager.
+    Without a thread: call :meth:`step` after as many seconds as it returns. With a thread: :meth:`start` and
+    :meth:`resign`, or as a context manager.
 
     :param request_timeout: seconds that a request of a watcher takes at most.
     :param ttl: seconds after which a silent leader is replaced; etcd takes 2 at least.
@@ -116,17 +117,17 @@ class Candidate:
         self._thread: threading.Thread | None = None
 
     def leadership(self) -> Leadership | None:
-        """The present term of this watcher; ``None`` when it does not lead, or no longer surely does."""
+        """The present term of this watcher; ``None`` when it does not lead, or may not lead any more."""
         term = self._leadership
         return term if term is not None and term.remaining() > 0 else None
 
     @property
     def refused(self) -> str | None:
-        """Why this watcher will never lead: another one has its id."""
+        """Why this watcher will never lead: another one has its id; ``None``: it may lead."""
         return self._id.refused
 
     def keep_alive_once(self) -> None:
-        """Keep the lease alive, or take a new one, and say that this watcher is there, and how far it has got.
+        """Keep the lease alive, or take a new one, and write this watcher's presence.
 
         :raises StoreError: etcd failed.
         """
@@ -135,7 +136,7 @@ class Candidate:
         held = self._held
         if held is not None:
             asked_at = self._clock()
-            # An answer that comes when our count is over comes too late, even if etcd still has the lease.
+            # An answer that comes after the end by our clock is too late, even if etcd still has the lease.
             left = self._store.refresh_lease(held.id, quorum_key=self._leader_key) if held.remaining() > 0 else 0
             if left <= 0 or not held.prolong(asked_at=asked_at, ttl=min(left, self._ttl)):
                 self._give_up(held, "the lease has expired")
@@ -149,7 +150,7 @@ class Candidate:
             self._announce(self._held, progress)
 
     def campaign_once(self) -> Leadership | None:
-        """Become the leader if nobody is, and find out whether we still are. :raises StoreError: etcd failed."""
+        """Become the leader if there is none, or find out whether we still are. :raises StoreError: etcd failed."""
         return self._campaign(may_end_lease=True)
 
     def _campaign(self, *, may_end_lease: bool) -> Leadership | None:
@@ -186,11 +187,11 @@ class Candidate:
         return self.leadership()
 
     def step(self) -> float:
-        """Do what is due; the seconds until something is due again. Raises nothing of the store's."""
+        """Do what is due. Returns the seconds until something is due again. Raises no error of the store."""
         try:
             if self._leadership is not None and self._held is not None and self._is_stalled():
                 log.error("leader.stalled", watcher=self.watcher_id, remedy="another one leads soon; restart this one")
-                self._let_go("it decides nothing any more")
+                self._let_go("its deciding thread hangs")
                 self._keep_alive_at = self._clock()
             if self._clock() >= self._keep_alive_at:
                 self.keep_alive_once()
@@ -206,7 +207,7 @@ class Candidate:
         return max(0.0, self._keep_alive_at - self._clock())
 
     def nudge(self) -> None:
-        """Nobody leads any more, or this watcher has become warm: campaign now. From any thread; returns at once."""
+        """Campaign now: no watcher leads any more, or this one has become warm. From any thread; returns at once."""
         self._awake.set()
 
     def start(self) -> Candidate:
@@ -246,7 +247,7 @@ class Candidate:
             try:
                 pause = self.step()
             except Exception:
-                # Whatever it is, a watcher without this thread would never lead again, and nobody would know.
+                # Without this thread, a watcher would never lead again, and nobody would notice.
                 log.exception("election.step_broken", watcher=self.watcher_id)
                 pause = 1.0
             if not self._stopping:
@@ -277,11 +278,11 @@ class Candidate:
             self._on_change()
 
     def _end_lease_of_gone(self, leader: KeyValue) -> bool:
-        """End the lease of a leader whose process has ended. Whether the leader key is free now."""
+        """End the lease of a leader whose process has ended. Returns whether the leader key is free now."""
         presence = read_presence(leader.value)
         if not leader.lease or not is_gone(presence.process) or self._may_have_asked_nothing(presence):
             return False
-        self.keep_alive_once()  # whoever waits for our lease then also waits for the last request of this leader
+        self.keep_alive_once()  # a watcher that waits for our lease then also waits for that leader's last request
         seen_gone_at = self._clock()
         try:
             self._store.revoke_lease(leader.lease)
@@ -293,21 +294,22 @@ class Candidate:
         return True
 
     def _may_have_asked_nothing(self, gone: Presence) -> bool:
-        """Whether a leader that took over may have ended before its wait was over, and its lease may still run.
+        """Whether a leader that took over may have ended before its wait was over.
 
-        Were that revoked too, a watcher that ends again and again would begin the wait anew each time, and never ask.
+        Its lease is not revoked then. Otherwise a watcher that crashes repeatedly would begin the wait again each time,
+        and never get to ask.
         """
         if not gone.took_over or gone.began is None:
             return False
         led = (self._now() - gone.began).total_seconds()
-        return 0 <= led <= self._request_timeout + self._ttl + 1  # the time of day is written in whole seconds
+        return 0 <= led <= self._request_timeout + self._ttl + 1  # times of day are written in whole seconds
 
     def _lead(self, create_revision: int, held: HeldLease, since: str) -> None:
         term = self._leadership
         if term is not None and term.create_revision == create_revision and term.remaining() > 0:
             return
         self._end_term("the leader key has gone")
-        if held.remaining() <= 0:  # the answer came too late to stand on
+        if held.remaining() <= 0:  # the answer came too late
             return
         self._leadership = Leadership(create_revision, held, since=since, last_request_ends=self._last_request_ends)
         log.info("leader.elected", watcher=self.watcher_id, create_revision=create_revision)
@@ -322,12 +324,12 @@ class Candidate:
 
     def _give_up(self, held: HeldLease, reason: str) -> None:
         self._let_go(reason)
-        # By etcd's count it may still live, with a leader key that nobody stands behind any more.
+        # By etcd's clock it may still be valid, with a leader key whose watcher no longer leads.
         self._store.revoke_lease(held.id)
 
     def _let_go(self, reason: str) -> None:
-        """Keep the lease alive no longer. A request that stands on it may be under way, and surely ends before it does:
-        revoked now, it would let a successor send the same once more."""
+        """Stop keeping the lease alive, without revoking it. A request under this lease may be under way, and surely
+        ends before it expires: after a revocation, a successor could send the same request once more."""
         held, self._held = self._held, None
         if held is not None:
             held.end()

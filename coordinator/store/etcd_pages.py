@@ -1,8 +1,8 @@
 """Listing a prefix page by page, however large the values in it are.
 
-etcd limits a page by its number of keys only, and knows no filter by size. So the number follows the bytes of the page
-before; a page that is larger than the client takes is asked for again with fewer keys, and a single value that is too
-large is not fetched at all: its key comes with zeros in its place, one more than the limit.
+etcd limits a page by its number of keys only, and has no filter by size. So the number of keys follows from the bytes
+of the previous page; a page that is larger than the client accepts is requested again with fewer keys, and a single
+value that is too large is not fetched at all: its key gets zeros instead, one more than the limit.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _GROWTH = 32
 
 _WARY_GROWTH = 2
 _WARY_FOR = 8
-"""Pages after one that was too large, for which it grows slower: large values may begin right behind small ones, and
-etcd puts together the whole of an answer that nobody takes."""
+"""Pages that grow more slowly after one that was too large: large values may follow right after small ones, and etcd
+composes the whole of an answer that the client refuses."""
 
 _PAGE_BYTES = 4 * bounds.MIB
-"""Aimed at. Few large pages, because etcd counts the whole range anew for every page (``RangeResponse.count``)."""
+"""The aim. Few large pages, because etcd counts the whole range again for every page (``RangeResponse.count``)."""
 
 _SMALLER_AFTER_TIMEOUT = 16
 _TIMEOUTS = 2
-"""In a row, each with a smaller page, after which etcd is taken for away."""
+"""Time-outs in a row, each with a smaller page, after which etcd counts as down."""
 
 _NOT_FETCHED = bytes(RECEIVE_LIMIT + 1)
 
@@ -48,10 +48,10 @@ def pages(
     """All keys under a prefix.
 
     :param ask: sends a ``RangeRequest``.
-    :param through: all keys in between as well, up to those under this prefix.
-    :param revision: of every page; 0: the present.
-    :param pinned: all pages are as of the revision of the first one; else each is as of its own.
-    :param keys_only: fetch no values: each key comes with zeros in its place.
+    :param through: also all keys in between, up to those under this prefix.
+    :param revision: of every page; 0: the present one.
+    :param pinned: all pages are of the revision of the first one; otherwise each has its own.
+    :param keys_only: fetch no values: each key gets zeros instead.
     :raises Compacted: that revision is no longer kept.
     """
     key, range_end = key_bytes(prefix), end_of(through or prefix)
@@ -88,7 +88,7 @@ def pages(
 
 
 def key_value(kv: Any) -> KeyValue:
-    """A key of an answer, as the port has it."""
+    """A key of an answer, as a value of the port."""
     key = kv.key.decode("utf-8", "surrogateescape")
     return KeyValue(key, kv.value, kv.create_revision, kv.mod_revision, kv.lease)
 
@@ -104,5 +104,5 @@ def _ask_for_page(ask: Callable[[Any], Any], request: Any) -> Any:
 
 
 def _limit_for(keys: int, size: int) -> int:
-    """How many keys make a good page, where so many make one of so many bytes."""
+    """The number of keys of the next page, if so many keys had so many bytes."""
     return max(1, _PAGE_BYTES * keys // size)

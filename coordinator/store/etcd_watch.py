@@ -1,7 +1,7 @@
 """One watch on one gRPC stream of its own.
 
-etcd3's watcher takes a watch cancelled at creation for a success, spins while etcd is down, and hangs after a
-token has expired; so the stream is read here, by a thread that only hands responses over.
+etcd3's watcher treats a watch that is cancelled at creation as a success, spins while etcd is down, and hangs after a
+token has expired. So a thread here reads the stream, and only hands responses over.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from coordinator.store.protobuf import import_etcd3
 REQUESTED_PROGRESS_IS_ORDERED_SINCE = (3, 5, 8)
 """Before it, the answer to a progress request may overtake events (https://github.com/etcd-io/etcd/issues/15220).
 
-The same fix is in late versions of 3.4; these are not told apart here, which costs nothing but a longer resume.
+Late versions of 3.4 have the same fix. They are not distinguished here, which only makes resuming slower.
 """
 
 _BROADCAST = -1
@@ -46,12 +46,12 @@ _READER_ENDS_WITHIN = 1.0
 class EtcdWatch:
     """A :class:`coordinator.store.port.WatchStream` over gRPC.
 
-    A response may be as large as a thousand revisions. So fragments are asked for, of about what etcd takes in one
-    request. Of a fragment all is handed on but its last revision, of which the next one may have more.
+    A response may contain a thousand revisions. So fragments are requested, of about the size of one request to etcd.
+    All of a fragment is handed on except its last revision, which the next fragment may continue.
 
-    :param from_revision: the first one; 0: the one after that of the store.
-    :param on_loss: called when the stream has ended for no fault of the request, and not by :meth:`close`.
-    :raises RuntimeError: this machine gives no more threads.
+    :param from_revision: the first revision; 0: the one after that of the store.
+    :param on_loss: called when the stream has ended, neither because of the request nor by :meth:`close`.
+    :raises RuntimeError: no more threads can be started.
     :raises ValueError: the channel is closed.
     """
 
@@ -85,7 +85,7 @@ class EtcdWatch:
                 )
             )
         )
-        # hasleader: a member that has lost its quorum accepts a plain watch, and then says nothing for ever.
+        # hasleader: a member that has lost its quorum accepts a plain watch, and then never answers.
         call = member.watches.Watch(iter(self._requests.get, None), metadata=(*metadata, ("hasleader", "true")))
         self._call: Any = call
         name = f"etcd-watch {self._endpoint}"
@@ -95,13 +95,13 @@ class EtcdWatch:
         except RuntimeError:
             call.cancel()
             self._requests.put(None)
-            del self._call, self._reader  # which refers to this, and never lets go of it
+            del self._call, self._reader  # the reader refers to this object, and would keep it for ever
             raise
 
     def open(self, timeout: float) -> None:
         """Wait until the server has created the watch.
 
-        :raises AccessDenied: it will not.
+        :raises AccessDenied: it refuses.
         :raises StoreUnavailable: no answer in time, or the stream broke.
         """
         response = self._next_response(timeout)
@@ -113,7 +113,7 @@ class EtcdWatch:
             self._complete_to = self.revision
 
     def trust_requested_progress(self, version: tuple[int, ...]) -> None:
-        """Take requested progress notifications for more than a sign of life, if this server's may be."""
+        """Use requested progress notifications as proof of completeness, if this version of the server allows that."""
         self._trusts_requested_progress = version >= REQUESTED_PROGRESS_IS_ORDERED_SINCE
 
     def receive(self, timeout: float) -> Changes | None:
@@ -124,7 +124,7 @@ class EtcdWatch:
         return None
 
     def _batch_of(self, response: Any) -> Changes | None:
-        """What is complete with this response; ``None``: only a part of a revision has come so far."""
+        """The changes that this response completes; ``None``: only a part of a revision has come so far."""
         if response.events:
             changes = (*self._kept_back, *map(_changed, response.events))
             self._kept_back = ()
@@ -134,7 +134,7 @@ class EtcdWatch:
                 changes, self._kept_back = changes[:whole], changes[whole:]
                 if not changes:
                     return None
-            # Not the header's revision: a response need not have all that the store has by then.
+            # Not the header's revision: a response need not contain everything up to it.
             self._complete_to = changes[-1].revision
             return Changes(changes, self._complete_to)
         if response.watch_id != _BROADCAST or self._trusts_requested_progress:
@@ -145,16 +145,17 @@ class EtcdWatch:
         self._requests.put(self._rpc.WatchRequest(progress_request=self._rpc.WatchProgressRequest()))
 
     def close(self) -> None:
-        """End the stream, and let go of gRPC's call.
+        """End the stream, and release gRPC's call.
 
-        Its finalizer takes a lock that gRPC's own threads take too. Left to the interpreter's end it may find them
-        killed with the lock in their hands, and wait for ever: so no call outlives this.
+        The finalizer of a call takes a lock that gRPC's own threads take too. At the end of the interpreter those
+        threads may have been killed while holding the lock, and the finalizer would wait for ever: so no call outlives
+        this.
         """
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
         self._requests.put(None)
-        with suppress(queue.Empty):  # a reader that waits for room has to get on to see the cancellation
+        with suppress(queue.Empty):  # a reader that waits for room must go on to see the cancellation
             while True:
                 self._responses.get_nowait()
         with suppress(queue.Full):
@@ -184,7 +185,7 @@ class EtcdWatch:
             yield self._lost("the server ended the stream")
 
     def _next_response(self, timeout: float) -> Any:
-        """The next response that is no cancellation; ``None`` after a time-out."""
+        """The next response; ``None`` after a time-out. :raises StoreError: the watch was cancelled."""
         if self._ended is not None:
             raise self._lost(f"it has ended: {self._ended}")
         until = monotonic() + timeout
@@ -197,8 +198,8 @@ class EtcdWatch:
                 try:
                     raise self._end(item)
                 finally:
-                    del item  # in this frame, which the error refers to, it would be a cycle
-            # Before `created`: a watch can be created and cancelled in one response, with a watch_id of no use.
+                    del item  # the error refers to this frame: a reference cycle
+            # Checked before `created`: one response can create and cancel a watch, with a meaningless watch_id.
             if item.canceled or item.compact_revision:
                 raise self._end(self._cancelled(item))
             return item

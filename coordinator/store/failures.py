@@ -1,7 +1,7 @@
-"""gRPC statuses, told apart as the port's errors.
+"""gRPC statuses, translated into the port's errors.
 
-etcd3 translates four codes and lets the others through raw; and one code means several things in etcd
-(RESOURCE_EXHAUSTED: too large, too many requests, or out of space), so that the text has to be read too. The texts
+etcd3 translates four codes and passes the others on; and one code means several things in etcd
+(RESOURCE_EXHAUSTED: too large, too many requests, or out of space), so that the text must be read too. The texts
 are those of etcd's ``api/v3rpc/rpctypes/error.go``, the same from 3.4 to 3.6.
 """
 
@@ -22,8 +22,8 @@ from coordinator.store.port import (
 
 _TOKEN_REFUSED = (
     "invalid auth token",
-    # A signed token (--auth-token=jwt) is refused from any change of users and roles on: in the words of
-    # rpctypes, and of server/auth/store.go where that error comes through as it is (3.4 and 3.5).
+    # A signed token (--auth-token=jwt) is refused after any change of users and roles: with the text of rpctypes,
+    # or that of server/auth/store.go where the error is not translated (3.4 and 3.5).
     "revision of auth store is old",
     "revision in header is old",
     "user name is empty",
@@ -31,7 +31,7 @@ _TOKEN_REFUSED = (
 _DENIED = ("permission denied", "authentication failed", "user name not found", *_TOKEN_REFUSED)
 _TOO_LARGE = ("request is too large", "too many operations", "message larger than max", "larger than max (")
 _ANSWER_TOO_LARGE = re.compile(r"Received message larger than max \((\d+)")
-"""What gRPC's library here says of an answer. A server that says so of a request writes ``received``."""
+"""The text of our gRPC library about an answer. A server writes ``received``, about a request."""
 _OUT_OF_REACH = ("failed to connect to all", "errors resolving", "DNS resolution failed")
 _BROKEN_OFF = frozenset(
     {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN", "INTERNAL", "ABORTED", "DATA_LOSS"}
@@ -50,16 +50,16 @@ def details_of(error: Any) -> str:
 def without_frames(error: Any) -> Any:
     """The error of a call without its traceback.
 
-    gRPC raises the call of a stream itself as its error. With the frames it has gone through, which refer to it, it
-    is a cycle that stays until the garbage collector comes: megabytes in an hour of failures, and a finalizer that
-    runs whenever and wherever that may be.
+    gRPC raises the call of a stream itself as its error. The frames of its traceback refer to it: a cycle that stays
+    until the garbage collector runs. That is megabytes in an hour of failures, and a finalizer that runs at an
+    arbitrary time in an arbitrary thread.
     """
     error.__traceback__ = None
     return error
 
 
 def token_refused(details: str) -> bool:
-    """Whether the token has expired, was given out by a server that has forgotten it, or is needed by now.
+    """Whether the token has expired, was issued by a server that has forgotten it, or is missing.
 
     The request was refused before anything was done, so it may be repeated.
     """
@@ -72,7 +72,7 @@ def never_sent(error: Any) -> bool:
 
 
 def timed_out(error: StoreError) -> bool:
-    """Whether a request got no answer in its time, from a server that was there when it was sent."""
+    """Whether a request was sent and got no answer within its time limit."""
     cause: Any = error.__cause__
     return hasattr(cause, "code") and code_of(cause) == "DEADLINE_EXCEEDED"
 
@@ -99,7 +99,7 @@ def translate(error: Any, *, doing: str, endpoint: str, within: float | None = N
         return StoreUnavailable(f"{found}; compact, defragment and disarm the alarm (coordinator doctor shows it)")
     if code in _BROKEN_OFF or code == "RESOURCE_EXHAUSTED":
         if never_sent(error):
-            return StoreUnavailable(f"{found}; nothing was sent; see that etcd runs, and that etcd.endpoints is right")
+            return StoreUnavailable(f"{found}; nothing was sent; check that etcd runs and etcd.endpoints is right")
         return StoreUnavailable(f"{found}; a write may or may not have been applied")
     return StoreError(found)
 

@@ -1,13 +1,13 @@
-"""All keys under a prefix at one revision, which no compaction can keep from coming together.
+"""Listing all keys under a prefix at one revision, in a way that no compaction can prevent.
 
-A listing that is pinned at one revision fails when that revision is compacted before its last page, and etcd lets
-anybody compact who reaches it. So the watch is opened first, and the pages are read each as of its own revision:
+A listing that is pinned at one revision fails when that revision is compacted before its last page, and every client
+of etcd may compact. So the watch is opened first, and each page is read at its own revision:
 
 - A change of a key that a page has covered is kept, and applied to what has been read.
 - A change of a key that no page has covered yet is dropped: the page that will cover it is read later, and shows it.
 
-When all pages are there, the watch is read up to a revision that is no lower than that of any page. From then on what
-has been read is what stood in etcd at that revision, and the same watch goes on from there.
+When all pages are there, the watch is read up to a revision that is no lower than that of any page. The result is then
+the content of etcd at that revision, and the same watch continues from there.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ from coordinator.store.port import (
 )
 
 MOST_CHANGES = 50_000
-"""Kept beside the pages; then they are worked in. A writer that puts and deletes without end must not fill memory."""
+"""Changes kept beside the pages before they are applied: a writer that puts and deletes endlessly must not fill
+memory."""
 
 _BATCHES_AT_ONCE = 1_000
-"""Read from the watch between two pages, at most: whoever writes faster than we read must not keep us from the next."""
+"""Batches read from the watch between two pages, at most: a fast writer must not prevent the next page."""
 
 _QUESTIONS = 40
-"""So often the watch is asked how far it is complete, before it is taken for broken."""
+"""How often the watch is asked for its progress before it counts as broken."""
 
 
 class Gathering:
-    """One listing, with the watch that goes on after it.
+    """One listing, with the watch that continues after it.
 
-    :param stream: opened before anything is read, from the present on.
-    :param largest: how many bytes the value of a key may have. Of a larger one only that is kept: zeros stand in its
-        place, one more than it may have.
+    :param stream: a watch from the present on, opened before anything is read.
+    :param largest: how many bytes the value of a key may have. A larger one is replaced by zeros, one more than it may
+        have.
     :param patience: seconds to wait for the watch to catch up with the pages.
     :ivar complete_to: the revision up to which the watch has been read.
     """
@@ -94,8 +95,8 @@ class Gathering:
     def _catch_up(self) -> None:
         """Read the watch up to the newest page.
 
-        An etcd before 3.5.8 answers a question for progress with what proves nothing. There the keys are counted:
-        where none was put since the last change, and there are as many as here, none was deleted either.
+        The progress notifications of etcd before 3.5.8 prove nothing. There the keys are counted: if none was put since
+        the last change, and there are as many as here, none was deleted either.
         """
         questions = 0
         while self.complete_to < self._newest_page:
@@ -140,7 +141,7 @@ class Gathering:
 
 
 def gather(store: Store, prefix: str, *, largest: Callable[[str], int], patience: float = 10.0) -> Listing:
-    """All keys under a prefix at one revision, for whoever looks once. See :class:`Gathering`.
+    """All keys under a prefix at one revision, for a caller that needs them once. See :class:`Gathering`.
 
     :raises StoreError: as :meth:`Gathering.run` does.
     """

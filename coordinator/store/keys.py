@@ -1,6 +1,6 @@
-"""Which key holds what (docs/architecture.md#keys): building keys and reading them back.
+"""The keys in etcd (docs/architecture.md#keys): building their names and parsing them.
 
-Segments are percent-encoded where they hold ``/``, ``%`` or control characters, so no name from outside can
+Segments are percent-encoded where they contain ``/``, ``%`` or control characters, so that no name from outside can
 leave its own segment.
 """
 
@@ -25,11 +25,11 @@ _LARGEST_VALUES = {
 
 _TO_ENCODE = re.compile(r"[/%\x00-\x1f\x7f]")
 _NEVER_IN_A_KEY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""Control characters are encoded; surrogates stand for bytes that are no UTF-8, which no name has."""
+"""Control characters are encoded; surrogates stand for bytes that are not UTF-8, which no name has."""
 
 
 def encode_segment(text: str) -> str:
-    """Encode one path segment; only what must be is encoded, so that keys stay readable."""
+    """Encode one segment; only what is necessary is encoded, so that keys stay readable."""
     return _TO_ENCODE.sub(lambda found: f"%{ord(found.group()):02X}", text)
 
 
@@ -119,14 +119,14 @@ class Keys:
         self.root = self.prefix + "/"
         self.leader = self.root + "leader"
         self.heartbeat = self.root + "heartbeat"
-        """Up to which revision a leader has been there; see :mod:`coordinator.controller.state.heartbeat`."""
+        """The revision up to which a watcher has led; see :mod:`coordinator.controller.state.heartbeat`."""
         self.acts = self.root + "acts/"
         self.watchers = self.root + "watchers/"
         self.retention = self.root + "retention"
         """What the last sweep did; see :mod:`coordinator.model.retention.sweep`."""
 
     def every(self, kind: str, environment: str | None = None) -> str:
-        """What all keys of a kind begin with; of one environment, where the kind's next segment names it."""
+        """The prefix of all keys of a kind; with an environment, of those of that environment."""
         begin = f"{self.root}{kind}/"
         return begin if environment is None else f"{begin}{encode_segment(environment)}/"
 
@@ -134,7 +134,7 @@ class Keys:
         return self._of_target("state", target)
 
     def states_of(self, pipeline: PipelineRef) -> str:
-        """What the keys of all states of a pipeline begin with."""
+        """The prefix of the keys of all states of a pipeline."""
         return self._of_pipeline("state", pipeline) + "/"
 
     def trigger(self, target: Target) -> str:
@@ -144,30 +144,30 @@ class Keys:
         return f"{self.root}dependencies/{encode_segment(owner)}"
 
     def published_before(self, owner: str) -> str:
-        """What an owner has published so far; see :mod:`coordinator.model.publishing.edition`."""
+        """The hashes of what an owner has published so far; see :mod:`coordinator.model.publishing.edition`."""
         return f"{self.root}published/{encode_segment(owner)}"
 
     def hold(self, pipeline: PipelineRef) -> str:
         return self._of_pipeline("hold", pipeline)
 
     def order(self, target: Target) -> str:
-        """What a person asks for; see :mod:`coordinator.model.order`."""
+        """A person's order; see :mod:`coordinator.model.order`."""
         return self._of_target("order", target)
 
     def watermark(self, pipeline: PipelineRef) -> str:
-        """What retention leaves behind; see :mod:`coordinator.model.retention.watermark`. Listed before the states that
-        it concerns, as ``floor`` sorts before ``state``."""
+        """The retention watermark; see :mod:`coordinator.model.retention.watermark`. It is listed before the states
+        that it concerns, because ``floor`` sorts before ``state``."""
         return self._of_pipeline("floor", pipeline)
 
     def act(self, act_id: str) -> str:
-        """One act of a person, kept for those who ask later."""
+        """One act of a person, kept for later questions."""
         return f"{self.root}acts/{encode_segment(act_id)}"
 
     def watcher(self, watcher_id: str) -> str:
         return self.watchers + encode_segment(watcher_id)
 
     def largest_value(self, key: str) -> int:
-        """How many bytes the value of a key may have: a larger one is refused by whoever reads it, and not kept."""
+        """How many bytes the value of a key may have: every reader refuses a larger one, and does not keep it."""
         return _LARGEST_VALUES.get(self.kind(key), bounds.SMALL_VALUE)
 
     def kind(self, key: str) -> str:
@@ -175,28 +175,27 @@ class Keys:
         return key[len(self.root) :].partition("/")[0] if key.startswith(self.root) else ""
 
     def reporter(self, environment: str, name: str) -> str:
-        """A sender that is there; see :mod:`coordinator.model.reporters`."""
+        """A live sender; see :mod:`coordinator.model.reporters`."""
         return self.every("reporter", environment) + encode_segment(name)
 
     def reporter_seen(self, environment: str) -> str:
-        """When a reporter of an environment was last there."""
+        """When a reporter of an environment was last heard from."""
         return f"{self.root}reporter_seen/{encode_segment(environment)}"
 
     @property
     def signs_of_life(self) -> tuple[str, ...]:
-        """What those keys begin with by which processes only say that they are there: no news for anybody else."""
+        """The prefixes of keys that only show that a process is alive: they are no news for other processes."""
         return self.watchers, self.every("reporter"), self.every("reporter_seen")
 
     def parse(self, key: str) -> ParsedKey | None:
-        """What a key holds; ``None`` for a key that is none of ours, such as one with a name that nobody reports
-        (``bounds.NAME``).
+        """Parse a key; ``None`` for a foreign key, such as one with a name that is too long (``bounds.NAME``).
 
-        A target has one key only: another spelling of it (``%2D`` for ``-``) is none of ours. Taken for it, a
-        state would be seen at a revision that the compares of a transaction, on the one key, never find.
+        A target has one key only: another spelling of it (``%2D`` for ``-``) is a foreign key. If it were accepted, a
+        state would have a revision that the compares of a transaction, which use the one key, never find.
         """
         if not key.startswith(self.root):
             return None
-        if len(key) <= bounds.NAME and "%" not in key and key.isascii() and key.isprintable():  # as nearly all are
+        if len(key) <= bounds.NAME and "%" not in key and key.isascii() and key.isprintable():  # nearly all keys
             match key[len(self.root) :].split("/"):
                 case [("state" | "trigger") as first, environment, dag_id, partition] if (
                     environment and dag_id and partition

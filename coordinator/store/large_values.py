@@ -1,7 +1,7 @@
-"""What is kept of a value that is larger than its kind may be: that it is.
+"""Values that are larger than their kind allows: only the fact that they are too large is kept.
 
-Whoever may write run states may write values of 1.5 MB, hundreds of them. A reader refuses each of them by its length
-alone, so zeros of one byte more than the most serve as well, and all keys share the same ones.
+A client that may write run states may write hundreds of values of 1.5 MB. A reader refuses each of them by its length
+alone, so zeros of one byte more than the limit serve as well, and all keys share the same zeros.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from coordinator.model import bounds
 from coordinator.store.port import Changed, Changes, KeyValue
 
 _NEVER_TOO_LARGE = 4 * bounds.KIB
-"""Bytes, whatever the kind: below it no key has to be looked at."""
+"""Bytes, for any kind: the key of a smaller value need not be looked at."""
 
 
 def kept(kv: KeyValue, largest: Callable[[str], int]) -> KeyValue:
-    """A key as it is kept. :param largest: how many bytes the value of a key may have."""
+    """A key with the value to keep. :param largest: how many bytes the value of a key may have."""
     size = len(kv.value)
     if size <= _NEVER_TOO_LARGE or size <= (most := largest(kv.key)):
         return kv
@@ -26,7 +26,7 @@ def kept(kv: KeyValue, largest: Callable[[str], int]) -> KeyValue:
 
 
 def kept_changes(batch: Changes, largest: Callable[[str], int]) -> Changes:
-    """What a watch delivered, as it is kept."""
+    """Changes with the values to keep."""
     if all(change.kv is None or len(change.kv.value) <= _NEVER_TOO_LARGE for change in batch.changes):
         return batch
     return replace(batch, changes=tuple(_kept_change(change, largest) for change in batch.changes))

@@ -1,7 +1,7 @@
 """How long a leader may still act: leases as seen from this side.
 
-etcd counts a lease from when it handles a request; we count from before the request was sent, so ours always
-ends first. The clock must go on while this process, or the whole machine, does not.
+etcd counts a lease from when it handles a request; we count from before the request was sent, so ours always ends
+first. The clock must go on while this process, or the whole machine, is suspended.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 
 class HeldLease:
-    """A lease that we hold. Once over, it is over for good, whatever etcd says later.
+    """A lease that we hold. Once it has ended by our clock it stays so, whatever etcd answers later.
 
-    :param asked_at: the clock before the request was sent that granted it.
+    :param asked_at: the time before the request that granted it was sent.
     """
 
     def __init__(self, lease_id: int, *, asked_at: float, ttl: float, clock: Callable[[], float]) -> None:
@@ -29,18 +29,18 @@ class HeldLease:
         return 0.0 if self._over else left
 
     def now(self) -> float:
-        """The clock that it is counted by."""
+        """The present time of its clock."""
         return self._clock()
 
     def prolong(self, *, asked_at: float, ttl: float) -> bool:
-        """etcd has kept it alive. False if it was over by our clock before that answer came: too late."""
+        """etcd has kept it alive. Returns ``False`` if it had ended by our clock before that answer came."""
         if self.remaining() <= 0:
             return False
         self._until = max(self._until, asked_at + ttl)
         return True
 
     def end(self) -> None:
-        """Hold it no more, whatever time is left."""
+        """Stop holding it, whatever time is left."""
         self._over = True
 
 
@@ -48,9 +48,9 @@ class Leadership:
     """One term as the leader.
 
     :ivar create_revision: of the leader key: what every write of this term compares with.
-    :param last_request_ends: the clock when the last request of a predecessor that is gone has surely ended, where its
-        lease has not been waited for.
-    :ivar since: when it began, ISO 8601 in UTC, as the leader key says.
+    :param last_request_ends: the time at which the last request of the predecessor has surely ended, where its lease
+        was revoked.
+    :ivar since: when it began, ISO 8601 in UTC, as in the leader key.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class Leadership:
         self._ended = False
 
     def predecessor_may_send_for(self) -> float:
-        """Seconds for which a request that the predecessor has sent may still be carried out; asked before, its
-        environment would not know of it, and the same would be sent once more."""
+        """Seconds for which a request of the predecessor may still be carried out. An environment that is asked before
+        that may not know of the request yet, and it would be sent once more."""
         return max(0.0, self._last_request_ends - self.lease.now())
 
     def remaining(self) -> float:
@@ -72,7 +72,7 @@ class Leadership:
         return 0.0 if self._ended else self.lease.remaining()
 
     def end(self) -> None:
-        """This term is over, though the lease may go on (the leader key is gone)."""
+        """End this term, while the lease may go on (the leader key was deleted)."""
         self._ended = True
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
-"""The members of an etcd cluster: a channel to each endpoint, which one is in use, and the token shown to it.
+"""The members of an etcd cluster: a channel to each endpoint, the one in use, and the authentication token.
 
-etcd3 0.12 knows one endpoint only. gRPC's own balancing over ``ipv4:a,b`` takes no host names and no TLS names,
+etcd3 0.12 supports one endpoint only. gRPC's own balancing over ``ipv4:a,b`` accepts neither host names nor TLS names,
 so there is a channel per endpoint here: requests go to one until it fails, then to the next.
 """
 
@@ -25,24 +25,24 @@ from coordinator.store.protobuf import import_etcd3
 log = structlog.get_logger(__name__)
 
 KEEPALIVE_MS = 10_000
-"""Not less: etcd cuts a client that pings more often than every 5 s (``--grpc-keepalive-min-time``)."""
+"""Not less: etcd disconnects a client that pings more often than every 5 s (``--grpc-keepalive-min-time``)."""
 
 PING_TIMEOUT_MS = 3_000
 
 RECEIVE_LIMIT = 8 * bounds.MIB
-"""Bytes of one answer. Five times what etcd takes in one request by default, so that one key and one transaction fit,
-also where etcd was told to take more; what is larger must not fill the memory of whoever reads it."""
+"""Bytes of one answer. Five times the default limit of a request to etcd, so that one key and one transaction fit, even
+where etcd allows more; a larger answer must not fill the reader's memory."""
 
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", RECEIVE_LIMIT),
     ("grpc.max_send_message_length", -1),  # the server's answer names the limit, gRPC's does not
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
-    ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MS),  # else a frozen server is noticed after a minute
+    ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MS),  # otherwise a frozen server is noticed after a minute
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 2_000),  # in fact the time limit of one attempt to connect
-    ("grpc.max_reconnect_backoff_ms", 1_000),  # gRPC's default grows to two minutes of not even trying
+    ("grpc.max_reconnect_backoff_ms", 1_000),  # gRPC's default grows to two minutes without an attempt
     ("grpc.use_local_subchannel_pool", 1),  # a new client must not inherit an old one's back-off
     ("grpc.enable_http_proxy", 0),
 )
@@ -51,18 +51,18 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 Stamps = tuple[tuple[int, int, int] | None, ...]
-"""What tells whether files have been replaced: of each, when it was written, its size and its inode."""
+"""Identifies the versions of files: for each, its modification time, its size and its inode."""
 
 
 class _NoPassword(StoreUnavailable):
-    """There is no password to log in with, and so no answer; no member is to blame for it."""
+    """There is no password to log in with; no member is the cause."""
 
 
 class Member:
     """One endpoint: etcd3's client of it, for its channel and stubs.
 
-    etcd3's own way with user and password is not used: it fails over a plaintext channel (call credentials
-    need TLS) and knows no end of a token.
+    etcd3's own authentication is not used: it fails over a plaintext channel (call credentials need TLS) and does not
+    handle the expiry of a token.
     """
 
     def __init__(self, endpoint: str, settings: EtcdSettings) -> None:
@@ -95,12 +95,12 @@ class Member:
 class Members:
     """All endpoints, one of which is in use. Safe from several threads.
 
-    Certificates are read again when a member has failed and their files have changed: a connection that stands is
-    not asked for a new one, and a channel of gRPC keeps those that it was made with for ever.
+    Certificates are read again when a member has failed and their files have changed: an open connection does not need
+    them, and a channel of gRPC keeps for ever those that it was made with.
     """
 
     def __init__(self, settings: EtcdSettings) -> None:
-        """:raises ConfigurationError: certificates or the password are not where the settings say."""
+        """:raises ConfigurationError: certificates or the password cannot be read."""
         if settings.ca_cert is None and (settings.cert or settings.key):
             raise ConfigurationError("etcd: cert and key need ca_cert too; without it the channel would be plaintext")
         if (settings.cert is None) is not (settings.key is None):
@@ -114,7 +114,7 @@ class Members:
                 raise ConfigurationError(
                     "etcd: username is set; set password_env, password_file or password_command too"
                 )
-            if source.command is None:  # a command waits for the first request, as connecting does
+            if source.command is None:  # a command runs with the first request, as connecting does
                 source.read()
         self._password = Credential(source)
         self._lock = threading.Lock()
@@ -143,14 +143,14 @@ class Members:
         log.warning("etcd.endpoint_left", endpoint=member.endpoint, successor=successor)
 
     def _renewed(self) -> bool:
-        """Take new certificates, if their files have changed. The lock is held."""
+        """Use new certificates if their files have changed. The caller holds the lock."""
         stamps = _stamps_of(self._settings)
         if stamps in (self._stamps, self._refused_stamps):
             return False
         files = [str(file) for file in _files_of(self._settings) if file is not None]
         try:
             successors = _connect_to_all(self._settings)
-        except ConfigurationError as error:  # somebody is just replacing them: the next failure looks again
+        except ConfigurationError as error:  # somebody is just replacing them: the next failure tries again
             self._refused_stamps = stamps
             log.warning("etcd.certificates_unreadable", files=files, error=str(error))
             return False
@@ -163,9 +163,9 @@ class Members:
     def call(self, method: Callable[[Member], Any], request: object, *, doing: str, repeatable: bool) -> Any:
         """Send one request and return the answer.
 
-        :param method: picks the stub's method of a member.
-        :param repeatable: reading: tried once on every endpoint. A write is tried on another endpoint only if
-            it certainly was not sent.
+        :param method: selects the stub's method of a member.
+        :param repeatable: it only reads, so that it is tried once on every endpoint. A write is tried on another
+            endpoint only if it certainly was not sent.
         :raises StoreError: see :func:`coordinator.store.failures.translate`.
         """
         began, left, tried = monotonic(), len(self.all), list[str]()
@@ -184,11 +184,11 @@ class Members:
                 if not tried:
                     raise
                 raise StoreUnavailable(
-                    f"{failure}; before it, in vain: {', '.join(tried)}; {monotonic() - began:.1f} s in all"
+                    f"{failure}; tried before without success: {', '.join(tried)}; {monotonic() - began:.1f} s in all"
                 ) from failure.__cause__
 
     def call_one(self, member: Member, method: Callable[[Member], Any], request: object, *, doing: str) -> Any:
-        """Send one request to one member, whichever is in use. :raises StoreError: as :meth:`call` does."""
+        """Send one request to one member, whether or not it is in use. :raises StoreError: as :meth:`call` does."""
         import grpc
 
         renewed = False
@@ -205,13 +205,13 @@ class Members:
                     continue
                 raise translate(error, doing=doing, endpoint=member.endpoint, within=self.timeout) from error
             except ValueError as error:
-                # What gRPC raises on a closed channel; close(), or new certificates, may come from another thread.
+                # gRPC raises this on a closed channel; another thread may close it, or replace the certificates.
                 if member in self.all and not self._closed:
                     raise
                 raise StoreUnavailable(f"etcd {member.endpoint}, {doing}: this client is closed") from error
 
     def metadata(self, member: Member) -> Metadata:
-        """What to send along with a request: the token, if there is a user."""
+        """The metadata of a request: the token, if there is a user."""
         if self._username is None:
             return ()
         with self._lock:
@@ -225,8 +225,8 @@ class Members:
                 self._token = None
 
     def _log_in(self, member: Member) -> str:
-        """One thread at a time: when a token ends all of them find out at once, and each login costs etcd a tenth of
-        a second of a core (bcrypt), so that many at once all time out, again and again."""
+        """Log in, one thread at a time: when a token expires, all threads notice it at once, and each login costs etcd
+        a tenth of a second of a core (bcrypt), so that many at once would all time out repeatedly."""
         if not self._logging_in.acquire(timeout=self.timeout):
             raise StoreUnavailable(
                 f"etcd {member.endpoint}, logging in as {self._username}: another thread has been trying to for "
@@ -243,10 +243,10 @@ class Members:
         import grpc
 
         try:
-            # Read anew each time: it may have been rotated since.
+            # Read each time: it may have been rotated.
             password = self._password.get(within=self.timeout)
         except (ConfigurationError, CredentialUnavailable) as error:
-            # A watcher at work bears with it as with an etcd that is away: somebody repairs it.
+            # A running watcher treats this like an etcd that is down, until somebody repairs it.
             raise _NoPassword(f"{error}; needed for logging in to etcd as {self._username}") from error
         request = import_etcd3().etcdrpc.AuthenticateRequest(name=self._username, password=password)
         try:
@@ -255,7 +255,7 @@ class Members:
             without_frames(error)
             if "authentication is not enabled" not in details_of(error):
                 raise translate(error, doing=f"logging in as {self._username}", endpoint=member.endpoint) from error
-            # As etcd's own client does: a server without authentication asks for no token.
+            # As etcd's own client does: a server without authentication needs no token.
             token = ""
         with self._lock:
             self._token = token
@@ -268,7 +268,7 @@ class Members:
 
 
 def _connect_to_all(settings: EtcdSettings) -> tuple[Member, ...]:
-    """:raises ConfigurationError: certificates are not where the settings say."""
+    """:raises ConfigurationError: certificates cannot be read."""
     connected: list[Member] = []
     try:
         for endpoint in settings.endpoints:
@@ -291,7 +291,7 @@ def _stamps_of(settings: EtcdSettings) -> Stamps:
 def _stamp_of(file: Path | None) -> tuple[int, int, int] | None:
     try:
         status = file.stat() if file is not None else None
-    except OSError:  # whoever reads it says so
+    except OSError:  # reading the file reports the error
         return None
     return (status.st_mtime_ns, status.st_size, status.st_ino) if status is not None else None
 

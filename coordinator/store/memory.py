@@ -1,8 +1,7 @@
 """The port in memory: a client of :class:`MemoryEtcd`.
 
-Keeps the promises that etcd keeps (the contract tests run against both), so that a simulation can stand on it.
-Faults are put in front of it by wrapping :class:`MemoryStore`, or by giving it another ``server`` (a restore from
-a backup).
+It keeps the promises that etcd keeps (the contract tests run against both), so that simulations can rely on it. Faults
+are added by wrapping :class:`MemoryStore`, or by giving it another ``server`` (a restore from a backup).
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ class MemoryStore:
     """A :class:`coordinator.store.port.Store`: a client of a :class:`MemoryEtcd`.
 
     :cvar page_size: keys of a page.
-    :ivar server: whom requests go to. Open watches stay with the server that they were opened on.
+    :ivar server: receives the requests. Open watches stay with the server that they were opened on.
     """
 
     page_size = 1_000
@@ -147,7 +146,7 @@ class MemoryStore:
         return self._reached().grant_lease(ttl)
 
     def refresh_lease(self, lease: int, *, quorum_key: str) -> int:
-        del quorum_key  # there is one member, and it is never wrong about itself
+        del quorum_key  # there is only one member, which is always the leader
         return self._reached().refresh_lease(lease)
 
     def revoke_lease(self, lease: int) -> None:

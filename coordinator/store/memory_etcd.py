@@ -1,7 +1,7 @@
 """etcd in memory: the server.
 
-Revisions, leases on a clock of the caller's, compaction, history and transactions mean what they mean in etcd.
-Deterministic, and no thread of its own; several threads may use it all the same.
+Revisions, leases (by the caller's clock), compaction, history and transactions work as in etcd. It is deterministic and
+has no thread of its own; several threads may use it.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class _Lease:
 
 
 class MemoryEtcd:
-    """The server. What it holds is lost with it.
+    """The server. Its contents exist in memory only.
 
     :param clock: seconds, growing; leases expire by it.
     """
 
     def __init__(self, *, clock: Callable[[], float] = monotonic, cluster_id: int = 1) -> None:
         self.cluster_id = cluster_id
-        self.revision = 1  # an empty etcd stands at revision 1
+        self.revision = 1  # as in an empty etcd
         self.compacted_revision = 0
         self.changed = threading.Condition()
-        """Guards everything here, and is notified when there is something new for watches."""
+        """Guards all state, and is notified when there is something new for watches."""
         self._clock = clock
         self._present: dict[str, KeyValue] = {}
         self._of_key: dict[str, list[Changed]] = {}
@@ -74,7 +74,7 @@ class MemoryEtcd:
             return Listing([kv for kv in past if kv is not None], revision, self.cluster_id)
 
     def page(self, prefix: str, after: str | None, limit: int) -> Page:
-        """The keys after one, in the order of their bytes, at most so many."""
+        """At most so many keys after the given one, in the order of their bytes."""
         with self.changed:
             self.expire_leases()
             begin = key_bytes(prefix if after is None else after)
@@ -161,7 +161,7 @@ class MemoryEtcd:
             self._end_lease(lease)
 
     def expire_leases(self) -> None:
-        """Delete the keys of the leases whose time is over. Done before every request too."""
+        """Delete the keys of expired leases. This is also done before every request."""
         now = self._clock()
         with self.changed:
             for lease in [lease for lease, held in self._leases.items() if held.expires_at <= now]:
@@ -206,7 +206,7 @@ class MemoryEtcd:
                 if operation.lease:
                     self._leases[operation.lease].keys.add(operation.key)
             elif present is None:
-                continue  # deleting what is not there is no change, and takes no revision
+                continue  # deleting an absent key is no change, and makes no revision
             changes.append(Changed(operation.key, revision, kv))
             self._of_key.setdefault(operation.key, []).append(changes[-1])
         if changes:

@@ -1,4 +1,4 @@
-"""One connection for a process, for code that only calls a function now and then: reports, a task's inputs."""
+"""One connection for a process, for code that needs etcd only occasionally: reports, a task's inputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from coordinator.store.port import Store
 
 
 class _Connected:
-    """The store that this process uses. A fork starts without one: gRPC does not survive it."""
+    """The store that this process uses. A forked child starts without one, because gRPC does not survive fork()."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -23,9 +23,9 @@ _inherited: list[_Connected] = []
 
 
 def _forget_in_child() -> None:
-    """After fork(): the lock may be held by a thread that is not there, and the channel is broken.
+    """After fork(): a thread that does not exist in the child may hold the lock, and the channel is broken.
 
-    It must not be collected either: closing a channel whose threads are gone may hang.
+    The channel must not be collected either: closing one whose threads are gone may hang.
     """
     global _connected
     _inherited.append(_connected)

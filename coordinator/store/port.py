@@ -1,8 +1,8 @@
-"""What the coordinator needs of an etcd, and nothing more.
+"""The operations of etcd that the coordinator needs, and nothing more.
 
-Two implementations keep the same promises (and pass the same contract tests): ``connection.EtcdStore`` over
-gRPC and ``memory.MemoryStore``. Revisions, leases and transactions mean what etcd's documentation says they
-mean (https://etcd.io/docs/v3.5/learning/api/).
+Two implementations keep the same promises (and pass the same contract tests): ``connection.EtcdStore`` over gRPC and
+``memory.MemoryStore``. Revisions, leases and transactions are those of etcd's documentation
+(https://etcd.io/docs/v3.5/learning/api/).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class StoreError(CoordinatorError):
 
 
 class StoreUnavailable(StoreError):
-    """No answer from etcd, or none to trust: a write may or may not have been applied. Read back."""
+    """No answer from etcd, or an unreliable one: a write may or may not have been applied. Read back."""
 
 
 class Compacted(StoreError):
@@ -35,13 +35,13 @@ class Compacted(StoreError):
 
 
 class TransactionTooLarge(StoreError):
-    """More operations or bytes than etcd takes in one transaction."""
+    """More operations or bytes than etcd accepts in one transaction."""
 
 
 class AnswerTooLarge(StoreError):
-    """An answer is larger than what this client takes (``members.RECEIVE_LIMIT``): ask for less at once.
+    """An answer is larger than this client accepts (``members.RECEIVE_LIMIT``): ask for less at once.
 
-    :ivar size: bytes of the answer; 0: not known.
+    :ivar size: bytes of the answer; 0: unknown.
     """
 
     def __init__(self, message: str, *, size: int = 0) -> None:
@@ -50,16 +50,16 @@ class AnswerTooLarge(StoreError):
 
 
 class AccessDenied(StoreError):
-    """etcd knows who asks, and says no."""
+    """etcd refuses: the user may not do this."""
 
 
 class LeaseNotFound(StoreError):
-    """A key was to be put on a lease that has expired: nothing was written."""
+    """A put names a lease that has expired: nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
-    """A key as it stands at a revision."""
+    """A key and its value at a revision."""
 
     key: str
     value: bytes
@@ -81,7 +81,8 @@ class Listing:
 class Page:
     """Some keys of a prefix, in the order of their bytes, as they stood at ``revision``.
 
-    A value larger than this client takes is not fetched: zeros stand in its place, more than any value may have.
+    A value that is larger than this client accepts is not fetched. It is replaced by zeros, more than any value may
+    have.
 
     :ivar up_to: the last key of the page; ``None``: there are no keys after it.
     """
@@ -112,7 +113,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a watch delivered: changes in revision order, and the revision up to which it is complete.
+    """A batch from a watch: changes in revision order, and the revision up to which they are complete.
 
     Without changes it is a progress notification. A change's whole revision is in one batch.
     """
@@ -139,9 +140,9 @@ class CreateRevisionIs:
 
 @dataclass(frozen=True, slots=True)
 class NothingPutSince:
-    """Compare: no key under the prefix was put after this revision, known or not known before.
+    """Compare: no key under the prefix was put after this revision, whether or not it was known before.
 
-    Keys that were deleted since do not show: compare each one that matters with :class:`ModRevisionIs` too.
+    This does not detect deletions: compare each key that matters with :class:`ModRevisionIs` too.
     """
 
     prefix: str
@@ -186,7 +187,7 @@ class Committed:
 
 
 def key_bytes(key: str) -> bytes:
-    """A key as etcd has it, and orders it. Keys of other programs may be no UTF-8, and come back as what they are."""
+    """The bytes of a key in etcd, by which it is ordered. Foreign keys that are not UTF-8 get their own bytes back."""
     return key.encode("utf-8", "surrogateescape")
 
 
@@ -218,7 +219,7 @@ class WatchStream(Protocol):
         """
 
     def request_progress(self) -> None:
-        """Ask the server to say up to which revision this watch is complete (an event-less batch)."""
+        """Ask the server up to which revision this watch is complete (it answers with a batch without changes)."""
 
     def close(self) -> None: ...
 
@@ -237,27 +238,27 @@ class Store(Protocol):
     ) -> Listing:
         """All keys under ``prefix``, now or at a revision: paginated, linearizable, pinned at one revision.
 
-        :param through: all keys in between as well, up to those under this prefix.
-        :param largest: how many bytes the value of a key may have. Of a larger one zeros are kept, one more than that:
-            hundreds of them, which whoever may write may write, fill no memory.
+        :param through: also all keys in between, up to those under this prefix.
+        :param largest: how many bytes the value of a key may have. A larger one is replaced by zeros, one more than
+            that, so that hundreds of large values do not fill memory.
 
         :raises Compacted: that revision is no longer kept.
         """
 
     def pages(self, prefix: str, *, pinned: bool = False) -> Iterator[Page]:
-        """All keys under ``prefix``, page by page, each as of its own revision: linearizable, so of one that is no
-        lower than that of any change that was heard of before the page was asked for. No compaction can disturb it.
+        """All keys under ``prefix``, page by page, each at its own revision: linearizable, so that it is no lower than
+        that of any change that was seen before the page was requested. No compaction can disturb this.
 
         Each page is asked for when it is taken.
 
-        :param pinned: all of them are as of the revision of the first.
+        :param pinned: all pages are of the revision of the first one.
         :raises Compacted: that revision is no longer kept.
         """
 
     def names(self, prefix: str, *, revision: int = 0) -> Iterator[str]:
         """All keys under ``prefix`` without their values, page by page.
 
-        :param revision: of every page; 0: each is as of its own, so that no compaction can disturb it.
+        :param revision: of every page; 0: each has its own, so that no compaction can disturb this.
         :raises Compacted: that revision is no longer kept.
         """
 
@@ -285,19 +286,20 @@ class Store(Protocol):
         """
 
     def grant_lease(self, ttl: int) -> int:
-        """A new lease of ``ttl`` seconds; its id."""
+        """Grant a lease of ``ttl`` seconds. Returns its id."""
 
     def refresh_lease(self, lease: int, *, quorum_key: str) -> int:
         """Keep a lease alive. Returns the seconds it has left; 0: it has expired (etcd raises nothing).
 
-        A member that was the leader, and does not know yet that it is none (its disk hangs, it was frozen), prolongs
-        leases for itself alone (etcd-io/etcd issue 15247). So a quorum is asked afterwards.
+        A member that has lost the leadership of the cluster, and does not know it yet (its disk hangs, it was
+        suspended), extends leases that the cluster may let expire (etcd-io/etcd issue 15247). So a quorum is asked
+        afterwards.
 
-        :param quorum_key: a key that this client may read; what stands in it does not matter.
+        :param quorum_key: a key that this client may read; its value does not matter.
         :raises StoreUnavailable: also when etcd has elected another leader meanwhile: ask again.
         """
 
     def revoke_lease(self, lease: int) -> None:
-        """End a lease and delete its keys. Nothing happens when it has expired already."""
+        """End a lease and delete its keys. Does nothing if it has expired already."""
 
     def close(self) -> None: ...

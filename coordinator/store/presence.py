@@ -1,4 +1,4 @@
-"""Who a watcher is, and how far it has got: the value of ``leader`` and of ``watchers/<id>``
+"""Presence: which watcher this is, and how far it has read. The value of ``leader`` and of ``watchers/<id>``
 (docs/architecture.md#keys).
 """
 
@@ -20,16 +20,16 @@ from coordinator.store.process_id import ProcessId, read_process_id
 from coordinator.version import __version__
 
 PROBLEMS = 16
-"""So many problems a watcher tells of in its presence."""
+"""Problems in a presence, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class PresentFile:
     """The dependencies file that a watcher was given.
 
-    :ivar owner: whose document it is.
-    :ivar content: the hash of what it says; empty where it was never good.
-    :ivar problem: why it is not what is in force.
+    :ivar owner: the owner of its document.
+    :ivar content: the hash of its document; empty where the file was never usable.
+    :ivar problem: why it is not in force.
     """
 
     owner: str
@@ -40,13 +40,13 @@ class PresentFile:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a watcher has got in reading.
+    """How far a watcher has read.
 
     :ivar revision: everything up to this etcd revision has been read; 0: nothing yet.
-    :ivar news: the newest change among it that is more than a watcher's word about itself.
-    :ivar warm: all is read and decided about, and the watch is alive: it could lead at once.
+    :ivar news: the revision of the newest change that is not only a sign of life.
+    :ivar warm: everything is read and decided about, and the watch is alive: it could lead at once.
     :ivar file: the dependencies file that it publishes when it leads.
-    :ivar problems: what it has found out and no key tells, by place.
+    :ivar problems: its problems that follow from no key, by place.
     """
 
     revision: int
@@ -56,25 +56,25 @@ class Progress:
     problems: Mapping[str, str] = field(default_factory=dict)
 
     def differs_from(self, said: Progress) -> bool:
-        """Whether there is more to say than that time has passed."""
+        """Whether there is any difference except that time has passed."""
         mine = (self.news, self.warm, self.file, self.problems)
         return mine != (said.news, said.warm, said.file, said.problems)
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A watcher that is there. What an older version does not say is ``None``. Times are ISO 8601 in UTC.
+    """A live watcher. Fields that an older version does not write are ``None``. Times are ISO 8601 in UTC.
 
-    :ivar since: under ``watchers/<id>``: when it came; under ``leader``: since when it leads.
-    :ivar process: by which another watcher on the same machine can tell that this one has ended.
-    :ivar took_over: under ``leader``: it revoked the lease of its predecessor, and waits until that one's last requests
-        have ended.
-    :ivar revision: the etcd revision up to which it had read when it said so; ``None`` also: nothing yet.
+    :ivar since: under ``watchers/<id>``: when it started; under ``leader``: since when it leads.
+    :ivar process: lets another watcher on the same machine find out that this one has ended.
+    :ivar took_over: under ``leader``: it revoked the lease of its predecessor, and waits until the last requests of
+        that one have ended.
+    :ivar revision: the etcd revision up to which it had read when it wrote this; ``None`` may also mean: nothing yet.
     :ivar warm: it could lead at once.
-    :ivar said: when it said so, by its own clock.
-    :ivar again_within: seconds after which it says it again at the latest.
+    :ivar said: when it wrote this, by its own clock.
+    :ivar again_within: seconds after which it writes this again at the latest.
     :ivar file: the dependencies file that it publishes when it leads.
-    :ivar problems: what it has found out and no key tells, by place; :data:`PROBLEMS` of them at most.
+    :ivar problems: its problems that follow from no key, by place; at most :data:`PROBLEMS`.
     """
 
     id: str
@@ -98,7 +98,7 @@ class Presence:
 
     @property
     def began(self) -> datetime | None:
-        """``since``, where it can be read."""
+        """``since``, if it can be read."""
         try:
             found = datetime.fromisoformat(self.since)
         except ValueError:
@@ -106,7 +106,7 @@ class Presence:
         return found if found.tzinfo is not None else None
 
     def progressed(self, progress: Progress, *, said: datetime, again_within: float) -> Presence:
-        """The same watcher, as far as it has got now."""
+        """The same watcher with its present progress."""
         return replace(
             self,
             revision=progress.revision or None,
@@ -126,12 +126,12 @@ class Presence:
 
 
 def written(moment: datetime) -> str:
-    """A time as presences have it."""
+    """A time as it is written in presences."""
     return format_instant(moment.replace(microsecond=0))
 
 
 def read_presence(value: bytes) -> Presence:
-    """Read a presence. What cannot be read is ``?``: the key alone says that somebody is there."""
+    """Read a presence. Unreadable fields are ``?``: the key alone shows that a watcher is alive."""
     try:
         known = json.loads(value) if len(value) <= bounds.SMALL_VALUE else None
     except (ValueError, RecursionError):
@@ -183,7 +183,7 @@ def _problems(known: object) -> dict[str, str] | None:
 
 def _text(known: dict[str, Any], name: str) -> str | None:
     found = known.get(name)
-    # JSON may name halves of characters, which no terminal takes.
+    # JSON may contain halves of surrogate pairs, which cannot be printed.
     return encodable(found, limit=bounds.AIRFLOW_NAME) if isinstance(found, str) else None
 
 

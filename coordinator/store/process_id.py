@@ -1,8 +1,8 @@
-"""Which process this is, so that another one on the same machine can prove that it has ended.
+"""The identity of a process, so that another one on the same machine can prove that it has ended.
 
-A process number alone proves nothing: it is given to another process later, and in a container it counts for that
-container only. So it is compared only where machine, boot and namespaces are the same, and with the time at which the
-process was started. Whatever is unknown, or differs, proves nothing either.
+A process number alone proves nothing: it may be given to another process later, and in a container it is valid for that
+container only. So it is compared only where machine, boot and namespaces are the same, and together with the start time
+of the process. Anything that is unknown, or differs, proves nothing either.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _NAMESPACES = ("pid", "time")
-"""Numbers of processes belong to the first, the times at which they were started to the second."""
+"""The first determines the numbers of processes, the second their start times."""
 
 _START_TIME = 22
 """The field's number in ``/proc/<pid>/stat`` (proc(5)), in clock ticks since boot."""
@@ -27,8 +27,8 @@ _LONGEST = 200
 class ProcessId:
     """A process.
 
-    :ivar boot: of the machine's kernel, ``/proc/sys/kernel/random/boot_id``.
-    :ivar namespaces: in which its number and its start time count.
+    :ivar boot: the boot id of the machine's kernel, ``/proc/sys/kernel/random/boot_id``.
+    :ivar namespaces: the namespaces in which its number and its start time are valid.
     :ivar started: clock ticks since boot.
     """
 
@@ -39,13 +39,13 @@ class ProcessId:
     started: int
 
     def is_beside(self, other: ProcessId) -> bool:
-        """Whether both see the same processes under the same numbers, or one's namespaces are gone with all in them:
-        on one kernel a namespace's number is given again only then."""
+        """Whether both see the same processes under the same numbers. (A kernel reuses the number of a namespace only
+        when that namespace has gone with all its processes.)"""
         return (self.host, self.boot, self.namespaces) == (other.host, other.boot, other.namespaces)
 
     @classmethod
     def of_this_process(cls) -> ProcessId | None:
-        """``None``: this system does not tell all of it."""
+        """The identity of this process; ``None``: this system does not provide all of it."""
         pid = os.getpid()
         try:
             # A /proc of other namespaces than ours would show other processes under our numbers.
@@ -60,7 +60,7 @@ class ProcessId:
 
 
 def read_process_id(found: object) -> ProcessId | None:
-    """A process out of JSON; ``None`` for what is none."""
+    """A process from JSON; ``None`` for an invalid value."""
     if not isinstance(found, Mapping):
         return None
     host, boot, namespaces = (found.get(name) for name in ("host", "boot", "namespaces"))
@@ -75,23 +75,23 @@ def read_process_id(found: object) -> ProcessId | None:
 
 
 def is_gone(process: ProcessId | None) -> bool:
-    """Whether a process has ended, as far as that can be proved from here. One that is stopped has not."""
+    """Whether a process has provably ended. A stopped process has not."""
     ours = ProcessId.of_this_process()
     return process is not None and ours is not None and ours.is_beside(process) and not _runs(process)
 
 
 def lives_here(process: ProcessId | None) -> bool:
-    """Whether a process runs, or hangs, on this machine, as far as that can be seen from here."""
+    """Whether a process exists on this machine, running or hanging, as far as can be seen."""
     ours = ProcessId.of_this_process()
     return process is not None and ours is not None and ours.is_beside(process) and _runs(process)
 
 
 def _runs(process: ProcessId) -> bool:
     try:
-        os.kill(process.pid, 0)  # sends nothing; /proc may hide the processes of other users, this does not
+        os.kill(process.pid, 0)  # sends no signal; unlike /proc, it never hides the processes of other users
     except ProcessLookupError:
         return False
-    except OSError:  # it is somebody else's, so it is there
+    except OSError:  # it is another user's, so it exists
         pass
     try:
         return _start_time(process.pid) == process.started

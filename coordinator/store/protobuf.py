@@ -1,13 +1,13 @@
 """Makes ``import etcd3`` work on today's protobuf, with the fast decoder.
 
 The generated modules of etcd3 0.12 build their descriptors one by one, which protobuf has refused since 4.0
-("Descriptors cannot be created directly"). The official way round, ``PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python``,
-slows down every protobuf user of the process. The same files also hold their descriptors in serialized form, and
-that is what today's generated code is made of: so they are read from the files (without importing these), and
-the modules are built as ``protoc`` would build them today.
+("Descriptors cannot be created directly"). The official workaround, ``PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python``,
+slows down every user of protobuf in the process. The same files also contain their descriptors in serialized form, as
+today's generated code does. So the descriptors are read from the files (without importing them), and the modules are
+built as ``protoc`` would build them today.
 
-The descriptors go into a pool of their own: they are called ``kv.proto``, ``auth.proto`` and ``rpc.proto``, and
-in the process-wide pool any other package with a file of such a name would be a conflict.
+The descriptors go into a pool of their own: their names are ``kv.proto``, ``auth.proto`` and ``rpc.proto``, which in
+the process-wide pool would conflict with files of other packages.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _ADDED: Final[dict[str, tuple[tuple[str, str, int, str], ...]]] = {
         ("StatusResponse", "dbSizeQuota", 12, "int64"),
     ),
 }
-"""Fields that etcd has had since 3.4 (``dbSizeQuota``: 3.6) and that etcd3 0.12 does not know: message, name, number
-and type, as in etcd's ``api/etcdserverpb/rpc.proto``."""
+"""Fields that etcd has had since 3.4 (``dbSizeQuota``: 3.6) and that etcd3 0.12 lacks: message, name, number and type,
+as in etcd's ``api/etcdserverpb/rpc.proto``."""
 
 _SERIALIZED = re.compile(r"serialized_pb=_b\(('(?:[^'\\]|\\.)*')\)")
 
@@ -46,7 +46,7 @@ _lock = threading.Lock()
 def import_etcd3() -> ModuleType:
     """The package etcd3, ready for use; the first call prepares it. Safe from several threads.
 
-    :raises ConfigurationError: etcd3 is not installed, or not in the form that 0.12 has.
+    :raises ConfigurationError: etcd3 is not installed, or differs from 0.12.
     """
     with _lock:
         if "etcd3.etcdrpc.rpc_pb2" not in sys.modules:

@@ -1,12 +1,13 @@
-"""List and watch, never going deaf (the rules are those of client-go's reflector and of etcd's own client).
+"""The reflector: lists and watches, and recovers from every failure (by the rules of client-go's reflector and of
+etcd's own client).
 
-Open a watch, list (:mod:`~coordinator.store.gathering`), hand over everything, go on with that watch. After any end
-of the watch (an error, a cancellation, or silence) resume after the last revision known to be complete. List again only
-when history is no longer to be had, or is another one (compaction, another cluster, a store restored from a backup), or
-when a change in it is larger than this client takes.
+It opens a watch, lists (:mod:`~coordinator.store.gathering`), hands over everything, and continues with that watch.
+After any end of the watch (an error, a cancellation, or silence) it resumes after the last revision known to be
+complete. It lists again only when the history is not available any more (compaction), when it is another history
+(another cluster, a store restored from a backup), or when one change is larger than this client accepts.
 
-A consumer that replaces its view at every :class:`Snapshot` and applies all :class:`Changes` in between has
-the view of the store; late, if etcd is away, but never wrong for good.
+A consumer that replaces its view at every :class:`Snapshot` and applies all :class:`Changes` in between has the view of
+the store. The view may be late, if etcd is down, but it never stays wrong.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ from coordinator.store.port import AnswerTooLarge, Changes, Compacted, Listing, 
 log = structlog.get_logger(__name__)
 
 _LONGEST_WAIT = 1.0
-"""Seconds after which a stop event is noticed in a silent watch, where nobody calls close() as well."""
+"""Seconds until a stop event is noticed in a silent watch, if nobody calls close()."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything under the prefix at one revision: replace what you have."""
+    """Everything under the prefix at one revision: it replaces the consumer's view."""
 
     listing: Listing
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """For now nothing is heard from etcd. What was heard before stays true as of its revision."""
+    """There is no connection to etcd at present. Earlier updates stay true as of their revision."""
 
     reason: str
 
@@ -48,12 +49,12 @@ Update = Snapshot | Changes | Disconnected
 
 
 class _OtherHistory(StoreError):
-    """The store is not the one that we have been watching: list again."""
+    """The store has another history than the one that we were watching: list again."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Witness:
-    """A change that must be found again at its revision, if history is still the same one."""
+    """A change that must be found at its revision again, if the history is still the same."""
 
     key: str
     revision: int
@@ -61,7 +62,7 @@ class _Witness:
 
 
 def jittered(failures: int, *, initial: float = 0.1, longest: float = 5.0) -> float:
-    """Seconds to wait after so many failures in a row: doubling, and never in step with other watchers."""
+    """Seconds to wait after so many failures in a row: doubling, with jitter."""
     return min(longest, initial * 2.0 ** min(failures - 1, 20)) * random.uniform(0.5, 1.0)
 
 
@@ -69,9 +70,9 @@ class Reflector:
     """Follows all keys under a prefix.
 
     :param largest: how many bytes the value of a key may have; see :mod:`~coordinator.store.large_values`.
-    :param progress_every: after so many seconds of silence the server is asked for a sign of life.
-    :param silence_limit: after so many seconds of silence the watch is given up and opened anew. A frozen
-        server, or one behind a broken line, ends no stream by itself.
+    :param progress_every: seconds of silence after which the server is asked for a progress notification.
+    :param silence_limit: seconds of silence after which the watch is closed and opened again. A frozen server, or one
+        behind a broken connection, does not end a stream.
     :param backoff: seconds to wait after the n-th failure in a row.
     :param clock: seconds, growing.
     """
@@ -103,12 +104,12 @@ class Reflector:
         self._heard_at = 0.0
         self._ask_at = 0.0
         self.retry_in = 0.0
-        """Seconds that should pass before the step after a :class:`Disconnected`."""
+        """Seconds to wait before the step after a :class:`Disconnected`."""
 
     def updates(self, stop: threading.Event) -> Iterator[Update]:
-        """What happens under the prefix, until ``stop`` is set; a snapshot before any changes.
+        """Yield updates of the prefix until ``stop`` is set; a snapshot comes before any changes.
 
-        Set ``stop`` and call :meth:`close` to end it at once; with ``stop`` alone it may take a second.
+        Set ``stop`` and call :meth:`close` to end this at once; with ``stop`` alone it may take a second.
         """
         try:
             while not stop.is_set():
@@ -123,7 +124,7 @@ class Reflector:
             self.close()
 
     def step(self, timeout: float) -> Update | None:
-        """One thing: a list, or the next batch (waiting at most ``timeout`` seconds for it)."""
+        """The next update: a listing, or the next batch (waiting at most ``timeout`` seconds for it)."""
         try:
             if self._complete_to is None:
                 return self._list()
@@ -137,7 +138,7 @@ class Reflector:
             return self._disconnected(error)
 
     def close(self) -> None:
-        """End the watch that is open, also from another thread. The next step would open it again."""
+        """Close the present watch, also from another thread. The next step would open it again."""
         self._closing = True
         stream = self._stream
         if stream is not None:
@@ -164,7 +165,7 @@ class Reflector:
             raise
         self._heard()
         if self._failures:
-            self._ask_at = self._heard_at  # whoever waits to hear that we are back need not wait for a change
+            self._ask_at = self._heard_at  # a consumer learns of the reconnection without waiting for a change
             log.info("watch.resumed", prefix=self._prefix, from_revision=complete_to + 1)
         return stream
 
@@ -176,7 +177,7 @@ class Reflector:
         if stream.cluster_id != self._cluster_id:
             raise _OtherHistory(f"cluster {stream.cluster_id:x} answers, where {self._cluster_id:x} did before")
         if stream.revision < complete_to:
-            # A member that lags behind looks the same; listing is linearizable and waits for it.
+            # A member that lags behind looks the same; a listing is linearizable and waits until it has caught up.
             raise _OtherHistory(f"etcd stands at revision {stream.revision}, and was at {complete_to} before")
         if self._failures and self._witness is not None:
             self._question(self._witness)
@@ -186,9 +187,9 @@ class Reflector:
         try:
             found = self._store.get(witness.key, revision=witness.revision)
         except Compacted:
-            return  # no longer to be had, which proves nothing
+            return  # it is compacted, which proves nothing
         if (found is not None and found.mod_revision == witness.revision) is not witness.exists:
-            raise _OtherHistory(f"the change of {witness.key} at revision {witness.revision} has never happened")
+            raise _OtherHistory(f"the change of {witness.key} at revision {witness.revision} does not exist")
 
     def _receive(self, stream: WatchStream, complete_to: int, timeout: float) -> Changes | None:
         now = self._clock()
@@ -232,7 +233,7 @@ class Reflector:
 
 
 def _after(complete_to: int, batch: Changes) -> Changes:
-    """A batch without what the snapshot shows: by counting keys it may be ahead of what the watch had delivered."""
+    """A batch without the changes that the snapshot contains: it may be newer than the changes delivered so far."""
     if batch.changes and batch.changes[0].revision <= complete_to:
         batch = replace(batch, changes=tuple(change for change in batch.changes if change.revision > complete_to))
     return batch if batch.revision >= complete_to else replace(batch, revision=complete_to)

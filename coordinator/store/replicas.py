@@ -1,4 +1,4 @@
-"""The watchers that are there, as their presences show them: who leads, who could, and how far each has got."""
+"""Replicas: the live watchers by their presence keys: which one leads, which could, and how far each has read."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from datetime import UTC, datetime
 from coordinator.store.presence import Presence, read_presence
 
 FAR_BEHIND = 10_000
-"""Revisions. A presence is renewed every few seconds; in a burst that many changes may have come since."""
+"""Revisions. A presence is written every few seconds; in a burst, so many changes may have come since."""
 
 FILLS_WITHIN = 60.0
-"""Seconds. A million keys take half of it."""
+"""Seconds that reading everything may take. A million keys take half of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replica:
     """One watcher.
 
-    :ivar lag: revisions between the one up to which it had read when it last said so, and the newest change that
-        stands in etcd now; 0: it has read all that concerns it. Revisions are those of the whole etcd: each transaction
-        is one, whoever makes it. ``None``: it does not say how far it has got.
-    :ivar up_for: seconds since it came; ``None``: it does not say.
-    :ivar said_ago: seconds since it said so, if its clock and ours agree.
-    :ivar silent: that is longer ago than it allows itself.
+    :ivar lag: revisions between the one up to which it had read, by its presence, and the newest change in etcd now; 0:
+        it has read everything that concerns it. Revisions count all transactions in this etcd, including those of
+        others.
+        ``None``: its presence does not contain it.
+    :ivar up_for: seconds since it started; ``None``: unknown.
+    :ivar said_ago: seconds since it wrote its presence, if its clock and ours agree.
+    :ivar silent: it should have written its presence again by now.
     """
 
     presence: Presence
@@ -36,12 +37,12 @@ class Replica:
 
     @property
     def problem(self) -> str | None:
-        """What keeps it from taking over at once, where that needs somebody's attention."""
+        """Why it cannot take over at once, if that needs somebody's attention."""
         host = f"{self.presence.host}, pid {self.presence.pid}"
         if self.presence.warm is False and (self.up_for is None or self.up_for > FILLS_WITHIN):
             return (
-                f"it has not read all that is in etcd, or its watch is broken ({host}): it cannot take over; look "
-                "into its log for 'watch.lost'"
+                f"it has not read everything in etcd, or its watch is broken ({host}): it cannot take over; look for "
+                "'watch.lost' in its log"
             )
         if self.lag is not None and self.lag > FAR_BEHIND:
             return (
@@ -54,11 +55,11 @@ class Replica:
 def replicas_of(
     watchers: Mapping[str, bytes], leader: bytes | None, *, newest_change: int, now: datetime
 ) -> list[Replica]:
-    """All that are there, the leader first.
+    """All live watchers, the leader first.
 
     :param watchers: the values under ``watchers/``, by id.
     :param leader: the value of the leader key.
-    :param newest_change: revision of the newest change that is no watcher's word about itself.
+    :param newest_change: revision of the newest change that is not only a sign of life.
     """
     leading = read_presence(leader).id if leader is not None else None
     replicas = [
@@ -69,7 +70,7 @@ def replicas_of(
 
 
 def seconds_since(moment: str | None, now: datetime) -> float | None:
-    """Seconds since a time of a presence; ``None`` for what is none."""
+    """Seconds since a time in a presence; ``None`` for an invalid value."""
     try:
         then = datetime.fromisoformat(moment or "")
         then = then.replace(tzinfo=UTC) if then.tzinfo is None else then

@@ -1,10 +1,10 @@
-"""Who may read and write which keys: the roles of etcd's users, each with as little as its work takes.
+"""Roles: which users of etcd may read and write which keys, each with the least permissions that its work needs.
 
-Pure: ``users`` brings them into an etcd, ``securing`` decides what has to be changed there.
+Pure: ``securing`` decides what has to be changed in an etcd, ``users`` changes it.
 
-etcd knows permissions on ranges of keys, and no more than "read" and "write": writing is also deleting, and there is
-no "create only". A compare in a transaction needs the right to read its key, and a list or watch the right to read
-its whole range (https://etcd.io/docs/v3.5/op-guide/authentication/rbac/).
+etcd has permissions on ranges of keys, for reading and writing only: writing includes deleting, and there is no
+"create only". A compare in a transaction needs the permission to read its key, and a list or watch that to read its
+whole range (https://etcd.io/docs/v3.5/op-guide/authentication/rbac/).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from coordinator.model.printable import printable
 from coordinator.store.keys import Keys
 
 ENFORCED_SINCE = ((3, 6, 14), (3, 7, 1))
-"""The first releases whose roles hold against somebody who means harm.
+"""The first releases whose roles withstand an attacker.
 
-In every 3.5 a full database (NOSPACE) switches the checks of rights off for what is still allowed, so that a user who
-fills it can grant itself root. Before 3.5.33, 3.6.14 and 3.7.1 a transaction inside a transaction is not checked
+In every 3.5 a full database (NOSPACE) disables the permission checks of requests that are still allowed, so that a user
+who fills it can grant itself root. Before 3.5.33, 3.6.14 and 3.7.1 a transaction inside a transaction is not checked
 (GHSA-rfx7-8w68-q57q), nor whether a client has logged in for leases and alarms (GHSA-q8m4-xhhv-38mg), nor a lease or a
 previous value in a transaction (GHSA-x35m-3gp4-4fh5), nor where an open-ended watch ends (GHSA-xg4h-6gfc-h4m8)."""
 
 
 class Access(enum.StrEnum):
-    """In the words of ``etcdctl role grant-permission``."""
+    """The kinds of permission, as in ``etcdctl role grant-permission``."""
 
     READ = "read"
     WRITE = "write"
@@ -36,19 +36,19 @@ class Access(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class KeyRange:
-    """Keys from ``first`` up to, and without, ``end``; where ``end`` is empty: the one key ``first``."""
+    """The keys from ``first`` up to, but without, ``end``; if ``end`` is empty: the one key ``first``."""
 
     first: str
     end: str = ""
 
     @classmethod
     def below(cls, prefix: str) -> KeyRange:
-        """All keys that begin with a prefix of ours, which ends with ``/``."""
+        """All keys with a prefix of ours, which ends with ``/``."""
         return cls(prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))
 
     @property
     def prefix(self) -> str | None:
-        """What all its keys begin with, where it is such a range."""
+        """The common prefix of its keys, if it is such a range."""
         return self.first if self.first.endswith("/") and KeyRange.below(self.first) == self else None
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """:ivar name: in etcd. :ivar purpose: for people: whose role it is."""
+    """:ivar name: in etcd. :ivar purpose: for people: what the role is for."""
 
     name: str
     purpose: str
@@ -77,28 +77,28 @@ class Role:
 
 
 def namespace(keys: Keys) -> str:
-    """What the names of all roles of one prefix begin with: roles belong to a whole etcd, which others may use too."""
+    """The prefix of the names of all our roles: roles belong to a whole etcd, which others may use too."""
     return keys.prefix.strip("/") + "-"
 
 
 def watcher(keys: Keys) -> Role:
-    """``coordinator watch``. It holds nothing: that is for people."""
+    """The role of ``coordinator watch``. It may not write holds: those are for people."""
     written = (KeyRange.below(keys.every(kind)) for kind in _WRITTEN_BY_WATCHERS)
     single = map(KeyRange, (keys.heartbeat, keys.leader, keys.retention))
     return _reading_all(keys, "watcher", "coordinator watch", writes=(*written, *single))
 
 
 def viewer(keys: Keys) -> Role:
-    """Whoever only looks."""
+    """The role for people and programs that only read."""
     return _reading_all(keys, "viewer", "status, explain, plan, acts, doctor")
 
 
 def operator(keys: Keys, environment: str | None = None) -> Role:
-    """A person who holds, releases, reruns, marks, fills and forgets.
+    """The role of a person who holds, releases, reruns, marks, fills and forgets.
 
-    The log of acts is one for all: whoever may write an act may write, and delete, any.
+    There is one log of acts: a user who may write an act may write, and delete, any.
 
-    :param environment: only the pipelines of this one; ``None``: all.
+    :param environment: for the pipelines of this environment only; ``None``: for all.
     """
     written = (KeyRange.below(keys.every(kind, environment)) for kind in _WRITTEN_BY_OPERATORS)
     return _reading_all(
@@ -110,17 +110,17 @@ def operator(keys: Keys, environment: str | None = None) -> Role:
 
 
 def owner(keys: Keys, name: str) -> Role:
-    """Whoever publishes one dependency document.
+    """The role for publishing one dependency document.
 
-    ``plan`` and ``apply`` hold it against everything that stands there, so all of it is read.
+    ``plan`` and ``apply`` compare it with everything in etcd, so the role reads everything.
     """
     written = map(KeyRange, (keys.dependencies(_named(name)), keys.published_before(name)))
     return _reading_all(keys, f"owner-{name}", f"plan, apply --owner {name}", writes=written)
 
 
 def reporter(keys: Keys, environment: str) -> Role:
-    """Whatever reports run states of one environment, and says that it is there. It reads what it writes: a report is
-    held against what is there, and a lease is believed with a read behind it."""
+    """The role for reporting run states of one environment. It also reads these keys: a report is compared with the
+    present state, and the extension of a lease is confirmed by a read."""
     own = (
         KeyRange.below(keys.every("state", _named(environment))),
         KeyRange.below(keys.every("reporter", environment)),
@@ -135,7 +135,7 @@ def roles_of(
 ) -> tuple[Role, ...]:
     """The roles of a coordinator: watcher, operator and viewer, and those for environments.
 
-    :raises ConfigurationError: a name is empty, or not printable.
+    :raises ConfigurationError: a name is empty or not printable.
     """
     return (
         watcher(keys),
@@ -148,13 +148,13 @@ def roles_of(
 
 
 def is_enforced(version: tuple[int, ...]) -> bool:
-    """Whether an etcd of this version keeps its users to their roles; see :data:`ENFORCED_SINCE`."""
+    """Whether an etcd of this version enforces roles; see :data:`ENFORCED_SINCE`."""
     of_its_series = any(version[:2] == since[:2] and version >= since for since in ENFORCED_SINCE)
     return of_its_series or version >= ENFORCED_SINCE[-1]
 
 
 _WRITTEN_BY_WATCHERS = ("acts", "dependencies", "floor", "order", "published", "state", "trigger", "watchers")
-"""Acts and orders: retention deletes old ones. States: what was seen where nobody reports."""
+"""Acts and orders: retention deletes old ones. States: runs that environments show and nobody reports."""
 
 _WRITTEN_BY_OPERATORS = ("hold", "order", "state", "trigger")
 """States: ``mark`` and ``forget``. Trigger records: ``forget`` deletes them."""

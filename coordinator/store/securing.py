@@ -1,7 +1,7 @@
-"""Bringing roles and users into an etcd: what is missing is granted, what is too much is revoked, the rest is left.
+"""Creating roles and users in an etcd: missing permissions are granted, and superfluous ones are revoked.
 
-A role of ours is known by its name, which begins with the prefix of the keys (``roles.namespace``). Whatever else an
-etcd has is not touched; nor are roles of ours that nobody asks for any more, nor other roles of a user.
+A role of ours is known by its name, which begins with the prefix of the keys (``roles.namespace``). Everything else in
+the etcd is left alone; so are roles of ours that are not wanted any more, and other roles of a user.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from coordinator.store.users import ROOT, Users
 
 
 class NotOurs(CoordinatorError):
-    """A role or user that is somebody else's would have to be changed: nothing was written."""
+    """A role that seems to be somebody else's would have to be changed: nothing was written."""
 
 
 class CannotEnable(CoordinatorError):
-    """Authentication cannot be turned on as things stand."""
+    """Authentication cannot be turned on: nobody could turn it off again."""
 
 
 class PasswordNotTaken(CoordinatorError):
-    """etcd passed over a password in silence."""
+    """etcd ignored a password without an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedUser:
-    """:ivar password: ``None``: that of a user who is there is left; a new one gets in by certificate alone."""
+    """:ivar password: ``None``: an existing user keeps its own; a new one can log in by certificate only."""
 
     name: str
     roles: tuple[str, ...]
@@ -38,7 +38,7 @@ class WantedUser:
 
 @dataclass(frozen=True, slots=True)
 class RoleChange:
-    """What a role needs. ``present``: whether it is there."""
+    """The changes of a role. ``present``: whether it exists."""
 
     role: str
     present: bool
@@ -51,7 +51,7 @@ class RoleChange:
 
 @dataclass(frozen=True, slots=True)
 class UserChange:
-    """What a user needs. ``present``: whether it is there."""
+    """The changes of a user. ``present``: whether it exists."""
 
     user: str
     present: bool
@@ -64,9 +64,9 @@ class UserChange:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is to be done.
+    """All changes.
 
-    :ivar left_alone: roles of this prefix that are there and were not asked for.
+    :ivar left_alone: roles of this prefix that exist and are not wanted.
     """
 
     roles: tuple[RoleChange, ...]
@@ -78,9 +78,9 @@ class Changes:
 
 
 def weigh(users: Users, keys: Keys, wanted: Sequence[Role], people: Sequence[WantedUser] = ()) -> Changes:
-    """What an etcd lacks of these roles and users, and what its roles have too much. Writes nothing.
+    """Which changes an etcd needs to have these roles and users. Writes nothing.
 
-    :raises NotOurs: a role of that name has to do with other keys only.
+    :raises NotOurs: a role of that name has permissions on other keys only.
     """
     authentication_is_on = users.authentication_is_on()
     roles = [_role_change(users, keys, role) for role in wanted]
@@ -95,14 +95,14 @@ def weigh(users: Users, keys: Keys, wanted: Sequence[Role], people: Sequence[Wan
 
 
 def carry_out(users: Users, changes: Changes) -> None:
-    """Do it. May be repeated after a failure: what is done already is not found wanting again.
+    """Make these changes. May be repeated after a failure.
 
-    :raises PasswordNotTaken: a user was added without a password, and can have none.
+    :raises PasswordNotTaken: a user was added without a password, and cannot get one.
     """
     for role in changes.roles:
         if not role.present:
             users.add_role(role.role)
-        # First more, then less: whoever works under this role loses nothing in between.
+        # Grant before revoking, so that users of this role lose nothing in between.
         for permission in role.granted:
             users.grant(role.role, permission)
         for permission in role.revoked:
@@ -117,9 +117,9 @@ def carry_out(users: Users, changes: Changes) -> None:
 
 
 def enable_authentication(users: Users) -> bool:
-    """Turn authentication on; ``False``: it was on.
+    """Turn authentication on. Returns ``False`` if it was on already.
 
-    :raises CannotEnable: nobody could ever turn it off again.
+    :raises CannotEnable: nobody could turn it off again.
     """
     if users.authentication_is_on():
         return False
@@ -160,7 +160,7 @@ def _role_change(users: Users, keys: Keys, role: Role) -> RoleChange:
         role.name,
         True,
         granted=_ordered(role.permissions - present),
-        # A range that stays, with another access, is granted anew, which replaces it.
+        # A range with another access is granted again, which replaces it.
         revoked=_ordered(one for one in present if one.keys not in wanted),
     )
 
@@ -168,7 +168,7 @@ def _role_change(users: Users, keys: Keys, role: Role) -> RoleChange:
 def _user_change(users: Users, wanted: WantedUser, *, authentication_is_on: bool) -> UserChange:
     present = users.roles_of(wanted.name)
     password = wanted.password
-    if present is not None and password is not None and authentication_is_on:  # else etcd does not say what it is
+    if present is not None and password is not None and authentication_is_on:  # else etcd cannot check it
         password = None if users.can_log_in(wanted.name, password) else password
     missing = tuple(role for role in wanted.roles if role not in (present or ()))
     return UserChange(wanted.name, present is not None, missing, password)

@@ -1,7 +1,7 @@
 """etcd's own users and roles, for its administrator: what ``etcdctl role`` and ``etcdctl user`` do.
 
-Speaks to etcd through :class:`coordinator.store.members.Members`, like the store; and like there, of etcd3 only the
-stubs are used. Its messages are those of etcd 3.0: what has come since is written in bytes where it is used.
+It uses etcd through :class:`coordinator.store.members.Members`, as the store does, and likewise only etcd3's stubs.
+Their messages are those of etcd 3.0: later fields are written as bytes where they are used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from coordinator.store.protobuf import import_etcd3
 from coordinator.store.roles import Access, KeyRange, Permission
 
 ROOT = "root"
-"""The user, and the role, that may do everything. etcd turns authentication on only where there are both."""
+"""The user, and the role, that may do everything. etcd turns authentication on only if both exist."""
 
 _NO_PASSWORD = b"\x1a\x02\x08\x01"
 """``AuthUserAddRequest{options: {no_password: true}}``: field 3, since etcd 3.4."""
@@ -30,10 +30,10 @@ _TYPES = (Access.READ, Access.WRITE, Access.READ_WRITE)
 class Users:
     """The users and roles of an etcd. Use as a context manager.
 
-    Every method may raise :class:`coordinator.store.port.StoreUnavailable`, and :class:`AccessDenied` where
-    authentication is on and whoever asks is not root.
+    Every method may raise :class:`coordinator.store.port.StoreUnavailable`, and :class:`AccessDenied` if authentication
+    is on and the user is not root.
 
-    :raises ConfigurationError: certificates or the password are not where the settings say.
+    :raises ConfigurationError: certificates or the password cannot be read.
     """
 
     def __init__(self, settings: EtcdSettings) -> None:
@@ -49,10 +49,10 @@ class Users:
         self._members.close()
 
     def authentication_is_on(self) -> bool:
-        """Whether etcd asks who somebody is. Anybody may ask this, of any version."""
+        """Whether authentication is on. Every user may ask this, in any version."""
         try:
-            # Nobody's name: whether there is one is looked at after whether names are looked at (AuthStatus is
-            # for root alone, and since 3.5).
+            # With an empty name: etcd checks first whether authentication is on. (AuthStatus is for root only, and
+            # exists since 3.5.)
             self._log_in("", "")
         except AccessDenied:
             return True
@@ -63,7 +63,7 @@ class Users:
         return True
 
     def can_log_in(self, user: str, password: str) -> bool:
-        """Whether this is the user's password. Only with authentication on is it looked at."""
+        """Whether this is the user's password. etcd checks it only while authentication is on."""
         try:
             self._log_in(user, password)
         except AccessDenied:
@@ -92,16 +92,16 @@ class Users:
         self._ask("RoleAdd", self._rpc.AuthRoleAddRequest(name=role), doing=f"adding role {role}")
 
     def grant(self, role: str, permission: Permission) -> None:
-        """Allow a role something. What it may do with this very range so far is replaced."""
+        """Grant a permission. It replaces the present one on the same range."""
         request = self._rpc.AuthRoleGrantPermissionRequest(name=role)
         request.perm.key, request.perm.range_end = map(_encoded, (permission.keys.first, permission.keys.end))
         request.perm.permType = _TYPES.index(permission.access)
         self._ask("RoleGrantPermission", request, doing=f"granting {permission} to role {role}", repeatable=True)
 
     def revoke(self, role: str, keys: KeyRange) -> None:
-        """Take a range from a role.
+        """Revoke the permission on a range.
 
-        :raises StoreError: a key of it is no UTF-8, which etcd3's message cannot hold.
+        :raises StoreError: a key of the range is not UTF-8, which etcd3's message cannot hold.
         """
         request = self._rpc.AuthRoleRevokePermissionRequest(role=role)
         try:
@@ -129,14 +129,14 @@ class Users:
         return frozenset(answer.roles)
 
     def add_user(self, user: str, password: str | None) -> None:
-        """:param password: ``None``: nobody gets in as this user but with a client certificate whose CN is its name."""
+        """:param password: ``None``: this user can log in only by a client certificate whose CN is its name."""
         request = self._rpc.AuthUserAddRequest(name=user, password=password)
         if password is None:
             request.MergeFromString(_NO_PASSWORD)
         self._ask("UserAdd", request, doing=f"adding user {user}")
 
     def set_password(self, user: str, password: str) -> None:
-        """Give a user another password. etcd passes over it in silence where the user was added without one."""
+        """Change a user's password. etcd ignores this, without an error, if the user was added without a password."""
         request = self._rpc.AuthUserChangePasswordRequest(name=user, password=password)
         self._ask("UserChangePassword", request, doing=f"setting the password of user {user}", repeatable=True)
 

@@ -1,8 +1,9 @@
-"""The key of a watcher's presence: one id, one watcher.
+"""The key of a watcher's presence: each id belongs to one watcher.
 
-Two watchers with one id would overwrite each other's presence, and the first to end would take it along. So the key is
-put only where it is absent, or this watcher's own. Whoever finds another one's waits as long as a lease may last: it
-may be that of a predecessor that was killed. If the key is still there, that watcher lives, and this one is refused.
+Two watchers with one id would overwrite each other's presence, and the first one to end would delete it. So the key is
+put only where it is absent, or this watcher's own. A watcher that finds another one's key waits for as long as a lease
+may last: it may be the key of a predecessor that was killed. If it still exists then, that watcher is alive, and this
+one is refused.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from coordinator.store.process_id import is_gone, lives_here
 log = structlog.get_logger(__name__)
 
 _TRIES = 3
-"""The key may go, or turn out to be ours, between two of them."""
+"""Attempts: between two of them, the key may be deleted, or turn out to be ours."""
 
 
 class WatcherId:
     """See the module.
 
     :param ttl: of the leases of watchers, in seconds.
-    :ivar refused: why this watcher will never be announced; ``None``: it may be.
+    :ivar refused: why this watcher's presence will never be put; ``None``: it may be.
     """
 
     def __init__(self, store: Store, key: str, *, ttl: int, clock: Callable[[], float]) -> None:
         self._store = store
         self._key = key
-        # An etcd that elects a leader gives every lease its whole time once more.
+        # When etcd elects a leader, every lease gets its full time once more.
         self._longest_lease = 2.0 * ttl + 5.0
         self._clock = clock
         self._revision = 0
@@ -39,7 +40,7 @@ class WatcherId:
         self.refused: str | None = None
 
     def announce(self, presence: Presence, lease: int) -> bool:
-        """Put the presence, unless its key is another watcher's. Whether it is there now.
+        """Put the presence, unless its key is another watcher's. Returns whether it was put.
 
         :raises LeaseNotFound: the lease has expired.
         :raises StoreError: etcd failed.
@@ -77,7 +78,7 @@ class WatcherId:
 
 
 def _may_be_replaced(found: KeyValue, presence: Presence, lease: int) -> bool:
-    if found.lease in (0, lease):  # nobody keeps it alive; or the answer to our own put was lost
+    if found.lease in (0, lease):  # it is on no lease; or the answer to our own put was lost
         return True
     other = read_presence(found.value).process
     return is_gone(other) or (other is not None and other == presence.process)

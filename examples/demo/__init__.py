@@ -2,12 +2,12 @@
 
 =======================  =========================================================================
 ``__main__``             options, exit codes, the directory with the logs
-``story``                what is done and waited for
+``story``                the steps of the demo
 ``checks``               whether each pipeline ran as often as it should (pure)
 ``parts``                the etcd, the Airflows and the watcher
 ``airflow``              a real Airflow on SQLite, for end-to-end tests too; with
                          ``airflow_environment`` and ``airflow_api``
-``orphan_guard``         no process stays behind, also after ``kill -9``
-``interruption``         Ctrl-C
+``orphan_guard``         ends all processes, even after ``kill -9``
+``interruption``         handles Ctrl-C
 =======================  =========================================================================
 """

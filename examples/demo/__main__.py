@@ -1,7 +1,7 @@
-"""``make demo``: starts everything, plays the story, ends everything.
+"""``make demo``: starts everything, runs the steps of the demo, ends everything.
 
-Exit code 0: all of it happened, exactly once. 1: something did not; what, and where the logs are, stands on stderr.
-2: it could not begin. 130: Ctrl-C or SIGTERM.
+Exit code 0: everything happened exactly once. 1: something did not happen; stderr names it, and the directory of the
+logs. 2: it could not begin. 130: Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _stay(parts: Parts) -> None:
 
 
 def _remove(directory: Path) -> None:
-    """What was killed a moment ago may still write its last file."""
+    """Remove the directory. A process that was just killed may still write its last file."""
     for _ in range(20):
         shutil.rmtree(directory, ignore_errors=True)
         if not directory.exists():

@@ -44,7 +44,7 @@ _API_ANSWERS = "the API server answers"
 
 _START_LIMIT = 120.0
 _STOP_PATIENCE = 5.0
-_DELIVERER_PATIENCE = 20.0
+_SENDER_PATIENCE = 20.0
 _LOOK_EVERY = 0.1
 
 
@@ -276,7 +276,7 @@ class AirflowProcess:
         lock = self.outbox / "sender.lock"
         if not lock.exists():
             return
-        until = time.monotonic() + _DELIVERER_PATIENCE
+        until = time.monotonic() + _SENDER_PATIENCE
         while time.monotonic() < until:
             if not _locked(lock):
                 return

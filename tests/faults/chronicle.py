@@ -1,4 +1,4 @@
-"""From what was seen to a history that the checkers of the simulation can evaluate.
+"""Turns observations into a history that the checkers of the simulation can check.
 
 etcd's changes come in the order of their revisions, the environments' in that of their own clock; between the two
 only the time at which they were seen is known, and a change in etcd is seen a moment after it happened. Where one
@@ -49,12 +49,12 @@ SEEN_WITHIN = 10.0
 """Seconds within which a change in etcd is seen: the machine may be busy, and the member that is asked be struck."""
 
 Place = tuple[str, int]
-"""Something that was seen: where, and the how manyeth of this telling."""
+"""Something that was seen: where, and its number in this telling."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Somebody's time as the leader. ``seen``: when its beginning was; ``ended``: when its end was."""
+    """A watcher's time as the leader. ``seen``: when its beginning was seen; ``ended``: when its end was seen."""
 
     who: str
     seen: float
@@ -62,7 +62,7 @@ class Term:
 
 
 class Chronicle:
-    """Takes from other threads; tells in the caller's.
+    """Collects observations from other threads; adds them to the history in the caller's.
 
     :ivar behind: seconds by which a leader's view may lag: at most so old is what it decides on.
     :ivar leader: whose the leader key is, at the present place of the telling; ``newest_intent``: of each target.
@@ -89,7 +89,8 @@ class Chronicle:
             self._airflow.append(happened)
 
     def begin(self, listing: Listing, runs: Iterable[tuple[str, ObservedRun]]) -> History:
-        """A history that begins with what stands in etcd and in the environments, at rest, and is not evaluated yet.
+        """A history that begins with the present contents of etcd and the environments, at rest; nothing is checked
+        yet.
 
         :param runs: with their environments.
         """
@@ -129,8 +130,8 @@ class Chronicle:
         return self._revisions[place - 1] if place else 0
 
     def led(self, watcher: str, time: float) -> bool:
-        """Whether it may have led then: of a term of its the beginning was seen by then, or so late after it as
-        something may be seen, and the end, if it has ended, was seen later."""
+        """Whether it may have led at that time: the beginning of one of its terms was seen by then (or as late after it
+        as observations may come), and the end, if there is one, was seen later."""
         return any(term.who == watcher and term.seen - SEEN_WITHIN <= time <= term.ended for term in self._terms)
 
     def _note_term(self, seen: Seen) -> None:
@@ -161,7 +162,7 @@ class _Telling:
         }
 
     def run(self) -> None:
-        """Tell all, each after what it can only have come after; else by the time at which it was seen."""
+        """Add all observations, each after its causes, and otherwise in the order in which they were seen."""
         after = self._causes()
         waits_for = {one: len(causes) for one, causes in after.items()}
         leads_to: dict[Place, list[Place]] = {}
@@ -182,7 +183,7 @@ class _Telling:
         assert told == len(after), "what was seen contradicts itself: each came after the other"
 
     def _causes(self) -> dict[Place, set[Place]]:
-        """What each can only have come after."""
+        """The causes of each observation."""
         after: dict[Place, set[Place]] = {}
         for source, count in ((ETCD, len(self._etcd)), (AIRFLOW, len(self._airflow))):
             for place in range(count):
@@ -229,7 +230,7 @@ class _Telling:
                 history.add(StateWritten(seen.time, target, state, change.revision, by, leads=False))
             case TriggerKey(target):
                 record = _record_of(seen)
-                by, leads = "a watcher", True  # what becomes of an intent keeps its ``who``, whoever writes it
+                by, leads = "a watcher", True  # the outcome of an intent keeps its ``who``, whoever writes it
                 if record is not None and record.status is Status.INTENT:
                     chronicle.newest_intent[target] = record.token
                     by, leads = record.who, chronicle.leader == record.who

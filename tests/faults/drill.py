@@ -18,7 +18,7 @@ from tests.simulation.history import PromiseBroken
 
 @dataclass(frozen=True, slots=True)
 class Survived:
-    """What came of a drill.
+    """The result of a drill.
 
     :ivar strikes: so often the fault struck, and everything held.
     :ivar starts: so many runs were started, each once per wave.
@@ -57,7 +57,7 @@ def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str
                 stage.await_health()
                 strikes += 1
             _calm_wave(stage, workload)
-    except (Exception, PromiseBroken) as error:  # noqa: BLE001 - told like a broken promise: the other drills go on
+    except (Exception, PromiseBroken) as error:  # noqa: BLE001 - reported like a broken promise: the other drills go on
         broken = f"{type(error).__name__}: {error}"
     if workload is not None:
         starts = workload.starts

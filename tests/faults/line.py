@@ -1,4 +1,4 @@
-"""A TCP line that can be cut: a small proxy in front of one server."""
+"""A TCP connection that can be cut: a small proxy in front of one server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watchers broken on purpose, as patches: drills that do not notice these notice nothing.
+"""Watchers broken on purpose, as patches: a drill that does not notice its patch is worthless.
 
 ``python -m tests.faults.sabotage NAME watch ...`` is the command line with something broken in its process: a drill
 starts its watchers with it. ``tests.faults.noticing`` plays the drills that must fail then.
@@ -43,7 +43,7 @@ def no_fence_and_no_guard() -> AbstractContextManager[Any]:
 
 
 def sent_written_before_the_request() -> AbstractContextManager[Any]:
-    """What is about to be asked for counts as done."""
+    """A request counts as sent before it is sent."""
     real = Reconcile.written
 
     def written(self: Reconcile, target: Target, record: TriggerRecord, now: float) -> None:
@@ -56,7 +56,7 @@ def sent_written_before_the_request() -> AbstractContextManager[Any]:
 
 
 def records_forgotten_by_a_restart() -> AbstractContextManager[Any]:
-    """Who lists everything takes no notice of trigger records, and writes over them."""
+    """A watcher that lists everything ignores trigger records, and overwrites them."""
     real, compares = Cache.replacing, Write.compares.fget  # type: ignore[attr-defined]
 
     def without_records(self: Cache, listing: Listing, replaced: Replaced) -> Iterator[None]:

@@ -165,7 +165,7 @@ def _chapter(stage: Stage, load: Load, faults: list[Fault], spared: Replica, log
     finally:
         load.end()
     stage.await_rest()
-    _evaluate_rest(stage)
+    _check_rest(stage)
     load.starts += sum((stage.history.requests - load.requests_before).values())
     load.begin_anew()
     load.calm()
@@ -179,7 +179,7 @@ def _would_kill(fault: Fault, stage: Stage, spared: Replica) -> bool:
     return (stage.leader() if fault.name.startswith("leader") else stage.standby()) is spared
 
 
-def _evaluate_rest(stage: Stage) -> None:
+def _check_rest(stage: Stage) -> None:
     """People cleared while others ran, so nobody can say how often each was to run; but now nothing may be due."""
     due = foresee(
         stage.history.wiring,

@@ -42,7 +42,7 @@ from tests.worlds.simulated_airflow import partition_of
 ENVIRONMENTS = ("default", "team_b")
 
 DRILL, WATCHERS, REPORTERS = "drill", "watchers", "reporters"
-"""Who connects to etcd."""
+"""The parties that connect to etcd."""
 
 LIFE = 3600.0
 """Seconds after which a watcher ends by itself, whatever has become of the drill."""
@@ -231,7 +231,7 @@ class Stage:
         replica.service = self._serve(replica.name, replica.to_etcd, replica.to_airflow)
 
     def leader(self) -> Replica:
-        """Who leads, by the key in etcd. :raises AssertionError: nobody does."""
+        """The watcher that leads, by the key in etcd. :raises AssertionError: none does."""
         until(lambda: self._leader() is not None, "a watcher leads", limit=COMES_TO_REST)
         found = self._leader()
         assert found is not None
@@ -374,7 +374,7 @@ class Stage:
         )
 
     def see_anew(self) -> None:
-        """etcd is another one, or has gone back: come to rest, and tell another history, from what stands there now.
+        """etcd was replaced or restored: wait for rest, and begin another history from its present contents.
 
         :raises AssertionError: it does not come to rest.
         """

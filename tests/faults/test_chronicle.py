@@ -1,4 +1,4 @@
-"""Who may have led when, as the drills evaluate it."""
+"""When a watcher may have led, by the rules of the drills."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class Workload:
         )
 
     def count(self) -> None:
-        """Wait for rest, and evaluate what has run since the last time.
+        """Wait for rest, and check what has run since the last time.
 
         :raises PromiseBroken: lost, doubled, early, or without a cause.
         """

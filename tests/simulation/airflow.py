@@ -33,11 +33,11 @@ from tests.worlds.simulated_airflow import SimulatedAirflow
 CONFLICT = {"detail": {"reason": "Unique constraint violation"}}
 DATABASE_ERROR = {"detail": {"reason": "Database error"}}
 FAR = Deadline(1e9)
-"""Time-outs are the line's here; the real clock has nothing to say."""
+"""No deadline: :class:`RestLine` simulates time-outs, and the real clock must not interfere."""
 
 
 class LivingAirflow(SimulatedAirflow):
-    """:ivar plan_run: called when a run has been queued; it will begin and end.
+    """:param plan_run: called when a run has been queued; it will begin and end.
 
     :ivar missing: DAGs that are not there just now.
     """

@@ -306,7 +306,7 @@ class History:
                 self.intended.append(event)
             self.intents[record.token] = Recorded(record, event.revision, event.time, past)
         if record.status is Status.SENT and record.token not in self.effects:
-            # Somebody else's clear was found where ours was to be; the checkers have evaluated whether rightly.
+            # Somebody else's clear was found in place of ours; the checkers have decided whether that was right.
             self.taken_for_ours[record.token] = target
             if record.token in self.intents:
                 self.consume(target, self.intents[record.token].record)

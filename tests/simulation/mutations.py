@@ -254,7 +254,7 @@ def holds_ignored() -> AbstractContextManager[Any]:
     return patch.object(Cache, "hold", lambda *_: None)
 
 
-def propagation_go_no_further() -> AbstractContextManager[Any]:
+def changes_are_not_propagated() -> AbstractContextManager[Any]:
     real = propagation.Propagation._propagate
 
     def propagate(self: propagation.Propagation, decision: Decision, *, live: bool, changed: bool) -> None:
@@ -530,7 +530,7 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (deadlines_never_pass, EVERYTHING),
         (release_not_waited_for, CALM),
         (orders_carried_out_again, PEOPLE),
-        (propagation_go_no_further, DAILY),
+        (changes_are_not_propagated, DAILY),
         (watermarks_forgotten, OLD),
         (removed_though_needed, OLD),
         (look_ignored, SILENT),

@@ -207,8 +207,8 @@ class _Foresight:
         holds = state in MET[leaf.on] and (direct or not stuck) and leaf.max_age is None
         repairable = stuck or (state == "failed" and leaf.on == "success" and changed)
         new = changed and triggers and state in MET["done"]
-        stirs = triggers and (new or repairable)
-        return _Verdict(holds, holds or repairable, ((upstream, new),) if holds else (), stirs, new)
+        has_change = triggers and (new or repairable)
+        return _Verdict(holds, holds or repairable, ((upstream, new),) if holds else (), has_change, new)
 
 
 def _at_least(n: int, verdicts: list[_Verdict]) -> _Verdict:

@@ -1,4 +1,4 @@
-"""A stand-in Airflow: the part of the REST API v2 that the runner speaks, with runs that tests move by hand.
+"""A stand-in Airflow: the part of the REST API v2 that the runner uses, with runs that tests control.
 
 ``airflow``   the server: ``StandInAirflow``, also ``python -m tests.standin.airflow``
 ``rest``      its routes
@@ -6,6 +6,6 @@
 ``dagruns``   the runs behind it, and their states
 ``bodies``    the shape of its answers
 ``faults``    what may go wrong with the next request
-``http11``    the least HTTP/1.1 that a benchmark can be measured through
+``http11``    a minimal HTTP/1.1 server, fast enough for benchmarks
 ``recorded/`` what a real Airflow answered; ``tests/integration/runners`` holds the stand-in to it
 """

@@ -50,7 +50,7 @@ class Logins:
         with self._lock:
             self._tokens.clear()
 
-    def evaluate(self, authorization: str | None, *, writes: bool) -> tuple[int, str] | None:
+    def refusal(self, authorization: str | None, *, writes: bool) -> tuple[int, str] | None:
         """Why a request is refused; ``None`` if it is not."""
         if not authorization:
             return 401, "Not authenticated"

@@ -96,7 +96,7 @@ class RestApi:
                 return self._login(call)
             if kind == "public":
                 return Response(200, bodies.encode(self._public(call)))
-            refusal = self._logins.evaluate(call.authorization, writes=call.method != "GET")
+            refusal = self._logins.refusal(call.authorization, writes=call.method != "GET")
             if refusal is not None:
                 raise Refusal(*refusal)
             body = self._routes[kind](call)

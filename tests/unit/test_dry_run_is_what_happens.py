@@ -27,7 +27,7 @@ from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.simulated_airflow import partition_of
 
 PARTITIONS = ("2026-11-20T00:00:00Z", "2026-11-20T01:00:00Z", "2026-11-21T00:00:00Z", "all")
-DEEDS: tuple[Order | State, ...] = (*(Order.RERUN,) * 3, Order.RELEASE, State.SUCCESS, State.FAILED)
+ACTS: tuple[Order | State, ...] = (*(Order.RERUN,) * 3, Order.RELEASE, State.SUCCESS, State.FAILED)
 MAPPINGS: tuple[Any, ...] = (
     None,
     None,
@@ -110,7 +110,7 @@ def stories(draw: st.DrawFn) -> Story:
         cleared=draw(st.lists(st.sampled_from(came), max_size=2)),
         held=draw(st.sets(st.sampled_from(names), max_size=1)),
         chosen=draw(st.integers(0, 100)),
-        what=draw(st.sampled_from(DEEDS)),
+        what=draw(st.sampled_from(ACTS)),
     )
 
 

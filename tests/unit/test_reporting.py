@@ -32,7 +32,7 @@ def tell(store: FaultyStore, state: str, *, queued_at: datetime | None = None, w
     return write_report(store, KEYS, TARGET, document, within=within)
 
 
-def readiness(store: FaultyStore) -> tuple[State, datetime | None]:
+def stored_state(store: FaultyStore) -> tuple[State, datetime | None]:
     kv = store.server.get(KEY)
     assert kv is not None
     found = read_run_state(kv.value)
@@ -43,7 +43,7 @@ def readiness(store: FaultyStore) -> tuple[State, datetime | None]:
 def test_an_attempt_is_reported_step_by_step(store: FaultyStore) -> None:
     assert tell(store, "running", queued_at=FIRST) is Verdict.NEW
     assert tell(store, "success", queued_at=FIRST) is Verdict.NEW
-    assert readiness(store) == (State.SUCCESS, FIRST)
+    assert stored_state(store) == (State.SUCCESS, FIRST)
 
 
 def test_a_repeat_is_no_new_completion(store: FaultyStore) -> None:
@@ -56,13 +56,13 @@ def test_a_repeat_is_no_new_completion(store: FaultyStore) -> None:
 def test_a_late_running_does_not_hide_a_success(store: FaultyStore) -> None:
     tell(store, "success", queued_at=FIRST)
     assert tell(store, "running", queued_at=FIRST) is Verdict.OUTDATED
-    assert readiness(store) == (State.SUCCESS, FIRST)
+    assert stored_state(store) == (State.SUCCESS, FIRST)
 
 
 def test_a_late_report_of_an_older_attempt_does_not_overwrite_a_newer_one(store: FaultyStore) -> None:
     tell(store, "running", queued_at=SECOND)
     assert tell(store, "success", queued_at=FIRST) is Verdict.OUTDATED
-    assert readiness(store) == (State.RUNNING, SECOND)
+    assert stored_state(store) == (State.RUNNING, SECOND)
 
 
 def test_every_bare_word_is_a_completion(store: FaultyStore) -> None:
@@ -98,7 +98,7 @@ def test_a_lost_race_is_decided_again(store: FaultyStore, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(store, "commit", overtaken)
     assert tell(store, "success", queued_at=FIRST) is Verdict.OUTDATED
-    assert readiness(store) == (State.SUCCESS, SECOND)
+    assert stored_state(store) == (State.SUCCESS, SECOND)
 
 
 def test_it_goes_on_trying_and_then_says_that_etcd_is_away(store: FaultyStore) -> None:

@@ -200,7 +200,7 @@ def case_08_taken_out_while_it_waits(world: World) -> None:
 
 
 def case_08_a_wrong_name_for_an_hour(world: World) -> None:
-    """A -> D. A's name is misspelt; A completes; the name is repaired: D runs for what A completed meanwhile, once."""
+    """A -> D. A's name is misspelt; A completes; the name is corrected: D runs for what A completed meanwhile, once."""
     world.dependencies({"D": "A"})
     world.first_run("A")
     world.dependencies({"D": "AA"})

@@ -1,4 +1,4 @@
-"""Admission: who may start in one environment, and who waits for what.
+"""Admission: which targets may start in one environment, and which wait for what.
 
 A target passes the gates in order: its pipeline's, its environment's, and the slots. It is inside the first two while
 its run is in flight, and has a slot until the outcome of its request is known. None of this is written anywhere: what
@@ -19,9 +19,9 @@ from coordinator.model.references import PipelineRef, Target
 
 
 class Admission:
-    """All gates of an environment, and who stands where. Used by the deciding thread only.
+    """All gates of an environment, and where each target is. Used by the deciding thread only.
 
-    :param slots: how many may be on the way to their outcome at once.
+    :param slots: how many requests may be without an outcome at once.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Admission:
     # -- what is in flight -----------------------------------------------------------------------------------------
 
     def note(self, decision: Decision) -> None:
-        """Take in whether something is in flight. What has been admitted is inside although it is not in flight yet."""
+        """Note whether a target is in flight. An admitted target is inside although it is not in flight yet."""
         target = decision.target
         in_flight = Obstacle.IN_FLIGHT in decision.obstacles
         if in_flight:
@@ -83,7 +83,7 @@ class Admission:
         return target in self._admitted
 
     def leave(self, target: Target) -> None:
-        """It is not to start now: it gives up its place, in line or inside."""
+        """The target is not to start now: remove it from the line, or from inside."""
         waits_at = self._waiting.pop(target, None)
         if waits_at is None and target not in self._admitted:
             return
@@ -91,13 +91,13 @@ class Admission:
         for gate in self._gates(target):
             if gate is waits_at:
                 gate.line.remove(target)
-                break  # it is not inside of what comes behind
+                break  # it is not inside any later gate
             if gate.rate is not None:
                 gate.rate.give_back()
             self._make_room(gate, target)
 
     def open(self, slots: int | None = None) -> None:
-        """How many slots there are from now on; ``None``: as many as at first."""
+        """Set the number of slots; ``None``: the initial one."""
         self._slots.limit = self._size if slots is None else slots
 
     def admit(self, now: float) -> list[tuple[Target, Priority]]:
@@ -124,7 +124,7 @@ class Admission:
         return len(self._slots.inside)
 
     def next_at(self) -> float | None:
-        """Monotonic seconds at which time alone admits somebody."""
+        """Monotonic seconds at which the passing of time admits a target."""
         gate = self._environment
         if gate.rate is None or not gate.line or (gate.limit is not None and len(gate.inside) >= gate.limit):
             return None
@@ -133,10 +133,10 @@ class Admission:
     # -- what changes the gates ------------------------------------------------------------------------------------
 
     def obey(self, limits: dict[PipelineRef, int]) -> list[Target]:
-        """Other limits of pipelines. All keep their places but those of pipelines whose limit is new, or gone.
+        """Use other limits of pipelines. Targets keep their places, unless the limit of their pipeline is new or gone.
 
         :param limits: ``max_in_flight`` of the pipelines of this environment that have one.
-        :returns: those who have to enter again.
+        :returns: the targets that have to enter again.
         """
         changed = self._pipelines.keys() ^ limits.keys()
         again = [one for one in (*self._waiting, *self._admitted) if one.pipeline in changed] if changed else []
@@ -152,7 +152,7 @@ class Admission:
         return again
 
     def recall(self, ages: Iterable[float], now: float) -> None:
-        """Continue the environment's rate from what predecessors have started. :param ages: seconds since each."""
+        """Continue the rate from what predecessors started. :param ages: seconds since each start."""
         if self._environment.rate is not None:
             self._environment.rate.recall(ages, now)
 
@@ -166,7 +166,7 @@ class Admission:
             self.leave(target)
         self._slots.inside.clear()
 
-    # -- behind it -------------------------------------------------------------------------------------------------
+    # -- private ---------------------------------------------------------------------------------------------------
 
     def _limits(self, target: Target) -> Iterator[Gate]:
         if (gate := self._pipelines.get(target.pipeline)) is not None:

@@ -1,4 +1,4 @@
-"""The dispatcher of an environment: who may go next, how many at once, and when to try again after failures.
+"""The dispatcher of an environment: which target goes next, how many at once, and when to retry after failures.
 
 A target that is due passes a gate for its pipeline (``max_in_flight`` of its entry), one for its environment
 (``max_runs_in_flight``, ``max_starts_per_minute``), as far as there are limits, and then takes a *slot*. Only a target
@@ -41,17 +41,17 @@ PREFETCH = 4
 """So many times the requests that run at once have a slot: the intents of several are written in one transaction."""
 
 AT_HAND = 2
-"""So many times the requests that run at once are handed to the threads: one that is done has its next job at hand.
-The others wait here, where it is seen when they have waited for too long."""
+"""So many times the requests that run at once are handed to the threads, so that a thread that is done has its next
+job at hand. The others wait here, where the dispatcher notices when they have waited for too long."""
 
 STALE_AFTER = 5.0
-"""Seconds that a request may wait here. After that a person may have cleared what it stands on, silently, since the
-environments were asked: it is not sent, and decided again."""
+"""Seconds that a request may wait here. After that, a person may have cleared one of its inputs since the environments
+were asked, which nothing reports: the request is not sent, and its target is decided again."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentLimits:
-    """What an environment bears.
+    """How much an environment can take.
 
     :ivar requests: sent at the same time.
     :ivar request_timeout: seconds for one.
@@ -66,7 +66,7 @@ class EnvironmentLimits:
 
 
 def limits_of(environment: EnvironmentSettings) -> EnvironmentLimits:
-    """What an environment bears, as it is configured."""
+    """The limits of an environment, as configured."""
     return EnvironmentLimits(
         requests=environment.max_in_flight,
         request_timeout=environment.request_timeout,
@@ -76,7 +76,7 @@ def limits_of(environment: EnvironmentSettings) -> EnvironmentLimits:
 
 
 def limits_by_environment(settings: Settings) -> dict[str, EnvironmentLimits]:
-    """What each environment bears."""
+    """The limits of each environment, by name."""
     return {name: limits_of(environment) for name, environment in settings.environments.items()}
 
 
@@ -86,11 +86,11 @@ class Dispatcher:
     :ivar admission: who is in flight, who has a slot, and who waits in line.
     :ivar failures: requests in a row without an answer.
     :ivar not_before: monotonic seconds; while there are failures, no request goes out before.
-    :ivar look_not_before: monotonic seconds; nothing is looked at before.
+    :ivar look_not_before: monotonic seconds; no look goes out before.
     :ivar last_error: what the environment last said instead of an answer.
-    :ivar looks_sent: so many looks have gone out.
-    :ivar answers: what came of requests, by what was done and how it ended.
-    :ivar term: in which term what is sent has been decided (the create revision of the leader key).
+    :ivar looks_sent: how many looks have gone out.
+    :ivar answers: counts of outcomes, by what was done and how it ended.
+    :ivar term: the term (create revision of the leader key) in which requests are decided.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Dispatcher:
     # -- who may go ------------------------------------------------------------------------------------------------
 
     def admit(self, now: float) -> list[tuple[Target, Priority]]:
-        """Whose turn it is now, and its priority."""
+        """The targets whose turn it is now, each with its priority."""
         self._open_slots(now)
         return self.admission.admit(now)
 
@@ -155,18 +155,18 @@ class Dispatcher:
         self._jobs.append(RequestJob(target, request, Effect.ASK))
 
     def recall(self, target: Target, token: str) -> None:
-        """The decision has changed: if this request has not been sent yet, its answer will be that it was not."""
+        """The decision has changed: do not send this request. If it can still be stopped, its answer says so."""
         for job in (*self._jobs, *self._under_way.values()):
             if job.key == (target, token) and job.effect is Effect.START:
                 job.recalled.set()
 
     def drop(self, target: Target, token: str) -> None:
-        """Somebody else's record stands there now: what has not gone out does not go out."""
+        """The record is another one now: drop the request if it has not gone out yet."""
         self.recall(target, token)
         self._jobs = deque(job for job in self._jobs if job.key != (target, token))
 
     def pump(self, now: float) -> list[tuple[Target, str]]:
-        """Let out what may go out now.
+        """Send what may go out now.
 
         :returns: the requests, by target and token, that have waited for too long: they are not sent.
         """
@@ -186,7 +186,7 @@ class Dispatcher:
     def finished(self, message: EffectDone | LookDone, now: float) -> None:
         """A job is over: take note of what it says about the environment.
 
-        Looks and requests back off each by themselves: lists may be slow where requests are not, and the other way.
+        Looks and requests back off separately: lists may be slow where requests are fast, and vice versa.
         """
         if isinstance(message.error, EnvironmentUnavailable | RequestRefused):
             self.last_error = str(message.error)
@@ -216,7 +216,7 @@ class Dispatcher:
         self._looks.add(run, timeout=timeout, followed=followed)
 
     def forget(self) -> None:
-        """Drop what has not gone out yet, and who waits: this watcher leads no more, or begins to."""
+        """Drop what has not gone out yet, and everything in line: a term has begun or ended."""
         self._jobs.clear()
         self._looks.forget()
         self.admission.forget()
@@ -224,11 +224,11 @@ class Dispatcher:
     # -- how it is doing -------------------------------------------------------------------------------------------
 
     def is_down(self, now: float) -> bool:
-        """Whether the environment is known not to answer requests, and it is not yet time to try again."""
+        """Whether the environment did not answer the last request, and it is too early to try again."""
         return self.failures > 0 and now < self.not_before
 
     def may_look(self, now: float) -> bool:
-        """Whether it is not known to give no answer to looks, or it is time to try again."""
+        """Whether the environment answered the last look, or it is time to try again."""
         return now >= self.look_not_before
 
     def measures(self) -> EnvironmentMeasures:
@@ -248,7 +248,7 @@ class Dispatcher:
         return bool(self._under_way)
 
     def next_at(self) -> float | None:
-        """Monotonic seconds from which on time alone lets something out; ``None``: an answer comes first."""
+        """Monotonic seconds at which the passing of time lets something out; ``None``: an answer comes first."""
         times = [self.admission.next_at()]
         if self._look_failures and self._looks.is_waiting():
             times.append(self.look_not_before)
@@ -258,7 +258,7 @@ class Dispatcher:
         return min((at for at in times if at is not None), default=None)
 
     def _open_slots(self, now: float) -> None:
-        """An environment that does not answer has one slot, to try, and none before it is time for that."""
+        """An environment that does not answer has one slot for the next attempt, and none before that is due."""
         if not self.failures:
             self.admission.open()
         else:
@@ -291,5 +291,5 @@ def _ending(message: EffectDone | LookDone) -> str:
             return "unanswered"
         case None | Happened() | NotHappened() | Foreign():
             return "answered"
-        case _:  # the decision changed, or this watcher leads no more
+        case _:  # the decision changed, or this watcher no longer leads
             return "not_sent"

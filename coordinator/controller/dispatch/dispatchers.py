@@ -17,7 +17,7 @@ from coordinator.model.view import readable_record
 
 
 class Dispatchers:
-    """What concerns each of them. Used by the deciding thread only."""
+    """Calls the dispatcher concerned, or all of them. Used by the deciding thread only."""
 
     def __init__(self, by_environment: Mapping[str, Dispatcher]) -> None:
         self._by_environment = by_environment
@@ -33,7 +33,7 @@ class Dispatchers:
         return self._by_environment.values()
 
     def note(self, decision: Decision) -> None:
-        """Take in whether something is in flight."""
+        """Note whether a target is in flight."""
         if (dispatcher := self.of(decision.target)) is not None:
             dispatcher.admission.note(decision)
 
@@ -48,7 +48,7 @@ class Dispatchers:
             dispatcher.admission.leave(target)
 
     def obey(self, graph: Graph) -> list[Target]:
-        """Another graph. :returns: those who have to be examined again, for they have lost their place."""
+        """Use the limits of another graph. :returns: targets that lost their place and must be examined again."""
         return [
             target
             for name, dispatcher in self._by_environment.items()
@@ -56,11 +56,11 @@ class Dispatchers:
         ]
 
     def admit(self, now: float) -> list[tuple[Target, Priority]]:
-        """Whose turn it is now, and their priorities."""
+        """The targets whose turn it is now, each with its priority."""
         return [admitted for dispatcher in self.all() for admitted in dispatcher.admit(now)]
 
     def pump(self, now: float) -> list[tuple[Target, str]]:
-        """Let out what may go out now. :returns: the requests, by target and token, that were too old to be sent."""
+        """Send what may go out now. :returns: the requests, by target and token, that were too old to be sent."""
         return [stale for dispatcher in self.all() for stale in dispatcher.pump(now)]
 
     def begin_term(self, term: int | None, cache: Cache, *, now: float, at: datetime) -> None:
@@ -82,7 +82,7 @@ class Dispatchers:
             dispatcher.forget()
 
     def next_at(self) -> float | None:
-        """Monotonic seconds from which on time alone lets something out."""
+        """Monotonic seconds at which the passing of time lets something out."""
         times = (dispatcher.next_at() for dispatcher in self.all())
         return min((at for at in times if at is not None), default=None)
 
@@ -99,7 +99,7 @@ class Dispatchers:
 
 
 def ages_of_starts(cache: Cache, now: datetime) -> dict[str, list[float]]:
-    """When the last runs were decided on, by environment: a successor does not begin a new minute."""
+    """Seconds since the last starts, by environment: a successor continues the minute of its predecessor."""
     ages: dict[str, list[float]] = {}
     for target in cache.targets():
         record = readable_record(cache.record(target))

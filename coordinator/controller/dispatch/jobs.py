@@ -1,6 +1,6 @@
 """Jobs: what runs beside the deciding thread, and what comes back from it as a message.
 
-A job is one bounded conversation with an environment. Nothing that it raises is lost: each job ends in one message.
+A job is one bounded exchange with an environment. Nothing that it raises is lost: each job ends in one message.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Effect(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EffectDone:
-    """A message: what came of a request or a question. Exactly one of ``outcome`` and ``error`` is set."""
+    """A message: the result of a request or a question. Exactly one of ``outcome`` and ``error`` is set."""
 
     environment: str
     target: Target
@@ -53,7 +53,7 @@ class EffectDone:
 
 @dataclass(frozen=True, slots=True)
 class LookDone:
-    """A message: what a look saw.
+    """A message: the result of a look.
 
     :ivar asked_at: before the question was sent: what it saw is at least that new, and may be no newer.
     """
@@ -68,13 +68,13 @@ class LookDone:
 
     @property
     def asked_again(self) -> frozenset[RunRef]:
-        """What there was no time for in an environment that answers: the next look begins with it."""
+        """Runs that there was no time for in an environment that answers: the next look begins with them."""
         return self.looked.unanswered if self.error is None else frozenset()
 
 
 Guard = Callable[[float, int | None], None]
-"""Raises :class:`~coordinator.errors.LeadershipLost` unless the lease surely lasts so many seconds more, and is that
-of this term: a watcher that lost the leadership and has it again does not know what another leader did in between."""
+"""Raises :class:`~coordinator.errors.LeadershipLost` unless the lease is of this term and surely lasts so many seconds
+more. A watcher that lost the leadership and regained it does not know what another leader did in between."""
 
 
 class Executor(Protocol):
@@ -107,13 +107,13 @@ class RequestJob:
         return self.target, self.request.token
 
     def run(self, environment: str, runner: Runner, guard: Guard, *, term: int | None, timeout: float) -> EffectDone:
-        """Hold the conversation. Raises nothing."""
+        """Do the job. Raises nothing."""
         target, token, effect = self.target, self.request.token, self.effect
         try:
             if effect is Effect.START:
                 if self.recalled.is_set():
                     raise Recalled("the decision changed before the request was sent")
-                guard(timeout, term)  # before anything is begun, and again by the permit, before bytes leave
+                guard(timeout, term)  # before anything is begun; the permit checks again before bytes leave
                 outcome = runner.start(self.request, permit=lambda seconds: guard(seconds, term))
             else:
                 outcome = runner.ask(self.request)

@@ -1,7 +1,7 @@
-"""The looks at an environment: what is to be asked about, and what the look that is out asks.
+"""The looks at an environment: which runs to ask about next, and which the present look asks about.
 
-One look is out at a time. What is asked meanwhile goes out together as the next one, up to a bound, and what there was
-no time for goes out first.
+A look is one question to an environment about the present state of several runs. One look is out at a time. Runs that
+are asked about meanwhile go out together with the next one, up to a bound; those that there was no time for go first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ ASKED_IN_A_LOOK = 500
 """Runs that somebody waits for, in one look. The others go out with the next one, as soon as this one has come back."""
 
 FOLLOWED_IN_A_LOOK = 200
-"""Runs that are only followed, beside them: two to twenty requests, so that who asks meanwhile does not wait long."""
+"""Runs that are only followed, beside them: two to twenty requests, so that a target that asks meanwhile does not wait
+long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class LookQueue:
         return not (self._asked or self._followed or self._out is not None)
 
     def finished(self, message: LookDone) -> None:
-        """The look is back. What there was no time for is the first of its queue again."""
+        """The look is back. Runs that there was no time for go to the front of their queue."""
         look, self._out = self._out, None
         if look is None:
             return
@@ -92,7 +93,7 @@ class LookQueue:
             self._followed = {**waiting, **self._followed}
 
     def forget(self) -> None:
-        """Nothing is to be asked any more, and what is out is asked on nobody's behalf."""
+        """Drop all questions; nobody waits any more for the look that is out."""
         self._asked.clear()
         self._followed.clear()
         if self._out is not None:
@@ -100,5 +101,5 @@ class LookQueue:
 
 
 def _take(queue: dict[RunRef, float], most: int) -> dict[RunRef, float]:
-    """The first of a queue, which lets go of them."""
+    """Remove the first entries of a queue, and return them."""
     return {run: queue.pop(run) for run in tuple(itertools.islice(queue, most))}

@@ -12,7 +12,7 @@ from coordinator.controller.dispatch.jobs import EffectDone, LookDone
 class Pools:
     """Runs jobs in threads and posts what they return.
 
-    :param sizes: for each environment, how many effects run at once.
+    :param sizes: for each environment, how many requests run at once.
     :param post: takes what a job returns; called in the job's thread.
     """
 
@@ -29,7 +29,7 @@ class Pools:
         self._looks[environment].submit(lambda: self._post(job()))
 
     def end_effects(self) -> None:
-        """Drop the effects that have not begun, and wait for those that have: each is bounded by its time-out."""
+        """Drop the requests that have not begun, and wait for those that have: each is bounded by its time-out."""
         _end(self._effects)
 
     def close(self) -> None:

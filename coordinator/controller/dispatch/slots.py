@@ -1,4 +1,4 @@
-"""Gates: how many may be inside at once, how fast they may come in, and who waits in which order.
+"""Gates: how many targets may be inside at once, how fast they may enter, and in which order they wait.
 
 Pure: no clock, no log, no I/O.
 """
@@ -32,19 +32,19 @@ class StartRate:
         self._at = float("-inf")
 
     def next_at(self) -> float:
-        """Monotonic seconds from which on one may start."""
+        """Monotonic seconds from which a start is allowed."""
         return self._at + max(0.0, 1.0 - self._tokens) * self._pause
 
     def may_start(self, now: float) -> bool:
         return now >= self.next_at()
 
     def take(self, now: float) -> None:
-        """One starts. :param now: monotonic seconds, not before :meth:`next_at`."""
+        """Count a start. :param now: monotonic seconds, not before :meth:`next_at`."""
         self._refill(now)
         self._tokens = max(0.0, self._tokens - 1.0)
 
     def give_back(self) -> None:
-        """It has not started after all."""
+        """Take back a start that did not happen."""
         self._tokens = min(self._burst, self._tokens + 1.0)
 
     def recall(self, ages: Iterable[float], now: float) -> None:
@@ -60,7 +60,7 @@ class StartRate:
 
 
 ROOM = 64
-"""Entries of those that have left which may stay in a line's heaps, beside as many as wait."""
+"""Outdated entries that a line's heaps may keep, in addition to as many as there are waiting targets."""
 
 _Order = tuple[tuple[bool, datetime, str], Target]
 
@@ -75,7 +75,7 @@ class _NewestFirst(tuple[tuple[bool, datetime, str], Target]):
 
 
 class Line:
-    """Who waits at a gate. Adding and taking cost the logarithm of the length.
+    """The targets that wait at a gate. Adding and taking cost the logarithm of the length.
 
     Turns alternate between the oldest partition of all and the newest of those that became due while this watcher
     led. Oldest first is the order of catching up, and nobody waits for ever, for each is the oldest some day. But
@@ -98,7 +98,7 @@ class Line:
         return iter(tuple(self._priorities))
 
     def add(self, target: Target, priority: Priority) -> None:
-        """It waits. :param priority: ``LIVE``: it became due while this watcher led."""
+        """Add a target. :param priority: ``LIVE``: it became due while this watcher led."""
         self._priorities[target] = priority
         if len(self._oldest) > 2 * len(self._priorities) + ROOM:
             self._rebuild()
@@ -106,14 +106,14 @@ class Line:
             self._push(target, priority)
 
     def remove(self, target: Target) -> None:
-        """It waits no more. Its entries in the heaps are skipped when they come up."""
+        """Remove a target. Its entries in the heaps are skipped when they come up."""
         del self._priorities[target]
         if not self._priorities:
             self._oldest.clear()
             self._newest_live.clear()
 
     def pop(self) -> tuple[Target, Priority]:
-        """Whose turn it is, and its priority. :raises IndexError: nobody waits."""
+        """The target whose turn it is, and its priority. :raises IndexError: the line is empty."""
         newest = self._peek_newest_live() if self._newest_next else None
         target = newest if newest is not None else self._peek_oldest()
         self._newest_next = not self._newest_next
@@ -128,7 +128,7 @@ class Line:
             heapq.heappush(self._newest_live, _NewestFirst(entry))
 
     def _rebuild(self) -> None:
-        """Drop the entries of those that have left: without this they would add up where many come and go."""
+        """Drop outdated entries: they would add up where many targets come and go."""
         self._oldest.clear()
         self._newest_live.clear()
         for target, priority in self._priorities.items():

@@ -1,12 +1,13 @@
 """Catching up: what becomes of partitions that became due while no watcher led (``catchup`` of an entry).
 
-A partition of a pipeline was missed when it has never been started, is due, and all that makes it due was missed:
-completions that came while nobody led, or upstreams that are due for that reason alone. That is found out once, when
-a term begins, before anything is started: then the upstreams of a diamond still show why its bottom is due. What is
-not to be made up for is given up before anything is started, upstreams first, for what is below one that was given up
-may not be due any more. A successor that takes over in the middle finds the same with fewer left.
+A partition of a pipeline was *missed* when it has never been started, is due, and everything that makes it due was
+missed: completions that came while nobody led, or upstreams that are due for that reason alone. To *give it up* means
+to consume its completions without a run. What was missed is found out once, when a term begins, before anything is
+started: then the upstreams of a diamond still show why its bottom is due. Partitions are also given up before anything
+is started, upstreams first, because what is below one that was given up may not be due any more. A successor that takes
+over in the middle finds the same with fewer left.
 
-Partitions that become due while a watcher leads, reruns, and orders of people are none of its business.
+Partitions that become due while a watcher leads, reruns, and orders of people are not affected.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ _log = structlog.get_logger(__name__)
 
 
 PIECE = 512
-"""So many records are written before the deciding thread looks up: it must not seem dead after a long absence."""
+"""Records written before the deciding thread does something else: it must not seem dead after a long absence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """While nobody led.
+    """The time in which nobody led.
 
-    :ivar after: etcd revision up to which a watcher has been there; 0: none ever was, as far as is known.
-    :ivar until: that at which this term began.
+    :ivar after: etcd revision up to which some watcher has led; 0: none is known to have led.
+    :ivar until: etcd revision at which this term began.
     :ivar before: what completed later than this is live, although it was written before the term began: a failover
         takes a moment, and has missed nothing.
     """
@@ -52,14 +53,14 @@ class Absence:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A missed partition that is not made up for."""
+    """A missed partition that is to be given up."""
 
     decision: Decision
     reason: str
 
 
 def find_missed(propagation: Propagation, absence: Absence) -> dict[PipelineRef, list[Target]]:
-    """What was missed, by pipeline, upstreams first. Nothing where no pipeline would pass over any of it."""
+    """The missed partitions, by pipeline, upstreams first; nothing where every pipeline starts all that it missed."""
     missed: dict[PipelineRef, list[Target]] = {}
     for _ in finding_missed(propagation, absence, missed):
         pass
@@ -69,7 +70,7 @@ def find_missed(propagation: Propagation, absence: Absence) -> dict[PipelineRef,
 def finding_missed(
     propagation: Propagation, absence: Absence, by_pipeline: dict[PipelineRef, list[Target]]
 ) -> Iterator[None]:
-    """The same, target by target. :param by_pipeline: takes what is found."""
+    """The same, target by target. :param by_pipeline: filled with the result."""
     if not is_asked_for(propagation.graph):
         return
     by_rank: dict[int, list[Target]] = {}
@@ -87,9 +88,9 @@ def finding_missed(
 
 
 def find_skips(propagation: Propagation, pipeline: PipelineRef, missed: Iterable[Target]) -> list[Target]:
-    """Which of a pipeline's missed partitions are to be given up, as things stand now, the oldest first.
+    """Which of a pipeline's missed partitions are to be given up, on the present facts, the oldest first.
 
-    By name: of a hundred thousand of them the decisions would be gigabytes.
+    Targets only: the decisions about a hundred thousand of them would need gigabytes.
     """
     skips: list[Target] = []
     for _ in finding_skips(propagation, pipeline, missed, skips):
@@ -100,7 +101,7 @@ def find_skips(propagation: Propagation, pipeline: PipelineRef, missed: Iterable
 def finding_skips(
     propagation: Propagation, pipeline: PipelineRef, missed: Iterable[Target], skips: list[Target]
 ) -> Iterator[None]:
-    """The same, target by target. :param skips: takes what is found, once that is done."""
+    """The same, target by target. :param skips: filled with the result at the end."""
     policy = policy_of(propagation, pipeline)
     if policy is Catchup.ALL:
         return
@@ -114,7 +115,7 @@ def finding_skips(
 
 
 def skips_of(propagation: Propagation, targets: Iterable[Target]) -> Iterator[Skip]:
-    """What is to be written for these, as far as they are still due: somebody may have ordered or started one since,
+    """What is to be written for these targets, if they are still due: a person may have ordered or started one since,
     or its record may have been written after all."""
     for target in targets:
         decision = propagation.decide(target)
@@ -124,18 +125,18 @@ def skips_of(propagation: Propagation, targets: Iterable[Target]) -> Iterator[Sk
 
 
 def policy_of(propagation: Propagation, pipeline: PipelineRef) -> Catchup:
-    """How a pipeline catches up."""
+    """The ``catchup`` of a pipeline."""
     node = propagation.graph.node(pipeline)
     return node.downstream.catchup if node is not None else Catchup.ALL
 
 
 def is_asked_for(graph: Graph) -> bool:
-    """Whether any pipeline passes over what was missed."""
+    """Whether any pipeline gives up what it missed."""
     return any(node.downstream.catchup is not Catchup.ALL for node in graph.nodes())
 
 
 class CatchingUp:
-    """What is still to be given up in this term."""
+    """The partitions that are still to be given up in this term."""
 
     def __init__(self, propagation: Propagation, pace: Pace) -> None:
         self._propagation = propagation
@@ -147,7 +148,7 @@ class CatchingUp:
         self._try_at: float | None = None
 
     def __bool__(self) -> bool:
-        """Whether there is something to be found out or given up yet."""
+        """Whether something is still to be found out or given up."""
         return bool(self._finding is not None or self._missed or self._skips)
 
     def begin(self, absence: Absence) -> None:
@@ -164,8 +165,8 @@ class CatchingUp:
         self._try_at = None
 
     def refuse(self, target: Target) -> None:
-        """etcd answers, and will not write anything about this one: all others need not wait for it, and it is given up
-        when that can be written."""
+        """etcd refuses to write the record of this target: the others do not wait for it, and it is given up once its
+        record can be written."""
         if self._skips:
             self._refused.add(target)
 
@@ -173,7 +174,7 @@ class CatchingUp:
         return target in self._refused
 
     def still_owed(self, target: Target) -> Skip | None:
-        """What is still to be written about one that etcd refused to give up. Until then it is not started either."""
+        """The skip that etcd has refused to write so far. Until it is written, the target is not started either."""
         if target not in self._refused:
             return None
         skip = next(skips_of(self._propagation, (target,)), None)
@@ -186,12 +187,12 @@ class CatchingUp:
         return self._try_at
 
     def give_up(self, write: Callable[[Sequence[Skip]], bool], *, now: float) -> bool:
-        """Give up what is not to be made up for, or a piece of it.
+        """Give up some of what is to be given up.
 
-        :param write: writes the records of skipped partitions; says whether all of them are written and known, or
+        :param write: writes the records of skipped partitions; returns whether all of them are written and known, or
             refused.
         :param now: monotonic seconds.
-        :returns: whether it is done; if not, it must be called again.
+        :returns: whether everything is done; if not, this must be called again.
         """
         while self:
             if self._skips:
@@ -199,7 +200,7 @@ class CatchingUp:
                     self._try_at = now + RETRY_AFTER
                     return False
                 del self._skips[:PIECE]
-                self._try_at = now  # what that touches is decided about first
+                self._try_at = now  # what is touched by that is decided about first
                 return False
             if not self._find():
                 self._try_at = now
@@ -236,14 +237,14 @@ class CatchingUp:
 
 
 def _never_started(propagation: Propagation, decision: Decision) -> bool:
-    """Whether it is due, of its own accord, for its first run."""
+    """Whether it is due for its first run, without a person's order."""
     target = decision.target
     fresh = propagation.record(target) is None and propagation.state(target) is None
     return fresh and decision.due and not decision.order and decision.evaluated is not None
 
 
 def _was_missed(decision: Decision, absence: Absence, missed: Collection[Target]) -> bool:
-    """Whether all that makes it due was missed: the newest completion, and whatever is still to come."""
+    """Whether everything that makes it due was missed: its newest completion, and the busy inputs that it waits for."""
     assert decision.evaluated is not None
     reasons = [one for one in inputs_at(decision.evaluated, WOULD_HOLD) if one.triggers and (one.new or one.busy)]
     if not reasons:  # it fires late, on a condition that does not hold
@@ -252,13 +253,13 @@ def _was_missed(decision: Decision, absence: Absence, missed: Collection[Target]
     there = [one for one in reasons if not one.busy]
     if not all(one.target in missed for one in coming):
         return False
-    # Behind one that was missed, what is there may have come while somebody led: it is not the newest reason.
+    # Below a missed upstream, completions may have come while somebody led: the missed upstream is the newer reason.
     after = 0 if coming else absence.after
     return not there or _came_in(there, after=after, until=absence.until, before=absence.before)
 
 
 def _came_in(completions: list[EvaluatedInput], *, after: int, until: int, before: datetime) -> bool:
-    """Whether the newest of these completions came in that time. One that does not say when is taken for live."""
+    """Whether the newest of these completions came in that time. One without a time counts as live."""
     times, revisions = [], []
     for one in completions:
         if one.seen is None or not isinstance(one.seen.value, RunState) or one.seen.value.observed_at is None:

@@ -1,7 +1,7 @@
-"""Whether environments have the DAGs that dependencies name: asked in threads of their own, never waited for.
+"""Whether environments have the DAGs that dependencies name. Background threads ask; nothing waits for them.
 
-An answer that all is well is believed from then on. A DAG that is missing, or an environment that cannot be asked, is
-asked about again as long as somebody wants to know.
+An answer that a DAG exists is kept for good. A DAG that is missing, or an environment that cannot be asked, is asked
+about again as long as :meth:`DagChecks.known` is called for it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from coordinator.runners.port import EnvironmentReport, Runner
 _log = structlog.get_logger(__name__)
 
 AGAIN_AFTER = 15.0
-"""Seconds after which what is not well is asked about again."""
+"""Seconds after which a missing DAG, or an environment without an answer, is asked about again."""
 
 PATIENCE = 10.0
-"""Seconds for which a first answer is waited for. An environment that is slower counts as one that cannot be asked."""
+"""Seconds to wait for a first answer. A slower environment counts as one that cannot be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class _Answer:
 
 
 class DagChecks:
-    """See the module. Used by the deciding thread; answers come from others.
+    """See the module. Used by the deciding thread; answers come from other threads.
 
     :param clock: monotonic seconds.
     :param answered: called, in another thread, when an answer has come.
@@ -57,7 +57,7 @@ class DagChecks:
         self._asking: set[str] = set()
 
     def known(self, pipelines: Collection[PipelineRef]) -> Known | None:
-        """What is known of these DAGs; what is not known, or not well, is asked. ``None``: wait for the answer."""
+        """What is known of these DAGs; asks about those that are unknown or missing. ``None``: wait for the answer."""
         now = self._clock()
         missing: set[PipelineRef] = set()
         unasked: dict[str, str] = {}
@@ -102,7 +102,7 @@ class DagChecks:
             _log.exception("dags.not_asked", environment=environment)
             report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}")
         missing, now = set(report.missing_dags), self._clock()
-        # One that says which are missing has been asked, whatever else is wrong with it.
+        # An environment that says which DAGs are missing has been asked, whatever else is wrong with it.
         problem = report.problem if not missing else None
         with self._lock:
             self._asking.discard(environment)

@@ -1,7 +1,7 @@
-"""Reporters of another Airflow: the one that has their environment's name does not know what they report.
+"""Misnamed reporters: those that report under the name of another environment, whose Airflow does not know their runs.
 
-The plugin under a wrong name is invisible otherwise: the runs of one environment then arrive as those of another, or
-of one that nobody waits for, and what should start does not.
+Nothing else would show a plugin with a wrong environment name: its runs arrive as those of another environment, or of
+one that nothing depends on, and downstream pipelines do not start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from coordinator.runners.port import Runner, RunRef
 _log = structlog.get_logger(__name__)
 
 KNOWN_WITHIN = timedelta(seconds=60)
-"""A listener is called before Airflow commits: its API may show the run only after that."""
+"""Airflow calls a listener before it commits, so its API may show the run only later."""
 
 ASKED_EVERY = 60.0
 """Seconds between two questions to an environment."""
@@ -31,7 +31,7 @@ ASKED_EVERY = 60.0
 
 @dataclass(frozen=True, slots=True)
 class MisnamedReporter:
-    """A reporter, and the runs that it reported last: its environment's Airflow knows none of them."""
+    """A reporter, and the runs that it reported last: the Airflow of its environment knows none of them."""
 
     reporter: ReporterStatus
     runs: tuple[ReportedRun, ...]
@@ -66,7 +66,7 @@ def misnamed_reporters_among(heard: Heard, runner: Runner, *, timeout: float, no
 
 
 class MisnamedReporters:
-    """Asks for the leader, again and again, in threads of their own. Used by the deciding thread; any may read.
+    """Asks the environments regularly, on the leader, in background threads. Used by the deciding thread; any may read.
 
     :param reporters: those that stand in etcd.
     :ivar problems: by ``reported runs of <environment>``.
@@ -91,7 +91,7 @@ class MisnamedReporters:
         self.problems: Mapping[str, str] = {}
 
     def look(self) -> None:
-        """Ask whoever is to be asked now."""
+        """Ask the environments that are to be asked now."""
         now = self._clock.monotonic()
         for name in self._runners:
             if now < self._ask_at.get(name, 0.0) or name in self._asking:
@@ -112,7 +112,7 @@ class MisnamedReporters:
                 _log.warning("reporters.not_asked_about", environment=name, reason=str(error))
 
     def rest(self) -> None:
-        """Another watcher leads, and says it."""
+        """Another watcher leads, and shows these problems."""
         if self.problems or self._ask_at:
             with self._lock:
                 self._term += 1

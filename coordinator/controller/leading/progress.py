@@ -1,4 +1,7 @@
-"""How far this watcher has got in reading etcd, for its presence."""
+"""How far this watcher has got in reading etcd, for its presence key.
+
+A watcher is *warm* when it has read and decided everything, so that it could lead at once.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from coordinator.store.reflector import Snapshot
 class ProgressOfReading:
     """Written by the deciding thread, read by the candidate's.
 
-    :param signs_of_life: what the keys begin with that are no news (``Keys.signs_of_life``).
+    :param signs_of_life: prefixes of keys that are only signs of life, and no news (``Keys.signs_of_life``).
     """
 
     def __init__(self, signs_of_life: tuple[str, ...]) -> None:
@@ -33,11 +36,11 @@ class ProgressOfReading:
                         self._news = change.revision
 
     def stand_at(self, revision: int, *, warm: bool) -> bool:
-        """All that was noted has been decided about, too. Whether the watcher has become warm by it."""
+        """Everything that was noted has been decided about, too. Returns whether the watcher has become warm by it."""
         before, self.present = self.present, replace(self.present, revision=revision, news=self._news, warm=warm)
         return warm and not before.warm
 
     def has_found(self, file: PresentFile | None, problems: Mapping[str, str]) -> bool:
-        """Note what its dependencies file is, and what else it has found out. Whether that is something new."""
+        """Note what its dependencies file is, and its other findings. Returns whether that is something new."""
         before, self.present = self.present, replace(self.present, file=file, problems=problems)
         return (file, problems) != (before.file, before.problems)

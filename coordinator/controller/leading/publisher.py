@@ -56,14 +56,14 @@ class Writer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Weighed:
-    """What is to be said of a file beside the documents that stand in etcd.
+    """A file compared with the documents that are published.
 
-    :ivar readiness: their revisions, by owner.
-    :ivar replaced: what environments must be asked about before it is published.
+    :ivar revisions: etcd revisions of the published documents, by owner.
+    :ivar replaced: pipelines that environments must be asked about before the file is published.
     """
 
     file: GoodFile
-    readiness: Mapping[str, int]
+    revisions: Mapping[str, int]
     proposal: Proposal
     objections: tuple[Objection, ...]
     is_published: bool
@@ -74,10 +74,9 @@ class _Weighed:
 
 
 class Publisher:
-    """Keeps ``dependencies/<owner>`` equal to a file, while this watcher leads. Used by the deciding thread only.
+    """Keeps ``dependencies/<owner>`` equal to a file while this watcher leads. Used by the deciding thread only.
 
-    :param owner: whose document the file is.
-    :param cache: what stands in etcd, as far as this watcher has read it.
+    :param owner: the owner of the document in the file.
     """
 
     def __init__(
@@ -109,7 +108,7 @@ class Publisher:
 
     @property
     def present_file(self) -> PresentFile | None:
-        """The file, as other watchers and people are told of it."""
+        """The file, as it is shown to other watchers and people."""
         good, problem = self._file.good, self.problem and self.problem[: bounds.REASON]
         if good is None:
             return PresentFile(self._owner, "", None, problem) if problem is not None else None
@@ -118,12 +117,12 @@ class Publisher:
     def read(self) -> None:
         """Read the file if it has changed since the last call. Raises nothing: see :attr:`problem`."""
         before = self._file.good
-        if self._file.read() and self._cache.revision:  # else it is not known yet on what the edit is based
+        if self._file.read() and self._cache.revision:  # else it is not yet known what the edit is based on
             self._edit = self._edit_of(self._base(), before, self._edit)
 
     def weigh(self) -> None:
-        """Find out beforehand what :meth:`publish` would do: with ten thousand pipelines that takes half a second,
-        and environments take their time to answer. Raises nothing: see :attr:`problem`."""
+        """Find out beforehand what :meth:`publish` would do: with ten thousand pipelines this takes half a second, and
+        environments need time to answer. Raises nothing: see :attr:`problem`."""
         if self._file.good is None:
             return
         with self._contained():
@@ -136,8 +135,8 @@ class Publisher:
         """Publish what was read, if it is newer than what is in force and nothing is said against it.
 
         :param term: create revision of the leader key; nothing is written when another watcher leads.
-        :returns: the etcd revision from which on it stands; 0: there is nothing to wait for; ``None``: etcd or an
-            environment gave no answer yet, and it must be tried again. Raises nothing: see :attr:`problem`.
+        :returns: the etcd revision from which on it is published; 0: there is nothing to wait for; ``None``: etcd or an
+            environment gave no answer yet, and this must be tried again. Raises nothing: see :attr:`problem`.
         """
         stands_at: int | None = 0
         if self._file.good is not None:
@@ -169,18 +168,18 @@ class Publisher:
             return None
         if self._settled == (weighed, known):
             return 0
-        if self._edit is None:  # nobody saw it change; from here on it is an edit of what is in force now
+        if self._edit is None:  # nobody saw it change; from now on it counts as an edit of what is in force
             self._edit = self._edit_of(weighed.proposal.base, weighed.file, None)
         if weighed.objections:
             found = refusal(str(self._file.path), weighed.file.text, weighed.objections)
             self._refuse(found.in_short(f"coordinator plan {self._file.path} --owner {self._owner}"))
             self._settled = weighed, known
             return 0
-        # On what is known now, though it says the same of the dependencies: etcd compares with this revision.
+        # Based on what is known now, even if the dependencies are the same: etcd compares with this revision.
         proposal = replace(weighed.proposal, base=self._base(), terms=self._terms())
         concerns, effects = proposal.concerns(known), NO_EFFECTS
         is_accepted = weighed.file.read.accept == proposal.version
-        if is_accepted or not concerns:  # what is refused anyway is not worth going through all states
+        if is_accepted or not concerns:  # a refused file does not need the check of all states
             effects = effects_of(proposal, self._cache, self._cache.targets())
             concerns += effects.concerns(self._settings.resume_limit)
         if concerns and not is_accepted:
@@ -199,7 +198,7 @@ class Publisher:
         try:
             answer = self._writer.write(proposal, effects, why=f"file {self._file.path}", term=term)
         except TransactionTooLarge:
-            raise  # trying again helps nobody
+            raise  # it would fail again
         except StoreError as error:
             _log.warning("dependencies.not_published", reason=str(error))
             return None if isinstance(error, StoreUnavailable) else 0
@@ -236,10 +235,10 @@ class Publisher:
                     dependencies=len(effects.taken_away),
                     remedy=f"put back within {self._settings.resume_within} they resume",
                 )
-        return answer.revision  # of what somebody else published in between, where it was not written
+        return answer.revision  # where it was not written: the revision of what somebody else published in between
 
     def _rule(self, weighed: _Weighed) -> bool:
-        """Whether the file is to be published, as far as its age goes; notes why it is not."""
+        """Whether the file is new enough to be published; notes the reason if it is not."""
         if weighed.is_published:
             self._edit = None
             self._refused = None
@@ -262,14 +261,14 @@ class Publisher:
 
     def _weigh(self, file: GoodFile) -> _Weighed:
         base = self._base()
-        readiness = {owner: one.revision for owner, one in base.by_owner.items()}
+        revisions = {owner: one.revision for owner, one in base.by_owner.items()}
         weighed = self._weighed
-        if weighed is None or weighed.file is not file or weighed.readiness != readiness:
+        if weighed is None or weighed.file is not file or weighed.revisions != revisions:
             proposal = Proposal(self._owner, file.read.document, base, self._terms(), file.read.serial)
             objections = tuple(proposal.objections())
             replaced = tuple(replacements(proposal.difference()))
             is_published = not objections and proposal.is_published
-            weighed = self._weighed = _Weighed(file, readiness, proposal, objections, is_published, replaced)
+            weighed = self._weighed = _Weighed(file, revisions, proposal, objections, is_published, replaced)
         return weighed
 
     def _edit_of(self, base: Publications, before: GoodFile | None, earlier: Edit | None) -> Edit:

@@ -1,7 +1,8 @@
-"""A term: for how long a watcher leads, and what it does first (docs/architecture.md#leadership).
+"""A term: the time for which a watcher leads, and what it does first (docs/architecture.md#leadership).
 
-It leads from the step on in which it has read all that its predecessor wrote, until its lease may be over or etcd says
-that another one leads. Before anything is started in a term, what was missed is given up as ``catchup`` asks.
+It leads from the step in which it has read everything that its predecessor wrote, until its lease may have expired or
+etcd says that another one leads. Before anything is started in a term, partitions that were missed are given up
+(consumed without a run) where ``catchup`` says so.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Term:
     """See the module. Used by the deciding thread only.
 
     :param leadership: the present leadership of this watcher, if it leads.
-    :param may_begin: asked whether everything is prepared for a term, by the create revision of its leader key.
+    :param may_begin: returns whether everything is prepared for a term, given the create revision of its leader key.
     :param missed_after: seconds after which something counts as missed.
     :ivar number: the create revision of the leader key; ``None``: this watcher does not lead.
     """
@@ -52,7 +53,7 @@ class Term:
         self._lost: int | None = None
 
     def changes(self, *, is_ready: bool) -> bool:
-        """Look who leads. Returns whether a term has begun or ended.
+        """Check who leads. Returns whether a term has begun or ended.
 
         :param is_ready: everything that has been read has been decided about: a term may begin.
         """
@@ -82,10 +83,10 @@ class Term:
         self._heartbeat.begin_term()
 
     def has_caught_up(self, write: Callable[[Sequence[Skip]], bool], *, writes_heartbeats: bool, now: float) -> bool:
-        """Give up what was missed and is not to be made up for. Whether that is done: nothing starts before.
+        """Give up what was missed, where ``catchup`` says so. Returns whether that is done: nothing starts before.
 
         :param write: writes what is given up, as :meth:`CatchingUp.give_up` asks.
-        :param writes_heartbeats: some pipeline's ``catchup`` asks when a watcher was there.
+        :param writes_heartbeats: the ``catchup`` of some pipeline needs to know when a watcher led.
         :param now: monotonic seconds.
         """
         if not self._catching_up.give_up(write, now=now):
@@ -96,7 +97,7 @@ class Term:
         return self.fenced(lambda: self._heartbeat.write(heartbeat, term=number, now=now))
 
     def fenced(self, do: Callable[[], object]) -> bool:
-        """Do something that is fenced by this leadership. Returns whether it still is; else the term ends."""
+        """Do something that is fenced by this leadership. Returns whether this watcher still leads."""
         try:
             do()
         except LeadershipLost as error:
@@ -105,11 +106,11 @@ class Term:
         return True
 
     def lose(self, error: LeadershipLost) -> None:
-        """etcd has said that another watcher leads, or none: the term ends with the next step."""
+        """etcd says that another watcher leads, or none: the term ends with the next step."""
         _log.warning("leader.fenced", reason=str(error))
         self._lost = self.number
 
     @property
     def is_lost(self) -> bool:
-        """Whether etcd has said so in this term, which ends with the next step: nothing more is to go out."""
+        """Whether :meth:`lose` was called in this term: nothing more may go out."""
         return self.number is not None and self.number == self._lost

@@ -1,4 +1,4 @@
-"""DAGs that the published dependencies name, and that their environments do not have: said as long as that lasts."""
+"""Unknown DAGs: the published dependencies name them, and their environments do not have them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SHOWN = 10
 
 
 class UnknownDags:
-    """Asks for the leader, of all owners' documents. Used by the deciding thread only.
+    """Asks about the DAGs of all owners' documents, on the leader. Used by the deciding thread only.
 
     :param clock: monotonic seconds.
-    :ivar problem: which DAGs are not there, and which environments could not be asked.
+    :ivar problem: which DAGs do not exist, and which environments could not be asked.
     """
 
     def __init__(self, cache: Cache, checks: DagChecks, *, clock: Callable[[], float]) -> None:
@@ -40,7 +40,7 @@ class UnknownDags:
         self.problem: str | None = None
 
     def look(self) -> None:
-        """Find out what is known by now; what is not is asked."""
+        """Note what is known by now, and ask about the rest."""
         now = self._clock()
         if now < self._look_at:
             return
@@ -58,7 +58,7 @@ class UnknownDags:
         self.problem = problem
 
     def rest(self) -> None:
-        """Another watcher leads, and says it."""
+        """Another watcher leads, and shows this problem."""
         self.problem = None
 
     def _names(self) -> set[PipelineRef]:

@@ -31,7 +31,7 @@ class WatchedFile:
 
     :param environments: the configured environments; a pipeline in any other is refused.
     :ivar good: the last one that could be used.
-    :ivar problem: why what is there now cannot be used.
+    :ivar problem: why the present file cannot be used.
     """
 
     def __init__(self, path: Path, environments: Collection[str]) -> None:
@@ -45,7 +45,7 @@ class WatchedFile:
     def read(self) -> bool:
         """Read the file if it has changed since the last call. Raises nothing: see :attr:`problem`.
 
-        :returns: whether it says something else than at the last call.
+        :returns: whether its content differs from that of the last call.
         """
         has_looked, self._has_looked = self._has_looked, True
         before = self.good

@@ -1,1 +1,1 @@
-"""Which targets to examine, and when: the work queue, and what waits beside it."""
+"""Which targets to examine, and when: the work queue, and the targets that wait beside it."""

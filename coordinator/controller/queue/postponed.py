@@ -1,7 +1,7 @@
 """Postponed: targets that are to be examined, and whose decision is not final yet.
 
-Everything above a target is decided about first (:mod:`coordinator.model.propagation.propagation`): what would start on
-a decision that is not final could start too early, or twice.
+Everything above a target is decided about first (:mod:`coordinator.model.propagation.propagation`): a run that starts
+on a decision that is not final could start too early, or twice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Postponed:
         return len(self._priorities)
 
     def add(self, target: Target, priority: Priority) -> None:
-        """It is to be examined once it is final, with the highest priority that it was added with."""
+        """Examine a target once its decision is final, with the highest priority that it was added with."""
         known = self._priorities.get(target)
         if known is not Priority.LIVE:
             self._priorities[target] = priority
@@ -36,7 +36,7 @@ class Postponed:
             heapq.heappush(self._areas.setdefault(self._propagation.area(target), []), (rank, target))
 
     def take_final(self) -> Iterator[tuple[Target, Priority]]:
-        """Take what is final by now, with its priority."""
+        """Take the targets whose decision is final by now, each with its priority."""
         for area, waiting in list(self._areas.items()):
             while waiting and self._propagation.is_final(waiting[0][1]):
                 _, target = heapq.heappop(waiting)

@@ -9,18 +9,19 @@ from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 
 ROOM = 1000
-"""So many moments that nothing waits for any more may lie there, and as many as there are others."""
+"""Outdated entries that the heap may keep, in addition to as many as there are valid ones."""
 
 
 class Rechecks:
-    """When to decide again about what. Kept by leader and standby alike: readiness must be right on taking over."""
+    """When to decide again about which target. Leader and standby both keep it: readiness must be right at a
+    takeover."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[datetime, Target]] = []
         self._at: dict[Target, datetime] = {}
 
     def note(self, decision: Decision) -> None:
-        """Take in what has been decided; the newest decision about a target counts."""
+        """Note a decision; the newest one about a target counts."""
         at = decision.recheck_at
         if at is None:
             if self._at:
@@ -29,7 +30,7 @@ class Rechecks:
             self._at[decision.target] = at
             heapq.heappush(self._heap, (at, decision.target))
             if len(self._heap) > 2 * len(self._at) + ROOM:
-                # Where each completion moves the moment on (max_age), as many would lie there as completions came.
+                # Where each completion moves the time (max_age), there would be as many entries as completions.
                 self._heap = [(when, target) for target, when in self._at.items()]
                 heapq.heapify(self._heap)
 
@@ -44,9 +45,9 @@ class Rechecks:
         return due
 
     def __len__(self) -> int:
-        """Moments, those included that nothing waits for any more."""
+        """The number of entries, including outdated ones."""
         return len(self._heap)
 
     def next_at(self) -> datetime | None:
-        """The next moment; it may turn out that nothing waits for it any more."""
+        """The next moment; its entry may be outdated."""
         return self._heap[0][0] if self._heap else None

@@ -2,10 +2,10 @@
 
 An entry is an identity, never an event: examining looks at the present state, so entries of one target coalesce.
 
-What is to be examined now has a priority. LIVE is what has just happened: a completion, an outcome. CATCHUP is what
-can wait: what a term begins with, what everything is examined for again, what came after a gap. A live completion
-never waits behind half a million of those; and they go on under any load, for one in so many (:data:`SHARE`) is always
-taken from them.
+What is to be examined now has a priority. LIVE is what has just happened: a completion, an outcome. CATCHUP can wait:
+the examination of everything when a term begins or after a publication, and changes that came after a gap. A live
+completion never waits behind half a million of those; and they proceed under any load, because one entry in so many
+(:data:`SHARE`) is always taken from them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 
 KEPT = 1000
-"""So many decisions are kept. A decision weighs kilobytes, and behind a long queue it is made again on what is known by
+"""Decisions that are kept. A decision takes kilobytes, and behind a long queue it is made again on what is known by
 then."""
 
 SHARE = 4
@@ -38,7 +38,7 @@ class WorkQueue:
     """
 
     def __init__(self) -> None:
-        # Not a dict: to find the first of it costs the more, the more have been taken from its front.
+        # Not a dict: finding its first entry becomes slower with each entry that was taken from its front.
         self._ready: dict[Priority, OrderedDict[Target, None]] = {
             Priority.LIVE: OrderedDict(),
             Priority.CATCHUP: OrderedDict(),
@@ -46,7 +46,7 @@ class WorkQueue:
         self._decisions: dict[Target, Decision] = {}
         self._later: list[tuple[float, bool, Target]] = []
         self._at_revision: list[tuple[int, Target]] = []
-        # What is in either: whoever asks again is there already.
+        # The entries of both, so that a target is not added twice.
         self._moments: set[tuple[float, Target]] = set()
         self._revisions: set[tuple[int, Target]] = set()
         self._read_up_to = 0
@@ -58,7 +58,7 @@ class WorkQueue:
         return any(self._ready.values())
 
     def __len__(self) -> int:
-        """So many entries, of all kinds."""
+        """The number of entries, of all kinds."""
         return sum(map(len, self._ready.values())) + len(self._later) + len(self._at_revision)
 
     def depths(self) -> dict[str, int]:
@@ -105,15 +105,15 @@ class WorkQueue:
             self._decisions[decision.target] = decision
 
     def outdate(self, target: Target) -> None:
-        """The decision that was kept about it is not the newest one any more."""
+        """The decision that is kept about a target is outdated."""
         self._decisions.pop(target, None)
 
     def outdate_all(self) -> None:
-        """None of the decisions that were kept counts any more."""
+        """All decisions that are kept are outdated."""
         self._decisions.clear()
 
     def read(self, revision: int) -> None:
-        """etcd has been read up to this revision."""
+        """etcd has been read up to this revision: entries that waited for it are to be examined now."""
         self._read_up_to = revision
         while self._at_revision and self._at_revision[0][0] <= revision:
             entry = heapq.heappop(self._at_revision)
@@ -121,7 +121,7 @@ class WorkQueue:
             self.add(entry[1])
 
     def pass_time(self, now: float) -> None:
-        """It is this late: what is due is to be examined now. :param now: monotonic seconds."""
+        """Entries whose time has come are to be examined now. :param now: monotonic seconds."""
         while self._later and self._later[0][0] <= now:
             when, catchup, target = heapq.heappop(self._later)
             self._moments.discard((when, target))
@@ -129,7 +129,7 @@ class WorkQueue:
             self._add_ready(target, Priority.CATCHUP if catchup else Priority.LIVE, first=not waits)
 
     def take(self, most: int) -> Iterator[tuple[Target, Decision | None]]:
-        """Take so many of what is to be examined now, one by one, each with the decision that was kept about it.
+        """Take at most so many of the targets to examine now, one by one, each with the decision that is kept about it.
 
         Entries may be added meanwhile.
         """
@@ -154,7 +154,7 @@ class WorkQueue:
         return iter([target for _, _, target in self._later])
 
     def drop_ready(self) -> None:
-        """This watcher does not lead: a leader examines everything when its term begins."""
+        """Drop the entries to examine now: this watcher does not lead, and a leader examines everything at first."""
         for ready in self._ready.values():
             ready.clear()
         self._decisions.clear()

@@ -1,1 +1,1 @@
-"""From what etcd tells to what is written: events become decisions, decisions become steps, steps become writes."""
+"""From events to writes: events become decisions, decisions become steps, and steps become writes to etcd."""

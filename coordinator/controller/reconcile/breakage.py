@@ -1,7 +1,7 @@
-"""Breakage: targets about which nothing can be decided or done because of a mistake in the coordinator.
+"""Breakage: targets that cannot be decided or acted on because of a mistake in the coordinator.
 
-The mistake is contained: the target is stuck, all others go on. Each is logged once, with the stack, counted, and shown
-among the problems until it has recovered.
+The mistake is contained: the target is stuck, and all others go on. Each is logged once, with the stack, counted, and
+shown among the problems until it has recovered.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from coordinator.model.references import Target
 _log = structlog.get_logger(__name__)
 
 SHOWN = 20
-"""So many are named among the problems; one mistake may break every partition of a pipeline."""
+"""Broken targets that are named among the problems; one mistake may break every partition of a pipeline."""
 
 RETRY_BROKEN_AFTER = 60.0
-"""Seconds after which something is done again that raised an exception."""
+"""Seconds after which something that raised an exception is tried again."""
 
 
 class Breakage:
@@ -35,19 +35,19 @@ class Breakage:
         return len(self._errors)
 
     def note(self, target: Target, error: Exception) -> None:
-        """This was raised about a target."""
+        """Note an error that was raised about a target."""
         if target not in self._errors:
             self._counters.add(broken=1)
             _log.error("target.broken", pipeline=str(target.pipeline), partition=target.partition, exc_info=error)
         self._errors[target] = error
 
     def contain(self, target: Target, error: Exception, *, until: float) -> None:
-        """This was raised in doing something about a target. :param until: monotonic seconds; nothing more is done."""
+        """Note an error, and leave its target alone for a time. :param until: monotonic seconds."""
         self.note(target, error)
         self._until[target] = until
 
     def waits(self, target: Target, now: float) -> bool:
-        """Whether nothing is to be done about it yet."""
+        """Whether a target is still left alone."""
         return bool(self._until) and now < self._until.get(target, now)
 
     def begin_term(self) -> None:
@@ -55,7 +55,7 @@ class Breakage:
         self._until.clear()
 
     def forget(self, target: Target, *, acted: bool = False) -> None:
-        """It is well. :param acted: not only has it been decided about, but all that was to be done is done."""
+        """A target was decided about without an error. :param acted: its next step was also executed."""
         if acted:
             self._until.pop(target, None)
         elif target in self._until:
@@ -64,12 +64,12 @@ class Breakage:
             _log.info("target.recovered", pipeline=str(target.pipeline), partition=target.partition)
 
     def problems(self) -> dict[str, str]:
-        """What to show, by target."""
+        """The problems to show, by target."""
         return problems_of(dict(self._errors))
 
 
 def problems_of(broken: dict[Target, Exception]) -> dict[str, str]:
-    """What to show of targets that are broken."""
+    """The problems to show for broken targets."""
     shown = {
         str(target): f"a mistake in the coordinator, please report it: {type(error).__name__}: {error}; "
         "nothing is started for this partition, and it is tried again every minute"

@@ -1,6 +1,6 @@
-"""Taking in: what etcd tells becomes facts, decisions, and entries of the work queue, in bounded pieces.
+"""Event handling: changes in etcd become facts, decisions, and entries of the work queue, in bounded pieces.
 
-Readiness by, a watcher takes in the same as a leader, so that it can take over with the next step.
+A standby handles events exactly as a leader does, so that it can take over with the next step.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from coordinator.store.reflector import Disconnected, Snapshot
 Update = Snapshot | Changes | Disconnected
 
 STOOD_STILL = 2.0
-"""Seconds between two steps after which this watcher must have been suspended: it is called every second. What was read
-so long ago has not just happened either: there is more to take in than it can."""
+"""Seconds between two steps after which this watcher must have been suspended: a step comes every second. What was read
+longer ago than this does not count as live either: this watcher cannot keep up."""
 
 _log = structlog.get_logger(__name__)
 
@@ -39,12 +39,12 @@ class EventHandler:
     """See the module. Used by the deciding thread only.
 
     :param sweeper: retention, if there is one.
-    :param pace: how much is taken in, and decided about, in one piece.
-    :ivar leader_gone: the leader key has been deleted in this step: time to campaign.
-    :ivar graph_problem: why the newest dependencies are not obeyed; the last good ones are.
+    :param pace: how much is handled, and decided about, in one piece.
+    :ivar leader_gone: the leader key was deleted in this step: time to campaign.
+    :ivar graph_problem: why the newest dependencies are not used; the last good ones stay in force.
     :ivar connected: the watch is alive, and all that was listed has been decided about.
     :ivar states_seen: changes of run states that came while this watcher led.
-    :ivar writes_heartbeats: some pipeline's ``catchup`` asks when a watcher was there.
+    :ivar writes_heartbeats: the ``catchup`` of some pipeline needs to know when a watcher led.
     """
 
     def __init__(
@@ -84,45 +84,45 @@ class EventHandler:
         """A step has begun.
 
         :param now: monotonic seconds.
-        :param lag: seconds since what etcd tells in this step was read.
+        :param lag: seconds since the oldest update of this step was read from etcd.
         :param leads: whether this watcher decides and writes.
         """
         self._leads, self.leader_gone = leads, False
         stood_still = self._stepped_at is not None and now - self._stepped_at > STOOD_STILL
         if stood_still or lag > STOOD_STILL:
-            self._live_from = now + self._cache.fresh_for  # what comes in may have lain in the open watch for long
+            self._live_from = now + self._cache.fresh_for  # changes may have waited in the open watch for long
         self._stepped_at = now
         self._lag = lag
 
     def take(self, update: Update) -> None:
-        """This has arrived. It is taken in when its turn comes: what came before it goes first."""
+        """Add an update. It is handled after those that came before it."""
         self._updates.append(update)
 
     @property
     def is_done(self) -> bool:
-        """Whether everything that has arrived is taken in and decided about."""
+        """Whether everything that has arrived is handled and decided about."""
         return not self._updates and self._reading is None and self._propagation.is_drained
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether all that was listed or published has been decided about; perhaps not all that has just happened."""
+        """Whether everything that was listed or published is decided about; live changes may still wait."""
         return self._reading is None and self._propagation.is_caught_up
 
     @property
     def is_reading(self) -> bool:
-        """Whether a listing or a graph is being read: until that is done, nothing can be said about anything."""
+        """Whether a listing or a graph is being read: until that is done, no decision is valid."""
         return self._reading is not None
 
     @property
     def is_behind(self) -> bool:
-        """Whether something waits to be taken in: more should not be brought."""
+        """Whether updates still wait to be handled, so that no more should be taken from the inbox."""
         return bool(self._updates) or self._reading is not None
 
     def go_on(self, now: float, *, takes_updates: bool = True) -> None:
-        """Take in what has arrived, decide anew about what it touches, or do a piece of that.
+        """Handle what has arrived and decide again about what it touches, or do a piece of that.
 
         :param now: monotonic seconds.
-        :param takes_updates: false: decide about what is known, and let what arrives wait.
+        :param takes_updates: false: decide about what is known, and let updates wait.
         """
         budget = self._pace.budget()
         while budget and (self._reading is not None or (self._updates and takes_updates)):
@@ -137,7 +137,7 @@ class EventHandler:
             self._connected()
 
     def propagate(self) -> None:
-        """Decide about some of what waits to be decided about."""
+        """Decide about some of the targets on the frontier."""
         if self._reading is not None or self._propagation.is_drained:
             return
         led_by_another = not self._leads and self._cache.leader is not None
@@ -171,7 +171,7 @@ class EventHandler:
                 live = now >= self._live_from
                 touched = self._cache.apply(update, now=now - self._lag if live else now, live=live)
                 self._counters.add(events=touched.states)
-                if self._leads:  # what is listed, or seen while another leads, is nothing that this one has done
+                if self._leads:  # counts only changes that this watcher has handled as the leader
                     self.states_seen += touched.states
                 self._touch(touched, live=live)
                 self._queue.read(self._cache.revision)
@@ -188,12 +188,12 @@ class EventHandler:
         self.leader_gone |= replaced.leader_gone
         self._expired_told.intersection_update(self._cache.expired)
         self._tell_expired(replaced.expired)
-        self._queue.outdate_all()  # what is plainly settled by now is not decided about
+        self._queue.outdate_all()  # targets that are plainly settled now get no new decision
         yield from self._obey_dependencies(replaced.targets, everything=True)
         self._queue.read(self._cache.revision)
 
     def _connect(self, now: float) -> None:
-        """What comes after a gap is not live at first: it may have lain there for long."""
+        """Begin to follow again. Changes after a gap are not live at first: they may be old."""
         if self._is_cut:
             self._is_cut = False
             self._live_from = now + self._cache.fresh_for
@@ -253,5 +253,5 @@ class EventHandler:
             self.writes_heartbeats = is_asked_for(graph)
         yield
         self._propagation.exchange_graph(graph, targets, everything=everything)
-        # What is late is decided about too: it may have left the graph.
+        # Late targets are decided about too: they may have left the graph.
         self._propagation.touch((), recorded=self._scheduling.late(), live=False)

@@ -1,7 +1,7 @@
-"""Following through REST what does not report (docs/architecture.md#end).
+"""Following: asking environments about runs whose changes may not be reported (docs/architecture.md#end).
 
-Followed are: a run that we started and whose end has not been reported; an input that says queued or running
-for long; a failed one that others wait behind, for a person may have cleared it where nobody reports.
+These runs are followed: a run that we started and whose end has not been reported; an input that has been queued or
+running for long; a failed run that others wait for, because a person may have cleared it where nothing reports it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from coordinator.model.references import Target
 from coordinator.runners.port import RunRef
 
 PATIENCE = 12
-"""A run that goes on and on is asked about ever more rarely, up to so many times the first pause."""
+"""A long run is asked about more and more rarely: the longest pause is so many times the first one."""
 
 GROWTH = 1.5
 """Each pause is so many times as long as the one before it."""
 
 SPREAD = 0.25
-"""A pause is shortened by up to this part of it, by a part of its own for each run: runs that were started together
-are not asked about together for ever."""
+"""A pause is shortened by up to this part of it, differently for each run, so that runs that were started together are
+not always asked about together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class FollowedRun:
 
 @dataclass(slots=True)
 class _Followed:
-    """:ivar wanted: nobody has dropped it, or replaced it by another run. The queue finds that out when it is due."""
+    """:ivar wanted: it was neither dropped nor replaced by another run. This is checked when it is due."""
 
     target: Target
     run: FollowedRun
@@ -47,7 +47,7 @@ class _Followed:
 class Following:
     """Which runs to ask about, and when. What is not due costs nothing.
 
-    :param every: seconds of silence after which a run is asked about first; then the pauses grow.
+    :param every: seconds without news until the first question about a run; later pauses grow.
     """
 
     def __init__(self, *, every: float) -> None:
@@ -67,7 +67,7 @@ class Following:
         self._queue.clear()
 
     def want(self, target: Target, run: FollowedRun | None, *, now: float) -> None:
-        """Follow this run for the target; ``None``: there is nothing to follow any more."""
+        """Follow this run for the target; ``None``: stop following."""
         known = self._followed.get(target)
         if run is not None and known is not None and known.run == run:
             return
@@ -98,7 +98,7 @@ class Following:
         return self._queue[0][0] if self._queue else None
 
     def end_seen(self, target: Target) -> bool:
-        """Note that the run was seen to have ended; whether that had been seen before."""
+        """Note that the run was seen to have ended. Returns whether that had been seen before."""
         followed = self._followed.get(target)
         if followed is None:
             return False
@@ -106,7 +106,7 @@ class Following:
         return before
 
     def _enqueue(self, at: float, followed: _Followed) -> None:
-        self._queued += 1  # divides what is due at the same time: first come, first asked
+        self._queued += 1  # orders entries that are due at the same time: first come, first asked
         heapq.heappush(self._queue, (at, self._queued, followed))
 
 

@@ -1,4 +1,5 @@
-"""Lateness: which partitions are late, and saying so once (the rule itself is in :mod:`coordinator.model.lateness`)."""
+"""Lateness: which partitions are late. Each is logged once. (The rule itself is in
+:mod:`coordinator.model.lateness`.)"""
 
 from __future__ import annotations
 
@@ -18,15 +19,15 @@ from coordinator.model.references import Target
 _log = structlog.get_logger(__name__)
 
 NAMED = 20
-"""Missing inputs that are named in a log line; a window may miss hundreds."""
+"""Missing inputs that are named in a log line; a window may lack hundreds."""
 
 
 class Lateness:
-    """Knows what is late, on leader and standby alike; the leader says each once.
+    """Knows which partitions are late, on leader and standby alike; the leader logs each once.
 
-    A standby that takes over trusts its predecessor to have said what became late while that one led, but for the
-    last moments, in which it may have been dead already. A watcher that has just been started knows nothing of a
-    predecessor, and says all that is late once more: twice is better than never.
+    A standby that takes over trusts its predecessor to have logged what became late while that one led, except in the
+    last moments, when it may have been dead already. A watcher that has just been started knows of no predecessor, and
+    logs everything that is late once more: twice is better than never.
 
     :param unsure: how long a leader may be dead before it is replaced: the lease's time, with room.
     """
@@ -38,16 +39,16 @@ class Lateness:
         self._unsaid: dict[Target, datetime | None] = {}
 
     def targets(self) -> Iterator[Target]:
-        """What is late now, as far as has been decided."""
+        """The partitions that are late, by the decisions so far."""
         return iter(tuple(self._late))
 
     def __len__(self) -> int:
         return len(self._late)
 
     def note(self, decision: Decision, *, now: datetime, led_by_another: bool) -> None:
-        """Take in what has been decided about a target.
+        """Note a decision.
 
-        :param led_by_another: another watcher leads: it sees the same, and will say so.
+        :param led_by_another: another watcher leads: it sees the same, and logs it.
         """
         target = decision.target
         if decision.late and target not in self._late:
@@ -58,11 +59,11 @@ class Lateness:
             self._unsaid.pop(target, None)
 
     def say(self, propagation: Propagation) -> None:
-        """Log and count what has become late and has not been said. For the leader only."""
+        """Log and count what has become late and was not logged yet. For the leader only."""
         unsaid, self._unsaid = self._unsaid, {}
         for target, seen_at in unsaid.items():
             if not propagation.is_final(target):
-                self._unsaid[target] = seen_at  # it may turn out that it is not late
+                self._unsaid[target] = seen_at  # it may turn out not to be late
             elif seen_at is None or propagation.now - seen_at <= self._unsure:
                 self._say(propagation.decide(target))
 

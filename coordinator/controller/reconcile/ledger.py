@@ -16,7 +16,7 @@ from coordinator.store.port import CreateRevisionIs, Delete, ModRevisionIs, Put,
 
 
 class Ledger:
-    """Collects writes, and writes them together."""
+    """Collects records and states, and writes them together."""
 
     def __init__(self, store: Store, keys: Keys, cache: Cache) -> None:
         self._store = store
@@ -40,12 +40,12 @@ class Ledger:
         event: LogEvent | None = None,
         counts: str | None = None,
     ) -> None:
-        """Write a trigger record, if the present one is still the one that is known.
+        """Write a trigger record, provided that the known one is still present.
 
-        :param grounds: states, with their revisions, that must not have moved.
+        :param grounds: states, with their revisions, that must not have changed.
         :param decision: what led to it.
-        :param event: what the decision log calls it, where the record alone does not tell.
-        :param counts: the counter that it adds to.
+        :param event: its event in the decision log, where that does not follow from the record alone.
+        :param counts: the counter to increase.
         """
         seen = self._cache.record(target)
         self._writes.append(
@@ -59,12 +59,12 @@ class Ledger:
         )
 
     def state(self, target: Target, value: bytes | None, *, askers: frozenset[Target]) -> None:
-        """Write a state on a pipeline's behalf, or delete it, if the present one is still the one that is known.
+        """Write a state on a pipeline's behalf, or delete it, provided that the known one is still present.
 
-        It is not taken into the cache here: a state that is ahead of the rest of the cache could make a downstream
-        look ready whose other inputs are due for the same reason. It comes back through the watch.
+        The cache gets it through the watch, and not here: a state that is newer than the rest of the cache could make a
+        downstream look ready although its other inputs are due for the same reason.
 
-        :param askers: who waits for it.
+        :param askers: the targets that wait for it.
         """
         seen = self._cache.state(target)
         key = self._keys.state(target)
@@ -78,7 +78,7 @@ class Ledger:
         )
 
     def flush(self, term: int) -> Iterator[tuple[Write, Result]]:
-        """Write everything, fenced by the leadership of this term, and say of each what came of it.
+        """Write everything, fenced by the leadership of this term, and yield each write with its result.
 
         :raises LeadershipLost: somebody else leads.
         """

@@ -1,4 +1,4 @@
-"""What an environment showed, weighed against what etcd says: reports on behalf of those that do not report."""
+"""Observed runs compared with etcd: whether to report a run on behalf of a pipeline that does not report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Weight(enum.Enum):
 
     NOTHING = "nothing new"
     REPORT = "report it"
-    LATER = "give its own reporter the time to say it first"
+    LATER = "give its own reporter the time to report it first"
 
 
 def weigh(
@@ -34,18 +34,18 @@ def weigh(
 ) -> Weight:
     """Whether an observed run is to be reported on its pipeline's behalf.
 
-    :param present: what stands under the state key.
-    :param asked_at: when the environment was asked; what was seen by hand since then is newer.
+    :param present: the value of the state key.
+    :param asked_at: when the environment was asked; a state that was observed since then is newer.
     :param in_flight: the pipeline's record waits for the end of a run that we started.
-    :param seen_before: the same was observed a while ago already.
+    :param seen_before: the same was observed some time ago already.
     """
     observed = RunState(run.state, Attempt(run.run_id, run.queued_at), asked_at)
     if not isinstance(present, RunState):
-        # A key that somebody deleted says "not yet" and is left so, unless something moves or is waited for.
+        # A key that somebody deleted means "not yet" and stays so, unless the run goes on or its end is waited for.
         return Weight.REPORT if in_flight or not run.state.is_terminal else Weight.NOTHING
     if present.attempt.queued_at is None:
-        # Its writer lives and sends no queued_at: its own report of the end would be another completion beside
-        # ours. So ours waits for a second look, and is made only when a flight must end.
+        # Its writer sends no queued_at: its own report of the end would be another completion beside ours. So ours
+        # waits for a second look, and is made only when the run is in flight.
         if not in_flight or not run.state.is_terminal:
             return Weight.NOTHING
         return Weight.REPORT if seen_before else Weight.LATER

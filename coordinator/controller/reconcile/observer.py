@@ -1,4 +1,4 @@
-"""The observer: what environments show, set beside what etcd says, and who is followed (docs/architecture.md#end)."""
+"""The observer: compares what environments show with etcd, and follows runs (docs/architecture.md#end)."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ from coordinator.runners.port import ObservedRun, RunRef
 _log = structlog.get_logger(__name__)
 
 ASKED_AT_ONCE = 500
-"""Followed runs that are put into line for a look in one step, which is to be short."""
+"""Followed runs that are queued for a look in one step, which must be short."""
 
 
 class Observer:
-    """Reports on behalf of what does not report.
+    """Reports on behalf of pipelines that do not report.
 
-    :param look_timeout: seconds, for a look on nobody's behalf.
     :param who: this watcher's name, for ``reported_by``.
     """
 
@@ -65,7 +64,7 @@ class Observer:
         return self._following.next_at()
 
     def ask(self, now: float) -> None:
-        """Ask about some of the followed runs that are due; :meth:`next_at` says whether there are more."""
+        """Ask about some of the followed runs that are due; :meth:`next_at` says when to go on."""
         for target, ref in self._following.due(now, ASKED_AT_ONCE):
             if self._matters(target):
                 self._checks.follow(target, ref, timeout=self._look_timeout)
@@ -73,7 +72,7 @@ class Observer:
                 self._following.want(target, None, now=now)
 
     def take(self, message: LookDone) -> None:
-        """Take in what a look saw. Who waits for it is examined again, on what it brought to light."""
+        """Handle the result of a look. The targets that wait for it are examined again with what it showed."""
         if message.error is not None:
             _log.warning("look.failed", environment=message.environment, reason=str(message.error))
         elif left := message.asked_again:
@@ -86,7 +85,7 @@ class Observer:
                     else self._observe(subject, answer.run, message.asked_at, answer.askers)
                     for subject in answer.subjects
                 ]
-            except Exception as error:  # noqa: BLE001 - the other answers count, and who waits for this one goes on
+            except Exception as error:  # noqa: BLE001 - the other answers count, and the targets that wait go on
                 _log.exception("look.broken", environment=message.environment, run=answer.ref.run_id, exc_info=error)
                 written = []
             if not any(written):
@@ -94,7 +93,7 @@ class Observer:
                     self._queue.add(asker, self._checks.priority(asker), first=True)
 
     def watch_over(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
-        """Follow what may not report, and drop what reports or matters to nobody."""
+        """Follow a run that may not be reported, and stop following one that is reported or does not matter."""
         followed = self._run_to_follow(decision, record)
         for_others = decision.target in self._following and self._others_wait_behind(decision.target)
         if followed is not None or not for_others:
@@ -106,8 +105,8 @@ class Observer:
                 self._following.want(one.target, _comparable_run(one.target, one.seen.value), now=now)
 
     def _run_to_follow(self, decision: Decision, record: TriggerRecord | None) -> FollowedRun | None:
-        """The run that we started, until it is known to have ended; but the one that the state speaks of where that is
-        a newer one, for then only its end ends anything."""
+        """The run that we started, until it is known to have ended; where the state names a newer run, that one
+        instead, because then only its end matters."""
         state = readable_state(self._cache.state(decision.target))
         running = None
         if state is not None and not state.state.is_terminal:
@@ -122,27 +121,27 @@ class Observer:
         return running if running.attempt > ours.attempt else ours
 
     def _matters(self, target: Target) -> bool:
-        """What has ended matters while its flight is not known to be over, or while others are stuck behind it."""
+        """Whether the end of a run matters: the target still counts as in flight, or others are stuck because of it."""
         state = readable_state(self._cache.state(target))
         if state is None or not state.state.is_terminal:
             return True
-        return self._flies(target) is not None or self._others_wait_behind(target)
+        return self._record_in_flight(target) is not None or self._others_wait_behind(target)
 
     def _others_wait_behind(self, target: Target) -> bool:
-        """Whether it is followed for others: they are stuck, perhaps since it has failed."""
+        """Whether others are stuck because of it, perhaps because it failed."""
         dependents = self._propagation.dependents(target)
         return any(self._propagation.readiness(dependent) is Readiness.STUCK for dependent in dependents)
 
     def _observe(self, subject: Target, run: ObservedRun, asked_at: datetime, askers: frozenset[Target]) -> bool:
         seen = self._cache.state(subject)
         before = run.state.is_terminal and self._following.end_seen(subject)
-        in_flight = self._flies(subject) is not None
+        in_flight = self._record_in_flight(subject) is not None
         watermark = self._cache.watermark(subject.pipeline)
         if self._cache.watermark_is_unknown(subject.pipeline):
-            return False  # this would be ignored, too
+            return False  # this report would be ignored, too
         if watermark is not None and watermark.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
-            return False  # retention has removed it: it would be ignored, and asked about again and again
-        # As of the question, not of its answer: what has been reported in between is newer than what was seen.
+            return False  # retention has removed it: a report would be ignored, and the run asked about again and again
+        # As of the question, not of its answer: a report that came in between is newer than what was seen.
         present = seen.value if seen else None
         weight = weigh(present, run, asked_at=asked_at, in_flight=in_flight, seen_before=before)
         if weight is not Weight.REPORT:
@@ -153,9 +152,9 @@ class Observer:
         return True
 
     def _run_is_gone(self, subject: Target, ref: RunRef, askers: frozenset[Target]) -> bool:
-        """A run that was deleted is "not yet"; but a success is not undone by cleaning up behind it (``db clean``),
-        nor is a person's mark. It is undone where the run was deleted in a newer attempt, which we had started."""
-        record = self._flies(subject)
+        """A deleted run means "not yet"; but a success is not undone by cleaning up afterwards (``db clean``), nor is a
+        person's mark. It is undone where the deleted run was in a newer attempt, which we had started."""
+        record = self._record_in_flight(subject)
         if record is not None and record.run_id == ref.run_id:
             self._ledger.record(subject, records.done(record, note=f"run {ref.run_id} was deleted"))
         state = readable_state(self._cache.state(subject))
@@ -167,7 +166,7 @@ class Observer:
         self._ledger.state(subject, None, askers=askers)
         return True
 
-    def _flies(self, target: Target) -> TriggerRecord | None:
+    def _record_in_flight(self, target: Target) -> TriggerRecord | None:
         """The target's record while the run that we started is not known to have ended."""
         record = readable_record(self._cache.record(target))
         if record is None or record.status is not Status.SENT:
@@ -176,14 +175,14 @@ class Observer:
 
 
 def _is_newer(record: TriggerRecord | None, state: RunState) -> bool:
-    """Whether our request has made a newer attempt than the one that a state speaks of."""
+    """Whether our request has made a newer attempt than the one that a state names."""
     if record is None or record.attempt is None or state.attempt.queued_at is None:
         return False
     return record.attempt > state.attempt.queued_at
 
 
 def _comparable_run(target: Target, state: RunState) -> FollowedRun | None:
-    """The run behind a state, if what its environment shows can be told to be newer or older."""
+    """The run behind a state, if it can be compared with what its environment shows."""
     if state.attempt.run_id is None or state.attempt.queued_at is None:
         return None
     return FollowedRun(RunRef(target.pipeline.dag_id, state.attempt.run_id), state.attempt.queued_at)

@@ -1,8 +1,8 @@
-"""Reconciling: executes the next step of a pipeline in a partition, and takes in what came of it.
+"""Reconciling: executes the next step of a pipeline in a partition, and handles its result.
 
-Every choice is made by :func:`coordinator.model.lifecycle.next_step`. Here its situation is put together, its step is
-done, and its results (what was written, what an environment answered) become the next situation. What is kept here is
-lost with the term: a successor finds the rest in etcd and in the environments.
+Every choice is made by :func:`coordinator.model.lifecycle.next_step`. This module puts the situation together, executes
+the step, and its results (what was written, what an environment answered) become the next situation. What is kept here
+is lost with the term: a successor finds everything that it needs in etcd and in the environments.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
 
 MOST_STEPS = 4
-"""Steps of one target in a row: a slot, a look that has nothing to ask, an intent."""
+"""Steps of one target in a row, such as: a slot, a look that has nothing to ask, an intent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How this watcher goes about it.
+    """How this watcher executes steps.
 
     :ivar who: its name, for records.
     :ivar backoff: pauses after failures of one request.
     :ivar blocked_retry: seconds until a refused request, or a refused write, is tried again.
-    :ivar log: where it is said.
+    :ivar log: gets a line for each trigger.
     """
 
     who: str
@@ -53,8 +53,8 @@ class Reconcile:
     """See the module. Used by the deciding thread only.
 
     :ivar term: the create revision of the leader key; 0: this watcher does not lead.
-    :ivar draining: this watcher is about to stop: it begins nothing more.
-    :ivar ask_from: monotonic seconds; before, a request of the predecessor may still be carried out.
+    :ivar draining: this watcher is about to stop and begins nothing more.
+    :ivar ask_from: monotonic seconds; until then, a request of the predecessor may still be carried out.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Reconcile:
         self._checks.forget()
 
     def is_concerned_with(self, target: Target) -> bool:
-        """Whether it holds something for a target which a change of its decision may make needless."""
+        """Whether it keeps something for a target that a change of the decision may make unnecessary."""
         return (
             target in self.requests
             or target in self._retry_at
@@ -113,7 +113,7 @@ class Reconcile:
         return self._checks.is_pending(target) or self._dispatchers.knows(target)
 
     def examine(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
-        """Do what is to be done, or see to it that it is examined again. :param now: monotonic seconds."""
+        """Do what is to be done for a target, or queue it to be examined again. :param now: monotonic seconds."""
         target = decision.target
         if record is not None and record.status is Status.INTENT:
             self._take_over(target, record, now)
@@ -125,7 +125,7 @@ class Reconcile:
                 return
 
     def written(self, target: Target, record: TriggerRecord, now: float) -> None:
-        """A record has just been written: send an intent's request, first of all."""
+        """A record has just been written: if it is an intent, send its request."""
         if record.status is not Status.INTENT:
             self._let_go(target)
             return
@@ -138,11 +138,11 @@ class Reconcile:
         dispatcher.send(target, request, now)
 
     def answered(self, message: EffectDone, now: float) -> None:
-        """Take in what came of a request or a question. :param now: monotonic seconds."""
+        """Handle the result of a request or a question. :param now: monotonic seconds."""
         target = message.target
         in_flight = self.requests.get(target, message.token)
         if in_flight is None:
-            return  # of another term, or overtaken by somebody else's write
+            return  # it is of another term, or somebody else has written the record since
         if message.outcome is None:
             self._log.say("trigger.unanswered", target, in_flight.record, reason=str(message.error))
         match in_flight.take(message):
@@ -164,26 +164,26 @@ class Reconcile:
             self._queue.add(target)
 
     def refused_by_etcd(self, target: Target, now: float) -> None:
-        """etcd will not write something about it: try again slowly."""
+        """etcd refuses to write something about a target: try again slowly."""
         self._dispatchers.leave(target)
         self._retry(target, now + self._policy.blocked_retry, Priority.CATCHUP)
 
     def is_put_off(self, target: Target, now: float) -> bool:
-        """Whether it is to be tried again later, and is in the queue for then."""
+        """Whether a target is in the queue for a later time, and is not to be tried before."""
         return now < self._retry_at.get(target, 0.0)
 
     def stop(self, target: Target, *, keeps_slot: bool = False) -> None:
-        """What was heard for it counts no more; and it gives up its place, if its intent is not written."""
+        """Discard the answers for a target, and remove it from the line unless its intent is written."""
         self._checks.drop(target)
         if not keeps_slot:
             self._dispatchers.leave(target)
 
     def give_up(self, decision: Decision, record: TriggerRecord | None, reason: str, *, counts: str) -> None:
-        """Consume what is there without a run, for good. :param counts: the counter that it adds to."""
+        """Give a partition up: consume its completions without a run. :param counts: the counter to increase."""
         skipped = records.skipped(decision, record, reason, who=self._policy.who, when=self._policy.clock.now())
         self._ledger.record(decision.target, skipped, counts=counts)
 
-    # -- putting the situation together ----------------------------------------------------------------------------
+    # -- the situation ---------------------------------------------------------------------------------------------
 
     def _situation(self, decision: Decision, record: TriggerRecord | None, now: float) -> Situation:
         target = decision.target
@@ -217,7 +217,7 @@ class Reconcile:
         return records.run_to_clear(decision, record, self._cache.state(decision.target), policy)
 
     def _take_over(self, target: Target, record: TriggerRecord, now: float) -> None:
-        """An intent that this watcher does not know is a predecessor's, or was in doubt when it was written."""
+        """Take over an intent that this watcher does not know: a predecessor's, or one whose write was in doubt."""
         dispatcher = self._dispatchers.of(target)
         if dispatcher is None or self.requests.get(target, record.token) is not None:
             return
@@ -229,10 +229,10 @@ class Reconcile:
             self._retry_at[target] = self.ask_from
         self._log.taken_over(target, record, read_up_to=self._cache.revision)
 
-    # -- doing the step --------------------------------------------------------------------------------------------
+    # -- the step --------------------------------------------------------------------------------------------------
 
     def _do(self, step: lifecycle.Step, situation: Situation) -> bool:
-        """Do a step. Returns whether the next one can be taken at once."""
+        """Execute a step. Returns whether the next one can follow at once."""
         decision, record, now = situation.decision, situation.record, situation.now
         target = decision.target
         priority = self._priority(decision)
@@ -318,7 +318,7 @@ class Reconcile:
                 self._ledger.record(target, records.withdrawn(record, step.reason))
 
     def _write_blocked(self, decision: Decision, record: TriggerRecord | None, reason: str) -> None:
-        """It cannot even be asked for: as if it had been refused."""
+        """Write that it is blocked although nothing was sent: the request cannot even be made."""
         if record is not None and record.status is Status.BLOCKED and record.last_error == reason:
             return
         own_run_id = self._own_run_id(decision, record)
@@ -326,7 +326,7 @@ class Reconcile:
         self._ledger.record(decision.target, records.blocked(self._intent(decision, record, existing), reason))
 
     def _let_go(self, target: Target) -> None:
-        """Its record is not the intent that this watcher has sent something for, or not an intent any more."""
+        """Forget a request: its record is another intent now, or not an intent any more."""
         dispatcher = self._dispatchers.of(target)
         if (in_flight := self.requests.pop(target)) is not None and dispatcher is not None:
             dispatcher.drop(target, in_flight.request.token)
@@ -341,13 +341,13 @@ class Reconcile:
         self._queue.add(target, priority, after=at)
 
     def _priority(self, decision: Decision) -> Priority:
-        """LIVE where it became due while this watcher led: by a completion, or an order, that came since."""
+        """LIVE if it became due while this watcher led: by a completion, or an order, that came since."""
         newest = max((used.revision for used in decision.inputs.values()), default=decision.order)
         return Priority.LIVE if newest > self.term else Priority.CATCHUP
 
 
 def is_unchanged(decision: Decision, intent: TriggerRecord) -> bool:
-    """Whether an intent is still what would be decided now."""
+    """Whether the same intent would be decided now."""
     return (
         decision.ready
         and decision.obstacles <= {Obstacle.IN_FLIGHT}

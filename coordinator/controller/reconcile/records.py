@@ -1,4 +1,4 @@
-"""The life of a trigger record: each step as a function from what is known to the record to be written."""
+"""The next version of a trigger record, one function for each way in which it changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from coordinator.runners.port import ObservedRun, StartRequest
 
 @dataclass(frozen=True, slots=True)
 class ExistingRun:
-    """The run that is to be cleared, as its environment shows it now."""
+    """The run to clear, as its environment shows it now."""
 
     run_id: str
     queued_at: datetime | None
@@ -39,7 +39,7 @@ os.register_at_fork(after_in_child=_random.seed)  # else parent and child would 
 
 
 def _new_token() -> str:
-    """A name that no other request has. It is no secret."""
+    """A unique name for a request. It is no secret."""
     return f"{_random.getrandbits(128):032x}"
 
 
@@ -48,12 +48,12 @@ def intend(
 ) -> TriggerRecord:
     """The intent that a decision to fire becomes (docs/architecture.md#intent).
 
-    :param existing: the run in this partition; with one the rerun policy applies, without one a run is created.
+    :param existing: the run in this partition. If there is one, the rerun policy applies; otherwise a run is created.
     """
     sequence = 1
     if previous is not None:
-        # A create that is known not to have happened gives its number back, and with it its run_id: should it
-        # land late after all, ours meets it there instead of running beside it.
+        # A create that is known not to have happened gives its number back, and with it its run_id: if it is carried
+        # out late after all, our next request finds that run instead of creating another one.
         unused = previous.status in (Status.WITHDRAWN, Status.BLOCKED) and previous.run_id is None
         sequence = previous.sequence if unused else previous.sequence + 1
     return TriggerRecord(
@@ -75,7 +75,7 @@ def intend(
 
 
 def existing_run_id(record: TriggerRecord | None) -> str | None:
-    """The run that a record knows to exist in its partition."""
+    """The run that exists in the partition, by its record."""
     if record is None or (record.status is Status.INTENT and record.action is Action.CREATE):
         return None
     return record.run_id
@@ -86,7 +86,7 @@ def run_to_clear(
 ) -> str | None:
     """The run that firing now would clear; ``None``: one is created.
 
-    The one that the record knows, or, where a person asks, the one that reported.
+    It is the one in the record, or, where a person orders it, the one that reported.
 
     :param seen: the target's own state.
     """
@@ -98,7 +98,7 @@ def run_to_clear(
 
 
 def has_logical_date(graph: Graph, target: Target, record: TriggerRecord) -> bool:
-    """Whether the run that an intent creates gets the partition's logical date: a second one beside it cannot."""
+    """Whether the run that an intent creates gets the partition's logical date, which only one run can have."""
     node = graph.node(target.pipeline)
     beside = node is not None and node.downstream.rerun is Rerun.NEW_RUN and record.sequence > 1
     return record.action is Action.CREATE and not beside
@@ -140,7 +140,7 @@ def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequ
 
 
 def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
-    """The effect is known: the inputs are consumed."""
+    """The request has succeeded: the inputs are consumed."""
     return replace(
         record,
         status=Status.SENT,
@@ -156,14 +156,14 @@ def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
 
 
 def ignored(record: TriggerRecord, inputs: Inputs) -> TriggerRecord:
-    """The rerun policy says no: the inputs are consumed without a run."""
+    """The rerun policy is ``ignore``: the inputs are consumed without a run."""
     return replace(record, consumed=record.consumed.and_then(Consumption.of(inputs)))
 
 
 def skipped(
     decision: Decision, previous: TriggerRecord | None, reason: str, *, who: str, when: datetime
 ) -> TriggerRecord:
-    """The partition is given up: what is there is consumed without a run, and what comes later too."""
+    """The partition is given up: its completions, present and future, are consumed without a run."""
     return TriggerRecord(
         status=Status.DONE,
         sequence=previous.sequence if previous is not None else 0,
@@ -204,13 +204,13 @@ def withdrawn(record: TriggerRecord, reason: str) -> TriggerRecord:
 
 
 def without_run(record: TriggerRecord, reason: str) -> TriggerRecord:
-    """The run that was to be cleared does not exist any more: the next request creates one."""
+    """The run to clear no longer exists: the next request creates one."""
     return _withdrawn(record, None, reason)
 
 
 def adopted(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
-    """A run that is not ours stands where ours should be: it becomes the partition's run, for the rerun policy."""
-    return _withdrawn(record, run.run_id, f"run {run.run_id} was there already and is adopted")
+    """A run that is not ours exists where ours should be: it becomes the partition's run, for the rerun policy."""
+    return _withdrawn(record, run.run_id, f"run {run.run_id} existed already and is adopted")
 
 
 def _withdrawn(record: TriggerRecord, run_id: str | None, reason: str) -> TriggerRecord:

@@ -1,4 +1,4 @@
-"""The requests of this term: what this watcher knows of each intent beyond what stands in etcd."""
+"""The requests of this term: what this watcher knows of each intent beyond what is in etcd."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from coordinator.runners.port import (
 
 
 class Pause(enum.Enum):
-    """When to go on with a request.
+    """When to continue with a request.
 
     ``NONE``      at once
     ``BACK_OFF``  after a pause that grows with each failure
-    ``SLOWLY``    as slowly as a refused request is tried again
+    ``SLOWLY``    after the pause of a refused request
     """
 
     NONE = "none"
@@ -38,11 +38,11 @@ class Pause(enum.Enum):
 
 @dataclass(slots=True)
 class InFlight:
-    """A request on its way to its outcome.
+    """A request whose outcome is not written yet.
 
-    :ivar failures: tries in a row that led to nothing.
+    :ivar failures: unsuccessful attempts in a row.
     :ivar outcome: the record to be written, once the outcome is known.
-    :ivar event: what the decision log calls it, where the record alone does not tell.
+    :ivar event: its event in the decision log, where that does not follow from the record alone.
     """
 
     record: TriggerRecord
@@ -53,7 +53,7 @@ class InFlight:
     event: LogEvent | None = None
 
     def take(self, message: EffectDone) -> Pause:
-        """Take in what came of the request, or of a question about it. Returns when to go on."""
+        """Handle the result of the request, or of a question about it. Returns when to continue."""
         match message.outcome:
             case Happened(run):
                 return self._settle(records.sent(self.record, run))
@@ -66,7 +66,7 @@ class InFlight:
             case NotHappened(reason, True):
                 return self._settle(records.without_run(self.record, reason))
             case NotHappened():
-                # Asked without having tried (a takeover): decide at once. Tried in vain: after a pause.
+                # Asked without having sent it (a takeover): decide at once. Sent without effect: after a pause.
                 return self._try_again(RequestState.NOT_SENT, failed=message.effect is Effect.START)
         return self._take_silence(message.effect, message.error)
 
@@ -78,7 +78,7 @@ class InFlight:
                 return self._try_again(RequestState.NOT_SENT, failed=True)
             case EnvironmentUnavailable() | LeadershipLost():
                 return self._try_again(RequestState.IN_DOUBT, failed=True)
-        # The environment will not even tell (credentials, rights), and it may have happened: ask slowly.
+        # The environment refuses the question (credentials, permissions), and the run may exist: ask slowly.
         self.state = RequestState.IN_DOUBT
         return Pause.SLOWLY
 

@@ -1,9 +1,9 @@
-"""The review: going through all records for those that wait for something although nothing is due about them.
+"""The review: finds the records of settled targets that are still to be updated.
 
-What is busy or stuck is known at any time (:class:`~coordinator.model.propagation.propagation.Propagation`). What is
-settled may still have a record that waits: the run has ended and ``done`` is to be written, or something new is to be
-consumed without a run. A new leader looks for those, and every leader now and then; of a million records only a piece
-at a time, so that what is due need not wait for it.
+Busy and stuck targets are known at any time (:class:`~coordinator.model.propagation.propagation.Propagation`). A
+settled target may still have a record that waits: its run has ended and ``done`` is to be written, or something new is
+to be consumed without a run. A new leader goes through all records, and every leader does so now and then; of a million
+records only a piece at a time, so that due targets need not wait.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Review:
         return bool(self._left)
 
     def begin(self) -> None:
-        """Go through all records that there are now. What changes later is examined for that reason."""
+        """Start with all present records. Later changes are examined anyway."""
         self._left = self._cache.recorded()
 
     def clear(self) -> None:
         self._left = []
 
     def piece(self) -> Iterator[Target]:
-        """What is to be examined among the next few."""
+        """The targets to examine among the next records."""
         piece = self._left[-PIECE:]
         del self._left[-PIECE:]
         return (target for target in piece if self._waits(target))

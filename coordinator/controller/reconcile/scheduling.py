@@ -1,4 +1,4 @@
-"""Scheduling: what follows from decisions: which targets to examine, what time will change, who is late."""
+"""Scheduling: what follows from a decision: whether to examine the target, when to decide again, whether it is late."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from coordinator.model.trigger import Status
 from coordinator.model.view import Readiness, readable_record
 
 WAITING = (Status.INTENT, Status.SENT, Status.BLOCKED)
-"""Records that wait for something."""
+"""The statuses of records that wait for something."""
 
 _MOVING = {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
+"""Obstacles of a run that is under way: they go by themselves."""
 
 
 class Scheduling:
@@ -46,10 +47,10 @@ class Scheduling:
         self._breakage = breakage
 
     def take(self, decision: Decision, priority: Priority, *, led_by_another: bool) -> None:
-        """Queue what may need something done. What is settled does not, nor what only waits for its inputs: those are
-        thousands below a busy root.
+        """Queue a target that may have a next step. A settled target has none, nor has one that only waits for its
+        inputs: there may be thousands of those below a busy root.
 
-        :param led_by_another: another watcher leads, and says what is late.
+        :param led_by_another: another watcher leads, and logs what is late.
         """
         target = decision.target
         self._rechecks.note(decision)
@@ -63,18 +64,18 @@ class Scheduling:
         if decision.ready or decision.ignored or decision.skips or self._is_concerned(target):
             self._queue.add(target, priority, decision=decision)
         elif decision.readiness is Readiness.STUCK or not decision.obstacles.isdisjoint(_MOVING):
-            # What others are stuck behind, and what runs, is followed.
+            # Runs that go on, and failures that others are stuck behind, are followed.
             self._queue.add(target, Priority.CATCHUP, decision=decision)
         else:
             self._queue.outdate(target)
 
     def obey(self, graph: Graph) -> None:
-        """Another graph: what has lost its place in line by it is examined again."""
+        """Use another graph: targets that lose their place in line are examined again."""
         for target in self._dispatchers.obey(graph):
             self._queue.add(target, Priority.CATCHUP)
 
     def late(self) -> Iterable[Target]:
-        """What is late now, as far as has been decided."""
+        """The partitions that are late, by the decisions so far."""
         return self._lateness.targets()
 
     def _is_concerned(self, target: Target) -> bool:

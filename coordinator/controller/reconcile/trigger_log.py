@@ -18,13 +18,13 @@ from coordinator.model.trigger import TriggerRecord
 _log = structlog.get_logger(__name__)
 
 WARNINGS = frozenset({"trigger.blocked", "trigger.unanswered"})
-"""Events that somebody may have to do something about."""
+"""Events that may need somebody's action."""
 
 
 class TriggerLog:
-    """Says and counts what became of triggers.
+    """Logs and counts the outcomes of triggers.
 
-    :param decisions: where what led to it is written down for people; ``None``: nowhere.
+    :param decisions: the decision log; ``None``: there is none.
     """
 
     def __init__(self, counters: Counters, cache: Cache, clock: Clock, decisions: DecisionLog | None = None) -> None:
@@ -35,7 +35,7 @@ class TriggerLog:
         self._written: list[tuple[Target, RecordWrite, int]] = []
 
     def say(self, event: str, target: Target, record: TriggerRecord, **more: str) -> None:
-        """One line about a trigger, with everything to grep by; a warning where somebody may have to act."""
+        """Log a line about a trigger, with all names to search for; a warning where somebody may have to act."""
         _log.log(
             logging.WARNING if event in WARNINGS else logging.INFO,
             event,
@@ -50,16 +50,16 @@ class TriggerLog:
         )
 
     def written(self, target: Target, write: RecordWrite, revision: int) -> None:
-        """A record was written at this etcd revision: said with the next :meth:`flush`."""
+        """A record was written at this etcd revision: it is logged with the next :meth:`flush`."""
         self._written.append((target, write, revision))
 
     def flush(self) -> None:
-        """Say what was written. Called once the requests that follow from it are on their way: they do not wait."""
+        """Log what was written. Called after the requests that follow from it were sent, so that they need not wait."""
         written, self._written = self._written, []
         for target, write, revision in written:
             try:
                 self._say_written(target, write, revision)
-            except Exception:  # noqa: BLE001 - it is logged; what was done must not depend on what is said about it
+            except Exception:  # noqa: BLE001 - it is logged; a failure to log must not affect the work
                 _log.exception("trigger.not_logged", pipeline=str(target.pipeline), partition=target.partition)
 
     def _say_written(self, target: Target, write: RecordWrite, revision: int) -> None:
@@ -80,9 +80,9 @@ class TriggerLog:
             )
 
     def _measure(self, target: Target, intent: TriggerRecord) -> None:
-        """How long ago the newest completion was observed that a request stands on which has just been answered."""
+        """Measure the time from the newest input's completion to the answer to the request."""
         newest = max(intent.inputs.named.items(), key=lambda one: one[1].revision, default=None)
-        if newest is None or intent.ordered:  # a person's order may be about completions of long ago
+        if newest is None or intent.ordered:  # a person's order may use completions of long ago
             return
         seen = self._cache.state(newest[0])
         if seen is None or seen.revision != newest[1].revision or not isinstance(seen.value, RunState):
@@ -92,7 +92,7 @@ class TriggerLog:
             self._counters.trigger_seconds.labels(target.pipeline.environment).observe(seconds)
 
     def taken_over(self, target: Target, record: TriggerRecord, *, read_up_to: int) -> None:
-        """The outcome of an intent is asked for which is a predecessor's, or in doubt."""
+        """The outcome of an intent is asked for, because it is a predecessor's, or in doubt."""
         self.say("trigger.taken_over", target, record)
         if self._decisions is not None:
             self._decisions.note(target, record, previous=None, decided_on=read_up_to, event=LogEvent.TAKEN_OVER)

@@ -1,9 +1,9 @@
-"""Upstream checks: asking the environments, before an intent, about the runs that a decision stands on.
+"""Upstream checks: asking the environments, before an intent, about the runs that a decision uses.
 
-A person's clear is silent until the run starts: Airflow has no listener for ``queued``. So before D fires, the runs
-behind its inputs are looked at, and, where D's own run is to be cleared, that run. An input whose completion arrived
-live a moment ago, and was observed a moment ago, needs no look, so a chain pays nothing. A look at an upstream's
-environment is bounded: a deployment that is away never holds back pipelines of others.
+A person's clear is not reported until the run starts: Airflow has no listener for ``queued``. So before D fires, the
+coordinator looks at the runs behind its inputs, and, where D's own run is to be cleared, at that run. An input whose
+completion arrived live a moment ago, and was observed a moment ago, needs no look, so a chain costs nothing. A look at
+an upstream's environment is bounded: a deployment that is down never holds back pipelines of others.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from coordinator.model.references import Target
 from coordinator.runners.port import ObservedRun, RequestRefused, RunRef
 
 Question = tuple[str, RunRef]
-"""A run in an environment that is asked about."""
+"""An environment, and a run in it to ask about."""
 
 Waiting = dict[Question, dict[Target, int]]
-"""Who waits for an answer, and how many looks had gone out to that environment when it asked: one of those saw what was
-there before, and may have missed what it is asked for."""
+"""The targets that wait for an answer, each with the number of looks that had gone out to that environment when it
+asked: those looks may have seen an older state."""
 
 
 @dataclass(slots=True)
 class PendingCheck:
-    """What a decision waits to hear before it may become an intent.
+    """The answers that a decision needs before it may become an intent.
 
-    :ivar inputs: of the decision that it was made for; another decision needs another check.
-    :ivar own: D's own run, when that is to be cleared.
-    :ivar deadline: monotonic seconds; upstreams' environments are not waited for any longer.
+    :ivar inputs: the inputs of the decision that it was made for; another decision needs another check.
+    :ivar own: D's own run, if that is to be cleared.
+    :ivar deadline: monotonic seconds until which it waits for upstreams' environments.
     :ivar priority: of the target in the work queue.
-    :ivar own_refused: why D's own environment will not tell about that run, though it answers.
-    :ivar not_before_revision: what a look brought to light is in etcd from this revision on.
+    :ivar own_refused: why D's own environment refuses to tell about that run.
+    :ivar not_before_revision: what a look has shown is in etcd from this revision on.
     """
 
     inputs: Inputs
@@ -65,7 +65,7 @@ class PendingCheck:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One run that was asked about: whose it is, and who waits for the answer."""
+    """The answer about one run, with the targets whose run it is and the targets that wait for the answer."""
 
     ref: RunRef
     run: ObservedRun | None
@@ -93,39 +93,39 @@ class Checks:
         self._deadlines: list[tuple[float, Target]] = []
 
     def clear(self) -> None:
-        """Nothing that was heard counts any more. Who waits for an answer that is still on its way is woken by it
-        all the same, or when its time is over, and asks again."""
+        """Discard all answers. A target that waits for an answer that is still to come is examined again when it comes,
+        or at its deadline, and asks again."""
         for target, pending in self._pending.items():
             if pending.waiting:
                 self._queue.add(target, pending.priority, after=pending.deadline)
         self._drop_all()
 
     def forget(self) -> None:
-        """A term has begun or ended: what the dispatchers had not asked yet is not asked any more."""
+        """A term has begun or ended: questions that the dispatchers had not asked yet are dropped."""
         self._drop_all()
         self._askers.clear()
 
     def drop(self, target: Target) -> None:
-        """The decision has become an intent, or is no more."""
+        """Drop the check of a target: the decision has become an intent, or is obsolete."""
         self._pending.pop(target, None)
 
     def is_pending(self, target: Target) -> bool:
         return target in self._pending
 
     def own_run_has_ended(self, target: Target) -> bool:
-        """Whether the run that is to be cleared was seen, and it has ended."""
+        """Whether the run to clear was seen, and has ended."""
         pending = self._pending.get(target)
         return pending is not None and pending.own_run is not None and pending.own_run.state.is_terminal
 
     def priority(self, target: Target) -> Priority:
-        """Of a target that waits for an answer."""
+        """The priority of a target that waits for an answer."""
         pending = self._pending.get(target)
         return Priority.LIVE if pending is None else pending.priority
 
     def heard(self, decision: Decision, own_run_id: str | None, now: float) -> Verification | None:
-        """What was heard for a decision; ``None`` while something is still to be asked, heard or read.
+        """The answers for a decision; ``None`` while something is still to be asked, answered or read.
 
-        :param own_run_id: the run of the target itself that is to be cleared.
+        :param own_run_id: the target's own run, if it is to be cleared.
         """
         pending = self._valid(decision, own_run_id, now)
         if pending is None:
@@ -139,9 +139,9 @@ class Checks:
         return pending.verification() if self._cache.revision >= pending.not_before_revision else None
 
     def ask(self, decision: Decision, own_run_id: str | None, now: float, *, priority: Priority) -> bool:
-        """Ask what is to be heard for a decision. The target is examined again once it has been.
+        """Ask what a decision needs. The target is examined again once everything is answered.
 
-        :returns: whether nothing is left to be heard.
+        :returns: whether every answer is there already.
         """
         target = decision.target
         pending = self._valid(decision, own_run_id, now)
@@ -155,7 +155,7 @@ class Checks:
         return True
 
     def pass_time(self, now: float) -> None:
-        """Those whose answer has not come in time are examined without it."""
+        """Queue the targets whose answer has not come in time, to be examined without it."""
         while (deadline := self.next_at()) is not None and deadline <= now:
             _, target = heapq.heappop(self._deadlines)
             self._queue.add(target, self.priority(target), first=True)
@@ -171,16 +171,17 @@ class Checks:
         return None
 
     def follow(self, target: Target, ref: RunRef, *, timeout: float) -> None:
-        """Ask about a run on nobody's behalf."""
+        """Ask about a run that is only followed: no target waits for the answer."""
         if (dispatcher := self._dispatchers.of(target)) is not None:
             self._subjects.setdefault((dispatcher.environment, ref), {})[target] = dispatcher.looks_sent
             dispatcher.look(ref, timeout=timeout, followed=True)
 
     def answered(self, message: LookDone) -> Iterator[Answer]:
-        """Take in what a look saw, or that it failed. Who was waiting waits no more, but for its own run.
+        """Handle the result of a look, or its failure. The targets that waited for it wait no more, except for their
+        own run.
 
-        Who has asked since that look went out waits for the next one; if it failed, nobody does. What there was no time
-        for is asked again by the dispatcher: who waits for it goes on waiting.
+        A target that asked after that look went out waits for the next one, unless the look failed. Runs that there was
+        no time for are asked about again by the dispatcher, and their targets go on waiting.
         """
         looked = message.looked
         dispatcher = self._dispatchers.get(message.environment)
@@ -206,7 +207,7 @@ class Checks:
                 yield Answer(ref, None, frozenset(), askers)
 
     def hold_until(self, askers: frozenset[Target], revision: int) -> None:
-        """These decisions must be made again on what stands in etcd at this revision."""
+        """These decisions must be made again on what is in etcd at this revision."""
         for asker in askers:
             if (pending := self._pending.get(asker)) is not None:
                 pending.not_before_revision = max(pending.not_before_revision, revision)
@@ -234,7 +235,7 @@ class Checks:
             if question is not None:
                 self._ask(question, subject=upstream, asker=target, pending=pending, timeout=self._timeout)
         if own is not None:
-            # Without it nothing can be cleared: one that takes as long as a request may holds back only its own.
+            # Nothing can be cleared without it. A look may take as long as a request: it holds back only its own.
             dispatcher = self._dispatchers.of(target)
             patience = max(self._timeout, dispatcher.limits.request_timeout if dispatcher is not None else 0.0)
             self._ask(own, subject=target, asker=target, pending=pending, timeout=patience)
@@ -243,9 +244,9 @@ class Checks:
         return pending
 
     def _question_about(self, upstream: Target, consumed: Consumed, now: float) -> Question | None:
-        """What to ask about an input; nothing when it is fresh, its environment is away, or it cannot be told.
+        """What to ask about an input; ``None`` when it is fresh, its environment is down, or it cannot be compared.
 
-        A state without queued_at cannot be compared with what the environment shows: its writer has no protection.
+        A state without queued_at cannot be compared with what the environment shows: such writers are not protected.
         """
         run_id = consumed.attempt.run_id
         dispatcher = self._dispatchers.of(upstream)
@@ -274,7 +275,8 @@ def _own_question(target: Target, own_run_id: str | None) -> Question | None:
 
 
 def _take(waiting: Waiting, question: Question, *, before: int | None) -> frozenset[Target]:
-    """Who waits no more. :param before: who asked before this look; ``None``: all."""
+    """Remove the targets that need not wait any more. :param before: only those that asked before this look; ``None``:
+    all."""
     found = waiting.pop(question, {})
     if left := {target: asked for target, asked in found.items() if before is not None and asked >= before}:
         waiting[question] = left
@@ -282,8 +284,8 @@ def _take(waiting: Waiting, question: Question, *, before: int | None) -> frozen
 
 
 def _why_refused(environment: str, ref: RunRef, refusal: RequestRefused) -> str:
-    remedy = "; the coordinator's user needs leave to read the runs of this DAG" if refusal.status == 403 else ""
+    remedy = "; the coordinator's user needs permission to read the runs of this DAG" if refusal.status == 403 else ""
     return (
-        f"{environment} does not tell about run {ref.run_id} of {ref.dag_id}, which is to be cleared: "
+        f"{environment} refuses to show run {ref.run_id} of {ref.dag_id}, which is to be cleared: "
         f"{refusal.status}: {refusal}{remedy}"
     )

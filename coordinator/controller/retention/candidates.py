@@ -1,4 +1,4 @@
-"""What retention may remove of a pipeline: its partitions, in the order in which they may go."""
+"""Removal candidates: the partitions of a pipeline, in the order in which retention may remove them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class RemovalCandidate:
-    """A partition, and when something happened in it.
+    """A partition, and when something last happened in it.
 
-    :ivar queued_at: of its state: what the watermark may not reach while the state is kept.
-    :ivar active: when something happened last: the latest time in the state, the record and the order; for a value
-        that tells no time, when it had been written at the latest. ``None``: that may have been just now.
-    :ivar place: in the order of going: by queued_at, as the watermark rises, and not by the ends of the runs.
+    :ivar queued_at: of its state: the watermark must stay below it while the state is kept.
+    :ivar active: when something last happened: the latest time in the state, the record and the order; for a value
+        without a time, the latest time at which it can have been written. ``None``: that may have been just now.
+    :ivar place: its place in the order of removal: by queued_at, as the watermark rises, and not by the ends of the
+        runs.
     """
 
     target: Target
@@ -34,7 +35,7 @@ class RemovalCandidate:
 
 
 def candidate_of(cache: Cache, times: RevisionTimes, target: Target) -> RemovalCandidate | None:
-    """``None``: nothing is there."""
+    """The candidate for a target; ``None``: it has no keys."""
     state, recorded, order = cache.state(target), cache.record(target), cache.order(target)
     moments: list[datetime | None] = []
     queued_at = attempt = None
@@ -60,16 +61,16 @@ def candidate_of(cache: Cache, times: RevisionTimes, target: Target) -> RemovalC
 
 
 def in_order(candidates: Iterable[RemovalCandidate]) -> list[RemovalCandidate]:
-    """The one to go first comes first."""
+    """Sort candidates: the first one to remove comes first."""
     return sorted(candidates, key=lambda candidate: candidate.place)
 
 
 def to_go(
     candidates: Sequence[RemovalCandidate], start: int, limits: RetentionSettings, now: datetime
 ) -> Iterator[RemovalCandidate]:
-    """Those that are too old or too many, until one is not.
+    """The candidates that are too old or too many, up to the first one that is neither.
 
-    :param candidates: in order; those before ``start`` have gone.
+    :param candidates: in order; those before ``start`` are removed already.
     """
     max_age, min_age = limits.longest, limits.shortest
     surplus = len(candidates) - start - limits.max_partitions if limits.max_partitions is not None else 0
@@ -83,8 +84,9 @@ def to_go(
 
 
 def lowest_kept(candidates: Sequence[RemovalCandidate]) -> list[datetime | None]:
-    """For each place: the lowest queued_at of the states from there on, which the watermark must stay below while they
-    are kept; ``None``: no state there has one. Longer than the candidates by one place, behind the last."""
+    """For each place: the lowest queued_at of the states from there on, below which the watermark must stay while they
+    are kept; ``None``: no state there has one. One element longer than the candidates, for the place behind the
+    last."""
     lowest: list[datetime | None] = [None]
     for candidate in reversed(candidates):
         known = [at for at in (lowest[-1], candidate.queued_at) if at is not None]

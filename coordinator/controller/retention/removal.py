@@ -1,8 +1,8 @@
 """Removing the old partitions of one pipeline, a few in a transaction.
 
-What a piece decides about, it removes in the same piece. The transaction compares the leader, the watermark, and every
-key that it deletes or knows to be absent, and that no state of this pipeline has been put since it was read: a state
-that has come in between might lie below the new watermark, and would be lost.
+Each piece removes what it has decided about. The transaction compares the leader, the watermark, and every key that it
+deletes or knows to be absent. It also compares that no state of this pipeline has been put since the states were read:
+such a state might lie below the new watermark, and would be lost.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Compare, CreateRevisionIs, Delete, ModRevisionIs, NothingPutSince, Put, Store
 
 LOOKED_AT = 250
-"""Targets looked at in one piece, where looking is cheap: ten microseconds each."""
+"""Targets looked at in one piece, where that is cheap: ten microseconds each."""
 
 EVALUATED = 16
 """Partitions evaluated in one piece, and removed in one transaction, which has three compares for each, of 128."""
@@ -37,9 +37,9 @@ EVALUATED = 16
 
 @dataclass(slots=True)
 class Stock:
-    """What a sweep goes by: every target by pipeline, and what has changed since it was last looked at.
+    """What a sweep works on: every target by pipeline, and the targets that have changed since they were looked at.
 
-    :ivar gone: what has been removed by this sweep; that it changes by that is no news.
+    :ivar gone: targets that this sweep has removed; that change of theirs does not count.
     """
 
     targets: dict[PipelineRef, set[Target]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Stock:
         self.targets.setdefault(target.pipeline, set()).add(target)
 
     def note(self, target: Target) -> None:
-        """It has changed."""
+        """Note that a target has changed."""
         if target in self.gone:
             self.gone.discard(target)
             return
@@ -64,7 +64,7 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class SweepContext:
-    """What is the same for all pipelines of a sweep.
+    """Whatever is the same for all pipelines of a sweep.
 
     :ivar fence: the leadership that may remove something.
     :ivar wait: called with the revision of a transaction: nothing is evaluated before that has been read.
@@ -82,11 +82,11 @@ class SweepContext:
 
 
 class Removal:
-    """Of one pipeline, in one sweep.
+    """The removal of old partitions of one pipeline, in one sweep.
 
-    :ivar removed: so many partitions.
-    :ivar held_back: what cannot go although it is time, if there is such a one.
-    :ivar raced: it was ended because something was put meanwhile.
+    :ivar removed: how many partitions were removed.
+    :ivar held_back: the partition that is old enough and cannot be removed, if there is one.
+    :ivar raced: the removal was ended because something was put meanwhile.
     """
 
     def __init__(self, pipeline: PipelineRef, context: SweepContext) -> None:
@@ -105,7 +105,7 @@ class Removal:
         self.raced = False
 
     def pieces(self) -> Iterator[None]:
-        """Remove what may go, the oldest first, until one may not."""
+        """Remove partitions, the oldest first, up to the first one that cannot be removed."""
         candidates: dict[Target, RemovalCandidate | None] = {}
         ordered: list[RemovalCandidate] = []
         lowest = lowest_kept(ordered)
@@ -137,8 +137,8 @@ class Removal:
             news = self._stock.news.pop(self._pipeline, set())
 
     def _look_for_waiting(self) -> Iterator[None]:
-        """Learn which completions are new to partitions of this pipeline that have no record yet. Later ones have
-        higher revisions than everything that is removed."""
+        """Find the completions that are new to partitions of this pipeline that have no record yet. Later completions
+        have higher revisions than everything that is removed."""
         self._known_up_to = self._cache.revision
         node = self._propagation.graph.node(self._pipeline)
         if node is None:
@@ -164,10 +164,10 @@ class Removal:
             yield
 
     def _remove(self, going: Sequence[RemovalCandidate], lowest_behind: Sequence[datetime | None]) -> int:
-        """Remove as many of these as may go together.
+        """Remove as many of these as can be removed together.
 
-        :param lowest_behind: for each, the lowest queued_at of the states that are kept if it is the last to go.
-        :returns: how many.
+        :param lowest_behind: for each, the lowest queued_at of the states that are kept if it is the last one removed.
+        :returns: how many were removed.
         """
         watermark_key = self._keys.watermark(self._pipeline)
         watermark = self._cache.watermark(self._pipeline) or Watermark()
@@ -196,7 +196,7 @@ class Removal:
         return count
 
     def _has_lapsed(self, target: Target) -> bool:
-        """Nothing has happened there for so long that who waits with it is given up."""
+        """Whether nothing has happened there for so long that targets that wait for it are given up."""
         patience = self._limits.patience
         if patience is None:
             return False
@@ -206,7 +206,7 @@ class Removal:
         )
 
     def _passes(self, watermark: Watermark) -> str | None:
-        """Why the watermark may not rise so far."""
+        """Why the watermark may not rise so far; ``None``: it may."""
         if self._waiting is not None and watermark.revision >= self._waiting[0]:
             return f"{self._waiting[1]} waits, and would lose what is new to it"
         if watermark.revision > self._known_up_to:

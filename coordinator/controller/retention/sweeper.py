@@ -1,7 +1,7 @@
 """Retention: the leader removes old partitions, a little at a time (docs/architecture.md#retention; decision 0011).
 
-A sweep goes through the pipelines, downstreams first, so that what a downstream stood on can follow it. It is a
-generator: each piece of it is bounded, and between two pieces the reconciler decides.
+A sweep goes through the pipelines, downstreams first, because the inputs of a partition can be removed only after it.
+It is a generator: each piece of it is bounded, and between two pieces the reconciler does other work.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from coordinator.store.port import (
 _log = structlog.get_logger(__name__)
 
 RETRY = 60.0
-"""Seconds until a sweep that was interrupted begins again."""
+"""Seconds until an interrupted sweep begins again."""
 
 DELETED = 60
-"""Keys that nobody heeds, deleted in one transaction."""
+"""Keys that nothing reads, deleted in one transaction."""
 
 _BEGINS_WITH_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _DONE = object()
@@ -60,9 +60,9 @@ class _Tally:
 
 
 class Sweeper:
-    """Used by the reconciler's thread only. It keeps nothing that matters: a successor sweeps anew.
+    """Used by the reconciler's thread only. It keeps nothing that matters: a successor begins a new sweep.
 
-    :param store: also read directly: what people did is not in the cache.
+    :param store: also read directly: the acts of people are not in the cache.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class Sweeper:
         self._due_at = None
 
     def start_over(self) -> None:
-        """Everything has been listed anew: what was seen of it before may belong to another history."""
+        """Everything was listed again: what was seen before may belong to another history of etcd."""
         self._stop()
 
     def note(self, changed: Iterable[Target]) -> None:
-        """These have changed: a sweep that is under way must not go by what it saw of them before."""
+        """These targets have changed: a sweep that is under way must look at them again."""
         if self._work is not None:
             for target in changed:
                 self._stock.note(target)
@@ -137,7 +137,8 @@ class Sweeper:
         return now if self._cache.revision >= self._not_before_revision else None
 
     def _first_at(self, now: float) -> float:
-        """A watcher that runs for a minute at a time must get to it too, and not each time."""
+        """When the first sweep begins: a watcher that runs for a minute at a time must also sweep, but not each
+        time."""
         swept = self._cache.swept
         if swept is None:
             return now
@@ -171,7 +172,7 @@ class Sweeper:
             self._finish(fence, seconds=self._clock.monotonic() - began)
 
     def _take_stock(self) -> Iterator[None]:
-        """Sort everything by pipeline, and learn when what was written."""
+        """Sort all targets by pipeline, and learn the times at which keys were written."""
         times = self._stock.times
         times.note(self._cache.revision, self._clock.now())
         snapshot = self._cache.snapshot()
@@ -202,9 +203,9 @@ class Sweeper:
     def _remove(self, removal: Removal) -> Iterator[None]:
         before = self._tally.removed
         for _ in removal.pieces():
-            self._tally.removed = before + removal.removed  # counted at once, for a sweep that is interrupted
+            self._tally.removed = before + removal.removed  # at once: a sweep may be interrupted
             yield
-        yield  # also where there was nothing to remove: many pipelines in one piece would be a long one
+        yield  # also after a pipeline without removals: many pipelines would make one long piece
         self._tally.removed = before + removal.removed
         self._tally.raced += removal.raced
         if removal.held_back is not None:

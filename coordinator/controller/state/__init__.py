@@ -1,1 +1,1 @@
-"""What stands in etcd, as far as this watcher has read it: facts by target, and what is wrong with keys."""
+"""The contents of etcd, as far as this watcher has read them: facts by target, and problems with keys."""

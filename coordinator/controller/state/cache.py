@@ -1,4 +1,4 @@
-"""What stands in etcd, as far as this watcher has read it."""
+"""The cache: the contents of etcd, as far as this watcher has read them."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ from coordinator.store.keys import (
 from coordinator.store.port import Changes, KeyValue, Listing, Page
 
 ON_THE_WAY = 1.0
-"""Seconds that a fresh report may take from its observation to its arrival, or clocks may differ by."""
+"""Seconds that a fresh report may take from observation to arrival, or by which clocks may differ."""
 
 PIECE = 100
-"""Keys of a listing that are read before somebody else has a turn."""
+"""Keys of a listing that are read in one piece."""
 
 
 @dataclass(slots=True)
 class Touched:
     """What a batch of changes touched.
 
-    :ivar expired: whose state has come back after retention had removed it.
-    :ivar recorded: those of which only the trigger record is another.
-    :ivar watermarks: the pipelines of which it was not known what has been removed, and now is.
+    :ivar expired: targets whose state was put again after retention had removed it.
+    :ivar recorded: targets of which only the trigger record has changed.
+    :ivar watermarks: pipelines whose watermark was unknown, and is known now.
     """
 
     targets: set[Target] = field(default_factory=set)
@@ -71,9 +71,9 @@ class Touched:
 
 @dataclass(slots=True)
 class Replaced:
-    """What came of a listing.
+    """The result of reading a listing.
 
-    :ivar targets: everything that has a state, a record or an order, or had one before; some of it more than once.
+    :ivar targets: everything that has a state, a record or an order, or had one before; may contain duplicates.
     :ivar expired: as in :class:`Touched`.
     """
 
@@ -85,17 +85,17 @@ class Replaced:
 class Cache:
     """Facts by target. Values that cannot be read are kept as such and listed in ``problems``.
 
-    A state that has expired (:class:`~coordinator.model.retention.watermark.Watermark`) is none: it is noted in
-    ``expired``, and that is all. A watermark comes before the states that it concerns: in a listing by its key's name,
-    in a watch because the sweep that moves it sees to it that no state at or below it is left. Where a watermark cannot
-    be read, no state counts that may have expired (:mod:`~coordinator.controller.state.watermarks`).
+    A state that has expired (:class:`~coordinator.model.retention.watermark.Watermark`) does not count: it is only
+    noted in ``expired``. A watermark is read before the states that it concerns: in a listing by the order of keys, in
+    a watch because the sweep that moves it leaves no state at or below it. Where a watermark cannot be read, no state
+    counts that may have expired (:mod:`~coordinator.controller.state.watermarks`).
 
     :ivar fresh_for: seconds for which a completion that arrived live counts as fresh.
     :ivar revision: everything up to this etcd revision has been read.
     :ivar expired: the mod revisions of the keys of expired states.
     :ivar swept: what the last sweep of retention did.
-    :ivar publications: reads published documents, beforehand where another thread can.
-    :ivar heartbeat: the last one that could be read; one that cannot where there is no other.
+    :ivar publications: the published documents; another thread may have read them already.
+    :ivar heartbeat: the last one that could be read; an unreadable one only if there was no other.
     """
 
     def __init__(self, keys: Keys, *, fresh_for: float = 1.0, publications: Publications | None = None) -> None:
@@ -142,7 +142,7 @@ class Cache:
         return self._watermarks.revision(pipeline)
 
     def watermark_is_unknown(self, pipeline: PipelineRef) -> bool:
-        """Whether its watermark cannot be read, and no good one is known: none of its states counts."""
+        """Whether its watermark cannot be read, and no earlier one is known: none of its states counts."""
         return self._watermarks.is_unknown(pipeline)
 
     @property
@@ -160,7 +160,7 @@ class Cache:
         yield from (target for target in self._orders if target not in self._states and target not in self._records)
 
     def snapshot(self) -> list[Target]:
-        """The same, made at once, to be gone through while the cache changes."""
+        """The same as a list, which stays as it is while the cache changes."""
         return list(self.targets())
 
     def recorded(self) -> list[Target]:
@@ -173,8 +173,9 @@ class Cache:
     def is_fresh(self, target: Target, now: float, *, at: datetime) -> bool:
         """Whether the target's present state arrived live a moment ago, and was observed a moment ago.
 
-        A report may have waited in an outbox for long, and its run may have been cleared silently meanwhile. A writer
-        that does not say when it observed the state, or whose clock is wrong, only makes the run be looked at.
+        A report may have waited in an outbox for long, and its run may have been cleared meanwhile, which nothing
+        reports. Where a writer does not say when it observed the state, or its clock is wrong, the run is only looked
+        at again.
 
         :param now: monotonic seconds.
         :param at: the time of day.
@@ -188,9 +189,9 @@ class Cache:
         return abs((at - seen.value.observed_at).total_seconds()) <= self.fresh_for + ON_THE_WAY
 
     def replace(self, listing: Listing) -> Replaced:
-        """Start over from a listing: after the first list, a compaction, a restore.
+        """Replace everything by a listing: the first one, or one after a compaction or a restore.
 
-        The listing is used up: of a million keys, both it and what is read from it would be twice too much.
+        This empties the listing: a million keys should not be in memory twice.
         """
         replaced = Replaced()
         for _ in self.replacing(listing, replaced):
@@ -198,7 +199,7 @@ class Cache:
         return replaced
 
     def fill(self, pages: Iterable[Page]) -> None:
-        """Take in everything, page by page, where nothing is known yet. All pages are as of one revision."""
+        """Fill an empty cache, page by page. All pages are of one revision."""
         touched = Touched()
         self._watermarks.begin_list()
         for page in pages:
@@ -208,9 +209,9 @@ class Cache:
         self._watermarks.end_list()
 
     def replacing(self, listing: Listing, replaced: Replaced) -> Iterator[None]:
-        """The same, in pieces. Until the last one is done, what stands here is neither the one nor the other.
+        """The same, in pieces. Until the last one is done, the cache is a mixture of old and new.
 
-        :param replaced: takes what has come of it.
+        :param replaced: filled with the result.
         """
         gone: list[Target] = []
         before = (self._states, self._records, self._orders)
@@ -227,7 +228,7 @@ class Cache:
         self._arrived.clear()
         self._arrivals.clear()
         self.leader = None
-        for store in before:  # letting go of a million values takes its time, too
+        for store in before:  # freeing a million values takes time, too
             while store:
                 gone.append(store.popitem()[0])
                 if len(gone) % PIECE == 0:
@@ -241,7 +242,7 @@ class Cache:
             yield
         self._watermarks.end_list()
         if isinstance(self.heartbeat, Unreadable) and isinstance(heartbeat_before, Heartbeat):
-            # Out of another history (a restored etcd) it may speak of the future of this one.
+            # From another history (a restored etcd), its revision may lie in the future of this one.
             self.heartbeat = Heartbeat(min(heartbeat_before.revision, listing.revision), heartbeat_before.when)
         self.revision = listing.revision
         replaced.leader_gone = self.leader is None
@@ -252,10 +253,10 @@ class Cache:
                 yield
 
     def apply(self, changes: Changes, *, now: float, live: bool) -> Touched:
-        """Take in what a watch delivered.
+        """Apply changes from a watch.
 
         :param now: monotonic seconds.
-        :param live: these changes have just happened, as far as anybody can tell.
+        :param live: these changes have just happened, as far as this watcher can tell.
         """
         touched = Touched()
         for change in changes.changes:
@@ -268,7 +269,7 @@ class Cache:
         return touched
 
     def note_record(self, target: Target, record: TriggerRecord, revision: int) -> None:
-        """Take in a record that this watcher has just written, before the watch brings it back."""
+        """Note a record that this watcher has just written, before it comes back through the watch."""
         self._records[target] = SeenRecord(record, revision)
         self.problems.settle(self._keys.trigger(target))
 
@@ -290,8 +291,8 @@ class Cache:
                 if isinstance(state, RunState) and self._watermarks.is_unknown(target.pipeline):
                     self._withheld[target] = item
                     state = Unreadable(
-                        f"{self._keys.watermark(target.pipeline)} cannot be read: whether this has been removed before "
-                        "is not known; put that key right, or delete it if nothing has been removed"
+                        f"{self._keys.watermark(target.pipeline)} cannot be read, so it is unknown whether this was "
+                        "removed before; correct that key, or delete it if nothing has been removed"
                     )
                 self._states[target] = SeenState(state, item.mod_revision)
                 if arrived is not None:
@@ -301,7 +302,7 @@ class Cache:
             case TriggerKey(target):
                 known = self._records.get(target)
                 if known is not None and known.revision >= item.mod_revision:
-                    return  # our own write, noted when it was committed
+                    return  # our own write, which was noted when it was committed
                 record = self._interned.record(target, item.value)
                 self._records[target] = SeenRecord(record, item.mod_revision)
                 self._note_problem(item.key, record)
@@ -322,7 +323,7 @@ class Cache:
                 self._note_problem(item.key, watermark)
                 if self._watermarks.is_unknown(pipeline):
                     reason = (
-                        f"{self.problems[item.key]}; until it is put right or deleted, no state of this pipeline counts"
+                        f"{self.problems[item.key]}; until it is corrected or deleted, no state of this pipeline counts"
                     )
                     self.problems.note(item.key, reason)
                 elif known_again:
@@ -410,7 +411,7 @@ class Cache:
                 self.problems.settle_foreign(key)
 
     def _let_states_count(self, pipeline: PipelineRef, touched: Touched) -> None:
-        """It is known again what has been removed: each of its states that were withheld counts, or has expired."""
+        """The watermark is known again: each state that was withheld now counts, or has expired."""
         touched.watermarks.add(pipeline)
         for target in [target for target in self._withheld if target.pipeline == pipeline]:
             self._put(self._withheld[target], touched)
@@ -433,6 +434,6 @@ class Cache:
 
 
 def unsettled_of(pipelines: Iterable[PipelineRef], unsettled: Iterable[Target]) -> set[Target]:
-    """The targets that a change of these pipelines' holds can touch: a hold matters only to what is due."""
+    """The targets that a change of these pipelines' holds can affect: a hold matters only to targets that are due."""
     wanted = set(pipelines)
     return {target for target in unsettled if target.pipeline in wanted}

@@ -1,8 +1,9 @@
-"""The leader heartbeat: up to which etcd revision a watcher has led.
+"""The leader heartbeat: the etcd revision up to which some watcher has led.
 
-``catchup`` concerns what came while nobody led, and trigger records do not tell: what is due and has no record may
-have come then, or may have waited under a leader, held or for a limit, when it died. So the leader writes a heartbeat
-now and then, under the key ``heartbeat``; only where some pipeline's ``catchup`` asks for it.
+``catchup`` concerns completions that came while nobody led. Trigger records do not show that: a target that is due and
+has no record may have become due then, or may have waited under a leader, for a release or a limit, when that leader
+died. So the leader writes a heartbeat at intervals, under the key ``heartbeat``, if the ``catchup`` of some pipeline
+needs it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from coordinator.store.port import CreateRevisionIs, Put, Store, StoreError, Tra
 _log = structlog.get_logger(__name__)
 
 HEARTBEATS = 4
-"""So many are written in the time after which something counts as missed."""
+"""Heartbeats in the time after which something counts as missed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """:ivar revision: everything up to it has been seen by a watcher that led, and has caught up."""
+    """:ivar revision: a watcher that led, and had caught up, has seen everything up to it."""
 
     revision: int
     when: datetime | None = None
@@ -48,7 +49,7 @@ def dump_heartbeat(heartbeat: Heartbeat) -> bytes:
 
 
 def read_heartbeat(value: bytes) -> Heartbeat | Unreadable:
-    """Read what stands under ``heartbeat``. Never raises."""
+    """Read the value of the key ``heartbeat``. Never raises."""
     return read_stored(
         value,
         _HeartbeatDocument.model_validate_json,
@@ -61,8 +62,8 @@ def read_heartbeat(value: bytes) -> Heartbeat | Unreadable:
 def led_up_to(heartbeat: Heartbeat | Unreadable | None, present: int) -> int:
     """The etcd revision up to which some watcher has led.
 
-    A heartbeat that cannot be read says that one led, and not until when: then nothing has been missed. To start what
-    ``catchup`` would pass over costs a run; to pass over what had only been waiting would lose it.
+    A heartbeat that cannot be read shows that a watcher led, and not until when: then nothing counts as missed.
+    Starting a partition that ``catchup`` would give up costs a run; giving up one that was only waiting would lose it.
 
     :param present: the revision at which the term begins.
     """
@@ -84,15 +85,15 @@ class HeartbeatWriter:
         self._due_at = 0.0
 
     def begin_term(self) -> None:
-        """The first one is due at once."""
+        """The first heartbeat of a term is due at once."""
         self._due_at = 0.0
 
     def next_at(self) -> float:
-        """Monotonic seconds of the next one."""
+        """Monotonic seconds at which the next one is due."""
         return self._due_at
 
     def write(self, heartbeat: Heartbeat, *, term: int, now: float) -> None:
-        """Write one, if it is time. etcd without an answer is no harm: the next one is soon.
+        """Write one, if it is due. If etcd does not answer, the next one follows soon.
 
         :param now: monotonic seconds.
         :raises LeadershipLost: another watcher leads.

@@ -1,8 +1,8 @@
-"""Interning: one copy of what is the same, for a million keys say few different things.
+"""Interning: one copy of equal values, because a million keys have few different ones.
 
-Read from JSON, every name, time and attempt is an object of its own, several hundred bytes a key. The same
-pipeline, partition and run_id come again in many keys, and a record repeats the attempts of the states it
-consumed. What is kept is therefore made to share them; it is all immutable, so nobody can tell.
+Read from JSON, every name, time and attempt is an object of its own, several hundred bytes a key. The same pipeline,
+partition and run_id occur in many keys, and a record repeats the attempts of the states that it consumed. The values
+in the cache therefore share them. All of them are immutable.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from coordinator.store.keys import Keys, ParsedKey, StateKey, TriggerKey
 _Beginning = tuple[type[StateKey | TriggerKey], PipelineRef]
 
 RECENT = 1 << 16
-"""Values of a kind that are remembered. A listing names a pipeline's partitions one after the other, so what comes
-again comes again soon: 65,536 are seven years of hours, and about 8 MB of texts."""
+"""Values of a kind that are remembered. A listing names a pipeline's partitions one after the other, so repetitions
+come soon: 65,536 are seven years of hours, and about 8 MB of texts."""
 
 USUAL = 128
 """Bytes of memory that the text of a usual name takes. A longer one takes the room of several."""
@@ -36,13 +36,13 @@ V = TypeVar("V")
 
 
 class Recent(dict[K, V]):
-    """Remembers what was made of a key: ``recent[key]`` makes it where that was not done yet, or long ago.
+    """A bounded cache: ``recent[key]`` makes the value of a key if it is not there, or was dropped.
 
-    Of texts ``sys.intern`` would do for this, but since CPython 3.12 it may keep them for ever. This keeps between
-    ``most`` and twice as many: a generation is dropped when the next one is full, and what is asked for goes into the
-    newest. Long texts count as several, so that who writes many of them cannot fill the memory.
+    ``sys.intern`` would serve for texts, but since CPython 3.12 it may keep them for ever. This keeps between ``most``
+    and twice as many values, in two generations: the older one is dropped when the newer one is full, and a value that
+    is asked for goes into the newer one. Long texts count as several, so that many of them do not fill the memory.
 
-    :param make: what it returns is kept, but not ``None``.
+    :param make: makes the value of a key; a result of ``None`` is not kept.
     """
 
     __slots__ = ("_make", "_most", "_older", "_room")
@@ -73,10 +73,10 @@ def _room_of(key: str | tuple[str, ...]) -> int:
 
 
 class Interning:
-    """Gives equal things back as the same one.
+    """Returns one object for equal values.
 
-    :param state: the present state of a target: records share its attempt.
-    :param recent: how many texts, at least, are remembered to be shared.
+    :param state: returns the present state of a target: records share its attempt.
+    :param recent: how many texts, at least, are remembered.
     """
 
     def __init__(self, keys: Keys, state: Callable[[Target], SeenState | None], *, recent: int = RECENT) -> None:
@@ -89,7 +89,7 @@ class Interning:
         self._segments: Recent[str, str | None] = Recent(self._read_segment, recent)
 
     def parse(self, key: str) -> ParsedKey | None:
-        """What a key holds, as :meth:`Keys.parse` says it, made of the same parts again.
+        """The meaning of a key, as of :meth:`Keys.parse`, made of shared parts.
 
         A listing names few pipelines and few partitions, each in many keys.
         """
@@ -124,13 +124,13 @@ class Interning:
         )
 
     def _named(self, one: InputDocument) -> Named:
-        """A completion of a record. The attempt of a state that still stands there is not made anew, but shared."""
+        """A completion of a record. If the state is still present, its attempt is shared."""
         target = target_of((self._written[one.pipeline], self._text[one.partition]))
         seen = self._state(target)
         if seen is not None and isinstance(seen.value, RunState):
             known = seen.value.attempt
             if known.run_id == one.run_id and known.queued_at == one.queued_at and known.number == one.attempt:
-                revision = seen.revision if seen.revision == one.revision else one.revision  # of both the same object
+                revision = seen.revision if seen.revision == one.revision else one.revision  # share the object
                 return target, Consumed(revision, known, one.state, one.as_newest)
         _, consumed = load_named(one)
         return target, Consumed(consumed.revision, self._attempt(consumed.attempt), one.state, one.as_newest)
@@ -162,13 +162,13 @@ class Interning:
         return self._pipeline[PipelineRef.parse(text)]
 
     def _read_beginning(self, beginning: str) -> _Beginning | None:
-        """Which pipeline's states or records a key is among that begins so; ``None``: among other keys."""
+        """The kind and pipeline of the keys that begin so; ``None``: they are neither states nor records."""
         parsed = self._keys.parse(f"{beginning}/any")
         if isinstance(parsed, StateKey | TriggerKey):
             return type(parsed), self._pipeline[parsed.target.pipeline]
         return None
 
     def _read_segment(self, segment: str) -> str | None:
-        """The partition that the last segment of a key names; ``None``: no partition is spelled so."""
+        """The partition that the last segment of a key names; ``None``: the segment is not a valid spelling."""
         parsed = self._keys.parse(f"{self._keys.every('state')}any/any/{segment}")
         return self._text[parsed.target.partition] if isinstance(parsed, StateKey) else None

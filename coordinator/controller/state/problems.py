@@ -1,7 +1,7 @@
-"""What is wrong, for people and programs: counted exactly, and shown in part.
+"""Problems, for people and programs: counted exactly, and shown in part.
 
-Whoever may write keys may write hundreds of thousands that are none of the coordinator's. They must neither fill memory
-nor hide what else is wrong.
+Whoever may write keys may write hundreds of thousands of foreign ones. They must neither fill memory nor hide other
+problems.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _FOREIGN_KEYS = "keys that are not the coordinator's"
 
 
 class KeyProblems(Mapping[str, str]):
-    """What is wrong with keys: why, by key. Of foreign keys, which nothing else in memory stands for, a few.
+    """Problems with keys: the reason, by key. Only a few of the foreign keys are kept.
 
     Changed by one thread; :meth:`shown` may be asked from any.
 
-    :ivar count: how many keys there are with which something is wrong, also those that are not kept.
+    :ivar count: how many keys have a problem, including those that are not kept.
     """
 
     def __init__(self, keys: Keys) -> None:
@@ -52,27 +52,27 @@ class KeyProblems(Mapping[str, str]):
         return sum(map(len, list(self._of.values()))) + self._foreign_count
 
     def note(self, key: str, reason: str) -> None:
-        """Something is wrong with a key of the coordinator."""
+        """A key of the coordinator has a problem."""
         self._of.setdefault(self._keys.kind(key), {})[key] = reason
 
     def settle(self, key: str) -> None:
-        """Nothing is wrong with it any more."""
+        """A key has no problem any more."""
         if self._of and (of_kind := self._of.get(self._keys.kind(key))) is not None:
             of_kind.pop(key, None)
 
     def note_foreign(self, key: str, *, is_new: bool) -> None:
-        """There is a key that is none of the coordinator's. :param is_new: it was not there before."""
+        """There is a foreign key. :param is_new: it was not there before."""
         self._foreign_count += is_new
         if len(self._foreign) < SHOWN:
             self._foreign[_printable(key)] = _FOREIGN
 
     def settle_foreign(self, key: str) -> None:
-        """It has gone."""
+        """A foreign key was deleted."""
         self._foreign_count = max(0, self._foreign_count - 1)
         self._foreign.pop(_printable(key), None)
 
     def take_over(self, others: KeyProblems) -> None:
-        """Also what is wrong with other keys."""
+        """Add the problems with other keys."""
         for kind, of_kind in others._of.items():
             self._of.setdefault(kind, {}).update(of_kind)
         self._foreign.update(others._foreign)
@@ -84,8 +84,8 @@ class KeyProblems(Mapping[str, str]):
         self._foreign_count = 0
 
     def by_kind(self, most: int) -> Iterator[tuple[str, dict[str, str], int]]:
-        """Of each kind: what it is, some problems of it, and how many there are."""
-        # Each copy is made in one go, whatever the thread that changes them does.
+        """For each kind: its name, some of its problems, and how many there are."""
+        # Each copy is made in one go, whatever the other thread changes meanwhile.
         for kind, of_kind in list(self._of.items()):
             yield f"keys under {kind}/", dict(list(islice(of_kind.items(), most))), len(of_kind)
         yield _FOREIGN_KEYS, dict(list(islice(self._foreign.items(), most))), self._foreign_count
@@ -93,11 +93,11 @@ class KeyProblems(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class ProblemsShown:
-    """Some of what is wrong.
+    """Some of the problems.
 
-    :ivar some: by its place; what is wrong with the service comes before what is wrong with keys.
+    :ivar some: by place; problems of the service come before problems with keys.
     :ivar count: how many problems there are.
-    :ivar more: how many of each kind are not among them.
+    :ivar more: how many more there are of each kind.
     """
 
     some: dict[str, str]
@@ -105,21 +105,22 @@ class ProblemsShown:
     more: dict[str, int]
 
     def in_words(self) -> Iterator[str]:
-        """A line each, for people."""
+        """One line for each, for people."""
         yield from (f"{place}: {what}" for place, what in self.some.items())
         yield from (f"and {count:,} more {kind}" for kind, count in self.more.items())
 
     def as_json(self) -> dict[str, object]:
-        """For programs, beside whatever else they are told."""
+        """The same for programs, as part of a JSON document."""
         return {"problems": self.some, "problems_count": self.count, "problems_not_shown": self.more}
 
 
 def shown(own: Mapping[str, str], of_keys: KeyProblems | None = None, *, most: int = SHOWN) -> ProblemsShown:
     """Some problems of each kind.
 
-    :param own: what is wrong with the service and with what it stands on, by place. Its first word is the kind.
-    :param of_keys: what is wrong with keys.
-    :param most: so many of each kind.
+    :param own: problems of the service and of the systems that it uses, by place; the first word of a place is the
+        kind.
+    :param of_keys: problems with keys.
+    :param most: how many of each kind.
     """
     own_by_kind: dict[str, dict[str, str]] = {}
     for place, what in own.items():
@@ -143,5 +144,5 @@ def in_a_line(problems: Sequence[str]) -> str:
 
 
 def _printable(key: str) -> str:
-    """The store keeps bytes that are no UTF-8 as surrogates, which no terminal takes."""
+    """A key that can be shown: the store keeps bytes that are not UTF-8 as surrogates, which no terminal takes."""
     return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")[: bounds.REASON]

@@ -1,7 +1,7 @@
-"""Published documents, read before the deciding thread takes them in.
+"""Published documents, parsed before the deciding thread handles them.
 
-Reading a document of 50,000 dependencies takes more than a second, and a step must not. So the thread that reads etcd
-reads it, and the deciding thread finds it read.
+Parsing a document of 50,000 dependencies takes more than a second, which is too long for a step. So the thread that
+reads etcd parses it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from coordinator.store.reflector import Disconnected, Snapshot
 
 
 class Publications:
-    """The document of each owner that was read last. Used by any thread."""
+    """The document of each owner that was parsed last. Used by any thread."""
 
     def __init__(self, keys: Keys) -> None:
         self._prefix = keys.every("dependencies")
         self._read: dict[str, tuple[bytes, Publication | Unreadable]] = {}
 
     def read(self, key: str, value: bytes) -> Publication | Unreadable:
-        """What a value says; it is read here if it has not been yet."""
+        """The publication in a value; it is parsed here if it has not been yet."""
         known = self._read.get(key)
         if known is None or known[0] != value:
             known = self._read[key] = value, read_publication(value, source=key)
@@ -32,7 +32,7 @@ class Publications:
         self._read.pop(key, None)
 
     def prepare(self, update: Snapshot | Changes | Disconnected) -> None:
-        """Read the documents that an update brings, and prepare their part of the graph."""
+        """Parse the documents in an update, and prepare their part of the graph."""
         match update:
             case Snapshot():
                 items = update.listing.items

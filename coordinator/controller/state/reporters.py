@@ -1,4 +1,4 @@
-"""The reporters that stand in etcd, by environment."""
+"""The reporters that have a key in etcd, by environment."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from coordinator.model.reporters import (
 from coordinator.model.runstate import Unreadable
 
 TIME_TO_START = timedelta(seconds=60)
-"""For which a watcher that has just connected waits before it says that an environment was never heard from: it may be
-about to start for the first time."""
+"""A watcher that has just connected waits for so long before it reports that an environment was never heard from: the
+environment may be about to start for the first time."""
 
 WAITING = 8 * bounds.REPORTERS
-"""Reporters of an environment that are kept beyond those that count."""
+"""Reporters of an environment that are kept in addition to those that count."""
 
 
 class Reporters:
     """What reporters say about themselves. Bounded: of each environment at most ``bounds.REPORTERS`` count.
 
-    One that can be read takes the place of one that cannot. Some more that can be read wait for a place; the others
-    get one when they say themselves again, which each does every minute.
+    A readable one takes the place of an unreadable one. Some more readable ones wait for a place; any other gets a
+    chance when it writes its key again, which each does every minute.
 
     Changed by one thread; others may read: values are replaced, never changed.
     """
@@ -44,7 +44,7 @@ class Reporters:
         self._last_seen: dict[str, LastSeen | Unreadable] = {}
 
     def put(self, environment: str, name: str, value: bytes) -> ReporterStatus | Unreadable:
-        """Take in a reporter's key. Returns what was read, or why it does not count."""
+        """Note a reporter's key. Returns what was read, or why it does not count."""
         known, found = self._of.get(environment, {}), read_reporter(value)
         if name not in known and len(known) >= bounds.REPORTERS:
             unreadable = next((other for other, one in known.items() if isinstance(one, Unreadable)), None)
@@ -57,7 +57,7 @@ class Reporters:
         return found
 
     def delete(self, environment: str, name: str) -> str | None:
-        """A reporter has gone. Returns which other one counts in its place."""
+        """A reporter's key was deleted. Returns the one that counts in its place."""
         self._waiting.get(environment, {}).pop(name, None)
         known = self._of.get(environment, {})
         if name not in known:
@@ -82,7 +82,7 @@ class Reporters:
             waiting[name] = found
 
     def put_last_seen(self, environment: str, value: bytes) -> LastSeen | Unreadable:
-        """Take in when an environment was last heard from. Returns what was read."""
+        """Note when an environment was last heard from. Returns what was read."""
         found = self._last_seen[environment] = read_last_seen(value)
         return found
 
@@ -95,11 +95,11 @@ class Reporters:
         self._last_seen.clear()
 
     def environments(self) -> set[str]:
-        """Those that have been heard from."""
+        """The environments that have been heard from."""
         return set(self._of) | set(self._last_seen)
 
     def hear(self, environment: str, *, now: datetime, reachable_since: datetime | None) -> Heard:
-        """How an environment is heard from; see :func:`coordinator.model.reporters.hear`."""
+        """Whether an environment is heard from; see :func:`coordinator.model.reporters.hear`."""
         return hear(
             environment,
             self._of.get(environment, {}),
@@ -110,7 +110,7 @@ class Reporters:
 
 
 class Listening:
-    """Which environments should be heard from, and what is wrong with those that are not.
+    """Which environments should be heard from, and the problems of those that are not.
 
     :param environments: the configured ones.
     :param named: environments that published documents name.
@@ -125,12 +125,12 @@ class Listening:
         self._configured = set(environments) - without_plugin
 
     def heard(self, *, now: datetime, reachable_since: datetime | None) -> list[Heard]:
-        """How each environment is heard from that is configured, or named, and some others that have reporters."""
+        """Whether each environment that is configured or named is heard from, and some others that have reporters."""
         known = self._named | self._configured | set(self._others()[:SHOWN])
         return [self._reporters.hear(name, now=now, reachable_since=reachable_since) for name in sorted(known)]
 
     def expected(self, *, now: datetime, reachable_since: datetime | None) -> list[Heard]:
-        """How each environment is heard from that is configured, or named."""
+        """Whether each environment that is configured or named is heard from."""
         known = sorted(self._named | self._configured)
         return [self._reporters.hear(name, now=now, reachable_since=reachable_since) for name in known]
 
@@ -142,10 +142,10 @@ class Listening:
         return sorted(self._reporters.environments() - self._named - self._configured)
 
     def problems(self, heard: Iterable[Heard], *, now: datetime) -> dict[str, str]:
-        """What somebody has to see to, by ``reporters <environment>``.
+        """The problems that need somebody's action, by ``reporters <environment>``.
 
-        That an environment was never heard from is a problem only where it is configured, and so known to be an
-        Airflow with the plugin, and documents name it.
+        An environment that was never heard from is a problem only where it is configured (and so known to be an Airflow
+        with the plugin) and documents name it.
         """
         return {
             f"reporters {one.environment}": "; ".join(problems)
@@ -156,12 +156,12 @@ class Listening:
         }
 
     def unexpected(self, heard: Iterable[Heard]) -> list[Heard]:
-        """Those that report under a name that is neither configured nor in any document: perhaps a wrong one."""
+        """Environments that are neither configured nor in any document: their reporters may have a wrong name."""
         return [one for one in heard if one.reporters and one.environment not in (self._named | self._configured)]
 
 
 class HealthOfReporters:
-    """What a running watcher knows about reporters. Fed by the deciding thread, asked from any.
+    """What a running watcher knows about reporters. The deciding thread updates it, any thread may ask.
 
     :param reporters: those of its cache.
     :param environments: the configured ones.
@@ -175,7 +175,7 @@ class HealthOfReporters:
         self._connected_since: datetime | None = None
 
     def note(self, graph: Graph, *, connected: bool, now: datetime) -> None:
-        """How the watcher stands after a step.
+        """Update what is known after a step.
 
         :param connected: it has read etcd, and its watch is alive.
         """
@@ -189,11 +189,11 @@ class HealthOfReporters:
             self._connected_since = now
 
     def heard(self, now: datetime) -> list[Heard]:
-        """How the environments are heard from that are configured or named."""
+        """Whether each environment that is configured or named is heard from."""
         return self._listening.expected(now=now, reachable_since=self._connected_since)
 
     def problems(self, now: datetime) -> dict[str, str]:
-        """See :meth:`Listening.problems`. None while etcd cannot be reached: nobody can be heard then."""
+        """See :meth:`Listening.problems`. Empty while etcd cannot be reached: no reporter can be heard then."""
         since = self._connected_since
         if since is None:
             return {}

@@ -1,7 +1,7 @@
-"""When a key was written at the latest, for values that tell no time: a bare word under a state key.
+"""The latest time at which a key can have been written, for values without a time, such as a bare word as a state.
 
-etcd keeps no times. But a trigger record says when it was decided, and what it had consumed by then: whatever has a
-lower revision than that is older.
+etcd keeps no times. But a trigger record has the time of its decision and the revisions that it had consumed by then:
+every key with a lower revision is older.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from bisect import bisect_left
 from datetime import datetime
 
 COARSE = 8
-"""Revisions are told apart by all but so many of their bits: of a million records a few thousand are kept."""
+"""So many low bits of a revision are ignored: of a million records, a few thousand entries are kept."""
 
 
 class RevisionTimes:
-    """Upper bounds of the time of a revision. Note all, then ask."""
+    """Upper bounds for the times of revisions. Note all, then ask."""
 
     def __init__(self) -> None:
         self._earliest: dict[int, datetime] = {}
         self._known: tuple[list[int], list[datetime]] | None = None
 
     def note(self, revision: int, by: datetime) -> None:
-        """At this moment this revision, and all before it, had been written."""
+        """This revision, and all before it, had been written by this moment."""
         self._known = None
         block = revision >> COARSE  # good for the blocks before, which are complete
         known = self._earliest.get(block)
@@ -29,7 +29,7 @@ class RevisionTimes:
             self._earliest[block] = by
 
     def at_the_latest(self, revision: int) -> datetime | None:
-        """When a revision had been written; ``None``: nothing is known, it may have been just now."""
+        """The moment by which a revision had been written; ``None``: unknown, it may have been just now."""
         if self._known is None:
             self._known = self._settled()
         blocks, moments = self._known
@@ -37,7 +37,7 @@ class RevisionTimes:
         return moments[place] if place < len(blocks) else None
 
     def _settled(self) -> tuple[list[int], list[datetime]]:
-        """Each with the earliest moment of those after it: they are as good."""
+        """Each block with the earliest moment noted for it or a later block, which is a bound for it too."""
         blocks = sorted(self._earliest)
         moments = [self._earliest[block] for block in blocks]
         for place in range(len(moments) - 2, -1, -1):

@@ -1,9 +1,9 @@
 """The watermarks of pipelines, as far as they can be read (:mod:`coordinator.model.retention.watermark`).
 
-A watermark keeps the past from being fired again, so one that cannot be read must not count as none. The last good one
-stays in force. Where there is none, because this watcher has just listed everything, nobody can tell what has been
-removed: then no state of that pipeline counts until the watermark is put right or deleted, and for a partition without
-a record nothing is new that was there before the rubbish was.
+A watermark prevents old completions from firing again, so an unreadable one must not count as absent. The last readable
+one stays in force. If there is none, because this watcher has just listed everything, it is unknown what has been
+removed: then no state of that pipeline counts until the watermark is corrected or deleted, and for a partition without
+a record, no completion older than the unreadable value is new.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Watermarks:
         return self._revisions.get(pipeline, 0)
 
     def is_unknown(self, pipeline: PipelineRef) -> bool:
-        """Whether nobody can tell what has been removed."""
+        """Whether it is unknown what has been removed."""
         return pipeline in self._unknown
 
     def begin_list(self) -> None:
-        """Everything is listed anew: good ones from before matter only where what stands there now cannot be read."""
+        """Everything is listed again: earlier values matter only where the present one cannot be read."""
         self._before = self._good
         self._good = {}
         self._revisions.clear()
@@ -47,20 +47,20 @@ class Watermarks:
         self._listing = False
 
     def put(self, pipeline: PipelineRef, watermark: Watermark | Unreadable, revision: int) -> bool:
-        """Take in what stands under its key. Returns whether it was unknown until now, and is known."""
+        """Note the value of its key. Returns whether it was unknown until now, and is known."""
         self._revisions[pipeline] = revision
         if isinstance(watermark, Watermark):
             self._good[pipeline] = watermark
             return self._unknown.pop(pipeline, None) is not None
         if self._listing and (before := self._before.get(pipeline)) is not None:
-            # Out of another history (a restored etcd) its revision may lie in the future of this one.
+            # From another history (a restored etcd), its revision may lie in the future of this one.
             self._good[pipeline] = Watermark(before.queued_at, min(before.revision, revision))
         elif self._listing:
             self._unknown[pipeline] = Watermark(revision=revision)
-        return False  # in a watch: the one before it is known, even if that was none
+        return False  # in a watch, the earlier value is known, even if there was none
 
     def delete(self, pipeline: PipelineRef) -> bool:
-        """Nothing stands under its key any more. Returns whether it was unknown until now."""
+        """Its key was deleted. Returns whether it was unknown until now."""
         self._good.pop(pipeline, None)
         self._revisions.pop(pipeline, None)
         return self._unknown.pop(pipeline, None) is not None

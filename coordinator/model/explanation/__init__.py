@@ -1,7 +1,7 @@
-"""A decision in words: why a pipeline fires in a partition, or what it waits for, input by input.
+"""Explaining a decision: why a pipeline fires in a partition, or what it waits for, input by input.
 
-It is the decision that the watcher makes, told; nothing is worked out again here. ``headline`` is one sentence,
-``explain`` is everything, and ``as_json`` is that for programs.
+This describes the watcher's own decision, without a second evaluation. ``headline`` is one sentence, ``explain`` is
+everything, and ``as_json`` is the same for programs.
 """
 
 from coordinator.model.explanation.as_json import as_json

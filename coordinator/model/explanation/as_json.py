@@ -1,4 +1,4 @@
-"""The whole explanation for programs: all that people are shown, and the ids to go on from."""
+"""The whole explanation for programs: everything that people are shown, and ids for further queries."""
 
 from __future__ import annotations
 

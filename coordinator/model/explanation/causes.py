@@ -1,7 +1,7 @@
-"""Why a pipeline does not fire, followed up through its inputs to where it begins: a run that goes on, a run that
-failed, a hold, a refused request, a run that nobody has seen.
+"""Causes: why a pipeline does not fire, followed up through its inputs to the first reason: a run that goes on, a run
+that failed, a hold, a refused request, a missing run.
 
-Each pipeline on the way is decided about once, whatever number of ways lead to it.
+Each pipeline on the way is decided about once, however many paths lead to it.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record, readable_state
 
 MOST = 1000
-"""Pipelines that are followed, at most: an explanation is read by a person."""
+"""The greatest number of pipelines that are followed: a person reads the explanation."""
 
 _IF_PAUSED = "; while its DAG is paused it stays queued (coordinator doctor names paused DAGs)"
-"""etcd does not show it, and an explanation asks no environment."""
+"""etcd does not show whether a DAG is paused, and an explanation asks no environment."""
 
 
 class Kind(enum.StrEnum):
-    """What a cause is. The first three pass by themselves."""
+    """The kind of a cause. The first three pass by themselves."""
 
     RUNNING = "running"
     IN_FLIGHT = "in flight"
@@ -63,13 +63,13 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Where it begins.
+    """A target that makes others wait, and why.
 
-    :ivar says: what is the matter with the target, without naming it.
-    :ivar remedy: what a person can do; empty where time alone is needed.
+    :ivar says: the reason, as a sentence without its subject.
+    :ivar remedy: what a person can do; empty if it only takes time.
     :ivar via: the pipelines between the one explained and this one, the nearest first.
-    :ivar run_id: the run that blocks, where there is one.
-    :ivar since: since when, as far as somebody said it.
+    :ivar run_id: the run that blocks, if there is one.
+    :ivar since: since when, if it is known.
     """
 
     target: Target
@@ -81,7 +81,7 @@ class Cause:
     since: datetime | None = None
 
     def sentence(self, beside: Target) -> str:
-        """The cause with its subject, and the way to it. :param beside: what is explained."""
+        """The cause as a sentence with its subject, and the path to it. :param beside: the target that is explained."""
         way = [named(step, beside) for step in self.via]
         if len(way) > 4:
             way[2:-2] = ["..."]
@@ -102,7 +102,7 @@ def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
         own = tuple(own_causes(propagation, decision, via))
         yield from own
         if not MOVING.isdisjoint(decision.obstacles):
-            continue  # its inputs are not what it waits for now
+            continue  # at present it does not wait for its inputs
         further = via if decision.target == top.target else (*via, decision.target)
         for one in inputs_in_the_way(decision):
             for target in _coming(propagation, one) or [one.target]:
@@ -117,7 +117,7 @@ def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
 
 
 def why_unsettled(propagation: Propagation, one: EvaluatedInput) -> str:
-    """Why an input is busy or stuck, without naming it; one step of the way only."""
+    """Why an input is busy or stuck, without its name; only one step up."""
     if coming := _coming(propagation, one):
         return f"has more to come: {listed([target.partition for target in coming])}"
     upstream = propagation.decide(one.target)
@@ -125,8 +125,8 @@ def why_unsettled(propagation: Propagation, one: EvaluatedInput) -> str:
 
 
 def _coming(propagation: Propagation, one: EvaluatedInput) -> list[Target]:
-    """The partitions that may yet bring a newer completion, for ``latest`` and ``fixed_key``, whose input is the
-    newest one: those make it busy, not itself."""
+    """The *coming* partitions: those that may still bring a newer completion, for ``latest`` and ``fixed_key``, whose
+    input is the newest one. They make it busy, not the input itself."""
     return [] if propagation.readiness(one.target) is Readiness.BUSY else sorted(one.awaited)
 
 
@@ -144,12 +144,12 @@ def inputs_in_the_way(decision: Decision) -> Iterator[EvaluatedInput]:
 
 
 def _has_still_to_come(one: EvaluatedInput, upstream: Decision) -> bool:
-    """Whether an input is missing because its own inputs are: then they are the cause."""
+    """Whether an input is missing because its own inputs are missing, which are then the cause."""
     return readable_state(one.seen) is None and upstream.evaluated is not None and not upstream.evaluated.holds
 
 
 def cause_at_rest(one: EvaluatedInput, via: tuple[Target, ...]) -> Cause:
-    """An input at rest, in a state that is not the one asked for."""
+    """The cause for a settled input whose state does not meet the dependency."""
     state = readable_state(one.seen)
     wanted = asked_for(one.dependency)
     if state is None:
@@ -168,7 +168,7 @@ def cause_at_rest(one: EvaluatedInput, via: tuple[Target, ...]) -> Cause:
 
 
 def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Cause:
-    """A run that failed."""
+    """The cause for a run that failed."""
     run_id = state.attempt.run_id
     remedy = f"clear {'its run ' + run_id if run_id else 'it'} once what broke it is fixed"
     return Cause(target, Kind.FAILED, did(state), remedy, via, run_id, state.observed_at)
@@ -182,7 +182,7 @@ def _too_old(one: EvaluatedInput) -> str:
 
 
 def own_causes(propagation: Propagation, decision: Decision, via: tuple[Target, ...] = ()) -> Iterator[Cause]:
-    """What keeps a pipeline from firing, besides its inputs."""
+    """The causes besides its inputs that keep a pipeline from firing."""
     target = decision.target
     state, seen = readable_state(propagation.state(target)), propagation.record(target)
     record = readable_record(seen)

@@ -1,4 +1,4 @@
-"""What has changed between an intent and the decision that does not repeat it."""
+"""The changes between an intent and the present decision, which is why the intent is withdrawn."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from coordinator.model.view import readable_state
 
 
 def what_changed(before: Consumption, decision: Decision, *, ordered: int = 0) -> str:
-    """Say why a decision is another one than that which used these inputs.
+    """Say why a decision differs from the one that used these inputs.
 
-    :param before: what the intent used.
-    :param decision: the present one. That it is in flight is no change: the intent itself is the flight.
-    :param ordered: etcd revision of the person's order that the intent carried out.
+    :param before: the completions that the intent uses.
+    :param decision: the present one. That the target is in flight is no change: it is so because of the intent itself.
+    :param ordered: etcd revision of the person's order that the intent carries out.
     """
     changes = list(_changes(before, decision))
     if decision.order != ordered:

@@ -21,10 +21,10 @@ from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything that the rule weighed, and what follows from it.
+    """Everything that the rule used, and what follows from it.
 
     :ivar lines: the condition as a tree; empty for a pipeline that waits for nothing.
-    :ivar causes: why it does not fire, followed up to where it begins; empty when it fires, or need not.
+    :ivar causes: why it does not fire, followed up to the first reasons; empty when it fires, or need not fire.
     :ivar outlook: what would make it fire.
     """
 
@@ -42,7 +42,7 @@ class Explanation:
         return headline(self.decision)
 
     def because(self) -> Iterator[str]:
-        """The causes as sentences; of many of one kind only some are named."""
+        """The causes as sentences; of many causes of one kind, only some are named."""
         target = self.decision.target
         groups: dict[tuple[object, ...], list[Cause]] = {}
         for cause in self.causes:
@@ -53,7 +53,7 @@ class Explanation:
                 yield f"{group[0].target.pipeline}: {group[0].kind} in {len(group) - LISTED} more partitions"
 
     def remedies(self) -> list[str]:
-        """What people can do, each once."""
+        """The remedies for people, each once."""
         target = self.decision.target
         return list(
             dict.fromkeys(
@@ -65,16 +65,16 @@ class Explanation:
         )
 
     def remedies_in_short(self) -> list[str]:
-        """The same for a terminal, which has no room for thousands."""
+        """The same for a terminal: only the first ones."""
         every = self.remedies()
         more = len(every) - LISTED
         return every if more <= 0 else [*every[:LISTED], f"and {more} more: see them with --json"]
 
 
 def explain(propagation: Propagation, target: Target) -> Explanation:
-    """Explain how a pipeline stands in a partition.
+    """Explain the state of a pipeline in a partition.
 
-    :param propagation: kept up to date with what stands in etcd.
+    :param propagation: up to date with the contents of etcd.
     """
     decision = propagation.decide(target)
 

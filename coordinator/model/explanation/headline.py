@@ -1,4 +1,4 @@
-"""What the rule says about a pipeline in a partition, in a sentence."""
+"""The headline: the decision about a pipeline in a partition, in one sentence."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from coordinator.model.references import Target
 from coordinator.model.view import Readiness
 
 MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
-"""Obstacles that go by themselves."""
+"""Obstacles of a run that is under way (*moving*): they go by themselves."""
 
 
 def headline(decision: Decision) -> str:
-    """What the rule says, in a sentence."""
+    """The decision in one sentence."""
     late = f"; it is late, it was due{moment('by', decision.due_by)}" if decision.late and not decision.skips else ""
     return f"{decision.target} {reason(decision)}{late}"
 
@@ -57,16 +57,16 @@ def reason(decision: Decision) -> str:
 
 
 def is_out_of_reach(evaluated: Evaluated) -> bool:
-    """Whether no completion can ever make it hold: its mappings give this partition too few inputs."""
+    """Whether no completion can ever make a condition hold: its mappings give this partition too few inputs."""
     if isinstance(evaluated, EvaluatedInput):
         return False
     if evaluated.dependency is not None and not evaluated.branches:
-        return not isinstance(evaluated.dependency.mapping, StartOf)  # which gathers what comes
+        return not isinstance(evaluated.dependency.mapping, StartOf)  # its inputs are known only as they arrive
     return evaluated.n > sum(not is_out_of_reach(branch) for branch in evaluated.branches)
 
 
 def no_input(evaluated: Evaluated, target: Target) -> str:
-    """Which dependencies give a partition no input."""
+    """The dependencies that give a partition no input, in words."""
     return listed([f"no partition of {one} belongs to {target.partition}" for one in _without_input(evaluated)], "; ")
 
 
@@ -79,14 +79,14 @@ def _without_input(evaluated: Evaluated) -> Iterator[Dependency]:
 
 
 def still_needed(evaluated: EvaluatedBranch) -> tuple[int, list[Evaluated]]:
-    """How many more of its branches must hold, and which can come to hold."""
+    """How many more branches must hold, and which can come to hold."""
     missing = [branch for branch in evaluated.branches if not branch.holds]
     needed = evaluated.n - (len(evaluated.branches) - len(missing))
     return needed, [branch for branch in missing if not is_out_of_reach(branch)]
 
 
 def _needed(evaluated: Evaluated, target: Target) -> str:
-    """What a part of the condition that does not hold, and can come to hold, still needs."""
+    """What a part of the condition that can come to hold still needs."""
     if isinstance(evaluated, EvaluatedInput):
         return named(evaluated.target, target)
     if not evaluated.branches:
@@ -101,7 +101,7 @@ def _needed(evaluated: Evaluated, target: Target) -> str:
 
 
 def _apart(parts: list[str]) -> list[str]:
-    """Lists in a list, in brackets."""
+    """Put inner lists in brackets."""
     return [f"({part})" if len(parts) > 1 and (", " in part or " or " in part) else part for part in parts]
 
 

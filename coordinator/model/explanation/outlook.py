@@ -1,4 +1,4 @@
-"""What would make a pipeline fire, in a sentence that follows its condition."""
+"""The outlook: what would make a pipeline fire, in a sentence that follows its condition."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from coordinator.model.view import Readiness, readable_state
 def outlook(propagation: Propagation, decision: Decision) -> str:
     """What would make it fire.
 
-    :param propagation: also decides about the inputs, to say how they are.
+    :param propagation: also decides about the inputs, to describe them.
     """
     if decision.fires:
         return "It fires now, by the watcher that leads."
@@ -100,7 +100,7 @@ class _Outlook:
             yield "the coordinator can decide about it (it is tried again every minute)"
 
     def _what_is_missing(self, evaluated: Evaluated) -> str:
-        """What a part of the condition that does not hold needs for holding."""
+        """What a part of the condition that does not hold needs to hold."""
         if isinstance(evaluated, EvaluatedInput):
             cleared = "is cleared and " if self._has_failed(evaluated) else ""
             again = " again" if evaluated.expires is not None and not evaluated.met else ""
@@ -117,7 +117,7 @@ class _Outlook:
         return f"{needed} of these: {listed(parts)}"
 
     def _another(self, evaluated: Evaluated) -> str:
-        """What would be news for a part of the condition that holds; nothing for a gate."""
+        """What would be new for a part of the condition that holds; empty for a gate."""
         if isinstance(evaluated, EvaluatedInput):
             return f"{self._name(evaluated)} completes again" if evaluated.triggers else ""
         if evaluated.dependency is not None and len(evaluated.branches) > 1:
@@ -145,7 +145,7 @@ class _Outlook:
         return state is not None and state.state is State.FAILED and one.readiness is Readiness.SETTLED and wanted
 
     def _how_it_is(self, one: EvaluatedInput) -> str:
-        """In short: the causes, which are told beside this, name runs and reasons."""
+        """The state of an input in short: runs and reasons are in the causes."""
         state = readable_state(one.seen)
         if one.readiness is Readiness.SETTLED or (state is not None and not state.state.is_terminal):
             return state_of(one) if state is None else f"it {did(state, in_run=False)}"

@@ -11,7 +11,7 @@ from coordinator.model.view import SeenOrder, SeenRecord, readable_record
 
 
 def record_in_words(seen: SeenRecord | None) -> Iterator[str]:
-    """The record line by line: what was decided and done, by whom and when, and what is wrong with it."""
+    """The record line by line: what was decided and done, by whom and when, and its problem."""
     if seen is None:
         yield "none: the coordinator has never started it in this partition"
     elif isinstance(seen.value, Unreadable):
@@ -21,7 +21,7 @@ def record_in_words(seen: SeenRecord | None) -> Iterator[str]:
 
 
 def order_in_words(seen: SeenOrder | None, record: SeenRecord | None) -> str:
-    """A person's order: what, by whom, when and why, and whether it has been carried out."""
+    """A person's order: what was ordered, by whom, when and why, and whether it was carried out."""
     if seen is None:
         return "none"
     if isinstance(seen.value, Unreadable):
@@ -34,7 +34,7 @@ def order_in_words(seen: SeenOrder | None, record: SeenRecord | None) -> str:
 
 
 def status_of(seen: SeenRecord | None) -> str | None:
-    """The record in a word; ``None`` without one."""
+    """The status of a record in one word; ``None`` without a record."""
     if seen is None:
         return None
     if isinstance(seen.value, TriggerRecord) and seen.value.skipped:

@@ -1,4 +1,4 @@
-"""The condition as a tree: each node true or false, each input with what was weighed."""
+"""The condition as a tree: each node true or false, each input with its details."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from coordinator.model.references import Target
 from coordinator.model.view import Readiness, readable_state
 
 SHOWN = 3
-"""Of the partitions that one dependency names, so many are shown one by one; of more, those that do not hold."""
+"""Partitions of one dependency that are shown one by one; if there are more, only those that do not hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line.
 
-    :ivar depth: how far in it stands.
+    :ivar depth: its indentation.
     :ivar holds: whether this part of the condition holds; ``None`` for a line that only adds to the one above.
     """
 
@@ -31,13 +31,13 @@ class Line:
 
 
 Why = Callable[[EvaluatedInput], str]
-"""Why an input is not at rest."""
+"""Returns why an input is not settled."""
 
 
 def tree(evaluated: Evaluated, target: Target, why: Why = lambda one: str(one.readiness)) -> Iterator[Line]:
     """The condition of a pipeline in a partition, from the top.
 
-    :param why: asked about each input that is busy or stuck.
+    :param why: called for each input that is busy or stuck.
     """
     yield from _lines(evaluated, target, why, 0)
 
@@ -61,7 +61,7 @@ def _lines(evaluated: Evaluated, target: Target, why: Why, depth: int) -> Iterat
 def _partitions(
     evaluated: EvaluatedBranch, dependency: Dependency, target: Target, why: Why, depth: int
 ) -> Iterator[Line]:
-    """The partitions that a mapping names, folded: of a day of hours the missing ones are of interest."""
+    """The partitions that a mapping names, summarised: of a day of hours, the missing ones are of interest."""
     if not evaluated.branches:
         yet = "" if is_out_of_reach(evaluated) else " yet"
         yield Line(depth, False, f"{dependency}: no partition of it belongs to {target.partition}{yet}")
@@ -104,7 +104,7 @@ def _input(one: EvaluatedInput, target: Target) -> str:
 def _details(one: EvaluatedInput) -> Iterator[str]:
     """The run of an input, and what was consumed of it before."""
     state, consumed = readable_state(one.seen), one.consumed
-    if state is not None and state.state.is_terminal:  # of one that goes on, the reason why it is busy tells it
+    if state is not None and state.state.is_terminal:  # for a run that goes on, the reason why it is busy names it
         yield run_in_words(state).strip()
     if isinstance(consumed, Consumed) and (one.new or not one.met):
         queued = moment("queued at", consumed.attempt.queued_at)

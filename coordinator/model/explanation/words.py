@@ -1,4 +1,4 @@
-"""How things are called in an explanation."""
+"""Phrases of explanations."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.view import SeenState
 
 LISTED = 10
-"""Of what there may be thousands of (the minutes of a day, the pipelines of a company), so many are named."""
+"""Items of a list that are named; there may be thousands (the minutes of a day, the pipelines of a company)."""
 
 
 def named(target: Target, beside: Target) -> str:
-    """A target, without its partition where that goes without saying."""
+    """A target, without its partition if that is the same as the one beside it."""
     return str(target.pipeline) if target.partition == beside.partition else str(target)
 
 
 def input_named(one: EvaluatedInput, beside: Target) -> str:
-    """An input; with its partition where a mapping has chosen it, also if it is spelt as that of the downstream."""
+    """An input; with its partition if a mapping has chosen it, even if it is spelled like that of the downstream."""
     return named(one.target, beside) if isinstance(one.dependency.mapping, Identity) else str(one.target)
 
 
 def listed(items: Sequence[str], joint: str = ", ") -> str:
-    """A list that stays readable however long it is."""
+    """A list, shortened if it is long."""
     shown = list(dict.fromkeys(items))
     if len(shown) > LISTED:
         shown[LISTED:] = [f"and {len(shown) - LISTED} more"]
@@ -38,12 +38,12 @@ def listed(items: Sequence[str], joint: str = ", ") -> str:
 
 
 def moment(word: str, when: datetime | None) -> str:
-    """`` since 2026-11-20T06:00:00Z``, or nothing where nobody knows when. Seconds are enough for people."""
+    """`` since 2026-11-20T06:00:00Z``, or nothing if the time is unknown. Seconds are enough for people."""
     return f" {word} {format_instant(when.replace(microsecond=0))}" if when is not None else ""
 
 
 def state_of(one: EvaluatedInput) -> str:
-    """What an input's state key says."""
+    """The state of an input in words."""
     if one.seen is None:
         return "not yet"
     if isinstance(one.seen.value, Unreadable):
@@ -66,16 +66,16 @@ def when_in_words(state: RunState) -> str:
 
 
 def did(state: RunState, *, in_run: bool = True) -> str:
-    """What a run does or did, after its subject: ``is running in run x since ...``.
+    """What a run does or did, without its subject: ``is running in run x since ...``.
 
-    :param in_run: name the run.
+    :param in_run: also name the run.
     """
     verb = {State.SUCCESS: "succeeded", State.FAILED: "failed"}.get(state.state, f"is {state.state}")
     return verb + (run_in_words(state) if in_run else when_in_words(state))
 
 
 def state_in_words(seen: SeenState | None) -> str:
-    """A pipeline's own state."""
+    """A pipeline's own state in words."""
     if seen is None:
         return "nothing has been reported"
     if isinstance(seen.value, Unreadable):
@@ -85,7 +85,7 @@ def state_in_words(seen: SeenState | None) -> str:
 
 
 def hold_in_words(hold: Hold | Unreadable | None) -> str:
-    """A hold: why, by whom, since when."""
+    """A hold in words: why, by whom, since when."""
     if not isinstance(hold, Hold):
         return "for a reason that cannot be read" if hold else "not held"
     words = repr(hold.why) if hold.why else "without a reason"
@@ -93,17 +93,17 @@ def hold_in_words(hold: Hold | Unreadable | None) -> str:
 
 
 def how_to_release(target: Target, partition: bool = False) -> str:
-    """The command for it. :param partition: from the rerun policy ``hold``, and not from a hold."""
+    """The command to release. :param partition: release the rerun policy ``hold`` in this partition, and not a hold."""
     return f"coordinator release {target.pipeline}{f' {target.partition}' if partition else ''}"
 
 
 def how_to_report(target: Target) -> str:
-    """The command for a run that succeeded; the partition as a shell reads it."""
+    """The command to report a success, quoted for a shell."""
     return f"coordinator report {target.pipeline} success -p {shlex.quote(target.partition)}"
 
 
 def asked_for(dependency: Dependency) -> str:
-    """What an upstream has to do for a dependency."""
+    """What an upstream has to do to meet a dependency."""
     match dependency.on:
         case On.SUCCESS:
             return "succeeds"

@@ -1,12 +1,12 @@
-"""Partition mappings: which upstream partitions a downstream partition is about (docs/architecture.md#inputs).
+"""Partition mappings: which upstream partitions a downstream partition needs (docs/architecture.md#inputs).
 
-Named as Airflow 3's partition mappers where it has one (``airflow/partition_mappers``).
+They have the names of Airflow 3's partition mappers, if it has them (``airflow/partition_mappers``).
 
 ============  ===============================================  ====================================================
 mapping       downstream partition k needs                     an upstream partition feeds
 ============  ===============================================  ====================================================
 ``Identity``  the upstream's partition k                       the partition of the same name
-``StartOf``   whatever comes of the period that k starts       the period that it lies in
+``StartOf``   all that come in the period that k starts        the period that it lies in
 ``Rollup``    every hour, day, ... that begins in the period   the period that it begins in
 ``FanOut``    the period that k lies in                        every hour, day, ... that begins in it
 ``Offset``    the upstream's partition k + offset              each k with k + offset = it: none, one, or several
@@ -19,10 +19,10 @@ The *exact* mappings (``ExactMapping``) have both directions, each the inverse o
     u in mapping.upstreams(d)   if and only if   d in mapping.downstreams(u)
 
 No upstreams means that the mapping has no input for that partition: it is no date-time, or not the start of a period.
-The open ones (``OpenMapping``) cannot list their inputs, only tell whether a partition is one: ``feeds(u, d)``.
-``Latest`` needs no telling.
+The open ones (``OpenMapping``) cannot list their inputs, but only check whether a partition is one: ``feeds(u, d)``.
+``Latest`` does not need that.
 
-Everything here is immutable, hashable, and asked about with every completion: what the calendar answers is kept.
+All mappings are immutable and hashable. They are used with every completion, so results of the calendar are cached.
 """
 
 from coordinator.model.partitions.calendar import Period, starts_between, time_zone

@@ -1,4 +1,4 @@
-"""Periods on the wall clocks of the world: where an hour, a day, a week ... begins, as instants in UTC.
+"""Periods on local wall clocks: where an hour, a day, a week ... begins, as instants in UTC.
 
 Every moment belongs to exactly one period of a kind: the one with the greatest start that is not after it.
 
@@ -47,7 +47,7 @@ _FIRST_DATE: Final[Mapping[Period, Callable[[date], date]]] = {
 """The first date of the period that a date belongs to."""
 
 _NO_PLACES: Final = {"localtime", "Factory"}
-"""Debian's tz database has them: another place on each machine, and none at all."""
+"""Debian's tz database contains them; the first differs between machines, and the second is no place."""
 
 _DAYS_AT_MOST: Final = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 31, Period.QUARTER: 92, Period.YEAR: 366}
 
@@ -58,7 +58,7 @@ def time_zone(name: str) -> ZoneInfo:
 
     :raises ValueError: there is no such place.
     """
-    # ZoneInfo takes more than places: "right/...", with leap seconds, and on some file systems "europe/berlin".
+    # ZoneInfo accepts more than places: "right/...", with leap seconds, and on some file systems "europe/berlin".
     known = _places()
     if name not in known:
         close = get_close_matches(name, known, n=1)
@@ -141,7 +141,7 @@ def both_readings(wall: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
 
 
 def _turn(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
-    """The moment in (before, after] at which clocks were turned. zoneinfo keeps it to itself; it is a full second."""
+    """The moment in (before, after] at which clocks were turned. zoneinfo does not provide it; it is a full second."""
     earlier, later = before, after.replace(microsecond=0)
     offset = before.astimezone(zone).utcoffset()
     while later - earlier > timedelta(seconds=1):

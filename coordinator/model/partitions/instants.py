@@ -39,16 +39,16 @@ def parse_instant(partition: str) -> datetime | None:
 
 
 A_MOMENT = "a date or a date-time, such as 2026-11-20 or 2026-11-20T05:00Z"
-"""What is expected where something else was found."""
+"""The expected form, for messages."""
 
 _SEQUENCE_DIGITS = 18
-"""More than any sequence has; a longer number costs time to read."""
+"""More digits than any sequence has; parsing a longer number would take time."""
 
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 def partition_order(partition: str) -> tuple[bool, datetime, str]:
-    """What to sort partitions by, oldest first: date-times by time, after everything else by name."""
+    """A sort key, oldest first: date-times by time, after all others by name."""
     instant = parse_instant(partition)
     return instant is not None, instant or _BEFORE_ALL, partition
 
@@ -56,11 +56,11 @@ def partition_order(partition: str) -> tuple[bool, datetime, str]:
 def partition_of_run(*, run_id: str, logical_date: datetime | None, partition_key: str | None, conf: object) -> str:
     """The partition of an Airflow run: the one that the coordinator started it for, else its own.
 
-    A conf is believed about the partition only where the run_id says the same. Anybody who triggers a run chooses its
-    conf, and it is copied when a run is triggered again; the run_id is made of the partition, is unique in Airflow, and
-    stays through clears, retention and a restored etcd, unlike the token of the trigger record.
+    The partition in a conf counts only if the run_id agrees. Anybody who triggers a run chooses its conf, and the conf
+    is copied when a run is triggered again; the run_id is made of the partition, is unique in Airflow, and stays the
+    same through clears, retention and a restored etcd, unlike the token of the trigger record.
 
-    :param conf: the run's conf; a run that the coordinator started says there what it was started for.
+    :param conf: the run's conf; the coordinator writes the partition into that of the runs that it starts.
     """
     claimed = _claimed_partition(conf)
     if claimed is not None and is_coordinator_run_id(run_id, claimed):

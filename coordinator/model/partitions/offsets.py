@@ -19,7 +19,7 @@ from coordinator.model.partitions.spelling import in_words, require_readable, sp
 
 
 class Unit(enum.StrEnum):
-    """What an offset counts. Up to hours: time that passes; from days on: dates on the calendar of a place."""
+    """The unit of an offset. Up to hours: elapsed time; from days on: dates on the calendar of a place."""
 
     SECOND = "second"
     MINUTE = "minute"
@@ -39,7 +39,7 @@ _ELAPSED: Final = {
 _DAYS: Final = {Unit.DAY: 1, Unit.WEEK: 7}
 _MONTHS: Final = {Unit.MONTH: 1, Unit.QUARTER: 3, Unit.YEAR: 12}
 MOST: Final = 100_000
-"""Of any unit. More is a mistake, and less than Python's dates can count."""
+"""Of any unit. More is a mistake; Python's dates can represent it."""
 
 
 OFFSET: Final = rf"[+-][0-9]{{1,6}} ?(?:{'|'.join(Unit)})s?"

@@ -1,4 +1,4 @@
-"""What a mapping says of an argument that it cannot use."""
+"""The error of a mapping about an invalid argument."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a partition spells an instant: in the one form of ``partitions``, or by a pattern on the local wall clock.
+"""How a partition spells an instant: in the canonical form of ``partitions``, or by a pattern on the local wall clock.
 
 A partition names an instant only if spelling that instant gives the partition again; so ``2026-11-20T00:00:00+00:00``
 is not the partition ``2026-11-20T00:00:00Z``, and ``2026-02-30`` is no date.
@@ -45,9 +45,9 @@ _TOKEN = re.compile(r"%.|\{[^{}]*\}|[%{}]|[^%{}]+", re.DOTALL)
 
 
 class Spelling:
-    """What partitions of one side of a mapping look like. Immutable; equal arguments give the same one.
+    """The spelling of partitions on one side of a mapping. Immutable; equal arguments give the same object.
 
-    :param pattern: ``None``: the one form of ``partitions.format_instant``.
+    :param pattern: ``None``: the canonical form of ``partitions.format_instant``.
     :param timezone: the place whose wall clock a pattern is about.
     :raises ValueError: the pattern, or the time zone, cannot be used.
     """
@@ -115,7 +115,7 @@ def require_readable(pattern: str | None, timezone: str, *, field: str) -> None:
 
 
 def in_words(input_format: str | None, output_format: str | None) -> str:
-    """How a mapping's two sides are spelled, to put behind its description; nothing when in the usual form."""
+    """How a mapping's two sides are spelled, for the end of its description; empty for the canonical form."""
     sides = {"upstream": input_format, "downstream": output_format}
     return "".join(f", {side} as {pattern!r}" for side, pattern in sides.items() if pattern is not None)
 

@@ -1,4 +1,4 @@
-"""Mappings that know nothing of time.
+"""Mappings that do not depend on time.
 
 ``Identity``  the same partition
 ``FixedKey``  every upstream partition feeds one and the same downstream partition
@@ -14,7 +14,7 @@ from coordinator.model.partitions.refusal import MappingError
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Airflow's ``IdentityMapper``, and what a dependency has that says nothing."""
+    """Airflow's ``IdentityMapper``, and the default of a dependency."""
 
     def upstreams(self, downstream: str) -> tuple[str, ...]:
         return (downstream,)

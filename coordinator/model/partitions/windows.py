@@ -178,13 +178,13 @@ def _require_members(window: Period, every: Period) -> int:
 
 
 def _told(mapping: StartOf | Rollup | FanOut) -> str:
-    """Where, and how spelled: two mappings that differ also read differently."""
+    """The time zone and the spelling, in words: different mappings have different descriptions."""
     place = "" if mapping.timezone == "UTC" else f" ({mapping.timezone})"
     return place + in_words(mapping.input_format, mapping.output_format)
 
 
-# The calendar's work, kept: one completion is asked about once by each mapping of its dependents, and many dependents
-# share a mapping. A window has up to 1,500 members, so fewer windows are kept than single answers.
+# Cached results of the calendar: each mapping of a completion's dependents is applied to it, and many dependents share
+# a mapping. A window has up to 1,500 members, so fewer windows are cached than single results.
 
 
 @lru_cache(maxsize=16384)

@@ -1,1 +1,1 @@
-"""Which decisions a change can alter, and making those anew: upstreams first, in bounded pieces."""
+"""Finding the decisions that a change can alter, and making them again: upstreams first, in bounded pieces."""

@@ -1,10 +1,10 @@
-"""Deciding at once about what is at rest: most of a million keys, whenever a watcher starts.
+"""Deciding quickly about targets *at rest*, which are most of a million keys when a watcher starts.
 
-Where every input is settled, and none has completed since the record was written, no input is new, busy or repairable.
-Then :func:`~coordinator.model.decide.decide` finds nothing due and nothing to be repaired, whatever the condition: its
-decision is that the target is settled. Only its evaluation of the inputs is left out, which nobody asks for here.
+If every input is settled, and none has completed since the record was written, no input is new, busy or repairable.
+Then :func:`~coordinator.model.decide.decide` finds nothing due and nothing to repair, whatever the condition: its
+decision is that the target is settled. Only the evaluation of the inputs is missing, which is not needed here.
 
-Only what is cheap to find out is asked. Everything else is left to the rule.
+Only cheap checks are made. Everything else is left to the rule.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Facts, Readiness
 
 _Inputs = tuple[tuple[PipelineRef, int], ...]
-"""Upstreams, each with the revision since which it counts."""
+"""Upstreams, each with the revision of its activation."""
 
 
 class AtRest:
-    """Knows of each pipeline whether its partitions can be told to be at rest.
+    """Knows for which pipelines these checks are possible.
 
     :param unsettled: the targets that are busy or stuck.
     """
@@ -39,7 +39,7 @@ class AtRest:
         self._inputs: dict[PipelineRef, _Inputs | None] = {}
 
     def decide(self, target: Target) -> Decision | None:
-        """The decision, without its ``evaluated``, if the target is plainly at rest. ``None``: it is not."""
+        """The decision, without ``evaluated``, if the target is at rest by these checks; ``None``: ask the rule."""
         pipeline, partition = target
         try:
             inputs = self._inputs[pipeline]
@@ -62,12 +62,12 @@ class AtRest:
             past = watermark.revision
         named, unsettled, state = consumed.named, self._unsettled, facts.state
         for upstream, since in inputs:
-            one = cast(Target, (upstream, partition))  # equal to it, and made in a tenth of the time
+            one = cast(Target, (upstream, partition))  # an equal tuple, made in a tenth of the time
             if one in unsettled:
                 return None
             known = state(one)
             if known is None or ((used := named.get(one)) is not None and used.revision == known.revision):
-                continue  # the very completion that was used
+                continue  # this completion was used
             if known.revision <= since or known.revision <= past:
                 continue
             if not isinstance(known.value, RunState) or not known.value.state.is_terminal:
@@ -78,7 +78,7 @@ class AtRest:
 
 
 def _inputs_of(node: Node) -> _Inputs | None:
-    """``None`` where the inputs of a partition are not just those of the same partition."""
+    """The inputs of a pipeline; ``None`` if they are not all in the same partition."""
     leaves: list[Dependency] = list(node.leaves())
     if not all(isinstance(leaf.mapping, Identity) for leaf in leaves):
         return None

@@ -1,7 +1,7 @@
-"""Which targets can change each other's readiness: those of pipelines that are connected by dependencies.
+"""Components: targets can change each other's readiness only if dependencies connect their pipelines.
 
-Two weakly connected components of a graph never touch. Where every dependency of a component is of the same partition,
-neither do two partitions of it.
+Two weakly connected components of a graph never affect each other. If all dependencies of a component are within the
+same partition, its partitions do not affect each other either.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from coordinator.model.partitions import Identity
 from coordinator.model.references import PipelineRef, Target
 
 OUTSIDE = -1
-"""The component of all pipelines that are not in the graph: nothing depends on them, and they depend on nothing."""
+"""The component of all pipelines outside of the graph, which have no dependencies."""
 
 ALL_PARTITIONS = ""
-"""Stands for the partition where the partitions of a component may touch. No partition is empty."""
+"""The partition of an area whose partitions may affect each other. No real partition is empty."""
 
 Area = tuple[int, str]
-"""Component and partition: no target of one area can change the readiness of a target of another."""
+"""A component and a partition: no target of one area can change the readiness of a target of another."""
 
 
 class Components:
@@ -47,6 +47,6 @@ class Components:
         return self._of.get(pipeline, OUTSIDE)
 
     def area(self, target: Target) -> Area:
-        """Where a target belongs."""
+        """The area of a target."""
         component = self._of.get(target.pipeline, OUTSIDE)
         return component, ALL_PARTITIONS if component in self._mixed else target.partition

@@ -1,8 +1,8 @@
 """The frontier: targets whose readiness may have changed and that have not been decided about since.
 
-Each target waits once, however many changes touch it. Upstreams come first, so that a downstream is decided about after
-everything above it. Areas that cannot touch each other (:mod:`~coordinator.model.propagation.components`) take turns: a
-small graph does not wait behind a large one. What has just happened goes before what is caught up on (a listing, a
+Each target is in it once, however many changes affect it. Upstreams come first, so that a downstream is decided about
+after everything above it. Areas that cannot affect each other (:mod:`~coordinator.model.propagation.components`) take
+turns, so that a small graph does not wait behind a large one. Live changes go before catching up (with a listing or a
 publication), which gets one turn in :data:`SHARE`.
 """
 
@@ -18,17 +18,17 @@ from coordinator.model.propagation.components import ALL_PARTITIONS, OUTSIDE, Ar
 from coordinator.model.references import Target
 
 TURN = 64
-"""Targets that one area may take before the next one has its turn."""
+"""Targets of one area before the next area has its turn."""
 
 SHARE = 4
-"""Where both lines wait, one turn in so many is for catching up."""
+"""If both lines have targets, one turn in so many is for catching up."""
 
 
 class Waiting(NamedTuple):
     """A target taken off the frontier.
 
-    :ivar changed: its dependents must be decided about as well, whatever its readiness is then.
-    :ivar live: something that has just happened touched it; else it is caught up on.
+    :ivar changed: its dependents must be decided about as well, even if its readiness stays the same.
+    :ivar live: a change that has just happened affected it; otherwise it belongs to catching up.
     """
 
     target: Target
@@ -47,7 +47,7 @@ class _Queue:
         self._by_rank: dict[int, deque[Target]] = {}
 
     def add(self, target: Target, rank: int, *, changed: bool) -> bool:
-        """Returns whether it was not there yet."""
+        """Add a target. Returns whether it is new here."""
         known = self.waiting.get(target)
         if known is not None:
             if changed and not known:
@@ -75,7 +75,7 @@ class _Queue:
 
 
 class _Line:
-    """The queues of one kind: components take turns, and in a component the oldest and the newest partition."""
+    """The queues of one priority: components take turns, and in a component the oldest and the newest partition."""
 
     def __init__(self) -> None:
         self._components: OrderedDict[int, OrderedDict[str, _Queue]] = OrderedDict()
@@ -98,7 +98,7 @@ class _Line:
         return queue
 
     def next_area(self) -> Area | None:
-        """Whose turn it is; areas in which nothing waits any more are dropped on the way."""
+        """The area whose turn it is; empty areas are dropped."""
         while self._components:
             component, partitions = next(iter(self._components.items()))
             self._components.move_to_end(component)
@@ -137,14 +137,14 @@ class Frontier:
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether nothing waits but what has just happened."""
+        """Whether only live changes wait."""
         return self._count == self._count_live
 
     def add(self, target: Target, *, live: bool, changed: bool = False) -> None:
-        """It may have changed. :param changed: as in :class:`Waiting`."""
+        """Add a target whose readiness may have changed. :param changed: as in :class:`Waiting`."""
         area = self._components.area(target)
         if not live:
-            area = area[0], ALL_PARTITIONS  # of a million keys, not a queue for each of their partitions
+            area = area[0], ALL_PARTITIONS  # a million keys must not have a queue for each partition
         queue = (self._live if live else self._catching_up).queue_to_add_to(area)
         is_new = queue.add(target, self._graph.rank(target.pipeline), changed=changed)
         self._count += is_new
@@ -165,7 +165,7 @@ class Frontier:
         return Waiting(target, changed, self._present_is_live)
 
     def is_clear(self, target: Target) -> bool:
-        """Whether nothing waits that could change its readiness."""
+        """Whether no waiting target could change the readiness of this one."""
         if not self._count:
             return True
         component, partition = self._components.area(target)
@@ -182,18 +182,18 @@ class Frontier:
         return True
 
     def is_clear_above(self, target: Target) -> bool:
-        """Whether none of its upstreams waits; it may wait itself, and others beside it."""
+        """Whether none of its upstreams waits; it may wait itself."""
         component, partition = self._components.area(target)
         queues = (self._live.queue((component, partition)), self._catching_up.queue((component, ALL_PARTITIONS)))
         rank = self._graph.rank(target.pipeline)
         return not any(queue is not None and queue.waiting and queue.lowest_rank() < rank for queue in queues)
 
     def area(self, target: Target) -> Area:
-        """Where a target belongs."""
+        """The area of a target."""
         return self._components.area(target)
 
     def entries(self) -> Iterator[Waiting]:
-        """Everything that waits."""
+        """All waiting targets."""
         for line, live in ((self._live, True), (self._catching_up, False)):
             for target, changed in line.entries():
                 yield Waiting(target, changed, live)
@@ -208,4 +208,4 @@ class Frontier:
                 assert queue is not None
                 self._present_is_live = live
                 return queue
-        raise AssertionError("something waits, and in no queue")
+        raise AssertionError("targets wait, but no queue has one")

@@ -1,15 +1,15 @@
-"""Which partitions there are, as far as mappings need to know it and do not say it themselves.
+"""The index of partitions, for mappings that do not name the partitions themselves.
 
-``start_of``    names its inputs only as they arrive: they are gathered by the downstream partition they belong to
-``latest`` and ``fixed_key``  stand on the upstream's newest completion
+``start_of``    its inputs are known only as they arrive: they are grouped by downstream partition
+``latest`` and ``fixed_key``  the input is the upstream's newest completion
 ``latest``      is an input of every partition of its downstream: it starts the newest one, and is a gate for the
-                others, of which only those that something has has_pending_change need be told
+    others, of which only those with a pending change are affected by it
 
-The partitions of a downstream with ``latest`` are those of which something is known: a key of its own, or an upstream
-that has a key there or is not at rest. A downstream that has nothing but ``latest`` has, besides those with a key of
-its own, the partitions in which an upstream has completed and none is busy: of upstreams whose runs overlap there is
-always one that is busy, and each of them has its turn as the newest. Those in which one is busy are coming. So all
-partitions follow from what stands in etcd, whatever a watcher has gone through.
+A downstream with ``latest`` has the partitions in which it has a key, or in which an upstream has a key or is
+unsettled. If ``latest`` is its only mapping, it has the partitions in which it has a key, and those in which an
+upstream has completed and none is busy: if the runs of upstreams overlap, one of them is always busy, and each
+partition becomes the newest in turn. Partitions in which an upstream is busy are *coming*. So all partitions follow
+from what is in etcd, and not from what a watcher has seen before.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _Gathering = tuple[PipelineRef, Mapping, str]
 """Upstream, mapping, partition of the downstream."""
 
 _Completion = tuple[int, str]
-"""Etcd revision, negative for the newest to come first, and partition."""
+"""The etcd revision, negated so that the newest comes first, and the partition."""
 
 FEW = 64
-"""Completions of a pipeline that are not worth tidying up."""
+"""Up to so many completions of a pipeline, a clean-up is not worth it."""
 
 
 class PartitionIndex:
-    """Kept up to date by :class:`.readiness.Propagation`; empty where no mapping needs it."""
+    """Kept up to date by :class:`.propagation.Propagation`; empty where no mapping needs it."""
 
     def __init__(self, graph: Graph, facts: Facts) -> None:
         self._graph = graph
@@ -78,13 +78,13 @@ class PartitionIndex:
         self._newest_partition: dict[PipelineRef, str] = {}
         self._pending: dict[PipelineRef, set[str]] = {}
 
-    # -- what a view asks ------------------------------------------------------------------------------------------
+    # -- for a view ------------------------------------------------------------------------------------------------
 
     def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
         return self._gathered.get((dependency.upstream, dependency.mapping, downstream.partition), ())
 
     def newest(self, upstream: PipelineRef) -> Target | None:
-        """The partition whose terminal state has the greatest revision. What is outdated is dropped on the way."""
+        """The partition whose terminal state has the greatest revision. Outdated entries are dropped."""
         heap = self._completions.get(upstream, [])
         while heap:
             if self._is_present(upstream, heap[0]):
@@ -104,10 +104,10 @@ class PartitionIndex:
     # -- what keeps it up to date -----------------------------------------------------------------------------------
 
     def note_change(self, target: Target, readiness: Readiness) -> list[Target]:
-        """A key of the target has come, changed or gone.
+        """A key of the target was created, changed or deleted.
 
-        :param readiness: as it was before.
-        :returns: what is the newest partition of its pipeline now, or was until now, and what comes after it.
+        :param readiness: its readiness before.
+        :returns: targets whose role as the newest or as a coming partition may have changed.
         """
         self._gather(target, readiness)
         if target.pipeline in self._wanted_newest:
@@ -120,7 +120,7 @@ class PartitionIndex:
         return self._know(target, readiness)
 
     def note_readiness(self, target: Target, readiness: Readiness) -> list[Target]:
-        """It stands otherwise than before. :returns: as :meth:`note_change`."""
+        """The readiness of a target has changed. :returns: as :meth:`note_change`."""
         self._gather(target, readiness)
         return self._know(target, readiness)
 
@@ -135,7 +135,7 @@ class PartitionIndex:
         return upstream in self._followed_by
 
     def followers(self, upstream: Target) -> Iterator[Target]:
-        """The downstream partitions that a change of an upstream can touch through ``latest``."""
+        """The downstream partitions that a change of an upstream can affect through ``latest``."""
         for downstream in self._followed_by.get(upstream.pipeline, ()):
             partitions = set(self._pending.get(downstream, ()))
             if (newest := self._newest_partition.get(downstream)) is not None:
@@ -150,14 +150,15 @@ class PartitionIndex:
         return seen is not None and seen.revision == -completion[0]
 
     def _tidy(self, upstream: PipelineRef, heap: list[_Completion]) -> None:
-        """Drop what is outdated beneath the newest: it would not come to the top as long as newer ones come. This is
-        done when there is twice as much as the last time, so that a completion costs the same however many there are.
+        """Drop outdated entries below the newest one, which would not come to the top as long as newer ones come. This
+        is done when there are twice as many as the last time, so that a completion costs the same however many there
+        are.
         """
         heap[:] = sorted({one for one in heap if self._is_present(upstream, one)})
         self._tidied[upstream] = max(FEW, len(heap))
 
     def _know(self, target: Target, readiness: Readiness) -> list[Target]:
-        """Note which partitions of downstreams with ``latest`` a target makes known, and which it does not any more."""
+        """Note which partitions of downstreams with ``latest`` exist because of a target, and which no longer do."""
         owns, feeds = target.pipeline in self.with_latest, target.pipeline in self._upstreams_of_latest
         if not (owns or feeds):
             return []
@@ -217,7 +218,7 @@ class PartitionIndex:
 
 
 def _note(noted: dict[PipelineRef, dict[str, set[Target]]], downstream: Target, through: Target, holds: bool) -> None:
-    """Note that something holds of a downstream partition through a target, or holds no more."""
+    """Note whether something is true of a downstream partition because of a target."""
     partitions = noted.setdefault(downstream.pipeline, {})
     if holds:
         partitions.setdefault(downstream.partition, set()).add(through)

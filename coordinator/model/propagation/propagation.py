@@ -1,12 +1,13 @@
-"""Keeping every pipeline's readiness, so that a completion costs only what it touches.
+"""Propagation: keeping the readiness of every target, so that a completion costs only as much as it affects.
 
-Propagation are recursive: a pipeline is busy because an input is busy, and so on up. Here they are kept and only
-corrected: what changed is decided anew, upstreams first, and a change goes on to the downstreams only when
-their decision can differ for it. Only what is not settled is stored.
+Readiness is recursive: a pipeline is busy because an input is busy, and so on up. It is kept here and only corrected:
+changed targets are decided again, upstreams first, and a change is propagated to a downstream only if its decision can
+differ because of it. Only busy and stuck targets are stored.
 
-Deciding can be interrupted after each target. What has changed is noted with :meth:`Propagation.touch`, and
-:meth:`Propagation.decide_next` decides about one target of the frontier. Until everything above a target has been
-decided about, its decision may be wrong: nothing may be started on it (:meth:`Propagation.is_final`).
+Deciding can be interrupted after each target. :meth:`Propagation.touch` notes what has changed, and
+:meth:`Propagation.decide_next` decides about one target of the frontier (the targets that may have changed). Until
+everything above a target has been decided about, its decision may be wrong, and nothing may be started on it
+(:meth:`Propagation.is_final`).
 """
 
 from __future__ import annotations
@@ -35,22 +36,22 @@ from coordinator.model.runstate import Unreadable
 from coordinator.model.view import Facts, Readiness, SeenOrder, SeenRecord, SeenState
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
-"""The time of those who have no clock: no deadline has passed, and nothing is too old."""
+"""The time for callers without a clock: no deadline has passed, and nothing is too old."""
 
 SCANNED = 500
-"""Targets that are looked at in one piece while the graph is exchanged."""
+"""Targets in one piece of an exchange of the graph."""
 
 COMPARED = 50
-"""Partitions of two pipelines that are compared in the time in which one target is looked at."""
+"""Partitions of two pipelines that can be compared in the time of looking at one target."""
 
 BROKEN_RETRY = timedelta(seconds=60)
-"""After so long a target is decided about again that raised an exception."""
+"""The time after which a target that raised an exception is decided about again."""
 
 
 class Made(NamedTuple):
-    """A decision that was made on the way.
+    """A decision that was made.
 
-    :ivar live: because of something that has just happened; else it was caught up on.
+    :ivar live: it was made because of a change that has just happened; otherwise it belongs to catching up.
     """
 
     decision: Decision
@@ -59,11 +60,11 @@ class Made(NamedTuple):
 
 @dataclass
 class _Exchange:
-    """The graph is being exchanged.
+    """The state of an exchange of the graph.
 
-    :ivar waiting: what waited before, to be decided about on the new graph.
-    :ivar changed: pipelines whose dependencies are others than before.
-    :ivar everything: every fact may be another one as well.
+    :ivar waiting: targets that waited before, to be decided about on the new graph.
+    :ivar changed: pipelines whose dependencies have changed.
+    :ivar everything: every fact may have changed as well.
     """
 
     waiting: tuple[Frontier, ...]
@@ -73,13 +74,13 @@ class _Exchange:
 
 
 class Propagation:
-    """A :class:`~coordinator.model.view.View` over facts that change, with propagation kept up to date.
+    """A :class:`~coordinator.model.view.View` over facts that change, with the readiness kept up to date.
 
-    :param graph: may be replaced by :meth:`replace_graph`.
-    :ivar now: the moment at which decisions are made; whoever has a clock moves it on.
-    :ivar broken: targets that could not be decided about, and what was raised. They are stuck, and are decided about
+    :param graph: :meth:`replace_graph` may replace it.
+    :ivar now: the moment at which decisions are made; a caller with a clock updates it.
+    :ivar broken: targets that could not be decided about, with the exception. They are stuck, and are decided about
         again when they are touched, and after :data:`BROKEN_RETRY`.
-    :ivar miscounted: targets whose tally said something else than the decision: a mistake. Who has a log takes them.
+    :ivar miscounted: targets whose tally disagreed with the decision: a mistake. A caller with a log reports them.
     """
 
     def __init__(self, graph: Graph, facts: Facts, *, now: datetime = BEFORE_ALL) -> None:
@@ -127,15 +128,15 @@ class Propagation:
         return self._partitions.is_coming_partition(downstream)
 
     def unsettled_readiness(self) -> list[tuple[Target, Readiness]]:
-        """What is busy or stuck. Copied in one go, so that any thread may ask."""
+        """The busy and stuck targets. Copied in one go, so that any thread may ask."""
         return list(self._unsettled.items())
 
     def unsettled(self) -> Iterator[Target]:
-        """Everything that is busy or stuck: all that a new leader must look at."""
+        """All busy and stuck targets, which a new leader must examine."""
         return iter(tuple(self._unsettled))
 
     def unsettled_by_age(self) -> Iterator[Target]:
-        """The same, the oldest partitions first: the order in which what was missed is made up for."""
+        """The same, the oldest partitions first: the order of catching up."""
         partitions: dict[str, list[Target]] = {}
         for target in self._unsettled:
             partitions.setdefault(target.partition, []).append(target)
@@ -146,21 +147,21 @@ class Propagation:
         """Decide on the present facts. A mistake in deciding about one target does not stop the others."""
         try:
             decision = decide(self.graph, self, target)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is kept, and whoever has a log shows it
+        except Exception as error:  # noqa: BLE001 - it is kept in ``broken``, and a caller with a log shows it
             return self._break(target, error)
         if self.broken:
             self.broken.pop(target, None)
         return decision
 
     def dependents(self, upstream: Target) -> Iterator[Target]:
-        """Every downstream partition that an upstream partition can touch."""
+        """Every downstream partition that an upstream partition can affect."""
         yield from self.graph.dependents(upstream)
         yield from self._partitions.followers(upstream)
 
     def partitions_of(self, pipelines: Collection[PipelineRef], targets: Iterable[Target]) -> set[Target]:
-        """Every partition of these pipelines that is known, or that an upstream of theirs has.
+        """Every partition of these pipelines that is known, or that follows from an upstream of theirs.
 
-        :param targets: all that has a state, a record or an order.
+        :param targets: all targets that have a state, a record or an order.
         """
         upstreams = {leaf.upstream for one in pipelines if (node := self.graph.node(one)) for leaf in node.leaves()}
         found: set[Target] = set()
@@ -175,16 +176,16 @@ class Propagation:
 
     @property
     def is_drained(self) -> bool:
-        """Whether everything that changed has been decided about."""
+        """Whether the frontier is empty: every change has been decided about."""
         return not self._frontier and self._exchange is None
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether all that was touched otherwise than ``live`` has been decided about."""
+        """Whether all changes that are not ``live`` have been decided about."""
         return self._exchange is None and self._frontier.is_caught_up
 
     def is_final(self, target: Target) -> bool:
-        """Whether everything that can change this target's decision has been decided about."""
+        """Whether every target that can change this one's decision has been decided about."""
         return self._exchange is None and self._frontier.is_clear(target)
 
     def area(self, target: Target) -> Area:
@@ -192,11 +193,11 @@ class Propagation:
         return self._frontier.area(target)
 
     def touch(self, changed: Iterable[Target], *, recorded: Iterable[Target] = (), live: bool = True) -> None:
-        """Note what has changed: it is decided about next, and then what that touches.
+        """Note what has changed: it is decided about next, and then the targets that it affects.
 
-        :param changed: targets whose state, order or hold is another than at the last call.
-        :param recorded: targets of which only the record is another: others see of it no more than the readiness.
-        :param live: it has just happened; else it is caught up on, and what has just happened goes first.
+        :param changed: targets whose state, order or hold has changed since the last call.
+        :param recorded: targets of which only the record has changed: others depend only on the readiness.
+        :param live: the change has just happened; otherwise it belongs to catching up, and live changes go first.
         """
         for targets, seen_by_others in ((changed, True), (recorded, False)):
             for target in targets:
@@ -206,13 +207,13 @@ class Propagation:
                 self._frontier.add(target, live=live, changed=seen_by_others)
 
     def recount(self) -> None:
-        """Decide about everything that is counted, and hold the tallies against it."""
+        """Decide about every target with a tally, and compare the tallies with the decisions."""
         for target in self._tallies.targets():
             self._to_recount.add(target)
             self._frontier.add(target, live=False)
 
     def decide_next(self) -> Made | None:
-        """Decide about the next target that waits, or do a piece of an exchange of the graph.
+        """Decide about the next target of the frontier, or do a piece of an exchange of the graph.
 
         :returns: the decision; ``None`` where nothing was decided: call again until :attr:`is_drained`.
         """
@@ -227,10 +228,10 @@ class Propagation:
         is_counted = self._tallies.get(target) is not None
         try:
             is_same = is_counted and self._tallies.is_same(self, target)
-            # A tally may be younger than what changed, where the target waited in both lines.
+            # A tally may be newer than the change, if the target waited in both lines.
             if is_same and not changed and target not in self._to_recount:
-                return None  # nothing that its inputs did makes a difference
-        except Exception:  # noqa: BLE001 - deciding tells what is the matter, and what is to be shown
+                return None  # the changes of its inputs make no difference
+        except Exception:  # noqa: BLE001 - deciding below raises it again, and notes what to show
             self._tallies.drop(target)
             is_counted = False
         decision = self._decide_at_once(target) or self.decide(target)
@@ -244,9 +245,9 @@ class Propagation:
         return Made(decision, live)
 
     def refresh(self, changed: Iterable[Target] = (), *, recorded: Iterable[Target] = ()) -> list[Decision]:
-        """Decide anew about what has changed and what that touches, to the end. Parameters as in :meth:`touch`.
+        """Decide again about what has changed and everything that it affects. Parameters as in :meth:`touch`.
 
-        :returns: every decision made on the way.
+        :returns: every decision that was made.
         """
         self.touch(changed, recorded=recorded)
         decisions = []
@@ -256,28 +257,28 @@ class Propagation:
         return decisions
 
     def replace_graph(self, graph: Graph, targets: Iterable[Target]) -> list[Decision]:
-        """Go on with another graph, and decide about everything anew, to the end.
+        """Use another graph, and decide again about everything.
 
-        :param targets: all that has a state, a record or an order.
+        :param targets: all targets that have a state, a record or an order.
         """
         self._unsettled.clear()
         self.exchange_graph(graph, targets, everything=True)
         return self.refresh()
 
     def exchange_graph(self, graph: Graph, targets: Iterable[Target], *, everything: bool = False) -> None:
-        """Go on with another graph: what it may decide otherwise goes to the frontier, piece by piece.
+        """Use another graph. Targets whose decision may change go to the frontier, piece by piece.
 
-        That is, of the pipelines whose dependencies are others than before, every partition that is known or that an
-        upstream has.
+        These are, for the pipelines whose dependencies have changed, all partitions that are known or follow from an
+        upstream.
 
-        :param targets: all that has a state, a record or an order; it must not change while it is gone through.
-        :param everything: every fact may be another one as well: ``targets`` includes what is gone.
+        :param targets: all targets that have a state, a record or an order; must not change during the iteration.
+        :param everything: every fact may have changed as well: ``targets`` includes deleted ones.
         """
         before, self.graph = self.graph, graph
         changed = {pipeline for pipeline in {*before, *graph} if before.node(pipeline) != graph.node(pipeline)}
         waiting: tuple[Frontier, ...] = (self._frontier,)
         self._frontier = Frontier(graph)
-        if self._exchange is not None:  # the one before has not come to its end, and has not taken over all that waited
+        if self._exchange is not None:  # the previous exchange is unfinished, and has not yet moved all waiting targets
             changed |= self._exchange.changed
             everything = everything or self._exchange.everything
             waiting += self._exchange.waiting
@@ -290,7 +291,7 @@ class Propagation:
     def _note_everything(
         self, waiting: Sequence[Frontier], targets: Iterable[Target], changed: set[PipelineRef], *, everything: bool
     ) -> Iterator[None]:
-        again = changed | self._partitions.with_latest  # what is their newest partition may be another
+        again = changed | self._partitions.with_latest  # their newest partition may be another one
         upstreams = {leaf.upstream for one in again if (node := self.graph.node(one)) for leaf in node.leaves()}
         number = 0
         for target, seen_by_others, live in chain.from_iterable(frontier.entries() for frontier in waiting):
@@ -299,11 +300,11 @@ class Propagation:
                 yield
         unsettled = tuple(self._unsettled)
         scanned: defaultdict[PipelineRef, set[str]] = defaultdict(set)
-        for target in chain(targets, unsettled):  # also what is due without having anything in etcd yet
+        for target in chain(targets, unsettled):  # including due targets without any key yet
             self._partitions.note_change(target, self.readiness(target))
             if everything:
                 scanned[target.pipeline].add(target.partition)
-                # Which partitions follow through ``latest`` is known at the end only.
+                # The partitions that follow through ``latest`` are known only at the end.
                 is_followed = self._partitions.has_followers(target.pipeline)
                 if is_followed or not self._is_plainly_settled(target):
                     self._frontier.add(target, live=False, changed=is_followed)
@@ -326,13 +327,13 @@ class Propagation:
                 yield
 
     def _is_plainly_settled(self, target: Target) -> bool:
-        """Whether it was settled, and is unless something above it turns out not to be: that will touch it."""
+        """Whether it was settled, and still is unless a target above it changes, which would touch it."""
         return target not in self._unsettled and self._decide_at_once(target) is not None
 
     def _dependents_beyond(self, scanned: Mapping[PipelineRef, Set[str]]) -> Iterator[Target | None]:
-        """What an upstream that was scanned can touch, and was not scanned itself; ``None`` now and then between.
+        """Targets that were not scanned, and that a scanned upstream can affect; ``None`` regularly in between.
 
-        :param scanned: partitions, by pipeline.
+        :param scanned: the scanned partitions, by pipeline.
         """
         nothing: Set[str] = frozenset()
         compared = 0
@@ -353,7 +354,7 @@ class Propagation:
                 compared %= COMPARED
 
     def _propagate(self, decision: Decision, *, live: bool, changed: bool) -> None:
-        """Note a decision, and that what depends on it may be decided otherwise."""
+        """Note a decision, and add the dependents to the frontier whose decision can differ because of it."""
         target, readiness = decision.target, decision.readiness
         self._partitions.note_decision(decision)
         if readiness is not self.readiness(target):
@@ -370,7 +371,8 @@ class Propagation:
                 self._frontier.add(dependent, live=live)
 
     def _decide_at_once(self, target: Target) -> Decision | None:
-        """The decision about what is plainly at rest. What is counted is left to the rule, to be held against it."""
+        """The decision about a target at rest. One with a tally is left to the rule, which is compared with the
+        tally."""
         if target in self.broken or self._tallies.counts(target.pipeline):
             return None
         try:
@@ -384,7 +386,7 @@ class Propagation:
         before = self._tallies.drop(target)
         after = self._tallies.keep(self, decision)
         is_other = before is not None and after is not None and before.outcome != after.outcome
-        if is_other and self._frontier.is_clear_above(target):  # else the tally was not told yet of what has changed
+        if is_other and self._frontier.is_clear_above(target):  # otherwise the tally does not know of all changes yet
             self.miscounted.append(target)
 
     def _break(self, target: Target, error: Exception) -> Decision:

@@ -1,13 +1,13 @@
-"""Tallies: how the inputs of a wide condition count, so that one of them moving need not cost all of them.
+"""Tallies: counts of the inputs of a wide condition, so that a change of one input need not evaluate all of them.
 
-Deciding about a pipeline with two thousand inputs takes milliseconds, and each input moves two or three times. A tally
-keeps what the last decision found, input by input, and what follows for each branch. Where an input moves, its part is
-evaluated anew and the sums go up the branches; if the outcome is the same as before, so is the decision, and it is not
-made again. :func:`~coordinator.model.decide.decide` stays the truth: a tally never decides anything, and what it says
-is held against each decision that is made after all.
+Deciding about a pipeline with two thousand inputs takes milliseconds, and each input changes two or three times. A
+tally keeps the evaluation of each input, and the sums for each branch. When an input changes (*moves*), only that input
+is evaluated again, and the sums are updated; if the outcome is the same as before, so is the decision, and it is not
+made again. :func:`~coordinator.model.decide.decide` has the last word: a tally never decides anything, and it is
+compared with each decision that is made.
 
-Only what inputs do is counted. All else that bears on a decision (its own state, record, order and hold, time, another
-graph) drops the tally.
+Only inputs are counted. Any other change (of the target's own state, record, order or hold, of the time or the graph)
+drops the tally.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, View, readable_record
 
 WIDE = 32
-"""Inputs above which counting costs less than deciding."""
+"""The number of inputs above which counting costs less than deciding."""
 
 ROOM = 200_000
-"""Inputs that all tallies together may keep; each takes some 200 bytes. The tally that was used least goes first."""
+"""Inputs that all tallies together may keep; each takes some 200 bytes. The least used tally is dropped first."""
 
 Outcome = tuple[bool, ...]
-"""All that a decision takes from its inputs, but which completions it would use."""
+"""Everything that a decision takes from its inputs, except which completions it would use."""
 
-# What an input contributes: whether it holds, would hold, would if repaired; and among what holds so: what is new, what
-# is due, what is coming, what has a pending change.
+# The contributions of an input: whether it holds, would hold, would hold if repaired; and at these levels: whether it
+# is new, due, coming (busy, and may still bring a completion), or has a pending change.
 _HOLDS, _WOULD, _REPAIRED, _NEW, _DUE, _COMING, _PENDING = range(7)
 _LEVEL: Final = (_HOLDS, _WOULD, _REPAIRED, _HOLDS, _WOULD, _WOULD, _REPAIRED)
-"""Which of the three evaluations each of them goes with."""
+"""The evaluation that each contribution belongs to."""
 
 _Counts = tuple[int, ...]
 
@@ -56,12 +56,12 @@ class _Branch:
         self.sums = [0] * 7
 
     def counts(self) -> _Counts:
-        """What it contributes to the branch that it belongs to: nothing where it does not hold."""
+        """Its contribution to its parent branch: nothing if it does not hold."""
         holds = [int(self.sums[level] >= self.n) for level in (_HOLDS, _WOULD, _REPAIRED)]
         return (*holds, *(self.sums[what] * holds[_LEVEL[what]] for what in (_NEW, _DUE, _COMING, _PENDING)))
 
     def add(self, counts: _Counts, less: _Counts) -> None:
-        """:param less: what counted before in place of it."""
+        """:param less: the earlier counts that these replace."""
         before = self.counts() if self.parent is not None else None
         for what, count in enumerate(counts):
             self.sums[what] += count - less[what]
@@ -72,7 +72,7 @@ class _Branch:
 class Tally:
     """The inputs of one target.
 
-    :ivar moved: inputs that may count otherwise than they did.
+    :ivar moved: inputs whose counts may have changed.
     """
 
     def __init__(self, decision: Decision, watermark: Watermark | None) -> None:
@@ -92,7 +92,7 @@ class Tally:
         return len(self._inputs)
 
     def is_same(self, view: View, node: Node, target: Target, record: TriggerRecord | None) -> bool:
-        """Count what has moved. Whether the decision is the same as the one that this was made from."""
+        """Count the moved inputs again. Returns whether the decision is the same as the one this was made from."""
         new_trouble = False
         for upstream in self.moved:
             for place in self._places.get(upstream, ()):
@@ -106,7 +106,7 @@ class Tally:
                 branch.add(counts, before)
         self.moved.clear()
         before_that, self.outcome = self.outcome, self._outcome()
-        # Of what is stuck, each input that has failed is followed: somebody may clear it.
+        # Each failed input of a stuck target is followed, because somebody may clear it.
         return self.outcome == before_that and not (new_trouble and self._is_stuck)
 
     def _outcome(self) -> Outcome:
@@ -130,7 +130,7 @@ class Tally:
 
 
 _SHARED: dict[_Counts, _Counts] = {}
-"""There are few different ones."""
+"""One object for equal counts: there are few different ones."""
 
 
 def _counts_of(one: EvaluatedInput) -> _Counts:
@@ -149,7 +149,7 @@ def _counts_of(one: EvaluatedInput) -> _Counts:
 
 
 class Tallies:
-    """The tallies of all wide targets that are not about to start."""
+    """The tallies of all targets with wide conditions that are not about to start."""
 
     def __init__(self, graph: Graph, *, room: int = ROOM) -> None:
         self._graph = graph
@@ -172,18 +172,18 @@ class Tallies:
         return iter(tuple(self._tallies))
 
     def moved(self, downstream: Target, upstream: Target) -> None:
-        """An input may count otherwise than it did."""
+        """The counts of an input may have changed."""
         if (tally := self._tallies.get(downstream)) is not None:
             tally.moved.append(upstream)
 
     def drop(self, target: Target) -> Tally | None:
-        """Something else has changed, or it is decided about anew."""
+        """Drop a tally: something else has changed, or the target is decided about again."""
         if (tally := self._tallies.pop(target, None)) is not None:
             self._size -= len(tally)
         return tally
 
     def is_same(self, view: View, target: Target) -> bool:
-        """Whether a target's decision is the same as the last one, for all that its inputs have done since."""
+        """Whether a target's decision is the same as the last one, despite the changes of its inputs."""
         tally, node = self._tallies.get(target), self._graph.node(target.pipeline)
         if tally is None or node is None:
             return False
@@ -195,7 +195,7 @@ class Tallies:
         return tally.is_same(view, node, target, record)
 
     def keep(self, view: View, decision: Decision) -> Tally | None:
-        """Count the inputs of a decision that has just been made, where it is a wide one."""
+        """Count the inputs of a decision that has just been made, if its condition is wide."""
         target = decision.target
         self.drop(target)
         if target.pipeline not in self._wide or decision.evaluated is None:
@@ -212,7 +212,8 @@ class Tallies:
 
 
 def _can_be_counted(node: Node) -> bool:
-    """Whether inputs alone move what its inputs come to, they are named beforehand, and there may be many."""
+    """Whether counting works for a pipeline: its inputs are named beforehand, may be many, and depend on nothing
+    else."""
     if isinstance(node.downstream.deadline, AfterFirstInput):
         return False
     leaves = list(node.leaves())
@@ -222,20 +223,20 @@ def _can_be_counted(node: Node) -> bool:
 
 
 def _needs_its_inputs(view: View, decision: Decision) -> bool:
-    """Whether it matters which completions it would use, not only what they come to."""
+    """Whether it matters which completions it would use, and not only the outcome."""
     if decision.late or decision.skips or decision.ignored:
         return True
     if not decision.ready or decision.obstacles - {Obstacle.BLOCKED, Obstacle.IN_FLIGHT}:
         return False
     recorded = view.record(decision.target)
     record = recorded.value if recorded is not None else None
-    # An intent that waits for its turn is withdrawn where its inputs are others; a run that has begun goes on.
+    # An intent that waits to be sent is withdrawn if its inputs have changed; a run that has begun goes on.
     is_running = isinstance(record, TriggerRecord) and record.status is Status.SENT
     return Obstacle.IN_FLIGHT not in decision.obstacles or not is_running
 
 
 def _awaits_its_deadline(graph: Graph, view: View, decision: Decision) -> bool:
-    """Whether it is backfilled, and no input has begun yet: the first that does says by when it is due."""
+    """Whether it is a backfill, and no input has begun yet: its deadline depends on the first one that begins."""
     node = graph.node(decision.target.pipeline)
     if node is None or not isinstance(node.downstream.deadline, TimeOfDay) or not decision.has_pending_change:
         return False

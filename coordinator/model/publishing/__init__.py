@@ -1,1 +1,1 @@
-"""Publishing dependencies: what a document changes, whether it is the newer one, and what is refused."""
+"""Publishing dependencies: what a document changes, whether it is newer, and what is refused."""

@@ -1,4 +1,4 @@
-"""What another graph would change at once, on what stands in etcd now."""
+"""The immediate consequences of another graph, on the present facts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from coordinator.model.references import Target
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """Decisions that would no longer be what they are.
+    """Decisions that would change.
 
-    Adding a dependency never fires for the past, so mostly there are none.
+    Adding a dependency never fires for earlier completions, so there are mostly none.
 
-    :ivar would_fire: what would fire at once, and would not now.
-    :ivar would_be_due: what would be due to run without firing at once, and is not due now.
-    :ivar no_longer_due: what is due to run now, and would not be.
+    :ivar would_fire: targets that would fire at once, and do not fire now.
+    :ivar would_be_due: targets that would be due without firing at once, and are not due now.
+    :ivar no_longer_due: targets that are due now, and would not be.
     """
 
     would_fire: tuple[Decision, ...]
@@ -30,7 +30,7 @@ class Consequences:
 
 
 def unsettled_decisions(propagation: Propagation) -> dict[Target, Decision]:
-    """Everything that is due, and more: what is settled is not."""
+    """The decisions about all busy and stuck targets, which include all due ones."""
     return {target: propagation.decide(target) for target in propagation.unsettled()}
 
 

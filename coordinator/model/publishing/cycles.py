@@ -1,4 +1,4 @@
-"""Who would wait for itself, once the documents of several owners are put together."""
+"""Cycles across the documents of several owners: pipelines that would wait for themselves."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Upstreams = Mapping[PipelineRef, Collection[PipelineRef]]
 
 
 def cycles_through(pipelines: Iterable[PipelineRef], upstreams: Upstreams) -> Iterator[tuple[PipelineRef, ...]]:
-    """A shortest cycle through each of these pipelines, unless one shown before goes through it.
+    """A shortest cycle through each of these pipelines, unless an earlier result contains it.
 
     :returns: cycles that start and end with the same pipeline, upstream first.
     """
-    # What lies on no cycle is taken away first, from both ends: in a good graph nothing is left to search.
+    # Pipelines on no cycle are removed first, from both ends: in a good graph nothing is left to search.
     tangled = _without_loose_ends(_reversed(_without_loose_ends(upstreams)))
     tangled = _reversed(tangled)
     shown: set[PipelineRef] = set()
@@ -55,7 +55,7 @@ def _reversed(edges: Upstreams) -> Upstreams:
 
 
 def _way_back(start: PipelineRef, upstreams: Upstreams) -> tuple[PipelineRef, ...]:
-    """Breadth first from a pipeline up to itself; empty when there is no way."""
+    """A path, breadth first, from a pipeline up to itself; empty if there is none."""
     came_from: dict[PipelineRef, PipelineRef] = {}
     queue = deque([start])
     while queue:

@@ -1,4 +1,4 @@
-"""What another document would change: downstream by downstream, dependency by dependency, field by field."""
+"""The difference between two documents: by downstream, dependency and field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONDITION_FIELD = "upstream"
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """A field of an entry, as it is written in the document; ``None`` where it is left out."""
+    """A field of an entry, as it is written in the document; ``None`` if it is absent."""
 
     name: str
     before: Any
@@ -26,10 +26,10 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One downstream pipeline that begins (no ``before``) or ceases (no ``after``) to wait, or waits otherwise.
+    """One downstream pipeline that begins (no ``before``) or ceases (no ``after``) to wait, or whose entry changes.
 
-    :ivar added: dependencies that become active: they fire for completions from now on, never for the past.
-    :ivar fields: what is written otherwise: the condition, as ``upstream``, and the policies.
+    :ivar added: dependencies that become active: only completions from now on are new.
+    :ivar fields: the changed fields: the condition, as ``upstream``, and the policies.
     """
 
     pipeline: PipelineRef
@@ -42,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Everything that another document would change; false when that is nothing."""
+    """All changes; false if there are none."""
 
     changes: tuple[Change, ...]
 
@@ -51,17 +51,17 @@ class Difference:
 
     @property
     def begins(self) -> tuple[Change, ...]:
-        """Pipelines that nothing was said about before."""
+        """Pipelines without an entry before."""
         return tuple(change for change in self.changes if change.before is None)
 
     @property
     def ceases(self) -> tuple[Change, ...]:
-        """Pipelines that will wait for nothing any more: nothing starts them either."""
+        """Pipelines without an entry after: the coordinator does not start them any more."""
         return tuple(change for change in self.changes if change.after is None)
 
     @property
     def differs(self) -> tuple[Change, ...]:
-        """Pipelines that wait before and after, and not for the same."""
+        """Pipelines with different entries before and after."""
         return tuple(change for change in self.changes if change.before is not None and change.after is not None)
 
     @property
@@ -74,7 +74,7 @@ class Difference:
 
 
 def difference(before: Document, after: Document) -> Difference:
-    """What changes from one document to another; empty exactly when both are written alike canonically."""
+    """The changes from one document to another; empty exactly if both have the same canonical form."""
     return Difference(tuple(_changes(before, after)))
 
 
@@ -90,12 +90,12 @@ def _changes(before: Document, after: Document) -> Iterable[Change]:
 
 
 def _dependencies(downstream: Downstream | None) -> dict[Dependency, None]:
-    """The dependencies by what activation belongs to: one that only asks for fewer or older inputs stays active."""
+    """The dependencies by their identity: one that only requires fewer or allows older inputs stays active."""
     return {} if downstream is None else dict.fromkeys(leaf.identity for leaf in leaves(downstream.condition))
 
 
 def _fields(downstream: Downstream | None) -> dict[str, Any]:
-    """An entry as it is written, whichever form that takes."""
+    """The fields of an entry as it is written."""
     if downstream is None:
         return {}
     (entry,) = dump_document({downstream.pipeline: downstream}).values()
@@ -110,5 +110,5 @@ def _field_changes(before: dict[str, Any], after: dict[str, Any]) -> Iterable[Fi
 
 
 def _written(value: Any) -> str:
-    """As JSON: for Python, true equals 1, and a run's conf may mean something else by each."""
+    """As JSON text: for Python, True equals 1, but they may differ in a run's conf."""
     return json.dumps(value, sort_keys=True)

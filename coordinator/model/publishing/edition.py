@@ -1,10 +1,10 @@
-"""What to do with a dependencies file: which of two documents is the newer one?
+"""Which of two documents is newer, and so what to do with a dependencies file. Pure; the publisher executes it.
 
-Pure: the publisher executes what is decided here. A file counts as an edit when a running watcher saw it change. An
-edit is published as long as that is in force on which it was made, whatever it says: taking something back is an
-edit, too. A file that no watcher saw change may be old. It is published only if its content never was before.
+A file counts as an edit if a running watcher saw it change. An edit is published as long as the version on which it is
+based is in force, whatever its content: a revert is an edit, too. A file that no watcher saw change may be old. It is
+published only if its content was never published before.
 
-A file with a serial needs none of this: the greater serial is the newer document.
+A file with a serial needs none of this: the document with the greater serial is newer.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from coordinator.model.runstate import Unreadable
 from coordinator.model.stored import counted
 
 REMEMBERED = 1000
-"""Contents of an owner that are remembered as published."""
+"""Hashes of earlier contents that are kept for an owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedBefore:
-    """What stands under ``published/<owner>``: what an owner has published so far, whatever etcd has compacted.
+    """The value of ``published/<owner>``: the owner's history of publications, which no compaction removes.
 
     :ivar version: the newest one.
     :ivar contents: the hashes of the documents, oldest first.
@@ -35,7 +35,7 @@ class PublishedBefore:
     contents: tuple[str, ...] = ()
 
     def with_next(self, content: str, version: int) -> PublishedBefore:
-        """And another one."""
+        """The history with one more publication."""
         others = (one for one in self.contents if one != content)
         return PublishedBefore(version, (*others, content)[-REMEMBERED:])
 
@@ -46,7 +46,7 @@ def dump_published_before(value: PublishedBefore) -> bytes:
 
 
 def read_published_before(value: bytes) -> PublishedBefore | Unreadable:
-    """Read what stands under a ``published/`` key. Never raises."""
+    """Read the value of a ``published/`` key. Never raises."""
     try:
         if len(value) > bounds.SMALL_VALUE:
             raise ValueError(f"{len(value)} bytes; expected at most {bounds.SMALL_VALUE}")
@@ -58,7 +58,7 @@ def read_published_before(value: bytes) -> PublishedBefore | Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """A document as far as order is concerned.
+    """The identity of a document: its content and its serial.
 
     :ivar content: its hash.
     """
@@ -71,8 +71,8 @@ class Edition:
 class Edit:
     """A change of a file that a running watcher saw.
 
-    :ivar on: the version that was in force then, for people.
-    :ivar based_on: the contents that it takes the place of: what was in force then, and what the file said before.
+    :ivar on: the version in force at that time, for people.
+    :ivar based_on: the contents that it replaces: the document in force at that time, and the file's previous content.
     """
 
     on: int
@@ -85,7 +85,7 @@ class Verdict(enum.StrEnum):
     ``publish``   it is newer than what is in force
     ``same``      it is in force
     ``older``     it is not newer: it was published before, or has a smaller serial
-    ``conflict``  nobody can tell: somebody else published since it was edited, or its serial was used already
+    ``conflict``  it is unknown: somebody else has published since it was edited, or its serial was used already
     """
 
     PUBLISH = "publish"
@@ -96,9 +96,9 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What to do, and why.
+    """What to do with a file, and why.
 
-    :ivar reason: why it is not published; empty where it is, or is in force.
+    :ivar reason: why it is not published; empty if it is published or in force.
     """
 
     verdict: Verdict
@@ -115,9 +115,9 @@ def what_to_do(
 ) -> Ruling:
     """Whether a file is to be published.
 
-    :param in_force: what the owner has published; ``None``: nothing that can be read.
-    :param version: of what is in force.
-    :param edit: the change of the file that this watcher saw last; ``None``: it saw none.
+    :param in_force: the owner's document in force; ``None``: there is no readable one.
+    :param version: the version in force.
+    :param edit: the last change of the file that this watcher saw; ``None``: it saw none.
     :param published_before: the contents that this owner has published so far.
     """
     if in_force is None:
@@ -137,7 +137,7 @@ def what_to_do(
 
 
 def by_serial(file: Edition, in_force: Edition, version: int) -> Ruling:
-    """The same, where the one or the other carries a serial."""
+    """The same if at least one of the two has a serial."""
     if file.serial is None:
         if file.content == in_force.content:
             return Ruling(Verdict.SAME)

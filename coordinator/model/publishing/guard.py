@@ -1,4 +1,4 @@
-"""What is refused though it is a good document: edits that are more likely a mistake than meant.
+"""The guard: refuses valid edits that are probably a mistake.
 
 A person overrides it: ``coordinator apply --accept``, or ``"accept": <version in force>`` in the file. Pure.
 """
@@ -18,7 +18,7 @@ MOST_REMOVED = 5
 """Dependencies that may be removed at once, however few there are."""
 
 MOST_REMOVED_OF = 5
-"""Of so many dependencies, one may be removed."""
+"""One in so many dependencies may be removed."""
 
 RESUME_LIMIT = 100
 """Partitions that putting dependencies back may start: the default of ``publication.resume_limit``."""
@@ -28,9 +28,9 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Pipelines that stand where others stood: what a typo looks like.
+    """Pipelines that replace others in an entry, as a typing error would.
 
-    :ivar where: the entry in which they do.
+    :ivar where: the entry.
     """
 
     where: PipelineRef
@@ -40,9 +40,9 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What environments say of the DAGs that they were asked about.
+    """The answers of environments about DAGs.
 
-    :ivar missing: DAGs that are not there.
+    :ivar missing: DAGs that do not exist.
     :ivar unasked: environments that gave no answer, and why.
     """
 
@@ -50,12 +50,12 @@ class Known:
     unasked: Mapping[str, str] = field(default_factory=dict)
 
     def is_there(self, pipeline: PipelineRef) -> bool:
-        """Whether its environment has it, as far as that is known."""
+        """Whether its environment has the DAG, as far as is known."""
         return pipeline not in self.missing and pipeline.environment not in self.unasked
 
 
 def too_many_removed(before: Document, difference: Difference) -> str | None:
-    """Why so many removals are refused; ``None``: they are not."""
+    """Why the removals are refused; ``None``: they are not."""
     removed = difference.dependencies_removed
     there = sum(1 for downstream in before.values() for _ in leaves(downstream.condition))
     if removed <= MOST_REMOVED or removed * MOST_REMOVED_OF <= there:
@@ -67,7 +67,7 @@ def too_many_removed(before: Document, difference: Difference) -> str | None:
 
 
 def replacements(difference: Difference) -> list[Replacement]:
-    """Every pipeline that may stand for another one that was there."""
+    """Every possible replacement of a pipeline by another one."""
     found = []
     for change in difference.differs:
         had, has = _upstreams(change.before), _upstreams(change.after)
@@ -85,7 +85,7 @@ def replacements(difference: Difference) -> list[Replacement]:
 
 
 def misspelt(candidates: Iterable[Replacement], known: Known) -> Iterator[str]:
-    """Why replacements are refused: a DAG that was there exists, and the one in its place does not."""
+    """Why replacements are refused: the DAG before exists, and the one in its place does not."""
     for one in candidates:
         there = [str(gone) for gone in one.gone if known.is_there(gone)]
         for come in one.come if there else ():

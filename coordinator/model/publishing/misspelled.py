@@ -1,7 +1,7 @@
-"""Upstreams whose names look like a slip: no entry declares them, and they are very like a name that others use.
+"""Upstreams that are probably misspelled: no entry declares them, and their names are very similar to others.
 
-Any name may be right: a DAG need have no entry. So what is reported differs by a letter, or by what divides the words,
-and never by a number: ``etl_1`` and ``etl_2`` are two pipelines.
+Any name may be right, because a DAG need not have an entry. So only names that differ by a letter or by separators are
+reported, and never names that differ by a number: ``etl_1`` and ``etl_2`` are two pipelines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONG_ENOUGH_FOR_ANOTHER_LETTER = 6
 
 
 def misspelled(document: Document) -> Iterator[NeverMet]:
-    """What entries wait for and is probably meant to be something else."""
+    """Upstreams of entries that are probably misspelled."""
     named_by = {
         pipeline: dict.fromkeys(leaf.upstream for leaf in leaves(entry.condition))
         for pipeline, entry in document.items()
@@ -41,7 +41,7 @@ def misspelled(document: Document) -> Iterator[NeverMet]:
 
 
 def is_slip(one: str, other: str) -> bool:
-    """Whether two names differ by a slip of the pen."""
+    """Whether two names differ by a typing error."""
     if one == other or _NUMBER.findall(one) != _NUMBER.findall(other):
         return False
     words, others = _words(one), _words(other)
@@ -65,8 +65,8 @@ def _is_slip_in_word(one: str, other: str) -> bool:
 
 
 class _Alike:
-    """Finds names that differ by a slip. Each is found by its numbers, and by what is left of its letters without one
-    of them, so that ten thousand names are not compared with each other."""
+    """Finds names that differ by a typing error. Names are indexed by their numbers and by their letters without one of
+    them, so that ten thousand names need not be compared with each other."""
 
     def __init__(self, pipelines: Set[PipelineRef]) -> None:
         numbered = Counter(numbers_in(pipeline) for pipeline in pipelines)
@@ -89,7 +89,7 @@ class _Alike:
 
 
 def numbers_in(pipeline: PipelineRef) -> tuple[str, ...]:
-    """The numbers in a name: who has other ones is another pipeline."""
+    """The numbers in a name: pipelines with different numbers are different."""
     return tuple(_NUMBER.findall(str(pipeline)))
 
 

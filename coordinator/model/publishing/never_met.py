@@ -1,10 +1,10 @@
 """Dependencies that can never be met, found in the document alone.
 
-Where a pipeline's own entry names the partitions in which it is started (the days in Berlin, by a rollup), what waits
-for it may ask for others (the days in UTC): those two never meet, and nothing else would say so.
+If the entry of an upstream determines its partitions (the days in Berlin, by a rollup), a downstream may require others
+(the days in UTC). Such a dependency is never met, and nothing else would show it.
 
-A pipeline without an entry may have any partition. So has one whose entry does not restrict them. The others are tried
-out in a sample of years: what is reported was not met once in it. Nothing is reported in doubt.
+A pipeline without an entry may have any partition. So may one whose entry does not restrict its partitions. The others
+are tried out on a sample of years: a dependency that is reported was not met once in it. Nothing is reported in doubt.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from coordinator.model.partitions import (
 from coordinator.model.references import PipelineRef
 
 _DEEPEST: Final = 50
-"""Pipelines above one another that are looked through; beyond, anything is taken to be possible."""
+"""Levels of upstreams that are checked; above them, anything is assumed to be possible."""
 
 _SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class NeverMet:
-    """:ivar pipeline: who waits in vain. :ivar reason: for what, and why it does not come."""
+    """A finding. :ivar pipeline: the downstream. :ivar reason: what it waits for, and why that does not come."""
 
     pipeline: PipelineRef
     reason: str
@@ -53,7 +53,7 @@ class NeverMet:
 
 
 def never_met(document: Document) -> Iterator[NeverMet]:
-    """What a document's pipelines wait for in vain, upstreams first. What waits for those is not reported again.
+    """The dependencies of a document that are never met, upstreams first. Downstreams of those are not reported again.
 
     :param document: without cycles.
     """
@@ -74,7 +74,7 @@ class _Search:
         self._known: dict[tuple[PipelineRef, str], bool] = {}
 
     def look_at(self, pipeline: PipelineRef) -> Iterator[NeverMet]:
-        """Report what a pipeline waits for in vain. To be called for its upstreams first."""
+        """Report the dependencies of a pipeline that are never met. To be called for its upstreams first."""
         condition = self._document[pipeline].condition
         self._candidates[pipeline] = candidates = self._of_condition(condition)
         for leaf in leaves(condition):
@@ -124,7 +124,7 @@ class _Search:
         """Whether a pipeline may be started in a partition."""
         entry = self._document.get(pipeline)
         if entry is None or pipeline in self._in_vain or depth > _DEEPEST:
-            return True  # of one that waits in vain it has been told
+            return True  # this pipeline was reported already
         key = (pipeline, partition)
         if key not in self._known:
             self._known[key] = self._can_hold(entry.condition, partition, depth)
@@ -156,7 +156,7 @@ class _Search:
     # -- whether a dependency ever hears of its upstream -------------------------------------------------------------
 
     def _touches(self, leaf: Dependency) -> bool:
-        """Whether a completion of the upstream, in any partition in which it is started, touches some partition."""
+        """Whether any partition in which the upstream is started is an input of some partition."""
         above = self._candidates.get(leaf.upstream)
         if above is None or leaf.upstream in self._in_vain or isinstance(leaf.mapping, Identity | FixedKey | Latest):
             return True
@@ -204,7 +204,7 @@ def _asked_for(leaf: Dependency) -> str:
 
 
 def _spread(partitions: Sequence[str]) -> Sequence[str]:
-    """A few of them, from all over the year: clocks are turned."""
+    """A few of them from the whole year, in summer and winter time."""
     return partitions if len(partitions) <= _SHOWN else partitions[1 :: len(partitions) // _SHOWN][:_SHOWN]
 
 

@@ -1,9 +1,9 @@
-"""Whose document may declare what, and the one graph of all documents.
+"""Owners: which document may declare which pipelines, and the one graph of all documents.
 
-A document stands under its owner's name (docs/architecture.md#keys). **An owner declares only its own pipelines as
+A document is stored under its owner's name (docs/architecture.md#keys). **An owner declares only its own pipelines as
 downstream: those of the environment with its name.** The owner ``default`` has the central document: it may also
-declare pipelines of environments that have no document of their own, so that one file for everything goes on
-working. Upstreams may be anybody's.
+declare pipelines of environments that have no document of their own, so that one file for everything keeps working.
+Upstreams may belong to anybody.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_CYCLES = 20
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why a document may not be published, or not be used.
+    """Why a document may not be published or used.
 
     :ivar pipeline: the downstream whose entry is wrong.
     """
@@ -41,7 +41,7 @@ class Objection:
 def misplaced(owner: str, document: Document, owners: Collection[str]) -> Iterator[Objection]:
     """The entries that another owner would have to declare.
 
-    :param owners: all that have a published document.
+    :param owners: all owners with a published document.
     """
     for pipeline in document:
         environment = pipeline.environment
@@ -53,10 +53,9 @@ def misplaced(owner: str, document: Document, owners: Collection[str]) -> Iterat
 
 
 def objections_to(owner: str, document: Document, published: Mapping[str, Published]) -> list[Objection]:
-    """Everything that keeps a document from being published beside the others.
+    """Everything that prevents the publication of a document beside the others.
 
-    :param published: what stands in etcd, by owner. What is wrong among the others alone is not held against this
-        one.
+    :param published: the published documents, by owner. Problems among the others alone do not count.
     """
     found = list(misplaced(owner, document, {*published, owner}))
     others = {
@@ -85,16 +84,16 @@ def objections_to(owner: str, document: Document, published: Mapping[str, Publis
 
 
 def cycle_in_words(cycle: tuple[PipelineRef, ...], declared_by: Mapping[PipelineRef, str]) -> str:
-    """The whole cycle, upstream first; in brackets whose document makes that pipeline wait."""
+    """The whole cycle, upstream first; in brackets, the owner of the document with each pipeline's entry."""
     first, *others = cycle
     return " -> ".join([str(first), *(f"{pipeline} [{declared_by[pipeline]}]" for pipeline in others)])
 
 
 def merge(published: Mapping[str, Published]) -> tuple[Graph, list[str]]:
-    """The graph of all documents, and what is wrong with them.
+    """The graph of all documents, and their problems.
 
-    A document that cannot be read, or that declares what another owner must declare, is a problem; the graph is
-    then not to be used.
+    A document that cannot be read, or that declares a pipeline of another owner, is a problem; the graph must not be
+    used then.
 
     :raises CycleFound: the documents together close a cycle.
     """

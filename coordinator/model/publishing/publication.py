@@ -1,14 +1,14 @@
-"""A published dependency document: the document, and since when each of its dependencies is active.
+"""A publication: a dependency document, with the activation of each of its dependencies.
 
-Activation belongs to the dependency, not to the document: publishing a dependency again unchanged keeps it. A
-dependency that is taken out is kept as *retired*, with its activation. Put back in time it resumes: what completed
-meanwhile is new. Put back later it is a new dependency. Owners share what is retired, so an entry may move from one
-document to another.
+The *activation* of a dependency is the etcd revision since which it counts. It belongs to the dependency, not to the
+document: publishing a dependency unchanged keeps it. A dependency that is taken out is kept as *retired*, with its
+activation. If it is put back in time it resumes: completions in between are new. Later it is a new dependency. Owners
+share retired dependencies, so that an entry may move from one document to another.
 
-A dependency that is new in a publication becomes active with the revision of that very put, which nobody can know
-beforehand: it is written as absent, and means "the revision of this key" until the next publication writes it out.
+A new dependency becomes active with the revision of its publication's own put, which is not known beforehand: it is
+written as absent, which means "the revision of this key" until the next publication writes the number.
 
-A value is JSON. A large one stands in it compressed: etcd takes about 1.5 MB in a request, and 50,000 dependencies
+A value is JSON. A large one contains compressed data: etcd accepts about 1.5 MB in a request, and 50,000 dependencies
 with their activations need 4 MB.
 """
 
@@ -35,17 +35,17 @@ from coordinator.model.runstate import Unreadable
 from coordinator.model.stored import counted
 
 COMPRESSED_FROM = 256 * 1024
-"""Bytes from which on a value is compressed; smaller ones stay readable for ``etcdctl get``."""
+"""Bytes from which on a value is compressed; smaller ones can be read with ``etcdctl get``."""
 
 _COMPRESSED = "zlib_base64"
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """Since when a dependency counts.
+    """The activation of a dependency.
 
-    :ivar revision: etcd revision; completions up to it are the past.
-    :ivar at: the time of the publication that brought it; ``None`` where that did not say.
+    :ivar revision: etcd revision; completions up to it are never new.
+    :ivar at: the time of the publication that added it; ``None``: unknown.
     """
 
     revision: int
@@ -70,20 +70,20 @@ class Retired:
 Activations = Mapping[tuple[PipelineRef, Dependency], Activation]
 
 DependencyName = tuple[PipelineRef, str]
-"""A downstream, and the identity of a dependency of it in words: what is retired stands in no document any more."""
+"""A downstream, and the identity of a dependency of it in words: a retired one is in no document any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What stands under ``dependencies/<owner>``.
+    """The value of ``dependencies/<owner>``.
 
     :ivar active_since: by :attr:`Dependency.identity`; a dependency that is absent became active with this publication.
-    :ivar retired: what was taken out and may still resume.
-    :ivar version: counts the publications of this owner.
-    :ivar serial: the build number that the file carried.
-    :ivar not_kept: how many dependencies could not be kept as retired, for there are too many (``bounds.RETIRED``). Not
-        written.
-    :ivar published_by: a person, or the watcher that was given the file; empty where the writer did not say.
+    :ivar retired: dependencies that were taken out and may still resume.
+    :ivar version: the number of publications of this owner.
+    :ivar serial: the build number in the file.
+    :ivar not_kept: how many dependencies could not be kept as retired because there are too many (``bounds.RETIRED``).
+        Not written.
+    :ivar published_by: a person, or the watcher with the file; empty if unknown.
     """
 
     document: Document
@@ -126,7 +126,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A publication as it stands in etcd.
+    """A publication in etcd.
 
     :ivar revision: of its key.
     """
@@ -136,19 +136,19 @@ class Published:
 
 
 def content_hash(document: Document) -> str:
-    """Names a document by what it says, however it is written."""
+    """A hash of a document's meaning, independent of its form."""
     text = json.dumps(dump_document(document), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class PublicationTooLarge(CoordinatorError):
-    """A publication that nobody would read: nothing is written."""
+    """A publication that readers would refuse: nothing is written."""
 
 
 def dump_publication(publication: Publication) -> bytes:
     """The bytes for etcd.
 
-    :raises PublicationTooLarge: it is longer, or made of more, than is read.
+    :raises PublicationTooLarge: it is longer, or has more values, than readers accept.
     """
     value: dict[str, Any] = {
         "version": publication.version,
@@ -179,7 +179,7 @@ def dump_publication(publication: Publication) -> bytes:
 
 
 def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
-    """Read what stands under a ``dependencies/`` key. Never raises."""
+    """Read the value of a ``dependencies/`` key. Never raises."""
     try:
         _refuse_too_much(value)
         content = json.loads(value)
@@ -252,7 +252,7 @@ def _retired(entry: Mapping[str, Any]) -> Retired:
 
 
 def _refuse_too_much(text: bytes) -> None:
-    """:raises ValueError: it is too long, or made of too many values, however short they are."""
+    """:raises ValueError: it is too long, or has too many values."""
     if len(text) > bounds.PUBLICATION:
         raise ValueError(f"{len(text)} bytes of JSON; expected at most {bounds.PUBLICATION}: split it by owner")
     parts = sum(map(text.count, (b"{", b"[", b",")))
@@ -269,7 +269,7 @@ def _decompressed(text: str) -> bytes:
     return found
 
 
-# Who published it, when and why is for people: what cannot be read of that must not put the dependencies out of force.
+# Who published it, when and why is for people: an unreadable one of these must not invalidate the dependencies.
 
 
 def _written(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What publishing a document makes of each dependency's activation: kept, resumed, retired, or new.
+"""What a publication does with the activation of each dependency: kept, resumed, retired, or new.
 
 Pure: the rule beside the values of :mod:`coordinator.model.publishing.publication`.
 """
@@ -17,7 +17,7 @@ from coordinator.model.publishing.publication import Activation, DependencyName,
 from coordinator.model.references import PipelineRef
 
 RESUME_WITHIN = timedelta(days=7)
-"""How long a dependency may be out of the documents and resume: the default of ``publication.resume_within``."""
+"""How long a dependency may be taken out and still resume: the default of ``publication.resume_within``."""
 
 SHOWN_WAITING = 20
 """Partitions that a retired dependency names."""
@@ -25,10 +25,10 @@ SHOWN_WAITING = 20
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On which terms something is published.
+    """The terms of a publication.
 
     :ivar at: when.
-    :ivar resume_within: how long a dependency may have been taken out and resume.
+    :ivar resume_within: how long a dependency may have been taken out and still resume.
     :ivar fresh: pipelines whose dependencies all begin anew: nothing is kept, nothing resumes.
     """
 
@@ -46,12 +46,12 @@ def publish(
     others: Collection[Publication] = (),
     waiting: Mapping[DependencyName, Collection[str]] | None = None,
 ) -> Publication:
-    """What to publish, so that dependencies keep their activation, or resume with the one that they had.
+    """The publication of a document, in which dependencies keep their activation, or resume with it.
 
-    :param previous: what this owner has published, at ``previous_revision``.
-    :param others: what other owners have published: what they have retired may resume here.
-    :param waiting: of dependencies that are taken out: partitions that were due, waiting or in flight.
-    :returns: with no more than ``bounds.RETIRED`` retired ones: those that were taken out last.
+    :param previous: the present publication of this owner, at ``previous_revision``.
+    :param others: the publications of other owners: their retired dependencies may resume here.
+    :param waiting: for dependencies that are taken out: partitions that were due, waiting or in flight.
+    :returns: a publication with at most ``bounds.RETIRED`` retired dependencies: those that were taken out last.
     """
     active = previous.activations(previous_revision) if previous is not None else {}
     retired = {
@@ -108,11 +108,11 @@ def resumed(
 
 
 def _may_resume(one: Retired, terms: Terms) -> bool:
-    return abs(terms.at - one.at) <= terms.resume_within  # another clock may be ahead, but not by as much
+    return abs(terms.at - one.at) <= terms.resume_within  # another clock may be ahead, but not by so much
 
 
 def _newest_retired(retired: Iterable[Mapping[DependencyName, Retired]], terms: Terms) -> dict[DependencyName, Retired]:
-    """Of what several documents have retired, each dependency as it was retired last."""
+    """The retired dependencies of several documents, each as it was retired last."""
     found: dict[DependencyName, Retired] = {}
     for of_one in retired:
         for name, one in of_one.items():

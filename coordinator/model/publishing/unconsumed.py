@@ -1,7 +1,7 @@
-"""In which partitions a dependency has a completion that its downstream has not consumed.
+"""The partitions in which a dependency has a completion that its downstream has not consumed.
 
-Asked of dependencies that are taken out: work that would be lost if they were not retired. And of dependencies that
-resume: what putting them back may start. Pure; goes through all targets once.
+For dependencies that are taken out, this is work that would be lost if they were not retired. For dependencies that
+resume, it is what putting them back may start. Pure; goes through all targets once.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import Facts, SeenState
 
 Activated = Mapping[tuple[PipelineRef, Dependency], Activation]
-"""Dependencies by downstream and identity, and since when each counts."""
+"""Dependencies by downstream and identity, with their activations."""
 
 
 def unconsumed(facts: Facts, targets: Iterable[Target], dependencies: Activated) -> dict[Target, set[Dependency]]:
     """The downstream partitions in which some of these dependencies have a new completion.
 
-    More than would start: other inputs may be missing. Gates are left out, for they start nothing.
+    They are more than would start, because other inputs may be missing. Gates are left out, because they start nothing.
 
-    :param targets: all that has a state.
+    :param targets: all targets that have a state.
     """
     by_upstream: dict[PipelineRef, list[tuple[PipelineRef, Dependency, int]]] = {}
     for (downstream, dependency), activation in dependencies.items():
@@ -53,8 +53,8 @@ def unconsumed(facts: Facts, targets: Iterable[Target], dependencies: Activated)
     return found
 
 
-def flying(facts: Facts, targets: Iterable[Target], pipelines: Collection[PipelineRef]) -> set[Target]:
-    """Where these pipelines have a request on its way, or a run of ours that has not ended."""
+def in_flight_of(facts: Facts, targets: Iterable[Target], pipelines: Collection[PipelineRef]) -> set[Target]:
+    """The targets of these pipelines with a request under way, or a run of ours that has not ended."""
     found = set()
     for target in targets if pipelines else ():
         recorded = facts.record(target) if target.pipeline in pipelines else None
@@ -73,7 +73,7 @@ def _is_news(dependency: Dependency, seen: SeenState, since: int) -> bool:
 def _has_consumed(facts: Facts, target: Target, upstream: Target, seen: SeenState) -> bool:
     recorded = facts.record(target)
     if recorded is None or not isinstance(recorded.value, TriggerRecord):
-        watermark = facts.watermark(target.pipeline)  # what stood on it may have been removed
+        watermark = facts.watermark(target.pipeline)  # the record that used it may have been removed
         return watermark is not None and seen.revision <= watermark.revision
     assert isinstance(seen.value, RunState)
     return is_consumed(recorded.value.consumed.get(upstream), seen.value, seen.revision)

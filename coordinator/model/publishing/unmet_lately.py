@@ -1,7 +1,7 @@
-"""Dependencies that nothing has met lately: what has been seen of the upstream touches no partition that waits for it.
+"""Dependencies that were not met lately: the newest partitions of the upstream are inputs of no partition.
 
-``never_met`` knows the document alone. Here it is what has really run: an upstream that runs by its own schedule, or
-was triggered by hand, has partitions that no document names.
+``never_met`` uses the document alone. This module uses what has really run: an upstream that runs by its own schedule,
+or was triggered by hand, has partitions that no document names.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from coordinator.model.publishing.never_met import NeverMet
 from coordinator.model.references import PipelineRef, Target
 
 LATELY = 5
-"""Of an upstream the newest partitions are looked at: before a change of its time zone it may have met everything."""
+"""How many of the newest partitions of an upstream are checked: older ones may be from before a change of its time
+zone."""
 
 Seen = Mapping[PipelineRef, Collection[str]]
-"""The partitions of each pipeline of which anything has been heard."""
+"""The partitions of each pipeline that have a key."""
 
 
 def seen_in(targets: Iterable[Target]) -> dict[PipelineRef, set[str]]:
@@ -33,9 +34,9 @@ def seen_in(targets: Iterable[Target]) -> dict[PipelineRef, set[str]]:
 
 
 def unmet_lately(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet]:
-    """What these entries wait for, and what has been seen of their upstreams does not bring.
+    """The dependencies of these entries that their upstreams' partitions do not meet.
 
-    Nothing is said where an upstream has not been seen at all: it may bring anything yet.
+    An upstream without any known partition is not reported: it may have any partition later.
     """
     for entry in entries:
         unmet = [one for one in dict.fromkeys(leaves(entry.condition)) if _is_unmet(one, seen)]
@@ -53,7 +54,8 @@ def unmet_lately(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet
 
 
 def untouched(target: Target, entries: Iterable[Downstream]) -> list[tuple[PipelineRef, Dependency]]:
-    """The pipelines that wait for a pipeline and do not see it in this partition: a rollup of hours, of 08:01:58."""
+    """The downstreams to which this partition is no input: for example a rollup of hours, and the partition
+    08:01:58."""
     return [
         (entry.pipeline, leaf)
         for entry in entries
@@ -68,7 +70,7 @@ _REMEDY = "let both name the same partitions: 'timezone' and formats here, the s
 
 
 def newest(partitions: Collection[str]) -> list[str]:
-    """The newest of them, the newest first."""
+    """The newest ones, the newest first."""
     return heapq.nlargest(LATELY, partitions, key=partition_order)
 
 
@@ -80,7 +82,7 @@ def _is_unmet(leaf: Dependency, seen: Seen) -> bool:
 
 
 def _touched(condition: Condition, seen: Seen) -> set[str] | None:
-    """The partitions in which all that is needed has at least one input; ``None``: whatever partition."""
+    """The partitions in which every needed part has at least one input; ``None``: any partition."""
     if isinstance(condition, Dependency):
         if isinstance(condition.mapping, Latest):
             return None

@@ -1,1 +1,1 @@
-"""What retention may remove, and the watermark that it leaves behind."""
+"""Retention: what may be removed, and the watermark that stays."""

@@ -1,4 +1,4 @@
-"""What a partition may be forgotten with, and why it may not be."""
+"""Forgetting partitions: which ones must be forgotten together, and why they cannot be."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
 
 
 def all_below(propagation: Propagation, target: Target) -> frozenset[Target]:
-    """A partition and everything that has run on it, or is due because of it, all the way down."""
+    """A partition and everything below it that has used it, or is due because of it."""
     found, waiting = {target}, [target]
     while waiting:
         for dependent, _ in _that_stand_on(propagation, {waiting.pop()}):
@@ -39,10 +39,10 @@ def why_not(
     known: Iterable[Target],
     now: datetime,
 ) -> list[str]:
-    """Why these partitions cannot be forgotten together; nothing: they can.
+    """Why these partitions cannot be forgotten together; empty: they can.
 
-    :param known: all that has a state, a record or an order.
-    :param now: at which the facts are evaluated.
+    :param known: all targets that have a state, a record or an order.
+    :param now: the time at which the facts are evaluated.
     """
     reasons = []
     for target in sorted(gone):
@@ -58,7 +58,7 @@ def why_not(
 
 
 def _that_stand_on(propagation: Propagation, gone: Collection[Target]) -> Iterator[tuple[Target, str]]:
-    """The dependents that have run on these partitions, or are due because of them, and how."""
+    """The dependents that have used these partitions, or are due because of them, with the kind of dependence."""
     dependents = {dependent for target in gone for dependent in propagation.dependents(target)}
     for dependent in sorted(dependents):
         decision = propagation.decide(dependent)
@@ -82,7 +82,7 @@ def _how_it_stands_on(decision: Decision, one: EvaluatedInput) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Without:
-    """Facts as they will be once some partitions have been forgotten."""
+    """The facts after some partitions have been forgotten."""
 
     facts: Facts
     gone: Collection[Target]

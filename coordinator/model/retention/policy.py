@@ -1,11 +1,11 @@
-"""What retention may remove, and what it must leave behind (docs/architecture.md#retention).
+"""The policy of retention: what it may remove (docs/architecture.md#retention).
 
-A partition of a pipeline may go when it is at rest, and when nothing that is left needs it: it is a leaf of what
-remains. Removed are its state, its record and its order; what stays is the pipeline's watermark, for which there are
-two rules, because it knows a pipeline as a whole and not its partitions:
+A partition of a pipeline may be removed when it is *at rest* (nothing goes on or waits in it), and when nothing that
+remains needs it. Its state, its record and its order are removed; the pipeline's watermark stays. The watermark is
+about the pipeline as a whole and not its partitions, so there are two rules for it:
 
-* it rises to or above the queued_at of no state that is kept: that state would expire
-* it rises to or above the revision of no completion that is new to a partition without a record: that partition
+* it stays below the queued_at of every state that is kept; otherwise that state would expire
+* it stays below the revision of every completion that is new to a partition without a record; otherwise that partition
   would lose it
 """
 
@@ -26,7 +26,7 @@ from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Facts, Readiness
 
 Lapsed = Callable[[Target], bool]
-"""Whether nothing has happened in a partition for so long that who waits with it is given up."""
+"""Whether nothing has happened in a partition for so long that targets waiting for it are given up."""
 
 _UNDER_WAY = (Status.INTENT, Status.SENT, Status.BLOCKED)
 
@@ -34,9 +34,9 @@ _UNDER_WAY = (Status.INTENT, Status.SENT, Status.BLOCKED)
 def what_keeps(propagation: Propagation, target: Target, lapsed: Lapsed) -> str | None:
     """Why a partition cannot be removed now; ``None``: it can.
 
-    What looks at a pipeline's newest completion (``latest``, ``fixed_key``) needs that one and no other. Everything
-    else that depends on the partition must have gone before: a downstream with a record may be started again by
-    another of its inputs, and would then miss this one.
+    Mappings that use a pipeline's newest completion (``latest``, ``fixed_key``) need only that one. All other
+    dependents of the partition must have been removed before: a downstream with a record may be started again by
+    another of its inputs, and would then lack this one.
     """
     if (unreadable := _unreadable(propagation, target)) is not None:
         return unreadable
@@ -59,9 +59,9 @@ def what_keeps(propagation: Propagation, target: Target, lapsed: Lapsed) -> str 
 def why_not_at_rest(decision: Decision, lapsed: Lapsed) -> str | None:
     """What goes on, or waits, in a partition; ``None``: it is at rest.
 
-    What only waits, for inputs that have not come or that nobody fixes, is given up once everything that it waits with
-    has lapsed; what is due, held, blocked or running never is. A release in advance, of what is not due, waits for
-    nothing: it goes with its partition, whose age counts from it too.
+    A target that only waits, for inputs that are missing or that nobody repairs, is given up once all the inputs that
+    it has have lapsed; a target that is due, held, blocked or running never is. A release in advance, of a target that
+    is not due, is removed with its partition; the age of the partition counts from it too.
     """
     if decision.order and decision.due:
         return "a person's order waits"
@@ -74,13 +74,13 @@ def why_not_at_rest(decision: Decision, lapsed: Lapsed) -> str | None:
     if decision.evaluated is None:
         return None if decision.readiness is Readiness.SETTLED else f"it is {decision.readiness}"
     for one in all_inputs(decision.evaluated):
-        stirs = one.triggers and (one.new or one.busy or one.repairable)
-        if stirs and not (one.readiness is Readiness.SETTLED and lapsed(one.target)):
-            return f"it waits, and {one.target} is {_stirring(one)}"
+        may_start = one.triggers and (one.new or one.busy or one.repairable)
+        if may_start and not (one.readiness is Readiness.SETTLED and lapsed(one.target)):
+            return f"it waits, and {one.target} is {_what_changed(one)}"
     return None
 
 
-def _stirring(one: EvaluatedInput) -> str:
+def _what_changed(one: EvaluatedInput) -> str:
     if one.readiness is not Readiness.SETTLED:
         return str(one.readiness)
     return "new" if one.met else "not what it needs"
@@ -101,7 +101,7 @@ def _unreadable(facts: Facts, target: Target) -> str | None:
 
 
 def exact_dependents(graph: Graph, upstream: Target) -> Iterator[Target]:
-    """The downstream partitions that have an upstream partition itself as an input, newest completion or not."""
+    """The downstream partitions with this upstream partition as an input, regardless of newest completions."""
     for edge in graph.edges(upstream.pipeline):
         match edge.mapping:
             case Latest() | FixedKey():
@@ -114,13 +114,13 @@ def exact_dependents(graph: Graph, upstream: Target) -> Iterator[Target]:
 
 
 def watermark_without(propagation: Propagation, watermark: Watermark, target: Target) -> Watermark:
-    """A pipeline's watermark once a partition of it has been removed that is at rest.
+    """A pipeline's watermark after the removal of a partition at rest.
 
-    Of the inputs of its record, what was consumed counts, and what is there now: it is not new, though it may have
-    been put again since, and then has a greater revision than the one consumed. What ``latest`` looks at does not
-    count: it starts the newest partition alone, which is not removed, and is new for each that follows.
+    For each input of its record, both the consumed completion and the present one count: the present one is not new,
+    but may have been put again, with a greater revision than the consumed one. Inputs of ``latest`` do not count: they
+    start only the newest partition, which is not removed, and are new for each partition that follows.
 
-    :param watermark: as it is before.
+    :param watermark: the present one.
     """
     state, recorded = propagation.state(target), propagation.record(target)
     queued, revision = [watermark.queued_at], watermark.revision
@@ -137,7 +137,7 @@ def watermark_without(propagation: Propagation, watermark: Watermark, target: Ta
 
 
 def _only_by_latest(graph: Graph, pipeline: PipelineRef) -> set[PipelineRef]:
-    """The upstreams of which a pipeline only ever looks at the newest completion, in each of its partitions."""
+    """The upstreams of which a pipeline uses only the newest completion, in each of its partitions."""
     node = graph.node(pipeline)
     found = tuple(leaves(node.downstream.condition)) if node is not None else ()
     exact = {leaf.upstream for leaf in found if not isinstance(leaf.mapping, Latest)}
@@ -147,9 +147,9 @@ def _only_by_latest(graph: Graph, pipeline: PipelineRef) -> set[PipelineRef]:
 def waits_without_record(
     propagation: Propagation, pipeline: PipelineRef, partitions: Iterable[str], lapsed: Lapsed
 ) -> tuple[int, Target] | None:
-    """The lowest revision of a completion that is new to a partition which has no record, with that partition.
+    """The lowest revision of a completion that is new to a partition without a record, with that partition.
 
-    :param partitions: those to look at.
+    :param partitions: the partitions to check.
     """
     lowest: tuple[int, Target] | None = None
     for partition in partitions:

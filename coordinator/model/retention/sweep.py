@@ -1,4 +1,4 @@
-"""What the last sweep of retention did: the value of the key ``retention``."""
+"""The result of the last sweep of retention: the value of the key ``retention``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.stored import Instant, Unreadable, read_stored
 
 NAMED = 20
-"""So many of the pipelines that are held back are named."""
+"""Pipelines that are held back which are named."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """A partition that is to be removed and cannot be, and with it every later one of its pipeline."""
+    """A partition that is old enough and cannot be removed, so that the later ones of its pipeline stay, too."""
 
     target: Target
     reason: str
@@ -26,12 +26,12 @@ class HeldBack:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """:ivar when: it ended.
-    :ivar removed: partitions of pipelines.
-    :ivar kept: those that remain.
-    :ivar expired: states that had come back, and were deleted.
+    """:ivar when: when it ended.
+    :ivar removed: partitions that were removed.
+    :ivar kept: partitions that remain.
+    :ivar expired: states that were put again after their removal, and were deleted.
     :ivar acts: acts of people that were deleted.
-    :ivar held_back_pipelines: how many pipelines have partitions that should go and cannot.
+    :ivar held_back_pipelines: how many pipelines have partitions that are old enough and cannot be removed.
     :ivar held_back: the first of them.
     """
 
@@ -86,7 +86,7 @@ def dump_sweep(sweep: Sweep) -> bytes:
 
 
 def read_sweep(value: bytes) -> Sweep | Unreadable:
-    """Read what stands under ``retention``. Never raises."""
+    """Read the value of ``retention``. Never raises."""
     return read_stored(
         value, _SweepDocument.model_validate_json, _sweep_of, most=bounds.SMALL_VALUE, what="what a sweep did"
     )

@@ -1,4 +1,4 @@
-"""A pipeline's watermark: what retention leaves behind (docs/architecture.md#retention)."""
+"""The retention watermark of a pipeline: how far its partitions were removed (docs/architecture.md#retention)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from coordinator.model.stored import Instant, Revision, Unreadable, read_stored
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """What has been removed of a pipeline's past.
+    """How far a pipeline's partitions were removed.
 
-    :ivar queued_at: the greatest queued_at of a state that was removed: a state that comes back at or below it has
-        expired.
+    :ivar queued_at: the greatest queued_at of a state that was removed: a state that is put again at or below it has
+        expired, and is ignored.
     :ivar revision: the greatest input revision that a removed record had consumed: for a partition without a record
         an input at or below it is not new.
     """
@@ -26,7 +26,7 @@ class Watermark:
     revision: int = 0
 
     def has_expired(self, state: RunState) -> bool:
-        """Whether a state belongs to what was removed."""
+        """Whether a state was removed before."""
         reported = state.attempt.queued_at
         return reported is not None and self.queued_at is not None and reported <= self.queued_at
 
@@ -48,7 +48,7 @@ def dump_watermark(watermark: Watermark) -> bytes:
 
 
 def read_watermark(value: bytes) -> Watermark | Unreadable:
-    """Read what stands under a ``floor/`` key. Never raises."""
+    """Read the value of a ``floor/`` key. Never raises."""
     return read_stored(
         value,
         _WatermarkDocument.model_validate_json,

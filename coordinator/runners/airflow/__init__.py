@@ -1,15 +1,16 @@
 """Airflow 3 over its REST API v2.
 
-``runner``          the port's methods, put together
-``starting``        what each answer to a trigger or a clear means; asking when it does not say
-``looking``         many runs in few requests
-``checking``        what ``doctor`` wants to know
-``client``          one request and its answer; sessions
+``runner``          implements the port with the modules below
+``starting``        sends triggers and clears; interprets the answers, and asks when an answer is ambiguous
+``looking``         reads many runs in few requests
+``checking``        the checks of ``doctor``
+``client``          one request and its answer
+``route``           proxy, certificates and connection, for one thread
 ``authentication``  the Authorization header, and when to renew it
-``answers``         the shape of what Airflow says, checked at the border
-``listing``         many exact names out of a list that only filters by prefix
-``deadline``        one bound for a whole conversation, down to the socket
-``head``            one bound for the headers of an answer
+``answers``         the models of Airflow's answers, and their validation
+``listing``         finds many exact names with a list that only filters by prefix
+``deadline``        one deadline for a whole exchange, enforced at the socket
+``head``            a bound on the headers of an answer
 
 The only public name is ``AirflowRunner``.
 """

@@ -1,4 +1,4 @@
-"""The shape of what Airflow says, checked at the border. Unknown fields are ignored: newer versions add some."""
+"""The models of Airflow's answers, and their validation. Unknown fields are ignored: newer versions add some."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST_HEADER = 100
 _Shape = TypeVar("_Shape", bound=BaseModel)
 _Item = TypeVar("_Item")
 _Page = Annotated[list[_Item], FailFast()]
-"""Without ``FailFast`` pydantic keeps each mistake: of a page of nothing but zeros a hundred times its size."""
+"""Without ``FailFast`` pydantic keeps each error: for a page of zeros, a hundred times its size."""
 
 
 class _Answer(BaseModel):
@@ -32,7 +32,7 @@ class _Answer(BaseModel):
 
 
 class _OrNone:
-    """Whatever else stands there counts as nothing, and is not even read: anybody may start a run with any conf."""
+    """Any other value counts as ``None``, and is not validated: anybody may start a run with any conf."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_default_schema(handler(source), default=None, on_error="default")
@@ -43,7 +43,7 @@ class _OurPart(_Answer):
 
 
 class _OurConf(_Answer):
-    """Of a run's conf, what tells our run from others. The rest may be large, and anybody may have written it."""
+    """The part of a run's conf that identifies our runs. The rest may be large, and anybody may have written it."""
 
     coordinator: Annotated[_OurPart | None, _OrNone()] = None
 
@@ -118,15 +118,15 @@ class HealthAnswer(_Answer):
 
 
 TRY_AGAIN = (408, 421, 425, 429)
-"""Of the 4xx, those that say nothing of the request (RFC 9110, RFC 8470, RFC 6585)."""
+"""The 4xx statuses that do not concern the request itself (RFC 9110, RFC 8470, RFC 6585)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it came.
+    """An answer before it is validated.
 
     :ivar question: method and address, for messages.
-    :ivar secrets: what was sent along to be let in. Something on the way may repeat it in its refusal.
+    :ivar secrets: the credentials that were sent. A proxy may repeat them in its refusal.
     """
 
     question: str
@@ -136,9 +136,9 @@ class Answer:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def read(self, shape: type[_Shape]) -> _Shape:
-        """The body, checked.
+        """The validated body.
 
-        :raises EnvironmentUnavailable: it is something else.
+        :raises EnvironmentUnavailable: it has another form.
         :raises AnswerTooLarge: it has too many parts.
         """
         self._check_size()
@@ -152,10 +152,10 @@ class Answer:
             ) from (None)
 
     def detail(self, *, limit: int | None = bounds.DETAIL) -> str:
-        """What a refusal says, shortened and without our credentials.
+        """The text of a refusal, shortened and without our credentials.
 
-        :raises EnvironmentUnavailable: the body is not Airflow's ``{"detail": ...}``. Something in between
-            answered, like a load balancer's own 404 while its backend is away: that says nothing of the DAG.
+        :raises EnvironmentUnavailable: the body is not Airflow's ``{"detail": ...}``. Something in between answered,
+            such as a load balancer with its own 404 while its backend is down: that does not concern the DAG.
         """
         self._check_size()
         try:
@@ -164,7 +164,7 @@ class Answer:
             document = None
         if not isinstance(document, Mapping) or not ("detail" in document or "error" in document):
             raise self.unavailable('no JSON with a "detail", so not Airflow\'s own answer')
-        # "error" is what Airflow says to an address that it does not know: {"error": "API route not found"}.
+        # Airflow answers with "error" to an unknown address: {"error": "API route not found"}.
         detail = document["detail"] if "detail" in document else document["error"]
         text = detail if isinstance(detail, str) else json.dumps(_without_input(detail), ensure_ascii=False)
         for secret in self.secrets:
@@ -172,7 +172,7 @@ class Answer:
         return printable(text, limit=limit)
 
     def _check_size(self) -> None:
-        """:raises AnswerTooLarge: what it is made of takes too much memory, however few its bytes are."""
+        """:raises AnswerTooLarge: it has so many values that they need too much memory, however few its bytes are."""
         parts = sum(map(self.body.count, (b"{", b"[", b",")))
         if parts > bounds.ANSWER_PARTS:
             raise AnswerTooLarge(
@@ -180,7 +180,7 @@ class Answer:
             )
 
     def unavailable(self, why: str | None = None) -> EnvironmentUnavailable:
-        """The error that says: this answer settles nothing."""
+        """The error for an answer that does not settle the question."""
         reason = f": {printable(why, limit=bounds.DETAIL)}" if why else ""
         return EnvironmentUnavailable(f"{self.question} answered {self.status}{reason}", retry_after=self.retry_after)
 
@@ -193,7 +193,7 @@ class Answer:
 
 
 def _without_input(detail: Any) -> Any:
-    """A 422 repeats the whole input beside each of its complaints; the complaint is what people need."""
+    """A 422 repeats the whole input with each of its errors; people need only the error."""
     if isinstance(detail, list):
         return [
             {key: entry[key] for key in ("loc", "msg") if key in entry} if isinstance(entry, dict) else entry
@@ -203,15 +203,15 @@ def _without_input(detail: Any) -> Any:
 
 
 def read_retry_after(value: str | None) -> float | None:
-    """Seconds out of a ``Retry-After`` header: a number, or a date. ``None`` when there is none to be read.
+    """The seconds of a ``Retry-After`` header: a number, or a date. ``None`` if there is no readable one.
 
-    At most :data:`bounds.RETRY_AFTER`, whatever it says.
+    At most :data:`bounds.RETRY_AFTER`.
     """
     if not value or len(value) > _LONGEST_HEADER:
         return None
     try:
         seconds = float(value) if re.fullmatch("-?[0-9]+", value.strip()) else _seconds_until(value)
-    except (ValueError, OverflowError):  # no date, or none that the calendar has
+    except (ValueError, OverflowError):  # no date, or one outside of the calendar
         return None
     return min(max(0.0, seconds), bounds.RETRY_AFTER)
 

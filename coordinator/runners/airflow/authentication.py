@@ -1,10 +1,10 @@
 """The Authorization header of an environment, and when to renew it.
 
-Three ways, in this order: a token that the settings name; a user name and password, exchanged for a token at
-``POST /auth/token``; the same as HTTP Basic where the environment has no such address (its auth manager, or a
-proxy in front, wants it so). Credentials are read when they are needed, so that a rotated one is picked up; a command
-that gives them is run within the time of the request that needs them.
-Nothing here puts a credential into a message, a log line or a ``repr``.
+There are three ways, in this order: a token from the settings; a user name and password, exchanged for a token at
+``POST /auth/token``; the same as HTTP Basic if the environment has no such address (its auth manager, or a proxy in
+front, requires that). Credentials are read when they are needed, so that a rotated one is picked up; a command that
+provides them runs within the time limit of the request that needs them.
+No message, log line or ``repr`` contains a credential.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from coordinator.runners.port import EnvironmentUnavailable, RequestRefused
 _log = structlog.get_logger(__name__)
 
 RENEW_EARLY = 0.1
-"""Part of a token's life that is not used, so that it does not expire on the way."""
+"""The fraction of a token's lifetime that is not used, so that it does not expire during a request."""
 
 Login = Callable[[Mapping[str, str], Deadline], Answer]
 """Sends user name and password to ``POST /auth/token``."""
@@ -59,7 +59,7 @@ class Authentication:
         return f"<Authentication of environment {self._name}>"
 
     def header(self, deadline: Deadline) -> str | None:
-        """The header to send, from a login if need be; ``None`` where no credentials are configured.
+        """The header to send, after a login if necessary; ``None`` if no credentials are configured.
 
         :raises RequestRefused: the credentials are missing or not accepted.
         :raises EnvironmentUnavailable: there was no answer to the login.
@@ -69,9 +69,9 @@ class Authentication:
         return self.renew(self._header, deadline)
 
     def renew(self, rejected: str | None, deadline: Deadline) -> str | None:
-        """The header after ``rejected`` has expired or was answered 401. One thread renews, the others wait.
+        """The header after ``rejected`` has expired or was answered with 401. One thread renews it, the others wait.
 
-        Equal to ``rejected`` when there is nothing newer. Raises as :meth:`header` does.
+        It equals ``rejected`` if there is no newer one. Raises as :meth:`header` does.
         """
         if not self._lock.acquire(timeout=max(0.0, deadline.remaining())):
             raise EnvironmentUnavailable(
@@ -89,14 +89,14 @@ class Authentication:
             self._lock.release()
 
     def secrets(self, header: str | None) -> tuple[str, ...]:
-        """What nobody may be shown, also when it comes back in the answer to a request with this header."""
+        """The secrets in a request with this header, which must not be shown, even if the answer repeats them."""
         password = () if self._password_used is None else (self._password_used,)
         return password if header is None else (*password, header.partition(" ")[2])
 
     def _obtain(self, deadline: Deadline) -> tuple[str | None, float]:
         token = self._read(self._token, deadline)
         if token is not None:
-            # Who gives tokens out by a command gives out new ones; in a file or variable stands what stands there.
+            # A command provides new tokens; for a file or variable, nobody knows when the token was issued.
             return self._bearer(token), _lifetime(token) if self._token_ends else float("inf")
         if self._username is None:
             return None, float("inf")
@@ -119,7 +119,7 @@ class Authentication:
             raise RequestRefused(str(error), status=401) from error
 
     def _bearer(self, token: str) -> str:
-        # A header with anything else in it is refused by the libraries below, with the token in their message.
+        # The libraries below refuse a header with other characters, and put the token into their message.
         token = token.strip()
         if not token or not all("!" <= character <= "~" for character in token):
             raise RequestRefused(
@@ -140,7 +140,7 @@ class Authentication:
             pair = base64.b64encode(f"{username}:{password}".encode()).decode()
             return f"Basic {pair}", float("inf")
         answer.raise_if_unsettled()
-        # Not the answer's own words: a 422 repeats what was sent, password included.
+        # Without the text of the answer: a 422 repeats the input, including the password.
         raise RequestRefused(
             f"{answer.question} answered {answer.status}: environment {self._name} does not accept the credentials of "
             f"user {username!r}",
@@ -151,7 +151,7 @@ class Authentication:
 def _lifetime(token: str) -> float:
     """Seconds between a JWT's ``iat`` and ``exp``, so that the two clocks need not agree.
 
-    Without end for a token that cannot be read: the 401 will say when it is over.
+    Infinite for a token that cannot be read: a 401 will show when it has expired.
     """
     try:
         payload = token.split(".")[1]

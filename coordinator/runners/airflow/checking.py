@@ -1,4 +1,4 @@
-"""What ``doctor`` wants to know of an environment: reachable, credentials good, every DAG there and not paused."""
+"""The checks of ``doctor``: an environment is reachable, its credentials work, every DAG exists and is not paused."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from coordinator.runners.port import EnvironmentReport, EnvironmentUnavailable, 
 
 
 def check(client: AirflowClient, dag_ids: Sequence[str], *, request_timeout: float) -> EnvironmentReport:
-    """Look around; raises nothing.
+    """Check an environment; raises nothing.
 
-    Good credentials are ones that may read DAGs. That they may also trigger cannot be tried without doing it.
+    Credentials are good if they may read DAGs. Whether they may also trigger runs cannot be tried without doing it.
 
     :param request_timeout: seconds, for each request.
     """

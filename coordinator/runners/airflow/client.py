@@ -1,9 +1,9 @@
-"""One request to an Airflow, and its answer: addresses, connections, credentials, and what can go wrong on the way.
+"""One request to an Airflow, and its answer: addresses, connections, credentials and errors.
 
-``requests`` finds the way (proxies, certificates), once for each thread; each request goes to the connection pool of
-urllib3 below it. A ``Session`` would follow redirects, keep cookies without a bound, and look into the environment and
-~/.netrc on every single request, where it may find another Authorization header than ours; and it takes more time
-than all the rest of a request.
+``requests`` determines the route (proxies, certificates) once for each thread; each request goes to urllib3's
+connection pool below it. A ``Session`` would follow redirects, keep cookies without a bound, and read the environment
+and ~/.netrc for every request, where it may find another Authorization header than ours; and it would take more time
+than the rest of the request.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ API = "/api/v2"
 _PIECE = 64 * 1024
 
 _ENCODING = "gzip"
-"""The one that Airflow's API server has. Others may take much memory to unpack, or be packed several times."""
+"""The encoding that Airflow's API server supports. Others may need much memory, or be nested."""
 
 _HEADERS = {
     "User-Agent": f"coordinator/{__version__}",
@@ -49,26 +49,26 @@ _USERINFO = re.compile(r"//[^/@\s]*@")
 
 
 def segment(name: str) -> str:
-    """A DAG id or run id as one segment of a path, so that nothing in it can change the address."""
+    """A DAG id or run id, quoted as one segment of a path, so that nothing in it can change the address."""
     return quote(name, safe="")
 
 
 def addressable(name: str) -> bool:
     """Whether a name can be a segment of a path at all.
 
-    Airflow's server decodes ``%2F`` before it looks for the address, and clients drop ``.`` and ``..``. Half of a
-    surrogate pair is no UTF-8.
+    Airflow's server decodes ``%2F`` before it matches the address, and clients drop ``.`` and ``..``. Half of a
+    surrogate pair is not UTF-8.
     """
     return "/" not in name and name not in ("", ".", "..") and not any("\ud800" <= one <= "\udfff" for one in name)
 
 
 def addressable_dag(dag_id: str) -> bool:
-    """As :func:`addressable`, for a DAG: ``~`` is all of them."""
+    """As :func:`addressable`, for a DAG: ``~`` means all of them."""
     return dag_id != "~" and addressable(dag_id)
 
 
 class AirflowClient:
-    """Speaks to one environment. Used from several threads at once, each with its own connection.
+    """A client of one environment. Used from several threads at once, each with its own connection.
 
     :param name: the environment, for messages.
     """
@@ -87,11 +87,11 @@ class AirflowClient:
         return f"<AirflowClient {self.name} at {self._base}>"
 
     def get(self, path: str, *, deadline: Deadline, query: Mapping[str, str | int] | None = None) -> Answer:
-        """Ask. ``path`` follows ``/api/v2``. Raises as :meth:`send` does."""
+        """Send a GET request. ``path`` follows ``/api/v2``. Raises as :meth:`send` does."""
         return self.send("GET", path, deadline=deadline, query=query)
 
     def post(self, path: str, body: Mapping[str, Any], *, deadline: Deadline, permit: Permit | None = None) -> Answer:
-        """Send. ``path`` follows ``/api/v2``. Raises as :meth:`send` does."""
+        """Send a POST request. ``path`` follows ``/api/v2``. Raises as :meth:`send` does."""
         return self.send("POST", path, deadline=deadline, body=body, permit=permit)
 
     def send(
@@ -106,13 +106,13 @@ class AirflowClient:
     ) -> Answer:
         """One request with credentials, repeated once with renewed ones if the first were not accepted.
 
-        That repetition is safe for a POST too: Airflow looks at the token before anything else.
+        The repetition is safe for a POST too: Airflow checks the token before anything else.
 
-        :param deadline: bounds everything: a login, connecting, sending, the whole of the answer.
-        :param permit: asked before any bytes of the request leave; what it raises is raised, and nothing was sent.
+        :param deadline: bounds everything: a login, connecting, sending, the whole answer.
+        :param permit: called before any bytes of the request leave; if it raises, nothing was sent.
         :raises EnvironmentUnavailable: no answer.
         :raises NotSent: no answer to a login, before a POST left, or after one that was answered 401.
-        :raises RequestRefused: no credentials that the environment accepts.
+        :raises RequestRefused: the environment does not accept the credentials.
         """
         header = self._let_in(method, self._authentication.header, deadline)
         answer = self._exchange(method, API + path, header, deadline=deadline, query=query, body=body, permit=permit)
@@ -134,7 +134,7 @@ class AirflowClient:
             raise NotSent(str(error), retry_after=error.retry_after) from error
 
     def get_public(self, path: str, *, deadline: Deadline) -> Answer:
-        """Ask what needs no login. :raises EnvironmentUnavailable: no answer."""
+        """A GET request without credentials. :raises EnvironmentUnavailable: no answer."""
         return self._exchange("GET", API + path, None, deadline=deadline)
 
     def close(self) -> None:
@@ -178,15 +178,15 @@ class AirflowClient:
                     secrets=self._authentication.secrets(authorization),
                 )
         except (requests.RequestException, HTTPError, OSError, ValueError, OverflowError) as error:
-            # The last two: a host name that is none ("a..b", a UnicodeError), a chunk of 2**63 bytes. They may also be
-            # a defect, whose frames are wanted.
+            # The last two: an invalid host name ("a..b", a UnicodeError), a chunk of 2**63 bytes. They may also be a
+            # defect, whose frames are needed.
             if isinstance(error, (requests.RequestException, HTTPError, OSError)):
                 _forget_frames(error, handled)
             raise EnvironmentUnavailable(f"{question}: no answer: {_reason(error, deadline)}") from error
 
     def _route(self) -> Route:
-        """This thread's. :raises requests.RequestException: the address, or that of a proxy, is none."""
-        # No "except AttributeError": what keeps a route from being made would seem to come of that.
+        """This thread's route. :raises requests.RequestException: the address, or that of a proxy, is invalid."""
+        # No "except AttributeError": it would become the context of an error in making the route.
         route: Route | None = getattr(self._local, "route", None)
         if route is None:
             route = self._local.route = Route(self._base, verify=self._verify, proxies=self._proxies)
@@ -198,8 +198,8 @@ class AirflowClient:
 def _body(response: BaseHTTPResponse, question: str) -> bytes:
     """The body, up to a bound.
 
-    :raises AnswerTooLarge: there is more.
-    :raises EnvironmentUnavailable: it is packed in a way that was not asked for.
+    :raises AnswerTooLarge: it is longer.
+    :raises EnvironmentUnavailable: it has an encoding that was not requested.
     """
     encoding = response.headers.get("Content-Encoding", _ENCODING).strip().lower()
     if encoding not in (_ENCODING, "identity"):
@@ -208,7 +208,7 @@ def _body(response: BaseHTTPResponse, question: str) -> bytes:
             f"{_ENCODING} or none"
         )
     body = bytearray()
-    # In pieces: no more is unpacked than was asked for (urllib3 2.6 and later), however much would come of it.
+    # In pieces: urllib3 2.6 and later decompresses no more than was asked for, whatever the size of the whole.
     while piece := response.read(_PIECE, decode_content=True):
         body += piece
         if len(body) > bounds.ANSWER:
@@ -217,7 +217,7 @@ def _body(response: BaseHTTPResponse, question: str) -> bytes:
 
 
 def _usual_certificates() -> bool | str:
-    """The certificates to believe where the settings name none: what requests itself would take."""
+    """The certificates to trust if none are configured: the default of requests."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
@@ -228,12 +228,13 @@ def _rejects_token(answer: Answer) -> bool:
 
 
 def _forget_frames(error: BaseException, handled: BaseException | None) -> None:
-    """Take the frames from an error, and from all that it came of.
+    """Remove the frames from an error and from its causes.
 
-    urllib3 holds on to an error in one of these frames, as what may be tried again. Such a cycle, with the whole
-    request and what its callers hold, stays until the garbage collector comes: megabytes in an hour of failures.
+    urllib3 keeps an error in one of these frames, for a retry. Such a cycle, with the whole request and the callers'
+    objects, stays until the garbage collector runs: megabytes in an hour of failures.
 
-    :param handled: what was being handled when the request was made, at the end of the chain: its frames stay.
+    :param handled: the exception that was being handled when the request was made, the end of the chain: its frames
+        stay.
     """
     seen = {id(handled)}
     found: list[BaseException | None] = [error]
@@ -246,13 +247,13 @@ def _forget_frames(error: BaseException, handled: BaseException | None) -> None:
 
 
 def _reason(error: BaseException, deadline: Deadline) -> str:
-    """The innermost cause in few words; the libraries' own texts nest four deep."""
+    """The innermost cause in a few words; the libraries' own texts are nested four levels deep."""
     if deadline.remaining() <= 0:
         return f"timed out after {deadline.seconds:g} s"
     innermost = error
     while (cause := innermost.__cause__ or innermost.__context__) is not None:
         innermost = cause
-    # A proxy of the environment variables may have a password in its address.
+    # The address of a proxy from environment variables may contain a password.
     text = _USERINFO.sub("//***@", str(innermost))
     known = innermost.strerror if isinstance(innermost, OSError) and isinstance(innermost.strerror, str) else None
     reason = known or f"{type(innermost).__name__}: {text}"

@@ -1,14 +1,14 @@
-"""One bound for a whole conversation, down to the socket.
+"""One deadline for a whole exchange (a request and its answer), enforced at the socket.
 
-requests' time-outs bound each single wait for bytes, and a connect per address: a server that sends a byte a
-second, or a name with several dead addresses, takes any multiple of them. The watcher checks that its lease
-outlives a conversation before it starts one, so here every wait gets only what is left of one deadline.
+The time-outs of requests bound each single wait for bytes, and each connect to an address: a server that sends a byte a
+second, or a name with several dead addresses, takes any multiple of them. The watcher checks that its lease outlives an
+exchange before it starts one, so here every wait gets only what is left of one deadline.
 
-A request that changes something has a permit besides, asked with the rest of that deadline right before its bytes are
-handed over: a process that stood still on the way, for longer than its lease, finds out there. The deadline is looked
-at after that, in the instruction before the system call.
+A request that changes something also has a permit, which is called with the rest of that deadline right before its
+bytes are sent: a process that was suspended for longer than its lease notices it there. The deadline is checked after
+that, immediately before the system call.
 
-What stays outside the bound: resolving a name (``getaddrinfo`` has the resolver's own time-outs).
+The deadline does not bound the resolution of a name (``getaddrinfo`` has the resolver's own time-outs).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Deadline:
         return left
 
 
-class Leash:
-    """Holds the deadline, and the permit, of the conversation that a transport is in. It belongs to one thread."""
+class ExchangeLimits:
+    """The deadline and the permit of a transport's present exchange. It belongs to one thread."""
 
     __slots__ = ("deadline", "permit")
 
@@ -63,41 +63,41 @@ class Leash:
         return None if self.deadline is None else self.deadline.time_left()
 
     def ask_permit(self) -> None:
-        """Whether bytes may leave. Raises what the permit raises."""
+        """Ask whether bytes may leave. Raises what the permit raises."""
         if self.permit is not None:
             self.permit(0.0 if self.deadline is None else self.deadline.remaining())
 
 
-class _LeashedSocket(socket.socket):
-    leash: Leash
+class _LimitedSocket(socket.socket):
+    limits: ExchangeLimits
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(self.leash.time_left())
+        self.settimeout(self.limits.time_left())
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.leash.ask_permit()
-        self.settimeout(self.leash.time_left())
+        self.limits.ask_permit()
+        self.settimeout(self.limits.time_left())
         return super().sendall(*args, **kwargs)
 
 
-class _LeashedTLSSocket(ssl.SSLSocket):
-    # Set once the handshake is done; the handshake itself is bounded by the time-out set before it.
-    leash: Leash | None = None
+class _LimitedTLSSocket(ssl.SSLSocket):
+    # Set once the handshake is done; the time-out set before bounds the handshake itself.
+    limits: ExchangeLimits | None = None
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        if self.leash is not None:
-            self.settimeout(self.leash.time_left())
+        if self.limits is not None:
+            self.settimeout(self.limits.time_left())
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        if self.leash is not None:
-            self.leash.ask_permit()
-            self.settimeout(self.leash.time_left())
+        if self.limits is not None:
+            self.limits.ask_permit()
+            self.settimeout(self.limits.time_left())
         return super().sendall(*args, **kwargs)
 
 
-def _connect(connection: HTTPConnection, leash: Leash) -> socket.socket:
+def _connect(connection: HTTPConnection, limits: ExchangeLimits) -> socket.socket:
     """urllib3's ``_new_conn``, with one deadline over all addresses of the name."""
     host = connection._dns_host.strip("[]")
     try:
@@ -106,25 +106,25 @@ def _connect(connection: HTTPConnection, leash: Leash) -> socket.socket:
         raise NameResolutionError(connection.host, connection, error) from error  # type: ignore[arg-type]
     failure: OSError = OSError("the name has no address")
     for family, kind, protocol, _, address in addresses:
-        candidate = _LeashedSocket(family, kind, protocol)
-        candidate.leash = leash
+        candidate = _LimitedSocket(family, kind, protocol)
+        candidate.limits = limits
         try:
-            # One small write per request: waiting for more to send (Nagle) only costs time.
+            # One small write per request: Nagle's algorithm would only cost time.
             candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            candidate.settimeout(leash.time_left())
+            candidate.settimeout(limits.time_left())
             candidate.connect(address)
             return candidate
         except OSError as error:
             candidate.close()
-            failure = error.with_traceback(None)  # with this frame, in which it stays, it would be a cycle
+            failure = error.with_traceback(None)  # its traceback would refer to this frame: a cycle
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, "timed out while connecting") from failure
     raise NewConnectionError(connection, str(failure)) from failure
 
 
 class _InOnePiece(HTTPConnection):
-    """Sends the head and the body of a request together: each system call gives Python's lock away, and has to get it
-    back from all the other threads."""
+    """Sends the head and the body of a request together: each system call releases Python's lock, and has to wait for
+    the other threads to get it back."""
 
     _held: list[bytes] | None = None
 
@@ -144,56 +144,56 @@ class _InOnePiece(HTTPConnection):
             self._held.append(data)
 
 
-class _LeashedHTTPConnection(_InOnePiece):
-    leash: Leash
+class _LimitedHTTPConnection(_InOnePiece):
+    limits: ExchangeLimits
     response_class = ResponseWithBoundedHead
 
     def _new_conn(self) -> socket.socket:
-        return _connect(self, self.leash)
+        return _connect(self, self.limits)
 
 
-class _LeashedHTTPSConnection(_InOnePiece, HTTPSConnection):
-    leash: Leash
+class _LimitedHTTPSConnection(_InOnePiece, HTTPSConnection):
+    limits: ExchangeLimits
     response_class = ResponseWithBoundedHead
 
     def _new_conn(self) -> socket.socket:
-        return _connect(self, self.leash)
+        return _connect(self, self.limits)
 
     def connect(self) -> None:
-        # The pool's would go on believing every authority that has ever stood in the file of those to believe.
+        # A context of its own: that of the pool would trust every authority that was ever in the file.
         self.ssl_context = _tls()
         super().connect()
-        if isinstance(self.sock, _LeashedTLSSocket):
-            self.sock.leash = self.leash
+        if isinstance(self.sock, _LimitedTLSSocket):
+            self.sock.limits = self.limits
 
 
 def _tls() -> ssl.SSLContext:
     context = create_urllib3_context()
-    context.sslsocket_class = _LeashedTLSSocket
+    context.sslsocket_class = _LimitedTLSSocket
     return context
 
 
-class LeashedAdapter(HTTPAdapter):
-    """A transport whose every wait ends with ``leash.deadline``. Never repeats a request by itself."""
+class LimitedAdapter(HTTPAdapter):
+    """A transport whose every wait ends with ``limits.deadline``. Never repeats a request by itself."""
 
-    def __init__(self, leash: Leash) -> None:
-        self._leash = leash
-        # It belongs to one thread and an environment is one host: one connection is all it can use.
+    def __init__(self, limits: ExchangeLimits) -> None:
+        self._limits = limits
+        # It belongs to one thread, and an environment is one host: it can use only one connection.
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=_tls())
-        self._put_on_leash(self.poolmanager)
+        self._apply_limits(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
         manager: PoolManager = super().proxy_manager_for(proxy, **kwargs, ssl_context=_tls())
-        self._put_on_leash(manager)
+        self._apply_limits(manager)
         return manager
 
-    def _put_on_leash(self, manager: PoolManager) -> None:
-        # Classes made here, since pools make their connections from a class and take no further arguments.
-        plain = type("Plain", (_LeashedHTTPConnection,), {"leash": self._leash})
-        encrypted = type("Encrypted", (_LeashedHTTPSConnection,), {"leash": self._leash})
+    def _apply_limits(self, manager: PoolManager) -> None:
+        # Classes made here, because pools make connections from a class without further arguments.
+        plain = type("Plain", (_LimitedHTTPConnection,), {"limits": self._limits})
+        encrypted = type("Encrypted", (_LimitedHTTPSConnection,), {"limits": self._limits})
         manager.pool_classes_by_scheme = {
             "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
             "https": type("EncryptedPool", (HTTPSConnectionPool,), {"ConnectionCls": encrypted}),

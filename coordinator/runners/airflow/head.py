@@ -1,7 +1,7 @@
-"""The head of an answer, read up to a bound.
+"""A bound on the head of an answer.
 
-``http.client`` takes a hundred headers of 64 KiB each, any number of heads that say ``100 Continue``, and keeps each
-header several times; requests makes cookies of them.
+``http.client`` accepts a hundred headers of 64 KiB each and any number of ``100 Continue`` heads, and keeps each header
+several times; requests makes cookies of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Lines:
 
 
 class ResponseWithBoundedHead(http.client.HTTPResponse):
-    """What a connection makes of an answer."""
+    """The response class of a connection."""
 
     def begin(self) -> None:
         stream = self.fp

@@ -1,13 +1,12 @@
-"""Many exact names out of lists that Airflow only filters by prefix.
+"""Finding many exact names with lists that Airflow only filters by prefix.
 
-``*_prefix_pattern`` (Airflow 3.3, ``api_fastapi/common/parameters.py``) takes several terms divided by ``|``, and
-becomes ``column >= term AND column < next`` for each: case-sensitive, ``%`` and ``_`` are themselves, answered
-from an index. Its older brother ``*_pattern`` is ``ILIKE '%term%'`` instead, which scans the whole table.
+``*_prefix_pattern`` (Airflow 3.3, ``api_fastapi/common/parameters.py``) takes several terms separated by ``|``, and
+becomes ``column >= term AND column < next`` for each: case-sensitive, without wildcards, answered from an index. The
+older ``*_pattern`` is ``ILIKE '%term%'`` instead, which scans the whole table.
 
-A prefix answers with more than was asked for (``x__1`` also finds ``x__10``; what is not a letter or a digit is
-dropped from the end), and an older Airflow ignores a filter that it does not know and answers with everything.
-So an answer is compared name by name, and a name that it lacks is asked for by itself: the filter only ever
-decides how many requests it takes.
+A prefix finds more than was asked for (``x__1`` also finds ``x__10``; trailing characters other than letters and digits
+are dropped), and an older Airflow ignores an unknown filter and answers with everything. So an answer is compared name
+by name, and a missing name is asked for separately: the filter only affects the number of requests.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[_Name, _Item]):
-    """What one answer lists, and how many entries there are in all."""
+    """The entries in one answer, and how many entries there are in all."""
 
     items: Mapping[_Name, _Item]
     length: int
@@ -55,12 +54,12 @@ def pattern(names: Iterable[str]) -> str:
 
 
 def batches(names: Iterable[_Name], parts: Callable[[_Name], Sequence[str]]) -> Iterator[list[_Name]]:
-    """Cut names into batches whose terms fit into one address, and whose exact matches fit into one page.
+    """Group names into batches whose terms fit into one address, and whose exact matches fit into one page.
 
-    Where a name has several parts, each has a filter of its own, and the answer holds every combination of them: there
+    If a name has several parts, each has a filter of its own, and the answer contains every combination of them: there
     may be a run of each of these DAGs with each of these run ids. So the combinations must fit into a page.
 
-    :param parts: the terms that a name adds, always as many; what the batch has already costs nothing.
+    :param parts: the terms of a name, always equally many; a term that is in the batch already costs nothing.
     """
     batch: list[_Name] = []
     terms: list[set[str]] = []
@@ -100,11 +99,11 @@ def gather(
     read: Callable[[Answer], Page[_Name, _Item]],
     deadline: Deadline,
 ) -> dict[_Name, _Item]:
-    """What the list has of ``wanted``, read page by page as long as that is cheaper than asking one by one.
+    """The entries of the list among ``wanted``, read page by page as long as that is cheaper than asking one by one.
 
-    A name that is missing from the result may exist all the same: entries move between pages while they are read.
+    A name that is missing from the result may exist nevertheless: entries move between pages while they are read.
 
-    :param read: checks an answer and raises what it must.
+    :param read: validates an answer; may raise.
     """
     found: dict[_Name, _Item] = {}
     missing = set(wanted)

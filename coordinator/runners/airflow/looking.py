@@ -1,10 +1,11 @@
-"""The present state of many runs, in few requests (docs/architecture.md#look).
+"""Reading the present state of many runs in few requests (docs/architecture.md#look).
 
-One list request answers for up to a hundred runs: ``GET /dags/~/dagRuns`` with prefixes of run ids *and* of DAG
-ids, or ``GET /dags/<dag_id>/dagRuns`` where all are of one DAG. Both can be answered from Airflow's unique index
-on (dag_id, run_id), which is why the DAG ids go along: there is none on run_id alone, and the runs of one
-partition share their run_id over all DAGs. ``POST /dags/~/dagRuns/list`` was the other candidate; it knows no
-run_id, so it would answer with the whole history of each DAG.
+One list request answers about up to a hundred runs: ``GET /dags/~/dagRuns`` with prefixes of run ids *and* of DAG ids,
+or
+``GET /dags/<dag_id>/dagRuns`` if all are of one DAG. Both can be answered from Airflow's unique index on
+(dag_id, run_id), which is why the DAG ids are included: there is no index on run_id alone, and the runs of one
+partition have the same run_id in all DAGs. ``POST /dags/~/dagRuns/list`` cannot filter by run_id, so it would answer
+with the whole history of each DAG.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ ANY_DAG = "/dags/~/dagRuns"
 
 
 def look(client: AirflowClient, runs: Sequence[RunRef], deadline: Deadline) -> Looked:
-    """The runs as they are now, as far as there is time. Batch by batch: each is answered before the next one begins.
+    """The runs as they are now, as far as there is time. Each batch is answered before the next one begins.
 
-    :param runs: those that are to be answered first, first. What shares a request with them comes with them.
+    :param runs: in the order of urgency. Runs that share a request with an urgent one come with it.
     """
     asked = tuple(dict.fromkeys(runs))
     seen: dict[RunRef, ObservedRun | None] = {}
@@ -49,10 +50,10 @@ def look(client: AirflowClient, runs: Sequence[RunRef], deadline: Deadline) -> L
 
 
 def _batches(runs: Sequence[RunRef]) -> list[list[RunRef]]:
-    """The runs, as they share requests; the batch with the first of them first. What no list can name is alone."""
+    """The runs grouped by request, the batch with the first run first. A run that no list can name is alone."""
     place = {run: number for number, run in enumerate(runs)}
     listable = [run for run in runs if _listable(run)]
-    # The runs of one partition share their run_id, and those of one DAG its dag_id: whatever takes fewer requests.
+    # Runs of one partition share their run_id, and those of one DAG its dag_id: take what needs fewer requests.
     by_run_id = sorted(listable, key=lambda run: (run.run_id, run.dag_id))
     by_dag = sorted(listable)
     found = min((list(batches(ordered, parts=tuple)) for ordered in (by_run_id, by_dag)), key=len)
@@ -67,7 +68,7 @@ def _answer(
     seen: dict[RunRef, ObservedRun | None],
     refused: dict[RunRef, RequestRefused],
 ) -> None:
-    """Answer each run of a batch. What refuses is kept without its frames, which would keep it in turn.
+    """Answer each run of a batch. Refusals are kept without their frames, which would be a cycle.
 
     :raises EnvironmentUnavailable: there is no time left, or no answer.
     """
@@ -93,14 +94,14 @@ def _answer(
 
 
 def _check_time(client: AirflowClient, deadline: Deadline) -> None:
-    """:raises EnvironmentUnavailable: there is none left. A request that is cut off costs the connection."""
+    """:raises EnvironmentUnavailable: there is no time left. A request that is cut off would cost the connection."""
     if deadline.remaining() <= 0:
         raise EnvironmentUnavailable(f"{client!r}: the look took longer than {deadline.seconds:g} s")
 
 
 def _find(client: AirflowClient, run: RunRef, deadline: Deadline) -> ObservedRun | None:
     if not addressable(run.run_id) and _listable(run):
-        # No address, but ``[scheduler] allowed_run_id_pattern`` may let it exist; a list takes any name.
+        # It has no address, but ``[scheduler] allowed_run_id_pattern`` may let it exist; a list can name it.
         return _list(client, [run], deadline).get(run)
     return find_run(client, run.dag_id, run.run_id, deadline)
 
@@ -122,7 +123,7 @@ def _list(client: AirflowClient, batch: Sequence[RunRef], deadline: Deadline) ->
 
 def _read_page(answer: Answer) -> Page[RunRef, ObservedRun]:
     if answer.status == 404:
-        # The one DAG that was asked about is gone; whether its runs are, each run's own address says.
+        # The one DAG that was asked about does not exist any more; each run's own address shows whether its runs do.
         answer.detail()
         return Page({}, 0, 0)
     if answer.status != 200:

@@ -1,4 +1,4 @@
-"""The way from one thread to one environment: through which proxy, with which certificates, over one connection."""
+"""The route from one thread to one environment: proxy, certificates, and one connection."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import cast
 import requests
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
-from coordinator.runners.airflow.deadline import Deadline, Leash, LeashedAdapter
+from coordinator.runners.airflow.deadline import Deadline, ExchangeLimits, LimitedAdapter
 from coordinator.runners.port import Permit
 
 
 class Route:
-    """See the module. Belongs to one thread, but for :meth:`close`.
+    """See the module. Belongs to one thread, except for :meth:`close`.
 
     :param base: the address of the environment.
-    :param verify: as ``requests`` takes it: the certificates to believe, or whether to look at them at all.
+    :param verify: as for ``requests``: the certificates to trust, or whether to verify at all.
     :param proxies: as ``requests`` takes them, by scheme.
-    :raises requests.RequestException: an address is none.
+    :raises requests.RequestException: an address is invalid.
     :raises OSError: there is no such file of certificates.
     """
 
     def __init__(self, base: str, *, verify: bool | str, proxies: Mapping[str, str]) -> None:
-        self._leash = Leash()
-        self._adapter = LeashedAdapter(self._leash)
+        self._limits = ExchangeLimits()
+        self._adapter = LimitedAdapter(self._limits)
         address = requests.PreparedRequest()
         address.prepare_url(base, None)
         assert address.url is not None
         pool = self._adapter.get_connection_with_tls_context(address, verify, proxies=dict(proxies))
         self._adapter.cert_verify(pool, address.url, verify, None)  # type: ignore[no-untyped-call]
         self._pool = cast(HTTPConnectionPool, pool)
-        # A proxy for plain HTTP is given the whole address.
+        # A proxy for plain HTTP gets the whole address.
         self._prefix = self._adapter.request_url(address, dict(proxies)).rstrip("/")
 
     @contextlib.contextmanager
@@ -46,15 +46,15 @@ class Route:
         deadline: Deadline,
         permit: Permit | None,
     ) -> Iterator[BaseHTTPResponse]:
-        """One request; its answer has been read up to the body, and is closed in the end.
+        """One request. Its answer has been read up to the body, and is closed at the end.
 
-        :param path: with the query; what in a name is special is quoted.
-        :param deadline: bounds every wait, also for the body.
-        :param permit: asked before bytes of the request leave.
+        :param path: with the query; special characters in names are quoted.
+        :param deadline: bounds every wait, including the body.
+        :param permit: called before bytes of the request leave.
         :raises urllib3.exceptions.HTTPError: no answer.
         :raises OSError: no answer.
         """
-        self._leash.deadline, self._leash.permit = deadline, permit
+        self._limits.deadline, self._limits.permit = deadline, permit
         try:
             response = self._pool.urlopen(
                 method,
@@ -62,10 +62,10 @@ class Route:
                 body=content,
                 headers=headers,
                 timeout=max(0.001, deadline.remaining()),
-                # A redirected POST would arrive as a GET, or with our credentials at another host.
+                # A redirected POST would become a GET, or send our credentials to another host.
                 redirect=False,
                 retries=False,
-                assert_same_host=False,  # a proxy's pool is asked about another host
+                assert_same_host=False,  # the host of a proxy's pool is another one
                 preload_content=False,
                 decode_content=False,
             )
@@ -75,10 +75,10 @@ class Route:
                 response.close()
                 response.release_conn()
         finally:
-            self._leash.deadline = self._leash.permit = None
+            self._limits.deadline = self._limits.permit = None
 
     def close(self) -> None:
-        """Close the connection; one that another thread is in a conversation over, at the end of that. To be called
-        when nothing more is to be asked."""
-        self._pool.close()  # the adapter would only let go of it
+        """Close the connection; if another thread is using it, after that exchange. To be called after the last
+        request."""
+        self._pool.close()  # the adapter would only drop its reference
         self._adapter.close()

@@ -1,4 +1,4 @@
-"""Airflow 3 as an environment: the port's methods, put together."""
+"""Airflow 3 as an environment: implements the port with the other modules of this package."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from coordinator.runners.port import (
 class AirflowRunner:
     """One Airflow 3 over its REST API v2 (see ``port.Runner``). Used from several threads at once.
 
-    ``settings.request_timeout`` bounds each ``start`` and ``ask`` as a whole: a login that is due, connecting,
-    sending, the answer down to its last byte, and the reading that resolves an ambiguous answer share one
-    deadline (see ``deadline``). What is over by then ends in ``EnvironmentUnavailable``. It bounds this side
-    only: a request that Airflow has got may still take effect later.
+    ``settings.request_timeout`` bounds each ``start`` and ``ask`` as a whole: a login, connecting, sending, the whole
+    answer, and the questions that resolve an ambiguous answer share one deadline (see ``deadline``), after which they
+    raise ``EnvironmentUnavailable``. It bounds this side only: a request that Airflow has received may still take
+    effect later.
 
     :param name: the environment's name, for messages.
-    :raises ConfigurationError: the URL holds credentials.
+    :raises ConfigurationError: the URL contains credentials.
     """
 
     def __init__(self, name: str, settings: EnvironmentSettings) -> None:
@@ -63,19 +63,19 @@ class AirflowRunner:
         return checking.check(self._client, dag_ids, request_timeout=self._request_timeout)
 
     def close(self) -> None:
-        """Close the connections. To be called when no method is running any more."""
+        """Close the connections. To be called when no method is running."""
         self._client.close()
 
     def _not_taken(self, partition: str) -> str:
         return (
-            f"the partition {printable(repr(partition), limit=bounds.DETAIL // 2)} is not started here: it holds, or "
-            f"begins with, other characters than environments.{self._name}.partition_characters allows"
+            f"the partition {printable(repr(partition), limit=bounds.DETAIL // 2)} is not started here: it contains, "
+            f"or begins with, characters that environments.{self._name}.partition_characters does not allow"
         )
 
 
 @contextlib.contextmanager
 def _only_this_one() -> Iterator[None]:
-    """A run whose conf is too large to be read says nothing against its environment: the others are asked about."""
+    """A run whose conf is too large to read does not mean that its environment failed: ask about the others."""
     try:
         yield
     except AnswerTooLarge as large:
@@ -83,7 +83,7 @@ def _only_this_one() -> Iterator[None]:
 
 
 def _partitions_of(request: StartRequest) -> Iterator[str]:
-    """What the run will read of partitions: its own, and those of its inputs, which may be other teams'."""
+    """The partitions that the run can read: its own, and those of its inputs, which other teams may control."""
     yield request.partition
     ours = request.conf.get("coordinator", {})
     yield from (given["partition"] for given in ours.get("inputs", ()))

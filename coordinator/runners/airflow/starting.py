@@ -1,8 +1,9 @@
-"""What each answer to a trigger or a clear means, and asking when it does not say (docs/architecture.md#request).
+"""Sending triggers and clears, interpreting the answers, and asking when an answer is ambiguous
+(docs/architecture.md#request).
 
-The answers are Airflow 3.3's (``api_fastapi/core_api/routes/public/dag_run.py``). Two of them are ambiguous: a
-409 hides which of the two unique constraints was violated, run_id or logical date; and identical requests that
-arrive together are answered one 200, some 409, some 500. Both are resolved by reading.
+The answers are those of Airflow 3.3 (``api_fastapi/core_api/routes/public/dag_run.py``). Two of them are ambiguous: a
+409 does not show which of the two unique constraints was violated, run_id or logical date; and of identical requests
+that arrive together, one gets 200, others 409 or 500. Both are resolved by reading.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ def run_path(dag_id: str, run_id: str) -> str:
 def start(client: AirflowClient, request: StartRequest, deadline: Deadline, permit: Permit | None = None) -> Outcome:
     """Send the request once; resolve an ambiguous answer by asking.
 
-    :param permit: asked before bytes leave; not for what only reads.
+    :param permit: called before bytes leave; not for requests that only read.
     :raises EnvironmentUnavailable: it may or may not have happened.
-    :raises RequestRefused: it may or may not have happened, and the environment does not let itself be asked.
+    :raises RequestRefused: it may or may not have happened, and the environment refuses the question.
     """
     if not (addressable_dag(request.dag_id) and addressable(request.run_id)):
         return _without_address(request)
@@ -54,10 +55,10 @@ def start(client: AirflowClient, request: StartRequest, deadline: Deadline, perm
 
 
 def ask(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
-    """What became of a request that may have been sent, by GET alone.
+    """The outcome of a request that may have been sent, by GET requests only.
 
-    :raises EnvironmentUnavailable: no answer that says so.
-    :raises RequestRefused: the environment does not let itself be asked, so it may have happened.
+    :raises EnvironmentUnavailable: no answer that settles it.
+    :raises RequestRefused: the environment refuses the question, so it may have happened.
     """
     if request.action is Action.CREATE:
         return _ask_created(client, request, deadline)
@@ -67,24 +68,24 @@ def ask(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Out
 def find_run(client: AirflowClient, dag_id: str, run_id: str, deadline: Deadline) -> ObservedRun | None:
     """One run; ``None`` if it is known not to exist.
 
-    :raises RequestRefused: not allowed to see it.
-    :raises EnvironmentUnavailable: no answer that says so.
+    :raises RequestRefused: we may not read it.
+    :raises EnvironmentUnavailable: no answer that settles it.
     """
     if not addressable_dag(dag_id) or not addressable(run_id):
-        # There is no address to ask for it, and Airflow's own rules for names keep it from existing.
+        # It has no address, and Airflow's own rules for names prevent its existence.
         return None
     answer = client.get(run_path(dag_id, run_id), deadline=deadline)
     if answer.status == 200:
         return _read_run(answer, dag_id, run_id)
-    # A 404 that does not name the run is about the address: the url points somewhere else.
-    # All of it: behind a DAG with a long name the run would be cut off.
+    # A 404 that does not name the run concerns the address: the url is wrong.
+    # The whole text: after a long name of a DAG, the run would be cut off.
     if answer.status == 404 and printable(run_id) in answer.detail(limit=None):
         return None
     raise refusal(answer)
 
 
 def refusal(answer: Answer) -> RequestRefused:
-    """The error for an answer that refuses. :raises EnvironmentUnavailable: it settles nothing."""
+    """The error for a refusal. :raises EnvironmentUnavailable: the answer does not settle the question."""
     answer.raise_if_unsettled()
     return RequestRefused(f"{answer.question} answered {answer.status}: {answer.detail()}", status=answer.status)
 
@@ -92,7 +93,7 @@ def refusal(answer: Answer) -> RequestRefused:
 def _create(client: AirflowClient, request: StartRequest, deadline: Deadline, permit: Permit | None) -> Outcome:
     body: dict[str, Any] = {
         "dag_run_id": request.run_id,
-        # Required even where it is null: without the key, Airflow answers 422.
+        # Required even if it is null: without the key, Airflow answers 422.
         "logical_date": None if request.logical_date is None else format_instant(request.logical_date),
         "conf": dict(request.conf),
     }
@@ -117,7 +118,7 @@ def _resolve_conflict(client: AirflowClient, request: StartRequest, deadline: De
         return Foreign(same_date)
     return NotHappened(
         f"Airflow answered 409 to {request.dag_id}/{request.run_id}, and now has neither this run nor another one on "
-        "its logical date: what was in the way is gone"
+        "its logical date: the conflicting run was deleted"
     )
 
 
@@ -127,7 +128,7 @@ def _ask_created(client: AirflowClient, request: StartRequest, deadline: Deadlin
     except RequestRefused as refusal:
         if refusal.status != 404:
             raise
-        run = None  # however it is worded: repeating a create is safe, for its run_id is unique
+        run = None  # whatever its text: repeating a create is safe, because its run_id is unique
     if run is None:
         return NotHappened(f"there is no run {request.run_id} of {request.dag_id}")
     return Happened(run) if run.token == request.token else Foreign(run)
@@ -136,7 +137,7 @@ def _ask_created(client: AirflowClient, request: StartRequest, deadline: Deadlin
 def _find_on_date(client: AirflowClient, request: StartRequest, deadline: Deadline) -> ObservedRun | None:
     assert request.logical_date is not None
     date = format_instant(request.logical_date)
-    # Answered from the unique index on (dag_id, logical_date), so there is one at most.
+    # Answered from the unique index on (dag_id, logical_date), so there is at most one.
     answer = client.get(
         runs_path(request.dag_id),
         query={"logical_date_gte": date, "logical_date_lte": date, "limit": 1},
@@ -151,7 +152,7 @@ def _find_on_date(client: AirflowClient, request: StartRequest, deadline: Deadli
 
 
 def _clear(client: AirflowClient, request: StartRequest, deadline: Deadline, permit: Permit | None) -> Outcome:
-    # dry_run is true unless it is said to be false.
+    # dry_run is true by default.
     path = f"{run_path(request.dag_id, request.run_id)}/clear"
     answer = _post(client, path, {"dry_run": False}, deadline, permit)
     if isinstance(answer, Refused):
@@ -165,7 +166,7 @@ def _clear(client: AirflowClient, request: StartRequest, deadline: Deadline, per
         try:
             run = find_run(client, request.dag_id, request.run_id, deadline)
         except RequestRefused:
-            return refused  # that alone is certain: nothing has been cleared
+            return refused  # it is certain that nothing has been cleared
         return _missing(client, request, deadline) if run is None else refused
     return _refused(answer)
 
@@ -173,7 +174,7 @@ def _clear(client: AirflowClient, request: StartRequest, deadline: Deadline, per
 def _post(
     client: AirflowClient, path: str, body: dict[str, Any], deadline: Deadline, permit: Permit | None
 ) -> Answer | Refused:
-    """The answer; or that we were not let in, and nothing was sent."""
+    """The answer; ``Refused`` if the credentials were not accepted, so that nothing was sent."""
     try:
         return client.post(path, body, deadline=deadline, permit=permit)
     except RequestRefused as refusal:
@@ -181,16 +182,16 @@ def _post(
 
 
 def _evaluate_cleared(request: StartRequest, run: ObservedRun) -> Outcome:
-    """A clear is answered with the run as it is after it, so with its new queued_at.
+    """The outcome of a clear. Its answer is the run after the clear, with its new queued_at.
 
-    Airflow gives one only to runs that have task instances (``clear_task_instances``): without any, a clear is
-    answered 200 and nothing runs. That is for a person to see, not to be repeated for ever.
+    Airflow sets a new one only for runs with task instances (``clear_task_instances``): without any, a clear is
+    answered with 200 and nothing runs. A person must see that; it must not be repeated for ever.
     """
     if run.queued_at != request.before:
         return Happened(run)
     return Refused(
         200,
-        f"Airflow cleared nothing of {request.dag_id}/{request.run_id}: its queued_at is what it was; a run "
+        f"Airflow cleared nothing of {request.dag_id}/{request.run_id}: its queued_at has not changed; a run "
         "without task instances cannot be cleared",
     )
 
@@ -201,11 +202,11 @@ def _ask_cleared(client: AirflowClient, request: StartRequest, deadline: Deadlin
         return _missing(client, request, deadline)
     if run.queued_at != request.before:
         return Happened(run)
-    return NotHappened(f"the queued_at of {request.dag_id}/{request.run_id} is what it was before the request")
+    return NotHappened(f"the queued_at of {request.dag_id}/{request.run_id} has not changed since before the request")
 
 
 def _missing(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
-    """The run to be cleared is not there: a deleted run is created anew, a deleted DAG is for a person to see."""
+    """The run to clear does not exist: a deleted run is created again, a deleted DAG needs a person."""
     if not addressable_dag(request.dag_id):
         return _without_address(request)
     answer = client.get(f"/dags/{segment(request.dag_id)}", deadline=deadline)

@@ -19,7 +19,7 @@ from tests.integration.controller.waiting import until
 pytestmark = pytest.mark.promise("slow")
 
 ROOT, NEVER = PipelineRef("default", "wide_root"), PipelineRef("default", "wide_never")
-"""The second has never completed: so what needs both is evaluated with each report of the first, and starts nothing."""
+"""The second has never completed, so a pipeline that needs both is decided about with each report, and never starts."""
 
 PARTITION = "2026-11-01T00:00:00Z"
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)

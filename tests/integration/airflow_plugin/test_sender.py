@@ -151,7 +151,7 @@ def test_on_a_full_disk_it_delivers_without_a_log(outbox: Outbox, etcd: EtcdStor
 
 
 @pytest.mark.usefixtures("pointed_at_etcd")
-def test_an_event_is_delivered_at_once_when_it_is_woken_up_for(
+def test_an_event_is_delivered_at_once_after_a_wake_up(
     outbox: Outbox, start: Start, etcd: EtcdStore, keys: Keys
 ) -> None:
     start(client=os.getpid())

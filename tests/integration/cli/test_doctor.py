@@ -150,8 +150,8 @@ def test_a_reporter_under_the_name_of_another_environment_is_a_problem(
     cli: Cli, sound: Path, dependencies: Path, etcd: EtcdStore, keys: Keys, airflow: StandInAirflow
 ) -> None:
     """The plugin of finance, configured as the one of default: its runs are phantoms here."""
-    strangers = [reported("daily_revenue", f"run_{number}", ago=90) for number in range(2)]
-    announce(etcd, keys, "default", *strangers)
+    misnamed = [reported("daily_revenue", f"run_{number}", ago=90) for number in range(2)]
+    announce(etcd, keys, "default", *misnamed)
     code, findings = examined(cli, sound, dependencies)
     ((subject, found),) = problems(findings)
     assert (code, subject) == (ExitCode.PROBLEM, "reporters default")

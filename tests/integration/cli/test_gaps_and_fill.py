@@ -180,7 +180,7 @@ def test_a_fill_waits_for_each_run_to_end_and_says_how(scene: Scene, etcd_settin
         f"report@{DAYS[2]}: ordered (3 of 3)",
         f"report@{DAYS[2]}: success",
     ]
-    assert "3 of 3 ordered, 3 ended, 1 of them not well" in done.stdout
+    assert "3 of 3 ordered, 3 ended, 1 of them without success" in done.stdout
 
 
 def test_a_fill_that_is_interrupted_says_what_is_ordered(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

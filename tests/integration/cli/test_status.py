@@ -159,7 +159,7 @@ def test_requests_without_an_answer_for_long_are_something_wrong(
     result = cli("status", "-c", config, "--json")
     (place, said), *others = json.loads(result.stdout)["problems"].items()
     assert (place, others) == ("environment default", [])
-    assert said.startswith("3 requests have had no answer for up to 22 min, load@22 for longest: it is away")
+    assert said.startswith("3 requests have had no answer for up to 22 min, load@22 for longest: it is down")
     assert result.exit_code == ExitCode.PROBLEM
     assert "problem: environment default: 3 requests" in cli("status", "-c", config).stdout
 
@@ -305,7 +305,7 @@ def test_a_replica_that_could_not_take_over_is_something_wrong(
     assert problems(_replica("b", revision=newest), fills) == {}, "one that has just come may be filling its cache"
     stuck = problems(_replica("fills", revision=newest, warm=False))
     assert stuck.keys() == {"watchers/fills"}
-    assert "has not read all" in stuck["watchers/fills"]
+    assert "has not read everything" in stuck["watchers/fills"]
     assert problems(_replica("fills", revision=newest)) == {}
 
 

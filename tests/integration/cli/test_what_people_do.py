@@ -571,7 +571,7 @@ def test_what_people_did_is_listed_newest_first(scene: Scene) -> None:
     of_load = scene.json("acts", "--pipeline", "load", "--limit", 1)
     assert ([one["act"] for one in of_load["acts"]], of_load["more"]) == (["release"], True)
     assert "mark failed" in scene("acts").stdout
-    assert "nobody has done anything with archive yet" in scene("acts", "--pipeline", "archive").stdout
+    assert "there are no acts on archive yet" in scene("acts", "--pipeline", "archive").stdout
 
 
 def test_what_changes_nothing_is_no_act(scene: Scene) -> None:

@@ -20,7 +20,7 @@ from coordinator.cli import main
 from coordinator.controller.dispatch.dispatcher import Dispatcher
 from coordinator.controller.service import Watcher
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.runners.airflow.deadline import Leash, _LeashedSocket
+from coordinator.runners.airflow.deadline import ExchangeLimits, _LimitedSocket
 from coordinator.store.connection import EtcdStore
 from coordinator.store.members import Member
 
@@ -61,7 +61,7 @@ def around(owner: Any, name: str, wrapped: Callable[..., Any]) -> None:
 def conversation(kind: str) -> Callable[..., Any]:
     def wrapped(original: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         _sending.kind = kind
-        # For a start: the lane has checked the lease; nothing has been begun.
+        # For a start: the guard has checked the lease; nothing has been begun.
         POINTS.pass_by(f"{kind}: about to begin")
         try:
             outcome = original(*arguments, **named)
@@ -86,7 +86,7 @@ def send(original: Callable[..., Any], self: Any, data: bytes, *more: Any) -> No
         POINTS.pass_by("look: sent")
 
 
-def ask_permit(original: Callable[..., Any], self: Leash) -> None:
+def ask_permit(original: Callable[..., Any], self: ExchangeLimits) -> None:
     original(self)
     if self.permit is not None:
         POINTS.pass_by("start: permitted")
@@ -172,8 +172,8 @@ if __name__ == "__main__":
     POINTS = Points(Path(sys.argv.pop(1)))
     for name in ("start", "ask", "look"):
         around(AirflowRunner, name, conversation(name))
-    around(_LeashedSocket, "sendall", send)
-    around(Leash, "ask_permit", ask_permit)
+    around(_LimitedSocket, "sendall", send)
+    around(ExchangeLimits, "ask_permit", ask_permit)
     around(Watcher, "_guard", guard)
     around(Dispatcher, "finished", finished)
     around(Member, "__init__", connect)

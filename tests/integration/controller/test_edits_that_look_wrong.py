@@ -45,7 +45,7 @@ def test_a_wrong_name_is_refused_and_nothing_is_lost(served: ServedWorld) -> Non
     served.complete("extract_orders")
     served.until_done("D", runs=1)
     edit(served, {"D": "extract_orders"})
-    until(lambda: not watcher.problems(), "repaired")
+    until(lambda: not watcher.problems(), "the file is corrected")
     assert in_force(served).version == 1
 
 

@@ -61,7 +61,7 @@ def test_the_lead_goes_to_an_old_file_and_back_and_what_completes_in_between_is_
     first.terminate()
     until(lambda: names(served) == ["D", "E"], "the new file, which nobody saw change and which is new, is published")
     third = launch(served, old, leads=False)
-    until(lambda: "dependencies file" in problems(third), "the old file says that it is older, readiness by too")
+    until(lambda: "dependencies file" in problems(third), "the old file is shown as older, on a standby too")
     second.kill()
     until(third.leads, "the old file leads", limit=30)
     served.complete("A")

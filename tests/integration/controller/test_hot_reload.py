@@ -39,7 +39,7 @@ def test_a_file_that_cannot_be_used_leaves_the_last_good_version_in_force_and_is
     until(lambda: len(watcher.events("dependencies.refused")) == len(BAD) + 1, "a missing file is said")
     assert _published(served) == published
     served.dependencies({**GOOD, "C": "B"})
-    until(lambda: not watcher.problems(), "repaired")
+    until(lambda: not watcher.problems(), "the file is corrected")
     until(lambda: _published(served) > published, "and published")
     served.settle()
     assert served.runs("C") == 0, "a new dependency does not fire for the past"

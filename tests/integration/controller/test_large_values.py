@@ -63,7 +63,7 @@ def test_hundreds_of_large_values_fill_no_watcher_s_memory(filled: ServedWorld) 
 
 
 @pytest.mark.promise("slow")
-def test_a_compaction_loop_and_answers_that_unfold_neither_fill_the_memory_nor_end_readiness(
+def test_a_compaction_loop_and_huge_answers_neither_fill_the_memory_nor_stop_the_watcher(
     filled: ServedWorld, server: EmbeddedEtcd
 ) -> None:
     """All at once: the large values, an etcd that is compacted at each put, and an Airflow whose answers to everything

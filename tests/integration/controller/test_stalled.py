@@ -1,4 +1,4 @@
-"""A watcher that decides nothing any more, though its other threads go on, leaves the lead to another one."""
+"""A watcher whose deciding thread hangs while its other threads go on gives up the leadership."""
 
 from __future__ import annotations
 

@@ -84,13 +84,13 @@ def test_who_has_no_certificate_of_the_authority_does_not_connect(
     serve: Serve, authority: Authority, tmp_path: Path
 ) -> None:
     pair, own = authority.issue("server"), authority.issue("scraper")
-    other = Authority(tmp_path, "other").issue("stranger")
+    other = Authority(tmp_path, "other").issue("unknown")
     client = serve(cert=pair.cert, key=pair.key, client_ca=authority.cert, context=believing(authority, own))
     assert client.ask("/metrics").status == 200
-    for stranger in (None, other):
+    for client_pair in (None, other):
         # With TLS 1.3 a client learns with its first read that it is not welcome.
         with contextlib.suppress(OSError):
-            assert Client(client.port, believing(authority, stranger)).ask("/metrics").status == 0
+            assert Client(client.port, believing(authority, client_pair)).ask("/metrics").status == 0
     assert client.ask("/metrics").status == 200
 
 

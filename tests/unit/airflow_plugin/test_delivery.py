@@ -117,12 +117,14 @@ def test_with_a_client_it_never_gives_up(outbox: Outbox, wakeup_pipe: WakeupPipe
     assert etcd.took == ["1"]
 
 
-def test_a_ring_during_the_last_try_makes_it_stay(outbox: Outbox, wakeup_pipe: WakeupPipe, tmp_path: Path) -> None:
+def test_a_wake_up_during_the_last_attempt_makes_it_stay(
+    outbox: Outbox, wakeup_pipe: WakeupPipe, tmp_path: Path
+) -> None:
     """Another process of Airflow relies on it now: giving up would leave its event for nobody."""
     put(outbox, "1")
     tries: list[Event] = []
 
-    def killed_away_and_woken_up(event: Event) -> Verdict:
+    def fails_and_is_woken_up(event: Event) -> Verdict:
         tries.append(event)
         if len(tries) == 1:
             scheduler.kill()
@@ -135,7 +137,7 @@ def test_a_ring_during_the_last_try_makes_it_stay(outbox: Outbox, wakeup_pipe: W
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as scheduler:
         clients = Clients([scheduler.pid])
         with pytest.raises(Retired):
-            Delivery(outbox, killed_away_and_woken_up, clients=clients, wakeup_pipe=wakeup_pipe, grace=0).run()
+            Delivery(outbox, fails_and_is_woken_up, clients=clients, wakeup_pipe=wakeup_pipe, grace=0).run()
     assert outbox.pending() == []
 
 
@@ -145,7 +147,7 @@ def test_an_event_that_arrives_as_it_leaves_is_not_forgotten(outbox: Outbox, wak
 
     class LastRing(WakeupPipe):
         def __init__(self) -> None:
-            """WakeUps in the moment in which the sender has decided to leave."""
+            """Wakes the sender at the moment at which it has decided to end."""
 
         def wait(self, timeout: float) -> WakeUps:
             return wakeup_pipe.wait(min(timeout, 0))

@@ -1,4 +1,4 @@
-"""The wakeup pipe wakes at once, never blocks the one who wakes, and tells whether anybody listens."""
+"""The wakeup pipe wakes at once, never blocks the writer, and shows whether a sender listens."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_after_the_sender_is_gone_nobody_listens_and_the_next_one_can(tmp_path: 
         assert wake_up(tmp_path, client=1)
     assert not wake_up(tmp_path, client=1)
     with WakeupPipe(tmp_path) as wakeup_pipe:
-        assert wakeup_pipe.wait(0) == WakeUps(), "wake_ups for an earlier sender are not for this one"
+        assert wakeup_pipe.wait(0) == WakeUps(), "wake-ups for an earlier sender are not for this one"
         assert wake_up(tmp_path, client=1)
 
 

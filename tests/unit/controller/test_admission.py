@@ -119,29 +119,29 @@ def test_gates_never_hold_too_many_and_forget_nobody(
     graph = Graph([Node(Downstream(one, leaf, max_in_flight=of_pipeline), {leaf: 0}) for one in (D, E)])
     limits.obey(pipeline_limits(graph, "default"))
     targets = [Target(pipeline, partition) for pipeline in (D, E) for partition in HOURS[:3]]
-    waiting, let_in, flying, with_slot = set[Target](), set[Target](), set[Target](), set[Target]()
+    waiting, let_in, in_flight, with_slot = set[Target](), set[Target](), set[Target](), set[Target]()
 
     def note(one: Target) -> None:
-        obstacles = frozenset([Obstacle.IN_FLIGHT] if one in flying else [])
+        obstacles = frozenset([Obstacle.IN_FLIGHT] if one in in_flight else [])
         limits.note(Decision(one, Readiness.BUSY, obstacles=obstacles))
 
     for number, what in steps:
         one = targets[number]
-        if what == "want" and one not in flying:
+        if what == "want" and one not in in_flight:
             entered = limits.enter(one, (Priority.LIVE, Priority.CATCHUP)[number % 2], now=0.0)
             assert entered or one not in let_in
             (let_in if entered else waiting).add(one)
         elif what.startswith("begin") and one in let_in:
             let_in.discard(one)
-            flying.add(one)
+            in_flight.add(one)
             with_slot.add(one)
             if what == "begin":  # else etcd gave no answer, and the watch brings the record
                 limits.began(one)
-        elif what == "answered" and one in flying:
+        elif what == "answered" and one in in_flight:
             limits.release(one)
             with_slot.discard(one)
-        elif what == "end" and one in flying:
-            flying.discard(one)
+        elif what == "end" and one in in_flight:
+            in_flight.discard(one)
             limits.release(one)
             with_slot.discard(one)
         elif what == "give up":
@@ -153,7 +153,7 @@ def test_gates_never_hold_too_many_and_forget_nobody(
         for admitted, _ in limits.admit(0.0):
             waiting.remove(admitted)
             let_in.add(admitted)
-        inside = let_in | flying
+        inside = let_in | in_flight
         of_each = [sum(one.pipeline == pipeline for one in inside) for pipeline in (D, E)]
         assert all(of_pipeline is None or count <= of_pipeline for count in of_each)
         assert of_environment is None or len(inside) <= of_environment
@@ -183,15 +183,15 @@ def test_a_publication_forgets_nobody_who_waits() -> None:
 
 def in_flight(world: SimulatedWorld, *pipelines: str) -> int:
     """As the records and states in etcd say."""
-    flying = 0
+    in_flight = 0
     for name in pipelines:
         for partition in HOURS:
             record, state = world.record(name, partition=partition), world.state(name, partition=partition)
             if record is None or record.status not in (Status.INTENT, Status.SENT):
                 continue
             ended = isinstance(state, RunState) and state.state.is_terminal
-            flying += not (ended and record.status is Status.SENT)
-    return flying
+            in_flight += not (ended and record.status is Status.SENT)
+    return in_flight
 
 
 def fifty_due(entry: dict[str, Any], **limits: Any) -> SimulatedWorld:

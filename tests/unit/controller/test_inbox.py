@@ -112,7 +112,7 @@ def test_waking_needs_no_message_and_its_rings_do_not_pile_up() -> None:
     assert inbox.take(PATIENCE) == []
     assert time.monotonic() - began < PATIENCE / 2
     assert inbox.take(0.0) == []
-    assert inbox._bell.empty()
+    assert inbox._wakeups.empty()
 
 
 @pytest.mark.timeout(30)

@@ -24,7 +24,7 @@ NEW_REPORT = b'{"state": "success", "run_id": "r", "queued_at": "2026-11-20T13:0
 
 
 def removed(world: SimulatedWorld) -> str:
-    """What retention has left of A's past. Returns the watermark's key."""
+    """Let retention remove A's old partitions. Returns the watermark's key."""
     world.dependencies({"D": "A"})
     key = world.keys.watermark(target("A").pipeline)
     world.write(Put(key, dump_watermark(Watermark(NOON, 0))))
@@ -113,7 +113,7 @@ def test_for_a_downstream_without_a_record_nothing_is_new_that_came_before_the_r
     assert (world.runs("D"), world.runs("D", partition="next")) == (1, 1)
 
 
-def test_nothing_is_given_up_when_the_mark_of_heartbeat_cannot_be_read() -> None:
+def test_nothing_is_given_up_when_the_heartbeat_cannot_be_read() -> None:
     """Somebody was there, and nobody knows until when: what looks missed may only have waited."""
     world = SimulatedWorld()
     world.dependencies({"D": {"upstream": "A", "catchup": "none"}})

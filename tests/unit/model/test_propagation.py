@@ -62,15 +62,15 @@ class Anew:
         self._graph = graph
         self._facts = facts
         self._heard_of = heard_of
-        self._propagation: dict[Target, Readiness] = {}
+        self._readiness: dict[Target, Readiness] = {}
         self.now = now
         self.state, self.record, self.hold = facts.state, facts.record, facts.hold
         self.order, self.watermark = facts.order, facts.watermark
 
     def readiness(self, target: Target) -> Readiness:
-        if target not in self._propagation:
-            self._propagation[target] = decide(self._graph, self, target).readiness
-        return self._propagation[target]
+        if target not in self._readiness:
+            self._readiness[target] = decide(self._graph, self, target).readiness
+        return self._readiness[target]
 
     def gathered(self, dependency: Dependency, downstream: Target) -> list[Target]:
         assert isinstance(dependency.mapping, StartOf)
@@ -262,7 +262,7 @@ def assert_same(propagation: Propagation, anew: Anew, graph: Graph, heard_of: se
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=30))
-def test_incremental_propagation_are_those_of_deciding_anew(graph: Graph, sequence: list[Change]) -> None:
+def test_incremental_decisions_are_those_of_deciding_anew(graph: Graph, sequence: list[Change]) -> None:
     facts = Facts()
     propagation = Propagation(graph, facts, now=EPOCH + timedelta(minutes=60))
     heard_of: set[Target] = set()

@@ -138,7 +138,7 @@ documents = st.fixed_dictionaries(
 
 
 @given(documents)
-def test_whatever_a_reporter_says_can_be_evaluated_and_written_again(document: dict[str, Any]) -> None:
+def test_whatever_a_reporter_says_can_be_checked_and_written_again(document: dict[str, Any]) -> None:
     found = read_reporter(json.dumps(document).encode())
     if isinstance(found, ReporterStatus):
         assert read_reporter(found.to_value()) == found
@@ -146,7 +146,7 @@ def test_whatever_a_reporter_says_can_be_evaluated_and_written_again(document: d
 
 
 @given(instants)
-def test_whatever_time_a_sign_names_can_be_evaluated(at: str) -> None:
+def test_whatever_time_a_sign_of_life_names_can_be_checked(at: str) -> None:
     seen = read_last_seen(json.dumps({"at": at, "reporter": "r", "host": "h"}).encode())
     assert isinstance(seen, LastSeen)
     assert len(problems(seen=seen)) <= 1

@@ -10,7 +10,7 @@ from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.documents import parse_document
 from coordinator.model.publishing.publication import Activation
-from coordinator.model.publishing.unconsumed import flying, unconsumed
+from coordinator.model.publishing.unconsumed import in_flight_of, unconsumed
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Attempt, RunState, State
@@ -81,5 +81,5 @@ def test_what_retention_has_left_behind_is_no_news() -> None:
 
 def test_what_is_in_flight_is_taken_away_too() -> None:
     facts = Facts(records={Target(D, "k"): record(Status.SENT, A=11), Target(D, "done"): record(Status.DONE, A=11)})
-    assert flying(facts, list(facts.records), {D}) == {Target(D, "k")}
-    assert flying(facts, list(facts.records), {PipelineRef.parse("E")}) == set()
+    assert in_flight_of(facts, list(facts.records), {D}) == {Target(D, "k")}
+    assert in_flight_of(facts, list(facts.records), {PipelineRef.parse("E")}) == set()

@@ -42,8 +42,8 @@ def test_an_etcd_that_cannot_be_reached_is_said_in_one_line(details: str, reason
     error = translate(failed, doing="reading /c/leader", endpoint="etcd:2379", within=5.0)
     assert isinstance(error, StoreUnavailable)
     assert str(error) == (
-        f"etcd etcd:2379, reading /c/leader: cannot be reached ({reason}); nothing was sent; see that etcd runs, and "
-        "that etcd.endpoints is right"
+        f"etcd etcd:2379, reading /c/leader: cannot be reached ({reason}); nothing was sent; check that etcd runs and "
+        "etcd.endpoints is right"
     )
     assert never_sent(failed)
 
