@@ -119,7 +119,7 @@ def _explain_one(
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
 
-    explanation = explain_target(reading.propagation, target)
+    explanation = explain_target(reading.propagation, target, known=named.known)
     notes = list(_notes(reading, explanation, named, waits, past=past))
     if as_json:
         print_json(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
@@ -89,9 +89,10 @@ class Cause:
         return f"{named(self.target, beside) if self.target != beside else 'it'} {self.says}{behind}"
 
 
-def causes_of(propagation: Propagation, decision: Decision) -> tuple[Cause, ...]:
-    """The causes, nearest first."""
-    return tuple(_follow(propagation, decision))
+def causes_of(propagation: Propagation, decision: Decision, *, known: bool = True) -> tuple[Cause, ...]:
+    """The causes, nearest first. :param known: something has this partition; else no cause has a remedy in it."""
+    causes = _follow(propagation, decision)
+    return tuple(causes if known else (replace(one, remedy="") if one.kind is Kind.NOT_YET else one for one in causes))
 
 
 def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:

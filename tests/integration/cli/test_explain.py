@@ -193,6 +193,26 @@ def test_an_unknown_pipeline_or_partition_is_told_with_what_is_near(
     assert "waits for nothing in the published documents" in source
 
 
+def test_nobody_is_told_to_run_or_report_anything_in_a_partition_that_nothing_has(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    """Whoever mistypes a date and does as he is told would write a state that nothing stands behind."""
+    publish(etcd, keys)
+    report(etcd, keys, "team_b/extract", State.SUCCESS)
+    for pipeline in ("load", "publish"):
+        mistyped = "2062-11-20T00:00:00Z"
+        said = cli("explain", pipeline, mistyped, "-c", config).stdout
+        unknown = f"nothing is known of {pipeline} in partition {mistyped}; the newest known: {K}; "
+        assert unknown + f"'coordinator explain {pipeline}' lists them" in said
+        assert "coordinator report" not in said
+        assert "run it in this partition" not in said
+        told = json.loads(cli("explain", pipeline, mistyped, "-c", config, "--json").stdout)
+        assert told["remedies"] == []
+        assert {cause["remedy"] for cause in told["causes"]} == {None}
+    known = cli("explain", "publish", K, "-c", config).stdout
+    assert f"coordinator report reference success -p {K}" in known, "others have this partition"
+
+
 def test_a_run_that_nobody_hears_and_a_dependency_that_nothing_meets_are_told(
     cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
 ) -> None:
