@@ -25,7 +25,7 @@ from coordinator.model.publishing.never_met import never_met
 from coordinator.model.publishing.unmet_lately import seen_in, unmet_lately
 from coordinator.model.references import PipelineRef
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.runners.port import EnvironmentReport
+from coordinator.runners.port import EnvironmentFault, EnvironmentReport
 from coordinator.store.capacity import PROBLEM_FROM, REMEDY, WARNING_FROM, fullness_of
 from coordinator.store.connection import EtcdStore, MemberStatus, connect
 from coordinator.store.keys import Keys, StateKey
@@ -42,6 +42,19 @@ _INCONSISTENT = ((3, 5, 0), (3, 5, 2))
 
 _KEEPS_EVENTS_SINCE = (3, 5, 18)
 """Releases before it may lose events of a watch."""
+
+_REMEDIES = {
+    EnvironmentFault.UNREACHABLE: "start its API server, or correct the url in {section}",
+    EnvironmentFault.LOGIN: "correct the username and the password, or the token, in {section}",
+    EnvironmentFault.RIGHTS: (
+        "give the user of {section} the right to read DAGs, and to read, create and edit DAG runs; or correct its token"
+    ),
+    EnvironmentFault.ANSWER: "correct the url in {section}: expected that of an Airflow 3, without /api/v2",
+    EnvironmentFault.DATABASE: "start the database of this Airflow, or see why its API server cannot reach it",
+    EnvironmentFault.SCHEDULER: "start its scheduler (airflow scheduler); if it runs, its log says what it waits for",
+    EnvironmentFault.SETTINGS: "correct {section}",
+    EnvironmentFault.MISTAKE: "report it",
+}
 
 _SAFE = "3.6.14, 3.7.1 or later"
 
@@ -111,13 +124,19 @@ def evaluate_environment(name: str, report: EnvironmentReport, dags: int) -> Ite
     """What an environment's answer means. ``dags``: how many it was asked about."""
     subject = f"environment {name}"
     if report.problem is not None:
-        yield Finding(Grade.PROBLEM, subject, report.problem, f"see that it runs, and correct [environments.{name}]")
+        remedy = _REMEDIES[report.fault].format(section=f"[environments.{name}]")
+        yield Finding(Grade.PROBLEM, subject, report.problem, remedy)
     if report.missing_dags:
         found = f"not there: {some_of(report.missing_dags, _NAMED)}"
-        yield Finding(Grade.PROBLEM, subject, found, "deploy them, or correct dependencies.json")
+        remedy = (
+            "deploy these DAGs there, or correct their names in dependencies.json; a DAG whose file cannot be imported "
+            "is not there either (airflow dags list-import-errors)"
+        )
+        yield Finding(Grade.PROBLEM, subject, found, remedy)
     if report.paused_dags:
         found = f"paused: {some_of(report.paused_dags, _NAMED)}"
-        yield Finding(Grade.PROBLEM, subject, found, "unpause them: a paused DAG takes a run and never starts it")
+        remedy = "unpause them (airflow dags unpause DAG): a paused DAG takes a run and never starts it"
+        yield Finding(Grade.PROBLEM, subject, found, remedy)
     if not (report.problem or report.missing_dags or report.paused_dags):
         yield Finding(Grade.OK, subject, f"version {report.version}, {dags} DAGs there and not paused")
 
@@ -284,4 +303,4 @@ def ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]
         finally:
             runner.close()
     except CoordinatorError as error:
-        return EnvironmentReport(problem=str(error))
+        return EnvironmentReport(problem=str(error), fault=EnvironmentFault.of(error))

@@ -6,6 +6,7 @@ one bounded conversation; waiting, backing off and deciding again are the watche
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -181,11 +182,53 @@ class Runner(Protocol):
     def close(self) -> None: ...
 
 
+class EnvironmentFault(enum.StrEnum):
+    """What is wrong with an environment; each needs something else done.
+
+    ``unreachable``  no answer
+    ``login``        the credentials are missing, or are not accepted
+    ``rights``       the user may not do what was asked for
+    ``answer``       something answers, and not as an environment of this kind does
+    ``database``, ``scheduler``  it answers, and says that this part of it is not healthy
+    ``settings``     its section of the configuration cannot be used
+    ``mistake``      a mistake in the coordinator
+    """
+
+    UNREACHABLE = "unreachable"
+    LOGIN = "login"
+    RIGHTS = "rights"
+    ANSWER = "answer"
+    DATABASE = "database"
+    SCHEDULER = "scheduler"
+    SETTINGS = "settings"
+    MISTAKE = "mistake"
+
+    @classmethod
+    def of(cls, error: CoordinatorError) -> EnvironmentFault:
+        """The fault behind an error that a question ended with."""
+        match error:
+            case EnvironmentUnavailable():
+                return cls.UNREACHABLE
+            case RequestRefused(status=401):
+                return cls.LOGIN
+            case RequestRefused(status=403):
+                return cls.RIGHTS
+            case RequestRefused():
+                return cls.ANSWER
+            case _:
+                return cls.SETTINGS
+
+
 @dataclass(frozen=True, slots=True)
 class EnvironmentReport:
-    """What ``doctor`` found in one environment. ``problem`` is what keeps everything from working."""
+    """What ``doctor`` found in one environment.
+
+    :ivar problem: what keeps everything from working.
+    :ivar fault: of what kind the problem is; without one it says nothing.
+    """
 
     version: str | None = None
     problem: str | None = None
+    fault: EnvironmentFault = EnvironmentFault.UNREACHABLE
     missing_dags: tuple[str, ...] = ()
     paused_dags: tuple[str, ...] = ()

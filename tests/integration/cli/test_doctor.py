@@ -25,6 +25,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, StoreError, Transaction
 from tests.command_line import Cli
 from tests.standin.airflow import StandInAirflow
+from tests.standin.faults import Fault
 
 SECRET = "correct-horse"
 
@@ -219,6 +220,31 @@ def test_a_wrong_password_is_a_problem_and_is_never_shown(
     assert result.exit_code == ExitCode.PROBLEM
     assert "401" in result.stdout
     assert SECRET not in result.output
+    _, findings = examined(cli, with_airflow, dependencies)
+    (finding,) = (each for each in findings if each["subject"] == "environment default")
+    assert "correct the username and the password" in finding["remedy"]
+
+
+def test_each_fault_of_an_environment_is_told_with_what_mends_it(
+    cli: Cli, sound: Path, dependencies: Path, airflow: StandInAirflow
+) -> None:
+    def told() -> str:
+        _, findings = examined(cli, sound, dependencies)
+        (finding,) = (each for each in findings if each["subject"] == "environment default")
+        return f"{finding['found']}; {finding['remedy']}"
+
+    airflow.api.scheduler_healthy = False
+    assert "its scheduler is unhealthy" in told()
+    assert "start its scheduler" in told()
+    airflow.api.scheduler_healthy = True
+    airflow.pause("two")
+    assert "paused: two; unpause them" in told()
+    airflow.faults.next("dags", Fault.answer(403))
+    assert "the right to read DAGs" in told()
+    airflow.faults.next("public", Fault.answer(404))
+    assert "expected that of an Airflow 3" in told()
+    airflow.down()
+    assert "start its API server" in told()
 
 
 def test_files_with_secrets_that_everybody_may_read_are_named(
