@@ -68,7 +68,9 @@ def explain(
 
 def _explain_newest(reading: Reading, pipeline: PipelineRef, names: PartitionNames, *, as_json: bool) -> None:
     """The newest partitions with a sentence each."""
+    from coordinator.cli.gap_list import Missed, gaps_of
     from coordinator.model.explanation import headline, status_of
+    from coordinator.model.named_partitions import Span
     from coordinator.model.references import Target
     from coordinator.model.view import readable_state
 
@@ -86,7 +88,9 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, names: PartitionNam
                 "says": headline(decision).removeprefix(f"{target} "),
             }
         )
-    notes = list(_unmet_notes(reading, pipeline, names.seen))
+    shown = {Target(pipeline, partition) for partition in names.newest}
+    gaps = (gap for gap in gaps_of(reading, pipeline, Span()) if gap.target in shown)
+    notes = [*_unmet_notes(reading, pipeline, names.seen), *Missed.of(gaps, pipeline).in_words()]
     older = names.count - len(names.newest)
     if as_json:
         print_json(

@@ -76,5 +76,7 @@ def unknown_partition(target: Target, named: NamedPartition) -> str:
     if named.near:
         hint = f"did you mean {' or '.join(named.near)}? {lists}"
     else:
-        hint = f"the newest known: {', '.join(named.newest)}; {lists}" if named.newest else "no partition of it is known"
+        hint = (
+            f"the newest known: {', '.join(named.newest)}; {lists}" if named.newest else "no partition of it is known"
+        )
     return f"nothing is known of {target.pipeline} in partition {target.partition}; {hint}"

@@ -30,6 +30,7 @@ from coordinator.cli.stale_requests import stale_requests
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
+    from coordinator.cli.gap_list import Missed
     from coordinator.controller.state.problems import ProblemsShown
     from coordinator.model.publishing.never_met import NeverMet
     from coordinator.model.references import PipelineRef, Target
@@ -50,6 +51,7 @@ class _Answer:
     targets: list[Target]
     shown: list[Target]
     limit: int
+    missed: Missed
 
     @property
     def apart(self) -> list[NeverMet]:
@@ -96,7 +98,9 @@ def status(
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
+    from coordinator.cli.gap_list import Missed, gaps_of
     from coordinator.controller.state.problems import shown
+    from coordinator.model.named_partitions import Span
     from coordinator.model.view import Readiness
     from coordinator.reading.attention import attention
     from coordinator.reading.reading import read
@@ -133,6 +137,10 @@ def status(
         targets,
         newest_of_each(targets, limit),
         limit,
+        Missed.of(
+            (gap for gap in gaps_of(reading, wanted, Span()) if spellings is None or gap.target.partition in spellings),
+            wanted,
+        ),
     )
     if as_json:
         print_json(_as_json(answer) | {"unknown_partition": unknown})
@@ -183,6 +191,7 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
         "not_shown": len(answer.targets) - len(answer.shown),
         "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
         "retention": retention_as_json(reading),
+        "gaps": answer.missed.as_json(),
         "taken_away": taken_away(reading.cache.published),
         "never_met": [f"{one.pipeline}: {one.reason}" for one in answer.apart],
     } | answer.problems.as_json()
@@ -211,6 +220,7 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
             console.print(f"and {more:,} more watchers", markup=False)
     for note in (
         *retention_in_words(reading, everything=everything),
+        *answer.missed.in_words(),
         *answer.reporters.notes,
         *differing_files(replicas.presences),
         *taken_away_in_words(reading.cache.published),

@@ -100,9 +100,7 @@ class DagChecks:
             report = self._runners[environment].check(dag_ids)
         except Exception as error:  # noqa: BLE001 - logged; without an answer it would be asked again at once, for ever
             _log.exception("dags.not_asked", environment=environment)
-            report = EnvironmentReport(
-                problem=f"a mistake in the coordinator: {error}", fault=EnvironmentFault.MISTAKE
-            )
+            report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}", fault=EnvironmentFault.MISTAKE)
         missing, now = set(report.missing_dags), self._clock()
         # One that says which are missing has been asked, whatever else is wrong with it.
         problem = report.problem if not missing else None
