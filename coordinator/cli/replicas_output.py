@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,13 @@ class Replicas:
             theirs = presence.problems or {}
             found |= {f"watchers/{presence.id}: {place}": problem for place, problem in theirs.items()}
         return found | file_problems(self.presences)
+
+    @property
+    def unknown(self) -> Iterator[str]:
+        """What a watcher has asked and not been answered yet: that need not mean anything."""
+        for presence in self.presences:
+            theirs = presence.unknown or {}
+            yield from (f"not known yet, and asked again: {one} (watcher {presence.id})" for one in theirs.values())
 
     @property
     def presences(self) -> list[Presence]:

@@ -185,6 +185,7 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
         "stuck": answer.attention.waiting,
         "leader": leader_as_json(replicas),
         "watchers": [replica_as_json(replica) for replica in replicas.all[: answer.limit]],
+        "unknown": list(replicas.unknown),
         "watchers_not_shown": max(0, len(replicas.all) - answer.limit),
         "reporters": answer.reporters.as_json(),
         "pipelines": answer.rows,
@@ -221,6 +222,7 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
     for note in (
         *retention_in_words(reading, everything=everything),
         *answer.missed.in_words(),
+        *replicas.unknown,
         *answer.reporters.notes,
         *differing_files(replicas.presences),
         *taken_away_in_words(reading.cache.published),

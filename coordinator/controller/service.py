@@ -308,7 +308,9 @@ class Watcher:
             else:
                 asking.rest()
         file = self._publisher.present_file if self._publisher is not None else None
-        if self._progress.has_found(file, self._found_out()):
+        unanswered = self._unknown_dags.unanswered
+        unknown = {"unknown DAGs": unanswered} if unanswered is not None else {}
+        if self._progress.has_found(file, self._found_out(), unknown):
             self._candidate.nudge()  # what is wrong is not to look well until a keep-alive is due
         messages = self._inbox.take(self._patience(), updates=not self.reconciler.is_behind)
         if self.reconciler.step(messages, lag=self._inbox.lag):

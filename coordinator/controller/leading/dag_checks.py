@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from math import inf
 
 import structlog
 
@@ -23,6 +24,13 @@ AGAIN_AFTER = 15.0
 
 PATIENCE = 10.0
 """Seconds for which a first answer is waited for. An environment that is slower counts as one that cannot be asked."""
+
+AWAY_AFTER = 60.0
+"""Seconds without an answer after which an environment is a problem: a machine may be busy, and an API server may be
+started anew."""
+
+_ANSWERED = (EnvironmentFault.DATABASE, EnvironmentFault.SCHEDULER)
+"""Faults of an environment that has said all the same which DAGs it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class DagChecks:
         self._answers: dict[PipelineRef, _Answer] = {}
         self._wanted_since: dict[PipelineRef, float] = {}
         self._asking: set[str] = set()
+        self._no_answer_since: dict[str, float] = {}
 
     def known(self, pipelines: Collection[PipelineRef]) -> Known | None:
         """What is known of these DAGs; what is not known, or not well, is asked. ``None``: wait for the answer."""
@@ -83,6 +92,9 @@ class DagChecks:
                     missing.add(pipeline)
             begin = {name: dag_ids for name, dag_ids in to_ask.items() if name not in self._asking}
             self._asking.update(begin)
+            for environment in begin:
+                self._no_answer_since.setdefault(environment, now)
+            awaited = {name for name in unasked if now - self._no_answer_since.get(name, -inf) < AWAY_AFTER}
         for environment, dag_ids in begin.items():
             asking = threading.Thread(
                 target=self._ask, args=(environment, dag_ids), name=f"dags of {environment}", daemon=True
@@ -93,7 +105,7 @@ class DagChecks:
                 _log.warning("dags.not_asked", environment=environment, reason=str(error))
                 with self._lock:
                     self._asking.discard(environment)
-        return Known(frozenset(missing), unasked) if is_complete else None
+        return Known(frozenset(missing), unasked, frozenset(awaited)) if is_complete else None
 
     def _ask(self, environment: str, dag_ids: list[str]) -> None:
         try:
@@ -102,10 +114,13 @@ class DagChecks:
             _log.exception("dags.not_asked", environment=environment)
             report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}", fault=EnvironmentFault.MISTAKE)
         missing, now = set(report.missing_dags), self._clock()
-        # One that says which are missing has been asked, whatever else is wrong with it.
-        problem = report.problem if not missing else None
+        problem = report.problem if report.fault not in _ANSWERED else None
         with self._lock:
             self._asking.discard(environment)
+            if problem is None:
+                self._no_answer_since.pop(environment, None)
+            elif report.fault is not EnvironmentFault.UNREACHABLE:
+                self._no_answer_since[environment] = -inf  # it is there, and says no
             for dag_id in dag_ids:
                 pipeline = PipelineRef(environment, dag_id)
                 self._answers[pipeline] = _Answer(dag_id not in missing, problem, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import structlog
 
@@ -26,7 +26,8 @@ class UnknownDags:
     """Asks for the leader, of all owners' documents. Used by the deciding thread only.
 
     :param clock: monotonic seconds.
-    :ivar problem: which DAGs are not there, and which environments could not be asked.
+    :ivar problem: which DAGs are not there, and which environments cannot be asked.
+    :ivar unanswered: which environments have not answered yet, where that need not mean anything.
     """
 
     def __init__(self, cache: Cache, checks: DagChecks, *, clock: Callable[[], float]) -> None:
@@ -37,6 +38,7 @@ class UnknownDags:
         self._revisions: dict[str, int] = {}
         self._named: set[PipelineRef] = set()
         self.problem: str | None = None
+        self.unanswered: str | None = None
 
     def look(self) -> None:
         """Find out what is known by now; what is not is asked."""
@@ -51,10 +53,11 @@ class UnknownDags:
         if problem is not None and problem != self.problem:
             _log.warning("dependencies.unknown_dags", reason=problem)
         self.problem = problem
+        self.unanswered = "; ".join(_unasked(known, awaited=True)) or None
 
     def rest(self) -> None:
         """Another watcher leads, and says it."""
-        self.problem = None
+        self.problem = self.unanswered = None
 
     def _names(self) -> set[PipelineRef]:
         published = self._cache.published
@@ -74,8 +77,14 @@ class UnknownDags:
 
 def in_words(known: Known) -> str | None:
     """What is wrong, in one line; ``None``: nothing."""
-    problems = [f"{name} could not be asked which DAGs it has: {why}" for name, why in sorted(known.unasked.items())]
+    problems = list(_unasked(known, awaited=False))
     if known.missing:
         named = some_of([str(one) for one in sorted(known.missing)], _SHOWN)
         problems.append(f"no such DAGs: {named}; the dependencies name them: deploy them, or correct the file")
     return "; ".join(problems) or None
+
+
+def _unasked(known: Known, *, awaited: bool) -> Iterator[str]:
+    for name, why in sorted(known.unasked.items()):
+        if (name in known.awaited) is awaited:
+            yield f"{name} could not be asked which DAGs it has: {why}"

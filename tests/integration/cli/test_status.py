@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -332,3 +333,20 @@ def test_the_word_of_a_watcher_about_itself_is_nothing_to_lag_behind(
         etcd.commit(Transaction((), (Put(keys.watcher("w"), _replica("w", revision=written_at).to_value()),)))
     (row,) = json.loads(cli("status", "-c", config, "--json").stdout)["watchers"]
     assert row["lag"] == 0
+
+
+def test_a_question_that_was_not_answered_yet_is_shown_and_needs_nobody(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    """The machine may be busy; nobody needs to be called for that."""
+    presence = _replica("w1", revision=1)
+    asked = "team_b could not be asked which DAGs it has: no answer within 5 s"
+    presence = replace(presence, unknown={"unknown DAGs": asked})
+    leads = Presence("w1", "host-w1", 7, written(_ago(60)), "1.2")
+    put = (Put(keys.watcher("w1"), presence.to_value()), Put(keys.leader, leads.to_value()))
+    etcd.commit(Transaction((), put))
+    result = cli("status", "-c", config)
+    assert result.exit_code == ExitCode.OK, result.stdout
+    assert f"not known yet, and asked again: {asked} (watcher w1)" in result.stdout
+    assert "problem" not in result.stdout
+    assert json.loads(cli("status", "-c", config, "--json").stdout)["problems"] == {}
