@@ -169,8 +169,25 @@ def _notes(
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
     yield from waits
+    if named.known and not past:
+        yield from _about_dags(reading, explanation)
     of_dependencies = {place: what for place, what in reading.problems.items() if place.startswith("dependencies")}
     yield from (f"problem: {one}" for one in shown(of_dependencies).in_words())
+
+
+def _about_dags(reading: Reading, explanation: Explanation) -> Iterator[str]:
+    """What is known of the DAGs without asking an Airflow, and who asks."""
+    from coordinator.controller.leading.unknown_dags import PLACE, names
+    from coordinator.model.explanation.causes import Kind
+    from coordinator.store.presence import read_presence
+
+    concerned = {explanation.decision.target.pipeline, *(cause.target.pipeline for cause in explanation.causes)}
+    for presence in map(read_presence, reading.cache.watchers.values()):
+        told = (presence.problems or {}).get(PLACE)
+        if told is not None and any(names(told, pipeline) for pipeline in concerned):
+            yield f"the watcher {presence.id} says: {told}"
+    if any(cause.kind is Kind.NOT_YET for cause in explanation.causes):  # of queued runs the cause says it
+        yield "explain does not ask Airflow; 'coordinator doctor' tells whether these DAGs exist and are not paused"
 
 
 def _published_entries(reading: Reading) -> Iterator[Downstream]:

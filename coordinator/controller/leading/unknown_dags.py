@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import structlog
@@ -18,6 +19,9 @@ _log = structlog.get_logger(__name__)
 
 LOOKED_EVERY = 1.0
 """Seconds between two looks at what is known."""
+
+PLACE = "unknown DAGs"
+"""Under which a watcher tells it in its presence."""
 
 _SHOWN = 10
 
@@ -82,6 +86,12 @@ def in_words(known: Known) -> str | None:
         named = some_of([str(one) for one in sorted(known.missing)], _SHOWN)
         problems.append(f"no such DAGs: {named}; the dependencies name them: deploy them, or correct the file")
     return "; ".join(problems) or None
+
+
+def names(told: str, pipeline: PipelineRef) -> bool:
+    """Whether such a line is about a pipeline, or about its environment."""
+    about = rf"{re.escape(str(pipeline))}(?![\w./-])|{re.escape(pipeline.environment)} could not be asked"
+    return re.search(rf"(?<![\w./-])(?:{about})", told) is not None
 
 
 def _unasked(known: Known, *, awaited: bool) -> Iterator[str]:

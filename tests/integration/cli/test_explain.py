@@ -24,6 +24,7 @@ from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction
+from coordinator.store.presence import Presence
 from tests.command_line import Cli
 from tests.integration.store.conftest import compact
 
@@ -251,3 +252,22 @@ def test_what_waits_for_a_limit_is_told_so(cli: Cli, config: Path, etcd: EtcdSto
     assert json.loads(told.stdout)["notes"][-1] == (
         "it waits for a place: runs in flight in environment default: 1, and its max_runs_in_flight is 1"
     )
+
+
+def test_what_is_known_of_dags_is_told_and_who_asks_for_the_rest(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    publish(etcd, keys)
+    report(etcd, keys, "reference", State.SUCCESS)
+    asks = "explain does not ask Airflow; 'coordinator doctor' tells whether these DAGs exist and are not paused"
+    said = cli("explain", "publish", K, "-c", config).stdout
+    assert asks in said
+    assert "says: no such DAGs" not in said
+    missing = "no such DAGs: other/load2, team_b/extract; the dependencies name them: deploy them, or correct the file"
+    watcher = Presence("w1", "host", 7, "2026-11-20T00:00:00Z", problems={"unknown DAGs": missing})
+    put(etcd, keys.watcher("w1"), watcher.to_value())
+    assert f"the watcher w1 says: {missing}" in cli("explain", "publish", K, "-c", config).stdout
+    report(etcd, keys, "team_b/extract", State.SUCCESS)
+    fires = cli("explain", "load", K, "-c", config).stdout
+    assert "says:" not in fires, "it is about others"
+    assert asks not in fires
