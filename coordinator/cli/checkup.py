@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -67,12 +67,13 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
     document, of_document = read_document(dependencies, settings.etcd)
     pipelines = _named_in(document)
     findings = [
+        _configuration(settings),
         *_examine_etcd(settings, document),
         *_examine_http(settings.http),
         *(Finding(Grade.WARNING, "encryption", *insecure) for insecure in insecure_settings(settings)),
         *_exposed_files(settings),
         *of_document,
-        *_unconfigured(pipelines, settings.environments),
+        *_unconfigured(pipelines, settings),
     ]
     dag_ids = {
         name: sorted({each.dag_id for each in pipelines if each.environment == name}) for name in settings.environments
@@ -83,8 +84,6 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
         )
         for name, report in zip(settings.environments, reports, strict=True):
             findings += evaluate_environment(name, report, len(dag_ids[name]))
-    if not settings.environments:
-        findings.append(Finding(Grade.PROBLEM, "environments", "none is configured", "add [environments.default]"))
     return findings
 
 
@@ -282,10 +281,19 @@ def _named_in(document: Document) -> set[PipelineRef]:
     return {*document, *(leaf.upstream for entry in document.values() for leaf in leaves(entry.condition))}
 
 
-def _unconfigured(
-    pipelines: Collection[PipelineRef], environments: Mapping[str, EnvironmentSettings]
-) -> Iterator[Finding]:
-    for name in sorted({pipeline.environment for pipeline in pipelines} - set(environments)):
+def _configuration(settings: Settings) -> Finding:
+    """Which file everything else is held against."""
+    if settings.file is not None:
+        return Finding(Grade.OK, "configuration", settings.file)
+    remedy = "name the file with --config or COORDINATOR_CONFIG, if there is one"
+    return Finding(Grade.OK, "configuration", "no file: variables and defaults alone", remedy)
+
+
+def _unconfigured(pipelines: Collection[PipelineRef], settings: Settings) -> Iterator[Finding]:
+    if (none := settings.without_environments) is not None:
+        yield Finding(Grade.PROBLEM, "environments", *none)
+        return
+    for name in sorted({pipeline.environment for pipeline in pipelines} - set(settings.environments)):
         named = sorted(str(pipeline) for pipeline in pipelines if pipeline.environment == name)
         found = f"not configured, and named by {some_of(named, _NAMED)}"
         yield Finding(Grade.PROBLEM, f"environment {name}", found, f"add [environments.{name}]")

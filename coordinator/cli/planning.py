@@ -146,8 +146,9 @@ def make_plan(
             warnings.append(f"documents of others close a cycle: {error}; {_TAKES_NO_EFFECT}")
     environments: dict[str, EnvironmentReport] | None = None
     known = Known()
-    if not settings.environments:
-        warnings.append("no environment is configured: names of environments and pipelines were not checked")
+    if (missing := settings.without_environments) is not None:
+        found_none, remedy = missing
+        warnings.append(f"{found_none}, so names of environments and DAGs were not checked; {remedy}")
     elif not offline:
         gone = _replaced_in(plan.proposal) - _named_in(draft.document)
         asked = _ask_environments(_named_in(draft.document) | gone, settings)

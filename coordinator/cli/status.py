@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """:ivar targets: the partitions that are asked for; ``shown``: the newest of them. ``limit``: so many of a kind."""
+    """:ivar targets: the partitions that are asked for; ``shown``: the newest of them. ``limit``: so many of a kind.
+    :ivar file: the configuration; ``None``: there is none.
+    """
 
     reading: Reading
     now: datetime
@@ -52,6 +54,7 @@ class _Answer:
     shown: list[Target]
     limit: int
     missed: Missed
+    file: str | None
 
     @property
     def apart(self) -> list[NeverMet]:
@@ -99,12 +102,14 @@ def status(
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
     from coordinator.cli.gap_list import Missed, gaps_of
+    from coordinator.config.settings import load_settings
     from coordinator.controller.state.problems import shown
     from coordinator.model.named_partitions import Span
     from coordinator.model.view import Readiness
     from coordinator.reading.attention import attention
     from coordinator.reading.reading import read
 
+    settings = load_settings(config)
     spellings = None if partition is None else spellings_of(partition)
     wanted = pipeline_of(pipeline) if pipeline is not None else None
     with etcd_of(config) as (store, keys), people(stderr=True).status("reading etcd") as busy:
@@ -122,7 +127,7 @@ def status(
     if not (as_json or asked or everything):  # what is stuck is told with its cause
         targets = [target for target in targets if reading.propagation.readiness(target) is Readiness.BUSY]
     unknown = _unknown_partition(reading, wanted, partition, known)
-    replicas, reporters = replicas_in(reading, now), reporters_in(reading, config, now)
+    replicas, reporters = replicas_in(reading, now), reporters_in(reading, settings, now)
     answer = _Answer(
         reading,
         now,
@@ -141,6 +146,7 @@ def status(
             (gap for gap in gaps_of(reading, wanted, Span()) if spellings is None or gap.target.partition in spellings),
             wanted,
         ),
+        settings.file,
     )
     if as_json:
         print_json(_as_json(answer) | {"unknown_partition": unknown})
@@ -179,6 +185,7 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
     reading, replicas = answer.reading, answer.replicas
     return {
         "revision": reading.cache.revision,
+        "configuration": answer.file,
         "needs_person": answer.needs_person,
         "attention": attention_as_json(answer.attention, answer.now),
         "attention_counts": answer.attention.counts,
@@ -204,7 +211,8 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
     first = attention_in_words(found, answer.problems.count)
     if not answer.targets:
         first += f"; {nothing}"
-    first += f"; {leader_in_words(replicas)}; etcd revision {reading.cache.revision}"
+    first += f"; {leader_in_words(replicas)}; etcd revision {reading.cache.revision}; "
+    first += f"configuration {answer.file}" if answer.file is not None else "no configuration file"
     console.print(first, markup=False)
     if found.concerns:
         console.print(attention_table(found, answer.now))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.failures import ExitCode
+from coordinator.cli.options import configuration_or_here
 from coordinator.cli.output import print_json, say
 from coordinator.model.phrases import counted
 
@@ -49,7 +50,8 @@ def validate(
             "--environments-from",
             envvar="COORDINATOR_CONFIG",
             help="A coordinator.toml: environments that it does not configure are refused.",
-            show_default=False,
+            show_default="coordinator.toml if it is here",
+            callback=configuration_or_here,
         ),
     ] = None,
     schema: Annotated[
@@ -60,9 +62,10 @@ def validate(
 ) -> None:
     """Check a dependencies.json, or several: every problem, with line, column, path and reason.
 
-    Asks neither etcd nor Airflow. Exit code 1 when there is one. A dependency that can never be met, as its upstream is started in other partitions
-    than it asks for, is a warning, and so is an upstream whose name looks mistyped. Without a configuration any
-    environment's name is accepted. Several files are checked each for itself.
+    Asks neither etcd nor Airflow: 'coordinator doctor' looks the DAGs up. Exit code 1 when there is a problem. A
+    dependency that can never be met, as its upstream is started in other partitions than it asks for, is a warning,
+    and so is an upstream whose name looks mistyped. Without a configuration any environment's name is accepted.
+    Several files are checked each for itself.
 
     Example: [bold]coordinator validate dependencies.json --config coordinator.toml[/bold]
     """

@@ -384,3 +384,15 @@ def fill(store: EtcdStore) -> None:
         assert time.monotonic() < until, "no alarm from an etcd that is over its quota"
         with contextlib.suppress(StoreError):
             store.commit(Transaction((), (Put("/fill", b"x" * 32_768),)))
+
+
+def test_the_configuration_is_named_and_that_it_has_no_environment_is_said_once(
+    cli: Cli, config: Path, dependencies: Path
+) -> None:
+    _, findings = examined(cli, config, dependencies)
+    assert findings[0]["subject"] == "configuration"
+    assert findings[0]["found"] == str(config)
+    about = [each for each in findings if "environment" in each["subject"] or "default" in each["found"]]
+    assert [(each["found"], each["remedy"]) for each in about] == [
+        (f"no environment is configured in {config}", "add [environments.default] to it")
+    ]

@@ -15,6 +15,7 @@ from coordinator.model.documents import parse_document
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.reporters import ReporterStatus
 from coordinator.model.retention.sweep import HeldBack, Sweep, dump_sweep
 from coordinator.model.retention.watermark import Watermark, dump_watermark
 from coordinator.model.runstate import RunStateDocument, State
@@ -350,3 +351,18 @@ def test_a_question_that_was_not_answered_yet_is_shown_and_needs_nobody(
     assert f"not known yet, and asked again: {asked} (watcher w1)" in result.stdout
     assert "problem" not in result.stdout
     assert json.loads(cli("status", "-c", config, "--json").stdout)["problems"] == {}
+
+
+def test_the_configuration_is_named_and_no_environment_is_suspected_where_none_is_configured(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    seen = ReporterStatus(host="h", pid=1, since=_ago(60), said=_ago(1), version="1").to_value()
+    etcd.commit(Transaction((), (Put(keys.reporter("elsewhere", "r"), seen),)))
+    told = cli("status", "-c", config).stdout
+    assert f"; configuration {config}" in told
+    assert f"no environment is configured in {config}; add [environments.default] to it" in told
+    assert "COORDINATOR_REPORTER__ENVIRONMENT" not in told
+    assert json.loads(cli("status", "-c", config, "--json").stdout)["configuration"] == str(config)
+    with config.open("a") as file:
+        file.write('[environments.default]\nurl = "http://127.0.0.1:1"\nplugin = false\n')
+    assert "call their environment elsewhere, which is neither configured" in cli("status", "-c", config).stdout
