@@ -126,14 +126,14 @@ def evaluate_environment(name: str, report: EnvironmentReport, dags: int) -> Ite
         remedy = _REMEDIES[report.fault].format(section=f"[environments.{name}]")
         yield Finding(Grade.PROBLEM, subject, report.problem, remedy)
     if report.missing_dags:
-        found = f"not there: {some_of(report.missing_dags, _NAMED)}"
+        found = f"DAGs that do not exist there: {some_of(report.missing_dags, _NAMED)}"
         remedy = (
-            "deploy these DAGs there, or correct their names in dependencies.json; a DAG whose file cannot be imported "
-            "is not there either (airflow dags list-import-errors)"
+            "deploy them, or correct their names in dependencies.json; a DAG whose file cannot be imported does not "
+            "exist either (airflow dags list-import-errors)"
         )
         yield Finding(Grade.PROBLEM, subject, found, remedy)
     if report.paused_dags:
-        found = f"paused: {some_of(report.paused_dags, _NAMED)}"
+        found = f"DAGs that are paused: {some_of(report.paused_dags, _NAMED)}"
         remedy = "unpause them (airflow dags unpause DAG): a paused DAG takes a run and never starts it"
         yield Finding(Grade.PROBLEM, subject, found, remedy)
     if not (report.problem or report.missing_dags or report.paused_dags):

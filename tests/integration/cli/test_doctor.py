@@ -106,8 +106,8 @@ def test_missing_and_paused_dags_are_named(
     code, findings = examined(cli, with_airflow, dependencies)
     assert code == ExitCode.PROBLEM
     assert problems(findings) == [
-        ("environment default", "not there: child"),
-        ("environment default", "paused: two"),
+        ("environment default", "DAGs that do not exist there: child"),
+        ("environment default", "DAGs that are paused: two"),
     ]
 
 
@@ -238,7 +238,7 @@ def test_each_fault_of_an_environment_is_told_with_what_mends_it(
     assert "start its scheduler" in told()
     airflow.api.scheduler_healthy = True
     airflow.pause("two")
-    assert "paused: two; unpause them" in told()
+    assert "DAGs that are paused: two; unpause them" in told()
     airflow.faults.next("dags", Fault.answer(403))
     assert "the right to read DAGs" in told()
     airflow.faults.next("public", Fault.answer(404))
@@ -350,11 +350,11 @@ def test_without_a_file_the_published_dependencies_are_held_against_everything(
     published = Put(keys.dependencies("default"), dump_publication(Publication(document, {})))
     etcd.commit(Transaction((), (published,)))
     airflow.dag("one")
-    assert problems(findings()) == [("environment default", "not there: child, two")]
+    assert problems(findings()) == [("environment default", "DAGs that do not exist there: child, two")]
     (said,) = (one["found"] for one in findings() if one["subject"] == "published dependencies")
     assert "1 pipeline waits for others, in the documents of default; no file was looked at" in said
     (tmp_path / "dependencies.json").write_text('{"one": "zero"}')
-    assert problems(findings()) == [("environment default", "not there: zero")]
+    assert problems(findings()) == [("environment default", "DAGs that do not exist there: zero")]
     etcd.commit(Transaction((), (Put(keys.dependencies("default"), b"rubbish"),)))
     (tmp_path / "dependencies.json").unlink()
     assert [subject for subject, _ in problems(findings())] == ["published dependencies"]

@@ -86,8 +86,8 @@ def test_a_good_environment_is_said_to_be_good() -> None:
 def test_missing_and_paused_dags_are_problems_by_name() -> None:
     missing, paused = environment(missing_dags=("a",), paused_dags=("b", "c"))
     assert missing.grade is paused.grade is Grade.PROBLEM
-    assert missing.found == "not there: a"
-    assert paused.found == "paused: b, c"
+    assert missing.found == "DAGs that do not exist there: a"
+    assert paused.found == "DAGs that are paused: b, c"
     assert missing.subject == "environment team_b"
 
 
