@@ -193,7 +193,7 @@ def _replaced_in(proposal: Proposal) -> set[PipelineRef]:
 def _known_of(reports: dict[str, EnvironmentReport]) -> Known:
     return Known(
         frozenset(PipelineRef(name, dag_id) for name, report in reports.items() for dag_id in report.missing_dags),
-        {name: report.problem for name, report in reports.items() if report.problem and not report.missing_dags},
+        {name: report.problem for name, report in reports.items() if report.problem and not report.says_dags},
     )
 
 

@@ -232,3 +232,8 @@ class EnvironmentReport:
     fault: EnvironmentFault = EnvironmentFault.UNREACHABLE
     missing_dags: tuple[str, ...] = ()
     paused_dags: tuple[str, ...] = ()
+
+    @property
+    def says_dags(self) -> bool:
+        """Whether it has said which DAGs it has, whatever else is wrong with it."""
+        return self.problem is None or self.fault in (EnvironmentFault.DATABASE, EnvironmentFault.SCHEDULER)

@@ -29,9 +29,6 @@ AWAY_AFTER = 60.0
 """Seconds without an answer after which an environment is a problem: a machine may be busy, and an API server may be
 started anew."""
 
-_ANSWERED = (EnvironmentFault.DATABASE, EnvironmentFault.SCHEDULER)
-"""Faults of an environment that has said all the same which DAGs it has."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
@@ -114,7 +111,7 @@ class DagChecks:
             _log.exception("dags.not_asked", environment=environment)
             report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}", fault=EnvironmentFault.MISTAKE)
         missing, now = set(report.missing_dags), self._clock()
-        problem = report.problem if report.fault not in _ANSWERED else None
+        problem = None if report.says_dags else report.problem
         with self._lock:
             self._asking.discard(environment)
             if problem is None:
