@@ -41,7 +41,7 @@ def explain(
 ) -> None:
     """Say why a pipeline fires in a partition, or what it waits for, down to the run that blocks.
 
-    It is the watcher's own decision on what stands in etcd, told input by input.
+    It is the watcher's own decision on what stands in etcd, told input by input. Its words: docs/glossary.md.
 
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     """

@@ -110,7 +110,7 @@ def replicas_table(replicas: Iterable[Replica]) -> Table:
 
 def _cells(replica: Replica) -> list[str]:
     presence = replica.presence
-    warmth = {True: "warm", False: "not warm", None: "?"}[presence.warm]
+    readiness = {True: "ready", False: "not ready", None: "?"}[presence.warm]
     said_ago = f"{roughly(replica.said_ago)} ago" if replica.said_ago is not None else "?"
     return [
         presence.id,
@@ -118,7 +118,7 @@ def _cells(replica: Replica) -> list[str]:
         str(presence.pid),
         presence.version or "?",
         presence.since,
-        f"leads, {warmth}" if replica.leads else warmth,
+        f"leads, {readiness}" if replica.leads else readiness,
         "?" if replica.lag is None else str(replica.lag),
         f"{said_ago}: silent" if replica.silent else said_ago,
         file_in_words(presence.file),

@@ -92,7 +92,7 @@ def status(
 ) -> None:
     """Show what needs a person: what has failed or is kept back, since when, why, what waits behind it, and what to do.
 
-    Then what is busy. One line if all is well.
+    Then what is busy. One line if all is well. Its words: docs/glossary.md.
 
     Exit code 1 when something needs a person: a run that failed and should have succeeded, a refused request, a
     partition that waits for its release, is late, or is stuck for any reason but a hold; or a problem: a key that

@@ -284,7 +284,7 @@ def test_who_leads_and_how_far_each_replica_has_got_is_shown(
     assert {name: row["warm"] for name, row in rows.items()} == {"a": True, "b": True, "old": None, "s": True}
     shown = cli("status", "-c", config).stdout
     assert f"leader: b (host-b, pid 7) since {leader.since} (1 h 2 min)" in shown
-    assert "leads, warm" in shown
+    assert "leads, ready" in shown
     assert "ago: silent" in shown
 
 
