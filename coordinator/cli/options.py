@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.config import CONFIG_VARIABLE
 from coordinator.model.references import PipelineRef
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ CONFIGURATION = Path("coordinator.toml")
 
 
 def configuration_or_here(named: Path | None) -> Path | None:
-    """The configuration that is named, else the one in the working directory.
+    """The configuration that is named, else the one in the working directory; none where the variable is empty.
 
     :raises ConfigurationError: the one in the working directory is another user's: it can name programs that give out
         credentials, which would be run.
     """
     from coordinator.errors import ConfigurationError
 
-    if named is not None or not CONFIGURATION.is_file():
+    if named is not None or CONFIG_VARIABLE in os.environ or not CONFIGURATION.is_file():
         return named
     if CONFIGURATION.stat().st_uid not in (0, os.geteuid()):
         raise ConfigurationError(
@@ -44,7 +45,7 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         "-c",
-        envvar="COORDINATOR_CONFIG",
+        envvar=CONFIG_VARIABLE,
         help="The configuration.",
         show_default="coordinator.toml if it is here",
         callback=configuration_or_here,

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationEr
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from coordinator.config import CONFIG_VARIABLE
 from coordinator.config.credentials import CredentialSource
 from coordinator.config.http import HttpSettings
 from coordinator.config.sections import RequestSeconds, Seconds, Section, WithPassword, WithToken, source_of
@@ -42,8 +43,6 @@ __all__ = [
     "WatcherSettings",
     "load_settings",
 ]
-
-CONFIG_VARIABLE = "COORDINATOR_CONFIG"
 
 
 def _is_a_word(text: str) -> bool:

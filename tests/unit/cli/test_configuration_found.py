@@ -38,6 +38,8 @@ def test_the_file_that_is_here_is_read_unless_another_one_is_named(
     monkeypatch.setenv("COORDINATOR_CONFIG", "other.toml")
     assert "unknown environment 'here'" in cli("validate").stdout, "the variable goes before the directory"
     assert cli("validate", "-c", "coordinator.toml").exit_code == ExitCode.OK
+    monkeypatch.setenv("COORDINATOR_CONFIG", "")
+    assert "names of environments were not checked" in cli("validate").stdout, "set to nothing: none is read"
 
 
 def test_a_file_of_another_user_is_not_read_unless_it_is_named(
