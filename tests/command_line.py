@@ -15,8 +15,9 @@ Cli = Callable[..., Any]
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+def cli(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """Calls ``coordinator`` with arguments; the result has ``exit_code``, ``stdout`` and ``stderr``."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))  # a coordinator.toml where the tests are started is not meant
     for variable in ("COORDINATOR_CONFIG", "COLUMNS"):  # whatever this terminal is like
         monkeypatch.delenv(variable, raising=False)
     runner = CliRunner()

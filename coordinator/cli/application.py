@@ -14,7 +14,7 @@ from coordinator.cli.dependencies import dependencies
 from coordinator.cli.doctor import doctor
 from coordinator.cli.etcd import etcd
 from coordinator.cli.explain import explain
-from coordinator.cli.failures import EXIT_CODES_HELP, CommandGroup, ExitCode
+from coordinator.cli.failures import EXIT_CODES_HELP, WORDS_HELP, CommandGroup, ExitCode
 from coordinator.cli.fill import fill
 from coordinator.cli.forget import forget
 from coordinator.cli.gaps import gaps
@@ -41,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
-    epilog=EXIT_CODES_HELP,
+    epilog=f"{EXIT_CODES_HELP}\n\n{WORDS_HELP}",
 )
 
 app.command()(watch)

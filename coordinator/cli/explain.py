@@ -41,7 +41,7 @@ def explain(
 ) -> None:
     """Say why a pipeline fires in a partition, or what it waits for, down to the run that blocks.
 
-    It is the watcher's own decision on what stands in etcd, told input by input.
+    It is the watcher's own decision on what stands in etcd, told input by input. Its words: docs/glossary.md.
 
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     """
@@ -68,7 +68,9 @@ def explain(
 
 def _explain_newest(reading: Reading, pipeline: PipelineRef, names: PartitionNames, *, as_json: bool) -> None:
     """The newest partitions with a sentence each."""
+    from coordinator.cli.gap_list import Missed, gaps_of
     from coordinator.model.explanation import headline, status_of
+    from coordinator.model.named_partitions import Span
     from coordinator.model.references import Target
     from coordinator.model.view import readable_state
 
@@ -86,7 +88,9 @@ def _explain_newest(reading: Reading, pipeline: PipelineRef, names: PartitionNam
                 "says": headline(decision).removeprefix(f"{target} "),
             }
         )
-    notes = list(_unmet_notes(reading, pipeline, names.seen))
+    shown = {Target(pipeline, partition) for partition in names.newest}
+    gaps = (gap for gap in gaps_of(reading, pipeline, Span()) if gap.target in shown)
+    notes = [*_unmet_notes(reading, pipeline, names.seen), *Missed.of(gaps, pipeline).in_words()]
     older = names.count - len(names.newest)
     if as_json:
         print_json(
@@ -119,7 +123,7 @@ def _explain_one(
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
 
-    explanation = explain_target(reading.propagation, target)
+    explanation = explain_target(reading.propagation, target, known=named.known)
     notes = list(_notes(reading, explanation, named, waits, past=past))
     if as_json:
         print_json(
@@ -165,8 +169,25 @@ def _notes(
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
     yield from waits
+    if named.known and not past:
+        yield from _about_dags(reading, explanation)
     of_dependencies = {place: what for place, what in reading.problems.items() if place.startswith("dependencies")}
     yield from (f"problem: {one}" for one in shown(of_dependencies).in_words())
+
+
+def _about_dags(reading: Reading, explanation: Explanation) -> Iterator[str]:
+    """What is known of the DAGs without asking an Airflow, and who asks."""
+    from coordinator.controller.leading.unknown_dags import PLACE, names
+    from coordinator.model.explanation.causes import Kind
+    from coordinator.store.presence import read_presence
+
+    concerned = {explanation.decision.target.pipeline, *(cause.target.pipeline for cause in explanation.causes)}
+    for presence in map(read_presence, reading.cache.watchers.values()):
+        told = (presence.problems or {}).get(PLACE)
+        if told is not None and any(names(told, pipeline) for pipeline in concerned):
+            yield f"the watcher {presence.id} says: {told}"
+    if any(cause.kind is Kind.NOT_YET for cause in explanation.causes):  # of queued runs the cause says it
+        yield "explain does not ask Airflow; 'coordinator doctor' tells whether these DAGs exist and are not paused"
 
 
 def _published_entries(reading: Reading) -> Iterator[Downstream]:

@@ -45,6 +45,8 @@ _MEANINGS = {
 
 EXIT_CODES_HELP = "[bold]Exit codes[/bold]: " + "; ".join(f"[bold]{code}[/bold] {code.meaning}" for code in ExitCode)
 
+WORDS_HELP = "[bold]Words[/bold] such as partition, settled, busy, stuck, record, held, late: docs/glossary.md"
+
 
 def exit_code_of(error: CoordinatorError) -> ExitCode:
     """The exit code for an error."""

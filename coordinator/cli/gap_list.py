@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import people, say, table
@@ -36,7 +38,37 @@ def gaps_of(reading: Reading, pipeline: PipelineRef | None, span: Span) -> list[
         reading.require(pipeline)
     pipelines = {node.downstream.pipeline for node in graph.nodes()} if pipeline is None else {pipeline}
     known = reading.propagation.partitions_of(pipelines, reading.cache.targets())
-    return find_gaps(graph, reading.propagation, (one for one in known if one.partition in span))
+    broken = reading.propagation.broken
+    return find_gaps(graph, reading.propagation, (one for one in known if one.partition in span and one not in broken))
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """How many gaps there are that nobody has chosen: what ``rerun: ignore`` ignores is none of them.
+
+    :ivar pipeline: whose they are; ``None``: of all.
+    """
+
+    counts: Mapping[Cause, int]
+    pipeline: PipelineRef | None = None
+
+    @classmethod
+    def of(cls, gaps: Iterable[Gap], pipeline: PipelineRef | None) -> Missed:
+        return cls(Counter(gap.cause for gap in gaps if gap.cause is not Cause.IGNORED), pipeline)
+
+    def as_json(self) -> dict[str, int]:
+        return {str(cause): count for cause, count in self.counts.items()}
+
+    def in_words(self) -> Iterator[str]:
+        """That there are some, and what to do; nothing where there are none."""
+        if self.counts:
+            many = counted(sum(self.counts.values()), "partition has", "partitions have")
+            causes = ", ".join(f"{count:,} {_IN_WORDS[cause]}" for cause, count in self.counts.items())
+            of = f" {self.pipeline}" if self.pipeline is not None else ""
+            yield (
+                f"{many} not run on what their upstreams have completed ({causes}), and nothing starts them by itself; "
+                f"'coordinator gaps{of}' lists them, 'coordinator fill{of}' orders the runs"
+            )
 
 
 def doubts(reading: Reading) -> list[str]:

@@ -72,8 +72,11 @@ def require_pipeline(reading: Reading, pipeline: PipelineRef) -> None:
 
 def unknown_partition(target: Target, named: NamedPartition) -> str:
     """The message about an unknown partition."""
+    lists = f"'coordinator explain {target.pipeline}' lists them"
     if named.near:
-        hint = f"did you mean {' or '.join(named.near)}?"
+        hint = f"did you mean {' or '.join(named.near)}? {lists}"
     else:
-        hint = f"the newest known: {', '.join(named.newest)}" if named.newest else "no partition of it is known"
+        hint = (
+            f"the newest known: {', '.join(named.newest)}; {lists}" if named.newest else "no partition of it is known"
+        )
     return f"nothing is known of {target.pipeline} in partition {target.partition}; {hint}"

@@ -11,16 +11,44 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.config import CONFIG_VARIABLE
 from coordinator.model.references import PipelineRef
 
 if TYPE_CHECKING:
     from coordinator.commands.acts import Signature
     from coordinator.model.named_partitions import Span
 
+CONFIGURATION = Path("coordinator.toml")
+"""Read from the working directory where neither ``--config`` nor ``COORDINATOR_CONFIG`` names a file."""
+
+
+def configuration_or_here(named: Path | None) -> Path | None:
+    """The configuration that is named, else the one in the working directory; none where the variable is empty.
+
+    :raises ConfigurationError: the one in the working directory is another user's: it can name programs that give out
+        credentials, which would be run.
+    """
+    from coordinator.errors import ConfigurationError
+
+    if named is not None or CONFIG_VARIABLE in os.environ or not CONFIGURATION.is_file():
+        return named
+    if CONFIGURATION.stat().st_uid not in (0, os.geteuid()):
+        raise ConfigurationError(
+            f"{CONFIGURATION}: belongs to another user, so it is not read without being named; if it is meant: "
+            f"--config {CONFIGURATION}"
+        )
+    return CONFIGURATION
+
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", envvar="COORDINATOR_CONFIG", help="The configuration, coordinator.toml.", show_default=False
+        "--config",
+        "-c",
+        envvar=CONFIG_VARIABLE,
+        help="The configuration.",
+        show_default="coordinator.toml if it is here",
+        callback=configuration_or_here,
     ),
 ]
 

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from coordinator.model.hold import Hold
     from coordinator.model.runstate import Unreadable
 
-WIDTH_OF_A_PIPE = 200
-"""The width if none is known: lines are not broken so early that grep would miss a phrase."""
-
 
 def print_json(value: Any, *, one_line: bool = False) -> None:
     """JSON on stdout."""
@@ -40,9 +37,12 @@ def line(text: str, style: str = "") -> Text:
 
 
 def people(*, stderr: bool = False) -> Console:
-    """A console for people: colours and width on a terminal, plain text in a pipe."""
+    """A console for people: colours, and lines as wide as the terminal. In a pipe or a file, where nobody says how wide
+    lines may be (``COLUMNS``), plain text of which no line is broken and nothing is cut."""
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
+
+    from coordinator.cli.tables import UNBOUNDED
 
     class Guarded(Console):
         """Escapes every control character except rich's own."""
@@ -56,7 +56,7 @@ def people(*, stderr: bool = False) -> Console:
 
     console = Guarded(stderr=stderr, highlight=False, soft_wrap=False)
     if not console.is_terminal and "COLUMNS" not in console._environ:
-        console.width = WIDTH_OF_A_PIPE
+        console.width = UNBOUNDED
     return console
 
 

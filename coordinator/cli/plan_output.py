@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.text import Text
 
+from coordinator.cli.checkup import evaluate_environment
 from coordinator.cli.failures import ExitCode
+from coordinator.cli.finding import Grade
 from coordinator.cli.output import line, people, print_json
 from coordinator.model.documents import DependenciesError
 from coordinator.model.explanation import headline
 from coordinator.model.partitions.instants import format_instant
-from coordinator.model.phrases import counted, some_of
+from coordinator.model.phrases import counted
 from coordinator.model.publishing.difference import CONDITION_FIELD, Change, Difference
 from coordinator.model.publishing.publication import Publication, Published
 
@@ -240,14 +242,10 @@ def _listed(what: str, lines: Sequence[str]) -> Iterator[Text]:
 
 def _environments(plan: Plan) -> Iterator[Text]:
     for name, report in (plan.environments or {}).items():
-        if report.problem is not None:
-            yield line(f"warning: environment {name} was not checked: {report.problem}", style="yellow")
-        if report.missing_dags:
-            yield line(
-                f"warning: environment {name} does not know {some_of(report.missing_dags, _SHOWN)}", style="yellow"
-            )
-        if report.paused_dags:
-            yield line(f"warning: environment {name} has paused {some_of(report.paused_dags, _SHOWN)}", style="yellow")
+        for finding in evaluate_environment(name, report, 0):
+            if finding.grade is not Grade.OK:
+                text = f"warning: {finding.subject}: {finding.found}; {finding.remedy}"
+                yield line(text, style="yellow")
 
 
 def _decisions_as_json(decisions: Iterable[Decision]) -> list[dict[str, str]]:

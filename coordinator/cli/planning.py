@@ -31,7 +31,10 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 
 _AT_ONCE = 8
-_TAKES_NO_EFFECT = "until that is fixed nothing that is published takes effect"
+_TAKES_NO_EFFECT = (
+    "until that is corrected the watchers go on with the last documents that could be used, and this takes no effect "
+    "either; its owner publishes a good one: coordinator apply FILE --owner OWNER"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +134,10 @@ def make_plan(
     warnings = [*_of_the_present(plan.proposal, reading), *map(str, unmet)]
     if not_kept := plan.proposal.not_kept:
         warnings.append(
-            f"{not_kept} dependencies that were taken out longest ago are forgotten: {bounds.RETIRED} are kept; put "
-            "back, those would begin anew"
+            f"dependencies that were taken out of the document of {draft.owner} are remembered, so that they can "
+            f"resume; publishing this forgets the {not_kept:,} that were taken out longest ago, as {bounds.RETIRED:,} "
+            "are kept. If one of those is put back, what completed meanwhile starts nothing: 'coordinator gaps' lists "
+            "it then"
         )
     found: Consequences | None = None
     try:
@@ -143,11 +148,14 @@ def make_plan(
         found = consequences(before, unsettled_decisions(reading.propagation))
     except CycleFound as error:
         if plan.refused is None:
-            warnings.append(f"documents of others close a cycle: {error}; {_TAKES_NO_EFFECT}")
+            warnings.append(
+                f"the documents of other owners close a cycle without this one: {error}; {_TAKES_NO_EFFECT}"
+            )
     environments: dict[str, EnvironmentReport] | None = None
     known = Known()
-    if not settings.environments:
-        warnings.append("no environment is configured: names of environments and pipelines were not checked")
+    if (missing := settings.without_environments) is not None:
+        found_none, remedy = missing
+        warnings.append(f"{found_none}, so names of environments and DAGs were not checked; {remedy}")
     elif not offline:
         gone = _replaced_in(plan.proposal) - _named_in(draft.document)
         asked = _ask_environments(_named_in(draft.document) | gone, settings)
@@ -185,7 +193,7 @@ def _replaced_in(proposal: Proposal) -> set[PipelineRef]:
 def _known_of(reports: dict[str, EnvironmentReport]) -> Known:
     return Known(
         frozenset(PipelineRef(name, dag_id) for name, report in reports.items() for dag_id in report.missing_dags),
-        {name: report.problem for name, report in reports.items() if report.problem and not report.missing_dags},
+        {name: report.problem for name, report in reports.items() if report.problem and not report.says_dags},
     )
 
 
@@ -210,13 +218,15 @@ def _of_the_present(proposal: Proposal, reading: Reading) -> list[str]:
         return []
     if isinstance(present.value, Unreadable):
         return [
-            f"what {proposal.owner} has published cannot be read ({present.value.reason}); it is replaced, and every "
-            "dependency becomes active anew"
+            f"the published document of {proposal.owner} (etcd revision {present.revision}) cannot be read: "
+            f"{present.value.reason}. Publishing this replaces it, and every dependency in it counts completions from "
+            "then on only; afterwards 'coordinator gaps' lists what has not run"
         ]
     if present.value.published_by in reading.cache.watchers:
         return [
             f"the watcher {present.value.published_by} publishes a file as the document of {proposal.owner} "
-            f"({present.value.why}): this stays in force until that file is edited; change the file, too"
+            f"({present.value.why}): this stays in force until that file is edited, which replaces it; make the same "
+            "change in that file, or publish from one place only"
         ]
     return []
 

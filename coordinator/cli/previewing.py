@@ -37,8 +37,8 @@ def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, 
         if draft is not None:
             publish_in(reading, draft, settings)
     own = dict(reading.problems)
-    if not settings.environments:
-        own["environments"] = "none is configured: nothing can be started"
+    if (missing := settings.without_environments) is not None:
+        own["environments"] = f"{'; '.join(missing)}; without one nothing can be started"
     cache = reading.cache
     problems = shown(own, cache.problems)
     leader = read_presence(cache.leader) if cache.leader is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,13 @@ class Replicas:
             theirs = presence.problems or {}
             found |= {f"watchers/{presence.id}: {place}": problem for place, problem in theirs.items()}
         return found | file_problems(self.presences)
+
+    @property
+    def unknown(self) -> Iterator[str]:
+        """What a watcher has asked and not been answered yet: that need not mean anything."""
+        for presence in self.presences:
+            theirs = presence.unknown or {}
+            yield from (f"not known yet, and asked again: {one} (watcher {presence.id})" for one in theirs.values())
 
     @property
     def presences(self) -> list[Presence]:
@@ -103,7 +110,7 @@ def replicas_table(replicas: Iterable[Replica]) -> Table:
 
 def _cells(replica: Replica) -> list[str]:
     presence = replica.presence
-    warmth = {True: "warm", False: "not warm", None: "?"}[presence.warm]
+    readiness = {True: "ready", False: "not ready", None: "?"}[presence.warm]
     said_ago = f"{roughly(replica.said_ago)} ago" if replica.said_ago is not None else "?"
     return [
         presence.id,
@@ -111,7 +118,7 @@ def _cells(replica: Replica) -> list[str]:
         str(presence.pid),
         presence.version or "?",
         presence.since,
-        f"leads, {warmth}" if replica.leads else warmth,
+        f"leads, {readiness}" if replica.leads else readiness,
         "?" if replica.lag is None else str(replica.lag),
         f"{said_ago}: silent" if replica.silent else said_ago,
         file_in_words(presence.file),

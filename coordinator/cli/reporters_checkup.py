@@ -36,6 +36,8 @@ def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Colle
         )
         return
     listening = Listening(reporters, settings.environments, named)
+    if not settings.environments:
+        return  # that is told, and who should be heard is not known
     since = read_presence(leader.value).began if leader is not None else None
     heard = listening.heard(now=now, reachable_since=since)
     problems = listening.problems(heard, now=now)

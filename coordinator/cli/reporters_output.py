@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import people, table
 from coordinator.model.partitions.instants import format_instant
 
 if TYPE_CHECKING:
+    from coordinator.config.settings import Settings
     from coordinator.model.reporters import Heard, ReporterStatus
     from coordinator.reading.reading import Reading
 
@@ -66,17 +66,16 @@ class ReportersShown:
         ]
 
 
-def reporters_in(reading: Reading, config: Path | None, now: datetime) -> ReportersShown:
+def reporters_in(reading: Reading, settings: Settings, now: datetime) -> ReportersShown:
     """The reporters in a reading.
 
-    :param config: the configuration with the expected environments.
+    :param settings: names the expected environments.
     """
-    from coordinator.config.settings import load_settings
     from coordinator.controller.state.reporters import Listening
     from coordinator.model.reporters import Hearing
     from coordinator.store.presence import read_presence
 
-    cache, environments = reading.cache, load_settings(config).environments
+    cache, environments = reading.cache, settings.environments
     named = {pipeline.environment for pipeline in reading.propagation.graph}
     listening = Listening(cache.reporters, environments, named)
     # etcd has been reachable at least since the leader leads: reporters and watchers both have leases.
@@ -95,6 +94,8 @@ def reporters_in(reading: Reading, config: Path | None, now: datetime) -> Report
         for one in heard
         if one.hearing is Hearing.NEVER and f"reporters {one.environment}" not in problems
     ]
+    if notes and (missing := settings.without_environments) is not None:
+        notes = ["; ".join(missing)]  # nobody knows who should be heard
     return ReportersShown(heard, problems, notes, now)
 
 

@@ -30,6 +30,7 @@ from coordinator.cli.stale_requests import stale_requests
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
+    from coordinator.cli.gap_list import Missed
     from coordinator.controller.state.problems import ProblemsShown
     from coordinator.model.publishing.never_met import NeverMet
     from coordinator.model.references import PipelineRef, Target
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """:ivar targets: the partitions asked for; ``shown``: the newest of them. ``limit``: how many of each kind to
-    show."""
+    show.
+    :ivar file: the configuration; ``None``: there is none.
+    """
 
     reading: Reading
     now: datetime
@@ -51,6 +54,8 @@ class _Answer:
     targets: list[Target]
     shown: list[Target]
     limit: int
+    missed: Missed
+    file: str | None
 
     @property
     def apart(self) -> list[NeverMet]:
@@ -88,7 +93,7 @@ def status(
 ) -> None:
     """Show what needs a person: what has failed or is kept back, since when, why, what waits behind it, and what to do.
 
-    Then what is busy. One line if all is well.
+    Then what is busy. One line if all is well. Its words: docs/glossary.md.
 
     Exit code 1 when something needs a person: a run that failed and should have succeeded, a refused request, a
     partition that waits for its release, is late, or is stuck for any reason but a hold; or a problem: a key that
@@ -97,11 +102,15 @@ def status(
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
+    from coordinator.cli.gap_list import Missed, gaps_of
+    from coordinator.config.settings import load_settings
     from coordinator.controller.state.problems import shown
+    from coordinator.model.named_partitions import Span
     from coordinator.model.view import Readiness
     from coordinator.reading.attention import attention
     from coordinator.reading.reading import read
 
+    settings = load_settings(config)
     spellings = None if partition is None else spellings_of(partition)
     wanted = pipeline_of(pipeline) if pipeline is not None else None
     with etcd_of(config) as (store, keys), people(stderr=True).status("reading etcd") as busy:
@@ -119,7 +128,7 @@ def status(
     if not (as_json or asked or everything):  # stuck partitions are shown with their cause
         targets = [target for target in targets if reading.propagation.readiness(target) is Readiness.BUSY]
     unknown = _unknown_partition(reading, wanted, partition, known)
-    replicas, reporters = replicas_in(reading, now), reporters_in(reading, config, now)
+    replicas, reporters = replicas_in(reading, now), reporters_in(reading, settings, now)
     answer = _Answer(
         reading,
         now,
@@ -134,6 +143,11 @@ def status(
         targets,
         newest_of_each(targets, limit),
         limit,
+        Missed.of(
+            (gap for gap in gaps_of(reading, wanted, Span()) if spellings is None or gap.target.partition in spellings),
+            wanted,
+        ),
+        settings.file,
     )
     if as_json:
         print_json(_as_json(answer) | {"unknown_partition": unknown})
@@ -172,18 +186,21 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
     reading, replicas = answer.reading, answer.replicas
     return {
         "revision": reading.cache.revision,
+        "configuration": answer.file,
         "needs_person": answer.needs_person,
         "attention": attention_as_json(answer.attention, answer.now),
         "attention_counts": answer.attention.counts,
         "stuck": answer.attention.waiting,
         "leader": leader_as_json(replicas),
         "watchers": [replica_as_json(replica) for replica in replicas.all[: answer.limit]],
+        "unknown": list(replicas.unknown),
         "watchers_not_shown": max(0, len(replicas.all) - answer.limit),
         "reporters": answer.reporters.as_json(),
         "pipelines": answer.rows,
         "not_shown": len(answer.targets) - len(answer.shown),
         "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
         "retention": retention_as_json(reading),
+        "gaps": answer.missed.as_json(),
         "taken_away": taken_away(reading.cache.published),
         "never_met": [f"{one.pipeline}: {one.reason}" for one in answer.apart],
     } | answer.problems.as_json()
@@ -195,7 +212,8 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
     first = attention_in_words(found, answer.problems.count)
     if not answer.targets:
         first += f"; {nothing}"
-    first += f"; {leader_in_words(replicas)}; etcd revision {reading.cache.revision}"
+    first += f"; {leader_in_words(replicas)}; etcd revision {reading.cache.revision}; "
+    first += f"configuration {answer.file}" if answer.file is not None else "no configuration file"
     console.print(first, markup=False)
     if found.concerns:
         console.print(attention_table(found, answer.now))
@@ -212,6 +230,8 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
             console.print(f"and {more:,} more watchers", markup=False)
     for note in (
         *retention_in_words(reading, everything=everything),
+        *answer.missed.in_words(),
+        *replicas.unknown,
         *answer.reporters.notes,
         *differing_files(replicas.presences),
         *taken_away_in_words(reading.cache.published),

@@ -13,6 +13,9 @@ from itertools import zip_longest
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
+UNBOUNDED = 1_000_000
+"""The width of what is no terminal: each row is one line, each column as wide as its longest cell."""
+
 _GAP = 2
 _INDENT = "    "
 _LONGEST_WORD = 40
@@ -40,7 +43,8 @@ class Table:
         widths = self._widths(beside, options.max_width)
         yield Text()
         yield from _beside([Text(self.columns[at], style="bold") for at in beside], widths, console)
-        yield Text("─" * (sum(widths) + _GAP * (len(widths) - 1)))
+        if options.max_width < UNBOUNDED:
+            yield Text("─" * (sum(widths) + _GAP * (len(widths) - 1)))
         for row in self.rows:
             yield from _beside([row[at] for at in beside], widths, console)
             yield from self._below(row, below, console, options.max_width)

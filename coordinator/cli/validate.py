@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.failures import ExitCode
+from coordinator.cli.options import configuration_or_here
 from coordinator.cli.output import print_json, say
 from coordinator.model.phrases import counted
 
@@ -44,12 +45,13 @@ def validate(
     environments_from: Annotated[
         Path | None,
         typer.Option(
-            "--environments-from",
             "--config",
             "-c",
+            "--environments-from",
             envvar="COORDINATOR_CONFIG",
             help="A coordinator.toml: environments that it does not configure are refused.",
-            show_default=False,
+            show_default="coordinator.toml if it is here",
+            callback=configuration_or_here,
         ),
     ] = None,
     schema: Annotated[
@@ -60,11 +62,12 @@ def validate(
 ) -> None:
     """Check a dependencies.json, or several: every problem, with line, column, path and reason.
 
-    Exit code 1 when there is one. A dependency that can never be met, as its upstream is started in other partitions
-    than it asks for, is a warning, and so is an upstream whose name looks mistyped. Without a configuration any
-    environment's name is accepted. Several files are checked each for itself.
+    Asks neither etcd nor Airflow: 'coordinator doctor' looks the DAGs up. Exit code 1 when there is a problem. A
+    dependency that can never be met, as its upstream is started in other partitions than it asks for, is a warning,
+    and so is an upstream whose name looks mistyped. Without a configuration any environment's name is accepted.
+    Several files are checked each for itself.
 
-    Example: [bold]coordinator validate dependencies.json --environments-from coordinator.toml[/bold]
+    Example: [bold]coordinator validate dependencies.json --config coordinator.toml[/bold]
     """
     from coordinator.config.settings import load_settings
     from coordinator.model.documents import json_schema
@@ -150,8 +153,8 @@ def _summary(checked: _Checked, environments: list[str] | None) -> str:
     if checked.warnings:
         text += f"; {counted(len(checked.warnings), 'warning')}"
     if environments is None:
-        text += "; names of environments not checked (--environments-from)"
-    return text
+        text += "; names of environments were not checked (--config coordinator.toml checks them)"
+    return f"{text}; DAGs were not looked up in Airflow ('coordinator doctor' does)"
 
 
 def _count(document: Document) -> int:

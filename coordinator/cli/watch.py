@@ -90,6 +90,7 @@ def watch(
         _require(dependencies)
     _require_environments(settings)
     log = structlog.get_logger(__name__)
+    log.info("settings.read", file=settings.file, environments=sorted(settings.environments))
     for insecure in insecure_settings(settings):
         log.warning("settings.insecure", reason=insecure.found, remedy=insecure.remedy)
     clock = SystemClock()
@@ -129,12 +130,8 @@ def _require_environments(settings: Settings) -> None:
     """
     from coordinator.errors import ConfigurationError
 
-    if not settings.environments:
-        beside = "; there is a coordinator.toml here: pass --config coordinator.toml"
-        raise ConfigurationError(
-            "no environment is configured; expected [environments.<name>] in the file that --config or "
-            f"COORDINATOR_CONFIG names{beside if Path('coordinator.toml').is_file() else ''}"
-        )
+    if (missing := settings.without_environments) is not None:
+        raise ConfigurationError("; ".join(missing))
 
 
 def _require(file: Path) -> None:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from coordinator.config import CONFIG_VARIABLE
 from coordinator.config.credentials import CredentialSource
 from coordinator.config.http import HttpSettings
 from coordinator.config.sections import RequestSeconds, Seconds, Section, WithPassword, WithToken, source_of
@@ -42,8 +43,6 @@ __all__ = [
     "WatcherSettings",
     "load_settings",
 ]
-
-CONFIG_VARIABLE = "COORDINATOR_CONFIG"
 
 
 def _is_a_word(text: str) -> bool:
@@ -308,6 +307,25 @@ class Settings(BaseSettings):
     http: HttpSettings = Field(default_factory=HttpSettings)
     reporter: ReporterSettings = Field(default_factory=ReporterSettings)
 
+    _file: str | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> str | None:
+        """The file that was read; ``None``: variables and defaults alone."""
+        return self._file
+
+    @property
+    def without_environments(self) -> tuple[str, str] | None:
+        """That no environment is configured, and what to do; ``None`` where one is."""
+        if self.environments:
+            return None
+        if self._file is not None:
+            return f"no environment is configured in {self._file}", "add [environments.default] to it"
+        return (
+            "no environment is configured, as no configuration was found",
+            f"name it with --config or {CONFIG_VARIABLE}, or go to the directory of coordinator.toml",
+        )
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -331,7 +349,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
     chosen = path or os.environ.get(CONFIG_VARIABLE)
     document = _document(chosen) if chosen else {}
     try:
-        return Settings(**document)
+        settings = Settings(**document)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
         raise ConfigurationError("\n".join(_problem(chosen, one["loc"], one) for one in problems)) from error
@@ -339,6 +357,8 @@ def load_settings(path: str | Path | None = None) -> Settings:
         if isinstance(error.__cause__, NotJson):
             raise ConfigurationError(str(error.__cause__)) from error
         raise ConfigurationError(f"environment variables: {error}: {error.__cause__}") from error
+    settings._file = str(chosen) if chosen else None
+    return settings
 
 
 def _problem(file: str | Path | None, place: tuple[int | str, ...], found: ErrorDetails) -> str:

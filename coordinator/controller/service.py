@@ -38,7 +38,7 @@ from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.leading.misnamed_reporters import MisnamedReporters
 from coordinator.controller.leading.progress import ProgressOfReading
 from coordinator.controller.leading.publisher import Publisher, Writer
-from coordinator.controller.leading.unknown_dags import UnknownDags
+from coordinator.controller.leading.unknown_dags import PLACE, UnknownDags
 from coordinator.controller.leading.watched_file import WatchedFile
 from coordinator.controller.line_file import LineFile
 from coordinator.controller.reconciler import Options, Reconciler
@@ -304,7 +304,7 @@ class Watcher:
     def _found_out(self) -> dict[str, str]:
         """The problems that follow from no key in etcd: others read them in this watcher's presence key."""
         found: dict[str, str | None] = dict(self._misnamed_reporters.problems)
-        found["unknown DAGs"] = self._unknown_dags.problem
+        found[PLACE] = self._unknown_dags.problem
         if self._decisions is not None:
             found["decision log"] = self._decisions.problem
         return {place: what for place, what in found.items() if what is not None}
@@ -317,7 +317,9 @@ class Watcher:
             else:
                 asking.rest()
         file = self._publisher.present_file if self._publisher is not None else None
-        if self._progress.has_found(file, self._found_out()):
+        unanswered = self._unknown_dags.unanswered
+        unknown = {PLACE: unanswered} if unanswered is not None else {}
+        if self._progress.has_found(file, self._found_out(), unknown):
             self._candidate.nudge()  # show a new problem at once, and not only with the next keep-alive
         messages = self._inbox.take(self._patience(), updates=not self.reconciler.is_behind)
         if self.reconciler.step(messages, lag=self._inbox.lag):

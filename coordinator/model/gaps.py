@@ -67,16 +67,22 @@ def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
     node = graph.node(target.pipeline)
     if node is None:
         return None
+    own = view.state(target)
+    if own is not None and not isinstance(own.value, RunState):
+        return None  # nobody can tell whether it has run
+    ended_at = own.revision if own is not None else 0
+    node = _always_active(node)
+    evaluated, _ = evaluate(view, node, target, None)
+    if next(_newer(inputs_at(evaluated, HOLDS), ended_at), None) is None:
+        return None  # as nearly everywhere: the rest is the dearer part
     decision = decide(graph, view, target)
     if decision.due or not _UNDER_WAY.isdisjoint(decision.obstacles):
         return None
-    record, own = readable_record(view.record(target)), view.state(target)
-    if own is not None and not isinstance(own.value, RunState):
-        return None  # it is unknown whether it has run
+    record = readable_record(view.record(target))
     skipped = decision.skips or (record is not None and record.skipped)
-    evaluated, _ = evaluate(view, _always_active(node), target, None if skipped else record)
+    if record is not None and not skipped:
+        evaluated, _ = evaluate(view, node, target, record)
     used = tuple(inputs_at(evaluated, HOLDS))
-    ended_at = own.revision if own is not None else 0
     ignores = node.downstream.rerun is Rerun.IGNORE and ended_at > 0
     missed = [one.target for one in _newer(used, ended_at) if one.new or (ignores and one.triggers)]
     if not missed:

@@ -192,7 +192,7 @@ class _Ways:
             self._behind[one.target].append(target)
             self._above[target].append(one.target)
             if one.readiness is Readiness.SETTLED:
-                cause = cause_at_rest(one, ())
+                cause = cause_at_rest(self._propagation, one)
                 self.found.setdefault(Place(Matter(cause.kind), *one.target), cause)
         if not explained:
             self.found[Place(Matter.STUCK, *target)] = Cause(target, Kind.NOT_YET, reason(decision), _explain(target))

@@ -37,13 +37,13 @@ class About:
 
 
 def listing_of(store: Store, keys: Keys, closure: Closure, revision: int) -> Listing:
-    """The keys of a closure, all holds and the leader key, as etcd would list them at one revision.
+    """The keys of a closure, with all holds and the watchers, as etcd would list them at one revision.
 
     A range may contain more than is needed: keys with the same beginning as a needed partition, or between two of them.
 
     :raises Compacted: etcd has dropped the revision meanwhile.
     """
-    ranges = [(prefix, prefix) for prefix in (keys.leader, keys.heartbeat, keys.every("hold"))]
+    ranges = [(prefix, prefix) for prefix in (keys.leader, keys.heartbeat, keys.watchers, keys.every("hold"))]
     for pipeline, partitions in closure.items():
         ranges += _ranges(keys, pipeline, partitions)
     listings = [

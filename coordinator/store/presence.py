@@ -47,6 +47,7 @@ class Progress:
     :ivar warm: everything is read and decided about, and the watch is alive: it could lead at once.
     :ivar file: the dependencies file that it publishes when it leads.
     :ivar problems: its problems that follow from no key, by place.
+    :ivar unknown: its questions without an answer yet, by place.
     """
 
     revision: int
@@ -54,11 +55,12 @@ class Progress:
     warm: bool
     file: PresentFile | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
     def differs_from(self, said: Progress) -> bool:
         """Whether there is any difference except that time has passed."""
-        mine = (self.news, self.warm, self.file, self.problems)
-        return mine != (said.news, said.warm, said.file, said.problems)
+        mine = (self.news, self.warm, self.file, self.problems, self.unknown)
+        return mine != (said.news, said.warm, said.file, said.problems, said.unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Presence:
     :ivar again_within: seconds after which it writes this again at the latest.
     :ivar file: the dependencies file that it publishes when it leads.
     :ivar problems: its problems that follow from no key, by place; at most :data:`PROBLEMS`.
+    :ivar unknown: its questions without an answer yet, likewise.
     """
 
     id: str
@@ -90,6 +93,7 @@ class Presence:
     again_within: float | None = None
     file: PresentFile | None = None
     problems: Mapping[str, str] | None = None
+    unknown: Mapping[str, str] | None = None
 
     @classmethod
     def of_this_process(cls, watcher_id: str, *, since: datetime) -> Presence:
@@ -115,6 +119,7 @@ class Presence:
             again_within=again_within,
             file=progress.file,
             problems=dict(islice(progress.problems.items(), PROBLEMS)) or None,
+            unknown=dict(islice(progress.unknown.items(), PROBLEMS)) or None,
         )
 
     def __str__(self) -> str:
@@ -153,6 +158,7 @@ def read_presence(value: bytes) -> Presence:
         again_within=again_within if isinstance(again_within, float) else _whole(again_within),
         file=_file(known.get("file")),
         problems=_problems(known.get("problems")),
+        unknown=_problems(known.get("unknown")),
     )
 
 

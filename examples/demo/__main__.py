@@ -62,7 +62,7 @@ def _run(directory: Path, environments: int, *, keep: bool) -> int:
         return 130
     except Exception as error:  # noqa: BLE001 - whatever it is, it is printed, and the logs are kept
         try:
-            heed()  # a terminal sends Ctrl-C to etcd too, whose end is then no failure
+            heed()  # what failed because of Ctrl-C is no failure
         except Interrupted:
             return 130
         print(f"✗ {error}" if isinstance(error, CoordinatorError) else traceback.format_exc(), file=sys.stderr)

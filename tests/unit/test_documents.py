@@ -19,6 +19,9 @@ from coordinator.model.documents import parse_document
 from coordinator.model.documents.forms import AIRFLOWS, CONDITIONS, ENTRY, MAPPERS, STARTS
 from coordinator.model.partitions import MOST_MEMBERS
 from coordinator.model.trigger import Status
+from coordinator.model.view import Readiness
+from coordinator.reading.attention import Matter
+from tests.command_line import cli as cli
 from tests.faults.registry import FAULTS
 from tests.worlds import condition_cases, partition_cases
 
@@ -246,3 +249,18 @@ def test_the_table_of_faults_names_those_that_are_played() -> None:
     told = {name: (group, asserts) for group, name, asserts, _ in rows[2:]}
     assert told == {name: (fault.group, fault.asserts) for name, fault in FAULTS.items()}
     assert all(re.fullmatch(r"[1-9]\d* times", survived) for _, _, _, survived in rows[2:])
+
+
+def test_the_glossary_has_every_word_that_status_and_explain_say_of_a_pipeline() -> None:
+    rows = re.findall(r"^\| (\*\*.+?) \|", _text("docs/glossary.md"), re.MULTILINE)
+    explained = {word for row in rows for word in re.findall(r"\*\*(.+?)\*\*", row)}
+    shown = {str(word) for words in (Readiness, Status, Matter) for word in words}
+    asked = {"partition", "wave", "consumed", "gap", "lag", "ready", "catch up", "forget"}
+    assert shown | asked <= explained
+
+
+def test_the_help_names_the_glossary() -> None:
+    group = typer.main.get_command(app)
+    assert "docs/glossary.md" in (group.epilog or "")
+    for command in ("explain", "status"):
+        assert "docs/glossary.md" in (group.commands[command].help or "")  # type: ignore[attr-defined]

@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from math import inf
 
 import structlog
 
 from coordinator.model.publishing.guard import Known
 from coordinator.model.references import PipelineRef
-from coordinator.runners.port import EnvironmentReport, Runner
+from coordinator.runners.port import EnvironmentFault, EnvironmentReport, Runner
 
 _log = structlog.get_logger(__name__)
 
@@ -23,6 +24,10 @@ AGAIN_AFTER = 15.0
 
 PATIENCE = 10.0
 """Seconds to wait for a first answer. A slower environment counts as one that cannot be asked."""
+
+AWAY_AFTER = 60.0
+"""Seconds without an answer after which an environment is a problem: a machine may be busy, and an API server may be
+started anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class DagChecks:
         self._answers: dict[PipelineRef, _Answer] = {}
         self._wanted_since: dict[PipelineRef, float] = {}
         self._asking: set[str] = set()
+        self._no_answer_since: dict[str, float] = {}
 
     def known(self, pipelines: Collection[PipelineRef]) -> Known | None:
         """What is known of these DAGs; asks about those that are unknown or missing. ``None``: wait for the answer."""
@@ -83,6 +89,9 @@ class DagChecks:
                     missing.add(pipeline)
             begin = {name: dag_ids for name, dag_ids in to_ask.items() if name not in self._asking}
             self._asking.update(begin)
+            for environment in begin:
+                self._no_answer_since.setdefault(environment, now)
+            awaited = {name for name in unasked if now - self._no_answer_since.get(name, -inf) < AWAY_AFTER}
         for environment, dag_ids in begin.items():
             asking = threading.Thread(
                 target=self._ask, args=(environment, dag_ids), name=f"dags of {environment}", daemon=True
@@ -93,19 +102,22 @@ class DagChecks:
                 _log.warning("dags.not_asked", environment=environment, reason=str(error))
                 with self._lock:
                     self._asking.discard(environment)
-        return Known(frozenset(missing), unasked) if is_complete else None
+        return Known(frozenset(missing), unasked, frozenset(awaited)) if is_complete else None
 
     def _ask(self, environment: str, dag_ids: list[str]) -> None:
         try:
             report = self._runners[environment].check(dag_ids)
         except Exception as error:  # noqa: BLE001 - logged; without an answer it would be asked again at once, for ever
             _log.exception("dags.not_asked", environment=environment)
-            report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}")
+            report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}", fault=EnvironmentFault.MISTAKE)
         missing, now = set(report.missing_dags), self._clock()
-        # An environment that says which DAGs are missing has been asked, whatever else is wrong with it.
-        problem = report.problem if not missing else None
+        problem = None if report.says_dags else report.problem
         with self._lock:
             self._asking.discard(environment)
+            if problem is None:
+                self._no_answer_since.pop(environment, None)
+            elif report.fault is not EnvironmentFault.UNREACHABLE:
+                self._no_answer_since[environment] = -inf  # it is there, and says no
             for dag_id in dag_ids:
                 pipeline = PipelineRef(environment, dag_id)
                 self._answers[pipeline] = _Answer(dag_id not in missing, problem, now)

@@ -40,7 +40,8 @@ class ProgressOfReading:
         before, self.present = self.present, replace(self.present, revision=revision, news=self._news, warm=warm)
         return warm and not before.warm
 
-    def has_found(self, file: PresentFile | None, problems: Mapping[str, str]) -> bool:
-        """Note what its dependencies file is, and its other findings. Returns whether that is something new."""
-        before, self.present = self.present, replace(self.present, file=file, problems=problems)
-        return (file, problems) != (before.file, before.problems)
+    def has_found(self, file: PresentFile | None, problems: Mapping[str, str], unknown: Mapping[str, str]) -> bool:
+        """Note what its dependencies file is, its other findings, and its unanswered questions. Returns whether any of
+        them is new."""
+        before, self.present = self.present, replace(self.present, file=file, problems=problems, unknown=unknown)
+        return (file, problems, unknown) != (before.file, before.problems, before.unknown)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 import structlog
 
@@ -19,6 +20,9 @@ _log = structlog.get_logger(__name__)
 LOOKED_EVERY = 1.0
 """Seconds between two looks at what is known."""
 
+PLACE = "unknown DAGs"
+"""Under which a watcher tells it in its presence."""
+
 _SHOWN = 10
 
 
@@ -26,7 +30,8 @@ class UnknownDags:
     """Asks about the DAGs of all owners' documents, on the leader. Used by the deciding thread only.
 
     :param clock: monotonic seconds.
-    :ivar problem: which DAGs do not exist, and which environments could not be asked.
+    :ivar problem: which DAGs do not exist, and which environments cannot be asked.
+    :ivar unanswered: which environments have not answered yet, which may be no problem.
     """
 
     def __init__(self, cache: Cache, checks: DagChecks, *, clock: Callable[[], float]) -> None:
@@ -38,6 +43,7 @@ class UnknownDags:
         self._named: set[PipelineRef] = set()
         self._is_well = False
         self.problem: str | None = None
+        self.unanswered: str | None = None
 
     def look(self) -> None:
         """Note what is known by now, and ask about the rest."""
@@ -56,10 +62,11 @@ class UnknownDags:
         if problem is not None and problem != self.problem:
             _log.warning("dependencies.unknown_dags", reason=problem)
         self.problem = problem
+        self.unanswered = "; ".join(_unasked(known, awaited=True)) or None
 
     def rest(self) -> None:
         """Another watcher leads, and shows this problem."""
-        self.problem = None
+        self.problem = self.unanswered = None
 
     def _names(self) -> set[PipelineRef]:
         published = self._cache.published
@@ -80,8 +87,20 @@ class UnknownDags:
 
 def in_words(known: Known) -> str | None:
     """What is wrong, in one line; ``None``: nothing."""
-    problems = [f"{name} could not be asked which DAGs it has: {why}" for name, why in sorted(known.unasked.items())]
+    problems = list(_unasked(known, awaited=False))
     if known.missing:
         named = some_of([str(one) for one in sorted(known.missing)], _SHOWN)
         problems.append(f"no such DAGs: {named}; the dependencies name them: deploy them, or correct the file")
     return "; ".join(problems) or None
+
+
+def names(told: str, pipeline: PipelineRef) -> bool:
+    """Whether such a line is about a pipeline, or about its environment."""
+    about = rf"{re.escape(str(pipeline))}(?![\w./-])|{re.escape(pipeline.environment)} could not be asked"
+    return re.search(rf"(?<![\w./-])(?:{about})", told) is not None
+
+
+def _unasked(known: Known, *, awaited: bool) -> Iterator[str]:
+    for name, why in sorted(known.unasked.items()):
+        if (name in known.awaited) is awaited:
+            yield f"{name} could not be asked which DAGs it has: {why}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from coordinator.model.decide import Decision, Obstacle
@@ -20,6 +20,7 @@ from coordinator.model.explanation.words import (
     asked_for,
     did,
     hold_in_words,
+    how_to_fill,
     how_to_release,
     how_to_report,
     listed,
@@ -27,6 +28,8 @@ from coordinator.model.explanation.words import (
     named,
     state_of,
 )
+from coordinator.model.gaps import Cause as GapCause
+from coordinator.model.gaps import find_gap
 from coordinator.model.hold import Hold
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
@@ -89,9 +92,10 @@ class Cause:
         return f"{named(self.target, beside) if self.target != beside else 'it'} {self.says}{behind}"
 
 
-def causes_of(propagation: Propagation, decision: Decision) -> tuple[Cause, ...]:
-    """The causes, nearest first."""
-    return tuple(_follow(propagation, decision))
+def causes_of(propagation: Propagation, decision: Decision, *, known: bool = True) -> tuple[Cause, ...]:
+    """The causes, nearest first. :param known: something has this partition; else no cause has a remedy in it."""
+    causes = _follow(propagation, decision)
+    return tuple(causes if known else (replace(one, remedy="") if one.kind is Kind.NOT_YET else one for one in causes))
 
 
 def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
@@ -99,11 +103,12 @@ def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
     seen = {top.target}
     while waiting:
         decision, via = waiting.popleft()
-        own = tuple(own_causes(propagation, decision, via))
-        yield from own
+        yield from own_causes(propagation, decision, via)
         if not MOVING.isdisjoint(decision.obstacles):
             continue  # at present it does not wait for its inputs
-        further = via if decision.target == top.target else (*via, decision.target)
+        if decision is top and (missed := _missed(propagation, decision.target, via)) is not None:
+            yield missed
+        further = via if decision is top else (*via, decision.target)
         for one in inputs_in_the_way(decision):
             for target in _coming(propagation, one) or [one.target]:
                 if target in seen or len(seen) >= MOST:
@@ -111,7 +116,7 @@ def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
                 seen.add(target)
                 upstream = propagation.decide(target)
                 if one.readiness is Readiness.SETTLED and not _has_still_to_come(one, upstream):
-                    yield cause_at_rest(one, further)
+                    yield cause_at_rest(propagation, one, further)
                 else:
                     waiting.append((upstream, further))
 
@@ -148,7 +153,7 @@ def _has_still_to_come(one: EvaluatedInput, upstream: Decision) -> bool:
     return readable_state(one.seen) is None and upstream.evaluated is not None and not upstream.evaluated.holds
 
 
-def cause_at_rest(one: EvaluatedInput, via: tuple[Target, ...]) -> Cause:
+def cause_at_rest(propagation: Propagation, one: EvaluatedInput, via: tuple[Target, ...] = ()) -> Cause:
     """The cause for a settled input whose state does not meet the dependency."""
     state = readable_state(one.seen)
     wanted = asked_for(one.dependency)
@@ -156,6 +161,8 @@ def cause_at_rest(one: EvaluatedInput, via: tuple[Target, ...]) -> Cause:
         how = how_to_report(one.target)
         if one.seen is not None:
             return Cause(one.target, Kind.UNREADABLE, f"is {state_of(one)}", f"report it again: {how}", via)
+        if (missed := _missed(propagation, one.target, via)) is not None:
+            return missed
         remedy = f"run it in this partition; if it has run there, report how it ended: {how}"
         return Cause(one.target, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
     if state.state is State.FAILED:
@@ -165,6 +172,19 @@ def cause_at_rest(one: EvaluatedInput, via: tuple[Target, ...]) -> Cause:
         return Cause(one.target, Kind.TOO_OLD, f"{did(state)}; {_too_old(one)}", "run it again", via, run_id, since)
     says = f"{did(state)}; it is waited for until it {wanted}"
     return Cause(one.target, Kind.NOT_YET, says, "", via, run_id, since)
+
+
+def _missed(propagation: Propagation, target: Target, via: tuple[Target, ...]) -> Cause | None:
+    """That its upstreams have completed, and nothing starts it for that any more."""
+    gap = find_gap(propagation.graph, propagation, target) if target not in propagation.broken else None
+    if gap is None or gap.cause is GapCause.IGNORED:
+        return None
+    completed = listed([named(one, target) for one in gap.inputs])
+    if gap.cause is GapCause.SKIPPED:
+        says = f"was given up{f' ({gap.note})' if gap.note else ''}, and has not run on {completed}"
+    else:
+        says = f"has not run on {completed}, which completed before the dependency counted"
+    return Cause(target, Kind.NOT_YET, says, f"order the run: {how_to_fill(target)}", via)
 
 
 def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Cause:

@@ -71,10 +71,12 @@ class Explanation:
         return every if more <= 0 else [*every[:LISTED], f"and {more} more: see them with --json"]
 
 
-def explain(propagation: Propagation, target: Target) -> Explanation:
+def explain(propagation: Propagation, target: Target, *, known: bool = True) -> Explanation:
     """Explain the state of a pipeline in a partition.
 
     :param propagation: up to date with the contents of etcd.
+    :param known: something has this partition. Where nothing has it, its name is most likely mistyped: then nobody is
+        told to run or to report anything in it, which would make a false state.
     """
     decision = propagation.decide(target)
 
@@ -86,6 +88,6 @@ def explain(propagation: Propagation, target: Target) -> Explanation:
         order=propagation.order(target),
         hold=propagation.hold(target.pipeline),
         lines=tuple(tree(decision.evaluated, target, why)) if decision.evaluated is not None else (),
-        causes=() if decision.fires else causes_of(propagation, decision),
+        causes=() if decision.fires else causes_of(propagation, decision, known=known),
         outlook=outlook(propagation, decision),
     )

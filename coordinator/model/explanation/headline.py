@@ -33,7 +33,7 @@ def reason(decision: Decision) -> str:
         ordered = " has been ordered to run, and" if decision.due else ""
         return f"waits for nothing:{ordered} it is {obstacles if ordered else decision.readiness}"
     if decision.ignored:
-        return "runs no more by itself here (rerun: ignore, or skipped); what is new is consumed without a run"
+        return "runs no more by itself here (rerun: ignore, or skipped); what is new starts no run"
     if decision.skips:
         return f"is given up: it should have been started{moment('by', decision.due_by)} (on_late: skip)"
     if decision.ready:

@@ -97,15 +97,15 @@ def _input(one: EvaluatedInput, target: Target) -> str:
     elif one.dependency.trigger and not one.triggers:
         parts.append("starts the newest partition only")
     elif one.met and one.triggers:
-        parts.append("consumed" if one.consumed is not None else "from before this dependency, so not new")
+        parts.append("used before" if one.consumed is not None else "from before this dependency, so not new")
     return ", ".join(parts)
 
 
 def _details(one: EvaluatedInput) -> Iterator[str]:
-    """The run of an input, and what was consumed of it before."""
+    """The run of an input, and what was used of it before."""
     state, consumed = readable_state(one.seen), one.consumed
     if state is not None and state.state.is_terminal:  # for a run that goes on, the reason why it is busy names it
         yield run_in_words(state).strip()
     if isinstance(consumed, Consumed) and (one.new or not one.met):
         queued = moment("queued at", consumed.attempt.queued_at)
-        yield f"revision {consumed.revision} was consumed ({consumed.state}{queued})"
+        yield f"revision {consumed.revision} was used before ({consumed.state}{queued})"

@@ -102,6 +102,11 @@ def how_to_report(target: Target) -> str:
     return f"coordinator report {target.pipeline} success -p {shlex.quote(target.partition)}"
 
 
+def how_to_fill(target: Target) -> str:
+    """The command that orders a run on what is there."""
+    return f"coordinator fill {target.pipeline} {shlex.quote(target.partition)}"
+
+
 def asked_for(dependency: Dependency) -> str:
     """What an upstream has to do to meet a dependency."""
     match dependency.on:

@@ -44,10 +44,12 @@ class Known:
 
     :ivar missing: DAGs that do not exist.
     :ivar unasked: environments that gave no answer, and why.
+    :ivar awaited: those of them that are slow or away, and not for long: nothing is known to be wrong with them.
     """
 
     missing: frozenset[PipelineRef] = frozenset()
     unasked: Mapping[str, str] = field(default_factory=dict)
+    awaited: frozenset[str] = frozenset()
 
     def is_there(self, pipeline: PipelineRef) -> bool:
         """Whether its environment has the DAG, as far as is known."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from coordinator.runners.airflow.answers import Answer, DagAnswer, DagsAnswer, HealthAnswer, VersionAnswer
 from coordinator.runners.airflow.client import AirflowClient, addressable_dag, segment
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
 from coordinator.runners.airflow.starting import refusal
-from coordinator.runners.port import EnvironmentReport, EnvironmentUnavailable, RequestRefused
+from coordinator.runners.port import EnvironmentFault, EnvironmentReport, EnvironmentUnavailable, RequestRefused
 
 
 def check(client: AirflowClient, dag_ids: Sequence[str], *, request_timeout: float) -> EnvironmentReport:
@@ -23,14 +24,15 @@ def check(client: AirflowClient, dag_ids: Sequence[str], *, request_timeout: flo
     try:
         version = _version(client, Deadline(request_timeout))
         dags = _find_dags(client, dag_ids, request_timeout)
-        return EnvironmentReport(
+        report = EnvironmentReport(
             version=version,
-            problem=_health_problem(client, Deadline(request_timeout)),
             missing_dags=tuple(dag_id for dag_id in dag_ids if dag_id not in dags),
             paused_dags=tuple(dag_id for dag_id in dag_ids if dag_id in dags and dags[dag_id].is_paused),
         )
-    except (EnvironmentUnavailable, RequestRefused) as problem:
-        return EnvironmentReport(version=version, problem=str(problem))
+        sick = _sick_part(client, Deadline(request_timeout))
+        return report if sick is None else replace(report, problem=sick[1], fault=sick[0])
+    except (EnvironmentUnavailable, RequestRefused) as error:
+        return EnvironmentReport(version=version, problem=str(error), fault=EnvironmentFault.of(error))
 
 
 def _version(client: AirflowClient, deadline: Deadline) -> str:
@@ -40,14 +42,18 @@ def _version(client: AirflowClient, deadline: Deadline) -> str:
     return answer.read(VersionAnswer).version
 
 
-def _health_problem(client: AirflowClient, deadline: Deadline) -> str | None:
+def _sick_part(client: AirflowClient, deadline: Deadline) -> tuple[EnvironmentFault, str] | None:
+    """The part of it that it calls not healthy itself, and what that means."""
     answer = client.get_public("/monitor/health", deadline=deadline)
     if answer.status != 200:
         raise refusal(answer)
     health = answer.read(HealthAnswer)
-    for name, component in (("metadatabase", health.metadatabase), ("scheduler", health.scheduler)):
+    for fault, component in (
+        (EnvironmentFault.DATABASE, health.metadatabase),
+        (EnvironmentFault.SCHEDULER, health.scheduler),
+    ):
         if component.status != "healthy":
-            return f"its {name} is {component.status or 'not running'}: nothing that is triggered will run"
+            return fault, f"its {fault} is {component.status or 'not running'}: nothing that is triggered will run"
     return None
 
 

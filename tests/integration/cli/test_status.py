@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from coordinator.model.documents import parse_document
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.reporters import ReporterStatus
 from coordinator.model.retention.sweep import HeldBack, Sweep, dump_sweep
 from coordinator.model.retention.watermark import Watermark, dump_watermark
 from coordinator.model.runstate import RunStateDocument, State
@@ -282,7 +284,7 @@ def test_who_leads_and_how_far_each_replica_has_got_is_shown(
     assert {name: row["warm"] for name, row in rows.items()} == {"a": True, "b": True, "old": None, "s": True}
     shown = cli("status", "-c", config).stdout
     assert f"leader: b (host-b, pid 7) since {leader.since} (1 h 2 min)" in shown
-    assert "leads, warm" in shown
+    assert "leads, ready" in shown
     assert "ago: silent" in shown
 
 
@@ -333,3 +335,35 @@ def test_the_word_of_a_watcher_about_itself_is_nothing_to_lag_behind(
         etcd.commit(Transaction((), (Put(keys.watcher("w"), _replica("w", revision=written_at).to_value()),)))
     (row,) = json.loads(cli("status", "-c", config, "--json").stdout)["watchers"]
     assert row["lag"] == 0
+
+
+def test_a_question_that_was_not_answered_yet_is_shown_and_needs_nobody(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    """The machine may be busy; nobody needs to be called for that."""
+    presence = _replica("w1", revision=1)
+    asked = "team_b could not be asked which DAGs it has: no answer within 5 s"
+    presence = replace(presence, unknown={"unknown DAGs": asked})
+    leads = Presence("w1", "host-w1", 7, written(_ago(60)), "1.2")
+    put = (Put(keys.watcher("w1"), presence.to_value()), Put(keys.leader, leads.to_value()))
+    etcd.commit(Transaction((), put))
+    result = cli("status", "-c", config)
+    assert result.exit_code == ExitCode.OK, result.stdout
+    assert f"not known yet, and asked again: {asked} (watcher w1)" in result.stdout
+    assert "problem" not in result.stdout
+    assert json.loads(cli("status", "-c", config, "--json").stdout)["problems"] == {}
+
+
+def test_the_configuration_is_named_and_no_environment_is_suspected_where_none_is_configured(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    seen = ReporterStatus(host="h", pid=1, since=_ago(60), said=_ago(1), version="1").to_value()
+    etcd.commit(Transaction((), (Put(keys.reporter("elsewhere", "r"), seen),)))
+    told = cli("status", "-c", config).stdout
+    assert f"; configuration {config}" in told
+    assert f"no environment is configured in {config}; add [environments.default] to it" in told
+    assert "COORDINATOR_REPORTER__ENVIRONMENT" not in told
+    assert json.loads(cli("status", "-c", config, "--json").stdout)["configuration"] == str(config)
+    with config.open("a") as file:
+        file.write('[environments.default]\nurl = "http://127.0.0.1:1"\nplugin = false\n')
+    assert "call their environment elsewhere, which is neither configured" in cli("status", "-c", config).stdout

@@ -202,7 +202,7 @@ def test_a_partition_that_nobody_has_heard_of_is_acted_upon_only_if_it_is_said_t
     for consent in ((), ("--yes",), ("--json",)):
         result = scene(*call, *consent)
         assert result.exit_code == ExitCode.PROBLEM
-        assert f"{unknown}; --new-partition says that it is meant" in result.stderr
+        assert f"{unknown} 'coordinator explain team_b/mail' lists them; --new-partition says that" in result.stderr
     assert unknown in scene(*call, "--dry-run").stdout
     at_a_terminal(monkeypatch)
     refused = scene(*call, stdin="n\n")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from coordinator.model.publishing.publication import Publication, read_publication
+from coordinator.store.presence import read_presence
 from tests.integration.controller.service import Service
 from tests.integration.controller.waiting import until
 from tests.integration.controller.worlds import ServedWorld
@@ -30,6 +31,12 @@ def in_force(world: ServedWorld) -> Publication:
 
 def problem(service: Service, name: str) -> str:
     return str(service.problems().get(name, ""))
+
+
+def unknown(world: ServedWorld) -> str:
+    """What the watchers have asked and not been answered yet, as status reads it."""
+    presences = [read_presence(item.value) for page in world.store.pages(world.keys.watchers) for item in page.items]
+    return "; ".join(text for presence in presences for text in (presence.unknown or {}).values())
 
 
 @pytest.mark.promise("bad-file")
@@ -86,7 +93,8 @@ def test_an_environment_that_cannot_be_asked_keeps_nothing_from_being_published(
     served.down("team_b")
     edit(served, {"D": "team_b/AA"})
     until(lambda: in_force(served).version == 2, "published", limit=40)
-    until(lambda: "team_b could not be asked" in problem(watcher, "unknown DAGs"), "and a problem", limit=40)
+    until(lambda: "team_b could not be asked" in unknown(served), "and it is said that nobody knows", limit=40)
+    assert problem(watcher, "unknown DAGs") == "", "an Airflow that is started anew needs nobody"
     served.up("team_b")
     until(lambda: "no such DAGs: team_b/AA" in problem(watcher, "unknown DAGs"), "now it is known", limit=60)
 

@@ -184,3 +184,11 @@ def test_an_input_is_never_run_as_shell_code(runner: Path, repository: Path) -> 
     ended = compare(runner, repository, dependencies='"; touch here; $(touch here) `touch here`')
     assert ended.code == ExitCode.USAGE
     assert not (repository / "here").exists()
+
+
+def test_a_configuration_that_is_not_named_is_not_read_from_the_checkout(runner: Path, repository: Path) -> None:
+    """Whoever proposes a change could name a program in it, which would run with what the job may do."""
+    (repository / "coordinator.toml").write_text("this is no TOML", encoding="utf-8")
+    ended = compare(runner, repository, config="", dependencies="missing.json")
+    assert "coordinator.toml" not in ended.said
+    assert "missing.json: cannot be read" in ended.said

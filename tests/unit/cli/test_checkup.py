@@ -7,7 +7,7 @@ import pytest
 from coordinator.cli.checkup import evaluate_environment, evaluate_member
 from coordinator.cli.finding import Finding, Grade
 from coordinator.model.bounds import MIB
-from coordinator.runners.port import EnvironmentReport
+from coordinator.runners.port import EnvironmentFault, EnvironmentReport
 from coordinator.store.connection import MemberStatus
 
 
@@ -86,8 +86,8 @@ def test_a_good_environment_is_said_to_be_good() -> None:
 def test_missing_and_paused_dags_are_problems_by_name() -> None:
     missing, paused = environment(missing_dags=("a",), paused_dags=("b", "c"))
     assert missing.grade is paused.grade is Grade.PROBLEM
-    assert missing.found == "not there: a"
-    assert paused.found == "paused: b, c"
+    assert missing.found == "DAGs that do not exist there: a"
+    assert paused.found == "DAGs that are paused: b, c"
     assert missing.subject == "environment team_b"
 
 
@@ -97,12 +97,16 @@ def test_very_many_names_stay_readable() -> None:
 
 
 def test_an_environments_own_problem_is_passed_on() -> None:
-    (finding,) = environment(problem="401: wrong password")
+    (finding,) = environment(problem="401: wrong password", fault=EnvironmentFault.LOGIN)
     assert finding.grade is Grade.PROBLEM
     assert finding.found == "401: wrong password"
 
 
-def test_every_problem_of_an_environment_says_what_to_do() -> None:
-    for finding in (*environment(problem="no answer"), *environment(missing_dags=("a",), paused_dags=("b",))):
-        assert finding.remedy
-        assert not finding.remedy.startswith("see [")
+def test_each_fault_of_an_environment_has_a_remedy_of_its_own() -> None:
+    found = [*environment(missing_dags=("a",)), *environment(paused_dags=("b",))]
+    for fault in EnvironmentFault:
+        found += environment(problem="something", fault=fault)
+    remedies = [finding.remedy for finding in found]
+    assert all(remedies)
+    assert len(set(remedies)) == len(EnvironmentFault) + 2
+    assert not any("{" in remedy for remedy in remedies)

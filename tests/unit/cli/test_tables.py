@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from coordinator.cli.output import table
+from coordinator.cli.output import people, table
 
 PIPELINES = ["sales/load_orders_of_the_day", "publish"]
 PARTITION = "2026-11-21T00:00:00Z"
@@ -76,3 +76,19 @@ def test_wide_letters_take_two_columns() -> None:
 
 def test_an_empty_table_shows_its_columns() -> None:
     assert "pipeline  state" in printed(80, "pipeline", "state", rows=[])
+
+
+def test_where_nobody_says_how_wide_lines_may_be_each_row_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So grep finds what it looks for, and a log of CI is as wide as what it says."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stdout", written)
+    console = people()
+    message = f"{MESSAGE}, {'again and ' * 100}again"
+    console.print(table("pipeline", "last_error", "state", rows=[["a", message, "failed"], ["long_name", "b", "ok"]]))
+    console.print(message)
+    header, first, second, told = filter(None, written.getvalue().splitlines())
+    assert header.split() == ["pipeline", "last_error", "state"]
+    assert first == f"a          {message}  failed"
+    assert second.split() == ["long_name", "b", "ok"]
+    assert told == message

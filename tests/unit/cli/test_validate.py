@@ -26,7 +26,8 @@ def test_a_good_file_says_what_is_in_it(cli: Cli, written: Path) -> None:
     result = cli("validate", written)
     assert result.exit_code == ExitCode.OK
     assert f"{written}: good: 2 pipelines, 3 dependencies" in result.stdout
-    assert "not checked" in result.stdout
+    assert "names of environments were not checked (--config coordinator.toml checks them)" in result.stdout
+    assert "DAGs were not looked up in Airflow ('coordinator doctor' does)" in result.stdout
 
 
 @pytest.mark.parametrize(

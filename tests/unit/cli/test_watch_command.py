@@ -30,6 +30,6 @@ def test_a_watcher_that_could_start_nothing_does_not_begin(
     monkeypatch.chdir(tmp_path)
     result = cli("watch", "--max-runtime", 1)
     assert result.exit_code == ExitCode.USAGE
-    assert "no environment is configured; expected [environments.<name>]" in result.stderr
+    assert "no environment is configured, as no configuration was found; name it with --config or" in result.stderr
     (tmp_path / "coordinator.toml").touch()
-    assert "there is a coordinator.toml here: pass --config coordinator.toml" in cli("watch").stderr
+    assert "no environment is configured in coordinator.toml; add [environments.default] to it" in cli("watch").stderr

@@ -6,14 +6,14 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from coordinator.controller.leading.dag_checks import AGAIN_AFTER, PATIENCE, DagChecks
-from coordinator.controller.leading.unknown_dags import LOOKED_EVERY, UnknownDags
+from coordinator.controller.leading.dag_checks import AGAIN_AFTER, AWAY_AFTER, PATIENCE, DagChecks
+from coordinator.controller.leading.unknown_dags import LOOKED_EVERY, UnknownDags, in_words
 from coordinator.controller.state.cache import Cache
 from coordinator.model.documents.document import parse_document
 from coordinator.model.publishing.guard import Known
 from coordinator.model.publishing.publication import Publication, Published
 from coordinator.model.references import PipelineRef
-from coordinator.runners.port import EnvironmentReport
+from coordinator.runners.port import EnvironmentFault, EnvironmentReport
 from coordinator.store.keys import Keys
 
 A, B, FAR = (PipelineRef.parse(name) for name in ("A", "B", "far/C"))
@@ -25,6 +25,7 @@ class Environment:
     def __init__(self, *missing: str) -> None:
         self.missing = set(missing)
         self.problem: str | None = None
+        self.fault = EnvironmentFault.UNREACHABLE
         self.asked: list[list[str]] = []
         self.may_answer = threading.Event()
         self.may_answer.set()
@@ -33,7 +34,7 @@ class Environment:
         self.asked.append(list(dag_ids))
         self.may_answer.wait(10)
         if self.problem is not None:
-            return EnvironmentReport(problem=self.problem)
+            return EnvironmentReport(problem=self.problem, fault=self.fault)
         return EnvironmentReport("3.0", missing_dags=tuple(one for one in dag_ids if one in self.missing))
 
     def __getattr__(self, name: str) -> Any:
@@ -86,8 +87,57 @@ def test_an_environment_that_is_away_is_named_and_the_others_are_known() -> None
     stage.checks.known({A, B, FAR})
     stage.answered(2)
     known = stage.checks.known({A, B, FAR})
-    assert known == Known(frozenset({B}), {"far": "no way in"})
+    assert known == Known(frozenset({B}), {"far": "no way in"}, frozenset({"far"}))
     assert (known.is_there(A), known.is_there(B), known.is_there(FAR)) == (True, False, False)
+
+
+def test_only_one_that_is_away_for_long_or_refuses_is_a_problem() -> None:
+    """A busy machine, or an Airflow that is started anew, needs nobody; and each is asked again and again."""
+    far = Environment()
+    far.problem = "no answer within 5 s"
+    stage = Stage(far=far)
+
+    def words() -> tuple[str | None, bool]:
+        known = stage.checks.known({FAR})
+        assert known is not None
+        return in_words(known), "far" in known.awaited
+
+    stage.checks.known({FAR})
+    stage.answered()
+    assert words() == (None, True)
+    stage.now += AGAIN_AFTER
+    assert words() == (None, True)
+    stage.answered()
+    stage.now += AWAY_AFTER - AGAIN_AFTER
+    away = "far could not be asked which DAGs it has: no answer within 5 s"
+    assert words() == (away, False)
+    stage.answered()
+    far.problem = None
+    stage.now += AGAIN_AFTER
+    words()
+    stage.answered()
+    assert words() == (None, False), "it is back"
+
+    far.missing = {FAR.dag_id}
+    refusing = Environment()
+    refusing.problem, refusing.fault = "401", EnvironmentFault.LOGIN
+    stage = Stage(far=refusing)
+    stage.checks.known({FAR})
+    stage.answered()
+    for _ in range(3):
+        assert words() == ("far could not be asked which DAGs it has: 401", False), "nobody is let in by waiting"
+        stage.now += AGAIN_AFTER
+        words()
+        stage.answered()
+
+
+def test_one_that_says_which_dags_it_has_has_been_asked_whatever_else_is_wrong_with_it() -> None:
+    here = Environment()
+    here.problem, here.fault = "its scheduler is unhealthy", EnvironmentFault.SCHEDULER
+    stage = Stage(default=here)
+    stage.checks.known({A})
+    stage.answered()
+    assert stage.checks.known({A}) == Known()
 
 
 def test_one_that_never_answers_is_given_up_after_a_while() -> None:

@@ -159,7 +159,7 @@ def test_the_tree_tells_of_each_input_what_was_weighed(world: SimulatedWorld) ->
     assert said[3].startswith(f"        in run scheduled__{PARTITION} at 2026-11-21T")
     assert said[4] == "    - B: not yet"
     assert re.fullmatch(r"  - C: running, revision \d+", said[5])
-    assert re.fullmatch(r"      revision \d+ was consumed \(success queued at 2026-11-21T\S+\)", said[6])
+    assert re.fullmatch(r"      revision \d+ was used before \(success queued at 2026-11-21T\S+\)", said[6])
     assert said[7].startswith(f"      busy: is running in run scheduled__{PARTITION} since ")
 
 

@@ -202,12 +202,12 @@ def test_what_is_the_matter_with_the_file_is_told_at_once() -> None:
     reading = ProgressOfReading(KEYS.signs_of_life)
     bad = PresentFile("default", "", problem="it is not there")
     assert reading.stand_at(7, warm=True)
-    assert not reading.has_found(None, {})
-    assert reading.has_found(bad, {})
+    assert not reading.has_found(None, {}, {})
+    assert reading.has_found(bad, {}, {})
     assert not reading.stand_at(8, warm=True)
-    assert not reading.has_found(bad, {})
+    assert not reading.has_found(bad, {}, {})
     assert reading.present.file is bad
-    assert reading.has_found(PresentFile("default", "5fa1c0de"), {})
+    assert reading.has_found(PresentFile("default", "5fa1c0de"), {}, {})
 
 
 @pytest.mark.promise("takeover")
