@@ -82,6 +82,8 @@ class Situation(msgspec.Struct, frozen=True, gc=False):
     :ivar has_slot: whether a look and a start are allowed.
     :ivar verified: the answers of a look; ``None``: they are missing or incomplete.
     :ivar request: the state of the request of the intent in ``record``; ``None``: this watcher does not know it.
+    :ivar cleared_at: the run that the intent in ``record`` is to clear has been cleared since: the ``queued_at`` of its
+        newer attempt, as etcd says.
     :ivar unchanged: the same intent as in ``record`` would be decided now.
     :ivar retry_at: monotonic seconds; nothing is begun before.
     :ivar draining: this watcher is about to stop and begins nothing more.
@@ -96,6 +98,7 @@ class Situation(msgspec.Struct, frozen=True, gc=False):
     has_slot: bool = False
     verified: Verification | None = None
     request: RequestState | None = None
+    cleared_at: datetime | None = None
     unchanged: bool = True
     retry_at: float = 0.0
     draining: bool = False
@@ -104,6 +107,7 @@ class Situation(msgspec.Struct, frozen=True, gc=False):
 class Outcome(enum.Enum):
     """Which record is written.
 
+    ``CLEARED``    the run has been cleared since, by the request after all or by somebody else: it uses the inputs
     ``DONE``       the run has ended
     ``BLOCKED``    the environment refuses, or cannot even be asked
     ``WITHDRAWN``  the request has not happened, and will not be sent
@@ -113,6 +117,7 @@ class Outcome(enum.Enum):
     ``SKIPPED``    given up (consumed without a run), because it is late
     """
 
+    CLEARED = "cleared"
     DONE = "done"
     BLOCKED = "blocked"
     WITHDRAWN = "withdrawn"
@@ -176,11 +181,16 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """Write a record. :ivar retry_at: monotonic seconds at which to try again, if at all."""
+    """Write a record.
+
+    :ivar retry_at: monotonic seconds at which to try again, if at all.
+    :ivar cleared_at: the ``queued_at`` of the attempt that uses the inputs.
+    """
 
     outcome: Outcome
     reason: str = ""
     retry_at: float | None = None
+    cleared_at: datetime | None = None
 
 
 Step = Nothing | NotToStart | RequeueAt | WaitForSlot | Look | WriteIntent | Send | Ask | Recall | WriteOutcome
@@ -250,6 +260,8 @@ def _of_intent(situation: Situation, record: TriggerRecord) -> Step:
 def _decide_again(situation: Situation, record: TriggerRecord) -> Step:
     """The request has not happened: repeat it only if the decision, and the run to clear, are unchanged."""
     verified, now = situation.verified, situation.now
+    if situation.cleared_at is not None:  # perhaps by this very request, which Airflow has carried out late
+        return WriteOutcome(Outcome.CLEARED, cleared_at=situation.cleared_at)
     if not situation.unchanged:
         return WriteOutcome(Outcome.CHANGED)
     if verified is None:
@@ -261,6 +273,8 @@ def _decide_again(situation: Situation, record: TriggerRecord) -> Step:
     own = verified.own
     if own is None:
         return WriteOutcome(Outcome.RUN_GONE, f"run {record.run_id} does not exist any more")
+    if own.queued_at is not None and own.queued_at != record.before:
+        return WriteOutcome(Outcome.CLEARED, cleared_at=own.queued_at)
     if own.queued_at != record.before or not own.ended:
-        return WriteOutcome(Outcome.WITHDRAWN, f"run {own.run_id} has been cleared meanwhile")
+        return WriteOutcome(Outcome.WITHDRAWN, f"run {own.run_id} has been started again meanwhile")
     return Send()

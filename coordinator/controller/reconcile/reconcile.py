@@ -189,11 +189,12 @@ class Reconcile:
         target = decision.target
         dispatcher = self._dispatchers.of(target)
         own_run_id = self._own_run_id(decision, record)
-        in_flight = None
+        in_flight = cleared_at = None
         unchanged = True
         if record is not None and record.status is Status.INTENT:
             in_flight = self.requests.get(target, record.token)
             unchanged = is_unchanged(decision, record)
+            cleared_at = records.cleared_since(record, self._cache.state(target))
         return Situation(
             decision=decision,
             record=record,
@@ -204,6 +205,7 @@ class Reconcile:
             has_slot=dispatcher is not None and dispatcher.admission.has_slot(target),
             verified=self._checks.heard(decision, own_run_id, now),
             request=in_flight.state if in_flight is not None else None,
+            cleared_at=cleared_at,
             unchanged=unchanged,
             retry_at=self._retry_at.get(target, 0.0),
             draining=self.draining,
@@ -303,6 +305,9 @@ class Reconcile:
             return
         assert record is not None
         match step.outcome:
+            case Outcome.CLEARED:
+                assert step.cleared_at is not None
+                self._ledger.record(target, records.cleared(record, step.cleared_at))
             case Outcome.DONE:
                 self._ledger.record(target, records.done(record))
             case Outcome.IGNORED:

@@ -97,6 +97,16 @@ def run_to_clear(
     return seen.value.attempt.run_id if seen is not None and isinstance(seen.value, RunState) else None
 
 
+def cleared_since(intent: TriggerRecord, seen: SeenState | None) -> datetime | None:
+    """When the run that an intent is to clear was queued anew, if its state says that this has happened since."""
+    if intent.action is not Action.CLEAR or seen is None or not isinstance(seen.value, RunState):
+        return None
+    attempt = seen.value.attempt
+    if attempt.run_id != intent.run_id or attempt.queued_at is None:
+        return None
+    return attempt.queued_at if intent.before is not None and attempt.queued_at > intent.before else None
+
+
 def has_logical_date(graph: Graph, target: Target, record: TriggerRecord) -> bool:
     """Whether the run that an intent creates gets the partition's logical date, which only one run can have."""
     node = graph.node(target.pipeline)
@@ -141,11 +151,20 @@ def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequ
 
 def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
     """The request has succeeded: the inputs are consumed."""
+    return _started(record, run.run_id, run.queued_at)
+
+
+def cleared(record: TriggerRecord, queued_at: datetime) -> TriggerRecord:
+    """The run to clear has been cleared, by whomever: its new attempt consumes the inputs."""
+    return _started(record, record.run_id, queued_at)
+
+
+def _started(record: TriggerRecord, run_id: str | None, attempt: datetime | None) -> TriggerRecord:
     return replace(
         record,
         status=Status.SENT,
-        run_id=run.run_id,
-        attempt=run.queued_at,
+        run_id=run_id,
+        attempt=attempt,
         consumed=record.consumed.and_then(record.inputs),
         inputs=NOTHING,
         last_error=None,

@@ -206,13 +206,19 @@ INTENTS: list[tuple[str, Action, dict[str, object], Step]] = [
         "a clear whose run somebody has cleared",
         Action.CLEAR,
         {"request": RequestState.NOT_SENT, "verified": Verification(own=CLEARED)},
-        WriteOutcome(Outcome.WITHDRAWN, "run r has been cleared meanwhile"),
+        WriteOutcome(Outcome.CLEARED, cleared_at=CLEARED.queued_at),
+    ),
+    (
+        "a clear of a run that has been cleared, as etcd says",
+        Action.CLEAR,
+        {"request": RequestState.NOT_SENT, "cleared_at": CLEARED.queued_at, "unchanged": False},
+        WriteOutcome(Outcome.CLEARED, cleared_at=CLEARED.queued_at),
     ),
     (
         "a clear whose run goes on",
         Action.CLEAR,
         {"request": RequestState.NOT_SENT, "verified": Verification(own=RUNNING)},
-        WriteOutcome(Outcome.WITHDRAWN, "run r has been cleared meanwhile"),
+        WriteOutcome(Outcome.WITHDRAWN, "run r has been started again meanwhile"),
     ),
     (
         "a clear whose run is gone",
