@@ -341,14 +341,14 @@ class Propagation:
             for downstream, mapping in self.graph.edges(upstream):
                 itself = scanned.get(downstream, nothing)
                 if isinstance(mapping, Identity):
-                    beyond: Iterable[str] = sorted(partitions - itself)
+                    for partition in sorted(partitions - itself):
+                        yield target_of((downstream, partition))
                     compared += len(partitions)
-                elif isinstance(mapping, Latest):
-                    beyond = nothing
-                else:
-                    beyond = chain.from_iterable(map(mapping.downstreams, sorted(partitions)))
-                for partition in beyond:
-                    yield None if partition in itself else target_of((downstream, partition))
+                elif not isinstance(mapping, Latest):
+                    for upstream_partition in sorted(partitions):
+                        yield None  # each takes its time, also where nothing comes of it
+                        for partition in mapping.downstreams(upstream_partition):
+                            yield None if partition in itself else target_of((downstream, partition))
                 for _ in range(compared // COMPARED):
                     yield None
                 compared %= COMPARED
