@@ -67,16 +67,6 @@ WrittenRevision = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 """As :data:`Revision`, for msgspec."""
 
 
-def counted(value: object) -> int:
-    """A number that counts something: a version, a revision.
-
-    :raises ValueError: it is no integer of etcd's own range. Python could not even write the largest that JSON can say.
-    """
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError("a number is not in range: expected an integer from 0 to 2**63 - 1")
-    return value
-
-
 def read_stored(
     value: bytes,
     read: Callable[[bytes], Value],

@@ -31,7 +31,7 @@ from coordinator.model.documents import dump_document, parse_document
 from coordinator.model.graph import Node
 from coordinator.model.printable import encodable
 from coordinator.model.references import PipelineRef
-from coordinator.model.stored import Unreadable, counted, read_stored
+from coordinator.model.stored import Unreadable, read_stored
 
 COMPRESSED_FROM = 256 * 1024
 """Bytes from which on a value is compressed; smaller ones stay readable for ``etcdctl get``."""
@@ -207,8 +207,8 @@ def _publication_of(value: bytes, source: str) -> Publication:
             published_at=_instant(content.get("published_at")),
             why=_text(content.get("why")),
             retired=_retired_in(content),
-            version=counted(content.get("version", 0)),
-            serial=counted(content["serial"]) if content.get("serial") is not None else None,
+            version=_counted(content.get("version", 0)),
+            serial=_counted(content["serial"]) if content.get("serial") is not None else None,
         )
     except (KeyError, TypeError, AttributeError) as error:  # another form of JSON than ours
         raise ValueError(f"{type(error).__name__}: {error}") from error
@@ -259,7 +259,7 @@ def _dump_retired(one: Retired) -> dict[str, Any]:
 
 
 def _activation(entry: Mapping[str, Any]) -> Activation:
-    return Activation(counted(entry["revision"]), _instant(entry.get("at")))
+    return Activation(_counted(entry["revision"]), _instant(entry.get("at")))
 
 
 def _retired(entry: Mapping[str, Any]) -> Retired:
@@ -267,7 +267,17 @@ def _retired(entry: Mapping[str, Any]) -> Retired:
     if at is None:
         raise ValueError(f"retired_at: expected a time, found {encodable(str(entry['retired_at']))!r}")
     partitions = tuple(_text(partition) for partition in entry.get("partitions", ()))
-    return Retired(_activation(entry), at, partitions, counted(entry.get("more", 0)))
+    return Retired(_activation(entry), at, partitions, _counted(entry.get("more", 0)))
+
+
+def _counted(value: object) -> int:
+    """A number that counts something: a version, a revision.
+
+    :raises ValueError: it is no integer of etcd's own range. Python could not even write the largest that JSON can say.
+    """
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError("a number is not in range: expected an integer from 0 to 2**63 - 1")
+    return value
 
 
 def _refuse_too_much(text: bytes) -> None:
