@@ -97,10 +97,11 @@ def put_of(keys: Keys, act: Act) -> Put:
 
 def read_act(value: bytes) -> Act | Unreadable:
     """Read the value of an ``acts/`` key. Never raises."""
-    return read_stored(value, _ActDocument.model_validate_json, _act_of, most=bounds.SMALL_VALUE, what="an act")
+    return read_stored(value, _act_of, most=bounds.SMALL_VALUE, what="an act")
 
 
-def _act_of(found: _ActDocument) -> Act:
+def _act_of(value: bytes) -> Act:
+    found = _ActDocument.model_validate_json(value)
     signature = Signature(found.who, found.when, found.why)
     return Act(found.act, PipelineRef.parse(found.pipeline), found.partition, signature, found.what)
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from coordinator.commands import acts
 from coordinator.errors import CoordinatorError
+from coordinator.model import bounds
 from coordinator.model.references import Target
 from coordinator.model.runstate import (
     Attempt,
     RunState,
     RunStateDocument,
     State,
-    Unreadable,
     read_run_state,
 )
+from coordinator.model.stored import Unreadable, read_stored
 from coordinator.store.keys import Keys
 from coordinator.store.port import ModRevisionIs, Put, Store, Transaction
 
@@ -98,10 +97,9 @@ def _document(value: bytes, present: RunState | Unreadable | None, attempt: Atte
     if not isinstance(present, RunState):
         kept = RunStateDocument(state=State.QUEUED)
     else:
-        try:
-            kept = RunStateDocument.model_validate_json(value)
-        except ValidationError:  # a bare word
-            kept = RunStateDocument(state=present.state)
+        read = read_stored(value, RunStateDocument.model_validate_json, most=bounds.RUN_STATE, what="a run state")
+        # A bare word is a state, and no document.
+        kept = RunStateDocument(state=present.state) if isinstance(read, Unreadable) else read
     if attempt is None:
         return kept
     return RunStateDocument(

@@ -38,10 +38,9 @@ def read_hold(value: bytes) -> Hold | Unreadable:
 
     The key alone holds the pipeline: an unreadable value still holds it, because its writer wanted it held.
     """
-    return read_stored(
-        value,
-        _HoldDocument.model_validate_json,
-        lambda found: Hold(why=found.why, who=found.who, since=found.since),
-        most=bounds.SMALL_VALUE,
-        what="a hold",
-    )
+    return read_stored(value, _hold_of, most=bounds.SMALL_VALUE, what="a hold")
+
+
+def _hold_of(value: bytes) -> Hold:
+    found = _HoldDocument.model_validate_json(value)
+    return Hold(why=found.why, who=found.who, since=found.since)

@@ -34,12 +34,15 @@ OWN_RUN_RETRY = 0.5
 class RequestState(enum.Enum):
     """What this watcher knows about an intent's request.
 
-    ``IN_DOUBT``   it may have been sent (by a predecessor, or the answer was lost): ask
-    ``NOT_SENT``   it is known not to have happened: decide again
-    ``OUT``        the request, or a question about it, is under way, or has been answered
+    ``IN_DOUBT``      it may have been sent (by a predecessor, or the answer was lost): ask
+    ``NOT_HAPPENED``  it was in doubt, and its environment says that nothing has happened: decide again. It may still be
+        on its way
+    ``NOT_SENT``      it is known not to have been sent, or to have had no effect: decide again
+    ``OUT``           the request, or a question about it, is under way, or has been answered
     """
 
     IN_DOUBT = "in doubt"
+    NOT_HAPPENED = "not happened"
     NOT_SENT = "not sent"
     OUT = "out"
 
@@ -252,7 +255,7 @@ def _of_intent(situation: Situation, record: TriggerRecord) -> Step:
         return Nothing() if situation.unchanged else Recall()
     if situation.now < situation.retry_at:
         return RequeueAt(situation.retry_at, keeps_slot=True)
-    if situation.request is RequestState.NOT_SENT:
+    if situation.request in (RequestState.NOT_SENT, RequestState.NOT_HAPPENED):
         return _decide_again(situation, record)
     return Ask()
 
@@ -260,7 +263,9 @@ def _of_intent(situation: Situation, record: TriggerRecord) -> Step:
 def _decide_again(situation: Situation, record: TriggerRecord) -> Step:
     """The request has not happened: repeat it only if the decision, and the run to clear, are unchanged."""
     verified, now = situation.verified, situation.now
-    if situation.cleared_at is not None:  # perhaps by this very request, which Airflow has carried out late
+    # Where its environment may carry it out late, a clear that is seen since is taken for this one.
+    may_be_late = situation.request is RequestState.NOT_HAPPENED
+    if may_be_late and situation.cleared_at is not None:
         return WriteOutcome(Outcome.CLEARED, cleared_at=situation.cleared_at)
     if not situation.unchanged:
         return WriteOutcome(Outcome.CHANGED)
@@ -273,8 +278,8 @@ def _decide_again(situation: Situation, record: TriggerRecord) -> Step:
     own = verified.own
     if own is None:
         return WriteOutcome(Outcome.RUN_GONE, f"run {record.run_id} does not exist any more")
-    if own.queued_at is not None and own.queued_at != record.before:
+    if may_be_late and own.queued_at is not None and own.queued_at != record.before:
         return WriteOutcome(Outcome.CLEARED, cleared_at=own.queued_at)
     if own.queued_at != record.before or not own.ended:
-        return WriteOutcome(Outcome.WITHDRAWN, f"run {own.run_id} has been started again meanwhile")
+        return WriteOutcome(Outcome.WITHDRAWN, f"run {own.run_id} has been cleared meanwhile")
     return Send()

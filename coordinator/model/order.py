@@ -55,10 +55,9 @@ def dump_order(given: GivenOrder) -> bytes:
 
 def read_order(value: bytes) -> GivenOrder | Unreadable:
     """Read the value of an ``order/`` key. Never raises; an unreadable value orders nothing."""
-    return read_stored(
-        value,
-        _OrderDocument.model_validate_json,
-        lambda found: GivenOrder(found.order, who=found.who, when=found.when, why=found.why),
-        most=bounds.SMALL_VALUE,
-        what="an order",
-    )
+    return read_stored(value, _order_of, most=bounds.SMALL_VALUE, what="an order")
+
+
+def _order_of(value: bytes) -> GivenOrder:
+    found = _OrderDocument.model_validate_json(value)
+    return GivenOrder(found.order, who=found.who, when=found.when, why=found.why)

@@ -11,15 +11,15 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from coordinator.model import bounds
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted
 from coordinator.model.printable import printable
-from coordinator.model.runstate import Instant, Unreadable, too_large
+from coordinator.model.stored import Instant, Unreadable, read_stored
 
 LEASE = timedelta(seconds=20)
 """How long the key of a reporter that has ended may stay."""
@@ -94,29 +94,16 @@ class LastSeen(_Value):
     host: Text
 
 
-_V = TypeVar("_V", bound=_Value)
-
-
 def read_reporter(value: bytes) -> ReporterStatus | Unreadable:
     """Read the value of ``reporter/<environment>/<name>``. Never raises."""
-    return _read(ReporterStatus, value)
+    what = "what a reporter says about itself"
+    return read_stored(value, ReporterStatus.model_validate_json, most=bounds.REPORTER, what=what)
 
 
 def read_last_seen(value: bytes) -> LastSeen | Unreadable:
     """Read the value of ``reporter_seen/<environment>``. Never raises."""
-    return _read(LastSeen, value)
-
-
-def _read(model: type[_V], value: bytes) -> _V | Unreadable:
-    if len(value) > bounds.REPORTER:
-        return too_large(value, bounds.REPORTER, "what a reporter says about itself")
-    try:
-        return model.model_validate_json(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}")
-    except (ValueError, OverflowError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {error}")
+    what = "the last sign of a reporter"
+    return read_stored(value, LastSeen.model_validate_json, most=bounds.REPORTER, what=what)
 
 
 class Hearing(enum.StrEnum):

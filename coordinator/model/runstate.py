@@ -6,7 +6,6 @@ be read is :class:`Unreadable`, which counts as "not yet" and is shown as a prob
 
 from __future__ import annotations
 
-import contextlib
 import enum
 from datetime import datetime
 from typing import Annotated
@@ -20,7 +19,6 @@ from coordinator.model.stored import Instant as Instant
 from coordinator.model.stored import Revision as Revision
 from coordinator.model.stored import Unreadable as Unreadable
 from coordinator.model.stored import as_utc, read_stored
-from coordinator.model.stored import too_large as too_large
 
 
 class InvalidReport(CoordinatorError):
@@ -152,22 +150,22 @@ _decode_known_fields = msgspec.json.Decoder(_KnownFields).decode
 
 def read_run_state(value: bytes) -> RunState | Unreadable:
     """Read the value of a ``state/`` key. Never raises."""
-    if len(value) > bounds.RUN_STATE:
-        return too_large(value, bounds.RUN_STATE, "a run state")
-    if value.startswith(b"{"):
-        with contextlib.suppress(msgspec.DecodeError, ValueError):
-            return _decode_known_fields(value).to_run_state()
-    else:
-        with contextlib.suppress(ValueError):
-            return RunState(State(value.strip().strip(b'"').decode()))
     return read_stored(
         value,
-        RunStateDocument.model_validate_json,
-        RunStateDocument.to_run_state,
+        _run_state_of,
         most=bounds.RUN_STATE,
         what="a run state",
         expected="; expected a state (queued, running, success, failed)",
     )
+
+
+def _run_state_of(value: bytes) -> RunState:
+    try:
+        if value.startswith(b"{"):
+            return _decode_known_fields(value).to_run_state()
+        return RunState(State(value.strip().strip(b'"').decode()))
+    except (msgspec.DecodeError, ValueError):  # says less about what is wrong, and refuses what other writers may add
+        return RunStateDocument.model_validate_json(value).to_run_state()
 
 
 class Verdict(enum.Enum):

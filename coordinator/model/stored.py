@@ -14,11 +14,11 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from pydantic import BeforeValidator, Field, ValidationError
 
+from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.partitions.instants import A_MOMENT
 from coordinator.model.printable import encodable
 
-Document = TypeVar("Document")
 Value = TypeVar("Value")
 
 
@@ -67,48 +67,34 @@ WrittenRevision = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 """As :data:`Revision`, for msgspec."""
 
 
-def counted(value: object) -> int:
-    """A number that counts something: a version, a revision.
-
-    :raises ValueError: it is no integer in etcd's range. (Python could not print the largest numbers that JSON can
-        have.)
-    """
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError("a number is not in range: expected an integer from 0 to 2**63 - 1")
-    return value
-
-
-def too_large(value: bytes, most: int, what: str) -> Unreadable:
-    """The result for a value that is too large to be parsed."""
-    del value  # its size is unknown: the store keeps only the fact that a value is too large
-    return Unreadable(f"more than {most} bytes, the most that {what} has: put a shorter one, or delete the key")
-
-
 def read_stored(
     value: bytes,
-    decode: Callable[[bytes], Document],
-    make: Callable[[Document], Value],
+    read: Callable[[bytes], Value],
     *,
     most: int,
     what: str,
     expected: str = "",
+    remedy: str = "put a shorter one, or delete the key",
 ) -> Value | Unreadable:
     """Read a value. Never raises.
 
-    :param decode: makes a document of it: a pydantic model's ``model_validate_json`` or a msgspec decoder's ``decode``.
-    :param make: converts the document to the value; may raise ``ValueError``.
-    :param most: the largest number of bytes.
-    :param what: the kind of value, for the message: ``a hold``.
-    :param expected: text to add to the reason.
+    :param read: makes of the bytes what they mean: by a pydantic model or a msgspec decoder, most often. It may raise
+        ``ValueError`` (pydantic's and Unicode's errors are some), ``msgspec.DecodeError`` and ``CoordinatorError``.
+    :param most: bytes that are looked into. Of a larger value the store keeps no more than that it is one.
+    :param what: it is, for the message: ``a hold``.
+    :param expected: added to what pydantic, msgspec and Python say; our own errors say it themselves.
+    :param remedy: for a value that is too large.
     """
     if len(value) > most:
-        return too_large(value, most, what)
+        return Unreadable(f"more than {most} bytes, the most that {what} has: {remedy}")
     try:
-        return make(decode(value))
+        return read(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         return Unreadable(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}{expected}")
     except msgspec.DecodeError as error:
         return Unreadable(f"{error}{expected}")
+    except CoordinatorError as error:
+        return Unreadable(str(error))
     except (ValueError, OverflowError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {error}")
+        return Unreadable(f"{type(error).__name__}: {error}{expected}")

@@ -147,12 +147,11 @@ def read_record(value: bytes, load_one: Callable[[InputDocument], Named] = load_
 
     :param load_one: reads a completion that is kept in full; a caller with many records can share equal ones.
     """
-    return read_stored(
-        value, _decode, lambda found: _record_of(found, load_one), most=bounds.RECORD, what="a trigger record"
-    )
+    return read_stored(value, lambda value: _record_of(value, load_one), most=bounds.RECORD, what="a trigger record")
 
 
-def _record_of(found: _RecordDocument, load_one: Callable[[InputDocument], Named]) -> TriggerRecord:
+def _record_of(value: bytes, load_one: Callable[[InputDocument], Named]) -> TriggerRecord:
+    found = _decode(value)
     inputs = load(found.inputs, found.more_inputs, load_one)
     # Both are the same for a run that has succeeded.
     is_consumed = found.consumed == found.inputs and found.more_consumed == found.more_inputs

@@ -16,6 +16,7 @@ from typing import Any
 from coordinator.model import bounds
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import encodable
+from coordinator.model.stored import read_stored
 from coordinator.store.process_id import ProcessId, read_process_id
 from coordinator.version import __version__
 
@@ -136,13 +137,9 @@ def written(moment: datetime) -> str:
 
 
 def read_presence(value: bytes) -> Presence:
-    """Read a presence. Unreadable fields are ``?``: the key alone shows that a watcher is alive."""
-    try:
-        known = json.loads(value) if len(value) <= bounds.SMALL_VALUE else None
-    except (ValueError, RecursionError):
-        known = None
-    if not isinstance(known, dict):
-        known = {}
+    """Read a presence. What cannot be read is ``?``: the key alone says that somebody is there."""
+    read = read_stored(value, json.loads, most=bounds.SMALL_VALUE, what="a presence")
+    known: dict[str, Any] = read if isinstance(read, dict) else {}
     again_within = known.get("again_within")
     return Presence(
         id=_text(known, "id") or "?",

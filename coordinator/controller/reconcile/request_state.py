@@ -67,7 +67,9 @@ class InFlight:
                 return self._settle(records.without_run(self.record, reason))
             case NotHappened():
                 # Asked without having sent it (a takeover): decide at once. Sent without effect: after a pause.
-                return self._try_again(RequestState.NOT_SENT, failed=message.effect is Effect.START)
+                if message.effect is Effect.START:
+                    return self._try_again(RequestState.NOT_SENT, failed=True)
+                return self._try_again(RequestState.NOT_HAPPENED, failed=False)
         return self._take_silence(message.effect, message.error)
 
     def _take_silence(self, effect: Effect, error: CoordinatorError | None) -> Pause:

@@ -49,14 +49,13 @@ def dump_heartbeat(heartbeat: Heartbeat) -> bytes:
 
 
 def read_heartbeat(value: bytes) -> Heartbeat | Unreadable:
-    """Read the value of the key ``heartbeat``. Never raises."""
-    return read_stored(
-        value,
-        _HeartbeatDocument.model_validate_json,
-        lambda found: Heartbeat(found.revision, found.when),
-        most=bounds.SMALL_VALUE,
-        what="a leader heartbeat",
-    )
+    """Read the value of ``heartbeat``. Never raises."""
+    return read_stored(value, _heartbeat_of, most=bounds.SMALL_VALUE, what="a leader heartbeat")
+
+
+def _heartbeat_of(value: bytes) -> Heartbeat:
+    found = _HeartbeatDocument.model_validate_json(value)
+    return Heartbeat(found.revision, found.when)
 
 
 def led_up_to(heartbeat: Heartbeat | Unreadable | None, present: int) -> int:

@@ -2,6 +2,7 @@
 with its place.
 
 ``document``    ``parse_file``: the entries, the cycles they would close, and what is said of the file
+``entries``     a pipeline: what it waits for, and how it is started then
 ``conditions``  the tree of what a pipeline waits for
 ``mappings``    partition mappings, there and back
 ``deadlines``   when a partition is late, there and back

@@ -8,7 +8,7 @@ from coordinator.model import bounds
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, all_of, any_of
 from coordinator.model.documents.cycles import Edges
 from coordinator.model.documents.fields import FieldReader
-from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings, described
+from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings
 from coordinator.model.documents.forms import CONDITIONS
 from coordinator.model.documents.json_text import Members
 from coordinator.model.documents.mappings import MappingReader
@@ -40,15 +40,11 @@ class ConditionReader:
                 branches = self._branches(cursor, downstream)
                 return None if branches is None else all_of(*branches)
             case Members():
-                return self._object(cursor, downstream)
-            case other:
+                return self.read_fields(cursor, self._fields.members(cursor, "a condition"), downstream)
+            case _:
                 forms = ", ".join(CONDITIONS)
-                expected = f"expected a pipeline reference, a list, or an object with one of {forms}"
-                self._findings.add(cursor, f"{expected}; found {described(other)}")
+                self._findings.expected(cursor, f"a pipeline reference, a list, or an object with one of {forms}")
                 return None
-
-    def _object(self, cursor: Cursor, downstream: PipelineRef | None) -> Condition | None:
-        return self.read_fields(cursor, self._fields.members(cursor, "a condition"), downstream)
 
     def read_fields(
         self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None
@@ -98,7 +94,7 @@ class ConditionReader:
 
     def _branches(self, cursor: Cursor, downstream: PipelineRef | None) -> tuple[Condition, ...] | None:
         if not isinstance(cursor.value, list):
-            self._findings.add(cursor, f"expected a list; found {described(cursor.value)}")
+            self._findings.expected(cursor, "a list")
             return None
         if not cursor.value:
             self._findings.add(cursor, "empty list: nothing to wait for", "name an upstream, or remove the entry")

@@ -9,7 +9,7 @@ from typing import Any
 
 from coordinator.model.deadline import MOST_DAYS, AfterFirstInput, Deadline, TimeOfDay
 from coordinator.model.documents.fields import FieldReader
-from coordinator.model.documents.findings import Cursor, Findings, described
+from coordinator.model.documents.findings import Cursor, Findings
 from coordinator.model.documents.forms import DEADLINES, TIME_OF_DAY
 from coordinator.model.documents.json_text import Members
 from coordinator.model.durations import format_duration
@@ -33,8 +33,8 @@ class DeadlineReader:
                 return self._at(cursor, {}) if ":" in word else self._after(cursor)
             case Members():
                 return self._object(cursor)
-            case other:
-                self._findings.add(cursor, f"expected a deadline; found {described(other)}", _EXAMPLES)
+            case _:
+                self._findings.expected(cursor, "a deadline", remedy=_EXAMPLES)
                 return None
 
     def _object(self, cursor: Cursor) -> Deadline | None:
@@ -48,12 +48,13 @@ class DeadlineReader:
         return self._at(given["at"], given) if "at" in given else self._after(given["after"])
 
     def _at(self, cursor: Cursor, given: Mapping[str, Cursor]) -> TimeOfDay | None:
-        written = self._fields.text(cursor, "a time of day such as '06:00'")
+        expected = "a time of day such as '06:00'"
+        written = self._fields.text(cursor, expected)
         at: time | None = None
         if written is not None and re.fullmatch(TIME_OF_DAY, written):
             at = time.fromisoformat(written)
         elif written is not None:
-            self._findings.add(cursor, f"expected a time of day such as '06:00'; found {described(written)}")
+            self._findings.expected(cursor, expected)
         days = self._fields.whole_number(given["days"], least=0, most=MOST_DAYS) if "days" in given else 0
         place = self._fields.place(given["timezone"]) if "timezone" in given else "UTC"
         return None if at is None or days is None or place is None else TimeOfDay(at, days, place)

@@ -16,24 +16,19 @@ freely. ``forms`` has all fields of all objects.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from coordinator.model import bounds
-from coordinator.model.conditions import Condition, leaves
-from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
-from coordinator.model.documents.conditions import CONDITION_FIELDS, ConditionReader
+from coordinator.model.dependencies import Document, Downstream
 from coordinator.model.documents.cycles import find_cycles
-from coordinator.model.documents.deadlines import DeadlineReader
+from coordinator.model.documents.entries import EntryReader
 from coordinator.model.documents.fields import FieldReader
-from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings, described
-from coordinator.model.documents.forms import ENTRY
-from coordinator.model.documents.json_text import JsonSyntaxError, Members, line_and_column, read_json
+from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings
+from coordinator.model.documents.json_text import JsonSyntaxError, line_and_column, read_json
 from coordinator.model.documents.problems import DependenciesError, Problem
 from coordinator.model.documents.sizes import Sizes
-from coordinator.model.documents.templates import refuse_templates
 from coordinator.model.references import DEFAULT_ENVIRONMENT, PipelineRef
 
 SCHEMA_KEY = "$schema"
@@ -43,8 +38,6 @@ TOP_LEVEL = (SCHEMA_KEY, SERIAL_KEY, ACCEPT_KEY)
 """Names at the top that are no pipelines; a pipeline of such a name is written with its environment."""
 MOST_SERIAL = 2**53 - 1
 """Every program that reads JSON reads whole numbers up to this."""
-RESERVED_CONF = "coordinator"
-"""The member of a run's conf in which the coordinator says what the run is for (docs/architecture.md#request)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +108,7 @@ class _DocumentReader:
         self._findings = findings
         self._fields = fields
         self._sizes = sizes
-        self._in_force = in_force
-        self._conditions = ConditionReader(findings, fields)
-        self._deadlines = DeadlineReader(findings, fields)
+        self._entries = EntryReader(findings, fields, in_force=in_force)
 
     def read(self, root: Cursor) -> DependenciesFile:
         numbers: dict[str, int | None] = {}
@@ -135,75 +126,11 @@ class _DocumentReader:
             if pipeline is not None and (first := first_given.setdefault(pipeline, cursor)) is not cursor:
                 reason = f"{name!r} and {first.name!r} are one pipeline"
                 self._findings.add(cursor.at_key(), reason, "merge the two", first=first.at_key())
-            entry = self._entry(cursor, pipeline)
+            entry = self._entries.read(cursor, pipeline)
             if entry is not None:
                 self._sizes.check(cursor, entry)
                 entries[entry.pipeline] = entry
-        for cycle, closing in find_cycles(self._conditions.edges):
+        for cycle, closing in find_cycles(self._entries.edges):
             reason = f"closes a cycle: {' -> '.join(map(str, cycle))}"
             self._findings.add(closing, reason, "each would wait for the other for ever: remove one dependency of it")
         return DependenciesFile(entries, numbers.get(SERIAL_KEY), numbers.get(ACCEPT_KEY))
-
-    def _entry(self, cursor: Cursor, pipeline: PipelineRef | None) -> Downstream | None:
-        if not isinstance(cursor.value, Members):
-            condition = self._condition(cursor, pipeline)
-            return None if condition is None or pipeline is None else Downstream(pipeline, condition)
-        fields = self._fields.members(cursor, "an object")
-        bare: Mapping[str, Cursor] = {}
-        if "upstream" not in fields:
-            bare = {name: member for name, member in fields.items() if name in CONDITION_FIELDS}
-        if bare:
-            first = next(iter(bare.values()))
-            reason = f"{first.name!r} belongs to a condition, and a condition under 'upstream'"
-            self._findings.add(first.at_key(), reason, 'write {"upstream": {...}}')
-        self._fields.refuse_unknown(fields, known=(*ENTRY.names, *bare))
-        rerun = self._fields.choice(fields.get("rerun"), Rerun.CLEAR)
-        settle = self._fields.choice(fields.get("settle"), Settle.WAVE)
-        catchup = self._fields.choice(fields.get("catchup"), Catchup.ALL)
-        limit = self._fields.whole_number(fields["max_in_flight"], least=1) if "max_in_flight" in fields else None
-        deadline = self._deadlines.read(fields["deadline"]) if "deadline" in fields else None
-        on_late = self._fields.choice(fields.get("on_late"), OnLate.SHOW)
-        if "on_late" in fields and "deadline" not in fields:
-            self._findings.add(fields["on_late"].at_key(), "'on_late' without a 'deadline'", "say when it is late")
-        conf = self._conf(fields.get("conf"))
-        if bare:
-            self._conditions.read_fields(cursor, bare, pipeline)
-            return None
-        if "upstream" not in fields:
-            self._findings.add(cursor, "'upstream' is missing", "say what the pipeline waits for")
-            return None
-        condition = self._condition(fields["upstream"], pipeline)
-        if condition is None or pipeline is None:
-            return None
-        return Downstream(
-            pipeline,
-            condition,
-            rerun=rerun,
-            settle=settle,
-            conf=conf,
-            catchup=catchup,
-            max_in_flight=limit,
-            deadline=deadline,
-            on_late=on_late,
-        )
-
-    def _condition(self, cursor: Cursor, pipeline: PipelineRef | None) -> Condition | None:
-        condition = self._conditions.read(cursor, pipeline)
-        if condition is not None and not any(dependency.trigger for dependency in leaves(condition)):
-            reason = "nothing would ever start the pipeline: each of its dependencies is a gate ('trigger': false)"
-            self._findings.add(cursor, reason, "let one of them trigger")
-        return condition
-
-    def _conf(self, cursor: Cursor | None) -> Mapping[str, Any]:
-        if cursor is None:
-            return {}
-        if not isinstance(cursor.value, Members):
-            self._findings.add(cursor, f"expected an object; found {described(cursor.value)}")
-            return {}
-        for member in cursor.members():
-            if member.name == RESERVED_CONF:
-                self._findings.add(member.at_key(), f"{RESERVED_CONF!r} is the coordinator's own place", "rename it")
-        if not self._in_force:
-            refuse_templates(self._findings, cursor)
-        conf: Mapping[str, Any] = self._fields.plain(cursor)
-        return conf

@@ -39,7 +39,7 @@ class FieldReader:
     def members(self, cursor: Cursor, expected: str) -> dict[str, Cursor]:
         """The members of an object. A key that is given twice is a problem: ``json`` would keep the last one."""
         if not isinstance(cursor.value, Members):
-            self._findings.add(cursor, f"expected {expected}; found {described(cursor.value)}")
+            self._findings.expected(cursor, expected)
             return {}
         members: dict[str, Cursor] = {}
         for member in cursor.members():
@@ -47,7 +47,8 @@ class FieldReader:
             if first is not member:
                 reason = f"the key {described(member.name)} is given twice"
                 self._findings.add(member.at_key(), reason, "merge the two", first=first.at_key())
-            self._is_unicode(member.name, member.at_key())
+            if not member.name.isascii():
+                self._is_unicode(member.name, member.at_key())
         return members
 
     def refuse_unknown(self, fields: Mapping[str, Cursor], *, known: Sequence[str], of: str = "") -> None:
@@ -74,20 +75,16 @@ class FieldReader:
     def text(self, cursor: Cursor, expected: str) -> str | None:
         if isinstance(cursor.value, str):
             return cursor.value
-        self._findings.add(cursor, f"expected {expected}; found {described(cursor.value)}")
+        self._findings.expected(cursor, expected)
         return None
 
     def choice(self, cursor: Cursor | None, default: Choice) -> Choice:
         """One of a few words; an absent field means the default."""
         if cursor is None:
             return default
-        words = [str(word) for word in type(default)]
-        if isinstance(cursor.value, str) and cursor.value in words:
-            return type(default)(cursor.value)
-        expected = f"expected {' or '.join(map(repr, words))}"
-        hint = nearest(cursor.value, words) if isinstance(cursor.value, str) else ""
-        self._findings.add(cursor, f"{expected}; found {described(cursor.value)}{hint}")
-        return default
+        words = {str(word): word for word in type(default)}
+        found = self.one_of(cursor, words, shown=words)
+        return default if found is None else found
 
     def one_of(self, cursor: Cursor, words: Mapping[str, Meaning], *, shown: Collection[str]) -> Meaning | None:
         """One of a few words, and what it means. ``shown``: the words to name in a message, without their synonyms."""
@@ -95,8 +92,7 @@ class FieldReader:
         if isinstance(word, str) and word in words:
             return words[word]
         hint = nearest(word, list(words)) if isinstance(word, str) else ""
-        expected = f"expected {' or '.join(map(repr, shown))}"
-        self._findings.add(cursor, f"{expected}; found {described(word)}{hint}")
+        self._findings.expected(cursor, " or ".join(map(repr, shown)), hint=hint)
         return None
 
     def characters(self, cursor: Cursor, expected: str, *, most: int) -> str | None:
@@ -112,7 +108,7 @@ class FieldReader:
     ) -> int | None:
         number = cursor.value
         if not isinstance(number, int) or isinstance(number, bool):
-            self._findings.add(cursor, f"expected {expected}; found {described(number)}")
+            self._findings.expected(cursor, expected)
             return None
         if least is not None and number < least:
             self._findings.add(cursor, f"expected at least {least}; found {number}")
@@ -126,7 +122,7 @@ class FieldReader:
         """``true`` or ``false``; an absent field means the default."""
         if cursor is None or isinstance(cursor.value, bool):
             return default if cursor is None else cursor.value is True
-        self._findings.add(cursor, f"expected true or false; found {described(cursor.value)}")
+        self._findings.expected(cursor, "true or false")
         return default
 
     def duration(self, cursor: Cursor) -> timedelta | None:
@@ -140,7 +136,7 @@ class FieldReader:
             self._findings.add(cursor, f"{error}; found {described(text)}")
             return None
         if not duration:
-            self._findings.add(cursor, f"expected a duration longer than nothing; found {described(text)}")
+            self._findings.expected(cursor, "a duration longer than nothing")
             return None
         return duration
 

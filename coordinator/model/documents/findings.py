@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from coordinator.model import bounds
@@ -21,8 +20,7 @@ class TooManyFindings(Exception):
     """There is no point in reading on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """A value, and the way to it.
 
     :ivar way: names of members and indexes of items, for people.
@@ -31,7 +29,7 @@ class Cursor:
 
     value: Value
     way: tuple[str | int, ...] = ()
-    spot: Spot = field(default_factory=Spot)
+    spot: Spot = Spot()
 
     @property
     def name(self) -> str:
@@ -40,7 +38,7 @@ class Cursor:
 
     def at_key(self) -> Cursor:
         """The same member, pointing at its key."""
-        return replace(self, spot=Spot(self.spot.indexes, key=True))
+        return self._replace(spot=Spot(self.spot.indexes, key=True))
 
     # One by one: after the first thousand mistakes nobody wants the next million.
 
@@ -92,6 +90,10 @@ class Findings:
         if len(self._found) == bounds.PROBLEMS:
             raise TooManyFindings
         self._found.append(_Finding(cursor, reason, remedy, first))
+
+    def expected(self, cursor: Cursor, expected: str, *, hint: str = "", remedy: str = "") -> None:
+        """Note that something else stands there. ``hint``: to put behind what was found."""
+        self.add(cursor, f"expected {expected}; found {described(cursor.value)}{hint}", remedy)
 
     def placed_in(self, text: str) -> list[Problem]:
         """The problems with their places, in the order of the text."""

@@ -52,8 +52,8 @@ class MappingReader:
                 return self._short(cursor, word)
             case Members():
                 return self._object(cursor)
-            case other:
-                self._findings.add(cursor, f"expected a partition mapping; found {described(other)}", _EXAMPLES)
+            case _:
+                self._findings.expected(cursor, "a partition mapping", remedy=_EXAMPLES)
                 return None
 
     def _short(self, cursor: Cursor, word: str) -> Mapping | None:
@@ -66,8 +66,8 @@ class MappingReader:
             return None
         if word[:1] in ("+", "-") or word[:1].isdigit():
             return self._made(cursor, "offset", {"by": cursor})
-        reason = f"expected a partition mapping; found {described(word)}{nearest(word, list(SHORT_MAPPERS))}"
-        self._findings.add(cursor, reason, _EXAMPLES)
+        hint = nearest(word, list(SHORT_MAPPERS))
+        self._findings.expected(cursor, "a partition mapping", hint=hint, remedy=_EXAMPLES)
         return None
 
     def _object(self, cursor: Cursor) -> Mapping | None:

@@ -10,14 +10,13 @@ A file with a serial needs none of this: the document with the greater serial is
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import msgspec
+
 from coordinator.model import bounds
-from coordinator.model.printable import encodable
-from coordinator.model.runstate import Unreadable
-from coordinator.model.stored import counted
+from coordinator.model.stored import Unreadable, WrittenRevision, read_stored
 
 REMEMBERED = 1000
 """Hashes of earlier contents that are kept for an owner."""
@@ -40,20 +39,28 @@ class PublishedBefore:
         return PublishedBefore(version, (*others, content)[-REMEMBERED:])
 
 
+class _PublishedBeforeDocument(msgspec.Struct):
+    version: WrittenRevision
+    contents: tuple[str, ...]
+
+
+_decode = msgspec.json.Decoder(_PublishedBeforeDocument).decode
+
+
 def dump_published_before(value: PublishedBefore) -> bytes:
     """The bytes for etcd."""
-    return json.dumps({"version": value.version, "contents": list(value.contents)}).encode()
+    return msgspec.json.encode(_PublishedBeforeDocument(value.version, value.contents))
 
 
 def read_published_before(value: bytes) -> PublishedBefore | Unreadable:
     """Read the value of a ``published/`` key. Never raises."""
-    try:
-        if len(value) > bounds.SMALL_VALUE:
-            raise ValueError(f"{len(value)} bytes; expected at most {bounds.SMALL_VALUE}")
-        read = json.loads(value)
-        return PublishedBefore(counted(read["version"]), tuple(encodable(str(one)) for one in read["contents"]))
-    except (ValueError, OverflowError, KeyError, TypeError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {error}; expected the contents that were published before")
+    what = "what an owner has published before"
+    return read_stored(value, _published_before_of, most=bounds.SMALL_VALUE, what=what)
+
+
+def _published_before_of(value: bytes) -> PublishedBefore:
+    found = _decode(value)
+    return PublishedBefore(found.version, found.contents)
 
 
 @dataclass(frozen=True, slots=True)

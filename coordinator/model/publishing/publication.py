@@ -27,12 +27,11 @@ from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.dependencies import Document
-from coordinator.model.documents import DependenciesError, dump_document, parse_document
+from coordinator.model.documents import dump_document, parse_document
 from coordinator.model.graph import Node
 from coordinator.model.printable import encodable
 from coordinator.model.references import PipelineRef
-from coordinator.model.runstate import Unreadable
-from coordinator.model.stored import counted
+from coordinator.model.stored import Unreadable, read_stored
 
 COMPRESSED_FROM = 256 * 1024
 """Bytes from which on a value is compressed; smaller ones can be read with ``etcdctl get``."""
@@ -180,18 +179,20 @@ def dump_publication(publication: Publication) -> bytes:
 
 def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
     """Read the value of a ``dependencies/`` key. Never raises."""
+    return read_stored(
+        value,
+        lambda value: _publication_of(value, source),
+        most=bounds.PUBLICATION,
+        what="a publication",
+        expected="; expected a published dependency document",
+        remedy="split it by owner",
+    )
+
+
+def _publication_of(value: bytes, source: str) -> Publication:
+    """Read with ``json``: msgspec and pydantic refuse all of a value for half a surrogate pair in its ``why``."""
     try:
-        _refuse_too_much(value)
-        content = json.loads(value)
-        if _COMPRESSED in content:
-            text = _decompressed(content[_COMPRESSED])
-            _refuse_too_much(text)
-            content = json.loads(text)
-        if (number := sum(map(len, content.get("retired", {}).values()))) > bounds.RETIRED:
-            raise ValueError(
-                f"retired: {number} dependencies, and at most {bounds.RETIRED} are read; publish the document anew: "
-                "coordinator apply"
-            )
+        content = _content_of(value)
         document = parse_document(json.dumps(content["dependencies"]), source=source, in_force=True)
         since: Mapping[str, Mapping[str, Any]] = content.get("active_since", {})
         return Publication(
@@ -205,18 +206,36 @@ def read_publication(value: bytes, *, source: str) -> Publication | Unreadable:
             published_by=_text(content.get("published_by")),
             published_at=_instant(content.get("published_at")),
             why=_text(content.get("why")),
-            retired={
-                (PipelineRef.parse(_text(pipeline)), _text(dependency)): _retired(one)
-                for pipeline, of_pipeline in content.get("retired", {}).items()
-                for dependency, one in of_pipeline.items()
-            },
-            version=counted(content.get("version", 0)),
-            serial=counted(content["serial"]) if content.get("serial") is not None else None,
+            retired=_retired_in(content),
+            version=_counted(content.get("version", 0)),
+            serial=_counted(content["serial"]) if content.get("serial") is not None else None,
         )
-    except DependenciesError as error:
-        return Unreadable(str(error))
-    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
-        return Unreadable(f"{type(error).__name__}: {error}; expected a published dependency document")
+    except (KeyError, TypeError, AttributeError) as error:  # another form of JSON than ours
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _content_of(value: bytes) -> Any:
+    _refuse_too_much(value)
+    content = json.loads(value)
+    if _COMPRESSED not in content:
+        return content
+    text = _decompressed(content[_COMPRESSED])
+    _refuse_too_much(text)
+    return json.loads(text)
+
+
+def _retired_in(content: Mapping[str, Any]) -> dict[DependencyName, Retired]:
+    retired: Mapping[str, Mapping[str, Any]] = content.get("retired", {})
+    if (number := sum(map(len, retired.values()))) > bounds.RETIRED:
+        raise ValueError(
+            f"retired: {number} dependencies, and at most {bounds.RETIRED} are read; publish the document anew: "
+            "coordinator apply"
+        )
+    return {
+        (PipelineRef.parse(_text(pipeline)), _text(dependency)): _retired(one)
+        for pipeline, of_pipeline in retired.items()
+        for dependency, one in of_pipeline.items()
+    }
 
 
 def _by_downstream(entries: Iterable[tuple[DependencyName, Any]]) -> dict[str, dict[str, Any]]:
@@ -240,7 +259,7 @@ def _dump_retired(one: Retired) -> dict[str, Any]:
 
 
 def _activation(entry: Mapping[str, Any]) -> Activation:
-    return Activation(counted(entry["revision"]), _instant(entry.get("at")))
+    return Activation(_counted(entry["revision"]), _instant(entry.get("at")))
 
 
 def _retired(entry: Mapping[str, Any]) -> Retired:
@@ -248,7 +267,17 @@ def _retired(entry: Mapping[str, Any]) -> Retired:
     if at is None:
         raise ValueError(f"retired_at: expected a time, found {encodable(str(entry['retired_at']))!r}")
     partitions = tuple(_text(partition) for partition in entry.get("partitions", ()))
-    return Retired(_activation(entry), at, partitions, counted(entry.get("more", 0)))
+    return Retired(_activation(entry), at, partitions, _counted(entry.get("more", 0)))
+
+
+def _counted(value: object) -> int:
+    """A number that counts something: a version, a revision.
+
+    :raises ValueError: it is no integer of etcd's own range. Python could not even write the largest that JSON can say.
+    """
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError("a number is not in range: expected an integer from 0 to 2**63 - 1")
+    return value
 
 
 def _refuse_too_much(text: bytes) -> None:
@@ -263,7 +292,10 @@ def _refuse_too_much(text: bytes) -> None:
 def _decompressed(text: str) -> bytes:
     """:raises ValueError: longer than :data:`bounds.PUBLICATION`, or broken off."""
     reader = zlib.decompressobj()
-    found = reader.decompress(base64.b64decode(text, validate=True), bounds.PUBLICATION)
+    try:
+        found = reader.decompress(base64.b64decode(text, validate=True), bounds.PUBLICATION)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
     if not reader.eof:
         raise ValueError(f"broken off, or more than {bounds.PUBLICATION} bytes when decompressed")
     return found

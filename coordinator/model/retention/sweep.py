@@ -87,12 +87,11 @@ def dump_sweep(sweep: Sweep) -> bytes:
 
 def read_sweep(value: bytes) -> Sweep | Unreadable:
     """Read the value of ``retention``. Never raises."""
-    return read_stored(
-        value, _SweepDocument.model_validate_json, _sweep_of, most=bounds.SMALL_VALUE, what="what a sweep did"
-    )
+    return read_stored(value, _sweep_of, most=bounds.SMALL_VALUE, what="what a sweep did")
 
 
-def _sweep_of(found: _SweepDocument) -> Sweep:
+def _sweep_of(value: bytes) -> Sweep:
+    found = _SweepDocument.model_validate_json(value)
     return Sweep(
         when=found.when,
         removed=found.removed,

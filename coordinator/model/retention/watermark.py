@@ -49,10 +49,9 @@ def dump_watermark(watermark: Watermark) -> bytes:
 
 def read_watermark(value: bytes) -> Watermark | Unreadable:
     """Read the value of a ``floor/`` key. Never raises."""
-    return read_stored(
-        value,
-        _WatermarkDocument.model_validate_json,
-        lambda found: Watermark(queued_at=found.queued_at, revision=found.revision),
-        most=bounds.SMALL_VALUE,
-        what="a watermark",
-    )
+    return read_stored(value, _watermark_of, most=bounds.SMALL_VALUE, what="a watermark")
+
+
+def _watermark_of(value: bytes) -> Watermark:
+    found = _WatermarkDocument.model_validate_json(value)
+    return Watermark(queued_at=found.queued_at, revision=found.revision)

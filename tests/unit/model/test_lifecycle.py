@@ -203,22 +203,34 @@ INTENTS: list[tuple[str, Action, dict[str, object], Step]] = [
         Send(),
     ),
     (
-        "a clear whose run somebody has cleared",
+        "a clear that was not sent, and whose run somebody has cleared",
         Action.CLEAR,
         {"request": RequestState.NOT_SENT, "verified": Verification(own=CLEARED)},
+        WriteOutcome(Outcome.WITHDRAWN, "run r has been cleared meanwhile"),
+    ),
+    (
+        "a clear that may still be on its way, and whose run has been cleared",
+        Action.CLEAR,
+        {"request": RequestState.NOT_HAPPENED, "verified": Verification(own=CLEARED)},
         WriteOutcome(Outcome.CLEARED, cleared_at=CLEARED.queued_at),
     ),
     (
-        "a clear of a run that has been cleared, as etcd says",
+        "the same, as etcd says",
         Action.CLEAR,
-        {"request": RequestState.NOT_SENT, "cleared_at": CLEARED.queued_at, "unchanged": False},
+        {"request": RequestState.NOT_HAPPENED, "cleared_at": CLEARED.queued_at, "unchanged": False},
         WriteOutcome(Outcome.CLEARED, cleared_at=CLEARED.queued_at),
+    ),
+    (
+        "a clear that has not happened is looked at, and sent again",
+        Action.CLEAR,
+        {"request": RequestState.NOT_HAPPENED, "verified": Verification(own=ENDED)},
+        Send(),
     ),
     (
         "a clear whose run goes on",
         Action.CLEAR,
         {"request": RequestState.NOT_SENT, "verified": Verification(own=RUNNING)},
-        WriteOutcome(Outcome.WITHDRAWN, "run r has been started again meanwhile"),
+        WriteOutcome(Outcome.WITHDRAWN, "run r has been cleared meanwhile"),
     ),
     (
         "a clear whose run is gone",
@@ -278,7 +290,7 @@ def test_nothing_is_sent_or_intended_but_on_what_was_heard() -> None:
                 case Send():
                     assert kept is not None
                     assert kept.status is Status.INTENT
-                    assert request is RequestState.NOT_SENT
+                    assert request in (RequestState.NOT_SENT, RequestState.NOT_HAPPENED)
                     assert unchanged
                     assert verified is not None
                     assert (draining, early) == (False, False)

@@ -170,6 +170,13 @@ def test_a_value_without_or_with_a_bad_signature_is_a_publication_all_the_same()
         assert (read.published_by, read.published_at, read.why) == ("", None, "")
 
 
+def test_half_a_character_in_what_is_only_for_people_puts_nothing_out_of_force() -> None:
+    value = json.dumps({"dependencies": {"D": "A"}, "why": "T-\ud800"}).encode()
+    read = read_publication(value, source="test")
+    assert isinstance(read, Publication)
+    assert read.why == "T-\\ud800"
+
+
 @pytest.mark.slow
 def test_a_large_document_stands_compressed_with_its_activations_and_fits_into_a_request_of_etcd() -> None:
     names = [f"team_a_load_customers_{number:05}" for number in range(10_005)]

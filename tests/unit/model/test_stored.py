@@ -54,8 +54,7 @@ def whole(value: bytes) -> RunState | Unreadable:
     """As the document that writers use reads it."""
     return read_stored(
         value,
-        RunStateDocument.model_validate_json,
-        RunStateDocument.to_run_state,
+        lambda value: RunStateDocument.model_validate_json(value).to_run_state(),
         most=bounds.RUN_STATE,
         what="a run state",
         expected="; expected a state (queued, running, success, failed)",
@@ -102,13 +101,13 @@ def test_what_cannot_be_made_of_a_document_is_told(raised: Exception, said: str)
     def make(_: bytes) -> bytes:
         raise raised
 
-    assert read_stored(b"{}", bytes, make, most=10, what="a thing") == Unreadable(said)
+    assert read_stored(b"{}", make, most=10, what="a thing") == Unreadable(said)
 
 
 def test_a_value_beyond_its_bound_is_not_looked_into() -> None:
     def look(_: bytes) -> bytes:
         raise AssertionError("it was")
 
-    assert read_stored(b"x" * 11, look, look, most=10, what="a thing") == Unreadable(
+    assert read_stored(b"x" * 11, look, most=10, what="a thing") == Unreadable(
         "more than 10 bytes, the most that a thing has: put a shorter one, or delete the key"
     )
