@@ -182,7 +182,7 @@ def _examine_http(http: HttpSettings) -> Iterator[Finding]:
     """Whether the server would start. Not its address: a watcher that runs has taken that."""
     if http.listen is None:
         return
-    from coordinator.controller.http_server import tls_context
+    from coordinator.controller.http_tls import tls_context
 
     try:
         tls = tls_context(http)

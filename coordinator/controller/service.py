@@ -67,8 +67,20 @@ waits for etcd at most, whose requests are bounded well below this."""
 
 
 @dataclass(frozen=True, slots=True)
+class Liveness:
+    """What ``/healthz`` and ``/readyz`` look at: nothing that grows with documents or keys.
+
+    :ivar stepped_at: when the deciding thread turned last, by the watcher's monotonic clock.
+    :ivar connected: the cache is filled and the watch is alive.
+    """
+
+    stepped_at: float
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """What a watcher says of itself: ``/healthz`` and ``/readyz`` in a word, ``/metrics`` in numbers.
+    """What a watcher says of itself: ``/metrics`` in numbers.
 
     :ivar connected: the cache is filled and the watch is alive.
     :ivar revision: etcd revision up to which it has read.
@@ -84,7 +96,6 @@ class Health:
     connected: bool
     revision: int
     idle: bool
-    stepped_at: float
     problems: Mapping[str, str]
     problems_count: int
     problems_not_shown: Mapping[str, int]
@@ -252,6 +263,10 @@ class Watcher:
         self._stopping = True
         self._inbox.wake()
 
+    def liveness(self) -> Liveness:
+        """Whether this watcher works. Safe from any thread, and cheap however much there is."""
+        return Liveness(self._stepped_at, self.reconciler.connected)
+
     def health(self) -> Health:
         """How this watcher is doing. Safe from any thread."""
         reconciler = self.reconciler
@@ -270,7 +285,6 @@ class Watcher:
             connected=reconciler.connected,
             revision=reconciler.cache.revision,
             idle=self._inbox.is_empty() and reconciler.is_idle(),
-            stepped_at=self._stepped_at,
             problems=some.some,
             problems_count=some.count,
             problems_not_shown=some.more,
