@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportersShown:
-    """:ivar problems: what somebody must see to. :ivar notes: what somebody should know."""
+    """:ivar problems: what somebody must see to. :ivar notes: what somebody should know.
+    :ivar not_shown: how many environments are not among ``heard``.
+    """
 
     heard: list[Heard]
     problems: dict[str, str]
     notes: list[str]
+    not_shown: int
     now: datetime
 
     def as_json(self) -> list[dict[str, Any]]:
@@ -88,14 +91,16 @@ def reporters_in(reading: Reading, config: Path | None, now: datetime) -> Report
         "COORDINATOR_REPORTER__ENVIRONMENT?"
         for one in listening.unexpected(heard)
     ]
-    if not_shown := listening.not_shown():
-        notes.append(f"and {not_shown:,} more environments report that are neither configured nor in a document")
+    if unknown := listening.unknown_not_shown():
+        notes.append(f"and {unknown:,} more environments report that are neither configured nor in a document")
     notes += [
         f"no reporter of {one.environment} has been heard from"
         for one in heard
         if one.hearing is Hearing.NEVER and f"reporters {one.environment}" not in problems
     ]
-    return ReportersShown(heard, problems, notes, now)
+    if never := listening.never_heard_not_shown():
+        notes.append(f"and {never:,} more environments that documents name have never been heard from")
+    return ReportersShown(heard, problems, notes, never + unknown, now)
 
 
 def _last_seen(heard: Heard) -> str | None:

@@ -87,14 +87,13 @@ def _metrics(show: WSGIApplication, environ: WSGIEnvironment) -> _Answer:
     ``Accept``, and answers nothing where names are asked for that no collector announces.
     """
     said: list[tuple[str, list[tuple[str, str]]]] = []
+    content: list[bytes] = []
 
     def start(status: str, headers: list[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
         said.append((status, headers))
-        return lambda content: None
+        return content.append
 
     encoding = environ.get("HTTP_ACCEPT_ENCODING", "")
-    content = b"".join(
-        show({"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "HTTP_ACCEPT_ENCODING": encoding}, start)
-    )
+    content += show({"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "HTTP_ACCEPT_ENCODING": encoding}, start)
     status, headers = said[-1]
-    return status, headers, content
+    return status, headers, b"".join(content)

@@ -24,7 +24,7 @@ class HeadRefused(Exception):
         self.status = status
 
 
-def read_head(stream: io.BufferedReader) -> bytes:
+def read_head(stream: io.BufferedIOBase) -> bytes:
     """The first line and the headers of a request, up to the empty line. What follows is not read.
 
     :raises HeadRefused: it is too large, not whole, or holds a carriage return without a line feed.

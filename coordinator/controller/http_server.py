@@ -41,7 +41,7 @@ _PLACE_WITHIN = 0.5
 """Seconds that a new connection waits for a thread to end, at most."""
 
 _END_WITHIN = 2.0
-"""Seconds that closing waits for the threads, at most. They wait for nothing by then; one that computes may take long."""
+"""Seconds that closing waits for the threads, at most. By then they wait for nothing; one may still compute."""
 
 
 class HttpServer:
@@ -88,7 +88,6 @@ class _Handler(WSGIRequestHandler):
     """One request of one connection."""
 
     server_version, sys_version = "coordinator", ""
-    rfile: io.BufferedReader | io.BytesIO  # type: ignore[assignment]
 
     def handle(self) -> None:
         try:

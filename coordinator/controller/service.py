@@ -43,9 +43,8 @@ from coordinator.controller.leading.watched_file import WatchedFile
 from coordinator.controller.line_file import LineFile
 from coordinator.controller.reconciler import Options, Reconciler
 from coordinator.controller.state.problems import shown
-from coordinator.controller.state.reporters import HealthOfReporters
+from coordinator.controller.state.reporters import HealthOfReporters, HeardInNumbers
 from coordinator.errors import ConfigurationError, WatcherIdTaken
-from coordinator.model.reporters import Heard
 from coordinator.runners.port import Runner
 from coordinator.store.capacity import SizeAlarm
 from coordinator.store.election import Callbacks, Candidate
@@ -292,9 +291,9 @@ class Watcher:
             | {"broken": len(reconciler.breakage), "keys": reconciler.cache.problems.count},
         )
 
-    def heard(self) -> list[Heard]:
+    def heard(self) -> HeardInNumbers:
         """How environments are heard from. Safe from any thread."""
-        return self._reporters.heard(self._clock.now())
+        return self._reporters.in_numbers(self._clock.now())
 
     @property
     def changes_waiting(self) -> int:

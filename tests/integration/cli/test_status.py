@@ -333,3 +333,17 @@ def test_the_word_of_a_watcher_about_itself_is_nothing_to_lag_behind(
         etcd.commit(Transaction((), (Put(keys.watcher("w"), _replica("w", revision=written_at).to_value()),)))
     (row,) = json.loads(cli("status", "-c", config, "--json").stdout)["watchers"]
     assert row["lag"] == 0
+
+
+def test_environments_that_documents_name_are_counted_and_not_all_shown(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    names = [f"named_{number:05}" for number in range(5_000)]
+    document = {"version": 1, "dependencies": {"b": {"upstream": {"any": [f"{name}/a" for name in names]}}}}
+    etcd.commit(Transaction((), (Put(keys.dependencies("default"), json.dumps(document).encode()),)))
+    said = json.loads(cli("status", "-c", config, "--json").stdout)
+    assert len(said["reporters"]) == 20
+    assert len(said["reporters"]) + said["reporters_not_shown"] == len(names) + 1, "default is named, too"
+    printed = cli("status", "-c", config, "--all").stdout
+    assert "and 4,981 more environments that documents name have never been heard from" in " ".join(printed.split())
+    assert len(printed.splitlines()) < 100

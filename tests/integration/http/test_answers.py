@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from coordinator.controller.service import STALLED_AFTER, Liveness
 from tests.integration.http.conftest import LIVENESS, Reply, Serve
 
+
 def fails() -> Liveness:
     raise OSError("/secret/path of the watcher")
 

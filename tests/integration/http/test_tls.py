@@ -79,7 +79,7 @@ def test_certificates_are_rotated_under_it(serve: Serve, authority: Authority, l
     authority.issue("server")
     assert serial_of(client) not in (first, second)
     events = [line["event"] for line in logged]
-    assert events.count("http.certificate_unreadable") == 2, "said once of each state of the files, not to each connection"
+    assert events.count("http.certificate_unreadable") == 2, "once for each state of the files"
 
 
 @pytest.mark.promise("http")
