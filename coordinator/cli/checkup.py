@@ -200,7 +200,7 @@ def _examine_http(http: HttpSettings) -> Iterator[Finding]:
     """Whether the HTTP server would start. Its address is not checked: a running watcher uses it."""
     if http.listen is None:
         return
-    from coordinator.controller.http_server import tls_context
+    from coordinator.controller.http_tls import tls_context
 
     try:
         tls = tls_context(http)

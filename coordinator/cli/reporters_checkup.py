@@ -61,7 +61,7 @@ def examine_reporters(settings: Settings, store: Store, keys: Keys, named: Colle
             "they report under a name that is neither configured nor in dependencies.json",
             "correct COORDINATOR_REPORTER__ENVIRONMENT there, or configure that environment here",
         )
-    if not_shown := listening.not_shown():
+    if not_shown := listening.unknown_not_shown():
         yield Finding(
             Grade.WARNING,
             "reporters",

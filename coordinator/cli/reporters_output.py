@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportersShown:
-    """:ivar problems: problems that need somebody's action. :ivar notes: notes that need none."""
+    """:ivar problems: problems that need somebody's action. :ivar notes: notes that need none.
+    :ivar not_shown: how many environments are not among ``heard``.
+    """
 
     heard: list[Heard]
     problems: dict[str, str]
     notes: list[str]
+    not_shown: int
     now: datetime
 
     def as_json(self) -> list[dict[str, Any]]:
@@ -87,8 +90,8 @@ def reporters_in(reading: Reading, settings: Settings, now: datetime) -> Reporte
         "COORDINATOR_REPORTER__ENVIRONMENT?"
         for one in listening.unexpected(heard)
     ]
-    if not_shown := listening.not_shown():
-        notes.append(f"and {not_shown:,} more environments report that are neither configured nor in a document")
+    if unknown := listening.unknown_not_shown():
+        notes.append(f"and {unknown:,} more environments report that are neither configured nor in a document")
     notes += [
         f"no reporter of {one.environment} has been heard from"
         for one in heard
@@ -96,7 +99,9 @@ def reporters_in(reading: Reading, settings: Settings, now: datetime) -> Reporte
     ]
     if notes and (missing := settings.without_environments) is not None:
         notes = ["; ".join(missing)]  # nobody knows who should be heard
-    return ReportersShown(heard, problems, notes, now)
+    if never := listening.never_heard_not_shown():
+        notes.append(f"and {never:,} more environments that documents name have never been heard from")
+    return ReportersShown(heard, problems, notes, never + unknown, now)
 
 
 def _last_seen(heard: Heard) -> str | None:

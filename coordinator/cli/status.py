@@ -196,6 +196,7 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
         "unknown": list(replicas.unknown),
         "watchers_not_shown": max(0, len(replicas.all) - answer.limit),
         "reporters": answer.reporters.as_json(),
+        "reporters_not_shown": answer.reporters.not_shown,
         "pipelines": answer.rows,
         "not_shown": len(answer.targets) - len(answer.shown),
         "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},

@@ -1,7 +1,7 @@
 """The HTTP server of a watcher: prometheus_client's, with bounds and TLS.
 
 A connection has one deadline for all of it, from the TLS handshake to the end of the answer. When too many are open,
-the oldest is closed: an honest request takes milliseconds.
+the oldest is closed: an honest request takes milliseconds. The head of a request is bounded before it is parsed.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
-import ssl
 import sys
 import threading
 import time
+from http import HTTPStatus
 from types import TracebackType
 from wsgiref.simple_server import WSGIRequestHandler
 from wsgiref.types import WSGIApplication
@@ -21,6 +21,9 @@ import structlog
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from coordinator.config.settings import HttpSettings
+from coordinator.controller.http_app import ALWAYS
+from coordinator.controller.http_head import HeadRefused, read_head
+from coordinator.controller.http_tls import TlsFiles, tls_context
 from coordinator.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
@@ -29,14 +32,20 @@ WITHIN = 5.0
 """Seconds for a connection."""
 
 MOST_CONNECTIONS = 32
-"""A health check, a scraper and a few people need about five."""
+"""Of connections, and of threads. A health check, a scraper and a few people are five."""
 
 _POLL = 0.5
 _PAUSE = 1.0
 
+_PLACE_WITHIN = 0.5
+"""Seconds that a new connection waits for a thread to end, at most."""
+
+_END_WITHIN = 2.0
+"""Seconds that closing waits for the threads, at most. By then they wait for nothing; one may still compute."""
+
 
 class HttpServer:
-    """Answers in threads of its own. Use as a context manager; leaving it ends all of them.
+    """Answers in threads of its own. Use as a context manager; leaving it ends them, within seconds.
 
     :ivar port: where it listens; with port 0 in the settings, a free one.
     :raises ConfigurationError: the address cannot be listened on, or the certificates cannot be used.
@@ -51,8 +60,9 @@ class HttpServer:
         most_connections: int = MOST_CONNECTIONS,
     ) -> None:
         context = tls_context(settings)
+        tls = TlsFiles(settings, context) if context is not None else None
         try:
-            self._server = _Server(settings, context, within, most_connections)
+            self._server = _Server(settings, tls, within, most_connections)
         except (OSError, UnicodeError) as error:
             raise ConfigurationError(
                 f"http.listen: cannot listen on {settings.listen!r}: {error}; expected a free 'host:port': end the "
@@ -74,39 +84,35 @@ class HttpServer:
         self._server.server_close()
 
 
-def tls_context(settings: HttpSettings) -> ssl.SSLContext | None:
-    """The TLS context, from the files as they are now; ``None``: no TLS.
-
-    :raises ConfigurationError: the files cannot be used.
-    """
-    if settings.cert is None or settings.key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.cert, settings.key, password=_no_password)
-        if settings.client_ca is not None:
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(settings.client_ca)
-    except ssl.SSLError as error:
-        files = ", ".join(str(file) for file in (settings.cert, settings.key, settings.client_ca) if file is not None)
-        raise ConfigurationError(
-            f"http: {files}: {error.reason or 'no PEM'}; expected a certificate and its key in PEM"
-        ) from error
-    except OSError as error:
-        raise ConfigurationError(f"http: cert, key or client_ca cannot be read: {error.strerror}") from error
-    return context
-
-
-def _no_password() -> str:
-    """Refuse a key with a password; OpenSSL would ask for it at the terminal."""
-    raise ConfigurationError("http: the key has a password; expected one without")
-
-
 class _Handler(WSGIRequestHandler):
     """One request of one connection."""
 
     server_version, sys_version = "coordinator", ""
+
+    def handle(self) -> None:
+        try:
+            with self.rfile as received:
+                head = read_head(received)
+        except HeadRefused as refused:
+            self._refuse(refused.status, str(refused))
+            return
+        self.rfile = io.BytesIO(head)
+        super().handle()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """What the library refuses. It would answer in HTML, and repeat the request."""
+        self._refuse(HTTPStatus(code), HTTPStatus(code).phrase.lower())
+
+    def _refuse(self, status: HTTPStatus, why: str) -> None:
+        content = f"{why}\n".encode()
+        headers = [
+            ("Date", self.date_time_string()),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(content))),
+            *ALWAYS,
+        ]
+        lines = [f"HTTP/1.0 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
+        self.wfile.write("\r\n".join(lines).encode() + content)
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not logged."""
@@ -117,18 +123,17 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(ThreadingWSGIServer):
-    """A thread for each connection."""
+    """A thread for each connection, and no more threads than connections are allowed."""
 
-    daemon_threads = False  # so that closing waits for them
     request_queue_size = 128
 
-    def __init__(self, settings: HttpSettings, context: ssl.SSLContext | None, within: float, most: int) -> None:
-        self._settings = settings
-        self._context = context
+    def __init__(self, settings: HttpSettings, tls: TlsFiles | None, within: float, most: int) -> None:
+        self._tls = tls
         self._within = within
         self._most = most
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, float] = {}  # in the order in which they came, with their deadlines
+        self._open: dict[socket.socket, float] = {}  # with their deadlines
+        self._threads_of: dict[threading.Thread, socket.socket] = {}  # in the order in which they came
         self.address_family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         super().__init__((settings.host, settings.port), _Handler)
 
@@ -140,29 +145,37 @@ class _Server(ThreadingWSGIServer):
             _log.warning("http.not_accepted", error=str(error), again_in=_PAUSE)
             time.sleep(_PAUSE)
             raise
-        if self._context is not None:
+        if self._tls is not None:
             # The handshake happens with the first read, in the connection's own thread: a slow client delays no other.
-            connection = self._newest_context(self._context).wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
+            connection = self._tls.context().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, peer
 
-    def _newest_context(self, known: ssl.SSLContext) -> ssl.SSLContext:
-        """Read the files again; while they do not match, use the context known so far. Certificates are renewed while a
-        watcher runs."""
-        try:
-            self._context = tls_context(self._settings) or known
-        except ConfigurationError as error:  # perhaps only one of the two files has been written so far
-            _log.warning("http.certificate_unreadable", error=str(error), consequence="the old one is used")
-            return known
-        return self._context
-
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
+        if not self._has_place():
+            _log.debug("http.no_place", peer=str(client_address), threads=self._most)
+            self.shutdown_request(request)
+            return
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         with self._lock:
-            if len(self._open) >= self._most:
-                self._cut(next(iter(self._open)))
             self._open[request] = time.monotonic() + self._within
-        super().process_request(request, client_address)
+        thread.start()
+        self._threads_of[thread] = request
+
+    def _has_place(self) -> bool:
+        """Whether one more thread may begin. Where all places are taken, the oldest connection is cut for it."""
+        if len(self._living()) < self._most:
+            return True
+        with self._lock:
+            oldest = next((one for one, its in self._threads_of.items() if its in self._open), None)
+            if oldest is not None:
+                self._cut(self._threads_of[oldest])
+        # A thread that waits for its connection ends at once. One that computes is let finish, and keeps its place.
+        (oldest or next(iter(self._threads_of))).join(_PLACE_WITHIN)
+        return len(self._living()) < self._most
+
+    def _living(self) -> list[threading.Thread]:
+        self._threads_of = {thread: its for thread, its in self._threads_of.items() if thread.is_alive()}
+        return list(self._threads_of)
 
     def service_actions(self) -> None:
         """Close connections whose deadline has passed: twice a second, and after each new connection."""
@@ -181,6 +194,11 @@ class _Server(ThreadingWSGIServer):
             for connection in list(self._open):
                 self._cut(connection)
         super().server_close()
+        until = time.monotonic() + _END_WITHIN
+        for thread in self._threads_of:
+            thread.join(max(0.0, until - time.monotonic()))
+        if left := len(self._living()):
+            _log.warning("http.threads_left", threads=left, consequence="they end with the process")
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the library calls it
         error = sys.exception()

@@ -1,11 +1,13 @@
 """The metrics of a watcher, for Prometheus: docs/metrics.md says what each means.
 
-They are read from the watcher's state when somebody asks. No label has a partition or a run.
+They are read from the watcher's state when somebody asks. No label has a partition or a run, and none an environment
+that is not configured: documents may name any number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Set
 from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,7 +16,8 @@ from prometheus_client.registry import Collector
 from coordinator.controller.clock import Clock
 from coordinator.controller.measures import EnvironmentMeasures, Measures
 from coordinator.controller.service import Watcher
-from coordinator.model.reporters import Heard, Hearing
+from coordinator.controller.state.reporters import HeardInNumbers
+from coordinator.model.reporters import Hearing
 from coordinator.version import __version__
 
 _COUNTERS = {
@@ -38,7 +41,7 @@ class WatcherMetrics(Collector):
         measures = self._watcher.reconciler.measures()
         yield from self._of_the_watcher()
         yield from _of_its_work(measures)
-        yield from self._counted()
+        yield from self._counted(measures.environments.keys())
         yield from _of_environments(measures.environments)
         yield from _of_reporters(self._watcher.heard(), self._clock.now())
 
@@ -53,7 +56,7 @@ class WatcherMetrics(Collector):
         waiting = self._watcher.changes_waiting
         yield _gauge("changes_waiting", "Changes that were read from etcd and are not taken in yet.", waiting)
 
-    def _counted(self) -> Iterator[Metric]:
+    def _counted(self, configured: Set[str]) -> Iterator[Metric]:
         counters = self._watcher.reconciler.counters
         counts = counters.snapshot()
         for name, what in _COUNTERS.items():
@@ -65,7 +68,10 @@ class WatcherMetrics(Collector):
         triggers = CounterMetricFamily(
             "coordinator_triggers", "What became of triggers.", labels=["environment", "outcome"]
         )
-        for labels, count in dict(counters.triggers).items():
+        became: Counter[tuple[str, str]] = Counter()
+        for (environment, outcome), count in dict(counters.triggers).items():
+            became[environment if environment in configured else "", outcome] += count
+        for labels, count in became.items():
             triggers.add_metric(labels, count)
         yield triggers
         for metric in counters.trigger_seconds.collect():
@@ -98,8 +104,8 @@ def _of_environments(found: Mapping[str, EnvironmentMeasures]) -> Iterator[Metri
     yield _gauge("requests_unanswered", "Requests in a row without an answer.", unanswered, "environment")
 
 
-def _of_reporters(heard: Iterable[Heard], now: datetime) -> Iterator[Metric]:
-    by_environment = {one.environment: one for one in heard}
+def _of_reporters(heard: HeardInNumbers, now: datetime) -> Iterator[Metric]:
+    by_environment = {one.environment: one for one in heard.configured}
     readable = {name: one.readable.values() for name, one in by_environment.items()}
     said = {name: max((one.said for one in reporters), default=None) for name, reporters in readable.items()}
 
@@ -127,6 +133,9 @@ def _of_reporters(heard: Iterable[Heard], now: datetime) -> Iterator[Metric]:
         "Events that could not be delivered and are set aside.",
         {name: sum(one.parked for one in of) for name, of in readable.items()},
     )
+    yield _gauge("other_environments", "Environments that are not configured, but named or reporting.", heard.others)
+    what = "Those of them that documents name, that were heard from, and are no more."
+    yield _gauge("other_environments_silent", what, heard.others_silent)
 
 
 def _gauge(name: str, what: str, value: float | Mapping[str, float], label: str | None = None) -> Metric:

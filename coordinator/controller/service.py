@@ -43,9 +43,8 @@ from coordinator.controller.leading.watched_file import WatchedFile
 from coordinator.controller.line_file import LineFile
 from coordinator.controller.reconciler import Options, Reconciler
 from coordinator.controller.state.problems import shown
-from coordinator.controller.state.reporters import HealthOfReporters
+from coordinator.controller.state.reporters import HealthOfReporters, HeardInNumbers
 from coordinator.errors import ConfigurationError, WatcherIdTaken
-from coordinator.model.reporters import Heard
 from coordinator.runners.port import Runner
 from coordinator.store.capacity import SizeAlarm
 from coordinator.store.election import Callbacks, Candidate
@@ -67,8 +66,20 @@ A turn may wait for etcd, whose requests are bounded well below this."""
 
 
 @dataclass(frozen=True, slots=True)
+class Liveness:
+    """What ``/healthz`` and ``/readyz`` look at: nothing that grows with documents or keys.
+
+    :ivar stepped_at: when the deciding thread turned last, by the watcher's monotonic clock.
+    :ivar connected: the cache is filled and the watch is alive.
+    """
+
+    stepped_at: float
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """The health of a watcher: ``/healthz`` and ``/readyz`` show it in a word, ``/metrics`` in numbers.
+    """The health of a watcher: ``/metrics`` shows it in numbers.
 
     :ivar connected: the cache is filled and the watch is alive.
     :ivar revision: etcd revision up to which it has read.
@@ -84,7 +95,6 @@ class Health:
     connected: bool
     revision: int
     idle: bool
-    stepped_at: float
     problems: Mapping[str, str]
     problems_count: int
     problems_not_shown: Mapping[str, int]
@@ -252,6 +262,10 @@ class Watcher:
         self._stopping = True
         self._inbox.wake()
 
+    def liveness(self) -> Liveness:
+        """Whether this watcher works. Safe from any thread, and cheap however much there is."""
+        return Liveness(self._stepped_at, self.reconciler.connected)
+
     def health(self) -> Health:
         """The health of this watcher. Safe from any thread."""
         reconciler = self.reconciler
@@ -270,7 +284,6 @@ class Watcher:
             connected=reconciler.connected,
             revision=reconciler.cache.revision,
             idle=self._inbox.is_empty() and reconciler.is_idle(),
-            stepped_at=self._stepped_at,
             problems=some.some,
             problems_count=some.count,
             problems_not_shown=some.more,
@@ -278,9 +291,9 @@ class Watcher:
             | {"broken": len(reconciler.breakage), "keys": reconciler.cache.problems.count},
         )
 
-    def heard(self) -> list[Heard]:
-        """Which environments have reporters that are alive. Safe from any thread."""
-        return self._reporters.heard(self._clock.now())
+    def heard(self) -> HeardInNumbers:
+        """How environments are heard from. Safe from any thread."""
+        return self._reporters.in_numbers(self._clock.now())
 
     @property
     def changes_waiting(self) -> int:

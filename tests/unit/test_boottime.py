@@ -47,7 +47,7 @@ def test_a_watchers_intervals_hold_the_time_for_which_the_machine_was_suspended(
 def test_a_watcher_reads_that_clock_unless_it_is_given_another_one(suspend: Callable[[], None]) -> None:
     settings = Settings(environments={"default": EnvironmentSettings(url="http://127.0.0.1:1")})
     watcher = Watcher(settings, store=MemoryStore(MemoryEtcd()), runners={})
-    began = watcher.health().stepped_at
+    began = watcher.liveness().stepped_at
     suspend()
     assert watcher._clock.monotonic() - began == pytest.approx(LONG, abs=60)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import nsmallest
 
 from coordinator.config.settings import EnvironmentSettings
 from coordinator.controller.state.problems import SHOWN
@@ -109,6 +111,17 @@ class Reporters:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class HeardInNumbers:
+    """:ivar others: how many environments documents name, or reporters, that are not configured here.
+    :ivar others_silent: how many of those that documents name were heard from, and are no more.
+    """
+
+    configured: list[Heard]
+    others: int
+    others_silent: int
+
+
 class Listening:
     """Which environments should be heard from, and the problems of those that are not.
 
@@ -121,25 +134,50 @@ class Listening:
     ) -> None:
         without_plugin = {name for name, environment in environments.items() if not environment.plugin}
         self._reporters = reporters
-        self._named = set(named) - without_plugin
         self._configured = set(environments) - without_plugin
+        self._named = set(named) - without_plugin
+        self._only_named = self._named - self._configured
 
     def heard(self, *, now: datetime, reachable_since: datetime | None) -> list[Heard]:
-        """Whether each environment that is configured or named is heard from, and some others that have reporters."""
-        known = self._named | self._configured | set(self._others()[:SHOWN])
-        return [self._reporters.hear(name, now=now, reachable_since=reachable_since) for name in sorted(known)]
+        """For people: as :meth:`expected`, and some of the others, of which documents may name any number."""
+        return self._hear(
+            {*self._expected(), *nsmallest(SHOWN, self._never_heard()), *nsmallest(SHOWN, self._unknown())},
+            now=now,
+            reachable_since=reachable_since,
+        )
 
     def expected(self, *, now: datetime, reachable_since: datetime | None) -> list[Heard]:
-        """Whether each environment that is configured or named is heard from."""
-        known = sorted(self._named | self._configured)
-        return [self._reporters.hear(name, now=now, reachable_since=reachable_since) for name in known]
+        """How each environment is heard from that is configured, or named and has been heard from."""
+        return self._hear(self._expected(), now=now, reachable_since=reachable_since)
 
-    def not_shown(self) -> int:
-        """How many other environments with reporters there are."""
-        return max(0, len(self._others()) - SHOWN)
+    def in_numbers(self, *, now: datetime, reachable_since: datetime | None) -> HeardInNumbers:
+        """For metrics, whose labels only the configuration may bound."""
+        others = self._hear(self._expected() - self._configured, now=now, reachable_since=reachable_since)
+        return HeardInNumbers(
+            configured=self._hear(self._configured, now=now, reachable_since=reachable_since),
+            others=len(self._only_named) + len(self._unknown()),
+            others_silent=sum(one.hearing is Hearing.SILENT for one in others),
+        )
 
-    def _others(self) -> list[str]:
-        return sorted(self._reporters.environments() - self._named - self._configured)
+    def never_heard_not_shown(self) -> int:
+        """How many more environments there are that documents name and that were never heard from."""
+        return max(0, len(self._never_heard()) - SHOWN)
+
+    def unknown_not_shown(self) -> int:
+        """How many more environments report that are neither configured nor named."""
+        return max(0, len(self._unknown()) - SHOWN)
+
+    def _hear(self, environments: Iterable[str], *, now: datetime, reachable_since: datetime | None) -> list[Heard]:
+        return [self._reporters.hear(name, now=now, reachable_since=reachable_since) for name in sorted(environments)]
+
+    def _expected(self) -> set[str]:
+        return self._configured | (self._only_named & self._reporters.environments())
+
+    def _never_heard(self) -> set[str]:
+        return self._only_named - self._reporters.environments()
+
+    def _unknown(self) -> set[str]:
+        return self._reporters.environments() - self._named - self._configured
 
     def problems(self, heard: Iterable[Heard], *, now: datetime) -> dict[str, str]:
         """The problems that need somebody's action, by ``reporters <environment>``.
@@ -188,9 +226,9 @@ class HealthOfReporters:
         elif self._connected_since is None:
             self._connected_since = now
 
-    def heard(self, now: datetime) -> list[Heard]:
-        """Whether each environment that is configured or named is heard from."""
-        return self._listening.expected(now=now, reachable_since=self._connected_since)
+    def in_numbers(self, now: datetime) -> HeardInNumbers:
+        """See :meth:`Listening.in_numbers`."""
+        return self._listening.in_numbers(now=now, reachable_since=self._connected_since)
 
     def problems(self, now: datetime) -> dict[str, str]:
         """See :meth:`Listening.problems`. Empty while etcd cannot be reached: no reporter can be heard then."""
@@ -198,7 +236,7 @@ class HealthOfReporters:
         if since is None:
             return {}
         listening = self._listening
-        heard = listening.heard(now=now, reachable_since=since)
+        heard = listening.expected(now=now, reachable_since=since)
         if now - since < TIME_TO_START:
             heard = [one for one in heard if one.hearing is not Hearing.NEVER]
         return listening.problems(heard, now=now)

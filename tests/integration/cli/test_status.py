@@ -367,3 +367,17 @@ def test_the_configuration_is_named_and_no_environment_is_suspected_where_none_i
     with config.open("a") as file:
         file.write('[environments.default]\nurl = "http://127.0.0.1:1"\nplugin = false\n')
     assert "call their environment elsewhere, which is neither configured" in cli("status", "-c", config).stdout
+
+
+def test_environments_that_documents_name_are_counted_and_not_all_shown(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    names = [f"named_{number:05}" for number in range(5_000)]
+    document = {"version": 1, "dependencies": {"b": {"upstream": {"any": [f"{name}/a" for name in names]}}}}
+    etcd.commit(Transaction((), (Put(keys.dependencies("default"), json.dumps(document).encode()),)))
+    said = json.loads(cli("status", "-c", config, "--json").stdout)
+    assert len(said["reporters"]) == 20
+    assert len(said["reporters"]) + said["reporters_not_shown"] == len(names) + 1, "default is named, too"
+    printed = cli("status", "-c", config, "--all").stdout
+    assert "and 4,981 more environments that documents name have never been heard from" in " ".join(printed.split())
+    assert len(printed.splitlines()) < 100

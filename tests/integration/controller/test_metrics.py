@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import threading
@@ -86,6 +87,26 @@ def test_no_label_has_a_partition_a_run_or_a_pipeline(watcher: Service) -> None:
     assert "coordinator__" not in text, "no run_id"
     labels = {label for of_metric in watcher.metrics().labels.values() for label in of_metric}
     assert labels == {"entries", "environment", "kind", "outcome", "owner", "readiness", "reason", "version"}
+
+
+@pytest.mark.promise("http")
+def test_environments_that_are_not_configured_make_no_series(served: ServedWorld) -> None:
+    served.dependencies({"A": "R"})
+    watcher = served.serve()
+
+    def name(environments: int) -> None:
+        upstream = [f"named_{number:05}/R" for number in range(environments)]
+        document = {"version": 1, "dependencies": {"team_b/B": {"upstream": {"any": upstream}}}}
+        served.put(served.keys.dependencies("team_b"), json.dumps(document).encode())
+        until(lambda: watcher.metrics().value("other_environments") == environments, "all are counted")
+
+    def series() -> set[str]:
+        return {line.split()[0] for line in watcher.get("/metrics")[1].splitlines() if not line.startswith("#")}
+
+    name(2)
+    before = series()
+    name(10_000)
+    assert series() == before
 
 
 def test_metrics_say_how_a_watcher_and_its_environments_are_doing(watcher: Service, served: ServedWorld) -> None:

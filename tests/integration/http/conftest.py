@@ -11,24 +11,14 @@ from typing import Any
 
 import pytest
 import structlog
+from prometheus_client.registry import Collector
 
 from coordinator.config.settings import HttpSettings
 from coordinator.controller.http_app import application
 from coordinator.controller.http_server import HttpServer
-from coordinator.controller.service import Health
+from coordinator.controller.service import Liveness
 
-HEALTH = Health(
-    watcher="w-1",
-    leads=True,
-    connected=True,
-    revision=7,
-    idle=True,
-    stepped_at=0.0,
-    problems={"a key": "cannot be read"},
-    problems_count=1,
-    problems_not_shown={},
-    problems_by_kind={"keys": 1},
-)
+LIVENESS = Liveness(stepped_at=0.0, connected=True)
 
 
 @dataclass(frozen=True)
@@ -90,18 +80,19 @@ Serve = Callable[..., Client]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """``serve(bounds={}, health=..., **settings)``: a server on a free port; ended with the test."""
+    """``serve(bounds={}, liveness=..., metrics=..., **settings)``: a server on a free port; ended with the test."""
     with ExitStack() as stack:
 
         def start(
             *,
             bounds: dict[str, Any] | None = None,
             context: ssl.SSLContext | None = None,
-            health: Callable[[], Health] = lambda: HEALTH,
+            liveness: Callable[[], Liveness] = lambda: LIVENESS,
+            metrics: Collector | None = None,
             **settings: object,
         ) -> Client:
             read = HttpSettings.model_validate({"listen": "127.0.0.1:0", **settings})
-            answers = application(health, lambda: 1.0)
+            answers = application(liveness, lambda: 1.0, metrics)
             return Client(stack.enter_context(HttpServer(read, answers, **(bounds or {}))).port, context)
 
         yield start

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,9 +16,12 @@ from hypothesis import strategies as st
 
 from coordinator.config.settings import HttpSettings
 from coordinator.controller.http_app import application
+from coordinator.controller.http_head import MOST_BYTES, MOST_LINES
 from coordinator.controller.http_server import HttpServer
+from coordinator.controller.service import Liveness
 from coordinator.errors import ConfigurationError
-from tests.integration.http.conftest import HEALTH, Client, Serve, read_reply
+from coordinator.model.bounds import MIB
+from tests.integration.http.conftest import LIVENESS, Client, Reply, Serve, read_reply
 
 
 @pytest.mark.promise("http")
@@ -62,13 +67,22 @@ def test_who_holds_connections_keeps_nobody_out_and_the_longest_held_goes_first(
             connection.close()
 
 
-def test_a_flood_leaves_few_threads(serve: Serve) -> None:
+def test_a_flood_never_has_more_threads_than_connections_are_allowed(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = serve(bounds={"most_connections": 8, "within": 60.0})
-    before = threading.active_count()
+    before, start, most = threading.active_count(), threading.Thread.start, 0
+
+    def counted(thread: threading.Thread) -> None:
+        nonlocal most
+        start(thread)
+        most = max(most, threading.active_count() - before)
+
+    monkeypatch.setattr(threading.Thread, "start", counted)
     held = [client.connect() for _ in range(200)]
     try:
         assert client.ask("/healthz").status == 200
-        _until(lambda: threading.active_count() - before <= 8)
+        assert most == 8
     finally:
         for connection in held:
             connection.close()
@@ -98,7 +112,7 @@ def test_a_machine_without_threads_delays_it_and_does_not_end_it(
 def test_it_ends_with_all_its_threads_though_somebody_holds_a_connection() -> None:
     before = set(threading.enumerate())
     listening = HttpSettings(listen="127.0.0.1:0")
-    with HttpServer(listening, application(lambda: HEALTH, lambda: 1.0), within=60.0) as server:
+    with HttpServer(listening, application(lambda: LIVENESS, lambda: 1.0), within=60.0) as server:
         held = Client(server.port).connect()
         _until(lambda: len(set(threading.enumerate()) - before) == 2)
         began = time.monotonic()
@@ -106,6 +120,94 @@ def test_it_ends_with_all_its_threads_though_somebody_holds_a_connection() -> No
     assert set(threading.enumerate()) <= before
     assert held.recv(1) == b""
     held.close()
+
+
+@pytest.fixture
+def computing() -> Iterator[tuple[Callable[[], Liveness], threading.Semaphore]]:
+    """What takes long to say whether the watcher works, and how often it was asked. It ends with the test."""
+    over, asked = threading.Event(), threading.Semaphore(0)
+
+    def slow() -> Liveness:
+        asked.release()
+        over.wait(60)
+        return LIVENESS
+
+    yield slow, asked
+    over.set()
+
+
+@pytest.mark.promise("http")
+def test_threads_that_compute_after_their_connections_were_cut_keep_their_places(
+    serve: Serve, computing: tuple[Callable[[], Liveness], threading.Semaphore]
+) -> None:
+    slow, asked = computing
+    client = serve(liveness=slow, bounds={"most_connections": 3, "within": 60.0})
+    before = threading.active_count()
+    held = [client.connect() for _ in range(3)]
+    for connection in held:
+        connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert asked.acquire(timeout=10)
+    for _ in range(4):
+        assert client.ask("/healthz").status == 0, "there is no place"
+        assert threading.active_count() == before + 3
+    for connection in held:
+        connection.close()
+
+
+@pytest.mark.promise("http")
+def test_it_ends_within_seconds_though_a_thread_computes(
+    computing: tuple[Callable[[], Liveness], threading.Semaphore], logged: list[Any]
+) -> None:
+    slow, asked = computing
+    with HttpServer(HttpSettings(listen="127.0.0.1:0"), application(slow, lambda: 1.0)) as server:
+        held = Client(server.port).connect()
+        held.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert asked.acquire(timeout=10)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert [(line["event"], line["threads"]) for line in logged] == [("http.threads_left", 1)]
+    held.close()
+
+
+LONE_RETURNS = b"GET /healthz HTTP/1.1\r\n" + (b"a:\r" * 16000 + b"\n") * 7 + b"\r\n"
+"""100,000 headers for a parser that ends a line at a carriage return; 8 lines for one that does not."""
+
+
+@pytest.mark.promise("http")
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (LONE_RETURNS, 431),
+        (b"GET /healthz HTTP/1.1\r\na:\ra:\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nX: " + b"a" * MOST_BYTES + b"\r\n\r\n", 431),
+        (b"GET /" + b"a" * MOST_BYTES + b" HTTP/1.1\r\n\r\n", 431),
+        (b"GET /healthz HTTP/1.1\n" + b"a:\n" * MOST_LINES + b"\n", 431),
+        (b"GET /healthz HTTP/1.1\r\n" + b"a:b\r\n" * (MOST_LINES - 2) + b"\r\n", 200),
+        (b"GET /healthz HTTP/1.1\nHost: x\n\n", 200),
+    ],
+    ids=["lone returns", "one lone return", "a long line", "a long path", "many lines", "lines enough", "line feeds"],
+)
+def test_a_head_is_bounded_before_anything_parses_it(serve: Serve, head: bytes, status: int) -> None:
+    client = serve()
+    client.ask("/healthz")  # what is imported with the first request is not to be counted
+    began = time.thread_time(), time.process_time()
+    tracemalloc.start()
+    try:
+        answer = _send_all(client, head)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert answer.status == status
+    assert peak < MIB
+    assert (time.process_time() - began[1]) - (time.thread_time() - began[0]) < 0.5, "seconds of other threads"
+
+
+def _send_all(client: Client, head: bytes) -> Reply:
+    """What is answered to a request that need not be read to its end."""
+    with client.connect() as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(head)
+        return read_reply(connection)
 
 
 def test_an_address_that_is_taken_is_a_clear_error(serve: Serve) -> None:

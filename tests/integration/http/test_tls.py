@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from coordinator.config.settings import HttpSettings
+from coordinator.controller import http_tls
 from coordinator.errors import ConfigurationError
 from tests.certificates import Authority, Pair
 from tests.integration.http.conftest import Client, Serve
@@ -77,7 +79,29 @@ def test_certificates_are_rotated_under_it(serve: Serve, authority: Authority, l
     authority.issue("server")
     assert serial_of(client) not in (first, second)
     events = [line["event"] for line in logged]
-    assert events.count("http.certificate_unreadable") == 3, "said to each connection that got the old one"
+    assert events.count("http.certificate_unreadable") == 2, "once for each state of the files"
+
+
+@pytest.mark.promise("http")
+def test_the_files_are_read_when_they_change_and_not_for_each_connection(
+    serve: Serve, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, own, read, reads = authority.issue("server"), authority.issue("scraper"), http_tls.tls_context, 0
+
+    def counted(settings: HttpSettings) -> ssl.SSLContext | None:
+        nonlocal reads
+        reads += 1
+        return read(settings)
+
+    client = serve(cert=pair.cert, key=pair.key, client_ca=authority.cert, context=believing(authority, own))
+    monkeypatch.setattr(http_tls, "tls_context", counted)
+    for _ in range(5):
+        assert client.ask("/healthz").status == 200
+    assert reads == 1
+    replace(authority.cert, authority.cert.read_bytes())
+    for _ in range(5):
+        assert client.ask("/healthz").status == 200
+    assert reads == 2
 
 
 def test_who_has_no_certificate_of_the_authority_does_not_connect(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from coordinator.config.settings import EnvironmentSettings
 from coordinator.controller.state.cache import Cache
+from coordinator.controller.state.problems import SHOWN
 from coordinator.controller.state.reporters import TIME_TO_START, WAITING, HealthOfReporters, Listening
 from coordinator.model import bounds
 from coordinator.model.documents import parse_document
@@ -152,5 +153,32 @@ def test_environments_that_nobody_knows_hide_none_that_is_configured() -> None:
     listening = Listening(cache.reporters, ENVIRONMENTS, {"sales"})
     heard = listening.heard(now=NOON, reachable_since=None)
     assert {"sales", "finance"} < {one.environment for one in heard}
-    assert len(heard) + listening.not_shown() == 1_002
+    assert len(heard) + listening.unknown_not_shown() == 1_002
     assert len(listening.unexpected(heard)) < 100
+
+
+def test_environments_that_documents_name_are_shown_in_part_and_counted() -> None:
+    cache = Cache(KEYS)
+    named = {f"e{number:05d}" for number in range(10_000)}
+    reporting = {"e00300", "e09999"}
+    for name in reporting:
+        put(cache, KEYS.reporter(name, "r"), THERE)
+    listening = Listening(cache.reporters, ENVIRONMENTS, named)
+    heard = {one.environment for one in listening.heard(now=NOON, reachable_since=None)}
+    assert heard > set(ENVIRONMENTS) | reporting
+    assert len(heard) == len(ENVIRONMENTS) + len(reporting) + SHOWN
+    assert len(heard) + listening.never_heard_not_shown() == len(ENVIRONMENTS) + len(named)
+    numbers = listening.in_numbers(now=NOON, reachable_since=None)
+    assert {one.environment for one in numbers.configured} == set(ENVIRONMENTS)
+    assert (numbers.others, numbers.others_silent) == (len(named), 0)
+
+
+def test_an_environment_that_is_only_named_is_a_problem_and_counted_when_it_falls_silent() -> None:
+    cache = Cache(KEYS)
+    put(cache, KEYS.reporter_seen("elsewhere"), LAST)
+    health = HealthOfReporters(cache.reporters, {})
+    health.note(graph('{"b": "elsewhere/a"}'), connected=True, now=NOON)
+    later = NOON + timedelta(hours=1)
+    assert set(health.problems(later)) == {"reporters elsewhere"}
+    numbers = health.in_numbers(later)
+    assert (numbers.configured, numbers.others, numbers.others_silent) == ([], 2, 1)
