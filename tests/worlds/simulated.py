@@ -28,8 +28,9 @@ from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Put, Store, WatchStream
 from coordinator.store.reflector import Snapshot
+from tests.airflow_model.runs import Change, What
 from tests.worlds.etcd_world import EtcdWorld
-from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of, partition_of
+from tests.worlds.simulated_airflow import DirectLine, DirectRunner, SimulatedAirflow, logical_date_of, partition_of
 from tests.worlds.world import PARTITION
 
 EPOCH = datetime(2026, 11, 21, tzinfo=UTC)
@@ -73,7 +74,7 @@ class SimulatedWatcher:
             {
                 environment: Dispatcher(
                     environment,
-                    airflow,
+                    DirectRunner(DirectLine(airflow)),
                     limits=world.environment_limits.get(environment, EnvironmentLimits(requests=REQUESTS)),
                     executor=self,
                     backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
@@ -159,7 +160,7 @@ class SimulatedWorld(EtcdWorld):
         self.airflows: dict[str, SimulatedAirflow] = {}
         for environment in ("default", "team_b"):
             self.airflows[environment] = SimulatedAirflow(
-                tick=self._tick, report=lambda run, environment=environment: self._report(environment, run)
+                now=self._tick, changed=lambda change, environment=environment: self._note(environment, change)
             )
         self._by_hand: set[str] = set()
         self._silent: set[str] = set()
@@ -222,7 +223,7 @@ class SimulatedWorld(EtcdWorld):
 
     def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
-        del airflow.runs[dag_id, airflow.newest(dag_id, partition).run_id]
+        airflow.delete(dag_id, airflow.newest(dag_id, partition).run_id)
 
     def down(self, environment: str) -> None:
         self.airflows[environment].is_down = True
@@ -343,7 +344,7 @@ class SimulatedWorld(EtcdWorld):
 
     def _airflow_goes_on(self) -> bool:
         for environment, airflow in self.airflows.items():
-            for run in airflow.waiting():
+            for run in airflow.unfinished():
                 name = str(PipelineRef(environment, run.dag_id))
                 if name in self._by_hand or airflow.is_down:
                     continue
@@ -354,8 +355,13 @@ class SimulatedWorld(EtcdWorld):
                 return True
         return False
 
+    def _note(self, environment: str, change: Change) -> None:
+        if change.what in (What.BEGUN, What.ENDED, What.SET):
+            self._report(environment, change.run)
+
     def _report(self, environment: str, run: ObservedRun) -> None:
-        if environment in self._silent:
+        """As a listener would."""
+        if environment in self._silent or run.state is State.QUEUED:
             return
         pipeline = PipelineRef(environment, run.dag_id)
         document = RunStateDocument(

@@ -16,10 +16,10 @@ import pytest
 import requests
 
 from coordinator.model.runstate import State
-from tests.standin import airflow as standin
+import tests.airflow_model as model
 from tests.standin.airflow import StandInAirflow
 
-RECORDED = Path(standin.__file__).parent / "recorded" / "airflow-3.3.2.json"
+RECORDED = Path(model.__file__).parent / "recorded" / "airflow-3.3.2.json"
 
 ONLY_REAL = {
     "an address that does not exist, outside the API": "Airflow's web pages",
