@@ -170,46 +170,34 @@ class Airflow:
         if (dag_id, run_id) in self.runs or logical_date in dag.dates:
             raise Conflict
         now = self.now()
-        run = self.add(
-            ObservedRun(
-                dag_id,
-                f"manual__{now.isoformat()}" if run_id is None else run_id,
-                State.QUEUED,
-                now,
-                logical_date=logical_date,
-                partition_key=partition_key,
-                conf=dict(conf or {}),
-            ),
-            by=by,
-            note=note,
-        )
-        self._changed(Change(What.CREATED, run, None))
-        return run
-
-    def add(self, seen: ObservedRun, *, by: str = "admin", note: str | None = None) -> Run:
-        """A run that is there, whatever its state; nobody is told."""
-        dag = self.find_dag(seen.dag_id)
         run = Run(
-            id=next(self._ids),
-            dag_id=seen.dag_id,
-            run_id=seen.run_id,
-            state=seen.state,
-            queued_at=seen.queued_at,
-            run_after=seen.queued_at,
-            logical_date=seen.logical_date,
-            partition_key=seen.partition_key,
-            start_date=seen.start_date,
-            end_date=seen.end_date,
-            conf=seen.conf,
+            id=self.next_id(),
+            dag_id=dag_id,
+            run_id=f"manual__{now.isoformat()}" if run_id is None else run_id,
+            state=State.QUEUED,
+            queued_at=now,
+            run_after=now,
+            logical_date=logical_date,
+            partition_key=partition_key,
+            conf=dict(conf or {}),
             by=by,
             note=note,
             versioned=dag.tasks,
         )
+        self.add(run)
+        self._changed(Change(What.CREATED, run, None))
+        return run
+
+    def add(self, run: Run) -> None:
+        """A run that is there, whatever its state; nobody is told."""
+        dag = self.find_dag(run.dag_id)
         self.runs[run.dag_id, run.run_id] = run
         bisect.insort(dag.run_ids, run.run_id)
         if run.logical_date is not None:
             dag.dates.add(run.logical_date)
-        return run
+
+    def next_id(self) -> int:
+        return next(self._ids)
 
     def clear(self, dag_id: str, run_id: str) -> Run:
         """:raises NoSuchRun: there is none."""

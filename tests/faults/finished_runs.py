@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunStateDocument, State
-from coordinator.runners.port import ObservedRun
+from tests.airflow_model.runs import Run
 from tests.faults.stage import Stage
 from tests.faults.witnessed_airflow import Happened, present
 from tests.worlds.simulated_airflow import logical_date_of, partition_of
@@ -20,11 +20,13 @@ def document(partition: str, queued_at: datetime, state: State) -> RunStateDocum
 def has_run(stage: Stage, target: Target, queued_at: datetime) -> None:
     """Airflow knows of it, as it will when it is looked at; and it has been told to the chronicle."""
     airflow = stage.airflows[target.pipeline.environment]
-    run = ObservedRun(
+    run = Run(
+        id=airflow.model.next_id(),
         dag_id=target.pipeline.dag_id,
         run_id=_run_id(target.partition),
         state=State.SUCCESS,
         queued_at=queued_at,
+        run_after=queued_at,
         logical_date=logical_date_of(target.partition),
         start_date=queued_at,
         end_date=queued_at + timedelta(seconds=10),

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from coordinator.model.runstate import State
 from coordinator.runners.port import ObservedRun
@@ -291,9 +291,8 @@ class StandInAirflow:
             self._witness(change)
         is_new_state = before is None or what is What.SET or run.state is not before.state
         if is_new_state:
-            observed = run.observed()
-            self.history.append(observed)
-            self._last_report = self._reports.put(observed)
+            self.history.append(run)
+            self._last_report = self._reports.put(run)
         if what is not What.DELETED:
             self._scheduler.plan(run)
         self.changed.notify_all()
@@ -305,6 +304,8 @@ class StandInAirflow:
         parts = unquote(split.path).strip("/").split("/")
         if parts[0] == "_standin":
             return self._own(request, parts)
+        filters = parse_qs(split.query, keep_blank_values=True) if split.query else {}
+        call = Call(request.method, parts, filters, _read(request.body))
         kind = kind_of(request.method, parts)
         dag_id = parts[3] if len(parts) > 3 and parts[2] == "dags" else None
         run_id = parts[5] if len(parts) > 5 else None
@@ -313,11 +314,11 @@ class StandInAirflow:
         if fault is not None and not fault.acts_first:
             self._keep_waiting(fault)
         if fault is None or fault.acts:
-            response = self._answer(kind, request, parts, split)
+            response = self._answer(kind, call, request.headers.get("authorization"))
         if fault is not None and fault.acts_first:
             self._keep_waiting(fault)
         if kind == "trigger":
-            run_id = _named_run(request.body)
+            run_id = _named_run(call.body)
         if fault is not None:
             if fault.cuts:
                 response = None
@@ -351,18 +352,17 @@ class StandInAirflow:
                 self._answered.notify_all()
         return response
 
-    def _answer(self, kind: str | None, request: Request, parts: list[str], split: SplitResult) -> Response:
-        status, body = self._act(kind, request, parts, split)
+    def _answer(self, kind: str | None, call: Call, authorization: str | None) -> Response:
+        status, body = self._act(kind, call, authorization)
         return Response(status) if status == 204 else Response(status, bodies.encode(body))
 
-    def _act(self, kind: str | None, request: Request, parts: list[str], split: SplitResult) -> Answer:
+    def _act(self, kind: str | None, call: Call, authorization: str | None) -> Answer:
         if kind == "login":
-            return self.logins.answer(request.body)
+            return self.logins.answer(call.body)
         if kind not in (None, "public"):
-            refusal = self.logins.evaluate(request.headers.get("authorization"), writes=request.method != "GET")
+            refusal = self.logins.evaluate(authorization, writes=call.method != "GET")
             if refusal is not None:
                 return refusal[0], {"detail": refusal[1]}
-        call = Call(request.method, parts, parse_qs(split.query, keep_blank_values=True), _read(request.body))
         if not (self._sqlite and kind == "trigger"):
             return self._ask(kind, call)
         if not self._writing.acquire(blocking=False):
@@ -412,11 +412,8 @@ def _read(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _named_run(body: bytes) -> str | None:
-    try:
-        named = json.loads(body)["dag_run_id"]
-    except (ValueError, KeyError, TypeError):
-        return None
+def _named_run(body: Any) -> str | None:
+    named = body.get("dag_run_id") if isinstance(body, dict) else None
     return named if isinstance(named, str) else None
 
 

@@ -26,11 +26,10 @@ class Logins:
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
-    def answer(self, body: bytes) -> tuple[int, dict[str, str]]:
+    def answer(self, given: dict[str, object]) -> tuple[int, dict[str, str]]:
         """To ``POST /auth/token``: status and body."""
         if self.basic:
             return 404, {"detail": "Not Found"}
-        given = json.loads(body)
         if not {"username", "password"} <= given.keys():
             return 422, {"detail": f"1 validation error for LoginBody: {given}"}
         token = self.token(given["username"], given["password"])

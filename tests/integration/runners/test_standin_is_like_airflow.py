@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from coordinator.model.runstate import State
 import tests.airflow_model as model
+from coordinator.model.runstate import State
 from tests.standin.airflow import StandInAirflow
 
 RECORDED = Path(model.__file__).parent / "recorded" / "airflow-3.3.2.json"
