@@ -58,9 +58,6 @@ _log = structlog.get_logger(__name__)
 TICK = 1.0
 """Seconds between two looks at the dependencies file and the limits, at most."""
 
-FILE_PAUSE = 0.1
-"""Seconds between two looks at the dependencies file, at least. Each one hands Python's lock to other threads."""
-
 STALLED_AFTER = 30.0
 """Seconds without a turn of the deciding thread after which the watcher counts as stalled, and leads no more. A turn
 waits for etcd at most, whose requests are bounded well below this."""
@@ -171,7 +168,7 @@ class Watcher:
                     if self._decisions is not None
                     else None
                 ),
-                may_begin=self._publish_first,
+                may_begin=lambda term: self._publisher is None or self._publisher.may_begin(term),
             ),
         )
         self._size_alarm = size_alarm
@@ -181,7 +178,6 @@ class Watcher:
         )
         checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._inbox.wake)
         self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
-        self._read_file_at = 0.0
         self._publisher = None
         if dependencies is not None:
             check_owner(owner, settings.environments)
@@ -331,22 +327,9 @@ class Watcher:
     def _publish(self) -> None:
         if self._publisher is None or self.reconciler.is_reading:
             return
-        if (now := self._clock.monotonic()) >= self._read_file_at:
-            self._read_file_at = now + FILE_PAUSE
-            self._publisher.read()
-        leadership = self._candidate.leadership()
-        if leadership is not None and self.reconciler.leads:
-            self._publisher.publish(term=leadership.create_revision)
-        elif self.reconciler.connected:
-            self._publisher.weigh()
-
-    def _publish_first(self, term: int) -> bool:
-        """Nothing is decided by what was published before, where the file says otherwise: somebody may have changed
-        ``catchup`` in it while no watcher ran."""
-        if self._publisher is None:
-            return True
-        stands_at = self._publisher.publish(term=term)
-        return stands_at is not None and stands_at <= self.reconciler.cache.revision
+        leadership = self._candidate.leadership() if self.reconciler.leads else None
+        term = leadership.create_revision if leadership is not None else None
+        self._publisher.take_turn(term=term, connected=self.reconciler.connected)
 
     def _drain(self) -> None:
         """End what is under way: every request is bounded, so this is too."""

@@ -245,7 +245,7 @@ class WatcherProcess:
                 settings=settings,
                 who=name,
                 retention=stage.retention,
-                may_begin=self._publish_first,
+                may_begin=lambda term: self.publisher is None or self.publisher.may_begin(term),
                 pace=Pace(units=stage.plan.pace or by_seed, seconds=float("inf")),
             ),
         )
@@ -369,18 +369,9 @@ class WatcherProcess:
         """As the service does before each step."""
         if self.publisher is None or self.reconciler.is_reading:
             return
-        self.publisher.read()
-        leadership = self.candidate.leadership()
-        if leadership is not None and self.reconciler.leads:
-            self.publisher.publish(term=leadership.create_revision)
-        elif self.reconciler.connected:
-            self.publisher.weigh()
-
-    def _publish_first(self, term: int) -> bool:
-        if self.publisher is None:
-            return True
-        stands_at = self.publisher.publish(term=term)
-        return stands_at is not None and stands_at <= self.knows
+        leadership = self.candidate.leadership() if self.reconciler.leads else None
+        term = leadership.create_revision if leadership is not None else None
+        self.publisher.take_turn(term=term, connected=self.reconciler.connected)
 
     def _refuse_mistakes(self) -> None:
         """Mistakes are contained, and counted wide conditions are decided about again: neither may happen here."""
