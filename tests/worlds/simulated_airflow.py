@@ -77,7 +77,7 @@ class DirectLine:
         del deadline
         if permit is not None:
             permit(0.0)
-        return self._exchange("POST", path, body=body)
+        return self._exchange("POST", path, body=json.loads(json.dumps(body)))  # nothing is shared
 
     def carry(self, question: str, call: Call) -> tuple[int, Any]:
         """Bring a request there, and its answer back. :raises EnvironmentUnavailable: there is none."""
