@@ -57,9 +57,6 @@ _log = structlog.get_logger(__name__)
 TICK = 1.0
 """Seconds between two checks of the dependencies file and the limits, at most."""
 
-FILE_PAUSE = 0.1
-"""Seconds between two checks of the dependencies file, at least. Each one hands Python's lock to other threads."""
-
 STALLED_AFTER = 30.0
 """Seconds without a turn of the deciding thread after which the watcher counts as stalled, and gives up the leadership.
 A turn may wait for etcd, whose requests are bounded well below this."""
@@ -190,7 +187,7 @@ class Watcher:
                     if self._decisions is not None
                     else None
                 ),
-                may_begin=self._publish_first,
+                may_begin=lambda term: self._publisher is None or self._publisher.may_begin(term),
             ),
         )
         self._size_alarm = size_alarm
@@ -200,7 +197,6 @@ class Watcher:
         )
         checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._inbox.wake)
         self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
-        self._read_file_at = 0.0
         self._publisher = None
         if file is not None:
             check_owner(file.owner, settings.environments)
@@ -355,22 +351,9 @@ class Watcher:
     def _publish(self) -> None:
         if self._publisher is None or self.reconciler.is_reading:
             return
-        if (now := self._clock.monotonic()) >= self._read_file_at:
-            self._read_file_at = now + FILE_PAUSE
-            self._publisher.read()
-        leadership = self._candidate.leadership()
-        if leadership is not None and self.reconciler.leads:
-            self._publisher.publish(term=leadership.create_revision)
-        elif self.reconciler.connected:
-            self._publisher.weigh()
-
-    def _publish_first(self, term: int) -> bool:
-        """Publish the file before anything is decided in a term: somebody may have changed ``catchup`` in it while no
-        watcher ran."""
-        if self._publisher is None:
-            return True
-        stands_at = self._publisher.publish(term=term)
-        return stands_at is not None and stands_at <= self.reconciler.cache.revision
+        leadership = self._candidate.leadership() if self.reconciler.leads else None
+        term = leadership.create_revision if leadership is not None else None
+        self._publisher.take_turn(term=term, connected=self.reconciler.connected)
 
     def _drain(self) -> None:
         """Finish what is under way: every request is bounded, and so is this."""

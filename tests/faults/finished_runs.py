@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from datetime import datetime, timedelta
 
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunStateDocument, State
+from tests.airflow_model.runs import Run
 from tests.faults.stage import Stage
 from tests.faults.witnessed_airflow import Happened, present
-from tests.standin.dagruns import Run
 from tests.worlds.simulated_airflow import logical_date_of, partition_of
 
 
@@ -20,10 +19,10 @@ def document(partition: str, queued_at: datetime, state: State) -> RunStateDocum
 
 def has_run(stage: Stage, target: Target, queued_at: datetime) -> None:
     """Airflow knows of it, as it will when it is looked at; and it has been told to the chronicle."""
-    world, dag_id = stage.airflows[target.pipeline.environment].world, target.pipeline.dag_id
+    airflow = stage.airflows[target.pipeline.environment]
     run = Run(
-        id=next(world._ids),
-        dag_id=dag_id,
+        id=airflow.model.next_id(),
+        dag_id=target.pipeline.dag_id,
         run_id=_run_id(target.partition),
         state=State.SUCCESS,
         queued_at=queued_at,
@@ -32,12 +31,9 @@ def has_run(stage: Stage, target: Target, queued_at: datetime) -> None:
         start_date=queued_at,
         end_date=queued_at + timedelta(seconds=10),
     )
-    assert run.logical_date is not None
-    with world.changed:
-        dag = world.dags[dag_id]
-        dag.runs[run.run_id] = dag.dates[run.logical_date] = run
-        insort(dag.run_ids, run.run_id)
-        stage.chronicle.saw_airflow(Happened(present(), target.pipeline.environment, "created", run.observed()))
+    with airflow.changed:
+        airflow.model.add(run)
+        stage.chronicle.saw_airflow(Happened(present(), target.pipeline.environment, "created", run))
 
 
 def has_run_since(stage: Stage, target: Target, instant: datetime) -> bool:

@@ -397,7 +397,7 @@ class Stage:
         return [
             (name, run)
             for name, airflow in self.airflows.items()
-            for dag_id in airflow.world.dag_ids
+            for dag_id in airflow.model.dag_ids
             for run in airflow.runs(dag_id)
         ]
 
@@ -409,14 +409,13 @@ class Stage:
 
     def _goes_on(self) -> str | None:
         for name, airflow in self.airflows.items():
-            with airflow.world.changed:
-                runs = [run for dag in airflow.world.dags.values() for run in dag.runs.values()]
-                going = [f"{run.dag_id} {run.state}" for run in runs if not run.state.is_terminal]
-                told = sum(run.state is not State.QUEUED for run in airflow.world.history)
+            with airflow.changed:
+                going = [f"{run.dag_id} {run.state}" for run in airflow.model.unfinished()]
+                told = sum(run.state is not State.QUEUED for run in airflow.history)
             if going:
                 return f"runs of {name} go on: {going}"
-            if airflow.world.failures:
-                return f"reporting fails: {airflow.world.failures[0]}"
+            if airflow.failures:
+                return f"reporting fails: {airflow.failures[0]}"
             if self._reported[name] < told or self.outboxes[name].pending():
                 return f"reports of {name} wait: {len(self.outboxes[name].pending())}"
         try:

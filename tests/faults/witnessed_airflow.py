@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from coordinator.model.runstate import State
 from coordinator.runners.port import ObservedRun
+from tests.airflow_model.runs import Change, What
 from tests.simulation.clockwork import seconds_of
 from tests.standin.airflow import StandInAirflow
-from tests.standin.dagruns import DagRuns, Run
 from tests.standin.http11 import Request, Response
 
 BY = "/by/"
@@ -45,43 +44,6 @@ class Happened:
     asked_at: float = 0.0
 
 
-class _WitnessedRuns(DagRuns):
-    def __init__(self, note: Callable[[str, ObservedRun, ObservedRun | None], None]) -> None:
-        self._note = note
-        super().__init__()
-
-    def trigger(
-        self,
-        dag_id: str,
-        run_id: str | None = None,
-        *,
-        logical_date: datetime | None = None,
-        partition_key: str | None = None,
-        conf: dict[str, Any] | None = None,
-        by: str = "admin",
-        note: str | None = None,
-    ) -> Run:
-        with self.changed:
-            run = super().trigger(
-                dag_id, run_id, logical_date=logical_date, partition_key=partition_key, conf=conf, by=by, note=note
-            )
-            self._note("created", run.observed(), None)
-            return run
-
-    def clear(self, dag_id: str, run_id: str) -> Run:
-        with self.changed:
-            before = self.get(dag_id, run_id).observed()
-            run = super().clear(dag_id, run_id)
-            if run.queued_at != before.queued_at:
-                self._note("cleared", run.observed(), before)
-            return run
-
-    def _announce(self, run: Run) -> threading.Event:
-        if run.state is not State.QUEUED:
-            self._note("begun" if run.state is State.RUNNING else "ended", run.observed(), None)
-        return super()._announce(run)
-
-
 class WitnessedAirflow(StandInAirflow):
     """Use as a context manager.
 
@@ -95,16 +57,21 @@ class WitnessedAirflow(StandInAirflow):
         self._environment = environment
         self._seen = seen
         self._request = threading.local()
-        super().__init__(world=_WitnessedRuns(self._note), tls=tls)
+        super().__init__(witness=self._write_down, tls=tls)
 
     def url_for(self, watcher: str, port: int) -> str:
         """The address at which a watcher finds it, over a line that listens on this port."""
         return f"{urlsplit(self.base_url).scheme}://127.0.0.1:{port}{BY}{watcher}"
 
-    def _note(self, what: str, run: ObservedRun, before: ObservedRun | None) -> None:
+    def _write_down(self, change: Change) -> None:
+        what, run, before = change
+        if what is What.DELETED or (what is What.SET and run.state is State.QUEUED):
+            return  # no checker asks for it
+        word = (What.ENDED if what is What.SET else what).value
+        was = before.observed() if before is not None and what is What.CLEARED else None
         sender = getattr(self._request, "sender", None)
         asked_at = getattr(self._request, "asked_at", 0.0)
-        self._seen(Happened(present(), self._environment, what, run, before, sender, asked_at))
+        self._seen(Happened(present(), self._environment, word, run.observed(), was, sender, asked_at))
 
     def _handle(self, request: Request) -> Response | None:
         if request.target.startswith(BY):

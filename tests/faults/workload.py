@@ -228,7 +228,7 @@ class Workload:
         """Newest first."""
         found: dict[Target, list[ObservedRun]] = {}
         for environment, airflow in self._stage.airflows.items():
-            for dag_id in airflow.world.dag_ids:
+            for dag_id in airflow.model.dag_ids:
                 for run in airflow.runs(dag_id):
                     found.setdefault(Target(PipelineRef(environment, dag_id), partition_of(run)), []).append(run)
         for runs in found.values():

@@ -97,7 +97,7 @@ class Faults:
         """The DAG is not there for ``value`` seconds: requests are refused."""
         self._stage.note("DAG missing")
         pipeline = PipelineRef.parse(step.on)
-        missing = self._stage.airflows[pipeline.environment].missing
+        missing = self._stage.airflows[pipeline.environment].api.missing
         missing.add(pipeline.dag_id)
         self._stage.clock.after(float(step.value), lambda: missing.discard(pipeline.dag_id))
 
@@ -157,7 +157,7 @@ class Faults:
             if airflow.is_down:
                 self._stage.history.away_until[name] = self._now
             airflow.is_down = False
-            airflow.missing.clear()
+            airflow.api.missing.clear()
         for process in self._stage.alive:
             process.thaw()
 

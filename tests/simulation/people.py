@@ -57,7 +57,7 @@ class People:
         target = _target(step)
         run = self._newest(target)
         if run is not None and run.state.is_terminal:
-            self._stage.set_state(target.pipeline.environment, run, State(step.value))
+            self._stage.airflows[target.pipeline.environment].set_state(run.dag_id, run.run_id, State(step.value))
 
     def mark(self, step: Step) -> None:
         """A person says how the newest attempt ended, which has ended: ``value``, success or failed."""
@@ -72,7 +72,7 @@ class People:
     def delete_run(self, step: Step) -> None:
         target = _target(step)
         if (run := self._newest(target)) is not None:
-            del self._stage.airflows[target.pipeline.environment].runs[run.dag_id, run.run_id]
+            self._stage.airflows[target.pipeline.environment].delete(run.dag_id, run.run_id)
             self._changed(target, "deleted", run)
 
     def delete_state(self, step: Step) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import random
+import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, cast
@@ -17,6 +18,7 @@ from coordinator.controller.backoff import Backoff
 from coordinator.controller.dispatch.dispatcher import Dispatcher, EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.leading.publisher import Publisher, Writer
@@ -204,7 +206,7 @@ class WatcherProcess:
         self._deferred: list[Callable[[], None]] = []
         clock, settings = stage.watchers_clock, stage.settings
         store = ProcessStore(self, stage)
-        self._inbox: deque[Message] = deque()
+        self._inbox = Inbox(bound=sys.maxsize, clock=clock.monotonic)  # nobody could wait for room
         self._wake_at = self._read_at = self._candidate_at = float("inf")
         self._effects = {name: _Pool(self, stage.plan.limit) for name in stage.airflows}
         self._looks = {name: _Pool(self, 1) for name in stage.airflows}
@@ -250,7 +252,7 @@ class WatcherProcess:
                 settings=settings,
                 who=name,
                 retention=stage.retention,
-                may_begin=self._publish_first,
+                may_begin=lambda term: self.publisher is None or self.publisher.may_begin(term),
                 pace=Pace(units=stage.plan.pace or by_seed, seconds=float("inf")),
             ),
         )
@@ -328,7 +330,10 @@ class WatcherProcess:
     def post(self, message: Message) -> None:
         if isinstance(message, EffectDone | LookDone) and "unexpectedly" in str(message.error):
             raise PromiseBroken("nothing raises", str(message.error))
-        self._inbox.append(message)
+        if isinstance(message, EffectDone | LookDone):
+            self._inbox.put_answer(message)
+        else:
+            self._inbox.put_update(message)
         self._wake()
 
     def _wake(self) -> None:
@@ -344,9 +349,8 @@ class WatcherProcess:
             return  # another turn was due before
         self._wake_at = float("inf")
         self._publish()
-        messages = list(self._inbox)
-        self._inbox.clear()
-        if self.reconciler.step(messages):
+        messages = self._inbox.take(0.0, updates=not self.reconciler.is_behind)
+        if self.reconciler.step(messages, lag=self._inbox.lag):
             self._campaign()
         self._refuse_mistakes()
         if self.reconciler.leads and self.stage.leads(self):
@@ -356,6 +360,8 @@ class WatcherProcess:
         wake_at = self.reconciler.wake_at()
         now = self.stage.clock.seconds
         self._busy_until = now + self.stage.plan.step_lasts
+        if not self._inbox.is_empty():
+            wake_at = now
         self._turn_at(now + TICK if wake_at is None else min(now + TICK, max(self._busy_until, wake_at)))
 
     def _publisher(self, store: ProcessStore) -> Publisher:
@@ -374,18 +380,9 @@ class WatcherProcess:
         """As the service does before each step."""
         if self.publisher is None or self.reconciler.is_reading:
             return
-        self.publisher.read()
-        leadership = self.candidate.leadership()
-        if leadership is not None and self.reconciler.leads:
-            self.publisher.publish(term=leadership.create_revision)
-        elif self.reconciler.connected:
-            self.publisher.weigh()
-
-    def _publish_first(self, term: int) -> bool:
-        if self.publisher is None:
-            return True
-        stands_at = self.publisher.publish(term=term)
-        return stands_at is not None and stands_at <= self.knows
+        leadership = self.candidate.leadership() if self.reconciler.leads else None
+        term = leadership.create_revision if leadership is not None else None
+        self.publisher.take_turn(term=term, connected=self.reconciler.connected)
 
     def _refuse_mistakes(self) -> None:
         """Mistakes are contained, and counted wide conditions are decided about again: neither may happen here."""

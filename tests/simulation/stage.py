@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -27,7 +26,8 @@ from coordinator.runners.port import ObservedRun, StartRequest
 from coordinator.store.keys import DependenciesKey, HoldKey, Keys, OrderKey, StateKey, TriggerKey
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Delete, Put, Transaction
-from tests.simulation.airflow import LivingAirflow, RestLine, RestRunner
+from tests.airflow_model.runs import Change, What
+from tests.simulation.airflow import FaultyLine, WatchedRunner
 from tests.simulation.clockwork import Clockwork, WallClock
 from tests.simulation.faults import Faults
 from tests.simulation.files import Rollout
@@ -46,7 +46,7 @@ from tests.simulation.history import (
 )
 from tests.simulation.plan import Plan
 from tests.simulation.process import Killed, Point, WatcherProcess, leader_of
-from tests.worlds.simulated_airflow import partition_of
+from tests.worlds.simulated_airflow import SimulatedAirflow, partition_of
 
 ENVIRONMENTS = ("default", "team_b")
 
@@ -305,14 +305,22 @@ class Stage:
 
     # -- environments ------------------------------------------------------------------------------------------------
 
-    def _airflow(self, environment: str) -> LivingAirflow:
-        return LivingAirflow(
-            tick=self.clock.tick,
-            report=lambda run: self._ran(environment, run, by="itself"),
-            plan_run=lambda run: self._plan_run(environment, run),
-        )
+    def _airflow(self, environment: str) -> SimulatedAirflow:
+        return SimulatedAirflow(now=self.clock.tick, changed=lambda change: self._changed(environment, change))
 
-    def runner(self, process: WatcherProcess, environment: str) -> RestRunner:
+    def _changed(self, environment: str, change: Change) -> None:
+        """What an environment holds has changed."""
+        match change.what:
+            case What.CREATED | What.CLEARED:
+                self._plan_run(environment, change.run)
+                if self._sending is not None:
+                    self._acted(environment, change.before, change.run)
+            case What.BEGUN | What.ENDED:
+                self._ran(environment, change.run, by="itself")
+            case What.SET:
+                self._ran(environment, change.run, by=PERSON)
+
+    def runner(self, process: WatcherProcess, environment: str) -> WatchedRunner:
         """A watcher's way into an environment."""
 
         def sending(request: StartRequest) -> None:
@@ -322,12 +330,8 @@ class Stage:
             self._sending = None
             self.pass_point(process, Point.AFTER_REQUEST)
 
-        line = RestLine(
-            self.airflows[environment],
-            fault=lambda question: self.faults.of_request(environment, question),
-            acted=lambda before, run: self._acted(environment, before, run),
-        )
-        return RestRunner(line, sending=sending, sent=sent)
+        line = FaultyLine(self.airflows[environment], lambda question: self.faults.of_request(environment, question))
+        return WatchedRunner(line, sending=sending, sent=sent)
 
     def _acted(self, environment: str, before: ObservedRun | None, run: ObservedRun) -> None:
         assert self._sending is not None
@@ -375,12 +379,6 @@ class Stage:
     def _is_current(self, environment: str, run: ObservedRun, state: State) -> bool:
         present = self.airflows[environment].runs.get((run.dag_id, run.run_id))
         return present is not None and present.queued_at == run.queued_at and present.state is state
-
-    def set_state(self, environment: str, run: ObservedRun, state: State) -> None:
-        """A person sets a run's state, and Airflow tells its listeners at once."""
-        changed = replace(run, state=state)
-        self.airflows[environment].runs[run.dag_id, run.run_id] = changed
-        self._ran(environment, changed, by=PERSON)
 
     def _ran(self, environment: str, run: ObservedRun, *, by: str) -> None:
         """A run has changed its state: Airflow tells its listeners."""

@@ -1,11 +1,9 @@
-"""A stand-in Airflow: the part of the REST API v2 that the runner uses, with runs that tests control.
+"""A stand-in Airflow: the model (:mod:`tests.airflow_model`) behind HTTP, with logins, faults and a scheduler.
 
 ``airflow``   the server: ``StandInAirflow``, also ``python -m tests.standin.airflow``
-``rest``      its routes
 ``login``     users, tokens, roles
-``dagruns``   the runs behind it, and their states
-``bodies``    the shape of its answers
+``scheduler`` runs that begin and end by themselves
+``reports``   who hears of their states
 ``faults``    what may go wrong with the next request
-``http11``    a minimal HTTP/1.1 server, fast enough for benchmarks
-``recorded/`` what a real Airflow answered; ``tests/integration/runners`` holds the stand-in to it
+``http11``    the least HTTP/1.1 that a benchmark can be measured through
 """

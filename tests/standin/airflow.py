@@ -25,20 +25,25 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from coordinator.model.runstate import State
 from coordinator.runners.port import ObservedRun
-from tests.standin import bodies
-from tests.standin.dagruns import DagRuns, NoSuchRun, OnState
+from tests.airflow_model import bodies
+from tests.airflow_model.rest import Answer, Call, RestApi, kind_of
+from tests.airflow_model.runs import Airflow, Change, What
 from tests.standin.faults import Fault, Faults
 from tests.standin.http11 import Request, Response, Server
 from tests.standin.login import Logins
-from tests.standin.rest import Call, RestApi, kind_of
+from tests.standin.reports import OnState, Reports
+from tests.standin.scheduler import Plan, Scheduler
 
 USERNAME, PASSWORD = "admin", "admin"
+
+SQLITE_COMMIT = 0.005
+"""Seconds that a trigger holds the database of an Airflow on SQLite: long enough to meet another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,10 @@ class StandInAirflow:
     :param port: 0 takes a free one.
     :param sqlite: as Airflow on SQLite: of two triggers at once, one is answered 500.
     :param tls: speak HTTPS with this certificate.
-    :param world: the runs behind it, where a test wants its own kind.
+    :param witness: called with every change of the runs, in order, under their lock.
+    :ivar model: what it holds. Who reads it in another thread than its own holds ``changed``.
+    :ivar changed: the lock of the runs; notified of every change.
+    :ivar history: every state that any run has taken, in order.
     """
 
     def __init__(
@@ -74,13 +82,22 @@ class StandInAirflow:
         *,
         sqlite: bool = False,
         tls: ssl.SSLContext | None = None,
-        world: DagRuns | None = None,
+        witness: Callable[[Change], None] | None = None,
     ) -> None:
-        self.world = world or DagRuns()
+        lock = threading.RLock()
+        self.changed = threading.Condition(lock)
+        self.model = Airflow(now=lambda: datetime.now(UTC), changed=self._note)
+        self.history: list[ObservedRun] = []
+        self._witness = witness
+        self._reports = Reports()
+        self._last_report = threading.Event()
+        self._scheduler = Scheduler(self.model, lock)
         self.faults = Faults()
         self.logins = Logins({USERNAME: (PASSWORD, "admin"), "eve": ("eve", "viewer")})
         self.requests: list[Recorded] = []
-        self.api = RestApi(self.world, self.logins, sqlite=sqlite)
+        self.api = RestApi(self.model)
+        self._sqlite = sqlite
+        self._writing = threading.Lock()
         self._answered = threading.Condition()
         self._stopped = threading.Event()
         self._scheme = "http" if tls is None else "https"
@@ -115,7 +132,8 @@ class StandInAirflow:
     def close(self) -> None:
         self._stopped.set()
         self._server.stop()
-        self.world.close()
+        self._scheduler.close()
+        self._reports.close()
 
     def __enter__(self) -> StandInAirflow:
         return self
@@ -142,14 +160,26 @@ class StandInAirflow:
         :param tasks: without tasks, a clear changes nothing.
         :param refuse: looks at a conf, and says what is wrong with it.
         """
-        self.world.dag(dag_id, auto=auto, ends=ends, paused=paused, tasks=tasks, refuse=refuse)
+        with self.changed:
+            self._scheduler.plans[dag_id] = Plan(auto, ends)
+            self.model.dag(dag_id, paused=paused, tasks=tasks, refuse=refuse)
+
+    def remove_dag(self, dag_id: str) -> None:
+        """As ``airflow dags delete``: the DAG and all its runs."""
+        with self.changed:
+            self.model.remove_dag(dag_id)
 
     def on_state(self, subscriber: OnState, *, queued: bool = False) -> None:
         """Call for every run that becomes running, success or failed; in order, in one other thread.
 
         :param queued: for queued too, which no listener in Airflow hears of.
         """
-        self.world.on_state(subscriber, queued=queued)
+        self._reports.subscribe(subscriber, queued=queued)
+
+    @property
+    def failures(self) -> list[str]:
+        """Tracebacks of subscribers that raised."""
+        return self._reports.failures
 
     def trigger_by_hand(
         self,
@@ -160,58 +190,64 @@ class StandInAirflow:
         partition_key: str | None = None,
         conf: dict[str, Any] | None = None,
     ) -> ObservedRun:
-        with self.world.changed:
-            run = self.world.trigger(
+        with self.changed:
+            return self.model.create(
                 dag_id, run_id, logical_date=logical_date, partition_key=partition_key, conf=conf, by="somebody"
-            )
-            return run.observed()
+            ).observed()
 
     def clear_by_hand(self, dag_id: str, run_id: str) -> ObservedRun:
-        with self.world.changed:
-            return self.world.clear(dag_id, run_id).observed()
+        with self.changed:
+            return self.model.clear(dag_id, run_id).observed()
 
     def start(self, dag_id: str, run_id: str) -> None:
         """Let a queued run begin; returns once the subscribers have heard of it."""
-        self._wait(self.world.start(dag_id, run_id))
+        with self.changed:
+            self.model.begin(dag_id, run_id)
+            reported = self._last_report
+        self._wait(reported)
 
     def finish(self, dag_id: str, run_id: str, state: State = State.SUCCESS) -> None:
-        """Let a run end; returns once the subscribers have heard of it."""
-        self._wait(self.world.finish(dag_id, run_id, state))
+        """Let a run end; one that is still queued begins first. Returns once the subscribers have heard of it."""
+        with self.changed:
+            if self.model.get(dag_id, run_id).state is State.QUEUED:
+                self.model.begin(dag_id, run_id)
+            self.model.end(dag_id, run_id, state)
+            reported = self._last_report
+        self._wait(reported)
 
     def set_state(self, dag_id: str, run_id: str, state: State) -> None:
         """As a person in the UI: queued, success or failed; returns once the subscribers have heard of it."""
-        self._wait(self.world.set_state(dag_id, run_id, state))
+        with self.changed:
+            self.model.set_state(dag_id, run_id, state)
+            reported = self._last_report
+        self._wait(reported)
 
     def delete(self, dag_id: str, run_id: str) -> None:
-        self.world.delete(dag_id, run_id)
+        with self.changed:
+            self.model.delete(dag_id, run_id)
 
     def pause(self, dag_id: str, paused: bool = True) -> None:
-        self.world.pause(dag_id, paused)
+        """Paused: new runs stay queued. Unpaused: they go on."""
+        with self.changed:
+            self.model.pause(dag_id, paused)
+            self._scheduler.look_at(dag_id)
 
     # Looking and waiting
 
     def run(self, dag_id: str, run_id: str) -> ObservedRun | None:
-        with self.world.changed:
-            try:
-                return self.world.get(dag_id, run_id).observed()
-            except NoSuchRun:
-                return None
+        with self.changed:
+            run = self.model.runs.get((dag_id, run_id))
+            return None if run is None else run.observed()
 
     def runs(self, dag_id: str) -> list[ObservedRun]:
         """All runs of a DAG, oldest first."""
-        with self.world.changed:
-            return [run.observed() for run in self.world.dags[dag_id].runs.values()]
+        with self.changed:
+            return [run.observed() for run in self.model.runs_of(dag_id)]
 
     def starts(self, dag_id: str) -> int:
         """How often runs of a DAG have begun: every attempt counts."""
-        with self.world.changed:
-            return sum(run.starts for run in self.world.dags[dag_id].runs.values())
-
-    @property
-    def history(self) -> list[ObservedRun]:
-        """Every state that any run has taken, in order."""
-        with self.world.changed:
-            return list(self.world.history)
+        with self.changed:
+            return sum(run.starts for run in self.model.runs_of(dag_id))
 
     def await_run(self, dag_id: str, run_id: str, state: State, *, timeout: float = 10.0) -> ObservedRun:
         """Wait for a run to be in a state. :raises AssertionError: it is not in time."""
@@ -227,8 +263,8 @@ class StandInAirflow:
 
     def await_that(self, holds: Callable[[], bool], what: str, *, timeout: float = 10.0) -> None:
         """Wait for something that changes with runs. :raises AssertionError: not in time."""
-        with self.world.changed:
-            assert self.world.changed.wait_for(holds, timeout), f"not within {timeout} s: {what}"
+        with self.changed:
+            assert self.changed.wait_for(holds, timeout), f"not within {timeout} s: {what}"
 
     def await_requests(
         self, kind: str, count: int, *, dag_id: str | None = None, timeout: float = 10.0
@@ -246,22 +282,30 @@ class StandInAirflow:
 
     def _wait(self, delivered: threading.Event) -> None:
         assert delivered.wait(30), "a subscriber has not come back within 30 s"
-        assert not self.world.failures, self.world.failures[0]
+        assert not self.failures, self.failures[0]
+
+    def _note(self, change: Change) -> None:
+        """The model has changed; the lock is held."""
+        what, run, before = change
+        if self._witness is not None:
+            self._witness(change)
+        is_new_state = before is None or what is What.SET or run.state is not before.state
+        if is_new_state:
+            self.history.append(run)
+            self._last_report = self._reports.put(run)
+        if what is not What.DELETED:
+            self._scheduler.plan(run)
+        self.changed.notify_all()
 
     # Requests
 
     def _handle(self, request: Request) -> Response | None:
         split = urlsplit(request.target)
-        call = Call(
-            method=request.method,
-            parts=unquote(split.path).strip("/").split("/"),
-            query=split.query,
-            body=request.body,
-            authorization=request.headers.get("authorization"),
-        )
-        parts = call.parts
+        parts = unquote(split.path).strip("/").split("/")
         if parts[0] == "_standin":
             return self._own(request, parts)
+        filters = parse_qs(split.query, keep_blank_values=True) if split.query else {}
+        call = Call(request.method, parts, filters, _read(request.body))
         kind = kind_of(request.method, parts)
         dag_id = parts[3] if len(parts) > 3 and parts[2] == "dags" else None
         run_id = parts[5] if len(parts) > 5 else None
@@ -270,11 +314,11 @@ class StandInAirflow:
         if fault is not None and not fault.acts_first:
             self._keep_waiting(fault)
         if fault is None or fault.acts:
-            response = self.api.answer(kind, call)
+            response = self._answer(kind, call, request.headers.get("authorization"))
         if fault is not None and fault.acts_first:
             self._keep_waiting(fault)
         if kind == "trigger":
-            run_id = _named_run(request.body)
+            run_id = _named_run(call.body)
         if fault is not None:
             if fault.cuts:
                 response = None
@@ -308,6 +352,34 @@ class StandInAirflow:
                 self._answered.notify_all()
         return response
 
+    def _answer(self, kind: str | None, call: Call, authorization: str | None) -> Response:
+        status, body = self._act(kind, call, authorization)
+        return Response(status) if status == 204 else Response(status, bodies.encode(body))
+
+    def _act(self, kind: str | None, call: Call, authorization: str | None) -> Answer:
+        if kind == "login":
+            return self.logins.answer(call.body)
+        if kind not in (None, "public"):
+            refusal = self.logins.refusal(authorization, writes=call.method != "GET")
+            if refusal is not None:
+                return refusal[0], {"detail": refusal[1]}
+        if not (self._sqlite and kind == "trigger"):
+            return self._ask(kind, call)
+        if not self._writing.acquire(blocking=False):
+            return 500, bodies.DATABASE_ERROR
+        try:
+            time.sleep(SQLITE_COMMIT)
+            return self._ask(kind, call)
+        finally:
+            self._writing.release()
+
+    def _ask(self, kind: str | None, call: Call) -> Answer:
+        with self.changed:
+            answer = self.api.answer(kind, call)
+            if kind == "patch" and call.dag_id in self.model.dags:
+                self._scheduler.look_at(call.dag_id)
+            return answer
+
     def _keep_waiting(self, fault: Fault) -> None:
         if fault.wait is not None:
             while not fault.wait.wait(0.05) and not self._stopped.is_set():
@@ -332,11 +404,16 @@ class StandInAirflow:
         return Response(404, bodies.encode({"error": "no such thing in the stand-in"}))
 
 
-def _named_run(body: bytes) -> str | None:
+def _read(body: bytes) -> Any:
+    """What a body says as JSON, or the text that is none."""
     try:
-        named = json.loads(body)["dag_run_id"]
-    except (ValueError, KeyError, TypeError):
-        return None
+        return json.loads(body) if body else None
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def _named_run(body: Any) -> str | None:
+    named = body.get("dag_run_id") if isinstance(body, dict) else None
     return named if isinstance(named, str) else None
 
 
@@ -354,7 +431,7 @@ def main() -> None:
             name, _, seconds = declared.partition("=")
             airflow.dag(name, auto=float(seconds) if seconds else None)
         if options.any_dag:
-            airflow.world.any_dag = airflow.world.dag
+            airflow.model.any_dag = True
         print(airflow.port, flush=True)
         stopped.wait()
 

@@ -26,6 +26,15 @@ class Logins:
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
+    def answer(self, given: dict[str, object]) -> tuple[int, dict[str, str]]:
+        """To ``POST /auth/token``: status and body."""
+        if self.basic:
+            return 404, {"detail": "Not Found"}
+        if not {"username", "password"} <= given.keys():
+            return 422, {"detail": f"1 validation error for LoginBody: {given}"}
+        token = self.token(given["username"], given["password"])
+        return (401, {"detail": "Invalid credentials"}) if token is None else (201, {"access_token": token})
+
     def token(self, username: object, password: object) -> str | None:
         """A JWT in its looks; ``None`` for wrong credentials."""
         if not isinstance(username, str) or self.users.get(username, (None,))[0] != password:

@@ -123,7 +123,7 @@ def at_rest(story: Story) -> SimulatedWorld:
 
     def settle() -> None:
         world.settle()
-        while waiting := world.airflows["default"].waiting():
+        while waiting := world.airflows["default"].unfinished():
             for run in waiting:
                 world.airflows["default"].begin(run.dag_id, run.run_id)
                 world.airflows["default"].end(run.dag_id, run.run_id, State.FAILED)

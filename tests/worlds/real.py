@@ -157,7 +157,7 @@ class RealWorld(EtcdWorld):
             watcher.join()
         self._stack.close()
         for airflow in self.airflows.values():
-            assert not airflow.world.failures, airflow.world.failures
+            assert not airflow.failures, airflow.failures
 
     # -- World ---------------------------------------------------------------------------------------------------
 
@@ -322,14 +322,10 @@ class RealWorld(EtcdWorld):
 
     def _rests(self) -> bool:
         for environment, airflow in self.airflows.items():
-            with airflow.world.changed:
-                waiting = [
-                    run
-                    for dag_id, dag in airflow.world.dags.items()
-                    for run in dag.runs.values()
-                    if not run.state.is_terminal and str(PipelineRef(environment, dag_id)) not in self._by_hand
-                ]
-                if waiting or self._reported[environment] < len(airflow.world.history):
+            with airflow.changed:
+                unfinished = (str(PipelineRef(environment, run.dag_id)) for run in airflow.model.unfinished())
+                waiting = [name for name in unfinished if name not in self._by_hand]
+                if waiting or self._reported[environment] < len(airflow.history):
                     return False
         watcher = self.watcher  # another thread may end it meanwhile
         if watcher is None:

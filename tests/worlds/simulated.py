@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,8 @@ from coordinator.controller.backoff import Backoff
 from coordinator.controller.dispatch.dispatcher import Dispatcher, EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.guarding import refuse_unless_leading
-from coordinator.controller.messages import Message
 from coordinator.controller.pace import Pace
 from coordinator.controller.reconciler import Options, Reconciler
 from coordinator.model.documents import parse_document
@@ -26,10 +27,11 @@ from coordinator.runners.port import ObservedRun
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
-from coordinator.store.port import Put, Store, WatchStream
-from coordinator.store.reflector import Snapshot
+from coordinator.store.port import Put, Store
+from coordinator.store.reflector import Reflector
+from tests.airflow_model.runs import Change, What
 from tests.worlds.etcd_world import EtcdWorld
-from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of, partition_of
+from tests.worlds.simulated_airflow import DirectLine, DirectRunner, SimulatedAirflow, logical_date_of, partition_of
 from tests.worlds.world import PARTITION
 
 EPOCH = datetime(2026, 11, 21, tzinfo=UTC)
@@ -61,19 +63,19 @@ class SimulatedWatcher:
     def __init__(self, world: SimulatedWorld, name: str) -> None:
         self._world = world
         self._store: Store = MemoryStore(world.etcd)
-        self._inbox: deque[Message] = deque()
+        self._inbox = Inbox(bound=sys.maxsize, clock=world.clock.monotonic)  # nobody could wait for room
+        self._reflector = self._new_reflector()
         self._jobs: deque[Callable[[], EffectDone | LookDone]] = deque()
-        self._stream: WatchStream | None = None
         self.frozen = False
         self.lag = 0.0
-        """Seconds for which what etcd tells has waited to be taken in."""
+        """Seconds for which what etcd tells has waited, before it came into the inbox."""
         self.candidate = Candidate(self._store, world.keys, watcher_id=name, ttl=10, clock=world.clock.monotonic)
         settings = world.settings
         self.dispatchers = Dispatchers(
             {
                 environment: Dispatcher(
                     environment,
-                    airflow,
+                    DirectRunner(DirectLine(airflow)),
                     limits=world.environment_limits.get(environment, EnvironmentLimits(requests=REQUESTS)),
                     executor=self,
                     backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
@@ -104,34 +106,30 @@ class SimulatedWatcher:
         """One turn: read the watch, run a job, step. Returns whether there was anything to do."""
         if self.frozen:
             return False
-        self.candidate.keep_alive_once()
-        if self.candidate.leadership() is None:
-            self.candidate.campaign_once()
-        if self._stream is None:
-            listing = self._store.list(self._world.keys.root)
-            self._stream = self._store.watch(self._world.keys.root, from_revision=listing.revision + 1)
-            self._inbox.append(Snapshot(listing))
-        while (changes := self._stream.receive(0)) is not None:
-            self._inbox.append(changes)
+        self.candidate.step()
+        while (update := self._reflector.step(0)) is not None:
+            self._inbox.put_update(update)
         if self._jobs:
             try:
-                self._inbox.append(self._jobs[0]())
+                self._inbox.put_answer(self._jobs[0]())
             except StandStill:
                 return True
             self._jobs.popleft()
-        messages = list(self._inbox)
-        self._inbox.clear()
+        messages = self._inbox.take(0.0, updates=not self.reconciler.is_behind)
         wake_at = self.reconciler.wake_at()
         due = wake_at is not None and wake_at <= self._world.clock.seconds
-        self.reconciler.step(messages, lag=self.lag)
+        self.reconciler.step(messages, lag=self.lag + self._inbox.lag)
         mistakes = self.reconciler.breakage.problems()
         assert self._world.allows_mistakes or not mistakes, mistakes
         assert not self.reconciler.counters.miscounted
-        return bool(messages or self._jobs or due)
+        return bool(messages or self._jobs or due or not self._inbox.is_empty())
 
     def list_again(self) -> None:
         """The watch has fallen behind a compaction."""
-        self._stream = None
+        self._reflector = self._new_reflector()
+
+    def _new_reflector(self) -> Reflector:
+        return Reflector(self._store, self._world.keys.root, clock=self._world.clock.monotonic)
 
     def _guard(self, seconds: float, term: int | None) -> None:
         self._world.before_request(self)
@@ -159,7 +157,7 @@ class SimulatedWorld(EtcdWorld):
         self.airflows: dict[str, SimulatedAirflow] = {}
         for environment in ("default", "team_b"):
             self.airflows[environment] = SimulatedAirflow(
-                tick=self._tick, report=lambda run, environment=environment: self._report(environment, run)
+                now=self._tick, changed=lambda change, environment=environment: self._note(environment, change)
             )
         self._by_hand: set[str] = set()
         self._silent: set[str] = set()
@@ -222,7 +220,7 @@ class SimulatedWorld(EtcdWorld):
 
     def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
-        del airflow.runs[dag_id, airflow.newest(dag_id, partition).run_id]
+        airflow.delete(dag_id, airflow.newest(dag_id, partition).run_id)
 
     def down(self, environment: str) -> None:
         self.airflows[environment].is_down = True
@@ -343,7 +341,7 @@ class SimulatedWorld(EtcdWorld):
 
     def _airflow_goes_on(self) -> bool:
         for environment, airflow in self.airflows.items():
-            for run in airflow.waiting():
+            for run in airflow.unfinished():
                 name = str(PipelineRef(environment, run.dag_id))
                 if name in self._by_hand or airflow.is_down:
                     continue
@@ -354,8 +352,13 @@ class SimulatedWorld(EtcdWorld):
                 return True
         return False
 
+    def _note(self, environment: str, change: Change) -> None:
+        if change.what in (What.BEGUN, What.ENDED, What.SET):
+            self._report(environment, change.run)
+
     def _report(self, environment: str, run: ObservedRun) -> None:
-        if environment in self._silent:
+        """As a listener would."""
+        if environment in self._silent or run.state is State.QUEUED:
             return
         pipeline = PipelineRef(environment, run.dag_id)
         document = RunStateDocument(

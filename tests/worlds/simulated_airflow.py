@@ -1,134 +1,54 @@
-"""An Airflow in memory, at the level of the runner port. Its rules are those of the real one (docs in
-``tests/standin``): unique run_id and logical date per DAG, a new queued_at with every clear, silence while queued."""
+"""The model of an Airflow, spoken to by the real runner's conversations, without a line or a process between them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any, cast
+from urllib.parse import unquote
 
 from coordinator.model.partitions.instants import parse_instant, partition_of_run
 from coordinator.model.runstate import State
-from coordinator.model.trigger import Action
+from coordinator.runners.airflow import looking, starting
+from coordinator.runners.airflow.answers import Answer
+from coordinator.runners.airflow.client import AirflowClient
+from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import (
     EnvironmentReport,
     EnvironmentUnavailable,
-    Foreign,
-    Happened,
     Looked,
-    NotHappened,
     ObservedRun,
     Outcome,
     Permit,
     RunRef,
     StartRequest,
 )
+from tests.airflow_model.rest import Call, RestApi, kind_of
+from tests.airflow_model.runs import Airflow, Change, Run, What
 
-Reporter = Callable[[ObservedRun], None]
+FAR = Deadline(1e9)
+"""Time-outs are the line's; the real clock has nothing to say."""
 
 
-@dataclass
-class SimulatedAirflow:
-    """One environment.
+class SimulatedAirflow(Airflow):
+    """One environment, in which every DAG exists.
 
-    :ivar tick: gives the present time, later with every call.
-    :ivar report: called with every running, success and failed, as a listener would.
+    :ivar is_down: it answers nothing; what runs, goes on.
+    :ivar started: DAG and partition of every attempt that has begun.
+    :ivar effects: DAG and partition of every request that has created or cleared a run.
     """
 
-    tick: Callable[[], datetime]
-    report: Reporter
-    is_down: bool = False
-    runs: dict[tuple[str, str], ObservedRun] = field(default_factory=dict)
-    started: list[tuple[str, str]] = field(default_factory=list)
-    effects: list[tuple[str, str]] = field(default_factory=list)
+    def __init__(self, *, now: Callable[[], datetime], changed: Callable[[Change], None]) -> None:
+        super().__init__(now=now, changed=self._count)
+        self.any_dag = True
+        self._told = changed
+        self.api = RestApi(self)
+        self.is_down = False
+        self.started: list[tuple[str, str]] = []
+        self.effects: list[tuple[str, str]] = []
 
-    # -- the runner port -----------------------------------------------------------------------------------------
-
-    def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
-        self._answer_or_raise()
-        if permit is not None:
-            permit(0.0)
-        known = self.runs.get((request.dag_id, request.run_id))
-        if request.action is Action.CLEAR:
-            if known is None:
-                return NotHappened(f"no run {request.run_id}", run_missing=True)
-            self.effects.append((request.dag_id, partition_of(known)))
-            return Happened(self.clear(request.dag_id, request.run_id))
-        clash = known or self._on_logical_date(request)
-        if clash is not None:
-            return Happened(clash) if clash.token == request.token else Foreign(clash)
-        run = self.create(request.dag_id, request.run_id, logical_date=request.logical_date, conf=request.conf)
-        self.effects.append((request.dag_id, partition_of(run)))
-        return Happened(run)
-
-    def ask(self, request: StartRequest) -> Outcome:
-        self._answer_or_raise()
-        known = self.runs.get((request.dag_id, request.run_id))
-        if request.action is Action.CLEAR:
-            if known is None:
-                return NotHappened("the run is gone", run_missing=True)
-            return NotHappened("not cleared") if known.queued_at == request.before else Happened(known)
-        if known is None:
-            return NotHappened("no such run")
-        return Happened(known) if known.token == request.token else Foreign(known)
-
-    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
-        del timeout
-        self._answer_or_raise()
-        return Looked({ref: self.runs.get((ref.dag_id, ref.run_id)) for ref in runs})
-
-    def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
-        del dag_ids
-        return EnvironmentReport(version="simulated")
-
-    def close(self) -> None:
-        pass
-
-    # -- what happens inside -----------------------------------------------------------------------------------------
-
-    def create(
-        self,
-        dag_id: str,
-        run_id: str,
-        *,
-        logical_date: datetime | None,
-        partition_key: str | None = None,
-        conf: Mapping[str, object] | None = None,
-    ) -> ObservedRun:
-        run = ObservedRun(
-            dag_id,
-            run_id,
-            State.QUEUED,
-            self.tick(),
-            logical_date=logical_date,
-            partition_key=partition_key,
-            conf=dict(conf or {}),
-        )
-        self.runs[dag_id, run_id] = run
-        return run
-
-    def clear(self, dag_id: str, run_id: str) -> ObservedRun:
-        run = replace(
-            self.runs[dag_id, run_id], state=State.QUEUED, queued_at=self.tick(), start_date=None, end_date=None
-        )
-        self.runs[dag_id, run_id] = run
-        return run
-
-    def begin(self, dag_id: str, run_id: str) -> None:
-        run = self.runs[dag_id, run_id]
-        assert run.state is State.QUEUED, f"{dag_id} {run_id} is {run.state}"
-        self.started.append((dag_id, partition_of(run)))
-        self._change(replace(run, state=State.RUNNING, start_date=self.tick()))
-
-    def end(self, dag_id: str, run_id: str, state: State) -> None:
-        run = self.runs[dag_id, run_id]
-        assert run.state is State.RUNNING, f"{dag_id} {run_id} is {run.state}"
-        self._change(replace(run, state=state, end_date=self.tick()))
-
-    def set_state(self, dag_id: str, run_id: str, state: State) -> None:
-        self._change(replace(self.runs[dag_id, run_id], state=state))
-
-    def newest(self, dag_id: str, partition: str, *states: State) -> ObservedRun:
+    def newest(self, dag_id: str, partition: str, *states: State) -> Run:
         found = [
             run
             for run in self.runs.values()
@@ -137,25 +57,74 @@ class SimulatedAirflow:
         assert found, f"no run of {dag_id} in {partition} that is {' or '.join(states) or 'there'}"
         return max(found, key=lambda run: run.queued_at or datetime.min)
 
-    def waiting(self) -> list[ObservedRun]:
-        """Runs that are not at an end, oldest first."""
-        return [run for run in self.runs.values() if not run.state.is_terminal]
+    def _count(self, change: Change) -> None:
+        if change.what is What.BEGUN:
+            self.started.append((change.run.dag_id, partition_of(change.run)))
+        self._told(change)
 
-    def _change(self, run: ObservedRun) -> None:
-        self.runs[run.dag_id, run.run_id] = run
-        self.report(run)
 
-    def _on_logical_date(self, request: StartRequest) -> ObservedRun | None:
-        if request.logical_date is None:
-            return None
-        for run in self.runs.values():
-            if run.dag_id == request.dag_id and run.logical_date == request.logical_date:
-                return run
-        return None
+class DirectLine:
+    """``get`` and ``post`` of an ``AirflowClient``."""
 
-    def _answer_or_raise(self) -> None:
-        if self.is_down:
+    def __init__(self, airflow: SimulatedAirflow) -> None:
+        self.airflow = airflow
+
+    def get(self, path: str, *, deadline: Deadline, query: Mapping[str, str | int] | None = None) -> Answer:
+        del deadline
+        return self._exchange("GET", path, filters={name: [str(value)] for name, value in (query or {}).items()})
+
+    def post(self, path: str, body: Mapping[str, Any], *, deadline: Deadline, permit: Permit | None = None) -> Answer:
+        del deadline
+        if permit is not None:
+            permit(0.0)
+        return self._exchange("POST", path, body=json.loads(json.dumps(body)))  # nothing is shared
+
+    def carry(self, question: str, call: Call) -> tuple[int, Any]:
+        """Bring a request there, and its answer back. :raises EnvironmentUnavailable: there is none."""
+        del question
+        return self.act(call)
+
+    def act(self, call: Call) -> tuple[int, Any]:
+        """What the environment does and answers, once the request is there."""
+        status, body = self.airflow.api.answer(kind_of(call.method, call.parts), call)
+        assert status != 422, f"{call} is no request that Airflow understands: {body}"
+        if call.method == "POST" and status == 200:
+            run = self.airflow.get(body["dag_id"], body["dag_run_id"])
+            self.airflow.effects.append((run.dag_id, partition_of(run)))
+        return status, body
+
+    def _exchange(self, method: str, path: str, **more: Any) -> Answer:
+        question = f"{method} {path}"
+        call = Call(method, ["api", "v2", *unquote(path).strip("/").split("/")], **more)
+        if self.airflow.is_down:
             raise EnvironmentUnavailable("connection refused")
+        status, body = self.carry(question, call)
+        return Answer(question, status, json.dumps(body).encode(), None)
+
+
+class DirectRunner:
+    """The runner port over such a line."""
+
+    def __init__(self, line: DirectLine) -> None:
+        self.airflow = line.airflow
+        self._client = cast(AirflowClient, line)
+
+    def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
+        return starting.start(self._client, request, FAR, permit)
+
+    def ask(self, request: StartRequest) -> Outcome:
+        return starting.ask(self._client, request, FAR)
+
+    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
+        del timeout
+        return looking.look(self._client, runs, FAR)
+
+    def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
+        del dag_ids
+        return EnvironmentReport(version="simulated")
+
+    def close(self) -> None:
+        pass
 
 
 def partition_of(run: ObservedRun) -> str:

@@ -34,6 +34,9 @@ from coordinator.store.presence import PresentFile
 
 _log = structlog.get_logger(__name__)
 
+FILE_PAUSE = 0.1
+"""Seconds between two looks at the file, at least. Each one hands Python's lock to other threads."""
+
 _SHOWN = 10
 """Dependencies that a log line names."""
 
@@ -95,6 +98,7 @@ class Publisher:
         self._settings = settings
         self._checks = checks
         self._writer = writer
+        self._read_at = 0.0
         self._edit: Edit | None = None
         self._weighed: _Weighed | None = None
         self._settled: tuple[_Weighed, Known] | None = None
@@ -113,6 +117,26 @@ class Publisher:
         if good is None:
             return PresentFile(self._owner, "", None, problem) if problem is not None else None
         return PresentFile(self._owner, good.content, good.read.serial, problem)
+
+    def take_turn(self, *, term: int | None, connected: bool) -> None:
+        """Before each step of the reconciler: read the file, and publish it, or find out what that would do.
+
+        :param term: create revision of the leader key, if this watcher leads and has begun its term.
+        :param connected: the cache is filled and the watch is alive.
+        """
+        if (now := self._writer.clock.monotonic()) >= self._read_at:
+            self._read_at = now + FILE_PAUSE
+            self.read()
+        if term is not None:
+            self.publish(term=term)
+        elif connected:
+            self.weigh()
+
+    def may_begin(self, term: int) -> bool:
+        """Whether a term may begin. Nothing is decided by what was published before, where the file says otherwise:
+        somebody may have changed ``catchup`` in it while no watcher ran."""
+        stands_at = self.publish(term=term)
+        return stands_at is not None and stands_at <= self._cache.revision
 
     def read(self) -> None:
         """Read the file if it has changed since the last call. Raises nothing: see :attr:`problem`."""

@@ -33,7 +33,7 @@ IS_TRIED_AGAIN = 4 * FIRST_PAUSE
 def deny_the_first(struck: Struck) -> None:
     stage, workload = struck.stage, struck.workload
     assert isinstance(stage, GuardedStage)
-    assert all(dag_id.startswith(GRANTED) for dag_id in stage.airflows["default"].world.dag_ids)
+    assert all(dag_id.startswith(GRANTED) for dag_id in stage.airflows["default"].model.dag_ids)
     states = stage.keys.every("state", "default")
     all_of_them = KeyRange.below(states)
     some_of_them = KeyRange(f"{states}{GRANTED}", f"{states}{chr(ord(GRANTED) + 1)}")

@@ -98,7 +98,8 @@ def _play_with_etcd_away(
             with away(server, world) if moment != "request" else nullcontext():
                 run_id = world._newest("team_b/B", PARTITION, State.RUNNING).run_id
                 if moment == "end":
-                    team_b.world.finish("B", run_id)  # its report waits for etcd
+                    with team_b.changed:
+                        team_b.model.end("B", run_id, State.SUCCESS)  # its report waits for etcd
             if moment != "end":
                 world.finish("team_b/B")
             world.until_done(*BELOW, runs=wave)

@@ -52,7 +52,7 @@ def test_an_unknown_dag_is_blocked_and_started_once_when_it_appears(world: Fault
     if wave == 2:
         world.complete("R")
         world.settle()
-    airflow.world.remove_dag("D")
+    airflow.remove_dag("D")
     world.complete("R", wave=wave)
     assert "404" in _until_blocked(world, "D")
     world.until_done("A", "B", runs=wave)

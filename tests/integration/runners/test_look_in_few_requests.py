@@ -17,7 +17,7 @@ PARTITION = "coordinator__2026-11-20T00:00:00Z__1"
 
 def trigger_all(airflow: StandInAirflow, refs: list[RunRef]) -> list[RunRef]:
     for ref in refs:
-        if ref.dag_id not in airflow.world.dags:
+        if ref.dag_id not in airflow.model.dags:
             airflow.dag(ref.dag_id)
         airflow.trigger_by_hand(ref.dag_id, ref.run_id)
     return refs

@@ -14,7 +14,7 @@ from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.port import Looked, RunRef
 from coordinator.store.port import Put, Transaction
 from tests.worlds.simulated import EPOCH, SimulatedWorld
-from tests.worlds.simulated_airflow import SimulatedAirflow, logical_date_of
+from tests.worlds.simulated_airflow import DirectRunner, logical_date_of
 
 pytestmark = pytest.mark.promise("following")
 
@@ -29,19 +29,19 @@ def test_every_end_is_seen_though_no_look_has_time_for_all(monkeypatch: pytest.M
     world.dependencies({"team_b/D": "A", "E": "team_b/D"})
     world.silence("team_b")
     slow = world.airflows["team_b"]
-    real, looks = SimulatedAirflow.look, 0
+    real, looks = DirectRunner.look, 0
 
-    def look(airflow: SimulatedAirflow, runs: Sequence[RunRef], *, timeout: float) -> Looked:
+    def look(runner: DirectRunner, runs: Sequence[RunRef], *, timeout: float) -> Looked:
         nonlocal looks
-        if airflow is not slow:
-            return real(airflow, runs, timeout=timeout)
+        if runner.airflow is not slow:
+            return real(runner, runs, timeout=timeout)
         looks += 1
         world.clock.seconds += SECONDS_OF_A_LOOK
         answered = runs[:ANSWERED_IN_TIME]
-        looked = real(airflow, answered, timeout=timeout)
+        looked = real(runner, answered, timeout=timeout)
         return replace(looked, unanswered=frozenset(runs) - frozenset(answered))
 
-    monkeypatch.setattr(SimulatedAirflow, "look", look)
+    monkeypatch.setattr(DirectRunner, "look", look)
     partitions = [format_instant(EPOCH - timedelta(hours=hour)) for hour in range(1, RUNS + 1)]
     for first in range(0, RUNS, 100):
         puts = tuple(_completion(world, partition) for partition in partitions[first : first + 100])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from coordinator.model.trigger import Action
-from coordinator.runners.port import EnvironmentUnavailable, NotHappened, Outcome, StartRequest
+from coordinator.runners.port import EnvironmentUnavailable, NotHappened, Outcome, Permit, StartRequest
 from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.simulated_airflow import DirectRunner
 from tests.worlds.world import PARTITION
 
 
@@ -19,24 +20,24 @@ def test_a_clear_that_is_carried_out_late_is_not_repeated(monkeypatch: pytest.Mo
     world.settle()
     assert world.runs("D") == 1
     airflow = world.airflows["default"]
-    start, ask = airflow.start, airflow.ask
+    start, ask = DirectRunner.start, DirectRunner.ask
     late: list[StartRequest] = []
 
-    def silent_start(request: StartRequest, **named: object) -> Outcome:
+    def silent_start(self: DirectRunner, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
         if request.action is Action.CLEAR and not late:
             late.append(request)
             raise EnvironmentUnavailable("timed out; the request is still on its way")
-        return start(request, **named)  # type: ignore[arg-type]
+        return start(self, request, permit=permit)
 
-    def ask_too_early(request: StartRequest) -> Outcome:
-        answer = ask(request)
+    def ask_too_early(self: DirectRunner, request: StartRequest) -> Outcome:
+        answer = ask(self, request)
         if isinstance(answer, NotHappened) and len(late) == 1:
             late.append(request)
             airflow.clear(request.dag_id, request.run_id)
         return answer
 
-    monkeypatch.setattr(airflow, "start", silent_start)
-    monkeypatch.setattr(airflow, "ask", ask_too_early)
+    monkeypatch.setattr(DirectRunner, "start", silent_start)
+    monkeypatch.setattr(DirectRunner, "ask", ask_too_early)
     if by_hand:
         world.by_hand("D")
     world.clear("A")

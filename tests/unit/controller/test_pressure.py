@@ -163,7 +163,7 @@ def test_the_limits_of_an_environment_are_kept_and_fresh_completions_get_their_t
     def goes_on() -> None:
         """One run at a time ends, so that a place becomes free."""
         nonlocal most
-        waiting = airflow.waiting()
+        waiting = airflow.unfinished()
         most = max(most, len(waiting))
         if len(waiting) >= 10:
             run = waiting[0]

@@ -17,6 +17,7 @@ from coordinator.model.references import PipelineRef
 from coordinator.model.reporters import ReporterStatus
 from coordinator.runners.port import Runner
 from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.simulated_airflow import DirectLine, DirectRunner
 
 
 def test_a_trigger_that_cannot_be_logged_is_started_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +43,7 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def runners() -> dict[str, Runner]:
-    return {"default": SimulatedWorld().airflows["default"]}
+    return {"default": DirectRunner(DirectLine(SimulatedWorld().airflows["default"]))}
 
 
 @pytest.mark.usefixtures("no_threads")

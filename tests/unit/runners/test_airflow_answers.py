@@ -18,7 +18,7 @@ from coordinator.runners.airflow.answers import Answer, RunAnswer, read_retry_af
 from coordinator.runners.airflow.listing import MAX_TERMS, PAGE, batches, usable_as_prefix
 from coordinator.runners.port import EnvironmentUnavailable
 
-RECORDED = Path(__file__).parents[2] / "standin" / "recorded" / "airflow-3.3.2.json"
+RECORDED = Path(__file__).parents[2] / "airflow_model" / "recorded" / "airflow-3.3.2.json"
 
 
 def answer(body: bytes, status: int = 200) -> Answer:

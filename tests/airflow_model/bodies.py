@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from coordinator.model.partitions.instants import format_instant
-from tests.standin.dagruns import Dag, Run
+from tests.airflow_model.runs import Dag, Run
 
 CONFLICT = {
     "detail": {
@@ -91,7 +91,7 @@ def run_body(run: Run) -> dict[str, Any]:
         "data_interval_end": date,
         "run_after": _instant(run.run_after),
         "last_scheduling_decision": _instant(run.start_date),
-        "run_type": run.run_type,
+        "run_type": "manual",
         "state": run.state.value,
         "triggered_by": "rest_api",
         "triggering_user_name": run.by,

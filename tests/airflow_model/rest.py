@@ -1,0 +1,295 @@
+"""What Airflow 3.3 answers to each request, given the runs there are. Who asks is not looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from coordinator.model.runstate import State
+from tests.airflow_model import bodies
+from tests.airflow_model.runs import Airflow, Conflict, Dag, NoSuchDag, NoSuchRun, Run
+
+RUN_ID = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
+MAX_PAGE = 100
+
+_FILTERS = {
+    "limit",
+    "offset",
+    "order_by",
+    "state",
+    "run_id_prefix_pattern",
+    "dag_id_prefix_pattern",
+    "logical_date_gte",
+    "logical_date_lte",
+}
+
+Filters = Mapping[str, list[str]]
+Answer = tuple[int, Any]
+"""Status and body; no body with 204."""
+
+
+class Refusal(Exception):
+    """Another answer than 200."""
+
+    def __init__(self, status: int, body: Any) -> None:
+        self.status = status
+        self.body = body if isinstance(body, dict) else {"detail": body}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request, taken apart.
+
+    :ivar parts: the path's, decoded before it was divided, as Starlette does.
+    :ivar body: as JSON says it; text that is no JSON as it is.
+    """
+
+    method: str
+    parts: list[str]
+    filters: Filters = field(default_factory=dict)
+    body: Any = None
+
+    @property
+    def dag_id(self) -> str:
+        return self.parts[3]
+
+    @property
+    def run_id(self) -> str:
+        return self.parts[5]
+
+
+class RestApi:
+    """The routes over a model.
+
+    :ivar hidden: DAGs whose runs the user may not read: lists of all DAGs leave them out, and their own addresses
+        answer 403 (``ReadableDagRunsFilterDep`` and ``requires_access_dag``).
+    :ivar missing: DAGs that are not there just now, though their runs are.
+    """
+
+    def __init__(self, airflow: Airflow) -> None:
+        self._airflow = airflow
+        self.version = "3.3.2"
+        self.scheduler_healthy = True
+        self.hidden: set[str] = set()
+        self.missing: set[str] = set()
+        self._routes: dict[str, Callable[[Call], dict[str, Any] | None]] = {
+            "public": self._public,
+            "trigger": self._trigger,
+            "clear": self._clear,
+            "get": self._get,
+            "list": self._list,
+            "patch": self._patch,
+            "delete": self._delete,
+            "dag": self._dag,
+            "dags": self._dags,
+        }
+
+    def answer(self, kind: str | None, call: Call) -> Answer:
+        """:param kind: see :func:`kind_of`."""
+        if kind is None:
+            return 404, {"error": "API route not found"}
+        try:
+            body = self._routes[kind](call)
+            return (204, None) if body is None else (200, body)
+        except Refusal as refused:
+            return refused.status, refused.body
+        except ValidationError as error:
+            return 422, bodies.complaints(error)
+        except NoSuchRun:
+            return 404, {"detail": f"The DagRun with dag_id: `{call.dag_id}` and run_id: `{call.run_id}` was not found"}
+        except NoSuchDag:
+            return 404, {"detail": f"The Dag with ID: `{call.dag_id}` was not found"}
+
+    def _public(self, call: Call) -> dict[str, Any]:
+        if call.parts[2] == "version":
+            return {"version": self.version, "git_version": ".release:standin"}
+        now = self._airflow.now().isoformat()
+        status = "healthy" if self.scheduler_healthy else "unhealthy"
+        return {
+            "metadatabase": {"status": "healthy"},
+            "scheduler": {"status": status, "latest_scheduler_heartbeat": now},
+            "triggerer": {"status": None, "latest_triggerer_heartbeat": None},
+            "dag_processor": {"status": "healthy", "latest_dag_processor_heartbeat": now},
+        }
+
+    def _trigger(self, call: Call) -> dict[str, Any]:
+        body = _read(bodies.TriggerBody, call)
+        dag_id = call.dag_id
+        try:
+            dag = self._find_dag(dag_id)
+        except NoSuchDag:
+            raise Refusal(404, f"Dag with dag_id: '{dag_id}' not found") from None
+        if body.partition_key is not None:
+            raise Refusal(400, f"Dag '{dag_id}' is not a partitioned Dag and does not accept a partition_key.")
+        if body.dag_run_id is not None:
+            _check_run_id(body.dag_run_id)
+        wrong = dag.refuse(body.conf or {}) if dag.refuse else None
+        if wrong is not None:
+            raise Refusal(400, wrong)
+        try:
+            run = self._airflow.create(
+                dag_id, body.dag_run_id, logical_date=body.logical_date, conf=body.conf, note=body.note
+            )
+        except Conflict:
+            raise Refusal(409, bodies.CONFLICT) from None
+        return bodies.run_body(run)
+
+    def _clear(self, call: Call) -> dict[str, Any]:
+        body = _read(bodies.ClearBody, call)
+        if body.dry_run:
+            self._airflow.get(call.dag_id, call.run_id)
+            return {"task_instances": [], "total_entries": 0}
+        if call.dag_id in self.missing:
+            raise NoSuchRun
+        return bodies.run_body(self._airflow.clear(call.dag_id, call.run_id))
+
+    def _get(self, call: Call) -> dict[str, Any]:
+        if call.dag_id in self.hidden:
+            raise Refusal(403, "Forbidden")
+        return bodies.run_body(self._airflow.get(call.dag_id, call.run_id))
+
+    def _patch(self, call: Call) -> dict[str, Any]:
+        if len(call.parts) == 4:
+            dag = self._find_dag(call.dag_id)
+            self._airflow.pause(dag.dag_id, _read(bodies.PatchDagBody, call).is_paused)
+            return bodies.dag_body(dag)
+        body = _read(bodies.PatchRunBody, call)
+        run = self._airflow.get(call.dag_id, call.run_id)
+        if body.state is not None:
+            run = self._airflow.set_state(run.dag_id, run.run_id, State(body.state.value))
+        return bodies.run_body(run)
+
+    def _delete(self, call: Call) -> None:
+        run = self._airflow.get(call.dag_id, call.run_id)
+        if run.state is State.RUNNING:
+            raise Refusal(
+                409,
+                f"The DagRun with dag_id: `{run.dag_id}` and run_id: `{run.run_id}` cannot be deleted in running state",
+            )
+        self._airflow.delete(run.dag_id, run.run_id)
+
+    def _list(self, call: Call) -> dict[str, Any]:
+        filters = _checked(call.filters)
+        if call.dag_id in self.hidden:
+            raise Refusal(403, "Forbidden")
+        dag_id = None if call.dag_id == "~" else self._find_dag(call.dag_id).dag_id
+        dag_terms, run_terms = _terms(filters, "dag_id_prefix_pattern"), _terms(filters, "run_id_prefix_pattern")
+        selected = self._airflow.select(dag_id, dag_terms, run_terms)
+        runs = [run for run in selected if run.dag_id not in self.hidden]
+        if states := filters.get("state"):
+            runs = [run for run in runs if run.state.value in states]
+        if since := filters.get("logical_date_gte"):
+            bound = datetime.fromisoformat(since[0])
+            runs = [run for run in runs if run.logical_date is not None and run.logical_date >= bound]
+        if until := filters.get("logical_date_lte"):
+            bound = datetime.fromisoformat(until[0])
+            runs = [run for run in runs if run.logical_date is not None and run.logical_date <= bound]
+        page = _page(_sorted(runs, filters.get("order_by", ["id"])), filters)
+        return bodies.page_body(page, len(runs))
+
+    def _dag(self, call: Call) -> dict[str, Any]:
+        return bodies.dag_body(self._find_dag(call.dag_id))
+
+    def _dags(self, call: Call) -> dict[str, Any]:
+        filters = _checked(call.filters)
+        names = self._airflow.select_dags(_terms(filters, "dag_id_prefix_pattern"))
+        dags = [self._airflow.dags[name] for name in names]
+        return {"dags": [bodies.dag_body(dag) for dag in _page(dags, filters)], "total_entries": len(dags)}
+
+    def _find_dag(self, dag_id: str) -> Dag:
+        """:raises NoSuchDag: there is none."""
+        if dag_id in self.missing:
+            raise NoSuchDag(dag_id)
+        return self._airflow.find_dag(dag_id)
+
+
+def kind_of(method: str, parts: list[str]) -> str | None:
+    """Which route a request takes; ``None`` for none of them."""
+    match method, parts:
+        case "POST", ["api", "v2", "dags", _, "dagRuns"]:
+            return "trigger"
+        case "POST", ["api", "v2", "dags", _, "dagRuns", _, "clear"]:
+            return "clear"
+        case "GET", ["api", "v2", "dags", _, "dagRuns", _]:
+            return "get"
+        case "GET", ["api", "v2", "dags", _, "dagRuns"]:
+            return "list"
+        case "PATCH", ["api", "v2", "dags", _, "dagRuns", _] | ["api", "v2", "dags", _]:
+            return "patch"
+        case "DELETE", ["api", "v2", "dags", _, "dagRuns", _]:
+            return "delete"
+        case "GET", ["api", "v2", "dags", _]:
+            return "dag"
+        case "GET", ["api", "v2", "dags"]:
+            return "dags"
+        case "POST", ["auth", "token"]:
+            return "login"
+        case "GET", ["api", "v2", "version"] | ["api", "v2", "monitor", "health"]:
+            return "public"
+    return None
+
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+def _read(shape: type[Shape], call: Call) -> Shape:
+    return shape.model_validate(call.body, from_attributes=True)
+
+
+def _check_run_id(run_id: str) -> None:
+    if ".." in run_id:
+        raise Refusal(400, f"The run_id '{run_id}' must not contain '..' to prevent path traversal")
+    if not RUN_ID.match(run_id):
+        raise Refusal(400, f"The run_id provided '{run_id}' does not match regex pattern '{RUN_ID.pattern}'")
+
+
+def _checked(filters: Filters) -> Filters:
+    unknown = filters.keys() - _FILTERS
+    if unknown:
+        # Airflow ignores what it does not know; a model that did so would hide its own gaps.
+        raise Refusal(501, f"the model does not have the filters {sorted(unknown)}")
+    for name in ("limit", "offset"):
+        if int(filters.get(name, ["0"])[0]) < 0:
+            problem = {
+                "type": "greater_than_equal",
+                "loc": ["query", name],
+                "msg": "Input should be greater than or equal to 0",
+                "input": filters[name][0],
+                "ctx": {"ge": 0},
+            }
+            raise Refusal(422, {"detail": [problem]})
+    return filters
+
+
+def _terms(filters: Filters, name: str) -> list[str] | None:
+    if name not in filters:
+        return None
+    value = filters[name][0]
+    if value == "~":
+        return [""]
+    return [term.strip() for term in value.split("|") if term.strip()] or [value]
+
+
+def _page(items: list[Any], filters: Filters) -> list[Any]:
+    offset = int(filters.get("offset", ["0"])[0])
+    limit = min(int(filters.get("limit", ["50"])[0]), MAX_PAGE)
+    return items[offset : offset + limit]
+
+
+def _sorted(runs: list[Run], keys: list[str]) -> list[Run]:
+    runs = sorted(runs, key=lambda run: run.id)
+    for key in reversed(keys):
+        name = key.lstrip("-")
+        name = "run_id" if name == "dag_run_id" else name
+
+        def order(run: Run, name: str = name) -> tuple[bool, Any]:
+            value = getattr(run, name)
+            return (value is not None, value)
+
+        runs.sort(key=order, reverse=key.startswith("-"))
+    return runs
