@@ -28,6 +28,9 @@ ACTION: dict[str, Any] = yaml.safe_load((REPOSITORY / "action.yml").read_text(en
 INSTALL, COMPARE = ACTION["runs"]["steps"]
 INPUTS: dict[str, str] = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
 SECTION = (REPOSITORY / "docs" / "publishing.md").read_text(encoding="utf-8").partition("\n### Publishing from CI\n")[2]
+WORKFLOW: dict[Any, Any] = yaml.safe_load(
+    re.findall(r"^```yaml\n(on: .*?)^```$", SECTION, re.MULTILINE | re.DOTALL)[0]
+)
 EXPRESSION = re.compile(r"\$\{\{ *inputs\.([\w-]+) *\}\}")
 BORROWING = f"""#!/bin/sh
 "{sys.executable}" "$@" || exit
@@ -150,9 +153,29 @@ def test_the_documents_name_every_input_with_its_default() -> None:
     section = SECTION.split("\n### ")[0]
     rows = re.findall(r"^\| `([\w-]+)` \| (?:`(.+?)`|none) \| ", section, re.MULTILINE)
     assert dict(rows) == INPUTS
-    workflow = yaml.safe_load(re.findall(r"^```yaml\n(on: .*?)^```$", section, re.MULTILINE | re.DOTALL)[0])
-    (with_inputs,) = (step["with"] for step in workflow["jobs"]["plan"]["steps"] if "with" in step)
-    assert with_inputs.keys() <= INPUTS.keys()
+    assert WORKFLOW["jobs"]["plan"]["steps"][-1]["with"].keys() <= INPUTS.keys()
+
+
+def test_the_workflow_of_the_documents_takes_the_file_alone_from_the_pull_request() -> None:
+    *checkouts, action = WORKFLOW["jobs"]["plan"]["steps"]
+    assert [checkout["uses"].split("@")[0] for checkout in checkouts] == ["actions/checkout"] * 2
+    base, proposed = (checkout["with"] for checkout in checkouts)
+    assert base["ref"] == "${{ github.event.pull_request.base.sha }}"
+    assert "path" not in base
+    assert "ref" not in proposed
+    assert action["with"]["dependencies"].startswith(proposed["path"] + "/")
+    assert not action["with"]["config"].startswith(proposed["path"] + "/")
+
+
+def test_the_workflow_of_the_documents_gives_a_secret_to_the_action_alone() -> None:
+    *before, action = WORKFLOW["jobs"]["plan"]["steps"]
+    assert "secrets." in json.dumps(action["env"])
+    rest = {name: value for name, value in WORKFLOW["jobs"]["plan"].items() if name != "steps"}
+    assert "secrets." not in json.dumps([rest, before])
+    assert all(checkout["with"]["persist-credentials"] is False for checkout in before)
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    assert WORKFLOW[True] == "pull_request", "YAML reads on as true"
+    assert "head.repo.full_name == github.repository" in WORKFLOW["jobs"]["plan"]["if"]
 
 
 @pytest.mark.parametrize("command", ["plan", "check"])
