@@ -36,7 +36,17 @@ class CoordinatorError(Exception):
 
 
 class ConfigurationError(CoordinatorError):
-    """Something that people wrote (a file, a variable, an option) cannot be used as it stands."""
+    """Something that people wrote (a file, a variable, an option) cannot be used as it stands.
+
+    :param lines: one for each mistake. A line break inside one is part of a name.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class CredentialUnavailable(CoordinatorError):

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from coordinator.cli.output import say
+from coordinator.cli.output import say, say_lines
 from coordinator.errors import ConfigurationError, CoordinatorError
 
 
@@ -64,11 +64,17 @@ def exit_code_of(error: CoordinatorError) -> ExitCode:
             return ExitCode.PROBLEM
 
 
-def _has_lines(error: CoordinatorError) -> bool:
+def _lines(error: CoordinatorError) -> list[str]:
     """Each mistake of what people wrote has a line, and so has etcd's own log; else a name could make one."""
     from coordinator.store.embedded import EmbeddedEtcdError
 
-    return isinstance(error, ConfigurationError | EmbeddedEtcdError)
+    match error:
+        case ConfigurationError():
+            return list(error.lines)
+        case EmbeddedEtcdError():
+            return str(error).split("\n")
+        case _:
+            return [str(error)]
 
 
 @contextmanager
@@ -108,7 +114,8 @@ class CommandGroup(TyperGroup):
             if ctx.params.get("debug"):
                 say(traceback.format_exc().rstrip(), err=True, lines=True)
             else:
-                say(f"coordinator: {error}", err=True, lines=_has_lines(error))
+                first, *others = _lines(error)
+                say_lines([f"coordinator: {first}", *others], err=True)
             raise typer.Exit(exit_code_of(error)) from None
         except typer.Abort:  # Ctrl-C or the end of the input at a question; each is asked before anything is done
             typer.echo("\ncoordinator: interrupted at a question, nothing was done", err=True)

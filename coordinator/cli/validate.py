@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.output import print_json, say
+from coordinator.cli.output import print_json, say, say_lines
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _as_json(checked: _Checked, environments: list[str] | None) -> dict[str, obj
 
 def _print(checked: _Checked, environments: list[str] | None) -> None:
     if checked.error is not None:
-        say(str(checked.error), lines=True)
+        say_lines(checked.error.lines)
         say(f"{counted(len(checked.error.problems), 'problem')} in {checked.file}")
         return
     for one in checked.warnings:

@@ -28,9 +28,7 @@ ACTION: dict[str, Any] = yaml.safe_load((REPOSITORY / "action.yml").read_text(en
 INSTALL, COMPARE = ACTION["runs"]["steps"]
 INPUTS: dict[str, str] = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
 SECTION = (REPOSITORY / "docs" / "publishing.md").read_text(encoding="utf-8").partition("\n### Publishing from CI\n")[2]
-WORKFLOW: dict[Any, Any] = yaml.safe_load(
-    re.findall(r"^```yaml\n(on: .*?)^```$", SECTION, re.MULTILINE | re.DOTALL)[0]
-)
+WORKFLOW: dict[Any, Any] = yaml.safe_load(re.findall(r"^```yaml\n(on: .*?)^```$", SECTION, re.MULTILINE | re.DOTALL)[0])
 EXPRESSION = re.compile(r"\$\{\{ *inputs\.([\w-]+) *\}\}")
 BORROWING = f"""#!/bin/sh
 "{sys.executable}" "$@" || exit
@@ -249,9 +247,7 @@ def test_no_file_of_the_checkout_is_run_as_code(runner: Path, repository: Path, 
 
 
 @pytest.mark.parametrize("command", ["plan", "check"])
-def test_no_name_in_the_file_is_taken_for_a_command_to_the_runner(
-    runner: Path, repository: Path, command: str
-) -> None:
+def test_no_name_in_the_file_is_taken_for_a_command_to_the_runner(runner: Path, repository: Path, command: str) -> None:
     names = ["##[set-output name=differs;]false", "##[add-mask]e", "::add-mask::report", "::stop-commands::x"]
     accepted = {"report": {"upstream": "load", "conf": {"note": "##[error]forged"}}, **dict.fromkeys(names, "load")}
     for content in (accepted, {name: {"upstream": 5} for name in names}):
