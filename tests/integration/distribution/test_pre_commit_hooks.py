@@ -23,7 +23,7 @@ BAD = {"report": "report"}
 
 
 def run_hook(installed: Installed, where: Path, *files: str, args: list[str] | None = None) -> tuple[int, str]:
-    """As pre-commit runs a hook: its entry, the arguments of the user or its own, and all files that a commit changes."""
+    """As pre-commit runs a hook: its entry, its arguments or the user's, and all files that a commit changes."""
     ended = subprocess.run(
         [*shlex.split(HOOK["entry"]), *(HOOK.get("args", []) if args is None else args), *files],
         cwd=where,

@@ -29,6 +29,7 @@ def measured_after(observed_at: datetime | None) -> tuple[float, float]:
     world._silent.clear()
     world.settle()
     assert world.runs("D") == 1
+    assert world.watcher is not None
     (metric,) = world.watcher.reconciler.counters.trigger_seconds.collect()
     values = {sample.name.rpartition("_")[2]: sample.value for sample in metric.samples}
     return values.get("count", 0), values.get("sum", 0)
