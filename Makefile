@@ -114,9 +114,9 @@ constraints: $(READY) ## Pin every dependency again (names and versions only, fo
 	@$(MAKE) requirements
 
 .PHONY: requirements
-requirements: $(READY) ## Write the watcher image's packages and their hashes, in the versions of constraints.txt
+requirements: $(READY) ## Write the packages of the watcher image and the action, with hashes, in the versions of constraints.txt
 	$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
-	  $(RUN) -m uv pip compile pyproject.toml - --python-version 3.12 --python-platform linux --generate-hashes --quiet \
+	  $(RUN) -m uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes --quiet \
 	  --constraint $(CONSTRAINTS) --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --output-file $(REQUIREMENTS) >/dev/null
 

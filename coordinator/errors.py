@@ -36,7 +36,17 @@ class CoordinatorError(Exception):
 
 
 class ConfigurationError(CoordinatorError):
-    """A file, a variable or an option is wrong."""
+    """A file, a variable or an option is wrong.
+
+    :param lines: one for each mistake. A line break inside one is part of a name.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class CredentialUnavailable(CoordinatorError):

@@ -195,8 +195,13 @@ def _event_in(place: Path) -> Event:
 
 
 def _content(place: Path) -> bytes:
-    # O_NONBLOCK: a named pipe without a writer would block the sender here.
-    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        # O_NONBLOCK: a named pipe without a writer would block the sender here.
+        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        if place.is_symlink():  # its name is listed for ever
+            raise UnreadableEvent(f"{place}: a link to a file that is not there") from None
+        raise
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UnreadableEvent(f"{place}: not a file")

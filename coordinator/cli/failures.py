@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from coordinator.cli.output import say
+from coordinator.cli.output import say, say_lines
 from coordinator.errors import ConfigurationError, CoordinatorError
 
 
@@ -66,11 +66,17 @@ def exit_code_of(error: CoordinatorError) -> ExitCode:
             return ExitCode.PROBLEM
 
 
-def _has_lines(error: CoordinatorError) -> bool:
-    """Whether an error may have several lines: those with a line for each problem. Otherwise a name could forge one."""
+def _lines(error: CoordinatorError) -> list[str]:
+    """The lines of an error: one for each mistake of what people wrote. Otherwise a name could forge one."""
     from coordinator.store.embedded import EmbeddedEtcdError
 
-    return isinstance(error, ConfigurationError | EmbeddedEtcdError)
+    match error:
+        case ConfigurationError():
+            return list(error.lines)
+        case EmbeddedEtcdError():
+            return str(error).split("\n")
+        case _:
+            return [str(error)]
 
 
 @contextmanager
@@ -110,7 +116,8 @@ class CommandGroup(TyperGroup):
             if ctx.params.get("debug"):
                 say(traceback.format_exc().rstrip(), err=True, lines=True)
             else:
-                say(f"coordinator: {error}", err=True, lines=_has_lines(error))
+                first, *others = _lines(error)
+                say_lines([f"coordinator: {first}", *others], err=True)
             raise typer.Exit(exit_code_of(error)) from None
         except typer.Abort:  # Ctrl-C or the end of the input at a question; nothing is done before a question
             typer.echo("\ncoordinator: interrupted at a question, nothing was done", err=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
+import textwrap
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
-from coordinator.model.printable import json_text, printable
+from coordinator.model.printable import json_text, printable, printable_lines
 
 
 class LogLevel(enum.StrEnum):
@@ -28,7 +29,7 @@ def configure_logs(level: LogLevel) -> None:
     terminal = sys.stderr.isatty()
     renderer: list[structlog.typing.Processor] = (
         # Not structlog's default tracebacks: they print local variables, one of which may be a credential.
-        [_without_commands, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        [_without_commands, structlog.dev.ConsoleRenderer(exception_formatter=_harmless_traceback)]
         if terminal
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=json_text)]
     )
@@ -45,6 +46,17 @@ def configure_logs(level: LogLevel) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _harmless_traceback(lines: TextIO, exc_info: Any) -> None:
+    """A traceback, indented, as an exception's words may have line breaks, and a log line begins at the margin.
+
+    Not structlog's own choice of tracebacks: they print local variables, and one of them may be a credential.
+    """
+    import traceback
+
+    text = "".join(traceback.format_exception(*exc_info)).rstrip()
+    lines.write("\n" + textwrap.indent(printable_lines(text), "    ", lambda _: True))
 
 
 def _without_commands(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -29,6 +29,12 @@ def say(text: str, *, err: bool = False, lines: bool = False) -> None:
     typer.echo(printable_lines(text) if lines else printable(text), err=err)
 
 
+def say_lines(texts: Iterable[str], *, err: bool = False) -> None:
+    """As :func:`say`, each text in a line of its own."""
+    for text in texts:
+        say(text, err=err)
+
+
 def line(text: str, style: str = "") -> Text:
     """A line for a console: as :func:`say`, with a style."""
     from rich.text import Text

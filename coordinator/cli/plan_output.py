@@ -55,8 +55,9 @@ def problems_printed(owner: str, *, as_json: bool) -> Iterator[None]:
             print_json({"ok": False, "file": error.source, "owner": owner, "problems": _problems_as_json(error)})
         else:
             console = people()
-            console.print(Text(str(error)), soft_wrap=True)
-            console.print(line(f"{counted(len(error.problems), 'problem')} in {error.source}"))
+            for problem in error.lines:
+                console.print(line(problem), soft_wrap=True)
+            console.print(line(f"{counted(len(error.problems), 'problem')} in {error.source}"), soft_wrap=True)
         raise typer.Exit(ExitCode.PROBLEM) from None
 
 
@@ -183,7 +184,7 @@ def _lines(plan: Plan, *, accept: bool) -> Iterator[Text]:
         yield line(f"warning: {warning}", style="yellow")
     if plan.refused is not None:
         yield line("this cannot be published:", style="bold red")
-        yield Text(str(plan.refused))
+        yield from map(line, plan.refused.lines)
     if plan.concerns:
         by = "the file" if plan.accepted_by_file else "--accept" if accept else None
         yield line(f"accepted by {by}:" if by else "refused, unless somebody accepts it:", style="bold red")

@@ -11,7 +11,7 @@ import typer
 
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import configuration_or_here
-from coordinator.cli.output import print_json, say
+from coordinator.cli.output import print_json, say, say_lines
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _as_json(checked: _Checked, environments: list[str] | None) -> dict[str, obj
 
 def _print(checked: _Checked, environments: list[str] | None) -> None:
     if checked.error is not None:
-        say(str(checked.error), lines=True)
+        say_lines(checked.error.lines)
         say(f"{counted(len(checked.error.problems), 'problem')} in {checked.file}")
         return
     for one in checked.warnings:

@@ -352,7 +352,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
         settings = Settings(**document)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
-        raise ConfigurationError("\n".join(_problem(chosen, one["loc"], one) for one in problems)) from error
+        raise ConfigurationError(*(_problem(chosen, one["loc"], one) for one in problems)) from error
     except SettingsError as error:
         if isinstance(error.__cause__, NotJson):
             raise ConfigurationError(str(error.__cause__)) from error

@@ -239,7 +239,7 @@ def test_an_image_gets_every_file_that_the_package_is_built_from(image: str) -> 
 def test_the_watchers_image_installs_what_is_pinned_with_hashes() -> None:
     """Only in versions of constraints.txt: `make requirements` writes the file anew."""
     text = (ROOT / "docker" / "watcher" / "requirements.txt").read_text()
-    pins = dict(re.findall(r"^([a-z0-9.-]+)==(\S+) \\$", text, re.MULTILINE))
+    pins = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)(?: ; .+)? \\$", text, re.MULTILINE))
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     assert len(blocks) == len(pins) > 20
     assert [block for block in blocks if not re.search(r"--hash=sha256:[0-9a-f]{64}", block)] == []
@@ -273,6 +273,29 @@ def test_everything_that_stays_up_has_a_health_check_and_listens_on_this_machine
         assert "healthcheck" in service or name.endswith("-init"), name
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), f"{name}: {port}"
+
+
+def test_nothing_has_a_right_of_the_host_that_it_does_not_need(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert ("cap_add" in service) is name.startswith("postgres-"), name
+    for name in ("etcd", "watcher-1", "watcher-2"):
+        assert services[name]["read_only"] is True, name
+
+
+def test_what_runs_a_dags_code_reaches_what_it_needs_and_no_more(services: dict[str, Any]) -> None:
+    def reached_from(name: str) -> set[str]:
+        networks = set(services[name]["networks"])
+        return {other for other, service in services.items() if networks & set(service["networks"])} - {name}
+
+    for environment in ("default", "team-b"):
+        of_it = {name for name in services if name.endswith((f"-{environment}", f"-{environment}-init"))}
+        assert len(of_it) == 5
+        assert reached_from(f"dag-processor-{environment}") == of_it - {f"dag-processor-{environment}"}
+        assert reached_from(f"scheduler-{environment}") == {"etcd", *of_it} - {f"scheduler-{environment}"}
+    for watcher in ("watcher-1", "watcher-2"):
+        assert {"etcd", "airflow-default", "airflow-team-b"} <= reached_from(watcher)
 
 
 def test_everything_has_a_name_a_bound_on_its_memory_and_logs_that_end(written: dict[str, Any]) -> None:

@@ -207,6 +207,17 @@ def test_the_network_policy_lets_a_watcher_reach_what_it_is_told_to(settings: Se
     assert needed | {443, 53} == open_ports
 
 
+def test_the_network_policy_lets_a_watcher_reach_nothing_but_what_is_named() -> None:
+    egress = BY_NAME["NetworkPolicy", "coordinator-watcher"]["spec"]["egress"]
+    ports = [{port["port"] for port in rule["ports"]} for rule in egress]
+    assert ports == [{53}, {2379}, {443}], "what may be asked for names may not be asked for anything else"
+    for rule in egress:
+        for place in rule["to"]:
+            selectors = [one["matchLabels"] for kind, one in place.items() if kind.endswith("Selector")]
+            assert all(selectors), "a selector without labels selects everything"
+            assert place.get("ipBlock", {}).get("cidr") != "0.0.0.0/0"
+
+
 def test_a_watcher_with_these_settings_answers_its_probes(
     settings: Settings, etcd_settings: EtcdSettings, tmp_path: Path
 ) -> None:

@@ -20,6 +20,9 @@ _log = structlog.get_logger(__name__)
 WARNINGS = frozenset({"trigger.blocked", "trigger.unanswered"})
 """Events that may need somebody's action."""
 
+LONGEST_MEASURED = 86_400.0
+"""Seconds. What is longer is no trigger time: a report may claim any moment, and one such would be the whole sum."""
+
 
 class TriggerLog:
     """Logs and counts the outcomes of triggers.
@@ -89,7 +92,8 @@ class TriggerLog:
             return
         if (observed_at := seen.value.observed_at) is not None:
             seconds = max(0.0, (self._clock.now() - observed_at).total_seconds())  # two machines, two clocks
-            self._counters.trigger_seconds.labels(target.pipeline.environment).observe(seconds)
+            if seconds <= LONGEST_MEASURED:
+                self._counters.trigger_seconds.labels(target.pipeline.environment).observe(seconds)
 
     def taken_over(self, target: Target, record: TriggerRecord, *, read_up_to: int) -> None:
         """The outcome of an intent is asked for, because it is a predecessor's, or in doubt."""

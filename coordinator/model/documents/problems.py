@@ -46,7 +46,7 @@ class DependenciesError(ConfigurationError):
         lines = [f"{source}:{problem}" for problem in self.problems[:SHOWN]]
         if len(self.problems) > SHOWN:
             lines.append(f"{source}: and {len(self.problems) - SHOWN} more problems")
-        super().__init__("\n".join(lines))
+        super().__init__(*lines)
 
     def in_short(self, see: str) -> str:
         """The first problem, in one line.

@@ -28,29 +28,37 @@ ACTION: dict[str, Any] = yaml.safe_load((REPOSITORY / "action.yml").read_text(en
 INSTALL, COMPARE = ACTION["runs"]["steps"]
 INPUTS: dict[str, str] = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
 SECTION = (REPOSITORY / "docs" / "publishing.md").read_text(encoding="utf-8").partition("\n### Publishing from CI\n")[2]
+WORKFLOW: dict[Any, Any] = yaml.safe_load(re.findall(r"^```yaml\n(on: .*?)^```$", SECTION, re.MULTILINE | re.DOTALL)[0])
 EXPRESSION = re.compile(r"\$\{\{ *inputs\.([\w-]+) *\}\}")
-WITHOUT_AN_INDEX = {
-    "PIP_NO_INDEX": "1",
-    "PIP_NO_DEPS": "1",
-    "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this one as "no isolation"
-    "PYTHONPATH": sysconfig.get_path("purelib"),
-}
-"""For pip: build with the backend that is here, and take the packages that are here. The checkout is not among them:
-the ``.pth`` that leads to it is not read."""
+BORROWING = f"""#!/bin/sh
+"{sys.executable}" "$@" || exit
+for packages in "$RUNNER_TEMP"/etcd-coordinator/lib/python*/site-packages; do
+  echo "{sysconfig.get_path("purelib")}" >"$packages/borrowed.pth"
+done
+"""
+"""A Python whose virtual environments have the packages that are here, so that pip needs no index. The checkout is not
+among them: the ``.pth`` that leads to it is not read."""
 
 
 @dataclass
 class Ended:
-    """What a step has left."""
+    """What a step has left.
+
+    :ivar said: its stdout and stderr.
+    """
 
     code: int
     said: str
+    stderr: str
     outputs: dict[str, str] = field(default_factory=dict)
 
 
 def run_step(step: dict[str, Any], runner: Path, where: Path, **inputs: str) -> Ended:
     """Run a step as a runner does: inputs put in, the script in a file, and bash that ends with the first failure."""
-    given = {**INPUTS, "python": sys.executable, **inputs}
+    python = runner / "python"
+    python.write_text(BORROWING, encoding="utf-8")
+    python.chmod(0o755)
+    given = {**INPUTS, "python": str(python), **inputs}
     variables = {name: EXPRESSION.sub(lambda found: given[found[1]], text) for name, text in step["env"].items()}
     script, output = runner / "step.sh", runner / "output"
     script.write_text(step["run"], encoding="utf-8")
@@ -60,20 +68,21 @@ def run_step(step: dict[str, Any], runner: Path, where: Path, **inputs: str) -> 
         cwd=where,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("COORDINATOR_")},
-            **WITHOUT_AN_INDEX,
+            "PIP_NO_INDEX": "1",
+            "PYTHONPATH": ".",  # as jobs of Python projects have it
             **variables,
             "RUNNER_TEMP": str(runner),
             "GITHUB_ACTION_PATH": str(REPOSITORY),
             "GITHUB_OUTPUT": str(output),
         },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     lines = output.read_text(encoding="utf-8").splitlines()
-    return Ended(ended.returncode, ended.stdout, dict(line.split("=", 1) for line in lines))
+    outputs = dict(line.split("=", 1) for line in lines)
+    return Ended(ended.returncode, ended.stdout + ended.stderr, ended.stderr, outputs)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +109,28 @@ def write(repository: Path, content: dict[str, Any]) -> None:
     (repository / "dependencies.json").write_text(json.dumps(content), encoding="utf-8")
 
 
+def plant(checkout: Path) -> Path:
+    """Files of a pull request that Python would import if it looked there. The file that is there once one has run."""
+    ran = checkout / "ran"
+    for module in ("venv", "ensurepip", "pip", "coordinator", "coordinator/cli", "hatchling", "sitecustomize"):
+        (checkout / module).mkdir()
+        for name in ("__init__.py", "__main__.py"):
+            (checkout / module / name).write_text(f"open({str(ran)!r}, 'w')\n", encoding="utf-8")
+    return ran
+
+
+def obeyed(said: str) -> list[str]:
+    """The commands in a log that a runner follows: a line that begins so, and ``##[...]`` anywhere in a line."""
+    found, until = [], None
+    for line in said.splitlines():
+        command = re.match(r"\s*::([^\s:]+)[^:]*::(.*)", line) or re.search(r"##\[([^\s\]]+)[^\]]*\](.*)", line)
+        if command is None or until not in (None, command[1]):
+            continue
+        until = command[2] if command[1] == "stop-commands" else None
+        found.append(line)
+    return found
+
+
 def compare(runner: Path, repository: Path, **inputs: str) -> Ended:
     return run_step(COMPARE, runner, repository, **{"config": "coordinator.toml", **inputs})
 
@@ -120,9 +151,29 @@ def test_the_documents_name_every_input_with_its_default() -> None:
     section = SECTION.split("\n### ")[0]
     rows = re.findall(r"^\| `([\w-]+)` \| (?:`(.+?)`|none) \| ", section, re.MULTILINE)
     assert dict(rows) == INPUTS
-    workflow = yaml.safe_load(re.findall(r"^```yaml\n(on: .*?)^```$", section, re.MULTILINE | re.DOTALL)[0])
-    (with_inputs,) = (step["with"] for step in workflow["jobs"]["plan"]["steps"] if "with" in step)
-    assert with_inputs.keys() <= INPUTS.keys()
+    assert WORKFLOW["jobs"]["plan"]["steps"][-1]["with"].keys() <= INPUTS.keys()
+
+
+def test_the_workflow_of_the_documents_takes_the_file_alone_from_the_pull_request() -> None:
+    *checkouts, action = WORKFLOW["jobs"]["plan"]["steps"]
+    assert [checkout["uses"].split("@")[0] for checkout in checkouts] == ["actions/checkout"] * 2
+    base, proposed = (checkout["with"] for checkout in checkouts)
+    assert base["ref"] == "${{ github.event.pull_request.base.sha }}"
+    assert "path" not in base
+    assert "ref" not in proposed
+    assert action["with"]["dependencies"].startswith(proposed["path"] + "/")
+    assert not action["with"]["config"].startswith(proposed["path"] + "/")
+
+
+def test_the_workflow_of_the_documents_gives_a_secret_to_the_action_alone() -> None:
+    *before, action = WORKFLOW["jobs"]["plan"]["steps"]
+    assert "secrets." in json.dumps(action["env"])
+    rest = {name: value for name, value in WORKFLOW["jobs"]["plan"].items() if name != "steps"}
+    assert "secrets." not in json.dumps([rest, before])
+    assert all(checkout["with"]["persist-credentials"] is False for checkout in before)
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    assert WORKFLOW[True] == "pull_request", "YAML reads on as true"
+    assert "head.repo.full_name == github.repository" in WORKFLOW["jobs"]["plan"]["if"]
 
 
 @pytest.mark.parametrize("command", ["plan", "check"])
@@ -192,3 +243,37 @@ def test_a_configuration_that_is_not_named_is_not_read_from_the_checkout(runner:
     ended = compare(runner, repository, config="", dependencies="missing.json")
     assert "coordinator.toml" not in ended.said
     assert "missing.json: cannot be read" in ended.said
+
+
+def test_no_file_of_the_checkout_is_run_as_code(runner: Path, repository: Path, tmp_path: Path) -> None:
+    ran = plant(repository)
+    elsewhere = tmp_path / "runner"
+    elsewhere.mkdir()
+    for ended in (run_step(INSTALL, elsewhere, repository), compare(runner, repository)):
+        assert not ran.exists(), ended.said
+        assert ended.code == ExitCode.OK, ended.said
+
+
+@pytest.mark.parametrize("command", ["plan", "check"])
+def test_no_name_in_the_file_is_taken_for_a_command_to_the_runner(runner: Path, repository: Path, command: str) -> None:
+    names = ["##[set-output name=differs;]false", "##[add-mask]e", "::add-mask::report", "::stop-commands::x"]
+    accepted = {"report": {"upstream": "load", "conf": {"note": "##[error]forged"}}, **dict.fromkeys(names, "load")}
+    for content in (accepted, {name: {"upstream": 5} for name in names}):
+        write(repository, content)
+        ended = compare(runner, repository, command=command)
+        assert "##[add-mask]e" in ended.said
+        assert ended.stderr == "", "a runner reads stderr beside stdout, and not in the order in which it was written"
+        stopped, resumed = obeyed(ended.said)
+        token = stopped.removeprefix("::stop-commands::")
+        assert len(token) >= 32
+        assert resumed == f"::{token}::"
+        assert obeyed(compare(runner, repository, command=command).said) != [stopped, resumed], "the same token again"
+
+
+def test_every_package_of_the_index_is_held_to_its_hash() -> None:
+    installs = re.findall(r"pip install ((?:.*\\\n)*.*)", INSTALL["run"])
+    assert len(installs) == 2
+    fetched, built = installs
+    assert "--require-hashes" in fetched
+    assert '"$GITHUB_ACTION_PATH/docker/watcher/requirements.txt"' in fetched
+    assert {"--no-index", "--no-deps", "--no-build-isolation"} <= set(built.split())

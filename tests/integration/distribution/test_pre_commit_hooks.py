@@ -22,10 +22,10 @@ GOOD = {"report": "load"}
 BAD = {"report": "report"}
 
 
-def run_hook(installed: Installed, where: Path, *files: str, args: tuple[str, ...] = ()) -> tuple[int, str]:
-    """As pre-commit runs a hook: its entry, the arguments of the user, and all files that a commit changes."""
+def run_hook(installed: Installed, where: Path, *files: str, args: list[str] | None = None) -> tuple[int, str]:
+    """As pre-commit runs a hook: its entry, its arguments or the user's, and all files that a commit changes."""
     ended = subprocess.run(
-        [*shlex.split(HOOK["entry"]), *args, *files],
+        [*shlex.split(HOOK["entry"]), *(HOOK.get("args", []) if args is None else args), *files],
         cwd=where,
         env={**os.environ, "PATH": f"{installed.coordinator.parent}{os.pathsep}{os.environ['PATH']}"},
         stdout=subprocess.PIPE,
@@ -35,6 +35,15 @@ def run_hook(installed: Installed, where: Path, *files: str, args: tuple[str, ..
         check=False,
     )
     return ended.returncode, ended.stdout
+
+
+def documented_hook() -> dict[str, Any]:
+    """The hook as docs/publishing.md tells people to configure it."""
+    text = (REPOSITORY / "docs" / "publishing.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```yaml\n(repos:.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (hook,) = yaml.safe_load(example)["repos"][0]["hooks"]
+    assert isinstance(hook, dict)
+    return hook
 
 
 @pytest.fixture
@@ -53,9 +62,7 @@ def test_the_hook_has_what_pre_commit_needs() -> None:
 
 
 def test_the_hook_of_the_documents_is_the_one_that_exists() -> None:
-    text = (REPOSITORY / "docs" / "publishing.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^```yaml\n(repos:.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert [hook["id"] for hook in yaml.safe_load(example)["repos"][0]["hooks"]] == [HOOK["id"]]
+    assert documented_hook()["id"] == HOOK["id"]
 
 
 def test_the_hook_is_run_on_every_dependencies_json_and_on_no_other_file() -> None:
@@ -82,7 +89,20 @@ def test_a_commit_with_a_bad_file_among_good_ones_is_stopped_and_told_why(
 def test_the_environments_of_a_configuration_are_held_against_the_files(installed: Installed, repository: Path) -> None:
     (repository / "coordinator.toml").write_text('[environments.default]\nurl = "http://127.0.0.1:1"\n')
     (repository / "team_a" / "dependencies.json").write_text('{"report": "team_c/load"}', encoding="utf-8")
-    args = ("--environments-from", "coordinator.toml")
-    code, said = run_hook(installed, repository, "team_a/dependencies.json", args=args)
+    code, said = run_hook(installed, repository, "team_a/dependencies.json", args=documented_hook()["args"])
     assert code == ExitCode.PROBLEM
     assert "unknown environment 'team_c'" in said
+
+
+@pytest.mark.parametrize("documented", [False, True], ids=["the hook's own arguments", "those of the documents"])
+def test_a_folder_whose_name_reads_as_an_option_is_a_path(
+    installed: Installed, repository: Path, documented: bool
+) -> None:
+    (repository / "coordinator.toml").write_text('[environments.default]\nurl = "http://127.0.0.1:1"\n')
+    folder = repository / "--config=team_a"
+    folder.mkdir()
+    (folder / "dependencies.json").write_text(json.dumps(BAD), encoding="utf-8")
+    path = "--config=team_a/dependencies.json"
+    code, said = run_hook(installed, repository, path, args=documented_hook()["args"] if documented else None)
+    assert code == ExitCode.PROBLEM
+    assert f"{path}:1:12: report: report depends on itself" in said

@@ -41,10 +41,14 @@ def test_a_named_pipe_does_not_stop_the_sender(outbox: Outbox) -> None:
     assert "0-pipe.json" in outbox.parked
 
 
+@pytest.mark.timeout(30)
 def test_a_directory_and_a_dangling_link_do_not_stop_it_either(outbox: Outbox) -> None:
     (outbox.directory / "0-directory.json").mkdir()
+    (outbox.directory / "1-link.json").symlink_to("nowhere")
     outbox.put(GOOD)
     assert _deliver(outbox) == [GOOD]
+    assert outbox.parked.names() == ["0-directory.json", "1-link.json"]
+    assert "a link to a file that is not there" in outbox.parked.why("1-link.json").reason
 
 
 def test_a_file_that_is_too_large_is_set_aside_unread(outbox: Outbox) -> None:

@@ -6,13 +6,16 @@ import io
 import json
 import re
 import sys
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
+from typer.testing import CliRunner
 
+from coordinator.cli.application import app
 from coordinator.cli.failures import exit_code_of
 from coordinator.cli.logs import LogLevel, configure_logs
 from coordinator.cli.output import line, people, say, table
@@ -103,6 +106,50 @@ def test_a_log_line_stays_one_line(name: str, stream: type[io.StringIO], monkeyp
         assert "\x1b[31m" not in written
         assert "\x1b[2J" not in written
     harmless(own_colours if stream is not _Terminal else re.sub("\x1b\\[[0-9;]*m", "", written), lines=1)
+
+
+@pytest.mark.promise("bad-input")
+@pytest.mark.parametrize("stream", [_Terminal, io.StringIO], ids=["terminal", "file"])
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_a_traceback_in_a_log_line_does_nothing_and_forges_no_line(
+    name: str, stream: type[io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream())
+    configure_logs(LogLevel.INFO)
+    try:
+        raise ValueError(f"cannot read {name}") from OSError(name)
+    except ValueError:
+        structlog.get_logger().exception("reflector.broken")
+    finally:
+        structlog.reset_defaults()
+    written = sys.stderr.getvalue()  # type: ignore[union-attr]
+    assert "ValueError: cannot read " in written
+    if stream is _Terminal:
+        first, *rest = written.split("\n")
+        assert "\x1b[31mowned" not in written
+        harmless(re.sub("\x1b\\[[0-9;]*m", "", first) + "".join(rest))
+        assert all(line.startswith("    ") for line in rest if line), "log lines begin at the margin"
+    else:
+        harmless(written, lines=1)
+
+
+@pytest.mark.promise("bad-input")
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "\ud800"], ids=ascii)  # no file is called so
+def test_the_name_of_a_file_makes_no_line_in_an_error(name: str, tmp_path: Path) -> None:
+    named = f"{tmp_path}/{name.replace('/', '')}".replace("\x00", "")
+    absent, wrong = named + "absent", named + "wrong"
+    Path(wrong).write_bytes(b'{"report": "report", "load": 5}')
+    for arguments, mistakes in [
+        (["validate", absent], 1),
+        (["validate", wrong], 3),  # two, and how many
+        (["validate", "--config", absent], 1),
+        (["validate", "--config", wrong], 1),
+        (["plan", absent], 1),
+        (["plan", wrong, "--offline"], 3),
+    ]:
+        ended = CliRunner().invoke(app, arguments, env={"COORDINATOR_ETCD__ENDPOINTS": '["127.0.0.1:1"]'})
+        assert ended.exit_code != 0
+        harmless(ended.output, lines=mistakes)
 
 
 def test_an_error_that_names_a_pipeline_is_one_line() -> None:
