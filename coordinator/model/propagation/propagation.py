@@ -13,7 +13,7 @@ everything above a target has been decided about, its decision may be wrong, and
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -23,7 +23,7 @@ from coordinator.model.conditions import Dependency
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
-from coordinator.model.partitions import Identity, Latest
+from coordinator.model.partitions import Identity, Latest, Mapping
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.propagation.at_rest import AtRest
 from coordinator.model.propagation.components import Area
@@ -43,6 +43,12 @@ SCANNED = 500
 
 COMPARED = 50
 """Partitions of two pipelines that can be compared in the time of looking at one target."""
+
+MAPPED = 25
+"""Asking a mapping takes as long as comparing so many partitions."""
+
+_Scanned = defaultdict[PipelineRef, dict[str, None]]
+"""Partitions by pipeline, in the order in which they came."""
 
 BROKEN_RETRY = timedelta(seconds=60)
 """The time after which a target that raised an exception is decided about again."""
@@ -299,11 +305,11 @@ class Propagation:
             if (number := number + 1) % SCANNED == 0:
                 yield
         unsettled = tuple(self._unsettled)
-        scanned: defaultdict[PipelineRef, set[str]] = defaultdict(set)
+        scanned: _Scanned = defaultdict(dict)
         for target in chain(targets, unsettled):  # including due targets without any key yet
             self._partitions.note_change(target, self.readiness(target))
             if everything:
-                scanned[target.pipeline].add(target.partition)
+                scanned[target.pipeline][target.partition] = None
                 # The partitions that follow through ``latest`` are known only at the end.
                 is_followed = self._partitions.has_followers(target.pipeline)
                 if is_followed or not self._is_plainly_settled(target):
@@ -330,28 +336,31 @@ class Propagation:
         """Whether it was settled, and still is unless a target above it changes, which would touch it."""
         return target not in self._unsettled and self._decide_at_once(target) is not None
 
-    def _dependents_beyond(self, scanned: Mapping[PipelineRef, Set[str]]) -> Iterator[Target | None]:
+    def _dependents_beyond(self, scanned: _Scanned) -> Iterator[Target | None]:
         """Targets that were not scanned, and that a scanned upstream can affect; ``None`` regularly in between.
 
         :param scanned: the scanned partitions, by pipeline.
         """
-        nothing: Set[str] = frozenset()
+        nothing: dict[str, None] = {}
         compared = 0
         for upstream, partitions in scanned.items():
+            downstreams: dict[Mapping, list[tuple[PipelineRef, dict[str, None]]]] = {}
             for downstream, mapping in self.graph.edges(upstream):
-                itself = scanned.get(downstream, nothing)
-                if isinstance(mapping, Identity):
-                    for partition in sorted(partitions - itself):
-                        yield target_of((downstream, partition))
-                    compared += len(partitions)
-                elif not isinstance(mapping, Latest):
-                    for upstream_partition in sorted(partitions):
-                        yield None  # each takes its time, also where nothing comes of it
-                        for partition in mapping.downstreams(upstream_partition):
-                            yield None if partition in itself else target_of((downstream, partition))
-                for _ in range(compared // COMPARED):
-                    yield None
-                compared %= COMPARED
+                if not isinstance(mapping, Latest):
+                    downstreams.setdefault(mapping, []).append((downstream, scanned.get(downstream, nothing)))
+            for mapping, below in downstreams.items():
+                assert not isinstance(mapping, Latest)
+                is_same = isinstance(mapping, Identity)
+                for one in partitions:
+                    for partition in (one,) if is_same else mapping.downstreams(one):
+                        compared += len(below)
+                        for downstream, itself in below:
+                            if partition not in itself:
+                                yield target_of((downstream, partition))
+                    compared += 1 if is_same else MAPPED
+                    if compared >= COMPARED:
+                        compared = 0
+                        yield None
 
     def _propagate(self, decision: Decision, *, live: bool, changed: bool) -> None:
         """Note a decision, and add the dependents to the frontier whose decision can differ because of it."""
