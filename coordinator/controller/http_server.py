@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
+import socketserver
 import sys
 import threading
 import time
@@ -136,6 +137,12 @@ class _Server(ThreadingWSGIServer):
         self._threads_of: dict[threading.Thread, socket.socket] = {}  # in the order in which they came
         self.address_family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         super().__init__((settings.host, settings.port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind as the library does, but ask no name service for a name of this host: nobody is told it."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+        self.setup_environ()
 
     def get_request(self) -> tuple[socket.socket, object]:
         try:

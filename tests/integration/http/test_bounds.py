@@ -260,3 +260,11 @@ def _until(condition: Callable[[], bool], limit: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_listening_asks_no_name_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is silent would delay the start of the watcher."""
+    asked: list[str] = []
+    monkeypatch.setattr(socket, "gethostbyaddr", asked.append)
+    with HttpServer(HttpSettings(listen="127.0.0.1:0"), application(lambda: LIVENESS, lambda: 1.0)):
+        assert asked == []
