@@ -67,10 +67,13 @@ def parse_file(
 
     :param source: what to call the document in messages, such as the file's name.
     :param environments: the known environments; ``None``: any name will do.
-    :param in_force: it is published already: that a part of it is too large (``bounds``), or holds a template, is no
-        reason to put all of it out of force.
+    :param in_force: it is published already: that it or a part of it is too large (``bounds``), or holds a template, is
+        no reason to put all of it out of force.
     :raises DependenciesError: holding everything that is wrong, not only the first thing.
     """
+    if len(text) > bounds.DOCUMENT and not in_force:
+        reason = f"{len(text)} bytes; expected at most {bounds.DOCUMENT}"
+        raise DependenciesError(source, [Problem(1, 1, "", reason, "split it by environment")])
     characters = _decoded(text, source)
     try:
         root = Cursor(read_json(characters))
@@ -88,9 +91,6 @@ def parse_file(
 
 
 def _decoded(text: bytes | str, source: str) -> str:
-    if len(text) > bounds.DOCUMENT:
-        reason = f"{len(text)} bytes; expected at most {bounds.DOCUMENT}"
-        raise DependenciesError(source, [Problem(1, 1, "", reason, "split it by environment")])
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
     text = text.removeprefix(codecs.BOM_UTF8)

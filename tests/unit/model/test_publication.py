@@ -265,3 +265,14 @@ def test_what_nobody_would_read_is_not_written(bound: str, monkeypatch: pytest.M
     with pytest.raises(PublicationTooLarge, match=r"expected at most 5: split it by owner"):
         dump_publication(publication)
     assert size > 5
+
+
+def test_a_file_that_may_be_published_can_be_read_back_whatever_its_letters_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it is published it is longer than the file: blanks behind commas, and other letters than ASCII."""
+    conf = {"text": "\u043b" * 1000}
+    text = json.dumps({f"{n}": {"upstream": "a", "conf": conf} for n in range(9)}, ensure_ascii=False)
+    monkeypatch.setattr(bounds, "DOCUMENT", len(text.encode()))
+    publication = publish(parse_document(text.encode(), source="test"), None, 0, Terms(BEGIN))
+    assert read_publication(dump_publication(publication), source="test") == publication
