@@ -1,8 +1,9 @@
 """Ends the processes that this one has started when this one is gone, also after ``kill -9``.
 
 A process that is killed cannot clean up, and Linux's PR_SET_PDEATHSIG reaches children only, not the workers that
-Airflow's scheduler and API server fork. So a tiny program reads process groups from a pipe. The pipe ends when this
-process ends; the program then kills these groups.
+Airflow's scheduler and API server fork. So a tiny program reads process groups from a pipe. Each started process
+writes its own group there before it becomes the program that was asked for, and holds the pipe open until then: no
+kill comes between a start and its entry. The pipe ends when this process ends; the program then kills these groups.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ for group in groups:
         pass
 """
 
+_LAUNCHER = """
+import os, sys
+os.write(int(sys.argv[1]), f"add {os.getpid()}\\n".encode())
+os.close(int(sys.argv[1]))
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""Runs in the child before the program: a group leader, whose number is the group's."""
+
 
 class OrphanGuard:
     """Use as a context manager, or call :meth:`close`: both kill what has not been ended."""
@@ -36,26 +45,26 @@ class OrphanGuard:
         self._program = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
-            text=True,
             start_new_session=True,  # Ctrl-C is for us, not for it
         )
+        assert self._program.stdin is not None
+        self._pipe = self._program.stdin
 
     def start(
         self, command: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path | None = None
     ) -> subprocess.Popen[bytes]:
         """Start a program in a process group of its own. Its output is appended to ``log``."""
         with log.open("ab") as output:
-            process = subprocess.Popen(
-                command,
+            return subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(self._pipe.fileno()), *command],
                 env=env,
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=(self._pipe.fileno(),),
             )
-        self._say("add", process)
-        return process
 
     def end(self, process: subprocess.Popen[bytes], *, patience: float) -> None:
         """End a process and its group: SIGTERM, and SIGKILL after ``patience`` seconds.
@@ -70,11 +79,11 @@ class OrphanGuard:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        self._say("discard", process)  # its number may be given to another group
+        self._pipe.write(f"discard {process.pid}\n".encode())  # its number may be given to another group
+        self._pipe.flush()
 
     def close(self) -> None:
-        assert self._program.stdin is not None
-        self._program.stdin.close()
+        self._pipe.close()
         self._program.wait()
 
     def __enter__(self) -> OrphanGuard:
@@ -82,8 +91,3 @@ class OrphanGuard:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _say(self, word: str, process: subprocess.Popen[bytes]) -> None:
-        assert self._program.stdin is not None
-        self._program.stdin.write(f"{word} {process.pid}\n")
-        self._program.stdin.flush()

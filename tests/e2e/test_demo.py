@@ -101,9 +101,8 @@ class Demo:
         return found
 
     def await_nothing_left(self) -> None:
-        eventually(
-            lambda: not self.alive(), f"nothing of the demo lives; its processes: {self.alive()}", within=END_LIMIT
-        )
+        before = self.alive()
+        eventually(lambda: not self.alive(), f"nothing of these lives: {before}", within=END_LIMIT)
 
     def end(self) -> None:
         """After a test that failed too."""

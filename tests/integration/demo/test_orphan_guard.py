@@ -36,6 +36,23 @@ guard.start([sys.executable, "-c", sys.argv[1], "stubborn"], log=Path(sys.argv[2
 time.sleep(600)
 """
 
+_KILLED_AS_IT_STARTS = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from examples.demo.orphan_guard import OrphanGuard
+
+guard = OrphanGuard()
+start = subprocess.Popen.__init__
+
+def start_and_die(*arguments, **options):
+    start(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+subprocess.Popen.__init__ = start_and_die
+guard.start([sys.executable, "-c", sys.argv[1], "stubborn"], log=Path(sys.argv[2]), env=os.environ)
+"""
+"""A demo that is killed when it has started a process, and can do nothing more about it."""
+
 
 def ready(descriptor: int) -> bool:
     """Whether there is something to read, or, of a process: whether it has ended; now or soon."""
@@ -87,6 +104,27 @@ def test_forked_workers_end_when_the_demo_is_killed(scheduler: Scheduler) -> Non
         demo.kill()
         demo.wait()
     assert all(map(ready, scheduler.descriptors))
+
+
+def test_a_process_that_starts_while_the_demo_is_killed_ends_too(tmp_path: Path) -> None:
+    log = tmp_path / "scheduler.log"
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    demo = subprocess.Popen([sys.executable, "-c", _KILLED_AS_IT_STARTS, _SCHEDULER, str(log)], cwd=REPOSITORY)
+    assert demo.wait(30) == -signal.SIGKILL
+    printed = b""
+    try:
+        while True:  # until nobody holds the other end of what the scheduler prints to
+            assert ready(reader), f"the scheduler lives: {printed!r}"
+            if not (piece := os.read(reader, 4096)):
+                break
+            printed += piece
+    except AssertionError:
+        for pid in printed.split():
+            os.kill(int(pid), signal.SIGKILL)
+        raise
+    finally:
+        os.close(reader)
 
 
 def test_what_was_not_ended_is_killed_when_the_guard_is_closed(scheduler: Scheduler) -> None:
