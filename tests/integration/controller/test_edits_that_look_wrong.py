@@ -122,6 +122,7 @@ def test_an_entry_that_is_taken_out_in_mid_wave_and_put_back_loses_nothing(serve
     until(lambda: served.requests("B") == 1, "B is on its way; D waits for it")
     edit(served, {"B": "A", "E": "D"})
     until(lambda: in_force(served).version == 2, "D is taken out")
+    until(lambda: bool(watcher.events("dependencies.taken_away")), "it is said")
     (taken,) = watcher.events("dependencies.taken_away")
     assert taken["waiting"] == ["D <- A: 2026-11-20T00:00:00Z"]
     ((_, dependency), retired) = next(iter(in_force(served).retired.items()))

@@ -104,6 +104,7 @@ def test_a_watcher_publishes_its_file_under_its_owner_beside_what_others_applied
     read = publication(served, "team_b")
     assert read is not None
     assert (read.published_by, read.why) == (watcher.watcher_id, f"file {served.file}")
+    until(lambda: bool(watcher.events("dependencies.published")), "it is said")
     (event,) = watcher.events("dependencies.published")
     assert (event["owner"], event["begin"], event["dependencies_added"]) == ("team_b", 1, 1)
     assert names(publication(served, "default")) == ["A"]
