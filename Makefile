@@ -31,7 +31,7 @@ RUN := "$(PYTHON)"
 
 # Tests wait more than they compute. An idle worker takes over half of the tests that another one has left; the first
 # worker begins with the end-to-end tests, which wait longest.
-PYTEST := $(RUN) -m pytest --numprocesses $(or $(JOBS),2) --dist worksteal
+PYTEST = $(RUN) -m pytest --dist worksteal --numprocesses
 
 ##@ Use
 
@@ -45,12 +45,12 @@ venv: $(READY) ## Create the virtual environment, or bring it up to date
 ##@ Work on it
 
 .PHONY: test
-test: $(READY) ## All tests: unit, integration (real etcd), end to end (real Airflow) (JOBS=2)
-	$(PYTEST) $(ARGS)
+test: $(READY) ## All tests: unit, integration (real etcd), end to end (real Airflow) (JOBS=4)
+	$(PYTEST) $(or $(JOBS),4) $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(READY) ## The quick unit tests, in half a minute (JOBS=2)
-	$(PYTEST) tests/unit -m "not slow" $(ARGS)
+	$(PYTEST) $(or $(JOBS),2) tests/unit -m "not slow" $(ARGS)
 
 .PHONY: simulate
 simulate: $(READY) ## Random worlds with people and faults on virtual time (SEEDS=1000, JOBS=2; one again: SEED=n)

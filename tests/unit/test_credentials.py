@@ -64,6 +64,7 @@ def test_a_command_that_writes_to_standard_error_writes_to_nobody(capfd: pytest.
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     """The child of the child holds our pipe and would live on."""
     file = tmp_path / "pid"
@@ -78,6 +79,7 @@ def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(tmp_path:
     _until(lambda: not _lives(child))
 
 
+@pytest.mark.slow
 @pytest.mark.promise("rotation")
 def test_what_a_command_leaves_behind_with_its_output_is_ended(tmp_path: Path) -> None:
     """It has ended itself, so nobody knows of its child any more: one more with every try."""
@@ -91,6 +93,7 @@ def test_what_a_command_leaves_behind_with_its_output_is_ended(tmp_path: Path) -
     _until(lambda: not _lives(child))
 
 
+@pytest.mark.slow
 @pytest.mark.promise("rotation")
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_a_command_that_may_not_be_ended_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +115,7 @@ def test_a_command_that_may_not_be_ended_is_not_waited_for(monkeypatch: pytest.M
         gc.collect()  # subprocess warns of it when it is forgotten: here, and not in a later test
 
 
+@pytest.mark.slow
 def test_a_command_that_closes_its_output_and_stays_is_ended() -> None:
     source = command("import os, time; os.close(1); time.sleep(60)")
     assert "took longer" in refused(source, CredentialUnavailable, within=1.0)
@@ -235,6 +239,7 @@ def test_many_threads_run_a_command_once(counted: Counted) -> None:
         assert {done.result(30) for done in [pool.submit(get) for _ in range(8)]} == {"1"}
 
 
+@pytest.mark.slow
 def test_who_waits_for_anothers_command_waits_no_longer_than_it_may() -> None:
     credential = Credential(command("import time; time.sleep(60)"))
     with ThreadPoolExecutor(1) as pool:

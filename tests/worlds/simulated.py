@@ -39,6 +39,9 @@ EPOCH = datetime(2026, 11, 21, tzinfo=UTC)
 REQUESTS = 4
 """Requests at once in each environment."""
 
+TICK = 1.0
+"""Seconds that pass when there is nothing to do."""
+
 
 class VirtualClock:
     """Time that passes only when told to."""
@@ -271,7 +274,7 @@ class SimulatedWorld(EtcdWorld):
         for _ in range(100_000):
             if self._turn_all() or self._airflow_goes_on():
                 continue
-            self.clock.seconds += 0.5
+            self.clock.seconds += TICK
             if self.clock.seconds > until:
                 return
         raise AssertionError("the world does not come to rest")
@@ -285,9 +288,9 @@ class SimulatedWorld(EtcdWorld):
     def tick_once(self) -> None:
         """One turn of everything, so that a test can end things in the middle."""
         if not self._turn_all() and not self._airflow_goes_on():
-            self.clock.seconds += 0.5
+            self.clock.seconds += TICK
 
-    def live_until(self, moment: datetime, *, step: float = 0.5) -> None:
+    def live_until(self, moment: datetime, *, step: float = 2.0) -> None:
         """Everything goes on until this moment exactly.
 
         :param step: seconds; well below the ten of a leader's lease.

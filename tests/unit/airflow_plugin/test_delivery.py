@@ -90,6 +90,7 @@ def test_what_may_pass_is_tried_again_and_nothing_overtakes_it(
     assert etcd.took == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_an_outage_is_said_once_and_not_with_every_try(outbox: Outbox, wakeup_pipe: WakeupPipe) -> None:
     put(outbox, "1")
     with structlog.testing.capture_logs() as logs:

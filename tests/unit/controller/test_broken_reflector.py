@@ -24,6 +24,7 @@ def _until(condition: Callable[[], bool]) -> None:
         threading.Event().wait(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.promise("downtime")
 def test_it_is_told_as_a_lost_watch_and_reading_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "TICK", 0.3)

@@ -131,6 +131,7 @@ def test_what_is_foreseen_is_what_is_started_first(seed: int) -> None:
     play(seed)
 
 
+@pytest.mark.slow
 def test_the_seeds_saw_starts_waits_and_skips() -> None:
     for effect in (Effect.START, Effect.WAIT, Effect.SKIP):
         assert sum(effect in play(seed) for seed in SEEDS) >= 5, effect

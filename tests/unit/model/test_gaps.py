@@ -134,6 +134,7 @@ def test_what_a_rerun_policy_ignored_is_a_gap_until_it_has_run(world: SimulatedW
     assert (world.runs("D"), world.runs("E"), gaps(world)) == (2, 2, [])
 
 
+@pytest.mark.slow
 def test_what_was_given_up_for_being_late_is_a_gap_once_its_inputs_are_there(world: SimulatedWorld) -> None:
     world.dependencies({"D": {"upstream": ["A", "B"], "deadline": {"at": "01:00", "days": 1}, "on_late": "skip"}})
     world.first_run("A")
