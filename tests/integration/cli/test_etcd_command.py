@@ -22,6 +22,14 @@ from coordinator.store.port import Put, Transaction
 from tests.command_line import Cli
 
 
+@pytest.fixture(autouse=True)
+def hangs_up() -> Iterator[None]:
+    """Also where all tests run under ``nohup``, which lets the processes that they start ignore SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @contextmanager
 def running(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     process = subprocess.Popen(
