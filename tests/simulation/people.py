@@ -60,12 +60,12 @@ class People:
             self._stage.airflows[target.pipeline.environment].set_state(run.dag_id, run.run_id, State(step.value))
 
     def mark(self, step: Step) -> None:
-        """A person says how the newest attempt ended, which has ended: ``value``, success or failed."""
+        """A person says how the newest attempt ended, which has ended or was deleted: ``value``, success or failed."""
         target, stage = _target(step), self._stage
         run, written = self._newest(target), stage.history.states.get(target)
-        if run is None or written is None or not run.state.is_terminal:
+        if written is None or not written.state.state.is_terminal:
             return
-        if written.state.state.is_terminal and written.state.attempt.queued_at == run.queued_at:
+        if run is None or (run.state.is_terminal and written.state.attempt.queued_at == run.queued_at):
             signature = Signature(PERSON, stage.clock.now())
             mark(stage.store, stage.keys, target, State(step.value), signature, looked_at=written.revision)
 

@@ -223,7 +223,7 @@ class _Play:
             failed = self._first_failed()
             if failed is None:
                 break
-            self._do(Step(0.0, "clear", str(failed.pipeline), failed.partition))
+            self._do(self._mend(failed))
             self._stage.rest()
             self._release()
             self._check_rest()
@@ -250,10 +250,15 @@ class _Play:
         """Something that has failed, and behind which others wait: upstreams first."""
         for pipeline in self._history.wiring.order:
             for target in sorted(target for target in self._history.states if target.pipeline == pipeline):
-                failed = self._history.states[target].completion[2] == "failed"
-                if failed and self._stage.runs_of(target):
+                if self._history.states[target].completion[2] == "failed":
                     return target
         return None
+
+    def _mend(self, failed: Target) -> Step:
+        """A run is cleared; where somebody has deleted it, only a mark can say that all is well."""
+        if self._stage.runs_of(failed):
+            return Step(0.0, "clear", str(failed.pipeline), failed.partition)
+        return Step(0.0, "mark", str(failed.pipeline), failed.partition, "success")
 
 
 def _outcome(episode: Episode, pipeline: PipelineRef) -> str:
