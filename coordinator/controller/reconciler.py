@@ -262,7 +262,7 @@ class Reconciler:
             self._take_answers(self._clock.monotonic())
             if due := self._rechecks.due(self.propagation.now):
                 self.propagation.touch((), recorded=due)
-        self._events.go_on(self._clock.monotonic(), takes_updates=not self._catching_up)
+        self._events.go_on(self._clock.monotonic(), takes_updates=self._takes_updates())
         now = self._clock.monotonic()
         if self._term.changes(is_ready=self._events.is_caught_up):
             self._begin_or_end_term(now)
@@ -276,7 +276,8 @@ class Reconciler:
 
     def wake_at(self) -> float | None:
         """Monotonic seconds at which the passing of time gives something to do."""
-        waits_for_etcd = self.leads and self.propagation.is_drained and self._catching_up.next_at() is not None
+        catches_up = self._catching_up.next_at() is not None and not self._takes_updates()
+        waits_for_etcd = self.leads and self.propagation.is_drained and catches_up
         if self._answers or (not self._events.is_done and not waits_for_etcd):
             return self._clock.monotonic()
         if not self.leads:
@@ -480,6 +481,9 @@ class Reconciler:
             lambda skips: self._write_skips(skips, now), writes_heartbeats=self._events.writes_heartbeats, now=now
         )
 
+    def _takes_updates(self) -> bool:
+        return self._catching_up.takes_updates(self.cache.revision)
+
     def _write_skips(self, skips: Sequence[Skip], now: float) -> bool:
         for skip in skips:
             self._give_up(skip)
@@ -537,6 +541,7 @@ class Reconciler:
                 for asker in askers:
                     self.queue.add(asker, after_revision=revision)
             case Lost(revision), RecordWrite():
+                self._catching_up.read_up_to(revision)
                 self.queue.add(target, after_revision=revision)
             case WriteRefused(reason), _:
                 _log.error("etcd.refused", pipeline=str(target.pipeline), partition=target.partition, reason=reason)

@@ -114,13 +114,15 @@ def finding_skips(
     skips += [target for _, target in (due[:-1] if policy is Catchup.LATEST else due)]
 
 
-def skips_of(propagation: Propagation, targets: Iterable[Target]) -> Iterator[Skip]:
-    """What is to be written for these targets, if they are still due: a person may have ordered or started one since,
-    or its record may have been written after all."""
+def skips_of(propagation: Propagation, targets: Iterable[Target], *, until: int) -> Iterator[Skip]:
+    """What is to be written for these targets, if they are still due for what was missed alone: a person may have
+    ordered or started one since, its record may have been written after all, or an upstream may have run again.
+
+    :param until: etcd revision at which the term began. What ran later was not missed.
+    """
     for target in targets:
-        decision = propagation.decide(target)
-        if _never_started(propagation, decision):
-            policy = policy_of(propagation, target.pipeline)
+        decision, policy = propagation.decide(target), policy_of(propagation, target.pipeline)
+        if policy is not Catchup.ALL and _never_started(propagation, decision) and not _has_later(decision, until):
             yield Skip(decision, f"it was missed while no watcher led, and catchup is {policy}")
 
 
@@ -146,6 +148,8 @@ class CatchingUp:
         self._skips: list[Target] = []
         self._refused: set[Target] = set()
         self._try_at: float | None = None
+        self._until = 0
+        self._reads_up_to = 0
 
     def __bool__(self) -> bool:
         """Whether something is still to be found out or given up."""
@@ -154,6 +158,7 @@ class CatchingUp:
     def begin(self, absence: Absence) -> None:
         """A term has begun. Nothing may be started before :meth:`give_up` says that it is done."""
         self.clear()
+        self._until = absence.until
         if is_asked_for(self._propagation.graph):
             self._finding = finding_missed(self._propagation, absence, self._missed)
 
@@ -163,6 +168,20 @@ class CatchingUp:
         self._skips = []
         self._refused.clear()
         self._try_at = None
+        self._reads_up_to = 0
+
+    def read_up_to(self, revision: int) -> None:
+        """A record to be written has changed in etcd, at this revision at the latest: a write whose answer was lost may
+        have arrived, or a person has acted. Nothing more can be given up before that has been read."""
+        if self:
+            self._reads_up_to = max(self._reads_up_to, revision)
+
+    def takes_updates(self, known: int) -> bool:
+        """Whether what etcd says anew is taken in now. Otherwise it waits: what was missed is given up first.
+
+        :param known: etcd revision up to which everything has been read.
+        """
+        return not self or known < self._reads_up_to
 
     def refuse(self, target: Target) -> None:
         """etcd refuses to write the record of this target: the others do not wait for it, and it is given up once its
@@ -177,7 +196,7 @@ class CatchingUp:
         """The skip that etcd has refused to write so far. Until it is written, the target is not started either."""
         if target not in self._refused:
             return None
-        skip = next(skips_of(self._propagation, (target,)), None)
+        skip = next(skips_of(self._propagation, (target,), until=self._until), None)
         if skip is None:
             self._refused.discard(target)
         return skip
@@ -196,7 +215,7 @@ class CatchingUp:
         """
         while self:
             if self._skips:
-                if not write(list(skips_of(self._propagation, self._skips[:PIECE]))):
+                if not write(list(skips_of(self._propagation, self._skips[:PIECE], until=self._until))):
                     self._try_at = now + RETRY_AFTER
                     return False
                 del self._skips[:PIECE]
@@ -256,6 +275,13 @@ def _was_missed(decision: Decision, absence: Absence, missed: Collection[Target]
     # Below a missed upstream, completions may have come while somebody led: the missed upstream is the newer reason.
     after = 0 if coming else absence.after
     return not there or _came_in(there, after=after, until=absence.until, before=absence.before)
+
+
+def _has_later(decision: Decision, revision: int) -> bool:
+    """Whether something that could start it has run since this etcd revision, or runs."""
+    assert decision.evaluated is not None
+    states = (one.seen for one in all_inputs(decision.evaluated) if one.triggers)
+    return any(seen is not None and seen.revision > revision for seen in states)
 
 
 def _came_in(completions: list[EvaluatedInput], *, after: int, until: int, before: datetime) -> bool:
