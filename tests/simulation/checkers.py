@@ -246,9 +246,13 @@ def nothing_rests_on_two_attempts(event: Event, history: History) -> None:
             return
         if not above.is_plain or target.pipeline in history.wiring.ever_ignored:
             return
-        needed = [upstream for leaf in leaves(above.tree) for upstream in leaf.inputs(target.partition)]
-        if any(upstream not in history.states for upstream in needed):
-            return  # somebody deleted it: that is "not yet", and what waits for it rests as it is
+        for leaf in leaves(above.tree):
+            for upstream in leaf.inputs(target.partition):
+                written, since = history.states.get(upstream), history.wiring.since(target.pipeline, leaf)
+                if written is None:
+                    return  # somebody deleted it: that is "not yet", and what waits for it rests as it is
+                if written.completion[2] == "failed" and not history.is_new(target, upstream, since):
+                    return  # nobody has to repair it: it failed before the target asked for it
         intent = history.intents[made.token]
         used_before = history.in_full(intent.record.inputs)
         for leaf in leaves(above.tree):

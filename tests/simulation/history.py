@@ -237,6 +237,7 @@ class History:
                     self.states.pop(target, None)
                     self.excused[target] = "state deleted"
                 else:
+                    self._forget_what_no_record_names(target, state)
                     self.states[target] = Written(state, revision, time, event.by == PERSON)
                     if state.state.is_terminal:
                         one = Consumed(revision, state.attempt, state.state)
@@ -264,7 +265,7 @@ class History:
                 self.requests[event.target] += 1
                 self.counts[f"request: {event.action}"] += 1
                 self._attempt(event)
-                if event.token in self.intents:
+                if event.token in self.intents and event.target in self.records:  # a deleted record remembers nothing
                     self.consume(event.target, self.intents[event.token].record)
             case RunChanged():
                 self.counts[f"run {event.what}"] += 1
@@ -281,6 +282,18 @@ class History:
     def _attempt(self, event: RunChanged | EffectMade) -> None:
         self.attempts.setdefault(event.target, {})[str(event.run.queued_at)] = event
         self.excused.pop(event.target, None)  # its reports will tell again
+
+    def _forget_what_no_record_names(self, upstream: Target, state: RunState) -> None:
+        """An attempt is set to another end. Who follows the newest completion knows the newest that it has used, and no
+        older one: set back to the end that was used, that one is the newest, and new."""
+        attempt, before = (state.attempt.run_id, str(state.attempt.queued_at)), self.states.get(upstream)
+        if before is None or before.completion[:2] != attempt or before.completion[2] == state.state.value:
+            return
+        for target, consumed in self.consumed.items():
+            recorded = self.records.get(target)
+            is_named = recorded is not None and recorded.record.consumed.get(upstream) is not None
+            if upstream in consumed and consumed[upstream][:2] == attempt and not is_named:
+                del consumed[upstream]
 
     def _take_record(self, event: RecordWritten) -> None:
         target, record = event.target, event.record

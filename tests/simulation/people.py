@@ -53,9 +53,16 @@ class People:
             self._queued(target, airflow.clear(run.dag_id, run.run_id))
 
     def set_state(self, step: Step) -> None:
-        """The newest run, which has ended, is set to ``value``: success or failed."""
+        """The newest run, which has ended, is set to ``value``: success or failed.
+
+        Not while a watcher whose clock was ahead says that it has seen the end later: of two ends of an attempt the
+        later one counts, by the clocks of those who saw them (docs/guarantees.md).
+        """
         target = _target(step)
-        run = self._newest(target)
+        run, written = self._newest(target), self._stage.history.states.get(target)
+        seen_at = written.state.observed_at if written is not None else None
+        if seen_at is not None and seen_at > self._stage.clock.now():
+            return
         if run is not None and run.state.is_terminal:
             self._stage.airflows[target.pipeline.environment].set_state(run.dag_id, run.run_id, State(step.value))
 

@@ -99,7 +99,8 @@ class _Play:
     def _do(self, step: Step) -> None:
         self._stage.note(f"{step.do}", str(step))
         done_by = self._people if hasattr(self._people, step.do) else self._stage.faults
-        getattr(done_by, step.do)(step)
+        with self._stage.by_hand():
+            getattr(done_by, step.do)(step)
 
     def _heal(self) -> None:
         self._stage.faults.heal()
@@ -127,6 +128,9 @@ class _Play:
             elif isinstance(event, RunChanged) and event.by == PERSON and event.what == "set by hand":
                 # The same attempt, and another completion where the state is another one.
                 by_hand = (event.run.run_id, str(event.run.queued_at), event.run.state.value)
+                written = self._history.states.get(event.target)
+                if written is not None and written.marked and written.completion[:2] == by_hand[:2]:
+                    continue  # a mark stands until there is another attempt
                 if event.target not in facts.states or facts.states[event.target][0] != by_hand:
                     facts.states[event.target] = by_hand, 1 << 60
                     facts.heard_of.add(event.target)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -119,6 +120,7 @@ class Stage:
         self.changed_at = self.clock.seconds
         self._reports = _OwnStore(self, "reporter")
         self._sending: tuple[WatcherProcess, StartRequest] | None = None
+        self._by_hand = False
         self.airflows = {name: self._airflow(name) for name in ENVIRONMENTS}
         self.faults = Faults(self)
         self.processes: list[WatcherProcess] = []
@@ -313,12 +315,21 @@ class Stage:
         match change.what:
             case What.CREATED | What.CLEARED:
                 self._plan_run(environment, change.run)
-                if self._sending is not None:
+                if self._sending is not None and not self._by_hand:
                     self._acted(environment, change.before, change.run)
             case What.BEGUN | What.ENDED:
                 self._ran(environment, change.run, by="itself")
             case What.SET:
                 self._ran(environment, change.run, by=PERSON)
+
+    @contextmanager
+    def by_hand(self) -> Iterator[None]:
+        """What happens in an environment meanwhile is a person's doing, even if a watcher is frozen as it sends."""
+        self._by_hand = True
+        try:
+            yield
+        finally:
+            self._by_hand = False
 
     def runner(self, process: WatcherProcess, environment: str) -> WatchedRunner:
         """A watcher's way into an environment."""
