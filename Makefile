@@ -53,8 +53,8 @@ test-fast: $(READY) ## The quick unit tests, in half a minute (JOBS=2)
 	$(PYTEST) $(or $(JOBS),2) tests/unit -m "not slow" $(ARGS)
 
 .PHONY: simulate
-simulate: $(READY) ## Random worlds with people and faults on virtual time (SEEDS=1000, JOBS=2; one again: SEED=n)
-	$(RUN) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --jobs $(or $(JOBS),2)) $(ARGS)
+simulate: $(READY) ## Random worlds with people and faults on virtual time (SEEDS=1000, FIRST=n: from there, JOBS=2; one again: SEED=n)
+	$(RUN) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) $(if $(FIRST),--first $(FIRST)) --jobs $(or $(JOBS),2)) $(ARGS)
 
 .PHONY: faults
 faults: $(READY) ## Real servers killed, frozen, cut off, filled up; a table of what was survived (TIMES=3, FAULT=name)

@@ -14,6 +14,7 @@ import argparse
 import logging
 import multiprocessing
 import os
+import random
 import sys
 import tempfile
 import time
@@ -55,13 +56,15 @@ def main() -> int:
     if options.seed is not None:
         outcome = play(draw(options.seed))
         return _tell(outcome if outcome.broken is None or options.whole else _cut_down(outcome), keep=options.keep)
-    return _play_many(options.first, options.seeds, options.jobs)
+    # Seeds that have been played show nothing new.
+    first = random.SystemRandom().randrange(1_000_000_000) if options.first is None else options.first
+    return _play_many(first, options.seeds, options.jobs)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
-    parser.add_argument("--first", type=int, default=0, help="the first one")
+    parser.add_argument("--first", type=int, help="the first one; without it, one is drawn")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--seed", type=int, help="play this one, and tell its story")
     parser.add_argument("--whole", action="store_true", help="with --seed: do not cut it down")
@@ -101,7 +104,8 @@ def _play_many(first: int, seeds: int, jobs: int) -> int:
     for seed, what in sorted(broken):
         print(f"seed {seed}: {what}\n  tell it: {COMMAND} --seed {seed}")
     verdict = f"{len(broken)} of them broken" if broken else "all promises held"
-    print(f"{played} seeds in {seconds:.0f} s, {played / seconds:.0f} seeds/s with {jobs} processes: {verdict}")
+    pace = f"{seconds:.0f} s, {played / seconds:.0f} seeds/s with {jobs} processes"
+    print(f"{played} seeds from {first} in {pace}: {verdict}")
     return 1 if broken else 0
 
 
