@@ -160,7 +160,7 @@ class Reconcile:
     def not_sent(self, target: Target, token: str) -> None:
         """A request was too old to be sent, or was recalled: it is decided again."""
         if (in_flight := self.requests.get(target, token)) is not None:
-            in_flight.state = RequestState.NOT_SENT
+            in_flight.not_sent()
             self._queue.add(target)
 
     def refused_by_etcd(self, target: Target, now: float) -> None:
@@ -225,7 +225,7 @@ class Reconcile:
             return
         self._let_go(target)
         request = records.request_of(self._propagation.graph, target, record)
-        self.requests.put(target, InFlight(record, request, RequestState.IN_DOUBT))
+        self.requests.put(target, InFlight(record, request, RequestState.IN_DOUBT, was_in_doubt=True))
         dispatcher.admission.occupy(target)
         if now < self.ask_from:
             self._retry_at[target] = self.ask_from

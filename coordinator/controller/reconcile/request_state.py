@@ -41,6 +41,7 @@ class InFlight:
     """A request whose outcome is not written yet.
 
     :ivar failures: unsuccessful attempts in a row.
+    :ivar was_in_doubt: an earlier one may still be on its way, whatever becomes of the next.
     :ivar outcome: the record to be written, once the outcome is known.
     :ivar event: its event in the decision log, where that does not follow from the record alone.
     """
@@ -49,8 +50,17 @@ class InFlight:
     request: StartRequest
     state: RequestState
     failures: int = 0
+    was_in_doubt: bool = False
     outcome: TriggerRecord | None = None
     event: LogEvent | None = None
+
+    def doubt(self) -> None:
+        """It may have been sent: it is asked about before anything else."""
+        self.state, self.was_in_doubt = RequestState.IN_DOUBT, True
+
+    def not_sent(self) -> None:
+        """The newest attempt was not sent, or had no effect."""
+        self.state = RequestState.NOT_HAPPENED if self.was_in_doubt else RequestState.NOT_SENT
 
     def take(self, message: EffectDone) -> Pause:
         """Handle the result of the request, or of a question about it. Returns when to continue."""
@@ -67,29 +77,28 @@ class InFlight:
                 return self._settle(records.without_run(self.record, reason))
             case NotHappened():
                 # Asked without having sent it (a takeover): decide at once. Sent without effect: after a pause.
-                if message.effect is Effect.START:
-                    return self._try_again(RequestState.NOT_SENT, failed=True)
-                return self._try_again(RequestState.NOT_HAPPENED, failed=False)
+                return self._not_sent(failed=message.effect is Effect.START)
         return self._take_silence(message.effect, message.error)
 
     def _take_silence(self, effect: Effect, error: CoordinatorError | None) -> Pause:
         match error:
             case Recalled():
-                return self._try_again(RequestState.NOT_SENT, failed=False)
+                return self._not_sent(failed=False)
             case NotSent() | LeadershipLost() if effect is Effect.START:
-                return self._try_again(RequestState.NOT_SENT, failed=True)
-            case EnvironmentUnavailable() | LeadershipLost():
-                return self._try_again(RequestState.IN_DOUBT, failed=True)
+                return self._not_sent(failed=True)
+        self.doubt()
+        if isinstance(error, EnvironmentUnavailable | LeadershipLost):
+            self.failures += 1
+            return Pause.BACK_OFF
         # The environment refuses the question (credentials, permissions), and the run may exist: ask slowly.
-        self.state = RequestState.IN_DOUBT
         return Pause.SLOWLY
 
     def _settle(self, outcome: TriggerRecord) -> Pause:
         self.outcome = outcome
         return Pause.NONE
 
-    def _try_again(self, state: RequestState, *, failed: bool) -> Pause:
-        self.state = state
+    def _not_sent(self, *, failed: bool) -> Pause:
+        self.not_sent()
         self.failures += failed
         return Pause.BACK_OFF if failed else Pause.NONE
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from coordinator.controller.dispatch.jobs import Recalled
 from coordinator.model.trigger import Action
-from coordinator.runners.port import EnvironmentUnavailable, NotHappened, Outcome, Permit, StartRequest
+from coordinator.runners.port import EnvironmentUnavailable, NotHappened, NotSent, Outcome, Permit, StartRequest
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.simulated_airflow import DirectRunner
 from tests.worlds.world import PARTITION
@@ -47,5 +48,35 @@ def test_a_clear_that_is_carried_out_late_is_not_repeated(monkeypatch: pytest.Mo
         world.start("D")
         world.finish("D")
         world.settle()
+    assert world.runs("D") == 2
+    assert [run.state.is_terminal for run in world.all_runs("D", partition=PARTITION)] == [True]
+
+
+@pytest.mark.promise("once")
+@pytest.mark.parametrize("recalled", [False, True], ids=["it cannot be sent", "it waits, and is recalled"])
+def test_nor_is_one_whose_repetition_never_left(monkeypatch: pytest.MonkeyPatch, recalled: bool) -> None:
+    world = SimulatedWorld()
+    world.dependencies({"D": "A"})
+    world.trigger("A")
+    world.settle()
+    airflow, start = world.airflows["default"], DirectRunner.start
+    clears: list[StartRequest] = []
+
+    def goes_astray(self: DirectRunner, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
+        if request.action is not Action.CLEAR or len(clears) == 2:
+            return start(self, request, permit=permit)
+        clears.append(request)
+        if len(clears) == 1:
+            raise EnvironmentUnavailable("timed out; the request is still on its way")
+        airflow.clear(request.dag_id, request.run_id)  # now Airflow carries the first one out
+        if not recalled:
+            raise NotSent("connection refused")
+        airflow.begin(request.dag_id, request.run_id)
+        raise Recalled("the decision changed before the request was sent")
+
+    monkeypatch.setattr(DirectRunner, "start", goes_astray)
+    world.clear("A")
+    world.settle()
+    assert len(clears) == 2, "the clear was sent, and repeated"
     assert world.runs("D") == 2
     assert [run.state.is_terminal for run in world.all_runs("D", partition=PARTITION)] == [True]
