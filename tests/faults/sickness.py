@@ -37,7 +37,8 @@ def sick(airflows: Iterable[StandInAirflow], kinds: Iterable[str], fault: Fault)
 def the_leader_stays(struck: Struck) -> Iterator[None]:
     leader = struck.stage.leader()
     yield
-    assert struck.stage.leader() is leader
+    present = struck.stage.leader()
+    assert present is leader, f"{leader.name} led, {present.name} leads now: etcd was too slow for a lease"
 
 
 class Since:

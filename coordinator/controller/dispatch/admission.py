@@ -120,6 +120,11 @@ class Admission:
         return len(self._waiting)
 
     @property
+    def waiting_for_slots(self) -> int:
+        """How many wait in line at the slots alone."""
+        return len(self._slots.line)
+
+    @property
     def slots_taken(self) -> int:
         return len(self._slots.inside)
 

@@ -252,7 +252,9 @@ class Dispatcher:
         times = [self.admission.next_at()]
         if self._look_failures and self._looks.is_waiting():
             times.append(self.look_not_before)
-        tries = (self._jobs or (self.admission.waiting and not self.admission.slots_taken)) and self._may_send()
+        # Whoever waits at another gate, or for a slot that is taken, goes on when a run ends or an answer comes.
+        slots_open = self.admission.waiting_for_slots and not self.admission.slots_taken
+        tries = (self._jobs or slots_open) and self._may_send()
         if self.failures and tries:
             times.append(self.not_before)
         return min((at for at in times if at is not None), default=None)

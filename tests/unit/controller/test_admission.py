@@ -27,8 +27,10 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Status
 from coordinator.model.view import Readiness
+from coordinator.runners.port import NotSent, Outcome, Permit, StartRequest
 from coordinator.store.port import Put
 from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.simulated_airflow import DirectRunner
 from tests.worlds.world import PARTITION, target
 
 pytestmark = pytest.mark.promise("slow")
@@ -360,3 +362,41 @@ def test_one_limited_pipeline_holds_back_no_other() -> None:
         world.run("A", partition=partition)
     world.settle()
     assert (in_flight(world, "D"), in_flight(world, "E")) == (1, 5)
+
+
+def test_who_waits_at_a_full_gate_keeps_nobody_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment has failed last: E's request was never sent, and E is not due any more. D's second partition
+    waits until its first has ended, which no passing of time brings about."""
+    world = SimulatedWorld()
+    world.dependencies({"D": {"upstream": "A", "max_in_flight": 1}, "E": "X"})
+    world.by_hand("D", "A", "X", "E")
+    for name, hour in (("A", HOURS[0]), ("A", HOURS[1]), ("X", HOURS[0])):
+        world.trigger(name, partition=hour)
+        world.start(name, partition=hour)
+    world.finish("A", partition=HOURS[0])
+    world.settle()
+    world.start("D", partition=HOURS[0])
+    start = DirectRunner.start
+
+    def does_not_leave(self: DirectRunner, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
+        if request.dag_id == "E":
+            raise NotSent("connection refused")
+        return start(self, request, permit=permit)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DirectRunner, "start", does_not_leave)
+        world.finish("X", partition=HOURS[0])
+        assert world.watcher is not None
+        dispatcher = world.watcher.dispatchers.get("default")
+        assert dispatcher is not None
+        world.settle_until(lambda: dispatcher.failures > 0, "E's request has failed")
+    world.clear("X", partition=HOURS[0])
+    world.start("X", partition=HOURS[0])
+    world.settle()
+    assert dispatcher.failures > 0
+    world.finish("A", partition=HOURS[1])
+    world.settle()  # fails where it never comes to rest
+    assert dispatcher.admission.waiting == 1
+    world.finish("D", partition=HOURS[0])
+    world.settle()
+    assert [world.requests("D", partition=hour) for hour in HOURS[:2]] == [1, 1]
