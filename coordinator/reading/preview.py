@@ -146,7 +146,7 @@ def _give_up_missed(reading: Reading, missed_after: float) -> Iterator[Foreseen]
         before=propagation.now - timedelta(seconds=missed_after),
     )
     for pipeline, missed in find_missed(propagation, absence).items():
-        for skip in skips_of(propagation, find_skips(propagation, pipeline, missed), until=absence.until):
+        for skip in skips_of(propagation, find_skips(propagation, pipeline, missed)):
             yield _give_up(reading, skip)
 
 

@@ -114,15 +114,12 @@ def finding_skips(
     skips += [target for _, target in (due[:-1] if policy is Catchup.LATEST else due)]
 
 
-def skips_of(propagation: Propagation, targets: Iterable[Target], *, until: int) -> Iterator[Skip]:
-    """What is to be written for these targets, if they are still due for what was missed alone: a person may have
-    ordered or started one since, its record may have been written after all, or an upstream may have run again.
-
-    :param until: etcd revision at which the term began. What ran later was not missed.
-    """
+def skips_of(propagation: Propagation, targets: Iterable[Target]) -> Iterator[Skip]:
+    """What is to be written for these targets, if they are still due: a person may have ordered or started one since,
+    its record may have been written after all, or another ``catchup`` may have been published."""
     for target in targets:
         decision, policy = propagation.decide(target), policy_of(propagation, target.pipeline)
-        if policy is not Catchup.ALL and _never_started(propagation, decision) and not _has_later(decision, until):
+        if policy is not Catchup.ALL and _never_started(propagation, decision):
             yield Skip(decision, f"it was missed while no watcher led, and catchup is {policy}")
 
 
@@ -148,7 +145,6 @@ class CatchingUp:
         self._skips: list[Target] = []
         self._refused: set[Target] = set()
         self._try_at: float | None = None
-        self._until = 0
         self._reads_up_to = 0
 
     def __bool__(self) -> bool:
@@ -158,7 +154,6 @@ class CatchingUp:
     def begin(self, absence: Absence) -> None:
         """A term has begun. Nothing may be started before :meth:`give_up` says that it is done."""
         self.clear()
-        self._until = absence.until
         if is_asked_for(self._propagation.graph):
             self._finding = finding_missed(self._propagation, absence, self._missed)
 
@@ -196,7 +191,7 @@ class CatchingUp:
         """The skip that etcd has refused to write so far. Until it is written, the target is not started either."""
         if target not in self._refused:
             return None
-        skip = next(skips_of(self._propagation, (target,), until=self._until), None)
+        skip = next(skips_of(self._propagation, (target,)), None)
         if skip is None:
             self._refused.discard(target)
         return skip
@@ -215,7 +210,7 @@ class CatchingUp:
         """
         while self:
             if self._skips:
-                if not write(list(skips_of(self._propagation, self._skips[:PIECE], until=self._until))):
+                if not write(list(skips_of(self._propagation, self._skips[:PIECE]))):
                     self._try_at = now + RETRY_AFTER
                     return False
                 del self._skips[:PIECE]
@@ -275,13 +270,6 @@ def _was_missed(decision: Decision, absence: Absence, missed: Collection[Target]
     # Below a missed upstream, completions may have come while somebody led: the missed upstream is the newer reason.
     after = 0 if coming else absence.after
     return not there or _came_in(there, after=after, until=absence.until, before=absence.before)
-
-
-def _has_later(decision: Decision, revision: int) -> bool:
-    """Whether something that could start it has run since this etcd revision, or runs."""
-    assert decision.evaluated is not None
-    states = (one.seen for one in all_inputs(decision.evaluated) if one.triggers)
-    return any(seen is not None and seen.revision > revision for seen in states)
 
 
 def _came_in(completions: list[EvaluatedInput], *, after: int, until: int, before: datetime) -> bool:

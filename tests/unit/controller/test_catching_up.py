@@ -349,9 +349,10 @@ def test_etcd_without_an_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) 
     assert runs(world, "D", MISSED) == [0, 0, 0, 1]
 
 
-def _takes_over(world: SimulatedWorld, happens: Callable[[], None]) -> None:
-    """R has completed while no watcher was there. etcd writes what the next one gives up first, and the answer is lost.
-    Then this happens."""
+@pytest.mark.promise("downtime")
+def test_what_was_given_up_though_the_answer_was_lost_holds_up_nothing() -> None:
+    world = SimulatedWorld()
+    world.dependencies({"D": {"upstream": "R", "catchup": "latest"}, "E": "R"})
     world.stop_watcher()
     world.live_until(world.clock.now() + LONG)
     complete(world, "R", *MISSED)
@@ -365,37 +366,14 @@ def _takes_over(world: SimulatedWorld, happens: Callable[[], None]) -> None:
         written = commit(transaction)
         if any("/trigger/" in operation.key for operation in transaction.then):
             store.commit = commit  # type: ignore[method-assign]
-            happens()
             raise StoreUnavailable("no answer")
         return written
 
     store.commit = loses_the_answer  # type: ignore[method-assign]
     world.settle()
-    assert store.commit == commit
-
-
-@pytest.mark.promise("downtime")
-def test_what_was_given_up_though_the_answer_was_lost_holds_up_nothing() -> None:
-    world = SimulatedWorld()
-    world.dependencies({"D": {"upstream": "R", "catchup": "latest"}, "E": "R"})
-    _takes_over(world, lambda: None)
+    assert store.commit == commit, "an answer was lost"
     assert runs(world, "D", MISSED) == [0, 0, 0, 1]
     assert runs(world, "E", MISSED) == [1, 1, 1, 1]
-
-
-@pytest.mark.promise("downtime")
-def test_what_completes_again_before_it_is_given_up_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer to the first piece is lost: the second is given up after etcd has been read anew."""
-    monkeypatch.setattr(catching_up, "PIECE", 2)
-    world = SimulatedWorld()
-    world.dependencies({"D": {"upstream": "R", "catchup": "none"}})
-
-    def completes_again() -> None:
-        world.clear("R", partition=MISSED[3])
-        world.run("R", partition=MISSED[3])
-
-    _takes_over(world, completes_again)
-    assert runs(world, "D", MISSED) == [0, 0, 0, 1]
 
 
 def test_what_came_between_two_absences_and_was_started_does_not_count_as_the_latest() -> None:
