@@ -105,7 +105,7 @@ def _play_many(first: int, seeds: int, jobs: int) -> int:
         print(f"seed {seed}: {what}\n  tell it: {COMMAND} --seed {seed}")
     verdict = f"{len(broken)} of them broken" if broken else "all promises held"
     pace = f"{seconds:.0f} s, {played / seconds:.0f} seeds/s with {jobs} processes"
-    print(f"{played} seeds from {first} in {pace}: {verdict}")
+    print(f"{played} seeds in {pace}, the first {first}: {verdict}")
     return 1 if broken else 0
 
 
