@@ -108,7 +108,9 @@ class Service:
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask its HTTP server. :raises requests.ConnectionError: it does not listen (yet)."""
-        answer = requests.get(f"http://{self.address}{path}", timeout=5)
+        with requests.Session() as session:
+            session.trust_env = False  # pytest changes the environment while other threads would read it
+            answer = session.get(f"http://{self.address}{path}", timeout=5)
         return answer.status_code, answer.text.removesuffix("\n")
 
     def metrics(self) -> Scrape:
