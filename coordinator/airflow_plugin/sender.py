@@ -70,7 +70,8 @@ class EtcdWriter:
             self._close_if_old(connection)
             raise OtherEnvironment(
                 f"it belongs to the environment {event.environment!r}, and this sender reports for "
-                f"{connection.environment!r}; if that is its new name: coordinator outbox replay --environment "
+                f"{connection.environment!r}; if that is wrong, correct COORDINATOR_REPORTER__ENVIRONMENT, and it is "
+                f"delivered; if it is the new name: coordinator outbox replay --all --environment "
                 f"{connection.environment}"
             )
         pipeline = PipelineRef(event.environment or connection.environment, event.dag_id)

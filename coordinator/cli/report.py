@@ -78,7 +78,7 @@ def report(
 
     Exit code 3 when etcd has given no answer within --timeout: it may be written or not, and may be reported again.
 
-    Example: [bold]coordinator report 01_pipeline success -p 2026-11-20 --run-id nightly --attempt 1[/bold]
+    Example: [bold]coordinator report 01_pipeline success -p 2026-11-20T00:00:00Z --run-id nightly --attempt 1[/bold]
     """
     from coordinator.commands.report import write_report
     from coordinator.model.references import Target
