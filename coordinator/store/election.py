@@ -13,7 +13,8 @@ A second watcher with the same id is refused; see :mod:`~coordinator.store.watch
 
 The lease of a killed watcher normally has to expire. Where its process has provably ended (see
 :mod:`~coordinator.store.process_id`), the lease is revoked instead. The successor asks about the last requests of that
-watcher only when they have surely ended, as it would after the expiry of the lease.
+watcher only when they have surely ended, as it would after the expiry of the lease. The same holds where somebody has
+deleted the key ``leader`` (see :mod:`~coordinator.store.last_leader`).
 
 A lease does not fence by itself: a leader that was suspended does not know that it no longer leads. So each write
 compares the create revision of ``leader``, and each request outside etcd first checks ``Leadership.remaining()``.
@@ -22,7 +23,7 @@ compares the create revision of ``leader``, and each request outside etcd first 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -31,6 +32,7 @@ import structlog
 
 from coordinator.boottime import boottime
 from coordinator.store.keys import Keys
+from coordinator.store.last_leader import LastLeader
 from coordinator.store.leadership import HeldLease, Leadership
 from coordinator.store.port import (
     CreateRevisionIs,
@@ -96,6 +98,7 @@ class Candidate:
         self.watcher_id = watcher_id
         self._store = store
         self._leader_key = keys.leader
+        self._last_leader = LastLeader(keys)
         self._id = WatcherId(store, keys.watcher(watcher_id), ttl=ttl, clock=clock)
         self._ttl = ttl
         self._request_timeout = request_timeout
@@ -164,24 +167,30 @@ class Candidate:
         try:
             answer = self._store.commit(
                 Transaction(
-                    (CreateRevisionIs(self._leader_key, 0),),
+                    (CreateRevisionIs(self._leader_key, 0), *self._last_leader.has_gone()),
                     (Put(self._leader_key, replace(self._presence, since=since, took_over=waits).to_value(), held.id),),
-                    otherwise=(self._leader_key,),
+                    otherwise=(self._leader_key, *self._last_leader.keys()),
                 )
             )
         except LeaseNotFound:
             self._give_up(held, "the lease has gone")
             return None
-        leader = answer.found[0] if answer.found else None
         if answer.succeeded:
+            self._last_leader.saw(self.watcher_id, held.id)
             self._lead(answer.revision, held, since)
-        elif leader is not None and leader.lease == held.id:
+            return self.leadership()
+        leader, *presence = answer.found
+        if leader is None:
+            self._key_has_gone(presence)
+            return self._campaign(may_end_lease=may_end_lease)
+        self._last_leader.saw_key(leader)
+        if leader.lease == held.id:
             # Ours; perhaps of an earlier campaign whose answer was lost.
             self._lead(leader.create_revision, held, read_presence(leader.value).since)
         else:
-            if leader is not None and may_end_lease and self._end_lease_of_gone(leader):
+            if may_end_lease and self._end_lease_of_gone(leader):
                 return self._campaign(may_end_lease=False)
-            if leader is not None and not leader.lease:
+            if not leader.lease:
                 log.error("leader.without_lease", key=self._leader_key, remedy="delete it: it stays for ever")
             self._end_term("another watcher leads")
         return self.leadership()
@@ -292,6 +301,14 @@ class Candidate:
         self._last_request_ends = seen_gone_at + self._request_timeout
         log.warning("leader.lease_revoked", watcher=self.watcher_id, leader=str(presence))
         return True
+
+    def _key_has_gone(self, presence: Sequence[KeyValue | None]) -> None:
+        """There is no leader key, although the watcher of the last one is still there."""
+        if self._last_leader.still_has_its_lease(presence):
+            # It may send for as long as its lease lasts. When that is prolonged, it is told that it no longer leads.
+            self._last_request_ends = self._clock() + self._ttl + self._request_timeout
+            log.error("leader.key_deleted", key=self._leader_key, remedy="leave it alone: it goes with its lease")
+        self._last_leader.forget()
 
     def _may_have_asked_nothing(self, gone: Presence) -> bool:
         """Whether a leader that took over may have ended before its wait was over.

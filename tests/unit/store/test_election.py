@@ -389,6 +389,42 @@ def test_a_leader_key_taken_by_another_ends_the_term(first: Candidate, second: C
     assert second.leadership() is not None
 
 
+@pytest.mark.parametrize("again", [True, False], ids=["the same one", "another one"])
+def test_who_leads_after_somebody_deleted_the_key_waits_for_the_last_request(
+    first: Candidate, second: Candidate, server: MemoryEtcd, *, again: bool
+) -> None:
+    first.step()
+    second.step()
+    server.commit(Transaction((), (Delete(KEYS.leader),)))
+    successor = first if again else second
+    successor.step()
+    term = successor.leadership()
+    assert term is not None
+    assert term.predecessor_may_send_for() >= TTL
+    assert _read(server, KEYS.leader).took_over
+
+
+@pytest.mark.parametrize("ends", ["resigned", "expired", "expired, and there again"])
+def test_who_leads_after_a_lease_has_ended_waits_for_nothing(
+    first: Candidate, second: Candidate, server: MemoryEtcd, clock: Clock, ends: str
+) -> None:
+    first.step()
+    second.step()
+    if ends == "resigned":
+        first.resign()
+    else:
+        for _ in range(4):
+            clock.advance(TTL / 3)
+            second.keep_alive_once()
+        if ends == "expired, and there again":
+            first.keep_alive_once()
+            assert server.get(KEYS.watcher("first")) is not None
+    second.step()
+    term = second.leadership()
+    assert term is not None
+    assert term.predecessor_may_send_for() == 0
+
+
 def test_a_lease_revoked_by_others_ends_the_term(first: Candidate, server: MemoryEtcd) -> None:
     first.step()
     term = first.leadership()
