@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 
 from coordinator.cli.checkup import ask_environment
 from coordinator.commands.impact import NO_EFFECTS, Effects, effects_of
+from coordinator.commands.last_readable import with_last_readable
 from coordinator.commands.proposal import Proposal, Publications
 from coordinator.commands.publish import check_owner, read_publications, refusal
 from coordinator.config.settings import Settings
+from coordinator.controller.state.cache import Cache
 from coordinator.model import bounds
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.dependencies import Document
@@ -102,8 +104,14 @@ def make_draft(text: bytes, *, source: str, owner: str, settings: Settings) -> D
 
 def weigh(draft: Draft, store: Store, keys: Keys, *, settings: Settings, fresh: Collection[PipelineRef] = ()) -> Plan:
     """Compare a draft with the published documents only. :param fresh: as for :func:`make_plan`."""
-    plan = _weighed(draft, read_publications(store, keys), terms_of(settings, fresh))
+    base = with_last_readable(read_publications(store, keys), draft.owner, store, keys)
+    plan = _weighed(draft, base, terms_of(settings, fresh))
     return replace(plan, concerns=(*_of_its_order(plan.proposal), *plan.proposal.concerns(Known())))
+
+
+def publications_in(cache: Cache) -> Publications:
+    """The published documents that were read into a cache."""
+    return Publications(cache.published, cache.revision, cache.published_before)
 
 
 def terms_of(settings: Settings, fresh: Collection[PipelineRef] = ()) -> Terms:
@@ -127,7 +135,7 @@ def make_plan(
     """
     reading = read(store, keys)
     cache = reading.cache
-    base = Publications(cache.published, cache.revision, cache.published_before)
+    base = with_last_readable(publications_in(cache), draft.owner, store, keys)
     plan = _weighed(draft, base, terms_of(settings, fresh))
     effects = effects_of(plan.proposal, cache, cache.targets())
     unmet = unmet_lately(draft.document.values(), seen_in(cache.targets()))
@@ -217,10 +225,15 @@ def _of_the_present(proposal: Proposal, reading: Reading) -> list[str]:
     if present is None or proposal.is_published:
         return []
     if isinstance(present.value, Unreadable):
-        return [
+        found = (
             f"the published document of {proposal.owner} (etcd revision {present.revision}) cannot be read: "
-            f"{present.value.reason}. Publishing this replaces it, and every dependency in it counts completions from "
-            "then on only; afterwards 'coordinator gaps' lists what has not run"
+            f"{present.value.reason}. Publishing this replaces it"
+        )
+        if proposal.previous is not None:
+            return [f"{found}; its dependencies go on from version {proposal.previous.version}, the last readable one"]
+        return [
+            f"{found}, and every dependency in it counts completions from then on only; afterwards 'coordinator gaps' "
+            "lists what has not run"
         ]
     if present.value.published_by in reading.cache.watchers:
         return [

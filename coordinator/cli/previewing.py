@@ -7,9 +7,10 @@ from pathlib import Path
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.output import print_json
 from coordinator.cli.plan_output import problems_printed
-from coordinator.cli.planning import Draft, make_draft, terms_of
+from coordinator.cli.planning import Draft, make_draft, publications_in, terms_of
 from coordinator.cli.preview_output import preview_as_json, print_preview
 from coordinator.cli.validate import read_file
+from coordinator.commands.last_readable import with_last_readable
 from coordinator.commands.proposal import Proposal, Publications
 from coordinator.commands.publish import refusal
 from coordinator.config.settings import Settings, load_settings
@@ -34,8 +35,9 @@ def show_preview(config: Path | None, dependencies: Path | None, owner: str, *, 
             draft = make_draft(read_file(dependencies), source=str(dependencies), owner=owner, settings=settings)
         with etcd_of(config) as (store, keys):
             reading = read(store, keys)
-        if draft is not None:
-            publish_in(reading, draft, settings)
+            if draft is not None:
+                base = with_last_readable(publications_in(reading.cache), owner, store, keys)
+                publish_in(reading, draft, base, settings)
     own = dict(reading.problems)
     if (missing := settings.without_environments) is not None:
         own["environments"] = f"{'; '.join(missing)}; without one nothing can be started"
@@ -59,14 +61,12 @@ def preview_of(reading: Reading, settings: Settings) -> Preview:
     )
 
 
-def publish_in(reading: Reading, draft: Draft, settings: Settings) -> None:
+def publish_in(reading: Reading, draft: Draft, base: Publications, settings: Settings) -> None:
     """Change the reading as if the draft were published.
 
     :raises DependenciesError: it would be refused.
     """
-    cache = reading.cache
-    published = Publications(cache.published, cache.revision, cache.published_before)
-    proposal = Proposal(draft.owner, draft.document, published, terms_of(settings), draft.file.serial)
+    proposal = Proposal(draft.owner, draft.document, base, terms_of(settings), draft.file.serial)
     if objections := proposal.objections():
         raise refusal(draft.source, draft.text, objections)
     if proposal.is_published:

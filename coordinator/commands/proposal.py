@@ -19,6 +19,7 @@ from coordinator.model.publishing.edition import (
     Edition,
     PublishedBefore,
     Ruling,
+    Verdict,
     dump_published_before,
     what_to_do,
 )
@@ -53,11 +54,14 @@ class Publications:
     """All published documents by owner, at ``revision``.
 
     :ivar before: the history of each owner.
+    :ivar last_readable: the last readable version of documents that cannot be read any more, or are gone, as far as it
+        is known. Other owners may be in it.
     """
 
     by_owner: Mapping[str, Published]
     revision: int
     before: Mapping[str, PublishedBefore] = field(default_factory=dict)
+    last_readable: Mapping[str, Published] = field(default_factory=dict)
 
     def version_of(self, owner: str) -> int:
         """The version of an owner that is in force; 0: it never published anything."""
@@ -66,11 +70,19 @@ class Publications:
         in_force = value.version if isinstance(value, Publication) else 0
         return max(in_force, before.version if before is not None else 0)
 
+    def last_of(self, owner: str) -> tuple[Publication, int] | None:
+        """The last readable version of an owner's document and its revision, as far as it is known."""
+        for published in (self.by_owner.get(owner), self.last_readable.get(owner)):
+            if published is None or published.revision > self.revision:  # of an etcd that was restored since
+                continue
+            if isinstance(published.value, Publication):
+                return published.value, published.revision
+        return None
+
     def content_of(self, owner: str) -> str | None:
-        """The hash of an owner's document in force; ``None``: there is no readable one."""
-        published = self.by_owner.get(owner)
-        value = published.value if published is not None else None
-        return content_hash(value.document) if isinstance(value, Publication) else None
+        """The hash of :meth:`last_of`."""
+        last = self.last_of(owner)
+        return content_hash(last[0].document) if last is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +114,15 @@ class Proposal:
         return self.base.by_owner.get(self.owner)
 
     @property
+    def is_readable(self) -> bool:
+        """Whether the present publication of this owner is there and can be read."""
+        return self.present is not None and isinstance(self.present.value, Publication)
+
+    @property
     def previous(self) -> Publication | None:
-        """The present publication of this owner, if it can be read."""
-        present = self.present
-        return present.value if present is not None and isinstance(present.value, Publication) else None
+        """The last readable publication of this owner: what it goes on from."""
+        last = self.base.last_of(self.owner)
+        return last[0] if last is not None else None
 
     @property
     def version(self) -> int:
@@ -116,7 +133,7 @@ class Proposal:
     def is_published(self) -> bool:
         """Whether there is nothing to write: this document is in force already."""
         previous = self.previous
-        if previous is None or self.terms.fresh or self.difference():
+        if previous is None or not self.is_readable or self.terms.fresh or self.difference():
             return False
         return self.serial is None or (previous.serial is not None and self.serial <= previous.serial)
 
@@ -136,7 +153,10 @@ class Proposal:
         :param edit: the change of that file, if a watcher saw one.
         """
         contents = self._before.contents
-        return what_to_do(self.edition, self._in_force, self.version, edit=edit, published_before=contents)
+        ruling = what_to_do(self.edition, self._in_force, self.version, edit=edit, published_before=contents)
+        if ruling.verdict is Verdict.SAME and not self.is_readable:
+            return Ruling(Verdict.PUBLISH)
+        return ruling
 
     def objections(self) -> list[Objection]:
         """The objections that prevent its publication."""
@@ -169,9 +189,10 @@ class Proposal:
 
     def removed(self) -> dict[tuple[PipelineRef, Dependency], Activation]:
         """The dependencies that it would take out."""
-        if self.previous is None or self.present is None:
+        last = self.base.last_of(self.owner)
+        if last is None:
             return {}
-        active = self.previous.activations(self.present.revision)
+        active = last[0].activations(last[1])
         return {
             (change.pipeline, dependency): active[change.pipeline, dependency]
             for change in self.difference().changes
@@ -207,8 +228,8 @@ class Proposal:
         return Transaction((*fence, mine, others), puts)
 
     def _publication(self, waiting: Waiting | None = None) -> Publication:
-        revision = self.present.revision if self.present is not None else 0
-        made = publish(self.document, self.previous, revision, self.terms, others=self._others(), waiting=waiting)
+        previous, revision = self.base.last_of(self.owner) or (None, 0)
+        made = publish(self.document, previous, revision, self.terms, others=self._others(), waiting=waiting)
         return replace(made, version=self.version + 1, serial=self.serial)
 
     @property

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from coordinator.commands.impact import NO_EFFECTS, Effects, effects_of
+from coordinator.commands.last_readable import last_readable
 from coordinator.commands.proposal import Proposal, Publications, Signature
 from coordinator.commands.publish import commit, refusal
 from coordinator.config.settings import PublicationSettings
@@ -26,6 +27,7 @@ from coordinator.model import bounds
 from coordinator.model.publishing.edition import Edit, Verdict
 from coordinator.model.publishing.guard import Known, Replacement, replacements
 from coordinator.model.publishing.owners import Objection
+from coordinator.model.publishing.publication import Publication
 from coordinator.model.publishing.resuming import Terms
 from coordinator.model.references import PipelineRef
 from coordinator.store.keys import Keys
@@ -102,6 +104,7 @@ class Publisher:
         self._edit: Edit | None = None
         self._weighed: _Weighed | None = None
         self._settled: tuple[_Weighed, Known] | None = None
+        self._looked_back_from = 0
         self._refused: str | None = None
         self._mistake: str | None = None
 
@@ -147,7 +150,7 @@ class Publisher:
     def weigh(self) -> None:
         """Find out beforehand what :meth:`publish` would do: with ten thousand pipelines this takes half a second, and
         environments need time to answer. Raises nothing: see :attr:`problem`."""
-        if self._file.good is None:
+        if self._file.good is None or not self._looks_back():
             return
         with self._contained():
             weighed = self._weigh(self._file.good)
@@ -164,6 +167,8 @@ class Publisher:
         """
         stands_at: int | None = 0
         if self._file.good is not None:
+            if not self._looks_back():
+                return None
             with self._contained():
                 stands_at = self._publish(self._file.good, term)
         return stands_at
@@ -305,7 +310,24 @@ class Publisher:
 
     def _base(self) -> Publications:
         cache = self._cache
-        return Publications(cache.published, cache.revision, cache.published_before)
+        return Publications(cache.published, cache.revision, cache.published_before, cache.last_readable)
+
+    def _looks_back(self) -> bool:
+        """Find the last readable version, where what stands there now cannot be read. Returns whether etcd answered."""
+        present = self._cache.published.get(self._owner)
+        if present is None or isinstance(present.value, Publication) or self._owner in self._cache.last_readable:
+            return True
+        if self._looked_back_from == present.revision:
+            return True
+        try:
+            found = last_readable(self._writer.store, self._writer.keys, self._owner, present)
+        except StoreError as error:
+            _log.warning("dependencies.not_published", reason=str(error))
+            return False
+        self._looked_back_from = present.revision
+        if found is not None:
+            self._cache.last_readable[self._owner] = found
+        return True
 
     def _terms(self) -> Terms:
         return Terms(self._writer.clock.now(), self._settings.resumes_within)

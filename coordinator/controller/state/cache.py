@@ -16,7 +16,7 @@ from coordinator.controller.state.watermarks import Watermarks
 from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
 from coordinator.model.publishing.edition import PublishedBefore, read_published_before
-from coordinator.model.publishing.publication import Published
+from coordinator.model.publishing.publication import Publication, Published
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.sweep import Sweep, read_sweep
 from coordinator.model.retention.watermark import Watermark, read_watermark
@@ -94,6 +94,7 @@ class Cache:
     :ivar revision: everything up to this etcd revision has been read.
     :ivar expired: the mod revisions of the keys of expired states.
     :ivar swept: what the last sweep of retention did.
+    :ivar last_readable: the last readable version of each document that was ever read, also if it is gone.
     :ivar publications: the published documents; another thread may have read them already.
     :ivar heartbeat: the last one that could be read; an unreadable one only if there was no other.
     """
@@ -104,6 +105,7 @@ class Cache:
         self.revision = 0
         self.problems = KeyProblems(keys)
         self.published: dict[str, Published] = {}
+        self.last_readable: dict[str, Published] = {}
         self.publications = publications or Publications(keys)
         self.published_before: dict[str, PublishedBefore] = {}
         self.leader: bytes | None = None
@@ -332,7 +334,9 @@ class Cache:
                 pass
             case DependenciesKey(owner):
                 publication = self.publications.read(item.key, item.value)
-                self.published[owner] = Published(publication, item.mod_revision)
+                self.published[owner] = published = Published(publication, item.mod_revision)
+                if isinstance(publication, Publication):
+                    self.last_readable[owner] = published
                 self._note_problem(item.key, publication)
                 touched.dependencies = True
             case PublishedBeforeKey(owner):
