@@ -13,6 +13,7 @@ from coordinator.cli.attention_output import attention_as_json, attention_in_wor
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.files_output import differing_files, taken_away, taken_away_in_words
+from coordinator.cli.misplaced_states import misplaced_states
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of, spellings_of
 from coordinator.cli.output import hold_in_words, people, print_json
 from coordinator.cli.partitions_output import newest_of_each, partition_as_json, partitions_table
@@ -98,7 +99,8 @@ def status(
     Exit code 1 when something needs a person: a run that failed and should have succeeded, a refused request, a
     partition that waits for its release, is late, or is stuck for any reason but a hold; or a problem: a key that
     cannot be read, requests without an answer for long, no leader, a replica that could not take over, an environment
-    whose reporters are not heard from, a dependencies file that is refused or older than what is in force.
+    whose reporters are not heard from, completions under the name of no environment, a dependencies file that is
+    refused or older than what is in force.
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
@@ -136,7 +138,11 @@ def status(
         replicas,
         reporters,
         shown(
-            replicas.problems | reading.problems | stale_requests(reading, now) | reporters.problems,
+            replicas.problems
+            | reading.problems
+            | stale_requests(reading, now)
+            | reporters.problems
+            | misplaced_states(reading, settings.environments),
             reading.cache.problems,
             most=limit,
         ),

@@ -166,6 +166,25 @@ def test_requests_without_an_answer_for_long_are_something_wrong(
     assert "problem: environment default: 3 requests" in cli("status", "-c", config).stdout
 
 
+def test_completions_under_a_wrong_environment_name_are_something_wrong_until_they_are_reported_under_the_right_one(
+    cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    document = parse_document('{"right/report": "right/load"}', source="test")
+    etcd.commit(Transaction((), (Put(keys.dependencies("default"), dump_publication(Publication(document, {}))),)))
+    for pipeline in ("wrong/load", "wrong/other"):
+        target = Target(PipelineRef.parse(pipeline), "2026-11-20")
+        write_report(etcd, keys, target, RunStateDocument(state=State.SUCCESS))
+
+    def problems() -> dict[str, str]:
+        return json.loads(cli("status", "-c", config, "--json").stdout)["problems"]
+
+    problem = problems()["states of wrong"]
+    assert problem.startswith("1 completion stands under wrong, which is neither configured nor in a document")
+    assert "coordinator report 'right/load' success -p '2026-11-20'" in problem
+    cli("report", "right/load", "success", "-p", "2026-11-20", "-c", config)
+    assert "states of wrong" not in problems()
+
+
 def test_what_does_not_exist_is_not_said_to_be_settled(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
     assert "nothing has been reported yet" in cli("status", "-c", config, "--all").stdout
     load = PipelineRef("default", "load")
