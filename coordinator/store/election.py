@@ -45,6 +45,7 @@ from coordinator.store.port import (
 )
 from coordinator.store.presence import Presence, Progress, read_presence, written
 from coordinator.store.process_id import is_gone
+from coordinator.store.repeated import Repeated
 from coordinator.store.watcher_id import WatcherId
 
 log = structlog.get_logger(__name__)
@@ -104,6 +105,7 @@ class Candidate:
         self._request_timeout = request_timeout
         self._last_request_ends = 0.0
         self._clock = clock
+        self._failures = Repeated(clock)
         self._on_change = asks.on_change
         self._progress = asks.progress
         self._is_stalled = asks.is_stalled
@@ -210,9 +212,11 @@ class Candidate:
             term = self._leadership
             if term is not None and term.remaining() <= 0:
                 self._end_term("the lease has run out")
-            log.warning("election.step_failed", watcher=self.watcher_id, error=str(error))
+            if self._failures.is_logged(str(error)):
+                log.warning("election.step_failed", watcher=self.watcher_id, error=str(error))
             self._keep_alive_at = self._clock()
             return min(1.0, self._ttl / 10)
+        self._failures.ended()
         return max(0.0, self._keep_alive_at - self._clock())
 
     def nudge(self) -> None:

@@ -24,6 +24,7 @@ from coordinator.model import bounds
 from coordinator.store.gathering import Gathering
 from coordinator.store.large_values import kept_changes
 from coordinator.store.port import AnswerTooLarge, Changes, Compacted, Listing, Store, StoreError, WatchStream
+from coordinator.store.repeated import Repeated
 
 log = structlog.get_logger(__name__)
 
@@ -100,6 +101,7 @@ class Reflector:
         self._cluster_id = 0
         self._witness: _Witness | None = None
         self._failures = 0
+        self._lost = Repeated(clock)
         self._closing = False
         self._heard_at = 0.0
         self._ask_at = 0.0
@@ -198,6 +200,7 @@ class Reflector:
         now = self._clock()
         if batch is not None:
             self._failures = 0
+            self._lost.ended()
             self._heard()
             batch = kept_changes(_after(complete_to, batch), self._largest)
             self._complete_to = batch.revision
@@ -221,14 +224,15 @@ class Reflector:
             return Disconnected("closed by this side")
         self._failures += 1
         self.retry_in = self._backoff(self._failures)
-        log.warning(
-            "watch.lost",
-            prefix=self._prefix,
-            reason=str(error),
-            resume_from=None if self._complete_to is None else self._complete_to + 1,
-            failures=self._failures,
-            retry_in=round(self.retry_in, 3),
-        )
+        if self._lost.is_logged(str(error)):
+            log.warning(
+                "watch.lost",
+                prefix=self._prefix,
+                reason=str(error),
+                resume_from=None if self._complete_to is None else self._complete_to + 1,
+                failures=self._failures,
+                retry_in=round(self.retry_in, 3),
+            )
         return Disconnected(str(error))
 
 

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 
 from coordinator.controller.leading.progress import ProgressOfReading
 from coordinator.store import election
@@ -452,6 +453,24 @@ def test_a_presence_whose_put_failed_is_put_again(first: Candidate, store: Fault
     assert first.step() <= 1.0
     first.step()
     assert server.get(KEYS.watcher("first")) is not None
+
+
+def test_an_outage_does_not_fill_the_log(first: Candidate, store: FaultyStore, clock: Clock) -> None:
+    def lines() -> int:
+        return sum(one["event"] == "election.step_failed" for one in logged)
+
+    with structlog.testing.capture_logs() as logged:
+        for outage in (1, 2):
+            store.down = True
+            for _ in range(20):
+                clock.advance(first.step())
+            assert lines() == outage, "the first failure"
+            store.down = False
+            first.step()
+        store.down = True
+        for _ in range(70):
+            clock.advance(first.step())
+        assert lines() == outage + 3, "the first one of 70 seconds, and two that remind of it"
 
 
 def test_resigning_leaves_the_way_free_at_once(first: Candidate, second: Candidate, server: MemoryEtcd) -> None:
