@@ -39,7 +39,6 @@ NOT_RUN = {
 
 SERVES = {
     "coordinator etcd": "Ctrl-C ends it",
-    ".venv/bin/coordinator etcd": "Ctrl-C ends it",
     WATCH: "leader.started",
 }
 """Commands that run until Ctrl-C, each with what it says when it is ready. They go on to the end of their page."""
@@ -80,6 +79,12 @@ def _a_dag_runs(machine: Machine) -> None:
     """As it does by the command of Airflow that stands there."""
     _airflow_restarted(machine)
     machine.runs("load_orders", DAY)
+
+
+def _both_upstreams_run(machine: Machine) -> None:
+    for dag_id in ("load_orders", "load_customers"):
+        machine.runs(dag_id, DAY)
+    machine.await_that(lambda: machine.has_ended("daily_report", DAY), "daily_report has run")
 
 
 def _configured(machine: Machine) -> None:
@@ -235,7 +240,7 @@ READERS = {
     "README.md": Reader(
         shows_files=True,
         has=_two_dags_and_one_that_waits,
-        before={"coordinator doctor": [_airflow_restarted]},
+        before={"coordinator doctor": [_airflow_restarted], "coordinator explain daily_report": [_both_upstreams_run]},
     ),
     "docs/airflow-plugin.md": Reader(
         has=_an_outbox,
