@@ -13,8 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from benchmarks.scaling.ring import ENVIRONMENTS, HISTORY, KEYS, past_attempt
 from coordinator.config.settings import WatcherSettings
-from coordinator.controller.backoff import Backoff
-from coordinator.controller.dispatch.dispatcher import Dispatcher, EnvironmentLimits
+from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import EffectDone, LookDone
 from coordinator.controller.messages import Message
@@ -183,18 +182,12 @@ class InstantWatcher:
         settings = WatcherSettings(reexamine_every=HARDLY_EVER)
         lease = HeldLease(1, asked_at=self.clock.seconds, ttl=FOR_EVER, clock=self.clock.monotonic)
         leadership = None if term is None else Leadership(term, lease)
-        dispatchers = Dispatchers(
-            {
-                environment: Dispatcher(
-                    environment,
-                    runner,
-                    limits=EnvironmentLimits(requests=IN_FLIGHT, request_timeout=1.0),
-                    executor=self,
-                    backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
-                    guard=lambda *_: None,
-                )
-                for environment, runner in self.environments.items()
-            }
+        dispatchers = Dispatchers.make(
+            self.environments,
+            dict.fromkeys(ENVIRONMENTS, EnvironmentLimits(requests=IN_FLIGHT, request_timeout=1.0)),
+            settings=settings,
+            executor=self,
+            guard=lambda *_: None,
         )
         self.reconciler = Reconciler(
             store=store,

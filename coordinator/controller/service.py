@@ -26,10 +26,9 @@ import structlog
 
 from coordinator.commands.publish import check_owner
 from coordinator.config.settings import Settings
-from coordinator.controller.backoff import Backoff
 from coordinator.controller.clock import Clock, SystemClock
 from coordinator.controller.decision_log import DecisionLog, line_of
-from coordinator.controller.dispatch.dispatcher import Dispatcher, limits_of
+from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.pools import Pools
 from coordinator.controller.inbox import Inbox
@@ -156,19 +155,12 @@ class Watcher:
         self._pools = Pools(
             {name: settings.environments[name].max_in_flight for name in runners}, self._inbox.put_answer
         )
-        backoff = Backoff(initial=settings.watcher.backoff_initial, longest=settings.watcher.backoff_max)
-        self._dispatchers = Dispatchers(
-            {
-                name: Dispatcher(
-                    name,
-                    runner,
-                    limits=limits_of(settings.environments[name]),
-                    executor=self._pools,
-                    backoff=backoff,
-                    guard=self._guard,
-                )
-                for name, runner in runners.items()
-            }
+        self._dispatchers = Dispatchers.make(
+            runners,
+            limits_by_environment(settings),
+            settings=settings.watcher,
+            executor=self._pools,
+            guard=self._guard,
         )
         destination = settings.watcher.decision_log
         self._decisions = LineFile(destination, line_of) if destination is not None else None

@@ -14,8 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, cast
 
 from coordinator.config.settings import PublicationSettings
-from coordinator.controller.backoff import Backoff
-from coordinator.controller.dispatch.dispatcher import Dispatcher, EnvironmentLimits
+from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import EffectDone, LookDone
 from coordinator.controller.inbox import Inbox
@@ -221,25 +220,19 @@ class WatcherProcess:
         self._reflector = Reflector(
             store, stage.keys.root, backoff=lambda failures: min(2.0, 0.1 * 2.0**failures), clock=clock.monotonic
         )
-        backoff = Backoff(initial=settings.backoff_initial, longest=settings.backoff_max)
-        dispatchers = Dispatchers(
-            {
-                environment: Dispatcher(
-                    environment,
-                    stage.runner(self, environment),
-                    limits=EnvironmentLimits(
-                        requests=stage.plan.limit,
-                        request_timeout=REQUEST_TIMEOUT,
-                        max_runs_in_flight=stage.plan.runs_in_flight,
-                        max_starts_per_minute=stage.plan.starts_per_minute,
-                    ),
-                    executor=self,
-                    backoff=backoff,
-                    guard=self._guard,
-                    now=clock.now,
-                )
-                for environment in stage.airflows
-            }
+        limits = EnvironmentLimits(
+            requests=stage.plan.limit,
+            request_timeout=REQUEST_TIMEOUT,
+            max_runs_in_flight=stage.plan.runs_in_flight,
+            max_starts_per_minute=stage.plan.starts_per_minute,
+        )
+        dispatchers = Dispatchers.make(
+            {environment: stage.runner(self, environment) for environment in stage.airflows},
+            dict.fromkeys(stage.airflows, limits),
+            settings=settings,
+            executor=self,
+            guard=self._guard,
+            now=clock.now,
         )
         by_seed = random.Random(f"pace {stage.plan.seed}").choice(PACES)
         self.reconciler = Reconciler(

@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coordinator.config.settings import PublicationSettings, RetentionSettings, WatcherSettings
-from coordinator.controller.backoff import Backoff
-from coordinator.controller.dispatch.dispatcher import Dispatcher, EnvironmentLimits
+from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import EffectDone, LookDone
 from coordinator.controller.inbox import Inbox
@@ -74,19 +73,14 @@ class SimulatedWatcher:
         """Seconds for which what etcd tells has waited, before it came into the inbox."""
         self.candidate = Candidate(self._store, world.keys, watcher_id=name, ttl=10, clock=world.clock.monotonic)
         settings = world.settings
-        self.dispatchers = Dispatchers(
-            {
-                environment: Dispatcher(
-                    environment,
-                    DirectRunner(DirectLine(airflow)),
-                    limits=world.environment_limits.get(environment, EnvironmentLimits(requests=REQUESTS)),
-                    executor=self,
-                    backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
-                    guard=self._guard,
-                    now=world.clock.now,
-                )
-                for environment, airflow in world.airflows.items()
-            }
+        usual = EnvironmentLimits(requests=REQUESTS)
+        self.dispatchers = Dispatchers.make(
+            {environment: DirectRunner(DirectLine(airflow)) for environment, airflow in world.airflows.items()},
+            {environment: world.environment_limits.get(environment, usual) for environment in world.airflows},
+            settings=settings,
+            executor=self,
+            guard=self._guard,
+            now=world.clock.now,
         )
         self.reconciler = Reconciler(
             store=self._store,

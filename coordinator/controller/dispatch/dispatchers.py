@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 
+from coordinator.config.settings import WatcherSettings
+from coordinator.controller.backoff import Backoff
 from coordinator.controller.dispatch.admission import pipeline_limits
-from coordinator.controller.dispatch.dispatcher import Dispatcher
+from coordinator.controller.dispatch.dispatcher import Dispatcher, EnvironmentLimits
+from coordinator.controller.dispatch.jobs import Executor, Guard
 from coordinator.controller.measures import EnvironmentMeasures
 from coordinator.controller.queue.work_queue import Priority
 from coordinator.controller.state.cache import Cache
@@ -14,6 +17,7 @@ from coordinator.model.decide import Decision
 from coordinator.model.graph import Graph
 from coordinator.model.references import Target
 from coordinator.model.view import readable_record
+from coordinator.runners.port import Runner
 
 
 class Dispatchers:
@@ -21,6 +25,31 @@ class Dispatchers:
 
     def __init__(self, by_environment: Mapping[str, Dispatcher]) -> None:
         self._by_environment = by_environment
+
+    @classmethod
+    def make(
+        cls,
+        runners: Mapping[str, Runner],
+        limits: Mapping[str, EnvironmentLimits],
+        *,
+        settings: WatcherSettings,
+        executor: Executor,
+        guard: Guard,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> Dispatchers:
+        """One for each environment.
+
+        :param runners: the environments by name. :param limits: of each of them.
+        """
+        backoff = Backoff(initial=settings.backoff_initial, longest=settings.backoff_max)
+        return cls(
+            {
+                name: Dispatcher(
+                    name, runner, limits=limits[name], executor=executor, backoff=backoff, guard=guard, now=now
+                )
+                for name, runner in runners.items()
+            }
+        )
 
     def of(self, target: Target) -> Dispatcher | None:
         """The dispatcher of a target's environment; ``None``: it is not configured."""

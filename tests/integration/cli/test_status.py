@@ -176,7 +176,8 @@ def test_completions_under_a_wrong_environment_name_are_something_wrong_until_th
         write_report(etcd, keys, target, RunStateDocument(state=State.SUCCESS))
 
     def problems() -> dict[str, str]:
-        return json.loads(cli("status", "-c", config, "--json").stdout)["problems"]
+        found: dict[str, str] = json.loads(cli("status", "-c", config, "--json").stdout)["problems"]
+        return found
 
     problem = problems()["states of wrong"]
     assert problem.startswith("1 completion stands under wrong, which is neither configured nor in a document")
