@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,9 @@ PARTITIONS = ("2026-11-20T00:00:00Z", "2026-11-19T00:00:00Z", "region-eu")
 
 KILL_POINTS = (Point.BEFORE_COMMIT, Point.AFTER_COMMIT, Point.BEFORE_REQUEST, Point.AFTER_REQUEST)
 FREEZE_POINTS = (Point.BEFORE_COMMIT, Point.AFTER_COMMIT, Point.BEFORE_REQUEST, Point.BEFORE_KEEPALIVE)
+
+
+ENVIRONMENTS = ("default", "team_b")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Profile:
     :ivar catchup: how often a pipeline of a mixed graph passes over what was missed.
     :ivar wide: how often a graph has a pipeline with more inputs than are decided about one by one.
     :ivar files: how often watchers publish the dependencies from files.
+    :ivar meddling: how often, beside other faults, somebody changes a key by hand that only the coordinator should.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -54,6 +59,7 @@ class Profile:
     catchup: float = 0.05
     wide: float = 0.03
     files: float = 0.25
+    meddling: float = 0.06
     only: tuple[str, ...] = ()
 
 
@@ -363,13 +369,24 @@ class _Draw:
     def _faults(self) -> tuple[Step, ...]:
         wanted, only = self._dice.randint(1, self._profile.faults), self._profile.only
         drawn = (self._fault() for _ in range(wanted if not only else 20 * wanted))
-        return tuple(fault for fault in drawn if not only or {fault.do, f"{fault.do} {fault.on}"} & set(only))[:wanted]
+        faults = tuple(fault for fault in drawn if not only or {fault.do, f"{fault.do} {fault.on}"} & set(only))[
+            :wanted
+        ]
+        return faults if only else (*faults, *self._meddling(faults))
+
+    def _meddling(self, beside: tuple[Step, ...]) -> Iterator[Step]:
+        """Somebody changes in etcd what only the coordinator should. Not drawn from the same dice as everything else:
+        the other plans stay as they were."""
+        dice = random.Random(f"{self._seed} {beside}")
+        for do, on in (("delete_leader", ""), ("overwrite", dice.choice(ENVIRONMENTS))):
+            if dice.random() < self._profile.meddling:
+                yield Step(round(dice.uniform(0, 8), 3), do, on)
 
     def _fault(self) -> Step:
         dice = self._dice
         at = round(dice.uniform(0, 6), 3)
         seconds = round(dice.choice((dice.uniform(0.1, 3), dice.uniform(3, 9), dice.uniform(9, 25))), 2)
-        environment = dice.choice(("default", "team_b"))
+        environment = dice.choice(ENVIRONMENTS)
         match dice.randrange(17):
             case 0 | 1:
                 return Step(at, "kill", dice.choice(("", *KILL_POINTS)), value=round(dice.uniform(0, 15), 2))

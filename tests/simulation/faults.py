@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
 from coordinator.runners.port import ObservedRun
-from coordinator.store.port import Transaction
+from coordinator.store.port import Delete, Transaction
 from tests.simulation.plan import Step
 from tests.simulation.process import Point
 
@@ -141,6 +141,16 @@ class Faults:
         """The next ``value`` reports of a pipeline arrive twice, the second time late."""
         self._repeated[PipelineRef.parse(step.on)] = int(step.value)
 
+    def delete_leader(self, _: Step) -> None:
+        """Somebody deletes the leader key."""
+        self._stage.note("leader key deleted")
+        self._stage.put(Delete(self._stage.keys.leader))
+
+    def overwrite(self, step: Step) -> None:
+        """Somebody overwrites the published document of ``on`` with rubbish."""
+        if self._stage.overwrite(step.on):
+            self._stage.note("document overwritten")
+
     # -- the end of it -----------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
@@ -160,6 +170,7 @@ class Faults:
             airflow.api.missing.clear()
         for process in self._stage.alive:
             process.thaw()
+        self._stage.repair()
 
     # -- asked by those whom it may strike ---------------------------------------------------------------------------
 
@@ -240,6 +251,8 @@ class Faults:
 
     def _compact(self) -> None:
         etcd = self._stage.etcd
+        if self._stage.is_overwritten():
+            return  # what it said before would be lost with the history (docs/guarantees.md)
         if etcd.revision > etcd.compacted_revision:
             etcd.compact(etcd.revision)
 

@@ -20,7 +20,7 @@ import pytest
 import structlog
 from msgspec import structs
 
-from coordinator.commands.proposal import Proposal
+from coordinator.commands.proposal import Proposal, Publications
 from coordinator.controller import writes
 from coordinator.controller.dispatch.admission import Admission, pipeline_limits
 from coordinator.controller.dispatch.dispatcher import Dispatcher
@@ -47,6 +47,7 @@ from coordinator.model.propagation import propagation as propagation
 from coordinator.model.propagation import tally
 from coordinator.model.publishing import edition, resuming
 from coordinator.model.publishing.edition import Edition, Ruling
+from coordinator.model.publishing.publication import Publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, Verdict, evaluate_report
 from coordinator.model.trigger import Status, TriggerRecord
@@ -484,6 +485,17 @@ def silent_ends_not_followed() -> AbstractContextManager[Any]:
     return patch.object(Following, "want", lambda *_, **__: None)
 
 
+@pytest.mark.promise("bad-file")
+def overwritten_documents_begin_anew() -> AbstractContextManager[Any]:
+    """What was due when somebody overwrote the document is forgotten."""
+    real = Publications.last_of
+
+    def last_of(self: Publications, owner: str) -> tuple[Publication, int] | None:
+        return real(replace(self, last_readable={}), owner)
+
+    return patch.object(Publications, "last_of", last_of)
+
+
 @pytest.mark.promise("late-reports")
 def late_reports_overwrite() -> AbstractContextManager[Any]:
     return patch("coordinator.commands.report.evaluate_report", lambda *_: Verdict.NEW)
@@ -509,6 +521,7 @@ EDITED = Profile(calm=0.6, exact=0.4, acts=8, edits=4)
 FILES = Profile(calm=0.0, exact=0.0, acts=10, faults=6, only=("kill",), edits=4, files=1.0, wide=0.0)
 MISSED = Profile(calm=0.1, exact=0.0, acts=10, faults=8, only=("kill",), mixed=1.0, catchup=1.0, early=1.0)
 MARKED = Profile(calm=1.0, exact=0.0, acts=20, marks=20, wide=0.0)
+OVERWRITTEN = Profile(calm=0.0, exact=0.2, acts=8, only=("away", "overwrite"), meddling=1.0)
 LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 
 MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
@@ -559,6 +572,7 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (examined_before_it_is_final, draw_arms),
         (environments_limits_forgotten, LIMITED),
         (marks_overruled, MARKED),
+        (overwritten_documents_begin_anew, OVERWRITTEN),
     )
 }
 

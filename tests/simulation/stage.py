@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from coordinator.commands.last_readable import with_last_readable
 from coordinator.commands.proposal import Proposal, Signature
 from coordinator.commands.publish import apply, read_publications
 from coordinator.commands.report import write_report
@@ -21,7 +22,7 @@ from coordinator.model.publishing.owners import CENTRAL_OWNER
 from coordinator.model.publishing.publication import Publication, read_publication
 from coordinator.model.publishing.resuming import Terms
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
+from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.runners.port import ObservedRun, StartRequest
 from coordinator.store.keys import DependenciesKey, HoldKey, Keys, OrderKey, StateKey, TriggerKey
@@ -276,8 +277,27 @@ class Stage:
         """A person publishes what the newest file says."""
         self._apply(CENTRAL_OWNER, self._editions[-1][0], len(self._editions) if self.plan.serials else None)
 
+    def overwrite(self, owner: str) -> bool:
+        """Somebody overwrites a published document with rubbish. Returns whether there was one."""
+        key = self.keys.dependencies(owner)
+        if self.etcd.get(key) is None:
+            return False
+        self.put(Put(key, b"rubbish"))
+        return True
+
+    def is_overwritten(self) -> bool:
+        """Whether a published document cannot be read."""
+        published = read_publications(self.store, self.keys).by_owner.values()
+        return any(isinstance(one.value, Unreadable) for one in published)
+
+    def repair(self) -> None:
+        """A person publishes again what was overwritten, where no watcher does."""
+        if self.rollout is None and self.is_overwritten():
+            self.publish()
+
     def _apply(self, owner: str, document: Document, serial: int | None = None) -> None:
-        base, now = read_publications(self.store, self.keys), self.clock.now()
+        now = self.clock.now()
+        base = with_last_readable(read_publications(self.store, self.keys), owner, self.store, self.keys)
         proposal = Proposal(owner, document, base, Terms(now, self.resume_within), serial)
         assert not proposal.objections(), proposal.objections()
         apply(self.store, self.keys, proposal, Signature(PERSON, now))
@@ -298,7 +318,8 @@ class Stage:
 
     def _published(self, owner: str, value: bytes, revision: int, by: str) -> None:
         publication = read_publication(value, source=owner)
-        assert isinstance(publication, Publication)
+        if not isinstance(publication, Publication):
+            return  # a person's doing: see overwrite
         assert publication.published_at is not None
         number = max(number for number, (one, _) in enumerate(self._editions) if one == publication.document)
         now, document = self.clock.seconds, self._editions[number][1]
