@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
 from coordinator.runners.port import ObservedRun
-from coordinator.store.port import Delete, Transaction
+from coordinator.store.port import Transaction
 from tests.simulation.plan import Step
 from tests.simulation.process import Point
 
@@ -144,7 +144,7 @@ class Faults:
     def delete_leader(self, _: Step) -> None:
         """Somebody deletes the leader key."""
         self._stage.note("leader key deleted")
-        self._stage.put(Delete(self._stage.keys.leader))
+        self._stage.delete_leader()
 
     def overwrite(self, step: Step) -> None:
         """Somebody overwrites the published document of ``on`` with rubbish."""

@@ -47,7 +47,7 @@ from tests.simulation.history import (
     StateWritten,
 )
 from tests.simulation.plan import Plan
-from tests.simulation.process import Killed, Point, WatcherProcess, leader_of
+from tests.simulation.process import LEASE, Killed, Point, WatcherProcess, leader_of
 from tests.worlds.simulated_airflow import SimulatedAirflow, partition_of
 
 ENVIRONMENTS = ("default", "team_b")
@@ -122,6 +122,7 @@ class Stage:
         self._reports = _OwnStore(self, "reporter")
         self._sending: tuple[WatcherProcess, StartRequest] | None = None
         self._by_hand = False
+        self._may_send_until: dict[str, float] = {}
         self.airflows = {name: self._airflow(name) for name in ENVIRONMENTS}
         self.faults = Faults(self)
         self.processes: list[WatcherProcess] = []
@@ -180,6 +181,16 @@ class Stage:
         """Whether the leader key in etcd is this process's."""
         leader = self.etcd.get(self.keys.leader)
         return leader is not None and leader_of(leader.value) == process.name
+
+    def may_send(self, process: WatcherProcess) -> bool:
+        """Whether it leads, or may not know yet that somebody has deleted its leader key: its lease goes on."""
+        return self.leads(process) or self.clock.seconds < self._may_send_until.get(process.name, 0.0)
+
+    def delete_leader(self) -> None:
+        """Somebody deletes the leader key."""
+        if (process := self.leader) is not None:
+            self._may_send_until[process.name] = self.clock.seconds + LEASE
+        self.put(Delete(self.keys.leader))
 
     def kill(self, process: WatcherProcess, restart_after: float) -> None:
         process.die()
@@ -378,7 +389,7 @@ class Stage:
                 run,
                 before,
                 process.name,
-                self.leads(process),
+                self.may_send(process),
                 process.knew,
             )
         )
