@@ -19,6 +19,7 @@ PLAYED = {
 MARKS = marks()
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_marks_say() -> None:
     assert EVIDENCE.read_text(encoding="utf-8") == page(), "docs/evidence.md is stale: make evidence"
 

@@ -50,6 +50,7 @@ def test_the_file_is_good_and_names_its_schema(name: str) -> None:
     assert json.loads((EXAMPLES / value["$schema"]).read_text(encoding="utf-8")) == json_schema()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STORIES)
 def test_the_page_shows_what_explain_says(name: str) -> None:
     assert page(name) == written(name), f"docs/examples/{name}.md is stale: make examples"

@@ -44,6 +44,7 @@ def files() -> list[Path]:
     return sorted(path for path in found if path.is_file() and path.suffix != ".pyc" and path != Path(__file__))
 
 
+@pytest.mark.slow
 def test_nothing_in_the_repository_has_the_package_fetched_by_its_name() -> None:
     read = files()
     assert {"README.md", "embedded.py", "Dockerfile", "action.yml", ".pre-commit-hooks.yaml"} <= {p.name for p in read}

@@ -61,6 +61,7 @@ def test_what_cannot_be_read_says_why_and_never_raises(what: str, value: bytes) 
     found.reason.encode()
 
 
+@pytest.mark.slow
 def test_nobody_else_turns_bytes_into_a_reason() -> None:
     """A reader of its own would have bounds, exceptions and words of its own."""
     package = Path(coordinator.__file__).parent

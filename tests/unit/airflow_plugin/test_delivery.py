@@ -79,6 +79,7 @@ def test_every_verdict_ends_an_event(outbox: Outbox, wakeup_pipe: WakeupPipe, ve
     assert outbox.pending() == []
 
 
+@pytest.mark.slow
 @pytest.mark.promise("reporting")
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreError("full"), ConfigurationError("broken")])
 def test_what_may_pass_is_tried_again_and_nothing_overtakes_it(
@@ -110,6 +111,7 @@ def test_without_a_client_it_gives_up_after_a_while_and_keeps_the_events(
     assert outbox.pending() == names
 
 
+@pytest.mark.slow
 def test_with_a_client_it_never_gives_up(outbox: Outbox, wakeup_pipe: WakeupPipe, tmp_path: Path) -> None:
     put(outbox, "1")
     etcd = Etcd(*[StoreUnavailable("away")] * 4, then=lambda _: _retire(tmp_path))

@@ -65,6 +65,7 @@ def test_ctrl_c_at_a_question_is_an_interruption() -> None:
     assert "coordinator: interrupted at a question, nothing was done" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_mistake_of_our_own_is_never_taken_for_a_problem_found() -> None:
     code = (
         "from coordinator.cli import application\n"

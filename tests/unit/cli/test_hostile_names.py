@@ -133,6 +133,7 @@ def test_a_traceback_in_a_log_line_does_nothing_and_forges_no_line(
         harmless(written, lines=1)
 
 
+@pytest.mark.slow
 @pytest.mark.promise("bad-input")
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name != "\ud800"], ids=ascii)  # no file is called so
 def test_the_name_of_a_file_makes_no_line_in_an_error(name: str, tmp_path: Path) -> None:

@@ -218,6 +218,7 @@ def check_at_most(world: SimulatedWorld, limit: int) -> list[int]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", ["pipeline", "environment"])
 def test_fifty_due_partitions_go_three_at_a_time_also_across_crashes(of: str) -> None:
     entry = {"max_in_flight": 3} if of == "pipeline" else {}

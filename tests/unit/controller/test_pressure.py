@@ -155,6 +155,7 @@ def test_no_more_intents_pile_up_in_an_environment_that_is_slow_and_a_fresh_one_
     assert ("D", FRESH) in effects[: 2 * SLOTS + 2]
 
 
+@pytest.mark.slow
 def test_the_limits_of_an_environment_are_kept_and_fresh_completions_get_their_turn_there_too() -> None:
     world, watcher = far_behind(EnvironmentLimits(max_runs_in_flight=10))
     airflow = world.airflows["default"]
@@ -184,6 +185,7 @@ def test_the_limits_of_an_environment_are_kept_and_fresh_completions_get_their_t
     assert most == 10
 
 
+@pytest.mark.slow
 def test_the_starts_of_a_minute_are_kept_while_it_catches_up() -> None:
     world, _ = far_behind(EnvironmentLimits(max_starts_per_minute=60))
     airflow = world.airflows["default"]

@@ -91,6 +91,7 @@ def seconds_until_run(world: SimulatedWorld, names: list[str], *, runs: int) -> 
     return world.clock.seconds - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limits", "refused_part"),
     [

@@ -37,6 +37,7 @@ class SlowRunner(FakeRunner):
         return super().start(request, permit=permit)
 
 
+@pytest.mark.slow
 @pytest.mark.promise("leader-only")
 def test_a_watcher_that_breaks_down_resigns_after_the_answer_to_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = SlowRunner()

@@ -78,6 +78,7 @@ def test_a_year_of_hours_starts_what_needs_it_and_its_record_stays_small() -> No
     assert len(conf["inputs"]) + conf["more_inputs"] == len(HOURS) - 1
 
 
+@pytest.mark.slow
 def test_an_hour_that_was_not_there_is_new_though_the_window_has_fired_without_it() -> None:
     """Three quarters of an hour's minutes are enough. One that failed meanwhile counts once it is well, whatever its
     revision; one that only fails and is set back does not."""

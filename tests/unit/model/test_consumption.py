@@ -51,6 +51,7 @@ def written_and_read(consumed: Consumption) -> Consumption:
     return read.consumed
 
 
+@pytest.mark.slow
 @given(st.lists(steps, max_size=12), st.integers(0, 4))
 def test_it_knows_the_completions_that_were_used_and_no_others(history: list[Step], named: int) -> None:
     """In each step completions are put, some of what stands there is used, and all is written down and read."""

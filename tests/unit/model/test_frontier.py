@@ -90,6 +90,7 @@ def test_partitions_that_a_mapping_brings_together_are_final_together() -> None:
     assert not propagation.is_final(Target(ref("b"), DAYS[0]))
 
 
+@pytest.mark.slow
 def test_a_small_graph_does_not_wait_behind_a_large_one() -> None:
     facts = Facts()
     propagation = Propagation(graph_of({**below("large", 5000), "small0": ["small"]}), facts)

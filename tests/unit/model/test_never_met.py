@@ -121,6 +121,7 @@ def test_the_playground_and_the_examples_are_well() -> None:
         assert list(never_met(parse_document(path.read_bytes(), source=str(path)))) == [], path
 
 
+@pytest.mark.slow
 def test_a_long_chain_and_a_wide_document_take_little_time() -> None:
     document = {"d0": entry(BERLIN_DAY)}
     document |= {f"d{number}": entry(f"d{number - 1}") for number in range(1, 3000)}

@@ -64,6 +64,7 @@ def is_read(value: Any) -> bool:
     return True
 
 
+@pytest.mark.slow
 @given(st.dictionaries(words, near_misses, max_size=3))
 def test_what_the_parser_reads_the_schema_allows(value: dict[str, Any]) -> None:
     if is_read(value):

@@ -82,6 +82,7 @@ def test_a_run_state_is_read_as_the_document_of_its_writers_reads_it(value: byte
     assert read_run_state(value) == whole(value)
 
 
+@pytest.mark.slow
 @given(mostly_right.map(json.dumps).map(str.encode), st.data())
 def test_also_where_a_byte_is_wrong(value: bytes, data: st.DataObject) -> None:
     place = data.draw(st.integers(1, len(value) - 1))
