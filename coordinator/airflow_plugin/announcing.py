@@ -44,7 +44,7 @@ class _Term:
     keys: Keys
     environment: str
     lease: int
-    said: ReporterStatus | None = None
+    announced: ReporterStatus | None = None
     seen_at: float = float("-inf")
 
 
@@ -107,13 +107,13 @@ class Announcer:
     def _announce(self) -> None:
         term = self._term = self._term or self._begin()
         key = term.keys.reporter(term.environment, self.name)
-        if term.said is not None and term.store.refresh_lease(term.lease, quorum_key=key) <= 0:
+        if term.announced is not None and term.store.refresh_lease(term.lease, quorum_key=key) <= 0:
             raise LeaseNotFound(f"{key}: its lease has expired")
         is_due = time.monotonic() - term.seen_at >= SEEN_EVERY.total_seconds()
         status = self._status()
-        if is_due or not status.says_the_same_as(term.said):
+        if is_due or not status.says_the_same_as(term.announced):
             term.store.commit(Transaction((), (Put(key, status.to_value(), lease=term.lease),)))
-            term.said = status
+            term.announced = status
         if is_due:
             self._leave_a_sign(term, status)
             term.seen_at = time.monotonic()
@@ -123,9 +123,9 @@ class Announcer:
         key = term.keys.reporter_seen(term.environment)
         present = term.store.get(key)
         seen = read_last_seen(present.value) if present is not None else None
-        if isinstance(seen, LastSeen) and abs(status.said - seen.at) < SEEN_EVERY / 2:
+        if isinstance(seen, LastSeen) and abs(status.written_at - seen.at) < SEEN_EVERY / 2:
             return
-        value = LastSeen(at=status.said, reporter=self.name, host=status.host).to_value()
+        value = LastSeen(at=status.written_at, reporter=self.name, host=status.host).to_value()
         term.store.commit(Transaction((), (Put(key, value),)))
 
     def _status(self) -> ReporterStatus:
@@ -135,7 +135,7 @@ class Announcer:
             host=socket.gethostname(),
             pid=os.getpid(),
             since=self._since,
-            said=datetime.now(UTC),
+            written_at=datetime.now(UTC),
             version=__version__,
             airflow_version=self._airflow.version,
             airflow_url=self._airflow.url,

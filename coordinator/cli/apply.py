@@ -62,7 +62,7 @@ def apply(
     Example: [bold]coordinator apply team_b.json --owner team_b --reason "load waits for enrich, T-123"[/bold]
     """
     from coordinator.cli.plan_output import problems_printed
-    from coordinator.cli.planning import make_draft, make_plan, weigh
+    from coordinator.cli.planning import compare, make_draft, make_plan
     from coordinator.cli.validate import read_file
     from coordinator.commands.proposal import Signature
     from coordinator.config.settings import load_settings
@@ -78,7 +78,7 @@ def apply(
             raise typer.BadParameter(f"{pipeline} waits for nothing in {file}", param_hint="--fresh")
     with etcd_of(config) as (store, keys):
         if check:
-            _check(weigh(draft, store, keys, settings=settings, fresh=anew), accept=accept, as_json=as_json)
+            _check(compare(draft, store, keys, settings=settings, fresh=anew), accept=accept, as_json=as_json)
             return
         with people(stderr=True).status("asking etcd and the environments"):
             plan = make_plan(draft, store, keys, settings=settings, offline=offline, fresh=anew)

@@ -102,10 +102,10 @@ def make_draft(text: bytes, *, source: str, owner: str, settings: Settings) -> D
     return Draft(source, text, owner, parse_file(text, source=source, environments=environments))
 
 
-def weigh(draft: Draft, store: Store, keys: Keys, *, settings: Settings, fresh: Collection[PipelineRef] = ()) -> Plan:
+def compare(draft: Draft, store: Store, keys: Keys, *, settings: Settings, fresh: Collection[PipelineRef] = ()) -> Plan:
     """Compare a draft with the published documents only. :param fresh: as for :func:`make_plan`."""
     base = with_last_readable(read_publications(store, keys), draft.owner, store, keys)
-    plan = _weighed(draft, base, terms_of(settings, fresh))
+    plan = _compared(draft, base, terms_of(settings, fresh))
     return replace(plan, concerns=(*_of_its_order(plan.proposal), *plan.proposal.concerns(Known())))
 
 
@@ -136,7 +136,7 @@ def make_plan(
     reading = read(store, keys)
     cache = reading.cache
     base = with_last_readable(publications_in(cache), draft.owner, store, keys)
-    plan = _weighed(draft, base, terms_of(settings, fresh))
+    plan = _compared(draft, base, terms_of(settings, fresh))
     effects = effects_of(plan.proposal, cache, cache.targets())
     unmet = unmet_lately(draft.document.values(), seen_in(cache.targets()))
     warnings = [*_of_the_present(plan.proposal, reading), *map(str, unmet)]
@@ -214,7 +214,7 @@ def _without(report: EnvironmentReport, name: str, pipelines: Collection[Pipelin
     return replace(report, missing_dags=missing, paused_dags=paused)
 
 
-def _weighed(draft: Draft, base: Publications, terms: Terms) -> Plan:
+def _compared(draft: Draft, base: Publications, terms: Terms) -> Plan:
     proposal = Proposal(draft.owner, draft.document, base, terms, draft.file.serial)
     objections = proposal.objections()
     return Plan(draft, proposal, refusal(draft.source, draft.text, objections) if objections else None)

@@ -84,8 +84,8 @@ def replica_as_json(replica: Replica) -> dict[str, Any]:
         "warm": presence.warm,
         "revision": presence.revision,
         "lag": replica.lag,
-        "said": presence.said,
-        "said_ago": round(replica.said_ago) if replica.said_ago is not None else None,
+        "written_at": presence.written_at,
+        "written_ago": round(replica.written_ago) if replica.written_ago is not None else None,
         "silent": replica.silent,
         "file": file_as_json(presence.file),
     }
@@ -103,7 +103,7 @@ def leader_in_words(replicas: Replicas) -> str:
 def replicas_table(replicas: Iterable[Replica]) -> Table:
     """Watchers for people."""
     return table(
-        *("watcher", "host", "pid", "version", "up since", "role", "lag", "said so", "file"),
+        *("watcher", "host", "pid", "version", "up since", "role", "lag", "written", "file"),
         rows=map(_cells, replicas),
     )
 
@@ -111,7 +111,7 @@ def replicas_table(replicas: Iterable[Replica]) -> Table:
 def _cells(replica: Replica) -> list[str]:
     presence = replica.presence
     readiness = {True: "ready", False: "not ready", None: "?"}[presence.warm]
-    said_ago = f"{roughly(replica.said_ago)} ago" if replica.said_ago is not None else "?"
+    written_ago = f"{roughly(replica.written_ago)} ago" if replica.written_ago is not None else "?"
     return [
         presence.id,
         presence.host,
@@ -120,6 +120,6 @@ def _cells(replica: Replica) -> list[str]:
         presence.since,
         f"leads, {readiness}" if replica.leads else readiness,
         "?" if replica.lag is None else str(replica.lag),
-        f"{said_ago}: silent" if replica.silent else said_ago,
+        f"{written_ago}: silent" if replica.silent else written_ago,
         file_in_words(presence.file),
     ]

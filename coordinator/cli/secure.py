@@ -131,7 +131,7 @@ def _seen_to(
 
     try:
         with Users(etcd) as users:
-            changes = securing.weigh(users, keys, roles, people)
+            changes = securing.find_changes(users, keys, roles, people)
             if write:
                 securing.carry_out(users, changes)
             held = securing.holders(users, [role.name for role in roles])

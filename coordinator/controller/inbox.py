@@ -72,7 +72,7 @@ class Inbox:
                 self._room.wait()
             if self._closed:
                 return False
-            self._waiting += _weight(update)
+            self._waiting += _size(update)
             read_at = -math.inf if self._is_late else self._clock()
         self._updates.append((update, read_at))
         self._wakeups.put(None)
@@ -92,7 +92,7 @@ class Inbox:
         self.lag = max(0.0, self._clock() - self._updates[0][1]) if self._updates else 0.0
         while updates and self._updates and taken < self._at_once:
             update, _ = self._updates.popleft()
-            taken += _weight(update)
+            taken += _size(update)
             messages.append(update)
         if taken:
             with self._room:
@@ -123,7 +123,7 @@ class Inbox:
             return
 
 
-def _weight(update: Update) -> int:
+def _size(update: Update) -> int:
     match update:
         case Snapshot():
             return max(1, len(update.listing.items))

@@ -107,7 +107,7 @@ def _of_environments(found: Mapping[str, EnvironmentMeasures]) -> Iterator[Metri
 def _of_reporters(heard: HeardInNumbers, now: datetime) -> Iterator[Metric]:
     by_environment = {one.environment: one for one in heard.configured}
     readable = {name: one.readable.values() for name, one in by_environment.items()}
-    said = {name: max((one.said for one in reporters), default=None) for name, reporters in readable.items()}
+    written = {name: max((one.written_at for one in reporters), default=None) for name, reporters in readable.items()}
 
     def gauge(name: str, what: str, values: Mapping[str, float]) -> Metric:
         return _gauge(name, what, values, "environment")
@@ -120,8 +120,8 @@ def _of_reporters(heard: HeardInNumbers, now: datetime) -> Iterator[Metric]:
     )
     yield gauge(
         "reporter_age_seconds",
-        "Seconds since a reporter of this environment last said something.",
-        {name: (now - at).total_seconds() for name, at in said.items() if at is not None},
+        "Seconds since a reporter of this environment last wrote its key.",
+        {name: (now - at).total_seconds() for name, at in written.items() if at is not None},
     )
     yield gauge(
         "reporter_backlog_events",

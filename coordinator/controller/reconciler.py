@@ -438,7 +438,7 @@ class Reconciler:
     def _act_on(self, decision: Decision, now: float) -> None:
         """Do what a decision about a target asks for, unless it has still to be given up."""
         target = decision.target
-        if (skip := self._catching_up.still_owed(target)) is not None and not self.reconcile.draining:
+        if (skip := self._catching_up.to_be_given_up(target)) is not None and not self.reconcile.draining:
             if not self.reconcile.is_put_off(target, now):
                 self._give_up(skip)
             return

@@ -65,13 +65,13 @@ class ReporterStatus(_Value):
     :ivar oldest: when the oldest of them was put there.
     :ivar parked: events that could not be delivered and are set aside.
     :ivar recent: the runs that it reported last, newest first.
-    :ivar said: when it wrote this, by its own clock.
+    :ivar written_at: when it wrote this, by its own clock.
     """
 
     host: Text
     pid: int
     since: Instant
-    said: Instant
+    written_at: Instant
     version: Text | None = None
     airflow_version: Text | None = None
     airflow_url: Text | None = None
@@ -83,7 +83,7 @@ class ReporterStatus(_Value):
 
     def says_the_same_as(self, other: ReporterStatus | None) -> bool:
         """Whether the two differ only in the time at which they were written."""
-        return other is not None and self.model_copy(update={"said": other.said}) == other
+        return other is not None and self.model_copy(update={"written_at": other.written_at}) == other
 
 
 class LastSeen(_Value):

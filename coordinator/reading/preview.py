@@ -179,7 +179,7 @@ def _admissions(
             max_runs_in_flight=limits.max_runs_in_flight,
             max_starts_per_minute=limits.max_starts_per_minute,
         )
-        admission.obey(pipeline_limits(reading.propagation.graph, name))
+        admission.set_limits(pipeline_limits(reading.propagation.graph, name))
         admission.recall(ages.get(name, ()), now=0.0)
     for target in reading.cache.targets():
         record = _record(reading, target)

@@ -113,8 +113,8 @@ class Candidate:
         self._presence = Presence.of_this_process(watcher_id, since=asks.now())
         self._held: HeldLease | None = None
         self._is_announced = False
-        self._said: Progress | None = None
-        self._say_again_at = 0.0
+        self._announced: Progress | None = None
+        self._announce_again_at = 0.0
         self._leadership: Leadership | None = None
         self._keep_alive_at = clock()
         self._awake = threading.Event()
@@ -151,7 +151,7 @@ class Candidate:
             self._held = HeldLease(lease, asked_at=asked_at, ttl=self._ttl, clock=self._clock)
             self._is_announced = False
         progress = self._progress()
-        if not self._is_announced or self._has_more_to_say(progress):
+        if not self._is_announced or self._has_changed(progress):
             self._announce(self._held, progress)
 
     def campaign_once(self) -> Leadership | None:
@@ -270,23 +270,23 @@ class Candidate:
         progress = self._progress()
         return (progress is None or progress.warm) and not self._is_stalled()
 
-    def _has_more_to_say(self, progress: Progress | None) -> bool:
-        if progress is None or self._said is None:
-            return progress is not self._said
-        has_changed = progress.differs_from(self._said)
-        return has_changed or self._clock() >= self._say_again_at
+    def _has_changed(self, progress: Progress | None) -> bool:
+        if progress is None or self._announced is None:
+            return progress is not self._announced
+        has_changed = progress.differs_from(self._announced)
+        return has_changed or self._clock() >= self._announce_again_at
 
     def _announce(self, held: HeldLease, progress: Progress | None) -> None:
         presence = self._presence
         if progress is not None:
-            presence = presence.progressed(progress, said=self._now(), again_within=AGAIN_WITHIN + self._ttl)
+            presence = presence.progressed(progress, written_at=self._now(), again_within=AGAIN_WITHIN + self._ttl)
         try:
             self._is_announced = self._id.announce(presence, held.id)
         except LeaseNotFound:
             self._give_up(held, "the lease has gone")
             return
         if self._is_announced:
-            self._said, self._say_again_at = progress, self._clock() + AGAIN_WITHIN
+            self._announced, self._announce_again_at = progress, self._clock() + AGAIN_WITHIN
         elif self.refused is not None:
             self._on_change()
 

@@ -58,10 +58,10 @@ class Progress:
     problems: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
 
-    def differs_from(self, said: Progress) -> bool:
+    def differs_from(self, announced: Progress) -> bool:
         """Whether there is any difference except that time has passed."""
         mine = (self.news, self.warm, self.file, self.problems, self.unknown)
-        return mine != (said.news, said.warm, said.file, said.problems, said.unknown)
+        return mine != (announced.news, announced.warm, announced.file, announced.problems, announced.unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Presence:
         that one have ended.
     :ivar revision: the etcd revision up to which it had read when it wrote this; ``None`` may also mean: nothing yet.
     :ivar warm: it could lead at once.
-    :ivar said: when it wrote this, by its own clock.
+    :ivar written_at: when it wrote this, by its own clock.
     :ivar again_within: seconds after which it writes this again at the latest.
     :ivar file: the dependencies file that it publishes when it leads.
     :ivar problems: its problems that follow from no key, by place; at most :data:`PROBLEMS`.
@@ -90,7 +90,7 @@ class Presence:
     took_over: bool | None = None
     revision: int | None = None
     warm: bool | None = None
-    said: str | None = None
+    written_at: str | None = None
     again_within: float | None = None
     file: PresentFile | None = None
     problems: Mapping[str, str] | None = None
@@ -110,13 +110,13 @@ class Presence:
             return None
         return found if found.tzinfo is not None else None
 
-    def progressed(self, progress: Progress, *, said: datetime, again_within: float) -> Presence:
+    def progressed(self, progress: Progress, *, written_at: datetime, again_within: float) -> Presence:
         """The same watcher with its present progress."""
         return replace(
             self,
             revision=progress.revision or None,
             warm=progress.warm,
-            said=written(said),
+            written_at=written(written_at),
             again_within=again_within,
             file=progress.file,
             problems=dict(islice(progress.problems.items(), PROBLEMS)) or None,
@@ -151,7 +151,7 @@ def read_presence(value: bytes) -> Presence:
         took_over=took_over if isinstance(took_over := known.get("took_over"), bool) else None,
         revision=_whole(known.get("revision")),
         warm=warm if isinstance(warm := known.get("warm"), bool) else None,
-        said=_text(known, "said"),
+        written_at=_text(known, "written_at"),
         again_within=again_within if isinstance(again_within, float) else _whole(again_within),
         file=_file(known.get("file")),
         problems=_problems(known.get("problems")),

@@ -24,7 +24,7 @@ class Replica:
         others.
         ``None``: its presence does not contain it.
     :ivar up_for: seconds since it started; ``None``: unknown.
-    :ivar said_ago: seconds since it wrote its presence, if its clock and ours agree.
+    :ivar written_ago: seconds since it wrote its presence, if its clock and ours agree.
     :ivar silent: it should have written its presence again by now.
     """
 
@@ -32,7 +32,7 @@ class Replica:
     leads: bool
     lag: int | None
     up_for: float | None
-    said_ago: float | None
+    written_ago: float | None
     silent: bool
 
     @property
@@ -80,12 +80,12 @@ def seconds_since(moment: str | None, now: datetime) -> float | None:
 
 
 def _replica(presence: Presence, *, leads: bool, newest_change: int, now: datetime) -> Replica:
-    said_ago = seconds_since(presence.said, now)
+    written_ago = seconds_since(presence.written_at, now)
     return Replica(
         presence,
         leads=leads,
         lag=max(0, newest_change - presence.revision) if presence.revision is not None else None,
         up_for=seconds_since(presence.since, now),
-        said_ago=said_ago,
-        silent=said_ago is not None and presence.again_within is not None and said_ago > presence.again_within,
+        written_ago=written_ago,
+        silent=written_ago is not None and presence.again_within is not None and written_ago > presence.again_within,
     )

@@ -77,7 +77,7 @@ class Changes:
         return bool(self.roles or self.users)
 
 
-def weigh(users: Users, keys: Keys, wanted: Sequence[Role], people: Sequence[WantedUser] = ()) -> Changes:
+def find_changes(users: Users, keys: Keys, wanted: Sequence[Role], people: Sequence[WantedUser] = ()) -> Changes:
     """Which changes an etcd needs to have these roles and users. Writes nothing.
 
     :raises NotOurs: a role of that name has permissions on other keys only.

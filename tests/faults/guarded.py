@@ -8,7 +8,7 @@ from typing import Any
 
 from coordinator.config.settings import EtcdSettings
 from coordinator.store.roles import reporter, watcher
-from coordinator.store.securing import WantedUser, carry_out, enable_authentication, weigh
+from coordinator.store.securing import WantedUser, carry_out, enable_authentication, find_changes
 from coordinator.store.users import ROOT, Users
 from tests.etcd_cluster import Cluster
 from tests.faults.stage import DRILL, ENVIRONMENTS, ETCD_TIMEOUT, REPORTERS, WATCHERS, Stage
@@ -42,7 +42,7 @@ class GuardedStage(Stage):
             users.add_user(ROOT, self._password(DRILL))
             users.add_role(ROOT)
             users.grant_role(ROOT, ROOT)
-            carry_out(users, weigh(users, self.keys, roles, people))
+            carry_out(users, find_changes(users, self.keys, roles, people))
             assert enable_authentication(users)
 
     def _etcd_settings(self, who: str, endpoints: list[str]) -> EtcdSettings:

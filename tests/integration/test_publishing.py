@@ -1,4 +1,4 @@
-"""Publishing beside others on a real etcd: nothing that was weighed may change before it is written."""
+"""Publishing beside others on a real etcd: nothing that was compared may change before it is written."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def proposal(
 def publish(
     store: EtcdStore, keys: Keys, content: dict[str, Any], *, owner: str = "default", signature: Signature = ANN
 ) -> int:
-    """Weigh and write at once. The revision."""
-    weighed = proposal(store, keys, content, owner=owner)
-    assert weighed.objections() == []
-    return apply(store, keys, weighed, signature)
+    """Compare and write at once. The revision."""
+    compared = proposal(store, keys, content, owner=owner)
+    assert compared.objections() == []
+    return apply(store, keys, compared, signature)
 
 
 def stands(store: EtcdStore, keys: Keys, owner: str = "default") -> Publication:
@@ -290,9 +290,9 @@ def test_an_owner_does_not_say_since_when_dependencies_of_another_count(
     retired = {pipeline: {"team_a/extract": {"revision": revision, "retired_at": ANN.when.isoformat()}}}
     value = json.dumps({"dependencies": {}, "retired": retired}).encode()
     etcd.commit(Transaction((), (Put(keys.dependencies("team_a"), value),)))
-    weighed = proposal(etcd, keys, {pipeline: "team_a/extract"}, owner="team_b")
+    compared = proposal(etcd, keys, {pipeline: "team_a/extract"}, owner="team_b")
     its_own = pipeline == "team_a/load" and revision == 0
-    assert bool(weighed.resumed()) is its_own
+    assert bool(compared.resumed()) is its_own
 
 
 def test_what_is_said_to_be_retired_far_in_the_future_does_not_resume(etcd: EtcdStore, keys: Keys) -> None:

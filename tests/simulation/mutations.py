@@ -376,13 +376,13 @@ def fresh_by_arrival_alone() -> AbstractContextManager[Any]:
 
 
 def publications_forget_who_waits() -> AbstractContextManager[Any]:
-    def obey(self: Dispatchers, graph: Graph) -> list[Target]:
+    def use(self: Dispatchers, graph: Graph) -> list[Target]:
         for dispatcher in self.all():
             dispatcher.admission.forget()
-            dispatcher.admission.obey(pipeline_limits(graph, dispatcher.environment))
+            dispatcher.admission.set_limits(pipeline_limits(graph, dispatcher.environment))
         return []
 
-    return patch.object(Dispatchers, "obey", obey)
+    return patch.object(Dispatchers, "use", use)
 
 
 @pytest.mark.promise("not-for-the-past")

@@ -137,7 +137,7 @@ class Admission:
 
     # -- what changes the gates ------------------------------------------------------------------------------------
 
-    def obey(self, limits: dict[PipelineRef, int]) -> list[Target]:
+    def set_limits(self, limits: dict[PipelineRef, int]) -> list[Target]:
         """Use other limits of pipelines. Targets keep their places, unless the limit of their pipeline is new or gone.
 
         :param limits: ``max_in_flight`` of the pipelines of this environment that have one.

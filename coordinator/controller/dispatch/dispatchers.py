@@ -76,12 +76,12 @@ class Dispatchers:
         if (dispatcher := self.of(target)) is not None:
             dispatcher.admission.leave(target)
 
-    def obey(self, graph: Graph) -> list[Target]:
+    def use(self, graph: Graph) -> list[Target]:
         """Use the limits of another graph. :returns: targets that lost their place and must be examined again."""
         return [
             target
             for name, dispatcher in self._by_environment.items()
-            for target in dispatcher.admission.obey(pipeline_limits(graph, name))
+            for target in dispatcher.admission.set_limits(pipeline_limits(graph, name))
         ]
 
     def admit(self, now: float) -> list[tuple[Target, Priority]]:

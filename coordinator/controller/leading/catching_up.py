@@ -187,7 +187,7 @@ class CatchingUp:
     def is_refused(self, target: Target) -> bool:
         return target in self._refused
 
-    def still_owed(self, target: Target) -> Skip | None:
+    def to_be_given_up(self, target: Target) -> Skip | None:
         """The skip that etcd has refused to write so far. Until it is written, the target is not started either."""
         if target not in self._refused:
             return None

@@ -1,4 +1,4 @@
-"""Publishing ``dependencies.json``: the file that people review becomes the document that all watchers obey.
+"""Publishing ``dependencies.json``: the file that people review becomes the document that all watchers use.
 
 The file is read again when it changes. A file that cannot be used changes nothing: the last good version stays in
 force, and the problem is shown until it is corrected. So does a file that is older than what is in force
@@ -60,7 +60,7 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Weighed:
+class _Compared:
     """A file compared with the documents that are published.
 
     :ivar revisions: etcd revisions of the published documents, by owner.
@@ -102,8 +102,8 @@ class Publisher:
         self._writer = writer
         self._read_at = 0.0
         self._edit: Edit | None = None
-        self._weighed: _Weighed | None = None
-        self._settled: tuple[_Weighed, Known] | None = None
+        self._compared: _Compared | None = None
+        self._settled: tuple[_Compared, Known] | None = None
         self._looked_back_from = 0
         self._refused: str | None = None
         self._mistake: str | None = None
@@ -133,7 +133,7 @@ class Publisher:
         if term is not None:
             self.publish(term=term)
         elif connected:
-            self.weigh()
+            self.compare()
 
     def may_begin(self, term: int) -> bool:
         """Whether a term may begin. Nothing is decided by what was published before, where the file says otherwise:
@@ -147,16 +147,16 @@ class Publisher:
         if self._file.read() and self._cache.revision:  # else it is not yet known what the edit is based on
             self._edit = self._edit_of(self._base(), before, self._edit)
 
-    def weigh(self) -> None:
+    def compare(self) -> None:
         """Find out beforehand what :meth:`publish` would do: with ten thousand pipelines this takes half a second, and
         environments need time to answer. Raises nothing: see :attr:`problem`."""
         if self._file.good is None or not self._looks_back():
             return
         with self._contained():
-            weighed = self._weigh(self._file.good)
-            if self._rule(weighed):
+            compared = self._compare(self._file.good)
+            if self._rule(compared):
                 self._refused = None
-                self._checks.known(weighed.asks_about())
+                self._checks.known(compared.asks_about())
 
     def publish(self, *, term: int) -> int | None:
         """Publish what was read, if it is newer than what is in force and nothing is said against it.
@@ -189,37 +189,37 @@ class Publisher:
             self._mistake = None
 
     def _publish(self, file: GoodFile, term: int) -> int | None:
-        weighed = self._weigh(file)
-        if not self._rule(weighed):
+        compared = self._compare(file)
+        if not self._rule(compared):
             return 0
-        known = self._checks.known(weighed.asks_about()) if not weighed.objections else Known()
+        known = self._checks.known(compared.asks_about()) if not compared.objections else Known()
         if known is None:
             return None
-        if self._settled == (weighed, known):
+        if self._settled == (compared, known):
             return 0
         if self._edit is None:  # nobody saw it change; from now on it counts as an edit of what is in force
-            self._edit = self._edit_of(weighed.proposal.base, weighed.file, None)
-        if weighed.objections:
-            found = refusal(str(self._file.path), weighed.file.text, weighed.objections)
+            self._edit = self._edit_of(compared.proposal.base, compared.file, None)
+        if compared.objections:
+            found = refusal(str(self._file.path), compared.file.text, compared.objections)
             self._refuse(found.in_short(f"coordinator plan {self._file.path} --owner {self._owner}"))
-            self._settled = weighed, known
+            self._settled = compared, known
             return 0
         # Based on what is known now, even if the dependencies are the same: etcd compares with this revision.
-        proposal = replace(weighed.proposal, base=self._base(), terms=self._terms())
+        proposal = replace(compared.proposal, base=self._base(), terms=self._terms())
         concerns, effects = proposal.concerns(known), NO_EFFECTS
-        is_accepted = weighed.file.read.accept == proposal.version
+        is_accepted = compared.file.read.accept == proposal.version
         if is_accepted or not concerns:  # a refused file does not need the check of all states
             effects = effects_of(proposal, self._cache, self._cache.targets())
             concerns += effects.concerns(self._settings.resume_limit)
         if concerns and not is_accepted:
             self._refuse(f"{self._file.path}: {'; '.join(concerns)}. {self._how_to_accept(proposal)}")
-            self._settled = weighed, known
+            self._settled = compared, known
             return 0
         try:
             return self._write(proposal, effects, accepted=concerns, term=term)
         except TransactionTooLarge as error:
             self._refuse(f"{self._file.path}: not published: {error}")
-            self._settled = weighed, known
+            self._settled = compared, known
             return 0
 
     def _write(self, proposal: Proposal, effects: Effects, *, accepted: list[str], term: int) -> int | None:
@@ -266,13 +266,13 @@ class Publisher:
                 )
         return answer.revision  # where it was not written: the revision of what somebody else published in between
 
-    def _rule(self, weighed: _Weighed) -> bool:
+    def _rule(self, compared: _Compared) -> bool:
         """Whether the file is new enough to be published; notes the reason if it is not."""
-        if weighed.is_published:
+        if compared.is_published:
             self._edit = None
             self._refused = None
             return False
-        ruling = weighed.proposal.ruling(self._edit)
+        ruling = compared.proposal.ruling(self._edit)
         match ruling.verdict:
             case Verdict.PUBLISH:
                 return True
@@ -281,24 +281,24 @@ class Publisher:
                 self._refused = None
             case Verdict.OLDER | Verdict.CONFLICT:
                 words = {Verdict.OLDER: "older than what is in force", Verdict.CONFLICT: "not published"}
-                command = self._command() + (" --accept" if weighed.proposal.has_serials else "")
+                command = self._command() + (" --accept" if compared.proposal.has_serials else "")
                 self._refuse(
                     f"{self._file.path}: {words[ruling.verdict]}: {ruling.reason}. Publish it nevertheless with "
                     f"{command}, or bring the file up to date: coordinator dependencies show --owner {self._owner}"
                 )
         return False
 
-    def _weigh(self, file: GoodFile) -> _Weighed:
+    def _compare(self, file: GoodFile) -> _Compared:
         base = self._base()
         revisions = {owner: one.revision for owner, one in base.by_owner.items()}
-        weighed = self._weighed
-        if weighed is None or weighed.file is not file or weighed.revisions != revisions:
+        compared = self._compared
+        if compared is None or compared.file is not file or compared.revisions != revisions:
             proposal = Proposal(self._owner, file.read.document, base, self._terms(), file.read.serial)
             objections = tuple(proposal.objections())
             replaced = tuple(replacements(proposal.difference()))
             is_published = not objections and proposal.is_published
-            weighed = self._weighed = _Weighed(file, revisions, proposal, objections, is_published, replaced)
-        return weighed
+            compared = self._compared = _Compared(file, revisions, proposal, objections, is_published, replaced)
+        return compared
 
     def _edit_of(self, base: Publications, before: GoodFile | None, earlier: Edit | None) -> Edit:
         """:param before: what the file said before. :param earlier: the edit that this one goes on with."""

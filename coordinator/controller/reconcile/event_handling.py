@@ -189,7 +189,7 @@ class EventHandler:
         self._expired_told.intersection_update(self._cache.expired)
         self._tell_expired(replaced.expired)
         self._queue.outdate_all()  # targets that are plainly settled now get no new decision
-        yield from self._obey_dependencies(replaced.targets, everything=True)
+        yield from self._use_dependencies(replaced.targets, everything=True)
         self._queue.read(self._cache.revision)
 
     def _connect(self, now: float) -> None:
@@ -213,7 +213,7 @@ class EventHandler:
             self._tell_expired(touched.expired)
         self._propagation.touch(touched.targets, recorded=touched.recorded, live=live)
         if touched.dependencies:
-            self._reading = self._obey_dependencies(self._cache.snapshot())
+            self._reading = self._use_dependencies(self._cache.snapshot())
         if touched.held:
             self._propagation.touch((), recorded=unsettled_of(touched.held, self._propagation.unsettled()), live=live)
         if touched.watermarks:
@@ -234,7 +234,7 @@ class EventHandler:
             )
         self._expired_told |= unheard_of
 
-    def _obey_dependencies(self, targets: Sequence[Target], *, everything: bool = False) -> Iterator[None]:
+    def _use_dependencies(self, targets: Sequence[Target], *, everything: bool = False) -> Iterator[None]:
         """Use the published dependencies, piece by piece; parameters as in :meth:`Propagation.exchange_graph`."""
         yield
         try:
@@ -249,7 +249,7 @@ class EventHandler:
             graph = self._propagation.graph
         else:
             _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
-            self._scheduling.obey(graph)
+            self._scheduling.use(graph)
             self.writes_heartbeats = is_asked_for(graph)
         yield
         self._propagation.exchange_graph(graph, targets, everything=everything)

@@ -16,7 +16,7 @@ from coordinator.model.runstate import (
 from coordinator.runners.port import ObservedRun
 
 
-class Weight(enum.Enum):
+class Assessment(enum.Enum):
     """What becomes of an observation."""
 
     NOTHING = "nothing new"
@@ -24,14 +24,14 @@ class Weight(enum.Enum):
     LATER = "give its own reporter the time to report it first"
 
 
-def weigh(
+def assess(
     present: RunState | Unreadable | None,
     run: ObservedRun,
     *,
     asked_at: datetime | None = None,
     in_flight: bool,
     seen_before: bool,
-) -> Weight:
+) -> Assessment:
     """Whether an observed run is to be reported on its pipeline's behalf.
 
     :param present: the value of the state key.
@@ -42,14 +42,14 @@ def weigh(
     observed = RunState(run.state, Attempt(run.run_id, run.queued_at), asked_at)
     if not isinstance(present, RunState):
         # A key that somebody deleted means "not yet" and stays so, unless the run goes on or its end is waited for.
-        return Weight.REPORT if in_flight or not run.state.is_terminal else Weight.NOTHING
+        return Assessment.REPORT if in_flight or not run.state.is_terminal else Assessment.NOTHING
     if present.attempt.queued_at is None:
         # Its writer sends no queued_at: its own report of the end would be another completion beside ours. So ours
         # waits for a second look, and is made only when the run is in flight.
         if not in_flight or not run.state.is_terminal:
-            return Weight.NOTHING
-        return Weight.REPORT if seen_before else Weight.LATER
-    return Weight.REPORT if evaluate_report(present, observed) is Verdict.NEW else Weight.NOTHING
+            return Assessment.NOTHING
+        return Assessment.REPORT if seen_before else Assessment.LATER
+    return Assessment.REPORT if evaluate_report(present, observed) is Verdict.NEW else Assessment.NOTHING
 
 
 def document_of(run: ObservedRun, *, reported_by: str, observed_at: datetime) -> RunStateDocument:

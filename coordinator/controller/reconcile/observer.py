@@ -12,7 +12,7 @@ from coordinator.controller.queue.work_queue import WorkQueue
 from coordinator.controller.reconcile import records
 from coordinator.controller.reconcile.following import FollowedRun, Following
 from coordinator.controller.reconcile.ledger import Ledger
-from coordinator.controller.reconcile.observations import Weight, document_of, weigh
+from coordinator.controller.reconcile.observations import Assessment, assess, document_of
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import Decision, Obstacle
@@ -143,8 +143,8 @@ class Observer:
             return False  # retention has removed it: a report would be ignored, and the run asked about again and again
         # As of the question, not of its answer: a report that came in between is newer than what was seen.
         present = seen.value if seen else None
-        weight = weigh(present, run, asked_at=asked_at, in_flight=in_flight, seen_before=before)
-        if weight is not Weight.REPORT:
+        assessment = assess(present, run, asked_at=asked_at, in_flight=in_flight, seen_before=before)
+        if assessment is not Assessment.REPORT:
             return False
         document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=asked_at)
         _log.info("state.observed", pipeline=str(subject.pipeline), partition=subject.partition, state=str(run.state))

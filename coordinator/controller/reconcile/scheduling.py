@@ -69,9 +69,9 @@ class Scheduling:
         else:
             self._queue.outdate(target)
 
-    def obey(self, graph: Graph) -> None:
+    def use(self, graph: Graph) -> None:
         """Use another graph: targets that lose their place in line are examined again."""
-        for target in self._dispatchers.obey(graph):
+        for target in self._dispatchers.use(graph):
             self._queue.add(target, Priority.CATCHUP)
 
     def late(self) -> Iterable[Target]:

@@ -227,7 +227,7 @@ def test_status_tells_who_is_heard_who_fell_silent_and_who_never_spoke(
 
 def test_status_shows_reporters_under_a_name_that_nobody_knows(cli: Cli, config: Path, announced: Announced) -> None:
     wrong = announced.keys.reporter("sale", "r")
-    value = ReporterStatus(host="h", pid=1, since=NOON, said=NOON).to_value()
+    value = ReporterStatus(host="h", pid=1, since=NOON, written_at=NOON).to_value()
     announced.store.commit(Transaction((), (Put(wrong, value),)))
     assert "reporters call their environment sale" in cli("status", "-c", config).stdout
     announced.store.commit(Transaction((), (Delete(wrong),)))

@@ -59,7 +59,7 @@ def dependencies(tmp_path: Path) -> Path:
 def announce(etcd: EtcdStore, keys: Keys, environment: str, *recent: ReportedRun, **fields: Any) -> None:
     """A reporter is there, as far as etcd shows."""
     now = datetime.now(UTC)
-    said = {"host": "airflow-7", "pid": 1, "since": now, "said": now, "version": "1", "recent": recent, **fields}
+    said = {"host": "airflow-7", "pid": 1, "since": now, "written_at": now, "version": "1", "recent": recent, **fields}
     key = keys.reporter(environment, "reporter-1")
     etcd.commit(Transaction((), (Put(key, ReporterStatus.model_validate(said).to_value()),)))
 

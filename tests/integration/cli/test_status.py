@@ -265,9 +265,11 @@ def test_junk_keys_are_counted_and_hide_nothing(cli: Cli, config: Path, etcd: Et
     assert "and 80 more watchers" in cli("status", "-c", config, "--all").stdout
 
 
-def _replica(name: str, *, revision: int, warm: bool = True, up_for: float = 7200.0, said_ago: float = 2.0) -> Presence:
+def _replica(
+    name: str, *, revision: int, warm: bool = True, up_for: float = 7200.0, written_ago: float = 2.0
+) -> Presence:
     came = Presence(name, f"host-{name}", 7, written(_ago(up_for)), "1.2")
-    return came.progressed(Progress(revision, revision, warm), said=_ago(said_ago), again_within=70.0)
+    return came.progressed(Progress(revision, revision, warm), written_at=_ago(written_ago), again_within=70.0)
 
 
 def test_who_leads_and_how_far_each_replica_has_got_is_shown(
@@ -286,7 +288,7 @@ def test_who_leads_and_how_far_each_replica_has_got_is_shown(
                 Put(keys.watcher("a"), _replica("a", revision=written_at - 1).to_value()),
                 Put(keys.watcher("b"), _replica("b", revision=written_at).to_value()),
                 Put(keys.watcher("old"), old.to_value()),
-                Put(keys.watcher("s"), _replica("s", revision=written_at + 1, said_ago=71.0).to_value()),
+                Put(keys.watcher("s"), _replica("s", revision=written_at + 1, written_ago=71.0).to_value()),
             ),
         )
     )
@@ -377,7 +379,7 @@ def test_a_question_that_was_not_answered_yet_is_shown_and_needs_nobody(
 def test_the_configuration_is_named_and_no_environment_is_suspected_where_none_is_configured(
     cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
 ) -> None:
-    seen = ReporterStatus(host="h", pid=1, since=_ago(60), said=_ago(1), version="1").to_value()
+    seen = ReporterStatus(host="h", pid=1, since=_ago(60), written_at=_ago(1), version="1").to_value()
     etcd.commit(Transaction((), (Put(keys.reporter("elsewhere", "r"), seen),)))
     told = cli("status", "-c", config).stdout
     assert f"; configuration {config}" in told

@@ -35,7 +35,7 @@ class Etcd:
         self._cli, self._config, self._store, self.keys = cli, config, store, keys
         now = datetime.now(UTC)
         self.put(keys.leader, Presence("w", "host", 1, written(now)).to_value())
-        self.put(keys.reporter("default", "r"), ReporterStatus(host="h", pid=1, since=now, said=now).to_value())
+        self.put(keys.reporter("default", "r"), ReporterStatus(host="h", pid=1, since=now, written_at=now).to_value())
 
     def put(self, *pairs: Any) -> None:
         puts = tuple(Put(key, value) for key, value in zip(pairs[::2], pairs[1::2], strict=True))

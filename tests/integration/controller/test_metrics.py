@@ -49,7 +49,7 @@ def watcher(served: ServedWorld) -> Service:
     served.airflows["team_b"].faults.always("trigger", Fault.answer(403, {"detail": "Forbidden"}))
     served.put(served.keys.hold(PipelineRef.parse("H")), b'{"why": "for a test"}')
     reporter = ReporterStatus(
-        host="airflow-1", pid=1, since=now, said=now - timedelta(seconds=7), backlog=BACKLOG, parked=1
+        host="airflow-1", pid=1, since=now, written_at=now - timedelta(seconds=7), backlog=BACKLOG, parked=1
     )
     served.put(served.keys.reporter("default", "one"), reporter.to_value())
 

@@ -26,7 +26,7 @@ def announce(world: FaultyWorld, *runs: tuple[str, str, float]) -> None:
         ReportedRun(dag_id=dag_id, run_id=run_id, state="success", at=now - timedelta(seconds=ago))
         for dag_id, run_id, ago in runs
     )
-    status = ReporterStatus(host="airflow-7", pid=1, since=now, said=now, version="1", recent=recent)
+    status = ReporterStatus(host="airflow-7", pid=1, since=now, written_at=now, version="1", recent=recent)
     world.put(world.keys.reporter("default", "reporter-1"), status.to_value())
 
 

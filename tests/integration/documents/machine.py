@@ -90,7 +90,7 @@ class Machine:
         now = datetime.now(UTC)
         for environment in environments:
             said = ReporterStatus.model_validate(
-                {"host": "airflow", "pid": 1, "since": now, "said": now, "version": "1"}
+                {"host": "airflow", "pid": 1, "since": now, "written_at": now, "version": "1"}
             )
             self.put(self.keys.reporter(environment, "plugin"), said.to_value())
 

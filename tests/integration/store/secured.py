@@ -53,7 +53,7 @@ class SecuredEtcd(EmbeddedEtcd):
         people.append(securing.WantedUser("nobody", (), self.password_of("nobody")))
         with Users(EtcdSettings(endpoints=[self.endpoint])) as users:
             add_root(users, self.password_of(ROOT))
-            securing.carry_out(users, securing.weigh(users, self.keys, roles, people))
+            securing.carry_out(users, securing.find_changes(users, self.keys, roles, people))
             assert securing.enable_authentication(users)
 
     def password_of(self, user: str) -> str:

@@ -56,7 +56,7 @@ class CertifiedEtcd(EmbeddedEtcd):
             add_root(users, None)
             assert securing.enable_authentication(users)
             # From here on it is root's certificate that counts.
-            changes = securing.weigh(users, KEYS, roles, [*people, securing.WantedUser("nobody", ())])
+            changes = securing.find_changes(users, KEYS, roles, [*people, securing.WantedUser("nobody", ())])
             securing.carry_out(users, changes)
 
 

@@ -14,7 +14,7 @@ from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction
 from coordinator.store.roles import watcher
-from coordinator.store.securing import WantedUser, carry_out, enable_authentication, weigh
+from coordinator.store.securing import WantedUser, carry_out, enable_authentication, find_changes
 from coordinator.store.users import ROOT, Users
 from tests.integration.store.secured import add_root
 from tests.logins import logins
@@ -38,7 +38,9 @@ def etcd(tmp_path: Path, password: Path) -> Iterator[EmbeddedEtcd]:
         role = watcher(KEYS)
         with Users(EtcdSettings(endpoints=[server.endpoint])) as users:
             add_root(users, password.read_text())
-            carry_out(users, weigh(users, KEYS, [role], [WantedUser("watcher", (role.name,), password.read_text())]))
+            carry_out(
+                users, find_changes(users, KEYS, [role], [WantedUser("watcher", (role.name,), password.read_text())])
+            )
             assert enable_authentication(users)
         yield server
 

@@ -119,7 +119,7 @@ def test_gates_never_hold_too_many_and_forget_nobody(
     limits = Admission(slots=slots, max_runs_in_flight=of_environment)
     leaf = Dependency(PipelineRef("default", "u"))
     graph = Graph([Node(Downstream(one, leaf, max_in_flight=of_pipeline), {leaf: 0}) for one in (D, E)])
-    limits.obey(pipeline_limits(graph, "default"))
+    limits.set_limits(pipeline_limits(graph, "default"))
     targets = [Target(pipeline, partition) for pipeline in (D, E) for partition in HOURS[:3]]
     waiting, let_in, in_flight, with_slot = set[Target](), set[Target](), set[Target](), set[Target]()
 
@@ -168,14 +168,14 @@ def test_gates_never_hold_too_many_and_forget_nobody(
 def test_a_publication_forgets_nobody_who_waits() -> None:
     """Whoever waits at a limit that stays keeps the place; at one that is new or gone, it has to enter again."""
     limits = Admission(slots=10, max_runs_in_flight=1)
-    limits.obey({D: 1})
+    limits.set_limits({D: 1})
     waiting = [Target(D, partition) for partition in HOURS[:3]] + [Target(E, HOURS[0])]
     assert [limits.enter(one, Priority.CATCHUP, now=0.0) for one in waiting] == [True, False, False, False]
-    assert limits.obey({D: 2}) == []
+    assert limits.set_limits({D: 2}) == []
     assert all(map(limits.knows, waiting))
-    again = limits.obey({D: 2, E: 1})
+    again = limits.set_limits({D: 2, E: 1})
     assert again == [Target(E, HOURS[0])]
-    again = limits.obey({E: 1})
+    again = limits.set_limits({E: 1})
     assert sorted(again) == sorted(waiting[:3])
     assert not any(map(limits.knows, again))
 

@@ -21,7 +21,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KEYS = Keys()
 SALES = KEYS.reporter("sales", "r1")
 SEEN = KEYS.reporter_seen("sales")
-THERE = ReporterStatus(host="h", pid=1, since=NOON, said=NOON).to_value()
+THERE = ReporterStatus(host="h", pid=1, since=NOON, written_at=NOON).to_value()
 LAST = LastSeen(at=NOON, reporter="r1", host="h").to_value()
 ENVIRONMENTS = {name: EnvironmentSettings(url="http://127.0.0.1:1") for name in ("sales", "finance")}
 

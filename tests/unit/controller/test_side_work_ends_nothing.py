@@ -58,7 +58,7 @@ def test_a_machine_without_threads_asks_about_dags_later(runners: dict[str, Runn
 @pytest.mark.usefixtures("no_threads")
 def test_a_machine_without_threads_asks_about_reporters_later(runners: dict[str, Runner]) -> None:
     clock, reporters = SystemClock(), Reporters()
-    status = ReporterStatus(host="h", pid=1, since=clock.now(), said=clock.now())
+    status = ReporterStatus(host="h", pid=1, since=clock.now(), written_at=clock.now())
     reporters.put("default", "reporter-1", status.to_value())
     settings = EnvironmentSettings.model_validate({"url": "http://127.0.0.1:1"})
     misnamed_reporters = MisnamedReporters(reporters, runners, {"default": settings}, clock=clock)

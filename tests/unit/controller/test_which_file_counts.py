@@ -61,7 +61,7 @@ class Watcher:
     def follow(self) -> None:
         self._take_in()
         self.publisher.read()
-        self.publisher.weigh()
+        self.publisher.compare()
 
     def lead(self) -> None:
         """It leads from now on, and has two turns: one that publishes, one that sees that."""

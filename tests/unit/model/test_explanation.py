@@ -145,7 +145,7 @@ def test_a_shared_ancestor_is_named_once_and_a_thousand_ways_take_no_time(world:
     assert " (behind L19a <- L18a <- ... <- L2a <- L1a)" in sentence
 
 
-def test_the_tree_tells_of_each_input_what_was_weighed(world: SimulatedWorld) -> None:
+def test_the_tree_tells_of_each_input_what_counted(world: SimulatedWorld) -> None:
     world.dependencies({"D": {"upstream": {"any": [["A", "B"], "C"]}}})
     world.first_run("A", "C")
     world.rerun("A")

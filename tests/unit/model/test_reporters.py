@@ -31,7 +31,7 @@ SEEN = LastSeen(at=NOON, reporter="r1", host="h")
 
 
 def status(**fields: Any) -> ReporterStatus:
-    return ReporterStatus(**{"host": "h", "pid": 1, "since": NOON, "said": NOON, **fields})
+    return ReporterStatus(**{"host": "h", "pid": 1, "since": NOON, "written_at": NOON, **fields})
 
 
 def hearing(
@@ -119,7 +119,7 @@ def test_what_is_written_is_read_back() -> None:
     full = status(version="1", airflow_version="3.3.2", backlog=1, oldest=NOON, recent=(RUN,), parked=1)
     assert read_reporter(full.to_value()) == full
     assert read_last_seen(SEEN.to_value()) == SEEN
-    assert full.says_the_same_as(full.model_copy(update={"said": NOON + LONG}))
+    assert full.says_the_same_as(full.model_copy(update={"written_at": NOON + LONG}))
     assert not full.says_the_same_as(full.model_copy(update={"backlog": 2}))
 
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_read_is_shown_and_never_raises(value: bytes) -> None:
 instants = st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
 words = st.text() | st.integers() | st.none() | instants
 documents = st.fixed_dictionaries(
-    {"host": words, "pid": words, "since": instants, "said": instants},
+    {"host": words, "pid": words, "since": instants, "written_at": instants},
     optional={"oldest": words, "backlog": st.integers(), "recent": st.lists(st.dictionaries(st.text(), words))},
 )
 

@@ -245,16 +245,16 @@ def test_watchers_do_not_keep_each_other_busy(server: MemoryEtcd, clock: Clock, 
 
 def test_what_an_older_version_says_of_itself_is_read_and_what_cannot_be_read_is_no_error() -> None:
     old = read_presence(b'{"id": "w", "host": "h", "pid": 7, "since": "2026-11-20T00:00:00+00:00"}')
-    assert (old.id, old.pid, old.version, old.revision, old.warm, old.said) == ("w", 7, None, None, None, None)
+    assert (old.id, old.pid, old.version, old.revision, old.warm, old.written_at) == ("w", 7, None, None, None, None)
     odd = read_presence(
-        b'{"id": "\\ud800", "pid": "x", "revision": true, "warm": 1, "said": 3, "again_within": "soon", "x": 1}'
+        b'{"id": "\\ud800", "pid": "x", "revision": true, "warm": 1, "written_at": 3, "again_within": "soon", "x": 1}'
     )
     assert (odd.id, odd.pid, odd.since) == ("\\ud800", 0, "?")
-    assert (odd.revision, odd.warm, odd.said, odd.again_within) == (None, None, None, None)
+    assert (odd.revision, odd.warm, odd.written_at, odd.again_within) == (None, None, None, None)
     for value in (b"", b"[]", b"\xff", b"null", b"[" * 100_000):
         assert read_presence(value).id == "?"
     new = Presence("w", "h", 7, "s", "1.0").progressed(
-        Progress(5, 4, True), said=datetime(2026, 11, 20, tzinfo=UTC), again_within=70.0
+        Progress(5, 4, True), written_at=datetime(2026, 11, 20, tzinfo=UTC), again_within=70.0
     )
     assert read_presence(new.to_value()) == new
 

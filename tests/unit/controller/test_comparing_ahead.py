@@ -1,4 +1,4 @@
-"""A standby has weighed its file beside what is published before it leads: that takes long with many pipelines.
+"""A standby has compared its file beside what is published before it leads: that takes long with many pipelines.
 
 And it leads only once it is known what stands there.
 """
@@ -27,8 +27,8 @@ KEYS = Keys()
 
 
 @pytest.fixture
-def weighings(monkeypatch: pytest.MonkeyPatch) -> list[Proposal]:
-    """Grows with each time that a document is weighed."""
+def comparisons(monkeypatch: pytest.MonkeyPatch) -> list[Proposal]:
+    """Grows with each time that a document is compared."""
     found: list[Proposal] = []
     objections = Proposal.objections
     monkeypatch.setattr(Proposal, "objections", lambda self: (found.append(self), objections(self))[1])
@@ -74,34 +74,34 @@ def _lead(store: MemoryStore) -> int:
     return store.commit(Transaction((), (Put(KEYS.leader, b"{}"),))).revision
 
 
-def test_what_was_weighed_as_a_standby_is_not_weighed_again_when_it_leads(
-    store: MemoryStore, tmp_path: Path, weighings: list[Proposal]
+def test_what_was_compared_as_a_standby_is_not_compared_again_when_it_leads(
+    store: MemoryStore, tmp_path: Path, comparisons: list[Proposal]
 ) -> None:
     term = _lead(store)
     stage = Stage(store, tmp_path / "d.json", '{"D": "A"}')
     publisher = stage.publisher
-    publisher.weigh()
+    publisher.compare()
     assert (publisher.publish(term=term) or 0) > term
-    assert len(weighings) == 1
+    assert len(comparisons) == 1
     stage.take_in()
     for _ in range(3):
-        publisher.weigh()
+        publisher.compare()
     assert publisher.publish(term=term) == 0
-    assert len(weighings) == 2, "once for each state of what is published"
+    assert len(comparisons) == 2, "once for each state of what is published"
 
 
-def test_a_standby_publishes_nothing_by_weighing_and_its_successor_still_does(
-    store: MemoryStore, tmp_path: Path, weighings: list[Proposal]
+def test_a_standby_publishes_nothing_by_comparing_and_its_successor_still_does(
+    store: MemoryStore, tmp_path: Path, comparisons: list[Proposal]
 ) -> None:
     term = _lead(store)
     stage = Stage(store, tmp_path / "d.json", '{"D": "A"}')
     publisher = stage.publisher
-    publisher.weigh()
+    publisher.compare()
     assert _published(store) == {}
     other = store.commit(Transaction((), (Put(KEYS.root + "retention", b""),))).revision
     stage.take_in()
-    assert (publisher.publish(term=term) or 0) > other, "on the newest revision, though weighed before it"
-    assert len(weighings) == 1
+    assert (publisher.publish(term=term) or 0) > other, "on the newest revision, though compared before it"
+    assert len(comparisons) == 1
 
 
 class SilentStore(MemoryStore):
