@@ -65,17 +65,13 @@ class Publications:
 
     def version_of(self, owner: str) -> int:
         """The version of an owner that is in force; 0: it never published anything."""
-        published, before = self.by_owner.get(owner), self.before.get(owner)
-        value = published.value if published is not None else None
-        in_force = value.version if isinstance(value, Publication) else 0
-        return max(in_force, before.version if before is not None else 0)
+        last, before = self.last_of(owner), self.before.get(owner)
+        return max(last[0].version if last is not None else 0, before.version if before is not None else 0)
 
     def last_of(self, owner: str) -> tuple[Publication, int] | None:
         """The last readable version of an owner's document and its revision, as far as it is known."""
         for published in (self.by_owner.get(owner), self.last_readable.get(owner)):
-            if published is None or published.revision > self.revision:  # of an etcd that was restored since
-                continue
-            if isinstance(published.value, Publication):
+            if published is not None and isinstance(published.value, Publication):
                 return published.value, published.revision
         return None
 

@@ -315,9 +315,7 @@ class Publisher:
     def _looks_back(self) -> bool:
         """Find the last readable version, where what stands there now cannot be read. Returns whether etcd answered."""
         present = self._cache.published.get(self._owner)
-        if present is None or isinstance(present.value, Publication) or self._owner in self._cache.last_readable:
-            return True
-        if self._looked_back_from == present.revision:
+        if present is None or isinstance(present.value, Publication) or self._looked_back_from == present.revision:
             return True
         try:
             found = last_readable(self._writer.store, self._writer.keys, self._owner, present)
@@ -325,8 +323,10 @@ class Publisher:
             _log.warning("dependencies.not_published", reason=str(error))
             return False
         self._looked_back_from = present.revision
-        if found is not None:
+        known = self._cache.last_readable.get(self._owner)
+        if found is not None and (known is None or known.revision < found.revision):  # this watcher was away meanwhile
             self._cache.last_readable[self._owner] = found
+            self._compared = None
         return True
 
     def _terms(self) -> Terms:

@@ -215,6 +215,8 @@ class Cache:
 
         :param replaced: filled with the result.
         """
+        if listing.revision < self.revision:  # etcd was restored: those revisions mean something else now
+            self.last_readable.clear()
         gone: list[Target] = []
         before = (self._states, self._records, self._orders)
         self._states, self._records, self._orders = {}, {}, {}

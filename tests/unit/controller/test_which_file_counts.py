@@ -41,12 +41,12 @@ class Watcher:
         clock = SystemClock()
         self._store = store
         self._file = file
-        self._cache = Cache(KEYS)
+        self.cache = Cache(KEYS)
         self.edit(document)
         self.publisher = Publisher(
             WatchedFile(file, {"default"}),
             owner="default",
-            cache=self._cache,
+            cache=self.cache,
             settings=PublicationSettings(**settings),
             checks=DagChecks({}, clock=clock.monotonic, answered=lambda: None),
             writer=Writer(store, KEYS, file.name, clock),
@@ -73,7 +73,7 @@ class Watcher:
             self.publisher.publish(term=term)
 
     def _take_in(self) -> None:
-        self._cache.replace(self._store.list(KEYS.root))
+        self.cache.replace(self._store.list(KEYS.root))
 
 
 @pytest.fixture
@@ -127,6 +127,63 @@ def test_old_and_new_take_turns_and_only_the_new_one_is_published(store: MemoryS
         new.lead()
         assert new.publisher.problem is None
     assert in_force(store) == (2, ["D <- A", "E <- A"])
+
+
+def overwrite(store: MemoryStore) -> None:
+    store.commit(Transaction((), (Put(KEYS.dependencies("default"), b"rubbish"),)))
+
+
+def activations(store: MemoryStore) -> dict[str, int]:
+    """From which revision on each pipeline's only dependency counts."""
+    found = store.get(KEYS.dependencies("default"))
+    assert found is not None
+    read = read_publication(found.value, source="test")
+    assert isinstance(read, Publication)
+    return {str(name): one.revision for (name, _), one in read.activations(found.mod_revision).items()}
+
+
+@pytest.mark.parametrize("was_away", [False, True])
+def test_an_overwritten_document_goes_on_from_its_last_readable_version(
+    store: MemoryStore, start: Start, *, was_away: bool
+) -> None:
+    watcher = start(OLD)
+    watcher.lead()
+    by_hand(store, NEW)
+    if not was_away:
+        watcher.follow()
+    before = activations(store)
+    for _ in range(2):
+        complete(store, "A", "2026-11-20")
+        overwrite(store)
+    watcher.edit(NEW)
+    watcher.lead()
+    assert watcher.publisher.problem is None
+    assert in_force(store) == (3, ["D <- A", "E <- A"])
+    assert activations(store) == before
+
+
+def test_an_older_file_does_not_take_the_place_of_an_overwritten_document(store: MemoryStore, start: Start) -> None:
+    start(OLD).lead()
+    start(NEW).lead()
+    before = activations(store)
+    overwrite(store)
+    old = start(OLD)
+    old.lead()
+    assert "older than what is in force" in str(old.publisher.problem)
+    start(NEW).lead()
+    assert activations(store) == before
+
+
+def test_a_document_of_before_etcd_was_restored_is_not_gone_on_from(store: MemoryStore, start: Start) -> None:
+    watcher = start(OLD)
+    watcher.lead()
+    by_hand(store, NEW)
+    watcher.follow()
+    restored = MemoryStore(MemoryEtcd())
+    cache = watcher.cache
+    assert "default" in cache.last_readable
+    cache.replace(restored.list(KEYS.root))
+    assert not cache.last_readable
 
 
 def test_a_running_watcher_with_an_old_file_publishes_it_once_it_is_edited(store: MemoryStore, start: Start) -> None:
