@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import structlog
 
@@ -105,6 +106,7 @@ class Publisher:
         self._compared: _Compared | None = None
         self._settled: tuple[_Compared, Known] | None = None
         self._looked_back_from = 0
+        self._gone_since: datetime | None = None
         self._refused: str | None = None
         self._mistake: str | None = None
 
@@ -130,6 +132,7 @@ class Publisher:
         if (now := self._writer.clock.monotonic()) >= self._read_at:
             self._read_at = now + FILE_PAUSE
             self.read()
+        self._forget_what_is_gone()
         if term is not None:
             self.publish(term=term)
         elif connected:
@@ -328,6 +331,17 @@ class Publisher:
             self._cache.last_readable[self._owner] = found
             self._compared = None
         return True
+
+    def _forget_what_is_gone(self) -> None:
+        """A deleted document is out of force, as if all of it had been taken out: it resumes within the same time."""
+        now = self._writer.clock.now()
+        if self._owner in self._cache.published:
+            self._gone_since = None
+        elif self._gone_since is None:
+            self._gone_since = now
+        elif now - self._gone_since > self._settings.resumes_within and self._owner in self._cache.last_readable:
+            del self._cache.last_readable[self._owner]
+            self._compared = None
 
     def _terms(self) -> Terms:
         return Terms(self._writer.clock.now(), self._settings.resumes_within)

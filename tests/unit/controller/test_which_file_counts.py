@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,11 +35,20 @@ KEYS = Keys()
 OLD, NEW, THIRD = {"D": "A"}, {"D": "A", "E": "A"}, {"D": ["A", "B"]}
 
 
+class Ahead(SystemClock):
+    """A clock that can be moved."""
+
+    by = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.by
+
+
 class Watcher:
     """As much of one as publishes."""
 
     def __init__(self, store: MemoryStore, file: Path, document: dict[str, Any], **settings: Any) -> None:
-        clock = SystemClock()
+        self.clock = clock = Ahead()
         self._store = store
         self._file = file
         self.cache = Cache(KEYS)
@@ -61,7 +71,7 @@ class Watcher:
     def follow(self) -> None:
         self._take_in()
         self.publisher.read()
-        self.publisher.compare()
+        self.publisher.take_turn(term=None, connected=True)
 
     def lead(self) -> None:
         """It leads from now on, and has two turns: one that publishes, one that sees that."""
@@ -160,6 +170,20 @@ def test_an_overwritten_document_goes_on_from_its_last_readable_version(
     assert watcher.publisher.problem is None
     assert in_force(store) == (3, ["D <- A", "E <- A"])
     assert activations(store) == before
+
+
+@pytest.mark.parametrize("hours", [1, 3])
+def test_a_deleted_document_resumes_as_long_as_what_was_taken_out(store: MemoryStore, start: Start, hours: int) -> None:
+    watcher = start(NEW, resume_within="2 hours")
+    watcher.lead()
+    before = activations(store)
+    store.commit(Transaction((), (Delete(KEYS.dependencies("default")),)))
+    watcher.follow()
+    watcher.clock.by = timedelta(hours=hours)
+    watcher.follow()
+    watcher.lead()
+    resumes = activations(store) == before
+    assert resumes is (hours < 2)
 
 
 def test_an_older_file_does_not_take_the_place_of_an_overwritten_document(store: MemoryStore, start: Start) -> None:
