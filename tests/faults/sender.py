@@ -19,8 +19,19 @@ class Sender(SenderProcess):
     def __init__(self, directory: Path, environment: str) -> None:
         super().__init__(directory)
         self._environment = environment
+        self._has_ended = False
+
+    def end(self) -> None:
+        """Kill it for good: what is reported from now on starts no other one."""
+        with self._starting:
+            self._has_ended = True
+            if self._child is not None:
+                self._child.kill()
+                self._child.wait(10)
 
     def _spawn(self) -> None:
+        if self._has_ended:
+            return
         with _one_at_a_time:
             before = os.environ.get(VARIABLE)
             os.environ[VARIABLE] = self._environment

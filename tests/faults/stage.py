@@ -298,9 +298,7 @@ class Stage:
 
     def _end_senders(self) -> None:
         for sender in self.senders.values():
-            if sender._child is not None:
-                sender._child.kill()
-                sender._child.wait(10)
+            sender.end()
 
     # -- what is asked of it -----------------------------------------------------------------------------------------
 
