@@ -236,12 +236,18 @@ class Candidate:
         self._awake.set()
         if self._thread is not None:
             self._thread.join(self._ttl)
+        led = self._leadership is not None
         self._end_term("resigned")
         held, self._held = self._held, None
         if held is None:
             return
         held.end()
         try:
+            if led and self._clock() < self._last_request_ends:
+                # Whoever leads next does not know of that wait, but waits until this lease has run out.
+                self._store.refresh_lease(held.id, quorum_key=self._leader_key)
+                log.warning("lease.left", ttl=self._ttl, reason="a request of the leader before may be under way")
+                return
             self._store.revoke_lease(held.id)
         except StoreError as error:
             log.warning("lease.not_revoked", ttl=self._ttl, error=str(error))
@@ -309,6 +315,7 @@ class Candidate:
     def _key_has_gone(self, presence: Sequence[KeyValue | None]) -> None:
         """There is no leader key, although the watcher of the last one is still there."""
         if self._last_leader.still_has_its_lease(presence):
+            self.keep_alive_once()  # a watcher that waits for our lease then also waits for that leader's last request
             # It may send for as long as its lease lasts. When that is prolonged, it is told that it no longer leads.
             self._last_request_ends = self._clock() + self._ttl + self._request_timeout
             log.error("leader.key_deleted", key=self._leader_key, remedy="leave it alone: it goes with its lease")

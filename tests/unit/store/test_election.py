@@ -405,6 +405,41 @@ def test_who_leads_after_somebody_deleted_the_key_waits_for_the_last_request(
     assert _read(server, KEYS.leader).took_over
 
 
+@pytest.mark.parametrize("how", ["killed", "key deleted"])
+@pytest.mark.parametrize("ends", ["resigns", "is killed"])
+def test_a_leader_that_ends_while_it_waits_leaves_the_wait_to_whoever_leads_next(
+    server: MemoryEtcd, clock: Clock, monkeypatch: pytest.MonkeyPatch, how: str, ends: str
+) -> None:
+    timeout = 8.0
+    first, second, third = (
+        Candidate(FaultyStore(server), KEYS, name, ttl=TTL, request_timeout=timeout, clock=clock)
+        for name in ("first", "second", "third")
+    )
+    first.step()
+    second.step()
+    clock.advance(TTL / 3)
+    first.step()
+    if how == "killed":
+        with monkeypatch.context() as gone:
+            gone.setattr(election, "is_gone", lambda _: True)
+            second.step()
+    else:
+        server.commit(Transaction((), (Delete(KEYS.leader),)))
+        second.campaign_once()
+    term, ended_at = second.leadership(), clock()
+    assert term is not None
+    may_be_under_way_until = ended_at + (timeout if how == "killed" else TTL)
+    third.step()
+    clock.advance(1)
+    if ends == "resigns":
+        second.resign()
+    third.step()
+    while (leads := third.leadership()) is None:
+        clock.advance(0.05)
+        third.step()
+    assert clock() + leads.predecessor_may_send_for() >= may_be_under_way_until
+
+
 @pytest.mark.parametrize("ends", ["resigned", "expired", "expired, and there again"])
 def test_who_leads_after_a_lease_has_ended_waits_for_nothing(
     first: Candidate, second: Candidate, server: MemoryEtcd, clock: Clock, ends: str
