@@ -148,6 +148,8 @@ class Proposal:
 
         :param edit: the change of that file, if a watcher saw one.
         """
+        if self.present is None:  # nothing is in force that could be newer
+            return Ruling(Verdict.PUBLISH)
         contents = self._before.contents
         ruling = what_to_do(self.edition, self._in_force, self.version, edit=edit, published_before=contents)
         if ruling.verdict is Verdict.SAME and not self.is_readable:

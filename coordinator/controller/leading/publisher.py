@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import structlog
 
@@ -28,8 +27,8 @@ from coordinator.model import bounds
 from coordinator.model.publishing.edition import Edit, Verdict
 from coordinator.model.publishing.guard import Known, Replacement, replacements
 from coordinator.model.publishing.owners import Objection
-from coordinator.model.publishing.publication import Publication
-from coordinator.model.publishing.resuming import Terms
+from coordinator.model.publishing.publication import Publication, Published
+from coordinator.model.publishing.resuming import Terms, publish
 from coordinator.model.references import PipelineRef
 from coordinator.store.keys import Keys
 from coordinator.store.port import Committed, CreateRevisionIs, Store, StoreError, StoreUnavailable, TransactionTooLarge
@@ -106,7 +105,6 @@ class Publisher:
         self._compared: _Compared | None = None
         self._settled: tuple[_Compared, Known] | None = None
         self._looked_back_from = 0
-        self._gone_since: datetime | None = None
         self._refused: str | None = None
         self._mistake: str | None = None
 
@@ -132,7 +130,8 @@ class Publisher:
         if (now := self._writer.clock.monotonic()) >= self._read_at:
             self._read_at = now + FILE_PAUSE
             self.read()
-        self._forget_what_is_gone()
+        if connected and self._owner not in self._cache.published:
+            self._retire_what_was_deleted()
         if term is not None:
             self.publish(term=term)
         elif connected:
@@ -148,6 +147,7 @@ class Publisher:
         """Read the file if it has changed since the last call. Raises nothing: see :attr:`problem`."""
         before = self._file.good
         if self._file.read() and self._cache.revision:  # else it is not yet known what the edit is based on
+            self._looks_back()
             self._edit = self._edit_of(self._base(), before, self._edit)
 
     def compare(self) -> None:
@@ -332,16 +332,12 @@ class Publisher:
             self._compared = None
         return True
 
-    def _forget_what_is_gone(self) -> None:
-        """A deleted document is out of force, as if all of it had been taken out: it resumes within the same time."""
-        now = self._writer.clock.now()
-        if self._owner in self._cache.published:
-            self._gone_since = None
-        elif self._gone_since is None:
-            self._gone_since = now
-        elif now - self._gone_since > self._settings.resumes_within and self._owner in self._cache.last_readable:
-            del self._cache.last_readable[self._owner]
-            self._compared = None
+    def _retire_what_was_deleted(self) -> None:
+        """A deletion takes every dependency out of force. Put back in time they resume, as after an empty document."""
+        last = self._cache.last_readable.get(self._owner)
+        if last is not None and isinstance(last.value, Publication) and last.value.document:
+            empty = publish({}, last.value, last.revision, self._terms())
+            self._cache.last_readable[self._owner] = Published(empty, last.revision)
 
     def _terms(self) -> Terms:
         return Terms(self._writer.clock.now(), self._settings.resumes_within)

@@ -186,6 +186,35 @@ def test_a_deleted_document_resumes_as_long_as_what_was_taken_out(store: MemoryS
     assert resumes is (hours < 2)
 
 
+def test_any_file_is_published_where_the_document_was_deleted(store: MemoryStore, start: Start) -> None:
+    """Nothing is in force that could be newer."""
+    start(OLD).lead()
+    start(NEW).lead()
+    old = start(OLD)
+    assert old.publisher.problem is not None
+    store.commit(Transaction((), (Delete(KEYS.dependencies("default")),)))
+    old.lead()
+    assert old.publisher.problem is None
+    assert in_force(store) == (3, ["D <- A"])
+
+
+@pytest.mark.parametrize("mended", [NEW, THIRD], ids=["as before", "as never before"])
+def test_a_file_that_is_mended_while_the_document_cannot_be_read_is_published(
+    store: MemoryStore, start: Start, mended: dict[str, Any]
+) -> None:
+    start(NEW).lead()
+    start(OLD).lead()
+    by_hand(store, OLD)
+    overwrite(store)
+    watcher = start({"D": "D"})
+    watcher.lead()
+    assert watcher.publisher.problem is not None
+    watcher.edit(mended)
+    watcher.lead()
+    assert watcher.publisher.problem is None
+    assert in_force(store)[0] > 2
+
+
 def test_an_older_file_does_not_take_the_place_of_an_overwritten_document(store: MemoryStore, start: Start) -> None:
     start(OLD).lead()
     start(NEW).lead()
