@@ -28,9 +28,11 @@ from coordinator.runners.port import (
     Looked,
     NotHappened,
     ObservedRun,
+    ObservedTask,
     Outcome,
     Permit,
     RequestRefused,
+    RunOrTask,
     RunRef,
     StartRequest,
 )
@@ -101,12 +103,15 @@ class InstantEnvironment:
     def ask(self, request: StartRequest) -> Outcome:
         return NotHappened(f"{request.run_id} was never lost: every answer arrives here")
 
-    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
+    def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
         del timeout
         # A run that it has started and not kept is refused.
-        known = {ref: self._run(ref) for ref in runs if ref in self._runs or ref.run_id.startswith(HISTORY)}
+        runs = [ref for ref in asked if isinstance(ref, RunRef)]
+        known: dict[RunOrTask, ObservedRun | ObservedTask | None] = {
+            ref: self._run(ref) for ref in runs if ref in self._runs or ref.run_id.startswith(HISTORY)
+        }
         forgotten = RequestRefused("forgotten", status=403)
-        return Looked(known, refused={ref: forgotten for ref in runs if ref not in known})
+        return Looked(known, refused={ref: forgotten for ref in asked if ref not in known})
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         del dag_ids

@@ -261,7 +261,7 @@ def _unmet(store: EtcdStore, keys: Keys, document: Document) -> Iterator[Finding
         if entry.pipeline not in told
         and not all(isinstance(leaf.mapping, Identity | Latest) for leaf in leaves(entry.condition))
     ]
-    upstreams = {leaf.upstream for entry in entries for leaf in leaves(entry.condition)}
+    upstreams = {leaf.pipeline for entry in entries for leaf in leaves(entry.condition)}
     try:
         states = [
             item.key
@@ -278,7 +278,7 @@ def _unmet(store: EtcdStore, keys: Keys, document: Document) -> Iterator[Finding
 
 
 def _named_in(document: Document) -> set[PipelineRef]:
-    return {*document, *(leaf.upstream for entry in document.values() for leaf in leaves(entry.condition))}
+    return {*document, *(leaf.pipeline for entry in document.values() for leaf in leaves(entry.condition))}
 
 
 def _configuration(settings: Settings) -> Finding:

@@ -77,6 +77,6 @@ def _is_known(store: Store, keys: Keys, pipeline: PipelineRef) -> bool:
         if not isinstance(published.value, Publication):
             return True  # it is unknown
         for downstream in published.value.document.values():
-            if pipeline in (downstream.pipeline, *(leaf.upstream for leaf in leaves(downstream.condition))):
+            if pipeline in (downstream.pipeline, *(leaf.pipeline for leaf in leaves(downstream.condition))):
                 return True
     return any(page.items for page in store.pages(keys.states_of(pipeline)))

@@ -245,7 +245,7 @@ def _of_the_present(proposal: Proposal, reading: Reading) -> list[str]:
 
 
 def _named_in(document: Document) -> set[PipelineRef]:
-    return {*document, *(leaf.upstream for one in document.values() for leaf in leaves(one.condition))}
+    return {*document, *(leaf.pipeline for one in document.values() for leaf in leaves(one.condition))}
 
 
 def _ask_environments(pipelines: Collection[PipelineRef], settings: Settings) -> dict[str, EnvironmentReport]:

@@ -61,7 +61,7 @@ def _unnamed(store: Store, keys: Keys, pipeline: PipelineRef) -> Iterator[str]:
         name
         for document in documents
         for entry in document.values()
-        for name in (entry.pipeline, *(leaf.upstream for leaf in leaves(entry.condition)))
+        for name in (entry.pipeline, *(leaf.pipeline for leaf in leaves(entry.condition)))
     }
     if pipeline not in named:
         numbered_alike = sorted(str(one) for one in named if numbers_in(one) == numbers_in(pipeline))

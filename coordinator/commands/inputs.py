@@ -16,7 +16,8 @@ from coordinator.errors import CoordinatorError
 from coordinator.model.consumption import Consumed, Consumption, Fingerprint
 from coordinator.model.partitions.instants import partition_of_run
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, State, read_run_state
+from coordinator.model.runstate import RunState, State
+from coordinator.model.taskstate import read_state
 from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.model.view import SeenState
 from coordinator.store.keys import Keys, StateKey
@@ -41,6 +42,7 @@ class RunInput(NamedTuple):
 
     :ivar pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``.
     :ivar revision: etcd revision of the completion.
+    :ivar task: the task of the pipeline whose completion it is; ``None``: the whole run's.
     """
 
     pipeline: str
@@ -48,6 +50,7 @@ class RunInput(NamedTuple):
     run_id: str | None
     state: State | None
     revision: int | None
+    task: str | None = None
 
 
 def inputs(
@@ -114,14 +117,16 @@ def _told(store: Store, keys: Keys, stands_on: Consumption) -> Iterator[RunInput
 
 
 def _in_full(target: Target, used: Consumed) -> RunInput:
-    return RunInput(str(target.pipeline), target.partition, used.attempt.run_id, used.state, used.revision)
+    pipeline, task = str(target.pipeline.whole), target.pipeline.task or None
+    return RunInput(pipeline, target.partition, used.attempt.run_id, used.state, used.revision, task)
 
 
 def _recognised(target: Target, fingerprint: Fingerprint, seen: SeenState | None) -> RunInput:
     state = seen.value if seen is not None else None
+    pipeline, task = str(target.pipeline.whole), target.pipeline.task or None
     if seen is None or not isinstance(state, RunState) or not fingerprint.is_same(state, seen.revision):
-        return RunInput(str(target.pipeline), target.partition, None, None, None)
-    return RunInput(str(target.pipeline), target.partition, state.attempt.run_id, state.state, seen.revision)
+        return RunInput(pipeline, target.partition, None, None, None, task)
+    return RunInput(pipeline, target.partition, state.attempt.run_id, state.state, seen.revision, task)
 
 
 def _states(store: Store, keys: Keys, pipeline: PipelineRef, partitions: Collection[str]) -> Mapping[str, SeenState]:
@@ -129,8 +134,8 @@ def _states(store: Store, keys: Keys, pipeline: PipelineRef, partitions: Collect
     present = {}
     for item in _items(store, keys, pipeline, partitions):
         match keys.parse(item.key):
-            case StateKey(target) if target.partition in partitions:
-                present[target.partition] = SeenState(read_run_state(item.value), item.mod_revision)
+            case StateKey(target) if target.pipeline == pipeline and target.partition in partitions:
+                present[target.partition] = SeenState(read_state(pipeline, item.value), item.mod_revision)
     return present
 
 

@@ -188,6 +188,8 @@ class WatcherSettings(Section):
     :ivar fresh_for: an input whose completion arrived live within so many seconds needs no look.
     :ivar look_timeout: bound of a look (a question about runs) at upstreams' environments.
     :ivar follow_after: a run that has reported nothing for so long is asked about; later pauses grow.
+    :ivar follow_tasks_after: a task that others wait for is asked about again after so long; later pauses grow to four
+        times as much.
     :ivar blocked_retry: pause until a refused request is tried again.
     :ivar reexamine_every: everything is examined again after so long, whether or not anything has happened.
     :ivar missed_after: a completion so long before a watcher began to lead was missed (``catchup``).
@@ -199,6 +201,7 @@ class WatcherSettings(Section):
     fresh_for: float = Field(default=1.0, ge=0, le=bounds.SECONDS)
     look_timeout: RequestSeconds = 2.0
     follow_after: Seconds = 5.0
+    follow_tasks_after: Seconds = 0.5
     blocked_retry: Seconds = 60.0
     reexamine_every: Seconds = 300.0
     missed_after: Seconds = 60.0

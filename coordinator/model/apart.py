@@ -34,7 +34,7 @@ def apart(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet]:
     forms: Forms = {}
     for entry in entries:
         upstreams = dict.fromkeys(
-            leaf.upstream for leaf in leaves(entry.condition) if isinstance(leaf.mapping, Identity)
+            leaf.pipeline for leaf in leaves(entry.condition) if isinstance(leaf.mapping, Identity)
         )
         if len(upstreams) < 2:
             continue
@@ -59,7 +59,7 @@ def _form(partition: str) -> Form | None:
 def _can_hold(condition: Condition, form: Form, forms: Forms) -> bool:
     """Whether a condition can hold in a partition of this form."""
     if isinstance(condition, Dependency):
-        return not isinstance(condition.mapping, Identity) or forms[condition.upstream] in (None, form)
+        return not isinstance(condition.mapping, Identity) or forms[condition.pipeline] in (None, form)
     return sum(_can_hold(branch, form, forms) for branch in condition.of) >= condition.n
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from coordinator.model.consumption import NOTHING, Consumption, Inputs
-from coordinator.model.decide import Decision, Obstacle, completions
+from coordinator.model.decide import Decision, Obstacle, completions, tasks_to_ask_about
 from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
@@ -26,6 +26,8 @@ from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
+from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Facts, Readiness, SeenOrder, SeenRecord, SeenState, readable_record, readable_state
 
@@ -227,8 +229,8 @@ class _Simulation:
         """Simulate until nothing changes any more."""
         while self._agenda:
             _, target = heapq.heappop(self._agenda)
-            if self._go_on(self._propagation.decide(target)):
-                self._note(self._propagation.refresh((target,)))
+            if changed := self._go_on(self._propagation.decide(target)):
+                self._note(self._propagation.refresh(changed))
 
     def stuck(self) -> dict[Target, How]:
         """Targets that would be due, and why they do not run."""
@@ -257,10 +259,14 @@ class _Simulation:
             if decision.readiness is not Readiness.SETTLED or decision.ignored:
                 heapq.heappush(self._agenda, (self._graph.rank(decision.target.pipeline), decision.target))
 
-    def _go_on(self, decision: Decision) -> bool:
-        """Carry out a decision. Returns whether anything has changed."""
+    def _go_on(self, decision: Decision) -> Sequence[Target]:
+        """Carry out a decision. Returns what has changed."""
         target = decision.target
         record = readable_record(self.record(target))
+        if tasks := self._tasks_to_end(decision):
+            for task in tasks:
+                self._succeed_task(task)
+            return tasks
         if not _MOVING.isdisjoint(decision.obstacles):
             self._end(target, record)
         elif decision.skips:
@@ -275,8 +281,23 @@ class _Simulation:
             self._write(target, _done(record, consumed=consumed, order=decision.order))
             self._succeed(target, Attempt(f"rehearsed {target}", self._soon()))
         else:
-            return False
-        return True
+            return ()
+        return (target,)
+
+    def _tasks_to_end(self, decision: Decision) -> Sequence[Target]:
+        """The task itself, or those among the inputs that nobody has asked about."""
+        if not decision.target.pipeline.task:
+            return tasks_to_ask_about(decision)
+        task = decision.target
+        if decision.readiness is not Readiness.BUSY or self._propagation.decide(task.whole).due:
+            return ()
+        return (task,) if knowledge_of(self, task) in (Knowledge.OUTDATED, Knowledge.NOT_ENDED) else ()
+
+    def _succeed_task(self, task: Target) -> None:
+        run = self._attempt_of(task.whole)
+        attempt = Attempt(run.run_id, None, self._next_revision())
+        state = TaskState(State.SUCCESS, attempt, self._now, run=run, run_ended=True)
+        self._states[task] = SeenState(state, self._next_revision())
 
     def _end(self, target: Target, record: TriggerRecord | None) -> None:
         """Let the present run of a target succeed."""

@@ -39,6 +39,8 @@ def what_decides(graph: Graph, about: Iterable[Place]) -> Closure:
             needed[pipeline] = None
         else:
             partitions.add(partition)
+        if pipeline.task:
+            waiting.append((pipeline.whole, partition))
         for dependency in dependencies:
             waiting += ((dependency.upstream, one) for one in _inputs(dependency, partition))
     return {pipeline: None if found is None else frozenset(found) for pipeline, found in needed.items()}

@@ -20,11 +20,18 @@ from coordinator.model.runstate import State
 
 
 class On(enum.StrEnum):
-    """Which end of the upstream a dependency asks for."""
+    """Which end of the upstream a dependency asks for.
+
+    ``success``  the default
+    ``failure``  it failed
+    ``done``     it ended, whatever came of it
+    ``skipped``  it was skipped, which only a task can be
+    """
 
     SUCCESS = "success"
     FAILURE = "failure"
     DONE = "done"
+    SKIPPED = "skipped"
 
     def satisfied_by(self, state: State) -> bool:
         match self:
@@ -34,6 +41,8 @@ class On(enum.StrEnum):
                 return state is State.FAILED
             case On.DONE:
                 return state.is_terminal
+            case On.SKIPPED:
+                return state is State.SKIPPED
 
 
 IDENTITY = Identity()
@@ -42,6 +51,7 @@ IDENTITY = Identity()
 class Dependency(msgspec.Struct, frozen=True, cache_hash=True):
     """A leaf: one upstream, the required end of its run, and in which partitions.
 
+    :ivar upstream: a pipeline, or a task of one.
     :ivar mapping: which partitions of the upstream a partition of the downstream needs.
     :ivar trigger: whether a new completion starts the downstream; otherwise the dependency is a gate, which must be
         open when others start it.
@@ -53,6 +63,11 @@ class Dependency(msgspec.Struct, frozen=True, cache_hash=True):
     mapping: Mapping = IDENTITY
     trigger: bool = True
     max_age: timedelta | None = None
+
+    @property
+    def pipeline(self) -> PipelineRef:
+        """The upstream, or the pipeline whose task it is."""
+        return self.upstream.whole
 
     @property
     def identity(self) -> Dependency:

@@ -40,6 +40,7 @@ class InputDocument(msgspec.Struct, omit_defaults=True, gc=False):
     queued_at: WrittenTime | None = None
     attempt: int | None = None
     as_newest: bool = False
+    task: str = ""
 
 
 class MoreDocument(msgspec.Struct, gc=False):
@@ -50,6 +51,9 @@ class MoreDocument(msgspec.Struct, gc=False):
     hashes: str
 
 
+_TASK: Final = "\n"
+"""Stands between a pipeline and its task: no name in a document of dependencies has it."""
+
 _Shortened = tuple[Annotated[int, Field(ge=0)], str]
 _NAMES = TypeAdapter(list[tuple[str, Revision, list[_Shortened]]])
 
@@ -57,7 +61,8 @@ _NAMES = TypeAdapter(list[tuple[str, Revision, list[_Shortened]]])
 def dump_named(inputs: Inputs) -> list[InputDocument]:
     return [
         InputDocument(
-            pipeline=_spelled(target.pipeline),
+            pipeline=_spelled(target.pipeline.whole),
+            task=target.pipeline.task,
             partition=target.partition,
             revision=consumed.revision,
             state=consumed.state,
@@ -93,7 +98,7 @@ Named = tuple[Target, Consumed]
 
 def load_named(one: InputDocument) -> Named:
     """:raises ValueError: a name or a time is invalid."""
-    target = Target(load_pipeline(one.pipeline), one.partition)
+    target = Target(load_pipeline(spelling_of(one)), one.partition)
     return target, Consumed(
         one.revision, Attempt(one.run_id, as_utc(one.queued_at), one.attempt), one.state, one.as_newest
     )
@@ -130,7 +135,7 @@ def _windows(more: MoreDocument) -> dict[PipelineRef, Window]:
                 raise ValueError(f"the names of its completions have more than {UNPACKED} characters")
             partitions.append(partition)
         found = dict(zip(partitions, islice(fingerprints, len(partitions)), strict=True))
-        windows[PipelineRef.parse(pipeline)] = Window(revision, found)
+        windows[load_pipeline(pipeline)] = Window(revision, found)
     return windows
 
 
@@ -170,8 +175,15 @@ def _in_full(shortened: Sequence[_Shortened]) -> Iterator[str]:
 @lru_cache(maxsize=1 << 15)
 def load_pipeline(text: str) -> PipelineRef:
     """A pipeline, cached because records name few pipelines many times. :raises ValueError: it is no reference."""
-    return PipelineRef.parse(text)
+    pipeline, _, task = text.partition(_TASK)
+    return PipelineRef.parse(pipeline)._replace(task=task)
+
+
+def spelling_of(one: InputDocument) -> str:
+    """The pipeline or task of a completion, as :func:`load_pipeline` reads it."""
+    return f"{one.pipeline}{_TASK}{one.task}" if one.task else one.pipeline
 
 
 def _spelled(pipeline: PipelineRef) -> str:
-    return f"{pipeline.environment}/{pipeline.dag_id}"
+    task = f"{_TASK}{pipeline.task}" if pipeline.task else ""
+    return f"{pipeline.environment}/{pipeline.dag_id}{task}"

@@ -43,6 +43,8 @@ from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import FixedKey, Latest
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
+from coordinator.model.tasks import readiness_of
+from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, SeenRecord, SeenState, View
 
@@ -99,8 +101,16 @@ class Decision(msgspec.Struct, frozen=True):
 def decide(graph: Graph, view: View, target: Target) -> Decision:
     """Decide about a pipeline in a partition.
 
+    A task is never started: only its readiness is decided (:mod:`.tasks`).
+
     :param view: one reading of etcd, with the readiness of the inputs and the present time.
     """
+    if target.pipeline.task:
+        since = graph.task_active_since(target.pipeline)
+        if since is None:
+            return Decision(target, Readiness.SETTLED)
+        run = decide(graph, view, target.whole)
+        return Decision(target, readiness_of(view, target, run=run.readiness, due=run.due, active_since=since))
     seen, recorded = view.state(target), view.record(target)
     record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
     obstacles = set(_obstacles(view, target, seen, recorded))
@@ -274,6 +284,14 @@ def in_flight(record: TriggerRecord, revision: int, seen: SeenState | None) -> b
     return seen.revision <= revision
 
 
+def tasks_to_ask_about(decision: Decision) -> list[Target]:
+    """The tasks among the inputs of a due target that nobody has waited for before, so that no look has asked about
+    them."""
+    if not decision.due or decision.evaluated is None:
+        return []
+    return [one.target for one in all_inputs(decision.evaluated) if one.unasked]
+
+
 def completions(decision: Decision) -> dict[Target, Consumed]:
     """Every completion among a decision's inputs, used or not."""
     if decision.evaluated is None:
@@ -296,10 +314,11 @@ def _wave(view: View, one: EvaluatedInput) -> int:
     """The wave of an input's completion: its own revision, or the wave of the record that started its run."""
     assert one.seen is not None
     assert isinstance(one.seen.value, RunState)
-    recorded = view.record(one.target)
+    recorded = view.record(one.target.whole)
     if recorded is None or not isinstance(recorded.value, TriggerRecord):
         return one.seen.revision
-    record, reported = recorded.value, one.seen.value.attempt.queued_at
+    run = one.seen.value.run if isinstance(one.seen.value, TaskState) else one.seen.value.attempt
+    record, reported = recorded.value, run.queued_at
     if reported is not None and record.attempt is not None:
         ours = reported == record.attempt
     else:

@@ -14,7 +14,7 @@ new nor anything unsettled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 
 import msgspec
@@ -27,8 +27,13 @@ from coordinator.model.graph import Node
 from coordinator.model.partitions import FanOut, FixedKey, Identity, Latest, Offset, Rollup, StartOf
 from coordinator.model.references import Target, target_of
 from coordinator.model.runstate import RunState, State
+from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import Readiness, SeenState, View
+
+UNSURE = timedelta(seconds=60)
+"""Clocks of environments may differ from ours by so much. A task that ended within it counts as new."""
 
 NO_PARTITION = "latest"
 """The partition of a newest completion that does not exist yet."""
@@ -46,6 +51,7 @@ class EvaluatedInput(msgspec.Struct, frozen=True, gc=False):
     :ivar has_pending_change: it can start the downstream, and has changed, is about to change, or could be repaired.
     :ivar awaited: if the input is a newest completion: the partitions that may still bring a newer one, and make it
         busy.
+    :ivar unasked: a task of a run that was there before anybody waited for it: its environment was not asked yet.
     :ivar expires: when its completion will be older than the dependency allows.
     """
 
@@ -65,6 +71,7 @@ class EvaluatedInput(msgspec.Struct, frozen=True, gc=False):
     if_repaired: bool
     expires: datetime | None = None
     awaited: tuple[Target, ...] = ()
+    unasked: bool = False
 
 
 class EvaluatedBranch(msgspec.Struct, frozen=True):
@@ -201,8 +208,17 @@ class _Evaluator:
         if triggers is None:
             triggers = dependency.trigger
         before = self._consumed.get(target)
-        met = changed = failed = False
+        met = changed = failed = unasked = False
         expires = None
+        if target.pipeline.task:
+            knowledge = knowledge_of(view, target)
+            if knowledge is Knowledge.OUTDATED and readiness is Readiness.SETTLED:
+                # It ended before anybody waited for it: it starts nothing, and is asked about once another input does.
+                readiness, triggers, unasked = Readiness.BUSY, False, True
+            if knowledge is not Knowledge.ENDED:
+                seen = None
+            elif seen is not None and self._is_past(dependency, target, seen):
+                since = seen.revision
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
             since = max(self._node.active_since[dependency], self._past, since)
@@ -233,9 +249,19 @@ class _Evaluator:
             if_repaired=would_hold or repairable,
             expires=expires,
             awaited=busy,
+            unasked=unasked,
         )
         self.inputs.append(one)
         return one
+
+    def _is_past(self, dependency: Dependency, target: Target, seen: SeenState) -> bool:
+        """Whether a task ended before the dependency on it became active, although it was looked at later."""
+        run, active_since = self._view.state(target.whole), self._node.active_since[dependency]
+        if run is not None and run.revision <= active_since and isinstance(run.value, RunState):
+            return run.value.state.is_terminal
+        ended_at = seen.value.ended_at if isinstance(seen.value, TaskState) else None
+        active_at = self._node.active_at.get(dependency)
+        return ended_at is not None and active_at is not None and ended_at < active_at - UNSURE
 
 
 def evaluate_input(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import graphlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 from coordinator.model import partitions as mappings
-from coordinator.model.conditions import Dependency, leaves
+from coordinator.model.conditions import IDENTITY, Dependency, leaves
 from coordinator.model.dependencies import Downstream
 from coordinator.model.partitions import Identity, Latest
 from coordinator.model.references import PipelineRef, Target, target_of
@@ -29,10 +31,13 @@ class Node:
 
     :ivar active_since: for each dependency, the etcd revision at which it became active: completions up to it are never
         new (docs/architecture.md#new).
+    :ivar active_at: the time of that, as far as it is known, for dependencies on tasks: a task may be looked at for the
+        first time long after it ended.
     """
 
     downstream: Downstream
     active_since: Mapping[Dependency, int]
+    active_at: Mapping[Dependency, datetime] = field(default_factory=dict)
 
     def leaves(self) -> Iterator[Dependency]:
         """Every dependency, from left to right."""
@@ -58,12 +63,23 @@ class Graph:
             pipeline: {leaf.upstream for leaf in leaves(node.downstream.condition)}
             for pipeline, node in self._nodes.items()
         }
+        self._tasks: dict[PipelineRef, dict[PipelineRef, int]] = {}
+        for node in self._nodes.values():
+            for leaf in node.leaves():
+                if leaf.upstream.task:
+                    since = self._tasks.setdefault(leaf.upstream.whole, {})
+                    known = since.get(leaf.upstream, node.active_since[leaf])
+                    since[leaf.upstream] = min(known, node.active_since[leaf])
+        for pipeline, tasks in self._tasks.items():
+            upstreams |= {task: {pipeline} for task in tasks}
         try:
             order = tuple(graphlib.TopologicalSorter(upstreams).static_order())
         except graphlib.CycleError as error:
             raise CycleFound(tuple(error.args[1])) from None
         self._rank = {pipeline: rank for rank, pipeline in enumerate(order)}
-        self._edges: dict[PipelineRef, list[Edge]] = {}
+        self._edges: dict[PipelineRef, list[Edge]] = {
+            pipeline: [Edge(task, IDENTITY) for task in tasks] for pipeline, tasks in self._tasks.items()
+        }
         for pipeline, node in self._nodes.items():
             for upstream, mapping in dict.fromkeys(
                 (leaf.upstream, leaf.mapping) for leaf in leaves(node.downstream.condition)
@@ -75,18 +91,19 @@ class Graph:
         part = copy.copy(self)
         part._nodes = {pipeline: node for pipeline, node in self._nodes.items() if pipeline in pipelines}
         part._edges = {
-            upstream: [edge for edge in edges if edge.downstream in pipelines]
+            upstream: [edge for edge in edges if edge.downstream.whole in pipelines]
             for upstream, edges in self._edges.items()
-            if upstream in pipelines
+            if upstream.whole in pipelines
         }
         return part
 
     def __len__(self) -> int:
-        return len(self._rank)
+        """How many pipelines there are; their tasks do not count."""
+        return len(self._rank) - sum(map(len, self._tasks.values()))
 
     def __iter__(self) -> Iterator[PipelineRef]:
-        """Every pipeline, upstreams before their downstreams."""
-        return iter(self._rank)
+        """Every pipeline, upstreams before their downstreams, without the tasks that others wait for."""
+        return (pipeline for pipeline in self._rank if not pipeline.task)
 
     def node(self, pipeline: PipelineRef) -> Node | None:
         """What a pipeline waits for; ``None`` when it waits for nothing."""
@@ -96,12 +113,24 @@ class Graph:
         """Every pipeline that waits for something."""
         return self._nodes.values()
 
+    def tasks(self, pipeline: PipelineRef) -> Iterable[PipelineRef]:
+        """The tasks of a pipeline that others wait for."""
+        return self._tasks.get(pipeline, ())
+
+    def all_tasks(self) -> Iterator[PipelineRef]:
+        """Every task that a pipeline waits for."""
+        return chain.from_iterable(self._tasks.values())
+
+    def task_active_since(self, task: PipelineRef) -> int | None:
+        """The etcd revision at which the oldest dependency on a task became active; ``None``: nobody waits for it."""
+        return self._tasks.get(task.whole, {}).get(task)
+
     def rank(self, pipeline: PipelineRef) -> int:
         """The position in an order in which upstreams come first; unknown pipelines have no downstreams."""
         return self._rank.get(pipeline, -1)
 
     def edges(self, upstream: PipelineRef) -> Sequence[Edge]:
-        """The downstreams of a pipeline, with their mappings."""
+        """The downstreams of a pipeline or task, with their mappings; its tasks are downstreams of a pipeline."""
         return self._edges.get(upstream, ())
 
     def dependents(self, upstream: Target) -> Iterator[Target]:

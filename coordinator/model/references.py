@@ -1,4 +1,7 @@
-"""References to pipelines: ``environment/dag_id``, or ``dag_id`` alone for the environment ``default``."""
+"""References to pipelines: ``environment/dag_id``, or ``dag_id`` alone for the environment ``default``.
+
+A task is shown as ``environment/dag_id:task``; documents name it in a field of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,27 @@ DEFAULT_ENVIRONMENT = "default"
 
 
 class PipelineRef(NamedTuple):
-    """A DAG in an environment (docs/architecture.md#words).
+    """A DAG in an environment (docs/architecture.md#words), or one task of it, as an upstream.
 
     A named tuple, because it is hashed on every completion.
+
+    :ivar task: the id of the task; empty: the whole pipeline.
     """
 
     environment: str
     dag_id: str
+    task: str = ""
 
     def __str__(self) -> str:
+        task = f":{self.task}" if self.task else ""
         if self.environment == DEFAULT_ENVIRONMENT and "/" not in self.dag_id:
-            return self.dag_id
-        return f"{self.environment}/{self.dag_id}"
+            return self.dag_id + task
+        return f"{self.environment}/{self.dag_id}{task}"
+
+    @property
+    def whole(self) -> PipelineRef:
+        """The pipeline that a task belongs to; itself, if it is no task."""
+        return PipelineRef(self.environment, self.dag_id) if self.task else self
 
     @classmethod
     def parse(cls, text: str) -> PipelineRef:
@@ -49,6 +61,11 @@ class Target(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.pipeline}@{self.partition}"
+
+    @property
+    def whole(self) -> Target:
+        """The pipeline that a task belongs to, in the same partition; itself, if it is no task."""
+        return Target(self.pipeline.whole, self.partition) if self.pipeline.task else self
 
 
 target_of = partial(tuple.__new__, Target)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
@@ -26,16 +26,17 @@ class InvalidReport(CoordinatorError):
 
 
 class State(enum.StrEnum):
-    """The state of a run. The last two are terminal."""
+    """The state of a run, or of a task. The last three are terminal; only a task can be ``skipped``."""
 
     QUEUED = "queued"
     RUNNING = "running"
     SUCCESS = "success"
     FAILED = "failed"
+    SKIPPED = "skipped"
 
     @property
     def is_terminal(self) -> bool:
-        return self is State.SUCCESS or self is State.FAILED
+        return self is State.SUCCESS or self is State.FAILED or self is State.SKIPPED
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
@@ -79,12 +80,19 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
     """A person has set this state, which overrules reports about this attempt."""
 
 
+def _of_a_run(state: State) -> State:
+    """:raises ValueError: a run cannot have it."""
+    if state is State.SKIPPED:
+        raise ValueError("a run is not skipped")
+    return state
+
+
 class RunStateDocument(BaseModel):
     """The JSON of a run state in etcd. Unknown fields are kept."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    state: Annotated[State, Field(strict=False)]
+    state: Annotated[State, Field(strict=False), AfterValidator(_of_a_run)]
     run_id: Annotated[str, Field(max_length=bounds.NAME)] | None = None
     queued_at: Instant | None = None
     attempt: int | None = None
@@ -142,7 +150,8 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         queued_at = None if self.queued_at is None else as_utc(self.queued_at)
         end_date = None if self.end_date is None else as_utc(self.end_date)
         observed_at = end_date if self.observed_at is None else as_utc(self.observed_at)
-        return RunState(self.state, Attempt(self.run_id, queued_at, self.attempt), observed_at, bool(self.marked))
+        attempt = Attempt(self.run_id, queued_at, self.attempt)
+        return RunState(_of_a_run(self.state), attempt, observed_at, bool(self.marked))
 
 
 _decode_known_fields = msgspec.json.Decoder(_KnownFields).decode
@@ -163,7 +172,7 @@ def _run_state_of(value: bytes) -> RunState:
     try:
         if value.startswith(b"{"):
             return _decode_known_fields(value).to_run_state()
-        return RunState(State(value.strip().strip(b'"').decode()))
+        return RunState(_of_a_run(State(value.strip().strip(b'"').decode())))
     except (msgspec.DecodeError, ValueError):  # says less about what is wrong, and refuses what other writers may add
         return RunStateDocument.model_validate_json(value).to_run_state()
 

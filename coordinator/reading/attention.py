@@ -232,7 +232,7 @@ def _counted_on(graph: Graph) -> set[PipelineRef]:
     found = set()
     for node in graph.nodes():
         found.add(node.downstream.pipeline)
-        found.update(leaf.upstream for leaf in node.leaves() if leaf.on is On.SUCCESS)
+        found.update(leaf.pipeline for leaf in node.leaves() if leaf.on is On.SUCCESS)
     return found
 
 

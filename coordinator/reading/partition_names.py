@@ -50,7 +50,7 @@ def partition_names(
     :raises Compacted: that revision is no longer kept.
     """
     node = graph.node(pipeline)
-    near = {pipeline, *((leaf.upstream for leaf in node.leaves()) if node is not None else ())}
+    near = {pipeline, *((leaf.pipeline for leaf in node.leaves()) if node is not None else ())}
     known: dict[PipelineRef, set[str]] = {}
     seen: dict[PipelineRef, set[str]] = {}
     same: dict[str, str] = {}  # one string for equal partitions of all pipelines
@@ -71,7 +71,7 @@ def _fed(node: Node | None, known: Mapping[PipelineRef, set[str]]) -> Iterator[s
     dependencies = tuple(node.leaves())
     by_latest_alone = all(isinstance(one.mapping, Latest) for one in dependencies)
     for dependency in dependencies:
-        upstream = known[dependency.upstream]
+        upstream = known[dependency.pipeline]
         match dependency.mapping:
             case Latest():
                 yield from upstream if by_latest_alone else ()

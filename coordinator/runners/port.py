@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from coordinator.errors import CoordinatorError
 from coordinator.model.runstate import State
+from coordinator.model.taskstate import TaskInstance
 from coordinator.model.trigger import Action
 
 
@@ -68,6 +69,34 @@ class ObservedRun:
         ours = self.conf.get("coordinator")
         token = ours.get("token") if isinstance(ours, Mapping) else None
         return token if isinstance(token, str) else None
+
+
+class TaskRef(NamedTuple):
+    """A task in a run, with all of its instances."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+
+    @property
+    def run(self) -> RunRef:
+        return RunRef(self.dag_id, self.run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedTask:
+    """A task as its environment shows it.
+
+    :ivar run: its run, which was read before it: the instances are at least as new.
+    :ivar instances: none, if the run has no such task.
+    """
+
+    run: ObservedRun
+    instances: tuple[TaskInstance, ...]
+
+
+RunOrTask = RunRef | TaskRef
+"""What a look asks about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +156,26 @@ Outcome = Happened | NotHappened | Foreign | Refused
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The result of a look. Each run is in exactly one of ``seen``, ``refused`` and ``unanswered``.
+    """The result of a look. Each run or task is in exactly one of ``seen``, ``refused`` and ``unanswered``.
 
-    :ivar seen: the runs as they are; ``None`` for a run that does not exist.
-    :ivar refused: the runs that the environment refuses to show, and why.
-    :ivar unanswered: unknown runs: there was no time left for them, or the environment failed before.
+    :ivar seen: the runs and tasks as they are; ``None`` where the run does not exist.
+    :ivar refused: those that the environment refuses to show, and why.
+    :ivar unanswered: the others: there was no time left for them, or the environment failed before.
     :ivar error: the environment failed, answered nothing in time, or refused everything that it answered. ``None``: it
         answers, perhaps slowly.
     """
 
-    seen: Mapping[RunRef, ObservedRun | None] = field(default_factory=dict)
-    refused: Mapping[RunRef, RequestRefused] = field(default_factory=dict)
-    unanswered: frozenset[RunRef] = frozenset()
+    seen: Mapping[RunOrTask, ObservedRun | ObservedTask | None] = field(default_factory=dict)
+    refused: Mapping[RunOrTask, RequestRefused] = field(default_factory=dict)
+    unanswered: frozenset[RunOrTask] = frozenset()
     error: CoordinatorError | None = None
+
+    @property
+    def runs(self) -> Mapping[RunRef, ObservedRun | None]:
+        """The runs among what was seen."""
+        return {
+            ref: one for ref, one in self.seen.items() if isinstance(ref, RunRef) and not isinstance(one, ObservedTask)
+        }
 
 
 Permit = Callable[[float], None]
@@ -169,10 +205,10 @@ class Runner(Protocol):
         :raises RequestRefused: the environment refuses the question: it may have happened.
         """
 
-    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
-        """The present state of these runs, in few requests. Answers that came in time are returned.
+    def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
+        """The present state of these runs and tasks, in few requests. Answers that came in time are returned.
 
-        :param runs: in the order of urgency.
+        :param asked: in the order of urgency.
         :param timeout: seconds, for the whole look.
         """
 

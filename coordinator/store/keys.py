@@ -18,6 +18,7 @@ DEFAULT_PREFIX = "/coordinator"
 
 _LARGEST_VALUES = {
     "state": bounds.RUN_STATE,
+    "task": bounds.RUN_STATE,
     "trigger": bounds.RECORD,
     "dependencies": bounds.PUBLICATION,
     "published": bounds.PUBLICATION,
@@ -34,6 +35,8 @@ def encode_segment(text: str) -> str:
 
 
 class StateKey(msgspec.Struct, frozen=True, gc=False):
+    """The state of a run, or of a task."""
+
     target: Target
 
 
@@ -131,11 +134,13 @@ class Keys:
         return begin if environment is None else f"{begin}{encode_segment(environment)}/"
 
     def state(self, target: Target) -> str:
-        return self._of_target("state", target)
+        """The key of the state of a run, or of a task: ``task/<environment>/<dag_id>/<partition>/<task_id>``."""
+        task = target.pipeline.task
+        return f"{self._of_target('task', target)}/{encode_segment(task)}" if task else self._of_target("state", target)
 
     def states_of(self, pipeline: PipelineRef) -> str:
-        """The prefix of the keys of all states of a pipeline."""
-        return self._of_pipeline("state", pipeline) + "/"
+        """The prefix of the keys of all states of a pipeline; for a task: of all tasks of its pipeline."""
+        return self._of_pipeline("task" if pipeline.task else "state", pipeline) + "/"
 
     def trigger(self, target: Target) -> str:
         return self._of_target("trigger", target)
@@ -213,6 +218,8 @@ class Keys:
         match kind, names:
             case "state", [environment, dag_id, partition]:
                 return StateKey(Target(PipelineRef(environment, dag_id), partition))
+            case "task", [environment, dag_id, partition, task]:
+                return StateKey(Target(PipelineRef(environment, dag_id, task), partition))
             case "trigger", [environment, dag_id, partition]:
                 return TriggerKey(Target(PipelineRef(environment, dag_id), partition))
             case "dependencies", [owner]:
@@ -242,9 +249,9 @@ class Keys:
         return None
 
     def _of_pipeline(self, kind: str, pipeline: PipelineRef) -> str:
-        environment, dag_id = map(encode_segment, pipeline)
+        environment, dag_id = encode_segment(pipeline.environment), encode_segment(pipeline.dag_id)
         return f"{self.root}{kind}/{environment}/{dag_id}"
 
     def _of_target(self, kind: str, target: Target) -> str:
-        (environment, dag_id), partition = target
+        (environment, dag_id, _), partition = target
         return f"{self.root}{kind}/{encode_segment(environment)}/{encode_segment(dag_id)}/{encode_segment(partition)}"

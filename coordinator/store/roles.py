@@ -153,7 +153,7 @@ def is_enforced(version: tuple[int, ...]) -> bool:
     return of_its_series or version >= ENFORCED_SINCE[-1]
 
 
-_WRITTEN_BY_WATCHERS = ("acts", "dependencies", "floor", "order", "published", "state", "trigger", "watchers")
+_WRITTEN_BY_WATCHERS = ("acts", "dependencies", "floor", "order", "published", "state", "task", "trigger", "watchers")
 """Acts and orders: retention deletes old ones. States: runs that environments show and nobody reports."""
 
 _WRITTEN_BY_OPERATORS = ("hold", "order", "state", "trigger")

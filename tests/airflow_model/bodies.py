@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 import json
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator.model.partitions.instants import format_instant
+from coordinator.model.taskstate import TaskInstance
 from tests.airflow_model.runs import Dag, Run
 
 CONFLICT = {
@@ -44,6 +45,26 @@ class ClearBody(_Strict):
     only_failed: bool = False
     only_new: bool = False
     run_on_latest_version: bool | None = None
+    note: str | None = None
+
+
+class TasksBody(_Strict):
+    dag_ids: list[str] | None = None
+    dag_run_ids: list[str] | None = None
+    task_ids: list[str] | None = None
+    order_by: Literal["id", "map_index"] = "id"
+    page_offset: Annotated[int, Field(ge=0)] = 0
+    page_limit: Annotated[int, Field(ge=0)] = 100
+
+
+class ClearTasksBody(_Strict):
+    dry_run: bool = True
+    only_failed: bool = True
+    reset_dag_runs: bool = True
+    task_ids: list[str | tuple[str, int]] | None = None
+    dag_run_id: str | None = None
+    include_downstream: bool = False
+    prevent_running_task: bool = False
     note: str | None = None
 
 
@@ -126,6 +147,56 @@ def page_body(runs: list[Run], total: int) -> dict[str, Any]:
         "total_entries_limit": None,
         "next_cursor": None,
         "previous_cursor": None,
+    }
+
+
+def tasks_body(run_tasks: list[tuple[Run, str, TaskInstance]], total: int) -> dict[str, Any]:
+    """``TaskInstanceCollectionResponse``."""
+    return {
+        "task_instances": [task_body(run, task_id, one) for run, task_id, one in run_tasks],
+        "total_entries": total,
+        "next_cursor": None,
+        "previous_cursor": None,
+    }
+
+
+def task_body(run: Run, task_id: str, one: TaskInstance) -> dict[str, Any]:
+    """``TaskInstanceResponse``."""
+    return {
+        "id": one.id,
+        "task_id": task_id,
+        "dag_id": run.dag_id,
+        "dag_run_id": run.run_id,
+        "map_index": one.map_index,
+        "logical_date": _instant(run.logical_date),
+        "run_after": _instant(run.run_after),
+        "start_date": _instant(one.start_date),
+        "end_date": _instant(one.end_date),
+        "duration": None,
+        "state": one.state,
+        "try_number": one.try_number,
+        "max_tries": 0,
+        "task_display_name": task_id,
+        "dag_display_name": run.dag_id,
+        "hostname": "",
+        "unixname": "airflow",
+        "pool": "default_pool",
+        "pool_slots": 1,
+        "queue": "default",
+        "priority_weight": 1,
+        "operator": "BashOperator",
+        "operator_name": "BashOperator",
+        "queued_when": None,
+        "scheduled_when": None,
+        "pid": None,
+        "executor": None,
+        "executor_config": "{}",
+        "note": None,
+        "rendered_map_index": None,
+        "rendered_fields": {},
+        "trigger": None,
+        "triggerer_job": None,
+        "dag_version": None,
     }
 
 

@@ -12,10 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from coordinator.model.runstate import State
 from tests.airflow_model import bodies
-from tests.airflow_model.runs import Airflow, Conflict, Dag, NoSuchDag, NoSuchRun, Run
+from tests.airflow_model.runs import Airflow, Conflict, Dag, NoSuchDag, NoSuchRun, Run, TaskRuns
 
 RUN_ID = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
 MAX_PAGE = 100
+RUNNING_TASK = (
+    "AirflowClearRunningTaskException: Disable 'prevent_running_task' to proceed, or wait until the task is not "
+    "running, queued, or scheduled state."
+)
 
 _FILTERS = {
     "limit",
@@ -87,6 +91,9 @@ class RestApi:
             "delete": self._delete,
             "dag": self._dag,
             "dags": self._dags,
+            "tasks": self._tasks,
+            "tasks_of_run": self._tasks_of_run,
+            "clear_tasks": self._clear_tasks,
         }
 
     def answer(self, kind: str | None, call: Call) -> Answer:
@@ -147,6 +154,49 @@ class RestApi:
         if call.dag_id in self.missing:
             raise NoSuchRun
         return bodies.run_body(self._airflow.clear(call.dag_id, call.run_id))
+
+    def _tasks(self, call: Call) -> dict[str, Any]:
+        body = _read(bodies.TasksBody, call)
+        found = [
+            (run, task_id, one)
+            for run in self._airflow.runs.values()
+            if body.dag_ids is None or run.dag_id in body.dag_ids
+            if body.dag_run_ids is None or run.run_id in body.dag_run_ids
+            if run.dag_id not in self.hidden
+            for task_id, instances in run.tasks.items()
+            if body.task_ids is None or task_id in body.task_ids
+            for one in instances
+        ]
+        found.sort(key=lambda one: one[2].map_index if body.order_by == "map_index" else str(one[2].id))
+        page = found[body.page_offset :][: min(body.page_limit, MAX_PAGE)]
+        return bodies.tasks_body(page, len(found))
+
+    def _tasks_of_run(self, call: Call) -> dict[str, Any]:
+        if call.dag_id in self.hidden:
+            raise Refusal(403, "Forbidden")
+        run = self._airflow.get(call.dag_id, call.run_id)
+        wanted = call.filters.get("task_id", [*run.tasks])
+        found = [(run, task_id, one) for task_id in wanted for one in run.tasks.get(task_id, ())]
+        return bodies.tasks_body(found[: int(call.filters.get("limit", ["50"])[0])], len(found))
+
+    def _clear_tasks(self, call: Call) -> dict[str, Any]:
+        body = _read(bodies.ClearTasksBody, call)
+        dag = self._find_dag(call.dag_id)
+        assert body.dag_run_id is not None, "the model clears tasks of one run only"
+        assert not body.only_failed, "the model clears tasks whatever became of them"
+        if (dag.dag_id, body.dag_run_id) not in self._airflow.runs:
+            raise Refusal(404, f"Dag Run id {body.dag_run_id} not found in dag {dag.dag_id}")
+        task_ids = [one if isinstance(one, str) else one[0] for one in body.task_ids or ()]
+        downstream, prevent = body.include_downstream, body.prevent_running_task
+        wanted = dag.all_below(task_ids) if downstream else {*task_ids}
+        if not body.dry_run:
+            try:
+                self._airflow.clear_tasks(dag.dag_id, body.dag_run_id, task_ids, downstream=downstream, prevent=prevent)
+            except TaskRuns:
+                raise Refusal(409, RUNNING_TASK) from None
+        run = self._airflow.get(dag.dag_id, body.dag_run_id)
+        cleared = [(run, task, one) for task in wanted & run.tasks.keys() for one in run.tasks[task]]
+        return bodies.tasks_body(cleared, len(cleared))
 
     def _get(self, call: Call) -> dict[str, Any]:
         if call.dag_id in self.hidden:
@@ -227,6 +277,12 @@ def kind_of(method: str, parts: list[str]) -> str | None:
             return "dag"
         case "GET", ["api", "v2", "dags"]:
             return "dags"
+        case "POST", ["api", "v2", "dags", "~", "dagRuns", "~", "taskInstances", "list"]:
+            return "tasks"
+        case "GET", ["api", "v2", "dags", _, "dagRuns", _, "taskInstances"]:
+            return "tasks_of_run"
+        case "POST", ["api", "v2", "dags", _, "clearTaskInstances"]:
+            return "clear_tasks"
         case "POST", ["auth", "token"]:
             return "login"
         case "GET", ["api", "v2", "version"] | ["api", "v2", "monitor", "health"]:

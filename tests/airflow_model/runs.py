@@ -2,20 +2,22 @@
 
 What changes with a trigger, a clear and a set state is Airflow 3.3's: run_id and logical date are unique in a DAG;
 they and conf stay for ever; queued_at is new after every clear and every set to queued; a clear of a *running* run
-keeps state and start_date.
+keeps state and start_date. A task that is cleared has a new id at once.
 """
 
 from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from coordinator.model.runstate import State
+from coordinator.model.taskstate import TaskInstance
 from coordinator.runners.port import ObservedRun
 
 
@@ -31,6 +33,10 @@ class NoSuchRun(Exception):
     pass
 
 
+class TaskRuns(Exception):
+    """A task that is to be cleared is running."""
+
+
 @dataclass(slots=True)
 class Dag:
     """:ivar tasks: whether there are any; without, a clear changes nothing.
@@ -38,6 +44,7 @@ class Dag:
     :ivar refuse: looks at a conf and says what is wrong with it (params against the schema).
     :ivar run_ids: of its runs, sorted.
     :ivar dates: the logical dates that are taken.
+    :ivar below: its tasks by id, each with those directly below it. Other tasks are not looked at.
     """
 
     dag_id: str
@@ -46,6 +53,17 @@ class Dag:
     refuse: Callable[[dict[str, Any]], str | None] | None = None
     run_ids: list[str] = field(default_factory=list)
     dates: set[datetime] = field(default_factory=set)
+    below: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def all_below(self, task_ids: Iterable[str]) -> set[str]:
+        """These tasks, and everything below them."""
+        found: set[str] = set()
+        waiting = [*task_ids]
+        while waiting:
+            if (task := waiting.pop()) not in found:
+                found.add(task)
+                waiting += self.below.get(task, ())
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +72,7 @@ class Run(ObservedRun):
 
     :ivar versioned: whether Airflow knows the version of its DAG: by its task instances, so not without tasks.
     :ivar starts: how often it has begun to run.
+    :ivar tasks: the instances of its tasks, by task.
     """
 
     id: int
@@ -62,6 +81,7 @@ class Run(ObservedRun):
     run_after: datetime | None = None
     versioned: bool = True
     starts: int = 0
+    tasks: Mapping[str, tuple[TaskInstance, ...]] = field(default_factory=dict)
 
     def observed(self) -> ObservedRun:
         """What a watcher sees of it."""
@@ -124,6 +144,7 @@ class Airflow:
         paused: bool = False,
         tasks: bool = True,
         refuse: Callable[[dict[str, Any]], str | None] | None = None,
+        below: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Dag:
         """Declare a DAG, see :class:`Dag`. A DAG that is there already keeps its runs."""
         dag = self.dags.get(dag_id)
@@ -131,6 +152,8 @@ class Airflow:
             dag = self.dags[dag_id] = Dag(dag_id)
             bisect.insort(self.dag_ids, dag_id)
         dag.paused, dag.tasks, dag.refuse = paused, tasks, refuse
+        if below is not None:
+            dag.below = dict(below)
         return dag
 
     def find_dag(self, dag_id: str) -> Dag:
@@ -183,6 +206,7 @@ class Airflow:
             by=by,
             note=note,
             versioned=dag.tasks,
+            tasks={task: (self._new_instance(-1),) for task in dag.below},
         )
         self.add(run)
         self._changed(Change(What.CREATED, run, None))
@@ -204,9 +228,31 @@ class Airflow:
         run = self.get(dag_id, run_id)
         if not self.dags[dag_id].tasks:
             return run
+        return self._cleared(run, run.tasks)
+
+    def clear_tasks(
+        self, dag_id: str, run_id: str, task_ids: Iterable[str], *, downstream: bool = True, prevent: bool = True
+    ) -> Run:
+        """:raises NoSuchRun: there is none. :raises TaskRuns: one of them is running, and ``prevent`` is asked for."""
+        run = self.get(dag_id, run_id)
+        wanted = self.dags[dag_id].all_below(task_ids) if downstream else set(task_ids)
+        wanted &= run.tasks.keys()
+        if prevent and any(one.state == "running" for task in wanted for one in run.tasks[task]):
+            raise TaskRuns
+        return self._cleared(run, wanted) if wanted else run
+
+    def _cleared(self, run: Run, task_ids: Iterable[str]) -> Run:
+        tasks = dict(run.tasks)
+        for task in task_ids:
+            tasks[task] = tuple(self._new_instance(one.map_index, one.try_number) for one in tasks[task])
         if run.state is State.RUNNING:
-            return self._change(What.CLEARED, run, queued_at=self.now())
-        return self._change(What.CLEARED, run, state=State.QUEUED, queued_at=self.now(), start_date=None, end_date=None)
+            return self._change(What.CLEARED, run, queued_at=self.now(), tasks=tasks)
+        return self._change(
+            What.CLEARED, run, state=State.QUEUED, queued_at=self.now(), start_date=None, end_date=None, tasks=tasks
+        )
+
+    def _new_instance(self, map_index: int, try_number: int = 0) -> TaskInstance:
+        return TaskInstance(map_index, str(UUID(int=self.next_id())), None, try_number)
 
     def set_state(self, dag_id: str, run_id: str, state: State) -> Run:
         """As a person does in the UI: queued, success or failed. :raises NoSuchRun: there is none."""
@@ -239,7 +285,36 @@ class Airflow:
         run = self.get(dag_id, run_id)
         if run.state is not State.RUNNING:
             raise ValueError(f"{dag_id}/{run_id} is {run.state}; only a running run can end")
-        return self._change(What.ENDED, run, state=state, end_date=self.now())
+        left = "success" if state is State.SUCCESS else "upstream_failed"
+        tasks = {
+            task: tuple(
+                one if one.end_date is not None else one._replace(state=left, end_date=self.now()) for one in instances
+            )
+            for task, instances in run.tasks.items()
+        }
+        return self._change(What.ENDED, run, state=state, end_date=self.now(), tasks=tasks)
+
+    def set_task(self, dag_id: str, run_id: str, task_id: str, *states: str | None) -> Run:
+        """Let the instances of a task of a running run have these states; several where it is mapped."""
+        run = self.get(dag_id, run_id)
+        known = run.tasks[task_id]
+        instances = []
+        for number, state in enumerate(states):
+            index = number if len(states) > 1 else -1
+            one = known[number] if number < len(known) else self._new_instance(index)
+            ended = state in ("success", "failed", "skipped", "upstream_failed")
+            begun = one.start_date or self.now() if state is not None else None
+            instances.append(
+                one._replace(
+                    map_index=index,
+                    state=state,
+                    try_number=max(1, one.try_number),
+                    start_date=begun,
+                    end_date=self.now() if ended else None,
+                )
+            )
+        run = self.runs[dag_id, run_id] = replace(run, tasks={**run.tasks, task_id: tuple(instances)})
+        return run
 
     # Looking
 

@@ -10,7 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = ("trigger", "clear", "get", "list", "patch", "delete", "login", "dag", "dags", "public")
+KINDS = (
+    "trigger",
+    "clear",
+    "get",
+    "list",
+    "patch",
+    "delete",
+    "login",
+    "dag",
+    "dags",
+    "tasks",
+    "tasks_of_run",
+    "clear_tasks",
+    "public",
+)
 
 
 @dataclass(frozen=True)

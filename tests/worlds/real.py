@@ -128,6 +128,7 @@ class RealWorld(EtcdWorld):
                 lease_ttl=2,
                 look_timeout=0.5,
                 follow_after=1.0,
+                follow_tasks_after=0.1,
                 blocked_retry=0.5,
                 backoff_initial=0.05,
                 backoff_max=0.3,
@@ -202,6 +203,21 @@ class RealWorld(EtcdWorld):
     def clear(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
         airflow.clear_by_hand(dag_id, self._newest(name, partition).run_id)
+
+    def has_tasks(self, name: str, **below: str) -> None:
+        airflow, dag_id = self._of(name)
+        with airflow.changed:
+            airflow.model.dag(dag_id, below={task: tuple(others.split()) for task, others in below.items()})
+
+    def task(self, name: str, task_id: str, *states: str | None, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        with airflow.changed:
+            airflow.model.set_task(dag_id, self._newest(name, partition).run_id, task_id, *states)
+
+    def clear_tasks(self, name: str, *task_ids: str, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        with airflow.changed:
+            airflow.model.clear_tasks(dag_id, self._newest(name, partition).run_id, task_ids)
 
     def start(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> None:
         airflow, dag_id = self._of(name)
@@ -286,7 +302,8 @@ class RealWorld(EtcdWorld):
         self._frozen = None
 
     def settle(self) -> None:
-        self._await(self._rests_for_a_while, "everything is at rest")
+        asked = {name: len(airflow.requests_of("tasks")) for name, airflow in self.airflows.items()}
+        self._await(lambda: self._tasks_are_seen(asked) and self._rests_for_a_while(), "everything is at rest")
 
     def settle_until(self, holds: Callable[[], bool], what: str) -> None:
         self._await(holds, what)
@@ -333,6 +350,14 @@ class RealWorld(EtcdWorld):
         newest = max((item.mod_revision for item in self.store.list(self.keys.root).items), default=0)
         cache = watcher.reconciler.cache
         return watcher.reconciler.leads and cache.revision >= max(newest, self.watermark) and watcher.rests(self._down)
+
+    def _tasks_are_seen(self, asked: Mapping[str, int]) -> bool:
+        """Whether a look at the followed tasks has begun since. :param asked: how many looks there had been."""
+        if self.watcher is None:
+            return True
+        tasks = self.watcher.reconciler._observer._tasks._following
+        followed = {task.pipeline.environment for task in list(tasks._followed)}
+        return all(len(self.airflows[one].requests_of("tasks")) >= asked[one] + 2 for one in followed - self._down)
 
     def _await(self, holds: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + PATIENCE

@@ -199,6 +199,18 @@ class SimulatedWorld(EtcdWorld):
         airflow, dag_id = self._of(name)
         airflow.clear(dag_id, airflow.newest(dag_id, partition).run_id)
 
+    def has_tasks(self, name: str, **below: str) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.dag(dag_id, below={task: tuple(others.split()) for task, others in below.items()})
+
+    def task(self, name: str, task_id: str, *states: str | None, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.set_task(dag_id, airflow.newest(dag_id, partition).run_id, task_id, *states)
+
+    def clear_tasks(self, name: str, *task_ids: str, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.clear_tasks(dag_id, airflow.newest(dag_id, partition).run_id, task_ids)
+
     def start(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> None:
         airflow, dag_id = self._of(name)
         airflow.begin(dag_id, run_id or airflow.newest(dag_id, partition, State.QUEUED).run_id)

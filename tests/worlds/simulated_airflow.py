@@ -21,7 +21,7 @@ from coordinator.runners.port import (
     ObservedRun,
     Outcome,
     Permit,
-    RunRef,
+    RunOrTask,
     StartRequest,
 )
 from tests.airflow_model.rest import Call, RestApi, kind_of
@@ -88,7 +88,7 @@ class DirectLine:
         """What the environment does and answers, once the request is there."""
         status, body = self.airflow.api.answer(kind_of(call.method, call.parts), call)
         assert status != 422, f"{call} is no request that Airflow understands: {body}"
-        if call.method == "POST" and status == 200:
+        if call.method == "POST" and status == 200 and "dag_run_id" in body:
             run = self.airflow.get(body["dag_id"], body["dag_run_id"])
             self.airflow.effects.append((run.dag_id, partition_of(run)))
         return status, body
@@ -115,9 +115,9 @@ class DirectRunner:
     def ask(self, request: StartRequest) -> Outcome:
         return starting.ask(self._client, request, FAR)
 
-    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
+    def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
         del timeout
-        return looking.look(self._client, runs, FAR)
+        return looking.look(self._client, asked, FAR)
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         del dag_ids

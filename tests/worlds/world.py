@@ -58,6 +58,19 @@ class World(ABC):
         """A person sets the newest run's state by hand; it is reported."""
 
     @abstractmethod
+    def has_tasks(self, name: str, **below: str) -> None:
+        """The DAG has these tasks from now on, each with the names of those directly below it."""
+
+    @abstractmethod
+    def task(self, name: str, task_id: str, *states: str | None, partition: str = PARTITION) -> None:
+        """The instances of a task of the newest run have these states from now on; nobody reports it."""
+
+    @abstractmethod
+    def clear_tasks(self, name: str, *task_ids: str, partition: str = PARTITION) -> None:
+        """A person clears tasks of the newest run, with what is below them; it waits in the queue, silently, unless it
+        is running."""
+
+    @abstractmethod
     def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
         """A person, or maintenance, deletes the newest run in the environment."""
 

@@ -33,7 +33,7 @@ from coordinator.runners.port import (
     Refused,
     RequestRefused,
     Runner,
-    RunRef,
+    RunOrTask,
     StartRequest,
 )
 
@@ -207,13 +207,13 @@ class Dispatcher:
             wait = message.error.retry_after if isinstance(message.error, EnvironmentUnavailable) else None
             self.not_before = now + max(self._backoff.pause(self.failures), wait or 0.0) if failed else 0.0
 
-    def look(self, run: RunRef, *, timeout: float, followed: bool = False) -> None:
-        """Look at a run with one of the next looks.
+    def look(self, one: RunOrTask, *, timeout: float, followed: bool = False) -> None:
+        """Look at a run or a task with one of the next looks.
 
         :param timeout: seconds; the longest asked for counts.
         :param followed: nobody waits for it.
         """
-        self._looks.add(run, timeout=timeout, followed=followed)
+        self._looks.add(one, timeout=timeout, followed=followed)
 
     def forget(self) -> None:
         """Drop what has not gone out yet, and everything in line: a term has begun or ended."""

@@ -21,7 +21,7 @@ from coordinator.runners.port import (
     Looked,
     Outcome,
     Runner,
-    RunRef,
+    RunOrTask,
     StartRequest,
 )
 
@@ -67,8 +67,8 @@ class LookDone:
         return self.looked.error
 
     @property
-    def asked_again(self) -> frozenset[RunRef]:
-        """Runs that there was no time for in an environment that answers: the next look begins with them."""
+    def asked_again(self) -> frozenset[RunOrTask]:
+        """Runs and tasks that there was no time for in an environment that answers: the next look begins with them."""
         return self.looked.unanswered if self.error is None else frozenset()
 
 
@@ -125,9 +125,9 @@ class RequestJob:
 
 
 def look_job(
-    environment: str, runner: Runner, asked: Sequence[RunRef], *, timeout: float, now: Callable[[], datetime]
+    environment: str, runner: Runner, asked: Sequence[RunOrTask], *, timeout: float, now: Callable[[], datetime]
 ) -> Callable[[], LookDone]:
-    """A look at these runs, the first of them first. :param timeout: seconds, for the whole look."""
+    """A look at these runs and tasks, the first of them first. :param timeout: seconds, for the whole look."""
 
     def run() -> LookDone:
         asked_at = now()

@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass
 
 from coordinator.controller.dispatch.jobs import LookDone
-from coordinator.runners.port import RunRef
+from coordinator.runners.port import RunOrTask
 
 ASKED_IN_A_LOOK = 500
 """Runs that somebody waits for, in one look. The others go out with the next one, as soon as this one has come back."""
@@ -28,11 +28,11 @@ class Look:
     :ivar followed_first: the last look had no time for any of the others.
     """
 
-    asked: dict[RunRef, float]
-    followed: dict[RunRef, float]
+    asked: dict[RunOrTask, float]
+    followed: dict[RunOrTask, float]
     followed_first: bool = False
 
-    def in_order(self) -> tuple[RunRef, ...]:
+    def in_order(self) -> tuple[RunOrTask, ...]:
         return (*self.followed, *self.asked) if self.followed_first else (*self.asked, *self.followed)
 
     def timeout(self) -> float:
@@ -43,12 +43,12 @@ class LookQueue:
     """See the module. Used by the deciding thread only."""
 
     def __init__(self) -> None:
-        self._asked: dict[RunRef, float] = {}
-        self._followed: dict[RunRef, float] = {}
+        self._asked: dict[RunOrTask, float] = {}
+        self._followed: dict[RunOrTask, float] = {}
         self._followed_first = False
         self._out: Look | None = None
 
-    def add(self, run: RunRef, *, timeout: float, followed: bool = False) -> None:
+    def add(self, run: RunOrTask, *, timeout: float, followed: bool = False) -> None:
         """Look at a run with one of the next looks, in the order in which they are asked for.
 
         :param timeout: seconds; the longest asked for counts.
@@ -100,6 +100,6 @@ class LookQueue:
             self._out = Look({}, {})
 
 
-def _take(queue: dict[RunRef, float], most: int) -> dict[RunRef, float]:
+def _take(queue: dict[RunOrTask, float], most: int) -> dict[RunOrTask, float]:
     """Remove the first entries of a queue, and return them."""
     return {run: queue.pop(run) for run in tuple(itertools.islice(queue, most))}

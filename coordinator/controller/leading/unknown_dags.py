@@ -75,7 +75,7 @@ class UnknownDags:
             documents = [one.value.document for one in published.values() if isinstance(one.value, Publication)]
             self._named = {pipeline for document in documents for pipeline in document}
             self._named |= {
-                leaf.upstream
+                leaf.pipeline
                 for document in documents
                 for downstream in document.values()
                 for leaf in leaves(downstream.condition)

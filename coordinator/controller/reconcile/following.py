@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coordinator.model.references import Target
-from coordinator.runners.port import RunRef
+from coordinator.runners.port import RunOrTask
 
 PATIENCE = 12
 """A long run is asked about more and more rarely: the longest pause is so many times the first one."""
@@ -27,9 +27,9 @@ not always asked about together."""
 
 @dataclass(frozen=True, slots=True)
 class FollowedRun:
-    """A run, and the attempt of it (its queued_at) that is followed: a cleared run is followed anew."""
+    """A run or a task, and the attempt of the run (its queued_at) that is followed: a cleared run is followed anew."""
 
-    ref: RunRef
+    ref: RunOrTask
     attempt: datetime | None
 
 
@@ -48,10 +48,12 @@ class Following:
     """Which runs to ask about, and when. What is not due costs nothing.
 
     :param every: seconds without news until the first question about a run; later pauses grow.
+    :param patience: the longest pause is so many times the first one.
     """
 
-    def __init__(self, *, every: float) -> None:
+    def __init__(self, *, every: float, patience: int = PATIENCE) -> None:
         self._every = every
+        self._longest = every * patience
         self._followed: dict[Target, _Followed] = {}
         self._queue: list[tuple[float, int, _Followed]] = []
         self._queued = 0
@@ -66,8 +68,8 @@ class Following:
         self._followed.clear()
         self._queue.clear()
 
-    def want(self, target: Target, run: FollowedRun | None, *, now: float) -> None:
-        """Follow this run for the target; ``None``: stop following."""
+    def want(self, target: Target, run: FollowedRun | None, *, now: float, at_once: bool = False) -> None:
+        """Follow this run for the target; ``None``: stop following. :param at_once: the first question is due now."""
         known = self._followed.get(target)
         if run is not None and known is not None and known.run == run:
             return
@@ -76,18 +78,18 @@ class Following:
             del self._followed[target]
         if run is not None:
             self._followed[target] = followed = _Followed(target, run, pause=self._every)
-            self._enqueue(now + self._every, followed)
+            self._enqueue(now if at_once else now + self._every, followed)
 
-    def due(self, now: float, most: int) -> list[tuple[Target, RunRef]]:
+    def due(self, now: float, most: int) -> list[tuple[Target, RunOrTask]]:
         """The runs to ask about now, at most so many, those that have waited longest first.
 
         Each is asked about again after a pause. Those beyond ``most`` stay due.
         """
-        asked: list[tuple[Target, RunRef]] = []
+        asked: list[tuple[Target, RunOrTask]] = []
         while len(asked) < most and (at := self.next_at()) is not None and at <= now:
             _, _, followed = heapq.heappop(self._queue)
             self._enqueue(now + followed.pause * _share_of_pause(followed.run.ref), followed)
-            followed.pause = min(followed.pause * GROWTH, self._every * PATIENCE)
+            followed.pause = min(followed.pause * GROWTH, self._longest)
             asked.append((followed.target, followed.run.ref))
         return asked
 
@@ -110,6 +112,6 @@ class Following:
         heapq.heappush(self._queue, (at, self._queued, followed))
 
 
-def _share_of_pause(ref: RunRef) -> float:
+def _share_of_pause(ref: RunOrTask) -> float:
     """More than ``1 - SPREAD``, at most 1; always the same for a run, in every process."""
     return 1 - SPREAD * zlib.crc32(f"{ref.dag_id}/{ref.run_id}".encode(errors="surrogatepass")) / 2**32

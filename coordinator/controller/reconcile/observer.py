@@ -13,7 +13,8 @@ from coordinator.controller.reconcile import records
 from coordinator.controller.reconcile.following import FollowedRun, Following
 from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.reconcile.observations import Assessment, assess, document_of
-from coordinator.controller.reconcile.upstream_checks import Checks
+from coordinator.controller.reconcile.task_observer import TaskObserver
+from coordinator.controller.reconcile.upstream_checks import Answer, Checks
 from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import all_inputs
@@ -22,7 +23,7 @@ from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record, readable_state
-from coordinator.runners.port import ObservedRun, RunRef
+from coordinator.runners.port import ObservedRun, ObservedTask, RunRef, TaskRef
 
 _log = structlog.get_logger(__name__)
 
@@ -53,15 +54,18 @@ class Observer:
         self._ledger = ledger
         self._queue = queue
         self._following = Following(every=settings.follow_after)
+        self._tasks = TaskObserver(cache, ledger, every=settings.follow_tasks_after, who=who)
         self._look_timeout = settings.look_timeout
         self._who = who
 
     def clear(self) -> None:
         self._following.clear()
+        self._tasks.clear()
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next question."""
-        return self._following.next_at()
+        times = (self._following.next_at(), self._tasks.next_at())
+        return min((at for at in times if at is not None), default=None)
 
     def ask(self, now: float) -> None:
         """Ask about some of the followed runs that are due; :meth:`next_at` says when to go on."""
@@ -70,6 +74,8 @@ class Observer:
                 self._checks.follow(target, ref, timeout=self._look_timeout)
             else:
                 self._following.want(target, None, now=now)
+        for target, task in self._tasks.due(now, ASKED_AT_ONCE):
+            self._checks.follow(target, task, timeout=self._look_timeout)
 
     def take(self, message: LookDone) -> None:
         """Handle the result of a look. The targets that wait for it are examined again with what it showed."""
@@ -79,12 +85,7 @@ class Observer:
             _log.info("look.unfinished", environment=message.environment, seen=len(message.looked.seen), left=len(left))
         for answer in self._checks.answered(message):
             try:
-                written = [
-                    self._run_is_gone(subject, answer.ref, answer.askers)
-                    if answer.run is None
-                    else self._observe(subject, answer.run, message.asked_at, answer.askers)
-                    for subject in answer.subjects
-                ]
+                written = [self._written(subject, answer, message.asked_at) for subject in answer.subjects]
             except Exception as error:  # noqa: BLE001 - the other answers count, and the targets that wait go on
                 _log.exception("look.broken", environment=message.environment, run=answer.ref.run_id, exc_info=error)
                 written = []
@@ -94,6 +95,9 @@ class Observer:
 
     def watch_over(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
         """Follow a run that may not be reported, and stop following one that is reported or does not matter."""
+        self._tasks.watch_over(decision, now)
+        if decision.target.pipeline.task:
+            return
         followed = self._run_to_follow(decision, record)
         for_others = decision.target in self._following and self._others_wait_behind(decision.target)
         if followed is not None or not for_others:
@@ -131,6 +135,20 @@ class Observer:
         """Whether others are stuck because of it, perhaps because it failed."""
         dependents = self._propagation.dependents(target)
         return any(self._propagation.readiness(dependent) is Readiness.STUCK for dependent in dependents)
+
+    def _written(self, subject: Target, answer: Answer, asked_at: datetime) -> bool:
+        """Whether an answer has shown something new of a subject, which is to be written."""
+        match answer.ref, answer.seen:
+            case RunRef() as ref, None:
+                return self._run_is_gone(subject, ref, answer.askers)
+            case TaskRef() as ref, None:
+                return self._tasks.run_is_gone(subject, ref, answer.askers)
+            case _, ObservedTask() as task:
+                of_run = self._observe(subject.whole, task.run, asked_at, answer.askers)
+                return self._tasks.observe(subject, task, asked_at, answer.askers) or of_run
+            case _, ObservedRun() as run:
+                return self._observe(subject, run, asked_at, answer.askers)
+        raise AssertionError(answer)
 
     def _observe(self, subject: Target, run: ObservedRun, asked_at: datetime, askers: frozenset[Target]) -> bool:
         seen = self._cache.state(subject)

@@ -121,7 +121,8 @@ def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequ
     own_conf: Mapping[str, Any] = node.downstream.conf if node is not None else {}
     inputs = [
         {
-            "pipeline": str(input_target.pipeline),
+            "pipeline": str(input_target.pipeline.whole),
+            **({"task": input_target.pipeline.task} if input_target.pipeline.task else {}),
             "partition": input_target.partition,
             "run_id": consumed.attempt.run_id,
             "state": consumed.state.value,

@@ -10,6 +10,7 @@ from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.reconcile.breakage import Breakage
 from coordinator.controller.reconcile.lateness import Lateness
 from coordinator.controller.reconcile.reconcile import Reconcile
+from coordinator.controller.reconcile.task_observer import needs_a_look_at_tasks
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
 from coordinator.model.propagation.propagation import Propagation
@@ -61,7 +62,7 @@ class Scheduling:
         self._breakage.forget(target)
         self._lateness.note(decision, now=self._propagation.now, led_by_another=led_by_another)
         self._dispatchers.note(decision)
-        if decision.ready or decision.ignored or decision.skips or self._is_concerned(target):
+        if decision.ready or decision.ignored or decision.skips or self._is_concerned(decision):
             self._queue.add(target, priority, decision=decision)
         elif decision.readiness is Readiness.STUCK or not decision.obstacles.isdisjoint(_MOVING):
             # Runs that go on, and failures that others are stuck behind, are followed.
@@ -78,8 +79,8 @@ class Scheduling:
         """The partitions that are late, by the decisions so far."""
         return self._lateness.targets()
 
-    def _is_concerned(self, target: Target) -> bool:
-        record = readable_record(self._propagation.record(target))
+    def _is_concerned(self, decision: Decision) -> bool:
+        record = readable_record(self._propagation.record(decision.target))
         if record is not None and record.status in WAITING:
             return True
-        return self._reconcile.is_concerned_with(target)
+        return self._reconcile.is_concerned_with(decision.target) or needs_a_look_at_tasks(decision)

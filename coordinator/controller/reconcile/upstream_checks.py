@@ -21,10 +21,10 @@ from coordinator.model.decide import Decision
 from coordinator.model.lifecycle import OwnRun, Verification
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
-from coordinator.runners.port import ObservedRun, RequestRefused, RunRef
+from coordinator.runners.port import ObservedRun, ObservedTask, RequestRefused, RunOrTask, RunRef, TaskRef
 
-Question = tuple[str, RunRef]
-"""An environment, and a run in it to ask about."""
+Question = tuple[str, RunOrTask]
+"""An environment, and a run or a task in it to ask about."""
 
 Waiting = dict[Question, dict[Target, int]]
 """The targets that wait for an answer, each with the number of looks that had gone out to that environment when it
@@ -65,10 +65,10 @@ class PendingCheck:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer about one run, with the targets whose run it is and the targets that wait for the answer."""
+    """The answer about one run or task, with the targets that it is about and the targets that wait for the answer."""
 
-    ref: RunRef
-    run: ObservedRun | None
+    ref: RunOrTask
+    seen: ObservedRun | ObservedTask | None
     subjects: frozenset[Target]
     askers: frozenset[Target]
 
@@ -170,8 +170,8 @@ class Checks:
             heapq.heappop(self._deadlines)  # it has been answered
         return None
 
-    def follow(self, target: Target, ref: RunRef, *, timeout: float) -> None:
-        """Ask about a run that is only followed: no target waits for the answer."""
+    def follow(self, target: Target, ref: RunOrTask, *, timeout: float) -> None:
+        """Ask about a run or task that is only followed: no target waits for the answer."""
         if (dispatcher := self._dispatchers.of(target)) is not None:
             self._subjects.setdefault((dispatcher.environment, ref), {})[target] = dispatcher.looks_sent
             dispatcher.look(ref, timeout=timeout, followed=True)
@@ -198,7 +198,9 @@ class Checks:
                     continue
                 pending.waiting.discard(question)
                 if question == pending.own and ref in looked.seen:
-                    pending.own_seen, pending.own_run = True, looked.seen[ref]
+                    own = looked.seen[ref]
+                    assert not isinstance(own, ObservedTask)
+                    pending.own_seen, pending.own_run = True, own
                 elif question == pending.own and ref in looked.refused:
                     pending.own_refused = _why_refused(message.environment, ref, looked.refused[ref])
             if ref in looked.seen:
@@ -248,13 +250,14 @@ class Checks:
 
         A state without queued_at cannot be compared with what the environment shows: such writers are not protected.
         """
-        run_id = consumed.attempt.run_id
+        run_id, task = consumed.attempt.run_id, upstream.pipeline.task
         dispatcher = self._dispatchers.of(upstream)
-        if run_id is None or consumed.attempt.queued_at is None or dispatcher is None:
+        if run_id is None or (consumed.attempt.queued_at is None and not task) or dispatcher is None:
             return None
         if not dispatcher.may_look(now) or self._cache.is_fresh(upstream, now, at=self._propagation.now):
             return None
-        return dispatcher.environment, RunRef(upstream.pipeline.dag_id, run_id)
+        dag_id = upstream.pipeline.dag_id
+        return dispatcher.environment, TaskRef(dag_id, run_id, task) if task else RunRef(dag_id, run_id)
 
     def _ask(
         self, question: Question, *, subject: Target, asker: Target, pending: PendingCheck, timeout: float
@@ -283,7 +286,7 @@ def _take(waiting: Waiting, question: Question, *, before: int | None) -> frozen
     return frozenset(target for target in found if target not in left)
 
 
-def _why_refused(environment: str, ref: RunRef, refusal: RequestRefused) -> str:
+def _why_refused(environment: str, ref: RunOrTask, refusal: RequestRefused) -> str:
     remedy = "; the coordinator's user needs permission to read the runs of this DAG" if refusal.status == 403 else ""
     return (
         f"{environment} refuses to show run {ref.run_id} of {ref.dag_id}, which is to be cleared: "

@@ -52,6 +52,8 @@ class Stock:
 
     def note(self, target: Target) -> None:
         """Note that a target has changed."""
+        if target.pipeline.task:
+            return  # removed after its run
         if target in self.gone:
             self.gone.discard(target)
             return
@@ -145,7 +147,7 @@ class Removal:
             return
         partitions = {target.partition for target in self._stock.of(self._pipeline)}
         for leaf in leaves(node.downstream.condition):
-            for number, upstream in enumerate(tuple(self._stock.of(leaf.upstream)), 1):
+            for number, upstream in enumerate(tuple(self._stock.of(leaf.pipeline)), 1):
                 match leaf.mapping:
                     case Latest():
                         partitions.add(upstream.partition)

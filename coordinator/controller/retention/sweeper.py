@@ -163,6 +163,8 @@ class Sweeper:
         for deleted in self._delete(fence, self._old_acts()):
             tally.acts += deleted
             yield
+        for _ in self._delete(fence, self._tasks_without_run()):
+            yield
         if limited:
             yield from self._take_stock()
             context = self._context(fence)
@@ -178,7 +180,8 @@ class Sweeper:
         snapshot = self._cache.snapshot()
         yield
         for number, target in enumerate(snapshot, 1):
-            self._stock.add(target)
+            if not target.pipeline.task:
+                self._stock.add(target)
             record = readable_record(self._cache.record(target))
             if record is not None and record.when is not None and len(record.consumed):
                 times.note(record.consumed.newest_revision(), record.when)
@@ -213,6 +216,15 @@ class Sweeper:
 
     def _wait_for(self, revision: int) -> None:
         self._not_before_revision = revision
+
+    def _tasks_without_run(self) -> list[tuple[str, int]]:
+        """The states of tasks whose run has none any more: it was removed, or deleted."""
+        found = []
+        for task in self._cache.tasks():
+            seen = self._cache.state(task)
+            if seen is not None and self._cache.state(task.whole) is None:
+                found.append((self._keys.state(task), seen.revision))
+        return found
 
     def _old_acts(self) -> list[tuple[str, int]]:
         """The acts of people that are too old. Their ids begin with the time; what does not is none of ours."""

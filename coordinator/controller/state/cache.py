@@ -20,7 +20,8 @@ from coordinator.model.publishing.publication import Publication, Published
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.sweep import Sweep, read_sweep
 from coordinator.model.retention.watermark import Watermark, read_watermark
-from coordinator.model.runstate import RunState, Unreadable, read_run_state
+from coordinator.model.runstate import RunState, Unreadable
+from coordinator.model.taskstate import TaskState, read_state
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
 from coordinator.store.keys import (
@@ -115,6 +116,7 @@ class Cache:
         self.watchers: dict[str, bytes] = {}
         self.reporters = Reporters()
         self._states: dict[Target, SeenState] = {}
+        self._tasks: set[Target] = set()
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
         self._holds: dict[PipelineRef, Hold | Unreadable] = {}
@@ -164,6 +166,10 @@ class Cache:
     def snapshot(self) -> list[Target]:
         """The same as a list, which stays as it is while the cache changes."""
         return list(self.targets())
+
+    def tasks(self) -> list[Target]:
+        """Every task that has a state."""
+        return list(self._tasks)
 
     def recorded(self) -> list[Target]:
         """Everything that has a record."""
@@ -220,6 +226,7 @@ class Cache:
         gone: list[Target] = []
         before = (self._states, self._records, self._orders)
         self._states, self._records, self._orders = {}, {}, {}
+        self._tasks.clear()
         self._holds.clear()
         self._withheld.clear()
         for named in (self.published, self.published_before, self.watchers, self.problems):
@@ -281,7 +288,7 @@ class Cache:
         match self._interned.parse(item.key):
             case StateKey(target):
                 touched.states += 1
-                state = self._interned.state(read_run_state(item.value))
+                state = self._interned.state(read_state(target.pipeline, item.value))
                 self._note_problem(item.key, state)
                 self._arrived.pop(target, None)
                 if self._has_expired(target, state):
@@ -299,6 +306,9 @@ class Cache:
                         "removed before; correct that key, or delete it if nothing has been removed"
                     )
                 self._states[target] = SeenState(state, item.mod_revision)
+                if target.pipeline.task:
+                    self._tasks.add(target)
+                    self._note_missing(item.key, target, state)
                 if arrived is not None:
                     self._arrived[target] = arrived
                     self._arrivals.append((arrived, target))
@@ -372,6 +382,7 @@ class Cache:
             case StateKey(target):
                 touched.states += 1
                 self._states.pop(target, None)
+                self._tasks.discard(target)
                 self._withheld.pop(target, None)
                 self.expired.pop(target, None)
                 self._arrived.pop(target, None)
@@ -431,6 +442,15 @@ class Cache:
             self.problems.note(key, value.reason)
         else:
             self.problems.settle(key)
+
+    def _note_missing(self, key: str, target: Target, state: RunState | Unreadable) -> None:
+        if isinstance(state, TaskState) and state.missing:
+            pipeline = target.pipeline
+            self.problems.note(
+                key,
+                f"run {state.attempt.run_id} of {pipeline.whole} has no task {pipeline.task!r}, which others wait for; "
+                "correct its name in the dependencies, or deploy the DAG that has it and clear the run",
+            )
 
     def _forget_arrivals(self, now: float) -> None:
         while self._arrivals and now - self._arrivals[0][0] > self.fresh_for:

@@ -15,9 +15,10 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from coordinator.model.consumption import Consumed, Consumption, Window
-from coordinator.model.consumption_document import InputDocument, Named, load_named
+from coordinator.model.consumption_document import InputDocument, Named, load_named, load_pipeline, spelling_of
 from coordinator.model.references import PipelineRef, Target, target_of
 from coordinator.model.runstate import Attempt, RunState, Unreadable
+from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.model.view import SeenState
 from coordinator.store.keys import Keys, ParsedKey, StateKey, TriggerKey
@@ -104,7 +105,7 @@ class Interning:
         return kind(target_of((pipeline, partition)))
 
     def state(self, state: RunState | Unreadable) -> RunState | Unreadable:
-        if isinstance(state, RunState):
+        if isinstance(state, RunState) and not isinstance(state, TaskState):
             return RunState(state.state, self._attempt(state.attempt), state.observed_at, state.marked)
         return state
 
@@ -125,7 +126,7 @@ class Interning:
 
     def _named(self, one: InputDocument) -> Named:
         """A completion of a record. If the state is still present, its attempt is shared."""
-        target = target_of((self._written[one.pipeline], self._text[one.partition]))
+        target = target_of((self._written[spelling_of(one)], self._text[one.partition]))
         seen = self._state(target)
         if seen is not None and isinstance(seen.value, RunState):
             known = seen.value.attempt
@@ -159,12 +160,12 @@ class Interning:
         return Attempt(self._text[attempt.run_id], attempt.queued_at, attempt.number)
 
     def _read_pipeline(self, text: str) -> PipelineRef:
-        return self._pipeline[PipelineRef.parse(text)]
+        return self._pipeline[load_pipeline(text)]
 
     def _read_beginning(self, beginning: str) -> _Beginning | None:
         """The kind and pipeline of the keys that begin so; ``None``: they are neither states nor records."""
         parsed = self._keys.parse(f"{beginning}/any")
-        if isinstance(parsed, StateKey | TriggerKey):
+        if isinstance(parsed, StateKey | TriggerKey) and not parsed.target.pipeline.task:  # whose key ends otherwise
             return type(parsed), self._pipeline[parsed.target.pipeline]
         return None
 

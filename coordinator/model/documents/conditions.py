@@ -133,4 +133,12 @@ class ConditionReader:
             return None
         if downstream is not None:
             self.edges.setdefault(downstream, {}).setdefault(upstream, cursor)
+        if "task" in fields:
+            task = self._fields.name(fields["task"], "the id of a task", most=bounds.AIRFLOW_NAME)
+            if task is None:
+                return None
+            upstream = upstream._replace(task=task)
+        elif on is On.SKIPPED:
+            self._findings.add(fields["on"], "a run is not skipped, only a task can be", "name the 'task'")
+            return None
         return None if mapping is None else Dependency(upstream, on, mapping, trigger, max_age)

@@ -46,7 +46,9 @@ def _entry(downstream: Downstream) -> Any:
 
 
 def _dependency(dependency: Dependency) -> Any:
-    fields: dict[str, Any] = {"pipeline": str(dependency.upstream)}
+    fields: dict[str, Any] = {"pipeline": str(dependency.upstream.whole)}
+    if dependency.upstream.task:
+        fields["task"] = dependency.upstream.task
     if dependency.on is not On.SUCCESS:
         fields["on"] = str(dependency.on)
     if not isinstance(dependency.mapping, Identity):

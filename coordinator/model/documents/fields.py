@@ -103,6 +103,14 @@ class FieldReader:
             return None
         return text if text is not None and self._is_unicode(text, cursor) else None
 
+    def name(self, cursor: Cursor, expected: str, *, most: int) -> str | None:
+        """As :meth:`characters`, not empty, of visible characters and without blanks around."""
+        text = self.characters(cursor, expected, most=most)
+        if text is not None and not (text and text == text.strip() and text.isprintable()):
+            self._findings.expected(cursor, expected)
+            return None
+        return text
+
     def whole_number(
         self, cursor: Cursor, expected: str = "a whole number", *, least: int | None = None, most: int | None = None
     ) -> int | None:

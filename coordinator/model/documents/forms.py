@@ -84,6 +84,7 @@ def text(**more: Any) -> Schema:
 
 DEPENDENCY: Final = form(
     Field("pipeline", definition("reference"), required=True),
+    Field("task", text(minLength=1), "A task of the pipeline, by its id: its end counts, and not that of the run."),
     Field("on", words(On, On.SUCCESS)),
     Field("partition", definition("mapping", default="identity")),
     Field(

@@ -56,7 +56,7 @@ class Sizes:
             self._findings.add(cursor, reason, "put it where the DAG can read it, and its address into conf")
 
     def _check_names(self, cursor: Cursor, entry: Downstream) -> None:
-        for pipeline in dict.fromkeys((entry.pipeline, *(leaf.upstream for leaf in leaves(entry.condition)))):
+        for pipeline in dict.fromkeys((entry.pipeline, *(leaf.pipeline for leaf in leaves(entry.condition)))):
             for name, what in ((pipeline.environment, "an environment"), (pipeline.dag_id, "a dag_id")):
                 if len(name) > bounds.AIRFLOW_NAME:
                     reason = f"{what} of {len(name)} characters; expected at most {bounds.AIRFLOW_NAME}, as Airflow has"
@@ -70,7 +70,7 @@ def _record_of(entry: Downstream) -> tuple[int, int]:
     if number <= SMALL:
         return number, 0
     inputs = {
-        Target(leaf.upstream, format_instant(_BEGINNING + timedelta(hours=hour))): _completion(leaf, hour)
+        Target(leaf.pipeline, format_instant(_BEGINNING + timedelta(hours=hour))): _completion(leaf, hour)
         for leaf, number in numbers
         for hour in range(number)
     }

@@ -26,6 +26,7 @@ from coordinator.model.explanation.words import (
     listed,
     moment,
     named,
+    run_in_words,
     state_of,
 )
 from coordinator.model.gaps import Cause as GapCause
@@ -34,6 +35,8 @@ from coordinator.model.hold import Hold
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
+from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record, readable_state
 
@@ -103,7 +106,14 @@ def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
     seen = {top.target}
     while waiting:
         decision, via = waiting.popleft()
-        yield from own_causes(propagation, decision, via)
+        own = list(own_causes(propagation, decision, via))
+        yield from own
+        if decision.target.pipeline.task:
+            pipeline = decision.target.whole
+            if not own and pipeline not in seen:
+                seen.add(pipeline)
+                waiting.append((propagation.decide(pipeline), (*via, decision.target)))
+            continue
         if not MOVING.isdisjoint(decision.obstacles):
             continue  # at present it does not wait for its inputs
         if decision is top and (missed := _missed(propagation, decision.target, via)) is not None:
@@ -126,7 +136,12 @@ def why_unsettled(propagation: Propagation, one: EvaluatedInput) -> str:
     if coming := _coming(propagation, one):
         return f"has more to come: {listed([target.partition for target in coming])}"
     upstream = propagation.decide(one.target)
-    return "; ".join(cause.says for cause in own_causes(propagation, upstream)) or reason(upstream)
+    if own := "; ".join(cause.says for cause in own_causes(propagation, upstream)):
+        return own
+    if one.target.pipeline.task:
+        pipeline = propagation.decide(one.target.whole)
+        return f"waits for {named(one.target.whole, one.target)}, which {reason(pipeline)}"
+    return reason(upstream)
 
 
 def _coming(propagation: Propagation, one: EvaluatedInput) -> list[Target]:
@@ -157,6 +172,8 @@ def cause_at_rest(propagation: Propagation, one: EvaluatedInput, via: tuple[Targ
     """The cause for a settled input whose state does not meet the dependency."""
     state = readable_state(one.seen)
     wanted = asked_for(one.dependency)
+    if state is None and one.target.pipeline.task:
+        return _task_not_ended(propagation, one.target, via)
     if state is None:
         how = how_to_report(one.target)
         if one.seen is not None:
@@ -190,7 +207,8 @@ def _missed(propagation: Propagation, target: Target, via: tuple[Target, ...]) -
 def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Cause:
     """The cause for a run that failed."""
     run_id = state.attempt.run_id
-    remedy = f"clear {'its run ' + run_id if run_id else 'it'} once what broke it is fixed"
+    what = "it" if target.pipeline.task or not run_id else f"its run {run_id}"
+    remedy = f"clear {what} once what broke it is fixed"
     return Cause(target, Kind.FAILED, did(state), remedy, via, run_id, state.observed_at)
 
 
@@ -204,6 +222,9 @@ def _too_old(one: EvaluatedInput) -> str:
 def own_causes(propagation: Propagation, decision: Decision, via: tuple[Target, ...] = ()) -> Iterator[Cause]:
     """The causes besides its inputs that keep a pipeline from firing."""
     target = decision.target
+    if target.pipeline.task:
+        yield from _task_goes_on(propagation, target, via)
+        return
     state, seen = readable_state(propagation.state(target)), propagation.record(target)
     record = readable_record(seen)
     if Obstacle.RUNNING in decision.obstacles and state is not None:
@@ -234,6 +255,37 @@ def own_causes(propagation: Propagation, decision: Decision, via: tuple[Target, 
         error = propagation.broken.get(target)
         says = f"is kept back by a mistake in the coordinator: {type(error).__name__}: {error}"
         yield Cause(target, Kind.BROKEN, says, "report it; it is tried again every minute", via)
+
+
+def _task_goes_on(propagation: Propagation, task: Target, via: tuple[Target, ...]) -> Iterator[Cause]:
+    """That a task has not ended in the present run. If that is not why it is busy or stuck, its pipeline is."""
+    pipeline, run = propagation.decide(task.whole), readable_state(propagation.state(task.whole))
+    if run is None or pipeline.due or pipeline.readiness is Readiness.STUCK:
+        return
+    since = run.observed_at or run.attempt.queued_at
+    match knowledge_of(propagation, task):
+        case Knowledge.NOT_ENDED if run.state is State.RUNNING:
+            seen = readable_state(propagation.state(task))
+            says = f"has not ended{run_in_words(run)}"
+            if isinstance(seen, TaskState) and seen.missing:
+                says = f"is not there{run_in_words(run)}: the DAG has no such task, or not yet"
+            yield Cause(task, Kind.RUNNING, says, "", via, run.attempt.run_id, since)
+        case Knowledge.OUTDATED if run.state is not State.QUEUED:
+            says = f"is still to be asked about{run_in_words(run)}"
+            yield Cause(task, Kind.RUNNING, says, "", via, run.attempt.run_id, since)
+
+
+def _task_not_ended(propagation: Propagation, task: Target, via: tuple[Target, ...]) -> Cause:
+    """That there is no run, or that it ended without the task."""
+    seen = readable_state(propagation.state(task))
+    if knowledge_of(propagation, task) is Knowledge.NONE or not isinstance(seen, TaskState):
+        says = f"has not ended: {named(task.whole, task)} has no run in this partition yet"
+        return Cause(task, Kind.NOT_YET, says, "run it in this partition", via)
+    run_id = seen.run.run_id
+    if seen.missing:
+        says = f"is no task of run {run_id}: its DAG did not have it"
+        return Cause(task, Kind.NOT_YET, says, "correct its name, or run the DAG that has it", via, run_id)
+    return Cause(task, Kind.NOT_YET, f"did not run in run {run_id}, which has ended", "clear it", via, run_id)
 
 
 def _running(target: Target, state: RunState, via: tuple[Target, ...]) -> Cause:

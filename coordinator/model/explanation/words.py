@@ -116,3 +116,5 @@ def asked_for(dependency: Dependency) -> str:
             return "fails"
         case On.DONE:
             return "ends"
+        case On.SKIPPED:
+            return "is skipped"

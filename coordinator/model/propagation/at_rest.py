@@ -78,8 +78,8 @@ class AtRest:
 
 
 def _inputs_of(node: Node) -> _Inputs | None:
-    """The inputs of a pipeline; ``None`` if they are not all in the same partition."""
+    """The inputs of a pipeline; ``None`` if they are not all in the same partition, or some are tasks."""
     leaves: list[Dependency] = list(node.leaves())
-    if not all(isinstance(leaf.mapping, Identity) for leaf in leaves):
+    if not all(isinstance(leaf.mapping, Identity) and not leaf.upstream.task for leaf in leaves):
         return None
     return tuple((leaf.upstream, node.active_since[leaf]) for leaf in leaves)

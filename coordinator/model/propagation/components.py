@@ -36,11 +36,12 @@ class Components:
         for node in graph.nodes():
             downstream = node.downstream.pipeline
             for leaf in node.leaves():
-                parent[find(leaf.upstream)] = find(downstream)
+                parent[find(leaf.upstream.whole)] = find(downstream)
                 if not isinstance(leaf.mapping, Identity):
                     mixed.add(downstream)
         numbers: dict[PipelineRef, int] = {}
         self._of = {pipeline: numbers.setdefault(find(pipeline), len(numbers)) for pipeline in graph}
+        self._of |= {task: self._of[pipeline] for pipeline in graph for task in graph.tasks(pipeline)}
         self._mixed = {self._of[pipeline] for pipeline in mixed}
 
     def __getitem__(self, pipeline: PipelineRef) -> int:

@@ -170,12 +170,17 @@ class Propagation:
         :param targets: all targets that have a state, a record or an order.
         """
         upstreams = {leaf.upstream for one in pipelines if (node := self.graph.node(one)) for leaf in node.leaves()}
+        of_tasks = {upstream.whole for upstream in upstreams if upstream.task}
         found: set[Target] = set()
         for target in targets:
             if target.pipeline in pipelines:
                 found.add(target)
             if target.pipeline in upstreams:
                 found.update(one for one in self.dependents(target) if one.pipeline in pipelines)
+            if target.pipeline in of_tasks:  # whose tasks may have no keys yet
+                for task in self.graph.tasks(target.pipeline):
+                    below = self.dependents(target_of((task, target.partition)))
+                    found.update(one for one in below if one.pipeline in pipelines)
         return found
 
     # -- deciding anew ---------------------------------------------------------------------------------------------
@@ -282,6 +287,8 @@ class Propagation:
         """
         before, self.graph = self.graph, graph
         changed = {pipeline for pipeline in {*before, *graph} if before.node(pipeline) != graph.node(pipeline)}
+        tasks = {*before.all_tasks(), *graph.all_tasks()}
+        changed |= {task for task in tasks if before.task_active_since(task) != graph.task_active_since(task)}
         waiting: tuple[Frontier, ...] = (self._frontier,)
         self._frontier = Frontier(graph)
         if self._exchange is not None:  # the previous exchange is unfinished, and has not yet moved all waiting targets
@@ -299,6 +306,7 @@ class Propagation:
     ) -> Iterator[None]:
         again = changed | self._partitions.with_latest  # their newest partition may be another one
         upstreams = {leaf.upstream for one in again if (node := self.graph.node(one)) for leaf in node.leaves()}
+        of_tasks = {upstream.whole for upstream in upstreams if upstream.task}
         number = 0
         for target, seen_by_others, live in chain.from_iterable(frontier.entries() for frontier in waiting):
             self._frontier.add(target, live=live, changed=seen_by_others)
@@ -320,6 +328,9 @@ class Propagation:
                 for dependent in self.dependents(target):
                     if dependent.pipeline in again:
                         self._frontier.add(dependent, live=False)
+            if not everything and target.pipeline in of_tasks:  # whose tasks may have no keys yet
+                for task in self.graph.tasks(target.pipeline):
+                    self._frontier.add(target_of((task, target.partition)), live=False, changed=True)
             if (number := number + 1) % SCANNED == 0:
                 yield
         for beyond in self._dependents_beyond(scanned):
@@ -378,6 +389,9 @@ class Propagation:
             for dependent in self.dependents(target):
                 self._tallies.moved(dependent, target)
                 self._frontier.add(dependent, live=live)
+        else:  # a run that goes on may have become due again, which its tasks must know
+            for task in self.graph.tasks(target.pipeline):
+                self._frontier.add(target_of((task, target.partition)), live=live)
 
     def _decide_at_once(self, target: Target) -> Decision | None:
         """The decision about a target at rest. One with a tally is left to the rule, which is compared with the

@@ -217,6 +217,8 @@ def _can_be_counted(node: Node) -> bool:
     if isinstance(node.downstream.deadline, AfterFirstInput):
         return False
     leaves = list(node.leaves())
+    if any(leaf.upstream.task for leaf in leaves):
+        return False  # a task depends on the state of its run, too
     if any(leaf.max_age is not None or isinstance(leaf.mapping, Latest | FixedKey | StartOf) for leaf in leaves):
         return False
     return len(leaves) > WIDE or any(isinstance(leaf.mapping, Rollup) for leaf in leaves)

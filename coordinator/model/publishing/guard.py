@@ -113,4 +113,4 @@ def too_much_resumed(targets: Collection[Target], limit: int) -> str | None:
 
 
 def _upstreams(downstream: Downstream | None) -> set[PipelineRef]:
-    return set() if downstream is None else {leaf.upstream for leaf in leaves(downstream.condition)}
+    return set() if downstream is None else {leaf.pipeline for leaf in leaves(downstream.condition)}

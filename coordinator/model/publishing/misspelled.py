@@ -26,7 +26,7 @@ _LONG_ENOUGH_FOR_ANOTHER_LETTER = 6
 def misspelled(document: Document) -> Iterator[NeverMet]:
     """Upstreams of entries that are probably misspelled."""
     named_by = {
-        pipeline: dict.fromkeys(leaf.upstream for leaf in leaves(entry.condition))
+        pipeline: dict.fromkeys(leaf.pipeline for leaf in leaves(entry.condition))
         for pipeline, entry in document.items()
     }
     times = Counter(upstream for upstreams in named_by.values() for upstream in upstreams)

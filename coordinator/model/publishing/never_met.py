@@ -59,7 +59,7 @@ def never_met(document: Document) -> Iterator[NeverMet]:
     """
     search = _Search(document)
     waits_for = {
-        pipeline: [leaf.upstream for leaf in leaves(entry.condition) if leaf.upstream in document]
+        pipeline: [leaf.pipeline for leaf in leaves(entry.condition) if leaf.pipeline in document]
         for pipeline, entry in document.items()
     }
     for pipeline in graphlib.TopologicalSorter(waits_for).static_order():
@@ -103,9 +103,9 @@ class _Search:
     def _of_leaf(self, leaf: Dependency) -> Sequence[str] | None:
         match leaf.mapping:
             case Identity():
-                return self._candidates.get(leaf.upstream)
+                return self._candidates.get(leaf.pipeline)
             case Offset() as offset:
-                above = self._candidates.get(leaf.upstream)
+                above = self._candidates.get(leaf.pipeline)
                 if above is None:
                     return None
                 return tuple(dict.fromkeys(one for partition in above for one in offset.downstreams(partition)))
@@ -151,27 +151,27 @@ class _Search:
                 return bool(starts.upstreams(partition))
             case mapping:
                 above = mapping.upstreams(partition)
-                return any(self._is_possible(leaf.upstream, one, depth) for one in above)
+                return any(self._is_possible(leaf.pipeline, one, depth) for one in above)
 
     # -- whether a dependency ever hears of its upstream -------------------------------------------------------------
 
     def _touches(self, leaf: Dependency) -> bool:
         """Whether any partition in which the upstream is started is an input of some partition."""
-        above = self._candidates.get(leaf.upstream)
-        if above is None or leaf.upstream in self._in_vain or isinstance(leaf.mapping, Identity | FixedKey | Latest):
+        above = self._candidates.get(leaf.pipeline)
+        if above is None or leaf.pipeline in self._in_vain or isinstance(leaf.mapping, Identity | FixedKey | Latest):
             return True
         is_started = False
         for partition in above:
-            if self._is_possible(leaf.upstream, partition, 0):
+            if self._is_possible(leaf.pipeline, partition, 0):
                 if leaf.mapping.downstreams(partition):
                     return True
                 is_started = True
         return not is_started
 
     def _untouched(self, pipeline: PipelineRef, leaf: Dependency) -> NeverMet:
-        there = ", ".join(self._examples(leaf.upstream))
+        there = ", ".join(self._examples(leaf.pipeline))
         reason = (
-            f"'{leaf}' is never met: {leaf.upstream} is started in partitions such as {there}, and none of them "
+            f"'{leaf}' is never met: {leaf.pipeline} is started in partitions such as {there}, and none of them "
             f"{_asked_for(leaf)}"
         )
         return NeverMet(pipeline, reason, "let both name the same 'timezone' and the same formats")

@@ -70,7 +70,7 @@ def objections_to(owner: str, document: Document, published: Mapping[str, Publis
     declared_by = {pipeline: other for other, one in others.items() for pipeline in one.document}
     declared_by.update(dict.fromkeys(document, owner))
     upstreams = {
-        pipeline: {leaf.upstream for leaf in leaves(downstream.condition)}
+        pipeline: {leaf.upstream.whole for leaf in leaves(downstream.condition)}
         for one in (*(publication.document for publication in others.values()), document)
         for pipeline, downstream in one.items()
     }

@@ -108,10 +108,19 @@ class Publication:
                         leaf: since((pipeline, leaf.identity), with_this).revision
                         for leaf in leaves(downstream.condition)
                     },
+                    {
+                        leaf: at
+                        for leaf in leaves(downstream.condition)
+                        if leaf.upstream.task and (at := self._activated_at(pipeline, leaf)) is not None
+                    },
                 )
                 for pipeline, downstream in self.document.items()
             ]
         return known
+
+    def _activated_at(self, pipeline: PipelineRef, leaf: Dependency) -> datetime | None:
+        known = self.active_since.get((pipeline, leaf.identity))
+        return known.at if known is not None else self.published_at
 
     def activations(self, revision: int) -> dict[tuple[PipelineRef, Dependency], Activation]:
         """Every dependency's activation. :param revision: etcd revision of the publication's key."""

@@ -41,13 +41,13 @@ def unmet_lately(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet
     for entry in entries:
         unmet = [one for one in dict.fromkeys(leaves(entry.condition)) if _is_unmet(one, seen)]
         for leaf in unmet:
-            lately = newest(seen[leaf.upstream])
+            lately = newest(seen[leaf.pipeline])
             reason = (
-                f"'{leaf}' has not been met lately: none of the newest partitions of {leaf.upstream} "
+                f"'{leaf}' has not been met lately: none of the newest partitions of {leaf.pipeline} "
                 f"is an input of any partition: {', '.join(lately)}"
             )
             yield NeverMet(entry.pipeline, reason, _REMEDY)
-        if not unmet and all(leaf.upstream in seen for leaf in leaves(entry.condition)):
+        if not unmet and all(leaf.pipeline in seen for leaf in leaves(entry.condition)):
             touched = _touched(entry.condition, seen)
             if touched is not None and not touched:
                 yield NeverMet(entry.pipeline, _nothing_in_common(entry, seen), _REMEDY)
@@ -60,7 +60,7 @@ def untouched(target: Target, entries: Iterable[Downstream]) -> list[tuple[Pipel
         (entry.pipeline, leaf)
         for entry in entries
         for leaf in dict.fromkeys(leaves(entry.condition))
-        if leaf.upstream == target.pipeline
+        if leaf.pipeline == target.pipeline
         and not isinstance(leaf.mapping, Latest)
         and not leaf.mapping.downstreams(target.partition)
     ]
@@ -76,9 +76,9 @@ def newest(partitions: Collection[str]) -> list[str]:
 
 def _is_unmet(leaf: Dependency, seen: Seen) -> bool:
     mapping = leaf.mapping
-    if isinstance(mapping, Identity | FixedKey | Latest) or not seen.get(leaf.upstream):
+    if isinstance(mapping, Identity | FixedKey | Latest) or not seen.get(leaf.pipeline):
         return False
-    return not any(mapping.downstreams(one) for one in newest(seen[leaf.upstream]))
+    return not any(mapping.downstreams(one) for one in newest(seen[leaf.pipeline]))
 
 
 def _touched(condition: Condition, seen: Seen) -> set[str] | None:
@@ -86,7 +86,7 @@ def _touched(condition: Condition, seen: Seen) -> set[str] | None:
     if isinstance(condition, Dependency):
         if isinstance(condition.mapping, Latest):
             return None
-        return {down for up in seen[condition.upstream] for down in condition.mapping.downstreams(up)}
+        return {down for up in seen[condition.pipeline] for down in condition.mapping.downstreams(up)}
     found = [_touched(branch, seen) for branch in condition.of]
     needed = condition.n - found.count(None)
     if needed <= 0:
@@ -97,7 +97,7 @@ def _touched(condition: Condition, seen: Seen) -> set[str] | None:
 
 def _nothing_in_common(entry: Downstream, seen: Seen) -> str:
     named = [
-        f"{leaf.upstream} has {', '.join(newest(seen[leaf.upstream])[:2])}"
+        f"{leaf.pipeline} has {', '.join(newest(seen[leaf.pipeline])[:2])}"
         for leaf in dict.fromkeys(leaves(entry.condition))
         if not isinstance(leaf.mapping, Latest)
     ]

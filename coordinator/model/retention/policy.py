@@ -106,6 +106,8 @@ def exact_dependents(graph: Graph, upstream: Target) -> Iterator[Target]:
         match edge.mapping:
             case Latest() | FixedKey():
                 pass
+            case Identity() if edge.downstream.task:
+                yield from exact_dependents(graph, Target(edge.downstream, upstream.partition))
             case Identity():
                 yield Target(edge.downstream, upstream.partition)
             case _:

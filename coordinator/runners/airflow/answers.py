@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.model.runstate import Instant, State
+from coordinator.model.taskstate import TaskInstance
 from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, ObservedRun
 
 _LONGEST_HEADER = 100
@@ -80,6 +81,30 @@ class RunsAnswer(_Answer):
     """``DAGRunCollectionResponse``, paged by offset."""
 
     dag_runs: _Page[RunAnswer]
+    total_entries: int
+
+
+class TaskInstanceAnswer(_Answer):
+    """``TaskInstanceResponse``."""
+
+    dag_id: str
+    dag_run_id: str
+    task_id: str
+    map_index: int
+    id: str | None = None
+    state: str | None
+    try_number: int
+    start_date: Instant | None = None
+    end_date: Instant | None = None
+
+    def instance(self) -> TaskInstance:
+        return TaskInstance(self.map_index, self.id, self.state, self.try_number, self.start_date, self.end_date)
+
+
+class TaskInstancesAnswer(_Answer):
+    """``TaskInstanceCollectionResponse``, paged by offset."""
+
+    task_instances: _Page[TaskInstanceAnswer]
     total_entries: int
 
 

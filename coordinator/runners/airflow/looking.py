@@ -17,33 +17,49 @@ from coordinator.runners.airflow.client import AirflowClient, addressable, addre
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
 from coordinator.runners.airflow.starting import find_run, refusal, runs_path
+from coordinator.runners.airflow.tasks import look_at_tasks
 from coordinator.runners.port import (
     AnswerTooLarge,
     EnvironmentUnavailable,
     Looked,
     ObservedRun,
+    ObservedTask,
     RequestRefused,
+    RunOrTask,
     RunRef,
+    TaskRef,
 )
 
 ANY_DAG = "/dags/~/dagRuns"
 
 
-def look(client: AirflowClient, runs: Sequence[RunRef], deadline: Deadline) -> Looked:
-    """The runs as they are now, as far as there is time. Each batch is answered before the next one begins.
+def look(client: AirflowClient, asked: Sequence[RunOrTask], deadline: Deadline) -> Looked:
+    """The runs and tasks as they are now, as far as there is time. Each batch is answered before the next one begins.
 
-    :param runs: in the order of urgency. Runs that share a request with an urgent one come with it.
+    The run of a task is read before the task: so the task is at least as new as the attempt that it is seen in.
+
+    :param asked: in the order of urgency. Runs that share a request with an urgent one come with it.
     """
-    asked = tuple(dict.fromkeys(runs))
-    seen: dict[RunRef, ObservedRun | None] = {}
-    refused: dict[RunRef, RequestRefused] = {}
+    asked = tuple(dict.fromkeys(asked))
+    tasks = [one for one in asked if isinstance(one, TaskRef)]
+    runs: dict[RunRef, ObservedRun | None] = {}
+    runs_refused: dict[RunRef, RequestRefused] = {}
+    seen: dict[RunOrTask, ObservedRun | ObservedTask | None] = {}
+    refused: dict[RunOrTask, RequestRefused] = {}
     error: EnvironmentUnavailable | RequestRefused | None = None
     try:
-        for batch in _batches(asked):
-            _answer(client, batch, deadline, seen, refused)
+        for batch in _batches(tuple(dict.fromkeys(one.run if isinstance(one, TaskRef) else one for one in asked))):
+            _answer(client, batch, deadline, runs, runs_refused)
+        of_runs = {task: run for task in tasks if (run := runs.get(task.run)) is not None}
+        look_at_tasks(client, of_runs, deadline, seen=seen, refused=refused)
     except EnvironmentUnavailable as failure:
-        has_answered = bool(seen or refused)
+        has_answered = bool(runs or runs_refused)
         error = None if has_answered and deadline.remaining() <= 0 else failure.with_traceback(None)
+    wanted = set(asked)
+    seen |= {run: observed for run, observed in runs.items() if run in wanted}
+    refused |= {run: why for run, why in runs_refused.items() if run in wanted}
+    seen |= {task: None for task in tasks if task.run in runs and runs[task.run] is None}
+    refused |= {task: runs_refused[task.run] for task in tasks if task.run in runs_refused}
     if error is None and refused and not seen:
         error = next(iter(refused.values()))
     return Looked(seen, refused, frozenset(asked) - seen.keys() - refused.keys(), error)

@@ -19,7 +19,7 @@ from coordinator.runners.port import (
     Permit,
     Refused,
     RequestRefused,
-    RunRef,
+    RunOrTask,
     StartRequest,
 )
 
@@ -56,8 +56,8 @@ class AirflowRunner:
         with _only_this_one():
             return starting.ask(self._client, request, Deadline(self._request_timeout))
 
-    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
-        return looking.look(self._client, runs, Deadline(timeout))
+    def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
+        return looking.look(self._client, asked, Deadline(timeout))
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         return checking.check(self._client, dag_ids, request_timeout=self._request_timeout)

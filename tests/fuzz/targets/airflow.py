@@ -168,7 +168,7 @@ def _conversation(tape: Tape, client: AirflowClient) -> None:
                 _can_be_kept(record, starting.ask(client, request, deadline))
             case 3:
                 runs = looking.look(client, [RunRef("a", "r"), RunRef("a", "s"), RunRef("b", "..")], deadline)
-                for run in runs.seen.values():
+                for run in runs.runs.values():
                     if run is not None:
                         _run_can_be_used(run)
             case _:

@@ -52,7 +52,7 @@ def wait_for(runner: AirflowRunner, run: ObservedRun, state: State, *, within: f
     ref = RunRef(run.dag_id, run.run_id)
     end = time.monotonic() + within
     while True:
-        seen = runner.look([ref], timeout=10).seen[ref]
+        seen = runner.look([ref], timeout=10).runs[ref]
         if seen is not None and seen.state is state:
             return seen
         assert time.monotonic() < end, f"{ref} is not {state} after {within} s but {seen}"
@@ -133,7 +133,7 @@ def test_no_name_can_change_the_address(runner: AirflowRunner, airflow_api: Airf
     for run_id in ("..", ".", f"x/../{victim.run_id}", "", f"{victim.run_id}/clear?", f"{victim.run_id}?x=#"):
         request = replace(clear(victim), run_id=run_id)
         assert isinstance(runner.start(request), Refused | NotHappened), run_id
-        assert runner.look([RunRef(victim.dag_id, run_id)], timeout=10).seen == {RunRef(victim.dag_id, run_id): None}
+        assert runner.look([RunRef(victim.dag_id, run_id)], timeout=10).runs == {RunRef(victim.dag_id, run_id): None}
     seen = wait_for(runner, victim, State.SUCCESS)
     assert seen.queued_at == victim.queued_at
 
@@ -192,7 +192,7 @@ def test_a_look_tells_runs_with_similar_names_apart(runner: AirflowRunner, airfl
     for run_id in there:
         happened(start(runner, create(airflow_api.quick, run_id=run_id)))
     happened(start(runner, create(airflow_api.slow, run_id=f"{stem}_x_1")))
-    found = runner.look([RunRef(airflow_api.quick, run_id) for run_id in there + absent], timeout=10).seen
+    found = runner.look([RunRef(airflow_api.quick, run_id) for run_id in there + absent], timeout=10).runs
     assert {ref.run_id for ref, run in found.items() if run is not None} == set(there)
     assert all(run is None or (run.dag_id, run.run_id) == ref for ref, run in found.items())
 
@@ -201,7 +201,7 @@ def test_a_look_over_several_dags_does_not_mix_their_runs(runner: AirflowRunner,
     run_id = f"both_{uuid.uuid4().hex}"
     quick = happened(start(runner, create(airflow_api.quick, run_id=run_id)))
     refs = [RunRef(airflow_api.quick, run_id), RunRef(airflow_api.slow, run_id), RunRef("nowhere", run_id)]
-    found = runner.look(refs, timeout=10).seen
+    found = runner.look(refs, timeout=10).runs
     seen = found[refs[0]]
     assert seen is not None
     assert seen.token == quick.token

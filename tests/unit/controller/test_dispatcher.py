@@ -29,6 +29,7 @@ from coordinator.runners.port import (
     ObservedRun,
     Outcome,
     Permit,
+    RunOrTask,
     RunRef,
     StartRequest,
 )
@@ -49,10 +50,10 @@ class FakeRunner:
     def ask(self, request: StartRequest) -> Outcome:
         return self._answer(f"ask {request.token}")
 
-    def look(self, runs: Sequence[RunRef], *, timeout: float) -> Looked:
-        self._answer(f"look {len(runs)} {timeout}")
-        answered = runs[: self.answers_in_time]
-        return Looked(dict.fromkeys(answered), unanswered=frozenset(runs) - frozenset(answered))
+    def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
+        self._answer(f"look {len(asked)} {timeout}")
+        answered = asked[: self.answers_in_time]
+        return Looked(dict.fromkeys(answered), unanswered=frozenset(asked) - frozenset(answered))
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         raise AssertionError(dag_ids)

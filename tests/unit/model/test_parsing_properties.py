@@ -23,7 +23,8 @@ names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/")
     lambda text: text == text.strip()
 )
 dag_ids = st.one_of(names, st.just("$schema"), st.builds("{}/{}".format, names, names))
-pipelines = st.builds(PipelineRef, st.one_of(st.just("default"), names), dag_ids)
+pipelines = st.builds(PipelineRef, st.one_of(st.just("default"), names), dag_ids, st.just(""))
+task_ids = st.sampled_from(["", "", "load", "group.load"])
 plain_json = st.recursive(
     st.none()
     | st.booleans()
@@ -65,9 +66,10 @@ def with_a_trigger(condition: Condition) -> bool:
 
 
 def conditions(upstreams: list[PipelineRef]) -> st.SearchStrategy[Condition]:
+    either = st.builds(lambda upstream, task: upstream._replace(task=task), st.sampled_from(upstreams), task_ids)
     leaf = st.builds(
-        Dependency, st.sampled_from(upstreams), st.sampled_from(On), leaf_mappings, st.booleans(), st.none() | durations
-    )
+        Dependency, either, st.sampled_from(On), leaf_mappings, st.booleans(), st.none() | durations
+    ).filter(lambda one: one.on is not On.SKIPPED or one.upstream.task)
 
     def inner(children: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
         branches = st.lists(children, min_size=1, max_size=4, unique=True).map(tuple)

@@ -32,6 +32,7 @@ from coordinator.model.partitions import (
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
+from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Readiness, SeenOrder, SeenRecord, SeenState
 from tests.unit.model.facts import Facts
@@ -137,7 +138,7 @@ def order_of(partition: str) -> tuple[bool, str]:
 def conditions(upstreams: list[PipelineRef]) -> st.SearchStrategy[Condition]:
     leaf = st.builds(
         Dependency,
-        st.sampled_from(upstreams),
+        st.sampled_from([*upstreams, *(one._replace(task="t") for one in upstreams)]),
         st.sampled_from(On),
         st.sampled_from(MAPPINGS),
         st.sampled_from((True, True, False)),
@@ -166,7 +167,8 @@ def graphs(draw: st.DrawFn) -> Graph:
                 deadline=draw(st.sampled_from((None, AfterFirstInput(timedelta(minutes=30))))),
                 on_late=draw(st.sampled_from(OnLate)),
             )
-            nodes.append(Node(downstream, {leaf: draw(st.integers(0, 3)) for leaf in leaves(condition)}))
+            active_since = {leaf: draw(st.integers(0, 3)) for leaf in leaves(condition)}
+            nodes.append(Node(downstream, active_since, dict.fromkeys(active_since, EPOCH + timedelta(minutes=30))))
     return Graph(nodes)
 
 
@@ -180,6 +182,10 @@ def attempts() -> st.SearchStrategy[Attempt]:
 
 def targets() -> st.SearchStrategy[Target]:
     return st.builds(Target, st.sampled_from(PIPELINES), st.sampled_from(PARTITIONS))
+
+
+def _task_of(target: Target) -> Target:
+    return Target(target.pipeline._replace(task="t"), target.partition)
 
 
 Change = tuple[str, Target, object]
@@ -208,9 +214,18 @@ def changes() -> st.SearchStrategy[Change]:
         order=st.sampled_from((0, 0, 30)),
         skipped=st.sampled_from((False, False, True)),
     )
+    tasks = st.none() | st.builds(
+        TaskState,
+        st.sampled_from(State),
+        st.builds(Attempt, st.just("r"), st.none(), st.integers(0, 3)),
+        observed,
+        run=attempts(),
+        ended_at=observed,
+    )
     orders = st.none() | st.builds(GivenOrder, st.sampled_from(Order))
     return (
         st.tuples(st.just("state"), targets(), states)
+        | st.tuples(st.just("state"), targets().map(_task_of), tasks)
         | st.tuples(st.just("record"), targets(), records)
         | st.tuples(st.just("order"), targets(), orders)
         | st.tuples(st.just("hold"), targets(), st.booleans())

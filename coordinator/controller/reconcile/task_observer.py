@@ -1,0 +1,112 @@
+"""Tasks that others wait for: looked at while their run goes on, and written as states (docs/architecture.md#tasks).
+
+No reporter tells of tasks: their listeners run on workers, which would need etcd there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import structlog
+
+from coordinator.controller.reconcile.following import FollowedRun, Following
+from coordinator.controller.reconcile.ledger import Ledger
+from coordinator.controller.state.cache import Cache
+from coordinator.model.decide import Decision, tasks_to_ask_about
+from coordinator.model.references import Target
+from coordinator.model.runstate import Attempt
+from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.taskstate import TaskState, dump_task_state, is_same_look, task_state_of
+from coordinator.model.view import Readiness, readable_state
+from coordinator.runners.port import ObservedTask, TaskRef
+
+_log = structlog.get_logger(__name__)
+
+PATIENCE = 4
+"""The longest pause between two looks at a task is so many times the first one. It may be short: one request asks about
+many tasks of an environment."""
+
+
+def needs_a_look_at_tasks(decision: Decision) -> bool:
+    """Whether tasks are to be looked at because of a decision that only waits."""
+    if decision.target.pipeline.task:
+        return decision.readiness is Readiness.BUSY
+    return bool(tasks_to_ask_about(decision))
+
+
+class TaskObserver:
+    """Which tasks to look at, and what becomes of the answers.
+
+    :param every: seconds until a task is looked at again; later pauses grow.
+    :param who: this watcher's name, for ``reported_by``.
+    """
+
+    def __init__(self, cache: Cache, ledger: Ledger, *, every: float, who: str) -> None:
+        self._cache = cache
+        self._ledger = ledger
+        self._following = Following(every=every, patience=PATIENCE)
+        self._who = who
+
+    def clear(self) -> None:
+        self._following.clear()
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds of the next look."""
+        return self._following.next_at()
+
+    def due(self, now: float, most: int) -> Iterator[tuple[Target, TaskRef]]:
+        """The tasks to look at now, at most so many."""
+        for target, ref in self._following.due(now, most):
+            if self._is_unknown(target):
+                assert isinstance(ref, TaskRef)
+                yield target, ref
+            else:
+                self._following.want(target, None, now=now)
+
+    def watch_over(self, decision: Decision, now: float) -> None:
+        """Look at a task until it has ended; or at those among the inputs of a decision that nobody waited for yet."""
+        if decision.target.pipeline.task:
+            self._want(decision.target, decision.readiness is Readiness.BUSY, now)
+        for task in tasks_to_ask_about(decision):
+            self._want(task, True, now)
+
+    def observe(self, target: Target, observed: ObservedTask, asked_at: datetime, askers: frozenset[Target]) -> bool:
+        """Write what a look has shown. Returns whether there is anything new in it."""
+        run = Attempt(observed.run.run_id, observed.run.queued_at)
+        ended = observed.run.state.is_terminal
+        found = task_state_of(observed.instances, run=run, run_ended=ended, observed_at=asked_at)
+        present = readable_state(self._cache.state(target))
+        is_known = isinstance(present, TaskState) and is_same_look(present, found)
+        if is_known and knowledge_of(self._cache, target) is not Knowledge.OUTDATED:
+            return False
+        _log.info("task.observed", task=str(target.pipeline), partition=target.partition, state=str(found.state))
+        self._ledger.state(target, dump_task_state(found, reported_by=f"coordinator/{self._who}"), askers=askers)
+        return True
+
+    def run_is_gone(self, target: Target, ref: TaskRef, askers: frozenset[Target]) -> bool:
+        """The run was deleted. Returns whether anything was to be written."""
+        present = readable_state(self._cache.state(target))
+        if present is None or present.attempt.run_id != ref.run_id:
+            return False
+        self._ledger.state(target, None, askers=askers)
+        return True
+
+    def _want(self, target: Target, is_wanted: bool, now: float) -> None:
+        run = readable_state(self._cache.state(target.whole))
+        followed = None
+        if is_wanted and run is not None and run.attempt.run_id is not None and self._is_unknown(target):
+            ref = TaskRef(target.pipeline.dag_id, run.attempt.run_id, target.pipeline.task)
+            followed = FollowedRun(ref, run.attempt.queued_at)
+        self._following.want(target, followed, now=now, at_once=True)
+
+    def _is_unknown(self, target: Target) -> bool:
+        """Whether the task may still end in this attempt of its run, as far as is known."""
+        match knowledge_of(self._cache, target):
+            case Knowledge.OUTDATED:
+                return True
+            case Knowledge.NOT_ENDED:
+                run = readable_state(self._cache.state(target.whole))
+                return run is not None and not run.state.is_terminal
+            case _:
+                return False
