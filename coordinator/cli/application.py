@@ -30,6 +30,7 @@ from coordinator.cli.rerun import rerun
 from coordinator.cli.secure import secure
 from coordinator.cli.status import status
 from coordinator.cli.validate import validate
+from coordinator.cli.waits import waits
 from coordinator.cli.watch import watch
 from coordinator.version import __version__
 
@@ -57,6 +58,7 @@ app.command()(release)
 app.command()(rerun)
 app.command()(mark)
 app.command()(gaps)
+app.command()(waits)
 app.command()(fill)
 app.command()(forget)
 app.command()(acts)

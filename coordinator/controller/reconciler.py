@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 
 import structlog
 
@@ -43,8 +44,10 @@ from coordinator.controller.reconcile.observer import Observer
 from coordinator.controller.reconcile.reconcile import Policy, Reconcile
 from coordinator.controller.reconcile.review import Review
 from coordinator.controller.reconcile.scheduling import Scheduling
+from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.trigger_log import TriggerLog
 from coordinator.controller.reconcile.upstream_checks import Checks
+from coordinator.controller.reconcile.waits import Waiters
 from coordinator.controller.retention.sweeper import Sweeper
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.heartbeat import HeartbeatWriter
@@ -55,6 +58,7 @@ from coordinator.controller.writes import (
     Result,
     StateWrite,
     Unanswered,
+    WaitWrite,
     Write,
     WriteRefused,
     Written,
@@ -143,12 +147,25 @@ class Reconciler:
                 log=self._trigger_log,
             ),
         )
+        tasks = TaskObserver(self.cache, self.ledger, every=settings.follow_tasks_after, who=who)
+        self._waiters = Waiters(
+            self.propagation,
+            self.cache,
+            checks=self._checks,
+            dispatchers=dispatchers,
+            ledger=self.ledger,
+            queue=self.queue,
+            tasks=tasks,
+            every=settings.follow_after,
+        )
         self._observer = Observer(
             self.propagation,
             self.cache,
             checks=self._checks,
             ledger=self.ledger,
             queue=self.queue,
+            tasks=tasks,
+            waiters=self._waiters,
             settings=settings,
             who=who,
         )
@@ -171,6 +188,7 @@ class Reconciler:
             scheduling=Scheduling(
                 self.propagation,
                 self.queue,
+                waits=self.cache.waits,
                 reconcile=self.reconcile,
                 dispatchers=dispatchers,
                 rechecks=self._rechecks,
@@ -419,7 +437,9 @@ class Reconciler:
         if self.breakage.waits(target, now):
             return  # it is in the queue for then
         try:
-            if not self.reconcile.conclude(target, self._record(target)):
+            if target in self.cache.waits:
+                self._waiters.examine(target, now)
+            elif not self.reconcile.conclude(target, self._record(target)):
                 if not self.propagation.is_final(target):
                     self._postponed.add(target, self.queue.took)
                     return
@@ -468,7 +488,7 @@ class Reconciler:
         self._reexamine_at = now + self._settings.reexamine_every
         self.queue.outdate_all()  # a mistake in what was kept must not last
         self.propagation.recount()
-        for target in unsettled:
+        for target in chain(unsettled, self.cache.waits.waiting()):
             self.queue.add(target, Priority.CATCHUP)
         self._review.begin()
 
@@ -540,6 +560,10 @@ class Reconciler:
                 self._checks.hold_until(askers, revision)
                 for asker in askers:
                     self.queue.add(asker, after_revision=revision)
+            case Lost(revision), WaitWrite():
+                self.queue.add(target, after_revision=revision)
+            case Written(), WaitWrite():
+                pass
             case Lost(revision), RecordWrite():
                 self._catching_up.read_up_to(revision)
                 self.queue.add(target, after_revision=revision)
@@ -579,7 +603,7 @@ class Reconciler:
         if write.counts is not None:
             self.counters.add(**{write.counts: 1})
 
-    def _wake(self, subject: RecordWrite | StateWrite, at: float) -> None:
+    def _wake(self, subject: RecordWrite | StateWrite | WaitWrite, at: float) -> None:
         if isinstance(subject, StateWrite):
             for asker in subject.askers:
                 self.queue.add(asker, after=at)

@@ -66,10 +66,15 @@ class StateWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitWrite:
+    """The answer to a wait, or its removal."""
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One put or delete, and its conditions.
 
-    :ivar target: whose state or record is written.
+    :ivar target: whose state, record or wait is written.
     :ivar expected: mod revision of the key itself; 0: it does not exist.
     :ivar grounds: mod revisions of other keys that must not have changed.
     """
@@ -77,7 +82,7 @@ class Write:
     target: Target
     operation: Put | Delete
     expected: int
-    subject: RecordWrite | StateWrite
+    subject: RecordWrite | StateWrite | WaitWrite
     grounds: tuple[ModRevisionIs, ...] = ()
 
     @property

@@ -68,5 +68,25 @@ class Target(NamedTuple):
         return Target(self.pipeline.whole, self.partition) if self.pipeline.task else self
 
 
+class WaitRef(NamedTuple):
+    """The sensor that waits, by its place in a run.
+
+    :ivar run: the pipeline and the partition of its run.
+    :ivar map_index: -1 where the sensor is not mapped.
+    """
+
+    run: Target
+    run_id: str
+    task_id: str
+    map_index: int
+
+    @property
+    def name(self) -> Target:
+        """As a target, for the work queue and for questions to environments. No task of a dependency has such an id."""
+        environment, dag_id, _ = self.run.pipeline
+        task = f"{self.task_id}[{self.map_index}] of {self.run_id}"
+        return Target(PipelineRef(environment, dag_id, task), self.run.partition)
+
+
 target_of = partial(tuple.__new__, Target)
 """Makes a target from a pair in half the time of ``Target(...)``: a million keys name several million."""

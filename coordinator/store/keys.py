@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import msgspec
 
 from coordinator.model import bounds
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
 
 DEFAULT_PREFIX = "/coordinator"
 
@@ -25,6 +25,8 @@ _LARGEST_VALUES = {
 }
 
 _TO_ENCODE = re.compile(r"[/%\x00-\x1f\x7f]")
+_MAP_INDEX = re.compile(r"-1|0|[1-9][0-9]{0,9}")
+
 _NEVER_IN_A_KEY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters are encoded; surrogates stand for bytes that are not UTF-8, which no name has."""
 
@@ -58,6 +60,10 @@ class HoldKey(msgspec.Struct, frozen=True, gc=False):
 
 class OrderKey(msgspec.Struct, frozen=True, gc=False):
     target: Target
+
+
+class WaitKey(msgspec.Struct, frozen=True, gc=False):
+    ref: WaitRef
 
 
 class WatermarkKey(msgspec.Struct, frozen=True, gc=False):
@@ -100,6 +106,7 @@ ParsedKey = (
     | PublishedBeforeKey
     | HoldKey
     | OrderKey
+    | WaitKey
     | WatermarkKey
     | ActKey
     | HeartbeatKey
@@ -158,6 +165,11 @@ class Keys:
     def order(self, target: Target) -> str:
         """A person's order; see :mod:`coordinator.model.order`."""
         return self._of_target("order", target)
+
+    def wait(self, ref: WaitRef) -> str:
+        """The wait of a sensor: ``wait/<environment>/<dag_id>/<partition>/<run_id>/<task_id>/<map_index>``."""
+        run_id, task_id = encode_segment(ref.run_id), encode_segment(ref.task_id)
+        return f"{self._of_target('wait', ref.run)}/{run_id}/{task_id}/{ref.map_index}"
 
     def watermark(self, pipeline: PipelineRef) -> str:
         """The retention watermark; see :mod:`coordinator.model.retention.watermark`. It is listed before the states
@@ -230,6 +242,9 @@ class Keys:
                 return HoldKey(PipelineRef(environment, dag_id))
             case "order", [environment, dag_id, partition]:
                 return OrderKey(Target(PipelineRef(environment, dag_id), partition))
+            case "wait", [environment, dag_id, partition, run_id, task_id, index] if _MAP_INDEX.fullmatch(index):
+                run = Target(PipelineRef(environment, dag_id), partition)
+                return WaitKey(WaitRef(run, run_id, task_id, int(index)))
             case "floor", [environment, dag_id]:
                 return WatermarkKey(PipelineRef(environment, dag_id))
             case "acts", [act_id]:

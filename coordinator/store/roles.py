@@ -119,10 +119,11 @@ def owner(keys: Keys, name: str) -> Role:
 
 
 def reporter(keys: Keys, environment: str) -> Role:
-    """The role for reporting run states of one environment. It also reads these keys: a report is compared with the
-    present state, and the extension of a lease is confirmed by a read."""
+    """The role for reporting run states of one environment, and for its sensors. It also reads these keys: a report is
+    compared with the present state, the extension of a lease is confirmed by a read, and a sensor reads the answer."""
     own = (
         KeyRange.below(keys.every("state", _named(environment))),
+        KeyRange.below(keys.every("wait", environment)),
         KeyRange.below(keys.every("reporter", environment)),
         KeyRange(keys.reporter_seen(environment)),
     )
@@ -153,7 +154,18 @@ def is_enforced(version: tuple[int, ...]) -> bool:
     return of_its_series or version >= ENFORCED_SINCE[-1]
 
 
-_WRITTEN_BY_WATCHERS = ("acts", "dependencies", "floor", "order", "published", "state", "task", "trigger", "watchers")
+_WRITTEN_BY_WATCHERS = (
+    "acts",
+    "dependencies",
+    "floor",
+    "order",
+    "published",
+    "state",
+    "task",
+    "trigger",
+    "wait",
+    "watchers",
+)
 """Acts and orders: retention deletes old ones. States: runs that environments show and nobody reports."""
 
 _WRITTEN_BY_OPERATORS = ("hold", "order", "state", "trigger")

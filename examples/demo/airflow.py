@@ -1,6 +1,6 @@
 """A real Airflow 3.3 on SQLite, for the demo and for end-to-end tests.
 
-Three processes are enough: API server, scheduler, dag processor (the triggerer is for deferrable tasks only).
+Three processes are enough: API server, scheduler, dag processor. A triggerer is for deferrable tasks only.
 ``airflow standalone`` is not used: it binds 0.0.0.0 and leaves its children alive on SIGTERM. All of it listens
 on 127.0.0.1 and lives in one home.
 """
@@ -32,12 +32,14 @@ log = structlog.get_logger(__name__)
 API_SERVER = "api-server"
 SCHEDULER = "scheduler"
 DAG_PROCESSOR = "dag-processor"
+TRIGGERER = "triggerer"
 COMPONENTS = (API_SERVER, SCHEDULER, DAG_PROCESSOR)
 MIGRATION = "migrate"
 _ARGUMENTS = {
     API_SERVER: (API_SERVER,),
     SCHEDULER: (SCHEDULER, "--skip-serve-logs"),  # its log server would bind 0.0.0.0:8793
     DAG_PROCESSOR: (DAG_PROCESSOR,),
+    TRIGGERER: (TRIGGERER, "--skip-serve-logs"),
     MIGRATION: ("db", "migrate"),
 }
 _API_ANSWERS = "the API server answers"
@@ -61,6 +63,7 @@ class AirflowProcess:
     :param env: more environment variables for its processes: COORDINATOR_..., or AIRFLOW__... of your own.
     :param expected_dags: DAGs that must be visible before it counts as started; without them, all files' worth
         of DAGs, one each.
+    :param triggerer: whether to start one, too.
     """
 
     username = "admin"
@@ -73,7 +76,9 @@ class AirflowProcess:
         environment_name: str = "default",
         env: Mapping[str, str] | None = None,
         expected_dags: Sequence[str] = (),
+        triggerer: bool = False,
     ) -> None:
+        self._components = (*COMPONENTS, TRIGGERER) if triggerer else COMPONENTS
         self.home = home.absolute()
         self.dags_folder = dags_folder.absolute()
         self.logs = self.home / "process-logs"
@@ -116,7 +121,7 @@ class AirflowProcess:
         self._guard = OrphanGuard()
         try:
             self._migrate()
-            for component in COMPONENTS:
+            for component in self._components:
                 self._spawn(component)
             self._wait_until(_API_ANSWERS, self._answers)
             self.api.token()  # another Airflow on this port would not know this password
@@ -158,6 +163,11 @@ class AirflowProcess:
     def kill_scheduler(self) -> None:
         """``kill -9`` for the scheduler and its workers."""
         self._end(SCHEDULER, patience=0)
+
+    def restart_triggerer(self) -> None:
+        """``kill -9`` for the triggerer, and another one."""
+        self._end(TRIGGERER, patience=0)
+        self._spawn(TRIGGERER)
 
     def start_scheduler(self) -> None:
         """Start a scheduler after :meth:`kill_scheduler`, and wait until it beats."""
@@ -245,7 +255,8 @@ class AirflowProcess:
 
     def _healthy(self) -> bool:
         health = self.api.health()
-        return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+        others = (one.replace("-", "_") for one in self._components if one != API_SERVER)
+        return all(health[part]["status"] == "healthy" for part in ("metadatabase", *others))
 
     def _shows_dags(self) -> bool:
         shown = self.api.dag_ids()
@@ -256,7 +267,7 @@ class AirflowProcess:
     def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + _START_LIMIT
         while not condition():
-            for component in COMPONENTS:
+            for component in self._components:
                 if self.status_of(component) is not None:
                     raise AirflowDidNotStart(f"before {what}: {self.how_it_ended(component)}")
             if time.monotonic() > until:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.config.settings import EtcdSettings
-from tests.worlds import cases, partition_cases, people_cases, retention_cases, task_cases
+from tests.worlds import cases, partition_cases, people_cases, retention_cases, task_cases, wait_cases
 from tests.worlds.real import RealWorld
 
 
@@ -37,3 +37,9 @@ def test_retention_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) 
 def test_task_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
     with RealWorld(etcd_settings, tmp_path) as world:
         task_cases.CASES[name](world)
+
+
+@pytest.mark.parametrize("name", wait_cases.ON_REAL_ETCD)
+def test_wait_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path) as world:
+        wait_cases.CASES[name](world)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.worlds import cases, condition_cases, partition_cases, people_cases, retention_cases, task_cases
+from tests.worlds import cases, condition_cases, partition_cases, people_cases, retention_cases, task_cases, wait_cases
 from tests.worlds.simulated import SimulatedWorld
 
 
@@ -29,6 +29,11 @@ def test_people_case(name: str) -> None:
 @pytest.mark.parametrize("name", task_cases.CASES)
 def test_task_case(name: str) -> None:
     task_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", wait_cases.CASES)
+def test_wait_case(name: str) -> None:
+    wait_cases.CASES[name](SimulatedWorld())
 
 
 @pytest.mark.parametrize("name", retention_cases.CASES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -9,14 +10,17 @@ from coordinator.commands.acts import Signature
 from coordinator.commands.mark import mark
 from coordinator.commands.order import cancel_order, put_order
 from coordinator.commands.report import write_report
+from coordinator.model.conditions import On
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.retention.sweep import Sweep, read_sweep
 from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
 from coordinator.model.trigger import Status, TriggerRecord, read_record
+from coordinator.model.waits import Answer, Wait, dump_wait, read_wait
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Store, Transaction
+from tests.airflow_model.runs import Run
 from tests.worlds.world import PARTITION, World, target
 
 
@@ -101,6 +105,29 @@ class EtcdWorld(World):
         sweep = read_sweep(found.value) if found is not None else None
         assert not isinstance(sweep, Unreadable)
         return sweep
+
+    def wait(self, name: str, sensor: str, upstream: str, *, task: str = "", on: str = "success") -> None:
+        pipeline = PipelineRef.parse(upstream)._replace(task=task)
+        ref, task_instance = self._sensor(name, sensor)
+        waits = Wait(Answer.WAITING, Target(pipeline, PARTITION), On(on), task_instance)
+        self.write(Put(self.keys.wait(ref), dump_wait(waits)))
+
+    def answer(self, name: str, sensor: str) -> str | None:
+        ref, _ = self._sensor(name, sensor)
+        found = self.store.get(self.keys.wait(ref))
+        wait = read_wait(found.value) if found is not None else None
+        assert not isinstance(wait, Unreadable)
+        return str(wait.status) if wait is not None else None
+
+    def _sensor(self, name: str, sensor: str) -> tuple[WaitRef, str]:
+        """Its wait, and the id of its task instance in the newest run."""
+        run = self.newest_run(name)
+        (instance,) = run.tasks[sensor]
+        return WaitRef(target(name, PARTITION), run.run_id, sensor, -1), str(instance.id)
+
+    @abstractmethod
+    def newest_run(self, name: str) -> Run:
+        """The newest run of a pipeline in its environment."""
 
     def write(self, operation: Put | Delete) -> None:
         self.watermark = max(self.watermark, self.store.commit(Transaction((), (operation,))).revision)

@@ -26,6 +26,7 @@ from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import ObservedRun
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
+from tests.airflow_model.runs import Run
 from tests.standin.airflow import StandInAirflow
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import logical_date_of, partition_of
@@ -203,6 +204,11 @@ class RealWorld(EtcdWorld):
     def clear(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
         airflow.clear_by_hand(dag_id, self._newest(name, partition).run_id)
+
+    def newest_run(self, name: str) -> Run:
+        airflow, dag_id = self._of(name)
+        with airflow.changed:
+            return airflow.model.get(dag_id, self._newest(name, PARTITION).run_id)
 
     def has_tasks(self, name: str, **below: str) -> None:
         airflow, dag_id = self._of(name)

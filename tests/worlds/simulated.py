@@ -28,7 +28,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Put, Store
 from coordinator.store.reflector import Reflector
-from tests.airflow_model.runs import Change, What
+from tests.airflow_model.runs import Change, Run, What
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import DirectLine, DirectRunner, SimulatedAirflow, logical_date_of, partition_of
 from tests.worlds.world import PARTITION
@@ -198,6 +198,10 @@ class SimulatedWorld(EtcdWorld):
     def clear(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
         airflow.clear(dag_id, airflow.newest(dag_id, partition).run_id)
+
+    def newest_run(self, name: str) -> Run:
+        airflow, dag_id = self._of(name)
+        return airflow.newest(dag_id, PARTITION)
 
     def has_tasks(self, name: str, **below: str) -> None:
         airflow, dag_id = self._of(name)

@@ -71,6 +71,14 @@ class World(ABC):
         is running."""
 
     @abstractmethod
+    def wait(self, name: str, sensor: str, upstream: str, *, task: str = "", on: str = "success") -> None:
+        """A sensor of the newest run begins to wait for a pipeline, or a task of it, in the same partition."""
+
+    @abstractmethod
+    def answer(self, name: str, sensor: str) -> str | None:
+        """What stands under its wait: ``waiting``, ``passed`` or ``refused``; ``None``: nothing."""
+
+    @abstractmethod
     def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
         """A person, or maintenance, deletes the newest run in the environment."""
 

@@ -212,6 +212,8 @@ class EventHandler:
             self._expired_told.difference_update(one for one in touched.targets if one not in self._cache.expired)
             self._tell_expired(touched.expired)
         self._propagation.touch(touched.targets, recorded=touched.recorded, live=live)
+        for waiting in touched.waits:
+            self._queue.add(waiting, Priority.LIVE if live else Priority.CATCHUP)
         if touched.dependencies:
             self._reading = self._use_dependencies(self._cache.snapshot())
         if touched.held:

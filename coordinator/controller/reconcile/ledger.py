@@ -1,4 +1,4 @@
-"""The ledger: records and states to be written in this step."""
+"""The ledger: records, states and answers to waits that are to be written in this step."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Iterable, Iterator
 
 from coordinator.controller.decision_log import LogEvent
 from coordinator.controller.state.cache import Cache
-from coordinator.controller.writes import RecordWrite, Result, StateWrite, Write, commit
+from coordinator.controller.state.waits import SeenWait
+from coordinator.controller.writes import RecordWrite, Result, StateWrite, WaitWrite, Write, commit
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 from coordinator.model.trigger import TriggerRecord, dump_record
 from coordinator.model.view import readable_record
+from coordinator.model.waits import Wait, dump_wait
 from coordinator.store.keys import Keys
 from coordinator.store.port import CreateRevisionIs, Delete, ModRevisionIs, Put, Store
 
 
 class Ledger:
-    """Collects records and states, and writes them together."""
+    """Collects them, and writes them together."""
 
     def __init__(self, store: Store, keys: Keys, cache: Cache) -> None:
         self._store = store
@@ -74,6 +76,25 @@ class Ledger:
                 operation=Delete(key) if value is None else Put(key, value),
                 expected=seen.revision if seen is not None else 0,
                 subject=StateWrite(askers),
+            )
+        )
+
+    def wait(self, seen: SeenWait, answer: Wait | None) -> None:
+        """Answer a wait, or remove it, provided that it is still the one that was seen.
+
+        :param answer: ``None``: remove it.
+        """
+        key = self._keys.wait(seen.ref)
+        grounds: tuple[ModRevisionIs, ...] = ()
+        if answer is not None and answer.completion is not None:
+            grounds = (ModRevisionIs(self._keys.state(answer.upstream), answer.completion.revision),)
+        self._writes.append(
+            Write(
+                target=seen.ref.name,
+                operation=Delete(key) if answer is None else Put(key, dump_wait(answer)),
+                expected=seen.revision,
+                subject=WaitWrite(),
+                grounds=grounds,
             )
         )
 

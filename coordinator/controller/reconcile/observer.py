@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain
 
 import structlog
 
@@ -15,6 +16,7 @@ from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.reconcile.observations import Assessment, assess, document_of
 from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Answer, Checks
+from coordinator.controller.reconcile.waits import Waiters
 from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import all_inputs
@@ -34,6 +36,8 @@ ASKED_AT_ONCE = 500
 class Observer:
     """Reports on behalf of pipelines that do not report.
 
+    :param tasks: looks at tasks that something waits for.
+    :param waiters: looks at sensors that wait.
     :param who: this watcher's name, for ``reported_by``.
     """
 
@@ -45,6 +49,8 @@ class Observer:
         checks: Checks,
         ledger: Ledger,
         queue: WorkQueue,
+        tasks: TaskObserver,
+        waiters: Waiters,
         settings: WatcherSettings,
         who: str,
     ) -> None:
@@ -54,17 +60,19 @@ class Observer:
         self._ledger = ledger
         self._queue = queue
         self._following = Following(every=settings.follow_after)
-        self._tasks = TaskObserver(cache, ledger, every=settings.follow_tasks_after, who=who)
+        self._tasks = tasks
+        self._waiters = waiters
         self._look_timeout = settings.look_timeout
         self._who = who
 
     def clear(self) -> None:
         self._following.clear()
         self._tasks.clear()
+        self._waiters.clear()
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next question."""
-        times = (self._following.next_at(), self._tasks.next_at())
+        times = (self._following.next_at(), self._tasks.next_at(), self._waiters.next_at())
         return min((at for at in times if at is not None), default=None)
 
     def ask(self, now: float) -> None:
@@ -74,7 +82,7 @@ class Observer:
                 self._checks.follow(target, ref, timeout=self._look_timeout)
             else:
                 self._following.want(target, None, now=now)
-        for target, task in self._tasks.due(now, ASKED_AT_ONCE):
+        for target, task in chain(self._tasks.due(now, ASKED_AT_ONCE), self._waiters.due(now, ASKED_AT_ONCE)):
             self._checks.follow(target, task, timeout=self._look_timeout)
 
     def take(self, message: LookDone) -> None:
@@ -138,6 +146,8 @@ class Observer:
 
     def _written(self, subject: Target, answer: Answer, asked_at: datetime) -> bool:
         """Whether an answer has shown something new of a subject, which is to be written."""
+        if subject in self._cache.waits:
+            return self._waiters.observed(subject, answer.seen)
         match answer.ref, answer.seen:
             case RunRef() as ref, None:
                 return self._run_is_gone(subject, ref, answer.askers)

@@ -11,6 +11,7 @@ from coordinator.controller.reconcile.breakage import Breakage
 from coordinator.controller.reconcile.lateness import Lateness
 from coordinator.controller.reconcile.reconcile import Reconcile
 from coordinator.controller.reconcile.task_observer import needs_a_look_at_tasks
+from coordinator.controller.state.waits import Waits
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
 from coordinator.model.propagation.propagation import Propagation
@@ -33,6 +34,7 @@ class Scheduling:
         propagation: Propagation,
         queue: WorkQueue,
         *,
+        waits: Waits,
         reconcile: Reconcile,
         dispatchers: Dispatchers,
         rechecks: Rechecks,
@@ -41,6 +43,7 @@ class Scheduling:
     ) -> None:
         self._propagation = propagation
         self._queue = queue
+        self._waits = waits
         self._reconcile = reconcile
         self._dispatchers = dispatchers
         self._rechecks = rechecks
@@ -54,6 +57,8 @@ class Scheduling:
         :param led_by_another: another watcher leads, and logs what is late.
         """
         target = decision.target
+        for waiting in self._waits.behind(target.whole):
+            self._queue.add(waiting, priority)
         self._rechecks.note(decision)
         if Obstacle.BROKEN in decision.obstacles:
             self._breakage.note(target, self._propagation.broken[target])

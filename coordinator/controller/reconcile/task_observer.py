@@ -71,6 +71,10 @@ class TaskObserver:
         for task in tasks_to_ask_about(decision):
             self._want(task, True, now)
 
+    def want(self, task: Target, now: float) -> None:
+        """Look at a task that a sensor waits for, until it has ended."""
+        self._want(task, True, now)
+
     def observe(self, target: Target, observed: ObservedTask, asked_at: datetime, askers: frozenset[Target]) -> bool:
         """Write what a look has shown. Returns whether there is anything new in it."""
         run = Attempt(observed.run.run_id, observed.run.queued_at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, timedelta
 
 import structlog
 
@@ -23,6 +23,7 @@ from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.retention.sweep import NAMED, HeldBack, Sweep, dump_sweep
 from coordinator.model.view import readable_record
+from coordinator.model.waits import Wait
 from coordinator.store.keys import ActKey, Keys
 from coordinator.store.port import (
     AccessDenied,
@@ -45,6 +46,7 @@ DELETED = 60
 
 _BEGINS_WITH_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _DONE = object()
+_DAY = timedelta(days=1)
 
 
 @dataclass(slots=True)
@@ -163,7 +165,7 @@ class Sweeper:
         for deleted in self._delete(fence, self._old_acts()):
             tally.acts += deleted
             yield
-        for _ in self._delete(fence, self._tasks_without_run()):
+        for _ in self._delete(fence, [*self._tasks_without_run(), *self._waits_without_run()]):
             yield
         if limited:
             yield from self._take_stock()
@@ -225,6 +227,16 @@ class Sweeper:
             if seen is not None and self._cache.state(task.whole) is None:
                 found.append((self._keys.state(task), seen.revision))
         return found
+
+    def _waits_without_run(self) -> list[tuple[str, int]]:
+        """The waits of sensors whose run has neither a state nor a record, for a day: what never reports has none."""
+        oldest = self._clock.now() - _DAY
+        return [
+            (self._keys.wait(seen.ref), seen.revision)
+            for seen in self._cache.waits
+            if self._cache.state(seen.ref.run) is None and self._cache.record(seen.ref.run) is None
+            if not isinstance(seen.value, Wait) or seen.value.since is None or seen.value.since < oldest
+        ]
 
     def _old_acts(self) -> list[tuple[str, int]]:
         """The acts of people that are too old. Their ids begin with the time; what does not is none of ours."""

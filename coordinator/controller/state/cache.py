@@ -12,6 +12,7 @@ from coordinator.controller.state.interning import Interning
 from coordinator.controller.state.problems import KeyProblems
 from coordinator.controller.state.publications import Publications
 from coordinator.controller.state.reporters import Reporters
+from coordinator.controller.state.waits import Waits
 from coordinator.controller.state.watermarks import Watermarks
 from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
@@ -24,6 +25,7 @@ from coordinator.model.runstate import RunState, Unreadable
 from coordinator.model.taskstate import TaskState, read_state
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState
+from coordinator.model.waits import read_wait
 from coordinator.store.keys import (
     ActKey,
     DependenciesKey,
@@ -39,6 +41,7 @@ from coordinator.store.keys import (
     RetentionKey,
     StateKey,
     TriggerKey,
+    WaitKey,
     WatcherKey,
     WatermarkKey,
 )
@@ -58,6 +61,7 @@ class Touched:
     :ivar expired: targets whose state was put again after retention had removed it.
     :ivar recorded: targets of which only the trigger record has changed.
     :ivar watermarks: pipelines whose watermark was unknown, and is known now.
+    :ivar waits: the names of waits.
     """
 
     targets: set[Target] = field(default_factory=set)
@@ -65,6 +69,7 @@ class Touched:
     expired: set[Target] = field(default_factory=set)
     held: set[PipelineRef] = field(default_factory=set)
     watermarks: set[PipelineRef] = field(default_factory=set)
+    waits: set[Target] = field(default_factory=set)
     dependencies: bool = False
     leader_gone: bool = False
     states: int = 0
@@ -115,6 +120,7 @@ class Cache:
         self.expired: dict[Target, int] = {}
         self.watchers: dict[str, bytes] = {}
         self.reporters = Reporters()
+        self.waits = Waits()
         self._states: dict[Target, SeenState] = {}
         self._tasks: set[Target] = set()
         self._records: dict[Target, SeenRecord] = {}
@@ -232,6 +238,7 @@ class Cache:
         for named in (self.published, self.published_before, self.watchers, self.problems):
             named.clear()
         self.reporters.clear()
+        self.waits.clear()
         self._watermarks.begin_list()
         heartbeat_before, self.heartbeat = self.heartbeat, None
         self.expired.clear()
@@ -331,6 +338,11 @@ class Cache:
                 self._orders[target] = SeenOrder(order, item.mod_revision)
                 self._note_problem(item.key, order)
                 touched.targets.add(target)
+            case WaitKey(ref):
+                wait = read_wait(item.value)
+                self.waits.put(ref, wait, item.mod_revision)
+                self._note_problem(item.key, wait)
+                touched.waits.add(ref.name)
             case WatermarkKey(pipeline):
                 watermark = read_watermark(item.value)
                 known_again = self._watermarks.put(pipeline, watermark, item.mod_revision)
@@ -398,6 +410,8 @@ class Cache:
             case OrderKey(target):
                 self._orders.pop(target, None)
                 touched.targets.add(target)
+            case WaitKey(ref):
+                self.waits.delete(ref)
             case WatermarkKey(pipeline):
                 if self._watermarks.delete(pipeline):
                     self._let_states_count(pipeline, touched)

@@ -135,7 +135,7 @@ def test_what_looks_like_a_slip_is_written_and_warned_of(cli: Cli, config: Path,
 
 
 def test_every_state_can_be_reported() -> None:
-    assert [one.value for one in Reported] == [one.value for one in State]
+    assert {one.value for one in Reported} == {one.value for one in State} - {State.SKIPPED}
 
 
 @pytest.mark.parametrize(

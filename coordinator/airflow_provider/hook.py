@@ -1,0 +1,72 @@
+"""``EtcdHook``: the connection type ``etcd``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from coordinator.airflow_provider.airflow_names import BaseHook
+
+if TYPE_CHECKING:
+    from coordinator.airflow_provider.place import Place
+    from coordinator.store.port import Store
+
+
+class EtcdHook(BaseHook):  # type: ignore[misc]  # Airflow is an optional dependency
+    """An etcd of the coordinator.
+
+    :param etcd_conn_id: an Airflow connection of the type ``etcd``; ``None``: the configuration of the coordinator on
+        this host.
+    """
+
+    conn_name_attr = "etcd_conn_id"
+    default_conn_name = "etcd_default"
+    conn_type = "etcd"
+    hook_name = "etcd (coordinator)"
+
+    def __init__(self, etcd_conn_id: str | None = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.etcd_conn_id = etcd_conn_id
+
+    def place(self) -> Place:
+        """Which etcd, and the name of this Airflow there. :raises ConfigurationError: the connection is wrong."""
+        from coordinator.airflow_provider.place import configured_place, place_of
+
+        return configured_place() if self.etcd_conn_id is None else place_of(self.get_connection(self.etcd_conn_id))
+
+    async def aplace(self) -> Place:
+        """The same, for a trigger: it must not block the event loop."""
+        from asyncio import to_thread
+
+        from coordinator.airflow_provider.place import configured_place, place_of
+
+        if self.etcd_conn_id is None:
+            return await to_thread(configured_place)
+        if hasattr(self, "aget_connection"):
+            return place_of(await self.aget_connection(self.etcd_conn_id))
+        return place_of(await to_thread(self.get_connection, self.etcd_conn_id))
+
+    def get_conn(self) -> Store:
+        """The store of this process, connected when it is first asked for.
+
+        :raises ConfigurationError: the connection is wrong.
+        """
+        from coordinator.store.of_process import store_of_this_process
+
+        return store_of_this_process(self.place().etcd)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """For the button of the connection form."""
+        from coordinator.errors import CoordinatorError
+        from coordinator.store.connection import connect
+        from coordinator.store.keys import Keys
+
+        try:
+            place = self.place()
+            store = connect(place.etcd)
+            try:
+                listing = store.list(Keys(place.etcd.prefix).every("wait", place.environment))
+            finally:
+                store.close()
+        except CoordinatorError as error:
+            return False, str(error)
+        return True, f"etcd answers, at revision {listing.revision}; this Airflow is {place.environment!r} there"

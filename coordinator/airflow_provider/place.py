@@ -1,0 +1,77 @@
+"""Which etcd the provider uses, and under which name its Airflow reports there.
+
+They come from an Airflow connection where one is named, and otherwise from the configuration of the coordinator on that
+host (``COORDINATOR_CONFIG`` or variables), as for the plugin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from coordinator.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from coordinator.config.settings import EtcdSettings
+
+_FIELDS = ("endpoints", "prefix", "environment", "ca_cert", "cert", "key")
+
+
+class Connection(Protocol):
+    """What is read of an Airflow connection."""
+
+    conn_id: str
+    host: str | None
+    port: int | None
+    login: str | None
+    password: str | None
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """:ivar etcd: the connection settings. :ivar environment: the name of this Airflow."""
+
+    etcd: EtcdSettings
+    environment: str
+
+
+def configured_place() -> Place:
+    """From the configuration of the coordinator. :raises ConfigurationError: it is wrong."""
+    from coordinator.config.settings import load_settings
+
+    settings = load_settings()
+    return Place(settings.etcd, settings.reporter.environment)
+
+
+def place_of(connection: Connection) -> Place:
+    """From an Airflow connection of the type ``etcd``.
+
+    :raises ConfigurationError: a field is wrong; the message does not contain the password.
+    """
+    from pydantic import ValidationError
+
+    from coordinator.airflow_provider.given_password import EtcdWithPassword
+    from coordinator.config.settings import ReporterSettings
+
+    where = f"the Airflow connection {connection.conn_id!r}"
+    extra = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
+    if unknown := sorted(extra.keys() - {*_FIELDS}):
+        raise ConfigurationError(f"{where}: unknown in its extra: {', '.join(unknown)}; known are {', '.join(_FIELDS)}")
+    named = str(extra.pop("endpoints", ""))
+    endpoints = [one.strip() for one in named.split(",") if one.strip()]
+    if not endpoints:
+        if not connection.host:
+            raise ConfigurationError(f"{where} has neither a host nor endpoints in its extra")
+        endpoints = [f"{connection.host}:{connection.port or 2379}"]
+    environment = extra.pop("environment", None)
+    try:
+        reporter = ReporterSettings() if environment is None else ReporterSettings(environment=environment)
+        etcd = EtcdWithPassword(endpoints=endpoints, username=connection.login or None, **extra)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ConfigurationError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    etcd.give(connection.password or "")
+    return Place(etcd, reporter.environment)

@@ -1,0 +1,34 @@
+"""The run that a task belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from coordinator.model.partitions.instants import partition_of_run
+from coordinator.model.references import PipelineRef, Target, WaitRef
+
+
+def run_of(context: Mapping[str, Any], environment: str) -> tuple[Target, str]:
+    """The pipeline and partition of the run of a task, and its run_id.
+
+    :param context: of the task.
+    :param environment: the name of this Airflow.
+    """
+    dag_run = context["dag_run"]
+    partition = partition_of_run(
+        run_id=dag_run.run_id,
+        logical_date=dag_run.logical_date,
+        partition_key=getattr(dag_run, "partition_key", None),  # Airflow 2 has none
+        conf=dag_run.conf,
+    )
+    return Target(PipelineRef(environment, dag_run.dag_id), partition), dag_run.run_id
+
+
+def wait_of(context: Mapping[str, Any], environment: str) -> tuple[WaitRef, str]:
+    """The wait of a sensor, and the id of its task instance; Airflow 2 has none, so that it is empty."""
+    target, run_id = run_of(context, environment)
+    instance = context["ti"]
+    map_index = getattr(instance, "map_index", -1)
+    index = -1 if map_index is None else map_index
+    return WaitRef(target, run_id, instance.task_id, index), str(getattr(instance, "id", None) or "")

@@ -1,0 +1,144 @@
+"""``PipelineSensor``: waits inside a DAG for a pipeline or a task of any environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from coordinator.airflow_provider.airflow_names import AirflowFailException, BaseSensorOperator, PokeReturnValue
+from coordinator.airflow_provider.hook import EtcdHook
+
+if TYPE_CHECKING:
+    from coordinator.model.waits import Wait
+
+_ENDS = ("success", "failure", "done", "skipped")
+
+
+class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an optional dependency
+    """Wait until a pipeline, or a task of it, has ended in a partition, in whichever Airflow it runs.
+
+    The watcher that leads answers, by the same rule by which it starts pipelines: it does not let the sensor pass while
+    the pipeline is to run again because of something above it. While it waits it is deferred: it holds no slot.
+
+    :param pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``. May be a template.
+    :param task: a task of it, by its id; ``None``: the whole run. May be a template.
+    :param partition: by default that of this run. May be a template.
+    :param on: ``success``, ``failure``, ``done``, or, for a task, ``skipped``.
+    :param deferrable: false: it asks every ``poke_interval``, and holds a slot, unless ``mode`` is ``reschedule``.
+    :param etcd_conn_id: an Airflow connection of the type ``etcd``; ``None``: the configuration of the coordinator on
+        the worker and the triggerer.
+    :raises ValueError: ``on`` is none of these, or ``skipped`` without a task.
+    """
+
+    template_fields: Sequence[str] = ("pipeline", "upstream_task", "partition")
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        task: str | None = None,
+        partition: str | None = None,
+        on: str = "success",
+        deferrable: bool = True,
+        etcd_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if on not in _ENDS:
+            raise ValueError(f"on={on!r}: expected {', '.join(_ENDS[:-1])} or {_ENDS[-1]}")
+        if on == "skipped" and task is None:
+            raise ValueError("on='skipped': only a task can be skipped; expected task=...")
+        self.pipeline = pipeline
+        self.upstream_task = task
+        self.partition = partition
+        self.on = on
+        self.deferrable = deferrable
+        self.etcd_conn_id = etcd_conn_id
+
+    def execute(self, context: Mapping[str, Any]) -> Any:
+        if not self.deferrable:
+            return super().execute(context)
+        from coordinator.airflow_provider.trigger import WaitTrigger
+
+        key, wait, environment = self._ask(context)
+        if (answer := _answer(wait)) is not None:
+            return answer
+        from coordinator.model.waits import dump_wait
+
+        trigger = WaitTrigger(
+            key=key, wait=dump_wait(wait).decode(), environment=environment, etcd_conn_id=self.etcd_conn_id
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
+        return None
+
+    def execute_complete(self, context: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+        """Airflow calls this with the answer."""
+        del context
+        from coordinator.model.stored import Unreadable
+        from coordinator.model.waits import read_wait
+
+        wait = read_wait(str(event["wait"]).encode())
+        if isinstance(wait, Unreadable):
+            raise AirflowFailException(f"the answer cannot be read: {wait.reason}")
+        answer = _answer(wait)
+        assert answer is not None
+        return answer
+
+    def poke(self, context: Mapping[str, Any]) -> PokeReturnValue:
+        answer = _answer(self._ask(context)[1])
+        return PokeReturnValue(is_done=answer is not None, xcom_value=answer)
+
+    def _ask(self, context: Mapping[str, Any]) -> tuple[str, Wait, str]:
+        """Write the wait, unless it is there. Returns its key, what stands there, and the name of this Airflow.
+
+        :raises CoordinatorError: etcd could not be reached, or the configuration is wrong.
+        """
+        from datetime import UTC, datetime
+
+        from coordinator.airflow_provider.runs import wait_of
+        from coordinator.model.conditions import On
+        from coordinator.model.references import PipelineRef, Target
+        from coordinator.model.waits import Answer, Wait, dump_wait, is_same_wait, read_wait
+        from coordinator.store.keys import Keys
+        from coordinator.store.port import Put, Transaction
+
+        hook = EtcdHook(self.etcd_conn_id)
+        place = hook.place()
+        ref, task_instance = wait_of(context, place.environment)
+        pipeline = PipelineRef.parse(self.pipeline)._replace(task=self.upstream_task or "")
+        wait = Wait(
+            Answer.WAITING,
+            Target(pipeline, self.partition or ref.run.partition),
+            On(self.on),
+            task_instance,
+            int(getattr(context["ti"], "try_number", 0) or 0),
+            since=datetime.now(UTC),
+        )
+        key, store = Keys(place.etcd.prefix).wait(ref), hook.get_conn()
+        found = store.get(key)
+        present = read_wait(found.value) if found is not None else None
+        if isinstance(present, Wait) and is_same_wait(present, wait):
+            return key, present, place.environment
+        store.commit(Transaction((), (Put(key, dump_wait(wait)),)))
+        self.log.info("waiting for %s on %s (%s)", wait.upstream, self.on, key)
+        return key, wait, place.environment
+
+
+def _answer(wait: Wait) -> dict[str, Any] | None:
+    """The completion that let the sensor pass; ``None``: there is no answer yet.
+
+    :raises AirflowFailException: the coordinator refused the wait. Another try would be refused, too.
+    """
+    from coordinator.model.waits import Answer
+
+    if wait.status is Answer.REFUSED:
+        raise AirflowFailException(f"the coordinator refuses to wait for {wait.upstream}: {wait.reason}")
+    if wait.status is not Answer.PASSED:
+        return None
+    found = {"pipeline": str(wait.upstream.pipeline.whole), "partition": wait.upstream.partition}
+    if wait.upstream.pipeline.task:
+        found["task"] = wait.upstream.pipeline.task
+    if wait.completion is None:
+        return found
+    return {**found, "run_id": wait.completion.run_id, "state": str(wait.completion.state)}

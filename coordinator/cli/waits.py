@@ -1,0 +1,41 @@
+"""``coordinator waits``: the sensors that wait inside runs, and what each still waits for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.connecting import etcd_of
+from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of
+from coordinator.cli.output import print_json, say
+
+
+def waits(
+    pipeline: Annotated[
+        str | None, typer.Argument(help="Only sensors of this pipeline.", show_default="all pipelines")
+    ] = None,
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="Also those that have passed or were refused.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the sensors that wait inside runs (PipelineSensor), and what each still waits for.
+
+    Example: [bold]coordinator waits team_b/load_customers --all[/bold]
+    """
+    from coordinator.cli.wait_list import show_waits, wait_as_json, waits_of
+    from coordinator.reading.reading import read
+
+    wanted = None if pipeline is None else pipeline_of(pipeline)
+    with etcd_of(config) as (store, keys):
+        reading = read(store, keys)
+    if wanted is not None:
+        reading.require(wanted)
+    found = waits_of(reading, wanted, all_=all_)
+    if as_json:
+        print_json({"revision": reading.cache.revision, "waits": [wait_as_json(reading, one) for one in found]})
+    elif found:
+        show_waits(reading, found)
+    else:
+        say("no sensor waits")

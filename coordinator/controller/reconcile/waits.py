@@ -1,0 +1,137 @@
+"""Answering the sensors that wait, and removing the waits of those that wait no more (docs/architecture.md#waits)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import structlog
+
+from coordinator.controller.dispatch.dispatchers import Dispatchers
+from coordinator.controller.queue.work_queue import WorkQueue
+from coordinator.controller.reconcile.following import FollowedRun, Following
+from coordinator.controller.reconcile.ledger import Ledger
+from coordinator.controller.reconcile.task_observer import TaskObserver
+from coordinator.controller.reconcile.upstream_checks import Checks
+from coordinator.controller.state.cache import Cache
+from coordinator.controller.state.waits import SeenWait
+from coordinator.model.consumption import Consumed
+from coordinator.model.decide import Decision
+from coordinator.model.propagation.propagation import Propagation
+from coordinator.model.references import Target
+from coordinator.model.taskstate import TaskInstance
+from coordinator.model.view import Readiness
+from coordinator.model.waiting import completion_for
+from coordinator.model.waits import Answer, Completion, Wait, passed, refused
+from coordinator.runners.port import ObservedRun, ObservedTask, TaskRef
+
+_log = structlog.get_logger(__name__)
+
+AGAIN = 0.05
+"""Seconds until a wait is examined again for whose upstream something above it has still to be decided about."""
+
+_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+"""Airflow's states of a task instance that does not wait any more."""
+
+
+class Waiters:
+    """See the module. Used by the deciding thread only.
+
+    :param every: seconds until a sensor's own task is looked at; later pauses grow.
+    """
+
+    def __init__(
+        self,
+        propagation: Propagation,
+        cache: Cache,
+        *,
+        checks: Checks,
+        dispatchers: Dispatchers,
+        ledger: Ledger,
+        queue: WorkQueue,
+        tasks: TaskObserver,
+        every: float,
+    ) -> None:
+        self._propagation = propagation
+        self._cache = cache
+        self._checks = checks
+        self._dispatchers = dispatchers
+        self._ledger = ledger
+        self._queue = queue
+        self._tasks = tasks
+        self._following = Following(every=every)
+
+    def clear(self) -> None:
+        self._following.clear()
+
+    def next_at(self) -> float | None:
+        """Monotonic seconds of the next look at a sensor's own task."""
+        return self._following.next_at()
+
+    def due(self, now: float, most: int) -> Iterator[tuple[Target, TaskRef]]:
+        """The tasks of sensors to look at now, at most so many."""
+        for name, ref in self._following.due(now, most):
+            if self._waiting(name) is None:
+                self._following.want(name, None, now=now)
+            else:
+                assert isinstance(ref, TaskRef)
+                yield name, ref
+
+    def examine(self, name: Target, now: float) -> None:
+        """Answer a wait, if that can be done now. :param name: of the wait."""
+        if (found := self._waiting(name)) is None:
+            self._checks.drop(name)
+            return
+        seen, wait = found
+        ref = seen.ref
+        task = FollowedRun(TaskRef(ref.run.pipeline.dag_id, ref.run_id, ref.task_id), wait.since)
+        self._following.want(name, task if self._dispatchers.of(name) is not None else None, now=now)
+        if wait.upstream.pipeline.task and self._dispatchers.of(wait.upstream) is None:
+            environment = wait.upstream.pipeline.environment
+            reason = f"{environment!r} is no environment of the coordinator, so its tasks are unknown: [environments]"
+            _log.warning("wait.refused", **_named(seen), upstream=str(wait.upstream), reason=reason)
+            self._ledger.wait(seen, refused(wait, reason))
+        elif not self._propagation.is_final(wait.upstream.whole):
+            self._queue.add(name, after=now + AGAIN)
+        elif (used := completion_for(self._propagation, wait)) is None:
+            self._checks.drop(name)
+            if wait.upstream.pipeline.task:
+                self._tasks.want(wait.upstream, now)
+        elif self._is_checked(name, wait.upstream, used, now):
+            self._checks.drop(name)
+            _log.info("wait.passed", **_named(seen), upstream=str(wait.upstream), revision=used.revision)
+            self._ledger.wait(seen, passed(wait, Completion(used.revision, used.state, used.attempt.run_id)))
+
+    def observed(self, name: Target, seen: ObservedRun | ObservedTask | None) -> bool:
+        """What a look at a sensor's own task has shown. Returns whether its wait is to be removed."""
+        if (found := self._waiting(name)) is None:
+            return False
+        known, wait = found
+        instances = seen.instances if isinstance(seen, ObservedTask) else ()
+        if any(one.map_index == known.ref.map_index and _waits_still(one, wait) for one in instances):
+            return False
+        _log.info("wait.removed", **_named(known), reason="its task does not wait any more")
+        self._ledger.wait(known, None)
+        return True
+
+    def _is_checked(self, name: Target, upstream: Target, completion: Consumed, now: float) -> bool:
+        """Whether the environment has shown that the completion still stands, or did not answer in time."""
+        decision = Decision(name, Readiness.SETTLED, inputs={upstream: completion})
+        if self._checks.heard(decision, None, now) is not None:
+            return True
+        return self._checks.ask(decision, None, now, priority=self._queue.took)
+
+    def _waiting(self, name: Target) -> tuple[SeenWait, Wait] | None:
+        seen = self._cache.waits.get(name)
+        if seen is None or not isinstance(seen.value, Wait) or seen.value.status is not Answer.WAITING:
+            return None
+        return seen, seen.value
+
+
+def _waits_still(one: TaskInstance, wait: Wait) -> bool:
+    is_another = one.id is not None and wait.task_instance and one.id != wait.task_instance
+    return one.state not in _ENDED and not is_another
+
+
+def _named(seen: SeenWait) -> dict[str, str]:
+    run = seen.ref.run
+    return {"pipeline": str(run.pipeline), "partition": run.partition, "task": seen.ref.task_id}
