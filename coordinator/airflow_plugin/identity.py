@@ -12,6 +12,11 @@ class AirflowIdentity:
     version: str | None = None
     url: str | None = None
 
+    @property
+    def is_old(self) -> bool:
+        """Whether it is an Airflow 2."""
+        return self.version is not None and self.version.startswith("2.")
+
     def as_arguments(self) -> list[str]:
         """The arguments for the command line of a sender."""
         named = (("--airflow-version", self.version), ("--airflow-url", self.url))

@@ -14,8 +14,12 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
-from airflow.sdk.plugins_manager import AirflowPlugin
 from pluggy import HookimplMarker
+
+try:
+    from airflow.sdk.plugins_manager import AirflowPlugin
+except ImportError:  # Airflow 2
+    from airflow.plugins_manager import AirflowPlugin
 
 if TYPE_CHECKING:
     from coordinator.airflow_plugin.identity import AirflowIdentity
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 hookimpl = HookimplMarker("airflow")
+
+_OF_TASKS = ("airflow.sdk.", "airflow.cli.commands.task_command")
+"""The modules of the components that are tasks, in Airflow 3 and in Airflow 2."""
 
 
 @cache
@@ -66,7 +73,7 @@ class RunStateListener:
     def on_starting(self, component: object) -> None:
         """A scheduler, dag processor or triggerer starts: deliver events that an earlier one left behind; a scheduler
         also announces that this Airflow reports."""
-        if type(component).__module__.startswith("airflow.sdk."):
+        if type(component).__module__.startswith(_OF_TASKS):
             return  # a task: it reports nothing, and there are thousands of them
         try:
             _reporter().resume(stays=_is_scheduler())

@@ -49,27 +49,38 @@ class DagRunColumns(Protocol):
     conf: object
 
 
-def event_of(dag_run: DagRunColumns, state: State, *, environment: str | None, observed_at: datetime) -> Event:
+def event_of(
+    dag_run: DagRunColumns,
+    state: State,
+    *,
+    environment: str | None,
+    observed_at: datetime,
+    airflow: AirflowIdentity = NO_AIRFLOW,
+) -> Event:
     """The event about a run.
+
+    Attempts are told apart by ``queued_at``. The REST API of Airflow 2 does not show it, so there the start stands for
+    it, here as in :mod:`coordinator.runners.airflow.dialect`.
 
     :param state: from the hook, not from ``dag_run.state``: Airflow guarantees the name of the hook.
     :param environment: this environment's name; ``None`` when it is not known yet.
     """
+    partition_key = getattr(dag_run, "partition_key", None)  # Airflow 2 has none
     return Event(
         environment=environment,
         dag_id=dag_run.dag_id,
         partition=partition_of_run(
             run_id=dag_run.run_id,
             logical_date=dag_run.logical_date,
-            partition_key=dag_run.partition_key,
+            partition_key=partition_key,
             conf=dag_run.conf,
         ),
         document=RunStateDocument(
             state=state,
             run_id=dag_run.run_id,
-            queued_at=dag_run.queued_at,
+            queued_at=dag_run.start_date or dag_run.end_date if airflow.is_old else dag_run.queued_at,
             logical_date=dag_run.logical_date,
-            partition_key=dag_run.partition_key,
+            partition_key=partition_key,
             data_interval_start=dag_run.data_interval_start,
             data_interval_end=dag_run.data_interval_end,
             start_date=dag_run.start_date,
@@ -130,6 +141,7 @@ class Reporter:
             State(state),
             environment=settings.environment if settings else None,
             observed_at=datetime.now(UTC),
+            airflow=self._airflow,
         )
         try:
             name = self._place.outbox.put(event)

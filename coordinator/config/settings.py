@@ -115,6 +115,7 @@ class EtcdSettings(WithPassword):
 class EnvironmentSettings(WithPassword, WithToken):
     """One Airflow deployment.
 
+    :ivar kind: ``airflow`` (3.x), or ``airflow2`` (2.9 to 2.11).
     :ivar max_in_flight: requests sent at the same time; 1 where Airflow runs on SQLite.
     :ivar max_runs_in_flight: runs that the coordinator has started and that have not ended; ``None``: any number.
     :ivar max_starts_per_minute: runs that it starts; a sixth of them may start at once. ``None``: any number.
@@ -124,7 +125,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     :ivar plugin: the coordinator's plugin runs there: it is a problem if it is not heard from.
     """
 
-    kind: Literal["airflow"] = "airflow"
+    kind: Literal["airflow", "airflow2"] = "airflow"
     url: str
     username: str | None = None
     ca_cert: Path | None = None

@@ -51,7 +51,12 @@ class RunRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ObservedRun:
-    """A run as its environment shows it."""
+    """A run as its environment shows it.
+
+    :ivar queued_at: tells its attempts apart.
+    :ivar is_estimated: the environment does not show that, and the run has not started: ``queued_at`` is the moment of
+        the answer.
+    """
 
     dag_id: str
     run_id: str
@@ -62,6 +67,7 @@ class ObservedRun:
     start_date: datetime | None = None
     end_date: datetime | None = None
     conf: Mapping[str, Any] = field(default_factory=dict)
+    is_estimated: bool = False
 
     @property
     def token(self) -> str | None:

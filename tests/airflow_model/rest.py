@@ -96,6 +96,9 @@ class RestApi:
             "clear_tasks": self._clear_tasks,
         }
 
+    def kind(self, method: str, parts: list[str]) -> str | None:
+        return kind_of(method, parts)
+
     def answer(self, kind: str | None, call: Call) -> Answer:
         """:param kind: see :func:`kind_of`."""
         if kind is None:

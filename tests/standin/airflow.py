@@ -32,7 +32,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from coordinator.model.runstate import State
 from coordinator.runners.port import ObservedRun
 from tests.airflow_model import bodies
-from tests.airflow_model.rest import Answer, Call, RestApi, kind_of
+from tests.airflow_model.old_rest import OldRestApi
+from tests.airflow_model.rest import Answer, Call, RestApi
 from tests.airflow_model.runs import Airflow, Change, What
 from tests.standin.faults import Fault, Faults
 from tests.standin.http11 import Request, Response, Server
@@ -69,6 +70,7 @@ class StandInAirflow:
 
     :param port: 0 takes a free one.
     :param sqlite: as Airflow on SQLite: of two triggers at once, one is answered 500.
+    :param old: speak as Airflow 2 does.
     :param tls: speak HTTPS with this certificate.
     :param witness: called with every change of the runs, in order, under their lock.
     :ivar model: what it holds. Who reads it in another thread than its own holds ``changed``.
@@ -81,6 +83,7 @@ class StandInAirflow:
         port: int = 0,
         *,
         sqlite: bool = False,
+        old: bool = False,
         tls: ssl.SSLContext | None = None,
         witness: Callable[[Change], None] | None = None,
     ) -> None:
@@ -95,7 +98,8 @@ class StandInAirflow:
         self.faults = Faults()
         self.logins = Logins({USERNAME: (PASSWORD, "admin"), "eve": ("eve", "viewer")})
         self.requests: list[Recorded] = []
-        self.api = RestApi(self.model)
+        self.api = OldRestApi(self.model) if old else RestApi(self.model)
+        self.logins.basic = old
         self._sqlite = sqlite
         self._writing = threading.Lock()
         self._answered = threading.Condition()
@@ -306,7 +310,7 @@ class StandInAirflow:
             return self._own(request, parts)
         filters = parse_qs(split.query, keep_blank_values=True) if split.query else {}
         call = Call(request.method, parts, filters, _read(request.body))
-        kind = kind_of(request.method, parts)
+        kind = self.api.kind(request.method, parts)
         dag_id = parts[3] if len(parts) > 3 and parts[2] == "dags" else None
         run_id = parts[5] if len(parts) > 5 else None
         fault = self.faults.take(kind) if kind else None

@@ -43,6 +43,8 @@ def assess(
     if not isinstance(present, RunState):
         # A key that somebody deleted means "not yet" and stays so, unless the run goes on or its end is waited for.
         return Assessment.REPORT if in_flight or not run.state.is_terminal else Assessment.NOTHING
+    if run.is_estimated and not present.state.is_terminal and present.attempt.run_id == run.run_id:
+        return Assessment.NOTHING  # it is queued, and was
     if present.attempt.queued_at is None:
         # Its writer sends no queued_at: its own report of the end would be another completion beside ours. So ours
         # waits for a second look, and is made only when the run is in flight.

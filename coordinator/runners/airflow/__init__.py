@@ -1,9 +1,11 @@
-"""Airflow 3 over its REST API v2.
+"""Airflow 3 over its REST API v2, and Airflow 2 over its v1.
 
 ``runner``          implements the port with the modules below
 ``starting``        sends triggers and clears; interprets the answers, and asks when an answer is ambiguous
 ``looking``         reads many runs in few requests
 ``checking``        the checks of ``doctor``
+``tasks``           reads many tasks in few requests
+``dialect``         what differs between the two versions
 ``client``          one request and its answer
 ``route``           proxy, certificates and connection, for one thread
 ``authentication``  the Authorization header, and when to renew it

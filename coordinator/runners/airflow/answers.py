@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, TypeVar
@@ -84,6 +84,39 @@ class RunsAnswer(_Answer):
     total_entries: int
 
 
+class OldRunAnswer(_Answer):
+    """``DAGRun`` of Airflow 2, which has no ``queued_at`` and no partition keys."""
+
+    dag_id: str
+    dag_run_id: str
+    state: State
+    logical_date: Instant | None
+    start_date: Instant | None
+    end_date: Instant | None = None
+    conf: _OurConf | None = None
+
+    def observed(self, *, unstarted: datetime) -> ObservedRun:
+        """:param unstarted: stands for the start of a run that has neither started nor ended."""
+        run = RunAnswer(
+            dag_id=self.dag_id,
+            dag_run_id=self.dag_run_id,
+            state=self.state,
+            queued_at=self.start_date or self.end_date or unstarted,
+            logical_date=self.logical_date,
+            start_date=self.start_date,
+            end_date=self.end_date,
+            conf=self.conf,
+        ).observed()
+        return replace(run, is_estimated=self.start_date is None and self.end_date is None)
+
+
+class OldRunsAnswer(_Answer):
+    """``DAGRunCollection`` of Airflow 2."""
+
+    dag_runs: _Page[OldRunAnswer]
+    total_entries: int
+
+
 class TaskInstanceAnswer(_Answer):
     """``TaskInstanceResponse``."""
 
@@ -114,6 +147,24 @@ class DagAnswer(_Answer):
     dag_id: str
     is_paused: bool
     is_stale: bool = False
+
+
+class OldDagAnswer(_Answer):
+    """``DAG`` of Airflow 2. ``is_active``: a file defines it."""
+
+    dag_id: str
+    is_paused: bool | None
+    is_active: bool | None = True
+
+    def dag(self) -> DagAnswer:
+        return DagAnswer(dag_id=self.dag_id, is_paused=bool(self.is_paused), is_stale=self.is_active is False)
+
+
+class OldDagsAnswer(_Answer):
+    """``DAGCollection`` of Airflow 2."""
+
+    dags: _Page[OldDagAnswer]
+    total_entries: int
 
 
 class DagsAnswer(_Answer):
@@ -151,6 +202,7 @@ class Answer:
     """An answer before it is validated.
 
     :ivar question: method and address, for messages.
+    :ivar date: when it was made, by the clock of the environment, if it says so.
     :ivar secrets: the credentials that were sent. A proxy may repeat them in its refusal.
     """
 
@@ -158,6 +210,7 @@ class Answer:
     status: int
     body: bytes = field(repr=False)
     retry_after: float | None = None
+    date: datetime | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def read(self, shape: type[_Shape]) -> _Shape:
@@ -172,9 +225,9 @@ class Answer:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"])) or "body"
-            raise self.unavailable(
-                f"not the {shape.__name__} that Airflow's API v2 gives: {place}: {first['msg']}"
-            ) from (None)
+            raise self.unavailable(f"not the {shape.__name__} that Airflow's API gives: {place}: {first['msg']}") from (
+                None
+            )
 
     def detail(self, *, limit: int | None = bounds.DETAIL) -> str:
         """The text of a refusal, shortened and without our credentials.
@@ -189,8 +242,9 @@ class Answer:
             document = None
         if not isinstance(document, Mapping) or not ("detail" in document or "error" in document):
             raise self.unavailable('no JSON with a "detail", so not Airflow\'s own answer')
-        # Airflow answers with "error" to an unknown address: {"error": "API route not found"}.
-        detail = document["detail"] if "detail" in document else document["error"]
+        # Airflow 3 answers with "error" to an unknown address: {"error": "API route not found"}; Airflow 2 refuses with
+        # a title and no detail.
+        detail = document.get("detail") or document.get("error") or document.get("title")
         text = detail if isinstance(detail, str) else json.dumps(_without_input(detail), ensure_ascii=False)
         for secret in self.secrets:
             text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
@@ -242,5 +296,19 @@ def read_retry_after(value: str | None) -> float | None:
 
 
 def _seconds_until(date: str) -> float:
+    return (_read_http_date(date) - datetime.now(UTC)).total_seconds()
+
+
+def read_date(value: str | None) -> datetime | None:
+    """The moment in a ``Date`` header; ``None`` if there is no readable one."""
+    if not value or len(value) > _LONGEST_HEADER:
+        return None
+    try:
+        return _read_http_date(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read_http_date(date: str) -> datetime:
     at = parsedate_to_datetime(date)
-    return ((at if at.tzinfo is not None else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
+    return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -1,9 +1,9 @@
 """The Authorization header of an environment, and when to renew it.
 
 There are three ways, in this order: a token from the settings; a user name and password, exchanged for a token at
-``POST /auth/token``; the same as HTTP Basic if the environment has no such address (its auth manager, or a proxy in
-front, requires that). Credentials are read when they are needed, so that a rotated one is picked up; a command that
-provides them runs within the time limit of the request that needs them.
+``POST /auth/token``; the same as HTTP Basic if the environment has no such address (Airflow 2; its auth manager, or a
+proxy in front, requires that). Credentials are read when they are needed, so that a rotated one is picked up; a command
+that provides them runs within the time limit of the request that needs them.
 No message, log line or ``repr`` contains a credential.
 """
 
@@ -38,10 +38,10 @@ class Authentication:
     """One environment's header, shared by all threads.
 
     :param name: the environment, for messages.
-    :param login: asks the environment for a token.
+    :param login: asks the environment for a token; ``None``: it has none to give.
     """
 
-    def __init__(self, name: str, settings: EnvironmentSettings, login: Login) -> None:
+    def __init__(self, name: str, settings: EnvironmentSettings, login: Login | None) -> None:
         self._name = name
         self._username = settings.username
         token_source = settings.token_source(name)
@@ -130,6 +130,8 @@ class Authentication:
 
     def _exchange(self, username: str, password: str, deadline: Deadline) -> tuple[str, float]:
         self._password_used = password
+        if self._login is None:
+            return _basic(username, password), float("inf")
         answer = self._login({"username": username, "password": password}, deadline)
         if answer.status in (200, 201):
             token = answer.read(TokenAnswer).access_token
@@ -137,8 +139,7 @@ class Authentication:
             return self._bearer(token), _lifetime(token)
         if answer.status in (404, 405):
             _log.info("airflow.no_token", environment=self._name, answered=answer.status)
-            pair = base64.b64encode(f"{username}:{password}".encode()).decode()
-            return f"Basic {pair}", float("inf")
+            return _basic(username, password), float("inf")
         answer.raise_if_unsettled()
         # Without the text of the answer: a 422 repeats the input, including the password.
         raise RequestRefused(
@@ -146,6 +147,10 @@ class Authentication:
             f"user {username!r}",
             status=answer.status,
         )
+
+
+def _basic(username: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
 def _lifetime(token: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from coordinator.runners.airflow.answers import Answer, DagAnswer, DagsAnswer, HealthAnswer, VersionAnswer
+from coordinator.runners.airflow.answers import Answer, DagAnswer, HealthAnswer, VersionAnswer
 from coordinator.runners.airflow.client import AirflowClient, addressable_dag, segment
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
@@ -36,7 +36,7 @@ def check(client: AirflowClient, dag_ids: Sequence[str], *, request_timeout: flo
 
 
 def _version(client: AirflowClient, deadline: Deadline) -> str:
-    answer = client.get_public("/version", deadline=deadline)
+    answer = client.get_public(f"{client.dialect.api}/version", deadline=deadline)
     if answer.status != 200:
         raise refusal(answer)
     return answer.read(VersionAnswer).version
@@ -44,7 +44,7 @@ def _version(client: AirflowClient, deadline: Deadline) -> str:
 
 def _sick_part(client: AirflowClient, deadline: Deadline) -> tuple[EnvironmentFault, str] | None:
     """The part of it that it calls not healthy itself, and what that means."""
-    answer = client.get_public("/monitor/health", deadline=deadline)
+    answer = client.get_public(client.dialect.health, deadline=deadline)
     if answer.status != 200:
         raise refusal(answer)
     health = answer.read(HealthAnswer)
@@ -60,25 +60,23 @@ def _sick_part(client: AirflowClient, deadline: Deadline) -> tuple[EnvironmentFa
 def _find_dags(client: AirflowClient, dag_ids: Sequence[str], request_timeout: float) -> dict[str, DagAnswer]:
     found: dict[str, DagAnswer] = {}
     listable = sorted({dag_id for dag_id in dag_ids if usable_as_prefix(dag_id)})
-    for batch in batches(listable, parts=lambda dag_id: (dag_id,)):
-        filters = {"dag_id_prefix_pattern": pattern(batch)}
-        found.update(
-            gather(client, "/dags", filters, wanted=batch, read=_read_page, deadline=Deadline(request_timeout))
-        )
+    named = batches(listable, parts=lambda dag_id: (dag_id,)) if client.dialect.has_prefix_filters else [listable]
+
+    def read_page(answer: Answer) -> Page[str, DagAnswer]:
+        if answer.status != 200:
+            raise refusal(answer)
+        return client.dialect.dags(answer)
+
+    for batch in named:
+        filters = {"dag_id_prefix_pattern": pattern(batch)} if client.dialect.has_prefix_filters else {}
+        found.update(gather(client, "/dags", filters, wanted=batch, read=read_page, deadline=Deadline(request_timeout)))
     if not listable:
-        _read_page(client.get("/dags", query={"limit": 1}, deadline=Deadline(request_timeout)))
+        read_page(client.get("/dags", query={"limit": 1}, deadline=Deadline(request_timeout)))
     for dag_id in dag_ids:
         if dag_id not in found and addressable_dag(dag_id):
             answer = client.get(f"/dags/{segment(dag_id)}", deadline=Deadline(request_timeout))
             if answer.status == 200:
-                found[dag_id] = answer.read(DagAnswer)
+                found[dag_id] = client.dialect.dag(answer)
             elif answer.status != 404:
                 raise refusal(answer)
     return {dag_id: dag for dag_id, dag in found.items() if not dag.is_stale}
-
-
-def _read_page(answer: Answer) -> Page[str, DagAnswer]:
-    if answer.status != 200:
-        raise refusal(answer)
-    page = answer.read(DagsAnswer)
-    return Page({dag.dag_id: dag for dag in page.dags}, len(page.dags), page.total_entries)

@@ -26,14 +26,14 @@ from urllib3.exceptions import HTTPError
 from coordinator.config.settings import EnvironmentSettings
 from coordinator.model import bounds
 from coordinator.model.printable import printable
-from coordinator.runners.airflow.answers import Answer, read_retry_after
+from coordinator.runners.airflow.answers import Answer, read_date, read_retry_after
 from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.airflow.dialect import Airflow3, Dialect
 from coordinator.runners.airflow.route import Route
 from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, NotSent, Permit
 from coordinator.version import __version__
 
-API = "/api/v2"
 _PIECE = 64 * 1024
 
 _ENCODING = "gzip"
@@ -71,13 +71,15 @@ class AirflowClient:
     """A client of one environment. Used from several threads at once, each with its own connection.
 
     :param name: the environment, for messages.
+    :ivar dialect: the version of the API that it speaks.
     """
 
-    def __init__(self, name: str, settings: EnvironmentSettings) -> None:
+    def __init__(self, name: str, settings: EnvironmentSettings, dialect: Dialect | None = None) -> None:
         self.name = name
+        self.dialect = dialect or Airflow3()
         self._base = settings.url
         self._verify: bool | str = str(settings.ca_cert) if settings.ca_cert else _usual_certificates()
-        self._authentication = Authentication(name, settings, self._login)
+        self._authentication = Authentication(name, settings, self._login if self.dialect.has_login else None)
         self._proxies = dict(get_environ_proxies(settings.url))
         self._local = threading.local()
         self._routes: weakref.WeakSet[Route] = weakref.WeakSet()
@@ -87,11 +89,11 @@ class AirflowClient:
         return f"<AirflowClient {self.name} at {self._base}>"
 
     def get(self, path: str, *, deadline: Deadline, query: Mapping[str, str | int] | None = None) -> Answer:
-        """Send a GET request. ``path`` follows ``/api/v2``. Raises as :meth:`send` does."""
+        """Send a GET request. ``path`` follows that of the API. Raises as :meth:`send` does."""
         return self.send("GET", path, deadline=deadline, query=query)
 
     def post(self, path: str, body: Mapping[str, Any], *, deadline: Deadline, permit: Permit | None = None) -> Answer:
-        """Send a POST request. ``path`` follows ``/api/v2``. Raises as :meth:`send` does."""
+        """Send a POST request. ``path`` follows that of the API. Raises as :meth:`send` does."""
         return self.send("POST", path, deadline=deadline, body=body, permit=permit)
 
     def send(
@@ -115,13 +117,12 @@ class AirflowClient:
         :raises RequestRefused: the environment does not accept the credentials.
         """
         header = self._let_in(method, self._authentication.header, deadline)
-        answer = self._exchange(method, API + path, header, deadline=deadline, query=query, body=body, permit=permit)
+        path = self.dialect.api + path
+        answer = self._exchange(method, path, header, deadline=deadline, query=query, body=body, permit=permit)
         if _rejects_token(answer):
             renewed = self._let_in(method, self._authentication.renew, header, deadline)
             if renewed != header:
-                answer = self._exchange(
-                    method, API + path, renewed, deadline=deadline, query=query, body=body, permit=permit
-                )
+                answer = self._exchange(method, path, renewed, deadline=deadline, query=query, body=body, permit=permit)
         return answer
 
     @staticmethod
@@ -134,8 +135,8 @@ class AirflowClient:
             raise NotSent(str(error), retry_after=error.retry_after) from error
 
     def get_public(self, path: str, *, deadline: Deadline) -> Answer:
-        """A GET request without credentials. :raises EnvironmentUnavailable: no answer."""
-        return self._exchange("GET", API + path, None, deadline=deadline)
+        """A GET request without credentials. ``path`` is whole. :raises EnvironmentUnavailable: no answer."""
+        return self._exchange("GET", path, None, deadline=deadline)
 
     def close(self) -> None:
         """Close every thread's connection, as :meth:`Route.close` does."""
@@ -175,6 +176,7 @@ class AirflowClient:
                     status=response.status,
                     body=_body(response, question),
                     retry_after=read_retry_after(response.headers.get("Retry-After")),
+                    date=read_date(response.headers.get("Date")),
                     secrets=self._authentication.secrets(authorization),
                 )
         except (requests.RequestException, HTTPError, OSError, ValueError, OverflowError) as error:

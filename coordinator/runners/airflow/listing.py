@@ -15,12 +15,14 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote
 
 from coordinator.runners.airflow.answers import Answer
-from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
+
+if TYPE_CHECKING:
+    from coordinator.runners.airflow.client import AirflowClient
 
 PAGE = 100
 """Airflow's own ``[api] maximum_page_limit``: asking for more changes nothing."""

@@ -4,18 +4,21 @@ One list request answers about up to a hundred runs: ``GET /dags/~/dagRuns`` wit
 or
 ``GET /dags/<dag_id>/dagRuns`` if all are of one DAG. Both can be answered from Airflow's unique index on
 (dag_id, run_id), which is why the DAG ids are included: there is no index on run_id alone, and the runs of one
-partition have the same run_id in all DAGs. ``POST /dags/~/dagRuns/list`` cannot filter by run_id, so it would answer
-with the whole history of each DAG.
+partition have the same run_id in all DAGs.
+
+Airflow 2 cannot be asked for several run ids. ``POST /dags/~/dagRuns/list`` filters by DAGs and by logical date, which
+most run ids contain: those of one date take one request, and any other run one of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
-from coordinator.runners.airflow.answers import Answer, RunsAnswer
+from coordinator.runners.airflow.answers import Answer
 from coordinator.runners.airflow.client import AirflowClient, addressable, addressable_dag
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
+from coordinator.runners.airflow.listing import PAGE, Page, batches, gather, pattern, usable_as_prefix
 from coordinator.runners.airflow.starting import find_run, refusal, runs_path
 from coordinator.runners.airflow.tasks import look_at_tasks
 from coordinator.runners.port import (
@@ -31,6 +34,8 @@ from coordinator.runners.port import (
 )
 
 ANY_DAG = "/dags/~/dagRuns"
+
+_DATE_IN_RUN_ID = re.compile(r"__(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))(?:__\d+)?$")
 
 
 def look(client: AirflowClient, asked: Sequence[RunOrTask], deadline: Deadline) -> Looked:
@@ -48,7 +53,9 @@ def look(client: AirflowClient, asked: Sequence[RunOrTask], deadline: Deadline) 
     refused: dict[RunOrTask, RequestRefused] = {}
     error: EnvironmentUnavailable | RequestRefused | None = None
     try:
-        for batch in _batches(tuple(dict.fromkeys(one.run if isinstance(one, TaskRef) else one for one in asked))):
+        for batch in _batches(
+            client, tuple(dict.fromkeys(one.run if isinstance(one, TaskRef) else one for one in asked))
+        ):
             _answer(client, batch, deadline, runs, runs_refused)
         of_runs = {task: run for task in tasks if (run := runs.get(task.run)) is not None}
         look_at_tasks(client, of_runs, deadline, seen=seen, refused=refused)
@@ -65,9 +72,11 @@ def look(client: AirflowClient, asked: Sequence[RunOrTask], deadline: Deadline) 
     return Looked(seen, refused, frozenset(asked) - seen.keys() - refused.keys(), error)
 
 
-def _batches(runs: Sequence[RunRef]) -> list[list[RunRef]]:
+def _batches(client: AirflowClient, runs: Sequence[RunRef]) -> list[list[RunRef]]:
     """The runs grouped by request, the batch with the first run first. A run that no list can name is alone."""
     place = {run: number for number, run in enumerate(runs)}
+    if not client.dialect.has_prefix_filters:
+        return sorted(_of_one_date(runs), key=lambda batch: min(place[run] for run in batch))
     listable = [run for run in runs if _listable(run)]
     # Runs of one partition share their run_id, and those of one DAG its dag_id: take what needs fewer requests.
     by_run_id = sorted(listable, key=lambda run: (run.run_id, run.dag_id))
@@ -75,6 +84,20 @@ def _batches(runs: Sequence[RunRef]) -> list[list[RunRef]]:
     found = min((list(batches(ordered, parts=tuple)) for ordered in (by_run_id, by_dag)), key=len)
     found += [[run] for run in runs if not _listable(run)]
     return sorted(found, key=lambda batch: min(place[run] for run in batch))
+
+
+def _of_one_date(runs: Iterable[RunRef]) -> list[list[RunRef]]:
+    """The runs grouped by the logical date in their run_id, by which Airflow 2 can list those of many DAGs."""
+    found: dict[str | RunRef, list[RunRef]] = {}
+    for run in runs:
+        found.setdefault(_date_in(run.run_id) or run, []).append(run)
+    return [batch[at : at + PAGE] for batch in found.values() for at in range(0, len(batch), PAGE)]
+
+
+def _date_in(run_id: str) -> str | None:
+    """The logical date that a run_id ends with, or has before the number of its sequence."""
+    named = _DATE_IN_RUN_ID.search(run_id)
+    return named[1] if named is not None else None
 
 
 def _answer(
@@ -116,7 +139,7 @@ def _check_time(client: AirflowClient, deadline: Deadline) -> None:
 
 
 def _find(client: AirflowClient, run: RunRef, deadline: Deadline) -> ObservedRun | None:
-    if not addressable(run.run_id) and _listable(run):
+    if not addressable(run.run_id) and client.dialect.has_prefix_filters and _listable(run):
         # It has no address, but ``[scheduler] allowed_run_id_pattern`` may let it exist; a list can name it.
         return _list(client, [run], deadline).get(run)
     return find_run(client, run.dag_id, run.run_id, deadline)
@@ -127,26 +150,26 @@ def _listable(run: RunRef) -> bool:
 
 
 def _list(client: AirflowClient, batch: Sequence[RunRef], deadline: Deadline) -> dict[RunRef, ObservedRun]:
+    def read_page(answer: Answer) -> Page[RunRef, ObservedRun]:
+        if answer.status == 404:
+            # The one DAG that was asked about does not exist any more; each run's own address shows whether its runs
+            # do.
+            answer.detail()
+            return Page({}, 0, 0)
+        if answer.status != 200:
+            raise refusal(answer)
+        return client.dialect.runs(answer)
+
     dag_ids = {run.dag_id for run in batch}
+    if not client.dialect.has_prefix_filters:
+        date = _date_in(batch[0].run_id)
+        body = {"dag_ids": sorted(dag_ids), **dict.fromkeys(client.dialect.date_filters, date), "page_limit": PAGE}
+        found = read_page(client.post(f"{ANY_DAG}/list", body, deadline=deadline)).items
+        return {run: found[run] for run in batch if run in found}
     filters = {"run_id_prefix_pattern": pattern(run.run_id for run in batch)}
     if len(dag_ids) == 1:
         path = runs_path(dag_ids.pop())
     else:
         path = ANY_DAG
         filters["dag_id_prefix_pattern"] = pattern(dag_ids)
-    return gather(client, path, filters, wanted=batch, read=_read_page, deadline=deadline)
-
-
-def _read_page(answer: Answer) -> Page[RunRef, ObservedRun]:
-    if answer.status == 404:
-        # The one DAG that was asked about does not exist any more; each run's own address shows whether its runs do.
-        answer.detail()
-        return Page({}, 0, 0)
-    if answer.status != 200:
-        raise refusal(answer)
-    page = answer.read(RunsAnswer)
-    return Page(
-        {RunRef(run.dag_id, run.dag_run_id): run.observed() for run in page.dag_runs},
-        len(page.dag_runs),
-        page.total_entries,
-    )
+    return gather(client, path, filters, wanted=batch, read=read_page, deadline=deadline)

@@ -1,9 +1,9 @@
-"""Airflow 3 as an environment: implements the port with the other modules of this package."""
+"""Airflow as an environment: implements the port with the other modules of this package."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from coordinator.config.settings import EnvironmentSettings
 from coordinator.model import bounds
@@ -11,6 +11,7 @@ from coordinator.model.printable import printable
 from coordinator.runners.airflow import checking, looking, starting
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.airflow.dialect import Airflow2, Airflow3, Dialect
 from coordinator.runners.port import (
     AnswerTooLarge,
     EnvironmentReport,
@@ -23,9 +24,11 @@ from coordinator.runners.port import (
     StartRequest,
 )
 
+_DIALECTS: Mapping[str, Dialect] = {"airflow": Airflow3(), "airflow2": Airflow2()}
+
 
 class AirflowRunner:
-    """One Airflow 3 over its REST API v2 (see ``port.Runner``). Used from several threads at once.
+    """One Airflow, of the kind that its settings name (see ``port.Runner``). Used from several threads at once.
 
     ``settings.request_timeout`` bounds each ``start`` and ``ask`` as a whole: a login, connecting, sending, the whole
     answer, and the questions that resolve an ambiguous answer share one deadline (see ``deadline``), after which they
@@ -40,7 +43,7 @@ class AirflowRunner:
         self._name = name
         self._takes_partition = settings.takes_partition
         self._request_timeout = settings.request_timeout
-        self._client = AirflowClient(name, settings)
+        self._client = AirflowClient(name, settings, _DIALECTS[settings.kind])
 
     def __repr__(self) -> str:
         return f"<AirflowRunner {self._client!r}>"

@@ -1,20 +1,23 @@
 """Sending triggers and clears, interpreting the answers, and asking when an answer is ambiguous
 (docs/architecture.md#request).
 
-The answers are those of Airflow 3.3 (``api_fastapi/core_api/routes/public/dag_run.py``). Two of them are ambiguous: a
+The answers are those of Airflow 3.3 (``api_fastapi/core_api/routes/public/dag_run.py``); what is different in Airflow 2
+stands in :mod:`~coordinator.runners.airflow.dialect`. Two of them are ambiguous: a
 409 does not show which of the two unique constraints was violated, run_id or logical date; and of identical requests
 that arrive together, one gets 200, others 409 or 500. Both are resolved by reading.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from coordinator.model import bounds
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import printable
 from coordinator.model.trigger import Action
-from coordinator.runners.airflow.answers import Answer, DagAnswer, RunAnswer, RunsAnswer
+from coordinator.runners.airflow.answers import Answer
 from coordinator.runners.airflow.client import AirflowClient, addressable, addressable_dag, segment
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import (
@@ -76,7 +79,7 @@ def find_run(client: AirflowClient, dag_id: str, run_id: str, deadline: Deadline
         return None
     answer = client.get(run_path(dag_id, run_id), deadline=deadline)
     if answer.status == 200:
-        return _read_run(answer, dag_id, run_id)
+        return _read_run(client, answer, dag_id, run_id)
     # A 404 that does not name the run concerns the address: the url is wrong.
     # The whole text: after a long name of a DAG, the run would be cut off.
     if answer.status == 404 and printable(run_id) in answer.detail(limit=None):
@@ -91,17 +94,16 @@ def refusal(answer: Answer) -> RequestRefused:
 
 
 def _create(client: AirflowClient, request: StartRequest, deadline: Deadline, permit: Permit | None) -> Outcome:
-    body: dict[str, Any] = {
-        "dag_run_id": request.run_id,
-        # Required even if it is null: without the key, Airflow answers 422.
-        "logical_date": None if request.logical_date is None else format_instant(request.logical_date),
-        "conf": dict(request.conf),
-    }
+    body: dict[str, Any] = {"dag_run_id": request.run_id, "conf": dict(request.conf)}
+    if request.logical_date is not None:
+        body["logical_date"] = format_instant(request.logical_date)
+    elif client.dialect.takes_no_date:
+        body["logical_date"] = None  # without the key, Airflow answers 422
     answer = _post(client, runs_path(request.dag_id), body, deadline, permit)
     if isinstance(answer, Refused):
         return answer
     if answer.status == 200:
-        return Happened(_read_run(answer, request.dag_id, request.run_id))
+        return Happened(_read_run(client, answer, request.dag_id, request.run_id))
     if answer.status == 500:
         return _ask_created(client, request, deadline)
     if answer.status == 409:
@@ -140,14 +142,14 @@ def _find_on_date(client: AirflowClient, request: StartRequest, deadline: Deadli
     # Answered from the unique index on (dag_id, logical_date), so there is at most one.
     answer = client.get(
         runs_path(request.dag_id),
-        query={"logical_date_gte": date, "logical_date_lte": date, "limit": 1},
+        query={**dict.fromkeys(client.dialect.date_filters, date), "limit": 1},
         deadline=deadline,
     )
     if answer.status != 200:
         raise refusal(answer)
-    for run in answer.read(RunsAnswer).dag_runs:
+    for run in client.dialect.runs(answer).items.values():
         if run.dag_id == request.dag_id and run.logical_date == request.logical_date:
-            return run.observed()
+            return run
     return None
 
 
@@ -158,7 +160,7 @@ def _clear(client: AirflowClient, request: StartRequest, deadline: Deadline, per
     if isinstance(answer, Refused):
         return answer
     if answer.status == 200:
-        return _evaluate_cleared(request, _read_run(answer, request.dag_id, request.run_id))
+        return _evaluate_cleared(request, _read_run(client, answer, request.dag_id, request.run_id))
     if answer.status in AMBIGUOUS:
         return _ask_cleared(client, request, deadline)
     if answer.status == 404:
@@ -188,7 +190,7 @@ def _evaluate_cleared(request: StartRequest, run: ObservedRun) -> Outcome:
     answered with 200 and nothing runs. A person must see that; it must not be repeated for ever.
     """
     if run.queued_at != request.before:
-        return Happened(run)
+        return Happened(_later_than(request.before, run))
     return Refused(
         200,
         f"Airflow cleared nothing of {request.dag_id}/{request.run_id}: its queued_at has not changed; a run "
@@ -196,12 +198,19 @@ def _evaluate_cleared(request: StartRequest, run: ObservedRun) -> Outcome:
     )
 
 
+def _later_than(before: datetime | None, run: ObservedRun) -> ObservedRun:
+    """The cleared run. What stands for its start must be later than the attempt before: that may have been short."""
+    if run.is_estimated and before is not None and run.queued_at is not None and run.queued_at <= before:
+        return replace(run, queued_at=before + timedelta(microseconds=1))
+    return run
+
+
 def _ask_cleared(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
     run = find_run(client, request.dag_id, request.run_id, deadline)
     if run is None:
         return _missing(client, request, deadline)
     if run.queued_at != request.before:
-        return Happened(run)
+        return Happened(_later_than(request.before, run))
     return NotHappened(f"the queued_at of {request.dag_id}/{request.run_id} has not changed since before the request")
 
 
@@ -211,7 +220,7 @@ def _missing(client: AirflowClient, request: StartRequest, deadline: Deadline) -
         return _without_address(request)
     answer = client.get(f"/dags/{segment(request.dag_id)}", deadline=deadline)
     if answer.status == 200:
-        if answer.read(DagAnswer).is_stale:
+        if client.dialect.dag(answer).is_stale:
             return Refused(404, f"the DAG {request.dag_id} is stale: no file defines it any more")
         return NotHappened(f"there is no run {request.run_id} of {request.dag_id} to clear", run_missing=True)
     return _refused(answer)
@@ -222,11 +231,11 @@ def _without_address(request: StartRequest) -> Refused:
     return Refused(400, f"{named} cannot be named in an address of Airflow's API")
 
 
-def _read_run(answer: Answer, dag_id: str, run_id: str) -> ObservedRun:
-    run = answer.read(RunAnswer)
-    if (run.dag_id, run.dag_run_id) != (dag_id, run_id):
-        raise answer.unavailable(f"about another run: {run.dag_id}/{run.dag_run_id}")
-    return run.observed()
+def _read_run(client: AirflowClient, answer: Answer, dag_id: str, run_id: str) -> ObservedRun:
+    run = client.dialect.run(answer)
+    if (run.dag_id, run.run_id) != (dag_id, run_id):
+        raise answer.unavailable(f"about another run: {run.dag_id}/{run.run_id}")
+    return run
 
 
 def _refused(answer: Answer) -> Refused:

@@ -61,7 +61,7 @@ def look_at_tasks(
         try:
             found = _list(client, batch, deadline)
             for ref in batch:
-                if ref not in found:
+                if ref not in found and client.dialect.sorts_tasks:
                     _check_time(client, deadline)
                     _check_missing(client, ref, deadline)
         except RequestRefused as why:
@@ -97,9 +97,10 @@ def _list(client: AirflowClient, batch: Sequence[TaskRef], deadline: Deadline) -
         "dag_ids": sorted({ref.dag_id for ref in batch}),
         "dag_run_ids": sorted({ref.run_id for ref in batch}),
         "task_ids": sorted({ref.task_id for ref in batch}),
-        "order_by": "map_index" if len(batch) == 1 else "id",
         "page_limit": PAGE,
     }
+    if client.dialect.sorts_tasks:
+        body["order_by"] = "map_index" if len(batch) == 1 else "id"
     wanted = set(batch)
     found: _Instances = {}
     read, offset, total = set(), 0, None

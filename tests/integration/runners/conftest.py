@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,16 @@ class AirflowApi:
     password: str
     quick: str = "quick"
     slow: str = "slow"
+    kind: str = "airflow"
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is an Airflow 2."""
+        return self.kind == "airflow2"
+
+    @property
+    def api(self) -> str:
+        return f"{self.base_url}/api/{'v1' if self.is_old else 'v2'}"
 
 
 @pytest.fixture
@@ -35,19 +46,35 @@ def airflow() -> Iterator[StandInAirflow]:
         yield airflow
 
 
-WHERE = ["stand-in", *([pytest.param("real", marks=pytest.mark.e2e)] if URL_VARIABLE in os.environ else [])]
+@pytest.fixture
+def old_airflow() -> Iterator[StandInAirflow]:
+    """The same, as an Airflow 2."""
+    with StandInAirflow(old=True) as airflow:
+        airflow.dag("quick", auto=0)
+        airflow.dag("slow")
+        yield airflow
+
+
+WHERE: list[Any] = ["stand-in", "stand-in of Airflow 2"]
+if URL_VARIABLE in os.environ:
+    WHERE.append(pytest.param("real", marks=pytest.mark.e2e))
 
 
 @pytest.fixture(params=WHERE)
 def airflow_api(request: pytest.FixtureRequest) -> AirflowApi:
-    """The stand-in; and the real one that ``COORDINATOR_TEST_AIRFLOW_URL`` (``_USERNAME``, ``_PASSWORD``) names."""
+    """The stand-ins; and the real one that ``COORDINATOR_TEST_AIRFLOW_URL`` names (``_USERNAME``, ``_PASSWORD``,
+    ``_KIND``)."""
     if request.param == "stand-in":
         airflow: StandInAirflow = request.getfixturevalue("airflow")
         return AirflowApi(airflow.base_url, airflow.username, airflow.password)
+    if request.param == "stand-in of Airflow 2":
+        airflow = request.getfixturevalue("old_airflow")
+        return AirflowApi(airflow.base_url, airflow.username, airflow.password, kind="airflow2")
     return AirflowApi(
         os.environ[URL_VARIABLE],
         os.environ.get("COORDINATOR_TEST_AIRFLOW_USERNAME", "admin"),
         os.environ.get("COORDINATOR_TEST_AIRFLOW_PASSWORD", "admin"),
+        kind=os.environ.get("COORDINATOR_TEST_AIRFLOW_KIND", "airflow"),
     )
 
 

@@ -20,13 +20,18 @@ pytestmark = pytest.mark.promise("answers")
 
 @pytest.fixture
 def runner(airflow_api: AirflowApi, make_runner: MakeRunner) -> AirflowRunner:
-    return make_runner(airflow_api.base_url, username=airflow_api.username, password=airflow_api.password)
+    return make_runner(
+        airflow_api.base_url, username=airflow_api.username, password=airflow_api.password, kind=airflow_api.kind
+    )
 
 
 @pytest.fixture
 def person(airflow_api: AirflowApi) -> requests.Session:
     """Somebody with the same rights, who does not go through the coordinator."""
     session = requests.Session()
+    if airflow_api.is_old:
+        session.auth = (airflow_api.username, airflow_api.password)
+        return session
     credentials = {"username": airflow_api.username, "password": airflow_api.password}
     answer = session.post(f"{airflow_api.base_url}/auth/token", json=credentials, timeout=10)
     session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
@@ -48,6 +53,15 @@ def happened(outcome: object) -> ObservedRun:
     return outcome.run
 
 
+def is_same_attempt(later: ObservedRun, earlier: ObservedRun) -> bool:
+    """Whether two looks have shown one attempt. Until it has started, Airflow 2 shows only the moment of the look."""
+    assert later.queued_at is not None
+    assert earlier.queued_at is not None
+    if earlier.is_estimated:
+        return later.queued_at >= earlier.queued_at
+    return later.queued_at == earlier.queued_at
+
+
 def wait_for(runner: AirflowRunner, run: ObservedRun, state: State, *, within: float = 60.0) -> ObservedRun:
     ref = RunRef(run.dag_id, run.run_id)
     end = time.monotonic() + within
@@ -65,14 +79,14 @@ def test_a_created_run_carries_our_token_and_is_found_again(runner: AirflowRunne
     run = happened(start(runner, request))
     assert (run.run_id, run.logical_date, run.token) == (request.run_id, date, request.token)
     assert run.queued_at is not None
-    assert happened(runner.ask(request)).queued_at == run.queued_at
+    assert is_same_attempt(happened(runner.ask(request)), run)
 
 
 def test_a_partition_that_is_no_date_gets_a_run_without_a_logical_date(
     runner: AirflowRunner, airflow_api: AirflowApi
 ) -> None:
     run = happened(start(runner, create(airflow_api.quick)))
-    assert run.logical_date is None
+    assert (run.logical_date is None) is not airflow_api.is_old, "Airflow 2 gives each run a date"
 
 
 def test_asking_about_a_request_that_was_never_sent(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
@@ -82,7 +96,7 @@ def test_asking_about_a_request_that_was_never_sent(runner: AirflowRunner, airfl
 def test_the_same_request_again_is_the_same_run(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
     request = create(airflow_api.quick, date=some_date())
     first = happened(start(runner, request))
-    assert happened(start(runner, request)).queued_at == first.queued_at
+    assert is_same_attempt(happened(start(runner, request)), first)
 
 
 def test_our_run_id_with_another_token_is_from_another_life(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
@@ -101,7 +115,7 @@ def test_a_persons_run_on_our_logical_date_is_foreign(
     assert request.logical_date is not None
     by_hand = f"by_hand_{uuid.uuid4().hex}"
     answer = person.post(
-        f"{airflow_api.base_url}/api/v2/dags/{airflow_api.quick}/dagRuns",
+        f"{airflow_api.api}/dags/{airflow_api.quick}/dagRuns",
         json={"dag_run_id": by_hand, "logical_date": request.logical_date.isoformat()},
         timeout=10,
     )
@@ -122,6 +136,8 @@ def test_an_unknown_dag_is_refused(runner: AirflowRunner) -> None:
 
 def test_a_run_id_that_airflow_does_not_allow_is_refused(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
     outcome = start(runner, create(airflow_api.quick, run_id="a b"))
+    if airflow_api.is_old:
+        return  # Airflow 2.11 allows it to those who trigger by its API
     assert isinstance(outcome, Refused)
     assert outcome.status == 400
     assert "run_id" in outcome.answer
@@ -135,7 +151,7 @@ def test_no_name_can_change_the_address(runner: AirflowRunner, airflow_api: Airf
         assert isinstance(runner.start(request), Refused | NotHappened), run_id
         assert runner.look([RunRef(victim.dag_id, run_id)], timeout=10).runs == {RunRef(victim.dag_id, run_id): None}
     seen = wait_for(runner, victim, State.SUCCESS)
-    assert seen.queued_at == victim.queued_at
+    assert is_same_attempt(seen, victim)
 
 
 def test_a_clear_makes_a_new_attempt_of_the_same_run(runner: AirflowRunner, airflow_api: AirflowApi) -> None:
@@ -148,15 +164,19 @@ def test_a_clear_makes_a_new_attempt_of_the_same_run(runner: AirflowRunner, airf
     assert run.queued_at is not None
     assert cleared.queued_at > run.queued_at
     assert (cleared.run_id, cleared.logical_date) == (run.run_id, run.logical_date)
-    assert happened(runner.ask(request)).queued_at == cleared.queued_at
-    assert wait_for(runner, run, State.SUCCESS).queued_at == cleared.queued_at
+    assert is_same_attempt(happened(runner.ask(request)), cleared)
+    assert is_same_attempt(wait_for(runner, run, State.SUCCESS), cleared)
 
 
 def test_a_clear_of_a_run_that_has_not_ended_is_a_new_attempt_too(
     runner: AirflowRunner, airflow_api: AirflowApi
 ) -> None:
     run = happened(start(runner, create(airflow_api.slow)))
-    assert happened(start(runner, clear(run))).queued_at != run.queued_at
+    outcome = start(runner, clear(run))
+    if airflow_api.is_old:
+        assert isinstance(outcome, Happened | Refused)  # it keeps its start, which is all that Airflow 2 shows
+    else:
+        assert happened(outcome).queued_at != run.queued_at
 
 
 def test_a_run_to_be_cleared_that_was_deleted_is_known_to_be_missing(
@@ -211,7 +231,7 @@ def test_a_look_over_several_dags_does_not_mix_their_runs(runner: AirflowRunner,
 
 def pause(person: requests.Session, airflow_api: AirflowApi, *, paused: bool) -> None:
     """Pause the slow DAG, or take that back; again where Airflow on SQLite answers an occasional 500."""
-    address = f"{airflow_api.base_url}/api/v2/dags/{airflow_api.slow}"
+    address = f"{airflow_api.api}/dags/{airflow_api.slow}"
     for last in (False, False, False, True):
         answer = person.patch(address, json={"is_paused": paused}, timeout=10)
         if answer.status_code != 500 or last:
@@ -229,7 +249,7 @@ def test_a_check_finds_what_is_missing_and_paused(
         pause(person, airflow_api, paused=False)
     assert report.problem is None
     assert report.version is not None
-    assert report.version.startswith("3.")
+    assert report.version.startswith("2." if airflow_api.is_old else "3.")
     assert report.missing_dags == ("nowhere", "slo", "a|b", "x/y")
     assert report.paused_dags == (airflow_api.slow,)
 

@@ -1,0 +1,78 @@
+"""Which etcd an Airflow connection names, and that the modules for DAG files import little."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from coordinator.airflow_provider import get_provider_info
+from coordinator.airflow_provider.place import place_of
+from coordinator.errors import ConfigurationError
+
+
+@dataclass
+class FakeConnection:
+    """The fields that are read of an Airflow connection."""
+
+    conn_id: str = "etcd_default"
+    host: str | None = "etcd.example.com"
+    port: int | None = None
+    login: str | None = None
+    password: str | None = None
+    extra_dejson: dict[str, Any] = field(default_factory=dict)
+
+
+def test_a_connection_names_the_etcd_and_this_airflow() -> None:
+    place = place_of(FakeConnection(login="sales", password="s3cret", extra_dejson={"environment": "sales"}))
+    assert (place.etcd.endpoints, place.etcd.prefix) == (["etcd.example.com:2379"], "/coordinator")
+    assert (place.etcd.username, place.etcd.password()) == ("sales", "s3cret")
+    assert place.environment == "sales"
+    assert "s3cret" not in repr((place, place.etcd.password_source()))
+
+
+def test_endpoints_in_the_extra_replace_host_and_port() -> None:
+    extra = {"endpoints": "a:2379, b:2380", "prefix": "/own", "ca_cert": "", "key": None}
+    place = place_of(FakeConnection(extra_dejson=extra))
+    assert (place.etcd.endpoints, place.etcd.prefix) == (["a:2379", "b:2380"], "/own")
+    assert (place.environment, place.etcd.password(), place.etcd.username) == ("default", None, None)
+
+
+@pytest.mark.parametrize(
+    ("connection", "said"),
+    [
+        (FakeConnection(host=None), "has neither a host nor endpoints in its extra"),
+        (FakeConnection(extra_dejson={"prefx": "/own"}), "unknown in its extra: prefx; known are endpoints, prefix"),
+        (FakeConnection(extra_dejson={"prefix": "own"}), "prefix: Value error, must start with '/'"),
+        (FakeConnection(extra_dejson={"environment": "a/b"}), "environment: "),
+        (FakeConnection(host="http://etcd", password="s3cret"), "endpoints: "),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_without_the_password(connection: FakeConnection, said: str) -> None:
+    with pytest.raises(ConfigurationError, match="the Airflow connection 'etcd_default'") as raised:
+        place_of(connection)
+    assert said in str(raised.value)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_airflow_takes_the_metadata() -> None:
+    from airflow.providers_manager import _create_provider_info_schema_validator
+
+    _create_provider_info_schema_validator().validate(get_provider_info())
+
+
+@pytest.mark.slow
+def test_a_dag_file_that_has_a_sensor_loads_no_grpc() -> None:
+    """Beside what Airflow itself loads: a DAG file is parsed again and again, in processes that fork."""
+    code = (
+        "import sys, airflow.sdk, airflow.triggers.base; airflow.sdk.BaseSensorOperator, airflow.sdk.BaseHook\n"
+        "before = {*sys.modules}\n"
+        "from coordinator.airflow_provider import EtcdHook, PipelineSensor, ReportOperator\n"
+        "print(sorted({*sys.modules} - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    loaded = {name.split(".")[0] for name in eval(done.stdout.splitlines()[-1])}
+    assert loaded <= {"coordinator", "airflow"}
