@@ -39,10 +39,11 @@ def knowledge_of(facts: Facts, target: Target) -> Knowledge:
         return Knowledge.OUTDATED
     if not is_of_run(seen.value, above.value, is_later=seen.revision > above.revision):
         return Knowledge.OUTDATED
-    if seen.value.state.is_terminal:
-        return Knowledge.ENDED
+    has_ended = seen.value.state.is_terminal
     has_run_ended = above.value.state.is_terminal and not seen.value.run_ended
-    return Knowledge.OUTDATED if has_run_ended else Knowledge.NOT_ENDED
+    if has_run_ended and (seen.value.by_tries or not has_ended):
+        return Knowledge.OUTDATED
+    return Knowledge.ENDED if has_ended else Knowledge.NOT_ENDED
 
 
 def readiness_of(facts: Facts, target: Target, *, run: Readiness, due: bool, active_since: int) -> Readiness:

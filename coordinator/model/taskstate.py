@@ -50,12 +50,15 @@ class TaskState(RunState, frozen=True, gc=False):
 
     :ivar run: the attempt of the run at the time of the look.
     :ivar run_ended: the run had ended before the look: a task that had not ended then does not end any more.
+    :ivar by_tries: its environment gives instances no ids (Airflow 2). A clear of the task in a run that goes on is
+        then seen only once the run has ended.
     :ivar ended_at: when its last instance ended, by the environment's clock.
     :ivar missing: the run has no such task, so that it never ends.
     """
 
     run: Attempt = Attempt()
     run_ended: bool = False
+    by_tries: bool = False
     ended_at: datetime | None = None
     missing: bool = False
 
@@ -85,7 +88,8 @@ def task_state_of(
     else:
         state = State.RUNNING if any(one in _BEGUN or one in _ENDED for one in states) else State.QUEUED
     attempt = Attempt(run.run_id, None, _number_of(present))
-    return TaskState(state, attempt, observed_at, run=run, run_ended=run_ended, ended_at=ended_at)
+    by_tries = any(one.id is None for one in present)
+    return TaskState(state, attempt, observed_at, run=run, run_ended=run_ended, by_tries=by_tries, ended_at=ended_at)
 
 
 def _number_of(instances: Iterable[TaskInstance]) -> int:
@@ -118,6 +122,7 @@ class _TaskStateDocument(msgspec.Struct, omit_defaults=True, gc=False):
     attempt: int
     run_queued_at: WrittenTime | None = None
     run_ended: bool = False
+    by_tries: bool = False
     end_date: WrittenTime | None = None
     observed_at: WrittenTime | None = None
     reported_by: str | None = None
@@ -139,6 +144,7 @@ def dump_task_state(task: TaskState, *, reported_by: str) -> bytes:
             attempt=task.attempt.number,
             run_queued_at=task.run.queued_at,
             run_ended=task.run_ended,
+            by_tries=task.by_tries,
             end_date=task.ended_at,
             observed_at=task.observed_at,
             reported_by=reported_by,
@@ -149,7 +155,7 @@ def dump_task_state(task: TaskState, *, reported_by: str) -> bytes:
 
 def is_same_look(one: TaskState, other: TaskState) -> bool:
     """Whether two looks have shown the same. That the run has ended since says nothing of a task that had ended."""
-    if one.state.is_terminal:
+    if one.state.is_terminal and not one.by_tries:
         other = msgspec.structs.replace(other, run_ended=one.run_ended)
     return msgspec.structs.replace(one, observed_at=None) == msgspec.structs.replace(other, observed_at=None)
 
@@ -172,6 +178,7 @@ def _task_state_of(value: bytes) -> TaskState:
         as_utc(found.observed_at),
         run=Attempt(found.run_id, as_utc(found.run_queued_at)),
         run_ended=found.run_ended,
+        by_tries=found.by_tries,
         ended_at=as_utc(found.end_date),
         missing=found.missing,
     )

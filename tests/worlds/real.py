@@ -105,18 +105,23 @@ class WatcherUnderTest(Watcher):
 
 
 class RealWorld(EtcdWorld):
-    """Use as a context manager."""
+    """Use as a context manager.
 
-    def __init__(self, etcd: EtcdSettings, directory: Path) -> None:
+    :param old: every environment is an Airflow 2.
+    """
+
+    def __init__(self, etcd: EtcdSettings, directory: Path, *, old: bool = False) -> None:
         super().__init__(connect(etcd), Keys(etcd.prefix))
         self._stack = contextlib.ExitStack()
         self._stack.callback(self.store.close)
-        self.airflows = {name: self._stack.enter_context(StandInAirflow()) for name in ("default", "team_b")}
+        self.airflows = {name: self._stack.enter_context(StandInAirflow(old=old)) for name in ("default", "team_b")}
+        self._old = old
         self._file = directory / "dependencies.json"
         self.settings = Settings(
             etcd=etcd,
             environments={
                 name: EnvironmentSettings(
+                    kind="airflow2" if old else "airflow",
                     url=airflow.base_url,
                     username=airflow.username,
                     password_file=_written(directory / f"{name}.password", airflow.password),
@@ -397,7 +402,8 @@ class RealWorld(EtcdWorld):
 
     def _report(self, environment: str, run: ObservedRun) -> None:
         pipeline = PipelineRef(environment, run.dag_id)
-        document = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=run.queued_at)
+        queued_at = run.start_date or run.end_date if self._old else run.queued_at
+        document = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=queued_at)
         if run.state is not State.QUEUED:  # no listener in Airflow hears of queued
             self.report(Target(pipeline, partition_of(run)), document)
         self._reported[environment] += 1

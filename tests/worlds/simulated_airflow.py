@@ -14,6 +14,7 @@ from coordinator.runners.airflow import looking, starting
 from coordinator.runners.airflow.answers import Answer
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.airflow.dialect import Airflow3, Dialect
 from coordinator.runners.port import (
     EnvironmentReport,
     EnvironmentUnavailable,
@@ -65,6 +66,8 @@ class SimulatedAirflow(Airflow):
 
 class DirectLine:
     """``get`` and ``post`` of an ``AirflowClient``."""
+
+    dialect: Dialect = Airflow3()
 
     def __init__(self, airflow: SimulatedAirflow) -> None:
         self.airflow = airflow

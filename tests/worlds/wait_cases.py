@@ -13,7 +13,7 @@ def _waiting_run(world: World, **dependencies: object) -> None:
     world.dependencies({"X": ["U", "R"], **dependencies})
     world.has_tasks("D", before="sensor", sensor="below", below="")
     world.has_tasks("U", load="check", check="")
-    world.by_hand("D", "U", "X")
+    world.by_hand("D", "U", "R", "X")
     world.trigger("D")
     world.start("D")
     world.task("D", "before", "success")
@@ -50,6 +50,7 @@ def case_wait_for_a_pipeline_that_is_due_again(world: World) -> None:
     """R is cleared and ends; U, below it, has still to run again: the sensor does not take U's old completion."""
     _waiting_run(world, U="R")
     world.trigger("R")
+    world.run("R")
     world.settle()
     world.run("U")
     world.settle()

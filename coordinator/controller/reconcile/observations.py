@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from coordinator.model.runstate import (
     Attempt,
@@ -45,6 +46,8 @@ def assess(
         return Assessment.REPORT if in_flight or not run.state.is_terminal else Assessment.NOTHING
     if run.is_estimated and not present.state.is_terminal and present.attempt.run_id == run.run_id:
         return Assessment.NOTHING  # it is queued, and was
+    if run.is_estimated and _is_known_later(present, asked_at):
+        return Assessment.NOTHING
     if present.attempt.queued_at is None:
         # Its writer sends no queued_at: its own report of the end would be another completion beside ours. So ours
         # waits for a second look, and is made only when the run is in flight.
@@ -52,6 +55,24 @@ def assess(
             return Assessment.NOTHING
         return Assessment.REPORT if seen_before else Assessment.LATER
     return Assessment.REPORT if evaluate_report(present, observed) is Verdict.NEW else Assessment.NOTHING
+
+
+def later_than(present: RunState | Unreadable | None, run: ObservedRun) -> ObservedRun:
+    """The run; where an attempt of it has ended, and it is queued again, as the newer attempt that it is.
+
+    What stands for its start is the moment of the answer, in whole seconds: an attempt before it may have been shorter.
+    """
+    if not run.is_estimated or not isinstance(present, RunState) or present.attempt.run_id != run.run_id:
+        return run
+    before = present.attempt.queued_at
+    if not present.state.is_terminal or before is None or run.queued_at is None or run.queued_at > before:
+        return run
+    return replace(run, queued_at=before + timedelta(microseconds=1))
+
+
+def _is_known_later(present: RunState, asked_at: datetime | None) -> bool:
+    """Whether a state was observed after the question."""
+    return asked_at is not None and present.observed_at is not None and present.observed_at > asked_at
 
 
 def document_of(run: ObservedRun, *, reported_by: str, observed_at: datetime) -> RunStateDocument:

@@ -13,7 +13,7 @@ from coordinator.controller.queue.work_queue import WorkQueue
 from coordinator.controller.reconcile import records
 from coordinator.controller.reconcile.following import FollowedRun, Following
 from coordinator.controller.reconcile.ledger import Ledger
-from coordinator.controller.reconcile.observations import Assessment, assess, document_of
+from coordinator.controller.reconcile.observations import Assessment, assess, document_of, later_than
 from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Answer, Checks
 from coordinator.controller.reconcile.waits import Waiters
@@ -171,6 +171,7 @@ class Observer:
             return False  # retention has removed it: a report would be ignored, and the run asked about again and again
         # As of the question, not of its answer: a report that came in between is newer than what was seen.
         present = seen.value if seen else None
+        run = later_than(present, run)
         assessment = assess(present, run, asked_at=asked_at, in_flight=in_flight, seen_before=before)
         if assessment is not Assessment.REPORT:
             return False

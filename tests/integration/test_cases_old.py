@@ -1,0 +1,32 @@
+"""The cases where every environment is an Airflow 2, on a real etcd with HTTP servers in place of Airflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from coordinator.config.settings import EtcdSettings
+from tests.worlds import cases, task_cases, wait_cases
+from tests.worlds.real import RealWorld
+
+INVISIBLE = {"case_wait_of_a_sensor_that_was_cleared"}
+"""What Airflow 2 does not show: a cleared task that has not begun. Its wait goes when the sensor writes another one."""
+
+
+@pytest.mark.parametrize("name", cases.ON_REAL_ETCD)
+def test_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path, old=True) as world:
+        cases.CASES[name](world)
+
+
+@pytest.mark.parametrize("name", task_cases.ON_REAL_ETCD)
+def test_task_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path, old=True) as world:
+        task_cases.CASES[name](world)
+
+
+@pytest.mark.parametrize("name", [name for name in wait_cases.ON_REAL_ETCD if name not in INVISIBLE])
+def test_wait_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path, old=True) as world:
+        wait_cases.CASES[name](world)
