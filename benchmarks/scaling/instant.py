@@ -15,7 +15,7 @@ from benchmarks.scaling.ring import ENVIRONMENTS, HISTORY, KEYS, past_attempt
 from coordinator.config.settings import WatcherSettings
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
-from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
 from coordinator.controller.messages import Message
 from coordinator.controller.reconciler import Options, Reconciler
 from coordinator.model.partitions.instants import partition_of_run
@@ -23,6 +23,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Action
 from coordinator.runners.port import (
+    Changed,
     EnvironmentReport,
     Happened,
     Looked,
@@ -113,6 +114,10 @@ class InstantEnvironment:
         forgotten = RequestRefused("forgotten", status=403)
         return Looked(known, refused={ref: forgotten for ref in asked if ref not in known})
 
+    def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
+        del since, offset, timeout
+        return Changed()
+
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         del dag_ids
         return EnvironmentReport(version="instant")
@@ -183,7 +188,7 @@ class InstantWatcher:
         self.first_request: float | None = None
         self._store = store
         self._began = 0.0
-        self._jobs: deque[Callable[[], EffectDone | LookDone]] = deque()
+        self._jobs: deque[Callable[[], EffectDone | LookDone | ChangesSeen]] = deque()
         settings = WatcherSettings(reexamine_every=HARDLY_EVER)
         lease = HeldLease(1, asked_at=self.clock.seconds, ttl=FOR_EVER, clock=self.clock.monotonic)
         leadership = None if term is None else Leadership(term, lease)
@@ -214,7 +219,7 @@ class InstantWatcher:
             self.first_request = self.seconds + time.thread_time() - self._began
         self._jobs.append(job)
 
-    def look(self, environment: str, job: Callable[[], LookDone]) -> None:
+    def look(self, environment: str, job: Callable[[], LookDone | ChangesSeen]) -> None:
         del environment
         self._jobs.append(job)
 

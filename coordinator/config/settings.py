@@ -123,6 +123,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     :ivar partition_characters: characters that partitions may contain besides ASCII letters and digits; the first one
         must be a letter or digit. Other partitions are not started here. ``None``: anything.
     :ivar plugin: the coordinator's plugin runs there: it is a problem if it is not heard from.
+    :ivar observe: nothing is installed there: all its runs are followed through its REST API.
     """
 
     kind: Literal["airflow", "airflow2"] = "airflow"
@@ -135,6 +136,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     request_timeout: RequestSeconds = 5.0
     partition_characters: str | None = Field(default=None, max_length=bounds.PATTERN)
     plugin: bool = True
+    observe: bool = False
 
     @field_validator("url")
     @classmethod
@@ -157,6 +159,11 @@ class EnvironmentSettings(WithPassword, WithToken):
         if not named or not _is_a_word(url):
             raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
         return url.rstrip("/")
+
+    @property
+    def reports(self) -> bool:
+        """Whether something there reports, so that its silence is a problem."""
+        return self.plugin and not self.observe
 
     def takes_partition(self, partition: str) -> bool:
         """Whether runs for this partition may be started here."""
@@ -191,6 +198,8 @@ class WatcherSettings(Section):
     :ivar follow_after: a run that has reported nothing for so long is asked about; later pauses grow.
     :ivar follow_tasks_after: a task that others wait for is asked about again after so long; later pauses grow to four
         times as much.
+    :ivar observe_every: an observed environment is asked so often while something happens there ...
+    :ivar observe_idle: ... and so often while nothing does.
     :ivar blocked_retry: pause until a refused request is tried again.
     :ivar reexamine_every: everything is examined again after so long, whether or not anything has happened.
     :ivar missed_after: a completion so long before a watcher began to lead was missed (``catchup``).
@@ -203,6 +212,8 @@ class WatcherSettings(Section):
     look_timeout: RequestSeconds = 2.0
     follow_after: Seconds = 5.0
     follow_tasks_after: Seconds = 0.5
+    observe_every: Seconds = 2.0
+    observe_idle: Seconds = 30.0
     blocked_retry: Seconds = 60.0
     reexamine_every: Seconds = 300.0
     missed_after: Seconds = 60.0

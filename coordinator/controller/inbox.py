@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
 from coordinator.controller.messages import Message
 from coordinator.store.port import Changes
 from coordinator.store.reflector import Disconnected, Snapshot, Update
@@ -41,7 +41,7 @@ class Inbox:
     def __init__(self, *, bound: int = BOUND, at_once: int = AT_ONCE, clock: Callable[[], float] = monotonic) -> None:
         self._bound = bound
         self._at_once = at_once
-        self._answers: deque[EffectDone | LookDone] = deque()
+        self._answers: deque[EffectDone | LookDone | ChangesSeen] = deque()
         self._clock = clock
         self.lag = 0.0
         self._updates: deque[tuple[Update, float]] = deque()
@@ -57,7 +57,7 @@ class Inbox:
         """End the wait of :meth:`take`. Safe from any thread and in a signal handler."""
         self._wakeups.put(None)
 
-    def put_answer(self, answer: EffectDone | LookDone) -> None:
+    def put_answer(self, answer: EffectDone | LookDone | ChangesSeen) -> None:
         """Put the result of a request. Never waits."""
         self._answers.append(answer)
         self._wakeups.put(None)

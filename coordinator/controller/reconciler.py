@@ -27,7 +27,7 @@ from coordinator.controller.clock import Clock
 from coordinator.controller.counters import Counters
 from coordinator.controller.decision_log import DecisionLog
 from coordinator.controller.dispatch.dispatchers import Dispatchers
-from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
 from coordinator.controller.leading.catching_up import CatchingUp, Skip
 from coordinator.controller.leading.term import Term
 from coordinator.controller.measures import Measures
@@ -41,6 +41,7 @@ from coordinator.controller.reconcile.event_handling import EventHandler
 from coordinator.controller.reconcile.lateness import Lateness
 from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.reconcile.observer import Observer
+from coordinator.controller.reconcile.observing import Observing
 from coordinator.controller.reconcile.reconcile import Policy, Reconcile
 from coordinator.controller.reconcile.review import Review
 from coordinator.controller.reconcile.scheduling import Scheduling
@@ -90,6 +91,7 @@ class Options:
     """The options of a watcher.
 
     :ivar who: its name, for records and reports.
+    :ivar observed: the names of the environments in which nothing reports.
     :ivar retention: which old partitions to remove; ``None``: nothing is ever removed.
     :ivar decisions: the decision log; ``None``: there is none.
     :ivar may_begin: returns whether everything is prepared for a term, given the create revision of its leader key.
@@ -98,6 +100,7 @@ class Options:
 
     settings: WatcherSettings
     who: str
+    observed: frozenset[str] = frozenset()
     retention: RetentionSettings | None = None
     decisions: DecisionLog | None = None
     may_begin: Callable[[int], bool] = field(default=lambda _: True)
@@ -169,6 +172,18 @@ class Reconciler:
             settings=settings,
             who=who,
         )
+        self.observing = Observing(
+            self.cache,
+            store=store,
+            keys=keys,
+            dispatchers=dispatchers,
+            ledger=self.ledger,
+            environments=options.observed,
+            every=settings.observe_every,
+            idle=settings.observe_idle,
+            now=clock.now,
+            who=who,
+        )
         self._sweeper = None
         if options.retention is not None:
             self._sweeper = Sweeper(
@@ -199,7 +214,7 @@ class Reconciler:
             counters=self.counters,
             pace=options.pace,
         )
-        self._answers: deque[EffectDone | LookDone] = deque()
+        self._answers: deque[EffectDone | LookDone | ChangesSeen] = deque()
         self._postponed = Postponed(self.propagation)
         self._catching_up = CatchingUp(self.propagation, options.pace)
         self._heartbeat = HeartbeatWriter(store, keys, missed_after=settings.missed_after)
@@ -272,7 +287,7 @@ class Reconciler:
         self.propagation.now = self._clock.now()
         self._events.begin_step(self._clock.monotonic(), lag=lag, leads=self.leads)
         for message in messages:
-            if isinstance(message, EffectDone | LookDone):
+            if isinstance(message, EffectDone | LookDone | ChangesSeen):
                 self._answers.append(message)
             else:
                 self._events.take(message)
@@ -312,6 +327,7 @@ class Reconciler:
             self.queue.next_at(),
             self._checks.next_at(),
             self._observer.next_at(),
+            self.observing.next_at(),
             self._reexamine_at,
             self._recheck_at(),
             self._heartbeat.next_at() if self._events.writes_heartbeats else None,
@@ -363,6 +379,10 @@ class Reconciler:
         """Handle the answers of environments. Not while a listing is read: the cache is incomplete then."""
         while self._answers:
             message = self._answers.popleft()
+            if isinstance(message, ChangesSeen):
+                if self.leads:
+                    self.observing.take(message, self.propagation.graph, now)
+                continue
             if (dispatcher := self._dispatchers.get(message.environment)) is not None:
                 dispatcher.finished(message, now)
             if isinstance(message, EffectDone):
@@ -395,6 +415,7 @@ class Reconciler:
             return
         self.reconcile.ask_from = now + self._term.predecessor_may_send_for()
         self._term.begin()
+        self.observing.begin_term(now)
         self._examine_everything(now, self.propagation.unsettled_by_age())
 
     def _lead(self, now: float) -> None:
@@ -410,7 +431,11 @@ class Reconciler:
         for target in self._review.piece():
             self.queue.add(target, Priority.CATCHUP)
         self._observer.ask(now)
+        if not draining:
+            self.observing.ask(now)
         self._pump(now)
+        if (term := self._term.number) is not None and not self._term.is_lost:
+            self._term.fenced(lambda: self.observing.write_marks(term, now))
         self._sweep(now)
 
     def _work(self, now: float) -> None:

@@ -173,6 +173,7 @@ class Watcher:
             options=Options(
                 settings=settings.watcher,
                 who=self.watcher_id,
+                observed=frozenset(name for name in runners if settings.environments[name].observe),
                 retention=settings.retention,
                 decisions=(
                     DecisionLog(self._decisions.take, clock=self._clock, who=self.watcher_id)
@@ -306,6 +307,7 @@ class Watcher:
         """The problems that follow from no key in etcd: others read them in this watcher's presence key."""
         found: dict[str, str | None] = dict(self._misnamed_reporters.problems)
         found[PLACE] = self._unknown_dags.problem
+        found |= {f"environment {name}": what for name, what in self.reconciler.observing.problems().items()}
         if self._decisions is not None:
             found["decision log"] = self._decisions.problem
         return {place: what for place, what in found.items() if what is not None}

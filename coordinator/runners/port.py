@@ -184,6 +184,22 @@ class Looked:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Runs that have changed.
+
+    :ivar runs: of all DAGs, as they are now.
+    :ivar made_at: when the first answer was made, by the environment's own clock.
+    :ivar next_offset: there are more of them, from here on; ``None``: these are all.
+    :ivar error: the environment failed, or refused; ``runs`` may be incomplete.
+    """
+
+    runs: tuple[ObservedRun, ...] = ()
+    made_at: datetime | None = None
+    next_offset: int | None = None
+    error: CoordinatorError | None = None
+
+
 Permit = Callable[[float], None]
 """Called with the seconds that a request may still take, at the last moment before the bytes of a request that changes
 something leave. Raises :class:`~coordinator.errors.LeadershipLost` if nothing may be sent."""
@@ -216,6 +232,14 @@ class Runner(Protocol):
 
         :param asked: in the order of urgency.
         :param timeout: seconds, for the whole look.
+        """
+
+    def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
+        """The runs of all DAGs that have changed since a moment, in pieces. Raises nothing.
+
+        :param since: by the environment's own clock; ``None``: only ask what time it is there.
+        :param offset: where to go on.
+        :param timeout: seconds, for one piece.
         """
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:

@@ -66,6 +66,10 @@ class WaitKey(msgspec.Struct, frozen=True, gc=False):
     ref: WaitRef
 
 
+class MarkKey(msgspec.Struct, frozen=True, gc=False):
+    environment: str
+
+
 class WatermarkKey(msgspec.Struct, frozen=True, gc=False):
     pipeline: PipelineRef
 
@@ -105,6 +109,7 @@ ParsedKey = (
     | DependenciesKey
     | PublishedBeforeKey
     | HoldKey
+    | MarkKey
     | OrderKey
     | WaitKey
     | WatermarkKey
@@ -176,6 +181,10 @@ class Keys:
         that it concerns, because ``floor`` sorts before ``state``."""
         return self._of_pipeline("floor", pipeline)
 
+    def mark(self, environment: str) -> str:
+        """Up to when the runs of an observed environment are known; see :mod:`coordinator.model.mark`."""
+        return f"{self.root}observed/{encode_segment(environment)}"
+
     def act(self, act_id: str) -> str:
         """One act of a person, kept for later questions."""
         return f"{self.root}acts/{encode_segment(act_id)}"
@@ -245,6 +254,8 @@ class Keys:
             case "wait", [environment, dag_id, partition, run_id, task_id, index] if _MAP_INDEX.fullmatch(index):
                 run = Target(PipelineRef(environment, dag_id), partition)
                 return WaitKey(WaitRef(run, run_id, task_id, int(index)))
+            case "observed", [environment]:
+                return MarkKey(environment)
             case "floor", [environment, dag_id]:
                 return WatermarkKey(PipelineRef(environment, dag_id))
             case "acts", [act_id]:

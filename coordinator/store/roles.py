@@ -158,6 +158,7 @@ _WRITTEN_BY_WATCHERS = (
     "acts",
     "dependencies",
     "floor",
+    "observed",
     "order",
     "published",
     "state",

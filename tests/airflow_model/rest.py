@@ -30,6 +30,7 @@ _FILTERS = {
     "dag_id_prefix_pattern",
     "logical_date_gte",
     "logical_date_lte",
+    "updated_at_gte",
 }
 
 Filters = Mapping[str, list[str]]
@@ -242,6 +243,9 @@ class RestApi:
         if until := filters.get("logical_date_lte"):
             bound = datetime.fromisoformat(until[0])
             runs = [run for run in runs if run.logical_date is not None and run.logical_date <= bound]
+        if changed_since := filters.get("updated_at_gte"):
+            bound = datetime.fromisoformat(changed_since[0])
+            runs = [run for run in runs if run.updated_at is not None and run.updated_at >= bound]
         page = _page(_sorted(runs, filters.get("order_by", ["id"])), filters)
         return bodies.page_body(page, len(runs))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from coordinator.config.settings import PublicationSettings
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
-from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
 from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.guarding import refuse_unless_leading
@@ -159,9 +159,9 @@ class _Pool:
     def __init__(self, process: WatcherProcess, size: int) -> None:
         self._process = process
         self._free = size
-        self._waiting: deque[Callable[[], EffectDone | LookDone]] = deque()
+        self._waiting: deque[Callable[[], EffectDone | LookDone | ChangesSeen]] = deque()
 
-    def submit(self, job: Callable[[], EffectDone | LookDone]) -> None:
+    def submit(self, job: Callable[[], EffectDone | LookDone | ChangesSeen]) -> None:
         self._waiting.append(job)
         self._next()
 
@@ -171,13 +171,13 @@ class _Pool:
             job = self._waiting.popleft()
             self._process.after(self._process.stage.latency("thread"), lambda: self._run(job))
 
-    def _run(self, job: Callable[[], EffectDone | LookDone]) -> None:
+    def _run(self, job: Callable[[], EffectDone | LookDone | ChangesSeen]) -> None:
         stage = self._process.stage
         stage.answer_after = stage.latency("answer")
         message = job()
         self._process.after(stage.answer_after, lambda: self._answered(message))
 
-    def _answered(self, message: EffectDone | LookDone) -> None:
+    def _answered(self, message: EffectDone | LookDone | ChangesSeen) -> None:
         self._process.post(message)
         self._free += 1
         self._next()
@@ -300,7 +300,7 @@ class WatcherProcess:
     def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
         self._effects[environment].submit(job)
 
-    def look(self, environment: str, job: Callable[[], LookDone]) -> None:
+    def look(self, environment: str, job: Callable[[], LookDone | ChangesSeen]) -> None:
         self._looks[environment].submit(job)
 
     # -- its threads -------------------------------------------------------------------------------------------------
@@ -321,9 +321,9 @@ class WatcherProcess:
         self.stage.clock.after(pause, happens)
 
     def post(self, message: Message) -> None:
-        if isinstance(message, EffectDone | LookDone) and "unexpectedly" in str(message.error):
+        if isinstance(message, EffectDone | LookDone | ChangesSeen) and "unexpectedly" in str(message.error):
             raise PromiseBroken("nothing raises", str(message.error))
-        if isinstance(message, EffectDone | LookDone):
+        if isinstance(message, EffectDone | LookDone | ChangesSeen):
             self._inbox.put_answer(message)
         else:
             self._inbox.put_update(message)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import BinaryIO, cast
 
@@ -47,6 +48,7 @@ class Response:
         head = (
             f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Unknown')}\r\n"
             f"content-type: {self.content_type}\r\ncontent-length: {len(self.body)}\r\n"
+            f"date: {formatdate(usegmt=True)}\r\n"
         )
         for name, values in (self.headers or {}).items():
             head += "".join(f"{name}: {value}\r\n" for value in ([values] if isinstance(values, str) else values))

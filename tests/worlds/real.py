@@ -21,7 +21,7 @@ from coordinator.config.settings import (
 from coordinator.controller.service import FileToPublish, Watcher
 from coordinator.errors import LeadershipLost
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import ObservedRun
 from coordinator.store.connection import connect
@@ -108,14 +108,16 @@ class RealWorld(EtcdWorld):
     """Use as a context manager.
 
     :param old: every environment is an Airflow 2.
+    :param observed: nothing reports.
     """
 
-    def __init__(self, etcd: EtcdSettings, directory: Path, *, old: bool = False) -> None:
+    def __init__(self, etcd: EtcdSettings, directory: Path, *, old: bool = False, observed: bool = False) -> None:
         super().__init__(connect(etcd), Keys(etcd.prefix))
         self._stack = contextlib.ExitStack()
         self._stack.callback(self.store.close)
         self.airflows = {name: self._stack.enter_context(StandInAirflow(old=old)) for name in ("default", "team_b")}
         self._old = old
+        self._observed = observed
         self._file = directory / "dependencies.json"
         self.settings = Settings(
             etcd=etcd,
@@ -126,6 +128,7 @@ class RealWorld(EtcdWorld):
                     username=airflow.username,
                     password_file=_written(directory / f"{name}.password", airflow.password),
                     request_timeout=1.0,
+                    observe=observed,
                     plugin=False,  # the stand-ins report in their own way
                 )
                 for name, airflow in self.airflows.items()
@@ -135,6 +138,8 @@ class RealWorld(EtcdWorld):
                 look_timeout=0.5,
                 follow_after=1.0,
                 follow_tasks_after=0.1,
+                observe_every=0.1,
+                observe_idle=0.2,
                 blocked_retry=0.5,
                 backoff_initial=0.05,
                 backoff_max=0.3,
@@ -314,7 +319,11 @@ class RealWorld(EtcdWorld):
 
     def settle(self) -> None:
         asked = {name: len(airflow.requests_of("tasks")) for name, airflow in self.airflows.items()}
-        self._await(lambda: self._tasks_are_seen(asked) and self._rests_for_a_while(), "everything is at rest")
+        listed = {name: len(airflow.requests_of("list")) for name, airflow in self.airflows.items()}
+        self._await(
+            lambda: self._tasks_are_seen(asked) and self._runs_are_seen(listed) and self._rests_for_a_while(),
+            "everything is at rest",
+        )
 
     def settle_until(self, holds: Callable[[], bool], what: str) -> None:
         self._await(holds, what)
@@ -362,6 +371,26 @@ class RealWorld(EtcdWorld):
         cache = watcher.reconciler.cache
         return watcher.reconciler.leads and cache.revision >= max(newest, self.watermark) and watcher.rests(self._down)
 
+    def _runs_are_seen(self, listed: Mapping[str, int]) -> bool:
+        """Whether changes that happened since are seen where nothing reports.
+
+        :param listed: how often each environment had been asked for its runs before.
+        """
+        if not self._observed or self.watcher is None:
+            return True
+        up = self.airflows.keys() - self._down
+        if any(len(self.airflows[one].requests_of("list")) < listed[one] + 3 for one in up):
+            return False
+        for name in up:
+            with self.airflows[name].changed:
+                runs = [*self.airflows[name].model.runs.values()]
+            for run in runs:
+                found = self.store.get(self.keys.state(Target(PipelineRef(name, run.dag_id), partition_of(run))))
+                state = read_run_state(found.value) if found is not None else None
+                if isinstance(state, RunState) and state.attempt.run_id == run.run_id and state.state is not run.state:
+                    return False
+        return True
+
     def _tasks_are_seen(self, asked: Mapping[str, int]) -> bool:
         """Whether a look at the followed tasks has begun since. :param asked: how many looks there had been."""
         if self.watcher is None:
@@ -404,7 +433,7 @@ class RealWorld(EtcdWorld):
         pipeline = PipelineRef(environment, run.dag_id)
         queued_at = run.start_date or run.end_date if self._old else run.queued_at
         document = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=queued_at)
-        if run.state is not State.QUEUED:  # no listener in Airflow hears of queued
+        if run.state is not State.QUEUED and not self._observed:  # no listener in Airflow hears of queued
             self.report(Target(pipeline, partition_of(run)), document)
         self._reported[environment] += 1
 

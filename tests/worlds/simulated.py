@@ -12,7 +12,7 @@ from typing import Any
 from coordinator.config.settings import PublicationSettings, RetentionSettings, WatcherSettings
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
-from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
 from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.pace import Pace
@@ -67,7 +67,7 @@ class SimulatedWatcher:
         self._store: Store = MemoryStore(world.etcd)
         self._inbox = Inbox(bound=sys.maxsize, clock=world.clock.monotonic)  # nobody could wait for room
         self._reflector = self._new_reflector()
-        self._jobs: deque[Callable[[], EffectDone | LookDone]] = deque()
+        self._jobs: deque[Callable[[], EffectDone | LookDone | ChangesSeen]] = deque()
         self.frozen = False
         self.lag = 0.0
         """Seconds for which what etcd tells has waited, before it came into the inbox."""
@@ -95,7 +95,7 @@ class SimulatedWatcher:
         del environment
         self._jobs.append(job)
 
-    def look(self, environment: str, job: Callable[[], LookDone]) -> None:
+    def look(self, environment: str, job: Callable[[], LookDone | ChangesSeen]) -> None:
         del environment
         self._jobs.append(job)
 

@@ -10,12 +10,13 @@ from urllib.parse import unquote
 
 from coordinator.model.partitions.instants import parse_instant, partition_of_run
 from coordinator.model.runstate import State
-from coordinator.runners.airflow import looking, starting
+from coordinator.runners.airflow import changes, looking, starting
 from coordinator.runners.airflow.answers import Answer
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.dialect import Airflow3, Dialect
 from coordinator.runners.port import (
+    Changed,
     EnvironmentReport,
     EnvironmentUnavailable,
     Looked,
@@ -102,7 +103,7 @@ class DirectLine:
         if self.airflow.is_down:
             raise EnvironmentUnavailable("connection refused")
         status, body = self.carry(question, call)
-        return Answer(question, status, json.dumps(body).encode(), None)
+        return Answer(question, status, json.dumps(body).encode())
 
 
 class DirectRunner:
@@ -121,6 +122,10 @@ class DirectRunner:
     def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
         del timeout
         return looking.look(self._client, asked, FAR)
+
+    def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
+        del timeout
+        return changes.changed_runs(self._client, since, offset, FAR)
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         del dag_ids

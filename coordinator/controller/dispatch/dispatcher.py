@@ -20,7 +20,16 @@ from datetime import UTC, datetime
 from coordinator.config.settings import EnvironmentSettings, Settings
 from coordinator.controller.backoff import Backoff
 from coordinator.controller.dispatch.admission import Admission
-from coordinator.controller.dispatch.jobs import Effect, EffectDone, Executor, Guard, LookDone, RequestJob, look_job
+from coordinator.controller.dispatch.jobs import (
+    Effect,
+    EffectDone,
+    Executor,
+    Guard,
+    LookDone,
+    RequestJob,
+    changes_job,
+    look_job,
+)
 from coordinator.controller.dispatch.look_queue import Look, LookQueue
 from coordinator.controller.measures import EnvironmentMeasures
 from coordinator.controller.queue.work_queue import Priority
@@ -214,6 +223,13 @@ class Dispatcher:
         :param followed: nobody waits for it.
         """
         self._looks.add(one, timeout=timeout, followed=followed)
+
+    def observe(self, since: datetime | None, offset: int) -> None:
+        """Ask which runs have changed; parameters as in ``port.Runner``."""
+        job = changes_job(
+            self.environment, self._runner, since, offset, timeout=self.limits.request_timeout, now=self._now
+        )
+        self._executor.look(self.environment, job)
 
     def forget(self) -> None:
         """Drop what has not gone out yet, and everything in line: a term has begun or ended."""

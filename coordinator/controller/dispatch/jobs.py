@@ -17,6 +17,7 @@ import structlog
 from coordinator.errors import CoordinatorError
 from coordinator.model.references import Target
 from coordinator.runners.port import (
+    Changed,
     EnvironmentUnavailable,
     Looked,
     Outcome,
@@ -72,6 +73,24 @@ class LookDone:
         return self.looked.unanswered if self.error is None else frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class ChangesSeen:
+    """A message: which runs of an observed environment have changed.
+
+    :ivar since: the moment that was asked about.
+    :ivar asked_at: before the question was sent.
+    """
+
+    environment: str
+    since: datetime | None
+    asked_at: datetime
+    changed: Changed
+
+    @property
+    def error(self) -> CoordinatorError | None:
+        return self.changed.error
+
+
 Guard = Callable[[float, int | None], None]
 """Raises :class:`~coordinator.errors.LeadershipLost` unless the lease is of this term and surely lasts so many seconds
 more. A watcher that lost the leadership and regained it does not know what another leader did in between."""
@@ -85,7 +104,7 @@ class Executor(Protocol):
 
     def effect(self, environment: str, job: Callable[[], EffectDone]) -> None: ...
 
-    def look(self, environment: str, job: Callable[[], LookDone]) -> None: ...
+    def look(self, environment: str, job: Callable[[], LookDone | ChangesSeen]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +157,28 @@ def look_job(
         except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
             looked = Looked(unanswered=frozenset(asked), error=_defect("look", error))
         return LookDone(environment, asked_at, looked)
+
+    return run
+
+
+def changes_job(
+    environment: str,
+    runner: Runner,
+    since: datetime | None,
+    offset: int,
+    *,
+    timeout: float,
+    now: Callable[[], datetime],
+) -> Callable[[], ChangesSeen]:
+    """A question about changed runs; parameters as in ``port.Runner``."""
+
+    def run() -> ChangesSeen:
+        asked_at = now()
+        try:
+            changed = runner.changed_runs(since, offset=offset, timeout=timeout)
+        except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
+            changed = Changed(error=_defect("changes", error))
+        return ChangesSeen(environment, since, asked_at, changed)
 
     return run
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from coordinator.controller.dispatch.jobs import EffectDone, LookDone
+from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
 
 
 class Pools:
@@ -16,7 +16,7 @@ class Pools:
     :param post: takes what a job returns; called in the job's thread.
     """
 
-    def __init__(self, sizes: Mapping[str, int], post: Callable[[EffectDone | LookDone], None]) -> None:
+    def __init__(self, sizes: Mapping[str, int], post: Callable[[EffectDone | LookDone | ChangesSeen], None]) -> None:
         self._post = post
         self._effects = {name: ThreadPoolExecutor(size, f"effects-{name}") for name, size in sizes.items()}
         self._looks = {name: ThreadPoolExecutor(1, f"looks-{name}") for name in sizes}
@@ -25,7 +25,7 @@ class Pools:
         self._effects[environment].submit(lambda: self._post(job()))
         time.sleep(0)  # let a thread begin with it: what is left to do here is less urgent than the request
 
-    def look(self, environment: str, job: Callable[[], LookDone]) -> None:
+    def look(self, environment: str, job: Callable[[], LookDone | ChangesSeen]) -> None:
         self._looks[environment].submit(lambda: self._post(job()))
 
     def end_effects(self) -> None:

@@ -81,7 +81,7 @@ class MisnamedReporters:
         clock: Clock,
     ) -> None:
         self._reporters = reporters
-        self._runners = {name: runner for name, runner in runners.items() if environments[name].plugin}
+        self._runners = {name: runner for name, runner in runners.items() if environments[name].reports}
         self._environments = environments
         self._clock = clock
         self._ask_at: dict[str, float] = {}

@@ -15,6 +15,7 @@ from coordinator.controller.state.reporters import Reporters
 from coordinator.controller.state.waits import Waits
 from coordinator.controller.state.watermarks import Watermarks
 from coordinator.model.hold import Hold, read_hold
+from coordinator.model.mark import read_mark
 from coordinator.model.order import read_order
 from coordinator.model.publishing.edition import PublishedBefore, read_published_before
 from coordinator.model.publishing.publication import Publication, Published
@@ -33,6 +34,7 @@ from coordinator.store.keys import (
     HoldKey,
     Keys,
     LeaderKey,
+    MarkKey,
     OrderKey,
     ParsedKey,
     PublishedBeforeKey,
@@ -102,6 +104,7 @@ class Cache:
     :ivar swept: what the last sweep of retention did.
     :ivar last_readable: the last readable version of each document that was ever read, also if it is gone.
     :ivar publications: the published documents; another thread may have read them already.
+    :ivar marks: up to when the runs of observed environments are known.
     :ivar heartbeat: the last one that could be read; an unreadable one only if there was no other.
     """
 
@@ -121,6 +124,7 @@ class Cache:
         self.watchers: dict[str, bytes] = {}
         self.reporters = Reporters()
         self.waits = Waits()
+        self.marks: dict[str, datetime] = {}
         self._states: dict[Target, SeenState] = {}
         self._tasks: set[Target] = set()
         self._records: dict[Target, SeenRecord] = {}
@@ -239,6 +243,7 @@ class Cache:
             named.clear()
         self.reporters.clear()
         self.waits.clear()
+        self.marks.clear()
         self._watermarks.begin_list()
         heartbeat_before, self.heartbeat = self.heartbeat, None
         self.expired.clear()
@@ -338,6 +343,12 @@ class Cache:
                 self._orders[target] = SeenOrder(order, item.mod_revision)
                 self._note_problem(item.key, order)
                 touched.targets.add(target)
+            case MarkKey(environment):
+                mark = read_mark(item.value)
+                self._note_problem(item.key, mark)
+                self.marks.pop(environment, None)
+                if not isinstance(mark, Unreadable):
+                    self.marks[environment] = mark
             case WaitKey(ref):
                 wait = read_wait(item.value)
                 self.waits.put(ref, wait, item.mod_revision)
@@ -410,6 +421,8 @@ class Cache:
             case OrderKey(target):
                 self._orders.pop(target, None)
                 touched.targets.add(target)
+            case MarkKey(environment):
+                self.marks.pop(environment, None)
             case WaitKey(ref):
                 self.waits.delete(ref)
             case WatermarkKey(pipeline):

@@ -132,7 +132,7 @@ class Listening:
     def __init__(
         self, reporters: Reporters, environments: Mapping[str, EnvironmentSettings], named: Iterable[str]
     ) -> None:
-        without_plugin = {name for name, environment in environments.items() if not environment.plugin}
+        without_plugin = {name for name, environment in environments.items() if not environment.reports}
         self._reporters = reporters
         self._configured = set(environments) - without_plugin
         self._named = set(named) - without_plugin

@@ -3,6 +3,7 @@
 ``runner``          implements the port with the modules below
 ``starting``        sends triggers and clears; interprets the answers, and asks when an answer is ambiguous
 ``looking``         reads many runs in few requests
+``changes``         reads which runs have changed since a moment
 ``checking``        the checks of ``doctor``
 ``tasks``           reads many tasks in few requests
 ``dialect``         what differs between the two versions

@@ -41,6 +41,7 @@ class _OrNone:
 
 class _OurPart(_Answer):
     token: Annotated[str | None, _OrNone()] = None
+    partition: Annotated[str | None, _OrNone()] = None
 
 
 class _OurConf(_Answer):
@@ -73,7 +74,7 @@ class RunAnswer(_Answer):
             partition_key=self.partition_key,
             start_date=self.start_date,
             end_date=self.end_date,
-            conf={} if ours is None or ours.token is None else {"coordinator": {"token": ours.token}},
+            conf={} if ours is None else {"coordinator": ours.model_dump(exclude_none=True)},
         )
 
 

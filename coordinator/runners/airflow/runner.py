@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from coordinator.config.settings import EnvironmentSettings
 from coordinator.model import bounds
 from coordinator.model.printable import printable
-from coordinator.runners.airflow import checking, looking, starting
+from coordinator.runners.airflow import changes, checking, looking, starting
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.dialect import Airflow2, Airflow3, Dialect
 from coordinator.runners.port import (
     AnswerTooLarge,
+    Changed,
     EnvironmentReport,
     Looked,
     Outcome,
@@ -61,6 +63,9 @@ class AirflowRunner:
 
     def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
         return looking.look(self._client, asked, Deadline(timeout))
+
+    def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
+        return changes.changed_runs(self._client, since, offset, Deadline(timeout))
 
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         return checking.check(self._client, dag_ids, request_timeout=self._request_timeout)

@@ -7,12 +7,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import pytest
 
 from coordinator.controller.backoff import Backoff
 from coordinator.controller.dispatch.dispatcher import AT_HAND, STALE_AFTER, Dispatcher, EnvironmentLimits
-from coordinator.controller.dispatch.jobs import Effect, EffectDone, LookDone, Recalled
+from coordinator.controller.dispatch.jobs import ChangesSeen, Effect, EffectDone, LookDone, Recalled
 from coordinator.controller.dispatch.look_queue import ASKED_IN_A_LOOK, FOLLOWED_IN_A_LOOK
 from coordinator.controller.dispatch.pools import Pools
 from coordinator.controller.queue.work_queue import Priority
@@ -21,6 +22,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
 from coordinator.model.trigger import Action
 from coordinator.runners.port import (
+    Changed,
     EnvironmentReport,
     EnvironmentUnavailable,
     Happened,
@@ -55,6 +57,9 @@ class FakeRunner:
         answered = asked[: self.answers_in_time]
         return Looked(dict.fromkeys(answered), unanswered=frozenset(asked) - frozenset(answered))
 
+    def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
+        raise AssertionError(since, offset, timeout)
+
     def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
         raise AssertionError(dag_ids)
 
@@ -71,9 +76,9 @@ class Jobs:
     """An executor whose jobs run when the test says so."""
 
     def __init__(self) -> None:
-        self.waiting: list[Callable[[], EffectDone | LookDone]] = []
+        self.waiting: list[Callable[[], EffectDone | LookDone | ChangesSeen]] = []
 
-    def effect(self, environment: str, job: Callable[[], EffectDone | LookDone]) -> None:
+    def effect(self, environment: str, job: Callable[[], EffectDone | LookDone | ChangesSeen]) -> None:
         assert environment == "default"
         self.waiting.append(job)
 
@@ -108,11 +113,12 @@ class Bench:
         """:param now: without one, it never waits too long."""
         self.dispatcher.send(target(token), StartRequest("d", Action.CREATE, "r", token), now)
 
-    def work(self, now: float) -> list[EffectDone | LookDone]:
+    def work(self, now: float) -> list[EffectDone | LookDone | ChangesSeen]:
         """Run all jobs that are out."""
         jobs, self.jobs.waiting = self.jobs.waiting, []
         messages = [job() for job in jobs]
         for message in messages:
+            assert not isinstance(message, ChangesSeen)
             self.dispatcher.finished(message, now)
         return messages
 
