@@ -19,6 +19,7 @@ from coordinator.cli.fill import fill
 from coordinator.cli.forget import forget
 from coordinator.cli.gaps import gaps
 from coordinator.cli.hold import hold
+from coordinator.cli.importing import importing
 from coordinator.cli.logs import LogLevel, configure_logs
 from coordinator.cli.mark import mark
 from coordinator.cli.outbox import outbox
@@ -64,6 +65,7 @@ app.command()(forget)
 app.command()(acts)
 app.command()(doctor)
 app.add_typer(outbox)
+app.add_typer(importing)
 app.command()(secure)
 app.command()(etcd)
 

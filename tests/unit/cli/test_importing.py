@@ -1,0 +1,161 @@
+"""``coordinator import``: what the files of other systems become, and what is said of the rest."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.cli.failures import ExitCode
+from coordinator.config.settings import EnvironmentSettings
+from coordinator.model.documents import parse_document
+from tests.command_line import Cli
+
+PLAYGROUND = {"02": "01", "03": ["01"], "04": ["02", "03"]}
+
+ORDERS = {
+    "source_workflow_id": "orders",
+    "target": {
+        "on_success": [
+            {"environment_name": "finance", "dag_id": "invoices"},
+            {"environment_name": "sales", "dag_id": "report"},
+        ],
+        "on_failure": [{"environment_name": "finance", "dag_id": "alarm"}],
+    },
+}
+STOCK = {
+    "source_workflow_id": "stock",
+    "target": {"on_success": [{"environment_name": "sales", "dag_id": "report"}], "on_failure": []},
+}
+ADDRESSES = {
+    "finance": {"project_id": "acme-fin", "url": "https://fin-dot-europe.composer.googleusercontent.com/"},
+    "sales": {"project_id": "acme-sales", "url": "https://sales-dot-europe.composer.googleusercontent.com"},
+}
+
+
+def put(directory: Path, name: str, content: Any) -> Path:
+    path = directory / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def written(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both files; the first one is read as a watcher reads it."""
+    configuration = tomllib.loads((directory / "coordinator.toml").read_text())
+    text = (directory / "dependencies.json").read_text()
+    parse_document(text, source="dependencies.json", environments={"default", *configuration["environments"]})
+    for settings in configuration["environments"].values():
+        EnvironmentSettings.model_validate(settings)
+    return json.loads(text), configuration
+
+
+def test_the_playground_comes_over_as_it_is(cli: Cli, tmp_path: Path) -> None:
+    file, out = put(tmp_path, "old.json", PLAYGROUND), tmp_path / "new"
+    result = cli("import", "playground", file, "--output", out)
+    assert result.exit_code == ExitCode.OK, result.stderr
+    dependencies, _ = written(out)
+    assert dependencies == {"02": "01", "03": "01", "04": ["02", "03"]}
+
+
+def test_what_the_playground_did_not_check_is_told(cli: Cli, tmp_path: Path) -> None:
+    file = put(tmp_path, "old.json", {**PLAYGROUND, "05": [], "06": "06", "07": 7})
+    result = cli("import", "playground", file, "--output", tmp_path / "new", "--json")
+    assert result.exit_code == ExitCode.PROBLEM
+    told = json.loads(result.stdout)
+    assert [one["place"].rpartition(" ")[2] for one in told["not_carried_over"]] == ["05", "06", "07"]
+    assert told["pipelines"] == 3
+
+
+def test_a_cycle_is_told_with_the_result(cli: Cli, tmp_path: Path) -> None:
+    file = put(tmp_path, "old.json", {"A": "B", "B": "A"})
+    result = cli("import", "playground", file, "--output", tmp_path / "new")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "cycle" in result.stderr
+
+
+def test_composers_mappings_come_over(cli: Cli, tmp_path: Path) -> None:
+    files = [
+        put(tmp_path, "orders.json", ORDERS),
+        put(tmp_path, "stock.json", STOCK),
+        put(tmp_path, "composer-url-mapping-prod.json", ADDRESSES),
+    ]
+    result = cli("import", "composer", *files, "--environment", "sales", "--output", tmp_path / "new", "--json")
+    told = json.loads(result.stdout)
+    dependencies, configuration = written(tmp_path / "new")
+    assert dependencies == {
+        "finance/alarm": {"upstream": {"pipeline": "sales/orders", "on": "failure"}},
+        "finance/invoices": "sales/orders",
+        "sales/report": {"upstream": {"any": ["sales/orders", "sales/stock"]}},
+    }
+    assert configuration["environments"]["finance"] == {
+        "kind": "airflow",
+        "url": "https://fin-dot-europe.composer.googleusercontent.com",
+        "token_command": ["gcloud", "auth", "print-access-token"],
+    }
+    assert [one["place"] for one in told["to_look_at"]] == ["dependencies.json: sales/report"]
+    assert {one["what"].partition(":")[0] for one in told["not_carried_over"]} == {"acme-fin", "acme-sales"}
+
+
+def test_success_and_failure_of_one_workflow_are_its_end(cli: Cli, tmp_path: Path) -> None:
+    target = [{"environment_name": "sales", "dag_id": "clean_up"}]
+    mapping = {"source_workflow_id": "orders", "target": {"on_success": target, "on_failure": target}}
+    cli("import", "composer", put(tmp_path, "orders.json", mapping), "--output", tmp_path / "new")
+    dependencies, _ = written(tmp_path / "new")
+    assert dependencies == {"sales/clean_up": {"upstream": {"pipeline": "orders", "on": "done"}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"source_workflow_id": "a",}', "orders.json:1:28: not JSON"),
+        ("[]", "expected a JSON object"),
+        ({"a": 1}, "neither a mapping"),
+        ({"source_workflow_id": 7, "target": {}}, "expected source_workflow_id, a name"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_its_place(
+    cli: Cli, tmp_path: Path, content: Any, said: str
+) -> None:
+    result = cli("import", "composer", put(tmp_path, "orders.json", content), "--output", tmp_path / "new")
+    assert result.exit_code != ExitCode.OK
+    assert said in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_mistakes_within_a_mapping_are_left_out_and_told(cli: Cli, tmp_path: Path) -> None:
+    mapping = {
+        "source_workflow_id": "orders",
+        "owner": "me",
+        "target": {
+            "on_success": [{"environment_name": "finance"}, "x", {"environment_name": "a/b", "dag_id": "c"}],
+            "on_sucess": [],
+            "on_failure": [{"environment_name": "default", "dag_id": "orders"}],
+        },
+    }
+    result = cli("import", "composer", put(tmp_path, "orders.json", mapping), "--output", tmp_path / "new", "--json")
+    told = json.loads(result.stdout)
+    places = [one["place"].rpartition(": ")[2] for one in told["not_carried_over"]]
+    assert places[:6] == [
+        "owner",
+        "target.on_success[0]",
+        "target.on_success[1]",
+        "target.on_success[2]",
+        "target.on_sucess",
+        "target.on_failure[0]",
+    ]
+    assert told["pipelines"] == 0
+
+
+def test_files_that_are_there_are_not_replaced(cli: Cli, tmp_path: Path) -> None:
+    file = put(tmp_path, "old.json", PLAYGROUND)
+    put(tmp_path, "dependencies.json", "mine")
+    result = cli("import", "playground", file, "--output", tmp_path)
+    assert result.exit_code == ExitCode.USAGE
+    assert "--force" in result.stderr
+    assert (tmp_path / "dependencies.json").read_text() == "mine"
+    assert cli("import", "playground", file, "--output", tmp_path, "--force").exit_code == ExitCode.OK
+    assert written(tmp_path)[0]["02"] == "01"
