@@ -33,6 +33,7 @@ from coordinator.model.references import DEFAULT_ENVIRONMENT
 
 __all__ = [
     "CONFIG_VARIABLE",
+    "CompatSettings",
     "EnvironmentSettings",
     "EtcdSettings",
     "HttpSettings",
@@ -302,6 +303,24 @@ class ReporterSettings(Section):
     outbox: Path | None = None
 
 
+class CompatSettings(Section):
+    """Keys of other systems that are read as run states.
+
+    :ivar etl_state: the prefix of the playground's keys, such as ``/etl_state/tasks``; ``None``: they are not read.
+    :ivar environment: that its pipelines belong to.
+    """
+
+    etl_state: str | None = None
+    environment: EnvironmentName = DEFAULT_ENVIRONMENT
+
+    @field_validator("etl_state")
+    @classmethod
+    def _a_prefix(cls, prefix: str | None) -> str | None:
+        if prefix is not None and (not prefix.startswith("/") or not prefix.rstrip("/")):
+            raise ValueError("must start with '/' and name something, like '/etl_state/tasks'")
+        return prefix if prefix is None else prefix.rstrip("/")
+
+
 class Settings(BaseSettings):
     """Everything that can be configured."""
 
@@ -321,6 +340,7 @@ class Settings(BaseSettings):
     publication: PublicationSettings = Field(default_factory=PublicationSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     reporter: ReporterSettings = Field(default_factory=ReporterSettings)
+    compat: CompatSettings = Field(default_factory=CompatSettings)
 
     _file: str | None = PrivateAttr(default=None)
 

@@ -33,6 +33,7 @@ from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.pools import Pools
 from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.dag_checks import DagChecks
+from coordinator.controller.leading.etl_state import EtlStates
 from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.leading.misnamed_reporters import MisnamedReporters
 from coordinator.controller.leading.progress import ProgressOfReading
@@ -190,6 +191,11 @@ class Watcher:
         )
         checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._inbox.wake)
         self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
+        self._etl_states = None
+        if settings.compat.etl_state is not None:
+            self._etl_states = EtlStates(
+                store, keys, prefix=settings.compat.etl_state, environment=settings.compat.environment
+            )
         self._publisher = None
         if file is not None:
             check_owner(file.owner, settings.environments)
@@ -217,6 +223,8 @@ class Watcher:
             self._size_alarm.start()
         if self._decisions is not None:
             self._decisions.start()
+        if self._etl_states is not None:
+            self._etl_states.start()
         _log.info("watcher.started", watcher=self.watcher_id, prefix=self._settings.etcd.prefix)
         try:
             while not self._stopping:
@@ -243,6 +251,8 @@ class Watcher:
             if self._decisions is not None:
                 self._decisions.close()
             self._reflector.close()
+            if self._etl_states is not None:
+                self._etl_states.stop(self._settings.etcd.timeout)
             reading.join(timeout=self._settings.etcd.timeout)
             _log.info("watcher.stopped", watcher=self.watcher_id)
 
@@ -308,6 +318,8 @@ class Watcher:
         found: dict[str, str | None] = dict(self._misnamed_reporters.problems)
         found[PLACE] = self._unknown_dags.problem
         found |= {f"environment {name}": what for name, what in self.reconciler.observing.problems().items()}
+        if self._etl_states is not None:
+            found["compat.etl_state"] = self._etl_states.problem()
         if self._decisions is not None:
             found["decision log"] = self._decisions.problem
         return {place: what for place, what in found.items() if what is not None}
