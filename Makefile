@@ -14,6 +14,8 @@ VENV ?= .venv
 UV := uv==0.13.9
 EXTRAS := airflow,embedded,dev
 CONSTRAINTS := constraints.txt
+AIRFLOW2 := .venv-airflow2
+AIRFLOW2_CONSTRAINTS := constraints-airflow2.txt
 REQUIREMENTS := docker/watcher/requirements.txt
 
 ifneq ($(filter command line,$(origin PYTHON)),)
@@ -44,8 +46,12 @@ venv: $(READY) ## Create the virtual environment, or bring it up to date
 
 ##@ Work on it
 
+.PHONY: airflow2
+airflow2: $(AIRFLOW2)/.installed ## Airflow 2.11 with the plugin, for the end-to-end tests, in a virtual environment of its own
+	@test -e "$<"
+
 .PHONY: test
-test: $(READY) ## All tests: unit, integration (real etcd), end to end (real Airflow) (JOBS=4)
+test: $(READY) $(AIRFLOW2)/.installed ## All tests: unit, integration (real etcd), end to end (real Airflow) (JOBS=4)
 	$(PYTEST) $(or $(JOBS),4) $(ARGS)
 
 .PHONY: test-fast
@@ -111,6 +117,10 @@ constraints: $(READY) ## Pin every dependency again (names and versions only, fo
 	  $(foreach extra,$(subst $(comma), ,$(EXTRAS)) fuzz,--extra $(extra)) --strip-extras \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --output-file $(CONSTRAINTS) >/dev/null
+	$(RUN) -m uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --quiet \
+	  --extra airflow2 --extra embedded --strip-extras \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --output-file $(AIRFLOW2_CONSTRAINTS) >/dev/null
 	@$(MAKE) requirements
 
 .PHONY: requirements
@@ -122,7 +132,7 @@ requirements: $(READY) ## Write the packages of the watcher image and the action
 
 .PHONY: clean
 clean: ## Remove everything that make, tests and tools have made
-	rm -rf "$(VENV)" .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf "$(VENV)" "$(AIRFLOW2)" .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -151,3 +161,21 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	"$(VENV)/bin/python" -m uv pip install --python "$(VENV)/bin/python" --compile-bytecode \
 	  --constraint $(CONSTRAINTS) --editable ".[$(EXTRAS)]"
 	@touch $@
+
+# Airflow 2 has no release for Python 3.13. Without a Python that it runs on, its tests say so, and fail in CI.
+$(AIRFLOW2)/.installed: pyproject.toml $(AIRFLOW2_CONSTRAINTS) | $(READY)
+	@if [ ! -x "$(AIRFLOW2)/bin/python" ]; then \
+	  for candidate in python3.12 python3.11 python3; do \
+	    if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then \
+	      found="$$candidate"; break; fi; \
+	  done; \
+	  if [ -z "$${found:-}" ]; then \
+	    echo "WARNING: no Python 3.11 or 3.12 (python3.12, python3.11, python3), which Airflow 2 needs;" \
+	      "install one, then: make airflow2" >&2; exit 0; fi; \
+	  echo "Airflow 2 in $(AIRFLOW2), with $$("$$found" --version)"; \
+	  rm -rf "$(AIRFLOW2)"; \
+	  $(RUN) -m uv venv --quiet --python "$$(command -v "$$found")" "$(AIRFLOW2)"; \
+	fi; \
+	$(RUN) -m uv pip install --python "$(AIRFLOW2)/bin/python" --compile-bytecode \
+	  --constraint $(AIRFLOW2_CONSTRAINTS) --editable ".[airflow2]"; \
+	touch $@
