@@ -10,6 +10,7 @@ needs it.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from pluggy import HookimplMarker
 
 try:
     from airflow.sdk.plugins_manager import AirflowPlugin
-except ImportError:  # Airflow 2
+except ModuleNotFoundError:  # Airflow 2
     from airflow.plugins_manager import AirflowPlugin
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ log = logging.getLogger(__name__)
 
 hookimpl = HookimplMarker("airflow")
 
-_OF_TASKS = ("airflow.sdk.", "airflow.cli.commands.task_command")
-"""The modules of the components that are tasks, in Airflow 3 and in Airflow 2."""
+_LOADED_BY = os.getpid()
 
 
 @cache
@@ -48,7 +48,8 @@ def _airflow() -> AirflowIdentity:
         from airflow import __version__
         from airflow.configuration import conf
 
-        url = conf.get("api", "base_url", fallback=None) or None
+        section = "webserver" if __version__.startswith("2.") else "api"
+        url = conf.get(section, "base_url", fallback=None) or None
         # An address with a password in it must not get into etcd.
         return AirflowIdentity(version=__version__, url=None if url is None or "@" in url else url)
     except Exception:  # it is only shown to people
@@ -62,6 +63,19 @@ def _is_scheduler() -> bool:
     return "scheduler" in sys.argv[1:2]
 
 
+def _runs_a_task(component: object) -> bool:
+    """Whether this process runs a task: it reports nothing, and there are thousands of them.
+
+    Airflow 2 gives the hook the same Job for a task as for a scheduler, in a process of its own (``airflow tasks run``),
+    in a worker's child, or in a child that the scheduler has forked, which has the scheduler's arguments.
+    """
+    return (
+        type(component).__module__.startswith(("airflow.sdk.", "airflow.cli.commands.task_command"))
+        or sys.argv[1:2] in (["tasks"], ["celery"])
+        or os.getpid() != _LOADED_BY
+    )
+
+
 class RunStateListener:
     """Airflow's listener hooks.
 
@@ -73,8 +87,8 @@ class RunStateListener:
     def on_starting(self, component: object) -> None:
         """A scheduler, dag processor or triggerer starts: deliver events that an earlier one left behind; a scheduler
         also announces that this Airflow reports."""
-        if type(component).__module__.startswith(_OF_TASKS):
-            return  # a task: it reports nothing, and there are thousands of them
+        if _runs_a_task(component):
+            return
         try:
             _reporter().resume(stays=_is_scheduler())
         except Exception:  # it must not keep a component of Airflow from starting

@@ -1,6 +1,6 @@
 """A real Airflow 3.3 on SQLite, for the demo and for end-to-end tests.
 
-Three processes are enough: API server, scheduler, dag processor. A triggerer is for deferrable tasks only.
+Three processes are enough: API server, scheduler, dag processor (the triggerer is for deferrable tasks only).
 ``airflow standalone`` is not used: it binds 0.0.0.0 and leaves its children alive on SIGTERM. All of it listens
 on 127.0.0.1 and lives in one home.
 """
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import requests
 import structlog
@@ -32,14 +33,12 @@ log = structlog.get_logger(__name__)
 API_SERVER = "api-server"
 SCHEDULER = "scheduler"
 DAG_PROCESSOR = "dag-processor"
-TRIGGERER = "triggerer"
 COMPONENTS = (API_SERVER, SCHEDULER, DAG_PROCESSOR)
 MIGRATION = "migrate"
 _ARGUMENTS = {
     API_SERVER: (API_SERVER,),
     SCHEDULER: (SCHEDULER, "--skip-serve-logs"),  # its log server would bind 0.0.0.0:8793
     DAG_PROCESSOR: (DAG_PROCESSOR,),
-    TRIGGERER: (TRIGGERER, "--skip-serve-logs"),
     MIGRATION: ("db", "migrate"),
 }
 _API_ANSWERS = "the API server answers"
@@ -63,10 +62,12 @@ class AirflowProcess:
     :param env: more environment variables for its processes: COORDINATOR_..., or AIRFLOW__... of your own.
     :param expected_dags: DAGs that must be visible before it counts as started; without them, all files' worth
         of DAGs, one each.
-    :param triggerer: whether to start one, too.
     """
 
     username = "admin"
+    components: ClassVar[Sequence[str]] = COMPONENTS
+    server: ClassVar[str] = API_SERVER
+    python: ClassVar[str] = sys.executable
 
     def __init__(
         self,
@@ -76,9 +77,7 @@ class AirflowProcess:
         environment_name: str = "default",
         env: Mapping[str, str] | None = None,
         expected_dags: Sequence[str] = (),
-        triggerer: bool = False,
     ) -> None:
-        self._components = (*COMPONENTS, TRIGGERER) if triggerer else COMPONENTS
         self.home = home.absolute()
         self.dags_folder = dags_folder.absolute()
         self.logs = self.home / "process-logs"
@@ -91,16 +90,10 @@ class AirflowProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment_name = environment_name
         self.password = secrets.token_urlsafe(12)
-        self.api = AirflowApi(self.url, self.username, self.password)
+        self.api = self._make_api()
         self._expected_dags = tuple(expected_dags)
         self._env = {
-            **airflow_environment(
-                home=self.home,
-                dags_folder=self.dags_folder,
-                port=self.port,
-                username=self.username,
-                passwords=self._passwords,
-            ),
+            **self._own_environment(),
             "COORDINATOR_REPORTER__ENVIRONMENT": environment_name,
             **(env or {}),
         }
@@ -121,7 +114,7 @@ class AirflowProcess:
         self._guard = OrphanGuard()
         try:
             self._migrate()
-            for component in self._components:
+            for component in self.components:
                 self._spawn(component)
             self._wait_until(_API_ANSWERS, self._answers)
             self.api.token()  # another Airflow on this port would not know this password
@@ -164,11 +157,6 @@ class AirflowProcess:
         """``kill -9`` for the scheduler and its workers."""
         self._end(SCHEDULER, patience=0)
 
-    def restart_triggerer(self) -> None:
-        """``kill -9`` for the triggerer, and another one."""
-        self._end(TRIGGERER, patience=0)
-        self._spawn(TRIGGERER)
-
     def start_scheduler(self) -> None:
         """Start a scheduler after :meth:`kill_scheduler`, and wait until it beats."""
         before = self.api.health()["scheduler"]["latest_scheduler_heartbeat"]
@@ -189,11 +177,11 @@ class AirflowProcess:
 
     def kill_api_server(self) -> None:
         """``kill -9`` for the API server. What runs, goes on."""
-        self._end(API_SERVER, patience=0)
+        self._end(self.server, patience=0)
 
     def start_api_server(self) -> None:
         """Start an API server after :meth:`kill_api_server`, and wait until it answers, tasks too."""
-        self._spawn(API_SERVER)
+        self._spawn(self.server)
         self._wait_until(_API_ANSWERS, self._answers)
         self._warm_up()
 
@@ -217,6 +205,21 @@ class AirflowProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _make_api(self) -> AirflowApi:
+        return AirflowApi(self.url, self.username, self.password)
+
+    def _own_environment(self) -> dict[str, str]:
+        return airflow_environment(
+            home=self.home,
+            dags_folder=self.dags_folder,
+            port=self.port,
+            username=self.username,
+            passwords=self._passwords,
+        )
+
+    def _command(self, component: str) -> list[str]:
+        return [self.python, "-m", "airflow", *_ARGUMENTS[component]]
+
     def _migrate(self) -> None:
         self._spawn(MIGRATION)
         process = self._processes[MIGRATION]
@@ -232,9 +235,9 @@ class AirflowProcess:
     def _spawn(self, component: str) -> None:
         assert self._guard is not None
         self._processes[component] = self._guard.start(
-            [sys.executable, "-m", "airflow", *_ARGUMENTS[component]],
+            self._command(component),
             log=self.logs / f"{component}.log",
-            env=self._env if component == API_SERVER else {**self._env, **waits_longer(self.home)},
+            env=self._env if component == self.server else {**waits_longer(self.home), **self._env},
             cwd=self.home,
         )
 
@@ -255,8 +258,7 @@ class AirflowProcess:
 
     def _healthy(self) -> bool:
         health = self.api.health()
-        others = (one.replace("-", "_") for one in self._components if one != API_SERVER)
-        return all(health[part]["status"] == "healthy" for part in ("metadatabase", *others))
+        return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
 
     def _shows_dags(self) -> bool:
         shown = self.api.dag_ids()
@@ -267,7 +269,7 @@ class AirflowProcess:
     def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + _START_LIMIT
         while not condition():
-            for component in self._components:
+            for component in self.components:
                 if self.status_of(component) is not None:
                     raise AirflowDidNotStart(f"before {what}: {self.how_it_ended(component)}")
             if time.monotonic() > until:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
 
@@ -30,6 +30,8 @@ class AirflowApi:
     :param url: without a path, like ``http://127.0.0.1:8080``.
     """
 
+    path: ClassVar[str] = "/api/v2"
+
     def __init__(self, url: str, username: str, password: str) -> None:
         self.url = url
         self._credentials = {"username": username, "password": password}
@@ -48,8 +50,16 @@ class AirflowApi:
             raise AirflowApiError("POST", "/auth/token", answer.status_code, answer.text)
         return str(answer.json()["access_token"])
 
+    def authorization(self) -> str:
+        """The value of the ``Authorization`` header.
+
+        :raises AirflowApiError: as :meth:`token`.
+        """
+        self._token = self._token or self.token()
+        return f"Bearer {self._token}"
+
     def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        """One request; ``path`` is below ``/api/v2``. Keyword arguments are those of ``requests``.
+        """One request; ``path`` is below :attr:`path`. Keyword arguments are those of ``requests``.
 
         A 500 is tried again a few times: with SQLite it means a locked database, and that nothing was done.
 
@@ -57,11 +67,10 @@ class AirflowApi:
         """
         with self._one_at_a_time:
             for tries_left in reversed(range(_TRIES)):
-                self._token = self._token or self.token()
                 answer = self._session.request(
                     method,
-                    f"{self.url}/api/v2{path}",
-                    headers={"Authorization": f"Bearer {self._token}"},
+                    f"{self.url}{self.path}{path}",
+                    headers={"Authorization": self.authorization()},
                     timeout=_TIMEOUT,
                     **arguments,
                 )
