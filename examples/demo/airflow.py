@@ -185,6 +185,14 @@ class AirflowProcess:
         self._wait_until(_API_ANSWERS, self._answers)
         self._warm_up()
 
+    def freeze_api_server(self) -> None:
+        """``kill -STOP``: connections are accepted, and nothing is answered until :meth:`thaw_api_server`."""
+        os.killpg(self._processes[self.server].pid, signal.SIGSTOP)
+
+    def thaw_api_server(self) -> None:
+        """It goes on, with the requests that have come meanwhile too."""
+        os.killpg(self._processes[self.server].pid, signal.SIGCONT)
+
     def status_of(self, component: str) -> int | None:
         """The exit status of a component that has ended by itself, else ``None``."""
         process = self._processes.get(component)
