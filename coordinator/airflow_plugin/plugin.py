@@ -19,8 +19,12 @@ from pluggy import HookimplMarker
 
 try:
     from airflow.sdk.plugins_manager import AirflowPlugin
-except ModuleNotFoundError:  # Airflow 2
+except ModuleNotFoundError:
     from airflow.plugins_manager import AirflowPlugin
+
+    _AIRFLOW_2 = True
+else:
+    _AIRFLOW_2 = False
 
 if TYPE_CHECKING:
     from coordinator.airflow_plugin.identity import AirflowIdentity
@@ -31,6 +35,7 @@ log = logging.getLogger(__name__)
 hookimpl = HookimplMarker("airflow")
 
 _LOADED_BY = os.getpid()
+"""The process that has imported this module; its forked children find it imported."""
 
 
 @cache
@@ -48,7 +53,7 @@ def _airflow() -> AirflowIdentity:
         from airflow import __version__
         from airflow.configuration import conf
 
-        section = "webserver" if __version__.startswith("2.") else "api"
+        section = "webserver" if _AIRFLOW_2 else "api"
         url = conf.get(section, "base_url", fallback=None) or None
         # An address with a password in it must not get into etcd.
         return AirflowIdentity(version=__version__, url=None if url is None or "@" in url else url)
@@ -69,11 +74,11 @@ def _runs_a_task(component: object) -> bool:
     Airflow 2 gives the hook the same Job for a task as for a scheduler, in a process of its own (``airflow tasks run``),
     in a worker's child, or in a child that the scheduler has forked, which has the scheduler's arguments.
     """
-    return (
-        type(component).__module__.startswith(("airflow.sdk.", "airflow.cli.commands.task_command"))
-        or sys.argv[1:2] in (["tasks"], ["celery"])
-        or os.getpid() != _LOADED_BY
-    )
+    module = type(component).__module__
+    if not _AIRFLOW_2:
+        return module.startswith("airflow.sdk.")
+    is_command = module == "airflow.cli.commands.task_command" or sys.argv[1:2] in (["tasks"], ["celery"])
+    return is_command or os.getpid() != _LOADED_BY
 
 
 class RunStateListener:

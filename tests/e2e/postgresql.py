@@ -1,7 +1,7 @@
 """A PostgreSQL server of our own, for an Airflow: Debian's programs, a data directory and a socket that are temporary.
 
-It listens on that socket alone, and trusts whoever reaches it: the directory belongs to the server's user, with no rights
-for others.
+It listens on that socket alone, and trusts whoever reaches it: the directory belongs to the server's user, with no
+rights for others.
 """
 
 from __future__ import annotations
@@ -71,9 +71,10 @@ class PostgresServer:
     def __enter__(self) -> PostgresServer:
         try:
             self._run("initdb", "--pgdata", str(self._data), "--username", "airflow", "--auth", "trust", "--no-sync")
-            settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+            places = ("-D", str(self._data), "-k", str(self.directory))
+            settings = (f"-c{name}={value}" for name, value in _SETTINGS.items())
             self._process = self._guard.start(
-                [*self._as_user(), self._program("postgres"), "-D", str(self._data), "-k", str(self.directory), *settings],
+                [*self._as_user(), self._program("postgres"), *places, *settings],
                 log=self._log,
                 env=_environment(),
                 cwd=self.directory,
@@ -101,8 +102,8 @@ class PostgresServer:
         until = time.monotonic() + _START_LIMIT
         ready = [self._program("pg_isready"), "--quiet", "--host", str(self.directory), "--dbname", "postgres"]
         while subprocess.run(ready, env=_environment(), cwd="/", check=False).returncode != 0:
-            alive = self._process.poll() is None
-            assert alive and time.monotonic() < until, f"PostgreSQL does not start: {self._log.read_text()}"
+            assert self._process.poll() is None, f"PostgreSQL has ended: {self._log.read_text()}"
+            assert time.monotonic() < until, f"PostgreSQL does not answer: {self._log.read_text()}"
             time.sleep(0.1)
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -103,9 +103,7 @@ def _write_configuration(
     folder: Path, etcd: EmbeddedEtcd, airflows: dict[str, AirflowProcess], *, postgresql: bool
 ) -> None:
     lines = ["[etcd]", f'endpoints = ["{etcd.endpoint}"]']
-    for name, airflow in airflows.items():
-        if name == LEGACY:
-            continue  # it reports, and nothing is started there
+    for name, airflow in airflows.items():  # legacy too: a document names none that is not configured
         password = folder / f"{name}.password"
         password.touch(mode=0o600)
         password.write_text(airflow.password)

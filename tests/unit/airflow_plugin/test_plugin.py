@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -19,22 +20,35 @@ RUN_HOOKS = {"on_dag_run_running": "running", "on_dag_run_success": "success", "
 DEFECTS = [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("a defect"), KeyError("queued_at")]
 
 
-@pytest.fixture
-def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+NAME = "coordinator.airflow_plugin.plugin"
+
+
+def imported(monkeypatch: pytest.MonkeyPatch, place_of_base_class: str) -> Iterator[ModuleType]:
     """The plugin, imported anew. Airflow, which takes seconds to import and writes files when it is, lends a base class
     alone."""
-    lender = ModuleType("airflow.sdk.plugins_manager")
+    lender = ModuleType(place_of_base_class)
     lender.AirflowPlugin = object  # type: ignore[attr-defined]
-    for name, module in {
-        "airflow": ModuleType("airflow"),
-        "airflow.sdk": ModuleType("airflow.sdk"),
-        lender.__name__: lender,
-    }.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    name = "coordinator.airflow_plugin.plugin"
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module(name)
-    sys.modules.pop(name, None)
+    for name in [name for name in sys.modules if name == "airflow" or name.startswith("airflow.")]:
+        monkeypatch.delitem(sys.modules, name)
+    parts = place_of_base_class.split(".")
+    for number in range(1, len(parts)):
+        package = ModuleType(".".join(parts[:number]))
+        package.__path__ = []
+        monkeypatch.setitem(sys.modules, package.__name__, package)
+    monkeypatch.setitem(sys.modules, lender.__name__, lender)
+    monkeypatch.delitem(sys.modules, NAME, raising=False)
+    yield importlib.import_module(NAME)
+    sys.modules.pop(NAME, None)
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    yield from imported(monkeypatch, "airflow.sdk.plugins_manager")
+
+
+@pytest.fixture
+def plugin_of_airflow2(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    yield from imported(monkeypatch, "airflow.plugins_manager")
 
 
 def raising(error: Exception) -> Callable[..., None]:
@@ -109,6 +123,45 @@ def test_only_a_scheduler_is_seen_before_anything_happens(
     (listener,) = plugin.CoordinatorPlugin.listeners
     listener.on_starting(object())
     assert told == [stays]
+
+
+class Job:
+    """What Airflow 2 gives to on_starting, for a task as for a scheduler."""
+
+
+class TaskCommandMarker:
+    """What Airflow 2 gives to it in the process that runs the task's code."""
+
+    __module__ = "airflow.cli.commands.task_command"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "component", "forked", "told"),
+    [
+        (["airflow", "scheduler"], Job(), False, [True]),
+        (["airflow", "triggerer"], Job(), False, [False]),
+        (["airflow", "scheduler"], Job(), True, []),  # a LocalExecutor's child
+        (["airflow", "tasks", "run", "dag", "task", "run"], Job(), False, []),
+        (["airflow", "celery", "worker"], Job(), False, []),
+        (["airflow", "scheduler"], TaskCommandMarker(), False, []),
+    ],
+)
+def test_in_airflow_2_a_task_starts_no_sender(
+    plugin_of_airflow2: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    component: object,
+    forked: bool,
+    told: list[bool],
+) -> None:
+    heard: list[bool] = []
+    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(Reporter, "resume", lambda _, *, stays: heard.append(stays))
+    if forked:
+        monkeypatch.setattr(plugin_of_airflow2, "_LOADED_BY", os.getpid() + 1)
+    (listener,) = plugin_of_airflow2.CoordinatorPlugin.listeners
+    listener.on_starting(component)
+    assert heard == told
 
 
 def _is_told(caplog: pytest.LogCaptureFixture, error: Exception, word: str) -> None:

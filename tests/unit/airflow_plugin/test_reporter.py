@@ -82,6 +82,13 @@ def test_else_the_run_id() -> None:
     assert partition_of(DagRun(logical_date=None)) == "manual__1"
 
 
+def test_a_run_of_airflow_2_has_no_partition_key() -> None:
+    run = DagRun()
+    del run.partition_key
+    event = event_of(run, State.SUCCESS, environment="e", observed_at=NOON)
+    assert (event.partition, event.document.partition_key) == ("2026-11-20T12:00:00Z", None)
+
+
 def test_an_event_carries_the_columns_that_tell_attempts_apart() -> None:
     document = event_of(DagRun(end_date=NOON), State.FAILED, environment="team_b", observed_at=NOON).document
     assert document.state is State.FAILED
