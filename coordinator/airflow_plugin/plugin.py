@@ -34,9 +34,6 @@ log = logging.getLogger(__name__)
 
 hookimpl = HookimplMarker("airflow")
 
-_LOADED_BY = os.getpid()
-"""The process that has imported this module; its forked children find it imported."""
-
 
 @cache
 def _reporter() -> Reporter:
@@ -68,17 +65,19 @@ def _is_scheduler() -> bool:
     return "scheduler" in sys.argv[1:2]
 
 
-def _runs_a_task(component: object) -> bool:
+def _runs_a_task(component: object, started_in: int | None) -> bool:
     """Whether this process runs a task: it reports nothing, and there are thousands of them.
 
-    Airflow 2 gives the hook the same Job for a task as for a scheduler, in a process of its own (``airflow tasks run``),
-    in a worker's child, or in a child that the scheduler has forked, which has the scheduler's arguments.
+    Airflow 2 gives the hook the same Job for a task as for a scheduler, in a process of its own
+    (``airflow tasks run``), in a worker's child, or in one that the scheduler has forked, with the same arguments.
+
+    :param started_in: the process in which a component has started before; a fork inherits it.
     """
     module = type(component).__module__
     if not _AIRFLOW_2:
         return module.startswith("airflow.sdk.")
     is_command = module == "airflow.cli.commands.task_command" or sys.argv[1:2] in (["tasks"], ["celery"])
-    return is_command or os.getpid() != _LOADED_BY
+    return is_command or started_in not in (None, os.getpid())
 
 
 class RunStateListener:
@@ -88,12 +87,16 @@ class RunStateListener:
     (airflow/models/dagrun.py, ``notify_dagrun_state_changed``).
     """
 
+    def __init__(self) -> None:
+        self._started_in: int | None = None
+
     @hookimpl
     def on_starting(self, component: object) -> None:
         """A scheduler, dag processor or triggerer starts: deliver events that an earlier one left behind; a scheduler
         also announces that this Airflow reports."""
-        if _runs_a_task(component):
+        if _runs_a_task(component, self._started_in):
             return
+        self._started_in = os.getpid()
         try:
             _reporter().resume(stays=_is_scheduler())
         except Exception:  # it must not keep a component of Airflow from starting

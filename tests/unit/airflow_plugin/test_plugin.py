@@ -157,9 +157,12 @@ def test_in_airflow_2_a_task_starts_no_sender(
     heard: list[bool] = []
     monkeypatch.setattr(sys, "argv", arguments)
     monkeypatch.setattr(Reporter, "resume", lambda _, *, stays: heard.append(stays))
-    if forked:
-        monkeypatch.setattr(plugin_of_airflow2, "_LOADED_BY", os.getpid() + 1)
     (listener,) = plugin_of_airflow2.CoordinatorPlugin.listeners
+    if forked:
+        listener.on_starting(Job())
+        heard.clear()
+        other = os.getpid() + 1
+        monkeypatch.setattr(os, "getpid", lambda: other)
     listener.on_starting(component)
     assert heard == told
 
