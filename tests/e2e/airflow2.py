@@ -1,7 +1,7 @@
 """A real Airflow 2.11 on SQLite, in the virtual environment that ``make airflow2`` makes.
 
 Two processes: the webserver, and the scheduler, which reads the DAGs too. On SQLite it has the SequentialExecutor: one
-task at a time, while which the scheduler waits.
+task at a time, and the scheduler waits for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 from examples.demo.airflow import MIGRATION, SCHEDULER, AirflowProcess
 from examples.demo.airflow_api import AirflowApi, AirflowApiError
-from tests.e2e.required import required
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = REPOSITORY / ".venv-airflow2" / "bin" / "python"
@@ -77,19 +76,11 @@ class Airflow2Api(AirflowApi):
 
 
 class Airflow2Process(AirflowProcess):
-    """One Airflow 2.11; as :class:`AirflowProcess` otherwise.
-
-    ``pytest`` fails or skips, and says so, where its virtual environment is not there.
-    """
+    """One Airflow 2.11; as :class:`AirflowProcess` otherwise."""
 
     components: ClassVar = (WEBSERVER, SCHEDULER)
     server: ClassVar[str] = WEBSERVER
     python: ClassVar[str] = str(PYTHON)
-
-    def start(self, **more: Any) -> AirflowProcess:
-        if not PYTHON.exists():
-            required("Airflow 2.11", "Python 3.11 or 3.12, and then: make airflow2")
-        return super().start(**more)
 
     def _make_api(self) -> AirflowApi:
         return Airflow2Api(self.url, self.username, self.password)

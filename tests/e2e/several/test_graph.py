@@ -121,7 +121,6 @@ def test_finance_runs_on_postgresql(environments: Environments) -> None:
 
 
 @pytest.mark.promise("once")
-@pytest.mark.timeout(900)
 def test_a_wave_and_clears_at_the_top_and_in_the_middle(
     waves: Waves, watcher: WatcherProcess, logical_date: datetime
 ) -> None:
@@ -142,7 +141,6 @@ def test_a_wave_and_clears_at_the_top_and_in_the_middle(
 
 
 @pytest.mark.promise("kill")
-@pytest.mark.timeout(600)
 def test_a_watcher_killed_in_mid_wave(waves: Waves, watcher: WatcherProcess, logical_date: datetime) -> None:
     waves.start(logical_date)
     waves.reports.wait("finance/extract", logical_date, "success")
@@ -153,7 +151,6 @@ def test_a_watcher_killed_in_mid_wave(waves: Waves, watcher: WatcherProcess, log
 
 
 @pytest.mark.promise("once")
-@pytest.mark.timeout(900)
 def test_an_airflow_that_is_away_for_a_minute(
     environments: Environments, waves: Waves, watcher: WatcherProcess, logical_date: datetime
 ) -> None:
