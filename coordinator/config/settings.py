@@ -13,10 +13,10 @@ import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -116,7 +116,8 @@ class EtcdSettings(WithPassword):
 class EnvironmentSettings(WithPassword, WithToken):
     """One Airflow deployment.
 
-    :ivar kind: ``airflow`` (3.x), or ``airflow2`` (2.9 to 2.11).
+    :ivar kind: ``airflow`` (3.x), ``airflow2`` (2.9 to 2.11), or ``composer`` (either, with Google's credentials).
+    :ivar airflow_version: of a Composer environment; ``None``: 3.
     :ivar max_in_flight: requests sent at the same time; 1 where Airflow runs on SQLite.
     :ivar max_runs_in_flight: runs that the coordinator has started and that have not ended; ``None``: any number.
     :ivar max_starts_per_minute: runs that it starts; a sixth of them may start at once. ``None``: any number.
@@ -127,7 +128,8 @@ class EnvironmentSettings(WithPassword, WithToken):
     :ivar observe: nothing is installed there: all its runs are followed through its REST API.
     """
 
-    kind: Literal["airflow", "airflow2"] = "airflow"
+    kind: Literal["airflow", "airflow2", "composer"] = "airflow"
+    airflow_version: Literal[2, 3] | None = None
     url: str
     username: str | None = None
     ca_cert: Path | None = None
@@ -160,6 +162,20 @@ class EnvironmentSettings(WithPassword, WithToken):
         if not named or not _is_a_word(url):
             raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _as_the_kind_needs(self) -> Self:
+        if self.kind == "composer":
+            if self.username is not None or source_of(self, "token", "") or source_of(self, "password", ""):
+                raise ValueError("kind 'composer' takes Google's application default credentials, and no others")
+        elif self.airflow_version is not None:
+            raise ValueError("airflow_version is for kind 'composer'; 'airflow' and 'airflow2' say it themselves")
+        return self
+
+    @property
+    def speaks(self) -> int:
+        """The version of Airflow whose API it has."""
+        return 2 if self.kind == "airflow2" else self.airflow_version or 3
 
     @property
     def reports(self) -> bool:

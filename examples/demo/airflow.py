@@ -1,6 +1,6 @@
 """A real Airflow 3.3 on SQLite, for the demo and for end-to-end tests.
 
-Three processes are enough: API server, scheduler, dag processor (the triggerer is for deferrable tasks only).
+Three processes are enough: API server, scheduler, dag processor. A triggerer is for deferrable tasks only.
 ``airflow standalone`` is not used: it binds 0.0.0.0 and leaves its children alive on SIGTERM. All of it listens
 on 127.0.0.1 and lives in one home.
 """
@@ -33,12 +33,14 @@ log = structlog.get_logger(__name__)
 API_SERVER = "api-server"
 SCHEDULER = "scheduler"
 DAG_PROCESSOR = "dag-processor"
+TRIGGERER = "triggerer"
 COMPONENTS = (API_SERVER, SCHEDULER, DAG_PROCESSOR)
 MIGRATION = "migrate"
 _ARGUMENTS = {
     API_SERVER: (API_SERVER,),
     SCHEDULER: (SCHEDULER, "--skip-serve-logs"),  # its log server would bind 0.0.0.0:8793
     DAG_PROCESSOR: (DAG_PROCESSOR,),
+    TRIGGERER: (TRIGGERER, "--skip-serve-logs"),
     MIGRATION: ("db", "migrate"),
 }
 _API_ANSWERS = "the API server answers"
@@ -62,10 +64,11 @@ class AirflowProcess:
     :param env: more environment variables for its processes: COORDINATOR_..., or AIRFLOW__... of your own.
     :param expected_dags: DAGs that must be visible before it counts as started; without them, all files' worth
         of DAGs, one each.
+    :param triggerer: whether to start one, too.
     """
 
     username = "admin"
-    components: ClassVar[Sequence[str]] = COMPONENTS
+    components: Sequence[str] = COMPONENTS
     server: ClassVar[str] = API_SERVER
     python: ClassVar[str] = sys.executable
 
@@ -77,7 +80,10 @@ class AirflowProcess:
         environment_name: str = "default",
         env: Mapping[str, str] | None = None,
         expected_dags: Sequence[str] = (),
+        triggerer: bool = False,
     ) -> None:
+        if triggerer:
+            self.components = (*self.components, TRIGGERER)
         self.home = home.absolute()
         self.dags_folder = dags_folder.absolute()
         self.logs = self.home / "process-logs"
@@ -156,6 +162,11 @@ class AirflowProcess:
     def kill_scheduler(self) -> None:
         """``kill -9`` for the scheduler and its workers."""
         self._end(SCHEDULER, patience=0)
+
+    def restart_triggerer(self) -> None:
+        """``kill -9`` for the triggerer, and another one."""
+        self._end(TRIGGERER, patience=0)
+        self._spawn(TRIGGERER)
 
     def start_scheduler(self) -> None:
         """Start a scheduler after :meth:`kill_scheduler`, and wait until it beats."""
@@ -266,7 +277,8 @@ class AirflowProcess:
 
     def _healthy(self) -> bool:
         health = self.api.health()
-        return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+        others = (one.replace("-", "_") for one in self.components if one != self.server)
+        return all(health[part]["status"] == "healthy" for part in ("metadatabase", *others))
 
     def _shows_dags(self) -> bool:
         shown = self.api.dag_ids()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -78,7 +78,7 @@ class Airflow2Api(AirflowApi):
 class Airflow2Process(AirflowProcess):
     """One Airflow 2.11; as :class:`AirflowProcess` otherwise."""
 
-    components: ClassVar = (WEBSERVER, SCHEDULER)
+    components: Sequence[str] = (WEBSERVER, SCHEDULER)
     server: ClassVar[str] = WEBSERVER
     python: ClassVar[str] = str(PYTHON)
 

@@ -185,17 +185,19 @@ def _accepted(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_every_row_about_dependencies_names_tests_that_exist() -> None:
+@pytest.mark.parametrize(("document", "least"), [("docs/dependencies.md", 60), ("docs/migrate.md", 25)])
+def test_every_row_names_tests_that_exist(document: str, least: int) -> None:
     there = {
         node.name
         for file in REPOSITORY.glob("tests/**/*.py")
         for node in ast.parse(file.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef)
     }
-    named = set(TEST.findall(_text("docs/dependencies.md")))
-    assert len(named) > 60, "the pattern finds them"
+    named = set(TEST.findall(_text(document)))
+    assert len(named) > least, "the pattern finds them"
     assert named - there == set()
-    assert [row for row in ROWS if "shown by" in row and not TEST.search(row["shown by"])] == []
+    rows = [row for rows in _tables(_text(document)) for row in rows]
+    assert [row for row in rows if "shown by" in row and not TEST.search(row["shown by"])] == []
 
 
 def test_every_case_of_conditions_and_partitions_stands_in_the_documents() -> None:

@@ -23,6 +23,7 @@ from coordinator.config.settings import EnvironmentSettings
 from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.runners.airflow.answers import Answer, TokenAnswer
 from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.airflow.google import GoogleTokens
 from coordinator.runners.port import EnvironmentUnavailable, RequestRefused
 
 _log = structlog.get_logger(__name__)
@@ -50,6 +51,7 @@ class Authentication:
         self._password = Credential(settings.password_source(name))
         self._password_used: str | None = None
         self._login = login
+        self._google = GoogleTokens(name) if settings.kind == "composer" else None
         self._lock = threading.Lock()
         self._header: str | None = None
         self._known = False
@@ -94,6 +96,9 @@ class Authentication:
         return password if header is None else (*password, header.partition(" ")[2])
 
     def _obtain(self, deadline: Deadline) -> tuple[str | None, float]:
+        if self._google is not None:
+            token, lifetime = self._google.token(deadline)
+            return self._bearer(token), lifetime
         token = self._read(self._token, deadline)
         if token is not None:
             # A command provides new tokens; for a file or variable, nobody knows when the token was issued.

@@ -26,7 +26,7 @@ from coordinator.runners.port import (
     StartRequest,
 )
 
-_DIALECTS: Mapping[str, Dialect] = {"airflow": Airflow3(), "airflow2": Airflow2()}
+_DIALECTS: Mapping[int, Dialect] = {3: Airflow3(), 2: Airflow2()}
 
 
 class AirflowRunner:
@@ -45,7 +45,7 @@ class AirflowRunner:
         self._name = name
         self._takes_partition = settings.takes_partition
         self._request_timeout = settings.request_timeout
-        self._client = AirflowClient(name, settings, _DIALECTS[settings.kind])
+        self._client = AirflowClient(name, settings, _DIALECTS[settings.speaks])
 
     def __repr__(self) -> str:
         return f"<AirflowRunner {self._client!r}>"

@@ -1,4 +1,7 @@
-"""Three real Airflows and one etcd: ``finance`` (3.3 on PostgreSQL), ``sales`` (3.3 on SQLite), ``legacy`` (2.11)."""
+"""Three real Airflows and one etcd: ``finance`` (3.3 on PostgreSQL), ``sales`` (3.3 on SQLite), ``legacy`` (2.11).
+
+``sales`` is only observed: nothing reports there.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,14 @@ FINANCE, SALES, LEGACY = "finance", "sales", "legacy"
 ALL_DAGS = {
     FINANCE: ("extract", "ledger", "report", "broken"),
     SALES: ("orders", "alarm"),
-    LEGACY: ("rates", "quick", "failing", "slow"),
+    LEGACY: ("rates", "archive", "quick", "failing", "slow"),
 }
 DEPENDENCIES = {
     "sales/orders": {"upstream": "finance/extract"},
     "finance/ledger": {"upstream": "finance/extract"},
     "finance/report": {"upstream": ["sales/orders", "finance/ledger", "legacy/rates"]},
     "finance/broken": {"upstream": "legacy/rates"},
+    "legacy/archive": {"upstream": ["sales/orders", "finance/ledger"]},
     "sales/alarm": {"upstream": {"pipeline": "finance/broken", "on": "failure"}},
 }
 """A fan-in over all three, and what follows a failure in another environment."""
@@ -80,7 +84,8 @@ def started(folder: Path) -> Iterator[Environments]:
                 dags_folder=dags,
                 environment_name=name,
                 env={
-                    "COORDINATOR_CONFIG": str(folder / "coordinator.toml"),
+                    # Without it the plugin, which is installed beside every Airflow here, reports nothing.
+                    **({} if name == SALES else {"COORDINATOR_CONFIG": str(folder / "coordinator.toml")}),
                     **(of_finance if name == FINANCE else {}),
                 },
                 expected_dags=dag_ids,
@@ -102,7 +107,7 @@ def _each(airflows: Mapping[str, AirflowProcess], act: Callable[[AirflowProcess]
 def _write_configuration(
     folder: Path, etcd: EmbeddedEtcd, airflows: dict[str, AirflowProcess], *, postgresql: bool
 ) -> None:
-    lines = ["[etcd]", f'endpoints = ["{etcd.endpoint}"]']
+    lines = ["[etcd]", f'endpoints = ["{etcd.endpoint}"]', "[watcher]", "observe_every = 0.5", "observe_idle = 2.0"]
     for name, airflow in airflows.items():  # legacy too: a document names none that is not configured
         password = folder / f"{name}.password"
         password.touch(mode=0o600)
@@ -113,6 +118,10 @@ def _write_configuration(
             f'username = "{airflow.username}"',
             f'password_file = "{password}"',
         ]
+        if name == LEGACY:
+            lines.append('kind = "airflow2"')
+        if name == SALES:
+            lines.append("observe = true")
         if name != FINANCE or not postgresql:
             lines.append("max_in_flight = 1  # SQLite")
     (folder / "coordinator.toml").write_text("\n".join(lines) + "\n")

@@ -32,8 +32,8 @@ class AllReports:
         return found[::-1]
 
     def attempts(self, pipeline: str, partition: datetime | str) -> int:
-        """How many attempts have been reported: each has a queued_at of its own."""
-        return len({document.queued_at for document in self.reported(pipeline, partition)})
+        """How many attempts have been reported: each has a start of its own."""
+        return len({document.start_date for document in self.reported(pipeline, partition)} - {None})
 
     def record(self, pipeline: str, partition: datetime) -> TriggerRecord | None:
         found = self._store.get(self._keys.trigger(_target(pipeline, partition)))
@@ -48,7 +48,7 @@ class AllReports:
 
         def look() -> RunStateDocument | None:
             reported = self.reported(pipeline, partition)
-            enough = len({document.queued_at for document in reported}) >= attempt
+            enough = len({document.start_date for document in reported} - {None}) >= attempt
             return reported[-1] if enough and reported[-1].state == state else None
 
         return eventually(look, f"attempt {attempt} of {pipeline} in {partition} is {state}", within=within)

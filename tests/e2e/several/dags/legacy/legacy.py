@@ -24,5 +24,5 @@ def pipeline(dag_id: str) -> None:
     one()
 
 
-for name in ("rates", "quick", "failing", "slow"):
+for name in ("rates", "archive", "quick", "failing", "slow"):
     pipeline(name)
