@@ -97,8 +97,8 @@ class Authentication:
 
     def _obtain(self, deadline: Deadline) -> tuple[str | None, float]:
         if self._google is not None:
-            token, lifetime = self._google.token(deadline)
-            return self._bearer(token), lifetime
+            access_token, lifetime = self._google.token(deadline)
+            return self._bearer(access_token), lifetime
         token = self._read(self._token, deadline)
         if token is not None:
             # A command provides new tokens; for a file or variable, nobody knows when the token was issued.
