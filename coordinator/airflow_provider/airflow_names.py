@@ -8,7 +8,10 @@ except ImportError:  # Airflow 2
     from airflow.hooks.base import BaseHook
     from airflow.models.baseoperator import BaseOperator
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
-from airflow.exceptions import AirflowFailException
+try:
+    from airflow.sdk.exceptions import AirflowFailException
+except ImportError:  # before Airflow 3.3
+    from airflow.exceptions import AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 __all__ = [

@@ -367,6 +367,8 @@ class RealWorld(EtcdWorld):
         watcher = self.watcher  # another thread may end it meanwhile
         if watcher is None:
             return True
+        if not self._states_are_those_of_the_runs():
+            return False
         newest = max((item.mod_revision for item in self.store.list(self.keys.root).items), default=0)
         cache = watcher.reconciler.cache
         return watcher.reconciler.leads and cache.revision >= max(newest, self.watermark) and watcher.rests(self._down)
@@ -379,9 +381,13 @@ class RealWorld(EtcdWorld):
         if not self._observed or self.watcher is None:
             return True
         up = self.airflows.keys() - self._down
-        if any(len(self.airflows[one].requests_of("list")) < listed[one] + 3 for one in up):
-            return False
-        for name in up:
+        return all(len(self.airflows[one].requests_of("list")) >= listed[one] + 3 for one in up)
+
+    def _states_are_those_of_the_runs(self) -> bool:
+        """Whether etcd says of every run what its environment shows, where nothing reports."""
+        if not self._observed or self.watcher is None:
+            return True
+        for name in self.airflows.keys() - self._down:
             with self.airflows[name].changed:
                 runs = [*self.airflows[name].model.runs.values()]
             for run in runs:

@@ -209,6 +209,7 @@ def case_task_of_a_run_that_is_due_again(world: World) -> None:
     world.start("U")
     world.settle()
     world.rerun("R")
+    world.settle()
     world.task("U", "load", "success")
     world.settle()
     assert world.runs("D") == 0

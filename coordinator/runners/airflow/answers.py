@@ -50,6 +50,11 @@ class _OurConf(_Answer):
     coordinator: Annotated[_OurPart | None, _OrNone()] = None
 
 
+def _what_identifies_ours(conf: _OurConf | None) -> dict[str, Any]:
+    ours = conf.coordinator.model_dump(exclude_none=True) if conf is not None and conf.coordinator is not None else {}
+    return {"coordinator": ours} if ours else {}
+
+
 class RunAnswer(_Answer):
     """``DAGRunResponse``."""
 
@@ -64,7 +69,6 @@ class RunAnswer(_Answer):
     conf: _OurConf | None = None
 
     def observed(self) -> ObservedRun:
-        ours = self.conf.coordinator if self.conf is not None else None
         return ObservedRun(
             dag_id=self.dag_id,
             run_id=self.dag_run_id,
@@ -74,7 +78,7 @@ class RunAnswer(_Answer):
             partition_key=self.partition_key,
             start_date=self.start_date,
             end_date=self.end_date,
-            conf={} if ours is None else {"coordinator": ours.model_dump(exclude_none=True)},
+            conf=_what_identifies_ours(self.conf),
         )
 
 

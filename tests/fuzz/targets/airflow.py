@@ -16,6 +16,8 @@ from coordinator.config.settings import EnvironmentSettings
 from coordinator.controller.reconcile.records import adopted, blocked, sent
 from coordinator.model import bounds
 from coordinator.model.partitions.instants import partition_of_run
+from coordinator.model.runstate import Attempt
+from coordinator.model.taskstate import dump_task_state, read_task_state, task_state_of
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 from coordinator.runners.airflow import checking, looking, starting
 from coordinator.runners.airflow.answers import (
@@ -32,16 +34,19 @@ from coordinator.runners.airflow.answers import (
 from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.airflow.dialect import Airflow2, Airflow3, Dialect
 from coordinator.runners.port import (
     EnvironmentReport,
     EnvironmentUnavailable,
     Foreign,
     Happened,
     ObservedRun,
+    ObservedTask,
     Refused,
     RequestRefused,
     RunRef,
     StartRequest,
+    TaskRef,
 )
 from tests.fuzz.tape import Tape, as_json, tape_of
 
@@ -118,6 +123,7 @@ class Scripted:
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
         self._left = 12
+        self.dialect: Dialect = tape.one_of((Airflow3(), Airflow2()))
 
     def send(self, *_: object, **__: object) -> Answer:
         self._left -= 1
@@ -167,16 +173,32 @@ def _conversation(tape: Tape, client: AirflowClient) -> None:
             case 2:
                 _can_be_kept(record, starting.ask(client, request, deadline))
             case 3:
-                runs = looking.look(client, [RunRef("a", "r"), RunRef("a", "s"), RunRef("b", "..")], deadline)
-                for run in runs.runs.values():
+                asked = [
+                    RunRef("a", "r"),
+                    RunRef("a", "s"),
+                    RunRef("b", ".."),
+                    TaskRef("a", "r", "t"),
+                    TaskRef("a", "s", ".."),
+                ]
+                looked = looking.look(client, asked, deadline)
+                for run in looked.runs.values():
                     if run is not None:
                         _run_can_be_used(run)
+                for task in looked.seen.values():
+                    if isinstance(task, ObservedTask):
+                        _task_can_be_kept(task)
             case _:
                 report = checking.check(client, ["a", "b", ".."], request_timeout=60)
                 assert isinstance(report, EnvironmentReport)
                 _login(tape)
     except (EnvironmentUnavailable, RequestRefused) as error:
         _is_text(str(error))
+
+
+def _task_can_be_kept(task: ObservedTask) -> None:
+    run = Attempt(task.run.run_id, task.run.queued_at)
+    state = task_state_of(task.instances, run=run, observed_at=None)
+    assert read_task_state(dump_task_state(state, reported_by="us")) == state
 
 
 def _can_be_kept(record: TriggerRecord, outcome: object) -> None:

@@ -13,7 +13,7 @@ from coordinator.model.durations import LONGEST, format_duration, parse_duration
 from coordinator.model.partitions import FanOut, Mapping, Offset, Rollup, StartOf, parse_offset
 from coordinator.model.partitions.instants import coordinator_run_id, format_instant, parse_instant, partition_order
 from coordinator.model.partitions.spelling import Spelling
-from coordinator.model.references import PipelineRef
+from coordinator.model.references import PipelineRef, WaitRef
 from coordinator.model.references import Target as Where
 from coordinator.store.keys import (
     ActKey,
@@ -23,6 +23,7 @@ from coordinator.store.keys import (
     OrderKey,
     StateKey,
     TriggerKey,
+    WaitKey,
     WatcherKey,
     WatermarkKey,
 )
@@ -30,7 +31,20 @@ from tests.fuzz.tape import Tape, as_json, tape_of
 from tests.fuzz.targets.documents import WORDS as DOCUMENT_WORDS
 from tests.fuzz.targets.documents import mapping_of
 
-KINDS = ("state", "trigger", "dependencies", "hold", "order", "floor", "acts", "leader", "heartbeat", "watchers")
+KINDS = (
+    "state",
+    "trigger",
+    "dependencies",
+    "hold",
+    "order",
+    "floor",
+    "task",
+    "wait",
+    "acts",
+    "leader",
+    "heartbeat",
+    "watchers",
+)
 PARTITIONS = (
     *("2026-11-20T00:00:00Z", "2026-11-20", "2026-W47", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"),
     *("2026-03-29T02:30:00Z", "2026-10-25T01:00:00Z", "2026-11-20T00:00:00+00:00", "0002-01-01", "9998-12-31"),
@@ -65,6 +79,8 @@ def _key_of(made: Keys, parsed: object) -> str:
             return made.hold(pipeline)
         case WatermarkKey(pipeline):
             return made.watermark(pipeline)
+        case WaitKey(ref):
+            return made.wait(ref)
         case ActKey(act_id):
             return made.act(act_id)
         case WatcherKey(watcher_id):
@@ -95,9 +111,16 @@ def _to_a_key_and_back(tape: Tape) -> None:
         assert len(segments) == {"state": 3, "trigger": 3, "order": 3, "hold": 2, "floor": 2}.get(kind, 1)
         assert not re.search(r"[\x00-\x1f\x7f]", key)
         assert [unquote(segment) for segment in segments] == (
-            [*pipeline, target.partition][: len(segments)] if len(segments) > 1 else [single]
+            [pipeline.environment, pipeline.dag_id, target.partition][: len(segments)]
+            if len(segments) > 1
+            else [single]
         )
     assert made.state(target).startswith(made.states_of(pipeline))
+    task = Where(pipeline._replace(task=single), target.partition)
+    assert made.parse(made.state(task)) == StateKey(task)
+    assert made.state(task).startswith(made.states_of(task.pipeline))
+    wait = WaitRef(target, single, single, tape.below(9) - 1)
+    assert made.parse(made.wait(wait)) == WaitKey(wait)
 
 
 def spelling(data: bytes) -> None:
