@@ -17,7 +17,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.trigger import TriggerRecord
-from coordinator.model.view import SeenOrder, SeenRecord, SeenState
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState, SeenWait
 from coordinator.runners.port import ObservedRun
 
 
@@ -41,6 +41,14 @@ class Facts:
     def order(self, target: Target) -> SeenOrder | None:
         del target
         return None
+
+    def sensors(self, target: Target) -> tuple[SeenWait, ...]:
+        del target
+        return ()
+
+    def runs_behind(self, upstream: Target) -> tuple[Target, ...]:
+        del upstream
+        return ()
 
     def watermark(self, pipeline: PipelineRef) -> Watermark | None:
         del pipeline

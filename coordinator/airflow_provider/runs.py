@@ -32,3 +32,16 @@ def wait_of(context: Mapping[str, Any], environment: str) -> tuple[WaitRef, str]
     map_index = getattr(instance, "map_index", -1)
     index = -1 if map_index is None else map_index
     return WaitRef(target, run_id, instance.task_id, index), str(getattr(instance, "id", None) or "")
+
+
+MOST_BELOW = 1000
+"""Tasks below a sensor that its wait names."""
+
+
+def tasks_below(context: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The ids of all tasks below a task; ``None``: too many to name.
+
+    :param context: of the task.
+    """
+    found = sorted(context["task"].get_flat_relative_ids(upstream=False))
+    return tuple(found) if len(found) <= MOST_BELOW else None

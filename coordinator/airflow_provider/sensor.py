@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from coordinator.model.waits import Wait
 
 _ENDS = ("success", "failure", "done", "skipped")
+_RERUNS = ("ignore", "clear")
 
 
 class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an optional dependency
@@ -24,11 +25,14 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
     :param pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``. May be a template.
     :param task: a task of it, by its id; ``None``: the whole run. May be a template.
     :param partition: by default that of this run. May be a template.
+    :param rerun: what happens when the pipeline or task completes anew after this sensor has passed. ``ignore``:
+        nothing. ``clear``: once this run is at rest, the sensor is cleared with everything below it, together with
+        other sensors of the run that are to be cleared.
     :param on: ``success``, ``failure``, ``done``, or, for a task, ``skipped``.
     :param deferrable: false: it asks every ``poke_interval``, and holds a slot, unless ``mode`` is ``reschedule``.
     :param etcd_conn_id: an Airflow connection of the type ``etcd``; ``None``: the configuration of the coordinator on
         the worker and the triggerer.
-    :raises ValueError: ``on`` is none of these, or ``skipped`` without a task.
+    :raises ValueError: ``on`` or ``rerun`` is none of these, or ``on`` is ``skipped`` without a task.
     """
 
     template_fields: Sequence[str] = ("pipeline", "upstream_task", "partition")
@@ -40,6 +44,7 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
         task: str | None = None,
         partition: str | None = None,
         on: str = "success",
+        rerun: str = "ignore",
         deferrable: bool = True,
         etcd_conn_id: str | None = None,
         **kwargs: Any,
@@ -49,10 +54,13 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
             raise ValueError(f"on={on!r}: expected {', '.join(_ENDS[:-1])} or {_ENDS[-1]}")
         if on == "skipped" and task is None:
             raise ValueError("on='skipped': only a task can be skipped; expected task=...")
+        if rerun not in _RERUNS:
+            raise ValueError(f"rerun={rerun!r}: expected {' or '.join(_RERUNS)}")
         self.pipeline = pipeline
         self.upstream_task = task
         self.partition = partition
         self.on = on
+        self.rerun = rerun
         self.deferrable = deferrable
         self.etcd_conn_id = etcd_conn_id
 
@@ -96,10 +104,10 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
         """
         from datetime import UTC, datetime
 
-        from coordinator.airflow_provider.runs import wait_of
+        from coordinator.airflow_provider.runs import tasks_below, wait_of
         from coordinator.model.conditions import On
         from coordinator.model.references import PipelineRef, Target
-        from coordinator.model.waits import Answer, Wait, dump_wait, is_same_wait, read_wait
+        from coordinator.model.waits import Answer, SensorRerun, Wait, dump_wait, is_same_wait, read_wait
         from coordinator.store.keys import Keys
         from coordinator.store.port import Put, Transaction
 
@@ -114,6 +122,8 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
             task_instance,
             int(getattr(context["ti"], "try_number", 0) or 0),
             since=datetime.now(UTC),
+            rerun=SensorRerun(self.rerun),
+            below=tasks_below(context),
         )
         key, store = Keys(place.etcd.prefix).wait(ref), hook.get_conn()
         found = store.get(key)

@@ -12,8 +12,8 @@ from coordinator.model.stored import Unreadable
 from coordinator.model.waits import Answer
 
 if TYPE_CHECKING:
-    from coordinator.controller.state.waits import SeenWait
     from coordinator.model.references import PipelineRef
+    from coordinator.model.view import SeenWait
     from coordinator.reading.reading import Reading
 
 
@@ -51,7 +51,7 @@ def wait_as_json(reading: Reading, seen: SeenWait) -> dict[str, Any]:
             "on": str(wait.on),
         },
         "since": format_instant(wait.since) if wait.since is not None else None,
-        "says": in_words(reading.propagation, wait),
+        "says": in_words(reading.propagation, ref.run, wait),
     }
 
 

@@ -29,7 +29,17 @@ from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.tasks import Knowledge, knowledge_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import Facts, Readiness, SeenOrder, SeenRecord, SeenState, readable_record, readable_state
+from coordinator.model.view import (
+    Facts,
+    Readiness,
+    SeenOrder,
+    SeenRecord,
+    SeenState,
+    SeenWait,
+    readable_record,
+    readable_state,
+)
+from coordinator.model.waits import Completion, Wait
 
 _MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
 """Obstacles of a run that is under way: they go by themselves."""
@@ -40,6 +50,7 @@ class How(enum.StrEnum):
 
     ``create``   a run is created: there is none yet
     ``clear``    its run is cleared
+    ``clear_tasks``  sensors of its run are cleared, with everything below them
     ``new_run``  another run is created beside it
     ``ignored``  it does not run (its rerun policy, or its partition was given up), and nothing follows from it
     ``held``, ``waits for release``, ``blocked``  it would be due, and waits for a person
@@ -48,6 +59,7 @@ class How(enum.StrEnum):
 
     CREATE = "create"
     CLEAR = "clear"
+    CLEAR_TASKS = "clear_tasks"
     NEW_RUN = "new_run"
     IGNORED = "ignored"
     HELD = "held"
@@ -58,7 +70,7 @@ class How(enum.StrEnum):
     @property
     def runs(self) -> bool:
         """Whether it runs without further action of a person."""
-        return self in (How.CREATE, How.CLEAR, How.NEW_RUN)
+        return self in (How.CREATE, How.CLEAR, How.CLEAR_TASKS, How.NEW_RUN)
 
     @property
     def follows(self) -> bool:
@@ -184,6 +196,7 @@ class _Simulation:
         self._states: dict[Target, SeenState] = {}
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
+        self._passed: dict[Target, tuple[SeenWait, ...]] = {}
         self._released: PipelineRef | None = None
         self.done: dict[Target, How] = {}
         self._agenda: list[tuple[int, Target]] = []
@@ -206,6 +219,12 @@ class _Simulation:
 
     def watermark(self, pipeline: PipelineRef) -> Watermark | None:
         return self._facts.watermark(pipeline)
+
+    def sensors(self, target: Target) -> Sequence[SeenWait]:
+        return self._passed.get(target) or self._facts.sensors(target)
+
+    def runs_behind(self, upstream: Target) -> Iterable[Target]:
+        return self._facts.runs_behind(upstream)
 
     # -- the course --------------------------------------------------------------------------------------------------
 
@@ -276,13 +295,30 @@ class _Simulation:
             self.done.setdefault(target, How.IGNORED)
             self._write(target, replace(record, consumed=_consumed(record, decision.inputs)))
         elif self._starts(decision):
-            self.done.setdefault(target, self._how(target, record))
-            consumed = _consumed(record, decision.inputs)
+            self.done.setdefault(target, self._how(decision, record))
+            clears = bool(decision.clears)
+            consumed = _consumed(record, {} if clears else decision.inputs)
             self._write(target, _done(record, consumed=consumed, order=decision.order))
-            self._succeed(target, Attempt(f"rehearsed {target}", self._soon()))
+            is_cleared = self.done[target] in (How.CLEAR, How.CLEAR_TASKS)
+            run_id = self._attempt_of(target).run_id if is_cleared else None
+            self._succeed(target, Attempt(run_id or f"rehearsed {target}", self._soon()))
+            self._pass_sensors(target)
         else:
             return ()
         return (target,)
+
+    def _pass_sensors(self, target: Target) -> None:
+        """The sensors of a run that has run again have taken the completions that are there now."""
+        passed = []
+        for seen in self.sensors(target):
+            assert isinstance(seen.value, Wait)
+            found = self.state(seen.value.upstream)
+            state = readable_state(found)
+            if found is not None and state is not None:
+                value = replace(seen.value, completion=Completion.of(state, found.revision))
+                passed.append(replace(seen, value=value))
+        if passed:
+            self._passed[target] = tuple(passed)
 
     def _tasks_to_end(self, decision: Decision) -> Sequence[Target]:
         """The task itself, or those among the inputs that nobody has asked about."""
@@ -309,7 +345,10 @@ class _Simulation:
             attempt = Attempt(record.run_id, record.attempt if sent else self._soon())
         self._succeed(target, attempt)
 
-    def _how(self, target: Target, record: TriggerRecord | None) -> How:
+    def _how(self, decision: Decision, record: TriggerRecord | None) -> How:
+        target = decision.target
+        if decision.clears:
+            return How.CLEAR_TASKS
         known = record.run_id if record is not None else None
         if known is None and self._attempt_of(target).run_id is None:
             return How.CREATE

@@ -41,6 +41,11 @@ def what_decides(graph: Graph, about: Iterable[Place]) -> Closure:
             partitions.add(partition)
         if pipeline.task:
             waiting.append((pipeline.whole, partition))
+        waiting += (
+            (edge.upstream, partition if edge.same_partition else None)
+            for edge in graph.sensors
+            if edge.downstream == pipeline.whole
+        )
         for dependency in dependencies:
             waiting += ((dependency.upstream, one) for one in _inputs(dependency, partition))
     return {pipeline: None if found is None else frozenset(found) for pipeline, found in needed.items()}
@@ -55,6 +60,11 @@ def with_all_below(graph: Graph, place: Place) -> set[Place]:
         if one in found:
             continue
         found.add(one)
+        waiting += (
+            (edge.downstream, partition if edge.same_partition else None)
+            for edge in graph.sensors
+            if edge.upstream == upstream
+        )
         for downstream, mapping in graph.edges(upstream):
             if partition is None or isinstance(mapping, Latest):
                 waiting.append((downstream, None))

@@ -43,10 +43,11 @@ from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import FixedKey, Latest
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
+from coordinator.model.sensors import EvaluatedSensor, completions_of, evaluate_sensors
 from coordinator.model.tasks import readiness_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Readiness, SeenRecord, SeenState, View
+from coordinator.model.view import Readiness, SeenRecord, SeenState, SeenWait, View, readable_record
 
 
 class Obstacle(enum.StrEnum):
@@ -75,6 +76,8 @@ class Decision(msgspec.Struct, frozen=True):
     :ivar due_by: its deadline, if it waits in this partition; it is ``late`` when that has passed.
     :ivar skips: it is late, and is given up for that reason.
     :ivar recheck_at: when the passing of time may change the decision.
+    :ivar clears: the sensors that firing now clears, with what is below them, instead of the whole run.
+    :ivar sensors: all sensors of its present run that are cleared when their upstream completes anew, evaluated.
     """
 
     target: Target
@@ -92,10 +95,17 @@ class Decision(msgspec.Struct, frozen=True):
     late: bool = False
     skips: bool = False
     recheck_at: datetime | None = None
+    clears: tuple[SeenWait, ...] = ()
+    sensors: tuple[EvaluatedSensor, ...] = ()
 
     @property
     def fires(self) -> bool:
         return self.ready and not self.obstacles
+
+    @property
+    def tasks_to_clear(self) -> tuple[str, ...]:
+        """The ids of the sensors that firing now clears; none: it clears or creates a whole run."""
+        return tuple(sorted({one.ref.task_id for one in self.clears}))
 
 
 def decide(graph: Graph, view: View, target: Target) -> Decision:
@@ -109,8 +119,26 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         since = graph.task_active_since(target.pipeline)
         if since is None:
             return Decision(target, Readiness.SETTLED)
-        run = decide(graph, view, target.whole)
+        run = decide_run_of(graph, view, target)
         return Decision(target, readiness_of(view, target, run=run.readiness, due=run.due, active_since=since))
+    decision = decide_without_sensors(graph, view, target)
+    sensors = evaluate_sensors(graph, view, target)
+    return _decide_by_sensors(graph, view, decision, sensors) if sensors else decision
+
+
+def decide_run_of(graph: Graph, view: View, task: Target) -> Decision:
+    """Decide about the run of a task as far as that task is concerned: a clear of sensors that are not above it does
+    not let it run again. So tasks of two pipelines may wait for each other.
+
+    :param task: a task, in a partition.
+    """
+    decision = decide_without_sensors(graph, view, task.whole)
+    sensors = evaluate_sensors(graph, view, task.whole, above=task.pipeline.task)
+    return _decide_by_sensors(graph, view, decision, sensors) if sensors else decision
+
+
+def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision:
+    """Decide about a pipeline without regard to its sensors. Parameters as in :func:`decide`."""
     seen, recorded = view.state(target), view.record(target)
     record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
     obstacles = set(_obstacles(view, target, seen, recorded))
@@ -163,6 +191,47 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         late=late,
         skips=skips,
         recheck_at=_recheck_at(view, inputs, deadline) if has_pending_change else None,
+    )
+
+
+def _decide_by_sensors(graph: Graph, view: View, decision: Decision, sensors: list[EvaluatedSensor]) -> Decision:
+    """Decide about a pipeline whose present run has sensors that are cleared when their upstream completes anew.
+
+    While its dependencies, or a person, ask for the whole run, no sensor is cleared: they all run again with it. All
+    sensors that are to be cleared are cleared together, once none of their upstreams is busy any more.
+    """
+    decision = msgspec.structs.replace(decision, sensors=tuple(sensors))
+    if decision.due or decision.ready or decision.ignored or decision.skips:
+        return decision
+    node = graph.node(decision.target.pipeline)
+    rerun = node.downstream.rerun if node is not None else Rerun.CLEAR
+    order, ordered_at = _order(view, decision.target, readable_record(view.record(decision.target)))
+    new = [one for one in sensors if one.new]
+    busy, repairable = any(one.busy for one in sensors), any(one.repairable for one in sensors)
+    if rerun is Rerun.IGNORE or not (new or busy or repairable):
+        return decision
+    due, ready = bool(new) or busy, bool(new) and not busy
+    obstacles = set(decision.obstacles)
+    is_active = not obstacles.isdisjoint((Obstacle.IN_FLIGHT, Obstacle.RUNNING))
+    is_kept = rerun is Rerun.HOLD or any(one.is_loop for one in new)
+    if due and is_kept and order is None and not is_active:
+        obstacles.add(Obstacle.WAITS_FOR_RELEASE)
+    readiness = decision.readiness
+    if is_active or (due and not obstacles):
+        readiness = Readiness.BUSY
+    elif due or repairable:
+        readiness = Readiness.STUCK
+    return msgspec.structs.replace(
+        decision,
+        readiness=readiness,
+        due=due,
+        ready=ready,
+        obstacles=frozenset(obstacles),
+        inputs=completions_of(new) if ready else {},
+        wave=max(_wave_of(view, one.wait.upstream, one.state) for one in new) if ready else 0,
+        has_pending_change=True,
+        clears=tuple(one.seen for one in new) if ready else (),
+        order=ordered_at,
     )
 
 
@@ -311,16 +380,20 @@ def _completions(used: Iterable[EvaluatedInput]) -> dict[Target, Consumed]:
 
 
 def _wave(view: View, one: EvaluatedInput) -> int:
-    """The wave of an input's completion: its own revision, or the wave of the record that started its run."""
-    assert one.seen is not None
-    assert isinstance(one.seen.value, RunState)
-    recorded = view.record(one.target.whole)
+    return _wave_of(view, one.target, one.seen)
+
+
+def _wave_of(view: View, target: Target, seen: SeenState | None) -> int:
+    """The wave of a completion: its own revision, or the wave of the record that started its run."""
+    assert seen is not None
+    assert isinstance(seen.value, RunState)
+    recorded = view.record(target.whole)
     if recorded is None or not isinstance(recorded.value, TriggerRecord):
-        return one.seen.revision
-    run = one.seen.value.run if isinstance(one.seen.value, TaskState) else one.seen.value.attempt
+        return seen.revision
+    run = seen.value.run if isinstance(seen.value, TaskState) else seen.value.attempt
     record, reported = recorded.value, run.queued_at
     if reported is not None and record.attempt is not None:
         ours = reported == record.attempt
     else:
-        ours = record.status is Status.SENT or (record.status is Status.DONE and one.seen.revision < recorded.revision)
-    return record.wave if ours else one.seen.revision
+        ours = record.status is Status.SENT or (record.status is Status.DONE and seen.revision < recorded.revision)
+    return record.wave if ours else seen.revision

@@ -51,14 +51,29 @@ class Edge(NamedTuple):
     mapping: mappings.Mapping
 
 
+class SensorEdge(NamedTuple):
+    """A pipeline with a sensor that is cleared when its upstream completes anew.
+
+    :ivar upstream: a pipeline, or a task of one.
+    :ivar same_partition: both are always in the same partition.
+    """
+
+    downstream: PipelineRef
+    upstream: PipelineRef
+    same_partition: bool
+
+
 class Graph:
     """Immutable. A new one is built when a dependency document changes.
 
+    :param sensors: for each pair, the etcd revision since which sensors are known to wait so: of what ended before,
+        tasks need not be asked about. Unlike dependencies, they may form a cycle.
     :raises CycleFound: a pipeline would wait for itself.
     """
 
-    def __init__(self, nodes: Iterable[Node] = ()) -> None:
+    def __init__(self, nodes: Iterable[Node] = (), sensors: Mapping[SensorEdge, int] | None = None) -> None:
         self._nodes = {node.downstream.pipeline: node for node in nodes}
+        self.sensors = sensors or {}
         upstreams = {
             pipeline: {leaf.upstream for leaf in leaves(node.downstream.condition)}
             for pipeline, node in self._nodes.items()
@@ -70,12 +85,19 @@ class Graph:
                     since = self._tasks.setdefault(leaf.upstream.whole, {})
                     known = since.get(leaf.upstream, node.active_since[leaf])
                     since[leaf.upstream] = min(known, node.active_since[leaf])
+        for edge, first in self.sensors.items():
+            upstreams.setdefault(edge.downstream, set())
+            upstreams.setdefault(edge.upstream.whole, set())
+            if edge.upstream.task:
+                since = self._tasks.setdefault(edge.upstream.whole, {})
+                since[edge.upstream] = min(since.get(edge.upstream, first), first)
         for pipeline, tasks in self._tasks.items():
             upstreams |= {task: {pipeline} for task in tasks}
         try:
             order = tuple(graphlib.TopologicalSorter(upstreams).static_order())
         except graphlib.CycleError as error:
             raise CycleFound(tuple(error.args[1])) from None
+        self._directly_above: dict[PipelineRef, set[PipelineRef]] = {}
         self._rank = {pipeline: rank for rank, pipeline in enumerate(order)}
         self._edges: dict[PipelineRef, list[Edge]] = {
             pipeline: [Edge(task, IDENTITY) for task in tasks] for pipeline, tasks in self._tasks.items()
@@ -85,6 +107,29 @@ class Graph:
                 (leaf.upstream, leaf.mapping) for leaf in leaves(node.downstream.condition)
             ):
                 self._edges.setdefault(upstream, []).append(Edge(pipeline, mapping))
+
+    def with_sensors(self, sensors: Mapping[SensorEdge, int]) -> Graph:
+        """The same dependencies, and these sensors."""
+        return Graph(self._nodes.values(), sensors)
+
+    def is_above(self, upper: PipelineRef, lower: PipelineRef) -> bool:
+        """Whether a pipeline, in some partition, may be above another one, or above itself, through dependencies and
+        sensors."""
+        if not self._directly_above:
+            for pipeline, node in self._nodes.items():
+                self._directly_above.setdefault(pipeline, set()).update(leaf.upstream.whole for leaf in node.leaves())
+            for edge in self.sensors:
+                self._directly_above.setdefault(edge.downstream, set()).add(edge.upstream.whole)
+        known: set[PipelineRef] = set()
+        to_visit = [lower.whole]
+        while to_visit:
+            pipeline = to_visit.pop()
+            if pipeline == upper.whole:
+                return True
+            if pipeline not in known:
+                known.add(pipeline)
+                to_visit += self._directly_above.get(pipeline, ())
+        return False
 
     def within(self, pipelines: Container[PipelineRef]) -> Graph:
         """The same graph and order, without the entries of all other pipelines."""

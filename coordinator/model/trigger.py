@@ -46,7 +46,7 @@ class Status(enum.StrEnum):
 
 
 class Action(enum.StrEnum):
-    """How a run is started."""
+    """How a run is started. A clear is of the whole run, or of some of its tasks and everything below them."""
 
     CREATE = "create"
     CLEAR = "clear"
@@ -65,6 +65,8 @@ class TriggerRecord(msgspec.Struct, frozen=True):
     :ivar order: etcd revision of the newest person's order that has been carried out; 0: none.
     :ivar ordered: etcd revision of the order that the newest intent carries out.
     :ivar blocked_since: when the environment first refused the request that it still refuses.
+    :ivar tasks: what the newest request clears, with everything below: the ids of tasks; none: the whole run. The clear
+        of a few tasks consumes nothing: what their sensors use, they say themselves.
     :ivar skipped: this partition was given up: it is not started again unless a person asks for it.
     """
 
@@ -85,6 +87,7 @@ class TriggerRecord(msgspec.Struct, frozen=True):
     ordered: int = 0
     skipped: bool = False
     blocked_since: datetime | None = None
+    tasks: tuple[str, ...] = ()
 
 
 class _RecordDocument(msgspec.Struct, omit_defaults=True, gc=False):
@@ -109,6 +112,7 @@ class _RecordDocument(msgspec.Struct, omit_defaults=True, gc=False):
     ordered: WrittenRevision = 0
     skipped: bool = False
     blocked_since: WrittenTime | None = None
+    tasks: tuple[str, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -138,6 +142,7 @@ def dump_record(record: TriggerRecord) -> bytes:
             ordered=record.ordered,
             skipped=record.skipped,
             blocked_since=record.blocked_since,
+            tasks=record.tasks,
         )
     )
 
@@ -173,4 +178,5 @@ def _record_of(value: bytes, load_one: Callable[[InputDocument], Named]) -> Trig
         ordered=found.ordered,
         skipped=found.skipped,
         blocked_since=as_utc(found.blocked_since),
+        tasks=found.tasks,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -12,10 +12,11 @@ import msgspec
 from coordinator.model.conditions import Dependency
 from coordinator.model.hold import Hold
 from coordinator.model.order import GivenOrder
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import RunState, Unreadable
 from coordinator.model.trigger import TriggerRecord
+from coordinator.model.waits import Wait
 
 
 class Readiness(enum.StrEnum):
@@ -47,6 +48,14 @@ class SeenOrder(msgspec.Struct, frozen=True, gc=False):
     revision: int
 
 
+class SeenWait(msgspec.Struct, frozen=True, gc=False):
+    """A sensor's wait and the etcd revision of its key."""
+
+    ref: WaitRef
+    value: Wait | Unreadable
+    revision: int
+
+
 def readable_state(seen: SeenState | None) -> RunState | None:
     """A run state, if there is one that can be read."""
     return seen.value if seen is not None and isinstance(seen.value, RunState) else None
@@ -69,6 +78,13 @@ class Facts(Protocol):
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None: ...
 
     def watermark(self, pipeline: PipelineRef) -> Watermark | None: ...
+
+    def sensors(self, target: Target) -> Sequence[SeenWait]:
+        """The waits that have passed in the runs of a target, of sensors that are cleared when their upstream completes
+        anew."""
+
+    def runs_behind(self, upstream: Target) -> Iterable[Target]:
+        """The targets that have such a wait for this pipeline or task."""
 
 
 class View(Facts, Protocol):

@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from coordinator.model.consumption import Consumed
-from coordinator.model.decide import decide
+from coordinator.model.decide import decide_run_of, decide_without_sensors
+from coordinator.model.loops import is_loop
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
-from coordinator.model.tasks import Knowledge, knowledge_of, readiness_of
-from coordinator.model.taskstate import TaskState
-from coordinator.model.view import Readiness, readable_state
+from coordinator.model.sensors import completion_of
+from coordinator.model.tasks import readiness_of
+from coordinator.model.view import Readiness
 from coordinator.model.waits import Wait
 
 
-def completion_for(propagation: Propagation, wait: Wait) -> Consumed | None:
+def completion_for(propagation: Propagation, run: Target, wait: Wait) -> Consumed | None:
     """The completion that lets a wait pass now: what it waits for is met, and settled; ``None``: it goes on waiting.
 
     It need not be new: a sensor that begins to wait when its upstream has completed passes at once.
+
+    :param run: the pipeline and the partition of the sensor's run.
+    """
+    if readiness_for(propagation, run, wait) is not Readiness.SETTLED:
+        return None
+    return completion_of(propagation, wait)
+
+
+def readiness_for(propagation: Propagation, run: Target, wait: Wait) -> Readiness:
+    """How ready the upstream of a wait is, which no dependency need name. Parameters as in :func:`completion_for`.
+
+    Where a sensor of the upstream waits for this run in turn, each would wait for the other for ever: then the sensors
+    of the upstream do not count. What is not known of a task is asked about.
     """
     upstream = wait.upstream
-    if readiness_for(propagation, upstream) is not Readiness.SETTLED:
-        return None
-    seen = propagation.state(upstream)
-    state = readable_state(seen)
-    if seen is None or state is None or not state.state.is_terminal or not wait.on.satisfied_by(state.state):
-        return None
-    if isinstance(state, TaskState) and knowledge_of(propagation, upstream) is not Knowledge.ENDED:
-        return None
-    return Consumed(seen.revision, state.attempt, state.state)
+    found = _readiness(propagation, upstream, sensors=True)
+    if found is not Readiness.SETTLED and is_loop(propagation.graph, propagation, run, wait):
+        return _readiness(propagation, upstream, sensors=False)
+    return found
 
 
-def readiness_for(propagation: Propagation, upstream: Target) -> Readiness:
-    """How ready a pipeline or task is, which no dependency need name. What is not known of a task is asked about."""
-    if not upstream.pipeline.task:
+def _readiness(propagation: Propagation, upstream: Target, *, sensors: bool) -> Readiness:
+    if not upstream.pipeline.task and sensors:
         return propagation.readiness(upstream)
-    run = propagation.readiness(upstream.whole)
-    due = decide(propagation.graph, propagation, upstream.whole).due
-    return readiness_of(propagation, upstream, run=run, due=due, active_since=0)
+    decide = decide_run_of if sensors else decide_without_sensors
+    run = decide(propagation.graph, propagation, upstream if sensors else upstream.whole)
+    if not upstream.pipeline.task:
+        return run.readiness
+    return readiness_of(propagation, upstream, run=run.readiness, due=run.due, active_since=0)

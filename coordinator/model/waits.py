@@ -14,7 +14,7 @@ import msgspec
 from coordinator.model import bounds
 from coordinator.model.conditions import On
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import State
+from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.stored import Unreadable, WrittenRevision, WrittenTime, as_utc, read_stored
 
 
@@ -26,12 +26,39 @@ class Answer(enum.StrEnum):
     REFUSED = "refused"
 
 
+class SensorRerun(enum.StrEnum):
+    """What happens to a sensor that has passed when its upstream completes anew: nothing, or it is cleared with
+    everything below it."""
+
+    IGNORE = "ignore"
+    CLEAR = "clear"
+
+
 class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The completion that let a wait pass. :ivar revision: of its key in etcd."""
+    """The completion that let a wait pass.
+
+    :ivar revision: of its key in etcd.
+    :ivar queued_at: with ``attempt``, what tells the attempts of the run apart.
+    """
 
     revision: WrittenRevision
     state: State
     run_id: str | None = None
+    queued_at: WrittenTime | None = None
+    attempt: int | None = None
+
+    @classmethod
+    def of(cls, state: RunState, revision: int) -> Completion:
+        """The completion that a state is."""
+        attempt = state.attempt
+        return cls(revision, state.state, attempt.run_id, attempt.queued_at, attempt.number)
+
+    def is_same(self, state: RunState, revision: int) -> bool:
+        """Whether a present completion is this one. The same attempt and state, put again, is the same completion."""
+        if self.revision == revision:
+            return True
+        attempt = Attempt(self.run_id, as_utc(self.queued_at), self.attempt)
+        return self.state is state.state and attempt.same_as(state.attempt)
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -42,6 +69,9 @@ class Wait(msgspec.Struct, frozen=True):
     :ivar upstream: the pipeline or task, in the partition, that it waits for.
     :ivar since: when the sensor wrote it.
     :ivar reason: why it was refused.
+    :ivar rerun: whether the sensor is cleared when its upstream completes anew.
+    :ivar below: the ids of all tasks below the sensor, which are cleared with it; ``None``: not known, so that any task
+        of the run may be.
     """
 
     status: Answer
@@ -52,6 +82,8 @@ class Wait(msgspec.Struct, frozen=True):
     since: datetime | None = None
     completion: Completion | None = None
     reason: str = ""
+    rerun: SensorRerun = SensorRerun.IGNORE
+    below: tuple[str, ...] | None = None
 
 
 class _WaitDocument(msgspec.Struct, omit_defaults=True):
@@ -62,6 +94,8 @@ class _WaitDocument(msgspec.Struct, omit_defaults=True):
     partition: str
     task: str = ""
     on: On = On.SUCCESS
+    rerun: SensorRerun = SensorRerun.IGNORE
+    below: tuple[str, ...] | None = None
     task_instance: str = ""
     try_number: int = 0
     since: WrittenTime | None = None
@@ -83,6 +117,8 @@ def dump_wait(wait: Wait) -> bytes:
             task=task,
             partition=wait.upstream.partition,
             on=wait.on,
+            rerun=wait.rerun,
+            below=wait.below,
             task_instance=wait.task_instance,
             try_number=wait.try_number,
             since=wait.since,
@@ -99,7 +135,7 @@ def read_wait(value: bytes) -> Wait | Unreadable:
 
 def _wait_of(value: bytes) -> Wait:
     found = _decode(value)
-    for name in (found.pipeline, found.partition, found.task):
+    for name in (found.pipeline, found.partition, found.task, *(found.below or ())):
         if len(name) > bounds.NAME:
             raise ValueError(f"a name of more than {bounds.NAME} characters")
     if not found.partition:
@@ -109,6 +145,8 @@ def _wait_of(value: bytes) -> Wait:
         status=found.status,
         upstream=Target(pipeline, found.partition),
         on=found.on,
+        rerun=found.rerun,
+        below=found.below,
         task_instance=found.task_instance,
         try_number=found.try_number,
         since=as_utc(found.since),
@@ -119,12 +157,16 @@ def _wait_of(value: bytes) -> Wait:
 
 def is_same_wait(one: Wait, other: Wait) -> bool:
     """Whether two values are about the same attempt of a sensor that waits for the same."""
-    return (one.upstream, one.on, one.task_instance, one.try_number) == (
-        other.upstream,
-        other.on,
-        other.task_instance,
-        other.try_number,
-    )
+    return _identity(one) == _identity(other)
+
+
+def _identity(wait: Wait) -> tuple[object, ...]:
+    return wait.upstream, wait.on, wait.rerun, wait.task_instance, wait.try_number
+
+
+def is_cleared_by(wait: Wait, task_id: str) -> bool:
+    """Whether a clear of the sensor of a wait also clears this task, which is another one of its DAG."""
+    return wait.below is None or task_id in wait.below
 
 
 def passed(wait: Wait, completion: Completion) -> Wait:

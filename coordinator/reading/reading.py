@@ -242,7 +242,7 @@ def _read(
         listing = listing_of(store, keys, closure, documents.revision)
         newest_change = _newest_change(keys, listing.items)
         cache.replace(listing)
-        cache.published = documents.published
+        cache.published, cache.waits = documents.published, documents.waits
         cache.problems.take_over(documents.problems)
     newest_time = max(_times(cache), default=None) if revision else None
     # etcd keeps no times: for an earlier revision, the newest time in any of its keys is the best estimate.
@@ -258,8 +258,11 @@ def _read(
 
 
 def _documents(store: Store, keys: Keys, revision: int, publications: Publications) -> Cache:
+    """The published documents, and the waits of sensors: what connects pipelines."""
     documents = Cache(keys, publications=publications)
-    documents.replace(store.list(keys.every("dependencies"), revision=revision, largest=keys.largest_value))
+    published = store.list(keys.every("dependencies"), revision=revision, largest=keys.largest_value)
+    waits = store.list(keys.every("wait"), revision=published.revision, largest=keys.largest_value)
+    documents.replace(replace(published, items=[*published.items, *waits.items]))
     return documents
 
 
@@ -274,6 +277,7 @@ def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:
         graph, conflicts = merge(cache.published)
     except CycleFound as error:
         return Graph(), {"dependencies": f"the published dependencies close a cycle: {error}"}
+    graph = graph.with_sensors(cache.waits.edges())
     return graph, {f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)}
 
 

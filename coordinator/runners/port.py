@@ -110,7 +110,8 @@ class StartRequest:
     """One request: create a run, or clear one (docs/architecture.md#request).
 
     ``before`` is the queued_at of the run to clear, as the environment showed it before the intent: if it differs
-    afterwards, the clear has happened.
+    afterwards, the clear has happened. ``tasks`` are the ids of the tasks to clear, with everything below them; none:
+    the whole run.
     """
 
     dag_id: str
@@ -121,6 +122,7 @@ class StartRequest:
     conf: Mapping[str, Any] = field(default_factory=dict)
     before: datetime | None = None
     partition: str = ""
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.config.settings import EtcdSettings
-from tests.worlds import cases, task_cases, wait_cases
+from tests.worlds import cases, sensor_cases, task_cases, wait_cases
 from tests.worlds.real import RealWorld
 
 INVISIBLE = {"case_wait_of_a_sensor_that_was_cleared"}
@@ -30,3 +30,9 @@ def test_task_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> No
 def test_wait_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
     with RealWorld(etcd_settings, tmp_path, old=True) as world:
         wait_cases.CASES[name](world)
+
+
+@pytest.mark.parametrize("name", sensor_cases.ON_REAL_ETCD)
+def test_sensor_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path, old=True) as world:
+        sensor_cases.CASES[name](world)

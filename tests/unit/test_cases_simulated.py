@@ -2,7 +2,16 @@
 
 import pytest
 
-from tests.worlds import cases, condition_cases, partition_cases, people_cases, retention_cases, task_cases, wait_cases
+from tests.worlds import (
+    cases,
+    condition_cases,
+    partition_cases,
+    people_cases,
+    retention_cases,
+    sensor_cases,
+    task_cases,
+    wait_cases,
+)
 from tests.worlds.simulated import SimulatedWorld
 
 
@@ -34,6 +43,11 @@ def test_task_case(name: str) -> None:
 @pytest.mark.parametrize("name", wait_cases.CASES)
 def test_wait_case(name: str) -> None:
     wait_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", sensor_cases.CASES)
+def test_sensor_case(name: str) -> None:
+    sensor_cases.CASES[name](SimulatedWorld())
 
 
 @pytest.mark.parametrize("name", retention_cases.CASES)

@@ -8,13 +8,31 @@ import pytest
 
 from tests.evidence import EVIDENCE, REPOSITORY, Mark, UnreadableMark, marks, marks_of, page, promises
 from tests.simulation.mutations import MUTATIONS
-from tests.worlds import cases, condition_cases, partition_cases, people_cases, retention_cases, task_cases, wait_cases
+from tests.worlds import (
+    cases,
+    condition_cases,
+    partition_cases,
+    people_cases,
+    retention_cases,
+    sensor_cases,
+    task_cases,
+    wait_cases,
+)
 
 PLAYED = {
     *MUTATIONS,
     *(
         name
-        for some in (cases, condition_cases, partition_cases, people_cases, retention_cases, task_cases, wait_cases)
+        for some in (
+            cases,
+            condition_cases,
+            partition_cases,
+            people_cases,
+            retention_cases,
+            sensor_cases,
+            task_cases,
+            wait_cases,
+        )
         for name in some.CASES
     ),
 }

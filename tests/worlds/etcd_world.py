@@ -17,7 +17,7 @@ from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.retention.sweep import Sweep, read_sweep
 from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
 from coordinator.model.trigger import Status, TriggerRecord, read_record
-from coordinator.model.waits import Answer, Wait, dump_wait, read_wait
+from coordinator.model.waits import Answer, SensorRerun, Wait, dump_wait, read_wait
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Store, Transaction
 from tests.airflow_model.runs import Run
@@ -106,28 +106,50 @@ class EtcdWorld(World):
         assert not isinstance(sweep, Unreadable)
         return sweep
 
-    def wait(self, name: str, sensor: str, upstream: str, *, task: str = "", on: str = "success") -> None:
-        pipeline = PipelineRef.parse(upstream)._replace(task=task)
-        ref, task_instance = self._sensor(name, sensor)
-        waits = Wait(Answer.WAITING, Target(pipeline, PARTITION), On(on), task_instance)
+    def wait(
+        self,
+        name: str,
+        sensor: str,
+        upstream: str,
+        *,
+        task: str = "",
+        on: str = "success",
+        rerun: str = "ignore",
+        index: int = -1,
+        partition: str = PARTITION,
+    ) -> None:
+        above, _, another = upstream.partition("@")
+        pipeline = PipelineRef.parse(above)._replace(task=task)
+        run = self.newest_run(name, partition)
+        ref = WaitRef(target(name, partition), run.run_id, sensor, index)
+        (instance,) = (one for one in run.tasks[sensor] if one.map_index == index)
+        waits = Wait(
+            Answer.WAITING,
+            Target(pipeline, another or partition),
+            On(on),
+            str(instance.id),
+            rerun=SensorRerun(rerun),
+            below=tuple(sorted(self.all_below(name, sensor))) if rerun == "clear" else None,
+        )
         self.write(Put(self.keys.wait(ref), dump_wait(waits)))
 
-    def answer(self, name: str, sensor: str) -> str | None:
-        ref, _ = self._sensor(name, sensor)
-        found = self.store.get(self.keys.wait(ref))
+    def answer(self, name: str, sensor: str, *, index: int = -1, partition: str = PARTITION) -> str | None:
+        run = self.newest_run(name, partition)
+        found = self.store.get(self.keys.wait(WaitRef(target(name, partition), run.run_id, sensor, index)))
         wait = read_wait(found.value) if found is not None else None
         assert not isinstance(wait, Unreadable)
         return str(wait.status) if wait is not None else None
 
-    def _sensor(self, name: str, sensor: str) -> tuple[WaitRef, str]:
-        """Its wait, and the id of its task instance in the newest run."""
-        run = self.newest_run(name)
-        (instance,) = run.tasks[sensor]
-        return WaitRef(target(name, PARTITION), run.run_id, sensor, -1), str(instance.id)
+    def instances(self, name: str, task: str, *, partition: str = PARTITION) -> list[str | None]:
+        return [one.id for one in self.newest_run(name, partition).tasks[task]]
 
     @abstractmethod
-    def newest_run(self, name: str) -> Run:
-        """The newest run of a pipeline in its environment."""
+    def all_below(self, name: str, task: str) -> set[str]:
+        """The ids of all tasks below a task of a DAG."""
+
+    @abstractmethod
+    def newest_run(self, name: str, partition: str) -> Run:
+        """The newest run of a pipeline in a partition, in its environment."""
 
     def write(self, operation: Put | Delete) -> None:
         self.watermark = max(self.watermark, self.store.commit(Transaction((), (operation,))).revision)

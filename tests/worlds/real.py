@@ -215,10 +215,15 @@ class RealWorld(EtcdWorld):
         airflow, dag_id = self._of(name)
         airflow.clear_by_hand(dag_id, self._newest(name, partition).run_id)
 
-    def newest_run(self, name: str) -> Run:
+    def newest_run(self, name: str, partition: str) -> Run:
         airflow, dag_id = self._of(name)
         with airflow.changed:
-            return airflow.model.get(dag_id, self._newest(name, PARTITION).run_id)
+            return airflow.model.get(dag_id, self._newest(name, partition).run_id)
+
+    def all_below(self, name: str, task: str) -> set[str]:
+        airflow, dag_id = self._of(name)
+        with airflow.changed:
+            return airflow.model.dags[dag_id].all_below([task]) - {task}
 
     def has_tasks(self, name: str, **below: str) -> None:
         airflow, dag_id = self._of(name)
@@ -341,7 +346,7 @@ class RealWorld(EtcdWorld):
         airflow, dag_id = self._of(name)
         runs = {run.run_id for run in airflow.runs(dag_id) if partition_of(run) == partition}
         return sum(
-            (request.kind == "trigger" or (request.kind == "clear" and request.run_id in runs))
+            (request.kind == "trigger" or (request.kind in ("clear", "clear_tasks") and request.run_id in runs))
             and request.dag_id == dag_id
             and request.status == 200
             for request in airflow.requests

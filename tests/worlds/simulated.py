@@ -199,9 +199,13 @@ class SimulatedWorld(EtcdWorld):
         airflow, dag_id = self._of(name)
         airflow.clear(dag_id, airflow.newest(dag_id, partition).run_id)
 
-    def newest_run(self, name: str) -> Run:
+    def newest_run(self, name: str, partition: str) -> Run:
         airflow, dag_id = self._of(name)
-        return airflow.newest(dag_id, PARTITION)
+        return airflow.newest(dag_id, partition)
+
+    def all_below(self, name: str, task: str) -> set[str]:
+        airflow, dag_id = self._of(name)
+        return airflow.dags[dag_id].all_below([task]) - {task}
 
     def has_tasks(self, name: str, **below: str) -> None:
         airflow, dag_id = self._of(name)

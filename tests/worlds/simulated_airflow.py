@@ -92,9 +92,11 @@ class DirectLine:
         """What the environment does and answers, once the request is there."""
         status, body = self.airflow.api.answer(kind_of(call.method, call.parts), call)
         assert status != 422, f"{call} is no request that Airflow understands: {body}"
-        if call.method == "POST" and status == 200 and "dag_run_id" in body:
-            run = self.airflow.get(body["dag_id"], body["dag_run_id"])
-            self.airflow.effects.append((run.dag_id, partition_of(run)))
+        if call.method == "POST" and status == 200 and call.parts[-1] in ("dagRuns", "clear", "clearTaskInstances"):
+            made = body if "dag_run_id" in body else next(iter(body["task_instances"]), None)
+            if made is not None:
+                run = self.airflow.get(made["dag_id"], made["dag_run_id"])
+                self.airflow.effects.append((run.dag_id, partition_of(run)))
         return status, body
 
     def _exchange(self, method: str, path: str, **more: Any) -> Answer:

@@ -71,12 +71,31 @@ class World(ABC):
         is running."""
 
     @abstractmethod
-    def wait(self, name: str, sensor: str, upstream: str, *, task: str = "", on: str = "success") -> None:
-        """A sensor of the newest run begins to wait for a pipeline, or a task of it, in the same partition."""
+    def wait(
+        self,
+        name: str,
+        sensor: str,
+        upstream: str,
+        *,
+        task: str = "",
+        on: str = "success",
+        rerun: str = "ignore",
+        index: int = -1,
+        partition: str = PARTITION,
+    ) -> None:
+        """A sensor of the newest run in the partition begins to wait for a pipeline, or a task of it.
+
+        :param upstream: the pipeline; ``name@partition`` in another partition.
+        :param index: the map index of a mapped sensor.
+        """
 
     @abstractmethod
-    def answer(self, name: str, sensor: str) -> str | None:
+    def answer(self, name: str, sensor: str, *, index: int = -1, partition: str = PARTITION) -> str | None:
         """What stands under its wait: ``waiting``, ``passed`` or ``refused``; ``None``: nothing."""
+
+    @abstractmethod
+    def instances(self, name: str, task: str, *, partition: str = PARTITION) -> list[str | None]:
+        """The ids of the instances of a task of the newest run."""
 
     @abstractmethod
     def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
@@ -208,6 +227,15 @@ class World(ABC):
         """The queued run starts and ends."""
         self.start(name, partition=partition)
         self.finish(name, state, partition=partition)
+
+    def passes(
+        self, name: str, sensor: str, upstream: str, *, task: str = "", partition: str = PARTITION, rerun: str = "clear"
+    ) -> None:
+        """A sensor of a running run waits, passes, and ends."""
+        self.task(name, sensor, "deferred", partition=partition)
+        self.wait(name, sensor, upstream, task=task, rerun=rerun, partition=partition)
+        self.settle_until(lambda: self.answer(name, sensor, partition=partition) == "passed", f"{sensor} passes")
+        self.task(name, sensor, "success", partition=partition)
 
     def first_run(self, *names: str) -> None:
         """These sources run once, and everything below them follows."""

@@ -18,6 +18,7 @@ from coordinator.controller.reconcile.scheduling import Scheduling
 from coordinator.controller.retention.sweeper import Sweeper
 from coordinator.controller.state.cache import Cache, Replaced, Touched, unsettled_of
 from coordinator.controller.state.problems import in_a_line
+from coordinator.controller.state.waits import edge_of
 from coordinator.model.graph import CycleFound
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.propagation.propagation import Propagation
@@ -214,13 +215,19 @@ class EventHandler:
         self._propagation.touch(touched.targets, recorded=touched.recorded, live=live)
         for waiting in touched.waits:
             self._queue.add(waiting, Priority.LIVE if live else Priority.CATCHUP)
-        if touched.dependencies:
+        if touched.dependencies or self._knows_not_all_sensors(touched.waits):
             self._reading = self._use_dependencies(self._cache.snapshot())
         if touched.held:
             self._propagation.touch((), recorded=unsettled_of(touched.held, self._propagation.unsettled()), live=live)
         if touched.watermarks:
             known = self._cache.targets()
             self._propagation.touch(self._propagation.partitions_of(touched.watermarks, known), live=live)
+
+    def _knows_not_all_sensors(self, names: set[Target]) -> bool:
+        """Whether a sensor among these waits connects pipelines that nothing has connected before."""
+        graph, waits = self._propagation.graph, self._cache.waits
+        found = (waits.get(name) for name in names)
+        return any(seen in waits.sensors(seen.ref.run) and edge_of(seen) not in graph.sensors for seen in found if seen)
 
     def _tell_expired(self, expired: set[Target]) -> None:
         unheard_of = expired - self._expired_told
@@ -241,6 +248,7 @@ class EventHandler:
         yield
         try:
             graph, problems = merge(self._cache.published)
+            graph = graph.with_sensors(self._cache.waits.edges())
         except CycleFound as error:
             problems = [f"the published dependencies close a cycle: {error}"]
         self.graph_problem = in_a_line(problems) or None

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from coordinator.controller.decision_log import LogEvent
 from coordinator.controller.state.cache import Cache
-from coordinator.controller.state.waits import SeenWait
 from coordinator.controller.writes import RecordWrite, Result, StateWrite, WaitWrite, Write, commit
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 from coordinator.model.trigger import TriggerRecord, dump_record
-from coordinator.model.view import readable_record
+from coordinator.model.view import SeenWait, readable_record
 from coordinator.model.waits import Wait, dump_wait
 from coordinator.store.keys import Keys
 from coordinator.store.port import CreateRevisionIs, Delete, ModRevisionIs, Put, Store
@@ -38,6 +37,7 @@ class Ledger:
         record: TriggerRecord,
         *,
         grounds: Iterable[tuple[Target, int]] = (),
+        sensors: Iterable[SeenWait] = (),
         decision: Decision | None = None,
         event: LogEvent | None = None,
         counts: str | None = None,
@@ -45,6 +45,7 @@ class Ledger:
         """Write a trigger record, provided that the known one is still present.
 
         :param grounds: states, with their revisions, that must not have changed.
+        :param sensors: waits that must not have changed.
         :param decision: what led to it.
         :param event: its event in the decision log, where that does not follow from the record alone.
         :param counts: the counter to increase.
@@ -56,7 +57,10 @@ class Ledger:
                 operation=Put(self._keys.trigger(target), dump_record(record)),
                 expected=seen.revision if seen is not None else 0,
                 subject=RecordWrite(record, readable_record(seen), self._cache.revision, decision, event, counts),
-                grounds=tuple(ModRevisionIs(self._keys.state(ground), revision) for ground, revision in grounds),
+                grounds=(
+                    *(ModRevisionIs(self._keys.wait(seen.ref), seen.revision) for seen in sensors),
+                    *(ModRevisionIs(self._keys.state(ground), revision) for ground, revision in grounds),
+                ),
             )
         )
 

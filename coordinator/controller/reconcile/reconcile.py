@@ -269,6 +269,7 @@ class Reconcile:
             decision.target,
             self._intent(decision, record, existing),
             grounds=[(upstream, consumed.revision) for upstream, consumed in decision.inputs.items()],
+            sensors=decision.clears,
             decision=decision,
         )
 
@@ -357,5 +358,6 @@ def is_unchanged(decision: Decision, intent: TriggerRecord) -> bool:
         decision.ready
         and decision.obstacles <= {Obstacle.IN_FLIGHT}
         and intent.inputs.is_made_of(decision.inputs)
+        and intent.tasks == decision.tasks_to_clear
         and decision.order == intent.ordered  # a newer order is carried out with it, not once more after it
     )

@@ -71,6 +71,7 @@ def intend(
         order=previous.order if previous is not None else 0,
         ordered=decision.order,
         blocked_since=previous.blocked_since if previous is not None and previous.status is Status.BLOCKED else None,
+        tasks=decision.tasks_to_clear,
     )
 
 
@@ -86,10 +87,13 @@ def run_to_clear(
 ) -> str | None:
     """The run that firing now would clear; ``None``: one is created.
 
-    It is the one in the record, or, where a person orders it, the one that reported.
+    It is the one in the record, or, where a person orders it, the one that reported; or that of the sensors that are to
+    be cleared.
 
     :param seen: the target's own state.
     """
+    if decision.clears:
+        return decision.clears[0].ref.run_id
     if rerun is Rerun.NEW_RUN:
         return None
     if record is not None or not decision.order:
@@ -147,6 +151,7 @@ def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequ
         conf={**conf_to_send(own_conf), "coordinator": ours},
         before=record.before,
         partition=target.partition,
+        tasks=record.tasks,
     )
 
 
@@ -166,7 +171,7 @@ def _started(record: TriggerRecord, run_id: str | None, attempt: datetime | None
         status=Status.SENT,
         run_id=run_id,
         attempt=attempt,
-        consumed=record.consumed.and_then(record.inputs),
+        consumed=record.consumed if record.tasks else record.consumed.and_then(record.inputs),
         inputs=NOTHING,
         last_error=None,
         blocked_since=None,

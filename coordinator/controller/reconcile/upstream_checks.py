@@ -37,6 +37,7 @@ class PendingCheck:
 
     :ivar inputs: the inputs of the decision that it was made for; another decision needs another check.
     :ivar own: D's own run, if that is to be cleared.
+    :ivar sensors: D's own tasks, if those are to be cleared: they may have been cleared since, by whomever.
     :ivar deadline: monotonic seconds until which it waits for upstreams' environments.
     :ivar priority: of the target in the work queue.
     :ivar own_refused: why D's own environment refuses to tell about that run.
@@ -48,8 +49,10 @@ class PendingCheck:
     deadline: float
     priority: Priority
     waiting: set[Question] = field(default_factory=set)
+    sensors: frozenset[Question] = frozenset()
     own_run: ObservedRun | None = None
     own_seen: bool = False
+    seen: set[Question] = field(default_factory=set)
     own_refused: str | None = None
     answered_at: float | None = None
     not_before_revision: int = 0
@@ -58,7 +61,7 @@ class PendingCheck:
         run = self.own_run
         return Verification(
             own=OwnRun(run.run_id, run.queued_at, run.state.is_terminal) if run is not None else None,
-            told=self.own is None or self.own_seen,
+            told=(self.own is None or self.own_seen) and self.sensors <= self.seen,
             refused=self.own_refused,
         )
 
@@ -131,7 +134,8 @@ class Checks:
         if pending is None:
             return None
         if pending.waiting and now >= pending.deadline:  # from now on only its own environment is waited for
-            pending.waiting.intersection_update({pending.own} if pending.own is not None else ())
+            own = {pending.own} if pending.own is not None else set()
+            pending.waiting.intersection_update(own | pending.sensors)
         if pending.waiting:
             return None
         if pending.answered_at is None:
@@ -201,7 +205,9 @@ class Checks:
                     own = looked.seen[ref]
                     assert not isinstance(own, ObservedTask)
                     pending.own_seen, pending.own_run = True, own
-                elif question == pending.own and ref in looked.refused:
+                elif question in pending.sensors and ref in looked.seen:
+                    pending.seen.add(question)
+                elif (question == pending.own or question in pending.sensors) and ref in looked.refused:
                     pending.own_refused = _why_refused(message.environment, ref, looked.refused[ref])
             if ref in looked.seen:
                 yield Answer(ref, looked.seen[ref], subjects, askers)
@@ -226,6 +232,8 @@ class Checks:
         expired = pending.answered_at is not None and now - pending.answered_at > self._timeout
         if expired or pending.own != _own_question(decision.target, own_run_id):
             return None
+        if pending.sensors != {question for _, question in _questions_about_sensors(decision)}:
+            return None
         return pending if same_inputs(pending.inputs, decision.inputs) else None
 
     def _issue(self, decision: Decision, own_run_id: str | None, now: float, priority: Priority) -> PendingCheck:
@@ -241,6 +249,10 @@ class Checks:
             dispatcher = self._dispatchers.of(target)
             patience = max(self._timeout, dispatcher.limits.request_timeout if dispatcher is not None else 0.0)
             self._ask(own, subject=target, asker=target, pending=pending, timeout=patience)
+            sensors = _questions_about_sensors(decision)
+            pending.sensors = frozenset(question for _, question in sensors)
+            for name, question in sensors:
+                self._ask(question, subject=name, asker=target, pending=pending, timeout=patience)
         if pending.waiting:
             heapq.heappush(self._deadlines, (pending.deadline, target))
         return pending
@@ -271,6 +283,14 @@ class Checks:
         dispatcher.look(ref, timeout=timeout)
 
 
+def _questions_about_sensors(decision: Decision) -> list[tuple[Target, Question]]:
+    """The names of the waits of the sensors that are to be cleared, each with what to ask about it."""
+    environment, dag_id, _ = decision.target.pipeline
+    return [
+        (seen.ref.name, (environment, TaskRef(dag_id, seen.ref.run_id, seen.ref.task_id))) for seen in decision.clears
+    ]
+
+
 def _own_question(target: Target, own_run_id: str | None) -> Question | None:
     if own_run_id is None:
         return None
@@ -287,8 +307,9 @@ def _take(waiting: Waiting, question: Question, *, before: int | None) -> frozen
 
 
 def _why_refused(environment: str, ref: RunOrTask, refusal: RequestRefused) -> str:
+    what = f"task {ref.task_id} of " if isinstance(ref, TaskRef) else ""
     remedy = "; the coordinator's user needs permission to read the runs of this DAG" if refusal.status == 403 else ""
     return (
-        f"{environment} refuses to show run {ref.run_id} of {ref.dag_id}, which is to be cleared: "
+        f"{environment} refuses to show {what}run {ref.run_id} of {ref.dag_id}, which is to be cleared: "
         f"{refusal.status}: {refusal}{remedy}"
     )

@@ -13,13 +13,13 @@ from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.state.cache import Cache
-from coordinator.controller.state.waits import SeenWait
 from coordinator.model.consumption import Consumed
 from coordinator.model.decide import Decision
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
+from coordinator.model.runstate import RunState
 from coordinator.model.taskstate import TaskInstance
-from coordinator.model.view import Readiness
+from coordinator.model.view import Readiness, SeenWait
 from coordinator.model.waiting import completion_for
 from coordinator.model.waits import Answer, Completion, Wait, passed, refused
 from coordinator.runners.port import ObservedRun, ObservedTask, TaskRef
@@ -92,24 +92,25 @@ class Waiters:
             self._ledger.wait(seen, refused(wait, reason))
         elif not self._propagation.is_final(wait.upstream.whole):
             self._queue.add(name, after=now + AGAIN)
-        elif (used := completion_for(self._propagation, wait)) is None:
+        elif (used := completion_for(self._propagation, ref.run, wait)) is None:
             self._checks.drop(name)
             if wait.upstream.pipeline.task:
                 self._tasks.want(wait.upstream, now)
         elif self._is_checked(name, wait.upstream, used, now):
             self._checks.drop(name)
             _log.info("wait.passed", **_named(seen), upstream=str(wait.upstream), revision=used.revision)
-            self._ledger.wait(seen, passed(wait, Completion(used.revision, used.state, used.attempt.run_id)))
+            self._ledger.wait(seen, passed(wait, Completion.of(RunState(used.state, used.attempt), used.revision)))
 
     def observed(self, name: Target, seen: ObservedRun | ObservedTask | None) -> bool:
         """What a look at a sensor's own task has shown. Returns whether its wait is to be removed."""
-        if (found := self._waiting(name)) is None:
+        known = self._cache.waits.get(name)
+        if known is None or not isinstance(known.value, Wait) or known.value.status is Answer.REFUSED:
             return False
-        known, wait = found
         instances = seen.instances if isinstance(seen, ObservedTask) else ()
-        if any(one.map_index == known.ref.map_index and _waits_still(one, wait) for one in instances):
+        is_valid = _waits_still if known.value.status is Answer.WAITING else _has_passed_as_it_says
+        if any(one.map_index == known.ref.map_index and is_valid(one, known.value) for one in instances):
             return False
-        _log.info("wait.removed", **_named(known), reason="its task does not wait any more")
+        _log.info("wait.removed", **_named(known), reason="its task does not wait any more, or has run again since")
         self._ledger.wait(known, None)
         return True
 
@@ -130,6 +131,15 @@ class Waiters:
 def _waits_still(one: TaskInstance, wait: Wait) -> bool:
     is_another = one.id is not None and wait.task_instance and one.id != wait.task_instance
     return one.state not in _ENDED and not is_another
+
+
+def _has_passed_as_it_says(one: TaskInstance, wait: Wait) -> bool:
+    """Whether the sensor has not been cleared, or ended otherwise, since its wait passed."""
+    if one.state != "success":
+        return False
+    if one.id is not None:
+        return not wait.task_instance or one.id == wait.task_instance
+    return wait.try_number in (0, one.try_number)
 
 
 def _named(seen: SeenWait) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from coordinator.model.retention.watermark import Watermark, read_watermark
 from coordinator.model.runstate import RunState, Unreadable
 from coordinator.model.taskstate import TaskState, read_state
 from coordinator.model.trigger import TriggerRecord
-from coordinator.model.view import SeenOrder, SeenRecord, SeenState
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState, SeenWait
 from coordinator.model.waits import read_wait
 from coordinator.store.keys import (
     ActKey,
@@ -144,6 +144,12 @@ class Cache:
 
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
         return self._holds.get(pipeline)
+
+    def sensors(self, target: Target) -> Sequence[SeenWait]:
+        return self.waits.sensors(target)
+
+    def runs_behind(self, upstream: Target) -> Iterable[Target]:
+        return self.waits.runs_behind(upstream)
 
     def order(self, target: Target) -> SeenOrder | None:
         return self._orders.get(target)
@@ -354,6 +360,7 @@ class Cache:
                 self.waits.put(ref, wait, item.mod_revision)
                 self._note_problem(item.key, wait)
                 touched.waits.add(ref.name)
+                touched.recorded.add(ref.run)
             case WatermarkKey(pipeline):
                 watermark = read_watermark(item.value)
                 known_again = self._watermarks.put(pipeline, watermark, item.mod_revision)
@@ -425,6 +432,7 @@ class Cache:
                 self.marks.pop(environment, None)
             case WaitKey(ref):
                 self.waits.delete(ref)
+                touched.recorded.add(ref.run)
             case WatermarkKey(pipeline):
                 if self._watermarks.delete(pipeline):
                     self._let_states_count(pipeline, touched)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
-import msgspec
-
+from coordinator.model.graph import SensorEdge
 from coordinator.model.references import Target, WaitRef
 from coordinator.model.stored import Unreadable
-from coordinator.model.waits import Answer, Wait
+from coordinator.model.view import SeenWait
+from coordinator.model.waits import Answer, SensorRerun, Wait
 
-
-class SeenWait(msgspec.Struct, frozen=True, gc=False):
-    """A wait and the etcd revision of its key."""
-
-    ref: WaitRef
-    value: Wait | Unreadable
-    revision: int
+_Value = TypeVar("_Value")
 
 
 class Waits:
@@ -26,6 +21,8 @@ class Waits:
     def __init__(self) -> None:
         self._seen: dict[Target, SeenWait] = {}
         self._behind: dict[Target, set[Target]] = defaultdict(set)
+        self._sensors: dict[Target, dict[Target, SeenWait]] = {}
+        self._runs_behind: dict[Target, dict[Target, int]] = {}
 
     def __contains__(self, name: Target) -> bool:
         return name in self._seen
@@ -53,17 +50,65 @@ class Waits:
     def put(self, ref: WaitRef, value: Wait | Unreadable, revision: int) -> None:
         self.delete(ref)
         self._seen[ref.name] = SeenWait(ref, value, revision)
-        if isinstance(value, Wait) and value.status is Answer.WAITING:
+        if not isinstance(value, Wait):
+            return
+        if value.status is Answer.WAITING:
             self._behind[value.upstream.whole].add(ref.name)
+        elif _is_sensor(value):
+            self._sensors.setdefault(ref.run, {})[ref.name] = self._seen[ref.name]
+            runs = self._runs_behind.setdefault(value.upstream, {})
+            runs[ref.run] = runs.get(ref.run, 0) + 1
 
     def delete(self, ref: WaitRef) -> None:
         known = self._seen.pop(ref.name, None)
-        if known is not None and isinstance(known.value, Wait):
-            upstream = known.value.upstream.whole
-            self._behind[upstream].discard(ref.name)
-            if not self._behind[upstream]:
-                del self._behind[upstream]
+        if known is None or not isinstance(known.value, Wait):
+            return
+        upstream = known.value.upstream
+        if _is_sensor(known.value):
+            _drop(self._sensors, ref.run, ref.name)
+            runs = self._runs_behind[upstream]
+            runs[ref.run] -= 1
+            if not runs[ref.run]:
+                _drop(self._runs_behind, upstream, ref.run)
+        self._behind[upstream.whole].discard(ref.name)
+        if not self._behind[upstream.whole]:
+            del self._behind[upstream.whole]
+
+    def sensors(self, run: Target) -> Sequence[SeenWait]:
+        """Those that have passed in the runs of a target, of sensors that are cleared when their upstream completes
+        anew."""
+        return tuple(found.values()) if (found := self._sensors.get(run)) else ()
+
+    def runs_behind(self, upstream: Target) -> Iterable[Target]:
+        """The targets that have such a wait for this pipeline or task."""
+        return tuple(found) if (found := self._runs_behind.get(upstream)) else ()
+
+    def edges(self) -> dict[SensorEdge, int]:
+        """What such sensors wait for, each with the least revision of such a wait."""
+        found: dict[SensorEdge, int] = {}
+        for sensors in self._sensors.values():
+            for seen in sensors.values():
+                edge = edge_of(seen)
+                found[edge] = min(found.get(edge, seen.revision), seen.revision)
+        return found
 
     def clear(self) -> None:
-        self._seen.clear()
-        self._behind.clear()
+        for one in (self._seen, self._behind, self._sensors, self._runs_behind):
+            one.clear()
+
+
+def edge_of(seen: SeenWait) -> SensorEdge:
+    """The pipelines of a sensor that is cleared when its upstream completes anew."""
+    assert isinstance(seen.value, Wait)
+    upstream = seen.value.upstream
+    return SensorEdge(seen.ref.run.pipeline, upstream.pipeline, upstream.partition == seen.ref.run.partition)
+
+
+def _is_sensor(wait: Wait) -> bool:
+    return wait.status is Answer.PASSED and wait.rerun is SensorRerun.CLEAR
+
+
+def _drop(by_target: dict[Target, dict[Target, _Value]], target: Target, name: Target) -> None:
+    del by_target[target][name]
+    if not by_target[target]:
+        del by_target[target]

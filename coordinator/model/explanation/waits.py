@@ -6,21 +6,25 @@ from coordinator.model.explanation.causes import own_causes
 from coordinator.model.explanation.headline import reason
 from coordinator.model.explanation.words import did, named
 from coordinator.model.propagation.propagation import Propagation
+from coordinator.model.references import Target
 from coordinator.model.view import Readiness, readable_state
 from coordinator.model.waiting import completion_for, readiness_for
 from coordinator.model.waits import Answer, Wait
 
 
-def in_words(propagation: Propagation, wait: Wait) -> str:
-    """What has become of a wait, or what it still waits for."""
+def in_words(propagation: Propagation, run: Target, wait: Wait) -> str:
+    """What has become of a wait, or what it still waits for.
+
+    :param run: the pipeline and the partition of the sensor's run.
+    """
     upstream = wait.upstream
     if wait.status is Answer.REFUSED:
         return wait.reason
     if wait.status is Answer.PASSED:
         return f"it took revision {wait.completion.revision}" if wait.completion is not None else ""
-    if completion_for(propagation, wait) is not None:
+    if completion_for(propagation, run, wait) is not None:
         return "it passes now, by the watcher that leads"
-    if readiness_for(propagation, upstream) is not Readiness.SETTLED:
+    if readiness_for(propagation, run, wait) is not Readiness.SETTLED:
         if own := "; ".join(cause.says for cause in own_causes(propagation, propagation.decide(upstream))):
             return f"{upstream.pipeline} {own}"
         pipeline = propagation.decide(upstream.whole)

@@ -49,6 +49,8 @@ class AtRest:
         facts = self._facts
         if inputs is None or facts.hold(pipeline) is not None or facts.order(target) is not None:
             return None
+        if facts.sensors(target):
+            return None
         seen, recorded = facts.state(target), facts.record(target)
         if seen is not None and not (isinstance(seen.value, RunState) and seen.value.state.is_terminal):
             return None

@@ -39,13 +39,22 @@ class Components:
                 parent[find(leaf.upstream.whole)] = find(downstream)
                 if not isinstance(leaf.mapping, Identity):
                     mixed.add(downstream)
+        for edge in graph.sensors:
+            parent[find(edge.upstream.whole)] = find(edge.downstream)
+            if not edge.same_partition:
+                mixed.add(edge.downstream)
         numbers: dict[PipelineRef, int] = {}
         self._of = {pipeline: numbers.setdefault(find(pipeline), len(numbers)) for pipeline in graph}
         self._of |= {task: self._of[pipeline] for pipeline in graph for task in graph.tasks(pipeline)}
         self._mixed = {self._of[pipeline] for pipeline in mixed}
+        self._with_sensors = {self._of[edge.downstream] for edge in graph.sensors}
 
     def __getitem__(self, pipeline: PipelineRef) -> int:
         return self._of.get(pipeline, OUTSIDE)
+
+    def has_sensors(self, component: int) -> bool:
+        """Whether the order of its pipelines is not that of all dependencies: those of sensors may form a cycle."""
+        return component in self._with_sensors
 
     def area(self, target: Target) -> Area:
         """The area of a target."""

@@ -33,7 +33,7 @@ from coordinator.model.propagation.tally import Tallies
 from coordinator.model.references import PipelineRef, Target, target_of
 from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Unreadable
-from coordinator.model.view import Facts, Readiness, SeenOrder, SeenRecord, SeenState
+from coordinator.model.view import Facts, Readiness, SeenOrder, SeenRecord, SeenState, SeenWait
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 """The time for callers without a clock: no deadline has passed, and nothing is too old."""
@@ -118,6 +118,12 @@ class Propagation:
     def watermark(self, pipeline: PipelineRef) -> Watermark | None:
         return self._facts.watermark(pipeline)
 
+    def sensors(self, target: Target) -> Sequence[SeenWait]:
+        return self._facts.sensors(target)
+
+    def runs_behind(self, upstream: Target) -> Iterable[Target]:
+        return self._facts.runs_behind(upstream)
+
     def readiness(self, target: Target) -> Readiness:
         return self._unsettled.get(target, Readiness.SETTLED)
 
@@ -163,6 +169,7 @@ class Propagation:
         """Every downstream partition that an upstream partition can affect."""
         yield from self.graph.dependents(upstream)
         yield from self._partitions.followers(upstream)
+        yield from self._facts.runs_behind(upstream)
 
     def partitions_of(self, pipelines: Collection[PipelineRef], targets: Iterable[Target]) -> set[Target]:
         """Every partition of these pipelines that is known, or that follows from an upstream of theirs.
@@ -247,7 +254,7 @@ class Propagation:
             is_counted = False
         decision = self._decide_at_once(target) or self.decide(target)
         try:
-            if is_counted or self._tallies.counts(target.pipeline):
+            if is_counted or (self._tallies.counts(target.pipeline) and not decision.sensors):
                 self._count(decision)
             self._propagate(decision, live=live, changed=changed)
         except Exception as error:  # noqa: BLE001 - as in decide()

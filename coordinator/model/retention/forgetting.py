@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Unreadable
-from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState
+from coordinator.model.view import Facts, SeenOrder, SeenRecord, SeenState, SeenWait
 
 _MOVING = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING})
 
@@ -95,6 +95,12 @@ class _Without:
 
     def order(self, target: Target) -> SeenOrder | None:
         return None if target in self.gone else self.facts.order(target)
+
+    def sensors(self, target: Target) -> Sequence[SeenWait]:
+        return () if target in self.gone else self.facts.sensors(target)
+
+    def runs_behind(self, upstream: Target) -> Iterable[Target]:
+        return self.facts.runs_behind(upstream)
 
     def hold(self, pipeline: PipelineRef) -> Hold | Unreadable | None:
         return self.facts.hold(pipeline)

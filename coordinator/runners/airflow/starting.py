@@ -155,10 +155,15 @@ def _find_on_date(client: AirflowClient, request: StartRequest, deadline: Deadli
 
 def _clear(client: AirflowClient, request: StartRequest, deadline: Deadline, permit: Permit | None) -> Outcome:
     # dry_run is true by default.
-    path = f"{run_path(request.dag_id, request.run_id)}/clear"
-    answer = _post(client, path, {"dry_run": False}, deadline, permit)
+    path, body = f"{run_path(request.dag_id, request.run_id)}/clear", {"dry_run": False}
+    if request.tasks:
+        path, body = f"/dags/{segment(request.dag_id)}/clearTaskInstances", _clear_of_tasks(client, request)
+    answer = _post(client, path, body, deadline, permit)
     if isinstance(answer, Refused):
         return answer
+    if answer.status == 200 and request.tasks:  # the answer is a list of task instances
+        outcome = _ask_cleared(client, request, deadline)
+        return _nothing_cleared(request) if isinstance(outcome, NotHappened) and not outcome.run_missing else outcome
     if answer.status == 200:
         return _evaluate_cleared(request, _read_run(client, answer, request.dag_id, request.run_id))
     if answer.status in AMBIGUOUS:
@@ -191,11 +196,31 @@ def _evaluate_cleared(request: StartRequest, run: ObservedRun) -> Outcome:
     """
     if run.queued_at != request.before:
         return Happened(_later_than(request.before, run))
+    return _nothing_cleared(request)
+
+
+def _nothing_cleared(request: StartRequest) -> Refused:
+    why = "a run without task instances cannot be cleared"
+    if request.tasks:
+        why = f"the DAG has no task {' or '.join(request.tasks)} any more; clear the whole run once, by hand"
     return Refused(
         200,
-        f"Airflow cleared nothing of {request.dag_id}/{request.run_id}: its queued_at has not changed; a run "
-        "without task instances cannot be cleared",
+        f"Airflow cleared nothing of {request.dag_id}/{request.run_id}: its queued_at has not changed; {why}",
     )
+
+
+def _clear_of_tasks(client: AirflowClient, request: StartRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "dag_run_id": request.run_id,
+        "task_ids": list(request.tasks),
+        "include_downstream": True,
+        "only_failed": False,
+        "reset_dag_runs": True,
+        "dry_run": False,
+    }
+    if client.dialect.spares_running_tasks:
+        body["prevent_running_task"] = True
+    return body
 
 
 def _later_than(before: datetime | None, run: ObservedRun) -> ObservedRun:

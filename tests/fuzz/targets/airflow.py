@@ -44,6 +44,7 @@ from coordinator.runners.port import (
     ObservedTask,
     Refused,
     RequestRefused,
+    RunOrTask,
     RunRef,
     StartRequest,
     TaskRef,
@@ -123,7 +124,8 @@ class Scripted:
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
         self._left = 12
-        self.dialect: Dialect = tape.one_of((Airflow3(), Airflow2()))
+        dialects: tuple[Dialect, ...] = (Airflow3(), Airflow2())
+        self.dialect = tape.one_of(dialects)
 
     def send(self, *_: object, **__: object) -> Answer:
         self._left -= 1
@@ -173,13 +175,8 @@ def _conversation(tape: Tape, client: AirflowClient) -> None:
             case 2:
                 _can_be_kept(record, starting.ask(client, request, deadline))
             case 3:
-                asked = [
-                    RunRef("a", "r"),
-                    RunRef("a", "s"),
-                    RunRef("b", ".."),
-                    TaskRef("a", "r", "t"),
-                    TaskRef("a", "s", ".."),
-                ]
+                asked: list[RunOrTask] = [RunRef("a", "r"), RunRef("a", "s"), RunRef("b", "..")]
+                asked += [TaskRef("a", "r", "t"), TaskRef("a", "s", "..")]
                 looked = looking.look(client, asked, deadline)
                 for run in looked.runs.values():
                     if run is not None:

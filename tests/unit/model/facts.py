@@ -8,7 +8,7 @@ from coordinator.model.hold import Hold
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Unreadable
-from coordinator.model.view import SeenOrder, SeenRecord, SeenState
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState, SeenWait
 
 
 @dataclass
@@ -30,6 +30,14 @@ class Facts:
 
     def order(self, target: Target) -> SeenOrder | None:
         return self.orders.get(target)
+
+    def sensors(self, target: Target) -> tuple[SeenWait, ...]:
+        del target
+        return ()
+
+    def runs_behind(self, upstream: Target) -> tuple[Target, ...]:
+        del upstream
+        return ()
 
     def watermark(self, pipeline: PipelineRef) -> Watermark | None:
         return self.watermarks.get(pipeline)

@@ -67,6 +67,7 @@ class Anew:
         self.now = now
         self.state, self.record, self.hold = facts.state, facts.record, facts.hold
         self.order, self.watermark = facts.order, facts.watermark
+        self.sensors, self.runs_behind = facts.sensors, facts.runs_behind
 
     def readiness(self, target: Target) -> Readiness:
         if target not in self._readiness:
