@@ -29,7 +29,7 @@ from examples.demo.airflow import AirflowProcess
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
-OWN_DAGS = ("quick", "slow", "failing", "staged", "after_load", "halves")
+OWN_DAGS = ("quick", "slow", "failing", "staged", "after_load", "halves", "left", "right")
 PLAYGROUND = ("00_watcher", *(f"0{number}_pipeline" for number in range(1, 8)))
 DEADLINE = 120.0
 """Seconds after which a test gives up. They promise nothing; on a busy machine Airflow takes half of them."""

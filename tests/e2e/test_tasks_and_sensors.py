@@ -61,6 +61,18 @@ class Scene:
             },
         )
 
+    def at_rest(self, *dag_ids: str) -> None:
+        """Wait until the coordinator has nothing to do for these pipelines, and no run of them goes on."""
+        waiting = {"queued", "running"}
+
+        def rests() -> bool:
+            runs = [self.airflow.api.call("GET", f"/dags/{dag_id}/dagRuns")["dag_runs"] for dag_id in dag_ids]
+            shown = [one for dag_id in dag_ids for one in self.coordinator("status", dag_id, "--all")["pipelines"]]
+            settled = all(one["readiness"] == "settled" for one in shown if one["pipeline"] in dag_ids)
+            return settled and not any(run["state"] in waiting for some in runs for run in some)
+
+        eventually(rests, f"{', '.join(dag_ids)} are at rest")
+
     def coordinator(self, *arguments: str) -> Any:
         command = [sys.executable, "-m", "coordinator.cli", *arguments]
         command += ["--config", str(self.folder / "coordinator.toml"), "--json"]
@@ -138,6 +150,44 @@ def test_a_sensor_in_the_middle_of_a_dag_defers_and_passes(
     assert wait["status"] == "passed"
     scene.end(date)
     reports.wait("staged", partition, "success")
+
+
+def test_after_a_clear_upstream_the_lower_half_of_a_dag_runs_again(
+    scene: Scene, reports: Reports, next_date: Callable[[], datetime]
+) -> None:
+    date = next_date()
+    partition = format_instant(date)
+    scene.end(date)
+    staged, halves = scene.trigger("staged", date), scene.trigger("halves", date)
+    reports.wait("staged", partition, "success")
+    before = reports.wait("halves", partition, "success")
+    tasks = scene.tasks("halves", halves)
+
+    scene.clear("staged", staged, "load")
+    reports.wait("halves", partition, "success", after=before.queued_at)
+    again = scene.tasks("halves", halves)
+    assert again["first"] == tasks["first"], "what is above the sensor does not run again"
+    assert {again[one][1] for one in ("sensor", "second")}.isdisjoint({tasks[one][1] for one in ("sensor", "second")})
+    scene.at_rest("staged", "halves")
+    assert reports.history("halves", partition) == ["running", "success", "running", "success"], "once"
+
+
+def test_two_dags_wait_for_each_others_tasks(scene: Scene, reports: Reports, next_date: Callable[[], datetime]) -> None:
+    date = next_date()
+    partition = format_instant(date)
+    left, right = scene.trigger("left", date), scene.trigger("right", date)
+    ended = {name: reports.wait(name, partition, "success") for name in ("left", "right")}
+    before = scene.tasks("left", left)
+
+    scene.clear("right", right, "r1")
+    for name in ("left", "right"):
+        reports.wait(name, partition, "success", after=ended[name].queued_at)
+    scene.at_rest("left", "right")
+    after = scene.tasks("left", left)
+    assert after["l1"] == before["l1"]
+    assert after["l2"][1] != before["l2"][1]
+    for name in ("left", "right"):
+        assert reports.history(name, partition) == ["running", "success", "running", "success"], f"{name}: once more"
 
 
 def test_airflow_lists_the_provider(airflow: AirflowProcess) -> None:

@@ -321,7 +321,7 @@ class StandInAirflow:
             response = self._answer(kind, call, request.headers.get("authorization"))
         if fault is not None and fault.acts_first:
             self._keep_waiting(fault)
-        if kind == "trigger":
+        if kind in ("trigger", "clear_tasks"):
             run_id = _named_run(call.body)
         if fault is not None:
             if fault.cuts:

@@ -23,7 +23,7 @@ def halves() -> None:
     @task
     def second() -> None: ...
 
-    first() >> PipelineSensor(task_id="sensor", pipeline="staged", task="load", timeout=300) >> second()
+    first() >> PipelineSensor(task_id="sensor", pipeline="staged", task="load", timeout=300, rerun="clear") >> second()
 
 
 after_load()
