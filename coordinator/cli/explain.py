@@ -215,7 +215,13 @@ def print_explanation(console: Console, explanation: Explanation, notes: list[st
     """The whole explanation, section by section, as it stands in the terminal and in ``docs/examples``."""
     from rich.text import Text
 
-    from coordinator.model.explanation import hold_in_words, order_in_words, record_in_words, state_in_words
+    from coordinator.model.explanation import (
+        hold_in_words,
+        order_in_words,
+        record_in_words,
+        sensor_in_words,
+        state_in_words,
+    )
 
     def section(title: str, *lines: str | Text, style: str = "") -> None:
         console.print(Text(title, style="dim"))
@@ -228,6 +234,8 @@ def print_explanation(console: Console, explanation: Explanation, notes: list[st
     console.print(line(explanation.headline, "bold"))
     for note in notes:
         console.print(line(note, "yellow"))
+    if sensors := explanation.decision.sensors:
+        section("sensors", *(sensor_in_words(one) for one in sensors))
     if explanation.lines:
         section("waits for", *(_line(line.depth, line.holds, line.text) for line in explanation.lines))
     if explanation.causes:

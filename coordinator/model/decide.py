@@ -77,6 +77,7 @@ class Decision(msgspec.Struct, frozen=True):
     :ivar skips: it is late, and is given up for that reason.
     :ivar recheck_at: when the passing of time may change the decision.
     :ivar clears: the sensors that firing now clears, with what is below them, instead of the whole run.
+    :ivar by_sensors: it is due or out of date because of its sensors, and for no other reason.
     :ivar sensors: all sensors of its present run that are cleared when their upstream completes anew, evaluated.
     """
 
@@ -97,6 +98,7 @@ class Decision(msgspec.Struct, frozen=True):
     recheck_at: datetime | None = None
     clears: tuple[SeenWait, ...] = ()
     sensors: tuple[EvaluatedSensor, ...] = ()
+    by_sensors: bool = False
 
     @property
     def fires(self) -> bool:
@@ -232,6 +234,7 @@ def _decide_by_sensors(graph: Graph, view: View, decision: Decision, sensors: li
         has_pending_change=True,
         clears=tuple(one.seen for one in new) if ready else (),
         order=ordered_at,
+        by_sensors=True,
     )
 
 

@@ -10,7 +10,7 @@ from tests.worlds.world import PARTITION, World
 BEFORE = "2026-11-19T00:00:00Z"
 
 
-def _with_sensor(world: World, **dependencies: object) -> None:
+def with_sensor(world: World, **dependencies: object) -> None:
     """D has the tasks before -> sensor -> below, and U and D have run: the sensor waited for U."""
     world.dependencies({"X": ["U", "R"], **dependencies})
     _d_has_a_sensor(world)
@@ -43,7 +43,7 @@ def _d_runs(world: World, upstream: str = "U") -> None:
 @pytest.mark.promise("once")
 def case_sensor_is_cleared_once_with_what_is_below_it(world: World) -> None:
     """U is cleared, and succeeds: the sensor and what is below it run again, once; what is above it does not."""
-    _with_sensor(world)
+    with_sensor(world)
     before, sensor, below = (world.instances("D", one) for one in ("before", "sensor", "below"))
     world.rerun("U")
     world.settle()
@@ -94,7 +94,7 @@ def case_sensor_where_nobody_follows(world: World) -> None:
 @pytest.mark.promise("once")
 def case_sensor_below_what_its_downstream_needs(world: World) -> None:
     """R -> U, a sensor of D waits for U, D -> E, R -> E. R is cleared: E once, after U and D."""
-    _with_sensor(world, U="R", E=["D", "R"])
+    with_sensor(world, U="R", E=["D", "R"])
     assert world.runs("E") == 1
     world.rerun("R")
     world.settle()
@@ -164,8 +164,8 @@ def case_sensor_on_the_upstream_of_a_dependency(world: World) -> None:
     assert (world.requests("D"), world.runs("D")) == (2, 2)
 
 
-def case_sensors_that_wait_for_each_others_runs(world: World) -> None:
-    """A sensor of A waits for B's run, one of B for A's: neither is cleared without a person, who is told of it."""
+def a_loop(world: World) -> None:
+    """A sensor of A waits for B's run, one of B for A's. Both have passed; B was cleared since."""
     world.dependencies({"X": ["A", "B"]})
     for name in ("A", "B"):
         world.has_tasks(name, sensor="below", below="")
@@ -184,6 +184,11 @@ def case_sensors_that_wait_for_each_others_runs(world: World) -> None:
     world.passes("B", "sensor", "A")
     world.finish("B")
     world.settle()
+
+
+def case_sensors_that_wait_for_each_others_runs(world: World) -> None:
+    """A sensor of A waits for B's run, one of B for A's: neither is cleared without a person, who is told of it."""
+    a_loop(world)
     assert (world.requests("A"), world.requests("B")) == (0, 0)
     world.order("A", "release")
     world.settle()
@@ -261,7 +266,7 @@ def case_mapped_sensors_are_cleared_together(world: World) -> None:
 
 def case_sensor_of_another_run_in_the_partition(world: World) -> None:
     """A newer run of D has replaced the one whose sensor waited: that one is not cleared any more."""
-    _with_sensor(world)
+    with_sensor(world)
     world.trigger("D", run_id="by_hand")
     world.start("D", run_id="by_hand")
     world.finish("D", run_id="by_hand")
@@ -273,7 +278,7 @@ def case_sensor_of_another_run_in_the_partition(world: World) -> None:
 
 def case_sensor_that_was_cleared_by_hand(world: World) -> None:
     """A person clears D with its sensor, which is skipped this time: its earlier wait says nothing any more."""
-    _with_sensor(world)
+    with_sensor(world)
     world.clear("D")
     world.start("D")
     world.task("D", "sensor", "skipped")
@@ -287,7 +292,7 @@ def case_sensor_that_was_cleared_by_hand(world: World) -> None:
 
 def case_sensor_of_a_run_that_was_deleted(world: World) -> None:
     """Nothing is created in its place."""
-    _with_sensor(world)
+    with_sensor(world)
     world.delete_run("D")
     world.rerun("U")
     world.settle()
@@ -296,7 +301,7 @@ def case_sensor_of_a_run_that_was_deleted(world: World) -> None:
 
 def case_sensor_whose_upstream_fails_anew(world: World) -> None:
     """D is out of date, and waits until U is repaired; so does E."""
-    _with_sensor(world, E=["D", "U"])
+    with_sensor(world, E=["D", "U"])
     assert world.runs("E") == 1
     world.rerun("U", "failed")
     world.settle()
@@ -311,7 +316,7 @@ def case_sensor_whose_upstream_fails_anew(world: World) -> None:
 
 def case_sensor_of_a_run_that_goes_on(world: World) -> None:
     """U completes anew while D still runs, below its sensor: D is cleared once it has ended."""
-    _with_sensor(world)
+    with_sensor(world)
     world.clear("D")
     world.start("D")
     world.task("D", "before", "success")
@@ -326,7 +331,7 @@ def case_sensor_of_a_run_that_goes_on(world: World) -> None:
 
 
 def case_sensor_of_a_held_pipeline(world: World) -> None:
-    _with_sensor(world)
+    with_sensor(world)
     world.hold("D")
     world.settle()
     world.rerun("U")
@@ -366,7 +371,7 @@ def case_sensor_on_the_day_before_of_its_own_pipeline(world: World) -> None:
 
 @pytest.mark.promise("kill")
 def case_sensor_and_a_watcher_that_is_killed_before_its_request(world: World) -> None:
-    _with_sensor(world)
+    with_sensor(world)
     world.kill_before_request("D")
     world.rerun("U")
     world.settle_until(lambda: world.record("D") is not None, "the intent is there")
@@ -380,7 +385,7 @@ def case_sensor_and_a_watcher_that_is_killed_before_its_request(world: World) ->
 
 
 def case_sensor_while_no_watcher_runs(world: World) -> None:
-    _with_sensor(world)
+    with_sensor(world)
     world.stop_watcher()
     world.rerun("U")
     world.start_watcher()

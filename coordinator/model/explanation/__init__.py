@@ -11,6 +11,7 @@ from coordinator.model.explanation.explained import Explanation, explain
 from coordinator.model.explanation.headline import headline
 from coordinator.model.explanation.record import order_in_words, record_in_words, status_of
 from coordinator.model.explanation.tree import Line, tree
+from coordinator.model.explanation.waits import sensor_in_words
 from coordinator.model.explanation.words import hold_in_words, state_in_words
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "hold_in_words",
     "order_in_words",
     "record_in_words",
+    "sensor_in_words",
     "state_in_words",
     "status_of",
     "tree",

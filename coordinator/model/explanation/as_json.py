@@ -13,6 +13,7 @@ from coordinator.model.explanation.words import state_of
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, Unreadable
+from coordinator.model.sensors import EvaluatedSensor
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, readable_state
 
 Json = dict[str, Any]
@@ -34,6 +35,7 @@ def as_json(explanation: Explanation) -> Json:
         "wave": decision.wave or None,
         "state": _state(explanation.state),
         "condition": _node(decision.evaluated) if decision.evaluated is not None else None,
+        "sensors": [_sensor(sensor) for sensor in decision.sensors],
         "causes": [_cause(cause) for cause in explanation.causes],
         "fires_when": explanation.outlook,
         "remedies": explanation.remedies(),
@@ -53,6 +55,23 @@ def _node(evaluated: Evaluated) -> Json:
             "branches": [_node(branch) for branch in evaluated.branches],
         }
     return _input(evaluated)
+
+
+def _sensor(one: EvaluatedSensor) -> Json:
+    upstream, used = one.wait.upstream, one.wait.completion
+    return {
+        "task": one.seen.ref.task_id,
+        "map_index": one.seen.ref.map_index,
+        "run_id": one.seen.ref.run_id,
+        "pipeline": str(upstream.pipeline),
+        "partition": upstream.partition,
+        "on": one.wait.on,
+        "revision": one.state.revision if one.state is not None else None,
+        "consumed_revision": used.revision if used is not None else None,
+        "new": one.new,
+        "busy": one.busy,
+        "loop": one.is_loop,
+    }
 
 
 def _input(one: EvaluatedInput) -> Json:

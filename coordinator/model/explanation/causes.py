@@ -35,6 +35,7 @@ from coordinator.model.hold import Hold
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
+from coordinator.model.sensors import EvaluatedSensor
 from coordinator.model.tasks import Knowledge, knowledge_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
@@ -119,6 +120,16 @@ def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
         if decision is top and (missed := _missed(propagation, decision.target, via)) is not None:
             yield missed
         further = via if decision is top else (*via, decision.target)
+        for sensor in _sensors_in_the_way(decision):
+            above = sensor.wait.upstream
+            if above in seen or len(seen) >= MOST:
+                continue
+            seen.add(above)
+            state = readable_state(sensor.state)
+            if state is not None and propagation.readiness(above) is Readiness.SETTLED:
+                yield failure(above, state, further)
+            else:
+                waiting.append((propagation.decide(above), further))
         for one in inputs_in_the_way(decision):
             for target in _coming(propagation, one) or [one.target]:
                 if target in seen or len(seen) >= MOST:
@@ -129,6 +140,20 @@ def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
                     yield cause_at_rest(propagation, one, further)
                 else:
                     waiting.append((upstream, further))
+
+
+def _loop_in_words(sensor: EvaluatedSensor) -> str:
+    upstream = sensor.wait.upstream.pipeline
+    return (
+        f"its sensor {sensor.seen.ref.task_id} waits for {upstream}, which waits for it in turn, so that clears would "
+        'go on for ever; let one of the two sensors have rerun="ignore"'
+    )
+
+
+def _sensors_in_the_way(decision: Decision) -> Iterator[EvaluatedSensor]:
+    """The sensors for whose upstreams a pipeline waits before it clears them."""
+    if decision.by_sensors and not decision.ready:
+        yield from (one for one in decision.sensors if one.busy or (one.repairable and not decision.due))
 
 
 def why_unsettled(propagation: Propagation, one: EvaluatedInput) -> str:
@@ -240,6 +265,8 @@ def own_causes(propagation: Propagation, decision: Decision, via: tuple[Target, 
         yield Cause(target, Kind.HELD, f"is held: {hold_in_words(hold)}", how_to_release(target), via, since=held_since)
     if Obstacle.WAITS_FOR_RELEASE in decision.obstacles:
         says = "is due again, and waits until a person releases it (rerun: hold)"
+        if loops := [one for one in decision.sensors if one.new and one.is_loop]:
+            says = f"waits until a person releases it: {_loop_in_words(loops[0])}"
         yield Cause(target, Kind.WAITS_FOR_RELEASE, says, how_to_release(target, partition=True), via)
     if Obstacle.BLOCKED in decision.obstacles and record is not None and wants_to_run:
         since, asked = moment("since", record.blocked_since), moment("last asked at", record.when)

@@ -25,6 +25,8 @@ def headline(decision: Decision) -> str:
 def reason(decision: Decision) -> str:
     """The same without its subject."""
     obstacles = " and ".join(sorted(decision.obstacles))
+    if decision.by_sensors:
+        return _reason_by_sensors(decision, obstacles)
     if decision.fires:
         return f"fires now{', as a person has ordered' if decision.order else ''}"
     if Obstacle.BROKEN in decision.obstacles:
@@ -54,6 +56,26 @@ def reason(decision: Decision) -> str:
             return f"never fires in this partition: {no_input(decision.evaluated, decision.target)}"
         return f"is settled: it still needs {_needed(decision.evaluated, decision.target)}"
     return "is settled: nothing that it needs is new"
+
+
+def _reason_by_sensors(decision: Decision, obstacles: str) -> str:
+    """The reason where only sensors ask for something."""
+    sensors = [one for one in decision.sensors if one.new or one.busy or one.repairable]
+    names = listed(sorted({one.seen.ref.task_id for one in sensors}))
+    clear = f"clears {'its sensor' if len(sensors) == 1 else 'its sensors'} {names}, with everything below"
+    if decision.fires:
+        return f"fires now: it {clear}"
+    if not MOVING.isdisjoint(decision.obstacles):
+        return f"is on its way: it is {obstacles}"
+    if any(one.is_loop and one.new for one in sensors):
+        return f"{clear} only if a person releases it: what it waits for waits for it in turn"
+    if decision.ready:
+        return f"{clear}, but it is {obstacles}"
+    upstreams = listed(sorted({named(one.wait.upstream, decision.target) for one in sensors if not one.new}))
+    if decision.readiness is Readiness.BUSY:
+        return f"{clear}, once {upstreams} has ended"
+    what = listed([upstreams, *sorted(decision.obstacles)], "; ")
+    return f"is out of date and cannot run by itself: its sensor {names} waits for {what}"
 
 
 def is_out_of_reach(evaluated: Evaluated) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from coordinator.controller.state.waits import Waits
 from coordinator.model.hold import Hold
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.watermark import Watermark
@@ -18,6 +20,7 @@ class Facts:
     orders: dict[Target, SeenOrder] = field(default_factory=dict)
     holds: dict[PipelineRef, Hold | Unreadable] = field(default_factory=dict)
     watermarks: dict[PipelineRef, Watermark] = field(default_factory=dict)
+    waits: Waits = field(default_factory=Waits)
 
     def state(self, target: Target) -> SeenState | None:
         return self.states.get(target)
@@ -31,13 +34,11 @@ class Facts:
     def order(self, target: Target) -> SeenOrder | None:
         return self.orders.get(target)
 
-    def sensors(self, target: Target) -> tuple[SeenWait, ...]:
-        del target
-        return ()
+    def sensors(self, target: Target) -> Sequence[SeenWait]:
+        return self.waits.sensors(target)
 
-    def runs_behind(self, upstream: Target) -> tuple[Target, ...]:
-        del upstream
-        return ()
+    def runs_behind(self, upstream: Target) -> Iterable[Target]:
+        return self.waits.runs_behind(upstream)
 
     def watermark(self, pipeline: PipelineRef) -> Watermark | None:
         return self.watermarks.get(pipeline)

@@ -14,7 +14,7 @@ from coordinator.model.deadline import AfterFirstInput
 from coordinator.model.decide import Decision, decide
 from coordinator.model.dependencies import Downstream, OnLate, Rerun, Settle
 from coordinator.model.evaluation import all_inputs
-from coordinator.model.graph import Graph, Node
+from coordinator.model.graph import Graph, Node, SensorEdge
 from coordinator.model.hold import Hold
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import (
@@ -30,11 +30,12 @@ from coordinator.model.partitions import (
     Unit,
 )
 from coordinator.model.propagation.propagation import Propagation
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Readiness, SeenOrder, SeenRecord, SeenState
+from coordinator.model.waits import Answer, Completion, SensorRerun, Wait
 from tests.unit.model.facts import Facts
 
 PIPELINES = [PipelineRef("default", f"p{number}") for number in range(8)]
@@ -233,6 +234,22 @@ def changes() -> st.SearchStrategy[Change]:
     )
 
 
+def sensor_changes() -> st.SearchStrategy[Change]:
+    """Waits that have passed, in the run ``r`` of any target, for any other one: downstream, upstream, or in a loop."""
+    upstreams = targets() | targets().map(_task_of)
+    completions = st.builds(Completion, st.integers(0, 20), st.just(State.SUCCESS), st.just("r"))
+    waits = st.builds(
+        Wait,
+        st.just(Answer.PASSED),
+        upstreams,
+        st.sampled_from(On),
+        completion=completions,
+        rerun=st.just(SensorRerun.CLEAR),
+        below=st.none() | st.just(()) | st.just(("t",)),
+    )
+    return st.tuples(st.sampled_from(("sensor 1", "sensor 2")), targets(), st.none() | waits | waits)
+
+
 def apply(facts: Facts, kind: str, target: Target, value: object, revision: int) -> list[Target]:
     """:returns: what is to be decided anew."""
     match kind, value:
@@ -244,6 +261,10 @@ def apply(facts: Facts, kind: str, target: Target, value: object, revision: int)
             facts.records[target] = SeenRecord(value, revision)
         case "record", _:
             facts.records.pop(target, None)
+        case "sensor 1" | "sensor 2", Wait():
+            facts.waits.put(WaitRef(target, "r", kind, -1), value, revision)
+        case "sensor 1" | "sensor 2", _:
+            facts.waits.delete(WaitRef(target, "r", kind, -1))
         case "order", GivenOrder():
             facts.orders[target] = SeenOrder(value, revision)
         case "order", _:
@@ -261,7 +282,11 @@ def refresh(propagation: Propagation, kind: str, touched: list[Target]) -> list[
     """As the reconciler does."""
     if kind == "hold":  # matters to whatever is due
         touched += [target for target in propagation.unsettled() if target.pipeline == touched[0].pipeline]
-    return propagation.refresh((), recorded=touched) if kind == "record" else propagation.refresh(touched)
+    return (
+        propagation.refresh((), recorded=touched)
+        if kind in ("record", "sensor 1", "sensor 2")
+        else propagation.refresh(touched)
+    )
 
 
 def assert_same(propagation: Propagation, anew: Anew, graph: Graph, heard_of: set[Target]) -> None:
@@ -279,6 +304,22 @@ def assert_same(propagation: Propagation, anew: Anew, graph: Graph, heard_of: se
 @settings(max_examples=150, deadline=None)
 @given(graphs(), st.lists(changes(), max_size=30))
 def test_incremental_decisions_are_those_of_deciding_anew(graph: Graph, sequence: list[Change]) -> None:
+    facts = Facts()
+    propagation = Propagation(graph, facts, now=EPOCH + timedelta(minutes=60))
+    heard_of: set[Target] = set()
+    for number, (kind, target, value) in enumerate(sequence, 1):
+        decisions = refresh(propagation, kind, apply(facts, kind, target, value, number))
+        heard_of |= {decision.target for decision in decisions}
+        assert_same(propagation, Anew(graph, facts, heard_of, propagation.now), graph, heard_of)
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
+@given(graphs(), st.lists(changes() | sensor_changes(), max_size=40))
+def test_sensors_count_as_deciding_anew_says(without: Graph, sequence: list[Change]) -> None:
+    """Sensors may wait in any direction. What they wait for in a circle is found, and does not count."""
+    edges = [(one, other) for one in PIPELINES for other in (*PIPELINES, *(up._replace(task="t") for up in PIPELINES))]
+    graph = without.with_sensors({SensorEdge(one, other, same_partition=False): 1 for one, other in edges})
     facts = Facts()
     propagation = Propagation(graph, facts, now=EPOCH + timedelta(minutes=60))
     heard_of: set[Target] = set()
