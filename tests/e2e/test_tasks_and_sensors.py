@@ -67,7 +67,9 @@ class Scene:
 
         def rests() -> bool:
             runs = [self.airflow.api.call("GET", f"/dags/{dag_id}/dagRuns")["dag_runs"] for dag_id in dag_ids]
-            found = (self.coordinator("status", dag_id, "--all", may_tell_problems=True) for dag_id in dag_ids)
+            found = (
+                self.coordinator("status", "--all", "--pipeline", dag_id, may_tell_problems=True) for dag_id in dag_ids
+            )
             shown = [one for status in found for one in status["pipelines"]]
             settled = all(one["readiness"] == "settled" for one in shown if one["pipeline"] in dag_ids)
             return settled and not any(run["state"] in waiting for some in runs for run in some)
