@@ -116,8 +116,11 @@ class EtcdSettings(WithPassword):
 class EnvironmentSettings(WithPassword, WithToken):
     """One Airflow deployment.
 
-    :ivar kind: ``airflow`` (3.x), ``airflow2`` (2.9 to 2.11), or ``composer`` (either, with Google's credentials).
-    :ivar airflow_version: of a Composer environment; ``None``: 3.
+    :ivar kind: ``airflow`` (3.x), ``airflow2`` (2.9 to 2.11), ``composer`` (either, with Google's credentials), or
+        ``mwaa`` (either, through AWS).
+    :ivar airflow_version: of a Composer or MWAA environment; ``None``: 3.
+    :ivar mwaa_name: the name of an MWAA environment in its ``region``.
+    :ivar url: of Airflow; of an MWAA environment the endpoint of AWS, which follows from the region.
     :ivar max_in_flight: requests sent at the same time; 1 where Airflow runs on SQLite.
     :ivar max_runs_in_flight: runs that the coordinator has started and that have not ended; ``None``: any number.
     :ivar max_starts_per_minute: runs that it starts; a sixth of them may start at once. ``None``: any number.
@@ -128,8 +131,10 @@ class EnvironmentSettings(WithPassword, WithToken):
     :ivar observe: nothing is installed there: all its runs are followed through its REST API.
     """
 
-    kind: Literal["airflow", "airflow2", "composer"] = "airflow"
+    kind: Literal["airflow", "airflow2", "composer", "mwaa"] = "airflow"
     airflow_version: Literal[2, 3] | None = None
+    mwaa_name: str | None = None
+    region: str | None = None
     url: str
     username: str | None = None
     ca_cert: Path | None = None
@@ -140,6 +145,17 @@ class EnvironmentSettings(WithPassword, WithToken):
     partition_characters: str | None = Field(default=None, max_length=bounds.PATTERN)
     plugin: bool = True
     observe: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_the_endpoint_of_aws(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("kind") == "mwaa" and "url" not in given:
+            region = given.get("region")
+            if not isinstance(region, str) or not re.fullmatch(r"[a-z0-9-]+", region):
+                raise ValueError("kind 'mwaa' needs mwaa_name and region, like region = \"eu-central-1\"")
+            domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+            return {**given, "url": f"https://env.airflow.{region}.{domain}"}
+        return given
 
     @field_validator("url")
     @classmethod
@@ -165,11 +181,16 @@ class EnvironmentSettings(WithPassword, WithToken):
 
     @model_validator(mode="after")
     def _as_the_kind_needs(self) -> Self:
-        if self.kind == "composer":
-            if self.username is not None or source_of(self, "token", "") or source_of(self, "password", ""):
-                raise ValueError("kind 'composer' takes Google's application default credentials, and no others")
-        elif self.airflow_version is not None:
-            raise ValueError("airflow_version is for kind 'composer'; 'airflow' and 'airflow2' say it themselves")
+        whose = {"composer": "Google's application default credentials", "mwaa": "AWS credentials"}.get(self.kind)
+        if whose is None:
+            if self.airflow_version is not None:
+                raise ValueError("airflow_version is for kinds 'composer' and 'mwaa'; the others say it themselves")
+        elif self.username is not None or source_of(self, "token", "") or source_of(self, "password", ""):
+            raise ValueError(f"kind {self.kind!r} takes {whose}, and no others")
+        if self.kind == "mwaa" and not (self.mwaa_name and self.region):
+            raise ValueError("kind 'mwaa' needs mwaa_name and region")
+        if self.kind != "mwaa" and (self.mwaa_name is not None or self.region is not None):
+            raise ValueError("mwaa_name and region are for kind 'mwaa'")
         return self
 
     @property

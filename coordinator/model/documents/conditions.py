@@ -110,6 +110,12 @@ class ConditionReader:
                 whole = False
         return tuple(first_given) if whole else None
 
+    def _on(self, fields: Mapping[str, Cursor]) -> On:
+        words = {str(on): on for on in On}
+        shown = [word for word, on in words.items() if on is not On.SKIPPED or "task" in fields]
+        found = self._fields.one_of(fields["on"], words, shown=shown) if "on" in fields else None
+        return found or On.SUCCESS
+
     def _dependency(
         self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None
     ) -> Dependency | None:
@@ -120,7 +126,7 @@ class ConditionReader:
                 cursor, f"more than {bounds.DEPENDENCIES} dependencies in a document", "split it by owner"
             )
             raise TooManyFindings
-        on = self._fields.choice(fields.get("on"), On.SUCCESS)
+        on = self._on(fields)
         mapping = self._mappings.read(fields["partition"]) if "partition" in fields else Identity()
         trigger = self._fields.yes_or_no(fields.get("trigger"), True)
         max_age = self._fields.duration(fields["max_age"]) if "max_age" in fields else None

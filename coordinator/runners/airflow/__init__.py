@@ -11,6 +11,7 @@
 ``route``           proxy, certificates and connection, for one thread
 ``authentication``  the Authorization header, and when to renew it
 ``google``          tokens of Google Cloud, for Composer
+``mwaa``            requests inside requests to AWS, for Amazon MWAA
 ``answers``         the models of Airflow's answers, and their validation
 ``listing``         finds many exact names with a list that only filters by prefix
 ``deadline``        one deadline for a whole exchange, enforced at the socket

@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import requests
@@ -30,6 +30,7 @@ from coordinator.runners.airflow.answers import Answer, read_date, read_retry_af
 from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.dialect import Airflow3, Dialect
+from coordinator.runners.airflow.mwaa import Invocation
 from coordinator.runners.airflow.route import Route
 from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, NotSent, Permit
 from coordinator.version import __version__
@@ -44,6 +45,8 @@ _HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": _ENCODING,
 }
+
+_Found = TypeVar("_Found")
 
 _USERINFO = re.compile(r"//[^/@\s]*@")
 
@@ -80,6 +83,7 @@ class AirflowClient:
         self._base = settings.url
         self._verify: bool | str = str(settings.ca_cert) if settings.ca_cert else _usual_certificates()
         self._authentication = Authentication(name, settings, self._login if self.dialect.has_login else None)
+        self._invocation = Invocation(name, settings) if settings.kind == "mwaa" else None
         self._proxies = dict(get_environ_proxies(settings.url))
         self._local = threading.local()
         self._routes: weakref.WeakSet[Route] = weakref.WeakSet()
@@ -126,7 +130,7 @@ class AirflowClient:
         return answer
 
     @staticmethod
-    def _let_in(method: str, obtain: Callable[..., str | None], *arguments: object) -> str | None:
+    def _let_in(method: str, obtain: Callable[..., _Found], *arguments: object) -> _Found:
         try:
             return obtain(*arguments)
         except EnvironmentUnavailable as error:
@@ -161,24 +165,30 @@ class AirflowClient:
     ) -> Answer:
         question = f"{method} {self._base}{path}"
         headers, content = dict(_HEADERS), None
+        secrets = self._authentication.secrets(authorization)
         if authorization is not None:
             headers["Authorization"] = authorization
-        if body is not None:
+        if self._invocation is not None:
+            called = path.removeprefix(self.dialect.api)
+            content, signed, secrets = self._let_in(method, self._invocation.around, method, called, query, body)
+            method, path, headers = "POST", self._invocation.path, headers | signed
+        elif body is not None:
             content = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         handled = sys.exc_info()[1]
         try:
-            if query:
+            if query and self._invocation is None:
                 path = f"{path}?{urlencode(query)}"
             with self._route().asking(method, path, headers, content, deadline=deadline, permit=permit) as response:
-                return Answer(
+                answer = Answer(
                     question=question,
                     status=response.status,
                     body=_body(response, question),
                     retry_after=read_retry_after(response.headers.get("Retry-After")),
                     date=read_date(response.headers.get("Date")),
-                    secrets=self._authentication.secrets(authorization),
+                    secrets=secrets,
                 )
+            return answer if self._invocation is None else self._invocation.inside(answer)
         except (requests.RequestException, HTTPError, OSError, ValueError, OverflowError) as error:
             # The last two: an invalid host name ("a..b", a UnicodeError), a chunk of 2**63 bytes. They may also be a
             # defect, whose frames are needed.

@@ -12,6 +12,7 @@ import pytest
 from coordinator.config.settings import EnvironmentSettings
 from coordinator.runners.airflow import AirflowRunner
 from tests.standin.airflow import StandInAirflow
+from tests.standin.mwaa import KEY_ID, NAME, REGION, SECRET, StandInMwaa
 
 URL_VARIABLE = "COORDINATOR_TEST_AIRFLOW_URL"
 PASSWORD_VARIABLE = "COORDINATOR_TEST_PASSWORD"
@@ -27,6 +28,15 @@ class AirflowApi:
     quick: str = "quick"
     slow: str = "slow"
     kind: str = "airflow"
+    mwaa: str | None = None
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Of the environment, as the coordinator reaches it."""
+        if self.mwaa is not None:
+            reached = {"url": self.mwaa, "mwaa_name": NAME, "region": REGION}
+            return {"kind": "mwaa", "username": None, "password": None, **reached}
+        return {"url": self.base_url, "kind": self.kind, "username": self.username, "password": self.password}
 
     @property
     def is_old(self) -> bool:
@@ -55,7 +65,17 @@ def old_airflow() -> Iterator[StandInAirflow]:
         yield airflow
 
 
-WHERE: list[Any] = ["stand-in", "stand-in of Airflow 2"]
+@pytest.fixture
+def mwaa(airflow: StandInAirflow, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInMwaa]:
+    """AWS before the stand-in."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with StandInMwaa(airflow) as mwaa:
+        yield mwaa
+
+
+WHERE: list[Any] = ["stand-in", "stand-in of Airflow 2", "stand-in of MWAA"]
 if URL_VARIABLE in os.environ:
     WHERE.append(pytest.param("real", marks=pytest.mark.e2e))
 
@@ -70,6 +90,10 @@ def airflow_api(request: pytest.FixtureRequest) -> AirflowApi:
     if request.param == "stand-in of Airflow 2":
         airflow = request.getfixturevalue("old_airflow")
         return AirflowApi(airflow.base_url, airflow.username, airflow.password, kind="airflow2")
+    if request.param == "stand-in of MWAA":
+        airflow = request.getfixturevalue("airflow")
+        through: StandInMwaa = request.getfixturevalue("mwaa")
+        return AirflowApi(airflow.base_url, airflow.username, airflow.password, mwaa=through.url)
     return AirflowApi(
         os.environ[URL_VARIABLE],
         os.environ.get("COORDINATOR_TEST_AIRFLOW_USERNAME", "admin"),

@@ -20,9 +20,7 @@ pytestmark = pytest.mark.promise("answers")
 
 @pytest.fixture
 def runner(airflow_api: AirflowApi, make_runner: MakeRunner) -> AirflowRunner:
-    return make_runner(
-        airflow_api.base_url, username=airflow_api.username, password=airflow_api.password, kind=airflow_api.kind
-    )
+    return make_runner(**airflow_api.settings)
 
 
 @pytest.fixture
