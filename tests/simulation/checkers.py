@@ -7,6 +7,7 @@ see between look and request, an environment that was away when it would have be
 from __future__ import annotations
 
 from coordinator.model.references import Target
+from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from tests.simulation.clockwork import seconds_of
 from tests.simulation.history import (
@@ -23,6 +24,13 @@ from tests.simulation.history import (
     completion_of,
 )
 from tests.simulation.wiring import Branch, Tree, leaves
+
+MET = {
+    "success": ("success",),
+    "failure": ("failed",),
+    "skipped": ("skipped",),
+    "done": ("success", "failed", "skipped"),
+}
 
 MARKED_AFTER = 20.0
 """Seconds after which a leader has left a mark, whatever went wrong: its lease is shorter."""
@@ -81,8 +89,7 @@ def every_run_has_a_cause(event: Event, history: History) -> None:
         return
     consumed = history.consumed.get(target, {})
     for upstream, used in history.in_full(intent.record.inputs).items():
-        completion = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
-        if consumed.get(upstream) != completion and upstream not in intent.past:
+        if consumed.get(upstream) != history.used(upstream, used) and upstream not in intent.past:
             return
     raise PromiseBroken("every run has a cause", f"{event.action} {target}: it had used all of that before")
 
@@ -134,7 +141,7 @@ def _publishing_unseen(history: History, knows: int) -> bool:
 def _holds(tree: Tree, target: Target, used: dict[Target, str]) -> bool:
     if isinstance(tree, Branch):
         return sum(_holds(branch, target, used) for branch in tree.of) >= tree.n
-    met = {"failure": ("failed",), "done": ("success", "failed")}.get(tree.on, ("success",))
+    met = MET[tree.on]
     there = [one for one, state in used.items() if state in met and tree.asks_for(one, target.partition)]
     return len(there) >= tree.needed(target.partition)
 
@@ -144,8 +151,13 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
 
     Of pipelines that wait for ``any``, or handle failures, or ignore, only what they do themselves is looked at.
     """
-    written, recorded = history.states.get(target), history.records.get(target)
-    if written is not None and written.revision <= knows and not written.state.state.is_terminal:
+    written, recorded = history.states.get(target.whole), history.records.get(target.whole)
+    if target.pipeline.task:
+        # Its run may go on. Where it has ended in this attempt of it, only what the run itself is due for matters.
+        if written is not None and written.revision <= knows and not history.tells_of_present_run(target):
+            return f"{target} was not seen in the present attempt of its run"
+        target = target.whole
+    elif written is not None and written.revision <= knows and not written.state.state.is_terminal:
         return f"{target} says {written.state.state}"
     if recorded is not None and recorded.revision <= knows:
         record = recorded.record
@@ -187,6 +199,11 @@ def _unlooked(upstream: Target, event: RecordWritten, history: History) -> str |
     away_until = history.away_until.get(upstream.pipeline.environment, 0.0)
     if (written.revision > event.knew and is_fresh) or now < away_until + UNSEEN:
         return None
+    if upstream.pipeline.task:
+        truth = history.tasks.now.get((upstream, str(written.state.attempt.run_id)))
+        if truth is None or truth.identity == written.identity or upstream.whole in history.excused:
+            return None
+        return f"it was cleared {now - truth.since:.0f} s before" if truth.since < now - UNSEEN else None
     used_at, run_id = written.state.attempt.queued_at, written.state.attempt.run_id
     for attempt in history.attempts.get(upstream, {}).values():
         queued_at = attempt.run.queued_at
@@ -206,7 +223,7 @@ def nothing_is_sent_on_what_has_changed(event: Event, history: History) -> None:
         written = history.states.get(upstream)
         if written is None or written.revision > event.knew:
             continue
-        if written.completion != (used.attempt.run_id, str(used.attempt.queued_at), used.state.value):
+        if written.completion != history.used(upstream, used):
             raise PromiseBroken(
                 "what has changed is decided again",
                 f"{event.action} {event.target} for {upstream}, which has said {written.state.state} since then",
@@ -239,7 +256,10 @@ def nothing_rests_on_two_attempts(event: Event, history: History) -> None:
             )
 
     def visit(target: Target, attempt: str, by: Target) -> None:
-        claim(target, attempt, by)
+        if target.pipeline.task:  # another attempt of its run may have left it alone
+            target = target.whole
+        else:
+            claim(target, attempt, by)
         made = history.attempts.get(target, {}).get(attempt)
         above = history.wiring.entries.get(target.pipeline)
         if not isinstance(made, EffectMade) or made.token not in history.intents or above is None:
@@ -260,10 +280,10 @@ def nothing_rests_on_two_attempts(event: Event, history: History) -> None:
                 continue  # it did not count yet
             for upstream in leaf.inputs(target.partition):
                 if (used := used_before.get(upstream)) is not None:
-                    visit(upstream, str(used.attempt.queued_at), target)
+                    visit(upstream, history.ran_in(upstream, used), target)
 
     for upstream, used in history.in_full(event.record.inputs).items():
-        visit(upstream, str(used.attempt.queued_at), event.target)
+        visit(upstream, history.ran_in(upstream, used), event.target)
 
 
 def runs_come_from_somewhere(event: Event, history: History) -> None:
@@ -338,7 +358,7 @@ def only_what_was_missed_is_passed_over(event: Event, history: History) -> None:
     new = [
         used.revision
         for upstream, used in inputs.items()
-        if before.get(upstream) != (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
+        if before.get(upstream) != history.used(upstream, used)
     ]
     if new and history.led_knowing(max(new)) > MARKED_AFTER:
         raise PromiseBroken(
@@ -368,7 +388,17 @@ def nothing_older_is_published(event: Event, history: History) -> None:
         )
 
 
+def what_is_said_of_tasks_is_true(event: Event, history: History) -> None:
+    """A task that is said to have ended has ended so: all of its instances, since the task was cleared last."""
+    if not isinstance(event, StateWritten) or not isinstance(event.state, TaskState):
+        return
+    identity, state = history.tasks.identity_of(event.target, event.state), event.state.state
+    if state.is_terminal and (event.target, identity, state.value) not in history.tasks.ended:
+        raise PromiseBroken("what is said of tasks is true", f"{event.by}: {event.target} {state}, which it never was")
+
+
 CHECKERS = (
+    what_is_said_of_tasks_is_true,
     marks_stand,
     only_what_was_missed_is_passed_over,
     nothing_older_is_published,

@@ -28,8 +28,15 @@ def _check(target: Target, history: History, runs_of: Callable[[Target], Sequenc
     if not runs or target in history.excused:
         return
     for upstream, completion in inputs.items():
-        above = runs_of(upstream)
-        if not above or upstream in history.excused or above[0].end_date is None:
+        above = runs_of(upstream.whole)
+        if not above or upstream.whole in history.excused or above[0].end_date is None:
+            continue
+        if upstream.pipeline.task:
+            truth = history.tasks.now.get((upstream, above[0].run_id))
+            began = max(run.start_date for run in runs if run.start_date is not None)
+            same = truth is not None and completion == (above[0].run_id, truth.identity, truth.state)
+            if truth is not None and truth.ended_at is not None and same and began < truth.ended_at:
+                raise PromiseBroken("what is healthy ran after its inputs", f"{target} began before {upstream} ended")
             continue
         if completion != (above[0].run_id, str(above[0].queued_at), above[0].state.value):
             continue  # it counts no more, or not yet: what is due, the oracle has said

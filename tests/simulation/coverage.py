@@ -28,6 +28,8 @@ def _words(upstream: Any) -> Iterator[str]:
             yield "on success"
         case {"pipeline": _, **more}:
             yield f"on {more.get('on', 'success')}"
+            if "task" in more:
+                yield "task"
             mapping: Any = more.get("partition", "identity")
             yield f"mapping {mapping if isinstance(mapping, str) else mapping['mapper']}"
             if isinstance(mapping, dict) and "wait" in mapping:

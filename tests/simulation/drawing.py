@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tests.simulation.drawing_tasks import with_tasks
 from tests.simulation.faults import ANSWERS
 from tests.simulation.months import MONTHS, ONCE, QUARTER
 from tests.simulation.plan import Episode, Plan, Step
@@ -40,6 +41,7 @@ class Profile:
     :ivar wide: how often a graph has a pipeline with more inputs than are decided about one by one.
     :ivar files: how often watchers publish the dependencies from files.
     :ivar meddling: how often, beside other faults, somebody changes a key by hand that only the coordinator should.
+    :ivar tasks: how often dependencies name tasks.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -60,6 +62,7 @@ class Profile:
     wide: float = 0.03
     files: float = 0.25
     meddling: float = 0.06
+    tasks: float = 0.3
     only: tuple[str, ...] = ()
 
 
@@ -68,7 +71,8 @@ EVERYTHING = Profile()
 
 def draw(seed: int, profile: Profile = EVERYTHING) -> Plan:
     """The plan of a seed."""
-    return _Draw(seed, profile).plan()
+    plan = _Draw(seed, profile).plan()
+    return with_tasks(plan) if random.Random(f"has tasks {seed}").random() < profile.tasks else plan
 
 
 class _Draw:

@@ -14,8 +14,10 @@ from typing import Any
 from coordinator.model.consumption import Consumed, Consumption, Fingerprint, Inputs
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
+from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.runners.port import ObservedRun
+from tests.simulation.tasks import Tasks, TaskTruth, is_same_run
 from tests.simulation.wiring import Wiring, leaves
 
 PERSON = "a person"
@@ -113,12 +115,24 @@ class EffectMade(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunChanged(Event):
-    """A run in an environment. :ivar what: queued, begun, ended, set by hand, deleted."""
+    """A run in an environment. :ivar what: queued, begun, ended, set by hand, deleted.
+
+    :ivar tasks: those that were cleared, if not all of them were.
+    """
 
     target: Target
     what: str
     run: ObservedRun
     by: str
+    tasks: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChanged(Event):
+    """A task of a run in an environment was created or cleared, or has ended."""
+
+    target: Target
+    truth: TaskTruth
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +153,21 @@ def completion_of(state: RunState) -> Completion:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A state as it stands in etcd. :ivar time: when it was put. :ivar marked: by a person."""
+    """A state as it stands in etcd. :ivar time: when it was put. :ivar marked: by a person.
+
+    :ivar identity: of a task: which instances it is about.
+    """
 
     state: RunState
     revision: int
     time: float
     marked: bool = False
+    identity: str | None = None
 
     @property
     def completion(self) -> Completion:
-        return completion_of(self.state)
+        run_id, attempt, state = completion_of(self.state)
+        return run_id, attempt if self.identity is None else self.identity, state
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +207,8 @@ class History:
     :ivar editions: all that were published. :ivar serials: they carry build numbers.
     :ivar clock_was_wrong: the time of day of the watchers' hosts.
     :ivar edition: which of the documents that people have made was published last.
+    :ivar tasks: the tasks of all runs, as their environments know them.
+    :ivar identities: which instances of a task a state was about, by its etcd revision.
     :ivar counts: how often each kind of thing happened.
     """
 
@@ -221,6 +242,8 @@ class History:
     intended: list[RecordWritten] = field(default_factory=list)
     published_at: int = 0
     edition: int = 0
+    tasks: Tasks = field(default_factory=Tasks)
+    identities: dict[tuple[Target, int], str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, event: Event) -> None:
@@ -238,7 +261,11 @@ class History:
                     self.excused[target] = "state deleted"
                 else:
                     self._forget_what_no_record_names(target, state)
-                    self.states[target] = Written(state, revision, time, event.by == PERSON)
+                    identity = self.tasks.identity_of(target, state) if isinstance(state, TaskState) else None
+                    if identity is not None:
+                        self.identities[target, revision] = identity
+                        self.counts[f"task state {state.state}"] += 1
+                    self.states[target] = Written(state, revision, time, event.by == PERSON, identity)
                     if state.state.is_terminal:
                         one = Consumed(revision, state.attempt, state.state)
                         self.completions.setdefault(target, []).append(one)
@@ -276,6 +303,8 @@ class History:
                 elif event.what == "deleted":
                     self.no_cause_asked.add(event.target)
                     self.excused[event.target] = "run deleted"
+            case TaskChanged(_, _, truth):
+                self.counts[f"task {truth.state or 'created or cleared'}"] += 1
             case Happening():
                 self.counts[event.what] += 1
 
@@ -344,15 +373,39 @@ class History:
                 if leaf.asks_for(upstream, event.target.partition):
                     since[upstream] = min(active, since.get(upstream, active))
         inputs = self.in_full(event.record.inputs).items()
-        return frozenset(upstream for upstream, used in inputs if used.revision <= since.get(upstream, 0))
+        return frozenset(
+            upstream
+            for upstream, used in inputs
+            if used.revision <= since.get(upstream, 0) or self.is_past(upstream, since.get(upstream, 0))
+        )
+
+    def is_past(self, task: Target, since: int) -> bool:
+        """Whether the run of a task had ended before a dependency came into force, whenever somebody looked at it."""
+        run = self.states.get(task.whole) if task.pipeline.task else None
+        return run is not None and run.revision <= since and run.state.state.is_terminal
+
+    def used(self, upstream: Target, used: Consumed) -> Completion:
+        """A completion that was used, as :attr:`Written.completion` says it."""
+        attempt = self.identities.get((upstream, used.revision), str(used.attempt.queued_at))
+        return used.attempt.run_id, attempt, used.state.value
+
+    def ran_in(self, upstream: Target, used: Consumed) -> str:
+        """The attempt, by its ``queued_at``, of the run that a completion is of."""
+        run_id, identity, state = self.used(upstream, used)
+        del run_id
+        truth = self.tasks.ended.get((upstream, identity, state))
+        return identity if truth is None else str(truth.ran_in)
+
+    def tells_of_present_run(self, task: Target) -> bool:
+        """Whether what stands in etcd of a task is about the attempt of its run that stands there."""
+        run, written = self.states.get(task.whole), self.states.get(task)
+        if run is None or written is None or not isinstance(written.state, TaskState):
+            return False
+        return is_same_run(written.state, run.state)
 
     def _take_ignored(self, target: Target, record: TriggerRecord) -> None:
         for upstream, used in self.in_full(record.consumed).items():
-            self.consumed.setdefault(target, {})[upstream] = (
-                used.attempt.run_id,
-                str(used.attempt.queued_at),
-                used.state.value,
-            )
+            self.consumed.setdefault(target, {})[upstream] = self.used(upstream, used)
             self._stand_on(target, upstream, used.revision)
 
     def _stand_on(self, target: Target, upstream: Target, revision: int) -> None:
@@ -369,7 +422,7 @@ class History:
         self.no_cause_asked.discard(target)
         consumed = self.consumed.setdefault(target, {})
         for upstream, used in inputs.items():
-            consumed[upstream] = (used.attempt.run_id, str(used.attempt.queued_at), used.state.value)
+            consumed[upstream] = self.used(upstream, used)
             self._stand_on(target, upstream, used.revision)
 
     def in_full(self, consumption: Consumption) -> Inputs:
@@ -389,6 +442,8 @@ class History:
         written = self.states.get(upstream)
         if written is None or not written.state.state.is_terminal or written.revision <= since:
             return False
+        if upstream.pipeline.task and (self.is_past(upstream, since) or not self.tells_of_present_run(upstream)):
+            return False
         return self.consumed.get(target, {}).get(upstream) != written.completion
 
     def led_knowing(self, revision: int) -> float:
@@ -403,7 +458,7 @@ class History:
 
     def targets(self) -> set[Target]:
         """Everything that has been heard of: what has a state, a record or an order."""
-        return {*self.states, *self.records, *self.orders}
+        return {*(target.whole for target in self.states), *self.records, *self.orders}
 
 
 def _is_of(used: Consumed | Fingerprint | None, one: Consumed) -> bool:

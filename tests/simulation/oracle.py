@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from coordinator.model.references import PipelineRef, Target
+from tests.simulation.checkers import MET
 from tests.simulation.history import Completion, History
+from tests.simulation.tasks import outcome_of, task_of
 from tests.simulation.wiring import Branch, Entry, Leaf, Tree, Wiring, leaves
 
-MET = {"success": ("success",), "failure": ("failed",), "done": ("success", "failed")}
 LATER = 1 << 60
 """Revisions of what has not happened yet."""
 
@@ -39,7 +40,12 @@ class Facts:
     @classmethod
     def of(cls, history: History) -> Facts:
         return cls(
-            states={target: (written.completion, written.revision) for target, written in history.states.items()},
+            states={
+                target: (written.completion, written.revision)
+                for target, written in history.states.items()
+                if not target.pipeline.task
+            }
+            | _tasks(history),
             consumed={target: dict(used) for target, used in history.consumed.items()},
             stood_on={target: dict(used) for target, used in history.stood_on.items()},
             held=frozenset(history.held),
@@ -48,6 +54,20 @@ class Facts:
             heard_of=history.targets(),
             skipped=set(history.skipped),
         )
+
+
+def _tasks(history: History) -> dict[Target, tuple[Completion, int]]:
+    """The tasks that have ended in the runs that stand in etcd, as their environments know them, whether or not
+    anybody has looked. The revision is that of the look; without one, that of the run."""
+    found: dict[Target, tuple[Completion, int]] = {}
+    for (task, run_id), truth in history.tasks.now.items():
+        run, written = history.states.get(task.whole), history.states.get(task)
+        if run is None or run.state.attempt.run_id != run_id or truth.state is None:
+            continue
+        completion = (run_id, truth.identity, truth.state)
+        is_seen = written is not None and written.completion == completion
+        found[task] = completion, written.revision if is_seen and written is not None else run.revision
+    return found
 
 
 @dataclass
@@ -86,14 +106,17 @@ def foresee(
     outcome: Callable[[PipelineRef], str],
     is_newest: Callable[[Target], bool],
     again: Mapping[Target, str] | None = None,
+    tasks: Mapping[str, Mapping[str, object]] | None = None,
+    cleared: Mapping[Target, frozenset[str]] | None = None,
 ) -> Forecast:
     """What happens by itself.
 
     :param outcome: how a run of a pipeline ends.
     :param is_newest: whether a partition is its pipeline's newest one: only that is started by ``latest``.
     :param again: what people run, and how it ends: another attempt of it ends before anything below it starts.
+    :param tasks: see ``Plan.tasks``. :param cleared: the tasks that run again, where people clear only some of a run.
     """
-    return _Foresight(wiring, facts, outcome, is_newest).see(again or {})
+    return _Foresight(wiring, facts, outcome, is_newest, tasks or {}).see(again or {}, cleared or {})
 
 
 class _Foresight:
@@ -103,7 +126,9 @@ class _Foresight:
         facts: Facts,
         outcome: Callable[[PipelineRef], str],
         is_newest: Callable[[Target], bool],
+        tasks: Mapping[str, Mapping[str, object]],
     ) -> None:
+        self._tasks = tasks
         self._wiring = wiring
         self._facts = facts
         self._outcome = outcome
@@ -111,9 +136,9 @@ class _Foresight:
         self._forecast = Forecast()
         self._later = LATER
 
-    def see(self, again: Mapping[Target, str]) -> Forecast:
+    def see(self, again: Mapping[Target, str], cleared: Mapping[Target, frozenset[str]]) -> Forecast:
         for target, state in again.items():
-            self._complete(target, "by a person", state)
+            self._complete(target, "by a person", state, cleared.get(target))
         # What was taken out, and nothing waits for, may still be ordered.
         outside = {one.pipeline for one in self._facts.heard_of} - set(self._wiring.order)
         for pipeline in (*self._wiring.order, *sorted(outside)):
@@ -154,9 +179,14 @@ class _Foresight:
         """Whether something that could start it has completed: from the first such completion its time runs."""
         return any(self._evaluate(leaf, target, False).touched for leaf in leaves(entry.tree))
 
-    def _complete(self, target: Target, by: str, state: str) -> None:
+    def _complete(self, target: Target, by: str, state: str, cleared: frozenset[str] | None = None) -> None:
         self._later += 1
         self._facts.states[target] = (by, str(self._later), state), self._later
+        shape = self._tasks.get(str(target.pipeline), {"tasks": ()})
+        for name in shape["tasks"]:  # type: ignore[attr-defined]
+            if cleared is None or name in cleared:
+                ended = outcome_of(shape, name, fails=state == "failed")
+                self._facts.states[task_of(target, name)] = (by, str(self._later), ended), self._later
         self._facts.heard_of.add(target)
 
     def _partitions(self, pipeline: PipelineRef) -> list[str]:
@@ -171,7 +201,7 @@ class _Foresight:
         return sorted(known)
 
     def _known(self, pipeline: PipelineRef) -> Iterator[Target]:
-        return (one for one in self._facts.heard_of | self._forecast.stuck if one.pipeline == pipeline)
+        return (one for one in self._facts.heard_of | self._forecast.stuck if one.pipeline == pipeline.whole)
 
     def _evaluate(self, tree: Tree, target: Target, direct: bool) -> _Verdict:
         if isinstance(tree, Branch):
@@ -194,12 +224,14 @@ class _Foresight:
 
     def _evaluate_input(self, leaf: Leaf, upstream: Target, target: Target, direct: bool, triggers: bool) -> _Verdict:
         # At rest nothing of what ``latest`` stands on is coming; that some of it is stuck holds nobody back.
-        stuck = upstream in self._forecast.stuck
+        stuck = upstream.whole in self._forecast.stuck
         if upstream not in self._facts.states:
             return _Verdict(False, stuck, has_pending_change=stuck and triggers)
         completion, revision = self._facts.states[upstream]
-        state = completion[2]
-        changed = revision > self._wiring.since(target.pipeline, leaf) and (
+        state, since = completion[2], self._wiring.since(target.pipeline, leaf)
+        if upstream.pipeline.task and self._facts.states.get(upstream.whole, (None, 0))[1] <= since:
+            revision = 0  # its run had ended before
+        changed = revision > since and (
             self._facts.consumed.get(target, {}).get(upstream) != completion
         )
         if leaf.mapper in ("latest", "fixed_key"):  # where the newest was deleted, an older one is no news
@@ -251,4 +283,4 @@ def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
 
 
 def _reaches(tree: Tree, pipelines: set[PipelineRef]) -> bool:
-    return any(leaf.upstream in pipelines for leaf in leaves(tree))
+    return any(leaf.upstream.whole in pipelines for leaf in leaves(tree))

@@ -14,6 +14,7 @@ from coordinator.runners.port import ObservedRun
 from coordinator.store.port import Delete
 from tests.simulation.history import PERSON, RunChanged
 from tests.simulation.plan import Step
+from tests.simulation.tasks import state_of
 
 if TYPE_CHECKING:
     from tests.simulation.stage import Stage
@@ -51,6 +52,24 @@ class People:
             self._delay(step)
             airflow = self._stage.airflows[target.pipeline.environment]
             self._queued(target, airflow.clear(run.dag_id, run.run_id))
+
+    def clear_tasks(self, step: Step) -> None:
+        """The task ``value`` of the newest run is cleared, with what is below it: or from the first that failed, if
+        that is above it, for without it the run could not succeed."""
+        target = _target(step)
+        shape, run = self._stage.plan.tasks.get(step.on), self._newest(target)
+        if shape is None or run is None:
+            return
+        airflow, names = self._stage.airflows[target.pipeline.environment], list(shape["tasks"])
+        present = airflow.get(run.dag_id, run.run_id)
+        first = next(
+            (name for name in names if name == step.value or state_of(present.tasks[name]) in (None, "failed")), None
+        )
+        if first is None or any(one.state == "running" for of in present.tasks.values() for one in of):
+            return
+        cleared = frozenset(names[names.index(first) :])
+        again = airflow.clear_tasks(run.dag_id, run.run_id, [first])
+        self._changed(target, "queued", again, tasks=cleared)
 
     def set_state(self, step: Step) -> None:
         """The newest run, which has ended, is set to ``value``: success or failed.
@@ -142,9 +161,11 @@ class People:
     def _queued(self, target: Target, run: ObservedRun) -> None:
         self._changed(target, "queued", run)
 
-    def _changed(self, target: Target, what: str, run: ObservedRun) -> None:
+    def _changed(
+        self, target: Target, what: str, run: ObservedRun, *, tasks: frozenset[str] | None = None
+    ) -> None:
         self._stage.changed_at = self._stage.clock.seconds
-        self._stage.history.add(RunChanged(self._stage.clock.seconds, target, what, run, PERSON))
+        self._stage.history.add(RunChanged(self._stage.clock.seconds, target, what, run, PERSON, tasks))
 
 
 def _target(step: Step) -> Target:

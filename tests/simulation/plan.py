@@ -60,6 +60,9 @@ class Plan:
     :ivar runs_in_flight: ... and runs; ``starts_per_minute``: ... and how fast they come.
     :ivar silent: environments that never report.
     :ivar grains: of which period each pipeline's partitions are, where the mappings differ: month, quarter, once.
+    :ivar tasks: of pipelines whose tasks matter: ``tasks``, which run one after another; how many instances those have
+        that are ``mapped``; those that are ``skipped``; and, where the run fails, with which of them (``fails_at``;
+        ``None``: after all of them).
     :ivar retention: seconds after which old partitions are removed, if they are.
     :ivar resume_within: seconds within which a dependency that was taken out resumes; ``None``: longer than a play.
     :ivar late_files: watchers are given the dependencies as a file; an edit comes to each further one so many seconds
@@ -81,6 +84,7 @@ class Plan:
     starts_per_minute: int | None = None
     silent: tuple[str, ...] = ()
     grains: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, Any] = field(default_factory=dict)
     retention: int | None = None
     resume_within: int | None = None
     owners: tuple[str, ...] = ("default",)

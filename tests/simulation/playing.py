@@ -122,9 +122,12 @@ class _Play:
         """After one change: who must have run, and how often."""
         wiring = self._history.wiring
         again: dict[Target, str] = {}
+        cleared: dict[Target, frozenset[str]] = {}
         for event in events:
             if isinstance(event, RunChanged) and event.by == PERSON and event.what == "queued":
                 again[event.target] = _outcome(episode, event.target.pipeline)
+                if event.tasks is not None:
+                    cleared[event.target] = event.tasks
             elif isinstance(event, RunChanged) and event.by == PERSON and event.what == "set by hand":
                 # The same attempt, and another completion where the state is another one.
                 by_hand = (event.run.run_id, str(event.run.queued_at), event.run.state.value)
@@ -149,6 +152,8 @@ class _Play:
             outcome=lambda pipeline: _outcome(episode, pipeline),
             is_newest=self._is_newest,
             again=again,
+            tasks=self._plan.tasks,
+            cleared=cleared,
         ).starts
         for target in {*expected, *counted}:
             if target.pipeline in exact and counted[target] != expected.get(target, 0):
@@ -168,7 +173,11 @@ class _Play:
             problem = leader.publisher.problem or "no problem is shown"
             raise PromiseBroken("an edit loses nothing", f"all hosts have #{self._stage.edition}: {problem}")
         forecast = foresee(
-            self._history.wiring, Facts.of(self._history), outcome=lambda _: "success", is_newest=self._is_newest
+            self._history.wiring,
+            Facts.of(self._history),
+            outcome=lambda _: "success",
+            is_newest=self._is_newest,
+            tasks=self._plan.tasks,
         )
         if forecast.starts:
             raise PromiseBroken("nothing is lost", f"at rest, and yet due: {_named(forecast.starts)}")
@@ -179,9 +188,10 @@ class _Play:
         busy = [target for target, readiness in unsettled.items() if readiness is Readiness.BUSY]
         if busy:
             raise PromiseBroken("rest has reasons", f"at rest, and yet busy: {_named(busy)}")
-        if stuck != set(unsettled):
+        shown = {target for target in unsettled if not target.pipeline.task}
+        if stuck != shown:
             raise PromiseBroken(
-                "rest has reasons", f"stuck: {_named(unsettled)}; reasons there are for: {_named(stuck)}"
+                "rest has reasons", f"stuck: {_named(shown)}; reasons there are for: {_named(stuck)}"
             )
         self._compare_with_environments()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from coordinator.commands.last_readable import with_last_readable
@@ -22,13 +23,14 @@ from coordinator.model.publishing.owners import CENTRAL_OWNER
 from coordinator.model.publishing.publication import Publication, read_publication
 from coordinator.model.publishing.resuming import Terms
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
+from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable
+from coordinator.model.taskstate import read_state
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.runners.port import ObservedRun, StartRequest
 from coordinator.store.keys import DependenciesKey, HoldKey, Keys, OrderKey, StateKey, TriggerKey
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Delete, Put, Transaction
-from tests.airflow_model.runs import Change, What
+from tests.airflow_model.runs import Change, Run, What
 from tests.simulation.airflow import FaultyLine, WatchedRunner
 from tests.simulation.clockwork import Clockwork, WallClock
 from tests.simulation.faults import Faults
@@ -45,8 +47,10 @@ from tests.simulation.history import (
     RecordWritten,
     RunChanged,
     StateWritten,
+    TaskChanged,
 )
 from tests.simulation.plan import Plan
+from tests.simulation.tasks import outcomes
 from tests.simulation.process import LEASE, Killed, Point, WatcherProcess, leader_of
 from tests.worlds.simulated_airflow import SimulatedAirflow, partition_of
 
@@ -65,6 +69,7 @@ LATENCIES = {
     "report": (0.001, 0.05),
     "queue": (0.02, 0.5),
     "run": (0.05, 2.0),
+    "task": (0.02, 0.8),
 }
 """Virtual seconds, from and to."""
 
@@ -213,7 +218,8 @@ class Stage:
 
     def is_ledger_key(self, key: str) -> bool:
         """Whether it holds a state, a trigger record or dependencies, not a lease of somebody's."""
-        prefixes = self.keys.root + "trigger/", self.keys.root + "state/", self.keys.dependencies("")
+        words = ("trigger/", "state/", "task/")
+        prefixes = *(self.keys.root + word for word in words), self.keys.dependencies("")
         return key.startswith(prefixes)
 
     def etcd_changed(self) -> None:
@@ -237,7 +243,7 @@ class Stage:
             value = operation.value if isinstance(operation, Put) else None
             match self.keys.parse(operation.key):
                 case StateKey(target):
-                    state = read_run_state(value) if value is not None else None
+                    state = read_state(target.pipeline, value) if value is not None else None
                     assert state is None or isinstance(state, RunState)
                     writer = process.name if process else by
                     self.history.add(StateWritten(now, target, state, revision, writer, leads or process is None))
@@ -340,10 +346,18 @@ class Stage:
     # -- environments ------------------------------------------------------------------------------------------------
 
     def _airflow(self, environment: str) -> SimulatedAirflow:
-        return SimulatedAirflow(now=self.clock.tick, changed=lambda change: self._changed(environment, change))
+        airflow = SimulatedAirflow(now=self.clock.tick, changed=lambda change: self._changed(environment, change))
+        for name, shape in self.plan.tasks.items():
+            if (pipeline := PipelineRef.parse(name)).environment == environment:
+                names = list(shape["tasks"])
+                below = {task: (follower,) for task, follower in pairwise(names)}
+                airflow.dag(pipeline.dag_id, below={**below, names[-1]: ()})
+        return airflow
 
     def _changed(self, environment: str, change: Change) -> None:
         """What an environment holds has changed."""
+        if change.what is not What.DELETED:
+            self._tell_of_tasks(environment, change.run)
         match change.what:
             case What.CREATED | What.CLEARED:
                 self._plan_run(environment, change.run)
@@ -401,7 +415,7 @@ class Stage:
             delay = self.latency("queue") if delay is None else delay
             self.clock.after(delay, lambda: self._begin(environment, run))
         else:
-            self.clock.after(self.latency("run"), lambda: self._end(environment, run))
+            self._work(environment, run)
 
     def _begin(self, environment: str, run: ObservedRun) -> None:
         if self._is_current(environment, run, State.QUEUED):
@@ -409,7 +423,43 @@ class Stage:
                 self.clock.after(1.0, lambda: self._begin(environment, run))
                 return
             self.airflows[environment].begin(run.dag_id, run.run_id)
+            self._work(environment, run)
+
+    def _work(self, environment: str, run: ObservedRun) -> None:
+        """A run goes on: with its tasks, one after another, and then it ends."""
+        tasks = self.plan.tasks.get(str(PipelineRef(environment, run.dag_id)))
+        if tasks is None:
             self.clock.after(self.latency("run"), lambda: self._end(environment, run))
+        else:
+            self.clock.after(self.latency("task"), lambda: self._step(environment, run, tasks))
+
+    def _step(self, environment: str, run: ObservedRun, tasks: Mapping[str, Any]) -> None:
+        """The next task begins, or one more of its instances ends; or all have ended, and so does the run."""
+        if not self._is_current(environment, run, State.RUNNING):
+            return
+        airflow = self.airflows[environment]
+        if self.faults.is_dead(environment):
+            self.clock.after(1.0, lambda: self._step(environment, run, tasks))
+            return
+        present = airflow.get(run.dag_id, run.run_id)
+        ends = outcomes(tasks, fails=str(PipelineRef(environment, run.dag_id)) in self.fails)
+        for name, words in ends.items():
+            ended = [one.state for one in present.tasks[name] if one.end_date is not None]
+            if len(ended) == len(words):
+                continue
+            begun = any(one.start_date is not None for one in present.tasks[name])
+            left = ["running"] * (len(words) - len(ended))
+            if begun or words[0] in ("skipped", "upstream_failed"):
+                left[0] = words[len(ended)]
+            airflow.set_task(run.dag_id, run.run_id, name, *ended, *left)
+            self._tell_of_tasks(environment, airflow.get(run.dag_id, run.run_id))
+            self.clock.after(self.latency("task"), lambda: self._step(environment, run, tasks))
+            return
+        self._end(environment, run)
+
+    def _tell_of_tasks(self, environment: str, run: Run) -> None:
+        for task, truth in self.history.tasks.take(target_of(environment, run), run, self.clock.seconds):
+            self.history.add(TaskChanged(self.clock.seconds, task, truth))
 
     def _end(self, environment: str, run: ObservedRun) -> None:
         if self._is_current(environment, run, State.RUNNING):

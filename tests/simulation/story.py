@@ -15,6 +15,7 @@ from tests.simulation.history import (
     RecordWritten,
     RunChanged,
     StateWritten,
+    TaskChanged,
 )
 from tests.simulation.plan import Plan
 
@@ -31,6 +32,8 @@ def _tell(event: Event, history: History) -> str:
     match event:
         case StateWritten(_, target, state, revision, by):
             word = "deleted" if state is None else f"{state.state} of {_attempt(state.attempt.queued_at)}"
+            if state is not None and target.pipeline.task:
+                word = f"{state.state} of {state.attempt.number}"
             return f"etcd {revision}: {target} {word} ({by})"
         case RecordWritten(_, target, record, revision, by):
             if record is None:
@@ -53,6 +56,8 @@ def _tell(event: Event, history: History) -> str:
             return f"REQUEST {action} {target} {token[:4]}: {run.run_id}, attempt {_attempt(run.queued_at)} ({by})"
         case RunChanged(_, target, what, run, by):
             return f"run of {target} {what}, {run.state}: {run.run_id}, attempt {_attempt(run.queued_at)} ({by})"
+        case TaskChanged(_, target, truth):
+            return f"task {target} {truth.state or 'is to run'}"
         case Happening(_, what, detail):
             return f"-- {what}{f': {detail}' if detail else ''}"
     del history

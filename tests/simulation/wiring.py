@@ -117,7 +117,7 @@ def tree_of(upstream: Any) -> Tree:
             if isinstance(mapping, str):
                 mapping = {"mapper": "offset"} if mapping == PREVIOUS else {"mapper": mapping}
             return Leaf(
-                PipelineRef.parse(pipeline),
+                PipelineRef.parse(pipeline)._replace(task=more.get("task", "")),
                 str(more.get("on", "success")),
                 mapping["mapper"],
                 mapping.get("wait", "all"),
@@ -232,7 +232,7 @@ class Wiring:
             return
         if (entry := self.entries.get(pipeline)) is not None:
             for leaf in leaves(entry.tree):
-                self._sort_in(leaf.upstream)
+                self._sort_in(leaf.upstream.whole)
         self.order.append(pipeline)
 
     def below(self, top: PipelineRef) -> set[PipelineRef]:
@@ -240,6 +240,6 @@ class Wiring:
         found = {top}
         for pipeline in self.order:
             entry = self.entries.get(pipeline)
-            if entry is not None and any(leaf.upstream in found for leaf in leaves(entry.tree)):
+            if entry is not None and any(leaf.upstream.whole in found for leaf in leaves(entry.tree)):
                 found.add(pipeline)
         return found - {top}

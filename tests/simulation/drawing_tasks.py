@@ -1,0 +1,74 @@
+"""Drawing tasks into a plan that is drawn already. They have dice of their own: plans without tasks stay as they are."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+from tests.simulation.plan import Episode, Plan, Step
+
+MAPPINGS = ("rollup", "fan_out", "offset")
+"""Besides the same partition, those with which tasks are drawn."""
+
+
+def with_tasks(plan: Plan) -> Plan:
+    """Some of its pipelines get tasks, some of its dependencies name one, and people clear some alone."""
+    dice = random.Random(f"tasks {plan.seed}")
+    tasks = {name: _shape(dice) for name in plan.pipelines if dice.random() < 0.6}
+    document = {
+        name: {**entry, "upstream": _condition(entry["upstream"], tasks, dice)}
+        for name, entry in plan.document.items()
+    }
+    episodes = tuple(
+        replace(episode, acts=tuple(_act(act, episode, tasks, dice) for act in episode.acts))
+        for episode in plan.episodes
+    )
+    return replace(plan, tasks=tasks, document=document, episodes=episodes)
+
+
+def _shape(dice: random.Random) -> dict[str, Any]:
+    names = ["extract", "load", "check"][: dice.choice((1, 2, 3, 3))]
+    return {
+        "tasks": names,
+        "mapped": {name: dice.choice((2, 3)) for name in names if dice.random() < 0.25},
+        "skipped": [name for name in names if dice.random() < 0.1],
+        "fails_at": dice.choice((None, *range(len(names)))),
+    }
+
+
+def _condition(upstream: Any, tasks: dict[str, Any], dice: random.Random) -> Any:
+    match upstream:
+        case str():
+            return _leaf({"pipeline": upstream}, tasks, dice) or upstream
+        case {"pipeline": _}:
+            return _leaf(upstream, tasks, dice) or upstream
+        case {"at_least": n, "of": of}:
+            return {"at_least": n, "of": [_condition(one, tasks, dice) for one in of]}
+        case {"all": of}:
+            return {"all": [_condition(one, tasks, dice) for one in of]}
+        case {"any": of}:
+            return {"any": [_condition(one, tasks, dice) for one in of]}
+    return [_condition(one, tasks, dice) for one in upstream]
+
+
+def _leaf(leaf: dict[str, Any], tasks: dict[str, Any], dice: random.Random) -> dict[str, Any] | None:
+    mapping = leaf.get("partition", "identity")
+    if isinstance(mapping, dict):
+        mapping = mapping["mapper"] if mapping["mapper"] in MAPPINGS else "latest"
+    if leaf["pipeline"] not in tasks or dice.random() < 0.35 or mapping in ("latest", "start_of_quarter"):
+        return None
+    shape = tasks[leaf["pipeline"]]
+    name = dice.choice(shape["tasks"])
+    if name in shape["skipped"] and dice.random() < 0.7:
+        leaf = {**leaf, "on": dice.choice(("skipped", "done"))}
+    return {**leaf, "task": name}
+
+
+def _act(act: Step, episode: Episode, tasks: dict[str, Any], dice: random.Random) -> Step:
+    del episode
+    if act.do == "depend":
+        return replace(act, value=_condition(act.value, tasks, dice))
+    if act.do == "clear" and act.on in tasks and dice.random() < 0.4:
+        return Step(act.at, "clear_tasks", act.on, act.partition, dice.choice(tasks[act.on]["tasks"]))
+    return act
