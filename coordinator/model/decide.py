@@ -66,6 +66,8 @@ class Decision(msgspec.Struct, frozen=True):
     """What the rule says about a pipeline in a partition, and why.
 
     :ivar due: it would fire now, or once its busy inputs have succeeded.
+    :ivar stuck_afterwards: it runs, and will be stuck once it has ended: an input that it needs has failed anew, or is
+        stuck.
     :ivar ready: its inputs (or a person) require a run now; it ``fires`` if there is no obstacle either.
     :ivar ignored: its inputs require a run now, and its rerun policy is ``ignore``: they are consumed without a run.
     :ivar inputs: the completions that firing now would use.
@@ -84,6 +86,7 @@ class Decision(msgspec.Struct, frozen=True):
     target: Target
     readiness: Readiness
     due: bool = False
+    stuck_afterwards: bool = False
     ready: bool = False
     ignored: bool = False
     obstacles: frozenset[Obstacle] = frozenset()
@@ -105,6 +108,11 @@ class Decision(msgspec.Struct, frozen=True):
         return self.ready and not self.obstacles
 
     @property
+    def runs_again(self) -> bool:
+        """Whether it is to run (again), at once or after a repair, so that its present tasks are not to be used."""
+        return self.due or self.stuck_afterwards
+
+    @property
     def tasks_to_clear(self) -> tuple[str, ...]:
         """The ids of the sensors that firing now clears; none: it clears or creates a whole run."""
         return tuple(sorted({one.ref.task_id for one in self.clears}))
@@ -122,7 +130,8 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         if since is None:
             return Decision(target, Readiness.SETTLED)
         run = decide_run_of(graph, view, target)
-        return Decision(target, readiness_of(view, target, run=run.readiness, due=run.due, active_since=since))
+        readiness = readiness_of(view, target, run=run.readiness, runs_again=run.runs_again, active_since=since)
+        return Decision(target, readiness)
     decision = decide_without_sensors(graph, view, target)
     sensors = evaluate_sensors(graph, view, target)
     return _decide_by_sensors(graph, view, decision, sensors) if sensors else decision
@@ -181,6 +190,7 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
         target=target,
         readiness=readiness,
         due=due and not ignores and not skips,
+        stuck_afterwards=is_active and not (due or ignores) and _could_be_repaired(evaluated),
         ready=ready and not ignores and not skips,
         ignored=ready and ignores,
         obstacles=frozenset(obstacles),
@@ -227,6 +237,7 @@ def _decide_by_sensors(graph: Graph, view: View, decision: Decision, sensors: li
         decision,
         readiness=readiness,
         due=due,
+        stuck_afterwards=decision.stuck_afterwards or (is_active and repairable and not due),
         ready=ready,
         obstacles=frozenset(obstacles),
         inputs=completions_of(new) if ready else {},

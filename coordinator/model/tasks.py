@@ -46,17 +46,17 @@ def knowledge_of(facts: Facts, target: Target) -> Knowledge:
     return Knowledge.ENDED if has_ended else Knowledge.NOT_ENDED
 
 
-def readiness_of(facts: Facts, target: Target, *, run: Readiness, due: bool, active_since: int) -> Readiness:
+def readiness_of(facts: Facts, target: Target, *, run: Readiness, runs_again: bool, active_since: int) -> Readiness:
     """How ready a task is.
 
     :param run: the readiness of its pipeline in the partition.
-    :param due: that pipeline is to run (again).
+    :param runs_again: that pipeline is to run (again), at once or after a repair.
     :param active_since: etcd revision at which the oldest dependency on the task became active. What is not known of
         an earlier run is asked about when somebody needs it.
     """
     if run is Readiness.STUCK:
         return Readiness.STUCK
-    if run is Readiness.BUSY and (due or not _has_begun(facts, target.whole)):
+    if run is Readiness.BUSY and (runs_again or not _has_begun(facts, target.whole)):
         return Readiness.BUSY
     match knowledge_of(facts, target):
         case Knowledge.OUTDATED:

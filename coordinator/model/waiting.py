@@ -45,4 +45,4 @@ def _readiness(propagation: Propagation, upstream: Target, *, sensors: bool) -> 
     run = decide(propagation.graph, propagation, upstream if sensors else upstream.whole)
     if not upstream.pipeline.task:
         return run.readiness
-    return readiness_of(propagation, upstream, run=run.readiness, due=run.due, active_since=0)
+    return readiness_of(propagation, upstream, run=run.readiness, runs_again=run.runs_again, active_since=0)
