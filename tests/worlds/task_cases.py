@@ -93,6 +93,31 @@ def case_task_of_a_deleted_run(world: World) -> None:
     assert world.runs("D") == 1
 
 
+@pytest.mark.promise("following")
+def case_task_of_a_run_that_is_deleted_when_it_has_ended(world: World) -> None:
+    """U ends and is deleted while no watcher runs, so that nobody ever knows of ``load``: D waits for it no more, and
+    runs for R. Another run of U counts."""
+    world.dependencies({"D": {"upstream": {"any": [LOAD, "R"]}}})
+    world.has_tasks("U", extract="load", load="check", check="")
+    world.by_hand("U")
+    world.trigger("U")
+    world.start("U")
+    world.settle()
+    world.stop_watcher()
+    world.finish("U")
+    world.delete_run("U")
+    world.start_watcher()
+    world.settle()
+    assert world.runs("D") == 0
+    world.trigger("R")
+    world.settle()
+    assert world.runs("D") == 1
+    world.trigger("U")
+    world.run("U")
+    world.settle()
+    assert world.runs("D") == 2
+
+
 def case_task_mapped(world: World) -> None:
     """``load`` is mapped: all of its instances must have ended, and one failure is a failure."""
     _begun(world, "success", "running")
@@ -216,6 +241,34 @@ def case_task_of_a_run_that_is_due_again(world: World) -> None:
     world.finish("U")
     world.settle()
     assert world.runs("D") == 0
+    world.start("U")
+    world.task("U", "load", "success")
+    world.settle()
+    assert world.runs("D") == 1
+
+
+@pytest.mark.promise("not-early")
+def case_task_of_a_run_that_is_stuck_afterwards(world: World) -> None:
+    """R is set to failed while U still runs for its success: U runs again once R is repaired, so its ``load`` is not
+    used, whether it ends before U or after it."""
+    world.dependencies({"U": "R", "D": {"upstream": LOAD}})
+    world.has_tasks("U", extract="load", load="check", check="")
+    world.by_hand("R", "U")
+    world.trigger("R")
+    world.run("R")
+    world.settle()
+    world.start("U")
+    world.settle()
+    world.set_state("R", "failed")
+    world.settle()
+    world.task("U", "load", "success")
+    world.settle()
+    assert world.runs("D") == 0
+    world.finish("U")
+    world.settle()
+    assert world.runs("D") == 0
+    world.rerun("R")
+    world.settle()
     world.start("U")
     world.task("U", "load", "success")
     world.settle()

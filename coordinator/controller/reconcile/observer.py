@@ -152,7 +152,7 @@ class Observer:
             case RunRef() as ref, None:
                 return self._run_is_gone(subject, ref, answer.askers)
             case TaskRef() as ref, None:
-                return self._tasks.run_is_gone(subject, ref, answer.askers)
+                return self._tasks.run_is_gone(subject, ref, asked_at, answer.askers)
             case _, ObservedTask() as task:
                 of_run = self._observe(subject.whole, task.run, asked_at, answer.askers)
                 return self._tasks.observe(subject, task, asked_at, answer.askers) or of_run

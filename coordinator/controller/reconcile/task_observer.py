@@ -15,7 +15,7 @@ from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import Decision, tasks_to_ask_about
 from coordinator.model.references import Target
-from coordinator.model.runstate import Attempt
+from coordinator.model.runstate import Attempt, State
 from coordinator.model.tasks import Knowledge, knowledge_of
 from coordinator.model.taskstate import TaskState, dump_task_state, is_same_look, task_state_of
 from coordinator.model.view import Readiness, readable_state
@@ -88,9 +88,24 @@ class TaskObserver:
         self._ledger.state(target, dump_task_state(found, reported_by=f"coordinator/{self._who}"), askers=askers)
         return True
 
-    def run_is_gone(self, target: Target, ref: TaskRef, askers: frozenset[Target]) -> bool:
-        """The run was deleted. Returns whether anything was to be written."""
-        present = readable_state(self._cache.state(target))
+    def run_is_gone(self, target: Target, ref: TaskRef, asked_at: datetime, askers: frozenset[Target]) -> bool:
+        """The run was deleted. Returns whether anything was to be written.
+
+        As for a run, a success is not undone by cleaning up afterwards. Where the state of a deleted run stays, nobody
+        will ever know more of its tasks: that is written, so that nothing waits for it.
+        """
+        present, run = readable_state(self._cache.state(target)), readable_state(self._cache.state(target.whole))
+        if run is not None and run.attempt.run_id == ref.run_id and run.state.is_terminal:
+            knowledge = knowledge_of(self._cache, target)
+            if knowledge is Knowledge.NOT_ENDED:
+                return False
+            if knowledge is Knowledge.ENDED and present is not None and present.state is not State.FAILED:
+                return False
+            attempt = Attempt(run.attempt.run_id, run.attempt.queued_at)
+            found = task_state_of((), run=attempt, run_ended=True, observed_at=asked_at)
+            _log.warning("task.run_deleted", task=str(target.pipeline), partition=target.partition, run=ref.run_id)
+            self._ledger.state(target, dump_task_state(found, reported_by=f"coordinator/{self._who}"), askers=askers)
+            return True
         if present is None or present.attempt.run_id != ref.run_id:
             return False
         self._ledger.state(target, None, askers=askers)
