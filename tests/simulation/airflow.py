@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from coordinator.runners.port import EnvironmentUnavailable, Outcome, Permit, StartRequest
@@ -12,11 +13,14 @@ from tests.worlds.simulated_airflow import DirectLine, DirectRunner, SimulatedAi
 
 
 class FaultyLine(DirectLine):
-    """:param fault: what goes wrong with the next request, if anything does."""
+    """:param fault: what goes wrong with the next request, if anything does. :param now: the environment's clock."""
 
-    def __init__(self, airflow: SimulatedAirflow, fault: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, airflow: SimulatedAirflow, fault: Callable[[str], str | None], now: Callable[[], datetime]
+    ) -> None:
         super().__init__(airflow)
         self._fault = fault
+        self.date = now
 
     def carry(self, question: str, call: Call) -> tuple[int, Any]:
         match self._fault(question):

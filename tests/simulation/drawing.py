@@ -42,6 +42,7 @@ class Profile:
     :ivar files: how often watchers publish the dependencies from files.
     :ivar meddling: how often, beside other faults, somebody changes a key by hand that only the coordinator should.
     :ivar tasks: how often dependencies name tasks.
+    :ivar observed: how often nothing reports in some environments, and the leader observes them.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -63,6 +64,7 @@ class Profile:
     files: float = 0.25
     meddling: float = 0.06
     tasks: float = 0.3
+    observed: float = 0.15
     only: tuple[str, ...] = ()
 
 
@@ -72,7 +74,12 @@ EVERYTHING = Profile()
 def draw(seed: int, profile: Profile = EVERYTHING) -> Plan:
     """The plan of a seed."""
     plan = _Draw(seed, profile).plan()
-    return with_tasks(plan) if random.Random(f"has tasks {seed}").random() < profile.tasks else plan
+    if random.Random(f"has tasks {seed}").random() < profile.tasks:
+        plan = with_tasks(plan)
+    dice = random.Random(f"observed {seed}")  # as with tasks: all other plans stay as they were
+    if dice.random() < profile.observed:
+        plan = replace(plan, observed=tuple(dice.sample(ENVIRONMENTS, dice.choice((1, 1, 2)))))
+    return plan
 
 
 class _Draw:

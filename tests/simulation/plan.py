@@ -59,6 +59,7 @@ class Plan:
     :ivar limit: requests at once per environment.
     :ivar runs_in_flight: ... and runs; ``starts_per_minute``: ... and how fast they come.
     :ivar silent: environments that never report.
+    :ivar observed: ... and whose runs the leader observes.
     :ivar grains: of which period each pipeline's partitions are, where the mappings differ: month, quarter, once.
     :ivar tasks: of pipelines whose tasks matter: ``tasks``, which run one after another; how many instances those have
         that are ``mapped``; those that are ``skipped``; and, where the run fails, with which of them (``fails_at``;
@@ -83,6 +84,7 @@ class Plan:
     runs_in_flight: int | None = None
     starts_per_minute: int | None = None
     silent: tuple[str, ...] = ()
+    observed: tuple[str, ...] = ()
     grains: Mapping[str, str] = field(default_factory=dict)
     tasks: Mapping[str, Any] = field(default_factory=dict)
     retention: int | None = None
@@ -146,7 +148,7 @@ class Plan:
             )
             for episode in given.pop("episodes")
         )
-        for name in ("sources", "partitions", "silent", "owners"):
+        for name in ("sources", "partitions", "silent", "observed", "owners"):
             if name in given:
                 given[name] = tuple(given[name])
         return cls(episodes=episodes, **given)

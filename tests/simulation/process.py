@@ -244,6 +244,7 @@ class WatcherProcess:
             options=Options(
                 settings=settings,
                 who=name,
+                observed=frozenset(stage.plan.observed),
                 retention=stage.retention,
                 may_begin=lambda term: self.publisher is None or self.publisher.may_begin(term),
                 pace=Pace(units=stage.plan.pace or by_seed, seconds=float("inf")),

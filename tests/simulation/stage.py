@@ -78,6 +78,8 @@ SETTINGS = WatcherSettings(
     blocked_retry=10.0,
     backoff_max=8.0,
     missed_after=8.0,
+    observe_every=1.0,
+    observe_idle=4.0,
     # Never: what is only found by looking at everything again would hide what has been overlooked.
     reexamine_every=3e7,
 )
@@ -387,7 +389,11 @@ class Stage:
             self._sending = None
             self.pass_point(process, Point.AFTER_REQUEST)
 
-        line = FaultyLine(self.airflows[environment], lambda question: self.faults.of_request(environment, question))
+        line = FaultyLine(
+            self.airflows[environment],
+            lambda question: self.faults.of_request(environment, question),
+            self.clock.now,
+        )
         return WatchedRunner(line, sending=sending, sent=sent)
 
     def _acted(self, environment: str, before: ObservedRun | None, run: ObservedRun) -> None:
@@ -479,7 +485,9 @@ class Stage:
         target = target_of(environment, run)
         what = "set by hand" if by == PERSON else "begun" if run.state is State.RUNNING else "ended"
         self.history.add(RunChanged(self.clock.seconds, target, what, run, by))
-        if environment in self.plan.silent:
+        if environment in self.plan.observed:
+            self.note("state that nothing reports")
+        if environment in (*self.plan.silent, *self.plan.observed):
             return
         document = RunStateDocument(
             state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=self.clock.tick()

@@ -66,9 +66,10 @@ class SimulatedAirflow(Airflow):
 
 
 class DirectLine:
-    """``get`` and ``post`` of an ``AirflowClient``."""
+    """``get`` and ``post`` of an ``AirflowClient``. :ivar date: the ``Date`` of its answers."""
 
     dialect: Dialect = Airflow3()
+    date: Callable[[], datetime | None] = staticmethod(lambda: None)
 
     def __init__(self, airflow: SimulatedAirflow) -> None:
         self.airflow = airflow
@@ -105,7 +106,7 @@ class DirectLine:
         if self.airflow.is_down:
             raise EnvironmentUnavailable("connection refused")
         status, body = self.carry(question, call)
-        return Answer(question, status, json.dumps(body).encode())
+        return Answer(question, status, json.dumps(body).encode(), date=self.date())
 
 
 class DirectRunner:
