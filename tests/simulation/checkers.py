@@ -21,6 +21,7 @@ from tests.simulation.history import (
     RecordWritten,
     RunChanged,
     StateWritten,
+    WaitAnswered,
     completion_of,
 )
 from tests.simulation.wiring import Branch, Tree, leaves
@@ -181,14 +182,32 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
             new = history.is_new(target, upstream, history.wiring.since(target.pipeline, leaf))
             if (why := unrest(upstream, history, knows)) is not None:
                 reasons.append(why)
-            elif above is None or (above.completion[2] == "failed" and not new):
+            elif above is None or above.completion[2] == "skipped" or (above.completion[2] == "failed" and not new):
                 return None  # this one cannot come, so nothing becomes of the others
             elif new and above.revision <= knows:
                 reasons.append(f"{target} has not used {upstream}'s newest completion")
     return reasons[0] if reasons else None
 
 
-def _unlooked(upstream: Target, event: RecordWritten, history: History) -> str | None:
+def no_sensor_passes_early(event: Event, history: History) -> None:
+    """A sensor passes on a completion that stands in etcd, meets what it waits for, and is at rest."""
+    if not isinstance(event, WaitAnswered) or event.wait.completion is None:
+        return
+    upstream, wait, written = event.upstream, event.wait, history.states.get(event.upstream)
+    if not event.leads:
+        raise PromiseBroken("only the leader writes", f"{event.by} let a sensor pass while it did not lead")
+    if written is None or written.state.state.value not in MET[str(wait.on)]:
+        raise PromiseBroken("no sensor passes early", f"{upstream} is {written and written.state.state}")
+    if written.revision > event.knows or _publishing_unseen(history, event.knows):
+        return  # it has changed a moment ago
+    assert event.wait.completion is not None
+    if written.revision != event.wait.completion.revision:
+        raise PromiseBroken("no sensor passes early", f"{upstream} had changed when a sensor passed")
+    if why := unrest(upstream, history, event.knows) or _unlooked(upstream, event, history):
+        raise PromiseBroken("no sensor passes early", f"one that waits for {upstream} has passed, but {why}")
+
+
+def _unlooked(upstream: Target, event: RecordWritten | WaitAnswered, history: History) -> str | None:
     """Whether a newer attempt of an input waits in its environment, for so long that a look must have shown it.
 
     An input whose completion has just arrived is not looked at, unless its report has waited for long.
@@ -271,6 +290,8 @@ def nothing_rests_on_two_attempts(event: Event, history: History) -> None:
                 written, since = history.states.get(upstream), history.wiring.since(target.pipeline, leaf)
                 if written is None:
                     return  # somebody deleted it: that is "not yet", and what waits for it rests as it is
+                if written.completion[2] == "skipped":
+                    return  # it waits for a success that does not come
                 if written.completion[2] == "failed" and not history.is_new(target, upstream, since):
                     return  # nobody has to repair it: it failed before the target asked for it
         intent = history.intents[made.token]
@@ -398,6 +419,7 @@ def what_is_said_of_tasks_is_true(event: Event, history: History) -> None:
 
 
 CHECKERS = (
+    no_sensor_passes_early,
     what_is_said_of_tasks_is_true,
     marks_stand,
     only_what_was_missed_is_passed_over,

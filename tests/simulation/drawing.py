@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.simulation.drawing_tasks import with_tasks
+from tests.simulation.drawing_tasks import with_sensors, with_tasks
 from tests.simulation.faults import ANSWERS
 from tests.simulation.months import MONTHS, ONCE, QUARTER
 from tests.simulation.plan import Episode, Plan, Step
@@ -43,6 +43,7 @@ class Profile:
     :ivar meddling: how often, beside other faults, somebody changes a key by hand that only the coordinator should.
     :ivar tasks: how often dependencies name tasks.
     :ivar observed: how often nothing reports in some environments, and the leader observes them.
+    :ivar sensors: how often sensors wait inside of runs.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -65,6 +66,7 @@ class Profile:
     meddling: float = 0.06
     tasks: float = 0.3
     observed: float = 0.15
+    sensors: float = 0.25
     only: tuple[str, ...] = ()
 
 
@@ -78,8 +80,18 @@ def draw(seed: int, profile: Profile = EVERYTHING) -> Plan:
         plan = with_tasks(plan)
     dice = random.Random(f"observed {seed}")  # as with tasks: all other plans stay as they were
     if dice.random() < profile.observed:
-        plan = replace(plan, observed=tuple(dice.sample(ENVIRONMENTS, dice.choice((1, 1, 2)))))
+        plan = _observed(plan, tuple(dice.sample(ENVIRONMENTS, dice.choice((1, 1, 2)))))
+    dice = random.Random(f"sensors {seed}")
+    if dice.random() < profile.sensors:
+        plan = with_sensors(plan, dice)
     return plan
+
+
+def _observed(plan: Plan, environments: tuple[str, ...]) -> Plan:
+    """In these environments nothing reports. Only runs of DAGs that dependencies name are observed: one that never
+    starts names all of them, whatever people take out."""
+    names = {"upstream": [*plan.pipelines, "p901"]}
+    return replace(plan, observed=environments, document={**plan.document, "p900": names})
 
 
 class _Draw:

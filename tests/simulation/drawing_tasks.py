@@ -1,4 +1,4 @@
-"""Drawing tasks into a plan that is drawn already. They have dice of their own: plans without tasks stay as they are."""
+"""Drawing tasks and sensors into a plan that is drawn already. They have dice of their own: plans without tasks stay as they are."""
 
 from __future__ import annotations
 
@@ -25,6 +25,23 @@ def with_tasks(plan: Plan) -> Plan:
         for episode in plan.episodes
     )
     return replace(plan, tasks=tasks, document=document, episodes=episodes)
+
+
+def with_sensors(plan: Plan, dice: random.Random) -> Plan:
+    """Some sensors begin to wait in each episode, for any pipeline or task, in any partition."""
+    sensors: list[dict[str, Any]] = []
+    episodes = []
+    for episode in plan.episodes:
+        acts = list(episode.acts)
+        for _ in range(dice.randint(1, 3)):
+            name = dice.choice(plan.pipelines)
+            task = dice.choice(plan.tasks[name]["tasks"]) if name in plan.tasks and dice.random() < 0.6 else ""
+            on = dice.choice(("success", "success", "success", "failure", "done", *(("skipped",) if task else ())))
+            wait = {"pipeline": name, "task": task, "partition": dice.choice(plan.partitions), "on": on}
+            acts.append(Step(round(dice.uniform(0, 8), 3), "wait", value=len(sensors)))
+            sensors.append(wait)
+        episodes.append(replace(episode, acts=tuple(acts)))
+    return replace(plan, sensors=tuple(sensors), episodes=tuple(episodes))
 
 
 def _shape(dice: random.Random) -> dict[str, Any]:

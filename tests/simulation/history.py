@@ -16,6 +16,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Action, Status, TriggerRecord
+from coordinator.model.waits import Wait
 from coordinator.runners.port import ObservedRun
 from tests.simulation.tasks import Tasks, TaskTruth, is_same_run
 from tests.simulation.wiring import Wiring, leaves
@@ -133,6 +134,18 @@ class TaskChanged(Event):
 
     target: Target
     truth: TaskTruth
+
+
+@dataclass(frozen=True, slots=True)
+class WaitAnswered(Event):
+    """A sensor's wait was answered. :ivar knew: as of :class:`RecordWritten`."""
+
+    upstream: Target
+    wait: Wait
+    by: str
+    leads: bool
+    knows: int
+    knew: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +318,8 @@ class History:
                     self.excused[event.target] = "run deleted"
             case TaskChanged(_, _, truth):
                 self.counts[f"task {truth.state or 'created or cleared'}"] += 1
+            case WaitAnswered(_, _, wait):
+                self.counts[f"wait {wait.status}"] += 1
             case Happening():
                 self.counts[event.what] += 1
 

@@ -95,6 +95,10 @@ class People:
             signature = Signature(PERSON, stage.clock.now())
             mark(stage.store, stage.keys, target, State(step.value), signature, looked_at=written.revision)
 
+    def wait(self, step: Step) -> None:
+        """Sensor ``value`` of the plan begins to wait."""
+        self._stage.sensors.begin(int(step.value))
+
     def delete_run(self, step: Step) -> None:
         target = _target(step)
         if (run := self._newest(target)) is not None:

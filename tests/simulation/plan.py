@@ -60,6 +60,7 @@ class Plan:
     :ivar runs_in_flight: ... and runs; ``starts_per_minute``: ... and how fast they come.
     :ivar silent: environments that never report.
     :ivar observed: ... and whose runs the leader observes.
+    :ivar sensors: what sensors begin to wait for, in runs of their own; see ``sensors.Sensors``.
     :ivar grains: of which period each pipeline's partitions are, where the mappings differ: month, quarter, once.
     :ivar tasks: of pipelines whose tasks matter: ``tasks``, which run one after another; how many instances those have
         that are ``mapped``; those that are ``skipped``; and, where the run fails, with which of them (``fails_at``;
@@ -85,6 +86,7 @@ class Plan:
     starts_per_minute: int | None = None
     silent: tuple[str, ...] = ()
     observed: tuple[str, ...] = ()
+    sensors: tuple[Mapping[str, Any], ...] = ()
     grains: Mapping[str, str] = field(default_factory=dict)
     tasks: Mapping[str, Any] = field(default_factory=dict)
     retention: int | None = None
@@ -148,7 +150,7 @@ class Plan:
             )
             for episode in given.pop("episodes")
         )
-        for name in ("sources", "partitions", "silent", "observed", "owners"):
+        for name in ("sources", "partitions", "silent", "observed", "owners", "sensors"):
             if name in given:
                 given[name] = tuple(given[name])
         return cls(episodes=episodes, **given)

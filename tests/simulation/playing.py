@@ -172,9 +172,10 @@ class _Play:
         if leader.publisher is not None and self._history.edition != self._stage.edition:
             problem = leader.publisher.problem or "no problem is shown"
             raise PromiseBroken("an edit loses nothing", f"all hosts have #{self._stage.edition}: {problem}")
+        facts = Facts.of(self._history)
         forecast = foresee(
             self._history.wiring,
-            Facts.of(self._history),
+            facts,
             outcome=lambda _: "success",
             is_newest=self._is_newest,
             tasks=self._plan.tasks,
@@ -193,6 +194,7 @@ class _Play:
             raise PromiseBroken(
                 "rest has reasons", f"stuck: {_named(shown)}; reasons there are for: {_named(stuck)}"
             )
+        self._stage.sensors.check_rest(facts, forecast)
         self._compare_with_environments()
 
     def _is_newest(self, target: Target) -> bool:

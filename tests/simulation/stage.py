@@ -26,8 +26,9 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable
 from coordinator.model.taskstate import read_state
 from coordinator.model.trigger import TriggerRecord, read_record
+from coordinator.model.waits import read_wait
 from coordinator.runners.port import ObservedRun, StartRequest
-from coordinator.store.keys import DependenciesKey, HoldKey, Keys, OrderKey, StateKey, TriggerKey
+from coordinator.store.keys import DependenciesKey, HoldKey, Keys, OrderKey, StateKey, TriggerKey, WaitKey
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Delete, Put, Transaction
 from tests.airflow_model.runs import Change, Run, What
@@ -48,8 +49,11 @@ from tests.simulation.history import (
     RunChanged,
     StateWritten,
     TaskChanged,
+    WaitAnswered,
 )
 from tests.simulation.plan import Plan
+from tests.simulation.sensors import DAG as SENSORS_DAG
+from tests.simulation.sensors import Sensors
 from tests.simulation.tasks import outcomes
 from tests.simulation.process import LEASE, Killed, Point, WatcherProcess, leader_of
 from tests.worlds.simulated_airflow import SimulatedAirflow, partition_of
@@ -131,6 +135,7 @@ class Stage:
         self._by_hand = False
         self._may_send_until: dict[str, float] = {}
         self.airflows = {name: self._airflow(name) for name in ENVIRONMENTS}
+        self.sensors = Sensors(self)
         self.faults = Faults(self)
         self.processes: list[WatcherProcess] = []
         self._names = 0
@@ -220,7 +225,7 @@ class Stage:
 
     def is_ledger_key(self, key: str) -> bool:
         """Whether it holds a state, a trigger record or dependencies, not a lease of somebody's."""
-        words = ("trigger/", "state/", "task/")
+        words = ("trigger/", "state/", "task/", "wait/")
         prefixes = *(self.keys.root + word for word in words), self.keys.dependencies("")
         return key.startswith(prefixes)
 
@@ -255,6 +260,13 @@ class Stage:
                     knows, knew = (process.knows, process.knew) if process else (0, 0)
                     writer = process.name if process else by
                     self.history.add(RecordWritten(now, target, record, revision, writer, leads, knows, knew))
+                case WaitKey(ref):
+                    wait = read_wait(value) if value is not None else None
+                    assert not isinstance(wait, Unreadable)
+                    if wait is not None and process is not None:
+                        read = process.knows, process.knew
+                        self.history.add(WaitAnswered(now, wait.upstream, wait, process.name, leads, *read))
+                    self.sensors.answered(ref, wait)
                 case OrderKey(target) if value is not None:
                     given = read_order(value)
                     assert isinstance(given, GivenOrder)
@@ -358,6 +370,8 @@ class Stage:
 
     def _changed(self, environment: str, change: Change) -> None:
         """What an environment holds has changed."""
+        if change.run.dag_id == SENSORS_DAG:
+            return
         if change.what is not What.DELETED:
             self._tell_of_tasks(environment, change.run)
         match change.what:

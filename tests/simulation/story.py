@@ -16,6 +16,7 @@ from tests.simulation.history import (
     RunChanged,
     StateWritten,
     TaskChanged,
+    WaitAnswered,
 )
 from tests.simulation.plan import Plan
 
@@ -58,6 +59,8 @@ def _tell(event: Event, history: History) -> str:
             return f"run of {target} {what}, {run.state}: {run.run_id}, attempt {_attempt(run.queued_at)} ({by})"
         case TaskChanged(_, target, truth):
             return f"task {target} {truth.state or 'is to run'}"
+        case WaitAnswered(_, upstream, wait, by):
+            return f"the sensor that waits for {upstream} to end in {wait.on}: {wait.status} ({by})"
         case Happening(_, what, detail):
             return f"-- {what}{f': {detail}' if detail else ''}"
     del history
