@@ -36,6 +36,7 @@ def explain(
         ),
     ] = 0,
     limit: Annotated[int, typer.Option(min=1, help="Without a partition: so many of the newest.")] = 20,
+    task: Annotated[str | None, typer.Option(help="A task of it that others wait for, by its id.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,6 +45,7 @@ def explain(
     It is the watcher's own decision on what stands in etcd, told input by input. Its words: docs/glossary.md.
 
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
+    or [bold]coordinator explain 01_pipeline 2026-11-20T00:00:00Z --task load[/bold]
     """
     from coordinator.cli.naming import read_target
     from coordinator.config.settings import load_settings
@@ -53,6 +55,8 @@ def explain(
 
     explained = pipeline_of(pipeline)
     typed = None if partition is None else typed_partition(partition)
+    if task is not None and typed is None:
+        raise typer.BadParameter("a task is explained in one partition: name it", param_hint="--task")
     with etcd_of(config) as (store, keys):
         if typed is None:
             reading, names = read_newest(store, keys, explained, most=limit, revision=revision)
@@ -62,8 +66,29 @@ def explain(
             store, keys, explained, typed, revision=revision, below=False, new_pipeline=True
         )
         reading.require(explained)
+        if task is not None:
+            _explain_task(reading, target, task, as_json=as_json)
+            return
         waits = tuple(waits_for(store, keys, reading, target, limits_by_environment(load_settings(config))))
     _explain_one(reading, target, named, waits, past=bool(revision), as_json=as_json)
+
+
+def _explain_task(reading: Reading, target: Target, task: str, *, as_json: bool) -> None:
+    from coordinator.model.explanation import task_in_words
+
+    named = target._replace(pipeline=target.pipeline._replace(task=task))
+    says, because = task_in_words(reading.propagation, named)
+    if as_json:
+        readiness = str(reading.propagation.decide(named).readiness)
+        found = {"pipeline": str(target.pipeline), "partition": target.partition, "task": task}
+        print_json(
+            {**found, "revision": reading.cache.revision, "readiness": readiness, "says": says, "because": because}
+        )
+        return
+    console = people()
+    console.print(line(says, "bold"))
+    for one in because:
+        console.print(line(f"  {one}"))
 
 
 def _explain_newest(reading: Reading, pipeline: PipelineRef, names: PartitionNames, *, as_json: bool) -> None:

@@ -376,11 +376,7 @@ def only_what_was_missed_is_passed_over(event: Event, history: History) -> None:
     inputs = history.in_full(event.record.consumed)
     if any(one not in inputs for leaf in leaves(entry.tree) for one in leaf.inputs(event.target.partition)):
         return  # what is still to come may have been missed as well
-    new = [
-        used.revision
-        for upstream, used in inputs.items()
-        if before.get(upstream) != history.used(upstream, used)
-    ]
+    new = [used.revision for upstream, used in inputs.items() if before.get(upstream) != history.used(upstream, used)]
     if new and history.led_knowing(max(new)) > MARKED_AFTER:
         raise PromiseBroken(
             "only what was missed is passed over", f"a leader knew long before that {event.target} was due"

@@ -1,4 +1,7 @@
-"""Drawing tasks and sensors into a plan that is drawn already. They have dice of their own: plans without tasks stay as they are."""
+"""Drawing tasks and sensors into a plan that is drawn already.
+
+They have dice of their own: plans without tasks stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,7 @@ def with_tasks(plan: Plan) -> Plan:
     dice = random.Random(f"tasks {plan.seed}")
     tasks = {name: _shape(dice) for name in plan.pipelines if dice.random() < 0.6}
     document = {
-        name: {**entry, "upstream": _condition(entry["upstream"], tasks, dice)}
-        for name, entry in plan.document.items()
+        name: {**entry, "upstream": _condition(entry["upstream"], tasks, dice)} for name, entry in plan.document.items()
     }
     episodes = tuple(
         replace(episode, acts=tuple(_act(act, episode, tasks, dice) for act in episode.acts))

@@ -231,9 +231,7 @@ class _Foresight:
         state, since = completion[2], self._wiring.since(target.pipeline, leaf)
         if upstream.pipeline.task and self._facts.states.get(upstream.whole, (None, 0))[1] <= since:
             revision = 0  # its run had ended before
-        changed = revision > since and (
-            self._facts.consumed.get(target, {}).get(upstream) != completion
-        )
+        changed = revision > since and (self._facts.consumed.get(target, {}).get(upstream) != completion)
         if leaf.mapper in ("latest", "fixed_key"):  # where the newest was deleted, an older one is no news
             changed = changed and revision > self._facts.stood_on.get(target, {}).get(upstream.pipeline, 0)
         holds = state in MET[leaf.on] and (direct or not stuck) and leaf.max_age is None

@@ -165,9 +165,7 @@ class People:
     def _queued(self, target: Target, run: ObservedRun) -> None:
         self._changed(target, "queued", run)
 
-    def _changed(
-        self, target: Target, what: str, run: ObservedRun, *, tasks: frozenset[str] | None = None
-    ) -> None:
+    def _changed(self, target: Target, what: str, run: ObservedRun, *, tasks: frozenset[str] | None = None) -> None:
         self._stage.changed_at = self._stage.clock.seconds
         self._stage.history.add(RunChanged(self._stage.clock.seconds, target, what, run, PERSON, tasks))
 

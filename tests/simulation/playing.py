@@ -191,9 +191,7 @@ class _Play:
             raise PromiseBroken("rest has reasons", f"at rest, and yet busy: {_named(busy)}")
         shown = {target for target in unsettled if not target.pipeline.task}
         if stuck != shown:
-            raise PromiseBroken(
-                "rest has reasons", f"stuck: {_named(shown)}; reasons there are for: {_named(stuck)}"
-            )
+            raise PromiseBroken("rest has reasons", f"stuck: {_named(shown)}; reasons there are for: {_named(stuck)}")
         self._stage.sensors.check_rest(facts, forecast)
         self._compare_with_environments()
 

@@ -41,9 +41,7 @@ class Sensors:
         airflow.create(DAG, run_id, partition_key=run_id)
         airflow.begin(DAG, run_id)
         run = airflow.set_task(DAG, run_id, SENSOR, "deferred")
-        upstream = Target(
-            PipelineRef.parse(asked["pipeline"])._replace(task=asked["task"]), asked["partition"]
-        )
+        upstream = Target(PipelineRef.parse(asked["pipeline"])._replace(task=asked["task"]), asked["partition"])
         ref = WaitRef(Target(PipelineRef("default", DAG), run_id), run_id, SENSOR, -1)
         (instance,) = run.tasks[SENSOR]
         wait = Wait(Answer.WAITING, upstream, On(asked["on"]), str(instance.id), since=stage.clock.now())

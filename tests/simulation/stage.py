@@ -52,10 +52,10 @@ from tests.simulation.history import (
     WaitAnswered,
 )
 from tests.simulation.plan import Plan
+from tests.simulation.process import LEASE, Killed, Point, WatcherProcess, leader_of
 from tests.simulation.sensors import DAG as SENSORS_DAG
 from tests.simulation.sensors import Sensors
 from tests.simulation.tasks import outcomes
-from tests.simulation.process import LEASE, Killed, Point, WatcherProcess, leader_of
 from tests.worlds.simulated_airflow import SimulatedAirflow, partition_of
 
 ENVIRONMENTS = ("default", "team_b")

@@ -117,7 +117,7 @@ def tree_of(upstream: Any) -> Tree:
             if isinstance(mapping, str):
                 mapping = {"mapper": "offset"} if mapping == PREVIOUS else {"mapper": mapping}
             return Leaf(
-                PipelineRef.parse(pipeline)._replace(task=more.get("task", "")),
+                PipelineRef.parse(pipeline)._replace(task=str(more.get("task", ""))),
                 str(more.get("on", "success")),
                 mapping["mapper"],
                 mapping.get("wait", "all"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from coordinator.model.cascade import Change, How, Step, cascade
-from coordinator.model.explanation import explain, sensor_in_words
+from coordinator.model.explanation import explain, sensor_in_words, task_in_words
 from coordinator.model.order import Order
+from coordinator.model.references import PipelineRef, Target
 from tests.worlds import sensor_cases
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
@@ -83,3 +84,29 @@ def _preview(world: SimulatedWorld, change: Change) -> tuple[Step, ...]:
         revision=reconciler.cache.revision,
         now=world.clock.now(),
     )
+
+
+def test_a_task_that_others_wait_for() -> None:
+    world = SimulatedWorld()
+    world.dependencies({"D": {"upstream": {"pipeline": "U", "task": "load"}}})
+    world.has_tasks("U", load="check", check="")
+    world.by_hand("U")
+    assert told_of_task(world, "load") == ("U:load has no run in this partition yet", [])
+    world.trigger("U")
+    world.start("U")
+    world.settle()
+    headline, because = told_of_task(world, "load")
+    assert headline == "U:load is waited for: it has not ended"
+    assert because[0].startswith(f"it has not ended in run scheduled__{PARTITION}")
+    world.task("U", "load", "success")
+    world.settle()
+    headline, because = told_of_task(world, "load")
+    assert (headline.partition(" at ")[0], because) == (f"U:load succeeded in run scheduled__{PARTITION}", [])
+    assert told_of_task(world, "check")[0] == "U:check: nothing waits for this task, so nobody asks about it"
+
+
+def told_of_task(world: SimulatedWorld, task: str) -> tuple[str, list[str]]:
+    assert world.watcher is not None
+    named = Target(PipelineRef("default", "U", task), PARTITION)
+    headline, because = task_in_words(world.watcher.reconciler.propagation, named)
+    return headline.replace(f"@{PARTITION}", ""), because

@@ -48,6 +48,7 @@ class TriggerLog:
             wave=record.wave,
             action=str(record.action),
             run_id=record.run_id,
+            **({"tasks": ",".join(record.tasks)} if record.tasks else {}),
             **({"reason": record.last_error} if record.last_error else {}),
             **more,
         )

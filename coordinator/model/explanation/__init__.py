@@ -9,6 +9,7 @@ from coordinator.model.explanation.causes import Cause, Kind
 from coordinator.model.explanation.changes import what_changed
 from coordinator.model.explanation.explained import Explanation, explain
 from coordinator.model.explanation.headline import headline
+from coordinator.model.explanation.of_task import task_in_words
 from coordinator.model.explanation.record import order_in_words, record_in_words, status_of
 from coordinator.model.explanation.tree import Line, tree
 from coordinator.model.explanation.waits import sensor_in_words
@@ -28,6 +29,7 @@ __all__ = [
     "sensor_in_words",
     "state_in_words",
     "status_of",
+    "task_in_words",
     "tree",
     "what_changed",
 ]

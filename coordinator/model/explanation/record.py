@@ -45,6 +45,8 @@ def status_of(seen: SeenRecord | None) -> str | None:
 def _known(record: TriggerRecord, revision: int) -> Iterator[str]:
     run = f"run {record.run_id}" if record.run_id is not None else "a run that does not exist yet"
     yield (f"{record.status}: number {record.sequence}, {record.action} {run}, wave {record.wave}, revision {revision}")
+    if record.tasks:
+        yield f"clears {', '.join(record.tasks)} and everything below, not the whole run"
     by = f" by {record.who}" if record.who else ""
     yield f"decided{moment('at', record.when)}{by}"
     if record.ordered:

@@ -1,0 +1,47 @@
+"""The explanation of a task that others wait for."""
+
+from __future__ import annotations
+
+from coordinator.model.explanation.causes import causes_of
+from coordinator.model.explanation.words import did
+from coordinator.model.propagation.propagation import Propagation
+from coordinator.model.references import Target
+from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.taskstate import TaskState
+from coordinator.model.view import Readiness, readable_state
+
+
+def task_in_words(propagation: Propagation, task: Target) -> tuple[str, list[str]]:
+    """What is known of a task, and whether what waits for it may use that; then why not, as sentences.
+
+    :param task: the task, in a partition.
+    """
+    if propagation.graph.task_active_since(task.pipeline) is None:
+        return f"{task}: nothing waits for this task, so nobody asks about it", []
+    decision = propagation.decide(task)
+    is_settled = decision.readiness is Readiness.SETTLED
+    because = [] if is_settled else [cause.sentence(task) for cause in causes_of(propagation, decision)]
+    known = _known(propagation, task)
+    match decision.readiness:
+        case Readiness.SETTLED:
+            return f"{task} {known}", because
+        case Readiness.BUSY:
+            return f"{task} is waited for: it {known}", because
+        case Readiness.STUCK:
+            return f"{task} cannot be used until its pipeline has run again: it {known}", because
+
+
+def _known(propagation: Propagation, task: Target) -> str:
+    state = readable_state(propagation.state(task))
+    match knowledge_of(propagation, task):
+        case Knowledge.ENDED:
+            assert state is not None
+            return did(state)
+        case Knowledge.NOT_ENDED if isinstance(state, TaskState) and state.missing:
+            return f"is no task of run {state.attempt.run_id}"
+        case Knowledge.NOT_ENDED:
+            return "has not ended"
+        case Knowledge.OUTDATED:
+            return "is still to be asked about"
+        case Knowledge.NONE:
+            return "has no run in this partition yet"
