@@ -30,14 +30,19 @@ from coordinator.controller.leading import catching_up
 from coordinator.controller.queue.work_queue import Priority
 from coordinator.controller.reconcile import records
 from coordinator.controller.reconcile.following import Following
+from coordinator.controller.reconcile.observing import Observing
 from coordinator.controller.reconcile.reconcile import Reconcile
 from coordinator.controller.reconcile.request_state import InFlight, Pause
+from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Checks
+from coordinator.controller.reconcile.waits import Waiters
 from coordinator.controller.retention import removal
 from coordinator.controller.state.cache import Cache
+from coordinator.controller.state.waits import Waits
 from coordinator.controller.writes import Write
-from coordinator.model import consumption, decide, lifecycle
+from coordinator.model import consumption, decide, lifecycle, tasks, taskstate, waiting
 from coordinator.model import evaluation as evaluation
+from coordinator.model.conditions import On
 from coordinator.model.consumption import Fingerprint
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
@@ -50,8 +55,10 @@ from coordinator.model.publishing.edition import Edition, Ruling
 from coordinator.model.publishing.publication import Publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, Verdict, evaluate_report
+from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, SeenState
+from coordinator.model.waits import Wait
 from coordinator.runners.port import Foreign, Happened, ObservedRun, StartRequest
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
@@ -501,6 +508,133 @@ def late_reports_overwrite() -> AbstractContextManager[Any]:
     return patch("coordinator.commands.report.evaluate_report", lambda *_: Verdict.NEW)
 
 
+# -- tasks, sensors, observed environments ------------------------------------------------------------------------------
+
+
+@pytest.mark.promise("not-early")
+def tasks_of_earlier_attempts_used() -> AbstractContextManager[Any]:
+    """What a task did in an earlier attempt of its run counts for the present one."""
+    return patch.object(tasks, "is_of_run", lambda task, run, **_: task.run.run_id == run.attempt.run_id)
+
+
+@pytest.mark.promise("not-early")
+def tasks_used_though_their_run_is_due() -> AbstractContextManager[Any]:
+    real = tasks.readiness_of
+
+    def readiness_of(*given: Any, runs_again: bool, **named: Any) -> Readiness:
+        del runs_again
+        return real(*given, runs_again=False, **named)
+
+    return patch.object(decide, "readiness_of", readiness_of)
+
+
+@pytest.mark.promise("not-early")
+def tasks_used_though_their_run_is_requested() -> AbstractContextManager[Any]:
+    return patch.object(tasks, "_has_begun", lambda *_: True)
+
+
+def tasks_settled_before_they_end() -> AbstractContextManager[Any]:
+    """What depends on a task does not wait for it while its run goes on."""
+    real = tasks.readiness_of
+
+    def readiness_of(*given: Any, **named: Any) -> Readiness:
+        found = real(*given, **named)
+        return Readiness.SETTLED if found is Readiness.BUSY and not named["runs_again"] else found
+
+    return patch.object(decide, "readiness_of", readiness_of)
+
+
+@pytest.mark.promise("once")
+def clears_of_tasks_unseen() -> AbstractContextManager[Any]:
+    """All attempts of a task have the same number."""
+    return patch.object(taskstate, "_number_of", lambda _: 1)
+
+
+@pytest.mark.promise("once")
+def tasks_named_by_their_run() -> AbstractContextManager[Any]:
+    """A task is another completion with every attempt of its run, also where others were cleared."""
+    real = taskstate.task_state_of
+
+    def task_state_of(instances: Any, **named: Any) -> TaskState:
+        found = real(instances, **named)
+        return structs.replace(found, attempt=structs.replace(found.attempt, number=hash(str(found.run)) & 0xFFFFFF))
+
+    return patch("coordinator.controller.reconcile.task_observer.task_state_of", task_state_of)
+
+
+@pytest.mark.promise("not-early")
+def first_instance_of_a_mapped_task_counts() -> AbstractContextManager[Any]:
+    real = taskstate.task_state_of
+
+    def task_state_of(instances: Any, **named: Any) -> TaskState:
+        return structs.replace(real(instances, **named), state=real(list(instances)[:1], **named).state)
+
+    return patch("coordinator.controller.reconcile.task_observer.task_state_of", task_state_of)
+
+
+@pytest.mark.promise("not-for-the-past")
+def tasks_of_the_past_are_new() -> AbstractContextManager[Any]:
+    return patch.object(evaluation._Evaluator, "_is_past", lambda *_: False)
+
+
+@pytest.mark.promise("following")
+def tasks_not_looked_at() -> AbstractContextManager[Any]:
+    return patch.object(TaskObserver, "_want", lambda *_: None)
+
+
+@pytest.mark.promise("following")
+def tasks_of_deleted_runs_waited_for() -> AbstractContextManager[Any]:
+    return patch.object(TaskObserver, "run_is_gone", lambda *_: False)
+
+
+@pytest.mark.promise("not-early")
+def sensors_pass_before_it_is_settled() -> AbstractContextManager[Any]:
+    return patch.object(waiting, "readiness_for", lambda *_: Readiness.SETTLED)
+
+
+@pytest.mark.promise("not-early")
+def sensors_pass_on_any_end() -> AbstractContextManager[Any]:
+    real = waiting.completion_for
+
+    def completion_for(propagation: Any, wait: Wait) -> Any:
+        return real(propagation, structs.replace(wait, on=On.DONE))
+
+    return patch("coordinator.controller.reconcile.waits.completion_for", completion_for)
+
+
+@pytest.mark.promise("not-early")
+def sensors_pass_without_a_look() -> AbstractContextManager[Any]:
+    return patch.object(Waiters, "_is_checked", lambda *_: True)
+
+
+@pytest.mark.promise("following")
+def sensors_forgotten() -> AbstractContextManager[Any]:
+    """A wait is looked at when it comes, and not again when something happens to what it waits for."""
+    return patch.object(Waits, "behind", lambda *_: ())
+
+
+@pytest.mark.promise("following")
+def marks_move_before_all_is_written() -> AbstractContextManager[Any]:
+    real = Observing._move_mark
+
+    def move(self: Observing, place: Any) -> None:
+        place.seen = []
+        real(self, place)
+        place.mark = self._now()
+
+    return patch.object(Observing, "_move_mark", move)
+
+
+@pytest.mark.promise("following")
+def observed_runs_not_written() -> AbstractContextManager[Any]:
+    return patch.object(Observing, "_write", lambda *_: False)
+
+
+TASKS = Profile(tasks=1.0, sensors=0.0, observed=0.0, retention=0.0)
+PEOPLE_AND_TASKS = replace(TASKS, acts=10, exact=0.3, calm=0.6)
+TASKS_EDITED = replace(TASKS, edits=6, acts=8)
+SENSORS = Profile(sensors=1.0, tasks=0.5, acts=10, long_waits=0.6)
+OBSERVED = Profile(observed=1.0, tasks=0.0, sensors=0.0, calm=0.2)
 STORMY = Profile(calm=0.0, exact=0.2, faults=6)
 PEOPLE = Profile(calm=0.6, exact=0.2, acts=8)
 OLD = Profile(retention=1.0, acts=8, exact=0.0)
@@ -573,6 +707,22 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (environments_limits_forgotten, LIMITED),
         (marks_overruled, MARKED),
         (overwritten_documents_begin_anew, OVERWRITTEN),
+        (tasks_of_earlier_attempts_used, TASKS),
+        (tasks_used_though_their_run_is_due, PEOPLE_AND_TASKS),
+        (tasks_used_though_their_run_is_requested, TASKS),
+        (tasks_settled_before_they_end, TASKS),
+        (clears_of_tasks_unseen, TASKS),
+        (tasks_named_by_their_run, TASKS),
+        (first_instance_of_a_mapped_task_counts, TASKS),
+        (tasks_of_the_past_are_new, TASKS_EDITED),
+        (tasks_not_looked_at, TASKS),
+        (tasks_of_deleted_runs_waited_for, PEOPLE_AND_TASKS),
+        (sensors_pass_before_it_is_settled, SENSORS),
+        (sensors_pass_on_any_end, SENSORS),
+        (sensors_pass_without_a_look, SENSORS),
+        (sensors_forgotten, SENSORS),
+        (marks_move_before_all_is_written, OBSERVED),
+        (observed_runs_not_written, OBSERVED),
     )
 }
 

@@ -191,6 +191,8 @@ class EventHandler:
         self._tell_expired(replaced.expired)
         self._queue.outdate_all()  # targets that are plainly settled now get no new decision
         yield from self._use_dependencies(replaced.targets, everything=True)
+        for waiting in self._cache.waits.waiting():  # no decision tells of one that came while nothing was heard
+            self._queue.add(waiting, Priority.CATCHUP)
         self._queue.read(self._cache.revision)
 
     def _connect(self, now: float) -> None:
