@@ -178,8 +178,10 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
     reasons = []
     for leaf in leaves(entry.tree):
         for upstream in leaf.inputs(target.partition):
-            above = history.states.get(upstream)
-            new = history.is_new(target, upstream, history.wiring.since(target.pipeline, leaf))
+            above, since = history.states.get(upstream), history.wiring.since(target.pipeline, leaf)
+            if history.is_past(upstream, since) and not history.tells_of_present_run(upstream):
+                continue  # a task that nobody has asked about, because it starts nothing
+            new = history.is_new(target, upstream, since)
             if (why := unrest(upstream, history, knows)) is not None:
                 reasons.append(why)
             elif above is None or above.completion[2] == "skipped" or (above.completion[2] == "failed" and not new):

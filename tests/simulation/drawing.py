@@ -76,7 +76,9 @@ EVERYTHING = Profile()
 def draw(seed: int, profile: Profile = EVERYTHING) -> Plan:
     """The plan of a seed."""
     plan = _Draw(seed, profile).plan()
-    if random.Random(f"has tasks {seed}").random() < profile.tasks:
+    # A task that was left alone by a clear of others is new again where retention has removed the record that it had
+    # been used by: no plan has both.
+    if plan.retention is None and random.Random(f"has tasks {seed}").random() < profile.tasks:
         plan = with_tasks(plan)
     dice = random.Random(f"observed {seed}")  # as with tasks: all other plans stay as they were
     if dice.random() < profile.observed:

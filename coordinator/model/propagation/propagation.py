@@ -395,7 +395,8 @@ class Propagation:
         if changed:
             for dependent in self.dependents(target):
                 self._tallies.moved(dependent, target)
-                self._frontier.add(dependent, live=live)
+                # What is known of a task hangs on the state of its run, and those that wait for it on what is known.
+                self._frontier.add(dependent, live=live, changed=bool(dependent.pipeline.task))
         else:  # a run that goes on may have become due again, which its tasks must know
             for task in self.graph.tasks(target.pipeline):
                 self._frontier.add(target_of((task, target.partition)), live=live)
