@@ -1,6 +1,6 @@
 """Drawing tasks and sensors into a plan that is drawn already.
 
-They have dice of their own: plans without tasks stay as they are.
+They have dice of their own: plans without them stay as they were.
 """
 
 from __future__ import annotations

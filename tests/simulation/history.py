@@ -457,9 +457,18 @@ class History:
         written = self.states.get(upstream)
         if written is None or not written.state.state.is_terminal or written.revision <= since:
             return False
+        if upstream.pipeline.task and self._ended_before(target.pipeline, upstream, written):
+            return False
         if upstream.pipeline.task and (self.is_past(upstream, since) or not self.tells_of_present_run(upstream)):
             return False
         return self.consumed.get(target, {}).get(upstream) != written.completion
+
+    def _ended_before(self, pipeline: PipelineRef, task: Target, written: Written) -> bool:
+        """Whether a task ended before each dependency of a pipeline that asks for it."""
+        truth, entry = self.tasks.now.get((task, str(written.state.attempt.run_id))), self.wiring.entries.get(pipeline)
+        asking = [leaf for leaf in leaves(entry.tree) if leaf.upstream == task.pipeline] if entry else []
+        ended_at = truth.ended_at if truth is not None else None
+        return bool(asking) and all(self.wiring.is_past(pipeline, leaf, ended_at) for leaf in asking)
 
     def led_knowing(self, revision: int) -> float:
         """For how many seconds one watcher has led that had read up to there."""

@@ -508,7 +508,7 @@ def late_reports_overwrite() -> AbstractContextManager[Any]:
     return patch("coordinator.commands.report.evaluate_report", lambda *_: Verdict.NEW)
 
 
-# -- tasks, sensors, observed environments ------------------------------------------------------------------------------
+# -- tasks, sensors, observed environments -----------------------------------------------------------------------------
 
 
 @pytest.mark.promise("not-early")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from coordinator.model.references import PipelineRef, Target
 from tests.simulation.checkers import MET
@@ -25,6 +26,7 @@ class Facts:
     """What stands in etcd at rest, and what each pipeline has used.
 
     :ivar states: the completion, and the etcd revision of it.
+    :ivar ended_at: of tasks, by their environment's clock.
     :ivar heard_of: everything that has a state, a record or an order.
     """
 
@@ -36,6 +38,7 @@ class Facts:
     orders: dict[Target, str]
     heard_of: set[Target]
     skipped: set[Target]
+    ended_at: dict[Completion, datetime | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, history: History) -> Facts:
@@ -53,6 +56,10 @@ class Facts:
             orders={target: order for target, (order, _) in history.orders.items()},
             heard_of=history.targets(),
             skipped=set(history.skipped),
+            ended_at={
+                (run_id, truth.identity, str(truth.state)): truth.ended_at
+                for (_, run_id), truth in history.tasks.now.items()
+            },
         )
 
 
@@ -231,6 +238,8 @@ class _Foresight:
         state, since = completion[2], self._wiring.since(target.pipeline, leaf)
         if upstream.pipeline.task and self._facts.states.get(upstream.whole, (None, 0))[1] <= since:
             revision = 0  # its run had ended before
+        if upstream.pipeline.task and self._wiring.is_past(target.pipeline, leaf, self._facts.ended_at.get(completion)):
+            revision = 0
         changed = revision > since and (self._facts.consumed.get(target, {}).get(upstream) != completion)
         if leaf.mapper in ("latest", "fixed_key"):  # where the newest was deleted, an older one is no news
             changed = changed and revision > self._facts.stood_on.get(target, {}).get(upstream.pipeline, 0)

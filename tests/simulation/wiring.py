@@ -176,6 +176,7 @@ class Wiring:
 
     :ivar entries: of all owners.
     :ivar active: since when each dependency of a pipeline counts, as an etcd revision.
+    :ivar active_at: ... by the publisher's clock.
     :ivar retired: ... of those that were taken out, and when that was.
     :ivar ever_ignored: pipelines whose rerun policy is or was ``ignore``: they may rest on what is long gone.
     """
@@ -183,6 +184,7 @@ class Wiring:
     entries: dict[PipelineRef, Entry] = field(default_factory=dict)
     active: dict[tuple[PipelineRef, Leaf], int] = field(default_factory=dict)
     retired: dict[tuple[PipelineRef, Leaf], tuple[int, datetime]] = field(default_factory=dict)
+    active_at: dict[tuple[PipelineRef, Leaf], datetime] = field(default_factory=dict)
     order: list[PipelineRef] = field(default_factory=list)
     ever_ignored: set[PipelineRef] = field(default_factory=set)
 
@@ -212,6 +214,8 @@ class Wiring:
             since, taken_out = self.retired.get(come, (0, None))
             resumes = taken_out is not None and at - taken_out <= resume_within
             self.active[come] = since if resumes else revision
+            if not resumes:
+                self.active_at[come] = at
         self.entries = {pipeline: entry for one in self._by_owner.values() for pipeline, entry in one.items()}
         self.ever_ignored |= {pipeline for pipeline, entry in self.entries.items() if entry.rerun == "ignore"}
         self.order = []
@@ -226,6 +230,11 @@ class Wiring:
     def since(self, pipeline: PipelineRef, leaf: Leaf) -> int:
         """The etcd revision since which a dependency counts."""
         return self.active[pipeline, leaf.identity]
+
+    def is_past(self, pipeline: PipelineRef, leaf: Leaf, ended_at: datetime | None) -> bool:
+        """Whether a task had ended surely before a dependency came into force: clocks may differ by a minute."""
+        since = self.active_at.get((pipeline, leaf.identity))
+        return ended_at is not None and since is not None and ended_at < since - timedelta(seconds=60)
 
     def _sort_in(self, pipeline: PipelineRef) -> None:
         if pipeline in self.order:
