@@ -596,8 +596,8 @@ def sensors_pass_before_it_is_settled() -> AbstractContextManager[Any]:
 def sensors_pass_on_any_end() -> AbstractContextManager[Any]:
     real = waiting.completion_for
 
-    def completion_for(propagation: Any, wait: Wait) -> Any:
-        return real(propagation, structs.replace(wait, on=On.DONE))
+    def completion_for(propagation: Any, run: Target, wait: Wait) -> Any:
+        return real(propagation, run, structs.replace(wait, on=On.DONE))
 
     return patch("coordinator.controller.reconcile.waits.completion_for", completion_for)
 
