@@ -381,7 +381,7 @@ class Reconciler:
             message = self._answers.popleft()
             if isinstance(message, ChangesSeen):
                 if self.leads:
-                    self.observing.take(message, self.propagation.graph, now)
+                    self.observing.take(message, now)
                 continue
             if (dispatcher := self._dispatchers.get(message.environment)) is not None:
                 dispatcher.finished(message, now)

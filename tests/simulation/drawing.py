@@ -82,18 +82,11 @@ def draw(seed: int, profile: Profile = EVERYTHING) -> Plan:
         plan = with_tasks(plan)
     dice = random.Random(f"observed {seed}")  # as with tasks: all other plans stay as they were
     if dice.random() < profile.observed:
-        plan = _observed(plan, tuple(dice.sample(ENVIRONMENTS, dice.choice((1, 1, 2)))))
+        plan = replace(plan, observed=tuple(dice.sample(ENVIRONMENTS, dice.choice((1, 1, 2)))))
     dice = random.Random(f"sensors {seed}")
     if dice.random() < profile.sensors:
         plan = with_sensors(plan, dice)
     return plan
-
-
-def _observed(plan: Plan, environments: tuple[str, ...]) -> Plan:
-    """In these environments nothing reports. Only runs of DAGs that dependencies name are observed: one that never
-    starts names all of them, whatever people take out."""
-    names = {"upstream": [*plan.pipelines, "p901"]}
-    return replace(plan, observed=environments, document={**plan.document, "p900": names})
 
 
 class _Draw:

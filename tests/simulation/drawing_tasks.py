@@ -40,6 +40,8 @@ def with_sensors(plan: Plan, dice: random.Random) -> Plan:
             task = dice.choice(plan.tasks[name]["tasks"]) if name in plan.tasks and dice.random() < 0.6 else ""
             on = dice.choice(("success", "success", "success", "failure", "done", *(("skipped",) if task else ())))
             wait = {"pipeline": name, "task": task, "partition": dice.choice(plan.partitions), "on": on}
+            if dice.random() < 0.6:
+                wait["rerun"] = "clear"
             acts.append(Step(round(dice.uniform(0, 8), 3), "wait", value=len(sensors)))
             sensors.append(wait)
         episodes.append(replace(episode, acts=tuple(acts)))

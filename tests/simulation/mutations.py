@@ -58,7 +58,7 @@ from coordinator.model.runstate import RunState, Verdict, evaluate_report
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, SeenState
-from coordinator.model.waits import Wait
+from coordinator.model.waits import Completion, Wait
 from coordinator.runners.port import Foreign, Happened, ObservedRun, StartRequest
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
@@ -613,6 +613,23 @@ def sensors_forgotten() -> AbstractContextManager[Any]:
     return patch.object(Waits, "behind", lambda *_: ())
 
 
+@pytest.mark.promise("once")
+def sensors_cleared_again() -> AbstractContextManager[Any]:
+    """What a sensor took is forgotten."""
+    return patch.object(Completion, "is_same", lambda *_: False)
+
+
+@pytest.mark.promise("following")
+def sensors_never_cleared() -> AbstractContextManager[Any]:
+    return patch.object(decide, "evaluate_sensors", lambda *_, **__: [])
+
+
+@pytest.mark.promise("following")
+def sensors_connect_nothing() -> AbstractContextManager[Any]:
+    """A sensor is decided about when it passes, and not again when its upstream changes."""
+    return patch.object(Waits, "runs_behind", lambda *_: ())
+
+
 @pytest.mark.promise("following")
 def marks_move_before_all_is_written() -> AbstractContextManager[Any]:
     real = Observing._move_mark
@@ -721,6 +738,9 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (sensors_pass_on_any_end, SENSORS),
         (sensors_pass_without_a_look, SENSORS),
         (sensors_forgotten, SENSORS),
+        (sensors_cleared_again, SENSORS),
+        (sensors_never_cleared, SENSORS),
+        (sensors_connect_nothing, SENSORS),
         (marks_move_before_all_is_written, OBSERVED),
         (observed_runs_not_written, OBSERVED),
     )

@@ -24,6 +24,7 @@ from tests.simulation.history import (
 from tests.simulation.oracle import Facts, countable, foresee
 from tests.simulation.people import People
 from tests.simulation.plan import Episode, Plan, Step
+from tests.simulation.sensors import DAG as SENSORS_DAG
 from tests.simulation.stage import Stage
 from tests.simulation.story import story_of
 
@@ -186,10 +187,14 @@ class _Play:
             raise PromiseBroken("nothing is lost", f"late, and not given up: {_named(forecast.late)}")
         stuck = forecast.stuck
         unsettled = {target: leader.reconciler.propagation.readiness(target) for target in self._unsettled()}
-        busy = [target for target, readiness in unsettled.items() if readiness is Readiness.BUSY]
+        busy = [
+            target
+            for target, readiness in unsettled.items()
+            if readiness is Readiness.BUSY and not self._stage.sensors.are_waiting(target)
+        ]
         if busy:
             raise PromiseBroken("rest has reasons", f"at rest, and yet busy: {_named(busy)}")
-        shown = {target for target in unsettled if not target.pipeline.task}
+        shown = {target for target in unsettled if not target.pipeline.task and target.pipeline.dag_id != SENSORS_DAG}
         if stuck != shown:
             raise PromiseBroken("rest has reasons", f"stuck: {_named(shown)}; reasons there are for: {_named(stuck)}")
         self._stage.sensors.check_rest(facts, forecast)
@@ -208,7 +213,7 @@ class _Play:
     def _compare_with_environments(self) -> None:
         for target in self._history.targets():
             runs = self._stage.runs_of(target)
-            if target in self._history.excused or not runs:
+            if target in self._history.excused or not runs or self._stage.sensors.are_waiting(target):
                 continue
             newest, written = runs[0], self._history.states.get(target)
             if not newest.state.is_terminal:
@@ -242,7 +247,8 @@ class _Play:
             self._release()
             self._check_rest()
         self._check_rest()
-        if self._first_failed() is None and (stuck := self._unsettled()):
+        stuck = [target for target in self._unsettled() if target.pipeline.dag_id != SENSORS_DAG]
+        if self._first_failed() is None and stuck:
             raise PromiseBroken("rest has reasons", f"everything is repaired, and yet stuck: {_named(stuck)}")
         ran_after_their_inputs(self._history, self._stage.runs_of)
 

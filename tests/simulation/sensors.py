@@ -1,14 +1,23 @@
-"""Sensors that wait inside runs, each in a run of its own, whose DAG waits for nothing and is waited for by nothing."""
+"""Sensors that wait inside runs, each in a run of its own. No dependency names their DAG.
+
+Some are cleared when what they waited for completes anew: their runs end, and a sensor that is cleared waits again.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from coordinator.model.conditions import On
 from coordinator.model.references import PipelineRef, Target, WaitRef
-from coordinator.model.waits import Answer, Wait, dump_wait
+from coordinator.model.runstate import RunState, RunStateDocument, State
+from coordinator.model.waits import Answer, Completion, SensorRerun, Wait, dump_wait
+from coordinator.runners.port import ObservedRun
 from coordinator.store.port import Put
+from tests.airflow_model.runs import Change, What
 from tests.simulation.checkers import MET
 from tests.simulation.history import PromiseBroken
 from tests.simulation.oracle import Facts, Forecast
@@ -18,34 +27,68 @@ if TYPE_CHECKING:
 
 DAG = "sensors"
 SENSOR = "wait"
+BELOW = "below"
 
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
+    """:ivar passed: the completion that it took when it passed last."""
+
     ref: WaitRef
     wait: Wait
+    passed: Completion | None = None
+
+    @property
+    def is_cleared(self) -> bool:
+        return self.wait.rerun is SensorRerun.CLEAR
 
 
 class Sensors:
-    """Those that have begun to wait. :ivar waiting: those without an answer."""
+    """:ivar waiting: those without an answer. :ivar passed: the others that are cleared when their upstream completes
+    anew."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self.waiting: dict[WaitRef, Sensor] = {}
-        stage.airflows["default"].dag(DAG, below={SENSOR: ()})
+        self.passed: dict[WaitRef, Sensor] = {}
+        self._airflow = stage.airflows["default"]
+        self._airflow.dag(DAG, below={SENSOR: (BELOW,), BELOW: ()})
 
     def begin(self, number: int) -> None:
         """Sensor ``number`` of the plan begins to wait."""
-        stage, asked = self._stage, self._stage.plan.sensors[number]
-        airflow, run_id = stage.airflows["default"], f"run {number}"
-        airflow.create(DAG, run_id, partition_key=run_id)
-        airflow.begin(DAG, run_id)
-        run = airflow.set_task(DAG, run_id, SENSOR, "deferred")
+        asked, run_id = self._stage.plan.sensors[number], f"run {number}"
+        self._airflow.create(DAG, run_id, partition_key=run_id)
         upstream = Target(PipelineRef.parse(asked["pipeline"])._replace(task=asked["task"]), asked["partition"])
         ref = WaitRef(Target(PipelineRef("default", DAG), run_id), run_id, SENSOR, -1)
+        rerun = SensorRerun(asked.get("rerun", "ignore"))
+        wait = Wait(Answer.WAITING, upstream, On(asked["on"]), rerun=rerun, below=(BELOW,))
+        self._wait(Sensor(ref, wait))
+
+    def changed(self, change: Change) -> None:
+        """A run of these has changed in its environment. :raises PromiseBroken: it was cleared for nothing."""
+        run = change.run
+        if change.what is not What.CLEARED:
+            return
+        (ref,) = (ref for ref in (*self.passed, *self.waiting) if ref.run_id == run.run_id)
+        sensor = self.passed.pop(ref, None)
+        if sensor is None:
+            raise PromiseBroken("no sensor is cleared for nothing", f"{run.run_id}, which waits or has still to begin")
+        written = self._stage.history.states.get(sensor.wait.upstream)
+        if written is not None and sensor.passed is not None and sensor.passed.is_same(written.state, written.revision):
+            raise PromiseBroken("no sensor is cleared for nothing", f"{run.run_id} for {sensor.wait.upstream}")
+        self._stage.note("sensor cleared")
+        self.waiting[ref] = sensor  # at once: it must be heard of again
+        self._stage.clock.after(self._stage.latency("queue"), lambda: self._wait(sensor))
+
+    def _wait(self, sensor: Sensor) -> None:
+        """Its run begins, and it writes its wait."""
+        stage, ref = self._stage, sensor.ref
+        run = self._airflow.begin(DAG, ref.run_id)
+        self._report(ref, run)
+        run = self._airflow.set_task(DAG, ref.run_id, SENSOR, "deferred")
         (instance,) = run.tasks[SENSOR]
-        wait = Wait(Answer.WAITING, upstream, On(asked["on"]), str(instance.id), since=stage.clock.now())
-        self.waiting[ref] = Sensor(ref, wait)
+        wait = replace_wait(sensor.wait, str(instance.id), self._stage.clock.now())
+        self.waiting[ref] = replace(sensor, wait=wait, passed=None)
         stage.put(Put(stage.keys.wait(ref), dump_wait(wait)))
 
     def answered(self, ref: WaitRef, wait: Wait | None) -> None:
@@ -55,16 +98,48 @@ class Sensors:
         sensor = self.waiting.pop(ref, None)
         if sensor is None:
             return
+        if wait is None and sensor.passed is not None:
+            self.waiting[ref] = sensor  # a look has shown that it was cleared, before it waits again
+            return
         if wait is None or wait.status is Answer.REFUSED:
             raise PromiseBroken("no wait is forgotten", f"{ref.run_id} for {sensor.wait.upstream} ends as {wait}")
-        self._stage.airflows["default"].set_task(DAG, ref.run_id, SENSOR, "success")
+        self._airflow.set_task(DAG, ref.run_id, SENSOR, "success")
+        if sensor.is_cleared:
+            self.passed[ref] = replace(sensor, passed=wait.completion)
+        self._stage.clock.after(self._stage.latency("run"), lambda: self._end(ref))
+
+    def _end(self, ref: WaitRef) -> None:
+        self._report(ref, self._airflow.end(DAG, ref.run_id, State.SUCCESS))
+
+    def _report(self, ref: WaitRef, run: ObservedRun) -> None:
+        document = RunStateDocument(
+            state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=self._stage.clock.tick()
+        )
+        self._stage.clock.after(self._stage.latency("report"), lambda: self._stage.deliver(ref.run, document))
+
+    def are_waiting(self, run: Target) -> bool:
+        """Whether a run goes on because its sensor waits."""
+        return any(ref.run == run for ref in self.waiting)
 
     def check_rest(self, facts: Facts, forecast: Forecast) -> None:
         """At rest every sensor that could go on has gone on. :raises PromiseBroken: one has not."""
-        for ref, sensor in self.waiting.items():
+        for ref, sensor in (*self.waiting.items(), *self.passed.items()):
             upstream = sensor.wait.upstream
             known = facts.states.get(upstream)
             if known is None or upstream.whole in forecast.stuck or upstream.whole in self._stage.history.excused:
                 continue
-            if known[0][2] in MET[str(sensor.wait.on)]:
+            if known[0][2] not in MET[str(sensor.wait.on)]:
+                continue
+            if sensor.passed is not None and ref.run not in facts.states:
+                continue  # retention has removed its run
+            if sensor.passed is None:
                 raise PromiseBroken("no wait is forgotten", f"{ref.run_id} waits at rest for {upstream}, {known[0][2]}")
+            written = self._stage.history.states[upstream].state
+            assert isinstance(written, RunState)
+            if not sensor.passed.is_same(written, known[1]):
+                raise PromiseBroken("no sensor stays out of date", f"{ref.run_id} has passed on another {upstream}")
+
+
+def replace_wait(wait: Wait, task_instance: str, since: datetime) -> Wait:
+    """The wait of another attempt of a sensor."""
+    return structs.replace(wait, task_instance=task_instance, since=since)

@@ -371,6 +371,9 @@ class Stage:
     def _changed(self, environment: str, change: Change) -> None:
         """What an environment holds has changed."""
         if change.run.dag_id == SENSORS_DAG:
+            if change.what is What.CLEARED and self._sending is not None:
+                self._acted(environment, change.before, change.run)
+            self.sensors.changed(change)
             return
         if change.what is not What.DELETED:
             self._tell_of_tasks(environment, change.run)
@@ -507,11 +510,12 @@ class Stage:
             state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=self.clock.tick()
         )
         for delay in self.faults.of_report(target, run, by_hand=by == PERSON):
-            self.clock.after(delay, lambda: self._deliver(target, document))
+            self.clock.after(delay, lambda: self.deliver(target, document))
 
-    def _deliver(self, target: Target, document: RunStateDocument) -> None:
+    def deliver(self, target: Target, document: RunStateDocument) -> None:
+        """A report arrives, or waits while etcd is away."""
         if self.clock.seconds < self.etcd_away_until:
-            self.clock.after(1.0, lambda: self._deliver(target, document))
+            self.clock.after(1.0, lambda: self.deliver(target, document))
             return
         write_report(self._reports, self.keys, target, document)
 

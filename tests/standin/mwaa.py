@@ -61,7 +61,7 @@ class StandInMwaa:
     def _answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
         if not self._is_signed(path, headers, body):
             return 403, {"message": "The request signature we calculated does not match the signature you provided."}
-        if path != f"/rest-api/{NAME}":
+        if path != f"/restapi/{NAME}":
             return 404, {"message": f"Environment {path.rpartition('/')[2]} not found"}
         call = json.loads(body)
         self.asked.append(call)

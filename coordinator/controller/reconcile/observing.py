@@ -8,7 +8,7 @@ successor, after a downtime of any length, begins from it. So a change may be se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -20,7 +20,6 @@ from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.reconcile.observations import document_of, later_than
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import RETRY_AFTER, commit_fenced
-from coordinator.model.graph import Graph
 from coordinator.model.mark import dump_mark
 from coordinator.model.partitions.instants import partition_of_run
 from coordinator.model.references import PipelineRef, Target
@@ -129,14 +128,15 @@ class Observing:
                 place.is_asking = True
                 dispatcher.observe(place.mark, place.offset)
 
-    def take(self, message: ChangesSeen, graph: Graph, now: float) -> None:
+    def take(self, message: ChangesSeen, now: float) -> None:
         """Handle an answer: write what is new in it. :param now: monotonic seconds."""
         name, changed = message.environment, message.changed
         place = self._places.get(name)
         if place is None or not place.is_asking or message.since != place.mark:
             return  # of an earlier term
         place.is_asking = False
-        seen = list(self._of_ours(name, changed.runs, graph))
+        # Of all DAGs, as reporters tell of all: a dependency on one may be published a moment later.
+        seen = [(_target_of(name, run), run) for run in changed.runs]
         news = sum([self._write(target, run, message.asked_at) for target, run in seen])
         if news:
             _log.info("environment.observed", environment=name, changed=len(changed.runs), new=news)
@@ -191,21 +191,6 @@ class Observing:
         place.next_mark, place.seen = place.made_at - OVERLAP, place.collected
         place.made_at, place.collected = None, []
 
-    def _of_ours(self, name: str, runs: Collection[ObservedRun], graph: Graph) -> Iterator[tuple[Target, ObservedRun]]:
-        """The runs of the DAGs that dependencies name, or that sensors wait for."""
-        for run in runs:
-            target = Target(
-                PipelineRef(name, run.dag_id),
-                partition_of_run(
-                    run_id=run.run_id,
-                    logical_date=run.logical_date,
-                    partition_key=run.partition_key,
-                    conf=dict(run.conf),
-                ),
-            )
-            if target.pipeline in graph or self._cache.waits.behind(target):
-                yield target, run
-
     def _write(self, target: Target, run: ObservedRun, asked_at: datetime) -> bool:
         """Write a run's state, if it is news. Returns whether it is."""
         if not self._is_new(target, run, asked_at):
@@ -237,3 +222,10 @@ class Observing:
         if place.answered_at is None or now - place.answered_at > SILENT_AFTER:
             self._problems[name] = f"its runs have not been observed for more than a minute: {reason}"
         _log.warning("environment.not_observed", environment=name, reason=reason)
+
+
+def _target_of(environment: str, run: ObservedRun) -> Target:
+    partition = partition_of_run(
+        run_id=run.run_id, logical_date=run.logical_date, partition_key=run.partition_key, conf=dict(run.conf)
+    )
+    return Target(PipelineRef(environment, run.dag_id), partition)

@@ -134,8 +134,8 @@ def _waits_still(one: TaskInstance, wait: Wait) -> bool:
 
 
 def _has_passed_as_it_says(one: TaskInstance, wait: Wait) -> bool:
-    """Whether the sensor has not been cleared, or ended otherwise, since its wait passed."""
-    if one.state != "success":
+    """Whether the sensor has not been cleared, or ended otherwise, since its wait passed. It may have to go on yet."""
+    if one.state in _ENDED and one.state != "success":
         return False
     if one.id is not None:
         return not wait.task_instance or one.id == wait.task_instance

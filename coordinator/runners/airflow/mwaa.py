@@ -33,7 +33,7 @@ class Invocation:
         self._name = name
         self._url = settings.url
         self._region = settings.region
-        self.path = f"/rest-api/{quote(settings.mwaa_name or '', safe='')}"
+        self.path = f"/restapi/{quote(settings.mwaa_name or '', safe='')}"
         self._credentials: Any = None
 
     def around(
@@ -41,7 +41,8 @@ class Invocation:
     ) -> tuple[bytes, dict[str, str], tuple[str, ...]]:
         """The content and headers of the POST to :attr:`path`, and the secrets in them.
 
-        :param path: of Airflow's API, after its version.
+        :param path: of Airflow's API, after its version. What need not be quoted in it is not: nothing says whether
+            AWS quotes it once more.
         :raises RequestRefused: there are no credentials.
         :raises EnvironmentUnavailable: nobody answers who gives credentials.
         """
@@ -52,7 +53,7 @@ class Invocation:
             raise RequestRefused(
                 f"environments.{self._name}: kind 'mwaa' needs botocore; install the extra 'mwaa'", status=401
             ) from error
-        given: dict[str, Any] = {"Method": method, "Path": path}
+        given: dict[str, Any] = {"Method": method, "Path": path.replace("%3A", ":").replace("%2B", "+")}
         if query:
             given["QueryParameters"] = {name: str(value) for name, value in query.items()}
         if body is not None:
