@@ -105,6 +105,10 @@ class Airflow2Process(AirflowProcess):
             "WEBSERVER__WEB_SERVER_PORT": str(self.port),
             "WEBSERVER__BASE_URL": self.url,
             "WEBSERVER__WORKERS": "1",
+            # It ends by itself where its only worker gets no time for two minutes, on a machine with much else to do.
+            "WEBSERVER__WEB_SERVER_MASTER_TIMEOUT": "900",
+            "WEBSERVER__WEB_SERVER_WORKER_TIMEOUT": "900",
+            "WEBSERVER__WORKER_REFRESH_INTERVAL": "0",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
             "SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
             "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",

@@ -133,7 +133,9 @@ class ServedWorld(FaultyWorld):
         """Write the file; watchers publish it."""
         for name in _names_in(document):
             self._declare(name)
-        self.file.write_text(json.dumps(document))
+        written = self.file.with_name(f"{self.file.name}.new")
+        written.write_text(json.dumps(document))
+        written.replace(self.file)  # a watcher reads all of it or nothing
 
     def launch(self, *arguments: str, module: Sequence[str] = ("coordinator.cli",)) -> Service:
         """Start a watcher.
