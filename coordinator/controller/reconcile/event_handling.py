@@ -60,6 +60,7 @@ class EventHandler:
         pace: Pace,
     ) -> None:
         self._cache = cache
+        cache.waits.are_withheld = True
         self._propagation = propagation
         self._queue = queue
         self._scheduling = scheduling
@@ -248,18 +249,20 @@ class EventHandler:
     def _use_dependencies(self, targets: Sequence[Target], *, everything: bool = False) -> Iterator[None]:
         """Use the published dependencies, piece by piece; parameters as in :meth:`Propagation.exchange_graph`."""
         yield
+        known, waits = self._propagation.graph, self._cache.waits
         try:
             graph, problems = merge(self._cache.published)
-            graph = graph.with_sensors(self._cache.waits.edges())
         except CycleFound as error:
-            problems = [f"the published dependencies close a cycle: {error}"]
+            graph, problems = known, [f"the published dependencies close a cycle: {error}"]
         self.graph_problem = in_a_line(problems) or None
         if problems:
             _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
-            if not everything:
-                return
-            graph = self._propagation.graph
-        else:
+            graph = known
+        graph = graph.with_sensors(waits.edges())
+        if problems and not everything and graph.sensors == known.sensors:
+            return
+        were_withheld, waits.are_withheld = waits.are_withheld, waits.are_withheld and bool(problems)
+        if not problems:
             _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
             self._scheduling.use(graph)
             self.writes_heartbeats = is_asked_for(graph)
@@ -267,3 +270,7 @@ class EventHandler:
         self._propagation.exchange_graph(graph, targets, everything=everything)
         # Late targets are decided about too: they may have left the graph.
         self._propagation.touch((), recorded=self._scheduling.late(), live=False)
+        if were_withheld and not waits.are_withheld:
+            self._propagation.touch((), recorded=waits.runs_of_sensors(), live=False)
+            for waiting in waits.waiting():
+                self._queue.add(waiting, Priority.CATCHUP)

@@ -78,7 +78,7 @@ class Waiters:
 
     def examine(self, name: Target, now: float) -> None:
         """Answer a wait, if that can be done now. :param name: of the wait."""
-        if (found := self._waiting(name)) is None:
+        if (found := self._waiting(name)) is None or self._cache.waits.are_withheld:
             self._checks.drop(name)
             return
         seen, wait = found

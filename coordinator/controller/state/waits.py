@@ -16,9 +16,14 @@ _Value = TypeVar("_Value")
 
 
 class Waits:
-    """By their names (:attr:`WaitRef.name`), and by the pipeline, in its partition, that they wait for."""
+    """By their names (:attr:`WaitRef.name`), and by the pipeline, in its partition, that they wait for.
+
+    :ivar are_withheld: no dependencies have been read yet, or a document cannot be read and no earlier one has been: no
+        wait is to be answered, and no sensor cleared, as nothing is started.
+    """
 
     def __init__(self) -> None:
+        self.are_withheld = False
         self._seen: dict[Target, SeenWait] = {}
         self._behind: dict[Target, set[Target]] = defaultdict(set)
         self._sensors: dict[Target, dict[Target, SeenWait]] = {}
@@ -77,11 +82,15 @@ class Waits:
     def sensors(self, run: Target) -> Sequence[SeenWait]:
         """Those that have passed in the runs of a target, of sensors that are cleared when their upstream completes
         anew."""
-        return tuple(found.values()) if (found := self._sensors.get(run)) else ()
+        return tuple(found.values()) if (found := self._sensors.get(run)) and not self.are_withheld else ()
 
     def runs_behind(self, upstream: Target) -> Iterable[Target]:
         """The targets that have such a wait for this pipeline or task."""
         return tuple(found) if (found := self._runs_behind.get(upstream)) else ()
+
+    def runs_of_sensors(self) -> list[Target]:
+        """The targets that have such a wait."""
+        return list(self._sensors)
 
     def edges(self) -> dict[SensorEdge, int]:
         """What such sensors wait for, each with the least revision of such a wait."""
