@@ -272,7 +272,10 @@ class _Play:
             for target in sorted(target for target in self._history.states if target.pipeline == pipeline):
                 if self._history.states[target].completion[2] == "failed":
                     return target
-        return None
+        # A task fails on where only its run was marked.
+        tasks = (target for target in self._history.states if target.pipeline.task)
+        failed = (target for target in sorted(tasks) if self._history.states[target].completion[2] == "failed")
+        return next((target.whole for target in failed), None)
 
     def _mend(self, failed: Target) -> Step:
         """A run is cleared; where somebody has deleted it, only a mark can say that all is well."""
