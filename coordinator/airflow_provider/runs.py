@@ -34,7 +34,7 @@ def wait_of(context: Mapping[str, Any], environment: str) -> tuple[WaitRef, str]
     return WaitRef(target, run_id, instance.task_id, index), str(getattr(instance, "id", None) or "")
 
 
-MOST_BELOW = 1000
+MOST_BELOW = 200
 """Tasks below a sensor that its wait names."""
 
 
