@@ -15,7 +15,6 @@ from coordinator.runners.airflow.listing import PAGE
 from coordinator.store.port import Put
 from tests.standin.faults import Fault
 from tests.worlds.real import RealWorld
-from tests.worlds.world import PARTITION
 
 
 def mark_of(world: RealWorld, environment: str = "default") -> datetime | None:
@@ -86,15 +85,21 @@ def test_the_mark_moves_only_once_what_was_seen_stands_in_etcd(etcd_settings: Et
         assert world.runs("D") == 2
 
 
-def test_runs_of_other_dags_are_left_alone(etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+@pytest.mark.promise("not-for-the-past")
+def test_what_has_ended_before_a_dependency_on_it_starts_nothing(etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    """Runs of all DAGs are told of, so that it is known what was there when the dependency came."""
     with RealWorld(etcd_settings, tmp_path, observed=True) as world:
         world.dependencies({"D": "U"})
         world.airflows["default"].dag("other", auto=0)
-        world.airflows["default"].trigger_by_hand("other", "once")
-        world.first_run("U")
-        assert world.runs("D") == 1
-        assert world.state("other", partition="once") is None
-        assert world.state("U", partition=PARTITION) is not None
+        world.trigger("other")
+        world.settle_until(lambda: world.state("other") is not None, "it is told of, though nothing names it")
+        world.settle()
+        world.dependencies({"D": "U", "E": "other"})
+        world.settle()
+        assert world.runs("E") == 0
+        world.clear("other")
+        world.settle()
+        assert world.runs("E") == 1
 
 
 def test_an_environment_that_does_not_answer_is_a_problem(
