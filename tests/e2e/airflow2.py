@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -137,9 +139,27 @@ class Airflow2Process(AirflowProcess):
         }
         return [self.python, "-m", "airflow", component, *arguments[component]]
 
+    def _end(self, component: str, *, patience: float) -> None:
+        """The child that reads the DAGs is in the scheduler's session and in a process group of its own: it would
+        outlive a scheduler that is killed."""
+        session = _processes_of_session(self._processes[component].pid)
+        super()._end(component, patience=patience)
+        for pid in session:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def _warm_up(self) -> None:
         """Its tasks use the database, and no API."""
 
     def _healthy(self) -> bool:
         health = self.api.health()
         return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler"))
+
+
+def _processes_of_session(leader: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(ProcessLookupError):
+            if os.getsid(int(path.name)) == leader:
+                found.append(int(path.name))
+    return found
