@@ -572,11 +572,6 @@ def first_instance_of_a_mapped_task_counts() -> AbstractContextManager[Any]:
     return patch("coordinator.controller.reconcile.task_observer.task_state_of", task_state_of)
 
 
-@pytest.mark.promise("not-for-the-past")
-def tasks_of_the_past_are_new() -> AbstractContextManager[Any]:
-    return patch.object(evaluation._Evaluator, "_is_past", lambda *_: False)
-
-
 @pytest.mark.promise("following")
 def tasks_not_looked_at() -> AbstractContextManager[Any]:
     return patch.object(TaskObserver, "_want", lambda *_: None)
@@ -649,7 +644,6 @@ def observed_runs_not_written() -> AbstractContextManager[Any]:
 
 TASKS = Profile(tasks=1.0, sensors=0.0, observed=0.0, retention=0.0)
 PEOPLE_AND_TASKS = replace(TASKS, acts=10, exact=0.3, calm=0.6)
-TASKS_EDITED = replace(TASKS, edits=6, acts=8)
 SENSORS = Profile(sensors=1.0, tasks=0.5, acts=10, long_waits=0.6)
 OBSERVED = Profile(observed=1.0, tasks=0.0, sensors=0.0, calm=0.2)
 STORMY = Profile(calm=0.0, exact=0.2, faults=6)
@@ -731,7 +725,6 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (clears_of_tasks_unseen, TASKS),
         (tasks_named_by_their_run, TASKS),
         (first_instance_of_a_mapped_task_counts, TASKS),
-        (tasks_of_the_past_are_new, TASKS_EDITED),
         (tasks_not_looked_at, TASKS),
         (tasks_of_deleted_runs_waited_for, PEOPLE_AND_TASKS),
         (sensors_pass_before_it_is_settled, SENSORS),
