@@ -368,9 +368,9 @@ def in_flight(record: TriggerRecord, revision: int, seen: SeenState | None) -> b
 
 
 def tasks_to_ask_about(decision: Decision) -> list[Target]:
-    """The tasks among the inputs of a due target that nobody has waited for before, so that no look has asked about
-    them."""
-    if not decision.due or decision.evaluated is None:
+    """The tasks that nobody has waited for before, so that no look has asked about them, among the inputs of a target
+    that is due, or would be once something is repaired."""
+    if not (decision.due or decision.readiness is Readiness.STUCK) or decision.evaluated is None:
         return []
     return [one.target for one in all_inputs(decision.evaluated) if one.unasked]
 

@@ -213,6 +213,7 @@ class History:
     :ivar ran: what the coordinator has started (or found started for it) at all.
     :ivar skipped: partitions that were given up for being late.
     :ivar excused: of these nothing can be said any more: somebody deleted something of them.
+    :ivar deleted_by_hand: states that a person has deleted, and that were not written again.
     :ivar away_until: until when each environment has not answered as it should.
     :ivar runs_in_flight: what environments allow at once; ``starts_per_minute``: ... and how fast.
     :ivar led: who led, when, and up to which etcd revision it had read.
@@ -245,6 +246,7 @@ class History:
     starts: Counter[Target] = field(default_factory=Counter)
     no_cause_asked: set[Target] = field(default_factory=set)
     excused: dict[Target, str] = field(default_factory=dict)
+    deleted_by_hand: set[Target] = field(default_factory=set)
     away_until: dict[str, float] = field(default_factory=dict)
     editions: set[int] = field(default_factory=set)
     serials: bool = False
@@ -272,6 +274,8 @@ class History:
                 if state is None:
                     self.states.pop(target, None)
                     self.excused[target] = "state deleted"
+                    if event.by == PERSON:
+                        self.deleted_by_hand.add(target)
                 else:
                     self._forget_what_no_record_names(target, state)
                     identity = self.tasks.identity_of(target, state) if isinstance(state, TaskState) else None
@@ -328,11 +332,15 @@ class History:
         self.excused.pop(event.target, None)  # its reports will tell again
 
     def _forget_what_no_record_names(self, upstream: Target, state: RunState) -> None:
-        """An attempt is set to another end. Who follows the newest completion knows the newest that it has used, and no
-        older one: set back to the end that was used, that one is the newest, and new."""
+        """An attempt is set to another end, or its state was deleted by hand and comes again. Who follows the newest
+        completion knows the newest that it has used, and no older one: set back to the end that was used, that one is
+        the newest, and new."""
         attempt, before = (state.attempt.run_id, str(state.attempt.queued_at)), self.states.get(upstream)
-        if before is None or before.completion[:2] != attempt or before.completion[2] == state.state.value:
+        if before is None and upstream not in self.deleted_by_hand:
             return
+        if before is not None and (before.completion[:2] != attempt or before.completion[2] == state.state.value):
+            return
+        self.deleted_by_hand.discard(upstream)
         for target, consumed in self.consumed.items():
             recorded = self.records.get(target)
             is_named = recorded is not None and recorded.record.consumed.get(upstream) is not None
