@@ -15,6 +15,7 @@ from coordinator.cli.output import print_json, say, say_lines
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
+    from coordinator.model.cycles import Cycle
     from coordinator.model.dependencies import Document
     from coordinator.model.documents import DependenciesError, Problem
     from coordinator.model.publishing.never_met import NeverMet
@@ -65,7 +66,7 @@ def validate(
     Asks neither etcd nor Airflow: 'coordinator doctor' looks the DAGs up. Exit code 1 when there is a problem. A
     dependency that can never be met, as its upstream is started in other partitions than it asks for, is a warning,
     and so is an upstream whose name looks mistyped. Without a configuration any environment's name is accepted.
-    Several files are checked each for itself.
+    A cycle that goes back in time is accepted, and shown. Several files are checked each for itself.
 
     Example: [bold]coordinator validate dependencies.json --config coordinator.toml[/bold]
     """
@@ -134,6 +135,7 @@ def _as_json(checked: _Checked, environments: list[str] | None) -> dict[str, obj
         "environments": environments,
         "problems": [asdict(problem) for problem in problems],
         "warnings": [asdict(warning) for warning in checked.warnings],
+        "cycles": [str(cycle) for cycle in _cycles(checked)],
     }
 
 
@@ -144,7 +146,15 @@ def _print(checked: _Checked, environments: list[str] | None) -> None:
         return
     for one in checked.warnings:
         say(f"{checked.file}:{one.line}:{one.column}: warning: {one.path}: {one.reason}; {one.remedy}")
+    for cycle in _cycles(checked):
+        say(f"{checked.file}: accepted, as it goes back in time: {cycle}")
     say(_summary(checked, environments))
+
+
+def _cycles(checked: _Checked) -> list[Cycle]:
+    from coordinator.model.cycles import find_cycles
+
+    return find_cycles(checked.document)
 
 
 def _summary(checked: _Checked, environments: list[str] | None) -> str:

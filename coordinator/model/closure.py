@@ -2,8 +2,8 @@
 
 If mappings name the inputs of a partition, only those partitions are needed. ``latest``, ``fixed_key`` and
 ``start_of_*`` name none: of such an upstream, and of everything above it, all partitions are needed. Of a downstream
-with
-``latest`` all partitions are needed too, because ``latest`` starts only the newest of them.
+with ``latest`` all partitions are needed too, because ``latest`` starts only the newest of them; and of a pipeline on a
+cycle that goes back in time, which leads from partition to partition without an end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def what_decides(graph: Graph, about: Iterable[Place]) -> Closure:
         pipeline, partition = waiting.pop()
         node = graph.node(pipeline)
         dependencies = tuple(node.leaves()) if node is not None else ()
-        if any(isinstance(one.mapping, Latest) for one in dependencies):
+        if pipeline.whole in graph.going_back or any(isinstance(one.mapping, Latest) for one in dependencies):
             partition = None
         partitions = needed.setdefault(pipeline, set())
         if partitions is None or partition in partitions:
@@ -66,7 +66,7 @@ def with_all_below(graph: Graph, place: Place) -> set[Place]:
             if edge.upstream == upstream
         )
         for downstream, mapping in graph.edges(upstream):
-            if partition is None or isinstance(mapping, Latest):
+            if partition is None or isinstance(mapping, Latest) or downstream.whole in graph.going_back:
                 waiting.append((downstream, None))
             else:
                 waiting += ((downstream, fed) for fed in mapping.downstreams(partition))

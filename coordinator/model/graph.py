@@ -12,17 +12,20 @@ from typing import NamedTuple
 
 from coordinator.model import partitions as mappings
 from coordinator.model.conditions import IDENTITY, Dependency, leaves
+from coordinator.model.cycles import Cycle, Ring, back_in_time, find_cycles
+from coordinator.model.cycles import Edge as CycleEdge
 from coordinator.model.dependencies import Downstream
 from coordinator.model.partitions import Identity, Latest
 from coordinator.model.references import PipelineRef, Target, target_of
 
 
 class CycleFound(ValueError):
-    """The dependencies close a cycle. ``cycle`` starts and ends with the same pipeline, upstream first."""
+    """The dependencies close a cycle. :ivar remedy: why it is refused, and what to do."""
 
-    def __init__(self, cycle: tuple[PipelineRef, ...]) -> None:
+    def __init__(self, cycle: Ring, remedy: str) -> None:
         super().__init__(" -> ".join(map(str, cycle)))
         self.cycle = cycle
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +71,15 @@ class Graph:
 
     :param sensors: for each pair, the etcd revision since which sensors are known to wait so: of what ended before,
         tasks need not be asked about. Unlike dependencies, they may form a cycle.
+    :ivar cycles: those that are accepted, because they go back in time; ``going_back``: the pipelines on them.
     :raises CycleFound: a pipeline would wait for itself.
     """
 
     def __init__(self, nodes: Iterable[Node] = (), sensors: Mapping[SensorEdge, int] | None = None) -> None:
         self._nodes = {node.downstream.pipeline: node for node in nodes}
         self.sensors = sensors or {}
-        upstreams = {
-            pipeline: {leaf.upstream for leaf in leaves(node.downstream.condition)}
-            for pipeline, node in self._nodes.items()
-        }
+        self.cycles: Sequence[Cycle] = ()
+        upstreams = self._upstreams()
         self._tasks: dict[PipelineRef, dict[PipelineRef, int]] = {}
         for node in self._nodes.values():
             for leaf in node.leaves():
@@ -91,12 +93,16 @@ class Graph:
             if edge.upstream.task:
                 since = self._tasks.setdefault(edge.upstream.whole, {})
                 since[edge.upstream] = min(since.get(edge.upstream, first), first)
-        for pipeline, tasks in self._tasks.items():
-            upstreams |= {task: {pipeline} for task in tasks}
+        of_tasks = {task: {pipeline} for pipeline, tasks in self._tasks.items() for task in tasks}
         try:
-            order = tuple(graphlib.TopologicalSorter(upstreams).static_order())
-        except graphlib.CycleError as error:
-            raise CycleFound(tuple(error.args[1])) from None
+            order = tuple(graphlib.TopologicalSorter(upstreams | of_tasks).static_order())
+        except graphlib.CycleError:
+            self.cycles = find_cycles({one: node.downstream for one, node in self._nodes.items()})
+            if refused := next((cycle for cycle in self.cycles if cycle.refusal), None):
+                raise CycleFound(refused.ring, refused.refusal) from None
+            upstreams |= self._upstreams(without=back_in_time(self.cycles))
+            order = tuple(graphlib.TopologicalSorter(upstreams | of_tasks).static_order())
+        self.going_back = frozenset(pipeline for cycle in self.cycles for pipeline in cycle.pipelines)
         self._directly_above: dict[PipelineRef, set[PipelineRef]] = {}
         self._rank = {pipeline: rank for rank, pipeline in enumerate(order)}
         self._edges: dict[PipelineRef, list[Edge]] = {
@@ -107,6 +113,12 @@ class Graph:
                 (leaf.upstream, leaf.mapping) for leaf in leaves(node.downstream.condition)
             ):
                 self._edges.setdefault(upstream, []).append(Edge(pipeline, mapping))
+
+    def _upstreams(self, *, without: Container[CycleEdge] = ()) -> dict[PipelineRef, set[PipelineRef]]:
+        return {
+            one: {leaf.upstream for leaf in node.leaves() if (one, leaf.pipeline) not in without}
+            for one, node in self._nodes.items()
+        }
 
     def with_sensors(self, sensors: Mapping[SensorEdge, int]) -> Graph:
         """The same dependencies, and these sensors."""

@@ -406,6 +406,83 @@ def case_fewer_are_enough_from_now_on(world: World) -> None:
     assert world.runs("D", partition=DAY) == 1
 
 
+BACK_IN_TIME: dict[str, object] = {"A": ["U", {"pipeline": "B", "partition": "-1 day"}], "B": "A"}
+"""A needs what B, which is below it, made of the day before."""
+
+
+@pytest.mark.promise("once")
+def case_cycle_back_in_time(world: World) -> None:
+    """The first day has no day before: somebody orders it. Each later day runs once, after the one before; what U
+    brings early waits for its turn; nothing runs in a day that U has not brought. U is cleared on the second day: that
+    day and each later one run once more, one after another."""
+    world.dependencies(BACK_IN_TIME)
+    first, second, third, fourth, fifth = days(5)
+    world.comes("U", first)
+    world.comes("U", third)
+    world.settle()
+    assert [world.runs("A", partition=day) for day in (first, second, third)] == [0, 0, 0]
+    world.order("A", "rerun", partition=first)
+    world.settle()
+    assert [world.runs(name, partition=first) for name in "AB"] == [1, 1]
+    assert [world.runs("A", partition=day) for day in (second, third)] == [0, 0]
+    world.comes("U", second)
+    world.settle()
+    assert [world.runs(name, partition=day) for day in (second, third, fourth) for name in "AB"] == [1, 1, 1, 1, 0, 0]
+    world.comes("U", fourth)
+    world.settle()
+    world.rerun("U", partition=second)
+    world.settle()
+    assert [world.runs(name, partition=day) for day in (first, second, third, fourth, fifth) for name in "AB"] == [
+        *(1, 1),
+        *(2, 2),
+        *(2, 2),
+        *(2, 2),
+        *(0, 0),
+    ]
+
+
+@pytest.mark.promise("not-early")
+def case_cycle_back_in_time_waits_for_the_day_before(world: World) -> None:
+    """B of yesterday runs again while U of today completes: A of today waits for it, and runs once."""
+    world.dependencies(BACK_IN_TIME)
+    first, second = days(2)
+    world.comes("U", first)
+    world.order("A", "rerun", partition=first)
+    world.settle()
+    world.by_hand("B")
+    world.clear("B", partition=first)
+    world.start("B", partition=first)
+    world.settle()
+    world.comes("U", second)
+    world.settle()
+    assert world.runs("A", partition=second) == 0
+    world.finish("B", partition=first)
+    world.settle()
+    assert world.runs("A", partition=second) == 1
+
+
+@pytest.mark.promise("once")
+def case_pipeline_that_needs_its_own_day_before(world: World) -> None:
+    """As a gate, the day before starts nothing: a clear of it runs nothing else again."""
+    world.dependencies({"A": ["U", {"pipeline": "A", "partition": "-1 day", "trigger": False}]})
+    first, second, third = days(3)
+    world.comes("U", first)
+    world.order("A", "rerun", partition=first)
+    world.comes("U", second)
+    world.comes("U", third)
+    world.settle()
+    assert [world.runs("A", partition=day) for day in (first, second, third)] == [1, 1, 1]
+    world.rerun("A", partition=first)
+    world.settle()
+    assert [world.runs("A", partition=day) for day in (second, third)] == [1, 1]
+
+
 CASES: dict[str, Case] = {name: script for name, script in globals().items() if name.startswith("case_")}
 
-ON_REAL_ETCD = ["case_rollup_of_a_day", "case_fan_out_of_a_day", "case_latest_as_a_gate", "case_gate"]
+ON_REAL_ETCD = [
+    "case_rollup_of_a_day",
+    "case_fan_out_of_a_day",
+    "case_latest_as_a_gate",
+    "case_gate",
+    "case_cycle_back_in_time",
+]

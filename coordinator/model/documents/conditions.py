@@ -12,7 +12,7 @@ from coordinator.model.documents.findings import Cursor, Findings, TooManyFindin
 from coordinator.model.documents.forms import CONDITIONS
 from coordinator.model.documents.json_text import Members
 from coordinator.model.documents.mappings import MappingReader
-from coordinator.model.partitions import Identity
+from coordinator.model.partitions import Identity, Offset
 from coordinator.model.references import PipelineRef
 
 CONDITION_FIELDS = tuple(name for form in CONDITIONS.values() for name in form.names)
@@ -134,8 +134,8 @@ class ConditionReader:
         upstream = None if text is None else self._fields.reference(text, cursor)
         if upstream is None:
             return None
-        if upstream == downstream:
-            self._findings.add(cursor, f"{upstream} depends on itself", "remove it")
+        if upstream == downstream and not (isinstance(mapping, Offset) and mapping.goes_back):
+            self._findings.add(cursor, f"{upstream} depends on itself", "remove it, or name an earlier partition")
             return None
         if downstream is not None:
             self.edges.setdefault(downstream, {}).setdefault(upstream, cursor)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
+from coordinator.model.cycles import Edge, Ring
 from coordinator.model.documents.findings import Cursor
 from coordinator.model.references import PipelineRef
 
@@ -15,12 +16,17 @@ MAX_CYCLES = 20
 """A document with more is wrong in a way that a longer list does not make clearer; each costs a sort."""
 
 
-def find_cycles(edges: Edges) -> Iterator[tuple[tuple[PipelineRef, ...], Cursor]]:
-    """Cycles, upstream first, and the dependency that closes each: the last one of it in the text.
+def find_rings(edges: Edges, *, without: Container[Edge] = ()) -> Iterator[tuple[Ring, Cursor]]:
+    """Cycles, and the dependency that closes each: the last one of it in the text.
 
     Every cycle found is cut there, to find the next.
+
+    :param without: dependencies that are left out.
     """
-    remaining = {downstream: set(upstreams) for downstream, upstreams in edges.items()}
+    remaining = {
+        downstream: {upstream for upstream in upstreams if (downstream, upstream) not in without}
+        for downstream, upstreams in edges.items()
+    }
     for _ in range(MAX_CYCLES):
         try:
             graphlib.TopologicalSorter(remaining).prepare()

@@ -21,8 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from coordinator.model import bounds
+from coordinator.model.cycles import back_in_time, find_cycles, remedy_of
 from coordinator.model.dependencies import Document, Downstream
-from coordinator.model.documents.cycles import find_cycles
+from coordinator.model.documents.cycles import find_rings
 from coordinator.model.documents.entries import EntryReader
 from coordinator.model.documents.fields import FieldReader
 from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings
@@ -130,7 +131,9 @@ class _DocumentReader:
             if entry is not None:
                 self._sizes.check(cursor, entry)
                 entries[entry.pipeline] = entry
-        for cycle, closing in find_cycles(self._entries.edges):
-            reason = f"closes a cycle: {' -> '.join(map(str, cycle))}"
-            self._findings.add(closing, reason, "each would wait for the other for ever: remove one dependency of it")
+        edges = self._entries.edges
+        cycles = find_cycles(entries) if next(find_rings(edges), None) else []
+        for ring, closing in find_rings(edges, without=back_in_time(cycles)):
+            reason = f"closes a cycle: {' -> '.join(map(str, ring))}"
+            self._findings.add(closing, reason, remedy_of(ring, cycles))
         return DependenciesFile(entries, numbers.get(SERIAL_KEY), numbers.get(ACCEPT_KEY))

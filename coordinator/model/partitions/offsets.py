@@ -106,6 +106,13 @@ class Offset:
         return _downstreams(self, upstream)
 
     @property
+    def goes_back(self) -> bool:
+        """Whether each partition needs an earlier one. Hours on a clock that is spelled without its offset have no
+        order: in autumn, one is shown twice."""
+        is_in_order = self.unit not in _ELAPSED or self.input_format is self.output_format is None
+        return self.count < 0 and is_in_order
+
+    @property
     def by(self) -> str:
         """As people write it: ``-1 day``, ``+2 hours``."""
         return f"{self.count:+d} {self.unit}{'' if abs(self.count) == 1 else 's'}"

@@ -47,14 +47,16 @@ class Components:
         self._of = {pipeline: numbers.setdefault(find(pipeline), len(numbers)) for pipeline in graph}
         self._of |= {task: self._of[pipeline] for pipeline in graph for task in graph.tasks(pipeline)}
         self._mixed = {self._of[pipeline] for pipeline in mixed}
-        self._with_sensors = {self._of[edge.downstream] for edge in graph.sensors}
+        self._unordered = {self._of[edge.downstream] for edge in graph.sensors}
+        self._unordered |= {self._of[pipeline] for pipeline in graph.going_back}
 
     def __getitem__(self, pipeline: PipelineRef) -> int:
         return self._of.get(pipeline, OUTSIDE)
 
-    def has_sensors(self, component: int) -> bool:
-        """Whether the order of its pipelines is not that of all dependencies: those of sensors may form a cycle."""
-        return component in self._with_sensors
+    def is_unordered(self, component: int) -> bool:
+        """Whether the order of its pipelines is not that of all dependencies: they form a cycle that goes back in time,
+        or there are sensors, which may form any."""
+        return component in self._unordered
 
     def area(self, target: Target) -> Area:
         """The area of a target."""

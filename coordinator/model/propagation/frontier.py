@@ -177,7 +177,7 @@ class Frontier:
             if component == OUTSIDE:
                 if target in queue.waiting:
                     return False
-            elif self._components.has_sensors(component) or rank >= queue.lowest_rank():
+            elif self._components.is_unordered(component) or rank >= queue.lowest_rank():
                 return False
         return True
 
@@ -186,7 +186,7 @@ class Frontier:
         component, partition = self._components.area(target)
         queues = (self._live.queue((component, partition)), self._catching_up.queue((component, ALL_PARTITIONS)))
         rank = self._graph.rank(target.pipeline)
-        if self._components.has_sensors(component):
+        if self._components.is_unordered(component):
             return not any(queue is not None and queue.waiting for queue in queues)
         return not any(queue is not None and queue.waiting and queue.lowest_rank() < rank for queue in queues)
 

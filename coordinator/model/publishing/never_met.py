@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Final
 
 from coordinator.model.conditions import Condition, Dependency, leaves
+from coordinator.model.cycles import back_in_time, find_cycles
 from coordinator.model.dependencies import Document
 from coordinator.model.partitions import (
     FanOut,
@@ -55,11 +56,16 @@ class NeverMet:
 def never_met(document: Document) -> Iterator[NeverMet]:
     """The dependencies of a document that are never met, upstreams first. Downstreams of those are not reported again.
 
-    :param document: without cycles.
+    :param document: without cycles, but those that go back in time.
     """
     search = _Search(document)
+    back = back_in_time(find_cycles(document))
     waits_for = {
-        pipeline: [leaf.pipeline for leaf in leaves(entry.condition) if leaf.pipeline in document]
+        pipeline: [
+            leaf.pipeline
+            for leaf in leaves(entry.condition)
+            if leaf.pipeline in document and (pipeline, leaf.pipeline) not in back
+        ]
         for pipeline, entry in document.items()
     }
     for pipeline in graphlib.TopologicalSorter(waits_for).static_order():

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from coordinator.model.conditions import leaves
+from coordinator.model.cycles import back_in_time, find_cycles, remedy_of
 from coordinator.model.dependencies import Document
 from coordinator.model.graph import Graph, Node
 from coordinator.model.publishing.cycles import cycles_through
@@ -69,17 +70,19 @@ def objections_to(owner: str, document: Document, published: Mapping[str, Publis
                 found.append(Objection(pipeline, reason, remedy))
     declared_by = {pipeline: other for other, one in others.items() for pipeline in one.document}
     declared_by.update(dict.fromkeys(document, owner))
-    upstreams = {
-        pipeline: {leaf.upstream.whole for leaf in leaves(downstream.condition)}
-        for one in (*(publication.document for publication in others.values()), document)
-        for pipeline, downstream in one.items()
+    together = {one: entry for publication in others.values() for one, entry in publication.document.items()}
+    together |= document
+    cycles = find_cycles(together)
+    back = back_in_time(cycles)
+    in_order = {
+        pipeline: {leaf.pipeline for leaf in leaves(entry.condition) if (pipeline, leaf.pipeline) not in back}
+        for pipeline, entry in together.items()
     }
-    for number, cycle in enumerate(cycles_through(document, upstreams)):
+    for number, ring in enumerate(cycles_through(document, in_order)):
         if number == MAX_CYCLES:
             break
-        reason = f"closes a cycle: {cycle_in_words(cycle, declared_by)}"
-        remedy = "each would wait for the other for ever: remove one dependency of it"
-        found.append(Objection(cycle[-1], reason, remedy))
+        reason = f"closes a cycle: {cycle_in_words(ring, declared_by)}"
+        found.append(Objection(ring[-1], reason, remedy_of(ring, cycles)))
     return found
 
 

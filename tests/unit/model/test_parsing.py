@@ -373,7 +373,7 @@ def test_the_message_names_file_place_reason_and_remedy_one_problem_a_line() -> 
         parse('{"a": [],\n "b": "b"}')
     assert str(caught.value).splitlines() == [
         "dependencies.json:1:7: a: empty list: nothing to wait for; name an upstream, or remove the entry",
-        "dependencies.json:2:7: b: b depends on itself; remove it",
+        "dependencies.json:2:7: b: b depends on itself; remove it, or name an earlier partition",
     ]
 
 
