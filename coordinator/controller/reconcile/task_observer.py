@@ -31,8 +31,14 @@ many tasks of an environment."""
 def needs_a_look_at_tasks(decision: Decision) -> bool:
     """Whether tasks are to be looked at because of a decision that only waits."""
     if decision.target.pipeline.task:
-        return decision.readiness is Readiness.BUSY
+        return _may_end(decision)
     return bool(tasks_to_ask_about(decision))
+
+
+def _may_end(decision: Decision) -> bool:
+    """Whether a task is to be looked at while it is not known to have ended. One whose run is stuck may have ended,
+    too: who does not wait for the wave uses it."""
+    return decision.readiness is not Readiness.SETTLED
 
 
 class TaskObserver:
@@ -67,7 +73,7 @@ class TaskObserver:
     def watch_over(self, decision: Decision, now: float) -> None:
         """Look at a task until it has ended; or at those among the inputs of a decision that nobody waited for yet."""
         if decision.target.pipeline.task:
-            self._want(decision.target, decision.readiness is Readiness.BUSY, now)
+            self._want(decision.target, _may_end(decision), now)
         for task in tasks_to_ask_about(decision):
             self._want(task, True, now)
 
