@@ -50,13 +50,14 @@ def explain(
     from coordinator.cli.naming import read_target
     from coordinator.config.settings import load_settings
     from coordinator.controller.dispatch.dispatcher import limits_by_environment
-    from coordinator.reading.reading import read_newest
+    from coordinator.reading.reading import read, read_newest
     from coordinator.reading.waiting_reasons import waits_for
+    from coordinator.reading.wanted_keys import About
 
     explained = pipeline_of(pipeline)
     typed = None if partition is None else typed_partition(partition)
     if task is not None and typed is None:
-        raise typer.BadParameter("a task is explained in one partition: name it", param_hint="--task")
+        raise typer.BadParameter("--task needs a PARTITION", param_hint="--task")
     with etcd_of(config) as (store, keys):
         if typed is None:
             reading, names = read_newest(store, keys, explained, most=limit, revision=revision)
@@ -67,20 +68,22 @@ def explain(
         )
         reading.require(explained)
         if task is not None:
-            _explain_task(reading, target, task, as_json=as_json)
+            named_task = target._replace(pipeline=explained._replace(task=task))
+            about = About(named_task.pipeline, (target.partition,))
+            _explain_task(read(store, keys, revision=revision, about=about), named_task, as_json=as_json)
             return
         waits = tuple(waits_for(store, keys, reading, target, limits_by_environment(load_settings(config))))
     _explain_one(reading, target, named, waits, past=bool(revision), as_json=as_json)
 
 
-def _explain_task(reading: Reading, target: Target, task: str, *, as_json: bool) -> None:
+def _explain_task(reading: Reading, target: Target, *, as_json: bool) -> None:
     from coordinator.model.explanation import task_in_words
 
-    named = target._replace(pipeline=target.pipeline._replace(task=task))
-    says, because = task_in_words(reading.propagation, named)
+    says, because = task_in_words(reading.propagation, target)
     if as_json:
-        readiness = str(reading.propagation.decide(named).readiness)
-        found = {"pipeline": str(target.pipeline), "partition": target.partition, "task": task}
+        readiness = str(reading.propagation.decide(target).readiness)
+        whole, task = target.whole, target.pipeline.task
+        found = {"pipeline": str(whole.pipeline), "partition": target.partition, "task": task}
         print_json(
             {**found, "revision": reading.cache.revision, "readiness": readiness, "says": says, "because": because}
         )

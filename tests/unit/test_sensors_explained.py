@@ -102,7 +102,10 @@ def test_a_task_that_others_wait_for() -> None:
     world.settle()
     headline, because = told_of_task(world, "load")
     assert (headline.partition(" at ")[0], because) == (f"U:load succeeded in run scheduled__{PARTITION}", [])
-    assert told_of_task(world, "check")[0] == "U:check: nothing waits for this task, so nobody asks about it"
+    assert (
+        told_of_task(world, "check")[0]
+        == "U:check: no dependency waits for this task; 'coordinator waits' lists what sensors wait for"
+    )
 
 
 def told_of_task(world: SimulatedWorld, task: str) -> tuple[str, list[str]]:

@@ -16,8 +16,8 @@ def task_in_words(propagation: Propagation, task: Target) -> tuple[str, list[str
 
     :param task: the task, in a partition.
     """
-    if propagation.graph.task_active_since(task.pipeline) is None:
-        return f"{task}: nothing waits for this task, so nobody asks about it", []
+    if propagation.graph.task_active_since(task.pipeline) is None and propagation.state(task) is None:
+        return f"{task}: no dependency waits for this task; 'coordinator waits' lists what sensors wait for", []
     decision = propagation.decide(task)
     is_settled = decision.readiness is Readiness.SETTLED
     because = [] if is_settled else [cause.sentence(task) for cause in causes_of(propagation, decision)]

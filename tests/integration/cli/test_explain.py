@@ -19,6 +19,7 @@ from coordinator.model.hold import Hold
 from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunStateDocument, State
+from coordinator.model.taskstate import TaskState, dump_task_state
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
@@ -271,3 +272,22 @@ def test_what_is_known_of_dags_is_told_and_who_asks_for_the_rest(
     fires = cli("explain", "load", K, "-c", config).stdout
     assert "says:" not in fires, "it is about others"
     assert asks not in fires
+
+
+def test_a_task_is_explained(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> None:
+    """As what was seen of it stands in etcd, under a key of its own."""
+    document = parse_document('{"publish": {"upstream": {"pipeline": "load", "task": "copy"}}}', source="test")
+    put(etcd, keys.dependencies("default"), dump_publication(Publication(document, {})))
+    report(etcd, keys, "load", State.SUCCESS)
+    unseen = cli("explain", "load", K, "--task", "copy", "-c", config)
+    assert unseen.exit_code == ExitCode.OK, unseen.stderr
+    assert "is still to be asked about" in unseen.stdout
+    run = Attempt("r1", NOON)
+    task = Target(PipelineRef("default", "load", "copy"), K)
+    seen = TaskState(State.SUCCESS, Attempt("r1", None, 7), NOON, run=run, run_ended=True)
+    put(etcd, keys.state(task), dump_task_state(seen, reported_by="test"))
+    assert "load:copy" in (told := cli("explain", "load", K, "--task", "copy", "-c", config).stdout)
+    assert "succeeded in run r1" in told
+    assert json.loads(cli("explain", "load", K, "--task", "copy", "--json", "-c", config).stdout)["task"] == "copy"
+    other = cli("explain", "load", K, "--task", "other", "-c", config).stdout
+    assert "no dependency waits for this task" in other
