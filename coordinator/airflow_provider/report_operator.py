@@ -12,12 +12,14 @@ from coordinator.airflow_provider.hook import EtcdHook
 class ReportOperator(BaseOperator):  # type: ignore[misc]  # Airflow is an optional dependency
     """Say what became of a pipeline that does not report by itself: something outside Airflow that this DAG has seen.
 
-    Runs of Airflow's own DAGs are reported by the plugin, with no operator.
+    Runs of Airflow's own DAGs are reported by the plugin, with no operator. A retry repeats the report: the attempt is
+    that of the run of this task, which only a clear changes.
 
     :param pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``. May be a template.
     :param state: ``queued``, ``running``, ``success`` or ``failed``. May be a template.
     :param partition: by default that of this run. May be a template.
-    :param external_run_id: the name of the run outside Airflow, if it has one. May be a template.
+    :param external_run_id: the name of the run outside Airflow; ``None``: that of the run of this task. May be a
+        template.
     :param etcd_conn_id: an Airflow connection of the type ``etcd``; ``None``: the configuration of the coordinator on
         the worker.
     """
@@ -51,15 +53,16 @@ class ReportOperator(BaseOperator):  # type: ignore[misc]  # Airflow is an optio
 
         hook = EtcdHook(self.etcd_conn_id)
         place = hook.place()
-        target = Target(
-            PipelineRef.parse(self.pipeline), self.partition or run_of(context, place.environment)[0].partition
-        )
+        own, run_id = run_of(context, place.environment)
+        target = Target(PipelineRef.parse(self.pipeline), self.partition or own.partition)
         instance = context["ti"]
         document = RunStateDocument(
             state=State(self.state),
-            run_id=self.external_run_id,
+            run_id=self.external_run_id or run_id,
+            attempt=(context["dag_run"].clear_number or 0) + 1,
             reported_by=f"airflow/{place.environment}/{instance.dag_id}/{instance.task_id}",
         )
         verdict = write_report(hook.get_conn(), Keys(place.etcd.prefix), target, document)
-        self.log.info("reported: %s is %s (%s)", target, self.state, verdict)
-        return str(verdict)
+        came_of_it = verdict.name.lower()
+        self.log.info("reported: %s is %s (%s)", target, self.state, came_of_it)
+        return came_of_it
