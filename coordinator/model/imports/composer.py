@@ -15,9 +15,6 @@ from typing import Any
 
 from coordinator.model.imports.imported import CannotImport, Imported, Remark, read_object, reference
 
-TOKEN = ["gcloud", "auth", "print-access-token"]
-"""The command that prints a bearer token; whoever runs the watcher must be allowed to use Composer's API."""
-
 _ENDS = {"on_success": "success", "on_failure": "failure", "on_done": "done"}
 
 Upstreams = dict[str, dict[str, list[str]]]
@@ -111,9 +108,7 @@ def _read_addresses(name: str, found: Mapping[str, Any], imported: Imported) -> 
         if known is not None and known["url"] != url.rstrip("/"):
             imported.left.append(Remark(f"{name}: {environment}", f"another address is known: {known['url']}"))
             continue
-        imported.environments[environment] = {"kind": "airflow", "url": url.rstrip("/"), "token_command": TOKEN}
-        if (project := settings.get("project_id")) is not None:
-            imported.left.append(Remark(f"{name}: {environment}.project_id", f"{project}: the address is enough"))
+        imported.environments[environment] = {"kind": "composer", "url": url.rstrip("/")}
 
 
 def _reference(place: str, environment: str, dag_id: str, imported: Imported) -> str | None:
