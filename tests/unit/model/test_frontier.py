@@ -13,6 +13,7 @@ from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.dependencies import Downstream
 from coordinator.model.graph import Graph, Node
 from coordinator.model.partitions import Identity, Mapping, Period, StartOf
+from coordinator.model.partitions.offsets import Offset, Unit
 from coordinator.model.propagation import propagation as propagation_module
 from coordinator.model.propagation.frontier import TURN, Frontier
 from coordinator.model.propagation.propagation import SCANNED, Propagation
@@ -54,6 +55,22 @@ def decide_all(propagation: Propagation) -> list[Target]:
         if (made := propagation.decide_next()) is not None:
             decided.append(made.decision.target)
     return decided
+
+
+def test_on_a_cycle_nothing_is_final_before_all_has_been_decided_about() -> None:
+    """B of a day is above A of the next one, and A comes before B in the order of the pipelines."""
+    day_before = Dependency(ref("B"), mapping=Offset(-1, Unit.DAY))
+    nodes = [
+        Node(Downstream(ref("A"), all_of(Dependency(ref("U")), day_before)), {Dependency(ref("U")): 0, day_before: 0}),
+        Node(Downstream(ref("B"), Dependency(ref("A"))), {Dependency(ref("A")): 0}),
+    ]
+    graph, facts = Graph(nodes), Facts()
+    assert graph.rank(ref("A")) < graph.rank(ref("B"))
+    propagation = Propagation(graph, facts)
+    propagation.touch([run(facts, "B", partition=DAYS[0])])
+    assert not propagation.is_final(Target(ref("A"), DAYS[1]))
+    decide_all(propagation)
+    assert propagation.is_final(Target(ref("A"), DAYS[1]))
 
 
 def test_each_target_is_decided_about_once_however_many_changes_touch_it() -> None:

@@ -29,9 +29,10 @@ from coordinator.model.lifecycle import (
     WriteOutcome,
     next_step,
 )
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
+from coordinator.model.runstate import Unreadable
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import Readiness
+from coordinator.model.view import Readiness, SeenWait
 
 NOW = 100.0
 RETRY = 60.0
@@ -114,6 +115,16 @@ STARTING: list[tuple[str, dict[str, object], Step]] = [
     ("nor where nothing is configured", {"retry_at": LATER, "configured": False}, RequeueAt(LATER)),
     ("a watcher that stops begins nothing", {"draining": True, "has_slot": True, "verified": HEARD}, Nothing()),
 ]
+
+
+@pytest.mark.promise("once")
+def test_for_sensors_of_a_run_that_is_gone_no_run_is_created() -> None:
+    """Somebody has deleted it: its waits are removed soon, and with them the reason."""
+    seen = SeenWait(WaitRef(TARGET, "r", "sensor", -1), Unreadable("a test"), 1)
+    clears = replace(FIRES, clears=(seen,))
+    assert step(situation(clears, has_slot=True, own_run_id="r", verified=HEARD)) == RequeueAt(NOW + OWN_RUN_RETRY)
+    there = Verification(own=ENDED)
+    assert step(situation(clears, has_slot=True, own_run_id="r", verified=there)) == WriteIntent(ENDED)
 
 
 @pytest.mark.parametrize("kept", [None, Status.DONE, Status.WITHDRAWN, Status.BLOCKED], ids=str)
