@@ -135,9 +135,11 @@ def test_the_commands_in_the_table_are_those_that_exist() -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "docs/airflow.md", "docs/dependencies.md"])
 def test_the_dependencies_in_an_example_are_good(name: str) -> None:
-    (example,) = re.findall(r"^ *```json\n(.*?)^ *```$", _text(name), re.MULTILINE | re.DOTALL)
-    assert parse_document(example, source=name).keys()
-    assert len(parse_document(example, source=name)) == len(json.loads(example))
+    examples = re.findall(r"^ *```json\n(.*?)^ *```$", _text(name), re.MULTILINE | re.DOTALL)
+    assert examples
+    for example in examples:
+        assert parse_document(example, source=name).keys()
+        assert len(parse_document(example, source=name)) == len(json.loads(example))
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/airflow.md"])
