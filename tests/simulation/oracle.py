@@ -65,7 +65,8 @@ class Facts:
 
 def _tasks(history: History) -> dict[Target, tuple[Completion, int]]:
     """The tasks that have ended in the runs that stand in etcd, as their environments know them, whether or not
-    anybody has looked. The revision is that of the look; without one, that of the run."""
+    anybody has looked; but of a run that was deleted, only those that somebody has looked at before. The revision is
+    that of the look; without one, that of the run."""
     found: dict[Target, tuple[Completion, int]] = {}
     for (task, run_id), truth in history.tasks.now.items():
         run, written = history.states.get(task.whole), history.states.get(task)
@@ -73,6 +74,8 @@ def _tasks(history: History) -> dict[Target, tuple[Completion, int]]:
             continue
         completion = (run_id, truth.identity, truth.state)
         is_seen = written is not None and written.completion == completion
+        if not is_seen and history.excused.get(task.whole) == "run deleted":
+            continue
         found[task] = completion, written.revision if is_seen and written is not None else run.revision
     return found
 
