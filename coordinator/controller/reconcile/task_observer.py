@@ -71,9 +71,12 @@ class TaskObserver:
                 self._following.want(target, None, now=now)
 
     def watch_over(self, decision: Decision, now: float) -> None:
-        """Look at a task until it has ended; or at those among the inputs of a decision that nobody waited for yet."""
-        if decision.target.pipeline.task:
-            self._want(decision.target, _may_end(decision), now)
+        """Look at a task until it has ended; or at those among the inputs of a decision that nobody waited for yet.
+
+        A task that no dependency waits for is not dropped: a sensor may.
+        """
+        if decision.target.pipeline.task and _may_end(decision):
+            self._want(decision.target, True, now)
         for task in tasks_to_ask_about(decision):
             self._want(task, True, now)
 
