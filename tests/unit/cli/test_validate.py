@@ -85,6 +85,7 @@ def test_json_says_the_same_to_programs(cli: Cli, written: Path) -> None:
         "environments": None,
         "problems": [],
         "warnings": [],
+        "cycles": [],
     }
 
 
