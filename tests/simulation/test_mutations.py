@@ -21,6 +21,7 @@ FIRST = {
     "publications_forget_who_waits": 30,
     "repeated_without_thinking": 166,
     "resumption_forgotten": 17,
+    "tasks_of_deleted_runs_waited_for": 500,
 }
 """The seed to begin with, for mutations that are caught late: one that caught it when this was written. Where it does
 not any more, the search goes on from there."""

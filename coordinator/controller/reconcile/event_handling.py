@@ -6,7 +6,7 @@ A standby handles events exactly as a leader does, so that it can take over with
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
 
@@ -19,10 +19,11 @@ from coordinator.controller.retention.sweeper import Sweeper
 from coordinator.controller.state.cache import Cache, Replaced, Touched, unsettled_of
 from coordinator.controller.state.problems import in_a_line
 from coordinator.controller.state.waits import edge_of
-from coordinator.model.graph import CycleFound
+from coordinator.model.graph import CycleFound, Graph
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.publishing.owners import merge
+from coordinator.model.publishing.publication import Published
 from coordinator.model.references import Target
 from coordinator.store.port import Changes
 from coordinator.store.reflector import Disconnected, Snapshot
@@ -250,20 +251,20 @@ class EventHandler:
         """Use the published dependencies, piece by piece; parameters as in :meth:`Propagation.exchange_graph`."""
         yield
         known, waits = self._propagation.graph, self._cache.waits
-        try:
-            graph, problems = merge(self._cache.published)
-        except CycleFound as error:
-            graph, problems = known, [f"the published dependencies close a cycle: {error}"]
+        graph, problems = _merged(self._cache.published)
         self.graph_problem = in_a_line(problems) or None
         if problems:
             _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
-            graph = known
+            graph, still_wrong = _merged(self._cache.readable())
+            graph = known if still_wrong else graph
+        is_known = graph is known
         graph = graph.with_sensors(waits.edges())
-        if problems and not everything and graph.sensors == known.sensors:
+        if is_known and not everything and graph.sensors == known.sensors:
             return
         were_withheld, waits.are_withheld = waits.are_withheld, waits.are_withheld and bool(problems)
         if not problems:
             _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
+        if not is_known:
             self._scheduling.use(graph)
             self.writes_heartbeats = is_asked_for(graph)
         yield
@@ -274,3 +275,11 @@ class EventHandler:
             self._propagation.touch((), recorded=waits.runs_of_sensors(), live=False)
             for waiting in waits.waiting():
                 self._queue.add(waiting, Priority.CATCHUP)
+
+
+def _merged(published: Mapping[str, Published]) -> tuple[Graph, list[str]]:
+    """As :func:`merge`; a cycle is a problem like any other, and leaves no graph."""
+    try:
+        return merge(published)
+    except CycleFound as error:
+        return Graph(), [f"the published dependencies close a cycle: {error}"]

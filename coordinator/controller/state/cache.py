@@ -179,6 +179,13 @@ class Cache:
         yield from (target for target in self._records if target not in self._states)
         yield from (target for target in self._orders if target not in self._states and target not in self._records)
 
+    def readable(self) -> dict[str, Published]:
+        """The published documents. One that cannot be read is as it was when it was read last, if it ever was."""
+        return {
+            owner: one if isinstance(one.value, Publication) else self.last_readable.get(owner, one)
+            for owner, one in self.published.items()
+        }
+
     def snapshot(self) -> list[Target]:
         """The same as a list, which stays as it is while the cache changes."""
         return list(self.targets())

@@ -9,6 +9,7 @@ import pytest
 
 from coordinator.store.port import Put
 from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.world import PARTITION
 
 OTHER = "2026-11-21T00:00:00Z"
 
@@ -64,3 +65,36 @@ def test_a_watcher_that_starts_beside_a_published_document_that_cannot_be_read_f
     world.rerun("R")
     world.settle()
     assert (world.runs("D"), world.runs("E")) == (3, 3)
+
+
+@pytest.mark.promise("bad-file")
+def test_what_was_published_just_before_it_was_overwritten_is_in_force() -> None:
+    """The watcher takes in both changes at once; the document between them is the last that can be read."""
+    world = SimulatedWorld()
+    world.dependencies({"D": "R", "E": "D"})
+    world.first_run("R")
+    assert world.watcher is not None
+    world.watcher.frozen = True
+    world.dependencies({"D": ["R", "S"], "E": "D"})
+    world.write(Put(world.keys.dependencies("default"), b"rubbish"))
+    world.watcher.frozen = False
+    world.rerun("R")
+    world.settle()
+    assert world.watcher.reconciler.graph_problem is not None
+    assert world.runs("D") == 1, "it waits for S"
+    world.comes("S", PARTITION)
+    world.settle()
+    assert (world.runs("D"), world.runs("E")) == (2, 2)
+
+
+@pytest.mark.promise("bad-file")
+def test_the_documents_of_others_change_while_one_cannot_be_read() -> None:
+    world = SimulatedWorld()
+    world.dependencies({"D": "R"})
+    world.first_run("R")
+    world.write(Put(world.keys.dependencies("default"), b"rubbish"))
+    world.write(Put(world.keys.dependencies("team_b"), b'{"dependencies": {"team_b/X": "D"}}'))
+    world.settle()
+    world.rerun("R")
+    world.settle()
+    assert (world.runs("D"), world.runs("team_b/X")) == (2, 1)
