@@ -47,14 +47,14 @@ def configured_place() -> Place:
 
 
 def place_of(connection: Connection) -> Place:
-    """From an Airflow connection of the type ``etcd``.
+    """From an Airflow connection of the type ``etcd``. Without ``environment`` in it, that of the host's configuration.
 
     :raises ConfigurationError: a field is wrong; the message does not contain the password.
     """
     from pydantic import ValidationError
 
     from coordinator.airflow_provider.given_password import EtcdWithPassword
-    from coordinator.config.settings import ReporterSettings
+    from coordinator.config.settings import ReporterSettings, load_settings
 
     where = f"the Airflow connection {connection.conn_id!r}"
     extra = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
@@ -68,7 +68,7 @@ def place_of(connection: Connection) -> Place:
         endpoints = [f"{connection.host}:{connection.port or 2379}"]
     environment = extra.pop("environment", None)
     try:
-        reporter = ReporterSettings() if environment is None else ReporterSettings(environment=environment)
+        reporter = load_settings().reporter if environment is None else ReporterSettings(environment=environment)
         etcd = EtcdWithPassword(endpoints=endpoints, username=connection.login or None, **extra)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

@@ -24,7 +24,8 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
 
     :param pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``. May be a template.
     :param task: a task of it, by its id; ``None``: the whole run. May be a template.
-    :param partition: by default that of this run. May be a template.
+    :param partition: by default that of this run. May be a template. A date-time is read in any spelling, as
+        ``{{ ts }}``; a date alone, as ``{{ ds }}``, is no date-time: it names the partition of that name.
     :param rerun: what happens when the pipeline or task completes anew after this sensor has passed. ``ignore``:
         nothing. ``clear``: once this run is at rest, the sensor is cleared with everything below it, together with
         other sensors of the run that are to be cleared.
@@ -106,6 +107,7 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
 
         from coordinator.airflow_provider.runs import tasks_below, wait_of
         from coordinator.model.conditions import On
+        from coordinator.model.named_partitions import canonical
         from coordinator.model.references import PipelineRef, Target
         from coordinator.model.waits import Answer, SensorRerun, Wait, dump_wait, is_same_wait, read_wait
         from coordinator.store.keys import Keys
@@ -117,7 +119,7 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
         pipeline = PipelineRef.parse(self.pipeline)._replace(task=self.upstream_task or "")
         wait = Wait(
             Answer.WAITING,
-            Target(pipeline, self.partition or ref.run.partition),
+            Target(pipeline, canonical(self.partition) if self.partition else ref.run.partition),
             On(self.on),
             task_instance,
             int(getattr(context["ti"], "try_number", 0) or 0),

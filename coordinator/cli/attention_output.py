@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from coordinator.cli.output import roughly, table
+from coordinator.cli.output import age_of, roughly, table
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
@@ -99,5 +99,4 @@ def _waiting(concern: Concern) -> str:
 
 
 def _age(concern: Concern, now: datetime) -> int | None:
-    since = concern.cause.since
-    return max(0, round((now - since).total_seconds())) if since is not None else None
+    return age_of(concern.cause.since, now)

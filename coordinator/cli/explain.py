@@ -78,8 +78,11 @@ def explain(
 
 def _explain_task(reading: Reading, target: Target, *, as_json: bool) -> None:
     from coordinator.model.explanation import task_in_words
+    from coordinator.model.waits import Wait
 
-    says, because = task_in_words(reading.propagation, target)
+    waits = (seen.value for seen in reading.cache.waits)
+    is_waited_for = any(isinstance(one, Wait) and one.is_for(target) for one in waits)
+    says, because = task_in_words(reading.propagation, target, is_waited_for=is_waited_for)
     if as_json:
         readiness = str(reading.propagation.decide(target).readiness)
         whole, task = target.whole, target.pipeline.task
@@ -150,8 +153,10 @@ def _explain_one(
     from coordinator.controller.state.problems import shown
     from coordinator.model.explanation import as_json as explanation_as_json
     from coordinator.model.explanation import explain as explain_target
+    from coordinator.reading.waiting_sensors import waiting_sensors
 
-    explanation = explain_target(reading.propagation, target, known=named.known)
+    waiting = tuple(waiting_sensors(reading, (seen for seen in reading.cache.waits if seen.ref.run == target)))
+    explanation = explain_target(reading.propagation, target, known=named.known, waiting=waiting)
     notes = list(_notes(reading, explanation, named, waits, past=past))
     if as_json:
         print_json(
@@ -186,7 +191,8 @@ def _notes(
     if not named.known:
         yield unknown_partition(target, named)
     if reading.propagation.graph.node(target.pipeline) is None:
-        yield f"{target.pipeline} waits for nothing in the published documents, so the coordinator never starts it"
+        own = "its own schedule, or a person, starts it"
+        yield f"{target.pipeline} waits for nothing in the published documents: {own}"
     yield from _unmet_notes(reading, target.pipeline, seen_in(reading.cache.targets()))
     unaffected = untouched(target, _published_entries(reading))
     for waiting, dependency in unaffected[:LISTED]:
@@ -262,8 +268,11 @@ def print_explanation(console: Console, explanation: Explanation, notes: list[st
     console.print(line(explanation.headline, "bold"))
     for note in notes:
         console.print(line(note, "yellow"))
-    if sensors := explanation.decision.sensors:
-        section("sensors", *(sensor_in_words(one) for one in sensors))
+    if sensors := [
+        *(one.in_words() for one in explanation.waiting),
+        *(sensor_in_words(one) for one in explanation.decision.sensors),
+    ]:
+        section("sensors", *sensors)
     if explanation.lines:
         section("waits for", *(_line(line.depth, line.holds, line.text) for line in explanation.lines))
     if explanation.causes:

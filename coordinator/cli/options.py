@@ -118,11 +118,9 @@ def typed_partition(text: str) -> str:
 
 def spellings_of(partition: str) -> set[str]:
     """A partition as it is typed, and in the canonical form of its moment."""
-    from coordinator.model.named_partitions import read_moment
-    from coordinator.model.partitions.instants import format_instant
+    from coordinator.model.named_partitions import spellings
 
-    moment = read_moment(typed_partition(partition))
-    return {partition} if moment is None else {partition, format_instant(moment)}
+    return spellings(typed_partition(partition))
 
 
 def span_of(since: str | None, until: str | None) -> Span:

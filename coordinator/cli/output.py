@@ -11,6 +11,8 @@ from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import json_text, printable, printable_lines
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.console import Console
     from rich.text import Text
 
@@ -78,6 +80,11 @@ def table(*columns: str, rows: Iterable[Iterable[str | Text]] = ()) -> Table:
 
     cells = [[cell if isinstance(cell, Text) else line(cell) for cell in row] for row in rows]
     return Table(columns, cells, WHOLE)
+
+
+def age_of(since: datetime | None, now: datetime) -> int | None:
+    """Seconds since a moment, if it is known."""
+    return max(0, round((now - since).total_seconds())) if since is not None else None
 
 
 def roughly(seconds: float) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coordinator.cli.output import people, say, table
-from coordinator.model.explanation.waits import in_words
+from coordinator.cli.output import age_of, people, roughly, say, table
+from coordinator.model.explanation.words import listed
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted
 from coordinator.model.stored import Unreadable
-from coordinator.model.waits import Answer
+from coordinator.model.waits import Answer, Wait
+from coordinator.reading.waiting_sensors import waiting_sensors
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from coordinator.model.references import PipelineRef
     from coordinator.model.view import SeenWait
     from coordinator.reading.reading import Reading
@@ -30,7 +33,7 @@ def waits_of(reading: Reading, pipeline: PipelineRef | None, *, all_: bool) -> l
     )
 
 
-def wait_as_json(reading: Reading, seen: SeenWait) -> dict[str, Any]:
+def wait_as_json(reading: Reading, seen: SeenWait, now: datetime) -> dict[str, Any]:
     ref, wait = seen.ref, seen.value
     found: dict[str, Any] = {
         "pipeline": str(ref.run.pipeline),
@@ -40,7 +43,7 @@ def wait_as_json(reading: Reading, seen: SeenWait) -> dict[str, Any]:
         "map_index": ref.map_index,
     }
     if isinstance(wait, Unreadable):
-        return {**found, "status": "unreadable", "says": wait.reason}
+        return {**found, "status": "unreadable", "says": wait.reason, "remedies": ["clear the sensor"]}
     return {
         **found,
         "status": str(wait.status),
@@ -50,15 +53,32 @@ def wait_as_json(reading: Reading, seen: SeenWait) -> dict[str, Any]:
             "partition": wait.upstream.partition,
             "on": str(wait.on),
         },
-        "since": format_instant(wait.since) if wait.since is not None else None,
-        "says": in_words(reading.propagation, ref.run, wait),
+        "since": format_instant(wait.since.replace(microsecond=0)) if wait.since is not None else None,
+        "age": age_of(wait.since, now),
+        **_outcome(reading, seen, wait),
     }
 
 
-def show_waits(reading: Reading, found: list[SeenWait]) -> None:
+def _outcome(reading: Reading, seen: SeenWait, wait: Wait) -> dict[str, Any]:
+    """What has become of it, or why it waits, and what a person can do."""
+    if wait.status is Answer.REFUSED:
+        return {"says": wait.reason, "remedies": ["correct the sensor, then clear it"]}
+    if wait.completion is not None:
+        return {"says": f"it took revision {wait.completion.revision}", "remedies": []}
+    run = seen.ref.run
+    causes = [cause for one in waiting_sensors(reading, [seen]) for cause in one.causes]
+    if not causes:
+        if reading.cache.leader is None:
+            return {"says": "it passes as soon as a watcher leads", "remedies": ["start one: coordinator watch"]}
+        return {"says": "it passes now, by the watcher that leads", "remedies": []}
+    remedies = [cause.remedy for cause in causes if cause.remedy]
+    return {"says": listed([cause.sentence(run) for cause in causes], "; "), "remedies": list(dict.fromkeys(remedies))}
+
+
+def show_waits(reading: Reading, found: list[SeenWait], now: datetime) -> None:
     """Every wait for people."""
-    rows = (_row(wait_as_json(reading, seen)) for seen in found)
-    people().print(table("sensor", "partition", "status", "since", "waits for", "says", rows=rows))
+    rows = (_row(wait_as_json(reading, seen, now)) for seen in found)
+    people().print(table("sensor", "partition", "status", "age", "waits for", "why", "what to do", rows=rows))
     say(counted(len(found), "sensor"))
 
 
@@ -71,4 +91,6 @@ def _row(wait: dict[str, Any]) -> tuple[str, ...]:
         on = f" on {upstream['on']}" if upstream["on"] != "success" else ""
         waits_for = f"{upstream['pipeline']}{task}@{upstream['partition']}{on}"
     sensor = f"{wait['pipeline']}:{wait['task']}{index}"
-    return sensor, wait["partition"], wait["status"], wait.get("since") or "", waits_for, wait["says"]
+    age = roughly(wait["age"]) if wait.get("age") is not None else ""
+    remedy = "; ".join(wait["remedies"])
+    return sensor, wait["partition"], wait["status"], age, waits_for, wait["says"], remedy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -33,9 +34,10 @@ def waits(
     if wanted is not None:
         reading.require(wanted)
     found = waits_of(reading, wanted, all_=all_)
+    now = datetime.now(UTC)
     if as_json:
-        print_json({"revision": reading.cache.revision, "waits": [wait_as_json(reading, one) for one in found]})
+        print_json({"revision": reading.cache.revision, "waits": [wait_as_json(reading, one, now) for one in found]})
     elif found:
-        show_waits(reading, found)
+        show_waits(reading, found, now)
     else:
         say("no sensor waits")

@@ -78,6 +78,18 @@ def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
     return NamedPartition(partition, known=False, near=near[:_NEAREST], newest=_newest(known))
 
 
+def spellings(typed: str) -> set[str]:
+    """A partition as it is typed, and in the canonical form of its moment."""
+    moment = read_moment(typed)
+    return {typed} if moment is None else {typed, format_instant(moment)}
+
+
+def canonical(typed: str) -> str:
+    """A partition in the canonical form of its moment, where it is a date-time; anything else as it is typed."""
+    moment = read_moment(typed)
+    return typed if moment is None or is_date(typed) else format_instant(moment)
+
+
 def is_spelled_freely(typed: str) -> bool:
     """Whether it names a moment in another form than the canonical one, so that its meaning depends on what is
     known."""

@@ -85,6 +85,10 @@ class Wait(msgspec.Struct, frozen=True):
     rerun: SensorRerun = SensorRerun.IGNORE
     below: tuple[str, ...] | None = None
 
+    def is_for(self, upstream: Target) -> bool:
+        """Whether it has no answer yet, and waits for this."""
+        return self.status is Answer.WAITING and self.upstream == upstream
+
 
 class _WaitDocument(msgspec.Struct, omit_defaults=True):
     """The JSON of a wait."""

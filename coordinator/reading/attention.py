@@ -9,13 +9,15 @@ from __future__ import annotations
 import enum
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import chain, islice, zip_longest
 from typing import NamedTuple
 
 from coordinator.model.conditions import On
 from coordinator.model.explanation.causes import Cause, Kind, cause_at_rest, failure, inputs_in_the_way, own_causes
 from coordinator.model.explanation.headline import reason
+from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.explanation.words import hold_in_words, how_to_release, moment
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
@@ -25,6 +27,10 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
 from coordinator.model.view import Readiness
 from coordinator.reading.reading import Reading
+from coordinator.reading.waiting_sensors import waiting_sensors
+
+WAITS_LONG = timedelta(days=1)
+"""How long a sensor may wait for what has not run yet, before a person is told."""
 
 
 class Matter(enum.StrEnum):
@@ -142,10 +148,13 @@ class _Ways:
         self._behind: defaultdict[Target, list[Target]] = defaultdict(list)
         self._above: defaultdict[Target, list[Target]] = defaultdict(list)
         self._held: defaultdict[PipelineRef, list[Target]] = defaultdict(list)
+        self._with_sensors: list[Target] = []
         for target in self._propagation.unsettled():
             if self._propagation.readiness(target) is Readiness.STUCK:
                 self.stuck.append(target)
                 self._step_up(target)
+        for sensor in waiting_sensors(reading, reading.cache.waits):
+            self._note_sensor(sensor)
         for target in _failures(reading):
             self.found.setdefault(Place(Matter.FAILED, *target))
         for target in reading.late:
@@ -155,7 +164,7 @@ class _Ways:
 
     def above_of(self, asked: _Asked) -> dict[Place, Cause | None]:
         """The concerns of the targets asked for, and those that these targets are stuck behind."""
-        reached = set(_reach(filter(asked, self.stuck), self._above))
+        reached = set(_reach(filter(asked, (*self.stuck, *self._with_sensors)), self._above))
         held = {target.pipeline for target in reached}
 
         def is_meant(place: Place) -> bool:
@@ -196,6 +205,21 @@ class _Ways:
                 self.found.setdefault(Place(Matter(cause.kind), *one.target), cause)
         if not explained:
             self.found[Place(Matter.STUCK, *target)] = Cause(target, Kind.NOT_YET, reason(decision), _explain(target))
+
+    def _note_sensor(self, sensor: WaitingSensor) -> None:
+        """Note what a sensor waits for, where that does not pass by itself, or has not for long."""
+        run, since = sensor.ref.run, sensor.wait.since
+        for cause in sensor.causes:
+            if cause.kind.passes_by_itself:
+                continue
+            self._behind[cause.target].append(run)
+            self._above[run].append(cause.target)
+            self._with_sensors.append(run)
+            is_old = since is not None and self._propagation.now - since > WAITS_LONG
+            not_yet = cause.kind is Kind.NOT_YET and (sensor.is_misnamed or is_old)
+            if not_yet or cause.kind in (Kind.FAILED, Kind.UNREADABLE):
+                told = cause if cause.since is not None else replace(cause, since=since)
+                self.found.setdefault(Place(Matter(cause.kind), *cause.target), told)
 
     def _cause(self, matter: Matter, target: Target) -> Cause:
         if matter is Matter.FAILED:

@@ -57,9 +57,14 @@ class Reading:
     late: frozenset[Target] = frozenset()
     newest_change: int = 0
 
+    def known_pipelines(self) -> set[PipelineRef]:
+        """Those that a published document names, of which a run has been reported, or in which a sensor waits."""
+        of_sensors = (seen.ref.run.pipeline for seen in self.cache.waits)
+        return {*self.propagation.graph, *(target.pipeline for target in self.cache.targets()), *of_sensors}
+
     def require(self, pipeline: PipelineRef) -> None:
         """Check that a pipeline is known. :raises UnknownPipeline: with the nearest names."""
-        known = {*self.propagation.graph, *(target.pipeline for target in self.cache.targets())}
+        known = self.known_pipelines()
         if pipeline in known:
             return
         names = sorted(map(str, known))
@@ -237,7 +242,7 @@ def _read(
     else:
         documents = _documents(store, keys, revision, publications)
         whole, problems = _graph_of(documents)
-        closure = about.closure(whole)
+        closure = about.closure(whole, documents.waits)
         graph = whole.within(closure)
         listing = listing_of(store, keys, closure, documents.revision)
         newest_change = _newest_change(keys, listing.items)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from coordinator.model.closure import Closure, Place, what_decides, with_all_below
 from coordinator.model.graph import Graph
+from coordinator.model.named_partitions import spellings
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.view import SeenWait
+from coordinator.model.waits import Answer, Wait
 from coordinator.store.keys import Keys
 from coordinator.store.port import Listing, Store, key_bytes
 
@@ -28,11 +31,20 @@ class About:
     partitions: tuple[str, ...] = ()
     below: bool = False
 
-    def closure(self, graph: Graph) -> Closure:
-        """Everything that the answer depends on."""
+    def closure(self, graph: Graph, waits: Iterable[SeenWait] = ()) -> Closure:
+        """Everything that the answer depends on.
+
+        :param waits: of sensors. What those of the pipeline still wait for belongs to it, in each spelling.
+        """
         places: set[Place] = {(self.pipeline, one) for one in self.partitions} or {(self.pipeline, None)}
         if self.below:
             places = set().union(*(with_all_below(graph, place) for place in places))
+        for seen in waits:
+            run, wait = seen.ref.run, seen.value
+            if not isinstance(wait, Wait) or wait.status is not Answer.WAITING:
+                continue
+            if run.pipeline == self.pipeline and (not self.partitions or run.partition in self.partitions):
+                places |= {(wait.upstream.pipeline, one) for one in spellings(wait.upstream.partition)}
         return what_decides(graph, places)
 
 

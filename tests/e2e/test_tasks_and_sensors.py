@@ -140,7 +140,7 @@ def test_a_sensor_in_the_middle_of_a_dag_defers_and_passes(
     scene.await_task("halves", halves, "sensor", "deferred")
     (wait,) = eventually(lambda: scene.coordinator("waits", "halves")["waits"], "its wait is there")
     assert (wait["status"], wait["upstream"]["task"]) == ("waiting", "load")
-    assert wait["says"] == "staged:load has not run in this partition yet"
+    assert wait["says"] == "staged:load has not ended: staged has no run in this partition yet"
 
     scene.airflow.restart_triggerer()
     scene.trigger("staged", date)

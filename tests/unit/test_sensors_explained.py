@@ -65,7 +65,7 @@ def test_a_loop() -> None:
 def test_what_is_told_of_a_sensor_at_rest(world: SimulatedWorld) -> None:
     assert world.watcher is not None
     (sensor,) = world.watcher.reconciler.propagation.decide(target("D")).sensors
-    assert sensor_in_words(sensor) == "sensor: U has not completed anew since it passed"
+    assert sensor_in_words(sensor) == "sensor: U has not completed again since it passed"
 
 
 def test_the_preview_of_a_rerun_names_the_clear_of_tasks(world: SimulatedWorld) -> None:
@@ -104,7 +104,7 @@ def test_a_task_that_others_wait_for() -> None:
     assert (headline.partition(" at ")[0], because) == (f"U:load succeeded in run scheduled__{PARTITION}", [])
     assert (
         told_of_task(world, "check")[0]
-        == "U:check: no dependency waits for this task; 'coordinator waits' lists what sensors wait for"
+        == "U:check: no dependency and no sensor waits for this task, so nobody asks about it"
     )
 
 

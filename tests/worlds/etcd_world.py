@@ -128,6 +128,7 @@ class EtcdWorld(World):
             Target(pipeline, another or partition),
             On(on),
             str(instance.id),
+            since=datetime.now(UTC),
             rerun=SensorRerun(rerun),
             below=tuple(sorted(self.all_below(name, sensor))) if rerun == "clear" else None,
         )

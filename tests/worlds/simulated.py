@@ -69,6 +69,8 @@ class SimulatedWatcher:
         self._reflector = self._new_reflector()
         self._jobs: deque[Callable[[], EffectDone | LookDone | ChangesSeen]] = deque()
         self.frozen = False
+        self.is_unanswered = False
+        """The answers of environments are still on their way."""
         self.lag = 0.0
         """Seconds for which what etcd tells has waited, before it came into the inbox."""
         self.candidate = Candidate(self._store, world.keys, watcher_id=name, ttl=10, clock=world.clock.monotonic)
@@ -106,7 +108,7 @@ class SimulatedWatcher:
         self.candidate.step()
         while (update := self._reflector.step(0)) is not None:
             self._inbox.put_update(update)
-        if self._jobs:
+        if self._jobs and not self.is_unanswered:
             try:
                 self._inbox.put_answer(self._jobs[0]())
             except StandStill:
@@ -119,7 +121,8 @@ class SimulatedWatcher:
         mistakes = self.reconciler.breakage.problems()
         assert self._world.allows_mistakes or not mistakes, mistakes
         assert not self.reconciler.counters.miscounted
-        return bool(messages or self._jobs or due or not self._inbox.is_empty())
+        is_asking = self._jobs and not self.is_unanswered
+        return bool(messages or is_asking or due or not self._inbox.is_empty())
 
     def list_again(self) -> None:
         """The watch has fallen behind a compaction."""

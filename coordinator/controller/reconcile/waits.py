@@ -29,6 +29,9 @@ _log = structlog.get_logger(__name__)
 AGAIN = 0.05
 """Seconds until a wait is examined again for whose upstream something above it has still to be decided about."""
 
+MOST_REMOVED = 10_000
+"""Waits that were removed, and are remembered in case they come again."""
+
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 """Airflow's states of a task instance that does not wait any more."""
 
@@ -59,9 +62,11 @@ class Waiters:
         self._queue = queue
         self._tasks = tasks
         self._following = Following(every=every)
+        self._removed: set[Target] = set()
 
     def clear(self) -> None:
         self._following.clear()
+        self._removed.clear()
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next look at a sensor's own task."""
@@ -102,14 +107,30 @@ class Waiters:
             self._ledger.wait(seen, passed(wait, Completion.of(RunState(used.state, used.attempt), used.revision)))
 
     def observed(self, name: Target, seen: ObservedRun | ObservedTask | None) -> bool:
-        """What a look at a sensor's own task has shown. Returns whether its wait is to be removed."""
+        """What a look at a sensor's own task has shown. Returns whether its wait is to be removed, or refused.
+
+        A sensor that waits writes its wait again when it is removed. Where its task is not there again, it names the
+        wrong environment for itself, and would write it for ever.
+        """
         known = self._cache.waits.get(name)
         if known is None or not isinstance(known.value, Wait) or known.value.status is Answer.REFUSED:
             return False
         instances = seen.instances if isinstance(seen, ObservedTask) else ()
         is_valid = _waits_still if known.value.status is Answer.WAITING else _has_passed_as_it_says
         if any(one.map_index == known.ref.map_index and is_valid(one, known.value) for one in instances):
+            self._removed.discard(name)
             return False
+        if not instances and name in self._removed:
+            self._removed.discard(name)
+            reason = (
+                f"environment {known.ref.run.pipeline.environment!r} has no such task in a run {known.ref.run_id}: "
+                "correct the sensor's own 'environment', in its Airflow connection or its configuration"
+            )
+            _log.warning("wait.refused", **_named(known), upstream=str(known.value.upstream), reason=reason)
+            self._ledger.wait(known, refused(known.value, reason))
+            return True
+        if len(self._removed) < MOST_REMOVED:
+            self._removed.add(name)
         _log.info("wait.removed", **_named(known), reason="its task does not wait any more, or has run again since")
         self._ledger.wait(known, None)
         return True

@@ -491,7 +491,7 @@ class Cache:
             self.problems.note(
                 key,
                 f"run {state.attempt.run_id} of {pipeline.whole} has no task {pipeline.task!r}, which others wait for; "
-                "correct its name in the dependencies, or deploy the DAG that has it and clear the run",
+                "correct its name where it is waited for, or deploy the DAG that has it and clear the run",
             )
 
     def _forget_arrivals(self, now: float) -> None:

@@ -9,6 +9,7 @@ from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput
 from coordinator.model.explanation.causes import Cause
 from coordinator.model.explanation.explained import Explanation
+from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.explanation.words import state_of
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import Target
@@ -36,6 +37,7 @@ def as_json(explanation: Explanation) -> Json:
         "state": _state(explanation.state),
         "condition": _node(decision.evaluated) if decision.evaluated is not None else None,
         "sensors": [_sensor(sensor) for sensor in decision.sensors],
+        "waiting_sensors": [_waiting(one) for one in explanation.waiting],
         "causes": [_cause(cause) for cause in explanation.causes],
         "fires_when": explanation.outlook,
         "remedies": explanation.remedies(),
@@ -74,6 +76,20 @@ def _sensor(one: EvaluatedSensor) -> Json:
     }
 
 
+def _waiting(one: WaitingSensor) -> Json:
+    upstream, since = one.wait.upstream, one.wait.since
+    return {
+        "task": one.ref.task_id,
+        "map_index": one.ref.map_index,
+        "run_id": one.ref.run_id,
+        "pipeline": str(upstream.pipeline),
+        "partition": upstream.partition,
+        "on": one.wait.on,
+        "since": _instant(since.replace(microsecond=0)) if since is not None else None,
+        "passes_now": not one.causes,
+    }
+
+
 def _input(one: EvaluatedInput) -> Json:
     state = readable_state(one.seen)
     return {
@@ -81,7 +97,7 @@ def _input(one: EvaluatedInput) -> Json:
         "pipeline": str(one.dependency.upstream),
         "on": one.dependency.on,
         "partition": one.target.partition,
-        "state": state_of(one),
+        "state": state_of(one.seen),
         "revision": one.seen.revision if one.seen is not None else None,
         **_attempt(state.attempt if state is not None else Attempt()),
         "observed_at": _instant(state.observed_at if state is not None else None),

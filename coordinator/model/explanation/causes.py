@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from coordinator.model.conditions import On
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.durations import format_duration
 from coordinator.model.evaluation import WOULD_HOLD, EvaluatedInput, inputs_at
@@ -196,24 +197,33 @@ def _has_still_to_come(one: EvaluatedInput, upstream: Decision) -> bool:
 def cause_at_rest(propagation: Propagation, one: EvaluatedInput, via: tuple[Target, ...] = ()) -> Cause:
     """The cause for a settled input whose state does not meet the dependency."""
     state = readable_state(one.seen)
-    wanted = asked_for(one.dependency)
-    if state is None and one.target.pipeline.task:
-        return _task_not_ended(propagation, one.target, via)
+    if state is not None and state.state is not State.FAILED and one.dependency.on.satisfied_by(state.state):
+        run_id, since = state.attempt.run_id, state.observed_at
+        return Cause(one.target, Kind.TOO_OLD, f"{did(state)}; {_too_old(one)}", "run it again", via, run_id, since)
+    return not_met(propagation, one.target, one.dependency.on, via)
+
+
+def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Target, ...] = ()) -> Cause:
+    """The cause for a settled upstream that has not ended as it should.
+
+    :param on: how it should end.
+    """
+    if upstream.pipeline.task and knowledge_of(propagation, upstream) is not Knowledge.ENDED:
+        return _task_not_ended(propagation, upstream, via)
+    seen = propagation.state(upstream)
+    state = readable_state(seen)
     if state is None:
-        how = how_to_report(one.target)
-        if one.seen is not None:
-            return Cause(one.target, Kind.UNREADABLE, f"is {state_of(one)}", f"report it again: {how}", via)
-        if (missed := _missed(propagation, one.target, via)) is not None:
+        how = how_to_report(upstream)
+        if seen is not None:
+            return Cause(upstream, Kind.UNREADABLE, f"is {state_of(seen)}", f"report it again: {how}", via)
+        if (missed := _missed(propagation, upstream, via)) is not None:
             return missed
         remedy = f"run it in this partition; if it has run there, report how it ended: {how}"
-        return Cause(one.target, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
+        return Cause(upstream, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
     if state.state is State.FAILED:
-        return failure(one.target, state, via)
-    run_id, since = state.attempt.run_id, state.observed_at
-    if one.dependency.on.satisfied_by(state.state):
-        return Cause(one.target, Kind.TOO_OLD, f"{did(state)}; {_too_old(one)}", "run it again", via, run_id, since)
-    says = f"{did(state)}; it is waited for until it {wanted}"
-    return Cause(one.target, Kind.NOT_YET, says, "", via, run_id, since)
+        return failure(upstream, state, via)
+    says = f"{did(state)}; it is waited for until it {asked_for(on)}"
+    return Cause(upstream, Kind.NOT_YET, says, "", via, state.attempt.run_id, state.observed_at)
 
 
 def _missed(propagation: Propagation, target: Target, via: tuple[Target, ...]) -> Cause | None:

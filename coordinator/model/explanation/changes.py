@@ -53,7 +53,7 @@ def _why_not(one: EvaluatedInput) -> str:
     state = readable_state(one.seen)
     if state is not None and state.state.is_terminal and one.met:
         return f"is {one.readiness}"
-    return f"is {state_of(one)}"
+    return f"is {state_of(one.seen)}"
 
 
 def _is_used(before: Consumption, one: EvaluatedInput) -> bool:

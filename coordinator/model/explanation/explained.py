@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from coordinator.model.decide import Decision
 from coordinator.model.explanation.causes import Cause, causes_of, why_unsettled
-from coordinator.model.explanation.headline import headline
+from coordinator.model.explanation.headline import MOVING, headline
 from coordinator.model.explanation.outlook import outlook
 from coordinator.model.explanation.tree import Line, tree
-from coordinator.model.explanation.words import LISTED
+from coordinator.model.explanation.waits import WaitingSensor
+from coordinator.model.explanation.words import LISTED, listed, named, sensor_name
 from coordinator.model.hold import Hold
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
@@ -26,6 +27,7 @@ class Explanation:
     :ivar lines: the condition as a tree; empty for a pipeline that waits for nothing.
     :ivar causes: why it does not fire, followed up to the first reasons; empty when it fires, or need not fire.
     :ivar outlook: what would make it fire.
+    :ivar waiting: the sensors of its runs that have no answer yet.
     """
 
     decision: Decision
@@ -36,9 +38,15 @@ class Explanation:
     lines: tuple[Line, ...]
     causes: tuple[Cause, ...]
     outlook: str
+    waiting: tuple[WaitingSensor, ...] = ()
 
     @property
     def headline(self) -> str:
+        if self.waiting and not MOVING.isdisjoint(self.decision.obstacles):
+            names = listed([sensor_name(one.ref) for one in self.waiting])
+            upstreams = listed([named(one.wait.upstream, self.decision.target) for one in self.waiting])
+            sensors = "its sensor {} waits" if len(self.waiting) == 1 else "its sensors {} wait"
+            return f"{self.decision.target} runs, and {sensors.format(names)} for {upstreams}"
         return headline(self.decision)
 
     def because(self) -> Iterator[str]:
@@ -71,16 +79,21 @@ class Explanation:
         return every if more <= 0 else [*every[:LISTED], f"and {more} more: see them with --json"]
 
 
-def explain(propagation: Propagation, target: Target, *, known: bool = True) -> Explanation:
+def explain(
+    propagation: Propagation, target: Target, *, known: bool = True, waiting: Sequence[WaitingSensor] = ()
+) -> Explanation:
     """Explain the state of a pipeline in a partition.
 
     :param propagation: up to date with the contents of etcd.
     :param known: something has this partition. Where nothing has it, its name is most likely mistyped: then nobody is
         told to run or to report anything in it, which would make a false state.
+    :param waiting: the sensors of its runs that have no answer yet.
     """
     decision = propagation.decide(target)
-
     why = partial(why_unsettled, propagation)
+    causes = () if decision.fires else causes_of(propagation, decision, known=known)
+    of_sensors = {(cause.target, cause.kind): cause for one in waiting for cause in one.causes}
+    of_itself = {(cause.target, cause.kind) for cause in causes}
     return Explanation(
         decision=decision,
         state=propagation.state(target),
@@ -88,6 +101,7 @@ def explain(propagation: Propagation, target: Target, *, known: bool = True) -> 
         order=propagation.order(target),
         hold=propagation.hold(target.pipeline),
         lines=tuple(tree(decision.evaluated, target, why)) if decision.evaluated is not None else (),
-        causes=() if decision.fires else causes_of(propagation, decision, known=known),
+        causes=(*causes, *(cause for place, cause in of_sensors.items() if place not in of_itself)),
         outlook=outlook(propagation, decision),
+        waiting=tuple(waiting),
     )

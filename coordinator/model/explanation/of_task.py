@@ -11,13 +11,15 @@ from coordinator.model.taskstate import TaskState
 from coordinator.model.view import Readiness, readable_state
 
 
-def task_in_words(propagation: Propagation, task: Target) -> tuple[str, list[str]]:
+def task_in_words(propagation: Propagation, task: Target, *, is_waited_for: bool = False) -> tuple[str, list[str]]:
     """What is known of a task, and whether what waits for it may use that; then why not, as sentences.
 
     :param task: the task, in a partition.
+    :param is_waited_for: a sensor waits for it now.
     """
-    if propagation.graph.task_active_since(task.pipeline) is None and propagation.state(task) is None:
-        return f"{task}: no dependency waits for this task; 'coordinator waits' lists what sensors wait for", []
+    is_needed = is_waited_for or propagation.graph.task_active_since(task.pipeline) is not None
+    if not is_needed and propagation.state(task) is None:
+        return f"{task}: no dependency and no sensor waits for this task, so nobody asks about it", []
     decision = propagation.decide(task)
     is_settled = decision.readiness is Readiness.SETTLED
     because = [] if is_settled else [cause.sentence(task) for cause in causes_of(propagation, decision)]

@@ -16,6 +16,8 @@ from coordinator.model.explanation.words import (
     input_named,
     listed,
     moment,
+    named,
+    sensor_name,
     state_of,
 )
 from coordinator.model.propagation.propagation import Propagation
@@ -32,6 +34,8 @@ def outlook(propagation: Propagation, decision: Decision) -> str:
     if decision.fires:
         return "It fires now, by the watcher that leads."
     asked = list(_Outlook(propagation, decision.target).of(decision))
+    if decision.by_sensors:
+        return _of_sensors(decision, asked)
     if decision.evaluated is None and not asked:
         return "It waits for nothing here: its own schedule, or a person, starts it."
     return _sentence(decision, asked) + _at_the_deadline(propagation, decision)
@@ -47,6 +51,23 @@ def _sentence(decision: Decision, asked: list[str]) -> str:
         return f"Its present run has not ended, and nothing is new since. It fires again when {', and '.join(asked)}."
     news = "Nothing that it needs is new. " if idle and not decision.ignored else ""
     return f"{news}It fires when {', and '.join(asked)}."
+
+
+def _of_sensors(decision: Decision, asked: list[str]) -> str:
+    """What would clear the sensors that ask for it.
+
+    :param asked: what keeps the pipeline itself from it.
+    """
+    target = decision.target
+    sensors = [one for one in decision.sensors if one.new or one.busy or one.repairable]
+    for one in sensors:
+        if not one.new:
+            ends = "has ended" if one.busy else asked_for(one.wait.on)
+            asked.append(f"{named(one.wait.upstream, target)} {ends}")
+    names = listed(sorted({sensor_name(one.seen.ref) for one in sensors}), " and ")
+    if not asked:
+        return f"A person lets {names} be cleared."
+    return f"{names} {'is' if len(sensors) == 1 else 'are'} cleared when {listed(asked, ', and ')}."
 
 
 def _at_the_deadline(propagation: Propagation, decision: Decision) -> str:
@@ -105,7 +126,7 @@ class _Outlook:
             cleared = "is cleared and " if self._has_failed(evaluated) else ""
             again = " again" if evaluated.expires is not None and not evaluated.met else ""
             now = self._how_it_is(evaluated)
-            return f"{self._name(evaluated)} {cleared}{asked_for(evaluated.dependency)}{again} ({now})"
+            return f"{self._name(evaluated)} {cleared}{asked_for(evaluated.dependency.on)}{again} ({now})"
         if not evaluated.branches:
             return f"a partition of {evaluated.dependency} belongs to {self._target.partition}"
         needed, missing = still_needed(evaluated)
@@ -148,5 +169,5 @@ class _Outlook:
         """The state of an input in short: runs and reasons are in the causes."""
         state = readable_state(one.seen)
         if one.readiness is Readiness.SETTLED or (state is not None and not state.state.is_terminal):
-            return state_of(one) if state is None else f"it {did(state, in_run=False)}"
+            return state_of(one.seen) if state is None else f"it {did(state, in_run=False)}"
         return f"it {why_unsettled(self._propagation, one)}"

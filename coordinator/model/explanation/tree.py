@@ -86,7 +86,7 @@ def _partitions(
 def _input(one: EvaluatedInput, target: Target) -> str:
     """An input in a line: its state, its revision, and whether it is new."""
     state, name = readable_state(one.seen), input_named(one, target)
-    parts = [f"{str(one.dependency).replace(str(one.dependency.upstream), name, 1)}: {state_of(one)}"]
+    parts = [f"{str(one.dependency).replace(str(one.dependency.upstream), name, 1)}: {state_of(one.seen)}"]
     if one.seen is not None and state is not None:
         parts.append(f"revision {one.seen.revision}")
     if one.dependency.max_age is not None and state is not None and one.dependency.on.satisfied_by(state.state):

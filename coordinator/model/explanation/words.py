@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Sequence
 from datetime import datetime
 
-from coordinator.model.conditions import Dependency, On
+from coordinator.model.conditions import On
 from coordinator.model.evaluation import EvaluatedInput
 from coordinator.model.hold import Hold
 from coordinator.model.partitions import Identity
 from coordinator.model.partitions.instants import format_instant
-from coordinator.model.references import Target
+from coordinator.model.references import Target, WaitRef
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.view import SeenState
 
@@ -22,6 +22,11 @@ LISTED = 10
 def named(target: Target, beside: Target) -> str:
     """A target, without its partition if that is the same as the one beside it."""
     return str(target.pipeline) if target.partition == beside.partition else str(target)
+
+
+def sensor_name(ref: WaitRef) -> str:
+    """The task of a sensor, with its map index if it is mapped."""
+    return f"{ref.task_id}[{ref.map_index}]" if ref.map_index >= 0 else ref.task_id
 
 
 def input_named(one: EvaluatedInput, beside: Target) -> str:
@@ -42,13 +47,13 @@ def moment(word: str, when: datetime | None) -> str:
     return f" {word} {format_instant(when.replace(microsecond=0))}" if when is not None else ""
 
 
-def state_of(one: EvaluatedInput) -> str:
-    """The state of an input in words."""
-    if one.seen is None:
+def state_of(seen: SeenState | None) -> str:
+    """A state in words."""
+    if seen is None:
         return "not yet"
-    if isinstance(one.seen.value, Unreadable):
-        return f"not yet (its state cannot be read: {one.seen.value.reason})"
-    return str(one.seen.value.state)
+    if isinstance(seen.value, Unreadable):
+        return f"not yet (its state cannot be read: {seen.value.reason})"
+    return str(seen.value.state)
 
 
 def run_in_words(state: RunState) -> str:
@@ -107,9 +112,9 @@ def how_to_fill(target: Target) -> str:
     return f"coordinator fill {target.pipeline} {shlex.quote(target.partition)}"
 
 
-def asked_for(dependency: Dependency) -> str:
-    """What an upstream has to do to meet a dependency."""
-    match dependency.on:
+def asked_for(on: On) -> str:
+    """What an upstream has to do."""
+    match on:
         case On.SUCCESS:
             return "succeeds"
         case On.FAILURE:

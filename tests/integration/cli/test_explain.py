@@ -290,4 +290,4 @@ def test_a_task_is_explained(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
     assert "succeeded in run r1" in told
     assert json.loads(cli("explain", "load", K, "--task", "copy", "--json", "-c", config).stdout)["task"] == "copy"
     other = cli("explain", "load", K, "--task", "other", "-c", config).stdout
-    assert "no dependency waits for this task" in other
+    assert "no dependency and no sensor waits for this task" in other

@@ -34,6 +34,12 @@ def test_a_connection_names_the_etcd_and_this_airflow() -> None:
     assert "s3cret" not in repr((place, place.etcd.password_source()))
 
 
+def test_without_an_environment_that_of_the_host_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COORDINATOR_REPORTER__ENVIRONMENT", "sales")
+    assert place_of(FakeConnection()).environment == "sales"
+    assert place_of(FakeConnection(extra_dejson={"environment": "finance"})).environment == "finance"
+
+
 def test_endpoints_in_the_extra_replace_host_and_port() -> None:
     extra = {"endpoints": "a:2379, b:2380", "prefix": "/own", "ca_cert": "", "key": None}
     place = place_of(FakeConnection(extra_dejson=extra))

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.model.named_partitions import NamedPartition, Span, is_spelled_freely, named_partition, read_moment
+from coordinator.model.named_partitions import (
+    NamedPartition,
+    Span,
+    canonical,
+    is_spelled_freely,
+    named_partition,
+    read_moment,
+)
 from coordinator.model.partitions.instants import format_instant
 
 K = "2026-11-20T00:00:00Z"
@@ -121,3 +128,16 @@ def test_a_date_as_the_end_of_a_span_means_the_whole_day() -> None:
 def test_what_is_no_span_is_refused(since: str | None, until: str | None) -> None:
     with pytest.raises(ValueError, match="expected"):
         Span.typed(since, until)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("2026-11-20T00:00:00+00:00", "2026-11-20T00:00:00Z"),
+        ("2026-11-20 02:00:00+02:00", "2026-11-20T00:00:00Z"),
+        ("2026-11-20", "2026-11-20"),
+        ("north", "north"),
+    ],
+)
+def test_a_date_time_has_one_form_and_a_date_is_a_name(typed: str, expected: str) -> None:
+    assert canonical(typed) == expected

@@ -1,0 +1,95 @@
+"""Waits that are gone, or name the wrong environment for their sensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from coordinator.model.conditions import On
+from coordinator.model.references import Target, WaitRef
+from coordinator.model.waits import Answer, Wait, dump_wait, read_wait
+from coordinator.runners.airflow import looking
+from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.port import RunOrTask, TaskRef
+from coordinator.store.port import Delete, Put
+from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.world import PARTITION, target
+
+
+@pytest.fixture
+def world() -> SimulatedWorld:
+    """A run of D, whose sensor is deferred; X waits for U."""
+    world = SimulatedWorld()
+    world.dependencies({"X": "U"})
+    world.has_tasks("D", sensor="below", below="")
+    world.by_hand("D", "U")
+    world.trigger("D")
+    world.start("D")
+    world.task("D", "sensor", "deferred")
+    world.settle()
+    return world
+
+
+def test_a_look_at_a_sensor_whose_wait_is_gone_writes_no_task(
+    world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait is deleted while the environment is asked about its sensor's own task."""
+    ref = WaitRef(target("D"), world.newest_run("D", PARTITION).run_id, "sensor", -1)
+    watcher = world.watcher
+    assert watcher is not None
+    key = world.keys.wait(ref)
+    asked_in_vain: list[TaskRef] = []
+    real = looking.look
+
+    def look(client: Any, asked: Sequence[RunOrTask], deadline: Deadline) -> Any:
+        if world.store.get(key) is None:
+            asked_in_vain.extend(one for one in asked if isinstance(one, TaskRef))
+        return real(client, asked, deadline)
+
+    monkeypatch.setattr(looking, "look", look)
+    for _ in range(100):
+        world.wait("D", "sensor", "U")
+        watcher.is_unanswered = True
+        world.settle()
+        world.write(Delete(key))
+        world.settle()
+        watcher.is_unanswered = False
+        world.settle()
+        if asked_in_vain:
+            break
+    assert asked_in_vain
+    assert world.store.list(world.keys.every("task")).items == []
+
+
+def test_a_sensor_that_names_the_wrong_environment_for_itself_is_refused(world: SimulatedWorld) -> None:
+    """Its wait is removed, because its task is not there. It writes it again, as a trigger does, and is told why."""
+    run = Target(target("team_b/D").pipeline, PARTITION)
+    ref = WaitRef(run, world.newest_run("D", PARTITION).run_id, "sensor", -1)
+    key = world.keys.wait(ref)
+    wait = Put(key, dump_wait(Wait(Answer.WAITING, target("U"), On.SUCCESS)))
+    world.write(wait)
+    world.settle()
+    _until_gone(world, key)
+    world.write(wait)
+    world.settle()
+    for _ in range(1000):
+        world.pass_time()
+        world.settle()
+        found = world.store.get(key)
+        assert found is not None, "it would be written again, for ever"
+        if not isinstance(read := read_wait(found.value), Wait) or read.status is not Answer.WAITING:
+            break
+    assert isinstance(read, Wait)
+    assert read.status is Answer.REFUSED
+    assert "environment 'team_b' has no such task" in read.reason
+
+
+def _until_gone(world: SimulatedWorld, key: str) -> None:
+    for _ in range(1000):
+        world.pass_time()
+        world.settle()
+        if world.store.get(key) is None:
+            return
+    raise AssertionError("it is removed: its task is not there")

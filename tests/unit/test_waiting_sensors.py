@@ -1,0 +1,154 @@
+"""What people are told of a sensor that waits: by ``waits``, by ``explain``, and by ``status``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from coordinator.cli.wait_list import wait_as_json, waits_of
+from coordinator.model.explanation import Explanation, explain
+from coordinator.reading.attention import Matter, attention
+from coordinator.reading.reading import read
+from coordinator.reading.waiting_sensors import waiting_sensors
+from coordinator.reading.wanted_keys import About
+from coordinator.store.port import Delete
+from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.world import PARTITION, target
+
+
+@pytest.fixture
+def world() -> SimulatedWorld:
+    """A run of D, whose sensor begins to wait; X waits for U, so that U is known."""
+    world = SimulatedWorld()
+    world.dependencies({"X": "U"})
+    world.has_tasks("D", sensor="below", below="")
+    world.by_hand("D", "U")
+    world.trigger("D")
+    world.start("D")
+    world.task("D", "sensor", "deferred")
+    world.settle()
+    return world
+
+
+def listed(world: SimulatedWorld) -> dict[str, Any]:
+    reading = read(world.store, world.keys)
+    (wait,) = (wait_as_json(reading, one, datetime.now(UTC)) for one in waits_of(reading, None, all_=False))
+    return wait
+
+
+def explained(world: SimulatedWorld, name: str = "D") -> Explanation:
+    """By a reading of what the explanation needs, as the command does it."""
+    reading = read(world.store, world.keys, about=About(target(name).pipeline, (PARTITION,)))
+    waits = (seen for seen in reading.cache.waits if seen.ref.run == target(name))
+    return explain(reading.propagation, target(name), waiting=tuple(waiting_sensors(reading, waits)))
+
+
+def concerns(world: SimulatedWorld, **asked: Any) -> list[tuple[Matter, str, list[str]]]:
+    found = attention(read(world.store, world.keys, at=asked.pop("at", None)), **asked)
+    return [
+        (one.place.matter, str(one.place.pipeline), [str(two.pipeline) for two in one.waiting])
+        for one in found.concerns
+    ]
+
+
+def test_what_has_not_run_yet(world: SimulatedWorld) -> None:
+    world.wait("D", "sensor", "U")
+    world.settle()
+    assert listed(world)["says"] == "U has not run in this partition yet"
+    assert [one.partition(" if")[0] for one in listed(world)["remedies"]] == ["run it in this partition;"]
+    found = explained(world)
+    assert found.headline.endswith("runs, and its sensor sensor waits for U")
+    assert "U has not run in this partition yet" in list(found.because())
+    assert concerns(world) == [], "it may run at any moment"
+
+
+def test_a_sensor_that_has_waited_for_more_than_a_day(world: SimulatedWorld) -> None:
+    world.wait("D", "sensor", "U")
+    world.settle()
+    later = datetime.now(UTC) + timedelta(hours=25)
+    assert concerns(world, at=later) == [(Matter.NOT_YET, "U", ["D"])]
+    assert concerns(world, at=later, pipeline=target("D").pipeline) == [(Matter.NOT_YET, "U", ["D"])]
+    assert concerns(world, at=later, pipeline=target("X").pipeline) == []
+
+
+def test_what_has_failed_where_only_a_sensor_waits_for_it(world: SimulatedWorld) -> None:
+    world.dependencies({"X": "R"})
+    world.trigger("U")
+    world.run("U", "failed")
+    world.wait("D", "sensor", "U")
+    world.settle()
+    assert listed(world)["says"].startswith("U failed in run")
+    assert [one.partition(" once")[0] for one in listed(world)["remedies"]] == [f"clear its run scheduled__{PARTITION}"]
+    assert concerns(world) == [(Matter.FAILED, "U", ["D"])]
+    assert explained(world).remedies()[0].startswith("U: clear its run")
+
+
+def test_a_task_that_has_failed_in_a_run_that_goes_on(world: SimulatedWorld) -> None:
+    world.has_tasks("U", load="check", check="")
+    world.trigger("U")
+    world.start("U")
+    world.wait("D", "sensor", "U", task="load")
+    world.settle()
+    assert listed(world)["says"].startswith("U:load has not ended in run")
+    assert concerns(world) == []
+    world.task("U", "load", "failed")
+    world.settle()
+    assert listed(world)["says"].startswith("U:load failed in run")
+    assert concerns(world) == [(Matter.FAILED, "U:load", ["D"])]
+
+
+@pytest.mark.parametrize("name", ["V", "other_team/U"])
+def test_a_pipeline_that_nobody_knows(world: SimulatedWorld, name: str) -> None:
+    world.wait("D", "sensor", name)
+    world.settle()
+    assert listed(world)["says"].startswith(f"{name} is unknown: no published document names it")
+    assert concerns(world) == [(Matter.NOT_YET, name, ["D"])]
+
+
+def test_another_spelling_of_a_partition(world: SimulatedWorld) -> None:
+    date = PARTITION.partition("T")[0]
+    world.trigger("U")
+    world.run("U")
+    world.wait("D", "sensor", f"U@{date}")
+    world.settle()
+    assert listed(world)["says"] == f"U@{date} has no partition {date}, but {PARTITION}"
+    assert listed(world)["remedies"] == [f'correct the sensor: it needs partition="{PARTITION}"']
+    assert f"U@{date} has no partition {date}, but {PARTITION}" in list(explained(world).because())
+    assert concerns(world) == [(Matter.NOT_YET, "U", ["D"])]
+
+
+def test_what_runs_passes_by_itself(world: SimulatedWorld) -> None:
+    world.trigger("U")
+    world.start("U")
+    world.wait("D", "sensor", "U")
+    world.settle()
+    assert listed(world)["says"].startswith("U is running in run")
+    assert (listed(world)["remedies"], concerns(world)) == ([], [])
+
+
+def test_who_would_let_it_pass(world: SimulatedWorld) -> None:
+    world.trigger("U")
+    world.run("U")
+    world.settle()
+    world.stop_watcher()
+    world.write(Delete(world.keys.leader))
+    world.wait("D", "sensor", "U")
+    assert listed(world)["says"] == "it passes as soon as a watcher leads"
+    assert listed(world)["remedies"] == ["start one: coordinator watch"]
+
+
+def test_when_a_sensor_is_cleared(world: SimulatedWorld) -> None:
+    world.trigger("U")
+    world.run("U")
+    world.passes("D", "sensor", "U")
+    world.finish("D")
+    world.settle()
+    world.clear("U")
+    world.start("U")
+    world.settle()
+    assert explained(world).outlook == "sensor is cleared when U has ended."
+    world.finish("U", "failed")
+    world.settle()
+    assert explained(world).outlook == "sensor is cleared when U succeeds."
