@@ -118,7 +118,8 @@ class InstantEnvironment:
         del since, offset, timeout
         return Changed()
 
-    def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
+    def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
+        del tasks
         del dag_ids
         return EnvironmentReport(version="instant")
 

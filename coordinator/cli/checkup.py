@@ -47,14 +47,35 @@ _REMEDIES = {
     EnvironmentFault.UNREACHABLE: "start its API server, or correct the url in {section}",
     EnvironmentFault.LOGIN: "correct the username and the password, or the token, in {section}",
     EnvironmentFault.RIGHTS: (
-        "give the user of {section} the right to read DAGs, and to read, create and edit DAG runs; or correct its token"
+        "give the user of {section} the rights in docs/deploy.md: to read DAGs; to read, create and edit DAG runs; for "
+        "tasks and sensors, to read and edit task instances"
     ),
-    EnvironmentFault.ANSWER: "correct the url in {section}: expected that of an Airflow 3, without /api/v2",
+    EnvironmentFault.ANSWER: (
+        "correct the url in {section}: expected that of an Airflow 3, without /api/v2; Airflow 2 needs "
+        'kind = "airflow2"'
+    ),
     EnvironmentFault.DATABASE: "start the database of this Airflow, or see why its API server cannot reach it",
     EnvironmentFault.SCHEDULER: "start its scheduler (airflow scheduler); if it runs, its log says what it waits for",
     EnvironmentFault.SETTINGS: "correct {section}",
     EnvironmentFault.MISTAKE: "report it",
 }
+
+_REMEDIES_OF_KINDS = {
+    ("airflow2", EnvironmentFault.ANSWER): (
+        "correct the url in {section}: expected that of an Airflow 2.9 to 2.11, without /api/v1; Airflow 3 needs "
+        'kind = "airflow"'
+    ),
+    ("composer", EnvironmentFault.LOGIN): (
+        "give the coordinator Google's application default credentials, of an account that may use this environment"
+    ),
+    ("composer", EnvironmentFault.ANSWER): "correct the url in {section}, or airflow_version: 2 or 3",
+    ("mwaa", EnvironmentFault.LOGIN): (
+        "give the coordinator AWS credentials (variables, a profile or a role) that may call airflow:InvokeRestApi"
+    ),
+    ("mwaa", EnvironmentFault.RIGHTS): "give the role of {section} the right airflow:InvokeRestApi, as Op or Admin",
+    ("mwaa", EnvironmentFault.ANSWER): "correct mwaa_name, region or airflow_version in {section}",
+}
+"""Where the general remedy is wrong."""
 
 _SAFE = "3.6.14, 3.7.1 or later"
 
@@ -78,12 +99,16 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
     dag_ids = {
         name: sorted({each.dag_id for each in pipelines if each.environment == name}) for name in settings.environments
     }
+    upstreams = {leaf.upstream for entry in document.values() for leaf in leaves(entry.condition)}
+    with_tasks = {each.environment for each in upstreams if each.task}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         reports = pool.map(
-            lambda name: ask_environment(name, settings.environments[name], dag_ids[name]), settings.environments
+            lambda name: ask_environment(name, settings.environments[name], dag_ids[name], tasks=name in with_tasks),
+            settings.environments,
         )
         for name, report in zip(settings.environments, reports, strict=True):
-            findings += evaluate_environment(name, report, len(dag_ids[name]))
+            kind = settings.environments[name].kind
+            findings += evaluate_environment(name, report, len(dag_ids[name]), kind=kind)
     return findings
 
 
@@ -119,11 +144,18 @@ def evaluate_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:
         yield Finding(grade, subject, str(fullness), f"before etcd takes no more: {REMEDY}")
 
 
-def evaluate_environment(name: str, report: EnvironmentReport, dags: int) -> Iterator[Finding]:
-    """Findings about an environment. ``dags``: how many DAGs it was asked about."""
+def evaluate_environment(
+    name: str, report: EnvironmentReport, dags: int, *, kind: str = "airflow"
+) -> Iterator[Finding]:
+    """Findings about an environment.
+
+    :param dags: how many DAGs it was asked about.
+    :param kind: as in the settings.
+    """
     subject = f"environment {name}"
     if report.problem is not None:
-        remedy = _REMEDIES[report.fault].format(section=f"[environments.{name}]")
+        remedy = _REMEDIES_OF_KINDS.get((kind, report.fault), _REMEDIES[report.fault])
+        remedy = remedy.format(section=f"[environments.{name}]")
         yield Finding(Grade.PROBLEM, subject, report.problem, remedy)
     if report.missing_dags:
         found = f"DAGs that do not exist there: {some_of(report.missing_dags, _NAMED)}"
@@ -299,7 +331,9 @@ def _unconfigured(pipelines: Collection[PipelineRef], settings: Settings) -> Ite
         yield Finding(Grade.PROBLEM, f"environment {name}", found, f"add [environments.{name}]")
 
 
-def ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]) -> EnvironmentReport:
+def ask_environment(
+    name: str, settings: EnvironmentSettings, dag_ids: list[str], *, tasks: bool = False
+) -> EnvironmentReport:
     """The report of an environment about these DAGs; if it did not answer, ``problem`` says why."""
     try:
         # Before any request: a missing credential is a problem even while the environment is down.
@@ -307,7 +341,7 @@ def ask_environment(name: str, settings: EnvironmentSettings, dag_ids: list[str]
         settings.token(name)
         runner = AirflowRunner(name, settings)
         try:
-            return runner.check(dag_ids)
+            return runner.check(dag_ids, tasks=tasks)
         finally:
             runner.close()
     except CoordinatorError as error:

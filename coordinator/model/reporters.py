@@ -165,8 +165,8 @@ def problems_of(heard: Heard, *, now: datetime) -> list[str]:
     if heard.hearing is Hearing.NEVER:
         return [
             f"no reporter has ever been heard from, so starts and ends of its runs are not reported: install the "
-            f"plugin in its Airflow with COORDINATOR_REPORTER__ENVIRONMENT={name}, or set "
-            f"environments.{name}.plugin = false"
+            f"plugin in its Airflow with COORDINATOR_REPORTER__ENVIRONMENT={name}; or set environments.{name}.observe "
+            f"= true, and nothing need be installed there; or environments.{name}.plugin = false, if others report"
         ]
     if heard.hearing is Hearing.SILENT:
         seen = heard.last_seen

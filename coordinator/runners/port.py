@@ -244,8 +244,11 @@ class Runner(Protocol):
         :param timeout: seconds, for one piece.
         """
 
-    def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
-        """For ``doctor``: is it reachable, do the credentials work, does every DAG exist unpaused? Raises nothing."""
+    def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
+        """For ``doctor``: is it reachable, do the credentials work, does every DAG exist unpaused? Raises nothing.
+
+        :param tasks: the credentials must be good for task instances, too.
+        """
 
     def close(self) -> None: ...
 

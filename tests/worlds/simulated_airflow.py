@@ -130,7 +130,8 @@ class DirectRunner:
         del timeout
         return changes.changed_runs(self._client, since, offset, FAR)
 
-    def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
+    def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
+        del tasks
         del dag_ids
         return EnvironmentReport(version="simulated")
 

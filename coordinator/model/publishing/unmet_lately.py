@@ -49,7 +49,7 @@ def unmet_lately(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet
             yield NeverMet(entry.pipeline, reason, _REMEDY)
         if not unmet and all(leaf.pipeline in seen for leaf in leaves(entry.condition)):
             touched = _touched(entry.condition, seen)
-            if touched is not None and not touched:
+            if touched is not None and not touched and not _may_be_too_early(entry.condition, seen):
                 yield NeverMet(entry.pipeline, _nothing_in_common(entry, seen), _REMEDY)
 
 
@@ -93,6 +93,20 @@ def _touched(condition: Condition, seen: Seen) -> set[str] | None:
         return None
     counted = Counter(partition for touched in found if touched is not None for partition in touched)
     return {partition for partition, branches in counted.items() if branches >= needed}
+
+
+def _may_be_too_early(condition: Condition, seen: Seen) -> bool:
+    """Whether what is mapped has only brought partitions before or after those of another part so far: as
+    ``["report", {"pipeline": "report", "partition": "-1 day"}]`` on its first day."""
+    mapped = [(leaf.pipeline, leaf.mapping) for leaf in leaves(condition) if not isinstance(leaf.mapping, Latest)]
+    if all(isinstance(mapping, Identity) for _, mapping in mapped):
+        return False
+    found = [
+        [partition_order(down) for up in seen[pipeline] for down in mapping.downstreams(up)]
+        for pipeline, mapping in mapped
+    ]
+    brought = [some for some in found if some]
+    return max(map(min, brought)) > min(map(max, brought)) if brought else False
 
 
 def _nothing_in_common(entry: Downstream, seen: Seen) -> str:

@@ -10,20 +10,27 @@ from coordinator.runners.airflow.client import AirflowClient, addressable_dag, s
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
 from coordinator.runners.airflow.starting import refusal
+from coordinator.runners.airflow.tasks import PATH as TASKS
 from coordinator.runners.port import EnvironmentFault, EnvironmentReport, EnvironmentUnavailable, RequestRefused
 
 
-def check(client: AirflowClient, dag_ids: Sequence[str], *, request_timeout: float) -> EnvironmentReport:
+def check(
+    client: AirflowClient, dag_ids: Sequence[str], *, tasks: bool = False, request_timeout: float
+) -> EnvironmentReport:
     """Check an environment; raises nothing.
 
-    Credentials are good if they may read DAGs. Whether they may also trigger runs cannot be tried without doing it.
+    Credentials are good if they may read DAGs, and task instances where those are needed. Whether they may also trigger
+    runs cannot be tried without doing it.
 
+    :param tasks: something needs task instances.
     :param request_timeout: seconds, for each request.
     """
     version: str | None = None
     try:
         version = _version(client, Deadline(request_timeout))
         dags = _find_dags(client, dag_ids, request_timeout)
+        if tasks:
+            _read_a_task(client, dag_ids, Deadline(request_timeout))
         report = EnvironmentReport(
             version=version,
             missing_dags=tuple(dag_id for dag_id in dag_ids if dag_id not in dags),
@@ -55,6 +62,13 @@ def _sick_part(client: AirflowClient, deadline: Deadline) -> tuple[EnvironmentFa
         if component.status != "healthy":
             return fault, f"its {fault} is {component.status or 'not running'}: nothing that is triggered will run"
     return None
+
+
+def _read_a_task(client: AirflowClient, dag_ids: Sequence[str], deadline: Deadline) -> None:
+    """:raises RequestRefused: the credentials may not."""
+    answer = client.post(TASKS, {"dag_ids": list(dag_ids[:1]), "page_limit": 1}, deadline=deadline)
+    if answer.status != 200:
+        raise refusal(answer)
 
 
 def _find_dags(client: AirflowClient, dag_ids: Sequence[str], request_timeout: float) -> dict[str, DagAnswer]:

@@ -67,8 +67,8 @@ class AirflowRunner:
     def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
         return changes.changed_runs(self._client, since, offset, Deadline(timeout))
 
-    def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
-        return checking.check(self._client, dag_ids, request_timeout=self._request_timeout)
+    def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
+        return checking.check(self._client, dag_ids, tasks=tasks, request_timeout=self._request_timeout)
 
     def close(self) -> None:
         """Close the connections. To be called when no method is running."""

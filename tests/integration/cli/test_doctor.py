@@ -240,7 +240,7 @@ def test_each_fault_of_an_environment_is_told_with_what_mends_it(
     airflow.pause("two")
     assert "DAGs that are paused: two; unpause them" in told()
     airflow.faults.next("dags", Fault.answer(403))
-    assert "the right to read DAGs" in told()
+    assert "to read DAGs; to read, create and edit DAG runs" in told()
     airflow.faults.next("public", Fault.answer(404))
     assert "expected that of an Airflow 3" in told()
     airflow.down()

@@ -242,7 +242,7 @@ def test_a_check_finds_what_is_missing_and_paused(
 ) -> None:
     pause(person, airflow_api, paused=True)
     try:
-        report = runner.check([airflow_api.quick, airflow_api.slow, "nowhere", "slo", "a|b", "x/y"])
+        report = runner.check([airflow_api.quick, airflow_api.slow, "nowhere", "slo", "a|b", "x/y"], tasks=True)
     finally:
         pause(person, airflow_api, paused=False)
     assert report.problem is None

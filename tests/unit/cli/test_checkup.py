@@ -102,6 +102,20 @@ def test_an_environments_own_problem_is_passed_on() -> None:
     assert finding.found == "401: wrong password"
 
 
+@pytest.mark.parametrize("kind", ["airflow", "airflow2", "composer", "mwaa"])
+def test_the_remedy_fits_the_kind_of_the_environment(kind: str) -> None:
+    def remedy(fault: EnvironmentFault) -> str:
+        report = EnvironmentReport(problem="something", fault=fault)
+        (finding,) = evaluate_environment("team_b", report, 0, kind=kind)
+        return str(finding.remedy)
+
+    told = " ".join(map(remedy, EnvironmentFault))
+    assert "{" not in told
+    assert ("correct the username and the password" in told) is (kind in ("airflow", "airflow2"))
+    assert ("InvokeRestApi" in told) is (kind == "mwaa")
+    assert ("2.9 to 2.11" in told) is (kind == "airflow2")
+
+
 def test_each_fault_of_an_environment_has_a_remedy_of_its_own() -> None:
     found = [*environment(missing_dags=("a",)), *environment(paused_dags=("b",))]
     for fault in EnvironmentFault:

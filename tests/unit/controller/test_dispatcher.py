@@ -60,7 +60,8 @@ class FakeRunner:
     def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
         raise AssertionError(since, offset, timeout)
 
-    def check(self, dag_ids: Sequence[str]) -> EnvironmentReport:
+    def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
+        del tasks
         raise AssertionError(dag_ids)
 
     def close(self) -> None: ...

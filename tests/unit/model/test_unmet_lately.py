@@ -68,3 +68,19 @@ def test_who_hears_nothing_of_a_run_in_this_partition_is_named() -> None:
     assert untouched(Target(daily, UTC_DAYS[0]), waiting) == []
     ((pipeline, dependency),) = untouched(Target(daily, "2026-11-22T08:01:58.123000Z"), waiting)
     assert (str(pipeline), str(dependency)) == ("weekly", "daily by rollup of the week's days")
+
+
+DAY_BEFORE = {"pipeline": "report", "partition": "-1 day"}
+
+
+@pytest.mark.parametrize("days", [1, 2, 3])
+def test_what_has_only_begun_may_still_meet_the_day_before(days: int) -> None:
+    """Two of them in a row are needed, and on its first day there is one."""
+    document = {"compare": ["report", DAY_BEFORE], "other": ["a", DAY_BEFORE]}
+    assert found(document, report=UTC_DAYS[:days], a=UTC_DAYS[:days]) == []
+
+
+def test_days_that_never_meet_the_day_before_are_told() -> None:
+    document = {"other": ["a", DAY_BEFORE]}
+    assert found(document, report=UTC_DAYS[:1], a=BERLIN_DAYS[:1]) == []
+    assert len(found(document, report=UTC_DAYS[:5], a=BERLIN_DAYS[:5])) == 1
