@@ -95,7 +95,8 @@ class EtlStates:
         state = _state_of(item.value) if target is not None else Unreadable("expected <execution_date>/<dag_id>")
         if target is None or isinstance(state, Unreadable):
             assert isinstance(state, Unreadable)
-            if self._problems.setdefault(item.key, state.reason) is state.reason:
+            if self._problems.get(item.key) != state.reason:
+                self._problems[item.key] = state.reason
                 _log.warning("etl_state.unreadable", key=item.key, reason=state.reason)
             return True
         self._problems.pop(item.key, None)

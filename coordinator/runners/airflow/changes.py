@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import structlog
+
 from coordinator.model.partitions.instants import format_instant
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
@@ -16,6 +18,8 @@ from coordinator.runners.airflow.listing import PAGE
 from coordinator.runners.airflow.looking import ANY_DAG
 from coordinator.runners.airflow.starting import refusal
 from coordinator.runners.port import AnswerTooLarge, Changed, EnvironmentUnavailable, ObservedRun, RequestRefused
+
+_log = structlog.get_logger(__name__)
 
 PAGES = 20
 """Pages that are read in one go: two thousand runs. The rest follows."""
@@ -26,17 +30,23 @@ def changed_runs(client: AirflowClient, since: datetime | None, offset: int, dea
     runs: list[ObservedRun] = []
     first_made_at: datetime | None = None
     total: int | None = None
-    query: dict[str, str | int] = {"order_by": "id", "limit": PAGE}
-    if since is None:
-        query["limit"] = 1
-    else:
+    query: dict[str, str | int] = {"order_by": "id"}
+    if since is not None:
         query["updated_at_gte"] = format_instant(since)
+    limit = 1 if since is None else PAGE
     try:
         for _ in range(PAGES):
-            answer = client.get(ANY_DAG, query={**query, "offset": offset}, deadline=deadline)
-            if answer.status != 200:
-                raise refusal(answer)
-            page = client.dialect.runs(answer)
+            try:
+                answer = client.get(ANY_DAG, query={**query, "limit": limit, "offset": offset}, deadline=deadline)
+                if answer.status != 200:
+                    raise refusal(answer)
+                page = client.dialect.runs(answer)
+            except AnswerTooLarge as error:
+                if limit == 1:
+                    _log.warning("observe.run_too_large", environment=repr(client), reason=str(error))
+                    offset, limit = offset + 1, PAGE
+                limit = max(1, limit // 2)
+                continue
             first_made_at = first_made_at or answer.date
             if since is None:
                 return Changed(made_at=first_made_at)
@@ -50,6 +60,4 @@ def changed_runs(client: AirflowClient, since: datetime | None, offset: int, dea
                 return Changed(tuple(runs), made_at=first_made_at)
     except (EnvironmentUnavailable, RequestRefused) as error:
         return Changed(tuple(runs), made_at=first_made_at, error=error.with_traceback(None))
-    except AnswerTooLarge as error:
-        return Changed(tuple(runs), made_at=first_made_at, error=RequestRefused(str(error), status=200))
     return Changed(tuple(runs), made_at=first_made_at, next_offset=offset)

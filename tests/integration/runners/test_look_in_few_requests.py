@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from coordinator.model import bounds
@@ -257,3 +259,24 @@ def test_a_run_that_is_too_large_hides_no_other_one(airflow: StandInAirflow, run
     assert set(looked.refused) == {largest}
     assert "answered with more than" in str(looked.refused[largest])
     assert looked.error is None
+
+
+def test_changed_runs_are_read_past_what_is_too_large(airflow: StandInAirflow, runner: AirflowRunner) -> None:
+    """Pages that are too large are asked for in smaller ones; a run that is too large hides no other one."""
+    airflow.dag("large")
+    now = runner.changed_runs(None, offset=0, timeout=30).made_at
+    assert now is not None
+    since = now - timedelta(minutes=1)
+    largest = RunRef("large", "run_05_largest")
+    refs = [RunRef("large", f"run_{number:02}") for number in range(16)]
+    for ref in sorted([*refs, largest]):
+        size = bounds.ANSWER + 1 if ref == largest else bounds.MIB
+        airflow.trigger_by_hand(*ref, conf={"text": "x" * size})
+    seen: set[RunRef] = set()
+    offset: int | None = 0
+    while offset is not None:
+        changed = runner.changed_runs(since, offset=offset, timeout=30)
+        assert changed.error is None
+        seen |= {RunRef(run.dag_id, run.run_id) for run in changed.runs}
+        offset = changed.next_offset
+    assert seen == set(refs)
