@@ -37,6 +37,9 @@ class Measures:
     :ivar late: partitions whose deadline has passed before they were started.
     :ivar held: pipelines that a person holds.
     :ivar publications: the version of each published document that can be read, by owner.
+    :ivar sensors: by what has become of their waits.
+    :ivar longest_wait: seconds for which a sensor has waited; 0: none waits.
+    :ivar unobserved: of each observed environment, seconds since the moment up to which its runs are known.
     """
 
     queue: Mapping[str, int]
@@ -46,4 +49,7 @@ class Measures:
     late: int
     held: int
     publications: Mapping[str, int]
+    sensors: Mapping[str, int]
+    longest_wait: float
+    unobserved: Mapping[str, float]
     environments: Mapping[str, EnvironmentMeasures]

@@ -86,6 +86,12 @@ def _of_its_work(found: Measures) -> Iterator[Metric]:
     yield _gauge("blocked_partitions", "Partitions whose environment refuses their request.", found.blocked)
     yield _gauge("late_partitions", "Partitions that are late and not started.", found.late)
     yield _gauge("held_pipelines", "Pipelines that a person holds.", found.held)
+    yield _gauge("sensors", "Sensors inside runs, by what has become of their wait.", found.sensors, "status")
+    yield _gauge(
+        "sensor_wait_seconds", "Seconds for which the sensor that waits longest has waited.", found.longest_wait
+    )
+    what = "Seconds since the moment up to which the runs of an observed environment are known."
+    yield _gauge("observed_age_seconds", what, found.unobserved, "environment")
     yield _gauge("publication_version", "The version of a published document.", found.publications, "owner")
 
 

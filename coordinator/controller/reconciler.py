@@ -72,6 +72,7 @@ from coordinator.model.publishing.publication import Publication
 from coordinator.model.references import Target
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record
+from coordinator.model.waits import Answer
 from coordinator.store.keys import Keys
 from coordinator.store.leadership import Leadership
 from coordinator.store.port import Store
@@ -348,6 +349,9 @@ class Reconciler:
         stuck = [target for target, readiness in unsettled if readiness is Readiness.STUCK]
         records = (readable_record(self.cache.record(target)) for target in stuck)
         published = {owner: one.value for owner, one in list(self.cache.published.items())}
+        now, waits, marks = self._clock.now(), self.cache.waits.values(), dict(self.cache.marks)
+        environments = self._dispatchers.measures()
+        waiting_since = [one.since for one in waits if one.status is Answer.WAITING and one.since is not None]
         return Measures(
             queue=self.queue.depths(),
             queue_age=self._clock.monotonic() - self._queue_empty_at if self.queue else 0.0,
@@ -356,7 +360,10 @@ class Reconciler:
             late=len(self._lateness),
             held=self.cache.held,
             publications={owner: one.version for owner, one in published.items() if isinstance(one, Publication)},
-            environments=self._dispatchers.measures(),
+            sensors={str(answer): sum(one.status is answer for one in waits) for answer in Answer},
+            longest_wait=max((now - min(waiting_since)).total_seconds(), 0.0) if waiting_since else 0.0,
+            unobserved={name: (now - marks[name]).total_seconds() for name in environments if name in marks},
+            environments=environments,
         )
 
     def drain(self) -> None:

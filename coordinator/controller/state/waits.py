@@ -38,6 +38,10 @@ class Waits:
     def __len__(self) -> int:
         return len(self._seen)
 
+    def values(self) -> list[Wait]:
+        """All that can be read. Any thread may ask."""
+        return [seen.value for seen in list(self._seen.values()) if isinstance(seen.value, Wait)]
+
     def get(self, name: Target) -> SeenWait | None:
         return self._seen.get(name)
 

@@ -15,9 +15,11 @@ import pytest
 
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.metrics import WatcherMetrics
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.mark import dump_mark
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.reporters import ReporterStatus
 from coordinator.model.runstate import RunStateDocument
+from coordinator.model.waits import Answer, Wait, dump_wait
 from coordinator.runners.port import ObservedRun
 from tests.integration.controller.service import Service
 from tests.integration.controller.waiting import until
@@ -29,6 +31,7 @@ from tests.worlds.world import PARTITION
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 BACKLOG = 3
+WAITED = 40
 
 
 def documented() -> dict[str, set[str]]:
@@ -52,6 +55,10 @@ def watcher(served: ServedWorld) -> Service:
         host="airflow-1", pid=1, since=now, written_at=now - timedelta(seconds=7), backlog=BACKLOG, parked=1
     )
     served.put(served.keys.reporter("default", "one"), reporter.to_value())
+    served.put(served.keys.mark("default"), dump_mark(now - timedelta(seconds=WAITED)))
+    ref = WaitRef(Target(PipelineRef.parse("elsewhere/H"), PARTITION), "by hand", "sensor", -1)
+    wait = Wait(Answer.WAITING, Target(PipelineRef.parse("never"), PARTITION), since=now - timedelta(seconds=WAITED))
+    served.put(served.keys.wait(ref), dump_wait(wait))
 
     def seen_now(run: ObservedRun) -> None:
         at = datetime.now(UTC)
@@ -86,7 +93,7 @@ def test_no_label_has_a_partition_a_run_or_a_pipeline(watcher: Service) -> None:
     assert PARTITION[:10] not in text
     assert "coordinator__" not in text, "no run_id"
     labels = {label for of_metric in watcher.metrics().labels.values() for label in of_metric}
-    assert labels == {"entries", "environment", "kind", "outcome", "owner", "readiness", "reason", "version"}
+    assert labels == {"entries", "environment", "kind", "outcome", "owner", "readiness", "reason", "status", "version"}
 
 
 @pytest.mark.promise("http")
@@ -133,6 +140,9 @@ def test_metrics_say_how_a_watcher_and_its_environments_are_doing(watcher: Servi
     assert found.value("reporter_backlog_events", environment="default") == BACKLOG
     assert found.value("reporter_parked_events", environment="default") == 1
     assert 7 <= found.value("reporter_age_seconds", environment="default") < 120
+    assert [found.value("sensors", status=one) for one in ("waiting", "passed", "refused")] == [1, 0, 0]
+    assert WAITED <= found.value("sensor_wait_seconds") < WAITED + 120
+    assert WAITED <= found.value("observed_age_seconds", environment="default") < WAITED + 120
 
 
 def test_a_standby_says_that_it_does_not_lead(watcher: Service, served: ServedWorld) -> None:
