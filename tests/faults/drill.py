@@ -46,7 +46,7 @@ def drill(fault: Fault, *, seed: int, times: int, directory: Path, sabotage: str
     workload: Workload | None = None
     try:
         with fault.kind(directory, **fault.stage, sabotage=sabotage) as stage:
-            workload = Workload(stage, seed)
+            workload = fault.workload(stage, seed)
             _calm_wave(stage, workload)
             for _ in range(min(times, fault.at_most or times)):
                 if fault.first:

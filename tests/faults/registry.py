@@ -34,6 +34,7 @@ class Fault:
     :ivar in_soak: it can strike at any time, on a plain stage of three members, whatever else goes on.
     :ivar kind: of stage.
     :ivar at_most: so many times it strikes at most: it takes long.
+    :ivar workload: the waves that it strikes.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Fault:
     kind: type[Stage] = Stage
     at_most: int | None = None
     in_soak: bool = False
+    workload: type[Workload] = Workload
 
 
 FAULTS: dict[str, Fault] = {}
@@ -61,6 +63,7 @@ def fault(
     kind: type[Stage] = Stage,
     at_most: int | None = None,
     in_soak: bool = False,
+    workload: type[Workload] = Workload,
     **stage: Any,
 ) -> Callable[[Strike], Strike]:
     """Put a strike into the registry; for its arguments see :class:`Fault`.
@@ -71,7 +74,9 @@ def fault(
     def register(strike: Strike) -> Strike:
         if name in FAULTS:
             raise ValueError(f"two faults are called {name!r}")
-        FAULTS[name] = Fault(name, group, strike, asserts, stage, in_every_test_run, first, kind, at_most, in_soak)
+        FAULTS[name] = Fault(
+            name, group, strike, asserts, stage, in_every_test_run, first, kind, at_most, in_soak, workload
+        )
         return strike
 
     return register

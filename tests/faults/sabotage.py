@@ -100,6 +100,9 @@ SABOTAGES: dict[str, Sabotage] = {
             "something else is published while 50 partitions wait at max_in_flight",
         ),
         Sabotage(mutations.refusals_never_tried_again, "Airflow: refuses requests with 404 for a while"),
+        Sabotage(mutations.sensors_cleared_again, "leader: kill -9, with tasks"),
+        Sabotage(mutations.tasks_of_earlier_attempts_used, "answers to clears are lost, with tasks"),
+        Sabotage(mutations.observed_runs_not_written, "observed environment: away, with tasks"),
     )
 }
 

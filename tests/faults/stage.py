@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -155,6 +155,10 @@ class Stage:
         for _ in range(self._watchers):
             self.add_watcher()
         self.await_health()
+
+    def closes(self, close: Callable[[], object]) -> None:
+        """Call this in the end, before anything else is closed."""
+        self._stack.callback(close)
 
     # -- what another kind of stage may do in another way ------------------------------------------------------------
 

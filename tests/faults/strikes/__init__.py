@@ -12,6 +12,7 @@ from tests.faults.strikes import people as people
 from tests.faults.strikes import publications as publications
 from tests.faults.strikes import refused_reports as refused_reports
 from tests.faults.strikes import reporters as reporters
+from tests.faults.strikes import tasks as tasks
 from tests.faults.strikes import tokens as tokens
 from tests.faults.strikes import watchers as watchers
 from tests.faults.strikes import wide_roots as wide_roots
