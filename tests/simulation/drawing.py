@@ -390,7 +390,7 @@ class _Draw:
         faults = tuple(fault for fault in drawn if not only or {fault.do, f"{fault.do} {fault.on}"} & set(only))[
             :wanted
         ]
-        return faults if only else (*faults, *self._meddling(faults))
+        return *faults, *(step for step in self._meddling(faults) if not only or step.do in only)
 
     def _meddling(self, beside: tuple[Step, ...]) -> Iterator[Step]:
         """Somebody changes in etcd what only the coordinator should. Not drawn from the same dice as everything else:

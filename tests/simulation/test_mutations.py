@@ -16,7 +16,6 @@ FIRST = {
     "older_files_published": 114,
     "own_run_not_waited_for": 81,
     "owners_share_nothing": 76,
-    "overwritten_documents_begin_anew": 2275,
     "passed_over_though_known": 45,
     "publications_forget_who_waits": 30,
     "repeated_without_thinking": 166,
