@@ -131,16 +131,24 @@ def reporter(keys: Keys, environment: str) -> Role:
     return Role(f"{namespace(keys)}reporter-{environment}", f"reports runs of {environment}", permissions)
 
 
+def sensors(keys: Keys, environment: str) -> Role:
+    """The role for the sensors of one environment, where nothing else reports: for workers, which whoever writes a DAG
+    has in hand. A sensor writes its wait, and reads the answer there."""
+    own = Permission(KeyRange.below(keys.every("wait", _named(environment))), Access.READ_WRITE)
+    return Role(f"{namespace(keys)}sensors-{environment}", f"PipelineSensor in {environment}", frozenset({own}))
+
+
 def roles_of(
     keys: Keys, *, reporters: Iterable[str] = (), owners: Iterable[str] = (), operators: Iterable[str] = ()
 ) -> tuple[Role, ...]:
     """The roles of a coordinator: watcher, operator and viewer, and those for environments.
 
+    :param reporters: environments that report, and whose sensors wait.
     :raises ConfigurationError: a name is empty or not printable.
     """
     return (
         watcher(keys),
-        *(reporter(keys, environment) for environment in dict.fromkeys(reporters)),
+        *(of(keys, environment) for environment in dict.fromkeys(reporters) for of in (reporter, sensors)),
         *(owner(keys, name) for name in dict.fromkeys(owners)),
         operator(keys),
         *(operator(keys, environment) for environment in dict.fromkeys(operators)),

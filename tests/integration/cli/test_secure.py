@@ -128,6 +128,7 @@ def test_named_environments_take_the_place_of_the_configured_ones(admin: Adminis
     assert [role["role"].removeprefix("coordinator-") for role in shown["roles"]] == [
         "watcher",
         "reporter-team_b",
+        "sensors-team_b",
         "owner-default",
         "operator",
         "operator-team_b",

@@ -18,6 +18,7 @@ USERS = {
     "watcher": "watcher",
     "rep": "reporter-team_b",
     "rep-default": "reporter-default",
+    "sensors": "sensors-team_b",
     "own": "owner-team_b",
     "ops": "operator",
     "ops-b": "operator-team_b",

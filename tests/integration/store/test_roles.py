@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import (
@@ -29,6 +29,10 @@ PLACES = {
     "state default": KEYS.state(Target(DEFAULT, "p")),
     "state, cut off": "/coordinator/state/team_b",
     "state, the next": "/coordinator/state/team_b0",
+    "wait team_b": KEYS.wait(WaitRef(Target(TEAM_B, "p"), "run", "sensor", -1)),
+    "wait default": KEYS.wait(WaitRef(Target(DEFAULT, "p"), "run", "sensor", -1)),
+    "task": KEYS.state(Target(TEAM_B._replace(task="copy"), "p")),
+    "observed": KEYS.mark("team_b"),
     "trigger": KEYS.trigger(Target(TEAM_B, "p")),
     "dependencies team_b": KEYS.dependencies("team_b"),
     "dependencies team_b2": KEYS.dependencies("team_b2"),
@@ -54,16 +58,18 @@ OURS = {place for place, key in PLACES.items() if key.startswith(KEYS.root)}
 STATES = {place for place in PLACES if place.startswith("state")}
 
 READS: dict[str, set[str]] = dict.fromkeys(USERS, OURS) | {
-    "rep": {"state team_b"},
-    "rep-default": {"state default"},
+    "rep": {"state team_b", "wait team_b"},
+    "rep-default": {"state default", "wait default"},
+    "sensors": {"wait team_b"},
     "nobody": set(),
 }
 WRITES: dict[str, set[str]] = {
     "watcher": STATES
-    | {place for place in PLACES if place.startswith(("dependencies", "order"))}
-    | {"trigger", "floor", "acts", "heartbeat", "leader", "retention", "watchers"},
-    "rep": {"state team_b"},
-    "rep-default": {"state default"},
+    | {place for place in PLACES if place.startswith(("dependencies", "order", "wait"))}
+    | {"task", "observed", "trigger", "floor", "acts", "heartbeat", "leader", "retention", "watchers"},
+    "rep": {"state team_b", "wait team_b"},
+    "rep-default": {"state default", "wait default"},
+    "sensors": {"wait team_b"},
     "own": {"dependencies team_b"},
     "ops": STATES | {"hold team_b", "hold default", "order team_b", "order default", "trigger", "acts"},
     "ops-b": {"state team_b", "hold team_b", "order team_b", "trigger", "acts"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,15 +15,17 @@ from coordinator.airflow_plugin import sender as deliver
 from coordinator.airflow_plugin.activity import Activity
 from coordinator.airflow_plugin.announcing import Announcer
 from coordinator.airflow_plugin.outbox import Event, Outbox
+from coordinator.airflow_provider.wait_watch import WaitWatch
 from coordinator.cli.failures import ExitCode
 from coordinator.commands.report import write_report
 from coordinator.config.settings import EtcdSettings, ReporterSettings, RetentionSettings, Settings
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunStateDocument, State, Verdict
+from coordinator.model.waits import Answer, Completion, Wait, dump_wait, passed
 from coordinator.store import securing
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.keys import Keys
-from coordinator.store.port import AccessDenied, KeyValue
+from coordinator.store.port import AccessDenied, KeyValue, Put, Transaction
 from coordinator.store.users import ROOT, Users
 from tests.command_line import Cli
 from tests.command_line import cli as cli
@@ -64,6 +67,33 @@ def test_a_reporter_reports_new_repeated_and_late_and_for_nobody_else(etcd: Secu
         with pytest.raises(AccessDenied, match="permission denied"):
             write_report(store, KEYS, target(other), document(State.SUCCESS))
     store.close()
+
+
+def test_a_sensor_writes_its_wait_and_hears_the_answer_and_reports_nothing(etcd: SecuredEtcd) -> None:
+    key = KEYS.wait(WaitRef(target("team_b/load"), "nightly", "sensor", -1))
+    wait = Wait(Answer.WAITING, target("rates"), task_instance="id")
+    root, store = etcd.connect(ROOT), etcd.connect("sensors")
+    watch = WaitWatch(etcd.connect("sensors"), KEYS, "team_b")
+    try:
+        watch.put(key, dump_wait(wait))
+        written = root.get(key)
+        assert written is not None
+        assert store.get(key) == written
+        answer = dump_wait(passed(wait, Completion(7, State.SUCCESS)))
+        root.commit(Transaction((), (Put(key, answer),)))
+
+        async def hears() -> None:
+            async for value in watch.values(key):
+                if value == answer:
+                    return
+
+        asyncio.run(asyncio.wait_for(hears(), 30))
+        with pytest.raises(AccessDenied, match="permission denied"):
+            write_report(store, KEYS, target("team_b/load"), document(State.SUCCESS))
+    finally:
+        watch.close()
+        store.close()
+        root.close()
 
 
 def test_a_reporter_needs_no_more_for_the_command_line_and_the_outbox(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from coordinator.errors import ConfigurationError
 from coordinator.model.printable import printable
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.store.keys import Keys
-from coordinator.store.roles import Access, KeyRange, Role, is_enforced, operator, owner, reporter, roles_of
+from coordinator.store.roles import Access, KeyRange, Role, is_enforced, operator, owner, reporter, roles_of, sensors
 
 KEYS = Keys()
 DOC = Path(__file__).parents[3] / "docs" / "security.md"
@@ -66,13 +66,17 @@ def test_a_name_reaches_its_own_keys_and_no_others(environment: str, other: str,
         assert covers(operator(KEYS, environment), key(own))
         assert covers(operator(KEYS, environment), key(others)) is is_same
     assert covers(operator(KEYS, environment), KEYS.hold(others.pipeline)) is is_same
+    waits = [KEYS.wait(WaitRef(target, "run", "sensor", -1)) for target in (own, others)]
+    for role in (reporter(KEYS, environment), sensors(KEYS, environment)):
+        assert [covers(role, key) for key in waits] == [True, is_same]
+    assert not covers(sensors(KEYS, environment), KEYS.state(own))
     for role in (reporter(KEYS, environment), owner(KEYS, environment), operator(KEYS, environment)):
         assert not any(covers(role, key) for key in (KEYS.leader, KEYS.watcher("w")))
     for role in (reporter(KEYS, environment), owner(KEYS, environment)):
         assert not covers(role, KEYS.trigger(own))
 
 
-@pytest.mark.parametrize("make", [reporter, owner, operator])
+@pytest.mark.parametrize("make", [reporter, sensors, owner, operator])
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J"])
 def test_a_name_that_is_none_or_cannot_be_shown_is_refused(make: type[Role], name: str) -> None:
     with pytest.raises(ConfigurationError, match="expected its name"):
