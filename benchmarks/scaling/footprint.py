@@ -63,7 +63,7 @@ def measure(sizes: Sequence[int], *, pipelines: int, progress: Callable[[], None
         single("of it: what etcd's listing takes", "MiB", of(at_once, "listing", MEBIBYTE)),
         bounded(
             of(at_once, "relist", MEBIBYTE),
-            "memory in all, everything listed anew (2,048)",
+            "memory in all, everything listed again (2,048)",
             "MiB",
             IN_ALL_GOAL / MEBIBYTE,
         ),

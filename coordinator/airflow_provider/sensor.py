@@ -26,7 +26,7 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
     :param task: a task of it, by its id; ``None``: the whole run. May be a template.
     :param partition: by default that of this run. May be a template. A date-time is read in any spelling, as
         ``{{ ts }}``; a date alone, as ``{{ ds }}``, is no date-time: it names the partition of that name.
-    :param rerun: what happens when the pipeline or task completes anew after this sensor has passed. ``ignore``:
+    :param rerun: what happens when the pipeline or task completes again after this sensor has passed. ``ignore``:
         nothing. ``clear``: once this run is at rest, the sensor is cleared with everything below it, together with
         other sensors of the run that are to be cleared.
     :param on: ``success``, ``failure``, ``done``, or, for a task, ``skipped``.

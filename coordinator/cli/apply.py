@@ -41,7 +41,7 @@ def apply(
         typer.Option(
             "--fresh",
             metavar="PIPELINE",
-            help="Begin its dependencies anew: what has completed so far starts nothing. May be repeated.",
+            help="Begin its dependencies again: what has completed so far starts nothing. May be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -72,16 +72,16 @@ def apply(
         _refuse_unless_asked(file, as_json=as_json)
     with problems_printed(owner, as_json=as_json):
         draft = make_draft(read_file(file), source=str(file), owner=owner, settings=settings)
-    anew = [pipeline_of(name) for name in fresh or ()]
-    for pipeline in anew:
+    again = [pipeline_of(name) for name in fresh or ()]
+    for pipeline in again:
         if pipeline not in draft.document:
             raise typer.BadParameter(f"{pipeline} waits for nothing in {file}", param_hint="--fresh")
     with etcd_of(config) as (store, keys):
         if check:
-            _check(compare(draft, store, keys, settings=settings, fresh=anew), accept=accept, as_json=as_json)
+            _check(compare(draft, store, keys, settings=settings, fresh=again), accept=accept, as_json=as_json)
             return
         with people(stderr=True).status("asking etcd and the environments"):
-            plan = make_plan(draft, store, keys, settings=settings, offline=offline, fresh=anew)
+            plan = make_plan(draft, store, keys, settings=settings, offline=offline, fresh=again)
         signature = Signature(who or person(), datetime.now(UTC), reason)
         _publish(plan, store, keys, signature, ask=not yes, accept=accept, as_json=as_json)
 

@@ -9,6 +9,7 @@ import typer
 
 from coordinator.cli.options import JsonOption
 from coordinator.cli.output import people, print_json, say, table
+from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.model.imports.imported import Imported
@@ -125,5 +126,8 @@ def _show(imported: Imported, texts: dict[Path, str], problem: str | None) -> No
     if problem is not None:
         say(f"the result needs to be corrected: {problem}", err=True, lines=True)
     names = " and ".join(map(str, texts))
-    say(f"written: {names}: {len(imported.dependencies)} pipelines, {len(imported.environments)} environments")
+    say(
+        f"written: {names}: {counted(len(imported.dependencies), 'pipeline')}, "
+        f"{counted(len(imported.environments), 'environment')}"
+    )
     say(f"next: add etcd's endpoints and credentials; coordinator validate {next(iter(texts))}")

@@ -115,7 +115,7 @@ def publications_in(cache: Cache) -> Publications:
 
 
 def terms_of(settings: Settings, fresh: Collection[PipelineRef] = ()) -> Terms:
-    """The terms of a publication now. :param fresh: pipelines whose dependencies begin anew."""
+    """The terms of a publication now. :param fresh: pipelines whose dependencies begin again."""
     return Terms(datetime.now(UTC), settings.publication.resumes_within, frozenset(fresh))
 
 
@@ -131,7 +131,7 @@ def make_plan(
     """Compare a draft with everything in etcd, and ask the environments about its pipelines.
 
     :param offline: do not ask the environments.
-    :param fresh: pipelines whose dependencies begin anew.
+    :param fresh: pipelines whose dependencies begin again.
     """
     reading = read(store, keys)
     cache = reading.cache

@@ -22,7 +22,7 @@ class Counters:
     """Counts that only grow. The deciding thread counts, any thread may read.
 
     :ivar events: changes of run states that were read and handled.
-    :ivar decisions: decisions made anew because something had changed.
+    :ivar decisions: decisions made again because something had changed.
     :ivar late: partitions whose deadline passed before they were started, while this watcher led.
     :ivar skipped_late: partitions given up because they were late (``on_late: skip``).
     :ivar skipped_catching_up: partitions given up because they were missed (``catchup``).

@@ -26,7 +26,7 @@ _COUNTERS = {
     "late": "Partitions that became late while this watcher led.",
     "expired": "States ignored because retention had removed their partition.",
     "broken": "Targets about which nothing can be decided, by a mistake in the coordinator.",
-    "miscounted": "Wide conditions that were counted wrongly and decided about anew, by a mistake in the coordinator.",
+    "miscounted": "Wide conditions that were counted wrongly and decided about again, by a mistake in the coordinator.",
 }
 
 

@@ -629,7 +629,7 @@ class Reconciler:
         self.queue.outdate(target)
         if write.record.status is not Status.INTENT or self.propagation.readiness(target) is not Readiness.BUSY:
             self.propagation.touch((), recorded=(target,))
-        # Otherwise it was due and is in flight now: busy as before, so nothing depends on it anew.
+        # Otherwise it was due and is in flight now: busy as before, so nothing depends on it again.
         self.reconcile.written(target, write.record, now)
         self._trigger_log.written(target, write, revision)
         if write.counts is not None:

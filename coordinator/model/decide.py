@@ -66,7 +66,7 @@ class Decision(msgspec.Struct, frozen=True):
     """What the rule says about a pipeline in a partition, and why.
 
     :ivar due: it would fire now, or once its busy inputs have succeeded.
-    :ivar stuck_afterwards: it runs, and will be stuck once it has ended: an input that it needs has failed anew, or is
+    :ivar stuck_afterwards: it runs, and will be stuck once it has ended: an input that it needs has failed again, or is
         stuck.
     :ivar ready: its inputs (or a person) require a run now; it ``fires`` if there is no obstacle either.
     :ivar ignored: its inputs require a run now, and its rerun policy is ``ignore``: they are consumed without a run.
@@ -80,7 +80,7 @@ class Decision(msgspec.Struct, frozen=True):
     :ivar recheck_at: when the passing of time may change the decision.
     :ivar clears: the sensors that firing now clears, with what is below them, instead of the whole run.
     :ivar by_sensors: it is due or out of date because of its sensors, and for no other reason.
-    :ivar sensors: all sensors of its present run that are cleared when their upstream completes anew, evaluated.
+    :ivar sensors: all sensors of its present run that are cleared when their upstream completes again, evaluated.
     """
 
     target: Target
@@ -132,19 +132,17 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
         run = decide_run_of(graph, view, target)
         readiness = readiness_of(view, target, run=run.readiness, runs_again=run.runs_again, active_since=since)
         return Decision(target, readiness)
-    decision = decide_without_sensors(graph, view, target)
-    sensors = evaluate_sensors(graph, view, target)
-    return _decide_by_sensors(graph, view, decision, sensors) if sensors else decision
+    return decide_run_of(graph, view, target)
 
 
-def decide_run_of(graph: Graph, view: View, task: Target) -> Decision:
+def decide_run_of(graph: Graph, view: View, target: Target) -> Decision:
     """Decide about the run of a task as far as that task is concerned: a clear of sensors that are not above it does
     not let it run again. So tasks of two pipelines may wait for each other.
 
-    :param task: a task, in a partition.
+    :param target: a task, or a pipeline as a whole, in a partition.
     """
-    decision = decide_without_sensors(graph, view, task.whole)
-    sensors = evaluate_sensors(graph, view, task.whole, above=task.pipeline.task)
+    decision = decide_without_sensors(graph, view, target.whole)
+    sensors = evaluate_sensors(graph, view, target.whole, above=target.pipeline.task)
     return _decide_by_sensors(graph, view, decision, sensors) if sensors else decision
 
 
@@ -207,7 +205,7 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
 
 
 def _decide_by_sensors(graph: Graph, view: View, decision: Decision, sensors: list[EvaluatedSensor]) -> Decision:
-    """Decide about a pipeline whose present run has sensors that are cleared when their upstream completes anew.
+    """Decide about a pipeline whose present run has sensors that are cleared when their upstream completes again.
 
     While its dependencies, or a person, ask for the whole run, no sensor is cleared: they all run again with it. All
     sensors that are to be cleared are cleared together, once none of their upstreams is busy any more.

@@ -4,7 +4,7 @@ Every branch is evaluated three times, each time with more inputs:
 
 * ``holds``        with the inputs that count now
 * ``would_hold``   ... and the busy ones, as if they succeeded
-* ``if_repaired``  ... and those that failed anew or are stuck, as if somebody repaired them
+* ``if_repaired``  ... and those that failed again or are stuck, as if somebody repaired them
 
 The differences between two evaluations show whether to wait (an input that it would use is still *coming*: it is busy)
 and whether it is stuck (only a repair would help). A branch that does not hold contributes nothing: neither anything
@@ -47,7 +47,7 @@ class EvaluatedInput(msgspec.Struct, frozen=True, gc=False):
     :ivar consumed: its completion that was used, in full or as a fingerprint.
     :ivar new: it triggers, its completion is not the consumed one, and is newer than the activation of the dependency.
     :ivar busy: it is due to run, or running.
-    :ivar repairable: it failed anew, or is stuck.
+    :ivar repairable: it failed again, or is stuck.
     :ivar has_pending_change: it can start the downstream, and has changed, is about to change, or could be repaired.
     :ivar awaited: if the input is a newest completion: the partitions that may still bring a newer one, and make it
         busy.

@@ -55,7 +55,7 @@ class Edge(NamedTuple):
 
 
 class SensorEdge(NamedTuple):
-    """A pipeline with a sensor that is cleared when its upstream completes anew.
+    """A pipeline with a sensor that is cleared when its upstream completes again.
 
     :ivar upstream: a pipeline, or a task of one.
     :ivar same_partition: both are always in the same partition.

@@ -1,7 +1,7 @@
-"""Sensors that are cleared when what they waited for completes anew (docs/architecture.md#waits). Pure.
+"""Sensors that are cleared when what they waited for completes again (docs/architecture.md#waits). Pure.
 
 Such a wait is an input of its run: while its upstream is busy, so is the pipeline of the sensor. Once that upstream has
-completed anew, the sensor is to be cleared, with everything below it.
+completed again, the sensor is to be cleared, with everything below it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def completion_of(facts: Facts, wait: Wait) -> Consumed | None:
 
 
 class EvaluatedSensor(msgspec.Struct, frozen=True):
-    """A sensor that has passed, and is cleared when its upstream completes anew.
+    """A sensor that has passed, and is cleared when its upstream completes again.
 
-    :ivar new: what it waits for has completed anew, is met and settled.
+    :ivar new: what it waits for has completed again, is met and settled.
     :ivar busy: its upstream runs, or is due to run.
-    :ivar repairable: its upstream failed anew, or is stuck.
-    :ivar is_loop: a clear would make its upstream complete anew, for ever.
+    :ivar repairable: its upstream failed again, or is stuck.
+    :ivar is_loop: a clear would make its upstream complete again, for ever.
     """
 
     seen: SeenWait

@@ -1,4 +1,4 @@
-"""The facts of a decision: states, trigger records, orders and holds, from one reading of etcd."""
+"""The facts of a decision: states, trigger records, orders, holds and waits, from one reading of etcd."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Facts(Protocol):
 
     def sensors(self, target: Target) -> Sequence[SeenWait]:
         """The waits that have passed in the runs of a target, of sensors that are cleared when their upstream completes
-        anew."""
+        again."""
 
     def runs_behind(self, upstream: Target) -> Iterable[Target]:
         """The targets that have such a wait for this pipeline or task."""

@@ -41,8 +41,10 @@ def readiness_for(propagation: Propagation, run: Target, wait: Wait) -> Readines
 def _readiness(propagation: Propagation, upstream: Target, *, sensors: bool) -> Readiness:
     if not upstream.pipeline.task and sensors:
         return propagation.readiness(upstream)
-    decide = decide_run_of if sensors else decide_without_sensors
-    run = decide(propagation.graph, propagation, upstream if sensors else upstream.whole)
+    if sensors:
+        run = decide_run_of(propagation.graph, propagation, upstream)
+    else:
+        run = decide_without_sensors(propagation.graph, propagation, upstream.whole)
     if not upstream.pipeline.task:
         return run.readiness
     return readiness_of(propagation, upstream, run=run.readiness, runs_again=run.runs_again, active_since=0)

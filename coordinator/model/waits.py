@@ -1,7 +1,7 @@
 """Waits: a sensor in a run waits for a pipeline or a task, and the leader answers (docs/architecture.md#waits).
 
 A sensor that waits writes its wait to etcd, and sleeps until the leader has answered there. So it needs no access to
-other environments. Sensors import this module: it imports little.
+other environments.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Answer(enum.StrEnum):
 
 
 class SensorRerun(enum.StrEnum):
-    """What happens to a sensor that has passed when its upstream completes anew: nothing, or it is cleared with
+    """What happens to a sensor that has passed when its upstream completes again: nothing, or it is cleared with
     everything below it."""
 
     IGNORE = "ignore"
@@ -69,7 +69,7 @@ class Wait(msgspec.Struct, frozen=True):
     :ivar upstream: the pipeline or task, in the partition, that it waits for.
     :ivar since: when the sensor wrote it.
     :ivar reason: why it was refused.
-    :ivar rerun: whether the sensor is cleared when its upstream completes anew.
+    :ivar rerun: whether the sensor is cleared when its upstream completes again.
     :ivar below: the ids of all tasks below the sensor, which are cleared with it; ``None``: not known, so that any task
         of the run may be.
     """

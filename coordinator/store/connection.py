@@ -179,7 +179,7 @@ class EtcdStore:
         if os.getpid() != self._process:
             raise StoreError(
                 f"this etcd client belongs to process {self._process}, and this is its fork {os.getpid()}: gRPC "
-                "does not survive fork(); connect anew in the child"
+                "does not survive fork(); connect again in the child"
             )
 
     def _list_once(self, prefix: str, through: str, revision: int, largest: Callable[[str], int] | None) -> Listing:

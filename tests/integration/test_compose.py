@@ -237,7 +237,7 @@ def test_an_image_gets_every_file_that_the_package_is_built_from(image: str) -> 
 
 
 def test_the_watchers_image_installs_what_is_pinned_with_hashes() -> None:
-    """Only in versions of constraints.txt: `make requirements` writes the file anew."""
+    """Only in versions of constraints.txt: `make requirements` writes the file again."""
     text = (ROOT / "docker" / "watcher" / "requirements.txt").read_text()
     pins = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)(?: ; .+)? \\$", text, re.MULTILINE))
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]

@@ -9,7 +9,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from tests.simulation.plan import Episode, Plan, Step
+from tests.simulation.plan import Plan, Step
 
 MAPPINGS = ("rollup", "fan_out", "offset")
 """Besides the same partition, those with which tasks are drawn."""
@@ -23,8 +23,7 @@ def with_tasks(plan: Plan) -> Plan:
         name: {**entry, "upstream": _condition(entry["upstream"], tasks, dice)} for name, entry in plan.document.items()
     }
     episodes = tuple(
-        replace(episode, acts=tuple(_act(act, episode, tasks, dice) for act in episode.acts))
-        for episode in plan.episodes
+        replace(episode, acts=tuple(_act(act, tasks, dice) for act in episode.acts)) for episode in plan.episodes
     )
     return replace(plan, tasks=tasks, document=document, episodes=episodes)
 
@@ -45,7 +44,19 @@ def with_sensors(plan: Plan, dice: random.Random) -> Plan:
             acts.append(Step(round(dice.uniform(0, 8), 3), "wait", value=len(sensors)))
             sensors.append(wait)
         episodes.append(replace(episode, acts=tuple(acts)))
-    return replace(plan, sensors=tuple(sensors), episodes=tuple(episodes))
+    return _with_clears_of_sensors(replace(plan, sensors=tuple(sensors), episodes=tuple(episodes)))
+
+
+def _with_clears_of_sensors(plan: Plan) -> Plan:
+    """People clear some of them."""
+    dice = random.Random(f"clears of sensors {plan.seed}")
+    episodes, begun = [], 0
+    for episode in plan.episodes:
+        begun += sum(act.do == "wait" for act in episode.acts)
+        clears = [number for number in range(begun) if dice.random() < 0.25]
+        acts = (Step(round(dice.uniform(0, 8), 3), "clear_sensor", value=number) for number in clears)
+        episodes.append(replace(episode, acts=(*episode.acts, *acts)))
+    return replace(plan, episodes=tuple(episodes))
 
 
 def _shape(dice: random.Random) -> dict[str, Any]:
@@ -86,8 +97,7 @@ def _leaf(leaf: dict[str, Any], tasks: dict[str, Any], dice: random.Random) -> d
     return {**leaf, "task": name}
 
 
-def _act(act: Step, episode: Episode, tasks: dict[str, Any], dice: random.Random) -> Step:
-    del episode
+def _act(act: Step, tasks: dict[str, Any], dice: random.Random) -> Step:
     if act.do == "depend":
         return replace(act, value=_condition(act.value, tasks, dice))
     if act.do == "clear" and act.on in tasks and dice.random() < 0.4:

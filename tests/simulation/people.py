@@ -99,6 +99,10 @@ class People:
         """Sensor ``value`` of the plan begins to wait."""
         self._stage.sensors.begin(int(step.value))
 
+    def clear_sensor(self, step: Step) -> None:
+        """Sensor ``value`` is cleared, with what is below it, if it has begun and its run has ended, or it waits."""
+        self._stage.sensors.clear(int(step.value))
+
     def delete_run(self, step: Step) -> None:
         target = _target(step)
         if (run := self._newest(target)) is not None:

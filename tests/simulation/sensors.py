@@ -1,6 +1,7 @@
 """Sensors that wait inside runs, each in a run of its own. No dependency names their DAG.
 
-Some are cleared when what they waited for completes anew: their runs end, and a sensor that is cleared waits again.
+Some are cleared when what they waited for completes again, and people clear some: their runs end, and a sensor that is
+cleared waits again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ DAG = "sensors"
 SENSOR = "wait"
 BELOW = "below"
 
+BESIDE_A_PERSON = 60.0
+"""Seconds after a person's clear within which the coordinator's own may arrive, which it had decided on before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
@@ -45,12 +49,16 @@ class Sensor:
 
 class Sensors:
     """:ivar waiting: those without an answer. :ivar passed: the others that are cleared when their upstream completes
-    anew."""
+    again."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self.waiting: dict[WaitRef, Sensor] = {}
         self.passed: dict[WaitRef, Sensor] = {}
+        self._begun: dict[WaitRef, Sensor] = {}
+        self._to_begin: set[WaitRef] = set()
+        self._by_person: WaitRef | None = None
+        self._cleared_by_person: dict[WaitRef, float] = {}
         self._airflow = stage.airflows["default"]
         self._airflow.dag(DAG, below={SENSOR: (BELOW,), BELOW: ()})
 
@@ -64,26 +72,54 @@ class Sensors:
         wait = Wait(Answer.WAITING, upstream, On(asked["on"]), rerun=rerun, below=(BELOW,))
         self._wait(Sensor(ref, wait))
 
+    def clear(self, number: int) -> None:
+        """A person clears sensor ``number``, where it has begun: its run has ended, or it waits."""
+        ref = next((ref for ref in self._begun if ref.run_id == f"run {number}"), None)
+        if ref is None or ref in self._to_begin:
+            return
+        if not self._airflow.get(DAG, ref.run_id).state.is_terminal and ref not in self.waiting:
+            return
+        self._stage.note("sensor cleared by a person")
+        self._cleared_by_person[ref] = self._stage.clock.seconds
+        self._by_person = ref
+        self._airflow.clear_tasks(DAG, ref.run_id, [SENSOR])
+        self._by_person = None
+
     def changed(self, change: Change) -> None:
         """A run of these has changed in its environment. :raises PromiseBroken: it was cleared for nothing."""
         run = change.run
         if change.what is not What.CLEARED:
             return
-        (ref,) = (ref for ref in (*self.passed, *self.waiting) if ref.run_id == run.run_id)
+        (ref,) = (ref for ref in self._begun if ref.run_id == run.run_id)
         sensor = self.passed.pop(ref, None)
+        if ref != self._by_person:
+            self._check_clear(ref, sensor)
+            self._stage.note("sensor cleared")
+        if ref in self._to_begin:
+            return
+        self._to_begin.add(ref)
+        again = sensor or self.waiting.get(ref) or self._begun[ref]
+        self.waiting[ref] = again  # at once: it must be heard of again
+        self._stage.clock.after(self._stage.latency("queue"), lambda: self._wait(again))
+
+    def _check_clear(self, ref: WaitRef, sensor: Sensor | None) -> None:
+        """The coordinator has cleared one. :param sensor: if it had passed."""
+        if self._stage.clock.seconds - self._cleared_by_person.get(ref, -BESIDE_A_PERSON) < BESIDE_A_PERSON:
+            return
         if sensor is None:
-            raise PromiseBroken("no sensor is cleared for nothing", f"{run.run_id}, which waits or has still to begin")
+            raise PromiseBroken("no sensor is cleared for nothing", f"{ref.run_id}, which waits or has still to begin")
         written = self._stage.history.states.get(sensor.wait.upstream)
         if written is not None and sensor.passed is not None and sensor.passed.is_same(written.state, written.revision):
-            raise PromiseBroken("no sensor is cleared for nothing", f"{run.run_id} for {sensor.wait.upstream}")
-        self._stage.note("sensor cleared")
-        self.waiting[ref] = sensor  # at once: it must be heard of again
-        self._stage.clock.after(self._stage.latency("queue"), lambda: self._wait(sensor))
+            raise PromiseBroken("no sensor is cleared for nothing", f"{ref.run_id} for {sensor.wait.upstream}")
 
     def _wait(self, sensor: Sensor) -> None:
         """Its run begins, and it writes its wait."""
         stage, ref = self._stage, sensor.ref
-        run = self._airflow.begin(DAG, ref.run_id)
+        self._to_begin.discard(ref)
+        self._begun[ref] = sensor
+        run = self._airflow.get(DAG, ref.run_id)
+        if run.state is State.QUEUED:
+            run = self._airflow.begin(DAG, ref.run_id)
         self._report(ref, run)
         run = self._airflow.set_task(DAG, ref.run_id, SENSOR, "deferred")
         (instance,) = run.tasks[SENSOR]
@@ -98,7 +134,7 @@ class Sensors:
         sensor = self.waiting.pop(ref, None)
         if sensor is None:
             return
-        if wait is None and sensor.passed is not None:
+        if ref in self._to_begin or (wait is None and sensor.passed is not None):
             self.waiting[ref] = sensor  # a look has shown that it was cleared, before it waits again
             return
         if wait is None or wait.status is Answer.REFUSED:

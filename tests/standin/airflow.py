@@ -157,7 +157,7 @@ class StandInAirflow:
         tasks: bool = True,
         refuse: Callable[[dict[str, Any]], str | None] | None = None,
     ) -> None:
-        """Declare a DAG, or declare it anew; its runs stay.
+        """Declare a DAG, or declare it again; its runs stay.
 
         :param auto: seconds that a run takes by itself; ``None``: until :meth:`start` and :meth:`finish`.
         :param ends: the state in which runs end by themselves.

@@ -1,4 +1,4 @@
-"""What people are told of sensors that are cleared when their upstream completes anew."""
+"""What people are told of sensors that are cleared when their upstream completes again."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_sensor_of_a_held_pipeline(world: SimulatedWorld) -> None:
     world.rerun("U")
     world.settle()
     headline, because = told(world, "D")
-    assert headline.endswith("clears its sensor sensor, with everything below, but it is held")
+    assert headline.endswith("would clear its sensor sensor, with everything below, but it is held")
     assert [one.partition(":")[0] for one in because] == ["it is held"]
 
 

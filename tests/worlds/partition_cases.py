@@ -338,7 +338,7 @@ def case_gate_that_is_being_renewed_is_waited_for(world: World) -> None:
 
 
 def case_gate_that_failed_is_a_reason_to_wait(world: World) -> None:
-    """D = all(A, gate G). G fails anew; A completes: D waits, stuck, until G is well again; then once."""
+    """D = all(A, gate G). G fails again; A completes: D waits, stuck, until G is well again; then once."""
     world.dependencies({"D": ["A", {"pipeline": "G", "trigger": False}], "E": ["D", "A"]})
     world.first_run("A", "G")
     assert (world.runs("D"), world.runs("E")) == (1, 1)

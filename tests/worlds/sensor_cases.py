@@ -1,11 +1,11 @@
-"""Sensors that are cleared when what they waited for completes anew (``rerun="clear"``), as scripts."""
+"""Sensors that are cleared when what they waited for completes again (``rerun="clear"``), as scripts."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.worlds.cases import Case
-from tests.worlds.world import PARTITION, World
+from tests.worlds.world import World
 
 BEFORE = "2026-11-19T00:00:00Z"
 
@@ -315,7 +315,7 @@ def case_sensor_whose_upstream_fails_anew(world: World) -> None:
 
 
 def case_sensor_of_a_run_that_goes_on(world: World) -> None:
-    """U completes anew while D still runs, below its sensor: D is cleared once it has ended."""
+    """U completes again while D still runs, below its sensor: D is cleared once it has ended."""
     with_sensor(world)
     world.clear("D")
     world.start("D")
@@ -396,5 +396,3 @@ def case_sensor_while_no_watcher_runs(world: World) -> None:
 CASES: dict[str, Case] = {name: script for name, script in globals().items() if name.startswith("case_")}
 
 ON_REAL_ETCD = [*CASES]
-
-assert PARTITION > BEFORE

@@ -121,12 +121,12 @@ class World(ABC):
 
     @abstractmethod
     def retain(self, **limits: Any) -> None:
-        """From now on old partitions are removed: the watcher starts anew with these settings of ``[retention]``."""
+        """From now on old partitions are removed: the watcher starts again with these settings of ``[retention]``."""
 
     @abstractmethod
     def resume_within(self, duration: str) -> None:
         """From now on a dependency that is put back resumes only so long after it was taken out: the watcher starts
-        anew with these settings of ``[publication]``."""
+        again with these settings of ``[publication]``."""
 
     # -- what goes wrong ---------------------------------------------------------------------------------------
 

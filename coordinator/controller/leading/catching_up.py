@@ -172,7 +172,7 @@ class CatchingUp:
             self._reads_up_to = max(self._reads_up_to, revision)
 
     def takes_updates(self, known: int) -> bool:
-        """Whether what etcd says anew is taken in now. Otherwise it waits: what was missed is given up first.
+        """Whether what etcd says again is taken in now. Otherwise it waits: what was missed is given up first.
 
         :param known: etcd revision up to which everything has been read.
         """

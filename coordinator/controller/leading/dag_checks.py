@@ -27,7 +27,7 @@ PATIENCE = 10.0
 
 AWAY_AFTER = 60.0
 """Seconds without an answer after which an environment is a problem: a machine may be busy, and an API server may be
-started anew."""
+started again."""
 
 
 @dataclass(frozen=True, slots=True)

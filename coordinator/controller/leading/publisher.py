@@ -257,7 +257,7 @@ class Publisher:
                     owner=self._owner,
                     dependencies=not_kept,
                     reason=f"taken out longest ago; {bounds.RETIRED} are kept",
-                    consequence="put back they begin anew",
+                    consequence="put back they begin again",
                 )
             if effects.taken_away:
                 _log.warning(

@@ -159,7 +159,7 @@ class EventHandler:
                 "inputs.miscounted",
                 pipeline=str(target.pipeline),
                 partition=target.partition,
-                remedy="it has been decided about anew; please report it",
+                remedy="it has been decided about again; please report it",
             )
 
     def _take_in(self, update: Update, now: float) -> None:

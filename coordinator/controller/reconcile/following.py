@@ -27,7 +27,7 @@ not always asked about together."""
 
 @dataclass(frozen=True, slots=True)
 class FollowedRun:
-    """A run or a task, and the attempt of the run (its queued_at) that is followed: a cleared run is followed anew."""
+    """A run or a task, and the attempt of the run (its queued_at) that is followed: a cleared run is followed again."""
 
     ref: RunOrTask
     attempt: datetime | None

@@ -102,7 +102,7 @@ def run_to_clear(
 
 
 def cleared_since(intent: TriggerRecord, seen: SeenState | None) -> datetime | None:
-    """When the run that an intent is to clear was queued anew, if its state says that this has happened since."""
+    """When the run that an intent is to clear was queued again, if its state says that this has happened since."""
     if intent.action is not Action.CLEAR or seen is None or not isinstance(seen.value, RunState):
         return None
     attempt = seen.value.attempt

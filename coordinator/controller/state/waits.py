@@ -85,7 +85,7 @@ class Waits:
 
     def sensors(self, run: Target) -> Sequence[SeenWait]:
         """Those that have passed in the runs of a target, of sensors that are cleared when their upstream completes
-        anew."""
+        again."""
         return tuple(found.values()) if (found := self._sensors.get(run)) and not self.are_withheld else ()
 
     def runs_behind(self, upstream: Target) -> Iterable[Target]:
@@ -111,7 +111,7 @@ class Waits:
 
 
 def edge_of(seen: SeenWait) -> SensorEdge:
-    """The pipelines of a sensor that is cleared when its upstream completes anew."""
+    """The pipelines of a sensor that is cleared when its upstream completes again."""
     assert isinstance(seen.value, Wait)
     upstream = seen.value.upstream
     return SensorEdge(seen.ref.run.pipeline, upstream.pipeline, upstream.partition == seen.ref.run.partition)

@@ -62,20 +62,20 @@ def _reason_by_sensors(decision: Decision, obstacles: str) -> str:
     """The reason where only sensors ask for something."""
     sensors = [one for one in decision.sensors if one.new or one.busy or one.repairable]
     names = listed(sorted({one.seen.ref.task_id for one in sensors}))
-    clear = f"clears {'its sensor' if len(sensors) == 1 else 'its sensors'} {names}, with everything below"
+    what = f"{'its sensor' if len(sensors) == 1 else 'its sensors'} {names}, with everything below"
     if decision.fires:
-        return f"fires now: it {clear}"
+        return f"fires now: it clears {what}"
     if not MOVING.isdisjoint(decision.obstacles):
         return f"is on its way: it is {obstacles}"
     if any(one.is_loop and one.new for one in sensors):
-        return f"{clear} only if a person releases it: what it waits for waits for it in turn"
+        return f"clears {what} only if a person releases it: what it waits for waits for it in turn"
     if decision.ready:
-        return f"{clear}, but it is {obstacles}"
-    upstreams = listed(sorted({named(one.wait.upstream, decision.target) for one in sensors if not one.new}))
+        return f"would clear {what}, but it is {obstacles}"
+    waited_for = sorted({named(one.wait.upstream, decision.target) for one in sensors if not one.new})
     if decision.readiness is Readiness.BUSY:
-        return f"{clear}, once {upstreams} has ended"
-    what = listed([upstreams, *sorted(decision.obstacles)], "; ")
-    return f"is out of date and cannot run by itself: its sensor {names} waits for {what}"
+        return f"clears {what}, once {listed(waited_for)} {'has' if len(waited_for) == 1 else 'have'} ended"
+    reasons = listed([listed(waited_for), *sorted(decision.obstacles)], "; ")
+    return f"is out of date and cannot run by itself: its sensor {names} waits for {reasons}"
 
 
 def is_out_of_reach(evaluated: Evaluated) -> bool:

@@ -51,7 +51,7 @@ def causes_of_wait(propagation: Propagation, run: Target, wait: Wait) -> tuple[C
 
 
 def sensor_in_words(sensor: EvaluatedSensor) -> str:
-    """A sensor that is cleared when its upstream completes anew, and what has become of that."""
+    """A sensor that is cleared when its upstream completes again, and what has become of that."""
     upstream, run = sensor.wait.upstream, sensor.seen.ref.run
     says = "has not completed again since it passed"
     if sensor.new:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coordinator.errors import CoordinatorError
-from coordinator.model.references import DEFAULT_ENVIRONMENT, PipelineRef
+from coordinator.model.references import PipelineRef
 
 
 class CannotImport(CoordinatorError):
@@ -71,6 +71,3 @@ def reference(environment: str, dag_id: str) -> str:
     if PipelineRef.parse(named) != PipelineRef(environment, dag_id) or "/" in environment:
         raise ValueError(f"{environment}/{dag_id} cannot be named in dependencies.json")
     return named
-
-
-DEFAULT = DEFAULT_ENVIRONMENT

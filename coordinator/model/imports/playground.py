@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from coordinator.model.imports.imported import DEFAULT, Imported, Remark, read_object, reference
+from coordinator.model.imports.imported import Imported, Remark, read_object, reference
+from coordinator.model.references import DEFAULT_ENVIRONMENT
 
 
 def import_playground(name: str, text: str) -> Imported:
@@ -11,7 +12,7 @@ def import_playground(name: str, text: str) -> Imported:
     :param name: the file, for messages.
     :raises CannotImport: it is no JSON object.
     """
-    imported = Imported(environments={DEFAULT: {"kind": "airflow", "url": "http://127.0.0.1:8080"}})
+    imported = Imported(environments={DEFAULT_ENVIRONMENT: {"kind": "airflow", "url": "http://127.0.0.1:8080"}})
     for child, parents in read_object(name, text).items():
         place = f"{name}: {child}"
         named = parents if isinstance(parents, list) else [parents]
@@ -23,8 +24,10 @@ def import_playground(name: str, text: str) -> Imported:
             imported.left.append(Remark(place, "it waits for itself"))
             continue
         try:
-            entry = [reference(DEFAULT, one) for one in upstreams]
-            imported.dependencies[reference(DEFAULT, child.strip())] = entry[0] if len(entry) == 1 else entry
+            entry = [reference(DEFAULT_ENVIRONMENT, one) for one in upstreams]
+            imported.dependencies[reference(DEFAULT_ENVIRONMENT, child.strip())] = (
+                entry[0] if len(entry) == 1 else entry
+            )
         except ValueError as error:
             imported.left.append(Remark(place, str(error)))
     return imported

@@ -190,7 +190,7 @@ class Propagation:
                     found.update(one for one in below if one.pipeline in pipelines)
         return found
 
-    # -- deciding anew ---------------------------------------------------------------------------------------------
+    # -- deciding again ---------------------------------------------------------------------------------------------
 
     @property
     def is_drained(self) -> bool:

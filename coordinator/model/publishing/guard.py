@@ -107,7 +107,7 @@ def too_much_resumed(targets: Collection[Target], limit: int) -> str | None:
     named = ", ".join(map(str, pipelines[:_NAMED])) + (" and others" if len(pipelines) > _NAMED else "")
     return (
         f"dependencies that were taken out and are put back resume: up to {len(targets)} partitions of {named} may "
-        f"start at once; expected at most {limit} (publication.resume_limit); begin them anew with coordinator apply "
+        f"start at once; expected at most {limit} (publication.resume_limit); begin them again with coordinator apply "
         "--fresh PIPELINE, or accept it"
     )
 

@@ -237,7 +237,7 @@ def _retired_in(content: Mapping[str, Any]) -> dict[DependencyName, Retired]:
     retired: Mapping[str, Mapping[str, Any]] = content.get("retired", {})
     if (number := sum(map(len, retired.values()))) > bounds.RETIRED:
         raise ValueError(
-            f"retired: {number} dependencies, and at most {bounds.RETIRED} are read; publish the document anew: "
+            f"retired: {number} dependencies, and at most {bounds.RETIRED} are read; publish the document again: "
             "coordinator apply"
         )
     return {

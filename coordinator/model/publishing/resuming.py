@@ -29,7 +29,7 @@ class Terms:
 
     :ivar at: when.
     :ivar resume_within: how long a dependency may have been taken out and still resume.
-    :ivar fresh: pipelines whose dependencies all begin anew: nothing is kept, nothing resumes.
+    :ivar fresh: pipelines whose dependencies all begin again: nothing is kept, nothing resumes.
     """
 
     at: datetime

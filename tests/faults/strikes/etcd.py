@@ -114,7 +114,7 @@ def lose_quorum(struck: Struck) -> None:
     struck.stage.await_health()
 
 
-@fault("etcd compacted and defragmented", group="etcd", asserts="no watcher lists anew")
+@fault("etcd compacted and defragmented", group="etcd", asserts="no watcher lists again")
 def compact(struck: Struck) -> None:
     stage = struck.stage
     listed = _listed(stage)
@@ -129,7 +129,7 @@ def compact(struck: Struck) -> None:
 @fault(
     "etcd compacted while every watcher was cut off",
     group="etcd",
-    asserts="every watcher lists anew",
+    asserts="every watcher lists again",
     behind=BEHIND,
     in_every_test_run=True,
 )
@@ -166,7 +166,7 @@ def fill(struck: Struck) -> None:
 @fault(
     "etcd restored from a snapshot",
     group="etcd",
-    asserts="every watcher lists anew; from there on everything once: what came after the snapshot is forgotten",
+    asserts="every watcher lists again; from there on everything once: what came after the snapshot is forgotten",
     behind=BEHIND,
 )
 def restore(struck: Struck) -> None:
@@ -187,7 +187,7 @@ def restore(struck: Struck) -> None:
 @fault(
     "etcd replaced by an empty one",
     group="etcd",
-    asserts="every watcher lists anew, the file is published again, runs that exist are adopted; from there on "
+    asserts="every watcher lists again, the file is published again, runs that exist are adopted; from there on "
     "everything once",
     behind=BEHIND,
 )
@@ -207,7 +207,7 @@ def _listed(stage: Stage) -> dict[str, int]:
 def _await_lists(stage: Stage, before: dict[str, int]) -> None:
     until(
         lambda: all(count > before[name] for name, count in _listed(stage).items()),
-        "every watcher has listed anew",
+        "every watcher has listed again",
         limit=COMES_TO_REST,
     )
 

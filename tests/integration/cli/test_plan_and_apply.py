@@ -168,8 +168,8 @@ def test_what_is_put_back_resumes_and_the_plan_says_what_that_may_start(
     assert json.loads(cli("status", "--json", "-c", config).stdout)["taken_away"] == []
     again = planned(cli, config, write({"D": "A", "E": "X"}))
     assert (again["changed"], again["would_fire"], again["version"]) == (False, [], 3)
-    anew = cli("apply", write({"D": "A", "E": "X"}), "--yes", "-c", config, "--fresh", "D")
-    assert "published as version 4" in anew.stdout, "also where nothing else changes"
+    again = cli("apply", write({"D": "A", "E": "X"}), "--yes", "-c", config, "--fresh", "D")
+    assert "published as version 4" in again.stdout, "also where nothing else changes"
     unknown = cli("apply", write({"D": "A", "E": "X"}), "--yes", "-c", config, "--fresh", "F")
     assert unknown.exit_code == ExitCode.USAGE
 

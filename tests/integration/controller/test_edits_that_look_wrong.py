@@ -94,7 +94,7 @@ def test_an_environment_that_cannot_be_asked_keeps_nothing_from_being_published(
     edit(served, {"D": "team_b/AA"})
     until(lambda: in_force(served).version == 2, "published", limit=40)
     until(lambda: "team_b could not be asked" in unknown(served), "and it is said that nobody knows", limit=40)
-    assert problem(watcher, "unknown DAGs") == "", "an Airflow that is started anew needs nobody"
+    assert problem(watcher, "unknown DAGs") == "", "an Airflow that is started again needs nobody"
     served.up("team_b")
     until(lambda: "no such DAGs: team_b/AA" in problem(watcher, "unknown DAGs"), "now it is known", limit=60)
 

@@ -67,7 +67,7 @@ def test_certificates_are_rotated_under_it(serve: Serve, authority: Authority, l
     client = serve(cert=pair.cert, key=pair.key, context=believing(authority))
     first = serial_of(client)
     old_cert = pair.cert.read_bytes()
-    assert authority.issue("server") == pair, "the same files, written anew"
+    assert authority.issue("server") == pair, "the same files, written again"
     second = serial_of(client)
     assert second != first
     assert client.ask("/healthz").status == 200

@@ -35,7 +35,7 @@ def etcd(tmp_path: Path, files: TlsFiles) -> Iterator[TlsMember]:
 
 @pytest.fixture
 def line(etcd: TlsMember) -> Iterator[Line]:
-    """A line to it: when it is cut and repaired, the client has to shake hands anew."""
+    """A line to it: when it is cut and repaired, the client has to shake hands again."""
     with Line(etcd.port) as line:
         yield line
 

@@ -24,8 +24,8 @@ NAME = "coordinator.airflow_plugin.plugin"
 
 
 def imported(monkeypatch: pytest.MonkeyPatch, place_of_base_class: str) -> Iterator[ModuleType]:
-    """The plugin, imported anew. Airflow, which takes seconds to import and writes files when it is, lends a base class
-    alone."""
+    """The plugin, imported again. Airflow, which takes seconds to import and writes files when it is, lends a base
+    class alone."""
     lender = ModuleType(place_of_base_class)
     lender.AirflowPlugin = object  # type: ignore[attr-defined]
     for name in [name for name in sys.modules if name == "airflow" or name.startswith("airflow.")]:

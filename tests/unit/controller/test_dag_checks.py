@@ -93,7 +93,7 @@ def test_an_environment_that_is_away_is_named_and_the_others_are_known() -> None
 
 
 def test_only_one_that_is_away_for_long_or_refuses_is_a_problem() -> None:
-    """A busy machine, or an Airflow that is started anew, needs nobody; and each is asked again and again."""
+    """A busy machine, or an Airflow that is started again, needs nobody; and each is asked again and again."""
     far = Environment()
     far.problem = "no answer within 5 s"
     stage = Stage(far=far)

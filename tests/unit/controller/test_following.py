@@ -1,4 +1,4 @@
-"""Runs are followed until nobody needs it, ever more rarely, and a cleared run is followed anew."""
+"""Runs are followed until nobody needs it, ever more rarely, and a cleared run is followed again."""
 
 import heapq
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ def test_wanting_it_again_changes_nothing_but_a_clear_does() -> None:
     following.want(TARGET, RUN, now=75.0)
     next_at = following.next_at()
     assert next_at is not None
-    assert next_at > 80.0, "not anew"
+    assert next_at > 80.0, "not again"
     following.want(TARGET, CLEARED, now=next_at - 6.0)
     assert asked_at(following, until=next_at) == [next_at - 1.0]
 

@@ -50,9 +50,9 @@ def test_nothing_starts_while_what_is_above_it_has_not_been_decided_about() -> N
     assert world.watcher is not None
     reconciler = world.watcher.reconciler
     # Nobody has said that it was running: until now, all below it has been settled.
-    anew = RunStateDocument(state=State.SUCCESS, run_id="anew", queued_at=world.clock.now() + LATER)
+    again = RunStateDocument(state=State.SUCCESS, run_id="again", queued_at=world.clock.now() + LATER)
     world.checks.append(lambda: reconciler.queue.add(target("bottom")))
-    world.report(target("A"), anew)
+    world.report(target("A"), again)
     for _ in range(60):
         world.tick_once()
     world.checks.clear()

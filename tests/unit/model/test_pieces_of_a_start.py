@@ -1,4 +1,4 @@
-"""A start, and each listing anew, is done in pieces: what is looked at in one of them is bounded, for any mapping."""
+"""A start, and each listing again, is done in pieces: what is looked at in one of them is bounded, for any mapping."""
 
 from __future__ import annotations
 

@@ -602,7 +602,7 @@ def test_a_leader_that_decides_nothing_any_more_gives_the_lead_away(
 def test_watchers_that_end_again_and_again_still_come_to_ask_what_was_under_way(
     server: MemoryEtcd, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each lives for a second, and a request may take six: a lease that is revoked each time starts the wait anew."""
+    """Each lives for a second, and a request may take six: a lease that is revoked each time starts the wait again."""
     noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
     monkeypatch.setattr(election, "is_gone", lambda _: True)
 
