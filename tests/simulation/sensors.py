@@ -134,15 +134,22 @@ class Sensors:
         sensor = self.waiting.pop(ref, None)
         if sensor is None:
             return
-        if ref in self._to_begin or (wait is None and sensor.passed is not None):
-            self.waiting[ref] = sensor  # a look has shown that it was cleared, before it waits again
+        if wait is None or ref in self._to_begin:
+            self.waiting[ref] = sensor
+            if ref not in self._to_begin:  # a look that is older than its wait has shown its earlier instance
+                self._stage.clock.after(self._stage.latency("report"), lambda: self._write_again(sensor))
             return
-        if wait is None or wait.status is Answer.REFUSED:
+        if wait.status is Answer.REFUSED:
             raise PromiseBroken("no wait is forgotten", f"{ref.run_id} for {sensor.wait.upstream} ends as {wait}")
         self._airflow.set_task(DAG, ref.run_id, SENSOR, "success")
         if sensor.is_cleared:
             self.passed[ref] = replace(sensor, passed=wait.completion)
         self._stage.clock.after(self._stage.latency("run"), lambda: self._end(ref))
+
+    def _write_again(self, sensor: Sensor) -> None:
+        """As the trigger of a sensor does, whose wait was removed while it waits."""
+        if self.waiting.get(sensor.ref) is sensor and sensor.ref not in self._to_begin:
+            self._stage.put(Put(self._stage.keys.wait(sensor.ref), dump_wait(sensor.wait)))
 
     def _end(self, ref: WaitRef) -> None:
         self._report(ref, self._airflow.end(DAG, ref.run_id, State.SUCCESS))
