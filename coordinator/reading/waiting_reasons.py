@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
+from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import in_flight
 from coordinator.model.references import Target
 from coordinator.model.runstate import read_run_state
@@ -31,25 +32,27 @@ def waits_for(
     most = node.downstream.max_in_flight if node is not None else None
     limit = environment_limits.get(pipeline.environment, EnvironmentLimits()).max_runs_in_flight
     of_pipeline = keys.trigger(Target(pipeline, ""))
-    if most is not None and (count := _in_flight(store, keys, of_pipeline, reading.cache.revision)) >= most:
+    if most is not None and (count := _in_flight(store, keys, of_pipeline, reading.cache)) >= most:
         yield f"it waits for a place: partitions of {pipeline} in flight: {count}, and max_in_flight is {most}"
     if limit is None:
         return
     of_environment = keys.every("trigger", pipeline.environment)
-    if (count := _in_flight(store, keys, of_environment, reading.cache.revision)) >= limit:
+    if (count := _in_flight(store, keys, of_environment, reading.cache)) >= limit:
         yield (
             f"it waits for a place: runs in flight in environment {pipeline.environment}: {count}, and its "
             f"max_runs_in_flight is {limit}"
         )
 
 
-def _in_flight(store: Store, keys: Keys, prefix: str, revision: int) -> int:
-    """How many trigger records under a prefix are of runs in flight."""
-    count = 0
+def _in_flight(store: Store, keys: Keys, prefix: str, cache: Cache) -> int:
+    """How many trigger records under a prefix are of runs in flight, besides those in which a sensor waits."""
+    count, revision = 0, cache.revision
     for item in store.list(prefix, revision=revision, largest=keys.largest_value).items:
         match keys.parse(item.key):
             case TriggerKey(target):
                 record = read_record(item.value)
+                if cache.waits.is_waiting_in(target):
+                    continue
                 if isinstance(record, TriggerRecord) and record.status in (Status.INTENT, Status.SENT):
                     state = store.get(keys.state(target), revision=revision)
                     seen = SeenState(read_run_state(state.value), state.mod_revision) if state is not None else None

@@ -19,14 +19,14 @@ from coordinator.model.waits import Answer, Completion, SensorRerun, Wait, dump_
 from coordinator.runners.port import ObservedRun
 from coordinator.store.port import Put
 from tests.airflow_model.runs import Change, What
-from tests.simulation.checkers import MET
+from tests.simulation.checkers import MET, SENSORS
 from tests.simulation.history import PromiseBroken
 from tests.simulation.oracle import Facts, Forecast
 
 if TYPE_CHECKING:
     from tests.simulation.stage import Stage
 
-DAG = "sensors"
+DAG = SENSORS
 SENSOR = "wait"
 BELOW = "below"
 

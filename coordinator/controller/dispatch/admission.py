@@ -38,15 +38,18 @@ class Admission:
 
     # -- what is in flight -----------------------------------------------------------------------------------------
 
-    def note(self, decision: Decision) -> None:
-        """Note whether a target is in flight. An admitted target is inside although it is not in flight yet."""
+    def note(self, decision: Decision, *, waits_inside: bool = False) -> None:
+        """Note whether a target is in flight. An admitted target is inside although it is not in flight yet.
+
+        :param waits_inside: a sensor in its run waits. It takes no place: what it waits for may need one.
+        """
         target = decision.target
         in_flight = Obstacle.IN_FLIGHT in decision.obstacles
         if in_flight:
             self.began(target)  # also when it was not known whether its intent was written
             self.leave(target)
         for gate in self._limits(target):
-            if in_flight:
+            if in_flight and not waits_inside:
                 gate.inside.add(target)
             elif not self.knows(target):
                 self._make_room(gate, target)

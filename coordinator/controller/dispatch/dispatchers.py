@@ -61,10 +61,10 @@ class Dispatchers:
     def all(self) -> Iterable[Dispatcher]:
         return self._by_environment.values()
 
-    def note(self, decision: Decision) -> None:
-        """Note whether a target is in flight."""
+    def note(self, decision: Decision, *, waits_inside: bool = False) -> None:
+        """Note whether a target is in flight. :param waits_inside: a sensor in its run waits."""
         if (dispatcher := self.of(decision.target)) is not None:
-            dispatcher.admission.note(decision)
+            dispatcher.admission.note(decision, waits_inside=waits_inside)
 
     def knows(self, target: Target) -> bool:
         """Whether it waits for its turn, or has it and no intent yet."""

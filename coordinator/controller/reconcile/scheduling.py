@@ -66,7 +66,7 @@ class Scheduling:
             return
         self._breakage.forget(target)
         self._lateness.note(decision, now=self._propagation.now, led_by_another=led_by_another)
-        self._dispatchers.note(decision)
+        self._dispatchers.note(decision, waits_inside=self._waits.is_waiting_in(target))
         if decision.ready or decision.ignored or decision.skips or self._is_concerned(decision):
             self._queue.add(target, priority, decision=decision)
         elif decision.readiness is Readiness.STUCK or not decision.obstacles.isdisjoint(_MOVING):

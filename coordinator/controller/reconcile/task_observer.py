@@ -64,11 +64,11 @@ class TaskObserver:
     def due(self, now: float, most: int) -> Iterator[tuple[Target, TaskRef]]:
         """The tasks to look at now, at most so many."""
         for target, ref in self._following.due(now, most):
-            if self._is_unknown(target):
-                assert isinstance(ref, TaskRef)
+            assert isinstance(ref, TaskRef)
+            if self._is_of_present_run(target, ref.run_id) and self._is_unknown(target):
                 yield target, ref
             else:
-                self._following.want(target, None, now=now)
+                self._want(target, True, now)
 
     def watch_over(self, decision: Decision, now: float) -> None:
         """Look at a task until it has ended; or at those among the inputs of a decision that nobody waited for yet.
@@ -86,6 +86,8 @@ class TaskObserver:
 
     def observe(self, target: Target, observed: ObservedTask, asked_at: datetime, askers: frozenset[Target]) -> bool:
         """Write what a look has shown. Returns whether there is anything new in it."""
+        if not self._is_of_present_run(target, observed.run.run_id):
+            return False  # there is another run in the partition by now, whose tasks count
         run = Attempt(observed.run.run_id, observed.run.queued_at)
         ended = observed.run.state.is_terminal
         found = task_state_of(observed.instances, run=run, run_ended=ended, observed_at=asked_at)
@@ -127,6 +129,10 @@ class TaskObserver:
             ref = TaskRef(target.pipeline.dag_id, run.attempt.run_id, target.pipeline.task)
             followed = FollowedRun(ref, run.attempt.queued_at)
         self._following.want(target, followed, now=now, at_once=True)
+
+    def _is_of_present_run(self, target: Target, run_id: str) -> bool:
+        run = readable_state(self._cache.state(target.whole))
+        return run is not None and run.attempt.run_id == run_id
 
     def _is_unknown(self, target: Target) -> bool:
         """Whether the task may still end in this attempt of its run, as far as is known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ class Waits:
         self.are_withheld = False
         self._seen: dict[Target, SeenWait] = {}
         self._behind: dict[Target, set[Target]] = defaultdict(set)
+        self._waiting_in: Counter[Target] = Counter()
         self._sensors: dict[Target, dict[Target, SeenWait]] = {}
         self._runs_behind: dict[Target, dict[Target, int]] = {}
 
@@ -52,6 +53,10 @@ class Waits:
         """
         return tuple(self._behind.get(upstream, ()))
 
+    def is_waiting_in(self, run: Target) -> bool:
+        """Whether a sensor in a run of this target has no answer yet."""
+        return run in self._waiting_in
+
     def waiting(self) -> Iterator[Target]:
         """The names of all that have no answer yet."""
         return (name for names in self._behind.values() for name in names)
@@ -63,6 +68,7 @@ class Waits:
             return
         if value.status is Answer.WAITING:
             self._behind[value.upstream.whole].add(ref.name)
+            self._waiting_in[ref.run] += 1
         elif _is_sensor(value):
             self._sensors.setdefault(ref.run, {})[ref.name] = self._seen[ref.name]
             runs = self._runs_behind.setdefault(value.upstream, {})
@@ -79,9 +85,14 @@ class Waits:
             runs[ref.run] -= 1
             if not runs[ref.run]:
                 _drop(self._runs_behind, upstream, ref.run)
+        if known.value.status is not Answer.WAITING:
+            return
         self._behind[upstream.whole].discard(ref.name)
         if not self._behind[upstream.whole]:
             del self._behind[upstream.whole]
+        self._waiting_in[ref.run] -= 1
+        if not self._waiting_in[ref.run]:
+            del self._waiting_in[ref.run]
 
     def sensors(self, run: Target) -> Sequence[SeenWait]:
         """Those that have passed in the runs of a target, of sensors that are cleared when their upstream completes
@@ -106,7 +117,7 @@ class Waits:
         return found
 
     def clear(self) -> None:
-        for one in (self._seen, self._behind, self._sensors, self._runs_behind):
+        for one in (self._seen, self._behind, self._waiting_in, self._sensors, self._runs_behind):
             one.clear()
 
 
