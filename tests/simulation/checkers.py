@@ -181,7 +181,9 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
     reasons = []
     for leaf in leaves(entry.tree):
         for upstream in leaf.inputs(target.partition):
-            above, since = history.states.get(upstream), history.wiring.since(target.pipeline, leaf)
+            # Without the state of its run, a task is not known.
+            above = history.states.get(upstream) if upstream.whole in history.states else None
+            since = history.wiring.since(target.pipeline, leaf)
             if history.is_past(upstream, since) and not history.tells_of_present_run(upstream):
                 continue  # a task that nobody has asked about, because it starts nothing
             new = history.is_new(target, upstream, since)
