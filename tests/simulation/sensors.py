@@ -20,7 +20,7 @@ from coordinator.runners.port import ObservedRun
 from coordinator.store.port import Put
 from tests.airflow_model.runs import Change, What
 from tests.simulation.checkers import MET, SENSORS
-from tests.simulation.history import PromiseBroken
+from tests.simulation.history import PERSON, PromiseBroken, RunChanged
 from tests.simulation.oracle import Facts, Forecast
 
 if TYPE_CHECKING:
@@ -82,8 +82,10 @@ class Sensors:
         self._stage.note("sensor cleared by a person")
         self._cleared_by_person[ref] = self._stage.clock.seconds
         self._by_person = ref
-        self._airflow.clear_tasks(DAG, ref.run_id, [SENSOR])
+        run = self._airflow.clear_tasks(DAG, ref.run_id, [SENSOR])
         self._by_person = None
+        at = self._stage.clock.seconds
+        self._stage.history.add(RunChanged(at, ref.run, "queued", run.observed(), PERSON, frozenset({SENSOR, BELOW})))
 
     def changed(self, change: Change) -> None:
         """A run of these has changed in its environment. :raises PromiseBroken: it was cleared for nothing."""
