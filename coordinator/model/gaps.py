@@ -7,18 +7,18 @@ ignored. The condition is evaluated by the rule, with every completion counted r
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.dependencies import Rerun
-from coordinator.model.evaluation import HOLDS, EvaluatedInput, evaluate, inputs_at
+from coordinator.model.evaluation import HOLDS, WOULD_HOLD, Evaluated, EvaluatedInput, evaluate, inputs_at
 from coordinator.model.graph import Graph, Node
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import TriggerRecord
-from coordinator.model.view import View, readable_record
+from coordinator.model.view import View, readable_record, readable_state
 
 _UNDER_WAY = frozenset({Obstacle.IN_FLIGHT, Obstacle.RUNNING, Obstacle.UNREADABLE_RECORD})
 """Obstacles of a target that runs, or of which it is unknown what it has run on."""
@@ -73,7 +73,7 @@ def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
     ended_at = own.revision if own is not None else 0
     node = _always_active(node)
     evaluated, _ = evaluate(view, node, target, None)
-    if next(_newer(inputs_at(evaluated, HOLDS), ended_at), None) is None:
+    if next(_newer(view, _used(view, evaluated), ended_at), None) is None:
         return None  # as nearly everywhere: the rest is the dearer part
     decision = decide(graph, view, target)
     if decision.due or not _UNDER_WAY.isdisjoint(decision.obstacles):
@@ -82,9 +82,12 @@ def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
     skipped = decision.skips or (record is not None and record.skipped)
     if record is not None and not skipped:
         evaluated, _ = evaluate(view, node, target, record)
-    used = tuple(inputs_at(evaluated, HOLDS))
     ignores = node.downstream.rerun is Rerun.IGNORE and ended_at > 0
-    missed = [one.target for one in _newer(used, ended_at) if one.new or (ignores and one.triggers)]
+    missed = [
+        one.target
+        for one in _newer(view, _used(view, evaluated), ended_at)
+        if one.new or (ignores and one.triggers) or (one.unasked and one.dependency.trigger)
+    ]
     if not missed:
         return None
     has_run = ended_at > 0 or (record is not None and record.run_id is not None)
@@ -93,9 +96,29 @@ def find_gap(graph: Graph, view: View, target: Target) -> Gap | None:
     return Gap(target, cause, has_run, tuple(missed), note or "")
 
 
-def _newer(used: Iterable[EvaluatedInput], ended_at: int) -> Iterator[EvaluatedInput]:
+def _used(view: View, evaluated: Evaluated) -> Sequence[EvaluatedInput]:
+    """What the pipeline would run on; empty: its condition does not hold.
+
+    A task about which nobody has asked, because it ended before anybody waited for it, most likely ended as its run
+    did. It is asked about before anything starts.
+    """
+    if held := tuple(inputs_at(evaluated, HOLDS)):
+        return held
+    supposed = tuple(inputs_at(evaluated, WOULD_HOLD))
+    return supposed if all(one.holds or _ended_with_its_run(view, one) for one in supposed) else ()
+
+
+def _ended_with_its_run(view: View, one: EvaluatedInput) -> bool:
+    run = readable_state(view.state(one.target.whole))
+    return one.unasked and run is not None and run.state.is_terminal and one.dependency.on.satisfied_by(run.state)
+
+
+def _newer(view: View, used: Iterable[EvaluatedInput], ended_at: int) -> Iterator[EvaluatedInput]:
     """The completions that came after a pipeline's own run had ended."""
-    return (one for one in used if one.seen is not None and one.seen.revision > ended_at)
+    for one in used:
+        seen = view.state(one.target.whole) if one.unasked else one.seen
+        if seen is not None and seen.revision > ended_at:
+            yield one
 
 
 def _is_ignored(decision: Decision, node: Node, record: TriggerRecord | None) -> bool:

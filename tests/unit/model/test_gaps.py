@@ -54,6 +54,26 @@ def test_what_completed_before_a_dependency_counted_is_a_gap(world: SimulatedWor
     assert gaps(world) == ["D 2026-11-20 past: A, B"]
 
 
+@pytest.mark.promise("orders")
+@pytest.mark.parametrize("state", ["success", "failed"])
+def test_a_task_that_nobody_has_asked_about_is_taken_to_have_ended_as_its_run(
+    world: SimulatedWorld, state: str
+) -> None:
+    world.dependencies({"unrelated": "nothing"})
+    world.has_tasks("A", load="check", check="")
+    world.comes("A", PARTITION, state)
+    world.settle()
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "task": "load"}}})
+    world.settle()
+    assert gaps(world) == (["D 2026-11-20 past: A:load"] if state == "success" else [])
+    if state == "success":
+        world.order("D", "rerun")
+    else:
+        world.rerun("A")
+    world.settle()
+    assert (gaps(world), world.runs("D")) == ([], 1)
+
+
 def test_what_does_not_hold_is_no_gap(world: SimulatedWorld) -> None:
     past(world, {"D": ["A", "B"], "E": {"upstream": {"pipeline": "A", "on": "failure"}}}, "A")
     assert gaps(world) == []
