@@ -147,7 +147,8 @@ class Observer:
     def _written(self, subject: Target, answer: Answer, asked_at: datetime) -> bool:
         """Whether an answer has shown something new of a subject, which is to be written."""
         if isinstance(answer.ref, TaskRef) and answer.ref.task_id != subject.pipeline.task:
-            return self._waiters.observed(subject, answer.seen)  # the name of a wait, which may be gone by now
+            # The name of a wait, which may be gone by now.
+            return self._waiters.observed(subject, answer.seen, asked_at, answer.askers)
         match answer.ref, answer.seen:
             case RunRef() as ref, None:
                 return self._run_is_gone(subject, ref, answer.askers)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 import structlog
 
@@ -63,10 +64,12 @@ class Waiters:
         self._tasks = tasks
         self._following = Following(every=every)
         self._removed: set[Target] = set()
+        self._doubted: dict[Target, tuple[int, datetime]] = {}
 
     def clear(self) -> None:
         self._following.clear()
         self._removed.clear()
+        self._doubted.clear()
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next look at a sensor's own task."""
@@ -106,20 +109,35 @@ class Waiters:
             _log.info("wait.passed", **_named(seen), upstream=str(wait.upstream), revision=used.revision)
             self._ledger.wait(seen, passed(wait, Completion.of(RunState(used.state, used.attempt), used.revision)))
 
-    def observed(self, name: Target, seen: ObservedRun | ObservedTask | None) -> bool:
+    def observed(
+        self, name: Target, seen: ObservedRun | ObservedTask | None, asked_at: datetime, askers: Iterable[Target]
+    ) -> bool:
         """What a look at a sensor's own task has shown. Returns whether its wait is to be removed, or refused.
+
+        The look may be older than the wait, and show the instance before it. So what it shows counts only once a look
+        shows it that was sent after the wait was known; who waits for the answer asks again.
 
         A sensor that waits writes its wait again when it is removed. Where its task is not there again, it names the
         wrong environment for itself, and would write it for ever.
         """
         known = self._cache.waits.get(name)
         if known is None or not isinstance(known.value, Wait) or known.value.status is Answer.REFUSED:
+            self._doubted.pop(name, None)
             return False
         instances = seen.instances if isinstance(seen, ObservedTask) else ()
         is_valid = _waits_still if known.value.status is Answer.WAITING else _has_passed_as_it_says
         if any(one.map_index == known.ref.map_index and is_valid(one, known.value) for one in instances):
             self._removed.discard(name)
+            self._doubted.pop(name, None)
             return False
+        doubted = self._doubted.setdefault(name, (known.revision, self._propagation.now))
+        if doubted[0] != known.revision:
+            doubted = self._doubted[name] = (known.revision, self._propagation.now)
+        if asked_at <= doubted[1]:
+            for asker in askers:
+                self._checks.drop(asker)
+            return False
+        del self._doubted[name]
         if not instances and name in self._removed:
             self._removed.discard(name)
             reason = (
