@@ -13,6 +13,7 @@ from tests.simulation.checkers import CHECKERS
 from tests.simulation.chronology import ran_after_their_inputs
 from tests.simulation.history import (
     PERSON,
+    Completion,
     Event,
     History,
     PromiseBroken,
@@ -136,10 +137,10 @@ class _Play:
                 if written is not None and written.marked and written.completion[:2] == by_hand[:2]:
                     continue  # a mark stands until there is another attempt
                 if event.target not in facts.states or facts.states[event.target][0] != by_hand:
-                    facts.states[event.target] = by_hand, 1 << 60
+                    _write(facts, event.target, by_hand)
                     facts.heard_of.add(event.target)
             elif isinstance(event, StateWritten) and event.by == PERSON and event.state is not None:
-                facts.states[event.target] = completion_of(event.state), 1 << 60
+                _write(facts, event.target, completion_of(event.state))
         facts.held = frozenset(self._history.held)
         refused = {
             event.target.pipeline
@@ -291,3 +292,13 @@ def _outcome(episode: Episode, pipeline: PipelineRef) -> str:
 def _named(targets: object) -> str:
     assert hasattr(targets, "__iter__")
     return ", ".join(sorted(map(str, targets))) or "nothing"
+
+
+def _write(facts: Facts, run: Target, completion: Completion) -> None:
+    """The state of a run is written again. Its tasks that nobody had asked about, because they were past, are asked
+    about then: their revision was that of the run."""
+    _, before = facts.states.get(run, (None, 0))
+    facts.states[run] = completion, 1 << 60
+    for task, (ended, revision) in list(facts.states.items()):
+        if task.pipeline.task and task.whole == run and revision == before:
+            facts.states[task] = ended, 1 << 60
