@@ -14,21 +14,16 @@ from coordinator.reading.reading import read
 from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.reading.wanted_keys import About
 from coordinator.store.port import Delete
+from tests.worlds.sensor_cases import with_deferred_sensor
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
 
 
 @pytest.fixture
 def world() -> SimulatedWorld:
-    """A run of D, whose sensor begins to wait; X waits for U, so that U is known."""
+    """U is known, because X waits for it."""
     world = SimulatedWorld()
-    world.dependencies({"X": "U"})
-    world.has_tasks("D", sensor="below", below="")
-    world.by_hand("D", "U")
-    world.trigger("D")
-    world.start("D")
-    world.task("D", "sensor", "deferred")
-    world.settle()
+    with_deferred_sensor(world)
     return world
 
 

@@ -27,6 +27,17 @@ def with_sensor(world: World, **dependencies: object) -> None:
     world.settle()
 
 
+def with_deferred_sensor(world: World) -> None:
+    """A run of D goes on, whose sensor is deferred, and has not written its wait yet; X waits for U."""
+    world.dependencies({"X": "U"})
+    world.has_tasks("D", sensor="below", below="")
+    world.by_hand("D", "U")
+    world.trigger("D")
+    world.start("D")
+    world.task("D", "sensor", "deferred")
+    world.settle()
+
+
 def _d_has_a_sensor(world: World) -> None:
     world.has_tasks("D", before="sensor", sensor="below", below="")
     world.by_hand("D")

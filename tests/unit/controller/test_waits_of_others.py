@@ -14,21 +14,15 @@ from coordinator.runners.airflow import looking
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import RunOrTask, TaskRef
 from coordinator.store.port import Delete, Put
+from tests.worlds.sensor_cases import with_deferred_sensor
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
 
 
 @pytest.fixture
 def world() -> SimulatedWorld:
-    """A run of D, whose sensor is deferred; X waits for U."""
     world = SimulatedWorld()
-    world.dependencies({"X": "U"})
-    world.has_tasks("D", sensor="below", below="")
-    world.by_hand("D", "U")
-    world.trigger("D")
-    world.start("D")
-    world.task("D", "sensor", "deferred")
-    world.settle()
+    with_deferred_sensor(world)
     return world
 
 
