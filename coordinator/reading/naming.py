@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from coordinator.cli.options import spellings_of
 from coordinator.controller.state.publications import Publications
 from coordinator.errors import CoordinatorError
-from coordinator.model.named_partitions import NamedPartition, named_partition
+from coordinator.model.named_partitions import NamedPartition, named_partition, spellings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.reading.reading import Reading, UnknownPipeline, read, read_names
 from coordinator.reading.wanted_keys import About
@@ -37,7 +36,7 @@ def read_target(
     :param new_pipeline: the person has confirmed that the pipeline is new.
     :raises UnknownPipeline: it is unknown, and the person has not confirmed that it is new.
     """
-    about = About(pipeline, tuple(sorted(spellings_of(typed))), below)
+    about = About(pipeline, tuple(sorted(spellings(typed))), below)
     publications = Publications(keys)
     reading = read(store, keys, revision=revision, about=about, publications=publications)
     known: Sequence[str] = reading.partitions_of(pipeline)
