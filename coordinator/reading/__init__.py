@@ -1,5 +1,5 @@
-"""One reading of etcd for what shows something, a command or the page: the decisions of the watcher on it, and what they
-mean.
+"""One reading of etcd for what shows something, a command or the page: the decisions of the watcher on it, and their
+meaning.
 
 ``reading``          reads the keys that a question needs, and decides about them
 ``wanted_keys``      which keys a question needs

@@ -16,7 +16,14 @@ from coordinator.store.port import Store
 
 
 class UnknownPartition(CoordinatorError):
-    """A partition in which neither the pipeline nor an upstream of it has a key."""
+    """A partition in which neither the pipeline nor an upstream of it has a key.
+
+    :ivar named: what may have been meant; ``None``: it was not looked for.
+    """
+
+    def __init__(self, message: str, *, named: NamedPartition | None = None) -> None:
+        super().__init__(message)
+        self.named = named
 
 
 def read_target(
@@ -66,7 +73,9 @@ def require_pipeline(reading: Reading, pipeline: PipelineRef) -> None:
     try:
         reading.require(pipeline)
     except UnknownPipeline as error:
-        raise UnknownPipeline(f"nothing was done: {error}; --new-pipeline says that it is meant") from None
+        raise UnknownPipeline(
+            f"nothing was done: {error}; --new-pipeline says that it is meant", near=error.near
+        ) from None
 
 
 def unknown_partition(target: Target, named: NamedPartition) -> str:

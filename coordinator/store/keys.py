@@ -157,6 +157,10 @@ class Keys:
     def trigger(self, target: Target) -> str:
         return self._of_target("trigger", target)
 
+    def triggers_of(self, pipeline: PipelineRef) -> str:
+        """The prefix of the keys of all trigger records of a pipeline."""
+        return self._of_pipeline("trigger", pipeline) + "/"
+
     def dependencies(self, owner: str) -> str:
         return f"{self.root}dependencies/{encode_segment(owner)}"
 

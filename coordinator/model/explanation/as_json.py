@@ -203,8 +203,7 @@ def _in_words(said: InWords) -> Json:
                 "holds": line.holds,
                 "text": line.text,
                 "name": line.name or None,
-                "about": _target(line.about) if line.about is not None else None,
-                "run_id": line.run_id,
+                "about": _about(line.about) if line.about is not None else None,
             }
             for line in said.condition
         ],
@@ -215,6 +214,16 @@ def _in_words(said: InWords) -> Json:
         "hold": said.hold,
         "order": said.order,
         "trigger": said.trigger,
+    }
+
+
+def _about(one: EvaluatedInput) -> Json:
+    state = readable_state(one.seen)
+    return {
+        **_target(one.target),
+        "state": state.state if state is not None else None,
+        "run_id": state.attempt.run_id if state is not None else None,
+        "readiness": one.readiness,
     }
 
 

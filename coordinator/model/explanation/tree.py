@@ -23,17 +23,15 @@ class Line:
 
     :ivar depth: its indentation.
     :ivar holds: whether this part of the condition holds; ``None`` for a line that only adds to the one above.
-    :ivar about: what it is about, where that is one upstream in one partition.
+    :ivar about: the input that it is about, if it is about one.
     :ivar name: how ``text`` names that.
-    :ivar run_id: its run.
     """
 
     depth: int
     holds: bool | None
     text: str
-    about: Target | None = None
+    about: EvaluatedInput | None = None
     name: str = ""
-    run_id: str | None = None
 
 
 Why = Callable[[EvaluatedInput], str]
@@ -50,10 +48,8 @@ def tree(evaluated: Evaluated, target: Target, why: Why = lambda one: str(one.re
 
 def _lines(evaluated: Evaluated, target: Target, why: Why, depth: int) -> Iterator[Line]:
     if isinstance(evaluated, EvaluatedInput):
-        state = readable_state(evaluated.seen)
-        run_id = state.attempt.run_id if state is not None else None
         name = input_named(evaluated, target)
-        yield Line(depth, evaluated.holds, _input(evaluated, name), evaluated.target, name, run_id)
+        yield Line(depth, evaluated.holds, _input(evaluated, name), evaluated, name)
         if details := "; ".join(_details(evaluated)):
             yield Line(depth + 1, None, details)
         if evaluated.readiness is not Readiness.SETTLED:
