@@ -9,7 +9,7 @@ export function el(name, attributes = {}, ...children) {
     if (value === null || value === undefined || value === false) continue;
     made.setAttribute(attribute, value === true ? "" : String(value));
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 
@@ -17,7 +17,7 @@ export function el(name, attributes = {}, ...children) {
 export function show(place, ...children) {
   const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   const open = new Set([...place.querySelectorAll("details[open]")].map((one) => one.dataset.key));
-  place.replaceChildren(...children.flat().filter(Boolean));
+  place.replaceChildren(...children.flat(Infinity).filter(Boolean));
   for (const one of place.querySelectorAll("details")) if (open.has(one.dataset.key)) one.open = true;
   if (focused === undefined) return;
   for (const one of place.querySelectorAll("[data-key]")) if (one.dataset.key === focused) return one.focus();

@@ -4,7 +4,7 @@ import { framed, inAirflow, nameOf, pipelineOf, to, withQuery } from "../address
 import { follow } from "../api.js";
 import { el, show } from "../dom.js";
 import { pipelineLink, replaced, runLink } from "../links.js";
-import { withAges } from "../time.js";
+import { withAges, withMoments } from "../time.js";
 import { kindOf, sign } from "./badge.js";
 import { tree } from "./condition.js";
 import { environments } from "./environments.js";
@@ -148,7 +148,7 @@ function one(cause, said, known) {
     el(
       "div",
       {},
-      el("p", {}, itself ? "it" : named(cause, said), words, way.length ? [" (behind ", way, ")"] : null),
+      el("p", {}, itself ? "It" : named(cause, said), words, way.length ? [" (behind ", way, ")"] : null),
       cause.remedy ? el("p.remedy", {}, cause.remedy) : null,
     ),
   ];
@@ -175,14 +175,14 @@ function sensors(said) {
 function ofItself(said, pipeline, known) {
   const { state, hold, order, trigger } = said.in_words;
   const withRun = (text, run_id) => {
-    const words = withAges(text);
+    const words = withMoments(text);
     return run_id ? replaced(words, run_id, runLink(known, pipeline, run_id)) : words;
   };
   const used = said.record?.inputs ?? [];
   return [
     section("Its own state", el("p", {}, withRun(state, said.state?.run_id))),
-    hold === null ? null : section("Held", el("p", {}, withAges(hold))),
-    order === null ? null : section("Ordered", el("p", {}, withAges(order))),
+    hold === null ? null : section("Held", el("p", {}, withMoments(hold))),
+    order === null ? null : section("Ordered", el("p", {}, withMoments(order))),
     section(
       "Trigger record",
       trigger.map((text) => el("p", {}, withRun(text, said.record?.run_id))),
@@ -190,7 +190,7 @@ function ofItself(said, pipeline, known) {
         ? el(
             "details",
             { "data-key": "used" },
-            el("summary", {}, `what it used: ${(used.length + said.record.more_inputs).toLocaleString("en")}`),
+            el("summary", {}, `its inputs: ${(used.length + said.record.more_inputs).toLocaleString("en")}`),
             el("ul.plain", {}, used.map((input) => el("li", {}, named(input, said), ` ${input.state}, revision ${input.revision}`))),
           )
         : null,

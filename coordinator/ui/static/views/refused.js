@@ -43,7 +43,7 @@ export function refusal(error, pipeline) {
     "section.lone",
     { "aria-labelledby": "refused" },
     el("h1", { id: "refused" }, TITLES[error.kind] ?? "There is no answer"),
-    el("p.says", {}, error.message),
+    el("p.says", {}, near.length ? error.message.split("; did you mean")[0] : error.message),
     looked.length ? el("ul.plain", {}, looked.map((one) => el("li", {}, one))) : null,
     list("Did you mean", near.map((one) => (ofPartition ? partition(pipeline, one) : other(one)))),
     list("The newest that are known", newest.map((one) => partition(pipeline, one))),
