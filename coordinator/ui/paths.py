@@ -45,9 +45,18 @@ def name_in(request: Request, parameter: str) -> str:
     """
     encoded = request.path_params[parameter]
     try:
-        name = unquote_to_bytes(encoded).decode()
+        return _bounded(parameter, unquote_to_bytes(encoded).decode())
     except UnicodeDecodeError:
-        raise BadAddress(f"{parameter}: {encoded!r} is not UTF-8; expected a percent-encoded name") from None
+        raise BadAddress(f"{parameter}: {encoded[:40]!r} is not UTF-8; expected a percent-encoded name") from None
+
+
+def named_in_query(request: Request, parameter: str) -> str | None:
+    """A name in the query. :raises BadAddress: it is no name."""
+    name = request.query_params.get(parameter)
+    return None if name is None else _bounded(parameter, name)
+
+
+def _bounded(parameter: str, name: str) -> str:
     if not name or len(name) > bounds.NAME:
         raise BadAddress(f"{parameter}: expected 1 to {bounds.NAME} characters, found {len(name)}")
     return name

@@ -85,9 +85,9 @@ _DATED = re.compile(r"(?:scheduled|backfill|manual)__([^_]+)")
 
 
 def partition_in_run_id(run_id: str) -> str | None:
-    """The partition for which the coordinator has made a run_id; ``None``: it made none, or it had to cut it."""
+    """The partition for which the coordinator has made a run_id; ``None``: it made none, or may have cut it."""
     found = _OURS.fullmatch(run_id)
-    if found is None:
+    if found is None or len(run_id) == RUN_ID_LIMIT:
         return None
     partition = _ESCAPED.sub(
         lambda escaped: bytes.fromhex(escaped.group().replace("~", "")).decode("utf-8", "replace"), found[1]

@@ -16,7 +16,7 @@ from coordinator.reading.task_explained import task_explained
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 from coordinator.ui.answers import json_answer
-from coordinator.ui.paths import BadAddress, name_in, number_in, pipeline_in
+from coordinator.ui.paths import BadAddress, name_in, named_in_query, number_in, pipeline_in
 from coordinator.ui.views.view import Api
 
 NEWEST = 20
@@ -43,10 +43,10 @@ def routes(api: Api, show: Callable[[Request], Awaitable[Response]]) -> list[Rou
 
     async def partition(request: Request) -> Response:
         pipeline, typed = pipeline_in(request), name_in(request, "partition")
-        revision, task = number_in(request, "rev", default=0), request.query_params.get("task")
+        revision, task = number_in(request, "rev", default=0), named_in_query(request, "task")
 
         def question(store: Store, keys: Keys) -> Any:
-            if task:
+            if task is not None:
                 return task_explained(store, keys, pipeline, typed, task, revision=revision).as_json()
             found = explained(store, keys, pipeline, typed, revision=revision, limits=api.limits)
             if not found.named.known:
