@@ -115,7 +115,7 @@ def _page() -> PageOf | None:
 
         settings = load_settings()
     except Exception as error:  # noqa: BLE001 - a mistake in our configuration must not take Airflow's pages away
-        log.warning("coordinator.no_links: %s; in Airflow there are no links to explanations", error)
+        log.warning("coordinator.no_links: %s", error)
         return None
     if settings.ui.url is None:
         return None

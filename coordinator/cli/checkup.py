@@ -246,7 +246,7 @@ def _examine_http(http: HttpSettings) -> Iterator[Finding]:
 def _exposed_files(settings: Settings) -> Iterator[Finding]:
     """Files with secrets that everybody on this machine may read."""
     found = [("etcd", settings.etcd.password_source().exposed())]
-    for section, key in (("etcd", settings.etcd.key), ("http", settings.http.key)):
+    for section, key in (("etcd", settings.etcd.key), ("http", settings.http.key), ("ui", settings.ui.key)):
         found.append((section, exposed(key, "key") if key is not None else None))
     for name, environment in settings.environments.items():
         for source in (environment.password_source(name), environment.token_source(name)):

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from coordinator.errors import CoordinatorError
+from coordinator.model.named_partitions import NamedPartition
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import json_text
 from coordinator.reading.naming import UnknownPartition
@@ -61,9 +62,10 @@ def answer_for(error: CoordinatorError, away_since: datetime | None) -> Response
             near = [{"environment": one.environment, "dag_id": one.dag_id} for one in error.near]
             return error_answer(HTTPStatus.NOT_FOUND, "unknown_pipeline", str(error), near=near)
         case UnknownPartition():
-            named = error.named
-            near, newest = (named.near, named.newest) if named is not None else ((), ())
-            return error_answer(HTTPStatus.NOT_FOUND, "unknown_partition", str(error), near=near, newest=newest)
+            like = error.named or NamedPartition("", known=False)
+            return error_answer(
+                HTTPStatus.NOT_FOUND, "unknown_partition", str(error), near=like.near, newest=like.newest
+            )
         case NoSuchRevision():
             return error_answer(HTTPStatus.NOT_FOUND, "no_such_revision", str(error))
         case NotFound():

@@ -49,7 +49,7 @@ def test_pages_of_airflow_are_where_people_reach_them() -> None:
     environments = {
         "new": EnvironmentSettings(url="http://airflow:8080", web_url="https://new.example/"),
         "old": EnvironmentSettings(kind="airflow2", url="http://old:8080"),
-        "aws": EnvironmentSettings(kind="mwaa", mwaa_name="m", region="eu-central-1"),
+        "aws": EnvironmentSettings.model_validate({"kind": "mwaa", "mwaa_name": "m", "region": "eu-central-1"}),
     }
     assert airflow_pages(environments) == {
         "new": {
