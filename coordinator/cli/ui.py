@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.options import ConfigOption
 from coordinator.cli.output import say
+
+if TYPE_CHECKING:
+    from coordinator.config.ui import UiSettings
 
 
 def ui(
@@ -28,7 +31,6 @@ def ui(
 
     from coordinator.config.insecure import insecure_settings
     from coordinator.config.settings import load_settings
-    from coordinator.config.ui import UiSettings
     from coordinator.errors import ConfigurationError
 
     try:
@@ -40,8 +42,19 @@ def ui(
 
     settings = load_settings(config)
     if listen is not None:
-        settings = settings.model_copy(update={"ui": UiSettings(**{**settings.ui.model_dump(), "listen": listen})})
+        settings = settings.model_copy(update={"ui": _listening(settings.ui, listen)})
     log = structlog.get_logger(__name__)
     for insecure in insecure_settings(settings):
         log.warning("settings.insecure", reason=insecure.found, remedy=insecure.remedy)
     serve(settings, lambda address: say(f"coordinator ui: {address} (Ctrl-C ends it)"))
+
+
+def _listening(settings: UiSettings, listen: str) -> UiSettings:
+    """The settings with another address. :raises typer.BadParameter: it is none."""
+    from pydantic import ValidationError
+
+    try:
+        return type(settings)(**{**settings.model_dump(), "listen": listen})
+    except ValidationError as error:
+        (problem,) = error.errors()
+        raise typer.BadParameter(problem["msg"], param_hint="--listen") from None

@@ -32,6 +32,8 @@ export function header(place) {
     field.select();
   });
 
+  // Ages change every second, which nobody wants to hear.
+  const age = (when, lasts = false) => el("span", { "aria-hidden": "true" }, " ", moment(when, lasts));
   const say = (kind, ...words) => {
     state.className = `state ${kind}`;
     state.replaceChildren(el("span.dot", { "aria-hidden": "true" }), el("span", {}, ...words));
@@ -45,15 +47,15 @@ export function header(place) {
     },
     asking: () => say("asking", "reading etcd…"),
     slow: () => say("slow", "etcd answers slowly…"),
-    live: (when, revision) => say("live", "live · ", moment(when.toISOString()), ` · revision ${revision}`),
+    live: (when, revision) => say("live", "live ·", age(when.toISOString()), ` · revision ${revision}`),
     then: (revision) => say("then", `as of revision ${revision}`),
     idle: () => state.replaceChildren(),
     /** There is no answer now. `last`: when there was one. */
     away(error, last) {
       const since = error.error.since;
-      const shown = last ? ["; shown: as it was ", moment(last.toISOString())] : [];
+      const shown = last ? ["; shown: as it was", age(last.toISOString())] : [];
       const what = {
-        etcd_away: ["etcd away", ...(since ? [" since ", moment(since)] : [])],
+        etcd_away: ["etcd away", ...(since ? [age(since, true)] : [])],
         page_away: ["this page's server is away"],
         slow: ["etcd answers slowly"],
         busy: ["too many questions at once"],

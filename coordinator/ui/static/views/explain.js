@@ -103,7 +103,7 @@ function answer(said) {
   return el(
     "div.answer",
     { class: `answer ${kind}` },
-    el("p.headline", {}, sign(kind), el("span", {}, "It ", withAges(withoutName(said)), ".")),
+    el("p.headline", {}, sign(kind), el("span", {}, kind === "failed" ? "Its run failed. " : null, "It ", withAges(withoutName(said)), ".")),
     el("p", {}, withAges(said.in_words.outlook)),
   );
 }
