@@ -75,7 +75,7 @@ def tls_context(settings: ListenSettings, section: str = "http") -> ssl.SSLConte
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(settings.cert, settings.key, password=_no_password)
+        context.load_cert_chain(settings.cert, settings.key, password=lambda: _no_password(section))
         if settings.client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(settings.client_ca)
@@ -89,6 +89,6 @@ def tls_context(settings: ListenSettings, section: str = "http") -> ssl.SSLConte
     return context
 
 
-def _no_password() -> str:
+def _no_password(section: str) -> str:
     """OpenSSL would ask at the terminal."""
-    raise ConfigurationError("the key has a password; expected one without")
+    raise ConfigurationError(f"{section}: the key has a password; expected one without")
