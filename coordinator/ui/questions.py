@@ -7,6 +7,7 @@ with that; the reading itself goes on, and keeps its place until it ends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
@@ -108,7 +109,7 @@ async def _in_thread(call: Callable[[], Any]) -> Any:
             result = call()
         except BaseException as raised:  # noqa: BLE001 - it is raised where the answer is waited for
             error = raised
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends, and nobody waits
             loop.call_soon_threadsafe(tell, result, error)
 
     threading.Thread(target=run, name="question", daemon=True).start()
