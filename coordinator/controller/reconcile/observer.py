@@ -13,7 +13,7 @@ from coordinator.controller.queue.work_queue import WorkQueue
 from coordinator.controller.reconcile import records
 from coordinator.controller.reconcile.following import FollowedRun, Following
 from coordinator.controller.reconcile.ledger import Ledger
-from coordinator.controller.reconcile.observations import Assessment, assess, document_of, later_than
+from coordinator.controller.reconcile.observations import Followed, document_of, observation_to_report
 from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Answer, Checks
 from coordinator.controller.reconcile.waits import Waiters
@@ -22,7 +22,7 @@ from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import all_inputs
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
-from coordinator.model.runstate import Attempt, RunState, State
+from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record, readable_state
 from coordinator.runners.port import ObservedRun, ObservedTask, RunRef, TaskRef
@@ -163,20 +163,21 @@ class Observer:
 
     def _observe(self, subject: Target, run: ObservedRun, asked_at: datetime, askers: frozenset[Target]) -> bool:
         seen = self._cache.state(subject)
-        before = run.state.is_terminal and self._following.end_seen(subject)
+        end_seen = run.state.is_terminal and self._following.end_seen(subject)
         in_flight = self._record_in_flight(subject) is not None
-        watermark = self._cache.watermark(subject.pipeline)
         if self._cache.watermark_is_unknown(subject.pipeline):
             return False  # this report would be ignored, too
-        if watermark is not None and watermark.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
-            return False  # retention has removed it: a report would be ignored, and the run asked about again and again
         # As of the question, not of its answer: a report that came in between is newer than what was seen.
-        present = seen.value if seen else None
-        run = later_than(present, run)
-        assessment = assess(present, run, asked_at=asked_at, in_flight=in_flight, seen_before=before)
-        if assessment is not Assessment.REPORT:
+        found = observation_to_report(
+            seen.value if seen else None,
+            run,
+            asked_at=asked_at,
+            watermark=self._cache.watermark(subject.pipeline),
+            policy=Followed(in_flight, end_seen),
+        )
+        if found is None:
             return False
-        document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=asked_at)
+        document = document_of(found, reported_by=f"coordinator/{self._who}", observed_at=asked_at)
         _log.info("state.observed", pipeline=str(subject.pipeline), partition=subject.partition, state=str(run.state))
         self._ledger.state(subject, document.to_value(), askers=askers)
         return True

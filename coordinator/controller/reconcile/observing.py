@@ -11,20 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen
 from coordinator.controller.reconcile.ledger import Ledger
-from coordinator.controller.reconcile.observations import document_of, later_than
+from coordinator.controller.reconcile.observations import document_of, observation_to_report
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import RETRY_AFTER, commit_fenced
 from coordinator.model.mark import dump_mark
 from coordinator.model.partitions.instants import partition_of_run
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import Attempt, RunState, Verdict, evaluate_report
-from coordinator.model.view import readable_state
 from coordinator.runners.port import ObservedRun
 from coordinator.store.keys import Keys
 from coordinator.store.port import CreateRevisionIs, Put, Store, StoreError
@@ -43,6 +42,17 @@ GROWTH = 1.5
 
 SILENT_AFTER = 60.0
 """Seconds without an answer after which an observed environment is a problem."""
+
+
+class _Seen(NamedTuple):
+    """A run as an answer has shown it.
+
+    :ivar asked_at: when its environment was asked.
+    """
+
+    target: Target
+    run: ObservedRun
+    asked_at: datetime
 
 
 @dataclass(slots=True)
@@ -64,8 +74,8 @@ class _Place:
     is_asking: bool = False
     offset: int = 0
     made_at: datetime | None = None
-    collected: list[tuple[Target, ObservedRun]] = field(default_factory=list)
-    seen: list[tuple[Target, ObservedRun]] = field(default_factory=list)
+    collected: list[_Seen] = field(default_factory=list)
+    seen: list[_Seen] = field(default_factory=list)
     next_mark: datetime | None = None
     write_at: float = 0.0
 
@@ -136,8 +146,8 @@ class Observing:
             return  # of an earlier term
         place.is_asking = False
         # Of all DAGs, as reporters tell of all: a dependency on one may be published a moment later.
-        seen = [(_target_of(name, run), run) for run in changed.runs]
-        news = sum([self._write(target, run, message.asked_at) for target, run in seen])
+        seen = [_Seen(_target_of(name, run), run, message.asked_at) for run in changed.runs]
+        news = sum([self._write(one) for one in seen])
         if news:
             _log.info("environment.observed", environment=name, changed=len(changed.runs), new=news)
         if changed.error is not None:
@@ -186,35 +196,32 @@ class Observing:
         assert place.made_at is not None
         if place.mark is None:
             place.mark = place.made_at  # what was before is not ours to tell
-        if place.next_mark is not None and not any(self._is_new(target, run) for target, run in place.seen):
+        if place.next_mark is not None and not any(self._news_in(one) for one in place.seen):
             place.mark = max(place.mark, place.next_mark)
         place.next_mark, place.seen = place.made_at - OVERLAP, place.collected
         place.made_at, place.collected = None, []
 
-    def _write(self, target: Target, run: ObservedRun, asked_at: datetime) -> bool:
+    def _write(self, seen: _Seen) -> bool:
         """Write a run's state, if it is news. Returns whether it is."""
-        if not self._is_new(target, run, asked_at):
+        if (run := self._news_in(seen)) is None:
             return False
-        run = later_than(readable_state(self._cache.state(target)), run)
-        document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=asked_at)
-        self._ledger.state(target, document.to_value(), askers=frozenset())
+        document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=seen.asked_at)
+        self._ledger.state(seen.target, document.to_value(), askers=frozenset())
         return True
 
-    def _is_new(self, target: Target, run: ObservedRun, asked_at: datetime | None = None) -> bool:
-        seen = self._cache.state(target)
-        present = seen.value if seen is not None else None
-        watermark = self._cache.watermark(target.pipeline)
-        if self._cache.watermark_is_unknown(target.pipeline):
-            return False
-        if watermark is not None and watermark.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
-            return False
-        if not isinstance(present, RunState):
-            return True
-        if run.is_estimated and present.attempt.run_id == run.run_id and not present.state.is_terminal:
-            return False
-        run = later_than(present, run)
-        observed = RunState(run.state, Attempt(run.run_id, run.queued_at), asked_at)
-        return evaluate_report(present, observed) is Verdict.NEW
+    def _news_in(self, seen: _Seen) -> ObservedRun | None:
+        """The run as it is to be reported; ``None``: it is no news."""
+        pipeline = seen.target.pipeline
+        if self._cache.watermark_is_unknown(pipeline):
+            return None
+        present = self._cache.state(seen.target)
+        return observation_to_report(
+            present.value if present is not None else None,
+            seen.run,
+            asked_at=seen.asked_at,
+            watermark=self._cache.watermark(pipeline),
+            policy=None,
+        )
 
     def _failed(self, name: str, place: _Place, reason: str, now: float) -> None:
         place.pause = min(place.pause * 2, self._idle)
