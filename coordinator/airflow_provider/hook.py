@@ -42,8 +42,10 @@ class EtcdHook(BaseHook):  # type: ignore[misc]  # Airflow is an optional depend
         if self.etcd_conn_id is None:
             return await to_thread(configured_place)
         if hasattr(self, "aget_connection"):
-            return place_of(await self.aget_connection(self.etcd_conn_id))
-        return place_of(await to_thread(self.get_connection, self.etcd_conn_id))
+            connection = await self.aget_connection(self.etcd_conn_id)
+        else:
+            connection = await to_thread(self.get_connection, self.etcd_conn_id)
+        return await to_thread(place_of, connection)  # it may read the configuration file
 
     def get_conn(self) -> Store:
         """The store of this process, connected when it is first asked for.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coordinator.airflow_provider import get_provider_info
+from coordinator.airflow_provider.hook import EtcdHook
 from coordinator.airflow_provider.place import place_of
 from coordinator.errors import ConfigurationError
 
@@ -45,6 +51,45 @@ def test_endpoints_in_the_extra_replace_host_and_port() -> None:
     place = place_of(FakeConnection(extra_dejson=extra))
     assert (place.etcd.endpoints, place.etcd.prefix) == (["a:2379", "b:2380"], "/own")
     assert (place.environment, place.etcd.password(), place.etcd.username) == ("default", None, None)
+
+
+def test_the_connection_in_the_documentation_is_valid() -> None:
+    (text,) = re.findall(r"--conn-json '(.*?)'", Path("docs/airflow.md").read_text(encoding="utf-8"), re.DOTALL)
+    given = json.loads(text)
+    connection = FakeConnection(
+        host=given.get("host"), login=given["login"], password=given["password"], extra_dejson=given["extra"]
+    )
+    assert given["conn_type"] == EtcdHook.conn_type
+    place = place_of(connection)
+    assert (place.etcd.endpoints, place.environment) == (["etcd-1:2379", "etcd-2:2379"], "team_b")
+
+
+def test_connections_with_different_passwords_are_different() -> None:
+    """What is kept for a connection, such as a watch, must not outlive a change of its password."""
+    old, same, new = (place_of(FakeConnection(password=password)).etcd for password in ("old", "old", "new"))
+    assert old == same
+    assert old != new
+
+
+def test_a_trigger_reads_no_file_in_its_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an environment in the connection, that of the configuration counts: a file, perhaps on a network."""
+    from coordinator.config import settings
+
+    real, threads = settings.load_settings, []
+
+    def load_settings(*arguments: Any) -> settings.Settings:
+        threads.append(threading.current_thread())
+        return real(*arguments)
+
+    async def get(hook: EtcdHook, name: str) -> FakeConnection:
+        del hook, name
+        return FakeConnection()
+
+    monkeypatch.setattr(settings, "load_settings", load_settings)
+    monkeypatch.setattr(EtcdHook, "aget_connection", get, raising=False)
+    assert asyncio.run(EtcdHook("etcd_default").aplace()).environment == "default"
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 @pytest.mark.parametrize(
