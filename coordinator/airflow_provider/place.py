@@ -53,8 +53,7 @@ def place_of(connection: Connection) -> Place:
     """
     from pydantic import ValidationError
 
-    from coordinator.airflow_provider.given_password import EtcdWithPassword
-    from coordinator.config.settings import ReporterSettings, load_settings
+    from coordinator.config.settings import EtcdSettings, ReporterSettings, load_settings
 
     where = f"the Airflow connection {connection.conn_id!r}"
     extra = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
@@ -69,9 +68,10 @@ def place_of(connection: Connection) -> Place:
     environment = extra.pop("environment", None)
     try:
         reporter = load_settings().reporter if environment is None else ReporterSettings(environment=environment)
-        etcd = EtcdWithPassword(endpoints=endpoints, username=connection.login or None, **extra)
+        etcd = EtcdSettings(endpoints=endpoints, username=connection.login or None, **extra)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ConfigurationError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    etcd.give(connection.password or "")
+    if connection.password:
+        etcd.give_password(connection.password, owner=where)
     return Place(etcd, reporter.environment)

@@ -22,10 +22,9 @@ from coordinator.store.reflector import Disconnected, Reflector, Snapshot, Updat
 AGAIN = 5.0
 """Seconds until a wait that could not be written again is tried once more."""
 
-_Place = tuple[str, str]
-"""The etcd with its settings, and the environment."""
+_watches: list[tuple[EtcdSettings, str, WaitWatch]] = []
+"""Those of this process, each with its settings and its environment."""
 
-_watches: dict[_Place, WaitWatch] = {}
 _lock = threading.Lock()
 
 
@@ -56,12 +55,17 @@ async def answer_to(etcd: EtcdSettings, environment: str, key: str, wait: bytes)
 
 
 def _watch_of(etcd: EtcdSettings, environment: str) -> WaitWatch:
-    """The watch of this process, which is opened when it is first asked for, and stays."""
-    place = (repr((etcd, etcd.password_source())), environment)
+    """The watch of this process, which is opened when it is first asked for, and stays.
+
+    Other settings, such as a changed password, have a watch of their own; sensors that wait already keep theirs.
+    """
     with _lock:
-        if place not in _watches:
-            _watches[place] = WaitWatch(connect(etcd), Keys(etcd.prefix), environment)
-        return _watches[place]
+        for settings, name, watch in _watches:
+            if settings == etcd and name == environment:
+                return watch
+        watch = WaitWatch(connect(etcd), Keys(etcd.prefix), environment)
+        _watches.append((etcd, environment, watch))
+        return watch
 
 
 class WaitWatch:

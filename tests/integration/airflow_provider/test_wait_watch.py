@@ -38,7 +38,7 @@ def put(store: EtcdStore, key: str, wait: Wait | bytes) -> None:
 @pytest.fixture(autouse=True)
 def _own_watches() -> Iterator[None]:
     yield
-    for watch in wait_watch._watches.values():
+    for *_, watch in wait_watch._watches:
         watch.close()
     wait_watch._watches.clear()
 
@@ -76,10 +76,23 @@ def test_five_hundred_sensors_have_one_watch(etcd: EtcdStore, etcd_settings: Etc
         assert not only_watch()._listeners
 
     def only_watch() -> wait_watch.WaitWatch:
-        (watch,) = wait_watch._watches.values()
+        ((*_, watch),) = wait_watch._watches
         return watch
 
     run(scenario())
+
+
+def test_a_changed_password_is_used(etcd_settings: EtcdSettings) -> None:
+    """Sensors that come after the change have a watch of their own, and need no restart of the triggerer."""
+
+    def watch(password: str) -> wait_watch.WaitWatch:
+        settings = etcd_settings.model_copy(update={"username": "sensor"})
+        settings.give_password(password, owner="the Airflow connection")
+        return wait_watch._watch_of(settings, "default")
+
+    before = watch("before")
+    assert watch("before") is before
+    assert watch("after") is not before
 
 
 @pytest.mark.parametrize("how", ["deleted", "rubbish"])
@@ -134,13 +147,13 @@ def test_etcd_that_was_away_is_followed_again(tmp_path: Path) -> None:
             store = connect(settings)
             put(store, key_of(keys), WAIT)
             sensor = asyncio.create_task(answer_to(settings, "default", key_of(keys), dump_wait(WAIT)))
-            await until(lambda: wait_watch._watches and next(iter(wait_watch._watches.values()))._values)
+            await until(lambda: wait_watch._watches and wait_watch._watches[0][-1]._values)
             await asyncio.to_thread(server.stop)
             await asyncio.to_thread(server.start)
             put(store, key_of(keys), PASSED)
             assert read_wait(await sensor) == PASSED
             store.close()
-            for watch in wait_watch._watches.values():
+            for *_, watch in wait_watch._watches:
                 watch.close()
             wait_watch._watches.clear()
 
