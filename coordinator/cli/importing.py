@@ -84,15 +84,16 @@ def _text_of(file: Path) -> str:
 
 def _write(imported: Imported, output: Path, *, force: bool, as_json: bool) -> None:
     from coordinator.cli.failures import ExitCode
-    from coordinator.errors import ConfigurationError
-    from coordinator.model.documents import DependenciesError, parse_document
+    from coordinator.errors import ConfigurationError, CoordinatorError
+    from coordinator.model.documents import parse_document
 
-    texts = {output / "dependencies.json": imported.document(), output / "coordinator.toml": imported.configuration()}
+    document, configuration = output / "dependencies.json", output / "coordinator.toml"
+    texts = {document: imported.document(), configuration: imported.configuration()}
+    problem = None
     try:
-        file = output / "dependencies.json"
-        parse_document(texts[file], source=str(file), environments={"default", *imported.environments})
-        problem = None
-    except DependenciesError as error:
+        _check_configuration(texts[configuration], configuration)
+        parse_document(texts[document], source=str(document), environments={"default", *imported.environments})
+    except CoordinatorError as error:
         problem = str(error)
     there = [path for path in texts if path.exists()]
     if there and not force:
@@ -106,6 +107,27 @@ def _write(imported: Imported, output: Path, *, force: bool, as_json: bool) -> N
         _show(imported, texts, problem)
     if problem is not None or imported.left:
         raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _check_configuration(text: str, file: Path) -> None:
+    """Read it back. No variables are read with it: they concern another configuration.
+
+    :raises ConfigurationError: the settings would be refused.
+    """
+    import tomllib
+
+    from pydantic import TypeAdapter, ValidationError
+
+    from coordinator.config.settings import EnvironmentName, EnvironmentSettings
+    from coordinator.errors import ConfigurationError
+
+    environments = tomllib.loads(text)["environments"]
+    try:
+        TypeAdapter(dict[EnvironmentName, EnvironmentSettings]).validate_python(environments)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, ("environments", *first["loc"])))
+        raise ConfigurationError(f"{file}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _as_json(imported: Imported, texts: dict[Path, str], problem: str | None) -> dict[str, Any]:
