@@ -156,7 +156,6 @@ class Reconciler:
             self.propagation,
             self.cache,
             checks=self._checks,
-            dispatchers=dispatchers,
             ledger=self.ledger,
             queue=self.queue,
             tasks=tasks,

@@ -41,6 +41,11 @@ class TaskInstance(NamedTuple):
     start_date: datetime | None = None
     end_date: datetime | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it does not run any more, and is not going to unless it is cleared."""
+        return self.state in _ENDED or self.state == REMOVED
+
 
 class TaskState(RunState, frozen=True, gc=False):
     """The state of a task in the newest run of its pipeline in a partition.
