@@ -203,7 +203,7 @@ class EnvironmentSettings(WithPassword, WithToken):
         return self
 
     @property
-    def speaks(self) -> int:
+    def api_version(self) -> int:
         """The version of Airflow whose API it has."""
         return 2 if self.kind == "airflow2" else self.airflow_version or 3
 

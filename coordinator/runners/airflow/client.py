@@ -29,7 +29,7 @@ from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_date, read_retry_after
 from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.airflow.dialect import Airflow3, Dialect
+from coordinator.runners.airflow.dialect import DIALECTS
 from coordinator.runners.airflow.mwaa import Invocation
 from coordinator.runners.airflow.route import Route
 from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, NotSent, Permit
@@ -74,12 +74,12 @@ class AirflowClient:
     """A client of one environment. Used from several threads at once, each with its own connection.
 
     :param name: the environment, for messages.
-    :ivar dialect: the version of the API that it speaks.
+    :ivar dialect: of the version of Airflow that the settings name.
     """
 
-    def __init__(self, name: str, settings: EnvironmentSettings, dialect: Dialect | None = None) -> None:
+    def __init__(self, name: str, settings: EnvironmentSettings) -> None:
         self.name = name
-        self.dialect = dialect or Airflow3()
+        self.dialect = DIALECTS[settings.api_version]
         self._base = settings.url
         self._verify: bool | str = str(settings.ca_cert) if settings.ca_cert else _usual_certificates()
         self._authentication = Authentication(name, settings, self._login if self.dialect.has_login else None)

@@ -95,7 +95,7 @@ def _create(client: AirflowClient, request: StartRequest, deadline: Deadline, pe
     body: dict[str, Any] = {"dag_run_id": request.run_id, "conf": dict(request.conf)}
     if request.logical_date is not None:
         body["logical_date"] = format_instant(request.logical_date)
-    elif client.dialect.takes_no_date:
+    elif client.dialect.has_undated_runs:
         body["logical_date"] = None  # without the key, Airflow answers 422
     answer = _post(client, runs_path(request.dag_id), body, deadline, permit)
     if isinstance(answer, Refused):
@@ -216,7 +216,7 @@ def _clear_of_tasks(client: AirflowClient, request: StartRequest) -> dict[str, A
         "reset_dag_runs": True,
         "dry_run": False,
     }
-    if client.dialect.spares_running_tasks:
+    if client.dialect.can_protect_running_tasks:
         body["prevent_running_task"] = True
     return body
 
