@@ -89,7 +89,7 @@ class WaitWatch:
         self._store.commit(Transaction((), (Put(key, value),)))
 
     def close(self) -> None:
-        """End the watch. For tests: that of a triggerer ends with it."""
+        """End the watch and its connection. That of a triggerer ends with its process."""
         self._stop.set()
         self._reflector.close()
         self._thread.join()

@@ -574,7 +574,7 @@ def first_instance_of_a_mapped_task_counts() -> AbstractContextManager[Any]:
 
 @pytest.mark.promise("following")
 def tasks_not_looked_at() -> AbstractContextManager[Any]:
-    return patch.object(TaskObserver, "_want", lambda *_: None)
+    return patch.object(TaskObserver, "want", lambda *_: None)
 
 
 @pytest.mark.promise("following")

@@ -58,9 +58,6 @@ class Following:
         self._queue: list[tuple[float, int, _Followed]] = []
         self._queued = 0
 
-    def __len__(self) -> int:
-        return len(self._followed)
-
     def __contains__(self, target: Target) -> bool:
         return target in self._followed
 

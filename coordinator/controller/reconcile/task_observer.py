@@ -68,7 +68,7 @@ class TaskObserver:
             if self._is_of_present_run(target, ref.run_id) and self._is_unknown(target):
                 yield target, ref
             else:
-                self._want(target, True, now)
+                self.want(target, now)
 
     def watch_over(self, decision: Decision, now: float) -> None:
         """Look at a task until it has ended; or at those among the inputs of a decision that nobody waited for yet.
@@ -76,13 +76,18 @@ class TaskObserver:
         A task that no dependency waits for is not dropped: a sensor may.
         """
         if decision.target.pipeline.task and _may_end(decision):
-            self._want(decision.target, True, now)
+            self.want(decision.target, now)
         for task in tasks_to_ask_about(decision):
-            self._want(task, True, now)
+            self.want(task, now)
 
-    def want(self, task: Target, now: float) -> None:
-        """Look at a task that a sensor waits for, until it has ended."""
-        self._want(task, True, now)
+    def want(self, target: Target, now: float) -> None:
+        """Look at a task until it has ended, in the present run of its pipeline."""
+        run = readable_state(self._cache.state(target.whole))
+        followed = None
+        if run is not None and run.attempt.run_id is not None and self._is_unknown(target):
+            ref = TaskRef(target.pipeline.dag_id, run.attempt.run_id, target.pipeline.task)
+            followed = FollowedRun(ref, run.attempt.queued_at)
+        self._following.want(target, followed, now=now, at_once=True)
 
     def observe(self, target: Target, observed: ObservedTask, asked_at: datetime, askers: frozenset[Target]) -> bool:
         """Write what a look has shown. Returns whether there is anything new in it."""
@@ -121,14 +126,6 @@ class TaskObserver:
             return False
         self._ledger.state(target, None, askers=askers)
         return True
-
-    def _want(self, target: Target, is_wanted: bool, now: float) -> None:
-        run = readable_state(self._cache.state(target.whole))
-        followed = None
-        if is_wanted and run is not None and run.attempt.run_id is not None and self._is_unknown(target):
-            ref = TaskRef(target.pipeline.dag_id, run.attempt.run_id, target.pipeline.task)
-            followed = FollowedRun(ref, run.attempt.queued_at)
-        self._following.want(target, followed, now=now, at_once=True)
 
     def _is_of_present_run(self, target: Target, run_id: str) -> bool:
         run = readable_state(self._cache.state(target.whole))

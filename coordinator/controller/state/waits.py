@@ -36,9 +36,6 @@ class Waits:
     def __iter__(self) -> Iterator[SeenWait]:
         return iter(self._seen.values())
 
-    def __len__(self) -> int:
-        return len(self._seen)
-
     def values(self) -> list[Wait]:
         """All that can be read. Any thread may ask."""
         return [seen.value for seen in list(self._seen.values()) if isinstance(seen.value, Wait)]

@@ -22,7 +22,6 @@ from coordinator.runners.airflow.listing import PAGE, batches
 from coordinator.runners.airflow.starting import refusal, run_path
 from coordinator.runners.port import (
     AnswerTooLarge,
-    EnvironmentUnavailable,
     ObservedRun,
     ObservedTask,
     RequestRefused,
@@ -57,12 +56,12 @@ def look_at_tasks(
     """
 
     def answer(batch: Sequence[TaskRef]) -> None:
-        _check_time(client, deadline)
+        deadline.check(f"{client!r}: the look")
         try:
             found = _list(client, batch, deadline)
             for ref in batch:
                 if ref not in found and client.dialect.sorts_tasks:
-                    _check_time(client, deadline)
+                    deadline.check(f"{client!r}: the look")
                     _check_missing(client, ref, deadline)
         except RequestRefused as why:
             if len(batch) == 1:
@@ -80,11 +79,6 @@ def look_at_tasks(
 
     for batch in batches(sorted(asked), parts=tuple):
         answer(batch)
-
-
-def _check_time(client: AirflowClient, deadline: Deadline) -> None:
-    if deadline.remaining() <= 0:
-        raise EnvironmentUnavailable(f"{client!r}: the look took longer than {deadline.seconds:g} s")
 
 
 def _list(client: AirflowClient, batch: Sequence[TaskRef], deadline: Deadline) -> _Instances:
