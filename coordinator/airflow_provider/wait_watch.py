@@ -19,7 +19,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Store, Transaction
 from coordinator.store.reflector import Disconnected, Reflector, Snapshot, Update
 
-AGAIN = 5.0
+RETRY_AFTER = 5.0
 """Seconds until a wait that could not be written again is tried once more."""
 
 _watches: list[tuple[EtcdSettings, str, WaitWatch]] = []
@@ -50,7 +50,7 @@ async def answer_to(etcd: EtcdSettings, environment: str, key: str, wait: bytes)
                 await asyncio.to_thread(watch.put, key, wait)
                 break
             except CoordinatorError:  # etcd is away, which the reflector logs
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(RETRY_AFTER)
     raise AssertionError("a watch does not end")
 
 

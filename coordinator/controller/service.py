@@ -27,13 +27,13 @@ import structlog
 from coordinator.commands.publish import check_owner
 from coordinator.config.settings import Settings
 from coordinator.controller.clock import Clock, SystemClock
+from coordinator.controller.compat.etl_state import EtlStates
 from coordinator.controller.decision_log import DecisionLog, line_of
 from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.pools import Pools
 from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.dag_checks import DagChecks
-from coordinator.controller.leading.etl_state import EtlStates
 from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.leading.misnamed_reporters import MisnamedReporters
 from coordinator.controller.leading.progress import ProgressOfReading

@@ -27,10 +27,13 @@ not always asked about together."""
 
 @dataclass(frozen=True, slots=True)
 class FollowedRun:
-    """A run or a task, and the attempt of the run (its queued_at) that is followed: a cleared run is followed again."""
+    """A run or a task. It is followed anew in another generation.
+
+    :ivar generation: the queued_at of the attempt of the run; of a sensor, when it began to wait.
+    """
 
     ref: RunOrTask
-    attempt: datetime | None
+    generation: datetime | None
 
 
 @dataclass(slots=True)

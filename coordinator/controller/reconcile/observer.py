@@ -128,9 +128,9 @@ class Observer:
         ours = None
         if record.run_id is not None:
             ours = FollowedRun(RunRef(decision.target.pipeline.dag_id, record.run_id), record.attempt)
-        if running is None or ours is None or running.attempt is None or ours.attempt is None:
+        if running is None or ours is None or running.generation is None or ours.generation is None:
             return ours
-        return running if running.attempt > ours.attempt else ours
+        return running if running.generation > ours.generation else ours
 
     def _matters(self, target: Target) -> bool:
         """Whether the end of a run matters: the target still counts as in flight, or others are stuck because of it."""
