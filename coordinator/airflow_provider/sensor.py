@@ -109,16 +109,16 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
         from coordinator.model.conditions import On
         from coordinator.model.named_partitions import canonical
         from coordinator.model.references import PipelineRef, Target
-        from coordinator.model.waits import Answer, SensorRerun, Wait, dump_wait, is_same_wait, read_wait
+        from coordinator.model.waits import SensorRerun, Wait, WaitStatus, dump_wait, is_same_wait, read_wait
         from coordinator.store.keys import Keys
         from coordinator.store.port import Put, Transaction
 
         hook = EtcdHook(self.etcd_conn_id)
-        place = hook.place()
-        ref, task_instance = wait_of(context, place.environment)
+        config = hook.config()
+        ref, task_instance = wait_of(context, config.environment)
         pipeline = PipelineRef.parse(self.pipeline)._replace(task=self.upstream_task or "")
         wait = Wait(
-            Answer.WAITING,
+            WaitStatus.WAITING,
             Target(pipeline, canonical(self.partition) if self.partition else ref.run.partition),
             On(self.on),
             task_instance,
@@ -127,14 +127,14 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
             rerun=SensorRerun(self.rerun),
             below=tasks_below(context),
         )
-        key, store = Keys(place.etcd.prefix).wait(ref), hook.get_conn()
+        key, store = Keys(config.etcd.prefix).wait(ref), hook.get_conn()
         found = store.get(key)
         present = read_wait(found.value) if found is not None else None
         if isinstance(present, Wait) and is_same_wait(present, wait):
-            return key, present, place.environment
+            return key, present, config.environment
         store.commit(Transaction((), (Put(key, dump_wait(wait)),)))
         self.log.info("waiting for %s on %s (%s)", wait.upstream, self.on, key)
-        return key, wait, place.environment
+        return key, wait, config.environment
 
 
 def _answer(wait: Wait) -> dict[str, Any] | None:
@@ -142,11 +142,11 @@ def _answer(wait: Wait) -> dict[str, Any] | None:
 
     :raises AirflowFailException: the coordinator refused the wait. Another try would be refused, too.
     """
-    from coordinator.model.waits import Answer
+    from coordinator.model.waits import WaitStatus
 
-    if wait.status is Answer.REFUSED:
+    if wait.status is WaitStatus.REFUSED:
         raise AirflowFailException(f"the coordinator refuses to wait for {wait.upstream}: {wait.reason}")
-    if wait.status is not Answer.PASSED:
+    if wait.status is not WaitStatus.PASSED:
         return None
     found = {"pipeline": str(wait.upstream.pipeline.whole), "partition": wait.upstream.partition}
     if wait.upstream.pipeline.task:

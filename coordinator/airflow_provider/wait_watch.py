@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 
 from coordinator.config.settings import EtcdSettings
 from coordinator.errors import CoordinatorError
-from coordinator.model.waits import Answer, Wait, is_same_wait, read_wait
+from coordinator.model.waits import Wait, WaitStatus, is_same_wait, read_wait
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Store, Transaction
@@ -41,7 +41,7 @@ async def answer_to(etcd: EtcdSettings, environment: str, key: str, wait: bytes)
     async for value in watch.values(key):
         found = read_wait(value) if value is not None else None
         if isinstance(found, Wait):
-            if found.status is not Answer.WAITING and is_same_wait(found, ours):
+            if found.status is not WaitStatus.WAITING and is_same_wait(found, ours):
                 assert value is not None
                 return value
             continue  # that of a later attempt of the same sensor: this one is about to be cancelled

@@ -50,8 +50,8 @@ def explain(
     from coordinator.cli.naming import read_target
     from coordinator.config.settings import load_settings
     from coordinator.controller.dispatch.dispatcher import limits_by_environment
+    from coordinator.reading.limit_reasons import limits_reached
     from coordinator.reading.reading import read, read_newest
-    from coordinator.reading.waiting_reasons import waits_for
     from coordinator.reading.wanted_keys import About
 
     explained = pipeline_of(pipeline)
@@ -72,7 +72,7 @@ def explain(
             about = About(named_task.pipeline, (target.partition,))
             _explain_task(read(store, keys, revision=revision, about=about), named_task, as_json=as_json)
             return
-        waits = tuple(waits_for(store, keys, reading, target, limits_by_environment(load_settings(config))))
+        waits = tuple(limits_reached(store, keys, reading, target, limits_by_environment(load_settings(config))))
     _explain_one(reading, target, named, waits, past=bool(revision), as_json=as_json)
 
 

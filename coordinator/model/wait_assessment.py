@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from coordinator.model.references import WaitRef
 from coordinator.model.taskstate import TaskInstance
-from coordinator.model.waits import Answer, Wait
+from coordinator.model.waits import Wait, WaitStatus
 
 
 class WaitVerdict(enum.Enum):
@@ -52,7 +52,7 @@ def assess_wait(
     :param removed_before: it was removed before, and has come again.
     """
     found = tuple(instances)
-    is_valid = _waits_still if wait.status is Answer.WAITING else _has_passed_as_it_says
+    is_valid = _waits_still if wait.status is WaitStatus.WAITING else _has_passed_as_it_says
     if any(one.map_index == ref.map_index and is_valid(one, wait) for one in found):
         return WaitVerdict.KEEP
     if asked_at <= known_since:

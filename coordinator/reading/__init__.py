@@ -4,6 +4,6 @@
 ``wanted_keys``      which keys a question needs
 ``partition_names``  which partitions exist, by the names of keys alone
 ``attention``        the causes that keep partitions from running, and what waits behind each
-``waiting_reasons``  which limits make a due target wait
+``limit_reasons``    which limits make a due target wait
 ``preview``          what a watcher would do at once if it began to lead now
 """

@@ -80,13 +80,13 @@ class Following:
             self._followed[target] = followed = _Followed(target, run, pause=self._every)
             self._enqueue(now if at_once else now + self._every, followed)
 
-    def due(self, now: float, most: int) -> list[tuple[Target, RunOrTask]]:
+    def due(self, now: float, limit: int) -> list[tuple[Target, RunOrTask]]:
         """The runs to ask about now, at most so many, those that have waited longest first.
 
-        Each is asked about again after a pause. Those beyond ``most`` stay due.
+        Each is asked about again after a pause. Those beyond ``limit`` stay due.
         """
         asked: list[tuple[Target, RunOrTask]] = []
-        while len(asked) < most and (at := self.next_at()) is not None and at <= now:
+        while len(asked) < limit and (at := self.next_at()) is not None and at <= now:
             _, _, followed = heapq.heappop(self._queue)
             self._enqueue(now + followed.pause * _share_of_pause(followed.run.ref), followed)
             followed.pause = min(followed.pause * GROWTH, self._longest)

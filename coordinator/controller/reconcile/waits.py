@@ -21,7 +21,7 @@ from coordinator.model.runstate import RunState
 from coordinator.model.view import Readiness, SeenWait
 from coordinator.model.wait_assessment import Refuse, WaitVerdict, assess_wait
 from coordinator.model.waiting import completion_for
-from coordinator.model.waits import Answer, Completion, Wait, passed, refused
+from coordinator.model.waits import Completion, Wait, WaitStatus, passed, refused
 from coordinator.runners.port import ObservedRun, ObservedTask, TaskRef
 
 _log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ MAX_REMOVED = 10_000
 """Removed waits that are remembered in case they come again; the oldest are forgotten."""
 
 
-class Waiters:
+class WaitController:
     """See the module. Used by the deciding thread only.
 
     :param every: seconds until a sensor's own task is looked at; later pauses grow.
@@ -69,9 +69,9 @@ class Waiters:
         """Monotonic seconds of the next look at a sensor's own task."""
         return self._following.next_at()
 
-    def due(self, now: float, most: int) -> Iterator[tuple[Target, TaskRef]]:
+    def due(self, now: float, limit: int) -> Iterator[tuple[Target, TaskRef]]:
         """The tasks of sensors to look at now, at most so many."""
-        for name, ref in self._following.due(now, most):
+        for name, ref in self._following.due(now, limit):
             if self._waiting(name) is None:
                 self._following.want(name, None, now=now)
             else:
@@ -79,7 +79,7 @@ class Waiters:
                 yield name, ref
 
     def examine(self, name: Target, now: float) -> None:
-        """Answer a wait, if that can be done now. :param name: of the wait."""
+        """WaitStatus a wait, if that can be done now. :param name: of the wait."""
         if (found := self._waiting(name)) is None or self._cache.waits.are_withheld:
             self._checks.drop(name)
             return
@@ -110,7 +110,7 @@ class Waiters:
         Who waits for the answer asks again where the look may be older than the wait.
         """
         known = self._cache.waits.get(name)
-        if known is None or not isinstance(known.value, Wait) or known.value.status is Answer.REFUSED:
+        if known is None or not isinstance(known.value, Wait) or known.value.status is WaitStatus.REFUSED:
             self._doubted.pop(name, None)
             return False
         found = assess_wait(
@@ -163,7 +163,7 @@ class Waiters:
 
     def _waiting(self, name: Target) -> tuple[SeenWait, Wait] | None:
         seen = self._cache.waits.get(name)
-        if seen is None or not isinstance(seen.value, Wait) or seen.value.status is not Answer.WAITING:
+        if seen is None or not isinstance(seen.value, Wait) or seen.value.status is not WaitStatus.WAITING:
             return None
         return seen, seen.value
 

@@ -31,7 +31,7 @@ from coordinator.runners.port import (
 
 PATH = "/dags/~/dagRuns/~/taskInstances/list"
 
-MOST = 4096
+MAX_INSTANCES = 4096
 """Instances of one task that are read. Airflow's own ``[core] max_map_length`` is 1024."""
 
 _Instances = dict[TaskRef, dict[int, TaskInstance]]
@@ -104,8 +104,8 @@ def _list(client: AirflowClient, batch: Sequence[TaskRef], deadline: Deadline) -
             raise refusal(answer)
         page = answer.read(TaskInstancesAnswer)
         total = page.total_entries if total is None else total
-        if total > MOST:
-            raise AnswerTooLarge(f"{PATH}: {total} task instances; expected at most {MOST}")
+        if total > MAX_INSTANCES:
+            raise AnswerTooLarge(f"{PATH}: {total} task instances; expected at most {MAX_INSTANCES}")
         for one in page.task_instances:
             ref = TaskRef(one.dag_id, one.dag_run_id, one.task_id)
             read.add((ref, one.map_index))

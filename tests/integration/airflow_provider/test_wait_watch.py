@@ -15,14 +15,14 @@ from coordinator.config.settings import EtcdSettings
 from coordinator.model.conditions import On
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import State
-from coordinator.model.waits import Answer, Completion, Wait, dump_wait, passed, read_wait
+from coordinator.model.waits import Completion, Wait, WaitStatus, dump_wait, passed, read_wait
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Transaction
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-WAIT = Wait(Answer.WAITING, Target(PipelineRef("default", "U"), "k"), On.SUCCESS, "the id", 1, NOON)
+WAIT = Wait(WaitStatus.WAITING, Target(PipelineRef("default", "U"), "k"), On.SUCCESS, "the id", 1, NOON)
 PASSED = passed(WAIT, Completion(7, State.SUCCESS, "r"))
 
 
@@ -121,7 +121,7 @@ def test_the_answer_to_a_later_attempt_is_none_of_ours(
     etcd: EtcdStore, etcd_settings: EtcdSettings, keys: Keys
 ) -> None:
     """The sensor was cleared, and its earlier attempt has not been cancelled yet: it overwrites nothing."""
-    later = Wait(Answer.WAITING, WAIT.upstream, On.SUCCESS, "another id", 2, NOON)
+    later = Wait(WaitStatus.WAITING, WAIT.upstream, On.SUCCESS, "another id", 2, NOON)
 
     async def scenario() -> None:
         put(etcd, key_of(keys), later)

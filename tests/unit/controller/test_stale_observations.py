@@ -7,8 +7,8 @@ from typing import Any
 
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen
+from coordinator.controller.reconcile.environment_poller import OVERLAP, EnvironmentPoller, Polling
 from coordinator.controller.reconcile.ledger import Ledger
-from coordinator.controller.reconcile.observing import OVERLAP, Observing
 from coordinator.controller.state.cache import Cache
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State
@@ -42,22 +42,18 @@ class _Environment:
         self.cache = Cache(keys)
         self.ledger = Ledger(self.store, keys, self.cache)
         asked: Any = {"old": _Asked()}
-        self.observing = Observing(
+        self.poller = EnvironmentPoller(
             self.cache,
             store=self.store,
             keys=keys,
             dispatchers=Dispatchers(asked),
             ledger=self.ledger,
-            environments={"old"},
-            every=2.0,
-            idle=30.0,
-            now=lambda: NOON,
-            who="w",
+            polling=Polling({"old"}, every=2.0, idle=30.0, who="w"),
         )
         self.term = self.store.commit(
             Transaction((CreateRevisionIs(keys.leader, 0),), (Put(keys.leader, b"w"),))
         ).revision
-        self.observing.begin_term(0.0)
+        self.poller.begin_term(0.0)
         self.at = 0.0
         self.answers("nothing yet", 0.0)
 
@@ -68,13 +64,13 @@ class _Environment:
     def answers(self, state: str, asked_at: float, *, start: float = 0.0, is_estimated: bool = False) -> None:
         """The environment answers a question that was sent then."""
         self.at += 60.0
-        self.observing.ask(self.at)
-        place = self.observing._places["old"]
+        self.poller.ask(self.at)
+        poll = self.poller._polls["old"]
         runs: tuple[ObservedRun, ...] = ()
         if state != "nothing yet":
             runs = (ObservedRun("U", "r", State(state), seconds(start), partition_key="p", is_estimated=is_estimated),)
         changed = Changed(runs, made_at=seconds(asked_at))
-        self.observing.take(ChangesSeen("old", place.mark, seconds(asked_at), changed), self.at)
+        self.poller.take(ChangesSeen("old", poll.cursor, seconds(asked_at), changed), self.at)
         for _ in self.ledger.flush(self.term):
             pass
         self._read()
@@ -97,7 +93,7 @@ def test_a_late_answer_does_not_queue_a_run_that_has_ended_since() -> None:
     environment.answers("queued", 100, start=99, is_estimated=True)
     environment.answers("success", 200, start=100.5)
     assert environment.state().state is State.SUCCESS
-    assert environment.observing._places["old"].mark == seconds(100) - OVERLAP, "the late answer holds nothing up"
+    assert environment.poller._polls["old"].cursor == seconds(100) - OVERLAP, "the late answer holds nothing up"
 
 
 def test_a_run_that_is_queued_again_is_queued() -> None:

@@ -10,15 +10,15 @@ from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import State
 from coordinator.model.taskstate import TaskInstance
 from coordinator.model.wait_assessment import Refuse, WaitVerdict, assess_wait
-from coordinator.model.waits import Answer, Completion, Wait, passed
+from coordinator.model.waits import Completion, Wait, WaitStatus, passed
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 REF = WaitRef(Target(PipelineRef("default", "D"), "p"), "r", "sensor", -1)
 UPSTREAM = Target(PipelineRef("default", "U"), "p")
-WAITING = Wait(Answer.WAITING, UPSTREAM, task_instance="one", try_number=1)
+WAITING = Wait(WaitStatus.WAITING, UPSTREAM, task_instance="one", try_number=1)
 PASSED = passed(WAITING, Completion(7, State.SUCCESS))
-OF_AIRFLOW_2 = Wait(Answer.WAITING, UPSTREAM, try_number=1)
+OF_AIRFLOW_2 = Wait(WaitStatus.WAITING, UPSTREAM, try_number=1)
 PASSED_IN_AIRFLOW_2 = passed(OF_AIRFLOW_2, Completion(7, State.SUCCESS))
 KEEP, REMOVE = WaitVerdict.KEEP, WaitVerdict.REMOVE
 

@@ -31,22 +31,22 @@ class Connection(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class EtcdConfig:
     """:ivar etcd: the connection settings. :ivar environment: the name of this Airflow."""
 
     etcd: EtcdSettings
     environment: str
 
 
-def configured_place() -> Place:
+def from_configuration() -> EtcdConfig:
     """From the configuration of the coordinator. :raises ConfigurationError: it is wrong."""
     from coordinator.config.settings import load_settings
 
     settings = load_settings()
-    return Place(settings.etcd, settings.reporter.environment)
+    return EtcdConfig(settings.etcd, settings.reporter.environment)
 
 
-def place_of(connection: Connection) -> Place:
+def from_connection(connection: Connection) -> EtcdConfig:
     """From an Airflow connection of the type ``etcd``. Without ``environment`` in it, that of the host's configuration.
 
     :raises ConfigurationError: a field is wrong; the message does not contain the password.
@@ -74,4 +74,4 @@ def place_of(connection: Connection) -> Place:
         raise ConfigurationError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     if connection.password:
         etcd.give_password(connection.password, owner=where)
-    return Place(etcd, reporter.environment)
+    return EtcdConfig(etcd, reporter.environment)
