@@ -73,4 +73,7 @@ class EtcdHook(BaseHook):  # type: ignore[misc]  # Airflow is an optional depend
                 store.close()
         except CoordinatorError as error:
             return False, str(error)
-        return True, f"etcd answers, at revision {listing.revision}; this Airflow is {config.environment!r} there"
+        return (
+            True,
+            f"connected to etcd (revision {listing.revision}); this Airflow's environment is {config.environment!r}",
+        )

@@ -26,10 +26,10 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
     :param task: a task of it, by its id; ``None``: the whole run. May be a template.
     :param partition: by default that of this run. May be a template. A date-time is read in any spelling, as
         ``{{ ts }}``; a date alone, as ``{{ ds }}``, is no date-time: it names the partition of that name.
+    :param on: ``success``, ``failure``, ``done``, or, for a task, ``skipped``.
     :param rerun: what happens when the pipeline or task completes again after this sensor has passed. ``ignore``:
         nothing. ``clear``: once this run is at rest, the sensor is cleared with everything below it, together with
         other sensors of the run that are to be cleared.
-    :param on: ``success``, ``failure``, ``done``, or, for a task, ``skipped``.
     :param deferrable: false: it asks every ``poke_interval``, and holds a slot, unless ``mode`` is ``reschedule``.
     :param etcd_conn_id: an Airflow connection of the type ``etcd``; ``None``: the configuration of the coordinator on
         the worker and the triggerer.
@@ -145,7 +145,7 @@ def _answer(wait: Wait) -> dict[str, Any] | None:
     from coordinator.model.waits import WaitStatus
 
     if wait.status is WaitStatus.REFUSED:
-        raise AirflowFailException(f"the coordinator refuses to wait for {wait.upstream}: {wait.reason}")
+        raise AirflowFailException(f"wait refused by the coordinator: {wait.upstream}: {wait.reason}")
     if wait.status is not WaitStatus.PASSED:
         return None
     found = {"pipeline": str(wait.upstream.pipeline.whole), "partition": wait.upstream.partition}

@@ -28,7 +28,7 @@ importing = typer.Typer(
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", help="The directory to write to.", file_okay=False, show_default=True)
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 
 
 @importing.command()
@@ -50,9 +50,7 @@ def playground(
 
 @importing.command()
 def composer(
-    mappings: Annotated[
-        list[Path], typer.Argument(help="Mappings of workflows, and addresses of environments.", show_default=False)
-    ],
+    mappings: Annotated[list[Path], typer.Argument(help="Workflow mappings and URL mappings.", show_default=False)],
     *,
     environment: Annotated[
         str, typer.Option(help="The environment of the source workflows, which the files do not name.")
@@ -97,7 +95,7 @@ def _write(imported: Imported, output: Path, *, force: bool, as_json: bool) -> N
         problem = str(error)
     there = [path for path in texts if path.exists()]
     if there and not force:
-        raise ConfigurationError(f"{', '.join(map(str, there))}: there already; --force replaces them")
+        raise ConfigurationError(f"{', '.join(map(str, there))} already exist; use --force to overwrite")
     output.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
@@ -147,9 +145,13 @@ def _show(imported: Imported, texts: dict[Path, str], problem: str | None) -> No
             people().print(table("where", title, rows=((one.place, one.what) for one in remarks)))
     if problem is not None:
         say(f"the result needs to be corrected: {problem}", err=True, lines=True)
+    document, configuration = texts
     names = " and ".join(map(str, texts))
     say(
         f"written: {names}: {counted(len(imported.dependencies), 'pipeline')}, "
         f"{counted(len(imported.environments), 'environment')}"
     )
-    say(f"next: add etcd's endpoints and credentials; coordinator validate {next(iter(texts))}")
+    say(
+        "next: set [etcd] endpoints and credentials, then run: coordinator validate "
+        f"{document} --config {configuration}"
+    )

@@ -64,12 +64,12 @@ def _outcome(reading: Reading, seen: SeenWait, wait: Wait) -> dict[str, Any]:
     if wait.status is WaitStatus.REFUSED:
         return {"says": wait.reason, "remedies": ["correct the sensor, then clear it"]}
     if wait.completion is not None:
-        return {"says": f"it took revision {wait.completion.revision}", "remedies": []}
+        return {"says": f"passed on revision {wait.completion.revision}", "remedies": []}
     run = seen.ref.run
     causes = [cause for one in waiting_sensors(reading, [seen]) for cause in one.causes]
     if not causes:
         if reading.cache.leader is None:
-            return {"says": "it passes as soon as a watcher leads", "remedies": ["start one: coordinator watch"]}
+            return {"says": "passes when a watcher leads", "remedies": ["start one: coordinator watch"]}
         return {"says": "it passes now, by the watcher that leads", "remedies": []}
     remedies = [cause.remedy for cause in causes if cause.remedy]
     return {"says": listed([cause.sentence(run) for cause in causes], "; "), "remedies": list(dict.fromkeys(remedies))}

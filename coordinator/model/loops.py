@@ -9,7 +9,7 @@ from coordinator.model.view import Facts
 from coordinator.model.waits import Wait, is_cleared_by
 
 MAX_TARGETS = 10_000
-"""Targets that are searched for a loop. What is above more than these is taken for one, and shown."""
+"""Targets that are searched for a loop. A search that exceeds this is treated as a loop."""
 
 
 def is_loop(graph: Graph, facts: Facts, run: Target, wait: Wait) -> bool:

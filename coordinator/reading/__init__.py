@@ -5,5 +5,6 @@
 ``partition_names``  which partitions exist, by the names of keys alone
 ``attention``        the causes that keep partitions from running, and what waits behind each
 ``limit_reasons``    which limits make a due target wait
+``waiting_sensors``  why sensors wait, and what helps
 ``preview``          what a watcher would do at once if it began to lead now
 """
