@@ -82,6 +82,8 @@ class EtcdSettings(WithPassword):
     key: Path | None = None
     username: str | None = None
 
+    _given_password: CredentialSource | None = PrivateAttr(default=None)
+
     @field_validator("prefix")
     @classmethod
     def _starts_with_slash(cls, prefix: str) -> str:
@@ -103,7 +105,14 @@ class EtcdSettings(WithPassword):
 
     def password_source(self) -> CredentialSource:
         """The source of the password."""
-        return source_of(self, "password", "etcd")
+        return self._given_password or source_of(self, "password", "etcd")
+
+    def give_password(self, password: str, *, owner: str) -> None:
+        """Use a password from elsewhere. Settings with another one are not equal to these.
+
+        :param owner: where it comes from, for messages.
+        """
+        self._given_password = CredentialSource(owner=owner, kind="password", value=password)
 
     def password(self) -> str | None:
         """The password. Raises as :meth:`coordinator.config.credentials.CredentialSource.read` does."""
@@ -181,7 +190,7 @@ class EnvironmentSettings(WithPassword, WithToken):
         return self
 
     @property
-    def speaks(self) -> int:
+    def api_version(self) -> int:
         """The version of Airflow whose API it has."""
         return 2 if self.kind == "airflow2" else self.airflow_version or 3
 

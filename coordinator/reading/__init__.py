@@ -9,7 +9,7 @@ meaning.
 ``unmet_notes``      dependencies that can hardly be met
 ``gaps``             partitions in which a pipeline has not run on what is there
 ``attention``        the causes that keep partitions from running, and what waits behind each
-``waiting_reasons``  which limits make a due target wait
-``waiting_sensors``  the sensors that have no answer yet, and why
+``limit_reasons``    which limits make a due target wait
+``waiting_sensors``  why sensors wait, and what helps
 ``preview``          what a watcher would do at once if it began to lead now
 """

@@ -20,7 +20,7 @@ from coordinator.model.references import PipelineRef
 from coordinator.reading.naming import read_target, unknown_partition
 from coordinator.reading.reading import Reading
 from coordinator.reading.unmet_notes import unmet_notes
-from coordinator.reading.waiting_reasons import waits_for
+from coordinator.reading.limit_reasons import limits_reached
 from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
@@ -70,7 +70,7 @@ def explained(
         store, keys, pipeline, partition, revision=revision, below=False, new_pipeline=True
     )
     reading.require(pipeline)
-    waits = tuple(waits_for(store, keys, reading, target, limits))
+    waits = tuple(limits_reached(store, keys, reading, target, limits))
     sensors = tuple(waiting_sensors(reading, (seen for seen in reading.cache.waits if seen.ref.run == target)))
     explanation = explain(reading.propagation, target, known=named.known, waiting=sensors)
     notes = tuple(_notes(reading, explanation, named, waits, past=bool(revision)))

@@ -66,7 +66,7 @@ class WaitKey(msgspec.Struct, frozen=True, gc=False):
     ref: WaitRef
 
 
-class MarkKey(msgspec.Struct, frozen=True, gc=False):
+class CursorKey(msgspec.Struct, frozen=True, gc=False):
     environment: str
 
 
@@ -109,7 +109,7 @@ ParsedKey = (
     | DependenciesKey
     | PublishedBeforeKey
     | HoldKey
-    | MarkKey
+    | CursorKey
     | OrderKey
     | WaitKey
     | WatermarkKey
@@ -185,7 +185,7 @@ class Keys:
         that it concerns, because ``floor`` sorts before ``state``."""
         return self._of_pipeline("floor", pipeline)
 
-    def mark(self, environment: str) -> str:
+    def cursor(self, environment: str) -> str:
         """Up to when the runs of an observed environment are known; see :mod:`coordinator.model.mark`."""
         return f"{self.root}observed/{encode_segment(environment)}"
 
@@ -259,7 +259,7 @@ class Keys:
                 run = Target(PipelineRef(environment, dag_id), partition)
                 return WaitKey(WaitRef(run, run_id, task_id, int(index)))
             case "observed", [environment]:
-                return MarkKey(environment)
+                return CursorKey(environment)
             case "floor", [environment, dag_id]:
                 return WatermarkKey(PipelineRef(environment, dag_id))
             case "acts", [act_id]:

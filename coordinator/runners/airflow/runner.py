@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from coordinator.config.settings import EnvironmentSettings
@@ -12,7 +12,6 @@ from coordinator.model.printable import printable
 from coordinator.runners.airflow import changes, checking, looking, starting
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.airflow.dialect import Airflow2, Airflow3, Dialect
 from coordinator.runners.port import (
     AnswerTooLarge,
     Changed,
@@ -25,8 +24,6 @@ from coordinator.runners.port import (
     RunOrTask,
     StartRequest,
 )
-
-_DIALECTS: Mapping[int, Dialect] = {3: Airflow3(), 2: Airflow2()}
 
 
 class AirflowRunner:
@@ -45,7 +42,7 @@ class AirflowRunner:
         self._name = name
         self._takes_partition = settings.takes_partition
         self._request_timeout = settings.request_timeout
-        self._client = AirflowClient(name, settings, _DIALECTS[settings.speaks])
+        self._client = AirflowClient(name, settings)
 
     def __repr__(self) -> str:
         return f"<AirflowRunner {self._client!r}>"

@@ -21,7 +21,7 @@ from coordinator.commands.report import write_report
 from coordinator.config.settings import EtcdSettings, ReporterSettings, RetentionSettings, Settings
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunStateDocument, State, Verdict
-from coordinator.model.waits import Answer, Completion, Wait, dump_wait, passed
+from coordinator.model.waits import Completion, Wait, WaitStatus, dump_wait, passed
 from coordinator.store import securing
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.keys import Keys
@@ -71,7 +71,7 @@ def test_a_reporter_reports_new_repeated_and_late_and_for_nobody_else(etcd: Secu
 
 def test_a_sensor_writes_its_wait_and_hears_the_answer_and_reports_nothing(etcd: SecuredEtcd) -> None:
     key = KEYS.wait(WaitRef(target("team_b/load"), "nightly", "sensor", -1))
-    wait = Wait(Answer.WAITING, target("rates"), task_instance="id")
+    wait = Wait(WaitStatus.WAITING, target("rates"), task_instance="id")
     root, store = etcd.connect(ROOT), etcd.connect("sensors")
     watch = WaitWatch(etcd.connect("sensors"), KEYS, "team_b")
     try:
