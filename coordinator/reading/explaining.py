@@ -17,10 +17,10 @@ from coordinator.model.partitions.instants import format_instant
 from coordinator.model.publishing.publication import Publication
 from coordinator.model.publishing.unmet_lately import seen_in, untouched
 from coordinator.model.references import PipelineRef
+from coordinator.reading.limit_reasons import limits_reached
 from coordinator.reading.naming import read_target, unknown_partition
 from coordinator.reading.reading import Reading
 from coordinator.reading.unmet_notes import unmet_notes
-from coordinator.reading.limit_reasons import limits_reached
 from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
