@@ -58,6 +58,10 @@ class Dialect(Protocol):
         """Whether runs without a logical date exist. Otherwise Airflow gives such a run the present time."""
 
     @property
+    def has_partition_keys(self) -> bool:
+        """Whether runs may have a ``partition_key``."""
+
+    @property
     def spares_running_tasks(self) -> bool:
         """Whether a clear of tasks can be made conditional on none of them running."""
 
@@ -92,6 +96,7 @@ class Airflow3:
     has_prefix_filters: bool = True
     sorts_tasks: bool = True
     takes_no_date: bool = True
+    has_partition_keys: bool = True
     spares_running_tasks: bool = True
     date_filters: tuple[str, str] = ("logical_date_gte", "logical_date_lte")
 
@@ -120,6 +125,7 @@ class Airflow2:
     has_prefix_filters: bool = False
     sorts_tasks: bool = False
     takes_no_date: bool = False
+    has_partition_keys: bool = False
     spares_running_tasks: bool = False
     date_filters: tuple[str, str] = ("execution_date_gte", "execution_date_lte")
 
