@@ -24,8 +24,9 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
 
     :param pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``. May be a template.
     :param task: a task of it, by its id; ``None``: the whole run. May be a template.
-    :param partition: by default that of this run. May be a template. A date-time is read in any spelling, as
-        ``{{ ts }}``; a date alone, as ``{{ ds }}``, is no date-time: it names the partition of that name.
+    :param partition: by default that of this run. May be a template. A date-time with a time zone is read in any
+        spelling, as ``{{ ts }}``; anything else names the partition of that name: a key, a date-time without a zone, as
+        keys have it, a date alone.
     :param on: ``success``, ``failure``, ``done``, or, for a task, ``skipped``.
     :param rerun: what happens when the pipeline or task completes again after this sensor has passed. ``ignore``:
         nothing. ``clear``: once this run is at rest, the sensor is cleared with everything below it, together with

@@ -1,7 +1,8 @@
 """Dependencies that are never met because one upstream has dates as partitions and another has date-times.
 
-``2026-11-20`` and ``2026-11-20T00:00:00Z`` are two partitions. An Airflow run has the latter, and a person who reports
-by hand easily writes the former: a pipeline that waits for both in the same partition then waits for ever.
+``2026-11-20``, ``2026-11-20T00:00:00`` and ``2026-11-20T00:00:00Z`` are three partitions. A run with a logical date has
+the last one; Airflow's partitioned timetables give their runs the one before; and a person who reports by hand easily
+writes the first. A pipeline that waits for two of them in the same partition waits for ever.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from coordinator.model.conditions import Condition, Dependency, leaves
 from coordinator.model.dependencies import Downstream
-from coordinator.model.named_partitions import is_date
+from coordinator.model.named_partitions import is_date, is_local
 from coordinator.model.partitions import Identity
 from coordinator.model.partitions.instants import parse_instant
 from coordinator.model.publishing.never_met import NeverMet
@@ -23,7 +24,11 @@ class Form(enum.StrEnum):
     """How partitions are written."""
 
     DATE = "dates"
+    LOCAL = "date-times without a time zone"
     DATE_TIME = "date-times"
+
+
+_FORMATS = {Form.DATE: "%Y-%m-%d", Form.LOCAL: "%Y-%m-%dT%H:%M:%S"}
 
 
 Forms = dict[PipelineRef, Form | None]
@@ -41,7 +46,7 @@ def apart(entries: Iterable[Downstream], seen: Seen) -> Iterator[NeverMet]:
         for upstream in upstreams.keys() - forms.keys():
             forms[upstream] = form_of(seen.get(upstream, ()))
         if not any(_can_hold(entry.condition, form, forms) for form in Form):
-            yield NeverMet(entry.pipeline, _reason(upstreams, forms, seen), _REMEDY)
+            yield NeverMet(entry.pipeline, _reason(upstreams, forms, seen), _remedy(upstreams, forms))
 
 
 def form_of(partitions: Collection[str]) -> Form | None:
@@ -53,6 +58,8 @@ def form_of(partitions: Collection[str]) -> Form | None:
 def _form(partition: str) -> Form | None:
     if is_date(partition):
         return Form.DATE
+    if is_local(partition):
+        return Form.LOCAL
     return Form.DATE_TIME if parse_instant(partition) is not None else None
 
 
@@ -63,10 +70,15 @@ def _can_hold(condition: Condition, form: Form, forms: Forms) -> bool:
     return sum(_can_hold(branch, form, forms) for branch in condition.of) >= condition.n
 
 
-_REMEDY = (
-    "report the same partitions for both, such as 2026-11-20T00:00:00Z; or let the dependency on the dates have the "
-    """'partition' {"mapper": "start_of_day", "input_format": "%Y-%m-%d"}"""
-)
+def _remedy(upstreams: Iterable[PipelineRef], forms: Forms) -> str:
+    found = {forms[upstream] for upstream in upstreams}
+    named = [
+        f"""the dependency on the {form} have the 'partition' {{"mapper": "identity", "input_format": "{spelled}"}}"""
+        for form, spelled in _FORMATS.items()
+        if form in found
+    ]
+    same = "report the same partitions for both, such as 2026-11-20T00:00:00Z"
+    return f"{same}; or let {', and '.join(named)}"
 
 
 def _reason(upstreams: Iterable[PipelineRef], forms: Forms, seen: Seen) -> str:

@@ -1,9 +1,9 @@
 """The closure of a decision: the pipelines and partitions that it depends on, up through all upstreams.
 
-If mappings name the inputs of a partition, only those partitions are needed. ``latest``, ``fixed_key`` and
-``start_of_*`` name none: of such an upstream, and of everything above it, all partitions are needed. Of a downstream
-with ``latest`` all partitions are needed too, because ``latest`` starts only the newest of them; and of a pipeline on a
-cycle that goes back in time, which leads from partition to partition without an end.
+If mappings name the inputs of a partition, only those partitions are needed. ``latest``, ``fixed_key``, ``start_of_*``
+and what is made of these name none: of such an upstream, and of everything above it, all partitions are needed. Of a
+downstream with ``latest`` all partitions are needed too, because ``latest`` starts only the newest of them; and of a
+pipeline on a cycle that goes back in time, which leads from partition to partition without an end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from coordinator.model.conditions import Dependency
 from coordinator.model.graph import Graph
-from coordinator.model.partitions import FixedKey, Latest, StartOf
+from coordinator.model.partitions import FixedKey, Latest, StartOf, gathers
 from coordinator.model.references import PipelineRef
 
 Place = tuple[PipelineRef, str | None]
@@ -76,7 +76,7 @@ def with_all_below(graph: Graph, place: Place) -> set[Place]:
 def _inputs(dependency: Dependency, partition: str | None) -> Iterator[str | None]:
     """The partitions of an upstream that a partition of its downstream needs."""
     mapping = dependency.mapping
-    if partition is None or isinstance(mapping, Latest | StartOf):
+    if partition is None or isinstance(mapping, Latest | StartOf) or gathers(mapping):
         yield None
     elif not isinstance(mapping, FixedKey):
         yield from mapping.upstreams(partition)

@@ -14,7 +14,7 @@ from datetime import timedelta
 import msgspec
 
 from coordinator.model.durations import format_duration
-from coordinator.model.partitions import ALL, Identity, Mapping, Rollup
+from coordinator.model.partitions import ALL, Identity, Mapping, Rollup, Segments
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import State
 
@@ -73,9 +73,11 @@ class Dependency(msgspec.Struct, frozen=True, cache_hash=True):
     def identity(self) -> Dependency:
         """The dependency as far as its activation is concerned: ``wait`` and ``max_age`` may be changed while
         partitions wait, without a new activation."""
-        if self.max_age is None and not isinstance(self.mapping, Rollup):
+        mapping = self.mapping
+        if isinstance(mapping, Rollup | Segments):
+            mapping = replace(mapping, wait=ALL)
+        elif self.max_age is None:
             return self
-        mapping = replace(self.mapping, wait=ALL) if isinstance(self.mapping, Rollup) else self.mapping
         return msgspec.structs.replace(self, mapping=mapping, max_age=None)
 
     def __str__(self) -> str:

@@ -24,7 +24,17 @@ from coordinator.model.consumption import NOTHING, Consumed, Fingerprint
 from coordinator.model.dependencies import Settle
 from coordinator.model.durations import after
 from coordinator.model.graph import Node
-from coordinator.model.partitions import FanOut, FixedKey, Identity, Latest, Offset, Rollup, StartOf
+from coordinator.model.partitions import (
+    FixedKey,
+    Identity,
+    Latest,
+    Mapping,
+    Rollup,
+    Segments,
+    StartOf,
+    gathers,
+    rolls_up,
+)
 from coordinator.model.references import Target, target_of
 from coordinator.model.runstate import RunState, State
 from coordinator.model.tasks import TaskObservation, observation_of
@@ -111,6 +121,13 @@ def evaluate(
     return evaluator.visit(node.downstream.condition), evaluator.inputs
 
 
+def _needed(mapping: Mapping, inputs: int) -> int:
+    """How many of so many inputs must hold."""
+    if isinstance(mapping, Rollup | Segments):
+        return mapping.needed(inputs) if inputs else 1
+    return max(1, inputs) if rolls_up(mapping) else 1
+
+
 class _Evaluator:
     def __init__(self, view: View, node: Node, target: Target, record: TriggerRecord | None) -> None:
         self._view = view
@@ -144,13 +161,14 @@ class _Evaluator:
                 targets = ()
             case StartOf():
                 targets = sorted(self._view.gathered(dependency, self._target))
+            case _ if gathers(mapping):
+                targets = sorted(self._view.gathered(dependency, self._target))
             case _:
                 targets = [Target(upstream, one) for one in mapping.upstreams(partition)]
         inputs = tuple(self._input(dependency, target) for target in targets)
-        if len(inputs) == 1 and isinstance(mapping, FanOut | Offset):
+        if len(inputs) == 1 and not gathers(mapping) and not rolls_up(mapping):
             return inputs[0]
-        needed = mapping.needed(len(targets)) if isinstance(mapping, Rollup) and targets else 1
-        return _branch(needed, str(dependency), inputs, dependency)
+        return _branch(_needed(mapping, len(targets)), str(dependency), inputs, dependency)
 
     def _newest(self, dependency: Dependency) -> EvaluatedInput:
         """The upstream's newest completion. Newer ones may come for ever: only those of this wave are waited for."""

@@ -19,6 +19,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
     _DATE.pattern + r"(?:[T ][0-9]{2}(?::[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
+_LOCAL = re.compile(_DATE.pattern + r"T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _NEAREST = 3
 _ALIKE = 0.8
 """The difflib ratio from which on one partition may be a typing error for the other."""
@@ -58,7 +59,8 @@ def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
     """The partition that a person means.
 
     A new date-time gets the canonical form of :mod:`~coordinator.model.partitions.instants`. A new date stays a date,
-    unless most partitions of the pipeline are date-times: writers outside Airflow may use dates alone.
+    unless most partitions of the pipeline are date-times: writers outside Airflow may use dates alone. A new date-time
+    in local time stays one if most partitions are such: Airflow's timetables spell partition keys so.
 
     :param known: the partitions of the pipeline, and those that follow from its upstreams.
     """
@@ -73,7 +75,8 @@ def named_partition(typed: str, known: Collection[str]) -> NamedPartition:
     same = [one for one in known if read_moment(one) == moment]
     if len(same) == 1 and typed != usual:  # the canonical form in full is taken literally
         return NamedPartition(same[0], known=True)
-    partition = typed if is_date(typed) and not _mostly_date_times(known) else usual
+    is_kept = _mostly_local(known) if is_local(typed) else is_date(typed) and not _mostly_date_times(known)
+    partition = typed if is_kept else usual
     near = (*same, *(one for one in _near(typed, known) if one not in same))
     return NamedPartition(partition, known=False, near=near[:_NEAREST], newest=_newest(known))
 
@@ -85,9 +88,10 @@ def spellings(typed: str) -> set[str]:
 
 
 def canonical(typed: str) -> str:
-    """A partition in the canonical form of its moment, where it is a date-time; anything else as it is typed."""
+    """A partition in the canonical form of its moment, where it is a date-time with a time zone; anything else as it is
+    typed. A date-time without one is how Airflow's timetables and mappers spell partition keys."""
     moment = read_moment(typed)
-    return typed if moment is None or is_date(typed) else format_instant(moment)
+    return typed if moment is None or datetime.fromisoformat(typed).tzinfo is None else format_instant(moment)
 
 
 def is_spelled_freely(typed: str) -> bool:
@@ -141,6 +145,15 @@ def _require_moment(text: str) -> datetime:
 def is_date(text: str) -> bool:
     """Whether it is written as a date."""
     return _DATE.fullmatch(text) is not None
+
+
+def is_local(text: str) -> bool:
+    """Whether it is written as Airflow writes a moment in a partition key, if nothing else is said: in local time."""
+    return _LOCAL.fullmatch(text) is not None
+
+
+def _mostly_local(known: Collection[str]) -> bool:
+    return 2 * sum(map(is_local, known)) > len(known)
 
 
 def _mostly_date_times(known: Collection[str]) -> bool:

@@ -121,7 +121,7 @@ class StartRequest:
 
     ``before`` is the queued_at of the run to clear, as the environment showed it before the intent: if it differs
     afterwards, the clear has happened. ``tasks`` are the ids of the tasks to clear, with everything below them; none:
-    the whole run.
+    the whole run. ``beside``: a run that is created on purpose beside one that its partition has already.
     """
 
     dag_id: str
@@ -133,6 +133,7 @@ class StartRequest:
     before: datetime | None = None
     partition: str = ""
     tasks: tuple[str, ...] = ()
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class Foreign:
     """A run that is not ours exists where ours should be created: it is adopted, by the rerun policy.
 
     Either it has our run_id and another token (from before the partition was removed by retention, or from before etcd
-    was restored), or it has our logical date (a person's run).
+    was restored), or it has our logical date or our partition key (a person's run, or Airflow's own).
     """
 
     run: ObservedRun

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.taskstate import TaskInstance
-from tests.airflow_model.runs import Dag, Run
+from tests.airflow_model.runs import Dag, Partitioning, Run
 
 CONFLICT = {
     "detail": {
@@ -135,7 +135,7 @@ def run_body(run: Run) -> dict[str, Any]:
         "bundle_version": None,
         "dag_display_name": run.dag_id,
         "partition_key": run.partition_key,
-        "partition_date": None,
+        "partition_date": _instant(run.partition_date),
     }
 
 
@@ -200,6 +200,26 @@ def task_body(run: Run, task_id: str, one: TaskInstance) -> dict[str, Any]:
     }
 
 
+def _timetable(summary: str | None, description: str, *, partitioned: bool, periodic: bool = False) -> dict[str, Any]:
+    return {
+        "timetable_summary": summary,
+        "timetable_description": description,
+        "timetable_partitioned": partitioned,
+        "timetable_periodic": periodic,
+        "next_dagrun_run_after": "2026-11-25T00:00:00Z" if periodic else None,
+    }
+
+
+_TIMETABLES = {
+    None: _timetable(None, "Never, external triggers only", partitioned=False),
+    Partitioning.AT_RUNTIME: _timetable(
+        "PartitionedAtRuntime", "Never, partition key(s) set at runtime", partitioned=False
+    ),
+    Partitioning.BY_ASSETS: _timetable("Partitioned Asset", "Triggered by assets", partitioned=True),
+    Partitioning.BY_CRON: _timetable("0 0 * * *", "At 00:00", partitioned=True, periodic=True),
+}
+
+
 def dag_body(dag: Dag) -> dict[str, Any]:
     """``DAGResponse``."""
     return {
@@ -215,10 +235,7 @@ def dag_body(dag: Dag) -> dict[str, Any]:
         "relative_fileloc": "dags.py",
         "fileloc": "/opt/airflow/dags/dags.py",
         "description": None,
-        "timetable_summary": None,
-        "timetable_description": "Never, external triggers only",
-        "timetable_partitioned": False,
-        "timetable_periodic": False,
+        **_TIMETABLES[dag.keys],
         "tags": [],
         "max_active_tasks": 16,
         "max_active_runs": 16,
@@ -228,7 +245,6 @@ def dag_body(dag: Dag) -> dict[str, Any]:
         "next_dagrun_logical_date": None,
         "next_dagrun_data_interval_start": None,
         "next_dagrun_data_interval_end": None,
-        "next_dagrun_run_after": None,
         "allowed_run_types": None,
         "owners": ["airflow"],
     }

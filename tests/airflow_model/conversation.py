@@ -16,14 +16,34 @@ from typing import Any
 
 import requests
 
+from tests.airflow_model.runs import Partitioning
+
 RECORDED = Path(__file__).parent / "recorded" / "airflow-3.3.2.json"
-DAGS = ("broken", "choosy", "empty", "quick", "sleeping", "slow")
-"""``choosy`` has a param ``n``, an integer; ``empty`` has no tasks; ``sleeping`` is paused."""
+KEYED = {
+    "keyed": Partitioning.AT_RUNTIME,
+    "keyed_by_asset": Partitioning.BY_ASSETS,
+    "keyed_by_cron": Partitioning.BY_CRON,
+}
+DAGS = ("broken", "choosy", "empty", *KEYED, "quick", "sleeping", "slow")
+"""``choosy`` has a param ``n``, an integer; ``empty`` has no tasks; ``sleeping``, ``keyed_by_asset`` and
+``keyed_by_cron`` are paused."""
 
 INSTANTS = ("queued_at", "start_date", "end_date", "run_after")
 WEB_PAGES = "an address that does not exist, outside the API"
 
-_VALUES = ("dag_id", "dag_run_id", "logical_date", "state", "partition_key", "conf", "is_paused", "is_stale")
+_VALUES = (
+    "dag_id",
+    "dag_run_id",
+    "logical_date",
+    "state",
+    "partition_key",
+    "partition_date",
+    "conf",
+    "is_paused",
+    "is_stale",
+    "timetable_partitioned",
+    "timetable_summary",
+)
 """Fields that are compared by value; the runner reads these."""
 _WORDS = ("detail", "error", "msg", "type", "loc")
 _DIFFERS_BY_VERSION = ("The run_id provided", "1 validation error for LoginBody")

@@ -5,17 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from coordinator.model.runstate import State
 from tests.airflow_model import bodies
-from tests.airflow_model.runs import Airflow, Conflict, Dag, NoSuchDag, NoSuchRun, Run, TaskRuns
+from tests.airflow_model.runs import (
+    Airflow,
+    Conflict,
+    Dag,
+    NoSuchDag,
+    NoSuchRun,
+    Partitioning,
+    Run,
+    TaskRuns,
+    with_keys,
+)
 
 RUN_ID = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
 MAX_PAGE = 100
+LONGEST_KEY = 250
+KEY_FORMAT = "%Y-%m-%dT%H:%M:%S"
+"""Of a ``CronPartitionTimetable``."""
 RUNNING_TASK = (
     "AirflowClearRunningTaskException: Disable 'prevent_running_task' to proceed, or wait until the task is not "
     "running, queued, or scheduled state."
@@ -31,6 +44,7 @@ _FILTERS = {
     "logical_date_gte",
     "logical_date_lte",
     "updated_at_gte",
+    "partition_key_prefix_pattern",
 }
 
 Filters = Mapping[str, list[str]]
@@ -135,8 +149,7 @@ class RestApi:
             dag = self._find_dag(dag_id)
         except NoSuchDag:
             raise Refusal(404, f"Dag with dag_id: '{dag_id}' not found") from None
-        if body.partition_key is not None:
-            raise Refusal(400, f"Dag '{dag_id}' is not a partitioned Dag and does not accept a partition_key.")
+        partition_date = _check_key(dag, body.partition_key)
         if body.dag_run_id is not None:
             _check_run_id(body.dag_run_id)
         wrong = dag.refuse(body.conf or {}) if dag.refuse else None
@@ -144,7 +157,13 @@ class RestApi:
             raise Refusal(400, wrong)
         try:
             run = self._airflow.create(
-                dag_id, body.dag_run_id, logical_date=body.logical_date, conf=body.conf, note=body.note
+                dag_id,
+                body.dag_run_id,
+                logical_date=body.logical_date,
+                partition_key=body.partition_key,
+                partition_date=partition_date,
+                conf=body.conf,
+                note=body.note,
             )
         except Conflict:
             raise Refusal(409, bodies.CONFLICT) from None
@@ -235,6 +254,8 @@ class RestApi:
         dag_terms, run_terms = _terms(filters, "dag_id_prefix_pattern"), _terms(filters, "run_id_prefix_pattern")
         selected = self._airflow.select(dag_id, dag_terms, run_terms)
         runs = [run for run in selected if run.dag_id not in self.hidden]
+        if "partition_key_prefix_pattern" in filters:
+            runs = with_keys(runs, filters["partition_key_prefix_pattern"][0])
         if states := filters.get("state"):
             runs = [run for run in runs if run.state.value in states]
         if since := filters.get("logical_date_gte"):
@@ -302,6 +323,26 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 def _read(shape: type[Shape], call: Call) -> Shape:
     return shape.model_validate(call.body, from_attributes=True)
+
+
+def _check_key(dag: Dag, key: str | None) -> datetime | None:
+    """Whether a run may have this key, and the date that it names (``SerializedDAG.validate_partition_key``)."""
+    if key is None:
+        return None
+    if dag.keys is None:
+        raise Refusal(400, f"Dag '{dag.dag_id}' is not a partitioned Dag and does not accept a partition_key.")
+    if not key.strip():
+        raise Refusal(400, "partition_key must not be empty or whitespace-only.")
+    if len(key) > LONGEST_KEY:
+        raise Refusal(400, f"partition_key must be at most {LONGEST_KEY} characters; got {len(key)}.")
+    if dag.keys is not Partitioning.BY_CRON:
+        return None
+    try:
+        return datetime.strptime(key, KEY_FORMAT).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise Refusal(
+            400, f"Partition key {key!r} does not match the timetable's key_format {KEY_FORMAT!r}: {error}"
+        ) from None
 
 
 def _check_run_id(run_id: str) -> None:

@@ -37,6 +37,15 @@ class TaskRuns(Exception):
     """A task that is to be cleared is running."""
 
 
+class Partitioning(Enum):
+    """Who gives the runs of a partitioned DAG their keys: the timetable."""
+
+    AT_RUNTIME = "PartitionedAtRuntime"
+    BY_ASSETS = "PartitionedAssetTimetable"
+    BY_CRON = "CronPartitionTimetable"
+    """At midnight, in UTC, in its own ``key_format``."""
+
+
 @dataclass(slots=True)
 class Dag:
     """:ivar tasks: whether there are any; without, a clear changes nothing.
@@ -45,6 +54,7 @@ class Dag:
     :ivar run_ids: of its runs, sorted.
     :ivar dates: the logical dates that are taken.
     :ivar below: its tasks by id, each with those directly below it. Other tasks are not looked at.
+    :ivar keys: of its runs; ``None``: it is not partitioned.
     """
 
     dag_id: str
@@ -54,6 +64,7 @@ class Dag:
     run_ids: list[str] = field(default_factory=list)
     dates: set[datetime] = field(default_factory=set)
     below: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keys: Partitioning | None = None
 
     def all_below(self, task_ids: Iterable[str]) -> set[str]:
         """These tasks, and everything below them."""
@@ -81,6 +92,7 @@ class Run(ObservedRun):
     by: str = "admin"
     run_after: datetime | None = None
     versioned: bool = True
+    partition_date: datetime | None = None
     starts: int = 0
     tasks: Mapping[str, tuple[TaskInstance, ...]] = field(default_factory=dict)
     updated_at: datetime | None = None
@@ -147,13 +159,14 @@ class Airflow:
         tasks: bool = True,
         refuse: Callable[[dict[str, Any]], str | None] | None = None,
         below: Mapping[str, tuple[str, ...]] | None = None,
+        keys: Partitioning | None = None,
     ) -> Dag:
         """Declare a DAG, see :class:`Dag`. A DAG that is there already keeps its runs."""
         dag = self.dags.get(dag_id)
         if dag is None:
             dag = self.dags[dag_id] = Dag(dag_id)
             bisect.insort(self.dag_ids, dag_id)
-        dag.paused, dag.tasks, dag.refuse = paused, tasks, refuse
+        dag.paused, dag.tasks, dag.refuse, dag.keys = paused, tasks, refuse, keys
         if below is not None:
             dag.below = dict(below)
         return dag
@@ -186,6 +199,7 @@ class Airflow:
         *,
         logical_date: datetime | None = None,
         partition_key: str | None = None,
+        partition_date: datetime | None = None,
         conf: Mapping[str, Any] | None = None,
         by: str = "admin",
         note: str | None = None,
@@ -204,6 +218,7 @@ class Airflow:
             run_after=now,
             logical_date=logical_date,
             partition_key=partition_key,
+            partition_date=partition_date,
             conf=dict(conf or {}),
             by=by,
             note=note,
@@ -358,6 +373,13 @@ class Airflow:
         run = self.runs[before.dag_id, before.run_id] = replace(before, **fields)
         self._changed(Change(what, run, before))
         return run
+
+
+def with_keys(runs: Iterable[Run], term: str) -> list[Run]:
+    """The runs that have a key, by Airflow's prefix pattern, in which ``|`` divides nothing."""
+    keys = sorted({run.partition_key for run in runs if run.partition_key is not None})
+    wanted = set(_by_terms(keys, [term]))
+    return [run for run in runs if run.partition_key in wanted]
 
 
 def _by_terms(names: list[str], terms: list[str] | None) -> list[str]:

@@ -29,7 +29,8 @@ from examples.demo.airflow import AirflowProcess
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
-OWN_DAGS = ("quick", "slow", "failing", "staged", "after_load", "halves", "left", "right")
+KEYED_DAGS = ("keyed", "keyed_below", "keyed_all", "keyed_by_asset")
+OWN_DAGS = ("quick", "slow", "failing", "staged", "after_load", "halves", "left", "right", *KEYED_DAGS)
 PLAYGROUND = ("00_watcher", *(f"0{number}_pipeline" for number in range(1, 8)))
 PAGE = "https://coordinator.example/page"
 """The address at which people would reach the page."""

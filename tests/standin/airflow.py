@@ -34,7 +34,7 @@ from coordinator.runners.port import ObservedRun
 from tests.airflow_model import bodies
 from tests.airflow_model.old_rest import OldRestApi
 from tests.airflow_model.rest import Answer, Call, RestApi
-from tests.airflow_model.runs import Airflow, Change, What
+from tests.airflow_model.runs import Airflow, Change, Partitioning, What
 from tests.standin.faults import Fault, Faults
 from tests.standin.http11 import Request, Response, Server
 from tests.standin.login import Logins
@@ -156,6 +156,7 @@ class StandInAirflow:
         paused: bool = False,
         tasks: bool = True,
         refuse: Callable[[dict[str, Any]], str | None] | None = None,
+        keys: Partitioning | None = None,
     ) -> None:
         """Declare a DAG, or declare it again; its runs stay.
 
@@ -163,10 +164,11 @@ class StandInAirflow:
         :param ends: the state in which runs end by themselves.
         :param tasks: without tasks, a clear changes nothing.
         :param refuse: looks at a conf, and says what is wrong with it.
+        :param keys: of its runs; ``None``: it is not partitioned.
         """
         with self.changed:
             self._scheduler.plans[dag_id] = Plan(auto, ends)
-            self.model.dag(dag_id, paused=paused, tasks=tasks, refuse=refuse)
+            self.model.dag(dag_id, paused=paused, tasks=tasks, refuse=refuse, keys=keys)
 
     def remove_dag(self, dag_id: str) -> None:
         """As ``airflow dags delete``: the DAG and all its runs."""

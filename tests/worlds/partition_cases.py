@@ -157,6 +157,138 @@ def case_fixed_key(world: World) -> None:
     assert world.runs("D", partition="model") == 3
 
 
+REGIONS = {"mapper": "segments", "segments": ["us", "eu", "apac"], "downstream_key": "all"}
+
+
+def case_segments(world: World) -> None:
+    """D in one partition needs A in each of three regions; a fourth one is none of them; a region that is cleared runs
+    D again, once."""
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": REGIONS}}})
+    for region in ("us", "mars", "eu"):
+        world.comes("A", region)
+    world.settle()
+    assert world.runs("D", partition="all") == 0
+    world.comes("A", "apac")
+    world.settle()
+    assert world.runs("D", partition="all") == 1
+    world.rerun("A", partition="mars")
+    world.settle()
+    assert world.runs("D", partition="all") == 1
+    world.rerun("A", partition="us")
+    world.settle()
+    assert world.runs("D", partition="all") == 2
+
+
+def case_segments_of_which_two_are_enough(world: World) -> None:
+    """Two regions are enough; the third one is late data."""
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": {**REGIONS, "wait": 2}}}})
+    for expected, region in zip((0, 1, 2), ("us", "eu", "apac"), strict=True):
+        world.comes("A", region)
+        world.settle()
+        assert world.runs("D", partition="all") == expected
+
+
+def case_allowed_key(world: World) -> None:
+    """D needs A in its own region, and only in two of them; what A does elsewhere touches nothing."""
+    mapping = {"mapper": "allowed_key", "allowed_keys": ["us", "eu"]}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    for region in ("us", "eu", "mars"):
+        world.comes("A", region)
+    world.settle()
+    assert [world.runs("D", partition=region) for region in ("us", "eu", "mars")] == [1, 1, 0]
+
+
+def case_product_of_a_region_and_a_day(world: World) -> None:
+    """D by region and day needs all hours of A in that region; the hours of another region are another day's."""
+    mapping = {"mapper": "product", "mappers": ["identity", {"mapper": "rollup", "window": "day"}]}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    for hour in hours(23):
+        world.comes("A", f"eu|{hour}")
+    world.comes("A", f"us|{hours()[23]}")
+    world.settle()
+    assert [world.runs("D", partition=f"{region}|{DAY}") for region in ("eu", "us")] == [0, 0]
+    world.comes("A", f"eu|{hours()[23]}")
+    world.settle()
+    assert [world.runs("D", partition=f"{region}|{DAY}") for region in ("eu", "us")] == [1, 0]
+    world.rerun("A", partition=f"eu|{hours()[5]}")
+    world.settle()
+    assert world.runs("D", partition=f"eu|{DAY}") == 2
+
+
+def case_product_that_gathers(world: World) -> None:
+    """As start_of_day, in each region: the first hour starts D for the region's day, and so does each later one."""
+    mapping = {"mapper": "product", "mappers": ["identity", "start_of_day"]}
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    for count, hour in enumerate(hours(3), 1):
+        world.comes("A", f"eu|{hour}")
+        world.settle()
+        assert world.runs("D", partition=f"eu|{DAY}") == count
+    assert world.runs("D", partition=f"us|{DAY}") == 0
+
+
+def case_chain(world: World) -> None:
+    """D by the quarter needs each of its months, which A spells in its own way: two mappings in one."""
+    mapping = {
+        "mapper": "chain",
+        "mappers": [
+            {"mapper": "identity", "input_format": "%Y-%m"},
+            {"mapper": "rollup", "window": "quarter", "output_format": "%Y-Q{quarter}"},
+        ],
+    }
+    world.dependencies({"D": {"upstream": {"pipeline": "A", "partition": mapping}}})
+    for month in ("2026-10", "2026-11"):
+        world.comes("A", month)
+    world.settle()
+    assert world.runs("D", partition="2026-Q4") == 0
+    world.comes("A", "2026-12")
+    world.settle()
+    assert world.runs("D", partition="2026-Q4") == 1
+
+
+def case_keys_of_airflows_timetables_meet_dated_runs(world: World) -> None:
+    """D = all(A, K). K is partitioned by a timetable of Airflow, and spells its keys in local time, without a zone."""
+    key = {"mapper": "identity", "input_format": "%Y-%m-%dT%H:%M:%S"}
+    world.dependencies({"D": ["A", {"pipeline": "K", "partition": key}]})
+    world.comes("A", DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 0
+    world.comes("K", "2026-11-20T00:00:00")
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1
+
+
+@pytest.mark.promise("once")
+def case_partitioned_dag(world: World) -> None:
+    """D's DAG is partitioned: its run has its partition as its key, and keeps it when a clear of A clears it."""
+    world.partitioned("D")
+    world.dependencies({"D": "A"})
+    for partition in ("eu", DAY):
+        world.comes("A", partition)
+        world.settle()
+        world.rerun("A", partition=partition)
+        world.settle()
+        assert world.runs("D", partition=partition) == 2
+        assert [run.partition_key for run in world.all_runs("D", partition=partition)] == [partition]
+
+
+@pytest.mark.promise("once")
+def case_partitioned_dag_that_airflow_has_started_for_a_key(world: World) -> None:
+    """Airflow itself has made a run of D for the key, of which nothing has been heard: it becomes the partition's run,
+    and no second one is made. Once it has ended it is cleared, as it may not have seen what A has done."""
+    world.partitioned("D")
+    world.dependencies({"D": "A", "E": "D"})
+    world.by_hand("D")
+    world.trigger("D", partition="eu", run_id="asset_triggered__1")
+    world.comes("A", "eu")
+    world.settle_until(lambda: world.record("D", partition="eu") is not None, "D is to be started")
+    world.settle()
+    for e in (0, 1):
+        world.run("D", partition="eu")
+        world.settle()
+        assert [run.run_id for run in world.all_runs("D", partition="eu")] == ["asset_triggered__1"]
+        assert world.runs("E", partition="eu") == e
+
+
 def case_latest_starts_the_newest_partition(world: World) -> None:
     """D = all(A, latest G). What G completes, in whatever partition, starts D in its newest partition alone."""
     world.dependencies({"D": ["A", {"pipeline": "G", "partition": "latest"}]})
@@ -482,6 +614,10 @@ CASES: dict[str, Case] = {name: script for name, script in globals().items() if 
 ON_REAL_ETCD = [
     "case_rollup_of_a_day",
     "case_fan_out_of_a_day",
+    "case_segments",
+    "case_product_that_gathers",
+    "case_partitioned_dag",
+    "case_partitioned_dag_that_airflow_has_started_for_a_key",
     "case_latest_as_a_gate",
     "case_gate",
     "case_cycle_back_in_time",

@@ -26,7 +26,7 @@ from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import ObservedRun
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
-from tests.airflow_model.runs import Run
+from tests.airflow_model.runs import Partitioning, Run
 from tests.standin.airflow import StandInAirflow
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import logical_date_of, partition_of
@@ -146,6 +146,7 @@ class RealWorld(EtcdWorld):
             ),
         )
         self._by_hand: set[str] = set()
+        self._partitioned: set[str] = set()
         self._known: set[str] = set()
         self._down: set[str] = set()
         self._kill_for: str | None = None
@@ -203,10 +204,14 @@ class RealWorld(EtcdWorld):
         for name in names:
             self._declare(name)
 
+    def partitioned(self, name: str) -> None:
+        self._partitioned.add(name)
+        self._declare(name)
+
     def trigger(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> str:
         airflow, dag_id = self._of(name)
-        key = partition if run_id is not None else None
         logical_date = None if run_id is not None else logical_date_of(partition)
+        key = partition if logical_date is None else None
         run_id = run_id or f"scheduled__{partition}"
         airflow.trigger_by_hand(dag_id, run_id, logical_date=logical_date, partition_key=key)
         return run_id
@@ -428,7 +433,8 @@ class RealWorld(EtcdWorld):
 
     def _declare(self, name: str) -> None:
         airflow, dag_id = self._of(name)
-        airflow.dag(dag_id, auto=None if name in self._by_hand else AT_ONCE)
+        keys = Partitioning.AT_RUNTIME if name in self._partitioned else None
+        airflow.dag(dag_id, auto=None if name in self._by_hand else AT_ONCE, keys=keys)
 
     def _newest(self, name: str, partition: str, *states: State) -> ObservedRun:
         airflow, dag_id = self._of(name)

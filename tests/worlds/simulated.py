@@ -28,7 +28,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Put, Store
 from coordinator.store.reflector import Reflector
-from tests.airflow_model.runs import Change, Run, What
+from tests.airflow_model.runs import Change, Partitioning, Run, What
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import DirectLine, DirectRunner, SimulatedAirflow, logical_date_of, partition_of
 from tests.worlds.world import PARTITION
@@ -189,11 +189,15 @@ class SimulatedWorld(EtcdWorld):
     def by_itself(self, *names: str) -> None:
         self._by_hand.difference_update(names)
 
+    def partitioned(self, name: str) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.dag(dag_id, keys=Partitioning.AT_RUNTIME)
+
     def trigger(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> str:
         airflow, dag_id = self._of(name)
         # Two runs in one partition cannot share a logical date in Airflow: the partition is the key then.
-        key = partition if run_id is not None else None
         logical_date = None if run_id is not None else logical_date_of(partition)
+        key = partition if logical_date is None else None
         run_id = run_id or f"scheduled__{partition}"
         airflow.create(dag_id, run_id, logical_date=logical_date, partition_key=key)
         return run_id

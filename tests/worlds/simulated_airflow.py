@@ -15,6 +15,7 @@ from coordinator.runners.airflow.answers import Answer
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.dialect import AIRFLOW_3, Dialect
+from coordinator.runners.airflow.partitioned import PartitionedDags
 from coordinator.runners.port import (
     Changed,
     EnvironmentReport,
@@ -115,9 +116,10 @@ class DirectRunner:
     def __init__(self, line: DirectLine) -> None:
         self.airflow = line.airflow
         self._client = cast(AirflowClient, line)
+        self._partitioned = PartitionedDags()
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
-        return starting.start(self._client, request, FAR, permit)
+        return starting.start(self._client, self._partitioned, request, FAR, permit)
 
     def ask(self, request: StartRequest) -> Outcome:
         return starting.ask(self._client, request, FAR)

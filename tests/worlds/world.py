@@ -33,6 +33,10 @@ class World(ABC):
     def by_itself(self, *names: str) -> None:
         """Take :meth:`by_hand` back. Runs that wait go on."""
 
+    @abstractmethod
+    def partitioned(self, name: str) -> None:
+        """The pipeline's DAG is partitioned from now on: its runs take a key."""
+
     # -- what people and schedulers do -------------------------------------------------------------------------
 
     @abstractmethod

@@ -1,7 +1,8 @@
 """Whether environments have the DAGs that dependencies name. Background threads ask; nothing waits for them.
 
-An answer that a DAG exists is kept for good. A DAG that is missing, or an environment that cannot be asked, is asked
-about again as long as :meth:`DagChecks.known` is called for it.
+A DAG that is missing, or an environment that cannot be asked, is asked about again as long as :meth:`DagChecks.known`
+is called for it. An answer that a DAG exists is believed, and asked for again now and then: with each answer the runner
+hears whether the DAG is partitioned (``runners/airflow/partitioned``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ _log = structlog.get_logger(__name__)
 
 AGAIN_AFTER = 15.0
 """Seconds after which a missing DAG, or an environment without an answer, is asked about again."""
+
+RENEWED_AFTER = 300.0
+"""Seconds after which a DAG that exists is asked about again."""
 
 PATIENCE = 10.0
 """Seconds to wait for a first answer. A slower environment counts as one that cannot be asked."""
@@ -76,7 +80,7 @@ class DagChecks:
                 if environment not in self._runners:
                     unasked[environment] = "it is not configured"
                     continue
-                if answer is None or (not answer.is_well and now - answer.at >= AGAIN_AFTER):
+                if answer is None or now - answer.at >= (RENEWED_AFTER if answer.is_well else AGAIN_AFTER):
                     to_ask.setdefault(environment, []).append(pipeline.dag_id)
                 if answer is None:
                     if now - self._wanted_since.setdefault(pipeline, now) < PATIENCE:
@@ -120,6 +124,10 @@ class DagChecks:
                 self._no_answer_since[environment] = -inf  # it is there, and says no
             for dag_id in dag_ids:
                 pipeline = PipelineRef(environment, dag_id)
-                self._answers[pipeline] = _Answer(dag_id not in missing, problem, now)
+                known = self._answers.get(pipeline)
+                stands = (
+                    problem is not None and known is not None and known.is_well
+                )  # it has been there, as far as known
+                self._answers[pipeline] = _Answer(dag_id not in missing, None if stands else problem, now)
                 self._wanted_since.pop(pipeline, None)
         self._answered()

@@ -20,6 +20,9 @@ _log = structlog.get_logger(__name__)
 LOOKED_EVERY = 1.0
 """Seconds between two looks at what is known."""
 
+WELL_FOR = 15.0
+"""Seconds until the next look, where all was well."""
+
 PLACE = "unknown DAGs"
 """Under which a watcher tells it in its presence."""
 
@@ -42,6 +45,7 @@ class UnknownDags:
         self._revisions: dict[str, int] = {}
         self._named: set[PipelineRef] = set()
         self._is_well = False
+        self._well_until = 0.0
         self.problem: str | None = None
         self.unanswered: str | None = None
 
@@ -52,12 +56,13 @@ class UnknownDags:
             return
         self._look_at = now + LOOKED_EVERY
         names = self._names()
-        if self._is_well:
-            return  # an answer that all is well is believed
+        if self._is_well and now < self._well_until:
+            return
         known = self._checks.known(names)
         if known is None:
             return
         self._is_well = not known.missing and not known.unasked
+        self._well_until = now + WELL_FOR
         problem = in_words(known)
         if problem is not None and problem != self.problem:
             _log.warning("dependencies.unknown_dags", reason=problem)

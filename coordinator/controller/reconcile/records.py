@@ -111,11 +111,11 @@ def cleared_since(intent: TriggerRecord, seen: SeenState | None) -> datetime | N
     return attempt.queued_at if intent.before is not None and attempt.queued_at > intent.before else None
 
 
-def has_logical_date(graph: Graph, target: Target, record: TriggerRecord) -> bool:
-    """Whether the run that an intent creates gets the partition's logical date, which only one run can have."""
+def is_beside(graph: Graph, target: Target, record: TriggerRecord) -> bool:
+    """Whether the run that an intent creates is to stand beside one that the partition has already. It gets no logical
+    date, which only one run can have."""
     node = graph.node(target.pipeline)
-    beside = node is not None and node.downstream.rerun is Rerun.NEW_RUN and record.sequence > 1
-    return record.action is Action.CREATE and not beside
+    return node is not None and node.downstream.rerun is Rerun.NEW_RUN and record.sequence > 1
 
 
 def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequest:
@@ -142,16 +142,18 @@ def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequ
         "inputs": inputs,
         **({"more_inputs": record.inputs.more} if record.inputs.more else {}),
     }
+    creates, beside = record.action is Action.CREATE, is_beside(graph, target, record)
     return StartRequest(
         dag_id=target.pipeline.dag_id,
         action=record.action,
         run_id=record.run_id,
         token=record.token,
-        logical_date=parse_instant(target.partition) if has_logical_date(graph, target, record) else None,
+        logical_date=parse_instant(target.partition) if creates and not beside else None,
         conf={**conf_to_send(own_conf), "coordinator": ours},
         before=record.before,
         partition=target.partition,
         tasks=record.tasks,
+        beside=creates and beside,
     )
 
 

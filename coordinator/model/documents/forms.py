@@ -17,7 +17,7 @@ from coordinator.model.conditions import On
 from coordinator.model.deadline import MOST_DAYS
 from coordinator.model.dependencies import Catchup, OnLate, Rerun, Settle
 from coordinator.model.durations import DURATION
-from coordinator.model.partitions import ALL, MOST_MEMBERS, OFFSET, Period
+from coordinator.model.partitions import ALL, DELIMITER, MOST_MEMBERS, OFFSET, Period
 
 Schema = dict[str, Any]
 
@@ -133,6 +133,10 @@ AIRFLOWS: Final[Mapping[str, str]] = {
     "RollupMapper": "rollup",
     "FanOutMapper": "fan_out",
     "FixedKeyMapper": "fixed_key",
+    "AllowedKeyMapper": "allowed_key",
+    "SegmentWindow": "segments",
+    "ChainMapper": "chain",
+    "ProductMapper": "product",
 }
 """What Airflow 3 calls its mappers, for those who know them; a document is written with our names."""
 
@@ -160,7 +164,7 @@ _FORMATS: Final = (
 _WAIT: Final = Field(
     "wait",
     {"anyOf": [{"const": ALL}, {"type": "integer", "not": {"const": 0}}], "default": ALL},
-    "How many of the window's partitions must be there: all; n > 0: at least so many; n < 0: so many may be missing.",
+    "How many of these partitions must be there: all; n > 0: at least so many; n < 0: so many may be missing.",
 )
 
 
@@ -169,7 +173,7 @@ def _mapper(*fields: Field) -> Form:
 
 
 MAPPERS: Final[Mapping[str, Form]] = {
-    "identity": _mapper(),
+    "identity": _mapper(_PLACE, *_FORMATS),
     "latest": _mapper(),
     **dict.fromkeys(STARTS, _mapper(_PLACE, *_FORMATS)),
     "rollup": _mapper(
@@ -195,6 +199,21 @@ MAPPERS: Final[Mapping[str, Form]] = {
             required=True,
         )
     ),
+    "allowed_key": _mapper(
+        Field("allowed_keys", definition("keys"), "The partitions that count; no others do.", required=True)
+    ),
+    "segments": _mapper(
+        Field("segments", definition("keys"), "The upstream partitions that are needed.", required=True),
+        Field("downstream_key", text(minLength=1), "The one downstream partition that needs them.", required=True),
+        _WAIT,
+    ),
+    "chain": _mapper(
+        Field("mappers", definition("mappings"), "One after the other, from the upstream's partitions.", required=True)
+    ),
+    "product": _mapper(
+        Field("mappers", definition("mappings"), "One for each part of a partition.", required=True),
+        Field("delimiter", text(minLength=1, default=DELIMITER), "What stands between the parts."),
+    ),
 }
 """The mappers that an object may name, each with its fields."""
 
@@ -207,7 +226,10 @@ SHORT_MAPPERS: Final[Mapping[str, str]] = {
 MAPPING_IN_SHORT: Final[Schema] = {"anyOf": [{"enum": list(SHORT_MAPPERS)}, _OFFSET]}
 
 ELSEWHERE: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("window", "every", "wait", "by", "downstream_key"), "belongs beside 'mapper', under 'partition'"),
+    **dict.fromkeys(
+        ("window", "every", "wait", "by", "downstream_key", "allowed_keys", "segments", "mappers", "delimiter"),
+        "belongs beside 'mapper', under 'partition'",
+    ),
     **dict.fromkeys(ENTRY.names, "belongs beside 'upstream'"),
     **dict.fromkeys(DEPENDENCY.names, "belongs beside 'pipeline'"),
 }

@@ -14,7 +14,10 @@ from coordinator.model.documents.forms import EVERY, MAPPER_NAMES, MAPPERS, SHOR
 from coordinator.model.documents.json_text import Members
 from coordinator.model.partitions import (
     ALL,
+    DELIMITER,
     OFFSET,
+    AllowedKey,
+    Chain,
     FanOut,
     FixedKey,
     Identity,
@@ -22,7 +25,10 @@ from coordinator.model.partitions import (
     Mapping,
     MappingError,
     Offset,
+    Product,
     Rollup,
+    SameInstant,
+    Segments,
     StartOf,
     Unit,
     Wait,
@@ -35,6 +41,18 @@ _OPTIONAL = ("every", "wait", "timezone", "input_format", "output_format")
 _SPELLS_EVERY: Dictionary[object, str] = {Rollup: "input_format", FanOut: "output_format"}
 """The format that is evaluated by what a window is made of."""
 
+_NAMED: Dictionary[str, Callable[..., Mapping]] = {
+    "fixed_key": FixedKey,
+    "allowed_key": AllowedKey,
+    "segments": Segments,
+    "chain": Chain,
+    "product": Product,
+}
+"""Mappings that are made of what is said, and of nothing less."""
+
+_DEEPEST = 3
+"""Mappings within mappings."""
+
 _EXAMPLES = 'write "identity", "start_of_day", "-1 day", or {"mapper": "rollup", "window": "day"}'
 
 
@@ -45,32 +63,32 @@ class MappingReader:
         self._findings = findings
         self._fields = fields
 
-    def read(self, cursor: Cursor) -> Mapping | None:
-        """A mapping; ``None`` when it could not be read."""
+    def read(self, cursor: Cursor, *, depth: int = 0) -> Mapping | None:
+        """A mapping; ``None`` when it could not be read. :param depth: in how many others it is."""
         match cursor.value:
             case str() as word:
                 return self._short(cursor, word)
             case Members():
-                return self._object(cursor)
+                return self._object(cursor, depth)
             case _:
                 self._findings.expected(cursor, "a partition mapping", remedy=_EXAMPLES)
                 return None
 
     def _short(self, cursor: Cursor, word: str) -> Mapping | None:
         if word in SHORT_MAPPERS:
-            return self._made(cursor, SHORT_MAPPERS[word], {})
+            return self._made(cursor, SHORT_MAPPERS[word], {}, {})
         if word in MAPPER_NAMES:
             missing = [name for name in MAPPERS[MAPPER_NAMES[word]].required if name != "mapper"]
             reason = f"the mapper {word!r} needs {' and '.join(map(repr, missing))}"
             self._findings.add(cursor, reason, f'write {{"mapper": "{word}", "{missing[0]}": ...}}')
             return None
         if word[:1] in ("+", "-") or word[:1].isdigit():
-            return self._made(cursor, "offset", {"by": cursor})
+            return self._made(cursor, "offset", {"by": cursor}, {"by": self._by(cursor)})
         hint = nearest(word, list(SHORT_MAPPERS))
         self._findings.expected(cursor, "a partition mapping", hint=hint, remedy=_EXAMPLES)
         return None
 
-    def _object(self, cursor: Cursor) -> Mapping | None:
+    def _object(self, cursor: Cursor, depth: int) -> Mapping | None:
         given = self._fields.members(cursor, "a partition mapping")
         mapper = None
         if "mapper" in given:
@@ -78,29 +96,38 @@ class MappingReader:
         else:
             self._findings.add(cursor, "'mapper' is missing", f"known are {', '.join(MAPPERS)}")
         if mapper is None:
-            self._values(given)  # what is wrong with them is told in the same run
+            self._values(given, depth)  # what is wrong with them is told in the same run
             return None
         form = MAPPERS[mapper]
         self._fields.refuse_unknown(given, known=form.names, of=f"the mapper {mapper!r}")
         known = {name: field for name, field in given.items() if name in form.names}
         if not self._fields.require(cursor, given, form.required):
-            self._values(known)
+            self._values(known, depth)
             return None
-        return self._made(cursor, mapper, known)
+        return self._made(cursor, mapper, known, self._values(known, depth))
 
-    def _made(self, cursor: Cursor, mapper: str, given: Dictionary[str, Cursor]) -> Mapping | None:
-        values = self._values(given)
+    def _made(
+        self, cursor: Cursor, mapper: str, given: Dictionary[str, Cursor], values: Dictionary[str, Any]
+    ) -> Mapping | None:
+        """:param values: of the given fields; ``None`` where one could not be read."""
         of = {name: value for name, value in values.items() if value is not None}
         whole = len(of) == len(values)
         match mapper:
-            case "identity":
+            case "identity" if given.keys() <= {"mapper"}:
                 return Identity()
-            case "latest":
-                return Latest()
-            case "fixed_key":
+            case "identity":
+                if "input_format" not in given and "output_format" not in given:
+                    self._findings.add(cursor, "a 'timezone' without a format says nothing", 'write "identity"')
+                    return None
+                make: Callable[..., Mapping] = SameInstant
                 if not whole:
                     return None
-                make: Callable[..., Mapping] = FixedKey
+            case "latest":
+                return Latest()
+            case "fixed_key" | "allowed_key" | "segments" | "chain" | "product":
+                if not whole:
+                    return None
+                make = _NAMED[mapper]
             case "offset":
                 if "by" not in of:
                     return None
@@ -134,7 +161,7 @@ class MappingReader:
             try:
                 made = make(**of)
             except MappingError as error:
-                self._findings.add(given.get(error.field, cursor), error.reason)
+                self._findings.add(_place(given.get(error.field, cursor), error.at), error.reason)
                 whole = False
                 if error.field not in _OPTIONAL or error.field not in of:
                     return None
@@ -145,12 +172,21 @@ class MappingReader:
             else:
                 return made if whole else None
 
-    def _values(self, given: Dictionary[str, Cursor]) -> dict[str, Any]:
+    def _values(self, given: Dictionary[str, Cursor], depth: int) -> dict[str, Any]:
         """What each field says by itself; ``None`` where it cannot be read."""
-        return {name: self._value(name, field) for name, field in given.items() if name != "mapper"}
+        return {name: self._value(name, field, depth) for name, field in given.items() if name != "mapper"}
 
-    def _value(self, name: str, cursor: Cursor) -> Any:
+    def _value(self, name: str, cursor: Cursor, depth: int) -> Any:
         match name:
+            case "mappers" if depth == _DEEPEST:
+                self._findings.add(cursor, f"mappings within mappings, more than {_DEEPEST} deep", "map in two steps")
+                return None
+            case "mappers":
+                return self._list(cursor, "a list of mappings", lambda one: self.read(one, depth=depth + 1))
+            case "allowed_keys" | "segments":
+                return self._list(cursor, "a list of partitions", self._key)
+            case "delimiter":
+                return self._fields.characters(cursor, "a text between the parts", most=bounds.PATTERN)
             case "window":
                 shown = [str(one) for one in dict.fromkeys(WINDOWS.values())]
                 return self._fields.one_of(cursor, WINDOWS, shown=shown)
@@ -165,8 +201,18 @@ class MappingReader:
             case "input_format" | "output_format":
                 return self._format(cursor)
             case "downstream_key":
-                return self._fields.characters(cursor, "a partition", most=bounds.PATTERN)
+                return self._key(cursor)
         return None  # no field of a mapping
+
+    def _key(self, cursor: Cursor) -> str | None:
+        return self._fields.characters(cursor, "a partition", most=bounds.PATTERN)
+
+    def _list(self, cursor: Cursor, expected: str, read: Callable[[Cursor], Any]) -> tuple[Any, ...] | None:
+        if not isinstance(cursor.value, list):
+            self._findings.expected(cursor, expected)
+            return None
+        found = tuple(map(read, cursor.items()))
+        return None if None in found else found
 
     def _by(self, cursor: Cursor) -> tuple[int, Unit] | None:
         written = self._fields.text(cursor, "an offset such as '-1 day'")
@@ -197,6 +243,10 @@ class MappingReader:
         return pattern
 
 
+def _place(cursor: Cursor, at: int | None) -> Cursor:
+    return cursor if at is None else list(cursor.items())[at]
+
+
 def dump_mapping(mapping: Mapping) -> Any:
     """A mapping as JSON, in its shortest form; :class:`MappingReader` reads it back equal."""
     match mapping:
@@ -206,12 +256,24 @@ def dump_mapping(mapping: Mapping) -> Any:
             return "latest"
         case FixedKey(downstream_key):
             return {"mapper": "fixed_key", "downstream_key": downstream_key}
+        case AllowedKey(allowed_keys):
+            return {"mapper": "allowed_key", "allowed_keys": list(allowed_keys)}
+        case Segments(segments, downstream_key):
+            written = {"mapper": "segments", "segments": list(segments), "downstream_key": downstream_key}
+            return written if mapping.wait == ALL else {**written, "wait": mapping.wait}
+        case Chain(mappers):
+            return {"mapper": "chain", "mappers": [dump_mapping(one) for one in mappers]}
+        case Product(mappers, delimiter):
+            between = {} if delimiter == DELIMITER else {"delimiter": delimiter}
+            return {"mapper": "product", "mappers": [dump_mapping(one) for one in mappers], **between}
     spelled: dict[str, Any] = {} if mapping.timezone == "UTC" else {"timezone": mapping.timezone}
     if mapping.input_format is not None:
         spelled["input_format"] = mapping.input_format
     if mapping.output_format is not None:
         spelled["output_format"] = mapping.output_format
     match mapping:
+        case SameInstant():
+            return {"mapper": "identity", **spelled}
         case StartOf(period):
             name = f"start_of_{period}"
             return {"mapper": name, **spelled} if spelled else name

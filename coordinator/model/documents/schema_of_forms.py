@@ -35,7 +35,8 @@ _MAPPING: Final = (
     "Which of the upstream's partitions a partition is about. identity: the same one. latest: the upstream's newest "
     "completion, whatever its partition. start_of_day and the like: everything within the period. -1 day: the one "
     "before. rollup: all shorter periods of a window. fan_out: the longer period that it lies in. fixed_key: every "
-    "upstream partition feeds one and the same."
+    "upstream partition feeds one and the same. allowed_key: the same one, if it is one of these. segments: each of "
+    "these, for one partition. chain: one mapping after the other. product: a mapping for each part of a partition."
 )
 _SERIAL: Final = (
     "The number of the build that the file comes from. A watcher publishes only a file with a greater one than what is "
@@ -83,6 +84,8 @@ def generate() -> Schema:
                 ]
             },
             "mapping": {"description": _MAPPING, "anyOf": [MAPPING_IN_SHORT, *_mappers()]},
+            "mappings": {"type": "array", "minItems": 2, "items": definition("mapping")},
+            "keys": {"type": "array", "minItems": 1, "uniqueItems": True, "items": text(minLength=1)},
             "format": text(description=_FORMAT, examples=["%Y-%m-%d", "%G-W%V", "%Y-Q{quarter}"]),
             "deadline": {
                 "description": _DEADLINE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -11,7 +12,17 @@ from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.dependencies import Downstream
 from coordinator.model.documents.findings import Cursor, Findings
-from coordinator.model.partitions import MOST_MEMBERS, FixedKey, Latest, Period, Rollup, StartOf
+from coordinator.model.partitions import (
+    Chain,
+    FixedKey,
+    Latest,
+    Mapping,
+    Period,
+    Product,
+    StartOf,
+    gathers,
+    most_inputs,
+)
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, State
@@ -65,7 +76,7 @@ class Sizes:
 
 def _record_of(entry: Downstream) -> tuple[int, int]:
     """How many inputs it has, and how many bytes the intent that uses all of them for the second time; 0: few."""
-    numbers = [(leaf, _inputs_of(leaf)) for leaf in leaves(entry.condition)]
+    numbers = [(leaf, _inputs_of(leaf.mapping)) for leaf in leaves(entry.condition)]
     number = sum(number for _, number in numbers)
     if number <= SMALL:
         return number, 0
@@ -86,13 +97,13 @@ def _completion(leaf: Dependency, hour: int) -> Consumed:
     return Consumed(10**12, attempt, State.SUCCESS, isinstance(leaf.mapping, Latest | FixedKey))
 
 
-def _inputs_of(leaf: Dependency) -> int:
-    match leaf.mapping:
-        case Rollup(window=window, every=every):
-            return MOST_MEMBERS[window][every]
+def _inputs_of(mapping: Mapping) -> int:
+    match mapping:
         case StartOf(period=period):
             return _LIKELY.get(period, _HOURS_OF_A_YEAR)
         case Latest() | FixedKey():
             return 2  # the one used last, and the one with the greatest revision
+        case Chain(mappers) | Product(mappers) if gathers(mapping):
+            return math.prod(map(_inputs_of, mappers))
         case _:
-            return 1
+            return most_inputs(mapping)

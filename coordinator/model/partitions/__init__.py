@@ -2,44 +2,65 @@
 
 They have the names of Airflow 3's partition mappers, if it has them (``airflow/partition_mappers``).
 
-============  ===============================================  ====================================================
-mapping       downstream partition k needs                     an upstream partition feeds
-============  ===============================================  ====================================================
-``Identity``  the upstream's partition k                       the partition of the same name
-``StartOf``   all that come in the period that k starts        the period that it lies in
-``Rollup``    every hour, day, ... that begins in the period   the period that it begins in
-``FanOut``    the period that k lies in                        every hour, day, ... that begins in it
-``Offset``    the upstream's partition k + offset              each k with k + offset = it: none, one, or several
-``FixedKey``  the upstream's newest completion, for one k      that one k
-``Latest``    the upstream's newest completion                 every k
-============  ===============================================  ====================================================
+===============  ============================================  ====================================================
+mapping          downstream partition k needs                  an upstream partition feeds
+===============  ============================================  ====================================================
+``Identity``     the upstream's partition k                    the partition of the same name
+``StartOf``      all that come in the period that k starts     the period that it lies in
+``Rollup``       every hour, day, ... that begins in it        the period that it begins in
+``FanOut``       the period that k lies in                     every hour, day, ... that begins in it
+``Offset``       the upstream's partition k + offset           each k with k + offset = it: none, one, or several
+``AllowedKey``   k, if it is one of these keys                 the partition of the same name, if it is one of them
+``Segments``     each of these partitions, for one k           that one k, if it is one of these
+``SameInstant``  the moment k, spelled otherwise               the moment that it names, spelled otherwise
+``FixedKey``     the upstream's newest completion, for one k   that one k
+``Latest``       the upstream's newest completion              every k
+===============  ============================================  ====================================================
+
+``Chain`` maps by one after the other, and ``Product`` each part of a key by one of its own.
 
 The *exact* mappings (``ExactMapping``) have both directions, each the inverse of the other::
 
     u in mapping.upstreams(d)   if and only if   d in mapping.downstreams(u)
 
 No upstreams means that the mapping has no input for that partition: it is no date-time, or not the start of a period.
-The open ones (``OpenMapping``) cannot list their inputs, but only check whether a partition is one: ``feeds(u, d)``.
+The open ones (``OpenMapping``, and what :func:`gathers`) cannot list their inputs, but only say what a partition feeds.
 ``Latest`` does not need that.
 
 All mappings are immutable and hashable. They are used with every completion, so results of the calendar are cached.
 """
 
 from coordinator.model.partitions.calendar import Period, starts_between, time_zone
+from coordinator.model.partitions.composed import (
+    DELIMITER,
+    Chain,
+    Member,
+    Product,
+    gathers,
+    most_inputs,
+    rolls_up,
+)
+from coordinator.model.partitions.named_keys import AllowedKey, Segments
 from coordinator.model.partitions.offsets import OFFSET, Offset, Unit, parse_offset
 from coordinator.model.partitions.refusal import MappingError
+from coordinator.model.partitions.same_instant import SameInstant
 from coordinator.model.partitions.spelling import spelling
 from coordinator.model.partitions.untimed import FixedKey, Identity, Latest
 from coordinator.model.partitions.windows import ALL, MOST_MEMBERS, FanOut, Rollup, StartOf, Wait, usual_every
 
-ExactMapping = Identity | Rollup | FanOut | Offset
+ExactMapping = Identity | SameInstant | Rollup | FanOut | Offset | AllowedKey | Segments | Chain | Product
+"""(A chain or a product that gathers is none: it has no ``upstreams``.)"""
+
 OpenMapping = StartOf | FixedKey
 Mapping = ExactMapping | OpenMapping | Latest
 
 __all__ = [
     "ALL",
+    "DELIMITER",
     "MOST_MEMBERS",
     "OFFSET",
+    "AllowedKey",
+    "Chain",
     "ExactMapping",
     "FanOut",
     "FixedKey",
@@ -47,14 +68,21 @@ __all__ = [
     "Latest",
     "Mapping",
     "MappingError",
+    "Member",
     "Offset",
     "OpenMapping",
     "Period",
+    "Product",
     "Rollup",
+    "SameInstant",
+    "Segments",
     "StartOf",
     "Unit",
     "Wait",
+    "gathers",
+    "most_inputs",
     "parse_offset",
+    "rolls_up",
     "spelling",
     "starts_between",
     "time_zone",

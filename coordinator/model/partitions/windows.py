@@ -103,17 +103,11 @@ class Rollup:
         most = _require_members(self.window, self.every)
         require_names_for(self.every, self.input_format, self.timezone, field="input_format")
         require_names_for(self.window, self.output_format, self.timezone, field="output_format")
-        if self.wait == 0:
-            raise MappingError("wait", "0 would never wait; expected 'all', a least number, or a negative number")
-        if self.wait != ALL and self.wait > most:
-            expected = f"expected at most {most}, as no {self.window} has more {self.every}s"
-            raise MappingError("wait", f"{expected}; found {self.wait}")
+        require_wait(self.wait, most, f"no {self.window} has more {self.every}s")
 
     def needed(self, members: int) -> int:
         """How many of a window's partitions must be there: at least one, at most all."""
-        if self.wait == ALL:
-            return members
-        return min(self.wait, members) if self.wait > 0 else max(1, members + self.wait)
+        return needed(self.wait, members)
 
     def upstreams(self, downstream: str) -> tuple[str, ...]:
         """The upstream partitions in a downstream partition, in order; none when it is not the start of a window."""
@@ -124,11 +118,7 @@ class Rollup:
         return _around(self.window, self.every, self.timezone, self.output_format, self.input_format, upstream)
 
     def __str__(self) -> str:
-        if self.wait == ALL:
-            enough = ""
-        else:
-            enough = f", at least {self.wait}" if self.wait > 0 else f", {-self.wait} may be missing"
-        return f"rollup of the {self.window}'s {self.every}s{_told(self)}{enough}"
+        return f"rollup of the {self.window}'s {self.every}s{_told(self)}{wait_in_words(self.wait)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +153,27 @@ class FanOut:
 
     def __str__(self) -> str:
         return f"fan-out to the {self.window}'s {self.every}s{_told(self)}"
+
+
+def require_wait(wait: Wait, most: int, because: str) -> None:
+    """:raises MappingError: a roll-up of so many cannot wait so."""
+    if wait == 0:
+        raise MappingError("wait", "0 would never wait; expected 'all', a least number, or a negative number")
+    if wait != ALL and wait > most:
+        raise MappingError("wait", f"expected at most {most}, as {because}; found {wait}")
+
+
+def needed(wait: Wait, members: int) -> int:
+    """How many of so many must be there: at least one, at most all."""
+    if wait == ALL:
+        return members
+    return min(wait, members) if wait > 0 else max(1, members + wait)
+
+
+def wait_in_words(wait: Wait) -> str:
+    if wait == ALL:
+        return ""
+    return f", at least {wait}" if wait > 0 else f", {-wait} may be missing"
 
 
 def _require_members(window: Period, every: Period) -> int:

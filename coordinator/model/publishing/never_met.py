@@ -20,14 +20,20 @@ from coordinator.model.conditions import Condition, Dependency, leaves
 from coordinator.model.cycles import back_in_time, find_cycles
 from coordinator.model.dependencies import Document
 from coordinator.model.partitions import (
+    AllowedKey,
+    Chain,
     FanOut,
     FixedKey,
     Identity,
     Latest,
     Offset,
     Period,
+    Product,
     Rollup,
+    SameInstant,
+    Segments,
     StartOf,
+    gathers,
     spelling,
     starts_between,
     time_zone,
@@ -110,12 +116,14 @@ class _Search:
         match leaf.mapping:
             case Identity():
                 return self._candidates.get(leaf.pipeline)
-            case Offset() as offset:
+            case Offset() | SameInstant() | Chain() | Product() as mapping:
                 above = self._candidates.get(leaf.pipeline)
                 if above is None:
                     return None
-                return tuple(dict.fromkeys(one for partition in above for one in offset.downstreams(partition)))
-            case FixedKey(key):
+                return tuple(dict.fromkeys(one for partition in above for one in mapping.downstreams(partition)))
+            case AllowedKey(keys):
+                return keys
+            case FixedKey(key) | Segments(_, key):
                 return (key,)
             case StartOf(period) | Rollup(period) as window:
                 return _sample(period, window.timezone, window.output_format)
@@ -155,6 +163,8 @@ class _Search:
             case StartOf(period, timezone, _, output_format):
                 starts = Rollup(period, usual_every(period), timezone, output_format=output_format)
                 return bool(starts.upstreams(partition))
+            case mapping if gathers(mapping):
+                return True
             case mapping:
                 above = mapping.upstreams(partition)
                 return any(self._is_possible(leaf.pipeline, one, depth) for one in above)
@@ -203,8 +213,12 @@ def _asked_for(leaf: Dependency) -> str:
             return f"begins a {rollup.every} in {rollup.timezone}"
         case FanOut() as fan_out if fan_out.input_format is None:
             return f"begins a {fan_out.window} in {fan_out.timezone}"
-        case StartOf() | Rollup() | FanOut() | Offset() as mapping if mapping.input_format is not None:
+        case StartOf() | Rollup() | FanOut() | Offset() | SameInstant() as mapping if mapping.input_format is not None:
             return f"is what it reads, {mapping.input_format!r} in {mapping.timezone}"
+        case AllowedKey() | Segments():
+            return "is one of its keys"
+        case Chain() | Product():
+            return "is one that it maps"
         case _:
             return "is a date-time such as 2026-11-20T00:00:00Z"
 

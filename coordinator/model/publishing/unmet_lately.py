@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from coordinator.model.conditions import Condition, Dependency, leaves
 from coordinator.model.dependencies import Downstream
-from coordinator.model.partitions import FixedKey, Identity, Latest
+from coordinator.model.partitions import AllowedKey, FixedKey, Identity, Latest, Segments
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.publishing.never_met import NeverMet
 from coordinator.model.references import PipelineRef, Target
@@ -78,7 +78,9 @@ def _is_unmet(leaf: Dependency, seen: Seen) -> bool:
     mapping = leaf.mapping
     if isinstance(mapping, Identity | FixedKey | Latest) or not seen.get(leaf.pipeline):
         return False
-    return not any(mapping.downstreams(one) for one in newest(seen[leaf.pipeline]))
+    there = seen[leaf.pipeline]
+    named = isinstance(mapping, AllowedKey | Segments)  # which may be few of many, and not the newest
+    return not any(mapping.downstreams(one) for one in (there if named else newest(there)))
 
 
 def _touched(condition: Condition, seen: Seen) -> set[str] | None:

@@ -146,12 +146,24 @@ class TaskInstancesAnswer(_Answer):
     total_entries: int
 
 
+_AT_RUNTIME = "PartitionedAtRuntime"
+"""The summary of the one timetable whose runs take a key although ``timetable_partitioned`` is false: nothing in
+Airflow gives its runs a key (``timetables/simple.py``)."""
+
+
 class DagAnswer(_Answer):
     """``DAGResponse``. ``is_stale``: the file that defined the DAG no longer does."""
 
     dag_id: str
     is_paused: bool
     is_stale: bool = False
+    timetable_partitioned: bool = False
+    timetable_summary: str | None = None
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether its runs take a ``partition_key``."""
+        return self.timetable_partitioned or self.timetable_summary == _AT_RUNTIME
 
 
 class OldDagAnswer(_Answer):

@@ -16,7 +16,7 @@ from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import PAGE
 from coordinator.runners.airflow.looking import ANY_DAG
-from coordinator.runners.airflow.starting import refusal
+from coordinator.runners.airflow.runs import refusal
 from coordinator.runners.port import AnswerTooLarge, Changed, EnvironmentUnavailable, ObservedRun, RequestRefused
 
 _log = structlog.get_logger(__name__)

@@ -9,19 +9,26 @@ from coordinator.runners.airflow.answers import Answer, DagAnswer, HealthAnswer,
 from coordinator.runners.airflow.client import AirflowClient, addressable_dag, segment
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
-from coordinator.runners.airflow.starting import refusal
+from coordinator.runners.airflow.partitioned import PartitionedDags
+from coordinator.runners.airflow.runs import refusal
 from coordinator.runners.airflow.tasks import PATH as TASKS
 from coordinator.runners.port import EnvironmentFault, EnvironmentReport, EnvironmentUnavailable, RequestRefused
 
 
 def check(
-    client: AirflowClient, dag_ids: Sequence[str], *, tasks: bool = False, request_timeout: float
+    client: AirflowClient,
+    partitioned: PartitionedDags,
+    dag_ids: Sequence[str],
+    *,
+    tasks: bool = False,
+    request_timeout: float,
 ) -> EnvironmentReport:
     """Check an environment; raises nothing.
 
     Credentials are good if they may read DAGs, and task instances where those are needed. Whether they may also trigger
     runs cannot be tried without doing it.
 
+    :param partitioned: notes which of the DAGs are partitioned.
     :param tasks: something needs task instances.
     :param request_timeout: seconds, for each request.
     """
@@ -29,6 +36,7 @@ def check(
     try:
         version = _version(client, Deadline(request_timeout))
         dags = _find_dags(client, dag_ids, request_timeout)
+        partitioned.note(dags.values())
         if tasks:
             _read_a_task(client, dag_ids, Deadline(request_timeout))
         report = EnvironmentReport(

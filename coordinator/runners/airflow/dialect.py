@@ -40,6 +40,7 @@ class Dialect:
     :ivar has_prefix_filters: lists can be asked for several names at once.
     :ivar sorts_tasks: a list of task instances can be sorted, and leaves out silently what may not be read.
     :ivar has_undated_runs: runs without a logical date exist. Otherwise Airflow gives such a run the present time.
+    :ivar has_partition_keys: runs may have a ``partition_key``.
     :ivar can_protect_running_tasks: a clear of tasks can be made conditional on none of them running.
     :ivar date_filters: the filters of runs by logical date: not before, not after.
     """
@@ -50,6 +51,7 @@ class Dialect:
     has_prefix_filters: bool
     sorts_tasks: bool
     has_undated_runs: bool
+    has_partition_keys: bool
     can_protect_running_tasks: bool
     date_filters: tuple[str, str]
     run: Callable[[Answer], ObservedRun]
@@ -110,6 +112,7 @@ AIRFLOW_3 = Dialect(
     has_prefix_filters=True,
     sorts_tasks=True,
     has_undated_runs=True,
+    has_partition_keys=True,
     can_protect_running_tasks=True,
     date_filters=("logical_date_gte", "logical_date_lte"),
     run=_run,
@@ -126,6 +129,7 @@ AIRFLOW_2 = Dialect(
     has_prefix_filters=False,
     sorts_tasks=False,
     has_undated_runs=False,
+    has_partition_keys=False,
     can_protect_running_tasks=False,
     date_filters=("execution_date_gte", "execution_date_lte"),
     run=_old_run,

@@ -19,7 +19,7 @@ from coordinator.runners.airflow.answers import Answer
 from coordinator.runners.airflow.client import AirflowClient, addressable, addressable_dag
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import PAGE, Page, batches, gather, pattern, usable_as_prefix
-from coordinator.runners.airflow.starting import find_run, refusal, runs_path
+from coordinator.runners.airflow.runs import find_run, refusal, runs_path
 from coordinator.runners.airflow.tasks import look_at_tasks
 from coordinator.runners.port import (
     AnswerTooLarge,

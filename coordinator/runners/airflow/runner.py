@@ -12,6 +12,7 @@ from coordinator.model.printable import printable
 from coordinator.runners.airflow import changes, checking, looking, starting
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
+from coordinator.runners.airflow.partitioned import PartitionedDags
 from coordinator.runners.port import (
     AnswerTooLarge,
     Changed,
@@ -43,6 +44,7 @@ class AirflowRunner:
         self._takes_partition = settings.takes_partition
         self._request_timeout = settings.request_timeout
         self._client = AirflowClient(name, settings)
+        self._partitioned = PartitionedDags()
 
     def __repr__(self) -> str:
         return f"<AirflowRunner {self._client!r}>"
@@ -52,7 +54,7 @@ class AirflowRunner:
         if strange is not None:
             return Refused(400, self._not_taken(strange))
         with _only_this_one():
-            return starting.start(self._client, request, Deadline(self._request_timeout), permit)
+            return starting.start(self._client, self._partitioned, request, Deadline(self._request_timeout), permit)
 
     def ask(self, request: StartRequest) -> Outcome:
         with _only_this_one():
@@ -65,7 +67,9 @@ class AirflowRunner:
         return changes.changed_runs(self._client, since, offset, Deadline(timeout))
 
     def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
-        return checking.check(self._client, dag_ids, tasks=tasks, request_timeout=self._request_timeout)
+        return checking.check(
+            self._client, self._partitioned, dag_ids, tasks=tasks, request_timeout=self._request_timeout
+        )
 
     def close(self) -> None:
         """Close the connections. To be called when no method is running."""

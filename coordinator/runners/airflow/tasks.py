@@ -19,7 +19,7 @@ from coordinator.runners.airflow.answers import TaskInstancesAnswer
 from coordinator.runners.airflow.client import AirflowClient, addressable, addressable_dag
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import PAGE, batches
-from coordinator.runners.airflow.starting import refusal, run_path
+from coordinator.runners.airflow.runs import refusal, run_path
 from coordinator.runners.port import (
     AnswerTooLarge,
     ObservedRun,

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import time
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import (
+    DAG,
+    Asset,
+    CronPartitionTimetable,
+    Param,
+    PartitionedAssetTimetable,
+    PartitionedAtRuntime,
+    task,
+)
 
 
 @task
@@ -37,4 +45,13 @@ with DAG("empty", schedule=None):
     pass
 
 with DAG("sleeping", schedule=None, is_paused_upon_creation=True):
+    go()
+
+with DAG("keyed", schedule=PartitionedAtRuntime()):
+    go()
+
+with DAG("keyed_by_asset", schedule=PartitionedAssetTimetable(assets=Asset("orders")), is_paused_upon_creation=True):
+    go()
+
+with DAG("keyed_by_cron", schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC"), is_paused_upon_creation=True):
     go()

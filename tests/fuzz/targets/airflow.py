@@ -35,6 +35,7 @@ from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.dialect import AIRFLOW_2, AIRFLOW_3
+from coordinator.runners.airflow.partitioned import PartitionedDags
 from coordinator.runners.port import (
     EnvironmentReport,
     EnvironmentUnavailable,
@@ -169,7 +170,7 @@ def _conversation(tape: Tape, client: AirflowClient) -> None:
     try:
         match tape.below(5):
             case 0 | 1:
-                outcome = starting.start(client, request, deadline)
+                outcome = starting.start(client, PartitionedDags(), request, deadline)
                 _can_be_kept(record, outcome)
             case 2:
                 _can_be_kept(record, starting.ask(client, request, deadline))
@@ -184,7 +185,7 @@ def _conversation(tape: Tape, client: AirflowClient) -> None:
                     if isinstance(task, ObservedTask):
                         _task_can_be_kept(task)
             case _:
-                report = checking.check(client, ["a", "b", ".."], request_timeout=60)
+                report = checking.check(client, PartitionedDags(), ["a", "b", ".."], request_timeout=60)
                 assert isinstance(report, EnvironmentReport)
                 _login(tape)
     except (EnvironmentUnavailable, RequestRefused) as error:

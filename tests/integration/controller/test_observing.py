@@ -66,6 +66,21 @@ def test_a_downtime_loses_nothing(etcd_settings: EtcdSettings, tmp_path: Path) -
         assert {world.runs("D", partition=partition(number)) for number in range(PAGE + 5)} == {1}
 
 
+def test_runs_of_partitioned_dags_are_seen_in_the_partition_of_their_key(
+    etcd_settings: EtcdSettings, tmp_path: Path
+) -> None:
+    with RealWorld(etcd_settings, tmp_path, observed=True) as world:
+        for name in ("U", "D"):
+            world.partitioned(name)
+        world.dependencies({"D": "U"})
+        world.comes("U", "eu")
+        world.settle_until(lambda: world.runs("D", partition="eu") == 1, "it has started D")
+        world.rerun("U", partition="eu")
+        world.settle_until(lambda: world.runs("D", partition="eu") == 2, "its clear has cleared D's run")
+        world.settle()
+        assert [run.partition_key for run in world.all_runs("D", partition="eu")] == ["eu"]
+
+
 def test_the_cursor_moves_only_once_what_was_seen_stands_in_etcd(etcd_settings: EtcdSettings, tmp_path: Path) -> None:
     """A cursor of long ago stays until an answer about everything since then has been written."""
     with RealWorld(etcd_settings, tmp_path, observed=True) as world:

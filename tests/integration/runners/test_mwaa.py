@@ -27,7 +27,8 @@ def runner(mwaa: StandInMwaa) -> Iterator[AirflowRunner]:
 
 def test_a_run_is_started_through_aws(runner: AirflowRunner, mwaa: StandInMwaa) -> None:
     assert isinstance(runner.start(create("quick", date=some_date())), Happened)
-    assert (mwaa.asked[0]["Method"], mwaa.asked[0]["Path"]) == ("POST", "/dags/quick/dagRuns")
+    asked = [(one["Method"], one["Path"]) for one in mwaa.asked]
+    assert asked == [("GET", "/dags/quick"), ("POST", "/dags/quick/dagRuns")], "whether it is partitioned, first"
 
 
 def test_doctor_finds_its_version_and_its_dags(runner: AirflowRunner) -> None:
@@ -40,6 +41,8 @@ def test_what_is_not_permitted_does_not_leave(runner: AirflowRunner, mwaa: Stand
     def refuse(_seconds: float) -> None:
         raise LeadershipLost("not any more")
 
+    runner.check(["quick"])
+    mwaa.asked.clear()
     with pytest.raises(LeadershipLost):
         runner.start(create("quick", date=some_date()), permit=refuse)
     assert mwaa.asked == []

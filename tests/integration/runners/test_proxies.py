@@ -26,12 +26,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     seen: list[tuple[str, str, str | None]]
 
+    def do_GET(self) -> None:
+        self.do_POST()
+
     def do_POST(self) -> None:
         self.seen.append((self.command, self.path, self.headers["Proxy-Authorization"]))
         target = urlsplit(self.path)
         connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=10)
         with contextlib.closing(connection):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             headers = {name: value for name, value in self.headers.items() if not name.startswith("Proxy-")}
             connection.request(self.command, target.path, body, headers)
             answer = connection.getresponse()
@@ -76,8 +79,12 @@ def test_requests_go_through_the_proxy_of_the_environment_variables(
     monkeypatch.setenv("http_proxy", address)
     monkeypatch.setenv("no_proxy", "elsewhere")
     assert isinstance(make_runner(airflow.base_url).start(create("slow")), Happened)
-    runs = f"{airflow.base_url}/api/v2/dags/slow/dagRuns"
-    assert seen == [("POST", f"{airflow.base_url}/auth/token", LOGIN), ("POST", runs, LOGIN)]
+    dag = f"{airflow.base_url}/api/v2/dags/slow"
+    assert seen == [
+        ("POST", f"{airflow.base_url}/auth/token", LOGIN),
+        ("GET", dag, LOGIN),
+        ("POST", f"{dag}/dagRuns", LOGIN),
+    ]
 
 
 def test_who_is_not_to_be_asked_through_a_proxy_is_not(

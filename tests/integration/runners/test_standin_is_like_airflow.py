@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coordinator.model.runstate import State
-from tests.airflow_model.conversation import DAGS, differences, steps
+from tests.airflow_model.conversation import DAGS, KEYED, differences, steps
 from tests.standin.airflow import StandInAirflow
 
 
@@ -29,7 +29,8 @@ def airflow() -> Iterator[StandInAirflow]:
                 dag_id,
                 refuse=_wrong_number if dag_id == "choosy" else None,
                 tasks=dag_id != "empty",
-                paused=dag_id == "sleeping",
+                paused=dag_id in ("sleeping", "keyed_by_asset", "keyed_by_cron"),
+                keys=KEYED.get(dag_id),
             )
         yield airflow
 
@@ -43,4 +44,4 @@ def test_the_stand_in_answers_as_a_real_airflow_did(airflow: StandInAirflow) -> 
 
     found = differences(airflow.base_url, {"admin": "admin", "eve": "eve"}, bring_to, web_pages=False)
     assert not found, "\n".join(found)
-    assert len(steps()) > 70
+    assert len(steps()) > 95

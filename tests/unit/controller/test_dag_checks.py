@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from coordinator.controller.leading.dag_checks import AGAIN_AFTER, AWAY_AFTER, PATIENCE, DagChecks
+from coordinator.controller.leading.dag_checks import AGAIN_AFTER, AWAY_AFTER, PATIENCE, RENEWED_AFTER, DagChecks
 from coordinator.controller.leading.unknown_dags import LOOKED_EVERY, UnknownDags, in_words
 from coordinator.controller.state.cache import Cache
 from coordinator.model.documents.document import parse_document
@@ -65,6 +65,27 @@ def test_the_answer_is_there_later_and_good_news_are_believed() -> None:
     stage.now += 10 * AGAIN_AFTER
     assert stage.checks.known({A}) == Known()
     assert here.asked == [["A"]]
+
+
+def test_good_news_are_asked_for_again_now_and_then_and_stand_until_there_are_others() -> None:
+    """So the runner hears which DAGs are partitioned by now."""
+    here = Environment()
+    stage = Stage(default=here)
+    stage.checks.known({A})
+    stage.answered()
+
+    def renewed() -> Known | None:
+        stage.now += RENEWED_AFTER
+        assert stage.checks.known({A}) == Known(), "nobody waits for the answer"
+        stage.answered()
+        return stage.checks.known({A})
+
+    assert renewed() == Known()
+    here.problem = "no answer within 5 s"
+    assert renewed() == Known(), "no answer says nothing about the DAG"
+    here.problem, here.missing = None, {"A"}
+    assert renewed() == Known(frozenset({A}))
+    assert len(here.asked) == 4
 
 
 def test_what_is_missing_is_asked_about_again_until_it_is_there() -> None:

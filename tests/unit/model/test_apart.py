@@ -10,7 +10,7 @@ import pytest
 from coordinator.model.apart import apart
 from coordinator.model.conditions import Dependency
 from coordinator.model.documents import parse_document
-from coordinator.model.partitions import StartOf
+from coordinator.model.partitions import SameInstant
 from coordinator.model.publishing.unmet_lately import seen_in
 from coordinator.model.references import PipelineRef, Target
 
@@ -49,11 +49,25 @@ def test_what_meets_or_may_meet_yet_is_not_told(upstream: Any, a: list[str], b: 
     assert told(upstream, a=a, b=b) == []
 
 
-def test_the_remedy_brings_them_together() -> None:
-    mapping = {"mapper": "start_of_day", "input_format": "%Y-%m-%d"}
-    dates = {"pipeline": "a", "partition": mapping}
-    assert told([dates, "b"], a=DATES, b=DATE_TIMES) == []
-    (entry,) = parse_document(json.dumps({"report": {"upstream": dates}}), source="test").values()
+LOCAL = [f"{date}T00:00:00" for date in DATES]
+
+
+@pytest.mark.parametrize(("a", "spelled"), [(DATES, "%Y-%m-%d"), (LOCAL, "%Y-%m-%dT%H:%M:%S")])
+def test_the_remedy_brings_them_together(a: list[str], spelled: str) -> None:
+    (found,) = told(["a", "b"], a=a, b=DATE_TIMES)
+    written = f'{{"mapper": "identity", "input_format": "{spelled}"}}'
+    assert found.endswith(f"have the 'partition' {written}")
+    mapped = {"pipeline": "a", "partition": json.loads(written)}
+    assert told([mapped, "b"], a=a, b=DATE_TIMES) == []
+    (entry,) = parse_document(json.dumps({"report": {"upstream": mapped}}), source="test").values()
     assert isinstance(entry.condition, Dependency)
-    assert isinstance(entry.condition.mapping, StartOf)
-    assert list(entry.condition.mapping.downstreams("2026-11-20")) == ["2026-11-20T00:00:00Z"]
+    assert isinstance(entry.condition.mapping, SameInstant)
+    assert [entry.condition.mapping.downstreams(one) for one in a] == [(one,) for one in DATE_TIMES]
+
+
+def test_the_keys_of_airflows_timetables_meet_neither_dates_nor_dated_runs() -> None:
+    (found,) = told(["a", "b"], a=LOCAL, b=DATES)
+    assert "a has date-times without a time zone, such as 2026-11-20T00:00:00" in found
+    assert found.count("input_format") == 2
+    assert len(told(["a", "b"], a=LOCAL, b=DATE_TIMES)) == 1
+    assert told(["a", "b"], a=LOCAL, b=LOCAL) == []

@@ -65,6 +65,8 @@ def test_a_pipeline_whose_partitions_are_dates_keeps_them() -> None:
         ("2026-11-20T05:00", DAILY, FIVE),
         ("2026-11-20T05:00", [], FIVE),
         ("2026-11-20T05:00", ["2026-11-19"], FIVE),
+        ("2026-11-20T05:00:00", DAILY, FIVE),
+        ("2026-11-20T05:00:00", ["2026-11-19T00:00:00", "2026-11-18T00:00:00"], "2026-11-20T05:00:00"),
         ("europe", DAILY, "europe"),
         ("20261120", DAILY, "20261120"),
         ("2026-13-45", DAILY, "2026-13-45"),
@@ -136,8 +138,10 @@ def test_what_is_no_span_is_refused(since: str | None, until: str | None) -> Non
         ("2026-11-20T00:00:00+00:00", "2026-11-20T00:00:00Z"),
         ("2026-11-20 02:00:00+02:00", "2026-11-20T00:00:00Z"),
         ("2026-11-20", "2026-11-20"),
+        ("2026-11-20T00:00:00", "2026-11-20T00:00:00"),
+        ("2026-11-19T19-05", "2026-11-20T00:00:00Z"),
         ("north", "north"),
     ],
 )
-def test_a_date_time_has_one_form_and_a_date_is_a_name(typed: str, expected: str) -> None:
+def test_a_date_time_with_a_zone_has_one_form_and_anything_else_is_a_name(typed: str, expected: str) -> None:
     assert canonical(typed) == expected

@@ -16,6 +16,8 @@ from coordinator.model.documents.json_text import read_json
 from coordinator.model.documents.mappings import MappingReader, dump_mapping
 from coordinator.model.documents.problems import Problem
 from coordinator.model.partitions import (
+    AllowedKey,
+    Chain,
     FanOut,
     FixedKey,
     Identity,
@@ -23,7 +25,10 @@ from coordinator.model.partitions import (
     Mapping,
     Offset,
     Period,
+    Product,
     Rollup,
+    SameInstant,
+    Segments,
     StartOf,
     Unit,
 )
@@ -40,6 +45,11 @@ def read(value: Any) -> tuple[Mapping | None, list[Problem]]:
 
 
 DAY_OF_HOURS = {"mapper": "rollup", "window": "day"}
+SEGMENTS = {"mapper": "segments", "segments": ["us", "eu"], "downstream_key": "all"}
+
+
+def nested(deep: int) -> Any:
+    return "identity" if deep == 0 else {"mapper": "chain", "mappers": [nested(deep - 1), "identity"]}
 
 
 @pytest.mark.parametrize(
@@ -85,6 +95,37 @@ DAY_OF_HOURS = {"mapper": "rollup", "window": "day"}
         ({"mapper": "offset", "by": "-1 month", "timezone": "Asia/Tokyo"}, Offset(-1, Unit.MONTH, "Asia/Tokyo")),
         ({"mapper": "fixed_key", "downstream_key": "all"}, FixedKey("all")),
         ({"mapper": "FixedKeyMapper", "downstream_key": "all"}, FixedKey("all")),
+        ({"mapper": "identity", "input_format": "%Y-%m-%dT%H:%M:%S"}, SameInstant(input_format="%Y-%m-%dT%H:%M:%S")),
+        (
+            {"mapper": "IdentityMapper", "output_format": "%F", "timezone": "Asia/Tokyo"},
+            SameInstant("Asia/Tokyo", output_format="%F"),
+        ),
+        ({"mapper": "allowed_key", "allowed_keys": ["us", "eu"]}, AllowedKey(("eu", "us"))),
+        ({"mapper": "AllowedKeyMapper", "allowed_keys": ["us"]}, AllowedKey(("us",))),
+        (
+            {"mapper": "segments", "segments": ["us", "eu"], "downstream_key": "all"},
+            Segments(("eu", "us"), "all"),
+        ),
+        (
+            {"mapper": "SegmentWindow", "segments": ["us", "eu"], "downstream_key": "all", "wait": 1},
+            Segments(("eu", "us"), "all", 1),
+        ),
+        (
+            {"mapper": "product", "mappers": ["identity", "start_of_day"]},
+            Product((Identity(), StartOf(Period.DAY))),
+        ),
+        (
+            {"mapper": "ProductMapper", "mappers": ["identity", DAY_OF_HOURS], "delimiter": "/"},
+            Product((Identity(), Rollup(Period.DAY, Period.HOUR)), "/"),
+        ),
+        (
+            {"mapper": "ChainMapper", "mappers": [DAY_OF_HOURS, "-1 day"]},
+            Chain((Rollup(Period.DAY, Period.HOUR), Offset(-1, Unit.DAY))),
+        ),
+        (
+            {"mapper": "chain", "mappers": [{"mapper": "product", "mappers": ["identity", "-1 day"]}, "identity"]},
+            Chain((Product((Identity(), Offset(-1, Unit.DAY))), Identity())),
+        ),
     ],
 )
 def test_every_mapper_is_read(written: Any, mapping: Mapping) -> None:
@@ -142,6 +183,49 @@ def test_every_mapper_is_read(written: Any, mapping: Mapping) -> None:
         ({"mapper": "offset", "by": "-999999 days"}, "partition.by", "expected at most 100000 days", ""),
         ({"mapper": "fixed_key", "downstream_key": ""}, "partition.downstream_key", "found an empty text", ""),
         ({"mapper": "fixed_key", "downstream_key": "\ud800"}, "partition.downstream_key", "surrogate", ""),
+        ({"mapper": "identity", "timezone": "UTC"}, "partition", "'timezone' without a format", 'write "identity"'),
+        ({"mapper": "identity", "input_format": "%H"}, "partition.input_format", "holds no year", ""),
+        ({"mapper": "allowed_key"}, "partition", "'allowed_keys' is missing", ""),
+        (
+            {"mapper": "allowed_key", "allowed_keys": "us"},
+            "partition.allowed_keys",
+            "expected a list of partitions",
+            "",
+        ),
+        ({"mapper": "allowed_key", "allowed_keys": []}, "partition.allowed_keys", "at least one partition", ""),
+        ({"mapper": "allowed_key", "allowed_keys": ["a", 1]}, "partition.allowed_keys[1]", "expected a partition", ""),
+        ({"mapper": "allowed_key", "allowed_keys": ["a", "a"]}, "partition.allowed_keys[1]", "given twice", ""),
+        ("segments", "partition", "needs 'segments' and 'downstream_key'", ""),
+        ({**SEGMENTS, "wait": 3}, "partition.wait", "expected at most 2, as there are 2 segments", ""),
+        ({**SEGMENTS, "downstream_key": ""}, "partition.downstream_key", "found an empty text", ""),
+        ({**SEGMENTS, "timezone": "UTC"}, "partition.timezone", "unknown field 'timezone' of the mapper", ""),
+        ({"mapper": "chain", "mappers": ["identity"]}, "partition.mappers", "two mappings or more", ""),
+        ({"mapper": "chain", "mappers": "identity"}, "partition.mappers", "expected a list of mappings", ""),
+        (
+            {"mapper": "chain", "mappers": ["identity", {**DAY_OF_HOURS, "every": "week"}]},
+            "partition.mappers[1].every",
+            "a day is not made of weeks",
+            "",
+        ),
+        (
+            {"mapper": "chain", "mappers": ["start_of_day", {"mapper": "fixed_key", "downstream_key": "x"}]},
+            "partition.mappers[1]",
+            "a chain with 'fixed_key' says no more than it; write that alone",
+            "",
+        ),
+        (
+            {"mapper": "product", "mappers": ["latest", "identity"]},
+            "partition.mappers[0]",
+            "'latest' names no partition that could be mapped on; write it alone",
+            "",
+        ),
+        (
+            {"mapper": "product", "mappers": ["identity", "start_of_day"], "delimiter": ""},
+            "partition.delimiter",
+            "found an empty one",
+            "",
+        ),
+        (nested(5), "partition.mappers[0].mappers[0].mappers[0].mappers", "more than 3 deep", "map in two steps"),
     ],
 )
 def test_every_mistake_is_refused_at_its_place(written: Any, path: str, reason: str, remedy: str) -> None:
@@ -208,6 +292,9 @@ def test_a_dumped_mapping_is_read_back_equal(mapping: Mapping) -> None:
             {"mapper": "rollup", "window": "day", "every": "minute", "wait": -5},
         ),
         (FanOut(Period.WEEK, Period.DAY), {"mapper": "fan_out", "window": "week"}),
+        (SameInstant(input_format="%F"), {"mapper": "identity", "input_format": "%F"}),
+        (Segments(("us", "eu"), "all"), {"mapper": "segments", "segments": ["eu", "us"], "downstream_key": "all"}),
+        (Product((Identity(), Identity())), {"mapper": "product", "mappers": ["identity", "identity"]}),
     ],
 )
 def test_a_mapping_is_dumped_in_its_shortest_form(mapping: Mapping, written: Any) -> None:

@@ -52,8 +52,14 @@ def test_a_record_that_etcd_would_not_take_is_refused_at_the_entry(monkeypatch: 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mapping", "members"),
-    [({"mapper": "rollup", "window": "day", "every": "minute"}, 1500), ({"mapper": "start_of_year"}, 8784)],
-    ids=["rollup", "start_of"],
+    [
+        ({"mapper": "rollup", "window": "day", "every": "minute"}, 1500),
+        ({"mapper": "start_of_year"}, 8784),
+        ({"mapper": "segments", "segments": [f"s{one}" for one in range(1500)], "downstream_key": "all"}, 1500),
+        ({"mapper": "product", "mappers": ["identity", {"mapper": "rollup", "window": "month", "every": "hour"}]}, 745),
+        ({"mapper": "product", "mappers": ["identity", "start_of_year"]}, 8784),
+    ],
+    ids=["rollup", "start_of", "segments", "product", "product of a start"],
 )
 def test_the_members_of_windows_count(mapping: Any, members: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "TRIGGER_RECORD", 25_000 + 14 * members)

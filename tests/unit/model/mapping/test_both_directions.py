@@ -6,24 +6,31 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import available_timezones
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from coordinator.model.partitions import (
     MOST_MEMBERS,
+    AllowedKey,
+    Chain,
     ExactMapping,
     FanOut,
     Identity,
+    Mapping,
     Offset,
     Period,
+    Product,
     Rollup,
+    SameInstant,
+    Segments,
     StartOf,
     Unit,
+    gathers,
     time_zone,
 )
 from coordinator.model.partitions.calendar import next_start, start_of, starts_between
 from coordinator.model.partitions.instants import format_instant
-from tests.unit.model.mappings import FORMATS, WINDOWS
+from tests.unit.model.mappings import FORMATS, WINDOWS, composed, lists_of_keys, simple, texts
 
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})
 # Clocks turned at midnight, just after it, by half an hour, by a whole day, in Ramadan; offsets of :30 and :45.
@@ -164,6 +171,94 @@ def test_a_partition_that_is_no_date_time_is_not_mapped(mapping: ExactMapping, p
 def test_the_directions_of_identity_agree(one: str, other: str) -> None:
     agree(Identity(), one, other)
     agree(Identity(), one, one)
+
+
+spellings = st.sampled_from([None, "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z"])
+
+
+@given(spellings, spellings, places_and_moments())
+def test_the_directions_of_another_spelling_agree(one: str | None, other: str | None, at: tuple[str, datetime]) -> None:
+    assume(one != other)
+    zone, moment = at
+    mapping = SameInstant(zone, one, other)
+    for instant in (moment, start_of(Period.DAY, moment, time_zone(zone)), moment + timedelta(hours=1)):
+        both_ways(mapping, [spelled(instant, zone, one)], [spelled(instant, zone, other)])
+
+
+@given(lists_of_keys, texts, texts)
+def test_the_directions_of_keys_agree(keys: tuple[str, ...], key: str, other: str) -> None:
+    both_ways(AllowedKey(keys), [*keys, other], [*keys, other])
+    both_ways(Segments(keys, key), [*keys, key, other], [*keys, key, other])
+
+
+def both_ways(mapping: ExactMapping, upstreams: list[str], downstreams: list[str]) -> None:
+    """Whatever these partitions belong to belongs to them, and each pair belongs together both ways or not at all."""
+    for downstream in downstreams:
+        for upstream in mapping.upstreams(downstream)[:50]:
+            assert downstream in mapping.downstreams(upstream)
+        for upstream in upstreams:
+            agree(mapping, upstream, downstream)
+    for upstream in upstreams:
+        for downstream in mapping.downstreams(upstream)[:50]:
+            assert upstream in mapping.upstreams(downstream)
+
+
+MOMENTS = ["2026-11-16T00:00:00Z", "2026-11-01T00:00:00Z", "2026-11-20T10:00:00Z", "2026-10-25T01:00:00Z", "2026-11-20"]
+
+
+def some_of(mapping: Mapping, draw: st.DataObject) -> list[str]:
+    """Partitions that a mapping may read: moments in its spelling, its keys, and others."""
+    match mapping:
+        case Chain(mappers):
+            return some_of(mappers[0], draw)
+        case Product(mappers, delimiter):
+            parts = [draw.draw(st.sampled_from(some_of(member, draw))) for member in mappers]
+            return [delimiter.join(parts), delimiter.join([*parts, "x"]), parts[0]]
+        case AllowedKey(keys) | Segments(keys):
+            return [*keys[:3], "x"]
+        case StartOf() | Rollup() | FanOut() | Offset() | SameInstant():
+            return [spelled(at(one), mapping.timezone, mapping.input_format) for one in MOMENTS[:4]]
+        case _:
+            return [*MOMENTS, "x"]
+
+
+def at(partition: str) -> datetime:
+    return datetime.fromisoformat(partition)
+
+
+@pytest.mark.slow
+@given(composed(st.one_of(simple, composed(simple))), st.data())
+def test_the_directions_of_chains_and_products_agree(mapping: ExactMapping, data: st.DataObject) -> None:
+    assume(not gathers(mapping))
+    upstreams = some_of(mapping, data)
+    downstreams = [down for up in upstreams for down in mapping.downstreams(up)[:3]]
+    both_ways(mapping, upstreams, [*downstreams, *MOMENTS, "x"])
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        Chain((Rollup(Period.DAY, Period.HOUR), Rollup(Period.MONTH, Period.DAY))),
+        Chain((Rollup(Period.DAY, Period.HOUR, "Europe/Berlin"), Rollup(Period.WEEK, Period.DAY, "Europe/Berlin"))),
+        Chain((FanOut(Period.DAY, Period.HOUR), Offset(-1, Unit.HOUR))),
+        Chain((Offset(-1, Unit.MONTH), SameInstant(output_format="%Y-%m-%d"))),
+        Chain((AllowedKey(("eu", "us")), Segments(("eu", "us"), "all"))),
+        Product((Identity(), Rollup(Period.DAY, Period.HOUR))),
+        Product((AllowedKey(("eu", "us")), FanOut(Period.DAY, Period.HOUR, "Asia/Tokyo"))),
+        Product((Segments(("eu", "us"), "all"), Offset(-1, Unit.MONTH, "Europe/Berlin")), "/"),
+        Chain(
+            (
+                Product((Identity(), SameInstant(output_format="%Y-%m-%d"))),
+                Product((Segments(("eu", "us"), "all"), Identity())),
+            )
+        ),
+    ],
+)
+@given(data=st.data())
+def test_the_directions_of_what_people_write_agree(mapping: ExactMapping, data: st.DataObject) -> None:
+    upstreams = some_of(mapping, data)
+    downstreams = [down for up in upstreams for down in mapping.downstreams(up)]
+    both_ways(mapping, upstreams, [*downstreams, *MOMENTS])
 
 
 @given(st.sampled_from(list(MOST_MEMBERS)), places_and_moments())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from coordinator.model.partitions import (
+    AllowedKey,
+    Chain,
     FanOut,
     FixedKey,
     Identity,
@@ -12,7 +16,10 @@ from coordinator.model.partitions import (
     Mapping,
     Offset,
     Period,
+    Product,
     Rollup,
+    SameInstant,
+    Segments,
     StartOf,
     Unit,
     parse_offset,
@@ -28,6 +35,8 @@ DAY, HOUR, MINUTE, WEEK, MONTH, QUARTER, YEAR = (
     Period.QUARTER,
     Period.YEAR,
 )
+
+LATEST: Any = Latest()
 
 
 @pytest.mark.parametrize(
@@ -60,6 +69,41 @@ DAY, HOUR, MINUTE, WEEK, MONTH, QUARTER, YEAR = (
         (lambda: Offset(100_001, Unit.DAY), "by: expected at most 100000 days; found 100001"),
         (lambda: Offset(1, Unit.DAY, "Nowhere"), "timezone: .* found 'Nowhere'"),
         (lambda: FixedKey(""), "downstream_key: .* empty"),
+        (lambda: SameInstant(), "timezone: says nothing, .* expected 'identity'"),
+        (lambda: SameInstant("UTC", "%Y-%m-%d", "%Y-%m-%d"), "output_format: says nothing"),
+        (lambda: SameInstant("UTC", "%H"), "input_format: '%H' holds no year"),
+        (lambda: AllowedKey(()), "allowed_keys: expected at least one"),
+        (lambda: AllowedKey(("eu", "")), r"allowed_keys\[1\]: .* empty"),
+        (lambda: AllowedKey(("eu", "us", "eu")), r"allowed_keys\[2\]: 'eu' is given twice"),
+        (lambda: AllowedKey(tuple(map(str, range(1501)))), "at most 1500 partitions; found 1501"),
+        (lambda: Segments(("eu",), ""), "downstream_key: .* empty"),
+        (lambda: Segments(("eu", "eu"), "all"), r"segments\[1\]: 'eu' is given twice"),
+        (lambda: Segments(("eu", "us"), "all", 3), "wait: expected at most 2, as there are 2 segments; found 3"),
+        (lambda: Segments(("eu", "us"), "all", 0), "wait: 0 would never wait"),
+        (lambda: Chain((Identity(),)), "mappers: expected two mappings or more; found 1"),
+        (lambda: Chain((LATEST, Identity())), r"mappers\[0\]: 'latest' names no partition .*; write it alone"),
+        (lambda: Chain((StartOf(DAY), FixedKey("x"))), r"mappers\[1\]: a chain with 'fixed_key' .* 'segments' with"),
+        (lambda: Chain((StartOf(HOUR), Rollup(DAY, HOUR))), r"mappers\[0\]: names no inputs, .* a pipeline in between"),
+        (lambda: Chain((Rollup(DAY, HOUR, wait=2), Identity())), r"mappers\[0\]: a roll-up among .* 'wait' out"),
+        (lambda: Chain((Rollup(DAY, HOUR), Rollup(QUARTER, DAY))), "up to 2300 others; .* a pipeline in between"),
+        (lambda: Chain((FanOut(MONTH, DAY), FanOut(DAY, MINUTE))), "up to 46500 others"),
+        (
+            lambda: Chain((StartOf(DAY), StartOf(MONTH, input_format="%Y-%m-%d"))),
+            r"mappers\[1\]: reads nothing of what the one before gives, such as '2026-07-20T00:00:00Z'; let both name",
+        ),
+        (lambda: Chain((AllowedKey(("eu",)), Offset(-1, Unit.DAY))), "gives, such as 'eu'"),
+        (lambda: Chain((Rollup(DAY, HOUR, "Asia/Tokyo"), Rollup(WEEK, DAY))), "such as '2026-07-19T15:00:00Z'"),
+        (lambda: Product((Identity(),)), "mappers: expected two mappings or more"),
+        (lambda: Product((Identity(), LATEST)), r"mappers\[1\]: 'latest'"),
+        (lambda: Product((Identity(), Identity()), ""), "delimiter: .* empty"),
+        (lambda: Product((FixedKey("a"), FixedKey("b"))), r"write 'fixed_key' with 'a\|b'"),
+        (lambda: Product((Identity(), AllowedKey(("a|b",)))), r"mappers\[1\]: the delimiter '\|' .* such as 'a\|b'"),
+        (lambda: Product((Identity(), StartOf(DAY)), "-"), "the delimiter '-' is in its keys, such as '2026-07-20T00"),
+        (
+            lambda: Product((Identity(), Product((Identity(), Identity())))),
+            r"mappers\[1\]: the delimiter '\|' is",
+        ),
+        (lambda: Product((Rollup(WEEK, HOUR), Rollup(DAY, HOUR))), "up to 4225 others"),
     ],
 )
 def test_a_mapping_that_cannot_be_is_refused(build, reason: str) -> None:
@@ -132,6 +176,14 @@ def test_a_window_is_usually_made_of_what_airflows_are(window: Period, every: Pe
         (Offset(-3, Unit.MONTH, "Asia/Tokyo"), "-3 months (Asia/Tokyo)"),
         (StartOf(DAY, output_format="%Y-%m-%d"), "start of day, downstream as '%Y-%m-%d'"),
         (Offset(-1, Unit.DAY, input_format="%F"), "-1 day, upstream as '%F'"),
+        (SameInstant(input_format="%F"), "identity, upstream as '%F'"),
+        (SameInstant("Asia/Tokyo", output_format="%F"), "identity (Asia/Tokyo), downstream as '%F'"),
+        (AllowedKey(("us", "eu")), "the keys 'eu', 'us'"),
+        (Segments(("us", "eu"), "all"), "rollup of the segments 'eu', 'us' to 'all'"),
+        (Segments(("us", "eu"), "all", -1), "rollup of the segments 'eu', 'us' to 'all', 1 may be missing"),
+        (Product((Identity(), StartOf(DAY))), "product of (identity) and (start of day)"),
+        (Product((Identity(), StartOf(DAY)), "/"), "product of (identity) and (start of day), divided by '/'"),
+        (Chain((StartOf(HOUR), StartOf(DAY))), "chain of (start of hour), then (start of day)"),
     ],
 )
 def test_a_mapping_reads_as_people_say_it(mapping: Mapping, text: str) -> None:

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.model.partitions import FanOut, FixedKey, Identity, Latest, Offset, Period, Rollup, StartOf, Unit
+from coordinator.model.partitions import (
+    AllowedKey,
+    Chain,
+    FanOut,
+    FixedKey,
+    Identity,
+    Latest,
+    Offset,
+    Period,
+    Product,
+    Rollup,
+    SameInstant,
+    Segments,
+    StartOf,
+    Unit,
+    gathers,
+)
 
 # Midnight in Berlin: 23:00Z the evening before in winter, 22:00Z in summer.
 BERLIN_20_NOVEMBER = "2026-11-19T23:00:00Z"
@@ -173,3 +189,95 @@ def test_latest_has_no_directions() -> None:
     assert not hasattr(Latest(), "upstreams")
     assert not hasattr(Latest(), "downstreams")
     assert Latest() == Latest()
+
+
+def test_identity_in_another_spelling() -> None:
+    keys = SameInstant(input_format="%Y-%m-%dT%H:%M:%S")
+    assert keys.downstreams("2026-11-20T00:00:00") == ("2026-11-20T00:00:00Z",)
+    assert keys.upstreams("2026-11-20T00:00:00Z") == ("2026-11-20T00:00:00",)
+    assert keys.downstreams("2026-11-20T00:00:00Z") == ()
+    days = SameInstant("Europe/Berlin", output_format="%Y-%m-%d")
+    assert days.downstreams(BERLIN_20_NOVEMBER) == ("2026-11-20",)
+    assert days.downstreams("2026-11-20T00:00:00Z") == ()  # no day begins there
+    assert days.upstreams("2026-11-20") == (BERLIN_20_NOVEMBER,)
+
+
+def test_an_hour_that_clocks_show_twice_is_two_moments() -> None:
+    hours = SameInstant("Europe/Berlin", input_format="%Y-%m-%dT%H")
+    assert hours.downstreams("2026-10-25T02") == ("2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z")
+    assert hours.upstreams("2026-10-25T01:00:00Z") == ("2026-10-25T02",)
+
+
+def test_allowed_key() -> None:
+    keys = AllowedKey(("us", "eu"))
+    assert keys == AllowedKey(("eu", "us"))
+    assert (keys.upstreams("eu"), keys.downstreams("eu")) == (("eu",), ("eu",))
+    assert (keys.upstreams("apac"), keys.downstreams("apac")) == ((), ())
+
+
+def test_segments() -> None:
+    regions = Segments(("us", "eu", "apac"), "all_regions")
+    assert regions == Segments(("apac", "eu", "us"), "all_regions")
+    assert regions.upstreams("all_regions") == ("apac", "eu", "us")
+    assert regions.upstreams("us") == ()
+    assert regions.downstreams("us") == ("all_regions",)
+    assert regions.downstreams("mars") == ()
+
+
+@pytest.mark.parametrize(("wait", "needed"), [("all", 3), (2, 2), (-1, 2), (-5, 1)])
+def test_segments_wait_for_enough(wait, needed: int) -> None:
+    assert Segments(("us", "eu", "apac"), "all", wait).needed(3) == needed
+
+
+def test_product_of_a_region_and_a_day() -> None:
+    days = Product((Identity(), Rollup(Period.DAY, Period.HOUR)))
+    hours = days.upstreams("eu|2026-11-20T00:00:00Z")
+    assert hours == tuple(f"eu|2026-11-20T{hour:02}:00:00Z" for hour in range(24))
+    assert days.downstreams("us|2026-11-20T23:00:00Z") == ("us|2026-11-20T00:00:00Z",)
+    for partition in ("2026-11-20T00:00:00Z", "eu|2026-11-20T00:00:00Z|x", "eu", ""):
+        assert (days.upstreams(partition), days.downstreams(partition)) == ((), ())
+
+
+def test_product_that_gathers() -> None:
+    # As Airflow's ProductMapper(IdentityMapper(), StartOfDayMapper()), with its formats.
+    start = StartOf(Period.DAY, input_format="%Y-%m-%dT%H:%M:%S", output_format="%Y-%m-%d")
+    days = Product((Identity(), start))
+    assert gathers(days)
+    assert days.downstreams("us|2026-06-14T03:00:00") == ("us|2026-06-14",)
+    assert days.downstreams("us|2026-06-14") == ()
+    all_regions = Product((FixedKey("all"), Identity()))
+    assert gathers(all_regions)
+    assert all_regions.downstreams("us|2026-06-14") == ("all|2026-06-14",)
+
+
+def test_product_with_another_delimiter() -> None:
+    product = Product((AllowedKey(("eu",)), Offset(-1, Unit.DAY)), delimiter="/")
+    assert product.upstreams("eu/2026-11-20T00:00:00Z") == ("eu/2026-11-19T00:00:00Z",)
+    assert product.downstreams("us/2026-11-20T00:00:00Z") == ()
+    assert Product((Identity(), Identity()), "||").downstreams("a|||b") == ("a|||b",)
+
+
+def test_chain_of_two_rollups() -> None:
+    weeks = Chain((Rollup(Period.DAY, Period.HOUR), Rollup(Period.WEEK, Period.DAY)))
+    hours = weeks.upstreams("2026-11-16T00:00:00Z")
+    assert (len(hours), hours[0], hours[-1]) == (168, "2026-11-16T00:00:00Z", "2026-11-22T23:00:00Z")
+    assert weeks.downstreams("2026-11-22T23:00:00Z") == ("2026-11-16T00:00:00Z",)
+    assert weeks.downstreams("2026-11-22T23:30:00Z") == ()
+
+
+def test_chain_of_an_offset_and_another_spelling() -> None:
+    yesterday = Chain((SameInstant(input_format="%Y-%m-%d"), Offset(-1, Unit.DAY)))
+    assert yesterday.upstreams("2026-11-20T00:00:00Z") == ("2026-11-19",)
+    assert yesterday.downstreams("2026-11-19") == ("2026-11-20T00:00:00Z",)
+
+
+def test_chain_that_gathers() -> None:
+    # As Airflow's ChainMapper(StartOfHourMapper(), StartOfDayMapper(input_format="%Y-%m-%dT%H")).
+    days = Chain(
+        (
+            StartOf(Period.HOUR, input_format="%Y-%m-%dT%H:%M:%S", output_format="%Y-%m-%dT%H"),
+            StartOf(Period.DAY, input_format="%Y-%m-%dT%H", output_format="%Y-%m-%d"),
+        )
+    )
+    assert gathers(days)
+    assert days.downstreams("2026-11-20T10:42:15") == ("2026-11-20",)
