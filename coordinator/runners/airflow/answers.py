@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from coordinator.model import bounds
 from coordinator.model.printable import printable
-from coordinator.model.runstate import Instant, State
+from coordinator.model.runstate import Instant, State, shown_queued_at
 from coordinator.model.taskstate import TaskInstance
 from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, ObservedRun
 
@@ -73,7 +73,7 @@ class RunAnswer(_Answer):
             dag_id=self.dag_id,
             run_id=self.dag_run_id,
             state=self.state,
-            queued_at=self.queued_at,
+            queued_at=shown_queued_at(self.queued_at, self.end_date),
             logical_date=self.logical_date,
             partition_key=self.partition_key,
             start_date=self.start_date,
