@@ -55,8 +55,12 @@ def changed_runs(client: AirflowClient, since: datetime | None, offset: int, dea
                 page = _read_page(client, answer)
             except (AnswerTooLarge, _UnreadableRuns) as error:
                 if limit == 1:
-                    event = "observe.run_too_large" if isinstance(error, AnswerTooLarge) else "observe.run_unreadable"
-                    _log.warning(event, environment=repr(client), place=offset, reason=str(error))
+                    if isinstance(error, AnswerTooLarge):
+                        _log.warning("observe.run_too_large", environment=repr(client), reason=str(error))
+                    else:
+                        _log.warning(
+                            "observe.run_unreadable", environment=repr(client), place=offset, reason=str(error)
+                        )
                     offset, limit = offset + 1, PAGE
                 limit = max(1, limit // 2)
                 continue
