@@ -21,7 +21,7 @@ from coordinator.airflow_plugin.spawning import SenderProcess
 from coordinator.config.settings import CONFIG_VARIABLE, ReporterSettings, load_settings
 from coordinator.errors import ConfigurationError
 from coordinator.model.partitions.instants import partition_of_run
-from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.runstate import RunStateDocument, State, shown_queued_at
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +66,10 @@ def event_of(
     :param environment: this environment's name; ``None`` when it is not known yet.
     """
     partition_key = getattr(dag_run, "partition_key", None)  # Airflow 2 has none
+    if airflow.is_old:
+        queued_at = dag_run.start_date or dag_run.end_date
+    else:
+        queued_at = shown_queued_at(dag_run.queued_at, dag_run.end_date)
     return Event(
         environment=environment,
         dag_id=dag_run.dag_id,
@@ -78,7 +82,7 @@ def event_of(
         document=RunStateDocument(
             state=state,
             run_id=dag_run.run_id,
-            queued_at=dag_run.start_date or dag_run.end_date if airflow.is_old else dag_run.queued_at,
+            queued_at=queued_at,
             logical_date=dag_run.logical_date,
             partition_key=partition_key,
             data_interval_start=dag_run.data_interval_start,

@@ -107,12 +107,12 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
         from datetime import UTC, datetime
 
         from coordinator.airflow_provider.runs import tasks_below, wait_of
+        from coordinator.commands.write_wait import write_wait
         from coordinator.model.conditions import On
         from coordinator.model.named_partitions import canonical
         from coordinator.model.references import PipelineRef, Target
-        from coordinator.model.waits import SensorRerun, Wait, WaitStatus, dump_wait, is_same_wait, read_wait
+        from coordinator.model.waits import SensorRerun, Wait, WaitStatus
         from coordinator.store.keys import Keys
-        from coordinator.store.port import Put, Transaction
 
         hook = EtcdHook(self.etcd_conn_id)
         config = hook.config()
@@ -128,14 +128,11 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
             rerun=SensorRerun(self.rerun),
             below=tasks_below(context),
         )
-        key, store = Keys(config.etcd.prefix).wait(ref), hook.get_conn()
-        found = store.get(key)
-        present = read_wait(found.value) if found is not None else None
-        if isinstance(present, Wait) and is_same_wait(present, wait):
-            return key, present, config.environment
-        store.commit(Transaction((), (Put(key, dump_wait(wait)),)))
-        self.log.info("waiting for %s on %s (%s)", wait.upstream, self.on, key)
-        return key, wait, config.environment
+        key = Keys(config.etcd.prefix).wait(ref)
+        stands = write_wait(hook.get_conn(), key, wait, begins=True)
+        if stands is wait:
+            self.log.info("waiting for %s on %s (%s)", wait.upstream, self.on, key)
+        return key, stands, config.environment
 
 
 def _answer(wait: Wait) -> dict[str, Any] | None:

@@ -11,12 +11,13 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator
 
+from coordinator.commands.write_wait import write_wait
 from coordinator.config.settings import EtcdSettings
 from coordinator.errors import CoordinatorError
 from coordinator.model.waits import Wait, WaitStatus, is_same_wait, read_wait
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
-from coordinator.store.port import Put, Store, Transaction
+from coordinator.store.port import Store
 from coordinator.store.reflector import Disconnected, Reflector, Snapshot, Update
 
 RETRY_AFTER = 5.0
@@ -32,7 +33,8 @@ async def answer_to(etcd: EtcdSettings, environment: str, key: str, wait: bytes)
     """The answered wait, once there is one.
 
     :param key: of the wait.
-    :param wait: its value, to be written again if it is removed: by a mistake, or with a restored etcd.
+    :param wait: its value, to be written again if it is removed, or replaced by that of an earlier attempt: by a
+        mistake, by a write that was late, or with a restored etcd.
     :raises CoordinatorError: the settings are wrong.
     """
     watch = await asyncio.to_thread(_watch_of, etcd, environment)
@@ -40,14 +42,16 @@ async def answer_to(etcd: EtcdSettings, environment: str, key: str, wait: bytes)
     assert isinstance(ours, Wait)
     async for value in watch.values(key):
         found = read_wait(value) if value is not None else None
-        if isinstance(found, Wait):
-            if found.status is not WaitStatus.WAITING and is_same_wait(found, ours):
+        if isinstance(found, Wait) and is_same_wait(found, ours):
+            if found.status is not WaitStatus.WAITING:
                 assert value is not None
                 return value
-            continue  # that of a later attempt of the same sensor: this one is about to be cancelled
+            continue
         while True:
+            # What is known here may be old: there may be an answer by now, which the watch will tell of. Where a later
+            # attempt of the same sensor waits, this one is about to be cancelled, and changes nothing.
             try:
-                await asyncio.to_thread(watch.put, key, wait)
+                await asyncio.to_thread(watch.write, key, ours)
                 break
             except CoordinatorError:  # etcd is away, which the reflector logs
                 await asyncio.sleep(RETRY_AFTER)
@@ -84,9 +88,9 @@ class WaitWatch:
         self._thread = threading.Thread(target=self._follow, name=f"waits {environment}", daemon=True)
         self._thread.start()
 
-    def put(self, key: str, value: bytes) -> None:
-        """:raises CoordinatorError: etcd could not be reached, or refuses."""
-        self._store.commit(Transaction((), (Put(key, value),)))
+    def write(self, key: str, wait: Wait) -> None:
+        """Write a wait that is not there. :raises CoordinatorError: etcd could not be reached, or refuses."""
+        write_wait(self._store, key, wait, begins=False)
 
     def close(self) -> None:
         """End the watch and its connection. That of a triggerer ends with its process."""

@@ -69,6 +69,16 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
         return None
 
 
+def shown_queued_at(queued_at: datetime | None, end_date: datetime | None) -> datetime | None:
+    """The ``queued_at`` to report of a run that Airflow 3 shows.
+
+    A run that was made as running (``airflow dags test``) has none, and its end stands for it: later than all that was
+    before, and another one for every end. Its start does not: it is the logical date, each time that it is made.
+    ``None``: such a run that has not ended.
+    """
+    return queued_at if queued_at is not None else end_date
+
+
 class RunState(msgspec.Struct, frozen=True, gc=False):
     """The state of the newest run of a pipeline in a partition."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from datetime import datetime
 from typing import NamedTuple
 
 from coordinator.model.references import WaitRef
@@ -36,8 +35,7 @@ def assess_wait(
     ref: WaitRef,
     instances: Iterable[TaskInstance],
     *,
-    asked_at: datetime,
-    known_since: datetime,
+    may_be_older: bool,
     removed_before: bool,
 ) -> WaitVerdict | Refuse:
     """What becomes of a wait that is not refused.
@@ -47,15 +45,14 @@ def assess_wait(
 
     :param ref: whose wait it is.
     :param instances: of the sensor's task, as the look has shown them.
-    :param asked_at: when the look was sent.
-    :param known_since: from when on the wait is known as it is.
+    :param may_be_older: the look was sent before the wait was known as it is.
     :param removed_before: it was removed before, and has come again.
     """
     found = tuple(instances)
     is_valid = _waits_still if wait.status is WaitStatus.WAITING else _has_passed_as_it_says
     if any(one.map_index == ref.map_index and is_valid(one, wait) for one in found):
         return WaitVerdict.KEEP
-    if asked_at <= known_since:
+    if may_be_older:
         return WaitVerdict.ASK_AGAIN
     if not found and removed_before:
         return Refuse(

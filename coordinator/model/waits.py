@@ -164,6 +164,16 @@ def is_same_wait(one: Wait, other: Wait) -> bool:
     return _identity(one) == _identity(other)
 
 
+def is_later_wait(one: Wait, other: Wait) -> bool:
+    """Whether a wait is of a later attempt of the same sensor than another one.
+
+    Every attempt has a greater number. Where that is the same, or not known, the clocks of their workers decide.
+    """
+    if one.try_number and other.try_number and one.try_number != other.try_number:
+        return one.try_number > other.try_number
+    return one.since is not None and other.since is not None and one.since > other.since
+
+
 def _identity(wait: Wait) -> tuple[object, ...]:
     return wait.upstream, wait.on, wait.rerun, wait.task_instance, wait.try_number
 

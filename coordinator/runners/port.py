@@ -53,7 +53,7 @@ class RunRef(NamedTuple):
 class ObservedRun:
     """A run as its environment shows it.
 
-    :ivar queued_at: tells its attempts apart.
+    :ivar queued_at: tells its attempts apart; ``None``: it was made as running, and has not ended.
     :ivar is_estimated: the environment does not show that, and the run has not started: ``queued_at`` is the moment of
         the answer.
     """

@@ -230,6 +230,30 @@ class Airflow:
         self._changed(Change(What.CREATED, run, None))
         return run
 
+    def test(self, dag_id: str, run_id: str, *, logical_date: datetime | None) -> Run:
+        """As ``airflow dags test`` (``get_or_create_dagrun``): it replaces the run of the same logical date by one that
+        is running, has no queued_at, and says that it began on its logical date."""
+        for run in self.runs_of(self.find_dag(dag_id).dag_id):
+            if run.logical_date == logical_date or run.run_id == run_id:
+                self.delete(dag_id, run.run_id)
+        now = self.now()
+        run = Run(
+            id=self.next_id(),
+            dag_id=dag_id,
+            run_id=run_id,
+            state=State.RUNNING,
+            queued_at=None,
+            run_after=now,
+            logical_date=logical_date,
+            start_date=logical_date or now,
+            by="dag_test",
+            starts=1,
+            updated_at=now,
+        )
+        self.add(run)
+        self._changed(Change(What.BEGUN, run, None))
+        return run
+
     def add(self, run: Run) -> None:
         """A run that is there, whatever its state; nobody is told."""
         dag = self.find_dag(run.dag_id)

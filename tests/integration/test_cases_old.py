@@ -10,11 +10,12 @@ from coordinator.config.settings import EtcdSettings
 from tests.worlds import cases, sensor_cases, task_cases, wait_cases
 from tests.worlds.real import RealWorld
 
-INVISIBLE = {"case_wait_of_a_sensor_that_was_cleared"}
-"""What Airflow 2 does not show: a cleared task that has not begun. Its wait goes when the sensor writes another one."""
+INVISIBLE = {"case_wait_of_a_sensor_that_was_cleared", "case_tested_by_hand"}
+"""What Airflow 2 does not show: a cleared task that has not begun (its wait goes when the sensor writes another one),
+and a second ``airflow dags test`` for the same date, whose run has the same run_id and the same start."""
 
 
-@pytest.mark.parametrize("name", cases.ON_REAL_ETCD)
+@pytest.mark.parametrize("name", [name for name in cases.ON_REAL_ETCD if name not in INVISIBLE])
 def test_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
     with RealWorld(etcd_settings, tmp_path, old=True) as world:
         cases.CASES[name](world)

@@ -201,6 +201,13 @@ class StandInAirflow:
                 dag_id, run_id, logical_date=logical_date, partition_key=partition_key, conf=conf, by="somebody"
             ).observed()
 
+    def test_by_hand(self, dag_id: str, run_id: str, *, logical_date: datetime | None) -> None:
+        """Returns once the subscribers have heard of it."""
+        with self.changed:
+            self.model.test(dag_id, run_id, logical_date=logical_date)
+            reported = self._last_report
+        self._wait(reported)
+
     def clear_by_hand(self, dag_id: str, run_id: str) -> ObservedRun:
         with self.changed:
             return self.model.clear(dag_id, run_id).observed()

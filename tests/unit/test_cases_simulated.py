@@ -20,6 +20,11 @@ def test_case(name: str) -> None:
     cases.CASES[name](SimulatedWorld())
 
 
+@pytest.mark.parametrize("name", cases.ON_REAL_ETCD)
+def test_case_where_nothing_reports(name: str) -> None:
+    cases.CASES[name](SimulatedWorld(observed=True))
+
+
 @pytest.mark.parametrize("name", partition_cases.CASES)
 def test_partition_case(name: str) -> None:
     partition_cases.CASES[name](SimulatedWorld())

@@ -580,6 +580,23 @@ def case_cleaned_up_behind_a_success(world: World) -> None:
     assert world.runs("D") == 2
 
 
+@pytest.mark.promise("once")
+def case_tested_by_hand(world: World) -> None:
+    """D = U. ``airflow dags test`` runs U: its run has no queued_at. D runs once; and once more for another test, of
+    the same run_id and the same start."""
+    world.dependencies({"D": "U"})
+    world.by_hand("U")
+    for runs in (1, 2):
+        world.test_by_hand("U")
+        world.settle()
+        assert world.runs("D") == runs - 1
+        world.finish("U")
+        world.settle()
+        world.settle()
+        assert (world.runs("D"), world.requests("D")) == (runs, runs)
+
+
 CASES: dict[str, Case] = {name: script for name, script in globals().items() if name.startswith("case_")}
 
 ON_REAL_ETCD = [name for name in CASES if name[5:7] in {"01", "02", "03", "11", "12", "16", "17", "19"}]
+ON_REAL_ETCD.append("case_tested_by_hand")

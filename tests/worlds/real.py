@@ -21,7 +21,7 @@ from coordinator.config.settings import (
 from coordinator.controller.service import FileToPublish, Watcher
 from coordinator.errors import LeadershipLost
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
+from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state, shown_queued_at
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import ObservedRun
 from coordinator.store.connection import connect
@@ -215,6 +215,10 @@ class RealWorld(EtcdWorld):
         run_id = run_id or f"scheduled__{partition}"
         airflow.trigger_by_hand(dag_id, run_id, logical_date=logical_date, partition_key=key)
         return run_id
+
+    def test_by_hand(self, name: str, *, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.test_by_hand(dag_id, f"manual__{partition}", logical_date=logical_date_of(partition))
 
     def clear(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
@@ -448,7 +452,7 @@ class RealWorld(EtcdWorld):
 
     def _report(self, environment: str, run: ObservedRun) -> None:
         pipeline = PipelineRef(environment, run.dag_id)
-        queued_at = run.start_date or run.end_date if self._old else run.queued_at
+        queued_at = run.start_date or run.end_date if self._old else shown_queued_at(run.queued_at, run.end_date)
         document = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=queued_at)
         if run.state is not State.QUEUED and not self._observed:  # no listener in Airflow hears of queued
             self.report(Target(pipeline, partition_of(run)), document)

@@ -21,7 +21,7 @@ from coordinator.model.documents import parse_document
 from coordinator.model.publishing.publication import Publication, dump_publication, read_publication
 from coordinator.model.publishing.resuming import Terms, publish
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.runstate import RunStateDocument, State, shown_queued_at
 from coordinator.runners.port import ObservedRun
 from coordinator.store.election import Candidate
 from coordinator.store.keys import Keys
@@ -90,7 +90,9 @@ class SimulatedWatcher:
             dispatchers=self.dispatchers,
             leadership=self.candidate.leadership,
             clock=world.clock,
-            options=Options(settings=settings, who=name, retention=world.retention, pace=world.pace),
+            options=Options(
+                settings=settings, who=name, retention=world.retention, pace=world.pace, observed=world.observed
+            ),
         )
 
     def effect(self, environment: str, job: Callable[[], EffectDone]) -> None:
@@ -138,6 +140,7 @@ class SimulatedWatcher:
 
 class SimulatedWorld(EtcdWorld):
     """:param environment_limits: how many runs, and how fast, each environment bears.
+    :param observed: nothing reports.
 
     :cvar pace: how much a watcher takes in and decides about in one step.
     :ivar allows_mistakes: else it is a failure of the test when the watcher contains one.
@@ -145,7 +148,9 @@ class SimulatedWorld(EtcdWorld):
 
     pace = Pace(seconds=float("inf"))
 
-    def __init__(self, *, environment_limits: Mapping[str, EnvironmentLimits] | None = None) -> None:
+    def __init__(
+        self, *, environment_limits: Mapping[str, EnvironmentLimits] | None = None, observed: bool = False
+    ) -> None:
         self.environment_limits = environment_limits or {}
         self.clock = VirtualClock()
         self.etcd = MemoryEtcd(clock=self.clock.monotonic)
@@ -160,7 +165,8 @@ class SimulatedWorld(EtcdWorld):
                 now=self._tick, changed=lambda change, environment=environment: self._note(environment, change)
             )
         self._by_hand: set[str] = set()
-        self._silent: set[str] = set()
+        self.observed = frozenset(self.airflows) if observed else frozenset()
+        self._silent = set(self.observed)
         self._kill_for: str | None = None
         self._freeze_for: str | None = None
         self._frozen: SimulatedWatcher | None = None
@@ -201,6 +207,10 @@ class SimulatedWorld(EtcdWorld):
         run_id = run_id or f"scheduled__{partition}"
         airflow.create(dag_id, run_id, logical_date=logical_date, partition_key=key)
         return run_id
+
+    def test_by_hand(self, name: str, *, partition: str = PARTITION) -> None:
+        airflow, dag_id = self._of(name)
+        airflow.test(dag_id, f"manual__{partition}", logical_date=logical_date_of(partition))
 
     def clear(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
@@ -386,7 +396,10 @@ class SimulatedWorld(EtcdWorld):
             return
         pipeline = PipelineRef(environment, run.dag_id)
         document = RunStateDocument(
-            state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=self._tick()
+            state=run.state,
+            run_id=run.run_id,
+            queued_at=shown_queued_at(run.queued_at, run.end_date),
+            observed_at=self._tick(),
         )
         self.report(Target(pipeline, partition_of(run)), document)
 

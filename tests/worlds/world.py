@@ -44,6 +44,10 @@ class World(ABC):
         """A scheduler or a person makes a run; it waits in the queue, silently. Returns its run_id."""
 
     @abstractmethod
+    def test_by_hand(self, name: str, *, partition: str = PARTITION) -> None:
+        """A person calls ``airflow dags test``, for a date: the run is running at once, and reports it."""
+
+    @abstractmethod
     def clear(self, name: str, *, partition: str = PARTITION) -> None:
         """A person clears the newest run; it waits in the queue, silently."""
 

@@ -148,7 +148,7 @@ class Observer:
         """Whether an answer has shown something new of a subject, which is to be written."""
         if isinstance(answer.ref, TaskRef) and answer.ref.task_id != subject.pipeline.task:
             # The name of a wait, which may be gone by now.
-            return self._waits.observed(subject, answer.seen, asked_at, answer.askers)
+            return self._waits.observed(subject, answer.seen, answer.look, answer.askers)
         match answer.ref, answer.seen:
             case RunRef() as ref, None:
                 return self._run_is_gone(subject, ref, answer.askers)

@@ -68,10 +68,14 @@ class PendingCheck:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer about one run or task, with the targets that it is about and the targets that wait for the answer."""
+    """The answer about one run or task, with the targets that it is about and the targets that wait for the answer.
+
+    :ivar look: the number of the look among those of the environment.
+    """
 
     ref: RunOrTask
     seen: ObservedRun | ObservedTask | None
+    look: int
     subjects: frozenset[Target]
     askers: frozenset[Target]
 
@@ -193,7 +197,8 @@ class Checks:
         """
         looked = message.looked
         dispatcher = self._dispatchers.get(message.environment)
-        sent = dispatcher.looks_sent if dispatcher is not None else None
+        assert dispatcher is not None
+        sent = dispatcher.looks_sent  # one look is out at a time: it is this one
         for ref in (*looked.seen, *looked.refused, *(looked.unanswered - message.asked_again)):
             question = (message.environment, ref)
             before = None if ref in looked.unanswered else sent
@@ -214,9 +219,9 @@ class Checks:
                 elif (question == pending.own or question in pending.sensors) and ref in looked.refused:
                     pending.own_refused = _why_refused(message.environment, ref, looked.refused[ref])
             if ref in looked.seen:
-                yield Answer(ref, looked.seen[ref], subjects, askers)
+                yield Answer(ref, looked.seen[ref], sent, subjects, askers)
             else:
-                yield Answer(ref, None, frozenset(), askers)
+                yield Answer(ref, None, sent, frozenset(), askers)
 
     def hold_until(self, askers: frozenset[Target], revision: int) -> None:
         """These decisions must be made again on what is in etcd at this revision."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
 import structlog
 
@@ -58,7 +57,7 @@ class WaitController:
         self._tasks = tasks
         self._following = Following(every=every)
         self._removed: dict[Target, None] = {}
-        self._doubted: dict[Target, tuple[int, datetime]] = {}
+        self._doubted: dict[Target, tuple[int, int]] = {}
 
     def clear(self) -> None:
         self._following.clear()
@@ -103,11 +102,13 @@ class WaitController:
             self._ledger.wait(seen, passed(wait, Completion.of(RunState(used.state, used.attempt), used.revision)))
 
     def observed(
-        self, name: Target, seen: ObservedRun | ObservedTask | None, asked_at: datetime, askers: Iterable[Target]
+        self, name: Target, seen: ObservedRun | ObservedTask | None, look: int, askers: Iterable[Target]
     ) -> bool:
         """What a look at a sensor's own task has shown. Returns whether its wait is to be removed, or refused.
 
         Who waits for the answer asks again where the look may be older than the wait.
+
+        :param look: its number among those of the environment: times of day say nothing, for a clock may be stepped.
         """
         known = self._cache.waits.get(name)
         if known is None or not isinstance(known.value, Wait) or known.value.status is WaitStatus.REFUSED:
@@ -117,8 +118,7 @@ class WaitController:
             known.value,
             known.ref,
             seen.instances if isinstance(seen, ObservedTask) else (),
-            asked_at=asked_at,
-            known_since=self._doubted_since(name, known.revision),
+            may_be_older=look <= self._doubted_since(name, known.revision, look),
             removed_before=name in self._removed,
         )
         if found is WaitVerdict.ASK_AGAIN:
@@ -137,11 +137,11 @@ class WaitController:
             return True
         return False
 
-    def _doubted_since(self, name: Target, revision: int) -> datetime:
-        """When a look first showed that the wait, as of this revision, may be over."""
+    def _doubted_since(self, name: Target, revision: int, look: int) -> int:
+        """The first look that showed that the wait, as of this revision, may be over. The next one is newer than it."""
         doubted = self._doubted.get(name)
         if doubted is None or doubted[0] != revision:
-            doubted = self._doubted[name] = (revision, self._propagation.now)
+            doubted = self._doubted[name] = (revision, look)
         return doubted[1]
 
     def _note_removed(self, name: Target) -> None:

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from coordinator.model import bounds
 from coordinator.model.printable import printable
-from coordinator.model.runstate import Instant, State
+from coordinator.model.runstate import Instant, State, shown_queued_at
 from coordinator.model.taskstate import TaskInstance
 from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, ObservedRun
 
@@ -73,7 +73,7 @@ class RunAnswer(_Answer):
             dag_id=self.dag_id,
             run_id=self.dag_run_id,
             state=self.state,
-            queued_at=self.queued_at,
+            queued_at=shown_queued_at(self.queued_at, self.end_date),
             logical_date=self.logical_date,
             partition_key=self.partition_key,
             start_date=self.start_date,
@@ -238,7 +238,7 @@ class Answer:
         """
         self._check_size()
         try:
-            return shape.model_validate_json(self.body)
+            return _validated(shape, self.body)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"])) or "body"
@@ -284,6 +284,22 @@ class Answer:
             raise self.unavailable("a redirect, which is not followed; set the environment's url to the API itself")
         if self.status in TRY_AGAIN or self.status >= 500 or self.status < 200:
             raise self.unavailable()
+
+
+def _validated(shape: type[_Shape], body: bytes) -> _Shape:
+    """Anybody may start a run with half of a surrogate pair in its conf, which no strict reader of JSON takes. It
+    becomes a question mark: no name that Airflow takes has one.
+
+    :raises ValidationError: it has another form.
+    """
+    try:
+        return shape.model_validate_json(body)
+    except ValidationError:
+        try:
+            text = json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
+        except (ValueError, RecursionError):
+            text = body
+    return shape.model_validate_json(text)
 
 
 def _without_input(detail: Any) -> Any:

@@ -7,17 +7,29 @@ has changed after the first page was made: the next question, which reaches back
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from typing import Any
 
 import structlog
 
+from coordinator.model import bounds
 from coordinator.model.partitions.instants import format_instant
+from coordinator.model.printable import printable
+from coordinator.runners.airflow.answers import Answer
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.airflow.listing import PAGE
+from coordinator.runners.airflow.listing import PAGE, Page
 from coordinator.runners.airflow.looking import ANY_DAG
 from coordinator.runners.airflow.runs import refusal
-from coordinator.runners.port import AnswerTooLarge, Changed, EnvironmentUnavailable, ObservedRun, RequestRefused
+from coordinator.runners.port import (
+    AnswerTooLarge,
+    Changed,
+    EnvironmentUnavailable,
+    ObservedRun,
+    RequestRefused,
+    RunRef,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -40,10 +52,15 @@ def changed_runs(client: AirflowClient, since: datetime | None, offset: int, dea
                 answer = client.get(ANY_DAG, query={**query, "limit": limit, "offset": offset}, deadline=deadline)
                 if answer.status != 200:
                     raise refusal(answer)
-                page = client.dialect.runs(answer)
-            except AnswerTooLarge as error:
+                page = _read_page(client, answer)
+            except (AnswerTooLarge, _UnreadableRuns) as error:
                 if limit == 1:
-                    _log.warning("observe.run_too_large", environment=repr(client), reason=str(error))
+                    if isinstance(error, AnswerTooLarge):
+                        _log.warning("observe.run_too_large", environment=repr(client), reason=str(error))
+                    else:
+                        _log.warning(
+                            "observe.run_unreadable", environment=repr(client), place=offset, reason=str(error)
+                        )
                     offset, limit = offset + 1, PAGE
                 limit = max(1, limit // 2)
                 continue
@@ -61,3 +78,34 @@ def changed_runs(client: AirflowClient, since: datetime | None, offset: int, dea
     except (EnvironmentUnavailable, RequestRefused) as error:
         return Changed(tuple(runs), made_at=first_made_at, error=error.with_traceback(None))
     return Changed(tuple(runs), made_at=first_made_at, next_offset=offset)
+
+
+class _UnreadableRuns(EnvironmentUnavailable):
+    """A page of runs that Airflow has answered, of which one or more cannot be read."""
+
+
+def _read_page(client: AirflowClient, answer: Answer) -> Page[RunRef, ObservedRun]:
+    """:raises _UnreadableRuns: one of its runs cannot be read.
+    :raises EnvironmentUnavailable: it is no page of runs.
+    """
+    try:
+        return client.dialect.runs(answer)
+    except AnswerTooLarge:
+        raise
+    except EnvironmentUnavailable as error:
+        if (runs := _runs_in(answer)) is None:
+            raise  # a proxy's page, which says nothing of any run
+        names = f" ({runs[0].get('dag_id')!r}, {runs[0].get('dag_run_id')!r})" if len(runs) == 1 else ""
+        raise _UnreadableRuns(printable(f"{error}{names}", limit=bounds.DETAIL)) from error
+
+
+def _runs_in(answer: Answer) -> list[dict[str, Any]] | None:
+    """The runs of a page, unread; ``None``: it is no page with runs."""
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or not isinstance(document.get("total_entries"), int):
+        return None
+    runs = document.get("dag_runs")
+    return runs if isinstance(runs, list) and runs and all(isinstance(one, dict) for one in runs) else None

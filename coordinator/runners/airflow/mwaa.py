@@ -8,6 +8,7 @@ leave through our own connection, where the permit and the deadline hold. It is 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,10 @@ from coordinator.runners.port import EnvironmentUnavailable, RequestRefused
 
 SERVICE = "airflow"
 """MWAA's name in signatures."""
+
+
+_THROTTLED = re.compile("Throttl|TooManyRequests|RequestLimitExceeded|SlowDown")
+"""Kinds of errors that AWS answers with 400 too, where it is asked too often (botocore's ``_retry.json``)."""
 
 
 class InvokeRestApi:
@@ -87,7 +92,8 @@ class InvokeRestApi:
         why = printable(said if isinstance(said, str) else "", limit=bounds.DETAIL)
         for secret in answer.secrets:
             why = why.replace(secret, "***")
-        if answer.status == 429 or answer.status >= 500 or answer.status == 200:
+        kind = str(document.get("__type") or "")
+        if answer.status in (200, 429) or answer.status >= 500 or _THROTTLED.search(kind):
             raise answer.unavailable(f"AWS: {why}")
         # A 404 would say that there is no such run; it is the environment that AWS does not know.
         raise RequestRefused(f"environments.{self._name}: AWS answered {answer.status}: {why}", status=403)

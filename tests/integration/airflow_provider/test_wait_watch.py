@@ -137,6 +137,52 @@ def test_the_answer_to_a_later_attempt_is_none_of_ours(
     run(scenario())
 
 
+@pytest.mark.promise("downtime")
+def test_an_answer_that_came_before_a_late_write_stays(
+    etcd: EtcdStore, etcd_settings: EtcdSettings, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A triggerer that was cut off from etcd has not seen that the wait is there, and writes it when the line is back:
+    by then it has been answered."""
+    write = wait_watch.WaitWatch.write
+
+    def late(watch: wait_watch.WaitWatch, key: str, wait: Wait) -> None:
+        put(etcd, key, WAIT)
+        put(etcd, key, PASSED)
+        write(watch, key, wait)
+
+    monkeypatch.setattr(wait_watch.WaitWatch, "write", late)
+
+    async def scenario() -> None:
+        assert read_wait(await answer_to(etcd_settings, "default", key_of(keys), dump_wait(WAIT))) == PASSED
+        found = etcd.get(key_of(keys))
+        assert found is not None
+        assert read_wait(found.value) == PASSED
+
+    run(scenario())
+
+
+@pytest.mark.promise("downtime")
+def test_a_late_write_of_an_earlier_attempt_is_replaced(
+    etcd: EtcdStore, etcd_settings: EtcdSettings, keys: Keys
+) -> None:
+    """Otherwise that one would be answered, and the present one would wait for ever."""
+    later = Wait(WaitStatus.WAITING, WAIT.upstream, On.SUCCESS, "another id", 2, NOON)
+
+    def stands() -> bool:
+        found = etcd.get(key_of(keys))
+        return found is not None and read_wait(found.value) == later
+
+    async def scenario() -> None:
+        ours = asyncio.create_task(answer_to(etcd_settings, "default", key_of(keys), dump_wait(later)))
+        await until(stands)
+        put(etcd, key_of(keys), WAIT)
+        await until(stands)
+        put(etcd, key_of(keys), passed(later, Completion(9, State.SUCCESS, "r")))
+        await ours
+
+    run(scenario())
+
+
 @pytest.mark.slow
 def test_etcd_that_was_away_is_followed_again(tmp_path: Path) -> None:
     keys = Keys("/away")

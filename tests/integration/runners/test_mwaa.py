@@ -48,8 +48,15 @@ def test_what_is_not_permitted_does_not_leave(runner: AirflowRunner, mwaa: Stand
     assert mwaa.asked == []
 
 
-def test_aws_that_throttles_is_asked_again_later(runner: AirflowRunner, mwaa: StandInMwaa) -> None:
-    mwaa.answers.append((429, {"message": "Rate exceeded"}))
+@pytest.mark.promise("answers")
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(429, {}), (400, {"__type": "ThrottlingException"}), (400, {"__type": "com.amazon#TooManyRequestsException"})],
+)
+def test_aws_that_throttles_is_asked_again_later(
+    runner: AirflowRunner, mwaa: StandInMwaa, status: int, kind: dict[str, str]
+) -> None:
+    mwaa.answers.append((status, {**kind, "message": "Rate exceeded"}))
     with pytest.raises(EnvironmentUnavailable, match="Rate exceeded"):
         runner.ask(create("quick", date=some_date()))
 

@@ -75,7 +75,7 @@ def test_a_sensor_writes_its_wait_and_hears_the_answer_and_reports_nothing(etcd:
     root, store = etcd.connect(ROOT), etcd.connect("sensors")
     watch = WaitWatch(etcd.connect("sensors"), KEYS, "team_b")
     try:
-        watch.put(key, dump_wait(wait))
+        watch.write(key, wait)
         written = root.get(key)
         assert written is not None
         assert store.get(key) == written

@@ -20,6 +20,7 @@ from coordinator.airflow_plugin.spawning import SenderProcess
 from coordinator.model.runstate import State
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=1)
 
 
 @dataclass
@@ -96,6 +97,13 @@ def test_an_event_carries_the_columns_that_tell_attempts_apart() -> None:
     assert (document.run_id, document.queued_at) == ("manual__1", NOON)
     assert (document.observed_at, document.end_date) == (NOON, NOON)
     assert document.reported_by == "airflow-listener/team_b"
+
+
+def test_the_end_of_a_run_that_was_made_as_running_stands_for_its_queued_at() -> None:
+    """``airflow dags test`` gives it none, and its logical date as its start."""
+    begun = event_of(DagRun(queued_at=None), State.RUNNING, environment="e", observed_at=NOON)
+    ended = event_of(DagRun(queued_at=None, end_date=LATER), State.SUCCESS, environment="e", observed_at=LATER)
+    assert (begun.document.queued_at, ended.document.queued_at) == (None, LATER)
 
 
 def test_a_run_is_kept_first_and_somebody_woken_then(home: Path, woken: list[tuple[str, Path]]) -> None:

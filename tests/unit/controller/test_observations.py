@@ -24,6 +24,10 @@ def run(state: str, queued_at: datetime = NOON) -> ObservedRun:
     return ObservedRun("d", "r", State(state), queued_at)
 
 
+def made_as_running() -> ObservedRun:
+    return ObservedRun("d", "r", State.RUNNING, None)
+
+
 def estimated(queued_at: datetime) -> ObservedRun:
     return ObservedRun("d", "r", State.QUEUED, queued_at, is_estimated=True)
 
@@ -60,6 +64,14 @@ def said(state: str, queued_at: datetime | None = NOON) -> RunState:
         (said("running", None), run("success"), IN_FLIGHT, False),
         (said("running", None), run("success"), END_SEEN, True),
         (said("running", None), run("running"), OBSERVED, True),
+        # ``airflow dags test``: a run without queued_at, until it has ended. It may be the attempt that is known.
+        (None, made_as_running(), OBSERVED, True),
+        (said("running", None), made_as_running(), OBSERVED, False),
+        (replace(said("success", None), marked=True), made_as_running(), OBSERVED, False),
+        (said("success"), made_as_running(), OBSERVED, True),
+        (replace(said("success"), observed_at=ASKED_AT + SECOND), made_as_running(), OBSERVED, False),
+        (said("success"), made_as_running(), AT_REST, False),
+        (said("running", None), run("success"), OBSERVED, True),
         # Airflow 2: what stands for the start of a queued run is the moment of the answer.
         (said("queued"), estimated(LATER), AT_REST, False),
         (said("running"), estimated(LATER), OBSERVED, False),
