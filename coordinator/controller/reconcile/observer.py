@@ -115,7 +115,7 @@ class Observer:
 
     def examine_wait(self, name: Target, now: float) -> None:
         """Answer a wait, or follow what it waits for. :param name: of the wait."""
-        if (upstream := self._waiters.examine(name, now)) is not None:
+        if (upstream := self._waits.examine(name, now)) is not None:
             self._follow_until_repaired(upstream, now)
 
     def _follow_until_repaired(self, upstream: Target, now: float) -> None:
