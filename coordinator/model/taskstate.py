@@ -67,6 +67,11 @@ class TaskState(RunState, frozen=True, gc=False):
     ended_at: datetime | None = None
     missing: bool = False
 
+    @property
+    def completed_at(self) -> datetime | None:
+        """When its last instance ended: a look may come long after. Instances that never ran have no such time."""
+        return self.ended_at or self.observed_at
+
 
 def task_state_of(
     instances: Iterable[TaskInstance], *, run: Attempt, run_ended: bool = False, observed_at: datetime | None
@@ -159,9 +164,7 @@ def dump_task_state(task: TaskState, *, reported_by: str) -> bytes:
 
 
 def is_same_look(one: TaskState, other: TaskState) -> bool:
-    """Whether two looks have shown the same. That the run has ended since says nothing of a task that had ended."""
-    if one.state.is_terminal and not one.by_tries:
-        other = msgspec.structs.replace(other, run_ended=one.run_ended)
+    """Whether two looks have shown the same."""
     return msgspec.structs.replace(one, observed_at=None) == msgspec.structs.replace(other, observed_at=None)
 
 
