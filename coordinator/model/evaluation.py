@@ -19,12 +19,13 @@ from operator import attrgetter
 
 import msgspec
 
+from coordinator.model.assets.events import AssetState
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.consumption import NOTHING, Consumed, Fingerprint
 from coordinator.model.dependencies import Settle
 from coordinator.model.durations import after
 from coordinator.model.graph import Node
-from coordinator.model.partitions import FanOut, FixedKey, Identity, Latest, Offset, Rollup, StartOf
+from coordinator.model.partitions import Assets, FanOut, FixedKey, Identity, Latest, Offset, Rollup, StartOf
 from coordinator.model.references import Target, target_of
 from coordinator.model.runstate import RunState, State
 from coordinator.model.tasks import Knowledge, knowledge_of
@@ -142,7 +143,7 @@ class _Evaluator:
                 if partition == mapping.downstream_key:
                     return self._newest(dependency)
                 targets = ()
-            case StartOf():
+            case StartOf() | Assets():
                 targets = sorted(self._view.gathered(dependency, self._target))
             case _:
                 targets = [Target(upstream, one) for one in mapping.upstreams(partition)]
@@ -219,6 +220,8 @@ class _Evaluator:
                 seen = None
             elif seen is not None and self._is_past(dependency, target, seen):
                 since = seen.revision
+        if isinstance(dependency.mapping, Assets) and not self._is_handed_on(dependency.mapping, seen):
+            seen = None
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
             since = max(self._node.active_since[dependency], self._past, since)
@@ -253,6 +256,13 @@ class _Evaluator:
         )
         self.inputs.append(one)
         return one
+
+    def _is_handed_on(self, mapping: Assets, seen: SeenState | None) -> bool:
+        """Whether an asset event goes to this downstream's environment: not one that has passed it already."""
+        event = seen.value if seen is not None else None
+        if not isinstance(event, AssetState) or not mapping.takes(event.uri):
+            return False
+        return self._target.pipeline.environment not in event.path
 
     def _is_past(self, dependency: Dependency, target: Target, seen: SeenState) -> bool:
         """Whether a task ended before the dependency on it became active, although it was looked at later."""

@@ -15,6 +15,7 @@ from coordinator.model.documents.json_text import Members
 from coordinator.model.partitions import (
     ALL,
     OFFSET,
+    Assets,
     FanOut,
     FixedKey,
     Identity,
@@ -206,6 +207,8 @@ def dump_mapping(mapping: Mapping) -> Any:
             return "latest"
         case FixedKey(downstream_key):
             return {"mapper": "fixed_key", "downstream_key": downstream_key}
+        case Assets():
+            raise TypeError("the patterns of bridges stand under 'assets': documents.bridges dumps them")
     spelled: dict[str, Any] = {} if mapping.timezone == "UTC" else {"timezone": mapping.timezone}
     if mapping.input_format is not None:
         spelled["input_format"] = mapping.input_format

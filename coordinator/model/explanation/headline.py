@@ -8,7 +8,7 @@ from coordinator.model.conditions import Dependency, On
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput, all_inputs
 from coordinator.model.explanation.words import listed, moment, named
-from coordinator.model.partitions import StartOf
+from coordinator.model.partitions import GatheringMapping
 from coordinator.model.references import Target
 from coordinator.model.view import Readiness
 
@@ -83,7 +83,7 @@ def is_out_of_reach(evaluated: Evaluated) -> bool:
     if isinstance(evaluated, EvaluatedInput):
         return False
     if evaluated.dependency is not None and not evaluated.branches:
-        return not isinstance(evaluated.dependency.mapping, StartOf)  # its inputs are known only as they arrive
+        return not isinstance(evaluated.dependency.mapping, GatheringMapping)  # whose inputs are known as they arrive
     return evaluated.n > sum(not is_out_of_reach(branch) for branch in evaluated.branches)
 
 

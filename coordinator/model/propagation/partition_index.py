@@ -1,6 +1,6 @@
 """The index of partitions, for mappings that do not name the partitions themselves.
 
-``start_of``    its inputs are known only as they arrive: they are grouped by downstream partition
+``start_of``    its inputs are known only as they arrive: they are grouped by downstream partition; so are asset events
 ``latest`` and ``fixed_key``  the input is the upstream's newest completion
 ``latest``      is an input of every partition of its downstream: it starts the newest one, and is a gate for the
     others, of which only those with a pending change are affected by it
@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.decide import Decision
 from coordinator.model.graph import Graph
-from coordinator.model.partitions import FixedKey, Latest, Mapping, StartOf
+from coordinator.model.partitions import Assets, FixedKey, GatheringMapping, Latest, Mapping, StartOf
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
@@ -42,7 +42,7 @@ class PartitionIndex:
     def __init__(self, graph: Graph, facts: Facts) -> None:
         self._graph = graph
         self._facts = facts
-        self._gathering: dict[PipelineRef, list[StartOf]] = {}
+        self._gathering: dict[PipelineRef, list[GatheringMapping]] = {}
         self._followed_by: dict[PipelineRef, list[PipelineRef]] = {}
         self._wanted_newest: set[PipelineRef] = set()
         self.with_latest: set[PipelineRef] = set()
@@ -52,7 +52,7 @@ class PartitionIndex:
             mappings = [(leaf.upstream, leaf.mapping) for leaf in leaves(node.downstream.condition)]
             for upstream, mapping in mappings:
                 match mapping:
-                    case StartOf():
+                    case StartOf() | Assets():
                         gathering = self._gathering.setdefault(upstream, [])
                         if mapping not in gathering:  # many downstreams may share it
                             gathering.append(mapping)

@@ -21,7 +21,7 @@ from coordinator.model.deadline import AfterFirstInput, TimeOfDay
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import Evaluated, EvaluatedInput, evaluate_input
 from coordinator.model.graph import Graph, Node
-from coordinator.model.partitions import FixedKey, Latest, Rollup, StartOf
+from coordinator.model.partitions import FixedKey, GatheringMapping, Latest, Rollup
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.watermark import Watermark
 from coordinator.model.trigger import Status, TriggerRecord
@@ -219,7 +219,9 @@ def _can_be_counted(node: Node) -> bool:
     leaves = list(node.leaves())
     if any(leaf.upstream.task for leaf in leaves):
         return False  # a task depends on the state of its run, too
-    if any(leaf.max_age is not None or isinstance(leaf.mapping, Latest | FixedKey | StartOf) for leaf in leaves):
+    if any(
+        leaf.max_age is not None or isinstance(leaf.mapping, Latest | FixedKey | GatheringMapping) for leaf in leaves
+    ):
         return False
     return len(leaves) > WIDE or any(isinstance(leaf.mapping, Rollup) for leaf in leaves)
 

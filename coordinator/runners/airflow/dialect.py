@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from coordinator.runners.airflow.answers import (
     Answer,
@@ -24,7 +24,7 @@ from coordinator.runners.airflow.answers import (
     RunsAnswer,
 )
 from coordinator.runners.airflow.listing import Page
-from coordinator.runners.port import ObservedRun, RunRef
+from coordinator.runners.port import AssetDelivery, ObservedRun, RunRef
 
 UNSURE = timedelta(seconds=1)
 """``Date`` has whole seconds, and the clocks of a web server and a scheduler may differ by some milliseconds."""
@@ -65,6 +65,17 @@ class Dialect(Protocol):
     def date_filters(self) -> tuple[str, str]:
         """The filters of runs by logical date: not before, not after."""
 
+    @property
+    def assets(self) -> str:
+        """The path of the list of assets, below which that of their events is."""
+
+    @property
+    def asset_id(self) -> str:
+        """The filter of events by asset."""
+
+    def asset_event(self, asset_id: int, delivery: AssetDelivery) -> tuple[str, dict[str, Any]]:
+        """The path and the body of a request that emits an event."""
+
     def run(self, answer: Answer) -> ObservedRun:
         """Raises as :meth:`Answer.read` does."""
 
@@ -94,6 +105,12 @@ class Airflow3:
     takes_no_date: bool = True
     spares_running_tasks: bool = True
     date_filters: tuple[str, str] = ("logical_date_gte", "logical_date_lte")
+    assets: str = "/assets"
+    asset_id: str = "asset_id"
+
+    def asset_event(self, asset_id: int, delivery: AssetDelivery) -> tuple[str, dict[str, Any]]:
+        key = {} if delivery.partition_key is None else {"partition_key": delivery.partition_key}
+        return "/assets/events", {"asset_id": asset_id, "extra": dict(delivery.extra), **key}
 
     def run(self, answer: Answer) -> ObservedRun:
         return answer.read(RunAnswer).observed()
@@ -122,6 +139,12 @@ class Airflow2:
     takes_no_date: bool = False
     spares_running_tasks: bool = False
     date_filters: tuple[str, str] = ("execution_date_gte", "execution_date_lte")
+    assets: str = "/datasets"
+    asset_id: str = "dataset_id"
+
+    def asset_event(self, asset_id: int, delivery: AssetDelivery) -> tuple[str, dict[str, Any]]:
+        del asset_id  # and it knows no partition keys
+        return "/datasets/events", {"dataset_uri": delivery.uri, "extra": dict(delivery.extra)}
 
     def run(self, answer: Answer) -> ObservedRun:
         return answer.read(OldRunAnswer).observed(unstarted=_unstarted(answer))

@@ -9,7 +9,7 @@ from typing import Any
 
 from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery
-from coordinator.airflow_plugin.outbox import Event, Outbox
+from coordinator.airflow_plugin.outbox import AnyEvent, Outbox
 from coordinator.commands.report import write_report
 from coordinator.model.references import PipelineRef
 from coordinator.model.references import Target as Where
@@ -46,7 +46,7 @@ def outbox(data: bytes) -> None:
     store, keys = MemoryStore(MemoryEtcd()), Keys("/c")
     written: list[str] = []
 
-    def write(event: Event) -> Verdict:
+    def write(event: AnyEvent) -> Verdict:
         target = Where(PipelineRef(event.environment or "default", event.dag_id), event.partition)
         verdict = write_report(store, keys, target, event.document, within=0)
         written.append(keys.state(target))

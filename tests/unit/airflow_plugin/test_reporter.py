@@ -169,7 +169,7 @@ def test_a_broken_configuration_is_loud_and_keeps_the_events(
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["reporter.misconfigured"]
     outbox = Outbox(default_outbox())
     events = [outbox.read(name) for name in outbox.pending()]
-    assert [event.document.state for event in events] == [State.RUNNING, State.SUCCESS]
+    assert [event.about["state"] for event in events] == [State.RUNNING, State.SUCCESS]
     assert {event.environment for event in events} == {None}, "the sender fills it in once it is known"
 
 
