@@ -111,10 +111,12 @@ def _asks_for_as_much(present: Order, wanted: Order) -> bool:
 
 
 def _waits(revision: int, record: TriggerRecord | Unreadable | None) -> bool:
-    """Whether an order is still to be carried out, and no request for it may have been sent."""
+    """Whether an order is still to be carried out, and no request for it may have been sent, or was refused: another
+    order has a refused one tried again at once."""
     if not isinstance(record, TriggerRecord):
         return True
-    return revision > record.order and not _is_on_its_way(revision, record)
+    is_refused = record.status is Status.BLOCKED and record.ordered == revision
+    return revision > record.order and not is_refused and not _is_on_its_way(revision, record)
 
 
 def _is_on_its_way(revision: int, record: TriggerRecord) -> bool:
