@@ -132,7 +132,7 @@ def test_the_consumer_is_away_for_a_while(two: Two, watcher: WatcherProcess, sto
 @pytest.mark.promise("assets")
 def test_the_watcher_is_killed_between_request_and_answer(two: Two, watcher: WatcherProcess, store: EtcdStore) -> None:
     arrived(two, store, publish(two))  # the watcher has logged in, and knows the asset
-    two.line.way = Way.DEAF
+    two.line.set(Way.DEAF)
     try:
         run_id = publish(two)
         eventually(lambda: events_of(two, run_id), "finance has carried it out", within=WITHIN)
@@ -141,7 +141,7 @@ def test_the_watcher_is_killed_between_request_and_answer(two: Two, watcher: Wat
         watcher.process.send_signal(signal.SIGKILL)
         watcher.process.wait()
     finally:
-        two.line.way = Way.OPEN
+        two.line.set(Way.OPEN)
     watcher.start()
     arrived(two, store, run_id)
 
