@@ -125,6 +125,7 @@ def test_the_consumer_is_away_for_a_while(two: Two, watcher: WatcherProcess, sto
         eventually(lambda: records(store, run_id), "the delivery has begun", within=WITHIN)
     finally:
         two.finance.start_api_server()
+        two.finance.api.close()  # its connections ended with the server
     arrived(two, store, run_id)
     eventually(lambda: len(two.finance.api.runs("consume")) == before + 1, "a run of consume", within=WITHIN)
 

@@ -1,0 +1,141 @@
+"""``coordinator assets``, and what the other commands say of bridges, on a real etcd."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.cli.failures import ExitCode
+from coordinator.commands.emit import write_event
+from coordinator.model.assets.events import AssetEventDocument, new_event_id
+from coordinator.model.documents import parse_document
+from coordinator.model.order import GivenOrder, Order, read_order
+from coordinator.model.publishing.publication import Publication, dump_publication
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
+from coordinator.store.connection import EtcdStore
+from coordinator.store.keys import Keys
+from coordinator.store.port import Put, Transaction
+from tests.command_line import Cli
+
+BRIDGE = {"from": "sales", "to": ["finance"], "match": ["s3://lake/*"]}
+ANSWER = "404: finance knows no asset s3://lake/new"
+
+
+class Bridged:
+    """``sales`` hands on to ``finance``; an event is parked there, and another one waits."""
+
+    def __init__(self, cli: Cli, config: Path, store: EtcdStore, keys: Keys) -> None:
+        self._cli, self._config, self._store, self.keys = cli, config, store, keys
+        document = parse_document(json.dumps({"assets": [BRIDGE]}), source="test")
+        self._put(keys.dependencies("default"), dump_publication(Publication(document, {})))
+        self.parked, self.waiting = self._emit("s3://lake/new"), self._emit("s3://lake/orders")
+        self._emit("gs://other")
+        blocked = TriggerRecord(Status.BLOCKED, 1, Action.CREATE, None, "t", 1, last_error=ANSWER)
+        self._put(keys.trigger(self.target(self.parked)), dump_record(blocked))
+
+    @staticmethod
+    def target(event_id: str) -> Target:
+        return Target(PipelineRef("finance", "assets from sales"), event_id)
+
+    def _put(self, key: str, value: bytes) -> None:
+        self._store.commit(Transaction((), (Put(key, value),)))
+
+    def _emit(self, uri: str) -> str:
+        document = AssetEventDocument(uri=uri, dag_id="load", run_id="run", timestamp=datetime.now(UTC))
+        event_id = new_event_id(document)
+        write_event(self._store, self.keys, "sales", event_id, document)
+        return event_id
+
+    def order(self, event_id: str) -> Any:
+        found = self._store.get(self.keys.order(self.target(event_id)))
+        return None if found is None else read_order(found.value)
+
+    def __call__(self, *arguments: str) -> Any:
+        return self._cli(*arguments, "-c", self._config)
+
+
+@pytest.fixture
+def bridged(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys) -> Bridged:
+    return Bridged(cli, config, etcd, keys)
+
+
+@pytest.mark.promise("assets")
+def test_what_is_parked_or_waits_is_listed_with_the_answer(bridged: Bridged) -> None:
+    result = bridged("assets", "list", "--json")
+    assert result.exit_code == ExitCode.PROBLEM
+    answer = json.loads(result.stdout)
+    assert answer["parked"] == 1
+    parked, waiting = answer["events"]
+    assert parked.pop("age") < 60
+    assert parked == {
+        "event": bridged.parked,
+        "pipeline": "finance/assets from sales",
+        "partition": bridged.parked,
+        "from": "sales",
+        "to": "finance",
+        "uri": "s3://lake/new",
+        "dag_id": "load",
+        "run_id": "run",
+        "status": "blocked",
+        "says": ANSWER,
+        "remedies": [f"coordinator assets replay {bridged.parked}"],
+    }
+    assert (waiting["event"], waiting["status"]) == (bridged.waiting, "waiting")
+    shown = bridged("assets", "list").stdout
+    assert "s3://lake/new" in shown
+    assert ANSWER in shown
+    assert "gs://other" not in shown, "no bridge hands it on"
+    assert json.loads(bridged("assets", "list", "--to", "hr", "--json").stdout)["events"] == []
+
+
+@pytest.mark.promise("assets")
+def test_a_replay_is_an_order_for_what_is_parked(bridged: Bridged) -> None:
+    result = bridged("assets", "replay", "--all", "--reason", "T-1", "--who", "ann", "--json")
+    assert [one["event"] for one in json.loads(result.stdout)["replayed"]] == [bridged.parked]
+    order = bridged.order(bridged.parked)
+    assert isinstance(order, GivenOrder)
+    assert (order.order, order.who, order.why) == (Order.RELEASE, "ann", "T-1")
+    assert bridged.order(bridged.waiting) is None
+    assert "ann" in bridged("acts").stdout
+
+
+def test_what_is_not_parked_is_not_replayed(bridged: Bridged) -> None:
+    result = bridged("assets", "replay", bridged.waiting)
+    assert result.exit_code != 0
+    assert "not parked" in result.stderr
+    assert bridged("assets", "replay").exit_code != 0
+
+
+@pytest.mark.promise("assets")
+def test_status_and_explain_say_why_an_event_is_parked(bridged: Bridged) -> None:
+    shown = bridged("status")
+    assert shown.exit_code == ExitCode.PROBLEM
+    assert ANSWER in shown.stdout
+    explained = bridged("explain", "finance/assets from sales", bridged.parked)
+    assert ANSWER in explained.stdout
+
+
+def test_a_plan_shows_the_bridges_that_it_adds_and_takes_out(bridged: Bridged, tmp_path: Path) -> None:
+    file = tmp_path / "new.json"
+    file.write_text(json.dumps({"assets": [BRIDGE | {"to": ["hr"]}]}))
+    result = bridged("plan", str(file), "--offline", "--json")
+    changes = {change["pipeline"] for change in json.loads(result.stdout)["changes"]}
+    assert changes == {"finance/assets from sales", "hr/assets from sales"}
+    shown = bridged("plan", str(file), "--offline").stdout
+    assert "hr/assets from sales" in shown
+    assert "s3://lake/*" in shown
+
+
+def test_nobody_reports_or_marks_an_asset_event(bridged: Bridged) -> None:
+    for arguments in (
+        ("report", "sales/asset events", "success", "-p", "x"),
+        ("mark", "finance/assets from sales", bridged.parked, "success", "--yes"),
+    ):
+        result = bridged(*arguments)
+        assert result.exit_code not in (0, ExitCode.MISTAKE), arguments
+        assert "the coordinator calls asset events so" in result.stderr, result.stderr
