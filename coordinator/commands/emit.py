@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from coordinator.model.assets.events import AssetEventDocument
+from coordinator.model import bounds
+from coordinator.model.assets.events import AssetEventDocument, InvalidEvent
 from coordinator.model.assets.names import events_of
 from coordinator.model.references import Target
 from coordinator.model.runstate import Verdict
@@ -17,6 +18,9 @@ def write_event(store: Store, keys: Keys, environment: str, event_id: str, docum
     :raises InvalidEvent: it can never be written.
     :raises StoreError: it may or may not be written.
     """
+    if not 0 < len(environment) <= bounds.NAME:
+        found = f"one of {len(environment)} characters" if environment else "none"
+        raise InvalidEvent(f"an event names its environment in 1 to {bounds.NAME} characters; found {found}")
     key = keys.state(Target(events_of(environment), event_id))
     answer = store.commit(Transaction((ModRevisionIs(key, 0),), (Put(key, document.to_value()),)))
     return Verdict.NEW if answer.succeeded else Verdict.REPEAT

@@ -51,6 +51,7 @@ class Etcd:
     def __call__(self, event: AnyEvent) -> Verdict:
         if self.failures:
             raise self.failures.pop(0)
+        assert isinstance(event, Event)
         self.took.append(event.partition)
         self.then(event)
         return Verdict.NEW

@@ -52,6 +52,7 @@ class Etcd:
         self.tries += 1
         if event.environment in self.denied:
             raise self.error(f"no rights in {event.environment}")
+        assert isinstance(event, Event)
         self.took.append(event.partition)
         return Verdict.NEW
 
@@ -196,6 +197,7 @@ def test_a_parked_event_that_is_delivered_late_never_puts_the_older_over_the_new
     verdicts: list[Verdict] = []
 
     def write(event: AnyEvent) -> Verdict:
+        assert isinstance(event, Event)
         if event.document.state in denied:
             raise AccessDenied("for a while")
         verdicts.append(write_report(store, keys, where, event.document, within=0))
