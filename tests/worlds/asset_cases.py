@@ -422,4 +422,68 @@ def case_delivered_twice_to_etcd(world: SimulatedWorld) -> None:
     assert emitted(world, "finance") == 1
 
 
+@pytest.mark.promise("assets")
+def case_old_events_are_removed(world: SimulatedWorld) -> None:
+    """Old events and their deliveries are removed, whatever else is kept; newer ones arrive all the same. What is
+    parked is kept."""
+    world.retain(assets="2 days")
+    _bridged(world, "finance")
+    emit(world)
+    emit(world, "s3://lake/unbridged", environment="hr")
+    world.settle()
+    assert [_keys(world, f"asset/{one}/") for one in ENVIRONMENTS] == [1, 1, 1]
+    world.clock.seconds += 3 * 86400
+    world.settle()
+    emit(world)
+    world.clock.seconds += 3600
+    world.settle()
+    assert emitted(world, "finance") == 2
+    assert [_keys(world, f"asset/{one}/") for one in ENVIRONMENTS] == [1, 1, 0]
+    assert len(deliveries(world, "finance")) == 1
+    emit(world, "s3://lake/new")
+    world.settle()
+    world.clock.seconds += 5 * 86400
+    world.settle()
+    assert [record.status for record in deliveries(world, "finance")] == [Status.BLOCKED]
+    world.airflows["finance"].assets.add("s3://lake/new")
+    world.settle_until(lambda: emitted(world, "finance", "s3://lake/new") == 1, "the parked event arrives")
+    assert emitted(world, "finance") == 2
+
+
+@pytest.mark.promise("assets")
+def case_old_events_of_one_origin_are_removed(world: SimulatedWorld) -> None:
+    """With ``once``, too; another run is handed on afterwards."""
+    world.retain(assets="2 days")
+    _bridged(world, "finance", rerun="once")
+    emit(world)
+    emit(world)
+    world.settle()
+    world.clock.seconds += 3 * 86400
+    world.settle()
+    world.clock.seconds += 3 * 3600
+    world.settle()
+    assert _keys(world, "asset/") == 0
+    assert deliveries(world, "finance", once=True) == []
+    emit(world, run="another")
+    world.settle()
+    assert emitted(world, "finance") == 2
+
+
+@pytest.mark.promise("assets", "orders")
+def case_a_person_sends_one_again(world: SimulatedWorld) -> None:
+    """An order emits the same event once more."""
+    _bridged(world, "finance")
+    emit(world)
+    world.settle()
+    (item,) = world.store.list(f"{world.keys.root}asset/sales/").items
+    world.order("finance/assets from sales", "rerun", partition=item.key.rpartition("/")[2])
+    world.settle()
+    first, second = world.airflows["finance"].assets.of(ORDERS)
+    assert first.extra == second.extra
+
+
+def _keys(world: SimulatedWorld, kind: str) -> int:
+    return len(world.store.list(f"{world.keys.root}{kind}").items)
+
+
 CASES: dict[str, AssetCase] = {name: script for name, script in globals().items() if name.startswith("case_")}

@@ -92,6 +92,7 @@ def send(
             raise NotSent(str(error), retry_after=error.retry_after) from error
         raise
     if answer.status == 200:
+        answer.read(AssetEventAnswer)  # it may be the page of a proxy
         return Delivered()
     answer.raise_if_unsettled()
     known.forget(delivery.uri)

@@ -62,9 +62,9 @@ class AirflowRunner:
             return starting.start(self._client, request, Deadline(self._request_timeout), permit)
 
     def ask(self, request: StartRequest) -> Outcome:
-        if request.delivery is not None:
-            return assets.ask(self._client, request.delivery, Deadline(self._request_timeout), self._assets)
         with _only_this_one():
+            if request.delivery is not None:
+                return assets.ask(self._client, request.delivery, Deadline(self._request_timeout), self._assets)
             return starting.ask(self._client, request, Deadline(self._request_timeout))
 
     def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:

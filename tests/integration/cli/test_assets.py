@@ -139,3 +139,18 @@ def test_nobody_reports_or_marks_an_asset_event(bridged: Bridged) -> None:
         result = bridged(*arguments)
         assert result.exit_code not in (0, ExitCode.MISTAKE), arguments
         assert "the coordinator calls asset events so" in result.stderr, result.stderr
+
+
+def test_validate_counts_bridges_apart(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "dependencies.json"
+    file.write_text(json.dumps({"report": ["load"], "assets": [BRIDGE | {"to": ["finance", "hr"]}]}))
+    shown = json.loads(cli("validate", str(file), "--json").stdout)
+    assert (shown["pipelines"], shown["dependencies"], shown["bridges"]) == (1, 1, 2)
+
+
+def test_other_commands_show_bridges_too(bridged: Bridged) -> None:
+    for command in ("gaps", "status --all", "dependencies show"):
+        result = bridged(*command.split())
+        assert result.exit_code in (0, ExitCode.PROBLEM), (command, result.stderr)
+    assert "s3://lake/*" in bridged("dependencies", "show").stdout
+    assert bridged("explain", "finance/assets from sales", bridged.waiting).exit_code == 0
