@@ -97,7 +97,7 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
         *_exposed_files(settings),
         *of_document,
         *_unconfigured(pipelines, settings),
-        *_silent_sources(document, settings),
+        *silent_sources(document, settings),
     ]
     dag_ids = {
         name: sorted({each.dag_id for each in pipelines if each.environment == name and not is_of_assets(each)})
@@ -114,6 +114,21 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
             kind = settings.environments[name].kind
             findings += evaluate_environment(name, report, len(dag_ids[name]), kind=kind)
     return findings
+
+
+def silent_sources(document: Document, settings: Settings) -> Iterator[Finding]:
+    """Environments whose asset events are to be handed on, and where nobody reports them."""
+    for name in sorted({bridge.source for bridge in bridges_in(document)} & set(settings.environments)):
+        environment = settings.environments[name]
+        if environment.speaks == 2:
+            found = "its asset events are to be handed on, and an Airflow 2 tells no plugin of them"
+            remedy = f"take it out of 'from' under 'assets', or upgrade {name} to Airflow 3"
+        elif not environment.reports:
+            found = "its asset events are to be handed on, and by its settings no plugin reports there"
+            remedy = f"install the plugin in {name}, and take 'observe' or 'plugin' out of [environments.{name}]"
+        else:
+            continue
+        yield Finding(Grade.PROBLEM, f"asset events of {name}", found, remedy)
 
 
 def evaluate_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:
@@ -323,21 +338,6 @@ def _configuration(settings: Settings) -> Finding:
         return Finding(Grade.OK, "configuration", settings.file)
     remedy = "name the file with --config or COORDINATOR_CONFIG, if there is one"
     return Finding(Grade.OK, "configuration", "no file: variables and defaults alone", remedy)
-
-
-def _silent_sources(document: Document, settings: Settings) -> Iterator[Finding]:
-    """Environments whose asset events are to be handed on, and where nobody reports them."""
-    for name in sorted({bridge.source for bridge in bridges_in(document)} & set(settings.environments)):
-        environment = settings.environments[name]
-        if environment.speaks == 2:
-            found = "its asset events are to be handed on, and an Airflow 2 tells no plugin of them"
-            remedy = f"take it out of 'from' under 'assets', or upgrade {name} to Airflow 3"
-        elif not environment.reports:
-            found = "its asset events are to be handed on, and by its settings no plugin reports there"
-            remedy = f"install the plugin in {name}, and take 'observe' or 'plugin' out of [environments.{name}]"
-        else:
-            continue
-        yield Finding(Grade.PROBLEM, f"asset events of {name}", found, remedy)
 
 
 def _unconfigured(pipelines: Collection[PipelineRef], settings: Settings) -> Iterator[Finding]:
