@@ -131,7 +131,10 @@ def test_a_plan_shows_the_bridges_that_it_adds_and_takes_out(bridged: Bridged, t
     assert "s3://lake/*" in shown
 
 
-def test_nobody_reports_or_marks_an_asset_event(bridged: Bridged) -> None:
+def test_nobody_reports_marks_or_reruns_an_asset_event(bridged: Bridged) -> None:
+    rerun = bridged("rerun", "sales/asset events", bridged.parked, "--yes")
+    assert rerun.exit_code not in (0, ExitCode.MISTAKE)
+    assert "tasks emit asset events" in rerun.stderr, rerun.stderr
     for arguments in (
         ("report", "sales/asset events", "success", "-p", "x"),
         ("mark", "finance/assets from sales", bridged.parked, "success", "--yes"),
