@@ -143,8 +143,11 @@ class _Evaluator:
                 if partition == mapping.downstream_key:
                     return self._newest(dependency)
                 targets = ()
-            case StartOf() | Assets():
+            case StartOf():
                 targets = sorted(self._view.gathered(dependency, self._target))
+            case Assets():
+                gathered = sorted(self._view.gathered(dependency, self._target))
+                targets = [event for event in gathered if self._is_handed_on(mapping, event)]
             case _:
                 targets = [Target(upstream, one) for one in mapping.upstreams(partition)]
         inputs = tuple(self._input(dependency, target) for target in targets)
@@ -220,8 +223,6 @@ class _Evaluator:
                 seen = None
             elif seen is not None and self._is_past(dependency, target, seen):
                 since = seen.revision
-        if isinstance(dependency.mapping, Assets) and not self._is_handed_on(dependency.mapping, seen):
-            seen = None
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
             since = max(self._node.active_since[dependency], self._past, since)
@@ -257,8 +258,9 @@ class _Evaluator:
         self.inputs.append(one)
         return one
 
-    def _is_handed_on(self, mapping: Assets, seen: SeenState | None) -> bool:
+    def _is_handed_on(self, mapping: Assets, target: Target) -> bool:
         """Whether an asset event goes to this downstream's environment: not one that has passed it already."""
+        seen = self._view.state(target)
         event = seen.value if seen is not None else None
         if not isinstance(event, AssetState) or not mapping.takes(event.uri):
             return False
