@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from coordinator.model.documents import parse_document
+from coordinator.model.order import GivenOrder, Order, dump_order
 from coordinator.model.publishing.publication import dump_publication
 from coordinator.model.publishing.resuming import Terms, publish
 from coordinator.model.trigger import Status, TriggerRecord, read_record
@@ -18,6 +19,7 @@ from coordinator.store.port import Delete, Put
 from tests.airflow_model.rest import Answer, Call, RestApi
 from tests.worlds.simulated import SimulatedWorld, StandStill
 from tests.worlds.simulated_airflow import SimulatedAirflow
+from tests.worlds.world import target
 
 ENVIRONMENTS = ("sales", "finance", "hr")
 ORDERS = "s3://lake/orders/eu"
@@ -480,6 +482,22 @@ def case_a_person_sends_one_again(world: SimulatedWorld) -> None:
     world.settle()
     first, second = world.airflows["finance"].assets.of(ORDERS)
     assert first.extra == second.extra
+
+
+def case_orders_for_what_is_no_dag(world: SimulatedWorld) -> None:
+    """Orders that somebody has put by hand: nothing is started for events, for deliveries without a bridge, or for an
+    event that is gone."""
+    _bridged(world, "finance")
+    given = dump_order(GivenOrder(Order.RERUN))
+    for name in ("sales/asset events", "hr/assets from sales", "finance/assets from sales"):
+        world.write(Put(world.keys.order(target(name, "gone")), given))
+    world.settle()
+    assert [emitted(world, one) for one in ENVIRONMENTS] == [0, 0, 0]
+    assert not any(airflow.runs for airflow in world.airflows.values())
+    assert [record.status for record in deliveries(world, "finance")] == [Status.BLOCKED]
+    emit(world)
+    world.settle()
+    assert emitted(world, "finance") == 1
 
 
 def _keys(world: SimulatedWorld, kind: str) -> int:

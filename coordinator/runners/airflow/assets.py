@@ -73,7 +73,7 @@ def send(
 ) -> Outcome:
     """Emit the event, once. Arguments and exceptions as of ``starting.start``; nothing resolves a lost answer here."""
     if not delivery.uri:
-        return NotHappened("the event is not in etcd any more")
+        return Refused(_UNKNOWN, "the event is not in etcd any more; nothing was sent")
     try:
         asset_id = _id_of(client, delivery.uri, deadline, known)
     except RequestRefused as refused:

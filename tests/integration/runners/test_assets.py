@@ -135,6 +135,12 @@ def test_a_refusal_is_one(airflow: StandInAirflow, make_runner: MakeRunner, stat
     assert events(airflow) == 0
 
 
+def test_an_event_that_is_gone_is_not_sent(either: StandInAirflow, runner: AirflowRunner) -> None:
+    assert isinstance(runner.start(handing_on("")), Refused)
+    assert isinstance(runner.ask(handing_on("")), NotHappened)
+    assert either.requests == []
+
+
 def test_many_events_of_others_hide_none_of_ours(either: StandInAirflow, runner: AirflowRunner) -> None:
     assert runner.start(handing_on()) == Delivered()
     assets = either.model.assets
