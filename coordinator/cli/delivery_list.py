@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from coordinator.reading.reading import Reading
 
 WAITING = "waiting"
+_OVER = (Status.DONE, Status.WITHDRAWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Delivery:
 
 
 def deliveries_in(reading: Reading, *, consumer: str | None = None, all_: bool = False) -> list[Delivery]:
-    """The deliveries that are due or have begun, oldest first. :param all_: also those that are done."""
+    """The deliveries that are due or have begun, oldest first. :param all_: also those that are over."""
     cache = reading.cache
     targets = {*reading.propagation.unsettled(), *cache.recorded()}
     found = (_delivery_of(reading, target) for target in targets if is_delivery(target.pipeline))
@@ -52,7 +53,7 @@ def deliveries_in(reading: Reading, *, consumer: str | None = None, all_: bool =
         (
             one
             for one in found
-            if all_ or one.status != Status.DONE
+            if all_ or one.status not in _OVER
             if consumer is None or one.target.pipeline.environment == consumer
         ),
         key=lambda one: (one.event_id, one.target),
@@ -67,6 +68,8 @@ def _delivery_of(reading: Reading, target: Target) -> Delivery:
     seen = reading.cache.state(newest) if newest is not None else None
     event = seen.value if seen is not None and isinstance(seen.value, AssetState) else None
     status = str(record.status) if record is not None else WAITING
+    if decision.due and status in _OVER:
+        status = WAITING
     reasons = [str(one) for one in sorted(decision.obstacles - {Obstacle.BLOCKED, Obstacle.IN_FLIGHT})]
     if record is not None and record.last_error:
         reasons.insert(0, record.last_error)

@@ -168,6 +168,21 @@ def case_parked_event_is_replayed_at_once(world: SimulatedWorld) -> None:
 
 
 @pytest.mark.promise("assets")
+def case_parked_event_is_left_out(world: SimulatedWorld) -> None:
+    """The bridge is edited so that a parked event is not handed on: it is parked no more, and arrives no more."""
+    _bridged(world, "finance")
+    emit(world, "s3://lake/new")
+    world.settle_until(lambda: any(r.status is Status.BLOCKED for r in deliveries(world, "finance")), "it is parked")
+    _bridged(world, "finance", **{"except": ["s3://lake/new"]})
+    world.settle()
+    assert [record.status for record in deliveries(world, "finance")] == [Status.WITHDRAWN]
+    world.airflows["finance"].assets.add("s3://lake/new")
+    world.clock.seconds += 600
+    world.settle()
+    assert emitted(world, "finance", "s3://lake/new") == 0
+
+
+@pytest.mark.promise("assets")
 def case_killed_before_request(world: SimulatedWorld) -> None:
     """The watcher is killed between intent and request: its successor finds nothing there, waits, and sends it."""
     _bridged(world, "finance")

@@ -12,9 +12,10 @@ import pytest
 from coordinator.cli.failures import ExitCode
 from coordinator.commands.emit import write_event
 from coordinator.model.assets.events import AssetEventDocument, new_event_id
+from coordinator.model.conditions import leaves
 from coordinator.model.documents import parse_document
 from coordinator.model.order import GivenOrder, Order, read_order
-from coordinator.model.publishing.publication import Publication, dump_publication
+from coordinator.model.publishing.publication import Activation, Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.store.connection import EtcdStore
@@ -31,12 +32,25 @@ class Bridged:
 
     def __init__(self, cli: Cli, config: Path, store: EtcdStore, keys: Keys) -> None:
         self._cli, self._config, self._store, self.keys = cli, config, store, keys
-        document = parse_document(json.dumps({"assets": [BRIDGE]}), source="test")
-        self._put(keys.dependencies("default"), dump_publication(Publication(document, {})))
+        self.edit({})
         self.parked, self.waiting = self._emit("s3://lake/new"), self._emit("s3://lake/orders")
         self._emit("gs://other")
-        blocked = TriggerRecord(Status.BLOCKED, 1, Action.CREATE, None, "t", 1, last_error=ANSWER)
-        self._put(keys.trigger(self.target(self.parked)), dump_record(blocked))
+        self.record(self.parked, Status.BLOCKED)
+
+    def edit(self, more: dict[str, Any]) -> None:
+        """Publish the bridge, with more fields."""
+        document = parse_document(json.dumps({"assets": [BRIDGE | more]}), source="test")
+        active = {
+            (pipeline, leaf.identity): Activation(1)
+            for pipeline, entry in document.items()
+            for leaf in leaves(entry.condition)
+        }
+        self._put(self.keys.dependencies("default"), dump_publication(Publication(document, active)))
+
+    def record(self, event_id: str, status: Status) -> None:
+        """Write the record of a delivery."""
+        record = TriggerRecord(status, 1, Action.CREATE, None, "t", 1, last_error=ANSWER)
+        self._put(self.keys.trigger(self.target(event_id)), dump_record(record))
 
     @staticmethod
     def target(event_id: str) -> Target:
@@ -92,6 +106,16 @@ def test_what_is_parked_or_waits_is_listed_with_the_answer(bridged: Bridged) -> 
     assert "gs://other" not in shown, "no bridge hands it on"
     elsewhere = bridged("assets", "list", "--to", "hr")
     assert (elsewhere.exit_code, elsewhere.stdout.strip()) == (0, "no asset event is on its way")
+
+
+@pytest.mark.promise("assets")
+def test_what_is_over_is_listed_only_when_asked_for(bridged: Bridged) -> None:
+    bridged.edit({"except": ["s3://lake/new"]})
+    bridged.record(bridged.parked, Status.WITHDRAWN)
+    (waiting,) = json.loads(bridged("assets", "list", "--json").stdout)["events"]
+    assert waiting["event"] == bridged.waiting
+    everything = json.loads(bridged("assets", "list", "--all", "--json").stdout)["events"]
+    assert [one["status"] for one in everything] == ["withdrawn", "waiting"]
 
 
 @pytest.mark.promise("assets")
