@@ -9,11 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+import requests
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.store.connection import EtcdStore
@@ -28,6 +30,7 @@ from tests.faults.line import Way
 WITHIN = 180.0
 ORDERS, NEW = "s3://lake/orders/eu", "s3://lake/orders/new"
 _numbers = itertools.count(1)
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -41,15 +44,27 @@ def watcher(two: Two) -> Iterator[WatcherProcess]:
 def publish(two: Two, dag_id: str = "publish") -> str:
     """A run that emits an event; returns its run_id."""
     run_id = f"test-{next(_numbers)}"
-    two.sales.api.trigger(dag_id, None, run_id=run_id)
+    patiently(lambda: two.sales.api.trigger(dag_id, None, run_id=run_id))
     return run_id
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """Ask a question, again where the connection breaks: a server may end one that nobody has used for a while."""
+    for attempt in Retrying(retry=retry_if_exception_type(requests.ConnectionError), stop=stop_after_attempt(5)):
+        with attempt:
+            return ask()
+    raise AssertionError
+
+
+def consumed(two: Two) -> int:
+    """How many runs of ``consume`` there are."""
+    return len(patiently(lambda: two.finance.api.runs("consume")))
 
 
 def events_of(two: Two, run_id: str) -> list[dict[str, Any]]:
     """The events in finance that a run of sales has emitted."""
-    two.finance.api.close()  # its server ends connections that nobody has used for a while
     query = {"limit": 100, "order_by": "-timestamp"}
-    found = two.finance.api.call("GET", "/assets/events", params=query)["asset_events"]
+    found = patiently(lambda: two.finance.api.call("GET", "/assets/events", params=query)["asset_events"])
     return [event for event in found if event["extra"].get("coordinator", {}).get("run_id") == run_id]
 
 
@@ -92,7 +107,7 @@ def coordinator(two: Two, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.promise("assets")
 def test_an_event_starts_a_dag_in_another_airflow_once(two: Two, watcher: WatcherProcess, store: EtcdStore) -> None:
     del watcher
-    before = len(two.finance.api.runs("consume"))
+    before = consumed(two)
     hidden, run_id = publish(two, "private"), publish(two)
     arrived(two, store, run_id)
     (event,) = events_of(two, run_id)
@@ -101,9 +116,9 @@ def test_an_event_starts_a_dag_in_another_airflow_once(two: Two, watcher: Watche
     ours = event["extra"]["coordinator"]
     assert ours["path"] == ["sales"]
     assert [ours["dag_id"], ours["task_id"]] == ["publish", "publish"]
-    eventually(lambda: len(two.finance.api.runs("consume")) == before + 1, "a run of consume", within=WITHIN)
+    eventually(lambda: consumed(two) == before + 1, "a run of consume", within=WITHIN)
     assert events_of(two, hidden) == [], "no bridge matches it"
-    assert two.finance.api.runs("consume_private") == []
+    assert patiently(lambda: two.finance.api.runs("consume_private")) == []
 
 
 @pytest.mark.promise("assets")
@@ -111,7 +126,7 @@ def test_what_a_cleared_run_emits_is_handed_on_too(two: Two, watcher: WatcherPro
     del watcher
     run_id = publish(two)
     arrived(two, store, run_id)
-    two.sales.api.clear("publish", run_id)
+    patiently(lambda: two.sales.api.clear("publish", run_id))
     arrived(two, store, run_id, events=2)
     second, first = (event["extra"]["coordinator"]["event"] for event in events_of(two, run_id))
     assert first != second
@@ -120,16 +135,15 @@ def test_what_a_cleared_run_emits_is_handed_on_too(two: Two, watcher: WatcherPro
 @pytest.mark.promise("assets")
 def test_the_consumer_is_away_for_a_while(two: Two, watcher: WatcherProcess, store: EtcdStore) -> None:
     del watcher
-    before = len(two.finance.api.runs("consume"))
+    before = consumed(two)
     two.finance.kill_api_server()
     try:
         run_id = publish(two)
         eventually(lambda: records(store, run_id), "the delivery has begun", within=WITHIN)
     finally:
         two.finance.start_api_server()
-        two.finance.api.close()  # its connections ended with the server
     arrived(two, store, run_id)
-    eventually(lambda: len(two.finance.api.runs("consume")) == before + 1, "a run of consume", within=WITHIN)
+    eventually(lambda: consumed(two) == before + 1, "a run of consume", within=WITHIN)
 
 
 @pytest.mark.promise("assets")
@@ -163,7 +177,7 @@ def test_an_unknown_asset_is_parked_and_replayed(two: Two, watcher: WatcherProce
     shutil.copy(HERE / "later.py", two.finance.dags_folder)
 
     def is_known() -> bool:
-        return bool(two.finance.api.call("GET", "/assets", params={"uri_pattern": NEW})["assets"])
+        return bool(patiently(lambda: two.finance.api.call("GET", "/assets", params={"uri_pattern": NEW}))["assets"])
 
     eventually(is_known, "finance knows the asset", within=WITHIN)
     coordinator(two, "assets", "replay", "--all")
