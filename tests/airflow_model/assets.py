@@ -10,7 +10,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class AssetEvent:
-    """:ivar source: DAG, run and task that have emitted it; ``None``: the REST API has."""
+    """:ivar queued: a run that it has created is queued: Airflow 3.3 fails to show it.
+
+    :ivar source: DAG, run and task that have emitted it; ``None``: the REST API has."""
 
     id: int
     asset_id: int
@@ -18,6 +20,7 @@ class AssetEvent:
     timestamp: datetime
     partition_key: str | None = None
     source: tuple[str, str, str] | None = None
+    queued: bool = False
 
 
 @dataclass(slots=True)

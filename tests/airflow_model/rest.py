@@ -279,7 +279,10 @@ class RestApi:
         wanted = int(filters["asset_id"][0])
         assert filters.get("order_by") == ["-timestamp"], "the model sorts them so"
         found = [event for event in reversed(self._airflow.assets.events) if event.asset_id == wanted]
-        return bodies.asset_events_body(self._airflow.assets, _page(found, filters), len(found))
+        page = _page(found, filters)
+        if any(event.queued for event in page):
+            raise Refusal(500, "Internal Server Error")
+        return bodies.asset_events_body(self._airflow.assets, page, len(found))
 
     def _emit(self, call: Call) -> dict[str, Any]:
         body = _read(bodies.AssetEventBody, call)

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 
 from urllib3.exceptions import NewConnectionError
 
@@ -24,7 +23,6 @@ from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import PAGE
 from coordinator.runners.airflow.starting import refusal
 from coordinator.runners.port import (
-    AnswerTooLarge,
     AssetDelivery,
     Delivered,
     EnvironmentUnavailable,
@@ -41,6 +39,9 @@ KNOWN_FOR = 300.0
 
 CLOCKS_APART = timedelta(hours=1)
 """By how much the clock of an environment may be behind the watcher's."""
+
+MOST_UNREADABLE = 3
+"""Events that cannot be shown, after which no more are read."""
 
 _UNKNOWN = 404
 _WILDCARD = "_"
@@ -158,27 +159,45 @@ def _id_of(client: AirflowClient, uri: str, deadline: Deadline, known: KnownAsse
 def _events(
     client: AirflowClient, asset_id: int, delivery: AssetDelivery, deadline: Deadline
 ) -> Iterator[AssetEventAnswer]:
-    """The events of an asset, newest first, that may be ours."""
+    """The events of an asset, newest first, that may be ours.
+
+    Airflow 3.3 fails to show an event that has created a run which is still queued (``DagRunAssetReference`` needs a
+    ``start_date``), and with it the whole page. So a page that fails is read event by event.
+
+    :raises RequestRefused: one that may be ours cannot be read now.
+    """
     not_before = delivery.since - CLOCKS_APART
-    limit, offset = PAGE, 0
+    limit, offset, unreadable = PAGE, 0, 0
     while True:
-        query: dict[str, Any] = {client.dialect.asset_id: asset_id, "order_by": "-timestamp"}
+        query: dict[str, str | int] = {client.dialect.asset_id: asset_id, "order_by": "-timestamp"}
         try:
             answer = client.get(
                 f"{client.dialect.assets}/events", query={**query, "limit": limit, "offset": offset}, deadline=deadline
             )
-        except AnswerTooLarge:
-            if limit == 1:
-                raise
-            limit = max(1, limit // 4)
-            continue
-        if answer.status != 200:
-            raise refusal(answer)
+            if answer.status != 200:
+                raise refusal(answer)
+        except EnvironmentUnavailable:
+            if limit > 1:
+                limit = limit // 4 if limit >= 4 else 1
+                continue
+            client.get(client.dialect.assets, query={"limit": 1}, deadline=deadline)  # is it there at all?
+            unreadable, offset = unreadable + 1, offset + 1
+            if unreadable < MOST_UNREADABLE:
+                continue
+            break
         page = answer.read(AssetEventsAnswer)
         for event in page.asset_events:
             if event.timestamp < not_before:
-                return
+                break
             yield event
-        offset += len(page.asset_events)
-        if not page.asset_events or offset >= page.total_entries:
-            return
+        else:
+            offset += len(page.asset_events)
+            if page.asset_events and offset < page.total_entries:
+                continue
+        break
+    if unreadable:
+        raise RequestRefused(
+            f"{client.name} does not show an event of {printable(delivery.uri)} that may be this one; Airflow shows it "
+            "once the run that it has created is no longer queued",
+            status=500,
+        )
