@@ -126,7 +126,7 @@ constraints: $(READY) ## Pin every dependency again (names and versions only, fo
 .PHONY: requirements
 requirements: $(READY) ## Write the packages of the watcher image and the action, with hashes, in the versions of constraints.txt
 	$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
-	  $(RUN) -m uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes --quiet \
+	  $(RUN) -m uv pip compile pyproject.toml - --extra ui --universal --python-version 3.11 --generate-hashes --quiet \
 	  --constraint $(CONSTRAINTS) --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --output-file $(REQUIREMENTS) >/dev/null
 

@@ -19,6 +19,10 @@ The tree, so that a caller can catch as widely as it means to::
     +-- NoSuchRevision                the requested etcd revision is compacted, or lies in the future
     +-- ChangedMeanwhile              something has changed since a person looked at it: look again
     +-- UnknownPipeline               no document names the pipeline, and it has no keys
+    +-- UnknownPartition              neither the pipeline nor an upstream of it has a key in the partition
+    +-- RunNotFound                   no key names the run, nor does its run_id say what it is about
+    +-- BadAddress                    an address of the page can name nothing
+    +-- NoAnswer                      the page has too many questions, or one takes too long: ask again later
     +-- NotOurs                       a role in etcd that looks like somebody else's: nothing was changed
     +-- CannotEnable                  etcd has no root user: its authentication stays off
     +-- PasswordNotTaken              a user that was added without a password cannot get one

@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 from pluggy import HookimplMarker
 
@@ -134,3 +134,26 @@ class CoordinatorPlugin(AirflowPlugin):  # type: ignore[misc]  # Airflow is an o
 
     name = "coordinator"
     listeners = [RunStateListener()]  # noqa: RUF012 - the attribute's shape is Airflow's
+
+    # Airflow asks for these where it shows pages, of an instance, and changes the lists that it gets.
+
+    @cached_property
+    def external_views(self) -> list[dict[str, str]]:
+        """Tabs of DAGs and runs; Airflow 2 does not ask for them."""
+        from coordinator.airflow_plugin.links import external_views
+
+        return external_views()
+
+    @cached_property
+    def operator_extra_links(self) -> list[Any]:
+        """A link of each sensor. In Airflow 2 it has the one of all tasks."""
+        from coordinator.airflow_plugin.links import links_of_sensors
+
+        return [] if _AIRFLOW_2 else links_of_sensors()
+
+    @cached_property
+    def global_operator_extra_links(self) -> list[Any]:
+        """A link of each task, in Airflow 2, where a run has no tabs of ours."""
+        from coordinator.airflow_plugin.links import links_of_all_tasks
+
+        return links_of_all_tasks() if _AIRFLOW_2 else []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from coordinator.airflow_provider.airflow_names import BaseHook
 
 if TYPE_CHECKING:
-    from coordinator.airflow_provider.place import Place
+    from coordinator.airflow_provider.etcd_config import EtcdConfig
     from coordinator.store.port import Store
 
 
@@ -27,23 +27,27 @@ class EtcdHook(BaseHook):  # type: ignore[misc]  # Airflow is an optional depend
         super().__init__(**kwargs)
         self.etcd_conn_id = etcd_conn_id
 
-    def place(self) -> Place:
+    def config(self) -> EtcdConfig:
         """Which etcd, and the name of this Airflow there. :raises ConfigurationError: the connection is wrong."""
-        from coordinator.airflow_provider.place import configured_place, place_of
+        from coordinator.airflow_provider.etcd_config import from_configuration, from_connection
 
-        return configured_place() if self.etcd_conn_id is None else place_of(self.get_connection(self.etcd_conn_id))
+        if self.etcd_conn_id is None:
+            return from_configuration()
+        return from_connection(self.get_connection(self.etcd_conn_id))
 
-    async def aplace(self) -> Place:
+    async def aconfig(self) -> EtcdConfig:
         """The same, for a trigger: it must not block the event loop."""
         from asyncio import to_thread
 
-        from coordinator.airflow_provider.place import configured_place, place_of
+        from coordinator.airflow_provider.etcd_config import from_configuration, from_connection
 
         if self.etcd_conn_id is None:
-            return await to_thread(configured_place)
+            return await to_thread(from_configuration)
         if hasattr(self, "aget_connection"):
-            return place_of(await self.aget_connection(self.etcd_conn_id))
-        return place_of(await to_thread(self.get_connection, self.etcd_conn_id))
+            connection = await self.aget_connection(self.etcd_conn_id)
+        else:
+            connection = await to_thread(self.get_connection, self.etcd_conn_id)
+        return await to_thread(from_connection, connection)  # it may read the configuration file
 
     def get_conn(self) -> Store:
         """The store of this process, connected when it is first asked for.
@@ -52,7 +56,7 @@ class EtcdHook(BaseHook):  # type: ignore[misc]  # Airflow is an optional depend
         """
         from coordinator.store.of_process import store_of_this_process
 
-        return store_of_this_process(self.place().etcd)
+        return store_of_this_process(self.config().etcd)
 
     def test_connection(self) -> tuple[bool, str]:
         """For the button of the connection form."""
@@ -61,12 +65,15 @@ class EtcdHook(BaseHook):  # type: ignore[misc]  # Airflow is an optional depend
         from coordinator.store.keys import Keys
 
         try:
-            place = self.place()
-            store = connect(place.etcd)
+            config = self.config()
+            store = connect(config.etcd)
             try:
-                listing = store.list(Keys(place.etcd.prefix).every("wait", place.environment))
+                listing = store.list(Keys(config.etcd.prefix).every("wait", config.environment))
             finally:
                 store.close()
         except CoordinatorError as error:
             return False, str(error)
-        return True, f"etcd answers, at revision {listing.revision}; this Airflow is {place.environment!r} there"
+        return (
+            True,
+            f"connected to etcd (revision {listing.revision}); this Airflow's environment is {config.environment!r}",
+        )

@@ -52,17 +52,16 @@ class ReportOperator(BaseOperator):  # type: ignore[misc]  # Airflow is an optio
         from coordinator.store.keys import Keys
 
         hook = EtcdHook(self.etcd_conn_id)
-        place = hook.place()
-        own, run_id = run_of(context, place.environment)
+        config = hook.config()
+        own, run_id = run_of(context, config.environment)
         target = Target(PipelineRef.parse(self.pipeline), self.partition or own.partition)
         instance = context["ti"]
         document = RunStateDocument(
             state=State(self.state),
             run_id=self.external_run_id or run_id,
             attempt=(context["dag_run"].clear_number or 0) + 1,
-            reported_by=f"airflow/{place.environment}/{instance.dag_id}/{instance.task_id}",
+            reported_by=f"airflow/{config.environment}/{instance.dag_id}/{instance.task_id}",
         )
-        verdict = write_report(hook.get_conn(), Keys(place.etcd.prefix), target, document)
-        came_of_it = verdict.name.lower()
-        self.log.info("reported: %s is %s (%s)", target, self.state, came_of_it)
-        return came_of_it
+        verdict = write_report(hook.get_conn(), Keys(config.etcd.prefix), target, document).name.lower()
+        self.log.info("reported: %s is %s (%s)", target, self.state, verdict)
+        return verdict

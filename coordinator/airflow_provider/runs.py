@@ -34,7 +34,7 @@ def wait_of(context: Mapping[str, Any], environment: str) -> tuple[WaitRef, str]
     return WaitRef(target, run_id, instance.task_id, index), str(getattr(instance, "id", None) or "")
 
 
-MOST_BELOW = 200
+MAX_TASKS_BELOW = 200
 """Tasks below a sensor that its wait names."""
 
 
@@ -44,4 +44,4 @@ def tasks_below(context: Mapping[str, Any]) -> tuple[str, ...] | None:
     :param context: of the task.
     """
     found = sorted(context["task"].get_flat_relative_ids(upstream=False))
-    return tuple(found) if len(found) <= MOST_BELOW else None
+    return tuple(found) if len(found) <= MAX_TASKS_BELOW else None

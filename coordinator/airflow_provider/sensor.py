@@ -26,10 +26,10 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
     :param task: a task of it, by its id; ``None``: the whole run. May be a template.
     :param partition: by default that of this run. May be a template. A date-time is read in any spelling, as
         ``{{ ts }}``; a date alone, as ``{{ ds }}``, is no date-time: it names the partition of that name.
+    :param on: ``success``, ``failure``, ``done``, or, for a task, ``skipped``.
     :param rerun: what happens when the pipeline or task completes again after this sensor has passed. ``ignore``:
         nothing. ``clear``: once this run is at rest, the sensor is cleared with everything below it, together with
         other sensors of the run that are to be cleared.
-    :param on: ``success``, ``failure``, ``done``, or, for a task, ``skipped``.
     :param deferrable: false: it asks every ``poke_interval``, and holds a slot, unless ``mode`` is ``reschedule``.
     :param etcd_conn_id: an Airflow connection of the type ``etcd``; ``None``: the configuration of the coordinator on
         the worker and the triggerer.
@@ -109,16 +109,16 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
         from coordinator.model.conditions import On
         from coordinator.model.named_partitions import canonical
         from coordinator.model.references import PipelineRef, Target
-        from coordinator.model.waits import Answer, SensorRerun, Wait, dump_wait, is_same_wait, read_wait
+        from coordinator.model.waits import SensorRerun, Wait, WaitStatus, dump_wait, is_same_wait, read_wait
         from coordinator.store.keys import Keys
         from coordinator.store.port import Put, Transaction
 
         hook = EtcdHook(self.etcd_conn_id)
-        place = hook.place()
-        ref, task_instance = wait_of(context, place.environment)
+        config = hook.config()
+        ref, task_instance = wait_of(context, config.environment)
         pipeline = PipelineRef.parse(self.pipeline)._replace(task=self.upstream_task or "")
         wait = Wait(
-            Answer.WAITING,
+            WaitStatus.WAITING,
             Target(pipeline, canonical(self.partition) if self.partition else ref.run.partition),
             On(self.on),
             task_instance,
@@ -127,14 +127,14 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
             rerun=SensorRerun(self.rerun),
             below=tasks_below(context),
         )
-        key, store = Keys(place.etcd.prefix).wait(ref), hook.get_conn()
+        key, store = Keys(config.etcd.prefix).wait(ref), hook.get_conn()
         found = store.get(key)
         present = read_wait(found.value) if found is not None else None
         if isinstance(present, Wait) and is_same_wait(present, wait):
-            return key, present, place.environment
+            return key, present, config.environment
         store.commit(Transaction((), (Put(key, dump_wait(wait)),)))
         self.log.info("waiting for %s on %s (%s)", wait.upstream, self.on, key)
-        return key, wait, place.environment
+        return key, wait, config.environment
 
 
 def _answer(wait: Wait) -> dict[str, Any] | None:
@@ -142,11 +142,11 @@ def _answer(wait: Wait) -> dict[str, Any] | None:
 
     :raises AirflowFailException: the coordinator refused the wait. Another try would be refused, too.
     """
-    from coordinator.model.waits import Answer
+    from coordinator.model.waits import WaitStatus
 
-    if wait.status is Answer.REFUSED:
-        raise AirflowFailException(f"the coordinator refuses to wait for {wait.upstream}: {wait.reason}")
-    if wait.status is not Answer.PASSED:
+    if wait.status is WaitStatus.REFUSED:
+        raise AirflowFailException(f"wait refused by the coordinator: {wait.upstream}: {wait.reason}")
+    if wait.status is not WaitStatus.PASSED:
         return None
     found = {"pipeline": str(wait.upstream.pipeline.whole), "partition": wait.upstream.partition}
     if wait.upstream.pipeline.task:

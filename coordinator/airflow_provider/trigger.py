@@ -39,6 +39,6 @@ class WaitTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is an optional 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         from coordinator.airflow_provider.wait_watch import answer_to
 
-        place = await EtcdHook(self.etcd_conn_id).aplace()
-        answer = await answer_to(place.etcd, self.environment, self.key, self.wait.encode())
+        config = await EtcdHook(self.etcd_conn_id).aconfig()
+        answer = await answer_to(config.etcd, self.environment, self.key, self.wait.encode())
         yield TriggerEvent({"wait": answer.decode()})

@@ -13,19 +13,18 @@ from collections.abc import AsyncIterator
 
 from coordinator.config.settings import EtcdSettings
 from coordinator.errors import CoordinatorError
-from coordinator.model.waits import Answer, Wait, is_same_wait, read_wait
+from coordinator.model.waits import Wait, WaitStatus, is_same_wait, read_wait
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Store, Transaction
 from coordinator.store.reflector import Disconnected, Reflector, Snapshot, Update
 
-AGAIN = 5.0
+RETRY_AFTER = 5.0
 """Seconds until a wait that could not be written again is tried once more."""
 
-_Place = tuple[str, str]
-"""The etcd with its settings, and the environment."""
+_watches: list[tuple[EtcdSettings, str, WaitWatch]] = []
+"""Those of this process, each with its settings and its environment."""
 
-_watches: dict[_Place, WaitWatch] = {}
 _lock = threading.Lock()
 
 
@@ -42,7 +41,7 @@ async def answer_to(etcd: EtcdSettings, environment: str, key: str, wait: bytes)
     async for value in watch.values(key):
         found = read_wait(value) if value is not None else None
         if isinstance(found, Wait):
-            if found.status is not Answer.WAITING and is_same_wait(found, ours):
+            if found.status is not WaitStatus.WAITING and is_same_wait(found, ours):
                 assert value is not None
                 return value
             continue  # that of a later attempt of the same sensor: this one is about to be cancelled
@@ -51,17 +50,22 @@ async def answer_to(etcd: EtcdSettings, environment: str, key: str, wait: bytes)
                 await asyncio.to_thread(watch.put, key, wait)
                 break
             except CoordinatorError:  # etcd is away, which the reflector logs
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(RETRY_AFTER)
     raise AssertionError("a watch does not end")
 
 
 def _watch_of(etcd: EtcdSettings, environment: str) -> WaitWatch:
-    """The watch of this process, which is opened when it is first asked for, and stays."""
-    place = (repr((etcd, etcd.password_source())), environment)
+    """The watch of this process, which is opened when it is first asked for, and stays.
+
+    Other settings, such as a changed password, have a watch of their own; sensors that wait already keep theirs.
+    """
     with _lock:
-        if place not in _watches:
-            _watches[place] = WaitWatch(connect(etcd), Keys(etcd.prefix), environment)
-        return _watches[place]
+        for settings, name, watch in _watches:
+            if settings == etcd and name == environment:
+                return watch
+        watch = WaitWatch(connect(etcd), Keys(etcd.prefix), environment)
+        _watches.append((etcd, environment, watch))
+        return watch
 
 
 class WaitWatch:
@@ -85,7 +89,7 @@ class WaitWatch:
         self._store.commit(Transaction((), (Put(key, value),)))
 
     def close(self) -> None:
-        """End the watch. For tests: that of a triggerer ends with it."""
+        """End the watch and its connection. That of a triggerer ends with its process."""
         self._stop.set()
         self._reflector.close()
         self._thread.join()

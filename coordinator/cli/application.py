@@ -31,6 +31,7 @@ from coordinator.cli.report import report
 from coordinator.cli.rerun import rerun
 from coordinator.cli.secure import secure
 from coordinator.cli.status import status
+from coordinator.cli.ui import ui
 from coordinator.cli.validate import validate
 from coordinator.cli.waits import waits
 from coordinator.cli.watch import watch
@@ -69,9 +70,10 @@ app.add_typer(assets)
 app.add_typer(outbox)
 app.add_typer(importing)
 app.command()(secure)
+app.command()(ui)
 app.command()(etcd)
 
-_SERVICES = frozenset({"watch"})
+_SERVICES = frozenset({"watch", "ui"})
 """Commands whose output is their log lines."""
 
 

@@ -120,7 +120,7 @@ def silent_sources(document: Document, settings: Settings) -> Iterator[Finding]:
     """Environments whose asset events are to be handed on, and where nobody reports them."""
     for name in sorted({bridge.source for bridge in bridges_in(document)} & set(settings.environments)):
         environment = settings.environments[name]
-        if environment.speaks == 2:
+        if environment.api_version == 2:
             found = "its asset events are to be handed on, and an Airflow 2 tells no plugin of them"
             remedy = f"take it out of 'from' under 'assets', or upgrade {name} to Airflow 3"
         elif not environment.reports:
@@ -265,7 +265,7 @@ def _examine_http(http: HttpSettings) -> Iterator[Finding]:
 def _exposed_files(settings: Settings) -> Iterator[Finding]:
     """Files with secrets that everybody on this machine may read."""
     found = [("etcd", settings.etcd.password_source().exposed())]
-    for section, key in (("etcd", settings.etcd.key), ("http", settings.http.key)):
+    for section, key in (("etcd", settings.etcd.key), ("http", settings.http.key), ("ui", settings.ui.key)):
         found.append((section, exposed(key, "key") if key is not None else None))
     for name, environment in settings.environments.items():
         for source in (environment.password_source(name), environment.token_source(name)):

@@ -59,12 +59,13 @@ def fill(
     from coordinator.cli import impact
     from coordinator.cli.failures import ExitCode
     from coordinator.cli.filling_output import Progress
-    from coordinator.cli.gap_list import gap_as_json, gaps_of, show_gaps
-    from coordinator.cli.naming import UnknownPartition, name_target, unknown_partition
+    from coordinator.cli.gap_list import gap_as_json, show_gaps
     from coordinator.commands import fill as filling
     from coordinator.model.named_partitions import Span
     from coordinator.model.order import Order
     from coordinator.model.phrases import counted
+    from coordinator.reading.gaps import gaps_of
+    from coordinator.reading.naming import UnknownPartition, name_target, unknown_partition
     from coordinator.reading.reading import read
 
     wanted, span = None if pipeline is None else pipeline_of(pipeline), span_of(since, until)

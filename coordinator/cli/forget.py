@@ -81,8 +81,8 @@ def forget(
 def _require_known(reading: Reading, target: Target) -> None:
     """:raises UnknownPartition: it has no keys in etcd. Other spellings do not count: their keys must not be
     removed."""
-    from coordinator.cli.naming import UnknownPartition, unknown_partition
     from coordinator.model.named_partitions import NamedPartition, named_partition
+    from coordinator.reading.naming import UnknownPartition, unknown_partition
 
     reading.require(target.pipeline)
     cache = reading.cache

@@ -1,79 +1,20 @@
-"""The gaps that ``gaps`` lists and ``fill`` orders."""
+"""The gaps that ``gaps`` lists and ``fill`` orders, for people and programs."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import people, say, table
-from coordinator.controller.state.problems import shown
-from coordinator.model.gaps import Cause, Gap, find_gaps
-from coordinator.model.named_partitions import Span
+from coordinator.model.gaps import Gap
 from coordinator.model.phrases import counted, some_of
-from coordinator.model.references import PipelineRef
-from coordinator.reading.reading import Reading
+from coordinator.reading.gaps import IN_WORDS
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
 
 _NAMED = 3
 """Completions in a row of the table; a window may have hundreds."""
-
-_IN_WORDS = {
-    Cause.PAST: "completed before the dependency counted",
-    Cause.SKIPPED: "given up",
-    Cause.IGNORED: "ignored (rerun: ignore)",
-}
-
-
-def gaps_of(reading: Reading, pipeline: PipelineRef | None, span: Span) -> list[Gap]:
-    """The gaps of a pipeline, or of all, in a span of partitions; the oldest partitions first.
-
-    :raises UnknownPipeline: nothing is known of it.
-    """
-    graph = reading.propagation.graph
-    if pipeline is not None:
-        reading.require(pipeline)
-    pipelines = {node.downstream.pipeline for node in graph.nodes()} if pipeline is None else {pipeline}
-    known = reading.propagation.partitions_of(pipelines, reading.cache.targets())
-    broken = reading.propagation.broken
-    return find_gaps(graph, reading.propagation, (one for one in known if one.partition in span and one not in broken))
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """How many gaps there are that nobody has chosen: what ``rerun: ignore`` ignores is none of them.
-
-    :ivar pipeline: whose they are; ``None``: of all.
-    """
-
-    counts: Mapping[Cause, int]
-    pipeline: PipelineRef | None = None
-
-    @classmethod
-    def of(cls, gaps: Iterable[Gap], pipeline: PipelineRef | None) -> Missed:
-        return cls(Counter(gap.cause for gap in gaps if gap.cause is not Cause.IGNORED), pipeline)
-
-    def as_json(self) -> dict[str, int]:
-        return {str(cause): count for cause, count in self.counts.items()}
-
-    def in_words(self) -> Iterator[str]:
-        """That there are some, and what to do; nothing where there are none."""
-        if self.counts:
-            many = counted(sum(self.counts.values()), "partition has", "partitions have")
-            causes = ", ".join(f"{count:,} {_IN_WORDS[cause]}" for cause, count in self.counts.items())
-            of = f" {self.pipeline}" if self.pipeline is not None else ""
-            yield (
-                f"{many} not run on what their upstreams have completed ({causes}), and nothing starts them by itself; "
-                f"'coordinator gaps{of}' lists them, 'coordinator fill{of}' orders the runs"
-            )
-
-
-def doubts(reading: Reading) -> list[str]:
-    """Why some gaps may not be found: dependencies that cannot be read or used."""
-    return list(shown({place: text for place, text in reading.problems.items() if "dependencies" in place}).in_words())
 
 
 def gap_as_json(gap: Gap) -> dict[str, Any]:
@@ -94,7 +35,7 @@ def show_gaps(gaps: list[Gap]) -> None:
             str(gap.target.pipeline),
             gap.target.partition,
             "ran on older completions" if gap.has_run else "never ran",
-            _IN_WORDS[gap.cause] + (f": {gap.note}" if gap.note else ""),
+            IN_WORDS[gap.cause] + (f": {gap.note}" if gap.note else ""),
             _named(gap.inputs),
         )
         for gap in gaps

@@ -30,7 +30,8 @@ def gaps(
     Example: [bold]coordinator gaps team_b/load_customers --since 2026-11-01[/bold]
     """
     from coordinator.cli.failures import ExitCode
-    from coordinator.cli.gap_list import doubts, gap_as_json, gaps_of, show_gaps
+    from coordinator.cli.gap_list import gap_as_json, show_gaps
+    from coordinator.reading.gaps import doubts, gaps_of
     from coordinator.reading.reading import read
 
     wanted, span = None if pipeline is None else pipeline_of(pipeline), span_of(since, until)

@@ -18,7 +18,7 @@ from coordinator.cli.options import (
     person,
     pipeline_of,
 )
-from coordinator.cli.output import hold_as_json, hold_in_words, print_json, say
+from coordinator.cli.output import hold_in_words, print_json, say
 
 if TYPE_CHECKING:
     from coordinator.model.references import PipelineRef
@@ -43,9 +43,9 @@ def hold(
 
     Example: [bold]coordinator hold team_b/load_customers --reason "bad source file, see T-123"[/bold]
     """
-    from coordinator.cli.naming import require_pipeline
     from coordinator.commands.hold import put_hold
-    from coordinator.model.hold import Hold
+    from coordinator.model.hold import Hold, hold_as_json
+    from coordinator.reading.naming import require_pipeline
     from coordinator.reading.reading import read
 
     del yes  # this never asks; the option exists because all acts have it

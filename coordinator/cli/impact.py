@@ -9,7 +9,6 @@ from typing import Any
 import typer
 
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.naming import UnknownPartition
 from coordinator.cli.output import people, print_json, say, table
 from coordinator.errors import ConfigurationError
 from coordinator.model.cascade import Change, Step, cascade
@@ -17,6 +16,7 @@ from coordinator.model.phrases import counted
 from coordinator.model.printable import printable
 from coordinator.model.publishing.publication import Publication
 from coordinator.model.references import PipelineRef, Target
+from coordinator.reading.naming import UnknownPartition
 from coordinator.reading.reading import Reading
 
 

@@ -28,7 +28,7 @@ importing = typer.Typer(
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", help="The directory to write to.", file_okay=False, show_default=True)
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 
 
 @importing.command()
@@ -50,9 +50,7 @@ def playground(
 
 @importing.command()
 def composer(
-    mappings: Annotated[
-        list[Path], typer.Argument(help="Mappings of workflows, and addresses of environments.", show_default=False)
-    ],
+    mappings: Annotated[list[Path], typer.Argument(help="Workflow mappings and URL mappings.", show_default=False)],
     *,
     environment: Annotated[
         str, typer.Option(help="The environment of the source workflows, which the files do not name.")
@@ -84,19 +82,20 @@ def _text_of(file: Path) -> str:
 
 def _write(imported: Imported, output: Path, *, force: bool, as_json: bool) -> None:
     from coordinator.cli.failures import ExitCode
-    from coordinator.errors import ConfigurationError
-    from coordinator.model.documents import DependenciesError, parse_document
+    from coordinator.errors import ConfigurationError, CoordinatorError
+    from coordinator.model.documents import parse_document
 
-    texts = {output / "dependencies.json": imported.document(), output / "coordinator.toml": imported.configuration()}
+    document, configuration = output / "dependencies.json", output / "coordinator.toml"
+    texts = {document: imported.document(), configuration: imported.configuration()}
+    problem = None
     try:
-        file = output / "dependencies.json"
-        parse_document(texts[file], source=str(file), environments={"default", *imported.environments})
-        problem = None
-    except DependenciesError as error:
+        _check_configuration(texts[configuration], configuration)
+        parse_document(texts[document], source=str(document), environments={"default", *imported.environments})
+    except CoordinatorError as error:
         problem = str(error)
     there = [path for path in texts if path.exists()]
     if there and not force:
-        raise ConfigurationError(f"{', '.join(map(str, there))}: there already; --force replaces them")
+        raise ConfigurationError(f"{', '.join(map(str, there))} already exist; use --force to overwrite")
     output.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
@@ -106,6 +105,27 @@ def _write(imported: Imported, output: Path, *, force: bool, as_json: bool) -> N
         _show(imported, texts, problem)
     if problem is not None or imported.left:
         raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _check_configuration(text: str, file: Path) -> None:
+    """Read it back. No variables are read with it: they concern another configuration.
+
+    :raises ConfigurationError: the settings would be refused.
+    """
+    import tomllib
+
+    from pydantic import TypeAdapter, ValidationError
+
+    from coordinator.config.settings import EnvironmentName, EnvironmentSettings
+    from coordinator.errors import ConfigurationError
+
+    environments = tomllib.loads(text)["environments"]
+    try:
+        TypeAdapter(dict[EnvironmentName, EnvironmentSettings]).validate_python(environments)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, ("environments", *first["loc"])))
+        raise ConfigurationError(f"{file}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _as_json(imported: Imported, texts: dict[Path, str], problem: str | None) -> dict[str, Any]:
@@ -125,9 +145,13 @@ def _show(imported: Imported, texts: dict[Path, str], problem: str | None) -> No
             people().print(table("where", title, rows=((one.place, one.what) for one in remarks)))
     if problem is not None:
         say(f"the result needs to be corrected: {problem}", err=True, lines=True)
+    document, configuration = texts
     names = " and ".join(map(str, texts))
     say(
         f"written: {names}: {counted(len(imported.dependencies), 'pipeline')}, "
         f"{counted(len(imported.environments), 'environment')}"
     )
-    say(f"next: add etcd's endpoints and credentials; coordinator validate {next(iter(texts))}")
+    say(
+        "next: set [etcd] endpoints and credentials, then run: coordinator validate "
+        f"{document} --config {configuration}"
+    )

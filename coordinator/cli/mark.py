@@ -67,9 +67,9 @@ def mark(
     Example: [bold]coordinator mark 03_pipeline 2026-11-20 success --reason "loaded by hand, T-123"[/bold]
     """
     from coordinator.cli import impact
-    from coordinator.cli.naming import read_target, unknown_partition
     from coordinator.commands import mark as marking
     from coordinator.model.runstate import State
+    from coordinator.reading.naming import read_target, unknown_partition
 
     named_pipeline, typed, signature = pipeline_of(pipeline), typed_partition(partition), signature_of(who, reason)
     wanted = State(state)

@@ -110,7 +110,7 @@ def pipeline_of(text: str) -> PipelineRef:
 
 
 def typed_partition(text: str) -> str:
-    """Check a partition argument. Its meaning depends on the partitions of the pipeline: see ``cli.naming``."""
+    """Check a partition argument. Its meaning depends on the partitions of the pipeline: see ``reading.naming``."""
     if not text:
         raise typer.BadParameter("expected a partition, found nothing", param_hint="PARTITION")
     return text

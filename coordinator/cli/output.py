@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import json_text, printable, printable_lines
 
 if TYPE_CHECKING:
@@ -101,12 +100,3 @@ def hold_in_words(hold: Hold | Unreadable | None) -> str:
     from coordinator.model.explanation import hold_in_words as in_words
 
     return in_words(hold)
-
-
-def hold_as_json(hold: Hold | Unreadable | None) -> dict[str, object]:
-    """A hold for programs."""
-    from coordinator.model.hold import Hold
-
-    if isinstance(hold, Hold):
-        return {"held": True, "why": hold.why, "who": hold.who, "since": hold.since and format_instant(hold.since)}
-    return {"held": hold is not None, "why": None, "who": None, "since": None}

@@ -22,7 +22,7 @@ from coordinator.cli.options import (
     signature_of,
     typed_partition,
 )
-from coordinator.cli.output import hold_as_json, hold_in_words, print_json, say
+from coordinator.cli.output import hold_in_words, print_json, say
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def release(
     Example: [bold]coordinator release team_b/load_customers --reason "file fixed, T-123"[/bold]
     """
     from coordinator.cli.impact import Manner
-    from coordinator.cli.naming import read_target, require_pipeline, unknown_partition
     from coordinator.model.references import Target
+    from coordinator.reading.naming import read_target, require_pipeline, unknown_partition
     from coordinator.reading.reading import read
     from coordinator.reading.wanted_keys import About
 
@@ -103,6 +103,7 @@ def _release_hold(
     from coordinator.cli import impact
     from coordinator.cli.failures import ExitCode
     from coordinator.commands.hold import delete_hold
+    from coordinator.model.hold import hold_as_json
 
     found = impact.impact_of(reading, {}, released=held)
     why = [f"{counted(len(found.runs), 'run')} would happen"] if found.runs else []

@@ -63,9 +63,9 @@ def rerun(
     Example: [bold]coordinator rerun 03_pipeline 2026-11-20 --downstream --dry-run[/bold]
     """
     from coordinator.cli import impact
-    from coordinator.cli.naming import read_target, unknown_partition
     from coordinator.commands.order import put_order
     from coordinator.model.order import GivenOrder, Order
+    from coordinator.reading.naming import read_target, unknown_partition
 
     wanted, typed, signature = pipeline_of(pipeline), typed_partition(partition), signature_of(who, reason)
     if cancel and (downstream or dry_run or yes):

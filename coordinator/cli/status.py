@@ -31,11 +31,11 @@ from coordinator.cli.stale_requests import stale_requests
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
-    from coordinator.cli.gap_list import Missed
     from coordinator.controller.state.problems import ProblemsShown
     from coordinator.model.publishing.never_met import NeverMet
     from coordinator.model.references import PipelineRef, Target
     from coordinator.reading.attention import Attention
+    from coordinator.reading.gaps import Missed
     from coordinator.reading.reading import Reading
 
 
@@ -104,12 +104,12 @@ def status(
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
-    from coordinator.cli.gap_list import Missed, gaps_of
     from coordinator.config.settings import load_settings
     from coordinator.controller.state.problems import shown
     from coordinator.model.named_partitions import Span
     from coordinator.model.view import Readiness
     from coordinator.reading.attention import attention
+    from coordinator.reading.gaps import Missed, gaps_of
     from coordinator.reading.reading import read
 
     settings = load_settings(config)

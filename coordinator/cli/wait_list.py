@@ -9,7 +9,7 @@ from coordinator.model.explanation.words import listed
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted
 from coordinator.model.stored import Unreadable
-from coordinator.model.waits import Answer, Wait
+from coordinator.model.waits import Wait, WaitStatus
 from coordinator.reading.waiting_sensors import waiting_sensors
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def waits_of(reading: Reading, pipeline: PipelineRef | None, *, all_: bool) -> l
             seen
             for seen in reading.cache.waits
             if pipeline is None or seen.ref.run.pipeline == pipeline
-            if all_ or isinstance(seen.value, Unreadable) or seen.value.status is Answer.WAITING
+            if all_ or isinstance(seen.value, Unreadable) or seen.value.status is WaitStatus.WAITING
         ),
         key=lambda seen: seen.ref,
     )
@@ -61,15 +61,15 @@ def wait_as_json(reading: Reading, seen: SeenWait, now: datetime) -> dict[str, A
 
 def _outcome(reading: Reading, seen: SeenWait, wait: Wait) -> dict[str, Any]:
     """What has become of it, or why it waits, and what a person can do."""
-    if wait.status is Answer.REFUSED:
+    if wait.status is WaitStatus.REFUSED:
         return {"says": wait.reason, "remedies": ["correct the sensor, then clear it"]}
     if wait.completion is not None:
-        return {"says": f"it took revision {wait.completion.revision}", "remedies": []}
+        return {"says": f"passed on revision {wait.completion.revision}", "remedies": []}
     run = seen.ref.run
     causes = [cause for one in waiting_sensors(reading, [seen]) for cause in one.causes]
     if not causes:
         if reading.cache.leader is None:
-            return {"says": "it passes as soon as a watcher leads", "remedies": ["start one: coordinator watch"]}
+            return {"says": "passes when a watcher leads", "remedies": ["start one: coordinator watch"]}
         return {"says": "it passes now, by the watcher that leads", "remedies": []}
     remedies = [cause.remedy for cause in causes if cause.remedy]
     return {"says": listed([cause.sentence(run) for cause in causes], "; "), "remedies": list(dict.fromkeys(remedies))}

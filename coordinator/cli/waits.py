@@ -17,11 +17,11 @@ def waits(
         str | None, typer.Argument(help="Only sensors of this pipeline.", show_default="all pipelines")
     ] = None,
     *,
-    all_: Annotated[bool, typer.Option("--all", help="Also those that have passed or were refused.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Include sensors that have passed or were refused.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the sensors that wait inside runs (PipelineSensor), and what each still waits for.
+    """List waiting sensors (PipelineSensor), why they wait, and what to do.
 
     Example: [bold]coordinator waits team_b/load_customers --all[/bold]
     """

@@ -12,7 +12,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,11 +33,12 @@ LARGEST = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CredentialSource:
-    """Where to find one credential. Without variable, file and command there is none.
+    """Where to find one credential. Without value, variable, file and command there is none.
 
     :ivar owner: the section of the settings, for messages: ``environments.team_b``.
     :ivar kind: ``password`` or ``token``.
     :ivar command: program and arguments, run without a shell.
+    :ivar value: the credential itself, from somewhere else than the settings: an Airflow connection.
     """
 
     owner: str
@@ -45,9 +46,10 @@ class CredentialSource:
     variable: str | None = None
     file: Path | None = None
     command: tuple[str, ...] | None = None
+    value: str | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
-        return not (self.variable is None and self.file is None and self.command is None)
+        return any(one is not None for one in (self.value, self.variable, self.file, self.command))
 
     def read(self, *, within: float = COMMAND_WITHIN, environ: Mapping[str, str] = os.environ) -> str | None:
         """The credential; ``None`` if none is configured.
@@ -56,6 +58,8 @@ class CredentialSource:
         :raises ConfigurationError: it is missing or malformed.
         :raises CredentialUnavailable: the command failed, perhaps temporarily.
         """
+        if self.value is not None:
+            return self.value
         if self.variable is not None:
             return self._of_variable(self.variable, environ)
         if self.file is not None:

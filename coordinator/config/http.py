@@ -1,4 +1,7 @@
-"""The section ``http`` of the settings: where the watcher answers health checks and shows its metrics."""
+"""The section ``http`` of the settings: where the watcher answers health checks and shows its metrics.
+
+The section ``ui`` listens by the same settings.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from pydantic import field_validator, model_validator
 from coordinator.config.sections import Section
 
 
-class HttpSettings(Section):
-    """The HTTP server of the watcher; without ``listen`` there is none. What it shows to whom: docs/security.md.
+class ListenSettings(Section):
+    """Where a server listens, and with which certificates.
 
     :ivar listen: ``host:port``; a port alone listens on 127.0.0.1.
     :ivar client_ca: only clients with a certificate of this authority may connect.
@@ -50,3 +53,7 @@ class HttpSettings(Section):
     @property
     def port(self) -> int:
         return int((self.listen or "0").rpartition(":")[2])
+
+
+class HttpSettings(ListenSettings):
+    """The HTTP server of the watcher; without ``listen`` there is none. What it shows to whom: docs/security.md."""

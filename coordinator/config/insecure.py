@@ -1,4 +1,4 @@
-"""Insecure settings: others on the network could read credentials, or change messages."""
+"""Insecure settings: others on the network could read what is not meant for them, or change messages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from coordinator.config.settings import EtcdSettings, Settings
+from coordinator.config.ui import UiSettings
 
 
 class Insecure(NamedTuple):
@@ -19,7 +20,7 @@ class Insecure(NamedTuple):
 
 def insecure_settings(settings: Settings) -> list[Insecure]:
     """Every insecure setting. Traffic within this machine is safe."""
-    found = [*_of_etcd(settings.etcd)]
+    found = [*_of_etcd(settings.etcd), *_of_ui(settings.ui)]
     for name, environment in settings.environments.items():
         address = urlsplit(environment.url)
         if address.scheme == "http" and not _is_this_machine(address.hostname or ""):
@@ -39,6 +40,15 @@ def _of_etcd(etcd: EtcdSettings) -> Iterator[Insecure]:
             f"can read the password of {etcd.username}"
         )
         yield Insecure(what, "set etcd.ca_cert")
+
+
+def _of_ui(ui: UiSettings) -> Iterator[Insecure]:
+    if ui.cert is None and ui.host and not _is_this_machine(ui.host):
+        what = (
+            f"ui.listen: {ui.listen} is not encrypted and not on this machine alone: anybody who can connect can read "
+            "which pipelines there are, how their runs ended, and what people did; so can anybody on the network path"
+        )
+        yield Insecure(what, "set ui.cert and ui.key, with ui.client_ca or a proxy that asks who it is; or 127.0.0.1")
 
 
 def _is_this_machine(host: str) -> bool:

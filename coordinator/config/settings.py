@@ -14,7 +14,6 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -24,7 +23,9 @@ from coordinator.config import CONFIG_VARIABLE
 from coordinator.config.credentials import CredentialSource
 from coordinator.config.http import HttpSettings
 from coordinator.config.sections import RequestSeconds, Seconds, Section, WithPassword, WithToken, source_of
+from coordinator.config.ui import UiSettings
 from coordinator.config.variables import LIST, PREFIX, SECTION, NotJson, Variables
+from coordinator.config.web_address import is_a_word, web_address
 from coordinator.errors import ConfigurationError
 from coordinator.model import bounds
 from coordinator.model.durations import parse_duration
@@ -41,14 +42,10 @@ __all__ = [
     "ReporterSettings",
     "RetentionSettings",
     "Settings",
+    "UiSettings",
     "WatcherSettings",
     "load_settings",
 ]
-
-
-def _is_a_word(text: str) -> bool:
-    """Whether it contains neither blanks nor invisible characters."""
-    return text.isprintable() and not any(character.isspace() for character in text)
 
 
 def _is_plain(character: str) -> bool:
@@ -85,6 +82,8 @@ class EtcdSettings(WithPassword):
     key: Path | None = None
     username: str | None = None
 
+    _given_password: CredentialSource | None = PrivateAttr(default=None)
+
     @field_validator("prefix")
     @classmethod
     def _starts_with_slash(cls, prefix: str) -> str:
@@ -100,13 +99,20 @@ class EtcdSettings(WithPassword):
                 raise ValueError("holds credentials; use username with password_env, password_file or password_command")
             host, colon, port = endpoint.rpartition(":")
             good = host and colon and _PORT.fullmatch(port) and int(port) <= 65_535
-            if not good or "/" in endpoint or not _is_a_word(endpoint):
+            if not good or "/" in endpoint or not is_a_word(endpoint):
                 raise ValueError(f"{endpoint!r} is not an endpoint; expected 'host:port', like '127.0.0.1:2379'")
         return endpoints
 
     def password_source(self) -> CredentialSource:
         """The source of the password."""
-        return source_of(self, "password", "etcd")
+        return self._given_password or source_of(self, "password", "etcd")
+
+    def give_password(self, password: str, *, owner: str) -> None:
+        """Use a password from elsewhere. Settings with another one are not equal to these.
+
+        :param owner: where it comes from, for messages.
+        """
+        self._given_password = CredentialSource(owner=owner, kind="password", value=password)
 
     def password(self) -> str | None:
         """The password. Raises as :meth:`coordinator.config.credentials.CredentialSource.read` does."""
@@ -121,6 +127,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     :ivar airflow_version: of a Composer or MWAA environment; ``None``: 3.
     :ivar mwaa_name: the name of an MWAA environment in its ``region``.
     :ivar url: of Airflow; of an MWAA environment the endpoint of AWS, which follows from the region.
+    :ivar web_url: where people's browsers reach its pages; ``None``: at ``url``.
     :ivar max_in_flight: requests sent at the same time; 1 where Airflow runs on SQLite.
     :ivar max_runs_in_flight: runs that the coordinator has started and that have not ended; ``None``: any number.
     :ivar max_starts_per_minute: runs that it starts; a sixth of them may start at once. ``None``: any number.
@@ -136,6 +143,7 @@ class EnvironmentSettings(WithPassword, WithToken):
     mwaa_name: str | None = None
     region: str | None = None
     url: str
+    web_url: str | None = None
     username: str | None = None
     ca_cert: Path | None = None
     max_in_flight: int = Field(default=8, ge=1, le=256)
@@ -157,27 +165,15 @@ class EnvironmentSettings(WithPassword, WithToken):
             return {**given, "url": f"https://env.airflow.{region}.{domain}"}
         return given
 
-    @field_validator("url")
+    @field_validator("url", "web_url")
     @classmethod
-    def _http(cls, url: str) -> str:
+    def _http(cls, url: str | None) -> str | None:
         # Credentials in an address would end up in messages, also in the one that refuses them.
-        if "@" in url:
+        if url is not None and "@" in url:
             raise ValueError(
                 "holds credentials; use username with password_env, password_file or password_command, or a token"
             )
-        if "?" in url or "#" in url:
-            raise ValueError("has a query or a fragment; expected an address like 'http://127.0.0.1:8080'")
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
-        try:
-            parts = urlsplit(url)
-            # A name with an empty or too long label would fail only when it is resolved, and not with an OSError.
-            named = parts.hostname is not None and parts.port != 0 and bool(parts.hostname.encode("idna"))
-        except ValueError as error:
-            raise ValueError(f"{url!r} is not a URL: {error}; expected one like 'http://127.0.0.1:8080'") from None
-        if not named or not _is_a_word(url):
-            raise ValueError(f"{url!r} is not a URL; expected one like 'http://127.0.0.1:8080'")
-        return url.rstrip("/")
+        return None if url is None else web_address(url)
 
     @model_validator(mode="after")
     def _as_the_kind_needs(self) -> Self:
@@ -194,9 +190,14 @@ class EnvironmentSettings(WithPassword, WithToken):
         return self
 
     @property
-    def speaks(self) -> int:
+    def api_version(self) -> int:
         """The version of Airflow whose API it has."""
         return 2 if self.kind == "airflow2" else self.airflow_version or 3
+
+    @property
+    def pages(self) -> str | None:
+        """The address of Airflow's pages; ``None``: unknown, as what AWS answers at ``url`` is no page."""
+        return self.web_url or (None if self.kind == "mwaa" else self.url)
 
     @property
     def reports(self) -> bool:
@@ -383,6 +384,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     publication: PublicationSettings = Field(default_factory=PublicationSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    ui: UiSettings = Field(default_factory=UiSettings)
     reporter: ReporterSettings = Field(default_factory=ReporterSettings)
     compat: CompatSettings = Field(default_factory=CompatSettings)
 

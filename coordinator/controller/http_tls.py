@@ -1,4 +1,4 @@
-"""TLS of a watcher's HTTP server: from files that are rotated while it runs."""
+"""TLS of an HTTP server: from files that are rotated while it runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from coordinator.config.settings import HttpSettings
+from coordinator.config.http import ListenSettings
 from coordinator.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ class TlsFiles:
     :param context: from the files as they are at the start.
     """
 
-    def __init__(self, settings: HttpSettings, context: ssl.SSLContext) -> None:
+    def __init__(self, settings: ListenSettings, context: ssl.SSLContext) -> None:
         self._settings = settings
         self._context = context
         self._read: _Files | None = None  # with the first connection: they may have changed since the start
@@ -60,13 +60,14 @@ def _told_apart(file: Path) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _files(settings: HttpSettings) -> list[Path]:
+def _files(settings: ListenSettings) -> list[Path]:
     return [file for file in (settings.cert, settings.key, settings.client_ca) if file is not None]
 
 
-def tls_context(settings: HttpSettings) -> ssl.SSLContext | None:
+def tls_context(settings: ListenSettings, section: str = "http") -> ssl.SSLContext | None:
     """What a connection is opened with, from the files as they are now; ``None``: no TLS.
 
+    :param section: of the settings, for messages.
     :raises ConfigurationError: the files cannot be used.
     """
     if settings.cert is None or settings.key is None:
@@ -74,20 +75,20 @@ def tls_context(settings: HttpSettings) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(settings.cert, settings.key, password=_no_password)
+        context.load_cert_chain(settings.cert, settings.key, password=lambda: _no_password(section))
         if settings.client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(settings.client_ca)
     except ssl.SSLError as error:
         files = ", ".join(map(str, _files(settings)))
         raise ConfigurationError(
-            f"http: {files}: {error.reason or 'no PEM'}; expected a certificate and its key in PEM"
+            f"{section}: {files}: {error.reason or 'no PEM'}; expected a certificate and its key in PEM"
         ) from error
     except OSError as error:
-        raise ConfigurationError(f"http: cert, key or client_ca cannot be read: {error.strerror}") from error
+        raise ConfigurationError(f"{section}: cert, key or client_ca cannot be read: {error.strerror}") from error
     return context
 
 
-def _no_password() -> str:
+def _no_password(section: str) -> str:
     """OpenSSL would ask at the terminal."""
-    raise ConfigurationError("http: the key has a password; expected one without")
+    raise ConfigurationError(f"{section}: the key has a password; expected one without")

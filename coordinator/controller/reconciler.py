@@ -37,18 +37,18 @@ from coordinator.controller.queue.postponed import Postponed
 from coordinator.controller.queue.rechecks import Rechecks
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.reconcile.breakage import RETRY_BROKEN_AFTER, Breakage
+from coordinator.controller.reconcile.environment_poller import EnvironmentPoller, Polling
 from coordinator.controller.reconcile.event_handling import EventHandler
 from coordinator.controller.reconcile.lateness import Lateness
 from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.reconcile.observer import Observer
-from coordinator.controller.reconcile.observing import Observing
 from coordinator.controller.reconcile.reconcile import Policy, Reconcile
 from coordinator.controller.reconcile.review import Review
 from coordinator.controller.reconcile.scheduling import Scheduling
 from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.trigger_log import TriggerLog
 from coordinator.controller.reconcile.upstream_checks import Checks
-from coordinator.controller.reconcile.waits import Waiters
+from coordinator.controller.reconcile.waits import WaitController
 from coordinator.controller.retention.sweeper import Sweeper
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.heartbeat import HeartbeatWriter
@@ -72,7 +72,7 @@ from coordinator.model.publishing.publication import Publication
 from coordinator.model.references import Target
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record
-from coordinator.model.waits import Answer
+from coordinator.model.waits import WaitStatus
 from coordinator.store.keys import Keys
 from coordinator.store.leadership import Leadership
 from coordinator.store.port import Store
@@ -152,11 +152,10 @@ class Reconciler:
             ),
         )
         tasks = TaskObserver(self.cache, self.ledger, every=settings.follow_tasks_after, who=who)
-        self._waiters = Waiters(
+        self._waits = WaitController(
             self.propagation,
             self.cache,
             checks=self._checks,
-            dispatchers=dispatchers,
             ledger=self.ledger,
             queue=self.queue,
             tasks=tasks,
@@ -169,21 +168,17 @@ class Reconciler:
             ledger=self.ledger,
             queue=self.queue,
             tasks=tasks,
-            waiters=self._waiters,
+            waits=self._waits,
             settings=settings,
             who=who,
         )
-        self.observing = Observing(
+        self.environment_poller = EnvironmentPoller(
             self.cache,
             store=store,
             keys=keys,
             dispatchers=dispatchers,
             ledger=self.ledger,
-            environments=options.observed,
-            every=settings.observe_every,
-            idle=settings.observe_idle,
-            now=clock.now,
-            who=who,
+            polling=Polling(options.observed, settings.observe_every, settings.observe_idle, who),
         )
         self._sweeper = None
         if options.retention is not None:
@@ -328,7 +323,7 @@ class Reconciler:
             self.queue.next_at(),
             self._checks.next_at(),
             self._observer.next_at(),
-            self.observing.next_at(),
+            self.environment_poller.next_at(),
             self._reexamine_at,
             self._recheck_at(),
             self._heartbeat.next_at() if self._events.writes_heartbeats else None,
@@ -349,9 +344,9 @@ class Reconciler:
         stuck = [target for target, readiness in unsettled if readiness is Readiness.STUCK]
         records = (readable_record(self.cache.record(target)) for target in stuck)
         published = {owner: one.value for owner, one in list(self.cache.published.items())}
-        now, waits, marks = self._clock.now(), self.cache.waits.values(), dict(self.cache.marks)
+        now, waits, cursors = self._clock.now(), self.cache.waits.values(), dict(self.cache.cursors)
         environments = self._dispatchers.measures()
-        waiting_since = [one.since for one in waits if one.status is Answer.WAITING and one.since is not None]
+        waiting_since = [one.since for one in waits if one.status is WaitStatus.WAITING and one.since is not None]
         return Measures(
             queue=self.queue.depths(),
             queue_age=self._clock.monotonic() - self._queue_empty_at if self.queue else 0.0,
@@ -360,9 +355,9 @@ class Reconciler:
             late=len(self._lateness),
             held=self.cache.held,
             publications={owner: one.version for owner, one in published.items() if isinstance(one, Publication)},
-            sensors={str(answer): sum(one.status is answer for one in waits) for answer in Answer},
+            sensors={str(answer): sum(one.status is answer for one in waits) for answer in WaitStatus},
             longest_wait=max((now - min(waiting_since)).total_seconds(), 0.0) if waiting_since else 0.0,
-            unobserved={name: (now - marks[name]).total_seconds() for name in environments if name in marks},
+            unobserved={name: (now - cursors[name]).total_seconds() for name in environments if name in cursors},
             environments=environments,
         )
 
@@ -388,7 +383,7 @@ class Reconciler:
             message = self._answers.popleft()
             if isinstance(message, ChangesSeen):
                 if self.leads:
-                    self.observing.take(message, now)
+                    self.environment_poller.take(message, now)
                 continue
             if (dispatcher := self._dispatchers.get(message.environment)) is not None:
                 dispatcher.finished(message, now)
@@ -422,7 +417,7 @@ class Reconciler:
             return
         self.reconcile.ask_from = now + self._term.predecessor_may_send_for()
         self._term.begin()
-        self.observing.begin_term(now)
+        self.environment_poller.begin_term(now)
         self._examine_everything(now, self.propagation.unsettled_by_age())
 
     def _lead(self, now: float) -> None:
@@ -439,10 +434,10 @@ class Reconciler:
             self.queue.add(target, Priority.CATCHUP)
         self._observer.ask(now)
         if not draining:
-            self.observing.ask(now)
+            self.environment_poller.ask(now)
         self._pump(now)
         if (term := self._term.number) is not None and not self._term.is_lost:
-            self._term.fenced(lambda: self.observing.write_marks(term, now))
+            self._term.fenced(lambda: self.environment_poller.write_cursors(term, now))
         self._sweep(now)
 
     def _work(self, now: float) -> None:
@@ -470,7 +465,7 @@ class Reconciler:
             return  # it is in the queue for then
         try:
             if target in self.cache.waits:
-                self._waiters.examine(target, now)
+                self._waits.examine(target, now)
             elif not self.reconcile.conclude(target, self._record(target)):
                 if not self.propagation.is_final(target):
                     self._postponed.add(target, self.queue.took)
@@ -495,7 +490,7 @@ class Reconciler:
                 self._give_up(skip)
             return
         record = self._record(target)
-        self._observer.watch_over(decision, record, now)
+        self._observer.follow(decision, record, now)
         self.reconcile.examine(decision, record, now)
         if self.reconcile.is_waiting(target):
             self.queue.keep(decision)  # for when its turn, or the answer, comes

@@ -27,13 +27,13 @@ import structlog
 from coordinator.commands.publish import check_owner
 from coordinator.config.settings import Settings
 from coordinator.controller.clock import Clock, SystemClock
+from coordinator.controller.compat.etl_state import EtlStates
 from coordinator.controller.decision_log import DecisionLog, line_of
 from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.pools import Pools
 from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.dag_checks import DagChecks
-from coordinator.controller.leading.etl_state import EtlStates
 from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.leading.misnamed_reporters import MisnamedReporters
 from coordinator.controller.leading.progress import ProgressOfReading
@@ -317,7 +317,7 @@ class Watcher:
         """The problems that follow from no key in etcd: others read them in this watcher's presence key."""
         found: dict[str, str | None] = dict(self._misnamed_reporters.problems)
         found[PLACE] = self._unknown_dags.problem
-        found |= {f"environment {name}": what for name, what in self.reconciler.observing.problems().items()}
+        found |= {f"environment {name}": what for name, what in self.reconciler.environment_poller.problems().items()}
         if self._etl_states is not None:
             found["compat.etl_state"] = self._etl_states.problem()
         if self._decisions is not None:

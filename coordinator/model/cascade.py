@@ -26,7 +26,7 @@ from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
-from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.tasks import TaskObservation, observation_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import (
@@ -327,7 +327,7 @@ class _Simulation:
         task = decision.target
         if decision.readiness is not Readiness.BUSY or self._propagation.decide(task.whole).due:
             return ()
-        return (task,) if knowledge_of(self, task) in (Knowledge.OUTDATED, Knowledge.NOT_ENDED) else ()
+        return (task,) if observation_of(self, task) in (TaskObservation.OUTDATED, TaskObservation.RUNNING) else ()
 
     def _succeed_task(self, task: Target) -> None:
         run = self._attempt_of(task.whole)

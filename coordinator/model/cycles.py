@@ -21,7 +21,7 @@ from coordinator.model.references import PipelineRef
 Upstreams = Mapping[PipelineRef, Collection[PipelineRef]]
 """Downstream -> its upstreams."""
 
-Ring = tuple[PipelineRef, ...]
+CyclePath = tuple[PipelineRef, ...]
 """A cycle, upstream first; it starts and ends with the same pipeline."""
 
 Edge = tuple[PipelineRef, PipelineRef]
@@ -29,8 +29,8 @@ Edge = tuple[PipelineRef, PipelineRef]
 
 WAITS_FOR_EVER = "each would wait for the other for ever: remove one dependency of it"
 STARTS_ITSELF = (
-    "it would start itself for ever, partition after partition: let one of them also need a pipeline outside of it, or "
-    "need the earlier partition as a gate ('trigger': false)"
+    "it would start itself for ever: make one pipeline also depend on a pipeline outside the cycle, or set "
+    "'trigger': false on the dependency that goes back"
 )
 
 
@@ -38,14 +38,14 @@ STARTS_ITSELF = (
 class Cycle:
     """Pipelines that all depend on each other.
 
-    :ivar ring: a shortest cycle among them.
+    :ivar path: a shortest cycle among them.
     :ivar back: the dependencies that go back in time, as downstream and upstream.
     :ivar outside: the pipelines that start only with something from outside, and what they need from there.
     :ivar refusal: why it is refused, and what to do; empty: it is accepted.
     """
 
     pipelines: frozenset[PipelineRef]
-    ring: Ring
+    path: CyclePath
     back: frozenset[Edge] = frozenset()
     outside: Mapping[PipelineRef, Collection[PipelineRef]] = field(default_factory=dict)
     refusal: str = ""
@@ -56,21 +56,21 @@ class Cycle:
         outside = (
             f"{one} starts only with {', '.join(map(str, above))}" for one, above in sorted(self.outside.items())
         )
-        return "; ".join([" -> ".join(map(str, self.ring)), *back, *outside])
+        return "; ".join([" -> ".join(map(str, self.path)), *back, *outside])
 
 
 def find_cycles(document: Document) -> list[Cycle]:
     """Every group of pipelines that all depend on each other, accepted or not."""
-    tangled = only_tangled(
+    tangled = without_acyclic_parts(
         {pipeline: {leaf.pipeline for leaf in leaves(entry.condition)} for pipeline, entry in document.items()}
     )
-    turned = _reversed(tangled)
+    reversed_edges = _reversed(tangled)
     found, known = [], set[PipelineRef]()
     for pipeline in sorted(tangled):
-        if pipeline not in known and (ring := shortest_ring(pipeline, tangled)):
-            group = frozenset(_reached(pipeline, tangled) & _reached(pipeline, turned))
+        if pipeline not in known and (path := shortest_cycle(pipeline, tangled)):
+            group = frozenset(_reached(pipeline, tangled) & _reached(pipeline, reversed_edges))
             known |= group
-            found.append(_examined(group, ring, document))
+            found.append(_evaluate_group(group, path, document))
     return found
 
 
@@ -79,12 +79,12 @@ def back_in_time(cycles: Iterable[Cycle]) -> set[Edge]:
     return {edge for cycle in cycles if not cycle.refusal for edge in cycle.back}
 
 
-def remedy_of(ring: Ring, cycles: Iterable[Cycle]) -> str:
+def reason_of(path: CyclePath, cycles: Iterable[Cycle]) -> str:
     """Why a cycle is refused, and what to do."""
-    return next((one.refusal for one in cycles if one.refusal and one.pipelines >= set(ring)), WAITS_FOR_EVER)
+    return next((one.refusal for one in cycles if one.refusal and one.pipelines >= set(path)), WAITS_FOR_EVER)
 
 
-def _examined(group: frozenset[PipelineRef], ring: Ring, document: Document) -> Cycle:
+def _evaluate_group(group: frozenset[PipelineRef], path: CyclePath, document: Document) -> Cycle:
     within = [
         (one, leaf) for one in sorted(group) for leaf in leaves(document[one].condition) if leaf.pipeline in group
     ]
@@ -93,29 +93,29 @@ def _examined(group: frozenset[PipelineRef], ring: Ring, document: Document) -> 
             reason = (
                 f"{pipeline} needs {leaf}: only a cycle of the same partition and offsets back in time can be in order"
             )
-            return Cycle(group, ring, refusal=f"{reason}; remove one dependency of it")
+            return Cycle(group, path, refusal=f"{reason}; remove one dependency of it")
     back = {(pipeline, leaf.pipeline) for pipeline, leaf in within} - {
         (pipeline, leaf.pipeline) for pipeline, leaf in within if not _goes_back(leaf)
     }
     edges = {(pipeline, leaf.pipeline) for pipeline, leaf in within}
-    if left := _ring_of(edges - back):
+    if left := _cycle_of(edges - back):
         return Cycle(group, left, refusal=WAITS_FOR_EVER)
-    if by_itself := _that_start_by_themselves(group, document):
-        left = _ring_of({(one, above) for one, above in edges if {one, above} <= by_itself})
+    if by_itself := _self_starting(group, document):
+        left = _cycle_of({(one, above) for one, above in edges if {one, above} <= by_itself})
         return Cycle(group, left, refusal=STARTS_ITSELF)
     outside = {
         one: sorted({leaf.upstream for leaf in leaves(document[one].condition) if leaf.pipeline not in group})
         for one in sorted(group)
         if not _is_started_by(group, document[one])
     }
-    return Cycle(group, ring, frozenset(back), outside)
+    return Cycle(group, path, frozenset(back), outside)
 
 
 def _goes_back(leaf: Dependency) -> bool:
     return isinstance(leaf.mapping, Offset) and leaf.mapping.goes_back
 
 
-def _that_start_by_themselves(group: frozenset[PipelineRef], document: Document) -> set[PipelineRef]:
+def _self_starting(group: frozenset[PipelineRef], document: Document) -> set[PipelineRef]:
     """The pipelines of a group that go on starting each other, partition after partition, without anything else."""
     left = set(group)
     while held_back := {one for one in left if not _is_started_by(left, document[one])}:
@@ -141,12 +141,12 @@ def _is_started_by(pipelines: Collection[PipelineRef], entry: Downstream) -> boo
 # -- graphs ------------------------------------------------------------------------------------------------------------
 
 
-def only_tangled(upstreams: Upstreams) -> Upstreams:
+def without_acyclic_parts(upstreams: Upstreams) -> Upstreams:
     """Without the pipelines that are on no cycle, and not between two either."""
-    return _reversed(_without_loose_ends(_reversed(_without_loose_ends(upstreams))))
+    return _reversed(_without_sources(_reversed(_without_sources(upstreams))))
 
 
-def shortest_ring(start: PipelineRef, upstreams: Upstreams) -> Ring:
+def shortest_cycle(start: PipelineRef, upstreams: Upstreams) -> CyclePath:
     """A shortest cycle through a pipeline; empty if there is none."""
     came_from: dict[PipelineRef, PipelineRef] = {}
     queue = deque([start])
@@ -164,7 +164,7 @@ def shortest_ring(start: PipelineRef, upstreams: Upstreams) -> Ring:
     return ()
 
 
-def _ring_of(edges: Iterable[Edge]) -> Ring:
+def _cycle_of(edges: Iterable[Edge]) -> CyclePath:
     """A cycle of these edges; empty if there is none."""
     upstreams: dict[PipelineRef, list[PipelineRef]] = {}
     for downstream, upstream in sorted(edges):
@@ -176,28 +176,28 @@ def _ring_of(edges: Iterable[Edge]) -> Ring:
     return ()
 
 
-def _without_loose_ends(edges: Upstreams) -> Upstreams:
+def _without_sources(edges: Upstreams) -> Upstreams:
     sorter = graphlib.TopologicalSorter(edges)
     with contextlib.suppress(graphlib.CycleError):
         sorter.prepare()
     # graphlib: "the sorter can still be used to obtain as many nodes as possible until cycles block more progress"
-    loose: set[PipelineRef] = set()
+    sources: set[PipelineRef] = set()
     while ready := sorter.get_ready():
-        loose.update(ready)
+        sources.update(ready)
         sorter.done(*ready)
     return {
-        node: [target for target in targets if target not in loose]
+        node: [target for target in targets if target not in sources]
         for node, targets in edges.items()
-        if node not in loose
+        if node not in sources
     }
 
 
 def _reversed(edges: Upstreams) -> Upstreams:
-    turned: dict[PipelineRef, list[PipelineRef]] = {}
+    reversed_edges: dict[PipelineRef, list[PipelineRef]] = {}
     for node, targets in edges.items():
         for target in targets:
-            turned.setdefault(target, []).append(node)
-    return turned
+            reversed_edges.setdefault(target, []).append(node)
+    return reversed_edges
 
 
 def _reached(start: PipelineRef, edges: Upstreams) -> set[PipelineRef]:

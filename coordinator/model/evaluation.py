@@ -28,7 +28,7 @@ from coordinator.model.graph import Node
 from coordinator.model.partitions import Assets, FanOut, FixedKey, Identity, Latest, Offset, Rollup, StartOf
 from coordinator.model.references import Target, target_of
 from coordinator.model.runstate import RunState, State
-from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.tasks import TaskObservation, observation_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import Readiness, SeenState, View
@@ -215,11 +215,11 @@ class _Evaluator:
         met = changed = failed = unasked = False
         expires = None
         if target.pipeline.task:
-            knowledge = knowledge_of(view, target)
-            if knowledge is Knowledge.OUTDATED and readiness is Readiness.SETTLED:
+            observation = observation_of(view, target)
+            if observation is TaskObservation.OUTDATED and readiness is Readiness.SETTLED:
                 # It ended before anybody waited for it: it starts nothing, and is asked about once another input does.
                 readiness, triggers, unasked = Readiness.BUSY, False, True
-            if knowledge is not Knowledge.ENDED:
+            if observation is not TaskObservation.ENDED:
                 seen = None
             elif seen is not None and self._is_past(dependency, target, seen):
                 since = seen.revision

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from coordinator.model import partitions as mappings
 from coordinator.model.conditions import IDENTITY, Dependency, leaves
-from coordinator.model.cycles import Cycle, Ring, back_in_time, find_cycles
+from coordinator.model.cycles import Cycle, CyclePath, back_in_time, find_cycles
 from coordinator.model.cycles import Edge as CycleEdge
 from coordinator.model.dependencies import Downstream
 from coordinator.model.partitions import Identity, Latest
@@ -22,7 +22,7 @@ from coordinator.model.references import PipelineRef, Target, target_of
 class CycleFound(ValueError):
     """The dependencies close a cycle. :ivar remedy: why it is refused, and what to do."""
 
-    def __init__(self, cycle: Ring, remedy: str) -> None:
+    def __init__(self, cycle: CyclePath, remedy: str) -> None:
         super().__init__(" -> ".join(map(str, cycle)))
         self.cycle = cycle
         self.remedy = remedy
@@ -99,7 +99,7 @@ class Graph:
         except graphlib.CycleError:
             self.cycles = find_cycles({one: node.downstream for one, node in self._nodes.items()})
             if refused := next((cycle for cycle in self.cycles if cycle.refusal), None):
-                raise CycleFound(refused.ring, refused.refusal) from None
+                raise CycleFound(refused.path, refused.refusal) from None
             upstreams |= self._upstreams(without=back_in_time(self.cycles))
             order = tuple(graphlib.TopologicalSorter(upstreams | of_tasks).static_order())
         self.going_back = frozenset(pipeline for cycle in self.cycles for pipeline in cycle.pipelines)

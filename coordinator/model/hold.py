@@ -8,6 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from coordinator.model import bounds
+from coordinator.model.partitions.instants import format_instant
 from coordinator.model.stored import Instant, Unreadable, read_stored
 
 
@@ -44,3 +45,10 @@ def read_hold(value: bytes) -> Hold | Unreadable:
 def _hold_of(value: bytes) -> Hold:
     found = _HoldDocument.model_validate_json(value)
     return Hold(why=found.why, who=found.who, since=found.since)
+
+
+def hold_as_json(hold: Hold | Unreadable | None) -> dict[str, object]:
+    """A hold for programs."""
+    if isinstance(hold, Hold):
+        return {"held": True, "why": hold.why, "who": hold.who, "since": hold.since and format_instant(hold.since)}
+    return {"held": hold is not None, "why": None, "who": None, "since": None}

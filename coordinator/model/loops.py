@@ -8,8 +8,8 @@ from coordinator.model.references import Target
 from coordinator.model.view import Facts
 from coordinator.model.waits import Wait, is_cleared_by
 
-MOST_TARGETS = 10_000
-"""Targets that are searched for a loop. What is above more than these is taken for one, and shown."""
+MAX_TARGETS = 10_000
+"""Targets that are searched for a loop. A search that exceeds this is treated as a loop."""
 
 
 def is_loop(graph: Graph, facts: Facts, run: Target, wait: Wait) -> bool:
@@ -26,7 +26,7 @@ def is_loop(graph: Graph, facts: Facts, run: Target, wait: Wait) -> bool:
         if target in known:
             continue
         known.add(target)
-        if len(known) > MOST_TARGETS:
+        if len(known) > MAX_TARGETS:
             return True
         if (above := _directly_above(graph, facts, target)) is not None:
             to_visit += above

@@ -16,7 +16,7 @@ from coordinator.model.graph import Graph
 from coordinator.model.loops import is_loop
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State
-from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.tasks import TaskObservation, observation_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.view import Facts, Readiness, SeenState, SeenWait, View, readable_state
 from coordinator.model.waits import Wait, is_cleared_by
@@ -28,7 +28,7 @@ def completion_of(facts: Facts, wait: Wait) -> Consumed | None:
     state = readable_state(seen)
     if seen is None or state is None or not state.state.is_terminal or not wait.on.satisfied_by(state.state):
         return None
-    if isinstance(state, TaskState) and knowledge_of(facts, wait.upstream) is not Knowledge.ENDED:
+    if isinstance(state, TaskState) and observation_of(facts, wait.upstream) is not TaskObservation.ENDED:
         return None
     return Consumed(seen.revision, state.attempt, state.state)
 

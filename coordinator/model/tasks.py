@@ -15,35 +15,35 @@ from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Facts, Readiness, readable_state
 
 
-class Knowledge(enum.Enum):
+class TaskObservation(enum.Enum):
     """What is known of a task in the newest run of its pipeline.
 
-    ``NONE``       there is no run that could be asked about
-    ``OUTDATED``   it was not looked at since this attempt of its run began, or since the run ended without it
-    ``NOT_ENDED``  it had not ended when it was looked at
-    ``ENDED``      it has ended, and does not run again in this attempt of its run
+    ``NO_RUN``    there is no run that could be asked about
+    ``OUTDATED``  it was not looked at since this attempt of its run began, or since the run ended without it
+    ``RUNNING``   it had not ended when it was looked at
+    ``ENDED``     it has ended, and does not run again in this attempt of its run
     """
 
-    NONE = "none"
+    NO_RUN = "no run"
     OUTDATED = "outdated"
-    NOT_ENDED = "not ended"
+    RUNNING = "running"
     ENDED = "ended"
 
 
-def knowledge_of(facts: Facts, target: Target) -> Knowledge:
+def observation_of(facts: Facts, target: Target) -> TaskObservation:
     """What is known of a task. :param target: the task, in a partition."""
     above, seen = facts.state(target.whole), facts.state(target)
     if above is None or not isinstance(above.value, RunState) or above.value.attempt.run_id is None:
-        return Knowledge.NONE
+        return TaskObservation.NO_RUN
     if seen is None or not isinstance(seen.value, TaskState):
-        return Knowledge.OUTDATED
+        return TaskObservation.OUTDATED
     if not is_of_run(seen.value, above.value, is_later=seen.revision > above.revision):
-        return Knowledge.OUTDATED
+        return TaskObservation.OUTDATED
     has_ended = seen.value.state.is_terminal
     has_run_ended = above.value.state.is_terminal and not seen.value.run_ended
     if has_run_ended and (seen.value.by_tries or not has_ended):
-        return Knowledge.OUTDATED
-    return Knowledge.ENDED if has_ended else Knowledge.NOT_ENDED
+        return TaskObservation.OUTDATED
+    return TaskObservation.ENDED if has_ended else TaskObservation.RUNNING
 
 
 def readiness_of(facts: Facts, target: Target, *, run: Readiness, runs_again: bool, active_since: int) -> Readiness:
@@ -58,14 +58,14 @@ def readiness_of(facts: Facts, target: Target, *, run: Readiness, runs_again: bo
         return Readiness.STUCK
     if run is Readiness.BUSY and (runs_again or not _has_begun(facts, target.whole)):
         return Readiness.BUSY
-    match knowledge_of(facts, target):
-        case Knowledge.OUTDATED:
+    match observation_of(facts, target):
+        case TaskObservation.OUTDATED:
             above = facts.state(target.whole)
             is_past = run is Readiness.SETTLED and above is not None and above.revision <= active_since
             return Readiness.SETTLED if is_past else Readiness.BUSY
-        case Knowledge.NOT_ENDED:
+        case TaskObservation.RUNNING:
             return run  # a run can end without it
-        case Knowledge.NONE | Knowledge.ENDED:
+        case TaskObservation.NO_RUN | TaskObservation.ENDED:
             return Readiness.SETTLED
 
 

@@ -40,6 +40,11 @@ class TaskInstance(NamedTuple):
     start_date: datetime | None = None
     end_date: datetime | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it does not run any more, and is not going to unless it is cleared."""
+        return self.state in _ENDED or self.state == REMOVED
+
 
 class TaskState(RunState, frozen=True, gc=False):
     """The state of a task in the newest run of its pipeline in a partition.
@@ -48,7 +53,7 @@ class TaskState(RunState, frozen=True, gc=False):
     cleared has another number; one that is not cleared keeps it when other tasks of its run are.
 
     :ivar run: the attempt of the run at the time of the look.
-    :ivar run_ended: the run had ended before the look: a task that had not ended then does not end any more.
+    :ivar run_ended: the run had ended at the look, so a task that had not ended will not end.
     :ivar by_tries: its environment gives instances no ids (Airflow 2). A clear of the task in a run that goes on is
         then seen only once the run has ended.
     :ivar ended_at: when its last instance ended, by the environment's clock.

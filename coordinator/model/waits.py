@@ -18,7 +18,7 @@ from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.stored import Unreadable, WrittenRevision, WrittenTime, as_utc, read_stored
 
 
-class Answer(enum.StrEnum):
+class WaitStatus(enum.StrEnum):
     """``waiting`` the leader has not answered yet; ``passed`` it goes on; ``refused`` it never could."""
 
     WAITING = "waiting"
@@ -74,7 +74,7 @@ class Wait(msgspec.Struct, frozen=True):
         of the run may be.
     """
 
-    status: Answer
+    status: WaitStatus
     upstream: Target
     on: On = On.SUCCESS
     task_instance: str = ""
@@ -87,13 +87,13 @@ class Wait(msgspec.Struct, frozen=True):
 
     def is_for(self, upstream: Target) -> bool:
         """Whether it has no answer yet, and waits for this."""
-        return self.status is Answer.WAITING and self.upstream == upstream
+        return self.status is WaitStatus.WAITING and self.upstream == upstream
 
 
 class _WaitDocument(msgspec.Struct, omit_defaults=True):
     """The JSON of a wait."""
 
-    status: Answer
+    status: WaitStatus
     pipeline: str
     partition: str
     task: str = ""
@@ -175,9 +175,9 @@ def is_cleared_by(wait: Wait, task_id: str) -> bool:
 
 def passed(wait: Wait, completion: Completion) -> Wait:
     """The answer that lets a wait pass."""
-    return msgspec.structs.replace(wait, status=Answer.PASSED, completion=completion, reason="")
+    return msgspec.structs.replace(wait, status=WaitStatus.PASSED, completion=completion, reason="")
 
 
 def refused(wait: Wait, reason: str) -> Wait:
     """The answer to a wait that could never pass."""
-    return msgspec.structs.replace(wait, status=Answer.REFUSED, completion=None, reason=reason)
+    return msgspec.structs.replace(wait, status=WaitStatus.REFUSED, completion=None, reason=reason)

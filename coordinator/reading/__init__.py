@@ -1,9 +1,15 @@
-"""One reading of etcd for the commands that show something: the decisions of the watcher on it, and what they mean.
+"""One reading of etcd for what shows something, a command or the page: the decisions of the watcher on it, and their
+meaning.
 
 ``reading``          reads the keys that a question needs, and decides about them
 ``wanted_keys``      which keys a question needs
+``naming``           which pipeline and partition somebody means
 ``partition_names``  which partitions exist, by the names of keys alone
+``explaining``       the explanation of a partition; ``task_explained``: of a task; ``newest``: of the newest partitions
+``unmet_notes``      dependencies that can hardly be met
+``gaps``             partitions in which a pipeline has not run on what is there
 ``attention``        the causes that keep partitions from running, and what waits behind each
-``waiting_reasons``  which limits make a due target wait
+``limit_reasons``    which limits make a due target wait
+``waiting_sensors``  why sensors wait, and what helps
 ``preview``          what a watcher would do at once if it began to lead now
 """

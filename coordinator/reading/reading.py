@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -37,7 +37,14 @@ class NoSuchRevision(CoordinatorError):
 
 
 class UnknownPipeline(CoordinatorError):
-    """A pipeline that no document names and that has no keys in etcd."""
+    """A pipeline that no document names and that has no keys in etcd.
+
+    :ivar near: those that may have been meant.
+    """
+
+    def __init__(self, message: str, *, near: Sequence[PipelineRef] = ()) -> None:
+        super().__init__(message)
+        self.near = near
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +74,18 @@ class Reading:
         known = self.known_pipelines()
         if pipeline in known:
             return
-        names = sorted(map(str, known))
-        near = difflib.get_close_matches(str(pipeline), names, n=5, cutoff=0.5)
-        near += [str(one) for one in sorted(known) if one.dag_id == pipeline.dag_id and str(one) not in near]
+        names = {str(one): one for one in sorted(known)}
+        near = [names[one] for one in difflib.get_close_matches(str(pipeline), names, n=5, cutoff=0.5)]
+        near += [one for one in names.values() if one.dag_id == pipeline.dag_id and one not in near]
         hint = (
-            f"did you mean {', '.join(near)}?"
+            f"did you mean {', '.join(map(str, near))}?"
             if near
             else f"{len(names)} pipelines are known: coordinator status --all"
         )
         raise UnknownPipeline(
             f"{pipeline}: no published document names it, and no run of it has been reported "
-            f"(etcd revision {self.cache.revision}); {hint}"
+            f"(etcd revision {self.cache.revision}); {hint}",
+            near=near,
         )
 
     def partitions_of(self, pipeline: PipelineRef) -> list[str]:

@@ -11,7 +11,7 @@ from coordinator.model.explanation.waits import WaitingSensor, causes_of_wait
 from coordinator.model.named_partitions import named_partition
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.view import SeenWait
-from coordinator.model.waits import Answer, Wait
+from coordinator.model.waits import Wait, WaitStatus
 from coordinator.reading.reading import Reading
 
 
@@ -28,7 +28,7 @@ def waiting_sensors(reading: Reading, waits: Iterable[SeenWait]) -> Iterator[Wai
     partitions = cache(reading.partitions_of)
     for seen in waits:
         wait = seen.value
-        if not isinstance(wait, Wait) or wait.status is not Answer.WAITING:
+        if not isinstance(wait, Wait) or wait.status is not WaitStatus.WAITING:
             continue
         causes = causes_of_wait(reading.propagation, seen.ref.run, wait)
         wrong = None

@@ -10,7 +10,7 @@ from coordinator.model.graph import Graph
 from coordinator.model.named_partitions import spellings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.view import SeenWait
-from coordinator.model.waits import Answer, Wait
+from coordinator.model.waits import Wait, WaitStatus
 from coordinator.store.keys import Keys
 from coordinator.store.port import Listing, Store, key_bytes
 
@@ -41,7 +41,7 @@ class About:
             places = set().union(*(with_all_below(graph, place) for place in places))
         for seen in waits:
             run, wait = seen.ref.run, seen.value
-            if not isinstance(wait, Wait) or wait.status is not Answer.WAITING:
+            if not isinstance(wait, Wait) or wait.status is not WaitStatus.WAITING:
                 continue
             if run.pipeline == self.pipeline and (not self.partitions or run.partition in self.partitions):
                 places |= {(wait.upstream.pipeline, one) for one in spellings(wait.upstream.partition)}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from coordinator.errors import CoordinatorError
@@ -75,6 +75,16 @@ class ObservedRun:
         ours = self.conf.get("coordinator")
         token = ours.get("token") if isinstance(ours, Mapping) else None
         return token if isinstance(token, str) else None
+
+    def after(self, before: datetime | None) -> ObservedRun:
+        """The run as a newer attempt than the one of it that began then.
+
+        What stands for its start is the moment of the answer, in whole seconds: the attempt before it may have been
+        shorter.
+        """
+        if not self.is_estimated or before is None or self.queued_at is None or self.queued_at > before:
+            return self
+        return replace(self, queued_at=before + timedelta(microseconds=1))
 
 
 class TaskRef(NamedTuple):

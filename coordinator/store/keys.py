@@ -68,7 +68,7 @@ class WaitKey(msgspec.Struct, frozen=True, gc=False):
     ref: WaitRef
 
 
-class MarkKey(msgspec.Struct, frozen=True, gc=False):
+class CursorKey(msgspec.Struct, frozen=True, gc=False):
     environment: str
 
 
@@ -111,7 +111,7 @@ ParsedKey = (
     | DependenciesKey
     | PublishedBeforeKey
     | HoldKey
-    | MarkKey
+    | CursorKey
     | OrderKey
     | WaitKey
     | WatermarkKey
@@ -164,6 +164,10 @@ class Keys:
     def trigger(self, target: Target) -> str:
         return self._of_target("trigger", target)
 
+    def triggers_of(self, pipeline: PipelineRef) -> str:
+        """The prefix of the keys of all trigger records of a pipeline."""
+        return self._of_pipeline("trigger", pipeline) + "/"
+
     def dependencies(self, owner: str) -> str:
         return f"{self.root}dependencies/{encode_segment(owner)}"
 
@@ -188,7 +192,7 @@ class Keys:
         that it concerns, because ``floor`` sorts before ``state``."""
         return self._of_pipeline("floor", pipeline)
 
-    def mark(self, environment: str) -> str:
+    def cursor(self, environment: str) -> str:
         """Up to when the runs of an observed environment are known; see :mod:`coordinator.model.mark`."""
         return f"{self.root}observed/{encode_segment(environment)}"
 
@@ -264,7 +268,7 @@ class Keys:
                 run = Target(PipelineRef(environment, dag_id), partition)
                 return WaitKey(WaitRef(run, run_id, task_id, int(index)))
             case "observed", [environment]:
-                return MarkKey(environment)
+                return CursorKey(environment)
             case "floor", [environment, dag_id]:
                 return WatermarkKey(PipelineRef(environment, dag_id))
             case "acts", [act_id]:

@@ -31,6 +31,9 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 OWN_DAGS = ("quick", "slow", "failing", "staged", "after_load", "halves", "left", "right")
 PLAYGROUND = ("00_watcher", *(f"0{number}_pipeline" for number in range(1, 8)))
+PAGE = "https://coordinator.example/page"
+"""The address at which people would reach the page."""
+
 DEADLINE = 120.0
 """Seconds after which a test gives up. They promise nothing; on a busy machine Airflow takes half of them."""
 
@@ -110,6 +113,8 @@ def write_config(folder: Path, airflow: AirflowProcess, etcd: EmbeddedEtcd) -> N
         username = "{airflow.username}"
         password_file = "{folder / "password"}"
         max_in_flight = 1  # SQLite
+        [ui]
+        url = "{PAGE}"
         """
     )
 

@@ -16,7 +16,7 @@ import pytest
 from coordinator.model.partitions.instants import coordinator_run_id, format_instant
 from coordinator.store.embedded import EmbeddedEtcd
 from examples.demo.airflow import AirflowProcess
-from tests.e2e.conftest import PLAYGROUND, Reports, eventually
+from tests.e2e.conftest import PAGE, PLAYGROUND, Reports, eventually
 
 
 @pytest.fixture(autouse=True)
@@ -233,3 +233,14 @@ def test_the_listener_never_failed(airflow: AirflowProcess) -> None:
         assert "was not reported" not in airflow.log_of(component)
     assert "Traceback" not in (airflow.outbox / "sender.log").read_text()
     assert not (airflow.outbox / "parked").exists()
+
+
+def test_a_dag_and_a_run_have_a_tab_that_leads_to_the_explanation(airflow: AirflowProcess) -> None:
+    """As Airflow's own pages ask for it; they put the names in."""
+    plugins = airflow.api.call("GET", "/plugins")["plugins"]
+    (ours,) = [one for one in plugins if one["name"] == "coordinator"]
+    views = {view["destination"]: (view["href"], view["url_route"]) for view in ours["external_views"]}
+    assert views == {
+        "dag_run": (f"{PAGE}/runs/default/{{DAG_ID}}/{{RUN_ID}}", "coordinator-run"),
+        "dag": (f"{PAGE}/explain/default/{{DAG_ID}}", "coordinator-dag"),
+    }

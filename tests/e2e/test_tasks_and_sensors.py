@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -16,7 +17,7 @@ import requests
 from coordinator.model.partitions.instants import format_instant
 from coordinator.store.embedded import EmbeddedEtcd
 from examples.demo.airflow import AirflowProcess
-from tests.e2e.conftest import REPOSITORY, Reports, eventually, write_config
+from tests.e2e.conftest import PAGE, REPOSITORY, Reports, eventually, write_config
 from tests.e2e.test_main_job import WatcherProcess
 
 
@@ -141,6 +142,8 @@ def test_a_sensor_in_the_middle_of_a_dag_defers_and_passes(
     (wait,) = eventually(lambda: scene.coordinator("waits", "halves")["waits"], "its wait is there")
     assert (wait["status"], wait["upstream"]["task"]) == ("waiting", "load")
     assert wait["says"] == "staged:load has not ended: staged has no run in this partition yet"
+    links = scene.airflow.api.call("GET", f"/dags/halves/dagRuns/{halves}/taskInstances/sensor/links")["extra_links"]
+    assert links == {"Explanation": f"{PAGE}/runs/default/halves/{quote(halves, safe='')}"}
 
     scene.airflow.restart_triggerer()
     scene.trigger("staged", date)

@@ -26,7 +26,7 @@ from typing import Any
 from coordinator.config.settings import EnvironmentSettings
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunState, State, read_run_state
-from coordinator.model.waits import Answer, SensorRerun, Wait, dump_wait, read_wait
+from coordinator.model.waits import SensorRerun, Wait, WaitStatus, dump_wait, read_wait
 from coordinator.runners.port import ObservedRun
 from coordinator.store.connection import connect
 from coordinator.store.port import Put, StoreError, Transaction
@@ -137,10 +137,10 @@ class Triggerer(threading.Thread):
         found = self._store.get(key)
         present = read_wait(found.value) if found is not None else None
         if isinstance(present, Wait) and present.task_instance == instance:
-            assert present.status is not Answer.REFUSED, present.reason
-            return present.status is Answer.PASSED
+            assert present.status is not WaitStatus.REFUSED, present.reason
+            return present.status is WaitStatus.PASSED
         wait = Wait(
-            Answer.WAITING,
+            WaitStatus.WAITING,
             upstream,
             task_instance=instance,
             since=datetime.now(UTC),

@@ -246,7 +246,8 @@ def test_the_watchers_image_installs_what_is_pinned_with_hashes() -> None:
     constraints = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     assert {name: pin for name, pin in pins.items() if constraints.get(name, pin) != pin} == {}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    names = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    extra = project["project"]["optional-dependencies"]["ui"]
+    names = [*project["project"]["dependencies"], *extra, *project["build-system"]["requires"]]
     assert [name for name in names if re.split(r"[^a-z0-9-]", name)[0] not in pins] == []
     dockerfile = (ROOT / "docker" / "watcher" / "Dockerfile").read_text()
     installs = re.findall(r"pip install (.+?)(?: \\)?$", dockerfile, re.MULTILINE)
@@ -378,6 +379,28 @@ def test_every_command_in_a_watchers_container_finds_the_configuration(written: 
         for variable in ("COORDINATOR_CONFIG", "COORDINATOR_DEPENDENCIES"):
             assert (ROOT / source / Path(variables[variable]).relative_to(target)).is_file(), variable
         assert services[name]["command"] == "watch"
+
+
+def test_the_page_reads_etcd_and_nothing_else(
+    services: dict[str, Any], written: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = services["ui"]
+    reached = {name for name, one in services.items() if set(one["networks"]) & set(page["networks"])}
+    assert reached == {"etcd", "ui"}
+    assert page["read_only"] is True
+    assert written["services"]["ui"]["command"] == "ui"
+    assert not any("PASSWORD" in name for name in page["environment"])
+    for name, value in page["environment"].items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings(CONFIG)
+    (port,) = written["services"]["ui"]["ports"]
+    outside, _, inside = port.rpartition(":")
+    assert settings.ui.url == f"http://{outside}"
+    assert settings.ui.port == int(inside)
+    for name, environment in settings.environments.items():
+        of_airflow = services[f"airflow-{name.replace('_', '-')}"]["environment"]
+        assert of_airflow["COORDINATOR_UI__URL"] == settings.ui.url
+        assert of_airflow["AIRFLOW__API__BASE_URL"] == environment.web_url, "it may show the page in a frame"
 
 
 def test_the_watchers_configuration_fits_the_compose_file(

@@ -28,14 +28,14 @@ from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import EffectDone
 from coordinator.controller.leading import catching_up
 from coordinator.controller.queue.work_queue import Priority
-from coordinator.controller.reconcile import records
+from coordinator.controller.reconcile import environment_poller, records
+from coordinator.controller.reconcile.environment_poller import EnvironmentPoller
 from coordinator.controller.reconcile.following import Following
-from coordinator.controller.reconcile.observing import Observing
 from coordinator.controller.reconcile.reconcile import Reconcile
 from coordinator.controller.reconcile.request_state import InFlight, Pause
 from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Checks
-from coordinator.controller.reconcile.waits import Waiters
+from coordinator.controller.reconcile.waits import WaitController
 from coordinator.controller.retention import removal
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.waits import Waits
@@ -574,7 +574,7 @@ def first_instance_of_a_mapped_task_counts() -> AbstractContextManager[Any]:
 
 @pytest.mark.promise("following")
 def tasks_not_looked_at() -> AbstractContextManager[Any]:
-    return patch.object(TaskObserver, "_want", lambda *_: None)
+    return patch.object(TaskObserver, "want", lambda *_: None)
 
 
 @pytest.mark.promise("following")
@@ -599,7 +599,7 @@ def sensors_pass_on_any_end() -> AbstractContextManager[Any]:
 
 @pytest.mark.promise("not-early")
 def sensors_pass_without_a_look() -> AbstractContextManager[Any]:
-    return patch.object(Waiters, "_is_checked", lambda *_: True)
+    return patch.object(WaitController, "_is_checked", lambda *_: True)
 
 
 @pytest.mark.promise("following")
@@ -626,20 +626,20 @@ def sensors_connect_nothing() -> AbstractContextManager[Any]:
 
 
 @pytest.mark.promise("following")
-def marks_move_before_all_is_written() -> AbstractContextManager[Any]:
-    real = Observing._move_mark
+def cursors_move_before_all_is_written() -> AbstractContextManager[Any]:
+    real = EnvironmentPoller._move_cursor
 
-    def move(self: Observing, place: Any) -> None:
-        place.seen = []
-        real(self, place)
-        place.mark = self._now()
+    def move(self: EnvironmentPoller, poll: Any) -> None:
+        poll.seen = []
+        real(self, poll)
+        poll.cursor = poll.next_cursor + environment_poller.OVERLAP
 
-    return patch.object(Observing, "_move_mark", move)
+    return patch.object(EnvironmentPoller, "_move_cursor", move)
 
 
 @pytest.mark.promise("following")
 def observed_runs_not_written() -> AbstractContextManager[Any]:
-    return patch.object(Observing, "_write", lambda *_: False)
+    return patch.object(EnvironmentPoller, "_write", lambda *_: False)
 
 
 TASKS = Profile(tasks=1.0, sensors=0.0, observed=0.0, retention=0.0)
@@ -734,7 +734,7 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (sensors_cleared_again, SENSORS),
         (sensors_never_cleared, SENSORS),
         (sensors_connect_nothing, SENSORS),
-        (marks_move_before_all_is_written, OBSERVED),
+        (cursors_move_before_all_is_written, OBSERVED),
         (observed_runs_not_written, OBSERVED),
     )
 }

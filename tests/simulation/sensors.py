@@ -15,7 +15,7 @@ from msgspec import structs
 from coordinator.model.conditions import On
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunState, RunStateDocument, State
-from coordinator.model.waits import Answer, Completion, SensorRerun, Wait, dump_wait
+from coordinator.model.waits import Completion, SensorRerun, Wait, WaitStatus, dump_wait
 from coordinator.runners.port import ObservedRun
 from coordinator.store.port import Put
 from tests.airflow_model.runs import Change, What
@@ -69,7 +69,7 @@ class Sensors:
         upstream = Target(PipelineRef.parse(asked["pipeline"])._replace(task=asked["task"]), asked["partition"])
         ref = WaitRef(Target(PipelineRef("default", DAG), run_id), run_id, SENSOR, -1)
         rerun = SensorRerun(asked.get("rerun", "ignore"))
-        wait = Wait(Answer.WAITING, upstream, On(asked["on"]), rerun=rerun, below=(BELOW,))
+        wait = Wait(WaitStatus.WAITING, upstream, On(asked["on"]), rerun=rerun, below=(BELOW,))
         self._wait(Sensor(ref, wait))
 
     def clear(self, number: int) -> None:
@@ -131,7 +131,7 @@ class Sensors:
 
     def answered(self, ref: WaitRef, wait: Wait | None) -> None:
         """A wait has another value. :raises PromiseBroken: that is not what becomes of one."""
-        if wait is not None and wait.status is Answer.WAITING:
+        if wait is not None and wait.status is WaitStatus.WAITING:
             return
         sensor = self.waiting.pop(ref, None)
         if sensor is None:
@@ -141,7 +141,7 @@ class Sensors:
             if ref not in self._to_begin:  # a look that is older than its wait has shown its earlier instance
                 self._stage.clock.after(self._stage.latency("report"), lambda: self._write_again(sensor))
             return
-        if wait.status is Answer.REFUSED:
+        if wait.status is WaitStatus.REFUSED:
             raise PromiseBroken("no wait is forgotten", f"{ref.run_id} for {sensor.wait.upstream} ends as {wait}")
         self._airflow.set_task(DAG, ref.run_id, SENSOR, "success")
         if sensor.is_cleared:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coordinator.config.insecure import insecure_settings
-from coordinator.config.settings import EnvironmentSettings, EtcdSettings, Settings
+from coordinator.config.settings import EnvironmentSettings, EtcdSettings, Settings, UiSettings
 
 
 def in_words(settings: Settings) -> list[str]:
@@ -55,3 +55,19 @@ def test_tls_or_this_machine_or_no_password_is_fine_for_etcd() -> None:
     assert of_etcd("etcd.example:2379", username="watcher", ca_cert="/ca.pem") == []
     assert of_etcd("localhost:2379", "[::1]:2379", username="watcher") == []
     assert of_etcd("etcd.example:2379") == []
+
+
+def of_ui(**settings: object) -> list[str]:
+    return in_words(Settings(ui=UiSettings.model_validate(settings)))
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8610", "[::]:8610", "10.0.0.1:80", "host.example:8610"])
+def test_a_page_for_others_without_tls_is_named(listen: str) -> None:
+    (warning,) = of_ui(listen=listen)
+    assert warning.startswith(f"ui.listen: {listen} is not encrypted")
+    assert "ui.cert" in warning
+
+
+def test_tls_or_this_machine_is_fine_for_the_page() -> None:
+    assert of_ui() == of_ui(listen=8610) == of_ui(listen="localhost:8610") == of_ui(listen="[::1]:8610") == []
+    assert of_ui(listen="0.0.0.0:8610", cert="/c.pem", key="/k.pem") == []

@@ -17,7 +17,7 @@ from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.retention.sweep import Sweep, read_sweep
 from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable, read_run_state
 from coordinator.model.trigger import Status, TriggerRecord, read_record
-from coordinator.model.waits import Answer, SensorRerun, Wait, dump_wait, read_wait
+from coordinator.model.waits import SensorRerun, Wait, WaitStatus, dump_wait, read_wait
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Store, Transaction
 from tests.airflow_model.runs import Run
@@ -124,7 +124,7 @@ class EtcdWorld(World):
         ref = WaitRef(target(name, partition), run.run_id, sensor, index)
         (instance,) = (one for one in run.tasks[sensor] if one.map_index == index)
         waits = Wait(
-            Answer.WAITING,
+            WaitStatus.WAITING,
             Target(pipeline, another or partition),
             On(on),
             str(instance.id),

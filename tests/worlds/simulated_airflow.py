@@ -15,7 +15,7 @@ from coordinator.runners.airflow.answers import Answer
 from coordinator.runners.airflow.assets import KnownAssets
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.airflow.dialect import Airflow3, Dialect
+from coordinator.runners.airflow.dialect import AIRFLOW_3, Dialect
 from coordinator.runners.port import (
     Changed,
     EnvironmentReport,
@@ -70,7 +70,7 @@ class DirectLine:
     """``get`` and ``post`` of an ``AirflowClient``. :ivar date: the ``Date`` of its answers."""
 
     name = "the simulated Airflow"
-    dialect: Dialect = Airflow3()
+    dialect: Dialect = AIRFLOW_3
     date: Callable[[], datetime | None] = staticmethod(lambda: None)
 
     def __init__(self, airflow: SimulatedAirflow) -> None:

@@ -27,10 +27,13 @@ not always asked about together."""
 
 @dataclass(frozen=True, slots=True)
 class FollowedRun:
-    """A run or a task, and the attempt of the run (its queued_at) that is followed: a cleared run is followed again."""
+    """A run or a task. It is followed anew in another generation.
+
+    :ivar generation: the queued_at of the attempt of the run; of a sensor, when it began to wait.
+    """
 
     ref: RunOrTask
-    attempt: datetime | None
+    generation: datetime | None
 
 
 @dataclass(slots=True)
@@ -58,9 +61,6 @@ class Following:
         self._queue: list[tuple[float, int, _Followed]] = []
         self._queued = 0
 
-    def __len__(self) -> int:
-        return len(self._followed)
-
     def __contains__(self, target: Target) -> bool:
         return target in self._followed
 
@@ -80,13 +80,13 @@ class Following:
             self._followed[target] = followed = _Followed(target, run, pause=self._every)
             self._enqueue(now if at_once else now + self._every, followed)
 
-    def due(self, now: float, most: int) -> list[tuple[Target, RunOrTask]]:
+    def due(self, now: float, limit: int) -> list[tuple[Target, RunOrTask]]:
         """The runs to ask about now, at most so many, those that have waited longest first.
 
-        Each is asked about again after a pause. Those beyond ``most`` stay due.
+        Each is asked about again after a pause. Those beyond ``limit`` stay due.
         """
         asked: list[tuple[Target, RunOrTask]] = []
-        while len(asked) < most and (at := self.next_at()) is not None and at <= now:
+        while len(asked) < limit and (at := self.next_at()) is not None and at <= now:
             _, _, followed = heapq.heappop(self._queue)
             self._enqueue(now + followed.pause * _share_of_pause(followed.run.ref), followed)
             followed.pause = min(followed.pause * GROWTH, self._longest)

@@ -13,16 +13,16 @@ from coordinator.controller.queue.work_queue import WorkQueue
 from coordinator.controller.reconcile import records
 from coordinator.controller.reconcile.following import FollowedRun, Following
 from coordinator.controller.reconcile.ledger import Ledger
-from coordinator.controller.reconcile.observations import Assessment, assess, document_of, later_than
+from coordinator.controller.reconcile.observations import Followed, document_of, observation_to_report
 from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Answer, Checks
-from coordinator.controller.reconcile.waits import Waiters
+from coordinator.controller.reconcile.waits import WaitController
 from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import all_inputs
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
-from coordinator.model.runstate import Attempt, RunState, State
+from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record, readable_state
 from coordinator.runners.port import ObservedRun, ObservedTask, RunRef, TaskRef
@@ -37,7 +37,7 @@ class Observer:
     """Reports on behalf of pipelines that do not report.
 
     :param tasks: looks at tasks that something waits for.
-    :param waiters: looks at sensors that wait.
+    :param waits: looks at sensors that wait.
     :param who: this watcher's name, for ``reported_by``.
     """
 
@@ -50,7 +50,7 @@ class Observer:
         ledger: Ledger,
         queue: WorkQueue,
         tasks: TaskObserver,
-        waiters: Waiters,
+        waits: WaitController,
         settings: WatcherSettings,
         who: str,
     ) -> None:
@@ -61,18 +61,18 @@ class Observer:
         self._queue = queue
         self._following = Following(every=settings.follow_after)
         self._tasks = tasks
-        self._waiters = waiters
+        self._waits = waits
         self._look_timeout = settings.look_timeout
         self._who = who
 
     def clear(self) -> None:
         self._following.clear()
         self._tasks.clear()
-        self._waiters.clear()
+        self._waits.clear()
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next question."""
-        times = (self._following.next_at(), self._tasks.next_at(), self._waiters.next_at())
+        times = (self._following.next_at(), self._tasks.next_at(), self._waits.next_at())
         return min((at for at in times if at is not None), default=None)
 
     def ask(self, now: float) -> None:
@@ -82,7 +82,7 @@ class Observer:
                 self._checks.follow(target, ref, timeout=self._look_timeout)
             else:
                 self._following.want(target, None, now=now)
-        for target, task in chain(self._tasks.due(now, ASKED_AT_ONCE), self._waiters.due(now, ASKED_AT_ONCE)):
+        for target, task in chain(self._tasks.due(now, ASKED_AT_ONCE), self._waits.due(now, ASKED_AT_ONCE)):
             self._checks.follow(target, task, timeout=self._look_timeout)
 
     def take(self, message: LookDone) -> None:
@@ -101,9 +101,9 @@ class Observer:
                 for asker in answer.askers:
                     self._queue.add(asker, self._checks.priority(asker), first=True)
 
-    def watch_over(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
+    def follow(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
         """Follow a run that may not be reported, and stop following one that is reported or does not matter."""
-        self._tasks.watch_over(decision, now)
+        self._tasks.follow(decision, now)
         if decision.target.pipeline.task:
             return
         followed = self._run_to_follow(decision, record)
@@ -128,9 +128,9 @@ class Observer:
         ours = None
         if record.run_id is not None:
             ours = FollowedRun(RunRef(decision.target.pipeline.dag_id, record.run_id), record.attempt)
-        if running is None or ours is None or running.attempt is None or ours.attempt is None:
+        if running is None or ours is None or running.generation is None or ours.generation is None:
             return ours
-        return running if running.attempt > ours.attempt else ours
+        return running if running.generation > ours.generation else ours
 
     def _matters(self, target: Target) -> bool:
         """Whether the end of a run matters: the target still counts as in flight, or others are stuck because of it."""
@@ -148,7 +148,7 @@ class Observer:
         """Whether an answer has shown something new of a subject, which is to be written."""
         if isinstance(answer.ref, TaskRef) and answer.ref.task_id != subject.pipeline.task:
             # The name of a wait, which may be gone by now.
-            return self._waiters.observed(subject, answer.seen, asked_at, answer.askers)
+            return self._waits.observed(subject, answer.seen, asked_at, answer.askers)
         match answer.ref, answer.seen:
             case RunRef() as ref, None:
                 return self._run_is_gone(subject, ref, answer.askers)
@@ -163,20 +163,21 @@ class Observer:
 
     def _observe(self, subject: Target, run: ObservedRun, asked_at: datetime, askers: frozenset[Target]) -> bool:
         seen = self._cache.state(subject)
-        before = run.state.is_terminal and self._following.end_seen(subject)
+        end_seen = run.state.is_terminal and self._following.end_seen(subject)
         in_flight = self._record_in_flight(subject) is not None
-        watermark = self._cache.watermark(subject.pipeline)
         if self._cache.watermark_is_unknown(subject.pipeline):
             return False  # this report would be ignored, too
-        if watermark is not None and watermark.has_expired(RunState(run.state, Attempt(run.run_id, run.queued_at))):
-            return False  # retention has removed it: a report would be ignored, and the run asked about again and again
         # As of the question, not of its answer: a report that came in between is newer than what was seen.
-        present = seen.value if seen else None
-        run = later_than(present, run)
-        assessment = assess(present, run, asked_at=asked_at, in_flight=in_flight, seen_before=before)
-        if assessment is not Assessment.REPORT:
+        found = observation_to_report(
+            seen.value if seen else None,
+            run,
+            asked_at=asked_at,
+            watermark=self._cache.watermark(subject.pipeline),
+            policy=Followed(in_flight, end_seen),
+        )
+        if found is None:
             return False
-        document = document_of(run, reported_by=f"coordinator/{self._who}", observed_at=asked_at)
+        document = document_of(found, reported_by=f"coordinator/{self._who}", observed_at=asked_at)
         _log.info("state.observed", pipeline=str(subject.pipeline), partition=subject.partition, state=str(run.state))
         self._ledger.state(subject, document.to_value(), askers=askers)
         return True

@@ -10,7 +10,7 @@ from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.reconcile.breakage import Breakage
 from coordinator.controller.reconcile.lateness import Lateness
 from coordinator.controller.reconcile.reconcile import Reconcile
-from coordinator.controller.reconcile.task_observer import needs_a_look_at_tasks
+from coordinator.controller.reconcile.task_observer import needs_task_checks
 from coordinator.controller.state.waits import Waits
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.graph import Graph
@@ -88,4 +88,4 @@ class Scheduling:
         record = readable_record(self._propagation.record(decision.target))
         if record is not None and record.status in WAITING:
             return True
-        return self._reconcile.is_concerned_with(decision.target) or needs_a_look_at_tasks(decision)
+        return self._reconcile.is_concerned_with(decision.target) or needs_task_checks(decision)

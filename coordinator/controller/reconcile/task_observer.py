@@ -16,7 +16,7 @@ from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import Decision, tasks_to_ask_about
 from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, State
-from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.tasks import TaskObservation, observation_of
 from coordinator.model.taskstate import TaskState, dump_task_state, is_same_look, task_state_of
 from coordinator.model.view import Readiness, readable_state
 from coordinator.runners.port import ObservedTask, TaskRef
@@ -28,7 +28,7 @@ PATIENCE = 4
 many tasks of an environment."""
 
 
-def needs_a_look_at_tasks(decision: Decision) -> bool:
+def needs_task_checks(decision: Decision) -> bool:
     """Whether tasks are to be looked at because of a decision that only waits."""
     if decision.target.pipeline.task:
         return _may_end(decision)
@@ -61,28 +61,33 @@ class TaskObserver:
         """Monotonic seconds of the next look."""
         return self._following.next_at()
 
-    def due(self, now: float, most: int) -> Iterator[tuple[Target, TaskRef]]:
+    def due(self, now: float, limit: int) -> Iterator[tuple[Target, TaskRef]]:
         """The tasks to look at now, at most so many."""
-        for target, ref in self._following.due(now, most):
+        for target, ref in self._following.due(now, limit):
             assert isinstance(ref, TaskRef)
             if self._is_of_present_run(target, ref.run_id) and self._is_unknown(target):
                 yield target, ref
             else:
-                self._want(target, True, now)
+                self.want(target, now)
 
-    def watch_over(self, decision: Decision, now: float) -> None:
+    def follow(self, decision: Decision, now: float) -> None:
         """Look at a task until it has ended; or at those among the inputs of a decision that nobody waited for yet.
 
         A task that no dependency waits for is not dropped: a sensor may.
         """
         if decision.target.pipeline.task and _may_end(decision):
-            self._want(decision.target, True, now)
+            self.want(decision.target, now)
         for task in tasks_to_ask_about(decision):
-            self._want(task, True, now)
+            self.want(task, now)
 
-    def want(self, task: Target, now: float) -> None:
-        """Look at a task that a sensor waits for, until it has ended."""
-        self._want(task, True, now)
+    def want(self, target: Target, now: float) -> None:
+        """Look at a task until it has ended, in the present run of its pipeline."""
+        run = readable_state(self._cache.state(target.whole))
+        followed = None
+        if run is not None and run.attempt.run_id is not None and self._is_unknown(target):
+            ref = TaskRef(target.pipeline.dag_id, run.attempt.run_id, target.pipeline.task)
+            followed = FollowedRun(ref, run.attempt.queued_at)
+        self._following.want(target, followed, now=now, at_once=True)
 
     def observe(self, target: Target, observed: ObservedTask, asked_at: datetime, askers: frozenset[Target]) -> bool:
         """Write what a look has shown. Returns whether there is anything new in it."""
@@ -93,7 +98,7 @@ class TaskObserver:
         found = task_state_of(observed.instances, run=run, run_ended=ended, observed_at=asked_at)
         present = readable_state(self._cache.state(target))
         is_known = isinstance(present, TaskState) and is_same_look(present, found)
-        if is_known and knowledge_of(self._cache, target) is not Knowledge.OUTDATED:
+        if is_known and observation_of(self._cache, target) is not TaskObservation.OUTDATED:
             return False
         _log.info("task.observed", task=str(target.pipeline), partition=target.partition, state=str(found.state))
         self._ledger.state(target, dump_task_state(found, reported_by=f"coordinator/{self._who}"), askers=askers)
@@ -107,10 +112,10 @@ class TaskObserver:
         """
         present, run = readable_state(self._cache.state(target)), readable_state(self._cache.state(target.whole))
         if run is not None and run.attempt.run_id == ref.run_id and run.state.is_terminal:
-            knowledge = knowledge_of(self._cache, target)
-            if knowledge is Knowledge.NOT_ENDED:
+            observation = observation_of(self._cache, target)
+            if observation is TaskObservation.RUNNING:
                 return False
-            if knowledge is Knowledge.ENDED and present is not None and present.state is not State.FAILED:
+            if observation is TaskObservation.ENDED and present is not None and present.state is not State.FAILED:
                 return False
             attempt = Attempt(run.attempt.run_id, run.attempt.queued_at)
             found = task_state_of((), run=attempt, run_ended=True, observed_at=asked_at)
@@ -122,24 +127,16 @@ class TaskObserver:
         self._ledger.state(target, None, askers=askers)
         return True
 
-    def _want(self, target: Target, is_wanted: bool, now: float) -> None:
-        run = readable_state(self._cache.state(target.whole))
-        followed = None
-        if is_wanted and run is not None and run.attempt.run_id is not None and self._is_unknown(target):
-            ref = TaskRef(target.pipeline.dag_id, run.attempt.run_id, target.pipeline.task)
-            followed = FollowedRun(ref, run.attempt.queued_at)
-        self._following.want(target, followed, now=now, at_once=True)
-
     def _is_of_present_run(self, target: Target, run_id: str) -> bool:
         run = readable_state(self._cache.state(target.whole))
         return run is not None and run.attempt.run_id == run_id
 
     def _is_unknown(self, target: Target) -> bool:
         """Whether the task may still end in this attempt of its run, as far as is known."""
-        match knowledge_of(self._cache, target):
-            case Knowledge.OUTDATED:
+        match observation_of(self._cache, target):
+            case TaskObservation.OUTDATED:
                 return True
-            case Knowledge.NOT_ENDED:
+            case TaskObservation.RUNNING:
                 run = readable_state(self._cache.state(target.whole))
                 return run is not None and not run.state.is_terminal
             case _:

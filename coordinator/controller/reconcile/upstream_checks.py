@@ -112,6 +112,10 @@ class Checks:
         """Drop the check of a target: the decision has become an intent, or is obsolete."""
         self._pending.pop(target, None)
 
+    def can_ask(self, target: Target) -> bool:
+        """Whether its environment is configured."""
+        return self._dispatchers.of(target) is not None
+
     def is_pending(self, target: Target) -> bool:
         return target in self._pending
 

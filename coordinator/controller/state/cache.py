@@ -14,8 +14,8 @@ from coordinator.controller.state.publications import Publications
 from coordinator.controller.state.reporters import Reporters
 from coordinator.controller.state.waits import Waits
 from coordinator.controller.state.watermarks import Watermarks
+from coordinator.model.cursor import read_cursor
 from coordinator.model.hold import Hold, read_hold
-from coordinator.model.mark import read_mark
 from coordinator.model.order import read_order
 from coordinator.model.publishing.edition import PublishedBefore, read_published_before
 from coordinator.model.publishing.publication import Publication, Published
@@ -30,12 +30,12 @@ from coordinator.model.view import SeenOrder, SeenRecord, SeenState, SeenWait
 from coordinator.model.waits import read_wait
 from coordinator.store.keys import (
     ActKey,
+    CursorKey,
     DependenciesKey,
     HeartbeatKey,
     HoldKey,
     Keys,
     LeaderKey,
-    MarkKey,
     OrderKey,
     ParsedKey,
     PublishedBeforeKey,
@@ -105,7 +105,7 @@ class Cache:
     :ivar swept: what the last sweep of retention did.
     :ivar last_readable: the last readable version of each document that was ever read, also if it is gone.
     :ivar publications: the published documents; another thread may have read them already.
-    :ivar marks: up to when the runs of observed environments are known.
+    :ivar cursors: up to when the runs of observed environments are known.
     :ivar heartbeat: the last one that could be read; an unreadable one only if there was no other.
     """
 
@@ -125,7 +125,7 @@ class Cache:
         self.watchers: dict[str, bytes] = {}
         self.reporters = Reporters()
         self.waits = Waits()
-        self.marks: dict[str, datetime] = {}
+        self.cursors: dict[str, datetime] = {}
         self._states: dict[Target, SeenState] = {}
         self._tasks: set[Target] = set()
         self._records: dict[Target, SeenRecord] = {}
@@ -257,7 +257,7 @@ class Cache:
             named.clear()
         self.reporters.clear()
         self.waits.clear()
-        self.marks.clear()
+        self.cursors.clear()
         self._watermarks.begin_list()
         heartbeat_before, self.heartbeat = self.heartbeat, None
         self.expired.clear()
@@ -357,12 +357,12 @@ class Cache:
                 self._orders[target] = SeenOrder(order, item.mod_revision)
                 self._note_problem(item.key, order)
                 touched.targets.add(target)
-            case MarkKey(environment):
-                mark = read_mark(item.value)
-                self._note_problem(item.key, mark)
-                self.marks.pop(environment, None)
-                if not isinstance(mark, Unreadable):
-                    self.marks[environment] = mark
+            case CursorKey(environment):
+                cursor = read_cursor(item.value)
+                self._note_problem(item.key, cursor)
+                self.cursors.pop(environment, None)
+                if not isinstance(cursor, Unreadable):
+                    self.cursors[environment] = cursor
             case WaitKey(ref):
                 wait = read_wait(item.value)
                 self.waits.put(ref, wait, item.mod_revision)
@@ -436,8 +436,8 @@ class Cache:
             case OrderKey(target):
                 self._orders.pop(target, None)
                 touched.targets.add(target)
-            case MarkKey(environment):
-                self.marks.pop(environment, None)
+            case CursorKey(environment):
+                self.cursors.pop(environment, None)
             case WaitKey(ref):
                 self.waits.delete(ref)
                 touched.recorded.add(ref.run)

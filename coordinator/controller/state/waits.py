@@ -10,7 +10,7 @@ from coordinator.model.graph import SensorEdge
 from coordinator.model.references import Target, WaitRef
 from coordinator.model.stored import Unreadable
 from coordinator.model.view import SeenWait
-from coordinator.model.waits import Answer, SensorRerun, Wait
+from coordinator.model.waits import SensorRerun, Wait, WaitStatus
 
 _Value = TypeVar("_Value")
 
@@ -35,9 +35,6 @@ class Waits:
 
     def __iter__(self) -> Iterator[SeenWait]:
         return iter(self._seen.values())
-
-    def __len__(self) -> int:
-        return len(self._seen)
 
     def values(self) -> list[Wait]:
         """All that can be read. Any thread may ask."""
@@ -66,7 +63,7 @@ class Waits:
         self._seen[ref.name] = SeenWait(ref, value, revision)
         if not isinstance(value, Wait):
             return
-        if value.status is Answer.WAITING:
+        if value.status is WaitStatus.WAITING:
             self._behind[value.upstream.whole].add(ref.name)
             self._waiting_in[ref.run] += 1
         elif _is_sensor(value):
@@ -85,7 +82,7 @@ class Waits:
             runs[ref.run] -= 1
             if not runs[ref.run]:
                 _drop(self._runs_behind, upstream, ref.run)
-        if known.value.status is not Answer.WAITING:
+        if known.value.status is not WaitStatus.WAITING:
             return
         self._behind[upstream.whole].discard(ref.name)
         if not self._behind[upstream.whole]:
@@ -129,7 +126,7 @@ def edge_of(seen: SeenWait) -> SensorEdge:
 
 
 def _is_sensor(wait: Wait) -> bool:
-    return wait.status is Answer.PASSED and wait.rerun is SensorRerun.CLEAR
+    return wait.status is WaitStatus.PASSED and wait.rerun is SensorRerun.CLEAR
 
 
 def _drop(by_target: dict[Target, dict[Target, _Value]], target: Target, name: Target) -> None:

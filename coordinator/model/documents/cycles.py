@@ -5,7 +5,7 @@ from __future__ import annotations
 import graphlib
 from collections.abc import Container, Iterator
 
-from coordinator.model.cycles import Edge, Ring
+from coordinator.model.cycles import CyclePath, Edge
 from coordinator.model.documents.findings import Cursor
 from coordinator.model.references import PipelineRef
 
@@ -16,7 +16,7 @@ MAX_CYCLES = 20
 """A document with more is wrong in a way that a longer list does not make clearer; each costs a sort."""
 
 
-def find_rings(edges: Edges, *, without: Container[Edge] = ()) -> Iterator[tuple[Ring, Cursor]]:
+def find_cycle_paths(edges: Edges, *, without: Container[Edge] = ()) -> Iterator[tuple[CyclePath, Cursor]]:
     """Cycles, and the dependency that closes each: the last one of it in the text.
 
     Every cycle found is cut there, to find the next.

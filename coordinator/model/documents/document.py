@@ -22,10 +22,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from coordinator.model import bounds
-from coordinator.model.cycles import back_in_time, find_cycles, remedy_of
+from coordinator.model.cycles import back_in_time, find_cycles, reason_of
 from coordinator.model.dependencies import Document, Downstream
 from coordinator.model.documents.bridges import ASSETS_KEY, BridgeReader, is_list_of_bridges
-from coordinator.model.documents.cycles import find_rings
+from coordinator.model.documents.cycles import find_cycle_paths
 from coordinator.model.documents.entries import EntryReader
 from coordinator.model.documents.fields import FieldReader
 from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings
@@ -139,8 +139,8 @@ class _DocumentReader:
                 self._sizes.check(cursor, entry)
                 entries[entry.pipeline] = entry
         edges = self._entries.edges
-        cycles = find_cycles(entries) if next(find_rings(edges), None) else []
-        for ring, closing in find_rings(edges, without=back_in_time(cycles)):
+        cycles = find_cycles(entries) if next(find_cycle_paths(edges), None) else []
+        for ring, closing in find_cycle_paths(edges, without=back_in_time(cycles)):
             reason = f"closes a cycle: {' -> '.join(map(str, ring))}"
-            self._findings.add(closing, reason, remedy_of(ring, cycles))
+            self._findings.add(closing, reason, reason_of(ring, cycles))
         return DependenciesFile(entries, numbers.get(SERIAL_KEY), numbers.get(ACCEPT_KEY))

@@ -9,6 +9,7 @@ from coordinator.model.explanation.causes import Cause, Kind
 from coordinator.model.explanation.changes import what_changed
 from coordinator.model.explanation.explained import Explanation, explain
 from coordinator.model.explanation.headline import headline
+from coordinator.model.explanation.in_words import InWords, in_words
 from coordinator.model.explanation.of_task import task_in_words
 from coordinator.model.explanation.record import order_in_words, record_in_words, status_of
 from coordinator.model.explanation.tree import Line, tree
@@ -18,12 +19,14 @@ from coordinator.model.explanation.words import hold_in_words, state_in_words
 __all__ = [
     "Cause",
     "Explanation",
+    "InWords",
     "Kind",
     "Line",
     "as_json",
     "explain",
     "headline",
     "hold_in_words",
+    "in_words",
     "order_in_words",
     "record_in_words",
     "sensor_in_words",

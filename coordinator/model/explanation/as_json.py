@@ -9,8 +9,10 @@ from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput
 from coordinator.model.explanation.causes import Cause
 from coordinator.model.explanation.explained import Explanation
+from coordinator.model.explanation.in_words import InWords, in_words
 from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.explanation.words import state_of
+from coordinator.model.hold import hold_as_json
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, Unreadable
@@ -43,6 +45,8 @@ def as_json(explanation: Explanation) -> Json:
         "remedies": explanation.remedies(),
         "record": _record(explanation.record),
         "order": _order(explanation.order),
+        "hold": hold_as_json(explanation.hold),
+        "in_words": _in_words(in_words(explanation)),
     }
 
 
@@ -190,8 +194,42 @@ def _consumed(consumed: Consumed) -> Json:
     return {"state": consumed.state, "revision": consumed.revision, **_attempt(consumed.attempt)}
 
 
+def _in_words(said: InWords) -> Json:
+    return {
+        "sensors": said.sensors,
+        "condition": [
+            {
+                "depth": line.depth,
+                "holds": line.holds,
+                "text": line.text,
+                "name": line.name or None,
+                "about": _about(line.about) if line.about is not None else None,
+            }
+            for line in said.condition
+        ],
+        "because": said.because,
+        "outlook": said.outlook,
+        "remedies": said.remedies,
+        "state": said.state,
+        "hold": said.hold,
+        "order": said.order,
+        "trigger": said.trigger,
+    }
+
+
+def _about(one: EvaluatedInput) -> Json:
+    state = readable_state(one.seen)
+    return {
+        **_target(one.target),
+        "state": state.state if state is not None else None,
+        "run_id": state.attempt.run_id if state is not None else None,
+        "readiness": one.readiness,
+    }
+
+
 def _target(target: Target) -> Json:
-    return {"pipeline": str(target.pipeline), "partition": target.partition}
+    task = {"task": target.pipeline.task} if target.pipeline.task else {}
+    return {"pipeline": str(target.pipeline), "partition": target.partition, **task}
 
 
 def _attempt(attempt: Attempt) -> Json:

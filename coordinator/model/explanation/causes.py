@@ -38,7 +38,7 @@ from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
-from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.tasks import TaskObservation, observation_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record, readable_state
@@ -209,7 +209,7 @@ def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Targe
 
     :param on: how it should end.
     """
-    if upstream.pipeline.task and knowledge_of(propagation, upstream) is not Knowledge.ENDED:
+    if upstream.pipeline.task and observation_of(propagation, upstream) is not TaskObservation.ENDED:
         return _task_not_ended(propagation, upstream, via)
     seen = propagation.state(upstream)
     state = readable_state(seen)
@@ -303,14 +303,14 @@ def _task_goes_on(propagation: Propagation, task: Target, via: tuple[Target, ...
     if run is None or pipeline.due or pipeline.readiness is Readiness.STUCK:
         return
     since = run.observed_at or run.attempt.queued_at
-    match knowledge_of(propagation, task):
-        case Knowledge.NOT_ENDED if run.state is State.RUNNING:
+    match observation_of(propagation, task):
+        case TaskObservation.RUNNING if run.state is State.RUNNING:
             seen = readable_state(propagation.state(task))
             says = f"has not ended{run_in_words(run)}"
             if isinstance(seen, TaskState) and seen.missing:
                 says = f"is not there{run_in_words(run)}: the DAG has no such task, or not yet"
             yield Cause(task, Kind.RUNNING, says, "", via, run.attempt.run_id, since)
-        case Knowledge.OUTDATED if run.state is not State.QUEUED:
+        case TaskObservation.OUTDATED if run.state is not State.QUEUED:
             says = f"is still to be asked about{run_in_words(run)}"
             yield Cause(task, Kind.RUNNING, says, "", via, run.attempt.run_id, since)
 
@@ -318,7 +318,7 @@ def _task_goes_on(propagation: Propagation, task: Target, via: tuple[Target, ...
 def _task_not_ended(propagation: Propagation, task: Target, via: tuple[Target, ...]) -> Cause:
     """That there is no run, or that it ended without the task."""
     seen = readable_state(propagation.state(task))
-    if knowledge_of(propagation, task) is Knowledge.NONE or not isinstance(seen, TaskState):
+    if observation_of(propagation, task) is TaskObservation.NO_RUN or not isinstance(seen, TaskState):
         says = f"has not ended: {named(task.whole, task)} has no run in this partition yet"
         return Cause(task, Kind.NOT_YET, says, "run it in this partition", via)
     run_id = seen.run.run_id

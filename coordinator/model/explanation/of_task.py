@@ -6,7 +6,7 @@ from coordinator.model.explanation.causes import causes_of
 from coordinator.model.explanation.words import did
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
-from coordinator.model.tasks import Knowledge, knowledge_of
+from coordinator.model.tasks import TaskObservation, observation_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.view import Readiness, readable_state
 
@@ -35,15 +35,15 @@ def task_in_words(propagation: Propagation, task: Target, *, is_waited_for: bool
 
 def _known(propagation: Propagation, task: Target) -> str:
     state = readable_state(propagation.state(task))
-    match knowledge_of(propagation, task):
-        case Knowledge.ENDED:
+    match observation_of(propagation, task):
+        case TaskObservation.ENDED:
             assert state is not None
             return did(state)
-        case Knowledge.NOT_ENDED if isinstance(state, TaskState) and state.missing:
+        case TaskObservation.RUNNING if isinstance(state, TaskState) and state.missing:
             return f"is no task of run {state.attempt.run_id}"
-        case Knowledge.NOT_ENDED:
+        case TaskObservation.RUNNING:
             return "has not ended"
-        case Knowledge.OUTDATED:
+        case TaskObservation.OUTDATED:
             return "is still to be asked about"
-        case Knowledge.NONE:
+        case TaskObservation.NO_RUN:
             return "has no run in this partition yet"

@@ -23,11 +23,15 @@ class Line:
 
     :ivar depth: its indentation.
     :ivar holds: whether this part of the condition holds; ``None`` for a line that only adds to the one above.
+    :ivar about: the input that it is about, if it is about one.
+    :ivar name: how ``text`` names that.
     """
 
     depth: int
     holds: bool | None
     text: str
+    about: EvaluatedInput | None = None
+    name: str = ""
 
 
 Why = Callable[[EvaluatedInput], str]
@@ -44,7 +48,8 @@ def tree(evaluated: Evaluated, target: Target, why: Why = lambda one: str(one.re
 
 def _lines(evaluated: Evaluated, target: Target, why: Why, depth: int) -> Iterator[Line]:
     if isinstance(evaluated, EvaluatedInput):
-        yield Line(depth, evaluated.holds, _input(evaluated, target))
+        name = input_named(evaluated, target)
+        yield Line(depth, evaluated.holds, _input(evaluated, name), evaluated, name)
         if details := "; ".join(_details(evaluated)):
             yield Line(depth + 1, None, details)
         if evaluated.readiness is not Readiness.SETTLED:
@@ -83,9 +88,9 @@ def _partitions(
         yield Line(depth + 1, None, f"{news} of them new")
 
 
-def _input(one: EvaluatedInput, target: Target) -> str:
+def _input(one: EvaluatedInput, name: str) -> str:
     """An input in a line: its state, its revision, and whether it is new."""
-    state, name = readable_state(one.seen), input_named(one, target)
+    state = readable_state(one.seen)
     parts = [f"{str(one.dependency).replace(str(one.dependency.upstream), name, 1)}: {state_of(one.seen)}"]
     if one.seen is not None and state is not None:
         parts.append(f"revision {one.seen.revision}")

@@ -11,14 +11,69 @@ several upstreams become ``any``. A person may want ``all``: that is said.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from coordinator.model.imports.imported import CannotImport, Imported, Remark, read_object, reference
+from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
-_ENDS = {"on_success": "success", "on_failure": "failure", "on_done": "done"}
+from coordinator.model.imports.imported import (
+    CannotImport,
+    Imported,
+    Remark,
+    place_in,
+    read_object,
+    reference,
+    remarks_of,
+)
+
+_ENDS = {"on_success": "success", "on_failure": "failure"}
+
+_NO_ADDRESS = "https://example.invalid"
 
 Upstreams = dict[str, dict[str, list[str]]]
 """By downstream, by upstream: the ends on which it is triggered."""
+
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class _Form(BaseModel):
+    """A part of a file. Fields that it does not have are remarked upon."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    def unknown(self, *place: str | int) -> list[tuple[str | int, ...]]:
+        """The places of its unknown fields. :param place: its own."""
+        return [(*place, name) for name in self.model_extra or ()]
+
+
+class WorkflowTarget(_Form):
+    """A DAG that is triggered."""
+
+    environment_name: _Name
+    dag_id: _Name
+
+
+class WorkflowTargets(_Form):
+    """The targets of a workflow, by its end. Each is read by itself: a mistake in one concerns no other."""
+
+    on_success: list[Any] = []
+    on_failure: list[Any] = []
+
+
+class WorkflowMapping(_Form):
+    """``{workflow_id}.json``."""
+
+    source_workflow_id: _Name
+    target: WorkflowTargets
+
+
+class UrlMapping(_Form):
+    """The address of an environment in ``composer-url-mapping-{env}.json``."""
+
+    project_id: str | None = None
+    url: _Name
+
+
+_EnvironmentName = TypeAdapter(Annotated[str, StringConstraints(min_length=1, pattern="^[^/]+$")])
 
 
 def import_composer(files: Iterable[tuple[str, str]], *, environment: str) -> Imported:
@@ -33,9 +88,14 @@ def import_composer(files: Iterable[tuple[str, str]], *, environment: str) -> Im
     for name, text in files:
         found = read_object(name, text)
         if "source_workflow_id" in found or "target" in found:
-            _read_mapping(name, found, environment, imported, upstreams, named)
+            try:
+                mapping = WorkflowMapping.model_validate(found)
+            except ValidationError as error:
+                first = remarks_of(error, name)[0]
+                raise CannotImport(f"{first.place}: {first.what}") from None
+            _take_mapping(name, mapping, environment, imported, upstreams, named)
         elif found and all(isinstance(one, Mapping) and "url" in one for one in found.values()):
-            _read_addresses(name, found, imported)
+            _take_addresses(name, found, imported)
         else:
             raise CannotImport(
                 f"{name}: neither a mapping (source_workflow_id, target) nor addresses (name to project_id and url)"
@@ -44,71 +104,69 @@ def import_composer(files: Iterable[tuple[str, str]], *, environment: str) -> Im
         imported.dependencies[downstream] = _entry(downstream, of_upstream, imported)
     for missing, place in sorted(named.items()):
         if missing not in imported.environments:
-            imported.environments[missing] = {"kind": "airflow", "url": "https://example.invalid"}
-            imported.left.append(Remark(place, f"the address of the environment {missing}: no file names it"))
+            imported.environments[missing] = {"kind": "composer", "url": _NO_ADDRESS}
+            what = f"environment {missing!r} has no URL in any file: set [environments.{missing}] url"
+            imported.left.append(Remark(place, what))
+    if imported.environments:
+        what = "each environment is taken for Airflow 3: where it is Airflow 2, set airflow_version = 2"
+        imported.changed.append(Remark("coordinator.toml", what))
     return imported
 
 
-def _read_mapping(
+def _take_mapping(
     name: str,
-    found: Mapping[str, Any],
+    mapping: WorkflowMapping,
     environment: str,
     imported: Imported,
     upstreams: Upstreams,
     named: dict[str, str],
 ) -> None:
-    source, targets = found.get("source_workflow_id"), found.get("target")
-    if not isinstance(source, str) or not source.strip() or not isinstance(targets, Mapping):
-        raise CannotImport(f"{name}: expected source_workflow_id, a name, and target, an object")
-    upstream = _reference(f"{name}: source_workflow_id", environment, source.strip(), imported)
+    upstream = _reference(f"{name}: source_workflow_id", environment, mapping.source_workflow_id, imported)
     if upstream is None:
         return
     named.setdefault(environment, name)
-    imported.left += [
-        Remark(f"{name}: {key}", "an unknown field") for key in found.keys() - {"source_workflow_id", "target"}
-    ]
-    for end, those in targets.items():
-        place = f"{name}: target.{end}"
-        if end not in _ENDS or not isinstance(those, list):
-            imported.left.append(Remark(place, f"expected one of {', '.join(_ENDS)}, with a list"))
-            continue
-        for number, target in enumerate(those):
-            if not isinstance(target, Mapping):
-                imported.left.append(Remark(f"{place}[{number}]", "expected environment_name and dag_id"))
+    unknown = mapping.unknown() + mapping.target.unknown("target")
+    for end, state in _ENDS.items():
+        for number, given in enumerate(getattr(mapping.target, end)):
+            loc = ("target", end, number)
+            place = place_in(name, loc)
+            try:
+                target = WorkflowTarget.model_validate(given)
+            except ValidationError as error:
+                imported.left += remarks_of(error, name, *loc)
                 continue
-            where, dag_id = target.get("environment_name"), target.get("dag_id")
-            if not isinstance(where, str) or not isinstance(dag_id, str) or not where.strip() or not dag_id.strip():
-                imported.left.append(Remark(f"{place}[{number}]", "expected environment_name and dag_id"))
-                continue
-            downstream = _reference(f"{place}[{number}]", where.strip(), dag_id.strip(), imported)
+            downstream = _reference(place, target.environment_name, target.dag_id, imported)
             if downstream is None:
                 continue
             if downstream == upstream:
-                imported.left.append(Remark(f"{place}[{number}]", f"{downstream} triggers itself"))
+                imported.left.append(Remark(place, f"{downstream} triggers itself"))
                 continue
-            named.setdefault(where.strip(), place)
+            named.setdefault(target.environment_name, place)
             ends = upstreams.setdefault(downstream, {}).setdefault(upstream, [])
-            if _ENDS[end] in ends:
-                imported.changed.append(Remark(f"{place}[{number}]", f"{downstream} is named twice; once is enough"))
+            if state in ends:
+                imported.changed.append(Remark(place, f"duplicate target ignored: {downstream}"))
             else:
-                ends.append(_ENDS[end])
-            imported.left += [
-                Remark(f"{place}[{number}].{key}", "an unknown field")
-                for key in target.keys() - {"environment_name", "dag_id"}
-            ]
+                ends.append(state)
+            unknown += target.unknown(*loc)
+    imported.left += [Remark(place_in(name, loc), "an unknown field") for loc in unknown]
 
 
-def _read_addresses(name: str, found: Mapping[str, Any], imported: Imported) -> None:
-    for environment, settings in found.items():
-        url = settings["url"]
-        if not isinstance(url, str) or "/" in environment:
-            imported.left.append(Remark(f"{name}: {environment}", "expected a name without '/', and a url"))
+def _take_addresses(name: str, found: Mapping[str, Any], imported: Imported) -> None:
+    for environment, given in found.items():
+        try:
+            _EnvironmentName.validate_python(environment)
+            mapping = UrlMapping.model_validate(given)
+        except ValidationError as error:
+            imported.left += remarks_of(error, name, environment)
             continue
+        url = mapping.url.rstrip("/")
         known = imported.environments.get(environment)
-        if known is not None and known["url"] != url.rstrip("/"):
-            imported.left.append(Remark(f"{name}: {environment}", f"another address is known: {known['url']}"))
+        if known is not None and known["url"] != url:
+            what = f"another address is known: {known['url']}"
+            imported.left.append(Remark(place_in(name, (environment,)), what))
             continue
-        imported.environments[environment] = {"kind": "composer", "url": url.rstrip("/")}
+        imported.left += [Remark(place_in(name, loc), "an unknown field") for loc in mapping.unknown(environment)]
+        imported.environments[environment] = {"kind": "composer", "url": url}
 
 
 def _reference(place: str, environment: str, dag_id: str, imported: Imported) -> str | None:
@@ -122,7 +180,7 @@ def _reference(place: str, environment: str, dag_id: str, imported: Imported) ->
 def _entry(downstream: str, of_upstream: dict[str, list[str]], imported: Imported) -> Any:
     branches: list[Any] = []
     for upstream, ends in sorted(of_upstream.items()):
-        on = "done" if {"success", "failure"} <= {*ends} else ends[0]
+        on = ends[0] if len(ends) == 1 else "done"
         branches.append(upstream if on == "success" else {"pipeline": upstream, "on": on})
     if len(branches) == 1:
         return branches[0] if isinstance(branches[0], str) else {"upstream": branches[0]}

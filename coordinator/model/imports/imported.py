@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import tomlkit
+from pydantic import ValidationError
 
 from coordinator.errors import CoordinatorError
 from coordinator.model.references import PipelineRef
@@ -42,11 +45,8 @@ class Imported:
 
     def configuration(self) -> str:
         """The text of a coordinator.toml, without any credentials."""
-        lines = ["[etcd]", 'endpoints = ["127.0.0.1:2379"]']
-        for name, settings in sorted(self.environments.items()):
-            lines += ["", f"[environments.{json.dumps(name)}]"]
-            lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
-        return "\n".join(lines) + "\n"
+        etcd = {"endpoints": ["127.0.0.1:2379"]}
+        return tomlkit.dumps({"etcd": etcd, "environments": dict(sorted(self.environments.items()))})
 
 
 def read_object(name: str, text: str) -> Mapping[str, Any]:
@@ -65,9 +65,23 @@ def read_object(name: str, text: str) -> Mapping[str, Any]:
     return found
 
 
+def place_in(name: str, loc: Sequence[str | int]) -> str:
+    """A place in a file, as messages name it: ``orders.json: target.on_success[0]``."""
+    path = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in loc)
+    return f"{name}: {path.removeprefix('.')}" if path else name
+
+
+def remarks_of(error: ValidationError, name: str, *place: str | int) -> list[Remark]:
+    """What is wrong with a part of a file, at the places where it is. :param place: of that part."""
+    found = error.errors(include_url=False, include_input=False)
+    return [Remark(place_in(name, (*place, *one["loc"])), one["msg"]) for one in found]
+
+
 def reference(environment: str, dag_id: str) -> str:
     """A pipeline, as dependencies.json names it. :raises ValueError: it cannot be named there."""
     named = str(PipelineRef(environment, dag_id))
+    if any("\ud800" <= one <= "\udfff" for one in named):  # half of a surrogate pair, which no file can contain
+        raise ValueError(f"{named!r} cannot be named in dependencies.json")
     if PipelineRef.parse(named) != PipelineRef(environment, dag_id) or "/" in environment:
         raise ValueError(f"{environment}/{dag_id} cannot be named in dependencies.json")
     return named

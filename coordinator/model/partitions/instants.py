@@ -79,6 +79,33 @@ def is_coordinator_run_id(run_id: str, partition: str) -> bool:
     return is_sequence and run_id == coordinator_run_id(partition, int(sequence))
 
 
+_OURS = re.compile(r"coordinator__(.+)__[0-9]{1,18}", re.DOTALL)
+_ESCAPED = re.compile(r"(?:~[0-9a-f]{2})+")
+_DATED = re.compile(r"(?:scheduled|backfill|manual)__([^_]+)")
+
+
+def partition_in_run_id(run_id: str) -> str | None:
+    """The partition for which the coordinator has made a run_id; ``None``: it made none, or may have cut it."""
+    found = _OURS.fullmatch(run_id)
+    if found is None or len(run_id) == RUN_ID_LIMIT:
+        return None
+    partition = _ESCAPED.sub(
+        lambda escaped: bytes.fromhex(escaped.group().replace("~", "")).decode("utf-8", "replace"), found[1]
+    )
+    return partition if is_coordinator_run_id(run_id, partition) else None
+
+
+def date_in_run_id(run_id: str) -> str | None:
+    """The date-time in a run_id that Airflow has made, as a partition; ``None``: there is none.
+
+    It is the logical date in Airflow 2. In Airflow 3 it is the moment from which on the run may start
+    (``DagRun.generate_run_id``), which is the logical date unless the schedule has data intervals.
+    """
+    found = _DATED.fullmatch(run_id)
+    instant = parse_instant(found[1]) if found is not None else None
+    return format_instant(instant) if instant is not None else None
+
+
 def _claimed_partition(conf: object) -> str | None:
     ours = conf.get("coordinator") if isinstance(conf, dict) else None
     claimed = ours.get("partition") if isinstance(ours, dict) else None

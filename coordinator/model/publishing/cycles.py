@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from coordinator.model.cycles import Ring, Upstreams, only_tangled, shortest_ring
+from coordinator.model.cycles import CyclePath, Upstreams, shortest_cycle, without_acyclic_parts
 from coordinator.model.references import PipelineRef
 
 
-def cycles_through(pipelines: Iterable[PipelineRef], upstreams: Upstreams) -> Iterator[Ring]:
+def cycles_through(pipelines: Iterable[PipelineRef], upstreams: Upstreams) -> Iterator[CyclePath]:
     """A shortest cycle through each of these pipelines, unless an earlier result contains it."""
-    tangled = only_tangled(upstreams)  # in a good graph nothing is left to search
+    tangled = without_acyclic_parts(upstreams)  # in a good graph nothing is left to search
     shown: set[PipelineRef] = set()
     for pipeline in pipelines:
         if pipeline in tangled and pipeline not in shown:
-            ring = shortest_ring(pipeline, tangled)
+            ring = shortest_cycle(pipeline, tangled)
             shown.update(ring)
             if ring:
                 yield ring

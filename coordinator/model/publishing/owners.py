@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from coordinator.model.assets.bridges import circles, in_words
 from coordinator.model.conditions import leaves
-from coordinator.model.cycles import back_in_time, find_cycles, remedy_of
+from coordinator.model.cycles import back_in_time, find_cycles, reason_of
 from coordinator.model.dependencies import Document
 from coordinator.model.graph import Graph, Node
 from coordinator.model.publishing.cycles import cycles_through
@@ -87,7 +87,7 @@ def objections_to(owner: str, document: Document, published: Mapping[str, Publis
         if number == MAX_CYCLES:
             break
         reason = f"closes a cycle: {cycle_in_words(ring, declared_by)}"
-        found.append(Objection(ring[-1], reason, remedy_of(ring, cycles)))
+        found.append(Objection(ring[-1], reason, reason_of(ring, cycles)))
     return found
 
 

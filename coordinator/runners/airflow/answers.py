@@ -258,9 +258,7 @@ class Answer:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"])) or "body"
-            raise self.unavailable(f"not the {shape.__name__} that Airflow's API gives: {place}: {first['msg']}") from (
-                None
-            )
+            raise self.unavailable(f"unexpected response: {place}: {first['msg']}") from None
 
     def detail(self, *, limit: int | None = bounds.DETAIL) -> str:
         """The text of a refusal, shortened and without our credentials.

@@ -29,8 +29,8 @@ from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_date, read_retry_after
 from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.airflow.dialect import Airflow3, Dialect
-from coordinator.runners.airflow.mwaa import Invocation
+from coordinator.runners.airflow.dialect import DIALECTS
+from coordinator.runners.airflow.mwaa import InvokeRestApi
 from coordinator.runners.airflow.route import Route
 from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, NotSent, Permit
 from coordinator.version import __version__
@@ -74,16 +74,16 @@ class AirflowClient:
     """A client of one environment. Used from several threads at once, each with its own connection.
 
     :param name: the environment, for messages.
-    :ivar dialect: the version of the API that it speaks.
+    :ivar dialect: of the version of Airflow that the settings name.
     """
 
-    def __init__(self, name: str, settings: EnvironmentSettings, dialect: Dialect | None = None) -> None:
+    def __init__(self, name: str, settings: EnvironmentSettings) -> None:
         self.name = name
-        self.dialect = dialect or Airflow3()
+        self.dialect = DIALECTS[settings.api_version]
         self._base = settings.url
         self._verify: bool | str = str(settings.ca_cert) if settings.ca_cert else _usual_certificates()
         self._authentication = Authentication(name, settings, self._login if self.dialect.has_login else None)
-        self._invocation = Invocation(name, settings) if settings.kind == "mwaa" else None
+        self._invoke_rest_api = InvokeRestApi(name, settings) if settings.kind == "mwaa" else None
         self._proxies = dict(get_environ_proxies(settings.url))
         self._local = threading.local()
         self._routes: weakref.WeakSet[Route] = weakref.WeakSet()
@@ -168,16 +168,16 @@ class AirflowClient:
         secrets = self._authentication.secrets(authorization)
         if authorization is not None:
             headers["Authorization"] = authorization
-        if self._invocation is not None:
+        if self._invoke_rest_api is not None:
             called = path.removeprefix(self.dialect.api)
-            content, signed, secrets = self._let_in(method, self._invocation.around, method, called, query, body)
-            method, path, headers = "POST", self._invocation.path, headers | signed
+            content, signed, secrets = self._let_in(method, self._invoke_rest_api.wrap, method, called, query, body)
+            method, path, headers = "POST", self._invoke_rest_api.path, headers | signed
         elif body is not None:
             content = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         handled = sys.exc_info()[1]
         try:
-            if query and self._invocation is None:
+            if query and self._invoke_rest_api is None:
                 path = f"{path}?{urlencode(query)}"
             with self._route().asking(method, path, headers, content, deadline=deadline, permit=permit) as response:
                 answer = Answer(
@@ -188,7 +188,7 @@ class AirflowClient:
                     date=read_date(response.headers.get("Date")),
                     secrets=secrets,
                 )
-            return answer if self._invocation is None else self._invocation.inside(answer)
+            return answer if self._invoke_rest_api is None else self._invoke_rest_api.unwrap(answer)
         except (requests.RequestException, HTTPError, OSError, ValueError, OverflowError) as error:
             # The last two: an invalid host name ("a..b", a UnicodeError), a chunk of 2**63 bytes. They may also be a
             # defect, whose frames are needed.

@@ -25,7 +25,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from coordinator.boottime import boottime
 from coordinator.runners.airflow.head import ResponseWithBoundedHead
-from coordinator.runners.port import Permit
+from coordinator.runners.port import EnvironmentUnavailable, Permit
 
 
 class Deadline:
@@ -48,6 +48,15 @@ class Deadline:
         if left <= 0:
             raise TimeoutError(f"timed out after {self.seconds:g} s")
         return left
+
+    def check(self, what: str) -> None:
+        """Called before a request: one that is cut off would cost the connection.
+
+        :param what: takes the time, for the message.
+        :raises EnvironmentUnavailable: there is no time left.
+        """
+        if self.remaining() <= 0:
+            raise EnvironmentUnavailable(f"{what} took longer than {self.seconds:g} s")
 
 
 class ExchangeLimits:

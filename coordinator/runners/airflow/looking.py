@@ -112,7 +112,7 @@ def _answer(
     :raises EnvironmentUnavailable: there is no time left, or no answer.
     """
     if len(batch) > 1:
-        _check_time(client, deadline)
+        deadline.check(f"{client!r}: the look")
         try:
             seen.update(_list(client, batch, deadline))
         except RequestRefused as refusal:
@@ -123,19 +123,13 @@ def _answer(
                 _answer(client, half, deadline, seen, refused)
     for run in batch:
         if run not in seen and run not in refused:
-            _check_time(client, deadline)
+            deadline.check(f"{client!r}: the look")
             try:
                 seen[run] = _find(client, run, deadline)
             except RequestRefused as refusal:
                 refused[run] = refusal.with_traceback(None)
             except AnswerTooLarge as large:
                 refused[run] = RequestRefused(str(large), status=200)
-
-
-def _check_time(client: AirflowClient, deadline: Deadline) -> None:
-    """:raises EnvironmentUnavailable: there is no time left. A request that is cut off would cost the connection."""
-    if deadline.remaining() <= 0:
-        raise EnvironmentUnavailable(f"{client!r}: the look took longer than {deadline.seconds:g} s")
 
 
 def _find(client: AirflowClient, run: RunRef, deadline: Deadline) -> ObservedRun | None:

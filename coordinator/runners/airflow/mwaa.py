@@ -23,7 +23,7 @@ SERVICE = "airflow"
 """MWAA's name in signatures."""
 
 
-class Invocation:
+class InvokeRestApi:
     """The request around a request. Used from several threads at once.
 
     :param name: the environment, for messages.
@@ -36,7 +36,7 @@ class Invocation:
         self.path = f"/restapi/{quote(settings.mwaa_name or '', safe='')}"
         self._credentials: Any = None
 
-    def around(
+    def wrap(
         self, method: str, path: str, query: Mapping[str, str | int] | None, body: Mapping[str, Any] | None
     ) -> tuple[bytes, dict[str, str], tuple[str, ...]]:
         """The content and headers of the POST to :attr:`path`, and the secrets in them.
@@ -67,7 +67,7 @@ class Invocation:
             secrets.append(credentials.token)
         return content, dict(request.headers.items()), tuple(secrets)
 
-    def inside(self, answer: Answer) -> Answer:
+    def unwrap(self, answer: Answer) -> Answer:
         """Airflow's answer in an answer of AWS.
 
         :raises EnvironmentUnavailable: AWS, and not Airflow, has answered, and another time it may be different.

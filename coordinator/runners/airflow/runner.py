@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from coordinator.config.settings import EnvironmentSettings
@@ -13,7 +13,6 @@ from coordinator.runners.airflow import assets, changes, checking, looking, star
 from coordinator.runners.airflow.assets import KnownAssets
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.airflow.dialect import Airflow2, Airflow3, Dialect
 from coordinator.runners.port import (
     AnswerTooLarge,
     Changed,
@@ -26,8 +25,6 @@ from coordinator.runners.port import (
     RunOrTask,
     StartRequest,
 )
-
-_DIALECTS: Mapping[int, Dialect] = {3: Airflow3(), 2: Airflow2()}
 
 
 class AirflowRunner:
@@ -47,7 +44,7 @@ class AirflowRunner:
         self._takes_partition = settings.takes_partition
         self._request_timeout = settings.request_timeout
         self._assets = KnownAssets()
-        self._client = AirflowClient(name, settings, _DIALECTS[settings.speaks])
+        self._client = AirflowClient(name, settings)
 
     def __repr__(self) -> str:
         return f"<AirflowRunner {self._client!r}>"

@@ -9,8 +9,6 @@ that arrive together, one gets 200, others 409 or 500. Both are resolved by read
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from coordinator.model import bounds
@@ -97,7 +95,7 @@ def _create(client: AirflowClient, request: StartRequest, deadline: Deadline, pe
     body: dict[str, Any] = {"dag_run_id": request.run_id, "conf": dict(request.conf)}
     if request.logical_date is not None:
         body["logical_date"] = format_instant(request.logical_date)
-    elif client.dialect.takes_no_date:
+    elif client.dialect.has_undated_runs:
         body["logical_date"] = None  # without the key, Airflow answers 422
     answer = _post(client, runs_path(request.dag_id), body, deadline, permit)
     if isinstance(answer, Refused):
@@ -195,7 +193,7 @@ def _evaluate_cleared(request: StartRequest, run: ObservedRun) -> Outcome:
     answered with 200 and nothing runs. A person must see that; it must not be repeated for ever.
     """
     if run.queued_at != request.before:
-        return Happened(_later_than(request.before, run))
+        return Happened(run.after(request.before))
     return _nothing_cleared(request)
 
 
@@ -218,16 +216,9 @@ def _clear_of_tasks(client: AirflowClient, request: StartRequest) -> dict[str, A
         "reset_dag_runs": True,
         "dry_run": False,
     }
-    if client.dialect.spares_running_tasks:
+    if client.dialect.can_protect_running_tasks:
         body["prevent_running_task"] = True
     return body
-
-
-def _later_than(before: datetime | None, run: ObservedRun) -> ObservedRun:
-    """The cleared run. What stands for its start must be later than the attempt before: that may have been short."""
-    if run.is_estimated and before is not None and run.queued_at is not None and run.queued_at <= before:
-        return replace(run, queued_at=before + timedelta(microseconds=1))
-    return run
 
 
 def _ask_cleared(client: AirflowClient, request: StartRequest, deadline: Deadline) -> Outcome:
@@ -235,7 +226,7 @@ def _ask_cleared(client: AirflowClient, request: StartRequest, deadline: Deadlin
     if run is None:
         return _missing(client, request, deadline)
     if run.queued_at != request.before:
-        return Happened(_later_than(request.before, run))
+        return Happened(run.after(request.before))
     return NotHappened(f"the queued_at of {request.dag_id}/{request.run_id} has not changed since before the request")
 
 

@@ -22,7 +22,6 @@ from coordinator.runners.airflow.listing import PAGE, batches
 from coordinator.runners.airflow.starting import refusal, run_path
 from coordinator.runners.port import (
     AnswerTooLarge,
-    EnvironmentUnavailable,
     ObservedRun,
     ObservedTask,
     RequestRefused,
@@ -32,7 +31,7 @@ from coordinator.runners.port import (
 
 PATH = "/dags/~/dagRuns/~/taskInstances/list"
 
-MOST = 4096
+MAX_INSTANCES = 4096
 """Instances of one task that are read. Airflow's own ``[core] max_map_length`` is 1024."""
 
 _Instances = dict[TaskRef, dict[int, TaskInstance]]
@@ -57,12 +56,12 @@ def look_at_tasks(
     """
 
     def answer(batch: Sequence[TaskRef]) -> None:
-        _check_time(client, deadline)
+        deadline.check(f"{client!r}: the look")
         try:
             found = _list(client, batch, deadline)
             for ref in batch:
                 if ref not in found and client.dialect.sorts_tasks:
-                    _check_time(client, deadline)
+                    deadline.check(f"{client!r}: the look")
                     _check_missing(client, ref, deadline)
         except RequestRefused as why:
             if len(batch) == 1:
@@ -80,11 +79,6 @@ def look_at_tasks(
 
     for batch in batches(sorted(asked), parts=tuple):
         answer(batch)
-
-
-def _check_time(client: AirflowClient, deadline: Deadline) -> None:
-    if deadline.remaining() <= 0:
-        raise EnvironmentUnavailable(f"{client!r}: the look took longer than {deadline.seconds:g} s")
 
 
 def _list(client: AirflowClient, batch: Sequence[TaskRef], deadline: Deadline) -> _Instances:
@@ -110,8 +104,8 @@ def _list(client: AirflowClient, batch: Sequence[TaskRef], deadline: Deadline) -
             raise refusal(answer)
         page = answer.read(TaskInstancesAnswer)
         total = page.total_entries if total is None else total
-        if total > MOST:
-            raise AnswerTooLarge(f"{PATH}: {total} task instances; expected at most {MOST}")
+        if total > MAX_INSTANCES:
+            raise AnswerTooLarge(f"{PATH}: {total} task instances; expected at most {MAX_INSTANCES}")
         for one in page.task_instances:
             ref = TaskRef(one.dag_id, one.dag_run_id, one.task_id)
             read.add((ref, one.map_index))

@@ -19,6 +19,7 @@ import structlog
 from coordinator.store.embedded import EmbeddedEtcd
 from examples.demo.airflow import AirflowProcess
 from tests.e2e.airflow2 import Airflow2Process
+from tests.e2e.conftest import PAGE
 from tests.e2e.postgresql import PostgresServer, programs
 
 log = structlog.get_logger(__name__)
@@ -108,6 +109,7 @@ def _write_configuration(
     folder: Path, etcd: EmbeddedEtcd, airflows: dict[str, AirflowProcess], *, postgresql: bool
 ) -> None:
     lines = ["[etcd]", f'endpoints = ["{etcd.endpoint}"]', "[watcher]", "observe_every = 0.5", "observe_idle = 2.0"]
+    lines += ["[ui]", f'url = "{PAGE}"']
     for name, airflow in airflows.items():  # legacy too: a document names none that is not configured
         password = folder / f"{name}.password"
         password.touch(mode=0o600)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -14,7 +15,7 @@ from coordinator.model.reporters import ReporterStatus, read_reporter
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from examples.demo.airflow import AirflowProcess
-from tests.e2e.conftest import eventually
+from tests.e2e.conftest import PAGE, eventually
 from tests.e2e.several.environments import LEGACY, Environments
 from tests.e2e.several.reports import AllReports
 
@@ -75,6 +76,17 @@ def test_start_and_end_of_a_run_arrive_under_its_key_and_again_after_a_clear(
     assert second.queued_at is not None
     assert (second.run_id, second.queued_at > first.queued_at) == (run_id, True)
     assert states(reports, "legacy/quick", logical_date) == ["running", "success", "running", "success"]
+
+
+def test_each_task_has_a_link_to_the_explanation_of_its_run(
+    legacy: AirflowProcess, reports: AllReports, logical_date: datetime
+) -> None:
+    """Airflow 2 has no external views."""
+    run_id = legacy.api.trigger("quick", logical_date.isoformat())["dag_run_id"]
+    reports.wait("legacy/quick", logical_date, "success")
+    (task,) = legacy.api.call("GET", f"/dags/quick/dagRuns/{run_id}/taskInstances")["task_instances"]
+    links = legacy.api.call("GET", f"/dags/quick/dagRuns/{run_id}/taskInstances/{task['task_id']}/links")
+    assert links == {"Explanation": f"{PAGE}/runs/legacy/quick/{quote(run_id, safe='')}"}
 
 
 def test_a_failed_run_is_reported_as_failed(

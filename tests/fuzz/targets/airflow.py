@@ -34,7 +34,7 @@ from coordinator.runners.airflow.answers import (
 from coordinator.runners.airflow.authentication import Authentication
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
-from coordinator.runners.airflow.dialect import Airflow2, Airflow3, Dialect
+from coordinator.runners.airflow.dialect import AIRFLOW_2, AIRFLOW_3
 from coordinator.runners.port import (
     EnvironmentReport,
     EnvironmentUnavailable,
@@ -124,8 +124,7 @@ class Scripted:
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
         self._left = 12
-        dialects: tuple[Dialect, ...] = (Airflow3(), Airflow2())
-        self.dialect = tape.one_of(dialects)
+        self.dialect = tape.one_of((AIRFLOW_3, AIRFLOW_2))
 
     def send(self, *_: object, **__: object) -> Answer:
         self._left -= 1

@@ -15,14 +15,14 @@ from coordinator.config.settings import EtcdSettings
 from coordinator.model.conditions import On
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import State
-from coordinator.model.waits import Answer, Completion, Wait, dump_wait, passed, read_wait
+from coordinator.model.waits import Completion, Wait, WaitStatus, dump_wait, passed, read_wait
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Transaction
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-WAIT = Wait(Answer.WAITING, Target(PipelineRef("default", "U"), "k"), On.SUCCESS, "the id", 1, NOON)
+WAIT = Wait(WaitStatus.WAITING, Target(PipelineRef("default", "U"), "k"), On.SUCCESS, "the id", 1, NOON)
 PASSED = passed(WAIT, Completion(7, State.SUCCESS, "r"))
 
 
@@ -38,7 +38,7 @@ def put(store: EtcdStore, key: str, wait: Wait | bytes) -> None:
 @pytest.fixture(autouse=True)
 def _own_watches() -> Iterator[None]:
     yield
-    for watch in wait_watch._watches.values():
+    for *_, watch in wait_watch._watches:
         watch.close()
     wait_watch._watches.clear()
 
@@ -76,10 +76,23 @@ def test_five_hundred_sensors_have_one_watch(etcd: EtcdStore, etcd_settings: Etc
         assert not only_watch()._listeners
 
     def only_watch() -> wait_watch.WaitWatch:
-        (watch,) = wait_watch._watches.values()
+        ((*_, watch),) = wait_watch._watches
         return watch
 
     run(scenario())
+
+
+def test_a_changed_password_is_used(etcd_settings: EtcdSettings) -> None:
+    """Sensors that come after the change have a watch of their own, and need no restart of the triggerer."""
+
+    def watch(password: str) -> wait_watch.WaitWatch:
+        settings = etcd_settings.model_copy(update={"username": "sensor"})
+        settings.give_password(password, owner="the Airflow connection")
+        return wait_watch._watch_of(settings, "default")
+
+    before = watch("before")
+    assert watch("before") is before
+    assert watch("after") is not before
 
 
 @pytest.mark.parametrize("how", ["deleted", "rubbish"])
@@ -108,7 +121,7 @@ def test_the_answer_to_a_later_attempt_is_none_of_ours(
     etcd: EtcdStore, etcd_settings: EtcdSettings, keys: Keys
 ) -> None:
     """The sensor was cleared, and its earlier attempt has not been cancelled yet: it overwrites nothing."""
-    later = Wait(Answer.WAITING, WAIT.upstream, On.SUCCESS, "another id", 2, NOON)
+    later = Wait(WaitStatus.WAITING, WAIT.upstream, On.SUCCESS, "another id", 2, NOON)
 
     async def scenario() -> None:
         put(etcd, key_of(keys), later)
@@ -134,13 +147,13 @@ def test_etcd_that_was_away_is_followed_again(tmp_path: Path) -> None:
             store = connect(settings)
             put(store, key_of(keys), WAIT)
             sensor = asyncio.create_task(answer_to(settings, "default", key_of(keys), dump_wait(WAIT)))
-            await until(lambda: wait_watch._watches and next(iter(wait_watch._watches.values()))._values)
+            await until(lambda: wait_watch._watches and wait_watch._watches[0][-1]._values)
             await asyncio.to_thread(server.stop)
             await asyncio.to_thread(server.start)
             put(store, key_of(keys), PASSED)
             assert read_wait(await sensor) == PASSED
             store.close()
-            for watch in wait_watch._watches.values():
+            for *_, watch in wait_watch._watches:
                 watch.close()
             wait_watch._watches.clear()
 

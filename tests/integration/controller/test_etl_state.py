@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from coordinator.controller.leading.etl_state import EtlStates
+from coordinator.controller.compat.etl_state import EtlStates
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State, read_run_state
 from coordinator.store.connection import EtcdStore

@@ -15,11 +15,11 @@ import pytest
 
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.metrics import WatcherMetrics
-from coordinator.model.mark import dump_mark
+from coordinator.model.cursor import dump_cursor
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.reporters import ReporterStatus
 from coordinator.model.runstate import RunStateDocument
-from coordinator.model.waits import Answer, Wait, dump_wait
+from coordinator.model.waits import Wait, WaitStatus, dump_wait
 from coordinator.runners.port import ObservedRun
 from tests.integration.controller.service import Service
 from tests.integration.controller.waiting import until
@@ -55,9 +55,11 @@ def watcher(served: ServedWorld) -> Service:
         host="airflow-1", pid=1, since=now, written_at=now - timedelta(seconds=7), backlog=BACKLOG, parked=1
     )
     served.put(served.keys.reporter("default", "one"), reporter.to_value())
-    served.put(served.keys.mark("default"), dump_mark(now - timedelta(seconds=WAITED)))
+    served.put(served.keys.cursor("default"), dump_cursor(now - timedelta(seconds=WAITED)))
     ref = WaitRef(Target(PipelineRef.parse("elsewhere/H"), PARTITION), "by hand", "sensor", -1)
-    wait = Wait(Answer.WAITING, Target(PipelineRef.parse("never"), PARTITION), since=now - timedelta(seconds=WAITED))
+    wait = Wait(
+        WaitStatus.WAITING, Target(PipelineRef.parse("never"), PARTITION), since=now - timedelta(seconds=WAITED)
+    )
     served.put(served.keys.wait(ref), dump_wait(wait))
 
     def seen_now(run: ObservedRun) -> None:

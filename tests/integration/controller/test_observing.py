@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.config.settings import EtcdSettings
-from coordinator.model.mark import dump_mark, read_mark
+from coordinator.model.cursor import dump_cursor, read_cursor
 from coordinator.model.runstate import RunState
 from coordinator.runners.airflow.listing import PAGE
 from coordinator.store.port import Put
@@ -17,11 +17,11 @@ from tests.standin.faults import Fault
 from tests.worlds.real import RealWorld
 
 
-def mark_of(world: RealWorld, environment: str = "default") -> datetime | None:
-    found = world.store.get(world.keys.mark(environment))
-    mark = read_mark(found.value) if found is not None else None
-    assert mark is None or isinstance(mark, datetime)
-    return mark
+def cursor_of(world: RealWorld, environment: str = "default") -> datetime | None:
+    found = world.store.get(world.keys.cursor(environment))
+    cursor = read_cursor(found.value) if found is not None else None
+    assert cursor is None or isinstance(cursor, datetime)
+    return cursor
 
 
 def partition(number: int) -> str:
@@ -39,7 +39,7 @@ def test_what_ran_before_is_not_observed(etcd_settings: EtcdSettings, tmp_path: 
         model.runs["U", "long_ago"] = replace(model.get("U", "long_ago"), updated_at=before)
         world.dependencies({"D": "U"})
         world.settle()
-        assert mark_of(world) is not None
+        assert cursor_of(world) is not None
         assert world.state("U", partition="long_ago") is None
         assert world.runs("D", partition="long_ago") == 0
 
@@ -66,19 +66,21 @@ def test_a_downtime_loses_nothing(etcd_settings: EtcdSettings, tmp_path: Path) -
         assert {world.runs("D", partition=partition(number)) for number in range(PAGE + 5)} == {1}
 
 
-def test_the_mark_moves_only_once_what_was_seen_stands_in_etcd(etcd_settings: EtcdSettings, tmp_path: Path) -> None:
-    """A mark of long ago stays until an answer about everything since then has been written."""
+def test_the_cursor_moves_only_once_what_was_seen_stands_in_etcd(etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    """A cursor of long ago stays until an answer about everything since then has been written."""
     with RealWorld(etcd_settings, tmp_path, observed=True) as world:
         long_ago = datetime.now(UTC) - timedelta(days=3)
         world.dependencies({"D": "U"})
         world.first_run("U")
         world.stop_watcher()
         world.rerun("U")
-        world.write(Put(world.keys.mark("default"), dump_mark(long_ago)))
+        world.write(Put(world.keys.cursor("default"), dump_cursor(long_ago)))
         for _ in range(3):
             world.airflows["default"].faults.next("list", Fault.answer(503, {"detail": "overloaded"}))
         world.start_watcher()
-        world.settle_until(lambda: (mark_of(world) or long_ago) > long_ago + timedelta(days=2), "the mark has moved")
+        world.settle_until(
+            lambda: (cursor_of(world) or long_ago) > long_ago + timedelta(days=2), "the cursor has moved"
+        )
         state = world.state("U")
         assert isinstance(state, RunState)
         world.settle()
@@ -105,7 +107,7 @@ def test_what_has_ended_before_a_dependency_on_it_starts_nothing(etcd_settings: 
 def test_an_environment_that_does_not_answer_is_a_problem(
     etcd_settings: EtcdSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coordinator.controller.reconcile.observing.SILENT_AFTER", 0.0)
+    monkeypatch.setattr("coordinator.controller.reconcile.environment_poller.SILENT_AFTER", 0.0)
     with RealWorld(etcd_settings, tmp_path, observed=True) as world:
         world.dependencies({"D": "team_b/U"})
         world.settle()
@@ -113,6 +115,6 @@ def test_an_environment_that_does_not_answer_is_a_problem(
         watcher = world.watcher
         world.down("team_b")
         world.settle_until(lambda: "environment team_b" in watcher.health().problems, "it is shown")
-        assert "team_b" in watcher.reconciler.observing.problems()
+        assert "team_b" in watcher.reconciler.environment_poller.problems()
         world.up("team_b")
-        world.settle_until(lambda: not watcher.reconciler.observing.problems(), "it is observed again")
+        world.settle_until(lambda: not watcher.reconciler.environment_poller.problems(), "it is observed again")

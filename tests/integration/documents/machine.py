@@ -64,6 +64,7 @@ class Machine:
             "10.0.0.1:2379": "127.0.0.1:2379",
             "127.0.0.1:2379": self._etcd.endpoints[0],
             "coordinator etcd ": f"coordinator etcd --port {self._port} ",
+            "coordinator ui ": "coordinator ui --listen 127.0.0.1:0 ",
             "http://127.0.0.1:8080": self.airflows["default"].base_url,
             "127.0.0.1:8600": "127.0.0.1:0",
             "/run/secrets/": f"{self._secrets}/",

@@ -39,6 +39,7 @@ NOT_RUN = {
 
 SERVES = {
     "coordinator etcd": "Ctrl-C ends it",
+    "coordinator ui": "Ctrl-C ends it",
     WATCH: "leader.started",
 }
 """Commands that run until Ctrl-C, each with what it says when it is ready. They go on to the end of their page."""

@@ -32,7 +32,7 @@ PLACES = {
     "wait team_b": KEYS.wait(WaitRef(Target(TEAM_B, "p"), "run", "sensor", -1)),
     "wait default": KEYS.wait(WaitRef(Target(DEFAULT, "p"), "run", "sensor", -1)),
     "task": KEYS.state(Target(TEAM_B._replace(task="copy"), "p")),
-    "observed": KEYS.mark("team_b"),
+    "observed": KEYS.cursor("team_b"),
     "trigger": KEYS.trigger(Target(TEAM_B, "p")),
     "dependencies team_b": KEYS.dependencies("team_b"),
     "dependencies team_b2": KEYS.dependencies("team_b2"),

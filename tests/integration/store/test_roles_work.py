@@ -23,7 +23,7 @@ from coordinator.config.settings import EtcdSettings, ReporterSettings, Retentio
 from coordinator.model.assets.events import AssetEventDocument
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunStateDocument, State, Verdict
-from coordinator.model.waits import Answer, Completion, Wait, dump_wait, passed
+from coordinator.model.waits import Completion, Wait, WaitStatus, dump_wait, passed
 from coordinator.store import securing
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.keys import Keys
@@ -85,7 +85,7 @@ def test_a_reporter_tells_of_its_asset_events_and_of_no_others(etcd: SecuredEtcd
 
 def test_a_sensor_writes_its_wait_and_hears_the_answer_and_reports_nothing(etcd: SecuredEtcd) -> None:
     key = KEYS.wait(WaitRef(target("team_b/load"), "nightly", "sensor", -1))
-    wait = Wait(Answer.WAITING, target("rates"), task_instance="id")
+    wait = Wait(WaitStatus.WAITING, target("rates"), task_instance="id")
     root, store = etcd.connect(ROOT), etcd.connect("sensors")
     watch = WaitWatch(etcd.connect("sensors"), KEYS, "team_b")
     try:

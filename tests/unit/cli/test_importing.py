@@ -94,7 +94,8 @@ def test_composers_mappings_come_over(cli: Cli, tmp_path: Path) -> None:
         "kind": "composer",
         "url": "https://fin-dot-europe.composer.googleusercontent.com",
     }
-    assert [one["place"] for one in told["to_look_at"]] == ["dependencies.json: sales/report"]
+    assert [one["place"] for one in told["to_look_at"]] == ["dependencies.json: sales/report", "coordinator.toml"]
+    assert "airflow_version = 2" in told["to_look_at"][1]["what"]
     assert told["not_carried_over"] == []
 
 
@@ -112,7 +113,9 @@ def test_success_and_failure_of_one_workflow_are_its_end(cli: Cli, tmp_path: Pat
         ('{"source_workflow_id": "a",}', "orders.json:1:28: not JSON"),
         ("[]", "expected a JSON object"),
         ({"a": 1}, "neither a mapping"),
-        ({"source_workflow_id": 7, "target": {}}, "expected source_workflow_id, a name"),
+        ({"source_workflow_id": 7, "target": {}}, "orders.json: source_workflow_id: Input should be a valid string"),
+        ({"source_workflow_id": " ", "target": {}}, "orders.json: source_workflow_id: String should have at least 1"),
+        ({"source_workflow_id": "a", "target": {"on_success": {}}}, "target.on_success: Input should be a valid list"),
         ("[" * 100_000, "not JSON"),
     ],
 )
@@ -137,16 +140,52 @@ def test_mistakes_within_a_mapping_are_left_out_and_told(cli: Cli, tmp_path: Pat
     }
     result = cli("import", "composer", put(tmp_path, "orders.json", mapping), "--output", tmp_path / "new", "--json")
     told = json.loads(result.stdout)
-    places = [one["place"].rpartition(": ")[2] for one in told["not_carried_over"]]
-    assert places[:6] == [
-        "owner",
-        "target.on_success[0]",
-        "target.on_success[1]",
-        "target.on_success[2]",
-        "target.on_sucess",
-        "target.on_failure[0]",
+    places = [one["place"].rpartition("orders.json")[2] for one in told["not_carried_over"]]
+    assert places == [
+        ": target.on_success[0].dag_id",
+        ": target.on_success[1]",
+        ": target.on_success[2]",
+        ": target.on_failure[0]",
+        ": owner",
+        ": target.on_sucess",
+        "",
     ]
     assert told["pipelines"] == 0
+
+
+def test_an_environment_without_an_address_is_one_of_composers(cli: Cli, tmp_path: Path) -> None:
+    result = cli("import", "composer", put(tmp_path, "stock.json", STOCK), "--output", tmp_path / "new", "--json")
+    told = json.loads(result.stdout)
+    assert written(tmp_path / "new")[1]["environments"]["sales"]["kind"] == "composer"
+    assert "environment 'sales' has no URL in any file: set [environments.sales] url" in {
+        one["what"] for one in told["not_carried_over"]
+    }
+
+
+@pytest.mark.parametrize("name", ["a😀", 'quo"ted', "back\\slash", "per.iod", "Zürich"])
+def test_any_name_can_be_read_back(cli: Cli, tmp_path: Path, name: str) -> None:
+    addresses = put(tmp_path, "composer-url-mapping-prod.json", {name: {"url": "https://a.example.com"}})
+    mapping = {**STOCK, "target": {"on_success": [{"environment_name": name, "dag_id": name}]}}
+    result = cli("import", "composer", addresses, put(tmp_path, "stock.json", mapping), "--output", tmp_path / "new")
+    assert "Traceback" not in result.stderr
+    dependencies, configuration = written(tmp_path / "new")
+    assert dependencies == {f"{name}/{name}": "stock"}
+    assert name in configuration["environments"]
+
+
+def test_settings_that_would_be_refused_are_told(cli: Cli, tmp_path: Path) -> None:
+    addresses = put(tmp_path, "composer-url-mapping-prod.json", {"sales": {"url": "ftp://sales.example.com"}})
+    result = cli("import", "composer", addresses, "--output", tmp_path / "new")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "coordinator.toml: environments.sales.url: 'ftp://sales.example.com' is not a URL" in result.stderr
+
+
+def test_half_a_character_is_told(cli: Cli, tmp_path: Path) -> None:
+    """JSON can escape half of a surrogate pair, which no file can contain."""
+    file = put(tmp_path, "old.json", r'{"a\ud800": "b", "c": "d"}')
+    result = cli("import", "playground", file, "--output", tmp_path / "new", "--json")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert written(tmp_path / "new")[0] == {"c": "d"}
 
 
 def test_files_that_are_there_are_not_replaced(cli: Cli, tmp_path: Path) -> None:

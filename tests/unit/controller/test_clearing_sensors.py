@@ -19,7 +19,7 @@ from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import Attempt, State
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Readiness, SeenWait
-from coordinator.model.waits import Answer, Wait, dump_wait
+from coordinator.model.waits import Wait, WaitStatus, dump_wait
 from coordinator.runners.port import ObservedRun
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryStore
@@ -33,7 +33,7 @@ USED = Consumption.of({UPSTREAM: Consumed(3, Attempt("r", NOON), State.SUCCESS)}
 
 
 def wait(sensor: str, revision: int) -> SeenWait:
-    value = Wait(Answer.PASSED, UPSTREAM, On.SUCCESS, "id", 1, NOON)
+    value = Wait(WaitStatus.PASSED, UPSTREAM, On.SUCCESS, "id", 1, NOON)
     return SeenWait(WaitRef(RUN, "r", sensor, -1), value, revision)
 
 

@@ -7,16 +7,25 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from coordinator.controller.reconcile.observations import Assessment, assess
+from coordinator.controller.reconcile.observations import Followed, observation_to_report
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.runners.port import ObservedRun
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
+ASKED_AT = NOON + timedelta(minutes=2)
+SECOND = timedelta(seconds=1)
+AT_REST, IN_FLIGHT, END_SEEN = Followed(False, False), Followed(True, False), Followed(True, True)
+OBSERVED = None
 
 
 def run(state: str, queued_at: datetime = NOON) -> ObservedRun:
     return ObservedRun("d", "r", State(state), queued_at)
+
+
+def estimated(queued_at: datetime) -> ObservedRun:
+    return ObservedRun("d", "r", State.QUEUED, queued_at, is_estimated=True)
 
 
 def said(state: str, queued_at: datetime | None = NOON) -> RunState:
@@ -24,35 +33,65 @@ def said(state: str, queued_at: datetime | None = NOON) -> RunState:
 
 
 @pytest.mark.parametrize(
-    ("present", "observed", "in_flight", "seen_before", "assessment"),
+    ("present", "observed", "policy", "reports"),
     [
         # A silent clear: queued, which no listener reports.
-        (said("success"), run("queued", LATER), False, False, Assessment.REPORT),
-        (said("running"), run("success"), False, False, Assessment.REPORT),
+        (said("success"), run("queued", LATER), AT_REST, True),
+        (said("running"), run("success"), AT_REST, True),
         # A listener's report comes before Airflow commits: what Airflow still shows is the older.
-        (said("success"), run("running"), False, False, Assessment.NOTHING),
-        (said("success", LATER), run("success"), True, False, Assessment.NOTHING),
+        (said("success"), run("running"), AT_REST, False),
+        (said("success", LATER), run("success"), IN_FLIGHT, False),
         # A person has marked it: what this attempt shows of itself counts no more, a newer attempt does.
-        (replace(said("success"), marked=True), run("failed"), True, True, Assessment.NOTHING),
-        (replace(said("failed"), marked=True), run("success"), False, False, Assessment.NOTHING),
-        (replace(said("success"), marked=True), run("queued", LATER), False, False, Assessment.REPORT),
+        (replace(said("success"), marked=True), run("failed"), END_SEEN, False),
+        (replace(said("failed"), marked=True), run("success"), AT_REST, False),
+        (replace(said("success"), marked=True), run("queued", LATER), AT_REST, True),
+        (replace(said("success"), marked=True), run("failed"), OBSERVED, False),
         # Nothing stands there: a deleted key says "not yet", unless something moves or a flight must end.
-        (None, run("success"), False, False, Assessment.NOTHING),
-        (None, run("running"), False, False, Assessment.REPORT),
-        (None, run("success"), True, False, Assessment.REPORT),
-        (Unreadable("?"), run("success"), True, False, Assessment.REPORT),
+        (None, run("success"), AT_REST, False),
+        (None, run("running"), AT_REST, True),
+        (None, run("success"), IN_FLIGHT, True),
+        (Unreadable("?"), run("success"), IN_FLIGHT, True),
+        # In an observed environment there is nobody else to tell of it.
+        (None, run("success"), OBSERVED, True),
+        (Unreadable("?"), run("success"), OBSERVED, True),
         # A writer without queued_at speaks for itself; ours comes only if it stays silent.
-        (said("success", None), run("success"), False, False, Assessment.NOTHING),
-        (said("running", None), run("running"), True, False, Assessment.NOTHING),
-        (said("running", None), run("success"), True, False, Assessment.LATER),
-        (said("running", None), run("success"), True, True, Assessment.REPORT),
+        (said("success", None), run("success"), AT_REST, False),
+        (said("running", None), run("running"), IN_FLIGHT, False),
+        (said("running", None), run("success"), IN_FLIGHT, False),
+        (said("running", None), run("success"), END_SEEN, True),
+        (said("running", None), run("running"), OBSERVED, True),
+        # Airflow 2: what stands for the start of a queued run is the moment of the answer.
+        (said("queued"), estimated(LATER), AT_REST, False),
+        (said("running"), estimated(LATER), OBSERVED, False),
+        (said("success"), estimated(LATER), AT_REST, True),
+        (said("success"), estimated(LATER), OBSERVED, True),
+        # A state that was observed after the question is newer than an answer that only estimates.
+        (replace(said("success"), observed_at=ASKED_AT + SECOND), estimated(LATER), AT_REST, False),
+        (replace(said("success"), observed_at=ASKED_AT + SECOND), estimated(LATER), OBSERVED, False),
+        (replace(said("success"), observed_at=ASKED_AT - SECOND), estimated(LATER), OBSERVED, True),
     ],
 )
-def test_an_observation_is_assessed(
-    present: RunState | Unreadable | None,
-    observed: ObservedRun,
-    in_flight: bool,
-    seen_before: bool,
-    assessment: Assessment,
+def test_what_is_to_be_reported(
+    present: RunState | Unreadable | None, observed: ObservedRun, policy: Followed | None, reports: bool
 ) -> None:
-    assert assess(present, observed, in_flight=in_flight, seen_before=seen_before) is assessment
+    found = observation_to_report(present, observed, asked_at=ASKED_AT, watermark=None, policy=policy)
+    assert found == (observed if reports else None)
+
+
+@pytest.mark.parametrize("policy", [IN_FLIGHT, OBSERVED])
+def test_what_retention_has_removed_is_not_reported_again(policy: Followed | None) -> None:
+    def reported(at: datetime) -> ObservedRun | None:
+        watermark = Watermark(queued_at=NOON)
+        return observation_to_report(None, run("success", at), asked_at=ASKED_AT, watermark=watermark, policy=policy)
+
+    assert reported(NOON) is None
+    assert reported(LATER) == run("success", LATER)
+
+
+@pytest.mark.parametrize("policy", [AT_REST, OBSERVED])
+def test_a_run_that_is_queued_again_is_a_newer_attempt(policy: Followed | None) -> None:
+    """Its start is estimated as that of the attempt before, which was shorter than a second."""
+    found = observation_to_report(said("success"), estimated(NOON), asked_at=ASKED_AT, watermark=None, policy=policy)
+    assert found is not None
+    assert found.queued_at is not None
+    assert found.queued_at > NOON

@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.model.conditions import On
 from coordinator.model.references import Target, WaitRef
-from coordinator.model.waits import Answer, Wait, dump_wait, read_wait
+from coordinator.model.waits import Wait, WaitStatus, dump_wait, read_wait
 from coordinator.runners.airflow import looking
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import RunOrTask, TaskRef
@@ -62,7 +62,7 @@ def test_a_sensor_that_names_the_wrong_environment_for_itself_is_refused(world: 
     run = Target(target("team_b/D").pipeline, PARTITION)
     ref = WaitRef(run, world.newest_run("D", PARTITION).run_id, "sensor", -1)
     key = world.keys.wait(ref)
-    wait = Put(key, dump_wait(Wait(Answer.WAITING, target("U"), On.SUCCESS)))
+    wait = Put(key, dump_wait(Wait(WaitStatus.WAITING, target("U"), On.SUCCESS)))
     world.write(wait)
     world.settle()
     _until_gone(world, key)
@@ -73,10 +73,10 @@ def test_a_sensor_that_names_the_wrong_environment_for_itself_is_refused(world: 
         world.settle()
         found = world.store.get(key)
         assert found is not None, "it would be written again, for ever"
-        if not isinstance(read := read_wait(found.value), Wait) or read.status is not Answer.WAITING:
+        if not isinstance(read := read_wait(found.value), Wait) or read.status is not WaitStatus.WAITING:
             break
     assert isinstance(read, Wait)
-    assert read.status is Answer.REFUSED
+    assert read.status is WaitStatus.REFUSED
     assert "environment 'team_b' has no such task" in read.reason
 
 

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from coordinator.model.partitions.instants import (
     RUN_ID_LIMIT,
     coordinator_run_id,
+    date_in_run_id,
     format_instant,
     parse_instant,
+    partition_in_run_id,
     partition_of_run,
 )
 
@@ -80,3 +82,43 @@ def test_airflow_takes_every_run_id(partition: str, sequence: int) -> None:
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_two_partitions_never_meet_in_a_run_id(one: str, other: str) -> None:
     assert (coordinator_run_id(one, 1) == coordinator_run_id(other, 1)) == (one == other)
+
+
+@given(
+    partition=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60), sequence=st.integers(1, 9999)
+)
+def test_a_run_id_of_ours_gives_its_partition_back(partition: str, sequence: int) -> None:
+    assert partition_in_run_id(coordinator_run_id(partition, sequence)) == partition
+
+
+@pytest.mark.parametrize(
+    "run_id",
+    [
+        coordinator_run_id("x" * 300, 1),  # cut
+        "coordinator__a b__1",  # a blank would have been escaped
+        "coordinator__~61__1",  # an a would not
+        "coordinator__~ff__1",  # no UTF-8
+        "coordinator__a__",
+        "coordinator____1",
+        "scheduled__2026-11-20T00:00:00+00:00",
+        "",
+    ],
+)
+def test_a_run_id_that_the_coordinator_does_not_make_gives_none(run_id: str) -> None:
+    assert partition_in_run_id(run_id) is None
+
+
+@pytest.mark.parametrize(
+    ("run_id", "partition"),
+    [
+        ("scheduled__2026-11-20T00:00:00+00:00", "2026-11-20T00:00:00Z"),
+        ("backfill__2026-11-20T02:00:00+02:00", "2026-11-20T00:00:00Z"),
+        ("manual__2026-11-20T00:00:00.250000+00:00", "2026-11-20T00:00:00.250000Z"),
+        ("manual__2026-11-20T00:00:00+00:00_aBcD12", None),  # without a logical date
+        ("asset_triggered__2026-11-20T00:00:00+00:00_aBcD12", None),
+        ("scheduled__2026-11-20", None),
+        ("nightly", None),
+    ],
+)
+def test_a_run_id_of_airflow_gives_its_date(run_id: str, partition: str | None) -> None:
+    assert date_in_run_id(run_id) == partition

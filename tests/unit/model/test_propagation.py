@@ -35,7 +35,7 @@ from coordinator.model.runstate import Attempt, RunState, State, Unreadable
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Readiness, SeenOrder, SeenRecord, SeenState
-from coordinator.model.waits import Answer, Completion, SensorRerun, Wait
+from coordinator.model.waits import Completion, SensorRerun, Wait, WaitStatus
 from tests.unit.model.facts import Facts
 
 PIPELINES = [PipelineRef("default", f"p{number}") for number in range(8)]
@@ -240,7 +240,7 @@ def sensor_changes() -> st.SearchStrategy[Change]:
     completions = st.builds(Completion, st.integers(0, 20), st.just(State.SUCCESS), st.just("r"))
     waits = st.builds(
         Wait,
-        st.just(Answer.PASSED),
+        st.just(WaitStatus.PASSED),
         upstreams,
         st.sampled_from(On),
         completion=completions,

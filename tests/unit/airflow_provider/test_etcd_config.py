@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coordinator.airflow_provider import get_provider_info
-from coordinator.airflow_provider.place import place_of
+from coordinator.airflow_provider.etcd_config import from_connection
+from coordinator.airflow_provider.hook import EtcdHook
 from coordinator.errors import ConfigurationError
 
 
@@ -27,24 +33,63 @@ class FakeConnection:
 
 
 def test_a_connection_names_the_etcd_and_this_airflow() -> None:
-    place = place_of(FakeConnection(login="sales", password="s3cret", extra_dejson={"environment": "sales"}))
-    assert (place.etcd.endpoints, place.etcd.prefix) == (["etcd.example.com:2379"], "/coordinator")
-    assert (place.etcd.username, place.etcd.password()) == ("sales", "s3cret")
-    assert place.environment == "sales"
-    assert "s3cret" not in repr((place, place.etcd.password_source()))
+    config = from_connection(FakeConnection(login="sales", password="s3cret", extra_dejson={"environment": "sales"}))
+    assert (config.etcd.endpoints, config.etcd.prefix) == (["etcd.example.com:2379"], "/coordinator")
+    assert (config.etcd.username, config.etcd.password()) == ("sales", "s3cret")
+    assert config.environment == "sales"
+    assert "s3cret" not in repr((config, config.etcd.password_source()))
 
 
 def test_without_an_environment_that_of_the_host_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COORDINATOR_REPORTER__ENVIRONMENT", "sales")
-    assert place_of(FakeConnection()).environment == "sales"
-    assert place_of(FakeConnection(extra_dejson={"environment": "finance"})).environment == "finance"
+    assert from_connection(FakeConnection()).environment == "sales"
+    assert from_connection(FakeConnection(extra_dejson={"environment": "finance"})).environment == "finance"
 
 
 def test_endpoints_in_the_extra_replace_host_and_port() -> None:
     extra = {"endpoints": "a:2379, b:2380", "prefix": "/own", "ca_cert": "", "key": None}
-    place = place_of(FakeConnection(extra_dejson=extra))
-    assert (place.etcd.endpoints, place.etcd.prefix) == (["a:2379", "b:2380"], "/own")
-    assert (place.environment, place.etcd.password(), place.etcd.username) == ("default", None, None)
+    config = from_connection(FakeConnection(extra_dejson=extra))
+    assert (config.etcd.endpoints, config.etcd.prefix) == (["a:2379", "b:2380"], "/own")
+    assert (config.environment, config.etcd.password(), config.etcd.username) == ("default", None, None)
+
+
+def test_the_connection_in_the_documentation_is_valid() -> None:
+    (text,) = re.findall(r"--conn-json '(.*?)'", Path("docs/airflow.md").read_text(encoding="utf-8"), re.DOTALL)
+    given = json.loads(text)
+    connection = FakeConnection(
+        host=given.get("host"), login=given["login"], password=given["password"], extra_dejson=given["extra"]
+    )
+    assert given["conn_type"] == EtcdHook.conn_type
+    config = from_connection(connection)
+    assert (config.etcd.endpoints, config.environment) == (["etcd-1:2379", "etcd-2:2379"], "team_b")
+
+
+def test_connections_with_different_passwords_are_different() -> None:
+    """What is kept for a connection, such as a watch, must not outlive a change of its password."""
+    old, same, new = (from_connection(FakeConnection(password=password)).etcd for password in ("old", "old", "new"))
+    assert old == same
+    assert old != new
+
+
+def test_a_trigger_reads_no_file_in_its_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an environment in the connection, that of the configuration counts: a file, perhaps on a network."""
+    from coordinator.config import settings
+
+    real, threads = settings.load_settings, []
+
+    def load_settings(*arguments: Any) -> settings.Settings:
+        threads.append(threading.current_thread())
+        return real(*arguments)
+
+    async def get(hook: EtcdHook, name: str) -> FakeConnection:
+        del hook, name
+        return FakeConnection()
+
+    monkeypatch.setattr(settings, "load_settings", load_settings)
+    monkeypatch.setattr(EtcdHook, "aget_connection", get, raising=False)
+    assert asyncio.run(EtcdHook("etcd_default").aconfig()).environment == "default"
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 @pytest.mark.parametrize(
@@ -59,7 +104,7 @@ def test_endpoints_in_the_extra_replace_host_and_port() -> None:
 )
 def test_a_mistake_is_told_with_its_place_and_without_the_password(connection: FakeConnection, said: str) -> None:
     with pytest.raises(ConfigurationError, match="the Airflow connection 'etcd_default'") as raised:
-        place_of(connection)
+        from_connection(connection)
     assert said in str(raised.value)
     assert "s3cret" not in str(raised.value)
 

@@ -16,7 +16,7 @@ from coordinator.store.keys import Keys, TriggerKey
 from coordinator.store.port import Store
 
 
-def waits_for(
+def limits_reached(
     store: Store, keys: Keys, reading: Reading, target: Target, environment_limits: Mapping[str, EnvironmentLimits]
 ) -> Iterator[str]:
     """The limits that a target that would fire now waits for, one sentence each. The watcher's settings may differ.

@@ -37,7 +37,7 @@ _STATES = {"START": State.RUNNING, "END": State.SUCCESS, "FAILED": State.FAILED}
 _BACK = 20
 """Values of a key that are looked back through for its START."""
 
-AGAIN = 5.0
+RETRY_AFTER = 5.0
 """Seconds until a report that etcd did not take is tried again."""
 
 
@@ -87,7 +87,7 @@ class EtlStates:
         for update in self._reflector.updates(self._stop):
             for item in _items(update):
                 while not self._stop.is_set() and not self._report(item):
-                    self._stop.wait(AGAIN)
+                    self._stop.wait(RETRY_AFTER)
 
     def _report(self, item: KeyValue) -> bool:
         """Report one value. Returns whether that is done, also where there is nothing to report."""

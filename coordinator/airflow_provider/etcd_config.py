@@ -31,30 +31,29 @@ class Connection(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class EtcdConfig:
     """:ivar etcd: the connection settings. :ivar environment: the name of this Airflow."""
 
     etcd: EtcdSettings
     environment: str
 
 
-def configured_place() -> Place:
+def from_configuration() -> EtcdConfig:
     """From the configuration of the coordinator. :raises ConfigurationError: it is wrong."""
     from coordinator.config.settings import load_settings
 
     settings = load_settings()
-    return Place(settings.etcd, settings.reporter.environment)
+    return EtcdConfig(settings.etcd, settings.reporter.environment)
 
 
-def place_of(connection: Connection) -> Place:
+def from_connection(connection: Connection) -> EtcdConfig:
     """From an Airflow connection of the type ``etcd``. Without ``environment`` in it, that of the host's configuration.
 
     :raises ConfigurationError: a field is wrong; the message does not contain the password.
     """
     from pydantic import ValidationError
 
-    from coordinator.airflow_provider.given_password import EtcdWithPassword
-    from coordinator.config.settings import ReporterSettings, load_settings
+    from coordinator.config.settings import EtcdSettings, ReporterSettings, load_settings
 
     where = f"the Airflow connection {connection.conn_id!r}"
     extra = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
@@ -69,9 +68,10 @@ def place_of(connection: Connection) -> Place:
     environment = extra.pop("environment", None)
     try:
         reporter = load_settings().reporter if environment is None else ReporterSettings(environment=environment)
-        etcd = EtcdWithPassword(endpoints=endpoints, username=connection.login or None, **extra)
+        etcd = EtcdSettings(endpoints=endpoints, username=connection.login or None, **extra)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ConfigurationError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    etcd.give(connection.password or "")
-    return Place(etcd, reporter.environment)
+    if connection.password:
+        etcd.give_password(connection.password, owner=where)
+    return EtcdConfig(etcd, reporter.environment)

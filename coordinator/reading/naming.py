@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from coordinator.cli.options import spellings_of
 from coordinator.controller.state.publications import Publications
 from coordinator.errors import CoordinatorError
-from coordinator.model.named_partitions import NamedPartition, named_partition
+from coordinator.model.named_partitions import NamedPartition, named_partition, spellings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.reading.reading import Reading, UnknownPipeline, read, read_names
 from coordinator.reading.wanted_keys import About
@@ -17,7 +16,14 @@ from coordinator.store.port import Store
 
 
 class UnknownPartition(CoordinatorError):
-    """A partition in which neither the pipeline nor an upstream of it has a key."""
+    """A partition in which neither the pipeline nor an upstream of it has a key.
+
+    :ivar named: what may have been meant; ``None``: it was not looked for.
+    """
+
+    def __init__(self, message: str, *, named: NamedPartition | None = None) -> None:
+        super().__init__(message)
+        self.named = named
 
 
 def read_target(
@@ -37,7 +43,7 @@ def read_target(
     :param new_pipeline: the person has confirmed that the pipeline is new.
     :raises UnknownPipeline: it is unknown, and the person has not confirmed that it is new.
     """
-    about = About(pipeline, tuple(sorted(spellings_of(typed))), below)
+    about = About(pipeline, tuple(sorted(spellings(typed))), below)
     publications = Publications(keys)
     reading = read(store, keys, revision=revision, about=about, publications=publications)
     known: Sequence[str] = reading.partitions_of(pipeline)
@@ -67,7 +73,9 @@ def require_pipeline(reading: Reading, pipeline: PipelineRef) -> None:
     try:
         reading.require(pipeline)
     except UnknownPipeline as error:
-        raise UnknownPipeline(f"nothing was done: {error}; --new-pipeline says that it is meant") from None
+        raise UnknownPipeline(
+            f"nothing was done: {error}; --new-pipeline says that it is meant", near=error.near
+        ) from None
 
 
 def unknown_partition(target: Target, named: NamedPartition) -> str:

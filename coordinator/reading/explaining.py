@@ -1,0 +1,125 @@
+"""The explanation of a pipeline in a partition, from one reading of etcd, with what else a reader should know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
+from coordinator.controller.leading.unknown_dags import PLACE, names
+from coordinator.controller.state.problems import shown
+from coordinator.model.dependencies import Downstream
+from coordinator.model.explanation import Explanation, Kind, as_json, explain
+from coordinator.model.explanation.words import LISTED
+from coordinator.model.named_partitions import NamedPartition
+from coordinator.model.partitions.instants import format_instant
+from coordinator.model.publishing.publication import Publication
+from coordinator.model.publishing.unmet_lately import seen_in, untouched
+from coordinator.model.references import PipelineRef
+from coordinator.reading.limit_reasons import limits_reached
+from coordinator.reading.naming import read_target, unknown_partition
+from coordinator.reading.reading import Reading
+from coordinator.reading.unmet_notes import unmet_notes
+from coordinator.reading.waiting_sensors import waiting_sensors
+from coordinator.store.keys import Keys
+from coordinator.store.port import Store
+from coordinator.store.presence import read_presence
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An explanation, and the reading that it was made of.
+
+    :ivar named: the meaning of the partition that was asked for.
+    :ivar notes: what else the reader should know, besides the rule.
+    """
+
+    reading: Reading
+    named: NamedPartition
+    explanation: Explanation
+    notes: Sequence[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs: what ``coordinator explain --json`` prints."""
+        return (
+            as_json(self.explanation)
+            | {"revision": self.reading.cache.revision, "notes": list(self.notes)}
+            | shown(self.reading.problems, self.reading.cache.problems).as_json()
+        )
+
+
+def explained(
+    store: Store,
+    keys: Keys,
+    pipeline: PipelineRef,
+    partition: str,
+    *,
+    revision: int = 0,
+    limits: Mapping[str, EnvironmentLimits],
+) -> Explained:
+    """Read the keys that a decision about a partition needs, and explain it.
+
+    :param partition: in any spelling.
+    :param revision: of etcd; 0: the present.
+    :param limits: of the environments, as far as they are known here.
+    :raises UnknownPipeline: no document names the pipeline, and it has no keys.
+    :raises NoSuchRevision: the revision is compacted, or lies in the future.
+    """
+    reading, target, named = read_target(
+        store, keys, pipeline, partition, revision=revision, below=False, new_pipeline=True
+    )
+    reading.require(pipeline)
+    waits = tuple(limits_reached(store, keys, reading, target, limits))
+    sensors = tuple(waiting_sensors(reading, (seen for seen in reading.cache.waits if seen.ref.run == target)))
+    explanation = explain(reading.propagation, target, known=named.known, waiting=sensors)
+    notes = tuple(_notes(reading, explanation, named, waits, past=bool(revision)))
+    return Explained(reading, named, explanation, notes)
+
+
+def _notes(
+    reading: Reading, explanation: Explanation, named: NamedPartition, waits: Sequence[str], *, past: bool
+) -> Iterator[str]:
+    """Further notes for the reader, besides the rule."""
+    target = explanation.decision.target
+    if past:
+        newest = reading.newest_time
+        when = f", about {format_instant(newest)}" if newest is not None else ""
+        yield f"this is how it stood at etcd revision {reading.cache.revision}{when}"
+    if not named.known:
+        yield unknown_partition(target, named)
+    if reading.propagation.graph.node(target.pipeline) is None:
+        own = "its own schedule, or a person, starts it"
+        yield f"{target.pipeline} waits for nothing in the published documents: {own}"
+    yield from unmet_notes(reading, target.pipeline, seen_in(reading.cache.targets()))
+    unaffected = untouched(target, _published_entries(reading))
+    for waiting, dependency in unaffected[:LISTED]:
+        yield f"{waiting} does not see this partition: '{dependency}' is about others"
+    if len(unaffected) > LISTED:
+        yield f"{len(unaffected) - LISTED} more pipelines that wait for it do not see this partition"
+    to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
+    if to_be_started and reading.cache.leader is None and not past:
+        yield "no watcher leads, so nothing is started; start one: coordinator watch"
+    yield from waits
+    if named.known and not past:
+        yield from _about_dags(reading, explanation)
+    of_dependencies = {place: what for place, what in reading.problems.items() if place.startswith("dependencies")}
+    yield from (f"problem: {one}" for one in shown(of_dependencies).in_words())
+
+
+def _about_dags(reading: Reading, explanation: Explanation) -> Iterator[str]:
+    """What is known of the DAGs without asking an Airflow, and who asks."""
+    concerned = {explanation.decision.target.pipeline, *(cause.target.pipeline for cause in explanation.causes)}
+    for presence in map(read_presence, reading.cache.watchers.values()):
+        told = (presence.problems or {}).get(PLACE)
+        if told is not None and any(names(told, pipeline) for pipeline in concerned):
+            yield f"the watcher {presence.id} says: {told}"
+    if any(cause.kind is Kind.NOT_YET for cause in explanation.causes):  # of queued runs the cause says it
+        yield "explain does not ask Airflow; 'coordinator doctor' tells whether these DAGs exist and are not paused"
+
+
+def _published_entries(reading: Reading) -> Iterator[Downstream]:
+    """All published entries, including those of pipelines that the reading does not cover."""
+    for published in reading.cache.published.values():
+        if isinstance(published.value, Publication):
+            yield from published.value.document.values()

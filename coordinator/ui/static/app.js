@@ -1,0 +1,21 @@
+// The page: its head, and the view that the address names.
+
+import { here, query } from "./address.js";
+import { header } from "./header.js";
+import { tick } from "./time.js";
+import * as explain from "./views/explain.js";
+import * as newest from "./views/newest.js";
+import * as runs from "./views/runs.js";
+import * as start from "./views/start.js";
+
+const main = document.getElementById("main");
+const head = header(document.getElementById("header"));
+const [view, ...names] = here();
+
+if (view === undefined) start.open(main, head);
+else if (view === "explain" && names.length === 3) explain.open(main, head, ...names, query);
+else if (view === "explain" && names.length === 2) newest.open(main, head, ...names, query);
+else if (view === "runs" && names.length === 3) runs.open(main, head, ...names);
+else start.nowhere(main, head);
+
+setInterval(tick, 1_000);
