@@ -16,6 +16,6 @@ def airflow_pages(environments: Mapping[str, EnvironmentSettings]) -> dict[str, 
 
 def _pages_of(environment: EnvironmentSettings) -> Templates:
     dag = f"{environment.pages}/dags/{{DAG_ID}}"
-    if environment.speaks == 2:
+    if environment.api_version == 2:
         return {"dag": f"{dag}/grid", "run": f"{dag}/grid?dag_run_id={{RUN_ID}}"}
     return {"dag": dag, "run": f"{dag}/runs/{{RUN_ID}}"}
