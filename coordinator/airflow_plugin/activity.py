@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from coordinator.airflow_plugin.outbox import Event
+from coordinator.airflow_plugin.outbox import AnyEvent, EmittedEvent
 from coordinator.model.reporters import RECENT_RUNS, ReportedRun
 
 
@@ -15,8 +15,10 @@ class Activity:
         self._lock = threading.Lock()
         self._recent: tuple[ReportedRun, ...] = ()
 
-    def note(self, event: Event) -> None:
+    def note(self, event: AnyEvent) -> None:
         """An event has been delivered."""
+        if isinstance(event, EmittedEvent):
+            return  # its run reports itself
         document = event.document
         if document.run_id is None or document.observed_at is None:
             return

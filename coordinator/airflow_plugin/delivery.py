@@ -20,12 +20,13 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_e
 
 from coordinator.airflow_plugin.activity import Activity
 from coordinator.airflow_plugin.clients import Clients
-from coordinator.airflow_plugin.outbox import Event, Outbox, UnreadableEvent
+from coordinator.airflow_plugin.outbox import AnyEvent, Outbox, UnreadableEvent
 from coordinator.airflow_plugin.parking import Reason
 from coordinator.airflow_plugin.probing import Probing
 from coordinator.airflow_plugin.wakeup_pipe import WakeupPipe
 from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model import bounds
+from coordinator.model.assets.events import InvalidEvent
 from coordinator.model.printable import printable
 from coordinator.model.runstate import InvalidReport, Verdict
 from coordinator.store.port import AccessDenied, StoreError, TransactionTooLarge
@@ -40,14 +41,14 @@ GRACE = 5.0
 _SAY_AGAIN_AFTER = 60.0
 _MANY = 10_000
 
-Write = Callable[[Event], Verdict]
+Write = Callable[[AnyEvent], Verdict]
 """Writes an event to etcd and returns when it is written.
 
 :raises StoreError: it may or may not be written.
 :raises AccessDenied: etcd refuses this one, until somebody grants it.
 :raises OtherEnvironment: it belongs to another environment than this sender's.
 :raises ConfigurationError: it is unknown which etcd to use, until the configuration is repaired.
-:raises InvalidReport, TransactionTooLarge: it can never be written.
+:raises InvalidReport, InvalidEvent, TransactionTooLarge: it can never be written.
 """
 
 
@@ -148,7 +149,7 @@ class Delivery:
         began = time.perf_counter()
         try:
             verdict = self._retrying(self._write, event)
-        except (InvalidReport, TransactionTooLarge) as error:
+        except (InvalidReport, InvalidEvent, TransactionTooLarge) as error:
             self._park(name, error, may_pass=False, environment=event.environment)
             return
         except (AccessDenied, OtherEnvironment) as error:
@@ -162,10 +163,7 @@ class Delivery:
         log.info(
             "event.delivered",
             file=name,
-            dag_id=event.dag_id,
-            partition=event.partition,
-            state=str(event.document.state),
-            run_id=event.document.run_id,
+            **event.about,
             verdict=verdict.value,
             milliseconds=round((time.perf_counter() - began) * 1000, 2),
             waited=None if written_at is None else round(time.time() - written_at, 3),

@@ -11,6 +11,7 @@ name.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 import time
@@ -18,18 +19,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator.airflow_plugin.parking import ParkedEvents
 from coordinator.airflow_plugin.private import create_private, make_private_directory
 from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
+from coordinator.model.assets.events import AssetEventDocument
 from coordinator.model.runstate import RunStateDocument
 
 _SUFFIX = ".json"
 _UNFINISHED = ".tmp"
 _DIGITS = 20
+_IS_EMITTED = re.compile(rb'\s*\{\s*"asset"')
 _ABANDONED_AFTER = 600.0
 """Seconds after which an unfinished file counts as left over from a crash."""
 
@@ -62,6 +66,39 @@ class Event(BaseModel):
     partition: str
     document: RunStateDocument
 
+    @property
+    def about(self) -> dict[str, str | None]:
+        """What to log about it."""
+        return {
+            "dag_id": self.dag_id,
+            "partition": self.partition,
+            "state": str(self.document.state),
+            "run_id": self.document.run_id,
+        }
+
+
+class EmittedEvent(BaseModel):
+    """An asset event to deliver to etcd.
+
+    :ivar asset: the event. It is the first field: by it the file is known.
+    :ivar event_id: made when it was emitted. Each delivery carries it.
+    :ivar environment: as of an :class:`Event`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asset: AssetEventDocument
+    event_id: Annotated[str, Field(min_length=1, max_length=bounds.NAME)]
+    environment: str | None
+
+    @property
+    def about(self) -> dict[str, str | None]:
+        """What to log about it."""
+        return {"asset": self.asset.uri, "event_id": self.event_id, "run_id": self.asset.run_id}
+
+
+AnyEvent = Event | EmittedEvent
+
 
 class Outbox:
     """A directory of events.
@@ -76,7 +113,7 @@ class Outbox:
         self._last_time = 0
         self._counter = count()
 
-    def put(self, event: Event) -> str:
+    def put(self, event: AnyEvent) -> str:
         """Write an event; it is durable when this returns.
 
         :return: the name of its file.
@@ -84,7 +121,7 @@ class Outbox:
         """
         return self._write(self._next_name(), event)
 
-    def _write(self, name: str, event: Event) -> str:
+    def _write(self, name: str, event: AnyEvent) -> str:
         unfinished = self.directory / (name + _UNFINISHED)
         content = event.model_dump_json().encode()
         try:
@@ -123,7 +160,7 @@ class Outbox:
         """Whether events were ever delivered from here; otherwise it may be a directory of another program."""
         return (self.directory / LOCK_NAME).exists()
 
-    def read(self, name: str) -> Event:
+    def read(self, name: str) -> AnyEvent:
         """Read an event.
 
         :raises UnreadableEvent: the file contains none.
@@ -131,7 +168,7 @@ class Outbox:
         """
         return _event_in(self.directory / name)
 
-    def read_parked(self, name: str) -> Event:
+    def read_parked(self, name: str) -> AnyEvent:
         """Read a parked event. Raises as :meth:`read`."""
         return _event_in(self.parked.directory / name)
 
@@ -184,10 +221,11 @@ class Outbox:
             os.close(descriptor)
 
 
-def _event_in(place: Path) -> Event:
+def _event_in(place: Path) -> AnyEvent:
     content = _content(place)
+    kind: type[AnyEvent] = EmittedEvent if _IS_EMITTED.match(content) else Event
     try:
-        return Event.model_validate_json(content)
+        return kind.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"

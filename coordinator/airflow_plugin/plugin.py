@@ -1,4 +1,4 @@
-"""The Airflow plugin: reports the start and the end of every DAG run, with no change to any DAG.
+"""The Airflow plugin: reports the start and the end of every DAG run, and asset events, with no change to any DAG.
 
 Airflow calls these hooks in the scheduler's main loop, before its commit, and in the API server when somebody sets a
 run's state by hand. So a hook writes one small file and returns; another process does everything slow.
@@ -28,7 +28,7 @@ else:
 
 if TYPE_CHECKING:
     from coordinator.airflow_plugin.identity import AirflowIdentity
-    from coordinator.airflow_plugin.reporter import DagRunColumns, Reporter
+    from coordinator.airflow_plugin.reporter import DagRunColumns, EmittedAsset, Reporter
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,14 @@ class RunStateListener:
     @hookimpl
     def on_dag_run_failed(self, dag_run: DagRunColumns) -> None:
         self._report(dag_run, "failed")
+
+    @hookimpl(optionalhook=True)
+    def on_asset_event_emitted(self, asset_event: EmittedAsset) -> None:
+        """Called in the API server for what tasks and the REST API emit, and in the scheduler and the triggerer."""
+        try:
+            _reporter().emitted(asset_event)
+        except Exception:  # it must not break Airflow, nor other plugins' listeners
+            log.exception("coordinator.event_lost: an asset event was not reported")
 
     def _report(self, dag_run: DagRunColumns, state: str) -> None:
         try:

@@ -11,15 +11,16 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from coordinator.airflow_plugin.identity import NO_AIRFLOW, AirflowIdentity
-from coordinator.airflow_plugin.outbox import Event, Outbox, default_outbox
+from coordinator.airflow_plugin.outbox import AnyEvent, EmittedEvent, Event, Outbox, default_outbox
 from coordinator.airflow_plugin.spawning import SenderProcess
 from coordinator.config.settings import CONFIG_VARIABLE, ReporterSettings, load_settings
 from coordinator.errors import ConfigurationError
+from coordinator.model.assets.events import AssetEventDocument, new_event_id
 from coordinator.model.partitions.instants import partition_of_run
 from coordinator.model.runstate import RunStateDocument, State, shown_queued_at
 
@@ -95,6 +96,44 @@ def event_of(
     )
 
 
+class NamedAsset(Protocol):
+    """What is read of an asset."""
+
+    name: str
+    uri: str
+    group: str
+
+
+class EmittedAsset(Protocol):
+    """What is read of Airflow's ``AssetEvent`` (``airflow/listeners/types.py``). It has no id and no time."""
+
+    asset: NamedAsset
+    extra: dict[str, Any]
+    source_dag_id: str | None
+    source_task_id: str | None
+    source_run_id: str | None
+    source_map_index: int | None
+    partition_key: str | None
+
+
+def emitted_event_of(emitted: EmittedAsset, *, environment: str | None, observed_at: datetime) -> EmittedEvent:
+    """The event about an asset event. Each call makes another id. Parameters as of :func:`event_of`."""
+    document = AssetEventDocument(
+        uri=emitted.asset.uri,
+        name=emitted.asset.name,
+        group=emitted.asset.group,
+        dag_id=emitted.source_dag_id,
+        run_id=emitted.source_run_id,
+        task_id=emitted.source_task_id,
+        map_index=emitted.source_map_index,
+        partition_key=emitted.partition_key,
+        extra=dict(emitted.extra or {}),
+        timestamp=observed_at,
+        reported_by=f"airflow-listener/{environment}" if environment else "airflow-listener",
+    )
+    return EmittedEvent(asset=document, event_id=new_event_id(document), environment=environment)
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """An outbox, and its sender."""
@@ -139,14 +178,29 @@ class Reporter:
         if not self._active:
             return
         began = time.perf_counter()
-        settings = self._read_settings()
         event = event_of(
             dag_run,
             State(state),
-            environment=settings.environment if settings else None,
+            environment=self._environment(),
             observed_at=datetime.now(UTC),
             airflow=self._airflow,
         )
+        self._keep(event, began)
+
+    def emitted(self, asset_event: EmittedAsset) -> None:
+        """Write an asset event to the outbox, with the id that every delivery of it carries. Raises as :meth:`report`
+        does."""
+        if not self._active:
+            return
+        began = time.perf_counter()
+        event = emitted_event_of(asset_event, environment=self._environment(), observed_at=datetime.now(UTC))
+        self._keep(event, began)
+
+    def _environment(self) -> str | None:
+        settings = self._read_settings()
+        return settings.environment if settings else None
+
+    def _keep(self, event: AnyEvent, began: float) -> None:
         try:
             name = self._place.outbox.put(event)
         finally:
@@ -154,10 +208,7 @@ class Reporter:
         log.info(
             "event.kept",
             environment=event.environment,
-            dag_id=event.dag_id,
-            partition=event.partition,
-            state=state,
-            run_id=event.document.run_id,
+            **event.about,
             file=name,
             milliseconds=round((time.perf_counter() - began) * 1000, 2),
         )

@@ -29,9 +29,10 @@ from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery, OtherEnvironment, Retired, Undelivered
 from coordinator.airflow_plugin.identity import AirflowIdentity
 from coordinator.airflow_plugin.lossy_log import LossyLog
-from coordinator.airflow_plugin.outbox import LOCK_NAME, Event, Outbox
+from coordinator.airflow_plugin.outbox import LOCK_NAME, AnyEvent, EmittedEvent, Outbox
 from coordinator.airflow_plugin.private import FILE, exposed
 from coordinator.airflow_plugin.wakeup_pipe import WakeupPipe, ask_to_retire, wake_up
+from coordinator.commands.emit import write_event
 from coordinator.commands.report import write_report
 from coordinator.config.settings import load_settings
 from coordinator.model.references import PipelineRef, Target
@@ -63,7 +64,7 @@ class EtcdWriter:
     def __init__(self) -> None:
         self._connection: _Connection | None = None
 
-    def __call__(self, event: Event) -> Verdict:
+    def __call__(self, event: AnyEvent) -> Verdict:
         """Write an event. Raises as :data:`coordinator.airflow_plugin.delivery.Write` says."""
         connection = self._connection = self._connection or self._connect()
         if event.environment not in (None, connection.environment):
@@ -74,8 +75,11 @@ class EtcdWriter:
                 f"delivered; if it is the new name: coordinator outbox replay --all --environment "
                 f"{connection.environment}"
             )
-        pipeline = PipelineRef(event.environment or connection.environment, event.dag_id)
+        environment = event.environment or connection.environment
         try:
+            if isinstance(event, EmittedEvent):
+                return write_event(connection.store, connection.keys, environment, event.event_id, event.asset)
+            pipeline = PipelineRef(environment, event.dag_id)
             # One attempt: Delivery does the waiting, and reads the wakeup pipe meanwhile.
             return write_report(
                 connection.store, connection.keys, Target(pipeline, event.partition), event.document, within=0

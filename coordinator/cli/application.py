@@ -10,6 +10,7 @@ import typer
 
 from coordinator.cli.acts import acts
 from coordinator.cli.apply import apply
+from coordinator.cli.assets import assets
 from coordinator.cli.dependencies import dependencies
 from coordinator.cli.doctor import doctor
 from coordinator.cli.etcd import etcd
@@ -65,6 +66,7 @@ app.command()(fill)
 app.command()(forget)
 app.command()(acts)
 app.command()(doctor)
+app.add_typer(assets)
 app.add_typer(outbox)
 app.add_typer(importing)
 app.command()(secure)

@@ -17,6 +17,8 @@ from coordinator.config.insecure import insecure_settings
 from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
 from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model import bounds
+from coordinator.model.assets.bridges import bridges_in
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document
 from coordinator.model.partitions import Identity, Latest
@@ -95,9 +97,11 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
         *_exposed_files(settings),
         *of_document,
         *_unconfigured(pipelines, settings),
+        *silent_sources(document, settings),
     ]
     dag_ids = {
-        name: sorted({each.dag_id for each in pipelines if each.environment == name}) for name in settings.environments
+        name: sorted({each.dag_id for each in pipelines if each.environment == name and not is_of_assets(each)})
+        for name in settings.environments
     }
     upstreams = {leaf.upstream for entry in document.values() for leaf in leaves(entry.condition)}
     with_tasks = {each.environment for each in upstreams if each.task}
@@ -110,6 +114,21 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
             kind = settings.environments[name].kind
             findings += evaluate_environment(name, report, len(dag_ids[name]), kind=kind)
     return findings
+
+
+def silent_sources(document: Document, settings: Settings) -> Iterator[Finding]:
+    """Environments whose asset events are to be handed on, and where nobody reports them."""
+    for name in sorted({bridge.source for bridge in bridges_in(document)} & set(settings.environments)):
+        environment = settings.environments[name]
+        if environment.api_version == 2:
+            found = "its asset events are to be handed on, and an Airflow 2 tells no plugin of them"
+            remedy = f"take it out of 'from' under 'assets', or upgrade {name} to Airflow 3"
+        elif not environment.reports:
+            found = "its asset events are to be handed on, and by its settings no plugin reports there"
+            remedy = f"install the plugin in {name}, and take 'observe' or 'plugin' out of [environments.{name}]"
+        else:
+            continue
+        yield Finding(Grade.PROBLEM, f"asset events of {name}", found, remedy)
 
 
 def evaluate_member(member: MemberStatus, *, quota: int) -> Iterator[Finding]:

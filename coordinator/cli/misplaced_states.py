@@ -32,9 +32,12 @@ def misplaced_states(reading: Reading, configured: Collection[str]) -> dict[str,
 
     :param configured: the configured environments.
     """
+    from coordinator.model.assets.names import is_of_assets
+
     named: dict[str, list[PipelineRef]] = defaultdict(list)
     for pipeline in reading.propagation.graph:
-        named[pipeline.dag_id].append(pipeline)
+        if not is_of_assets(pipeline):
+            named[pipeline.dag_id].append(pipeline)
     known = {*configured, *(pipeline.environment for pipeline in reading.propagation.graph)}
     found: dict[str, list[_Misplaced]] = defaultdict(list)
     for target in reading.cache.targets():

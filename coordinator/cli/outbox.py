@@ -215,16 +215,18 @@ def _written_at(found: Outbox, name: str) -> str | None:
 
 def _as_json(found: Outbox, parked: Parked) -> dict[str, Any]:
     event = _event(found, parked.name)
+    about = event.about if event else {}
     return {
         "name": parked.name,
         "since": format_instant(parked.why.since.replace(microsecond=0)),
         "reason": parked.why.reason,
         "tried_again": parked.why.may_pass,
         "environment": event.environment if event else parked.why.environment,
-        "dag_id": event.dag_id if event else None,
-        "partition": event.partition if event else None,
-        "run_id": event.document.run_id if event else None,
-        "state": str(event.document.state) if event else None,
+        "dag_id": about.get("dag_id"),
+        "partition": about.get("partition"),
+        "run_id": about.get("run_id"),
+        "state": about.get("state"),
+        "asset": about.get("asset"),
     }
 
 
@@ -242,6 +244,8 @@ def _table(found: Outbox, parked: Iterable[Parked]) -> Any:
     for one in parked:
         said = _as_json(found, one)
         about = f"{said['environment'] or '?'}/{said['dag_id']}@{said['partition']}" if said["dag_id"] else "no event"
+        if said["asset"]:
+            about = f"{said['environment'] or '?'}: {said['asset']}"
         again = "by itself" if one.why.may_pass else "no"
         rows.append([one.name, said["since"], about, said["state"] or "", again, one.why.reason])
     return table("event", "parked since", "of", "state", "tried again", "reason", rows=rows)

@@ -15,6 +15,7 @@ from coordinator.commands.publish import check_owner, read_publications, refusal
 from coordinator.config.settings import Settings
 from coordinator.controller.state.cache import Cache
 from coordinator.model import bounds
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.dependencies import Document
 from coordinator.model.documents import DependenciesError, DependenciesFile, parse_file
@@ -251,6 +252,8 @@ def _named_in(document: Document) -> set[PipelineRef]:
 def _ask_environments(pipelines: Collection[PipelineRef], settings: Settings) -> dict[str, EnvironmentReport]:
     dag_ids: dict[str, set[str]] = {}
     for pipeline in pipelines:
+        if is_of_assets(pipeline):
+            continue
         dag_ids.setdefault(pipeline.environment, set()).add(pipeline.dag_id)
     names = sorted(dag_ids.keys() & settings.environments.keys())
     with ThreadPoolExecutor(_AT_ONCE) as pool:

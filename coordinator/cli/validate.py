@@ -126,12 +126,15 @@ def read_file(file: Path) -> bytes:
 def _as_json(checked: _Checked, environments: list[str] | None) -> dict[str, object]:
     from dataclasses import asdict
 
+    from coordinator.model.assets.bridges import without_bridges
+
     problems = () if checked.error is None else checked.error.problems
     return {
         "file": str(checked.file),
         "ok": checked.error is None,
-        "pipelines": len(checked.document),
+        "pipelines": len(without_bridges(checked.document)),
         "dependencies": _count(checked.document),
+        "bridges": _count_bridges(checked.document),
         "environments": environments,
         "problems": [asdict(problem) for problem in problems],
         "warnings": [asdict(warning) for warning in checked.warnings],
@@ -158,8 +161,12 @@ def _cycles(checked: _Checked) -> list[Cycle]:
 
 
 def _summary(checked: _Checked, environments: list[str] | None) -> str:
-    pipelines = counted(len(checked.document), "pipeline")
+    from coordinator.model.assets.bridges import without_bridges
+
+    pipelines = counted(len(without_bridges(checked.document)), "pipeline")
     text = f"{checked.file}: good: {pipelines}, {counted(_count(checked.document), 'dependency', 'dependencies')}"
+    if bridges := _count_bridges(checked.document):
+        text += f", {counted(bridges, 'bridge')} of asset events"
     if checked.warnings:
         text += f"; {counted(len(checked.warnings), 'warning')}"
     if environments is None:
@@ -168,6 +175,14 @@ def _summary(checked: _Checked, environments: list[str] | None) -> str:
 
 
 def _count(document: Document) -> int:
+    from coordinator.model.assets.bridges import without_bridges
     from coordinator.model.conditions import leaves
 
-    return sum(1 for downstream in document.values() for _ in leaves(downstream.condition))
+    return sum(1 for downstream in without_bridges(document).values() for _ in leaves(downstream.condition))
+
+
+def _count_bridges(document: Document) -> int:
+    """Between how many pairs of environments asset events are handed on."""
+    from coordinator.model.assets.bridges import bridges_in
+
+    return len({(bridge.source, bridge.consumer) for bridge in bridges_in(document)})

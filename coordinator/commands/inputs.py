@@ -17,7 +17,7 @@ from coordinator.model.consumption import Consumed, Consumption, Fingerprint
 from coordinator.model.partitions.instants import partition_of_run
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
-from coordinator.model.taskstate import read_state
+from coordinator.model.states import read_state
 from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.model.view import SeenState
 from coordinator.store.keys import Keys, StateKey
@@ -135,7 +135,7 @@ def _states(store: Store, keys: Keys, pipeline: PipelineRef, partitions: Collect
     for item in _items(store, keys, pipeline, partitions):
         match keys.parse(item.key):
             case StateKey(target) if target.pipeline == pipeline and target.partition in partitions:
-                present[target.partition] = SeenState(read_state(pipeline, item.value), item.mod_revision)
+                present[target.partition] = SeenState(read_state(target, item.value), item.mod_revision)
     return present
 
 

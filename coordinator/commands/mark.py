@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from coordinator.commands import acts
 from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.references import Target
 from coordinator.model.runstate import (
     Attempt,
@@ -60,8 +61,11 @@ def mark(
         compare it. A run that the coordinator has started meanwhile changes the record first, and would be another
         attempt.
     :param attempt: the attempt to mark, if it is not the one in the state: the run that is in flight.
+    :raises CoordinatorError: it has no runs.
     :raises ChangedMeanwhile: the state or the record has changed.
     """
+    if is_of_assets(target.pipeline):
+        raise CoordinatorError(f"{target.pipeline} has no runs to mark: the coordinator calls asset events so")
     key = keys.state(target)
     present = store.get(key)
     revision = 0 if present is None else present.mod_revision

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from coordinator.commands import acts
+from coordinator.errors import CoordinatorError
+from coordinator.model.assets.names import EVENTS
 from coordinator.model.order import GivenOrder, Order, dump_order, read_order
 from coordinator.model.references import Target
 from coordinator.model.runstate import Unreadable
@@ -86,8 +88,14 @@ def put_order(store: Store, keys: Keys, target: Target, given: GivenOrder) -> Or
     An equivalent order that is still to be carried out is kept: it leads to one run, however often it is given. If its
     request is under way already, a new order is written, for another run after that one.
 
+    :raises CoordinatorError: it stands for asset events, which tasks emit.
     :raises StoreError: others change it again and again, or the store fails.
     """
+    if target.pipeline.dag_id == EVENTS:
+        raise CoordinatorError(
+            f"{target.pipeline} cannot be started: tasks emit asset events; to hand one on again, name its deliveries, "
+            f"such as 'finance/assets from {target.pipeline.environment}'"
+        )
     key = keys.order(target)
     for _ in range(_TRIES):
         present = store.get(key)
@@ -111,10 +119,12 @@ def _asks_for_as_much(present: Order, wanted: Order) -> bool:
 
 
 def _waits(revision: int, record: TriggerRecord | Unreadable | None) -> bool:
-    """Whether an order is still to be carried out, and no request for it may have been sent."""
+    """Whether an order is still to be carried out, and no request for it may have been sent, or was refused: another
+    order has a refused one tried again at once."""
     if not isinstance(record, TriggerRecord):
         return True
-    return revision > record.order and not _is_on_its_way(revision, record)
+    is_refused = record.status is Status.BLOCKED and record.ordered == revision
+    return revision > record.order and not is_refused and not _is_on_its_way(revision, record)
 
 
 def _is_on_its_way(revision: int, record: TriggerRecord) -> bool:

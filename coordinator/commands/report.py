@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from coordinator.config.settings import Settings, load_settings
 from coordinator.model import bounds
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.printable import printable
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import (
@@ -83,6 +84,8 @@ def _checked_value(target: Target, document: RunStateDocument) -> bytes:
         if not 0 < len(name) <= bounds.NAME:
             found = f"one of {len(name)} characters" if name else "none"
             raise InvalidReport(f"a report names its {what} in 1 to {bounds.NAME} characters; found {found}")
+    if is_of_assets(target.pipeline):
+        raise InvalidReport(f"{target.pipeline} has no runs to report: the coordinator calls asset events so")
     try:
         str(target).encode()
         value = document.to_value()

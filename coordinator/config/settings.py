@@ -272,6 +272,7 @@ class RetentionSettings(Section):
         no removal once nothing has happened for so long; ``None``: it waits for ever.
     :ivar every: the pause between two sweeps.
     :ivar acts: how long acts of people are kept.
+    :ivar assets: as ``max_age``, of asset events and their deliveries.
     """
 
     max_age: str | None = None
@@ -280,20 +281,26 @@ class RetentionSettings(Section):
     give_up_after: str | None = None
     every: str = "1 hour"
     acts: str = "365 days"
+    assets: str = "30 days"
 
-    @field_validator("max_age", "min_age", "give_up_after", "every", "acts")
+    @field_validator("max_age", "min_age", "give_up_after", "every", "acts", "assets")
     @classmethod
     def _duration(cls, text: str | None) -> str | None:
         if text is not None:
             parse_duration(text)
         return text
 
-    @field_validator("max_age", "give_up_after", "every")
+    @field_validator("max_age", "give_up_after", "every", "assets")
     @classmethod
     def _not_nothing(cls, text: str | None) -> str | None:
         if text is not None and not parse_duration(text):
             raise ValueError(f"{text!r} is no positive duration; expected one such as '90 days'")
         return text
+
+    @property
+    def of_assets(self) -> Self:
+        """The limits of asset events and deliveries."""
+        return self.model_copy(update={"max_age": self.assets, "max_partitions": None})
 
     @property
     def longest(self) -> timedelta | None:

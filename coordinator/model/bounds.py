@@ -44,6 +44,23 @@ RECORD: Final = 4 * MIB
 REASON: Final = 1000
 """Characters of the reason why a value cannot be read: it appears in log lines and in ``status``."""
 
+# Asset events
+
+ASSET_EXTRA: Final = 16 * KIB
+"""Bytes of an event's ``extra`` as JSON that is handed on. Every watcher keeps those of the last weeks in memory."""
+
+ASSET_EVENT: Final = RUN_STATE
+"""Bytes of an asset event: its ``extra``, and names."""
+
+ASSET_URI: Final = 1500
+"""Characters of a URI, and of a pattern of URIs. Airflow keeps URIs in a column of this length (``AssetModel.uri``)."""
+
+ASSET_PATH: Final = 64
+"""Environments that an event may have passed."""
+
+BRIDGES: Final = 1000
+"""Bridges of a document, each counted for every consumer and pattern. They are compared pair by pair."""
+
 # dependencies.json
 
 DOCUMENT: Final = 8 * MIB

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from coordinator.model.conditions import Dependency
 from coordinator.model.graph import Graph
-from coordinator.model.partitions import FixedKey, Latest, StartOf, gathers
+from coordinator.model.partitions import Assets, FixedKey, Latest, StartOf, gathers
 from coordinator.model.references import PipelineRef
 
 Place = tuple[PipelineRef, str | None]
@@ -76,7 +76,7 @@ def with_all_below(graph: Graph, place: Place) -> set[Place]:
 def _inputs(dependency: Dependency, partition: str | None) -> Iterator[str | None]:
     """The partitions of an upstream that a partition of its downstream needs."""
     mapping = dependency.mapping
-    if partition is None or isinstance(mapping, Latest | StartOf) or gathers(mapping):
+    if partition is None or isinstance(mapping, Latest | StartOf | Assets) or gathers(mapping):
         yield None
     elif not isinstance(mapping, FixedKey):
         yield from mapping.upstreams(partition)

@@ -14,7 +14,7 @@ from datetime import timedelta
 import msgspec
 
 from coordinator.model.durations import format_duration
-from coordinator.model.partitions import ALL, Identity, Mapping, Rollup, Segments
+from coordinator.model.partitions import ALL, Assets, Identity, Mapping, Rollup, Segments
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import State
 
@@ -71,13 +71,16 @@ class Dependency(msgspec.Struct, frozen=True, cache_hash=True):
 
     @property
     def identity(self) -> Dependency:
-        """The dependency as far as its activation is concerned: ``wait`` and ``max_age`` may be changed while
-        partitions wait, without a new activation."""
+        """The dependency as far as its activation is concerned: ``wait``, ``max_age`` and the ``except`` of a bridge
+        may be changed while partitions wait, without a new activation."""
         mapping = self.mapping
-        if isinstance(mapping, Rollup | Segments):
-            mapping = replace(mapping, wait=ALL)
-        elif self.max_age is None:
-            return self
+        match mapping:
+            case Rollup() | Segments():
+                mapping = replace(mapping, wait=ALL)
+            case Assets():
+                mapping = replace(mapping, but=())
+            case _ if self.max_age is None:
+                return self
         return msgspec.structs.replace(self, mapping=mapping, max_age=None)
 
     def __str__(self) -> str:

@@ -25,6 +25,7 @@ from datetime import datetime
 
 import msgspec
 
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.dependencies import OnLate, Rerun, Settle
 from coordinator.model.evaluation import (
@@ -157,6 +158,7 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
 
     node = graph.node(target.pipeline)
     if node is None:
+        is_ordered = is_ordered and not is_of_assets(target.pipeline)  # which is no DAG
         return _decide_source(target, frozenset(obstacles), is_active, ordered_at if is_ordered else 0)
 
     downstream = node.downstream

@@ -19,12 +19,14 @@ from operator import attrgetter
 
 import msgspec
 
+from coordinator.model.assets.events import AssetState
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.consumption import NOTHING, Consumed, Fingerprint
 from coordinator.model.dependencies import Settle
 from coordinator.model.durations import after
 from coordinator.model.graph import Node
 from coordinator.model.partitions import (
+    Assets,
     FixedKey,
     Identity,
     Latest,
@@ -161,6 +163,9 @@ class _Evaluator:
                 targets = ()
             case StartOf():
                 targets = sorted(self._view.gathered(dependency, self._target))
+            case Assets():
+                gathered = sorted(self._view.gathered(dependency, self._target))
+                targets = [event for event in gathered if self._is_handed_on(mapping, event)]
             case _ if gathers(mapping):
                 targets = sorted(self._view.gathered(dependency, self._target))
             case _:
@@ -271,6 +276,14 @@ class _Evaluator:
         )
         self.inputs.append(one)
         return one
+
+    def _is_handed_on(self, mapping: Assets, target: Target) -> bool:
+        """Whether an asset event goes to this downstream's environment: not one that has passed it already."""
+        seen = self._view.state(target)
+        event = seen.value if seen is not None else None
+        if not isinstance(event, AssetState) or not mapping.takes(event.uri):
+            return False
+        return self._target.pipeline.environment not in event.path
 
     def _is_past(self, dependency: Dependency, target: Target, seen: SeenState) -> bool:
         """Whether a task ended before the dependency on it became active, although it was looked at later."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coordinator.model.graph import Graph
-from coordinator.model.partitions import FixedKey, Latest, StartOf, gathers
+from coordinator.model.partitions import Assets, FixedKey, Latest, StartOf, gathers
 from coordinator.model.references import Target
 from coordinator.model.view import Facts
 from coordinator.model.waits import Wait, is_cleared_by
@@ -40,7 +40,7 @@ def _directly_above(graph: Graph, facts: Facts, target: Target) -> list[Target] 
     found: list[Target] = []
     node = graph.node(target.pipeline.whole)
     for leaf in node.leaves() if node is not None else ():
-        if isinstance(leaf.mapping, Latest | FixedKey | StartOf) or gathers(leaf.mapping):
+        if isinstance(leaf.mapping, Latest | FixedKey | StartOf | Assets) or gathers(leaf.mapping):
             return None
         found += (Target(leaf.upstream, one) for one in leaf.mapping.upstreams(target.partition))
     for seen in facts.sensors(target.whole):

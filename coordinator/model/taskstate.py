@@ -14,8 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from coordinator.model import bounds
-from coordinator.model.references import PipelineRef
-from coordinator.model.runstate import Attempt, RunState, State, read_run_state
+from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.stored import Unreadable, WrittenTime, as_utc, read_stored
 
 REMOVED = "removed"
@@ -166,11 +165,6 @@ def dump_task_state(task: TaskState, *, reported_by: str) -> bytes:
 def is_same_look(one: TaskState, other: TaskState) -> bool:
     """Whether two looks have shown the same."""
     return msgspec.structs.replace(one, observed_at=None) == msgspec.structs.replace(other, observed_at=None)
-
-
-def read_state(pipeline: PipelineRef, value: bytes) -> RunState | Unreadable:
-    """Read the value of the state key of a pipeline or a task. Never raises."""
-    return read_task_state(value) if pipeline.task else read_run_state(value)
 
 
 def read_task_state(value: bytes) -> TaskState | Unreadable:

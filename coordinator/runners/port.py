@@ -116,12 +116,28 @@ RunOrTask = RunRef | TaskRef
 
 
 @dataclass(frozen=True, slots=True)
+class AssetDelivery:
+    """An asset event that is handed on (docs/architecture.md#assets).
+
+    :ivar event: its id, by which it is recognised in the environment: ``extra.coordinator.event``.
+    :ivar since: it was certainly not sent before.
+    """
+
+    uri: str
+    event: str
+    extra: Mapping[str, Any]
+    since: datetime
+    partition_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StartRequest:
-    """One request: create a run, or clear one (docs/architecture.md#request).
+    """One request: create a run, or clear one, or hand on an asset event (docs/architecture.md#request).
 
     ``before`` is the queued_at of the run to clear, as the environment showed it before the intent: if it differs
     afterwards, the clear has happened. ``tasks`` are the ids of the tasks to clear, with everything below them; none:
     the whole run. ``beside``: a run that is created on purpose beside one that its partition has already.
+    ``delivery`` is the asset event; then there is no run, and ``run_id`` names nothing.
     """
 
     dag_id: str
@@ -134,6 +150,12 @@ class StartRequest:
     partition: str = ""
     tasks: tuple[str, ...] = ()
     beside: bool = False
+    delivery: AssetDelivery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The environment has the asset event that was handed on. There is no run to follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +192,7 @@ class Refused:
     answer: str
 
 
-Outcome = Happened | NotHappened | Foreign | Refused
+Outcome = Happened | Delivered | NotHappened | Foreign | Refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import msgspec
 
 from coordinator.model import bounds
+from coordinator.model.assets.names import EVENTS, events_of
 from coordinator.model.references import PipelineRef, Target, WaitRef
 
 DEFAULT_PREFIX = "/coordinator"
@@ -19,6 +20,7 @@ DEFAULT_PREFIX = "/coordinator"
 _LARGEST_VALUES = {
     "state": bounds.RUN_STATE,
     "task": bounds.RUN_STATE,
+    "asset": bounds.ASSET_EVENT,
     "trigger": bounds.RECORD,
     "dependencies": bounds.PUBLICATION,
     "published": bounds.PUBLICATION,
@@ -37,7 +39,7 @@ def encode_segment(text: str) -> str:
 
 
 class StateKey(msgspec.Struct, frozen=True, gc=False):
-    """The state of a run, or of a task."""
+    """The state of a run or of a task, or an asset event."""
 
     target: Target
 
@@ -146,12 +148,17 @@ class Keys:
         return begin if environment is None else f"{begin}{encode_segment(environment)}/"
 
     def state(self, target: Target) -> str:
-        """The key of the state of a run, or of a task: ``task/<environment>/<dag_id>/<partition>/<task_id>``."""
+        """The key of the state of a run, or of a task: ``task/<environment>/<dag_id>/<partition>/<task_id>``; or of an
+        asset event: ``asset/<environment>/<event>``."""
+        if target.pipeline.dag_id == EVENTS:
+            return self.every("asset", target.pipeline.environment) + encode_segment(target.partition)
         task = target.pipeline.task
         return f"{self._of_target('task', target)}/{encode_segment(task)}" if task else self._of_target("state", target)
 
     def states_of(self, pipeline: PipelineRef) -> str:
         """The prefix of the keys of all states of a pipeline; for a task: of all tasks of its pipeline."""
+        if pipeline.dag_id == EVENTS:
+            return self.every("asset", pipeline.environment)
         return self._of_pipeline("task" if pipeline.task else "state", pipeline) + "/"
 
     def trigger(self, target: Target) -> str:
@@ -228,7 +235,7 @@ class Keys:
         if len(key) <= bounds.NAME and "%" not in key and key.isascii() and key.isprintable():  # nearly all keys
             match key[len(self.root) :].split("/"):
                 case [("state" | "trigger") as first, environment, dag_id, partition] if (
-                    environment and dag_id and partition
+                    environment and dag_id and dag_id != EVENTS and partition
                 ):
                     target = Target(PipelineRef(environment, dag_id), partition)
                     return StateKey(target) if first == "state" else TriggerKey(target)
@@ -241,10 +248,12 @@ class Keys:
         if not all(names) or any("%" in part and encode_segment(unquote(part)) != part for part in rest):
             return None
         match kind, names:
-            case "state", [environment, dag_id, partition]:
+            case "state", [environment, dag_id, partition] if dag_id != EVENTS:
                 return StateKey(Target(PipelineRef(environment, dag_id), partition))
             case "task", [environment, dag_id, partition, task]:
                 return StateKey(Target(PipelineRef(environment, dag_id, task), partition))
+            case "asset", [environment, event_id]:
+                return StateKey(Target(events_of(environment), event_id))
             case "trigger", [environment, dag_id, partition]:
                 return TriggerKey(Target(PipelineRef(environment, dag_id), partition))
             case "dependencies", [owner]:

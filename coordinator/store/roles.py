@@ -119,10 +119,12 @@ def owner(keys: Keys, name: str) -> Role:
 
 
 def reporter(keys: Keys, environment: str) -> Role:
-    """The role for reporting run states of one environment, and for its sensors. It also reads these keys: a report is
-    compared with the present state, the extension of a lease is confirmed by a read, and a sensor reads the answer."""
+    """The role for reporting run states and asset events of one environment, and for its sensors. It also reads these
+    keys: a report is compared with the present state, the extension of a lease is confirmed by a read, and a sensor
+    reads the answer."""
     own = (
         KeyRange.below(keys.every("state", _named(environment))),
+        KeyRange.below(keys.every("asset", environment)),
         KeyRange.below(keys.every("wait", environment)),
         KeyRange.below(keys.every("reporter", environment)),
         KeyRange(keys.reporter_seen(environment)),
@@ -164,6 +166,7 @@ def is_enforced(version: tuple[int, ...]) -> bool:
 
 _WRITTEN_BY_WATCHERS = (
     "acts",
+    "asset",
     "dependencies",
     "floor",
     "observed",
@@ -175,7 +178,7 @@ _WRITTEN_BY_WATCHERS = (
     "wait",
     "watchers",
 )
-"""Acts and orders: retention deletes old ones. States: runs that environments show and nobody reports."""
+"""Acts, orders and asset events: retention deletes old ones. States: runs that environments show and nobody reports."""
 
 _WRITTEN_BY_OPERATORS = ("hold", "order", "state", "trigger")
 """States: ``mark`` and ``forget``. Trigger records: ``forget`` deletes them."""

@@ -7,10 +7,11 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.taskstate import TaskInstance
+from tests.airflow_model.assets import AssetEvent, Assets
 from tests.airflow_model.runs import Dag, Partitioning, Run
 
 CONFLICT = {
@@ -66,6 +67,12 @@ class ClearTasksBody(_Strict):
     include_downstream: bool = False
     prevent_running_task: bool = False
     note: str | None = None
+
+
+class AssetEventBody(_Strict):
+    asset_id: int
+    partition_key: Annotated[str, StringConstraints(pattern=r"\S", max_length=250)] | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
 
 
 class _SettableState(enum.Enum):
@@ -252,3 +259,51 @@ def dag_body(dag: Dag) -> dict[str, Any]:
 
 def encode(body: Any) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def assets_body(assets: list[tuple[int, str]], total: int) -> dict[str, Any]:
+    """``AssetCollectionResponse``."""
+    return {"assets": [_asset_body(asset_id, uri) for asset_id, uri in assets], "total_entries": total}
+
+
+def _asset_body(asset_id: int, uri: str) -> dict[str, Any]:
+    return {
+        "id": asset_id,
+        "name": uri,
+        "uri": uri,
+        "group": "asset",
+        "extra": {},
+        "created_at": "2026-11-21T11:59:43.698389Z",
+        "updated_at": "2026-11-21T11:59:43.698394Z",
+        "scheduled_dags": [],
+        "producing_tasks": [],
+        "consuming_tasks": [],
+        "aliases": [],
+        "watchers": [],
+        "last_asset_event": None,
+    }
+
+
+def asset_events_body(assets: Assets, events: list[AssetEvent], total: int) -> dict[str, Any]:
+    """``AssetEventCollectionResponse``."""
+    return {"asset_events": [asset_event_body(assets, event) for event in events], "total_entries": total}
+
+
+def asset_event_body(assets: Assets, event: AssetEvent) -> dict[str, Any]:
+    """``AssetEventResponse``."""
+    dag_id, run_id, task_id = event.source or (None, None, None)
+    return {
+        "id": event.id,
+        "asset_id": event.asset_id,
+        "uri": assets.uris[event.asset_id],
+        "name": assets.uris[event.asset_id],
+        "group": "asset",
+        "extra": dict(event.extra),
+        "source_task_id": task_id,
+        "source_dag_id": dag_id,
+        "source_run_id": run_id,
+        "source_map_index": -1,
+        "created_dagruns": [],
+        "timestamp": _instant(event.timestamp),
+        "partition_key": event.partition_key,
+    }

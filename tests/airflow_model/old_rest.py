@@ -24,7 +24,12 @@ _NOT_IN_RUNS = {
     "triggering_user_name",
 }
 _NOT_IN_TASKS = {"id", "dag_version", "run_after", "logical_date", "operator_name", "scheduled_when"}
-_FILTERS = {"execution_date_gte": "logical_date_gte", "execution_date_lte": "logical_date_lte"}
+_FILTERS = {
+    "execution_date_gte": "logical_date_gte",
+    "execution_date_lte": "logical_date_lte",
+    "dataset_id": "asset_id",
+}
+_OF_ASSETS = {"assets": "datasets", "asset_events": "dataset_events", "asset_id": "dataset_id", "uri": "dataset_uri"}
 
 
 class OldRestApi(RestApi):
@@ -40,6 +45,8 @@ class OldRestApi(RestApi):
                 return "public"
             case "POST", ["api", "v1", "dags", "~", "dagRuns", "list"]:
                 return "list"
+            case _, ["api", "v1", "datasets", *rest]:
+                return kind_of(method, ["api", "v2", "assets", *rest])
             case _, ["api", "v1", *rest]:
                 return kind_of(method, ["api", "v2", *rest])
         return None
@@ -53,6 +60,12 @@ class OldRestApi(RestApi):
             return self._listed(call)
         if kind == "trigger" and isinstance(body, dict):
             body.setdefault("logical_date", self._airflow.now().isoformat())
+        if kind == "emit" and isinstance(body, dict):
+            uri = body.pop("dataset_uri")
+            ids = [one for one, known in self._airflow.assets.uris.items() if known == uri]
+            if not ids:
+                return 404, {"detail": f"Dataset with uri: '{uri}' not found", "status": 404, "title": "Not found"}
+            body["asset_id"] = ids[0]
         status, found = super().answer(kind, Call(call.method, call.parts, filters, body))
         if kind == "get" and status == 404:
             found = {"detail": f"DAGRun with DAG ID: '{call.dag_id}' and DagRun ID: '{call.run_id}' not found"}
@@ -85,6 +98,11 @@ def _old(body: Any) -> Any:
     if "dag_run_id" in body:
         kept = {name: value for name, value in body.items() if name not in _NOT_IN_RUNS}
         return {**kept, "execution_date": kept["logical_date"], "external_trigger": True}
+    if "asset_id" in body:
+        kept = {name: value for name, value in body.items() if name not in ("name", "group", "partition_key")}
+        return {_OF_ASSETS.get(name, name): value for name, value in kept.items()}
+    if "assets" in body or "asset_events" in body:
+        return {_OF_ASSETS.get(name, name): _old(value) for name, value in body.items()}
     if "is_stale" in body:
         return {
             **{name: value for name, value in body.items() if name != "is_stale"},

@@ -45,6 +45,8 @@ _FILTERS = {
     "logical_date_lte",
     "updated_at_gte",
     "partition_key_prefix_pattern",
+    "uri_pattern",
+    "asset_id",
 }
 
 Filters = Mapping[str, list[str]]
@@ -109,6 +111,9 @@ class RestApi:
             "tasks": self._tasks,
             "tasks_of_run": self._tasks_of_run,
             "clear_tasks": self._clear_tasks,
+            "assets": self._assets,
+            "asset_events": self._asset_events,
+            "emit": self._emit,
         }
 
     def kind(self, method: str, parts: list[str]) -> str | None:
@@ -279,6 +284,37 @@ class RestApi:
         dags = [self._airflow.dags[name] for name in names]
         return {"dags": [bodies.dag_body(dag) for dag in _page(dags, filters)], "total_entries": len(dags)}
 
+    def _assets(self, call: Call) -> dict[str, Any]:
+        filters = _checked(call.filters)
+        terms = _terms(filters, "uri_pattern") or [""]
+        patterns = [re.compile(".*".join(map(_ilike, term.split("%"))), re.IGNORECASE) for term in terms]
+        found = [
+            (asset_id, uri)
+            for asset_id, uri in self._airflow.assets.uris.items()
+            if any(pattern.search(uri) for pattern in patterns)
+        ]
+        return bodies.assets_body(_page(found, filters), len(found))
+
+    def _asset_events(self, call: Call) -> dict[str, Any]:
+        filters = _checked(call.filters)
+        wanted = int(filters["asset_id"][0])
+        assert filters.get("order_by") == ["-timestamp"], "the model sorts them so"
+        found = [event for event in reversed(self._airflow.assets.events) if event.asset_id == wanted]
+        page = _page(found, filters)
+        if any(event.queued for event in page):
+            raise Refusal(500, "Internal Server Error")
+        return bodies.asset_events_body(self._airflow.assets, page, len(found))
+
+    def _emit(self, call: Call) -> dict[str, Any]:
+        body = _read(bodies.AssetEventBody, call)
+        assets = self._airflow.assets
+        if body.asset_id not in assets.uris:
+            raise Refusal(404, f"Asset with ID: `{body.asset_id}` was not found")
+        extra = {**body.extra, "from_rest_api": True}
+        at = self._airflow.now()
+        event = assets.emit(body.asset_id, at=at, extra=extra, partition_key=body.partition_key)
+        return bodies.asset_event_body(assets, event)
+
     def _find_dag(self, dag_id: str) -> Dag:
         """:raises NoSuchDag: there is none."""
         if dag_id in self.missing:
@@ -311,6 +347,12 @@ def kind_of(method: str, parts: list[str]) -> str | None:
             return "tasks_of_run"
         case "POST", ["api", "v2", "dags", _, "clearTaskInstances"]:
             return "clear_tasks"
+        case "GET", ["api", "v2", "assets"]:
+            return "assets"
+        case "GET", ["api", "v2", "assets", "events"]:
+            return "asset_events"
+        case "POST", ["api", "v2", "assets", "events"]:
+            return "emit"
         case "POST", ["auth", "token"]:
             return "login"
         case "GET", ["api", "v2", "version"] | ["api", "v2", "monitor", "health"]:
@@ -377,6 +419,11 @@ def _terms(filters: Filters, name: str) -> list[str] | None:
     if value == "~":
         return [""]
     return [term.strip() for term in value.split("|") if term.strip()] or [value]
+
+
+def _ilike(text: str) -> str:
+    """``_`` stands for any character."""
+    return ".".join(map(re.escape, text.split("_")))
 
 
 def _page(items: list[Any], filters: Filters) -> list[Any]:

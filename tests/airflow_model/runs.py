@@ -19,6 +19,7 @@ from uuid import UUID
 from coordinator.model.runstate import State
 from coordinator.model.taskstate import TaskInstance
 from coordinator.runners.port import ObservedRun
+from tests.airflow_model.assets import Assets
 
 
 class Conflict(Exception):
@@ -136,6 +137,7 @@ class Airflow:
 
     :param changed: called with every change, once it is there.
     :ivar any_dag: every DAG exists.
+    :ivar assets: the assets of its DAGs, and their events.
     :ivar runs: by dag_id and run_id, oldest first.
     """
 
@@ -145,6 +147,7 @@ class Airflow:
         self.any_dag = False
         self.dags: dict[str, Dag] = {}
         self.dag_ids: list[str] = []
+        self.assets = Assets()
         self.runs: dict[tuple[str, str], Run] = {}
         self._ids = itertools.count(1)
         self._last = datetime.min.replace(tzinfo=UTC)

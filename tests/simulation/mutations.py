@@ -325,10 +325,10 @@ def consumed_at_the_intent() -> AbstractContextManager[Any]:
 def foreign_runs_taken_for_ours() -> AbstractContextManager[Any]:
     real = InFlight.take
 
-    def take(self: InFlight, message: EffectDone) -> Pause:
+    def take(self: InFlight, message: EffectDone, now: float, **more: float) -> Pause:
         if isinstance(message.outcome, Foreign):
             message = replace(message, outcome=Happened(message.outcome.run))
-        return real(self, message)
+        return real(self, message, now, **more)
 
     return patch.object(InFlight, "take", take)
 

@@ -24,7 +24,7 @@ from coordinator.model.publishing.publication import Publication, read_publicati
 from coordinator.model.publishing.resuming import Terms
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable
-from coordinator.model.taskstate import read_state
+from coordinator.model.states import read_state
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.model.waits import read_wait
 from coordinator.runners.port import ObservedRun, StartRequest
@@ -250,7 +250,7 @@ class Stage:
             value = operation.value if isinstance(operation, Put) else None
             match self.keys.parse(operation.key):
                 case StateKey(target):
-                    state = read_state(target.pipeline, value) if value is not None else None
+                    state = read_state(target, value) if value is not None else None
                     assert state is None or isinstance(state, RunState)
                     writer = process.name if process else by
                     self.history.add(StateWritten(now, target, state, revision, writer, leads or process is None))

@@ -23,6 +23,9 @@ KINDS = (
     "tasks",
     "tasks_of_run",
     "clear_tasks",
+    "assets",
+    "asset_events",
+    "emit",
     "public",
 )
 

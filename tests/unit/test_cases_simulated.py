@@ -3,6 +3,7 @@
 import pytest
 
 from tests.worlds import (
+    asset_cases,
     cases,
     condition_cases,
     partition_cases,
@@ -58,3 +59,8 @@ def test_sensor_case(name: str) -> None:
 @pytest.mark.parametrize("name", retention_cases.CASES)
 def test_retention_case(name: str) -> None:
     retention_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", asset_cases.CASES)
+def test_asset_case(name: str) -> None:
+    asset_cases.CASES[name](SimulatedWorld(environments=asset_cases.ENVIRONMENTS))

@@ -9,6 +9,7 @@ import pytest
 from tests.evidence import EVIDENCE, REPOSITORY, Mark, UnreadableMark, marks, marks_of, page, promises
 from tests.simulation.mutations import MUTATIONS
 from tests.worlds import (
+    asset_cases,
     cases,
     condition_cases,
     partition_cases,
@@ -24,6 +25,7 @@ PLAYED = {
     *(
         name
         for some in (
+            asset_cases,
             cases,
             condition_cases,
             partition_cases,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+from coordinator.commands.emit import write_event
 from coordinator.config.settings import PublicationSettings, RetentionSettings, WatcherSettings
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
@@ -17,6 +19,7 @@ from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.pace import Pace
 from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.model.assets.events import AssetEventDocument, new_event_id
 from coordinator.model.documents import parse_document
 from coordinator.model.publishing.publication import Publication, dump_publication, read_publication
 from coordinator.model.publishing.resuming import Terms, publish
@@ -28,6 +31,7 @@ from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Put, Store
 from coordinator.store.reflector import Reflector
+from tests.airflow_model.assets import AssetEvent
 from tests.airflow_model.runs import Change, Partitioning, Run, What
 from tests.worlds.etcd_world import EtcdWorld
 from tests.worlds.simulated_airflow import DirectLine, DirectRunner, SimulatedAirflow, logical_date_of, partition_of
@@ -139,7 +143,9 @@ class SimulatedWatcher:
 
 
 class SimulatedWorld(EtcdWorld):
-    """:param environment_limits: how many runs, and how fast, each environment bears.
+    """:param environments: their names.
+
+    :param environment_limits: how many runs, and how fast, each environment bears.
     :param observed: nothing reports.
 
     :cvar pace: how much a watcher takes in and decides about in one step.
@@ -149,7 +155,11 @@ class SimulatedWorld(EtcdWorld):
     pace = Pace(seconds=float("inf"))
 
     def __init__(
-        self, *, environment_limits: Mapping[str, EnvironmentLimits] | None = None, observed: bool = False
+        self,
+        *,
+        environment_limits: Mapping[str, EnvironmentLimits] | None = None,
+        environments: Sequence[str] = ("default", "team_b"),
+        observed: bool = False,
     ) -> None:
         self.environment_limits = environment_limits or {}
         self.clock = VirtualClock()
@@ -160,10 +170,11 @@ class SimulatedWorld(EtcdWorld):
         self.publication = PublicationSettings()
         self.allows_mistakes = False
         self.airflows: dict[str, SimulatedAirflow] = {}
-        for environment in ("default", "team_b"):
+        for environment in environments:
             self.airflows[environment] = SimulatedAirflow(
                 now=self._tick, changed=lambda change, environment=environment: self._note(environment, change)
             )
+            self.airflows[environment].assets.told = partial(self._tell, environment)
         self._by_hand: set[str] = set()
         self.observed = frozenset(self.airflows) if observed else frozenset()
         self._silent = set(self.observed)
@@ -402,6 +413,23 @@ class SimulatedWorld(EtcdWorld):
             observed_at=self._tick(),
         )
         self.report(Target(pipeline, partition_of(run)), document)
+
+    def _tell(self, environment: str, uri: str, emitted: AssetEvent) -> None:
+        """As a listener and a sender would."""
+        if environment in self._silent:
+            return
+        dag_id, run_id, task_id = emitted.source or (None, None, None)
+        document = AssetEventDocument(
+            uri=uri,
+            dag_id=dag_id,
+            run_id=run_id,
+            task_id=task_id,
+            map_index=-1,
+            partition_key=emitted.partition_key,
+            extra=dict(emitted.extra),
+            timestamp=emitted.timestamp,
+        )
+        write_event(self.store, self.keys, environment, new_event_id(document), document)
 
     def _tick(self) -> datetime:
         self.clock.seconds += 0.001

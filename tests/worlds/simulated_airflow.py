@@ -10,8 +10,9 @@ from urllib.parse import unquote
 
 from coordinator.model.partitions.instants import parse_instant, partition_of_run
 from coordinator.model.runstate import State
-from coordinator.runners.airflow import changes, looking, starting
+from coordinator.runners.airflow import assets, changes, looking, starting
 from coordinator.runners.airflow.answers import Answer
+from coordinator.runners.airflow.assets import KnownAssets
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.dialect import AIRFLOW_3, Dialect
@@ -69,6 +70,7 @@ class SimulatedAirflow(Airflow):
 class DirectLine:
     """``get`` and ``post`` of an ``AirflowClient``. :ivar date: the ``Date`` of its answers."""
 
+    name = "the simulated Airflow"
     dialect: Dialect = AIRFLOW_3
     date: Callable[[], datetime | None] = staticmethod(lambda: None)
 
@@ -117,11 +119,16 @@ class DirectRunner:
         self.airflow = line.airflow
         self._client = cast(AirflowClient, line)
         self._partitioned = PartitionedDags()
+        self._assets = KnownAssets()
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
+        if request.delivery is not None:
+            return assets.send(self._client, request.delivery, FAR, permit, self._assets)
         return starting.start(self._client, self._partitioned, request, FAR, permit)
 
     def ask(self, request: StartRequest) -> Outcome:
+        if request.delivery is not None:
+            return assets.ask(self._client, request.delivery, FAR, self._assets)
         return starting.ask(self._client, request, FAR)
 
     def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:

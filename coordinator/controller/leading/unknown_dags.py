@@ -9,6 +9,7 @@ import structlog
 
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.state.cache import Cache
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.conditions import leaves
 from coordinator.model.phrases import some_of
 from coordinator.model.publishing.guard import Known
@@ -85,6 +86,7 @@ class UnknownDags:
                 for downstream in document.values()
                 for leaf in leaves(downstream.condition)
             }
+            self._named = {pipeline for pipeline in self._named if not is_of_assets(pipeline)}
             self._revisions = revisions
             self._is_well = False
         return self._named

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from coordinator.controller.backoff import Backoff
 from coordinator.controller.clock import Clock
+from coordinator.controller.dispatch.dispatcher import Dispatcher
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import EffectDone
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
@@ -27,6 +28,11 @@ from coordinator.model.lifecycle import Outcome, RequestState, Situation, next_s
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
+from coordinator.runners.port import StartRequest
+
+DELIVERED_LATE = 60.0
+"""Seconds after its time limit for which an environment is asked whether it has an asset event after all, before it is
+sent again."""
 
 MOST_STEPS = 4
 """Steps of one target in a row, such as: a slot, a look that has nothing to ask, an intent."""
@@ -119,6 +125,8 @@ class Reconcile:
             self._take_over(target, record, now)
         else:
             self._let_go(target)
+            if record is not None and record.status is Status.BLOCKED and decision.order > record.ordered:
+                self._retry_at.pop(target, None)  # a person says that it may pass now
         for _ in range(MOST_STEPS):
             situation = self._situation(decision, record, now)
             if not self._do(next_step(situation, blocked_retry=self._policy.blocked_retry), situation):
@@ -131,7 +139,7 @@ class Reconcile:
             return
         dispatcher = self._dispatchers.of(target)
         assert dispatcher is not None
-        request = records.request_of(self._propagation.graph, target, record)
+        request = records.request_of(self._propagation.graph, self._cache, target, record)
         self.requests.put(target, InFlight(record, request, RequestState.OUT))
         self._retry_at.pop(target, None)
         dispatcher.admission.began(target)
@@ -145,12 +153,17 @@ class Reconcile:
             return  # it is of another term, or somebody else has written the record since
         if message.outcome is None:
             self._log.say("trigger.unanswered", target, in_flight.record, reason=str(message.error))
-        match in_flight.take(message):
+        dispatcher = self._dispatchers.of(target)
+        late = carried_out_within(in_flight.request, dispatcher) if dispatcher is not None else 0.0
+        match in_flight.take(message, now, carried_out_within=late):
             case Pause.NONE:
                 self._retry_at.pop(target, None)
                 self._queue.add(target)
             case Pause.BACK_OFF:
-                self._retry(target, now + self._policy.backoff.pause(in_flight.failures), Priority.LIVE)
+                at = now + self._policy.backoff.pause(in_flight.failures)
+                if in_flight.unsettled_until > now:
+                    at = min(at, in_flight.unsettled_until)
+                self._retry(target, at, Priority.LIVE)
             case Pause.SLOWLY:
                 self._retry(target, now + self._policy.blocked_retry, Priority.CATCHUP)
         if in_flight.outcome is not None:
@@ -224,8 +237,10 @@ class Reconcile:
         if dispatcher is None or self.requests.get(target, record.token) is not None:
             return
         self._let_go(target)
-        request = records.request_of(self._propagation.graph, target, record)
-        self.requests.put(target, InFlight(record, request, RequestState.IN_DOUBT, was_in_doubt=True))
+        request = records.request_of(self._propagation.graph, self._cache, target, record)
+        in_flight = InFlight(record, request, RequestState.IN_DOUBT, was_in_doubt=True)
+        in_flight.unsettled_until = max(now, self.ask_from) + carried_out_within(request, dispatcher)
+        self.requests.put(target, in_flight)
         dispatcher.admission.occupy(target)
         if now < self.ask_from:
             self._retry_at[target] = self.ask_from
@@ -350,6 +365,12 @@ class Reconcile:
         """LIVE if it became due while this watcher led: by a completion, or an order, that came since."""
         newest = max((used.revision for used in decision.inputs.values()), default=decision.order)
         return Priority.LIVE if newest > self.term else Priority.CATCHUP
+
+
+def carried_out_within(request: StartRequest, dispatcher: Dispatcher) -> float:
+    """Seconds for which a request whose answer was lost may still be carried out, although its environment does not
+    know of it yet. A run is unique by its run_id, or shows that it was cleared; of asset events there may be two."""
+    return 0.0 if request.delivery is None else dispatcher.limits.request_timeout + DELIVERED_LATE
 
 
 def is_unchanged(decision: Decision, intent: TriggerRecord) -> bool:

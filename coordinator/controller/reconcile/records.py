@@ -6,11 +6,13 @@ import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
 
+from coordinator.model.assets.events import AssetState, extra_to_send
+from coordinator.model.assets.names import is_delivery, source_of
 from coordinator.model.conf import conf_to_send
 from coordinator.model.consumption import NOTHING, Consumption, Inputs
 from coordinator.model.decide import Decision, completions
@@ -20,8 +22,8 @@ from coordinator.model.partitions.instants import coordinator_run_id, parse_inst
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import SeenState
-from coordinator.runners.port import ObservedRun, StartRequest
+from coordinator.model.view import Facts, SeenState
+from coordinator.runners.port import AssetDelivery, ObservedRun, StartRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,12 @@ def is_beside(graph: Graph, target: Target, record: TriggerRecord) -> bool:
     return node is not None and node.downstream.rerun is Rerun.NEW_RUN and record.sequence > 1
 
 
-def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequest:
+def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord) -> StartRequest:
     """The request that an intent stands for (docs/architecture.md#request). The same intent gives the same request."""
     assert record.run_id is not None
+    if is_delivery(target.pipeline):
+        delivery = _delivery_of(facts, target, record)
+        return StartRequest(target.pipeline.dag_id, record.action, record.run_id, record.token, delivery=delivery)
     node = graph.node(target.pipeline)
     own_conf: Mapping[str, Any] = node.downstream.conf if node is not None else {}
     inputs = [
@@ -155,6 +160,26 @@ def request_of(graph: Graph, target: Target, record: TriggerRecord) -> StartRequ
         tasks=record.tasks,
         beside=creates and beside,
     )
+
+
+def _delivery_of(facts: Facts, target: Target, record: TriggerRecord) -> AssetDelivery:
+    """The newest event among its inputs: with ``once``, the others are the same one.
+
+    If somebody has deleted it, there is nothing to send: the delivery says so, and the decision is another one.
+    """
+    since = record.when or datetime.now(UTC)
+    newest = max(record.inputs.named.items(), key=lambda one: one[1].revision, default=None)
+    seen = facts.state(newest[0]) if newest is not None else None
+    if newest is None or seen is None or not isinstance(seen.value, AssetState):
+        return AssetDelivery("", newest[0].partition if newest is not None else "", {}, since)
+    event, document = newest[0].partition, seen.value.document()
+    extra = extra_to_send(document, event, source_of(target.pipeline))
+    return AssetDelivery(document.uri, event, extra, since, document.partition_key)
+
+
+def delivered(record: TriggerRecord) -> TriggerRecord:
+    """The environment has the asset event: the inputs are consumed, and nothing is followed."""
+    return replace(_started(record, None, None), status=Status.DONE)
 
 
 def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:

@@ -13,6 +13,7 @@ from coordinator.model.lifecycle import RequestState
 from coordinator.model.references import Target
 from coordinator.model.trigger import TriggerRecord
 from coordinator.runners.port import (
+    Delivered,
     EnvironmentUnavailable,
     Foreign,
     Happened,
@@ -42,6 +43,8 @@ class InFlight:
 
     :ivar failures: unsuccessful attempts in a row.
     :ivar was_in_doubt: an earlier one may still be on its way, whatever becomes of the next.
+    :ivar unsettled_until: monotonic seconds. Until then, that the environment does not know of it says nothing: it may
+        still be carried out there.
     :ivar outcome: the record to be written, once the outcome is known.
     :ivar event: its event in the decision log, where that does not follow from the record alone.
     """
@@ -51,6 +54,7 @@ class InFlight:
     state: RequestState
     failures: int = 0
     was_in_doubt: bool = False
+    unsettled_until: float = 0.0
     outcome: TriggerRecord | None = None
     event: LogEvent | None = None
 
@@ -62,9 +66,27 @@ class InFlight:
         """The newest attempt was not sent, or had no effect."""
         self.state = RequestState.NOT_HAPPENED if self.was_in_doubt else RequestState.NOT_SENT
 
-    def take(self, message: EffectDone) -> Pause:
-        """Handle the result of the request, or of a question about it. Returns when to continue."""
+    def take(self, message: EffectDone, now: float, *, carried_out_within: float = 0.0) -> Pause:
+        """Handle the result of the request, or of a question about it. Returns when to continue.
+
+        :param now: monotonic seconds.
+        :param carried_out_within: seconds for which a request whose answer was lost may still be carried out, where
+            nothing but asking tells of it.
+        """
+        pause = self._take(message, now)
+        if message.effect is Effect.START and self.state is RequestState.IN_DOUBT:
+            self.unsettled_until = now + carried_out_within
+        return pause
+
+    def _take(self, message: EffectDone, now: float) -> Pause:
         match message.outcome:
+            case Delivered():
+                self.event = LogEvent.SENT
+                return self._settle(records.delivered(self.record))
+            case NotHappened() if message.effect is Effect.ASK and now < self.unsettled_until:
+                self.doubt()
+                self.failures += 1
+                return Pause.BACK_OFF
             case Happened(run):
                 return self._settle(records.sent(self.record, run))
             case Foreign(run):

@@ -18,6 +18,7 @@ from coordinator.controller.retention.candidates import RemovalCandidate, candid
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.revision_times import RevisionTimes
 from coordinator.controller.writes import commit_fenced
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.conditions import leaves
 from coordinator.model.partitions import FixedKey, Latest
 from coordinator.model.propagation.propagation import Propagation
@@ -97,7 +98,7 @@ class Removal:
         self._keys = context.keys
         self._cache = context.cache
         self._propagation = context.propagation
-        self._limits = context.limits
+        self._limits = context.limits.of_assets if is_of_assets(pipeline) else context.limits
         self._clock = context.clock
         self._stock = context.stock
         self._waiting: tuple[int, Target] | None = None

@@ -18,6 +18,7 @@ from coordinator.controller.clock import Clock
 from coordinator.controller.retention.removal import LOOKED_AT, Removal, Stock, SweepContext
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import commit_fenced
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.durations import parse_duration
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
@@ -167,22 +168,24 @@ class Sweeper:
             yield
         for _ in self._delete(fence, [*self._tasks_without_run(), *self._waits_without_run()]):
             yield
-        if limited:
-            yield from self._take_stock()
-            context = self._context(fence)
-            for pipeline in sorted(self._stock.targets, key=self._propagation.graph.rank, reverse=True):
-                yield from self._remove(Removal(pipeline, context))
-        if limited or tally.expired or tally.acts:
+        yield from self._take_stock(assets_alone=not limited)
+        context = self._context(fence)
+        for pipeline in sorted(self._stock.targets, key=self._propagation.graph.rank, reverse=True):
+            yield from self._remove(Removal(pipeline, context))
+        if limited or tally.expired or tally.acts or tally.removed or tally.held_back:
             self._finish(fence, seconds=self._clock.monotonic() - began)
 
-    def _take_stock(self) -> Iterator[None]:
-        """Sort all targets by pipeline, and learn the times at which keys were written."""
+    def _take_stock(self, *, assets_alone: bool) -> Iterator[None]:
+        """Sort all targets by pipeline, and learn the times at which keys were written.
+
+        :param assets_alone: nothing else is ever removed.
+        """
         times = self._stock.times
         times.note(self._cache.revision, self._clock.now())
         snapshot = self._cache.snapshot()
         yield
         for number, target in enumerate(snapshot, 1):
-            if not target.pipeline.task:
+            if not target.pipeline.task and (is_of_assets(target.pipeline) or not assets_alone):
                 self._stock.add(target)
             record = readable_record(self._cache.record(target))
             if record is not None and record.when is not None and len(record.consumed):

@@ -23,7 +23,8 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.sweep import Sweep, read_sweep
 from coordinator.model.retention.watermark import Watermark, read_watermark
 from coordinator.model.runstate import RunState, Unreadable
-from coordinator.model.taskstate import TaskState, read_state
+from coordinator.model.states import read_state
+from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, SeenWait
 from coordinator.model.waits import read_wait
@@ -313,7 +314,7 @@ class Cache:
         match self._interned.parse(item.key):
             case StateKey(target):
                 touched.states += 1
-                state = self._interned.state(read_state(target.pipeline, item.value))
+                state = self._interned.state(read_state(target, item.value))
                 self._note_problem(item.key, state)
                 self._arrived.pop(target, None)
                 if self._has_expired(target, state):

@@ -18,7 +18,6 @@ from coordinator.model.consumption import Consumed, Consumption, Window
 from coordinator.model.consumption_document import InputDocument, Named, load_named, load_pipeline, spelling_of
 from coordinator.model.references import PipelineRef, Target, target_of
 from coordinator.model.runstate import Attempt, RunState, Unreadable
-from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.model.view import SeenState
 from coordinator.store.keys import Keys, ParsedKey, StateKey, TriggerKey
@@ -105,7 +104,7 @@ class Interning:
         return kind(target_of((pipeline, partition)))
 
     def state(self, state: RunState | Unreadable) -> RunState | Unreadable:
-        if isinstance(state, RunState) and not isinstance(state, TaskState):
+        if type(state) is RunState:  # those of tasks and of asset events say more
             return RunState(state.state, self._attempt(state.attempt), state.observed_at, state.marked)
         return state
 

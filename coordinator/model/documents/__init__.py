@@ -4,6 +4,7 @@ with its place.
 ``document``    ``parse_file``: the entries, the cycles they would close, and what is said of the file
 ``entries``     a pipeline: what it waits for, and how it is started then
 ``conditions``  the tree of what a pipeline waits for
+``bridges``     which asset events are handed on, there and back
 ``mappings``    partition mappings, there and back
 ``deadlines``   when a partition is late, there and back
 ``forms``       the objects of the document: their fields, and what each takes

@@ -6,7 +6,8 @@ The forms::
      "child2": ["parent1", "team_b/parent2"],
      "child3": {"upstream": <condition>, "rerun": "clear", "deadline": "06:00", ...}}
 
-Beside the entries it may carry ``"serial": 412`` (a build number) and ``"accept": 7`` (see ``DependenciesFile``).
+Beside the entries it may carry ``"serial": 412`` (a build number) and ``"accept": 7`` (see ``DependenciesFile``), and
+``"assets": [{"from": ..., "to": [...], ...}]``, the bridges of asset events (``bridges``).
 
 A condition is a reference, a list (all of them), ``{"all": [...]}``, ``{"any": [...]}``,
 ``{"at_least": n, "of": [...]}`` or ``{"pipeline": reference, "on": "done", "partition": "-1 day", ...}``, nested
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from coordinator.model import bounds
 from coordinator.model.cycles import back_in_time, find_cycles, reason_of
 from coordinator.model.dependencies import Document, Downstream
+from coordinator.model.documents.bridges import ASSETS_KEY, BridgeReader, is_list_of_bridges
 from coordinator.model.documents.cycles import find_cycle_paths
 from coordinator.model.documents.entries import EntryReader
 from coordinator.model.documents.fields import FieldReader
@@ -35,7 +37,7 @@ from coordinator.model.references import DEFAULT_ENVIRONMENT, PipelineRef
 SCHEMA_KEY = "$schema"
 SERIAL_KEY = "serial"
 ACCEPT_KEY = "accept"
-TOP_LEVEL = (SCHEMA_KEY, SERIAL_KEY, ACCEPT_KEY)
+TOP_LEVEL = (SCHEMA_KEY, SERIAL_KEY, ACCEPT_KEY, ASSETS_KEY)
 """Names at the top that are no pipelines; a pipeline of such a name is written with its environment."""
 MOST_SERIAL = 2**53 - 1
 """Every program that reads JSON reads whole numbers up to this."""
@@ -110,6 +112,8 @@ class _DocumentReader:
         self._fields = fields
         self._sizes = sizes
         self._entries = EntryReader(findings, fields, in_force=in_force)
+        self._bridges = BridgeReader(findings, fields)
+        self._in_force = in_force
 
     def read(self, root: Cursor) -> DependenciesFile:
         numbers: dict[str, int | None] = {}
@@ -122,6 +126,9 @@ class _DocumentReader:
             if name in (SERIAL_KEY, ACCEPT_KEY):
                 expected = f"a whole number (a pipeline of that name is written {DEFAULT_ENVIRONMENT}/{name})"
                 numbers[name] = self._fields.whole_number(cursor, expected, least=0, most=MOST_SERIAL)
+                continue
+            if name == ASSETS_KEY and (not self._in_force or is_list_of_bridges(cursor)):
+                entries |= self._bridges.read(cursor)
                 continue
             pipeline = self._fields.reference(name, cursor.at_key())
             if pipeline is not None and (first := first_given.setdefault(pipeline, cursor)) is not cursor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from coordinator.model.assets.bridges import without_bridges
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
+from coordinator.model.documents.bridges import ASSETS_KEY, dump_bridges
 from coordinator.model.documents.deadlines import dump_deadline
 from coordinator.model.documents.document import TOP_LEVEL
 from coordinator.model.documents.mappings import dump_mapping
@@ -16,7 +18,10 @@ from coordinator.model.references import PipelineRef
 
 def dump_document(document: Document) -> dict[str, Any]:
     """A document as JSON values; ``parse_document`` makes an equal document of them."""
-    return {_key(pipeline): _entry(document[pipeline]) for pipeline in sorted(document)}
+    entries = without_bridges(document)
+    dumped = {_key(pipeline): _entry(entries[pipeline]) for pipeline in sorted(entries)}
+    bridges = dump_bridges(document)
+    return {**dumped, ASSETS_KEY: bridges} if bridges else dumped
 
 
 def _key(pipeline: PipelineRef) -> str:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from coordinator.model import bounds
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.documents.findings import Cursor, Findings, described, nearest
 from coordinator.model.documents.forms import ELSEWHERE
 from coordinator.model.documents.json_text import Members, NotJson
@@ -173,15 +174,32 @@ class FieldReader:
         except ValueError as error:
             self._findings.add(cursor, str(error))
             return None
-        if self._environments is not None and pipeline.environment not in self._environments:
-            known = sorted(self._environments)
-            self._findings.add(
-                cursor,
-                f"unknown environment {described(pipeline.environment)}{nearest(pipeline.environment, known)}",
-                f"configured are {', '.join(known)}" if known else "none is configured",
-            )
+        if is_of_assets(pipeline):
+            reason = f"{described(text)} is no DAG: the coordinator calls asset events so"
+            self._findings.add(cursor, reason, "say under 'assets', at the top, which of them are handed on")
             return None
-        return pipeline
+        return pipeline if self._is_known(pipeline.environment, cursor) else None
+
+    def environment(self, cursor: Cursor) -> str | None:
+        """The name of a known environment."""
+        name = self.name(cursor, "the name of an environment", most=bounds.AIRFLOW_NAME // 2)
+        if name is None:
+            return None
+        if "/" in name:
+            self._findings.expected(cursor, "the name of an environment, without '/'")
+            return None
+        return name if self._is_known(name, cursor) else None
+
+    def _is_known(self, environment: str, cursor: Cursor) -> bool:
+        if self._environments is None or environment in self._environments:
+            return True
+        known = sorted(self._environments)
+        self._findings.add(
+            cursor,
+            f"unknown environment {described(environment)}{nearest(environment, known)}",
+            f"configured are {', '.join(known)}" if known else "none is configured",
+        )
+        return False
 
     def plain(self, cursor: Cursor) -> Any:
         """Any JSON, as Python's plain values (the conf of a run)."""

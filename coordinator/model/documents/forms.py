@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from coordinator.model.assets.bridges import Forwarding
 from coordinator.model.conditions import On
 from coordinator.model.deadline import MOST_DAYS
 from coordinator.model.dependencies import Catchup, OnLate, Rerun, Settle
@@ -122,6 +123,22 @@ ENTRY: Final = form(
     ),
     Field("deadline", definition("deadline")),
     Field("on_late", words(OnLate, OnLate.SHOW), needs="deadline"),
+)
+
+# Asset events
+
+_PATTERNS: Final = {"type": "array", "minItems": 1, "uniqueItems": True, "items": definition("pattern")}
+BRIDGE: Final = form(
+    Field("from", definition("environment"), "The environment whose asset events are handed on.", required=True),
+    Field(
+        "to",
+        {"type": "array", "minItems": 1, "uniqueItems": True, "items": definition("environment")},
+        "The environments that are given them.",
+        required=True,
+    ),
+    Field("match", _PATTERNS, "Which assets, by their URIs; all of them without it."),
+    Field("except", _PATTERNS, "Which of these are left out."),
+    Field("rerun", words(Forwarding, Forwarding.FORWARD)),
 )
 
 # Partition mappings

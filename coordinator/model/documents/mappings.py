@@ -17,6 +17,7 @@ from coordinator.model.partitions import (
     DELIMITER,
     OFFSET,
     AllowedKey,
+    Assets,
     Chain,
     FanOut,
     FixedKey,
@@ -266,6 +267,8 @@ def dump_mapping(mapping: Mapping) -> Any:
         case Product(mappers, delimiter):
             between = {} if delimiter == DELIMITER else {"delimiter": delimiter}
             return {"mapper": "product", "mappers": [dump_mapping(one) for one in mappers], **between}
+        case Assets():
+            raise TypeError("the patterns of bridges stand under 'assets': documents.bridges dumps them")
     spelled: dict[str, Any] = {} if mapping.timezone == "UTC" else {"timezone": mapping.timezone}
     if mapping.input_format is not None:
         spelled["input_format"] = mapping.input_format

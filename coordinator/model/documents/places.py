@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 from collections.abc import Collection
 
+from coordinator.model.assets.names import is_delivery
+from coordinator.model.documents.bridges import ASSETS_KEY
 from coordinator.model.documents.document import TOP_LEVEL
 from coordinator.model.documents.json_text import Members, Spot, find, line_and_column, read_json
 from coordinator.model.references import PipelineRef
@@ -19,6 +21,8 @@ def places_of_entries(text: bytes, pipelines: Collection[PipelineRef]) -> dict[P
     root = read_json(characters)
     spots: dict[PipelineRef, tuple[Spot, str]] = {}
     for index, (name, _) in enumerate(root.pairs if isinstance(root, Members) else ()):
+        if name == ASSETS_KEY:
+            spots.update((one, (Spot((index,), key=True), name)) for one in pipelines if is_delivery(one))
         if name in TOP_LEVEL:
             continue
         try:

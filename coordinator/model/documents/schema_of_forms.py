@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from coordinator.model import bounds
 from coordinator.model.documents.forms import (
     AIRFLOWS,
+    BRIDGE,
     CONDITIONS,
     DEADLINES,
     DURATION_IN_WORDS,
@@ -22,7 +24,7 @@ from coordinator.model.documents.forms import (
 )
 
 SHIPPED: Final = Path(__file__).with_name("dependencies.schema.json")
-ID: Final = "urn:etcd-coordinator:dependencies:1"
+ID: Final = "urn:etcd-coordinator:dependencies:2"
 """What programs know the schema by: a name, no address. The number grows when a file that was good no longer is."""
 
 _TITLE: Final = "dependencies.json of etcd-coordinator"
@@ -46,6 +48,8 @@ _ACCEPT: Final = (
     "The version in force that this file may replace although the guard refuses it: many dependencies removed, a DAG "
     "that does not exist, many runs at once."
 )
+_ASSETS: Final = "Which environment hands on which asset events to which others."
+_PATTERN: Final = "A URI, in which * stands for any characters, such as s3://lake/orders/*."
 _DEADLINE: Final = (
     "When a partition that has not been started is late: at a time of day, or so long after its first input arrived."
 )
@@ -63,6 +67,7 @@ def generate() -> Schema:
             "$schema": text(),
             "serial": {"description": _SERIAL, "type": "integer", "minimum": 0},
             "accept": {"description": _ACCEPT, "type": "integer", "minimum": 0},
+            "assets": {"description": _ASSETS, "type": "array", "items": _object(BRIDGE)},
         },
         "propertyNames": {"anyOf": [{"const": "$schema"}, definition("reference")]},
         "additionalProperties": definition("entry"),
@@ -92,6 +97,8 @@ def generate() -> Schema:
                 "anyOf": [TIME_IN_WORDS, definition("duration"), *(_object(form) for form in DEADLINES.values())],
             },
             "duration": {"description": "A duration in words.", **DURATION_IN_WORDS},
+            "environment": text(description="The name of an environment.", pattern=r"^[^/\s]([^/]*[^/\s])?$"),
+            "pattern": text(description=_PATTERN, minLength=1, maxLength=bounds.PATTERN),
         },
     }
 

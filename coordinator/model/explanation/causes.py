@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from coordinator.model.assets.names import is_delivery
 from coordinator.model.conditions import On
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.durations import format_duration
@@ -282,6 +283,8 @@ def own_causes(propagation: Propagation, decision: Decision, via: tuple[Target, 
         since, asked = moment("since", record.blocked_since), moment("last asked at", record.when)
         says = f"is blocked{since}: {record.last_error}{f' ({asked.strip()})' if asked else ''}"
         remedy = "fix what its environment refuses; it is tried again by itself"
+        if is_delivery(target.pipeline):
+            remedy += f", and at once by coordinator assets replay --all --to {target.pipeline.environment}"
         yield Cause(target, Kind.BLOCKED, says, remedy, via, record.run_id, record.blocked_since or record.when)
     if Obstacle.UNREADABLE_RECORD in decision.obstacles:
         why = seen.value.reason if seen is not None and isinstance(seen.value, Unreadable) else ""
@@ -337,6 +340,8 @@ def _in_flight(target: Target, record: TriggerRecord, via: tuple[Target, ...]) -
             f"was started as run {record.run_id}{moment('at', record.attempt or record.when)}; "
             f"its end is not known yet{_IF_PAUSED}"
         )
+    elif is_delivery(target.pipeline):
+        says = f"is being handed on{moment('since', record.when)}; no answer is known yet"
     else:
         says = f"is about to be started as run {record.run_id}{moment('since', record.when)}; no answer is known yet"
     if record.last_error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from coordinator.model.explanation.words import moment
 from coordinator.model.runstate import Unreadable
-from coordinator.model.trigger import Action, TriggerRecord
+from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, readable_record
 
 
@@ -43,8 +43,13 @@ def status_of(seen: SeenRecord | None) -> str | None:
 
 
 def _known(record: TriggerRecord, revision: int) -> Iterator[str]:
-    run = f"run {record.run_id}" if record.run_id is not None else "a run that does not exist yet"
-    yield (f"{record.status}: number {record.sequence}, {record.action} {run}, wave {record.wave}, revision {revision}")
+    if record.run_id is not None:
+        what = f"{record.action} run {record.run_id}"
+    elif record.status is Status.DONE and not record.skipped:
+        what = "an asset event was handed on"
+    else:
+        what = f"{record.action} a run that does not exist yet"
+    yield f"{record.status}: number {record.sequence}, {what}, wave {record.wave}, revision {revision}"
     if record.tasks:
         yield f"clears {', '.join(record.tasks)} and everything below, not the whole run"
     by = f" by {record.who}" if record.who else ""

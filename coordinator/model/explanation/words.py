@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from datetime import datetime
 
+from coordinator.model.assets.events import AssetState
 from coordinator.model.conditions import On
 from coordinator.model.evaluation import EvaluatedInput
 from coordinator.model.hold import Hold
@@ -57,7 +58,9 @@ def state_of(seen: SeenState | None) -> str:
 
 
 def run_in_words(state: RunState) -> str:
-    """The run, and since when it is in this state: `` in run x since ...``."""
+    """The run, and since when it is in this state: `` in run x since ...``; of an asset event, which asset."""
+    if isinstance(state, AssetState):
+        return f" of {state.uri}{when_in_words(state)}"
     words = f" in run {state.attempt.run_id}" if state.attempt.run_id is not None else ""
     if state.attempt.run_id is None and state.attempt.number is not None:
         words = f" in attempt {state.attempt.number}"

@@ -2,23 +2,7 @@
 
 They have the names of Airflow 3's partition mappers, if it has them (``airflow/partition_mappers``).
 
-===============  ============================================  ====================================================
-mapping          downstream partition k needs                  an upstream partition feeds
-===============  ============================================  ====================================================
-``Identity``     the upstream's partition k                    the partition of the same name
-``StartOf``      all that come in the period that k starts     the period that it lies in
-``Rollup``       every hour, day, ... that begins in it        the period that it begins in
-``FanOut``       the period that k lies in                     every hour, day, ... that begins in it
-``Offset``       the upstream's partition k + offset           each k with k + offset = it: none, one, or several
-``AllowedKey``   k, if it is one of these keys                 the partition of the same name, if it is one of them
-``Segments``     each of these partitions, for one k           that one k, if it is one of these
-``SameInstant``  the moment k, spelled otherwise               the moment that it names, spelled otherwise
-``FixedKey``     the upstream's newest completion, for one k   that one k
-``Latest``       the upstream's newest completion              every k
-===============  ============================================  ====================================================
-
-``Chain`` maps by one after the other, and ``Product`` each part of a key by one of its own.
-
+===============  ============================================  =============================================
 The *exact* mappings (``ExactMapping``) have both directions, each the inverse of the other::
 
     u in mapping.upstreams(d)   if and only if   d in mapping.downstreams(u)
@@ -30,6 +14,7 @@ The open ones (``OpenMapping``, and what :func:`gathers`) cannot list their inpu
 All mappings are immutable and hashable. They are used with every completion, so results of the calendar are cached.
 """
 
+from coordinator.model.partitions.assets import Assets
 from coordinator.model.partitions.calendar import Period, starts_between, time_zone
 from coordinator.model.partitions.composed import (
     DELIMITER,
@@ -51,7 +36,7 @@ from coordinator.model.partitions.windows import ALL, MOST_MEMBERS, FanOut, Roll
 ExactMapping = Identity | SameInstant | Rollup | FanOut | Offset | AllowedKey | Segments | Chain | Product
 """(A chain or a product that gathers is none: it has no ``upstreams``.)"""
 
-OpenMapping = StartOf | FixedKey
+OpenMapping = StartOf | Assets | FixedKey
 Mapping = ExactMapping | OpenMapping | Latest
 
 __all__ = [
@@ -60,10 +45,12 @@ __all__ = [
     "MOST_MEMBERS",
     "OFFSET",
     "AllowedKey",
+    "Assets",
     "Chain",
     "ExactMapping",
     "FanOut",
     "FixedKey",
+    "GatheringMapping",
     "Identity",
     "Latest",
     "Mapping",

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, TypeAlias
 
+from coordinator.model.partitions.assets import Assets
 from coordinator.model.partitions.calendar import Period, start_of, time_zone
 from coordinator.model.partitions.named_keys import AllowedKey, Segments
 from coordinator.model.partitions.offsets import Offset
@@ -129,7 +130,7 @@ class Product:
 def gathers(mapping: object) -> bool:
     """Whether the inputs of a partition are known only as they arrive: all that come within it count."""
     match mapping:
-        case StartOf():
+        case StartOf() | Assets():
             return True
         case Chain(mappers) | Product(mappers):
             return any(isinstance(member, FixedKey) or gathers(member) for member in mappers)

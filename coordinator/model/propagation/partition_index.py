@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.decide import Decision
 from coordinator.model.graph import Graph
-from coordinator.model.partitions import Chain, FixedKey, Latest, Mapping, Product, StartOf, gathers
+from coordinator.model.partitions import Assets, Chain, FixedKey, Latest, Mapping, Product, StartOf, gathers
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
@@ -43,7 +43,7 @@ class PartitionIndex:
     def __init__(self, graph: Graph, facts: Facts) -> None:
         self._graph = graph
         self._facts = facts
-        self._gathering: dict[PipelineRef, list[StartOf | Chain | Product]] = {}
+        self._gathering: dict[PipelineRef, list[StartOf | Assets | Chain | Product]] = {}
         self._followed_by: dict[PipelineRef, list[PipelineRef]] = {}
         self._wanted_newest: set[PipelineRef] = set()
         self.with_latest: set[PipelineRef] = set()
@@ -53,7 +53,7 @@ class PartitionIndex:
             mappings = [(leaf.upstream, leaf.mapping) for leaf in leaves(node.downstream.condition)]
             for upstream, mapping in mappings:
                 match mapping:
-                    case StartOf() | Chain() | Product() if gathers(mapping):
+                    case StartOf() | Assets() | Chain() | Product() if gathers(mapping):
                         gathering = self._gathering.setdefault(upstream, [])
                         if mapping not in gathering:  # many downstreams may share it
                             gathering.append(mapping)

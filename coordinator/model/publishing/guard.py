@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from coordinator.model.assets.names import is_delivery
 from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document, Downstream
 from coordinator.model.publishing.difference import Difference
@@ -72,6 +73,8 @@ def replacements(difference: Difference) -> list[Replacement]:
     """Every possible replacement of a pipeline by another one."""
     found = []
     for change in difference.differs:
+        if is_delivery(change.pipeline):
+            continue
         had, has = _upstreams(change.before), _upstreams(change.after)
         if had - has and has - had:
             found.append(Replacement(change.pipeline, tuple(sorted(had - has)), tuple(sorted(has - had))))
@@ -81,6 +84,8 @@ def replacements(difference: Difference) -> list[Replacement]:
         ceased.setdefault((change.pipeline.environment, change.before.condition), []).append(change.pipeline)
     for change in difference.begins:
         assert change.after is not None
+        if is_delivery(change.pipeline):
+            continue
         if gone := ceased.get((change.pipeline.environment, change.after.condition)):
             found.append(Replacement(change.pipeline, tuple(gone), (change.pipeline,)))
     return found

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Set
 
+from coordinator.model.assets.bridges import without_bridges
 from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document
 from coordinator.model.publishing.never_met import NeverMet
@@ -25,6 +26,7 @@ _LONG_ENOUGH_FOR_ANOTHER_LETTER = 6
 
 def misspelled(document: Document) -> Iterator[NeverMet]:
     """Upstreams of entries that are probably misspelled."""
+    document = without_bridges(document)
     named_by = {
         pipeline: dict.fromkeys(leaf.pipeline for leaf in leaves(entry.condition))
         for pipeline, entry in document.items()

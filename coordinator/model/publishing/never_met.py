@@ -21,6 +21,7 @@ from coordinator.model.cycles import back_in_time, find_cycles
 from coordinator.model.dependencies import Document
 from coordinator.model.partitions import (
     AllowedKey,
+    Assets,
     Chain,
     FanOut,
     FixedKey,
@@ -129,7 +130,7 @@ class _Search:
                 return _sample(period, window.timezone, window.output_format)
             case FanOut() as fan_out:
                 return _sample(fan_out.every, fan_out.timezone, fan_out.output_format)
-            case Latest():
+            case Latest() | Assets():
                 return None
 
     # -- whether something may hold in a partition -------------------------------------------------------------------
@@ -156,7 +157,7 @@ class _Search:
 
     def _can_be_met(self, leaf: Dependency, partition: str, depth: int) -> bool:
         match leaf.mapping:
-            case Latest():
+            case Latest() | Assets():
                 return True
             case FixedKey(key):
                 return partition == key

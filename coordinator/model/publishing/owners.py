@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from coordinator.model.assets.bridges import circles, in_words
 from coordinator.model.conditions import leaves
 from coordinator.model.cycles import back_in_time, find_cycles, reason_of
 from coordinator.model.dependencies import Document
@@ -78,6 +79,10 @@ def objections_to(owner: str, document: Document, published: Mapping[str, Publis
         pipeline: {leaf.pipeline for leaf in leaves(entry.condition) if (pipeline, leaf.pipeline) not in back}
         for pipeline, entry in together.items()
     }
+    for steps in circles(together, through=document):
+        pipeline = next(step.pipeline for step in steps if step.pipeline in document)
+        remedy = "let 'match' and 'except' of one bridge leave these assets out, or take one of them out"
+        found.append(Objection(pipeline, f"asset events would go in a circle: {in_words(steps)}", remedy))
     for number, ring in enumerate(cycles_through(document, in_order)):
         if number == MAX_CYCLES:
             break

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, FailFast, GetCoreSchemaHandler, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, FailFast, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from coordinator.model import bounds
@@ -188,6 +188,34 @@ class DagsAnswer(_Answer):
     """``DAGCollectionResponse``, paged by offset."""
 
     dags: _Page[DagAnswer]
+    total_entries: int
+
+
+class AssetAnswer(_Answer):
+    """``AssetResponse``; ``Dataset`` of Airflow 2."""
+
+    id: int
+    uri: str
+
+
+class AssetsAnswer(_Answer):
+    """``AssetCollectionResponse``, paged by offset; ``DatasetCollection`` of Airflow 2."""
+
+    assets: _Page[AssetAnswer] = Field(validation_alias=AliasChoices("assets", "datasets"))
+    total_entries: int
+
+
+class AssetEventAnswer(_Answer):
+    """``AssetEventResponse``; ``DatasetEvent`` of Airflow 2."""
+
+    timestamp: Instant
+    extra: Annotated[dict[str, Any] | None, _OrNone()] = None
+
+
+class AssetEventsAnswer(_Answer):
+    """``AssetEventCollectionResponse``, paged by offset; ``DatasetEventCollection`` of Airflow 2."""
+
+    asset_events: _Page[AssetEventAnswer] = Field(validation_alias=AliasChoices("asset_events", "dataset_events"))
     total_entries: int
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from coordinator.runners.airflow.answers import (
     Answer,
@@ -24,7 +25,7 @@ from coordinator.runners.airflow.answers import (
     RunsAnswer,
 )
 from coordinator.runners.airflow.listing import Page
-from coordinator.runners.port import ObservedRun, RunRef
+from coordinator.runners.port import AssetDelivery, ObservedRun, RunRef
 
 UNSURE = timedelta(seconds=1)
 """``Date`` has whole seconds, and the clocks of a web server and a scheduler may differ by some milliseconds."""
@@ -43,6 +44,9 @@ class Dialect:
     :ivar has_partition_keys: runs may have a ``partition_key``.
     :ivar can_protect_running_tasks: a clear of tasks can be made conditional on none of them running.
     :ivar date_filters: the filters of runs by logical date: not before, not after.
+    :ivar assets: the path of the list of assets, below which that of their events is.
+    :ivar asset_id: the filter of events by asset.
+    :ivar asset_event: of an asset's id and a delivery: the path and the body of a request that emits an event.
     """
 
     api: str
@@ -54,6 +58,9 @@ class Dialect:
     has_partition_keys: bool
     can_protect_running_tasks: bool
     date_filters: tuple[str, str]
+    assets: str
+    asset_id: str
+    asset_event: Callable[[int, AssetDelivery], tuple[str, dict[str, Any]]]
     run: Callable[[Answer], ObservedRun]
     runs: Callable[[Answer], Page[RunRef, ObservedRun]]
     dag: Callable[[Answer], DagAnswer]
@@ -82,6 +89,11 @@ def _dags(answer: Answer) -> Page[str, DagAnswer]:
     return Page({dag.dag_id: dag for dag in page.dags}, len(page.dags), page.total_entries)
 
 
+def _asset_event(asset_id: int, delivery: AssetDelivery) -> tuple[str, dict[str, Any]]:
+    key = {} if delivery.partition_key is None else {"partition_key": delivery.partition_key}
+    return "/assets/events", {"asset_id": asset_id, "extra": dict(delivery.extra), **key}
+
+
 def _old_run(answer: Answer) -> ObservedRun:
     return answer.read(OldRunAnswer).observed(unstarted=_unstarted(answer))
 
@@ -100,6 +112,11 @@ def _old_dags(answer: Answer) -> Page[str, DagAnswer]:
     return Page({dag.dag_id: dag.dag() for dag in page.dags}, len(page.dags), page.total_entries)
 
 
+def _old_asset_event(_: int, delivery: AssetDelivery) -> tuple[str, dict[str, Any]]:
+    """Airflow 2 knows no partition keys."""
+    return "/datasets/events", {"dataset_uri": delivery.uri, "extra": dict(delivery.extra)}
+
+
 def _unstarted(answer: Answer) -> datetime:
     """What stands for the start of a run that has not started."""
     return (answer.date or datetime.now(UTC)) - UNSURE
@@ -115,6 +132,9 @@ AIRFLOW_3 = Dialect(
     has_partition_keys=True,
     can_protect_running_tasks=True,
     date_filters=("logical_date_gte", "logical_date_lte"),
+    assets="/assets",
+    asset_id="asset_id",
+    asset_event=_asset_event,
     run=_run,
     runs=_runs,
     dag=_dag,
@@ -132,6 +152,9 @@ AIRFLOW_2 = Dialect(
     has_partition_keys=False,
     can_protect_running_tasks=False,
     date_filters=("execution_date_gte", "execution_date_lte"),
+    assets="/datasets",
+    asset_id="dataset_id",
+    asset_event=_old_asset_event,
     run=_old_run,
     runs=_old_runs,
     dag=_old_dag,

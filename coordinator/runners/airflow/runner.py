@@ -9,7 +9,8 @@ from datetime import datetime
 from coordinator.config.settings import EnvironmentSettings
 from coordinator.model import bounds
 from coordinator.model.printable import printable
-from coordinator.runners.airflow import changes, checking, looking, starting
+from coordinator.runners.airflow import assets, changes, checking, looking, starting
+from coordinator.runners.airflow.assets import KnownAssets
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.partitioned import PartitionedDags
@@ -43,6 +44,7 @@ class AirflowRunner:
         self._name = name
         self._takes_partition = settings.takes_partition
         self._request_timeout = settings.request_timeout
+        self._assets = KnownAssets()
         self._client = AirflowClient(name, settings)
         self._partitioned = PartitionedDags()
 
@@ -50,6 +52,8 @@ class AirflowRunner:
         return f"<AirflowRunner {self._client!r}>"
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
+        if request.delivery is not None:
+            return assets.send(self._client, request.delivery, Deadline(self._request_timeout), permit, self._assets)
         strange = next((one for one in _partitions_of(request) if not self._takes_partition(one)), None)
         if strange is not None:
             return Refused(400, self._not_taken(strange))
@@ -58,6 +62,8 @@ class AirflowRunner:
 
     def ask(self, request: StartRequest) -> Outcome:
         with _only_this_one():
+            if request.delivery is not None:
+                return assets.ask(self._client, request.delivery, Deadline(self._request_timeout), self._assets)
             return starting.ask(self._client, request, Deadline(self._request_timeout))
 
     def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:

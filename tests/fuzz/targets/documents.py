@@ -10,7 +10,7 @@ from typing import Any
 
 from coordinator.model.dependencies import Document
 from coordinator.model.documents import DependenciesError, dump_document, parse_document
-from coordinator.model.documents.forms import AIRFLOWS, CONDITIONS, DEADLINES, ENTRY, MAPPERS
+from coordinator.model.documents.forms import AIRFLOWS, BRIDGE, CONDITIONS, DEADLINES, ENTRY, MAPPERS
 from coordinator.model.graph import CycleFound
 from coordinator.model.publishing.owners import merge, objections_to
 from coordinator.model.publishing.publication import Publication, Published, dump_publication, read_publication
@@ -20,6 +20,7 @@ from tests.fuzz.targets.values import unreadable
 
 FIELDS = [
     *ENTRY.names,
+    *BRIDGE.names,
     *(name for forms in (CONDITIONS, MAPPERS, DEADLINES) for form in forms.values() for name in form.names),
 ]
 NAMES = ("a", "b", "c", "team_b/a", "team_b/b", "$schema", "default/a", "serial", "default/accept")
@@ -93,7 +94,25 @@ def mapping_of(tape: Tape) -> Any:
 
 
 def document_of(tape: Tape) -> dict[str, Any]:
-    return {tape.one_of(NAMES): _entry(tape) for _ in range(1 + tape.below(4))}
+    document = {tape.one_of(NAMES): _entry(tape) for _ in range(1 + tape.below(4))}
+    return {**document, "assets": _bridges(tape)} if tape.below(4) == 1 else document
+
+
+def _bridges(tape: Tape) -> list[dict[str, Any]]:
+    environments, patterns = ("default", "team_b", "hr", "sales"), ("*", "s3://*", "s3://lake/*/eu", "*eu", "**", "x")
+    bridges = []
+    for _ in range(1 + tape.below(3)):
+        bridge: dict[str, Any] = {
+            "from": tape.one_of(environments),
+            "to": [tape.one_of(environments) for _ in range(1 + tape.below(2))],
+        }
+        for name in ("match", "except"):
+            if tape.below(2):
+                bridge[name] = [tape.one_of(patterns) for _ in range(1 + tape.below(2))]
+        if tape.below(3) == 1:
+            bridge["rerun"] = tape.one_of(("once", "forward"))
+        bridges.append(bridge)
+    return bridges
 
 
 def text_of(data: bytes) -> bytes:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.problems import shown
+from coordinator.model.assets.names import events_of
 from coordinator.model.explanation import as_json as explanation_as_json
 from coordinator.model.explanation import explain
 from coordinator.model.references import PipelineRef
@@ -21,11 +22,12 @@ from tests.fuzz.targets.documents import document_of
 from tests.fuzz.targets.names import KINDS
 from tests.worlds.simulated import SimulatedWorld
 
-NAMES = ("a", "b", "c", "d", "x y", "t.e", "%2F", "a/b", "..")
+NAMES = ("a", "b", "c", "d", "x y", "t.e", "%2F", "a/b", "..", "asset events", "assets from default")
 ENVIRONMENTS = ("default", "team_b", "nobody")
 PARTITIONS = ("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z", "k", "2026-11-20", "9999-12-31T23:59:59.999999Z", "..")
 FORMS = {
     "state": values.STATE,
+    "asset": values.ASSET,
     "trigger": values.RECORD,
     "hold": values.HOLD,
     "order": values.ORDER,
@@ -45,12 +47,15 @@ DOCUMENT = {
     "team_b/c": {"upstream": {"pipeline": "a", "partition": {"mapper": "rollup", "window": "week", "wait": 1}}},
     "team_b/d": {"upstream": {"pipeline": "b", "partition": "-1 day"}, "rerun": "hold", "max_in_flight": 1},
     "good_child": "good",
+    "assets": [{"from": "default", "to": ["team_b"]}, {"from": "default", "to": ["nobody"], "rerun": "once"}],
 }
 WORDS = (*KINDS, *NAMES, *ENVIRONMENTS, *PARTITIONS, *values.WORDS)
 
 
 def _put(tape: Tape, keys: Keys, *, leader: bool) -> Put | Delete | None:
-    kind = tape.one_of((*KINDS, "state", "state", "trigger", "trigger", "order", "retention", "nothing"))
+    kind = tape.one_of(
+        (*KINDS, "asset", "asset", "state", "state", "trigger", "trigger", "order", "retention", "nothing")
+    )
     odd = tape.below(12) == 1
     key = keys.root + tape.raw().decode("utf-8", "surrogateescape") if odd else _key(tape, keys, kind)
     protected = (keys.root + "leader", keys.dependencies("default"), keys.dependencies("team_b"))
@@ -70,6 +75,8 @@ def _key(tape: Tape, keys: Keys, kind: str) -> str:
     match kind:
         case "state":
             return keys.state(target)
+        case "asset":
+            return keys.state(Where(events_of(pipeline.environment), target.partition))
         case "trigger":
             return keys.trigger(target)
         case "order":

@@ -9,8 +9,10 @@ from typing import Any
 
 from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery
-from coordinator.airflow_plugin.outbox import Event, Outbox
+from coordinator.airflow_plugin.outbox import AnyEvent, EmittedEvent, Outbox
+from coordinator.commands.emit import write_event
 from coordinator.commands.report import write_report
+from coordinator.model.assets.names import events_of
 from coordinator.model.references import PipelineRef
 from coordinator.model.references import Target as Where
 from coordinator.model.runstate import Verdict
@@ -46,9 +48,14 @@ def outbox(data: bytes) -> None:
     store, keys = MemoryStore(MemoryEtcd()), Keys("/c")
     written: list[str] = []
 
-    def write(event: Event) -> Verdict:
-        target = Where(PipelineRef(event.environment or "default", event.dag_id), event.partition)
-        verdict = write_report(store, keys, target, event.document, within=0)
+    def write(event: AnyEvent) -> Verdict:
+        environment = event.environment or "default"
+        if isinstance(event, EmittedEvent):
+            target = Where(events_of(environment), event.event_id)
+            verdict = write_event(store, keys, environment, event.event_id, event.asset)
+        else:
+            target = Where(PipelineRef(environment, event.dag_id), event.partition)
+            verdict = write_report(store, keys, target, event.document, within=0)
         written.append(keys.state(target))
         assert keys.parse(keys.state(target)) == StateKey(target), "it stands where nobody reads it"
         return verdict

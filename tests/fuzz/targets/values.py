@@ -7,6 +7,7 @@ from typing import Any
 
 from coordinator.commands.acts import Act, put_of, read_act
 from coordinator.controller.state.heartbeat import dump_heartbeat, read_heartbeat
+from coordinator.model.assets.events import AssetState, InvalidEvent, extra_to_send, new_event_id, read_asset_event
 from coordinator.model.hold import dump_hold, read_hold
 from coordinator.model.order import dump_order, read_order
 from coordinator.model.retention.sweep import dump_sweep, read_sweep
@@ -70,6 +71,20 @@ RECORD: dict[str, Any] = {
     "skipped": True,
     "blocked_since": NOW,
 }
+ASSET: dict[str, Any] = {
+    "uri": "s3://lake/orders",
+    "name": "orders",
+    "group": "asset",
+    "dag_id": "load",
+    "run_id": "scheduled__2026-11-20T00:00:00+00:00",
+    "task_id": "publish",
+    "map_index": -1,
+    "partition_key": "eu",
+    "extra": {"rows": 3, "coordinator": {"event": "a-b-c", "path": ["team_b"], "run_id": "r", "timestamp": NOW}},
+    "timestamp": NOW,
+    "reported_by": "airflow-listener/default",
+    "colour": "kept",
+}
 HOLD = {"why": "w", "who": "ann", "since": NOW}
 ORDER = {"order": "rerun", "who": "ann", "when": NOW, "why": "w"}
 ACT = {"act": "mark", "pipeline": "default/a", "partition": "k", "what": "success", "who": "a", "when": NOW, "why": "w"}
@@ -89,7 +104,7 @@ PRESENCE = {"id": "w", "host": "h", "pid": 1, "since": NOW}
 WORDS = (
     *dict.fromkeys(
         name
-        for form in (STATE, RECORD, INPUT, HOLD, ORDER, ACT, WATERMARK, SWEEP, HEARTBEAT, PRESENCE)
+        for form in (STATE, RECORD, INPUT, ASSET, HOLD, ORDER, ACT, WATERMARK, SWEEP, HEARTBEAT, PRESENCE)
         for name in form
     ),
     *("success", "failed", "queued", "running", "intent", "done", "blocked", "withdrawn", "clear", "release"),
@@ -140,6 +155,22 @@ def run_state(data: bytes) -> None:
         assert read_run_state(document.to_value()) == state
 
 
+def asset_event(data: bytes) -> None:
+    state = read_asset_event("id", almost(data, ASSET))
+    if unreadable(state):
+        return
+    assert isinstance(state, AssetState)
+    document = state.document()
+    event_id = new_event_id(document)
+    assert extra_to_send(document, event_id, "sales")["coordinator"]["path"] == [*state.path, "sales"]
+    try:
+        again = read_asset_event("id", document.to_value())
+    except InvalidEvent:
+        return  # another writer's is not handed on where it is too large to be written
+    assert isinstance(again, AssetState)
+    assert (again.uri, again.path, again.attempt) == (state.uri, state.path, state.attempt)
+
+
 def act(data: bytes) -> None:
     value = read_act(almost(data, ACT))
     if not unreadable(value):
@@ -169,6 +200,7 @@ SMALL = {
     "sweep": sweep,
     "heartbeat": heartbeat,
     "presence": presence,
+    "asset event": asset_event,
 }
 
 

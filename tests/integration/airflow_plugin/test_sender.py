@@ -10,16 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
-from coordinator.airflow_plugin.outbox import LOCK_NAME, Event, Outbox
+from coordinator.airflow_plugin.outbox import LOCK_NAME, EmittedEvent, Event, Outbox
 from coordinator.airflow_plugin.spawning import LOG_NAME, SenderProcess
 from coordinator.airflow_plugin.wakeup_pipe import wake_up
 from coordinator.config.settings import EtcdSettings
+from coordinator.model import bounds
+from coordinator.model.assets.events import AssetEventDocument, new_event_id
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
 from coordinator.store.connection import EtcdStore, connect
@@ -411,3 +414,52 @@ def test_a_program_that_is_missing_does_not_raise_into_the_scheduler(
 ) -> None:
     monkeypatch.setattr("coordinator.airflow_plugin.spawning.sys.executable", "/no/such/python")
     SenderProcess(outbox.directory).wake()
+
+
+def emitted(number: int, *, extra: dict[str, Any] | None = None) -> EmittedEvent:
+    document = AssetEventDocument(uri="s3://lake/orders", run_id=f"run_{number}", timestamp=NOON, extra=extra or {})
+    return EmittedEvent(asset=document, event_id=new_event_id(document), environment="default")
+
+
+def asset_events(store: EtcdStore, keys: Keys) -> list[KeyValue]:
+    return store.list(keys.every("asset", "default")).items
+
+
+@pytest.mark.promise("assets")
+def test_asset_events_arrive_once_though_etcd_is_away_and_the_sender_killed(
+    outbox: Outbox, start: Start, own_etcd: EmbeddedEtcd, keys: Keys
+) -> None:
+    events = [emitted(number) for number in range(5)]
+    own_etcd.kill()
+    for one in events[:3]:
+        outbox.put(one)
+    sender = start(client=os.getpid())
+    eventually(lambda: wake_up(outbox.directory, client=os.getpid()), "the sender listens")
+    sender.kill()
+    sender.wait()
+    own_etcd.start()
+    for one in events[3:]:
+        outbox.put(one)
+    assert start().wait(DEADLINE) == 0
+    with closing(connect(EtcdSettings(endpoints=[own_etcd.endpoint]))) as store:
+        before = asset_events(store, keys)
+        assert [item.key.rpartition("/")[2] for item in before] == sorted(one.event_id for one in events)
+        outbox.put(events[0])  # as after a crash of the machine, which brings a removed file back
+        assert start().wait(DEADLINE) == 0
+        assert asset_events(store, keys) == before
+    assert outbox.pending() == []
+
+
+@pytest.mark.promise("assets")
+@pytest.mark.usefixtures("pointed_at_etcd")
+def test_an_asset_event_that_is_too_large_is_parked_and_holds_up_no_other(
+    outbox: Outbox, start: Start, etcd: EtcdStore, keys: Keys
+) -> None:
+    large, good = emitted(1, extra={"text": "x" * bounds.ASSET_EXTRA}), emitted(2)
+    name = outbox.put(large)
+    outbox.put(good)
+    assert start().wait(DEADLINE) == 1, "something is parked"
+    assert [item.key.rpartition("/")[2] for item in asset_events(etcd, keys)] == [good.event_id]
+    assert outbox.parked.names() == [name]
+    assert f"expected at most {bounds.ASSET_EXTRA}" in outbox.parked.why(name).reason
+    assert outbox.read_parked(name) == large

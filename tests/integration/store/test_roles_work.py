@@ -17,8 +17,10 @@ from coordinator.airflow_plugin.announcing import Announcer
 from coordinator.airflow_plugin.outbox import Event, Outbox
 from coordinator.airflow_provider.wait_watch import WaitWatch
 from coordinator.cli.failures import ExitCode
+from coordinator.commands.emit import write_event
 from coordinator.commands.report import write_report
 from coordinator.config.settings import EtcdSettings, ReporterSettings, RetentionSettings, Settings
+from coordinator.model.assets.events import AssetEventDocument
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunStateDocument, State, Verdict
 from coordinator.model.waits import Completion, Wait, WaitStatus, dump_wait, passed
@@ -66,6 +68,18 @@ def test_a_reporter_reports_new_repeated_and_late_and_for_nobody_else(etcd: Secu
     for other in ("load", "team_b2/load", "team_a/load"):
         with pytest.raises(AccessDenied, match="permission denied"):
             write_report(store, KEYS, target(other), document(State.SUCCESS))
+    store.close()
+
+
+@pytest.mark.promise("assets")
+def test_a_reporter_tells_of_its_asset_events_and_of_no_others(etcd: SecuredEtcd) -> None:
+    store = etcd.connect("rep")
+    event = AssetEventDocument(uri="s3://lake/orders", timestamp=datetime(2026, 11, 20, tzinfo=UTC))
+    assert write_event(store, KEYS, "team_b", "event", event) is Verdict.NEW
+    assert write_event(store, KEYS, "team_b", "event", event) is Verdict.REPEAT
+    for other in ("team_a", "team_b2"):
+        with pytest.raises(AccessDenied, match="permission denied"):
+            write_event(store, KEYS, other, "event", event)
     store.close()
 
 

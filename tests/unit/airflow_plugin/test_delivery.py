@@ -13,7 +13,7 @@ import structlog
 
 from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery, Retired, Undelivered
-from coordinator.airflow_plugin.outbox import Event, Outbox
+from coordinator.airflow_plugin.outbox import AnyEvent, Event, Outbox
 from coordinator.airflow_plugin.wakeup_pipe import WakeupPipe, WakeUps, ask_to_retire, wake_up
 from coordinator.errors import ConfigurationError
 from coordinator.model.runstate import RunStateDocument, State, Verdict
@@ -43,14 +43,15 @@ def put(outbox: Outbox, *partitions: str) -> list[str]:
 class Etcd:
     """Stands in for the writer: fails as often as told, and remembers what it took."""
 
-    def __init__(self, *failures: Exception, then: Callable[[Event], None] = lambda _: None) -> None:
+    def __init__(self, *failures: Exception, then: Callable[[AnyEvent], None] = lambda _: None) -> None:
         self.failures = list(failures)
         self.then = then
         self.took: list[str] = []
 
-    def __call__(self, event: Event) -> Verdict:
+    def __call__(self, event: AnyEvent) -> Verdict:
         if self.failures:
             raise self.failures.pop(0)
+        assert isinstance(event, Event)
         self.took.append(event.partition)
         self.then(event)
         return Verdict.NEW
@@ -125,9 +126,9 @@ def test_a_wake_up_during_the_last_attempt_makes_it_stay(
 ) -> None:
     """Another process of Airflow relies on it now: giving up would leave its event for nobody."""
     put(outbox, "1")
-    tries: list[Event] = []
+    tries: list[AnyEvent] = []
 
-    def fails_and_is_woken_up(event: Event) -> Verdict:
+    def fails_and_is_woken_up(event: AnyEvent) -> Verdict:
         tries.append(event)
         if len(tries) == 1:
             scheduler.kill()

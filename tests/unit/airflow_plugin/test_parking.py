@@ -13,7 +13,7 @@ import structlog
 
 from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery, OtherEnvironment
-from coordinator.airflow_plugin.outbox import Event, Outbox
+from coordinator.airflow_plugin.outbox import AnyEvent, Event, Outbox
 from coordinator.airflow_plugin.parking import UNKNOWN, Parked, Reason
 from coordinator.airflow_plugin.probing import FIRST_PAUSE, LONGEST_PAUSE, Probing
 from coordinator.commands.report import write_report
@@ -48,15 +48,16 @@ class Etcd:
         self.took: list[str] = []
         self.tries = 0
 
-    def __call__(self, event: Event) -> Verdict:
+    def __call__(self, event: AnyEvent) -> Verdict:
         self.tries += 1
         if event.environment in self.denied:
             raise self.error(f"no rights in {event.environment}")
+        assert isinstance(event, Event)
         self.took.append(event.partition)
         return Verdict.NEW
 
 
-def deliver(outbox: Outbox, write: Callable[[Event], Verdict], probing: Probing | None = None) -> None:
+def deliver(outbox: Outbox, write: Callable[[AnyEvent], Verdict], probing: Probing | None = None) -> None:
     Delivery(outbox, write, clients=Clients(), wakeup_pipe=None, probing=probing).run()
 
 
@@ -195,7 +196,8 @@ def test_a_parked_event_that_is_delivered_late_never_puts_the_older_over_the_new
     denied = {State.RUNNING}
     verdicts: list[Verdict] = []
 
-    def write(event: Event) -> Verdict:
+    def write(event: AnyEvent) -> Verdict:
+        assert isinstance(event, Event)
         if event.document.state in denied:
             raise AccessDenied("for a while")
         verdicts.append(write_report(store, keys, where, event.document, within=0))

@@ -173,3 +173,14 @@ def _is_told(caplog: pytest.LogCaptureFixture, error: Exception, word: str) -> N
     assert word in record.getMessage()
     assert record.exc_info is not None
     assert record.exc_info[1] is error
+
+
+@pytest.mark.promise("assets")
+@pytest.mark.parametrize("error", DEFECTS, ids=lambda error: type(error).__name__)
+def test_an_asset_event_that_cannot_be_kept_raises_nothing_and_says_so(
+    plugin: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    monkeypatch.setattr(Reporter, "emitted", raising(error))
+    (listener,) = plugin.CoordinatorPlugin.listeners
+    listener.on_asset_event_emitted(object())
+    _is_told(caplog, error, "coordinator.event_lost")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +14,8 @@ from typing import cast
 import pytest
 import structlog
 
-from coordinator.airflow_plugin.outbox import Outbox, default_outbox
-from coordinator.airflow_plugin.reporter import Reporter, event_of
+from coordinator.airflow_plugin.outbox import EmittedEvent, Outbox, default_outbox
+from coordinator.airflow_plugin.reporter import EmittedAsset, Reporter, event_of
 from coordinator.airflow_plugin.spawning import SenderProcess
 from coordinator.model.runstate import State
 
@@ -177,7 +177,7 @@ def test_a_broken_configuration_is_loud_and_keeps_the_events(
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["reporter.misconfigured"]
     outbox = Outbox(default_outbox())
     events = [outbox.read(name) for name in outbox.pending()]
-    assert [event.document.state for event in events] == [State.RUNNING, State.SUCCESS]
+    assert [event.about["state"] for event in events] == [State.RUNNING, State.SUCCESS]
     assert {event.environment for event in events} == {None}, "the sender fills it in once it is known"
 
 
@@ -246,3 +246,33 @@ sys.exit(f"loaded in the scheduler: {loaded}" if loaded else 0)
 def test_the_schedulers_side_imports_no_grpc_and_no_network() -> None:
     done = subprocess.run([sys.executable, "-c", _IMPORTS], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@dataclass
+class Emitted:
+    """Airflow's ``AssetEvent``."""
+
+    asset: object = field(default_factory=lambda: SimpleNamespace(name="orders", uri="s3://lake/orders", group="asset"))
+    extra: dict[str, object] = field(default_factory=lambda: {"rows": 3})
+    source_dag_id: str | None = "load"
+    source_task_id: str | None = "publish"
+    source_run_id: str | None = "manual__1"
+    source_map_index: int | None = -1
+    partition_key: str | None = None
+
+
+@pytest.mark.promise("assets")
+@pytest.mark.usefixtures("home")
+def test_an_asset_event_gets_its_id_once_and_keeps_it_on_the_disk(woken: list[tuple[str, Path]]) -> None:
+    reporter = Reporter()
+    reporter.emitted(cast(EmittedAsset, Emitted()))
+    reporter.emitted(cast(EmittedAsset, Emitted()))
+    outbox = Outbox(default_outbox())
+    first, second = [outbox.read(name) for name in outbox.pending()]
+    assert isinstance(first, EmittedEvent)
+    assert isinstance(second, EmittedEvent)
+    assert first.event_id != second.event_id, "each emission is an event of its own"
+    assert outbox.read(outbox.pending()[0]) == first, "however often it is read"
+    assert (first.environment, first.asset.uri, first.asset.extra) == ("default", "s3://lake/orders", {"rows": 3})
+    assert (first.asset.dag_id, first.asset.task_id, first.asset.run_id) == ("load", "publish", "manual__1")
+    assert [what for what, _ in woken] == ["wake", "wake"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.cli.checkup import evaluate_environment, evaluate_member
+from coordinator.cli.checkup import evaluate_environment, evaluate_member, silent_sources
 from coordinator.cli.finding import Finding, Grade
+from coordinator.config.settings import EnvironmentSettings, Settings
 from coordinator.model.bounds import MIB
+from coordinator.model.documents import parse_document
 from coordinator.runners.port import EnvironmentFault, EnvironmentReport
 from coordinator.store.connection import MemberStatus
 
@@ -124,3 +126,21 @@ def test_each_fault_of_an_environment_has_a_remedy_of_its_own() -> None:
     assert all(remedies)
     assert len(set(remedies)) == len(EnvironmentFault) + 2
     assert not any("{" in remedy for remedy in remedies)
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({}, []),
+        ({"plugin": False}, ["no plugin reports there"]),
+        ({"observe": True}, ["no plugin reports there"]),
+        ({"kind": "airflow2"}, ["an Airflow 2 tells no plugin of them"]),
+    ],
+)
+@pytest.mark.promise("assets")
+def test_an_environment_that_tells_of_no_events_is_a_problem(settings: dict[str, object], found: list[str]) -> None:
+    sales = EnvironmentSettings.model_validate({"url": "http://127.0.0.1:1", **settings})
+    document = parse_document('{"assets": [{"from": "sales", "to": ["finance"]}]}', source="f")
+    findings = [*silent_sources(document, Settings(environments={"sales": sales}))]
+    assert [finding.subject for finding in findings] == ["asset events of sales"] * len(found)
+    assert all(reason in finding.found for reason, finding in zip(found, findings, strict=True))

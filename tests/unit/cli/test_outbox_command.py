@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.airflow_plugin.clients import Clients
 from coordinator.airflow_plugin.delivery import Delivery
-from coordinator.airflow_plugin.outbox import Event, Outbox
+from coordinator.airflow_plugin.outbox import AnyEvent, Event, Outbox
 from coordinator.airflow_plugin.wakeup_pipe import WakeupPipe
 from coordinator.cli.failures import ExitCode
 from coordinator.model.runstate import RunStateDocument, State, Verdict
@@ -30,7 +30,7 @@ def outbox(tmp_path: Path) -> Outbox:
         outbox.put(Event(environment="old", dag_id="load", partition=f"k{number}", document=document))
     (outbox.directory / POISON).write_bytes(b"rubbish")
 
-    def denied(_: Event) -> Verdict:
+    def denied(_: AnyEvent) -> Verdict:
         raise AccessDenied("no rights")
 
     Delivery(outbox, denied, clients=Clients(), wakeup_pipe=None).run()

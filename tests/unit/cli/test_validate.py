@@ -82,6 +82,7 @@ def test_json_says_the_same_to_programs(cli: Cli, written: Path) -> None:
         "ok": True,
         "pipelines": 1,
         "dependencies": 1,
+        "bridges": 0,
         "environments": None,
         "problems": [],
         "warnings": [],

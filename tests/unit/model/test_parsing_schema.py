@@ -27,7 +27,7 @@ def test_the_schema_is_one() -> None:
 
 
 def test_other_programs_know_the_schema_by_a_name_that_stays() -> None:
-    assert SCHEMA["$id"] == "urn:etcd-coordinator:dependencies:1"
+    assert SCHEMA["$id"] == "urn:etcd-coordinator:dependencies:2"
 
 
 def test_a_schema_that_refers_to_it_by_its_name_means_the_same() -> None:
