@@ -252,12 +252,15 @@ READERS = {
         shows_files=True,
         has=_two_dags_and_one_that_waits,
         before={"coordinator status --all": [_a_dag_runs]},
-        ends={"coordinator status --all": (1, "`status` ends with 1")},
+        ends={"coordinator status --all": (1, "and ends with 1. The next sections fix both.")},
     ),
     "docs/dependencies.md": Reader(
         has=_a_bad_file,
         ends={
-            "coordinator validate new.json --config coordinator.toml": (1, "It ends with 1 where something is wrong")
+            "coordinator validate new.json --config coordinator.toml": (
+                1,
+                "Where something is wrong, `coordinator validate` ends with 1.",
+            )
         },
     ),
     "docs/log-events.md": Reader(has=_decisions_logged),
