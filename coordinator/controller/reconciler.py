@@ -465,7 +465,7 @@ class Reconciler:
             return  # it is in the queue for then
         try:
             if target in self.cache.waits:
-                self._waits.examine(target, now)
+                self._observer.examine_wait(target, now)
             elif not self.reconcile.conclude(target, self._record(target)):
                 if not self.propagation.is_final(target):
                     self._postponed.add(target, self.queue.took)

@@ -373,6 +373,13 @@ def tasks_to_ask_about(decision: Decision) -> list[Target]:
     return [one.target for one in all_inputs(decision.evaluated) if one.unasked]
 
 
+def repairable_upstreams(decision: Decision) -> list[Target]:
+    """What failed again, or is stuck, among the inputs of a target and what its sensors have waited for."""
+    inputs = all_inputs(decision.evaluated) if decision.evaluated is not None else ()
+    found = [one.target for one in inputs if one.repairable]
+    return found + [one.wait.upstream for one in decision.sensors if one.repairable]
+
+
 def completions(decision: Decision) -> dict[Target, Consumed]:
     """Every completion among a decision's inputs, used or not."""
     if decision.evaluated is None:

@@ -18,8 +18,7 @@ from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Answer, Checks
 from coordinator.controller.reconcile.waits import WaitController
 from coordinator.controller.state.cache import Cache
-from coordinator.model.decide import Decision, Obstacle
-from coordinator.model.evaluation import all_inputs
+from coordinator.model.decide import Decision, Obstacle, repairable_upstreams
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State
@@ -110,11 +109,26 @@ class Observer:
         for_others = decision.target in self._following and self._others_wait_behind(decision.target)
         if followed is not None or not for_others:
             self._following.want(decision.target, followed, now=now)
-        if decision.readiness is not Readiness.STUCK or decision.evaluated is None:
-            return
-        for one in all_inputs(decision.evaluated):
-            if one.repairable and one.seen is not None and isinstance(one.seen.value, RunState):
-                self._following.want(one.target, _comparable_run(one.target, one.seen.value), now=now)
+        if decision.readiness is Readiness.STUCK:
+            for upstream in repairable_upstreams(decision):
+                self._follow_until_repaired(upstream, now)
+
+    def examine_wait(self, name: Target, now: float) -> None:
+        """Answer a wait, or follow what it waits for. :param name: of the wait."""
+        if (upstream := self._waits.examine(name, now)) is not None:
+            self._follow_until_repaired(upstream, now)
+
+    def _follow_until_repaired(self, upstream: Target, now: float) -> None:
+        """Follow a run that others wait behind, because it may be repaired where nothing reports it. A task is followed
+        itself, and its run with it: a person may mark the task alone."""
+        run = readable_state(self._cache.state(upstream.whole))
+        if run is None or self._record_in_flight(upstream.whole) is not None:
+            return  # the run that we started is followed, and not the one before it
+        followed = _comparable_run(upstream.whole, run)
+        if upstream.pipeline.task and run.attempt.run_id is not None:
+            ref = TaskRef(upstream.pipeline.dag_id, run.attempt.run_id, upstream.pipeline.task)
+            followed = FollowedRun(ref, run.attempt.queued_at)
+        self._following.want(upstream, followed, now=now)
 
     def _run_to_follow(self, decision: Decision, record: TriggerRecord | None) -> FollowedRun | None:
         """The run that we started, until it is known to have ended; where the state names a newer run, that one
@@ -134,15 +148,19 @@ class Observer:
 
     def _matters(self, target: Target) -> bool:
         """Whether the end of a run matters: the target still counts as in flight, or others are stuck because of it."""
+        if target.pipeline.task:
+            return self._others_wait_behind(target)
         state = readable_state(self._cache.state(target))
         if state is None or not state.state.is_terminal:
             return True
         return self._record_in_flight(target) is not None or self._others_wait_behind(target)
 
     def _others_wait_behind(self, target: Target) -> bool:
-        """Whether others are stuck because of it, perhaps because it failed."""
+        """Whether others are stuck because of it, perhaps because it failed, or sensors wait for it."""
         dependents = self._propagation.dependents(target)
-        return any(self._propagation.readiness(dependent) is Readiness.STUCK for dependent in dependents)
+        if any(self._propagation.readiness(dependent) is Readiness.STUCK for dependent in dependents):
+            return True
+        return bool(self._cache.waits.behind(target.whole))
 
     def _written(self, subject: Target, answer: Answer, asked_at: datetime) -> bool:
         """Whether an answer has shown something new of a subject, which is to be written."""

@@ -78,11 +78,15 @@ class WaitController:
                 assert isinstance(ref, TaskRef)
                 yield name, ref
 
-    def examine(self, name: Target, now: float) -> None:
-        """WaitStatus a wait, if that can be done now. :param name: of the wait."""
+    def examine(self, name: Target, now: float) -> Target | None:
+        """Answer a wait, if that can be done now.
+
+        :param name: of the wait.
+        :returns: what it still waits for, if that has not completed as it should.
+        """
         if (found := self._waiting(name)) is None or self._cache.waits.are_withheld:
             self._checks.drop(name)
-            return
+            return None
         seen, wait = found
         ref = seen.ref
         task = FollowedRun(TaskRef(ref.run.pipeline.dag_id, ref.run_id, ref.task_id), wait.since)
@@ -97,10 +101,12 @@ class WaitController:
             self._checks.drop(name)
             if wait.upstream.pipeline.task:
                 self._tasks.want(wait.upstream, now)
+            return wait.upstream
         elif self._is_checked(name, wait.upstream, used, now):
             self._checks.drop(name)
             _log.info("wait.passed", **_named(seen), upstream=str(wait.upstream), revision=used.revision)
             self._ledger.wait(seen, passed(wait, Completion.of(RunState(used.state, used.attempt), used.revision)))
+        return None
 
     def observed(
         self, name: Target, seen: ObservedRun | ObservedTask | None, asked_at: datetime, askers: Iterable[Target]
