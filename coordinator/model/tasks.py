@@ -46,6 +46,18 @@ def observation_of(facts: Facts, target: Target) -> TaskObservation:
     return TaskObservation.ENDED if has_ended else TaskObservation.RUNNING
 
 
+def is_to_be_confirmed(facts: Facts, target: Target) -> bool:
+    """Whether a task had ended, and its run has ended since: it is looked at once more.
+
+    A person may have marked it with the other state meanwhile. Then it keeps its id, and its run its queued_at.
+    Nothing waits for that look: the task counts as it was seen.
+    """
+    above, seen = readable_state(facts.state(target.whole)), readable_state(facts.state(target))
+    if above is None or not above.state.is_terminal or not isinstance(seen, TaskState) or seen.run_ended:
+        return False
+    return observation_of(facts, target) is TaskObservation.ENDED
+
+
 def readiness_of(facts: Facts, target: Target, *, run: Readiness, runs_again: bool, active_since: int) -> Readiness:
     """How ready a task is.
 

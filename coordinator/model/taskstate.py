@@ -159,9 +159,7 @@ def dump_task_state(task: TaskState, *, reported_by: str) -> bytes:
 
 
 def is_same_look(one: TaskState, other: TaskState) -> bool:
-    """Whether two looks have shown the same. That the run has ended since says nothing of a task that had ended."""
-    if one.state.is_terminal and not one.by_tries:
-        other = msgspec.structs.replace(other, run_ended=one.run_ended)
+    """Whether two looks have shown the same."""
     return msgspec.structs.replace(one, observed_at=None) == msgspec.structs.replace(other, observed_at=None)
 
 

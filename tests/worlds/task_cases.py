@@ -345,6 +345,35 @@ def case_task_marked_by_hand_while_no_watcher_ran(world: World) -> None:
 
 
 @pytest.mark.promise("following")
+def case_task_marked_as_failed_while_its_run_goes_on(world: World) -> None:
+    """``load`` succeeded, and D has run. A person marks it as failed, and U ends: E, which waits for the failure,
+    runs."""
+    _begun_beside(world, {"E": {**LOAD, "on": "failure"}})
+    world.task("U", "load", "success")
+    world.settle()
+    assert (world.runs("D"), world.runs("E")) == (1, 0)
+    world.task("U", "load", "failed")
+    world.finish("U", "failed")
+    world.settle()
+    assert (world.runs("D"), world.runs("E")) == (1, 1)
+
+
+def case_task_of_a_run_that_is_deleted_after_it_was_used(world: World) -> None:
+    """U ends and is deleted while no watcher runs, after ``load`` was seen to succeed: that success stays."""
+    _begun(world, waits=[LOAD, "R"])
+    world.task("U", "load", "success")
+    world.settle()
+    world.stop_watcher()
+    world.finish("U")
+    world.delete_run("U")
+    world.start_watcher()
+    world.settle()
+    world.trigger("R")
+    world.settle()
+    assert world.runs("D") == 1
+
+
+@pytest.mark.promise("following")
 def case_task_failed_silently(world: World) -> None:
     """Nothing reports for U. Its ``load`` fails, a person clears U, and it succeeds: D, which waits for ``load``
     alone, runs."""

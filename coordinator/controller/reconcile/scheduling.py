@@ -88,4 +88,4 @@ class Scheduling:
         record = readable_record(self._propagation.record(decision.target))
         if record is not None and record.status in WAITING:
             return True
-        return self._reconcile.is_concerned_with(decision.target) or needs_task_checks(decision)
+        return self._reconcile.is_concerned_with(decision.target) or needs_task_checks(self._propagation, decision)

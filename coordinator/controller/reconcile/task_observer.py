@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+import msgspec
 import structlog
 
 from coordinator.controller.reconcile.following import FollowedRun, Following
@@ -16,9 +17,9 @@ from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import Decision, tasks_to_ask_about
 from coordinator.model.references import Target
 from coordinator.model.runstate import Attempt, State
-from coordinator.model.tasks import TaskObservation, observation_of
+from coordinator.model.tasks import TaskObservation, is_to_be_confirmed, observation_of
 from coordinator.model.taskstate import TaskState, dump_task_state, is_same_look, task_state_of
-from coordinator.model.view import Readiness, readable_state
+from coordinator.model.view import Facts, Readiness, readable_state
 from coordinator.runners.port import ObservedTask, TaskRef
 
 _log = structlog.get_logger(__name__)
@@ -28,17 +29,17 @@ PATIENCE = 4
 many tasks of an environment."""
 
 
-def needs_task_checks(decision: Decision) -> bool:
+def needs_task_checks(facts: Facts, decision: Decision) -> bool:
     """Whether tasks are to be looked at because of a decision that only waits."""
     if decision.target.pipeline.task:
-        return _may_end(decision)
+        return _needs_a_look(facts, decision)
     return bool(tasks_to_ask_about(decision))
 
 
-def _may_end(decision: Decision) -> bool:
-    """Whether a task is to be looked at while it is not known to have ended. One whose run is stuck may have ended,
-    too: who does not wait for the wave uses it."""
-    return decision.readiness is not Readiness.SETTLED
+def _needs_a_look(facts: Facts, decision: Decision) -> bool:
+    """Whether a task is to be looked at: it is not known to have ended, or was not looked at since its run has ended.
+    One whose run is stuck may have ended, too: who does not wait for the wave uses it."""
+    return decision.readiness is not Readiness.SETTLED or is_to_be_confirmed(facts, decision.target)
 
 
 class TaskObserver:
@@ -65,26 +66,27 @@ class TaskObserver:
         """The tasks to look at now, at most so many."""
         for target, ref in self._following.due(now, limit):
             assert isinstance(ref, TaskRef)
-            if self._is_of_present_run(target, ref.run_id) and self._is_unknown(target):
+            if self._is_of_present_run(target, ref.run_id) and self._is_to_be_asked(target):
                 yield target, ref
             else:
                 self.want(target, now)
 
     def follow(self, decision: Decision, now: float) -> None:
-        """Look at a task until it has ended; or at those among the inputs of a decision that nobody waited for yet.
+        """Look at a task until it has ended, and once after its run has; or at those among the inputs of a decision
+        that nobody waited for yet.
 
         A task that no dependency waits for is not dropped: a sensor may.
         """
-        if decision.target.pipeline.task and _may_end(decision):
+        if decision.target.pipeline.task and _needs_a_look(self._cache, decision):
             self.want(decision.target, now)
         for task in tasks_to_ask_about(decision):
             self.want(task, now)
 
     def want(self, target: Target, now: float) -> None:
-        """Look at a task until it has ended, in the present run of its pipeline."""
+        """Look at a task until it has ended, and once after its run has, in the present run of its pipeline."""
         run = readable_state(self._cache.state(target.whole))
         followed = None
-        if run is not None and run.attempt.run_id is not None and self._is_unknown(target):
+        if run is not None and run.attempt.run_id is not None and self._is_to_be_asked(target):
             ref = TaskRef(target.pipeline.dag_id, run.attempt.run_id, target.pipeline.task)
             followed = FollowedRun(ref, run.attempt.queued_at)
         self._following.want(target, followed, now=now, at_once=True)
@@ -115,10 +117,17 @@ class TaskObserver:
             observation = observation_of(self._cache, target)
             if observation is TaskObservation.RUNNING:
                 return False
-            if observation is TaskObservation.ENDED and present is not None and present.state is not State.FAILED:
-                return False
-            attempt = Attempt(run.attempt.run_id, run.attempt.queued_at)
-            found = task_state_of((), run=attempt, run_ended=True, observed_at=asked_at)
+            if (
+                observation is TaskObservation.ENDED
+                and isinstance(present, TaskState)
+                and present.state is not State.FAILED
+            ):
+                if present.run_ended:
+                    return False
+                found = msgspec.structs.replace(present, run_ended=True)
+            else:
+                attempt = Attempt(run.attempt.run_id, run.attempt.queued_at)
+                found = task_state_of((), run=attempt, run_ended=True, observed_at=asked_at)
             _log.warning("task.run_deleted", task=str(target.pipeline), partition=target.partition, run=ref.run_id)
             self._ledger.state(target, dump_task_state(found, reported_by=f"coordinator/{self._who}"), askers=askers)
             return True
@@ -131,13 +140,15 @@ class TaskObserver:
         run = readable_state(self._cache.state(target.whole))
         return run is not None and run.attempt.run_id == run_id
 
-    def _is_unknown(self, target: Target) -> bool:
-        """Whether the task may still end in this attempt of its run, as far as is known."""
+    def _is_to_be_asked(self, target: Target) -> bool:
+        """Whether the task may still end in this attempt of its run, as far as is known, or is to be confirmed."""
         match observation_of(self._cache, target):
             case TaskObservation.OUTDATED:
                 return True
             case TaskObservation.RUNNING:
                 run = readable_state(self._cache.state(target.whole))
                 return run is not None and not run.state.is_terminal
-            case _:
+            case TaskObservation.ENDED:
+                return is_to_be_confirmed(self._cache, target)
+            case TaskObservation.NO_RUN:
                 return False

@@ -55,6 +55,20 @@ def test_a_run_that_has_ended_and_is_not_done_yet_is_found() -> None:
     assert _all(_review(records, ended, done)) == {ended}, "what flies is busy, and examined for that"
 
 
+def test_a_task_that_was_not_looked_at_since_its_run_ended_is_found() -> None:
+    """A predecessor may have ended in between."""
+    items = [KeyValue(KEYS.dependencies("default"), DEPENDENCIES, 2, 2)]
+    for partition, run_ended in (("asked", True), ("unasked", False)):
+        task = Target(PipelineRef("default", "A", "load"), partition)
+        queued_at = "2026-11-20T00:00:00Z"
+        seen = {"state": "success", "run_id": "r", "attempt": 7, "run_queued_at": queued_at, "run_ended": run_ended}
+        items.append(KeyValue(KEYS.state(task.whole), STATE, 3, 9))
+        items.append(KeyValue(KEYS.state(task), json.dumps(seen).encode(), 3, 8))
+    cache = Cache(KEYS)
+    cache.replace(Listing(items, 10, 1))
+    assert _all(Review(cache, Propagation(Graph(), cache))) == {Target(PipelineRef("default", "A", "load"), "unasked")}
+
+
 def test_what_ignores_news_and_what_was_given_up_are_found() -> None:
     ignoring, skipped, ordinary = _target("I", "p"), _target("D", "q"), _target("D", "p")
     records = {

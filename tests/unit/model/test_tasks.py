@@ -14,6 +14,7 @@ from coordinator.model.graph import Graph, Node
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, State
+from coordinator.model.tasks import is_to_be_confirmed
 from coordinator.model.taskstate import TaskInstance, TaskState, dump_task_state, read_task_state, task_state_of
 from coordinator.model.trigger import Action, Status, TriggerRecord
 from coordinator.model.view import Readiness, SeenRecord, SeenState
@@ -177,6 +178,24 @@ def test_any_of_a_run_and_its_task_fires_once() -> None:
     assert not world.fires()
     world.run(U, State.SUCCESS)
     assert world.fires()
+
+
+@pytest.mark.parametrize("state", [State.SUCCESS, State.FAILED])
+def test_a_task_that_had_ended_is_to_be_confirmed_after_its_run_and_holds_nothing_back(state: State) -> None:
+    world = World({D: all_of(Dependency(LOAD, on=On.DONE), Dependency(R))})
+    load = Target(LOAD, K)
+    world.run(U, State.RUNNING)
+    world.task(state, ids="a")
+    assert not is_to_be_confirmed(world.facts, load)
+    world.run(U, State.SUCCESS)
+    assert is_to_be_confirmed(world.facts, load)
+    assert world.readiness(LOAD) is Readiness.SETTLED
+    world.run(R, State.SUCCESS)
+    assert world.fires(), "its environment may be away"
+    world.record(D, [LOAD, R])
+    world.task(state, ids="a", run_ended=True)
+    assert not is_to_be_confirmed(world.facts, load)
+    assert not world.fires(), "that nothing has changed is nothing new"
 
 
 def test_a_run_that_ended_without_the_task_leaves_it_unmet() -> None:
