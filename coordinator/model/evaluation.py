@@ -225,8 +225,8 @@ class _Evaluator:
             changed = seen.revision > since and not is_consumed(before, seen.value, seen.revision)
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:
-                observed = seen.value.observed_at
-                expires = after(observed, dependency.max_age) if observed is not None else None
+                ended = seen.value.completed_at
+                expires = after(ended, dependency.max_age) if ended is not None else None
                 met = expires is not None and view.now < expires
         is_busy = readiness is Readiness.BUSY
         holds = met and (readiness is Readiness.SETTLED or self._direct)

@@ -79,6 +79,11 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
     marked: bool = False
     """A person has set this state, which overrules reports about this attempt."""
 
+    @property
+    def completed_at(self) -> datetime | None:
+        """When it ended, if it has, as far as is known: from then on its age counts (``max_age``)."""
+        return self.observed_at
+
 
 def _of_a_run(state: State) -> State:
     """:raises ValueError: a run cannot have it."""

@@ -67,6 +67,11 @@ class TaskState(RunState, frozen=True, gc=False):
     ended_at: datetime | None = None
     missing: bool = False
 
+    @property
+    def completed_at(self) -> datetime | None:
+        """When its last instance ended: a look may come long after. Instances that never ran have no such time."""
+        return self.ended_at or self.observed_at
+
 
 def task_state_of(
     instances: Iterable[TaskInstance], *, run: Attempt, run_ended: bool = False, observed_at: datetime | None

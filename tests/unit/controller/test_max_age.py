@@ -70,3 +70,36 @@ def test_a_report_that_does_not_say_when_is_not_fresh(world: SimulatedWorld) -> 
     world.comes("A", DAY)
     world.settle()
     assert world.runs("D", partition=DAY) == 0
+
+
+@pytest.mark.promise("not-early")
+@pytest.mark.parametrize("is_asked_late", [False, True])
+def test_a_task_is_as_old_as_its_end_however_late_it_is_looked_at(*, is_asked_late: bool) -> None:
+    """``load`` ended ten days ago. It is asked about for the first time, or again after a clear of another task."""
+    world = SimulatedWorld()
+    gate = {"pipeline": "U", "task": "load", "trigger": False, "max_age": "1 hour"}
+    waits = {"X": "U", "D": {"upstream": ["R", gate]}}
+    world.dependencies({"X": "U"} if is_asked_late else waits)
+    world.has_tasks("U", load="", check="")
+    world.by_hand("U")
+    world.trigger("U", partition=DAY)
+    world.start("U", partition=DAY)
+    world.task("U", "load", "success", partition=DAY)
+    world.settle()
+    world.finish("U", partition=DAY)
+    world.settle()
+    world.clock.seconds += 240 * HOUR
+    world.dependencies(waits)
+    if not is_asked_late:
+        world.clear_tasks("U", "check", partition=DAY)
+        world.run("U", partition=DAY)
+        world.settle()
+    world.comes("R", DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 0
+    world.clear_tasks("U", "load", partition=DAY)
+    world.start("U", partition=DAY)
+    world.task("U", "load", "success", partition=DAY)
+    world.finish("U", partition=DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1
