@@ -51,7 +51,9 @@ def why_not(
     for target in sorted(gone):
         if moving := propagation.decide(target).obstacles & _MOVING:
             reasons.append(f"{target} is {' and '.join(sorted(moving))}")
-    reasons += [f"{dependent} {how}" for dependent, how in _that_stand_on(propagation, waits, gone) if dependent not in gone]
+    reasons += [
+        f"{dependent} {how}" for dependent, how in _that_stand_on(propagation, waits, gone) if dependent not in gone
+    ]
     if not reasons:
         afterwards = Propagation(graph, _Without(facts, gone), now=now)
         afterwards.refresh(target for target in known if target.whole not in gone)
