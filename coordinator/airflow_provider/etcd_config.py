@@ -7,6 +7,7 @@ host (``COORDINATOR_CONFIG`` or variables), as for the plugin.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from socket import gethostname
 from typing import TYPE_CHECKING, Any, Protocol
 
 from coordinator.errors import ConfigurationError
@@ -39,10 +40,15 @@ class EtcdConfig:
 
 
 def from_configuration() -> EtcdConfig:
-    """From the configuration of the coordinator. :raises ConfigurationError: it is wrong."""
-    from coordinator.config.settings import load_settings
+    """From the configuration of the coordinator. :raises ConfigurationError: it is wrong, or names no etcd."""
+    from coordinator.config.settings import CONFIG_VARIABLE, load_settings
 
     settings = load_settings()
+    if settings.file is None and "endpoints" not in settings.etcd.model_fields_set:
+        raise ConfigurationError(
+            f"no etcd is named on {gethostname()}: expected COORDINATOR_ETCD__ENDPOINTS or {CONFIG_VARIABLE} in the "
+            "environment of every worker and triggerer, or etcd_conn_id, which names an Airflow connection"
+        )
     return EtcdConfig(settings.etcd, settings.reporter.environment)
 
 

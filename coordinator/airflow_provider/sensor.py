@@ -83,11 +83,14 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
         return None
 
     def execute_complete(self, context: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
-        """Airflow calls this with the answer."""
+        """Airflow calls this with the answer. :raises ConfigurationError: the triggerer knows of no etcd."""
         del context
+        from coordinator.errors import ConfigurationError
         from coordinator.model.stored import Unreadable
         from coordinator.model.waits import read_wait
 
+        if "problem" in event:
+            raise ConfigurationError(f"on the triggerer: {event['problem']}")
         wait = read_wait(str(event["wait"]).encode())
         if isinstance(wait, Unreadable):
             raise AirflowFailException(f"the answer cannot be read: {wait.reason}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 from coordinator.airflow_provider.airflow_names import BaseTrigger, TriggerEvent
 from coordinator.airflow_provider.hook import EtcdHook
+
+TOLD_AFTER = 10.0
+"""Seconds until the task's log says that etcd cannot be followed, and between two such looks."""
 
 
 class WaitTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is an optional dependency
@@ -37,8 +41,32 @@ class WaitTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is an optional 
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from coordinator.airflow_provider.wait_watch import answer_to
+        from coordinator.errors import CoordinatorError
+
+        try:
+            event = {"wait": (await self._answer()).decode()}
+        except CoordinatorError as error:  # no other triggerer is asked, and this one would fail for ever
+            event = {"problem": str(error)}
+        yield TriggerEvent(event)
+
+    async def _answer(self) -> bytes:
+        """The answered wait. Its task's log says where the answer is waited for, and why that fails.
+
+        :raises CoordinatorError: no etcd is named here, or the settings are wrong.
+        """
+        from coordinator.airflow_provider.wait_watch import answer_to, trouble_with
 
         config = await EtcdHook(self.etcd_conn_id).aconfig()
-        answer = await answer_to(config.etcd, self.environment, self.key, self.wait.encode())
-        yield TriggerEvent({"wait": answer.decode()})
+        endpoints = ", ".join(config.etcd.endpoints)
+        self.log.info("the triggerer waits for the answer in etcd %s, under %s", endpoints, self.key)
+        answer = asyncio.ensure_future(answer_to(config.etcd, self.environment, self.key, self.wait.encode()))
+        told = None
+        try:
+            while not (await asyncio.wait({answer}, timeout=TOLD_AFTER))[0]:
+                trouble = trouble_with(config.etcd, self.environment)
+                if trouble != told and trouble is not None:
+                    self.log.warning("the triggerer cannot follow etcd %s, and tries again: %s", endpoints, trouble)
+                told = trouble
+            return await answer
+        finally:
+            answer.cancel()

@@ -72,10 +72,17 @@ def _watch_of(etcd: EtcdSettings, environment: str) -> WaitWatch:
         return watch
 
 
+def trouble_with(etcd: EtcdSettings, environment: str) -> str | None:
+    """Why etcd cannot be followed at present; ``None``: it can be, or it was not tried yet."""
+    with _lock:
+        return next((watch.trouble for known, name, watch in _watches if (known, name) == (etcd, environment)), None)
+
+
 class WaitWatch:
     """See the module.
 
     :param environment: whose waits are followed: a reporter's role may read no others.
+    :ivar trouble: why etcd cannot be followed at present.
     """
 
     def __init__(self, store: Store, keys: Keys, environment: str) -> None:
@@ -84,6 +91,7 @@ class WaitWatch:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._values: dict[str, bytes] | None = None
+        self.trouble: str | None = None
         self._listeners: dict[str, list[_Listener]] = defaultdict(list)
         self._thread = threading.Thread(target=self._follow, name=f"waits {environment}", daemon=True)
         self._thread.start()
@@ -121,6 +129,7 @@ class WaitWatch:
                 self._take(update)
 
     def _take(self, update: Update) -> None:
+        self.trouble = update.reason if isinstance(update, Disconnected) else None
         match update:
             case Snapshot(listing):
                 self._values = {item.key: item.value for item in listing.items}

@@ -24,6 +24,7 @@ from coordinator.model.phrases import counted
 if TYPE_CHECKING:
     from coordinator.model.references import Target
     from coordinator.reading.reading import Reading
+    from coordinator.store.keys import Keys
 
 _NAMED = 10
 
@@ -42,10 +43,12 @@ def forget(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what is known of a partition: its state, its trigger record and its order. For names that were mistyped.
+    """Remove what is known of a partition: its state and those of its tasks, its trigger record, its order and the
+    waits of its sensors. For names that were mistyped.
 
-    Refused where something stands on it: it runs, another pipeline has run on it or is due because of it, or it would
-    be started again at once. Airflow is not told; a report that still comes makes the partition known again.
+    Refused where something stands on it: it runs, another pipeline has run on it (or on a task of it) or is due because
+    of it, a sensor has passed on it, or it would be started again at once. Airflow is not told; a report that
+    still comes makes the partition known again.
 
     Example: [bold]coordinator forget 03_pipeline 2026-11-2 --reason "mistyped, T-123"[/bold]
     """
@@ -59,7 +62,7 @@ def forget(
     with etcd_of(config) as (store, keys):
         reading = read(store, keys)
         _require_known(reading, target)
-        gone = all_below(reading.propagation, target) if downstream else frozenset({target})
+        gone = all_below(reading.propagation, tuple(reading.cache.waits), target) if downstream else frozenset({target})
         _require_free(reading, gone, downstream=downstream)
         shown = [str(one) for one in sorted(gone)]
         about: dict[str, Any] = {"pipeline": str(target.pipeline), "partition": target.partition, "forgets": shown}
@@ -70,12 +73,21 @@ def forget(
         if not manner.goes_on(None, f"forget {what}", why=[f"{what} would be forgotten"], about=about):
             return
         dependents = {one for each in gone for one in reading.propagation.dependents(each)}
-        deleted = forgetting.forget(store, keys, reading.cache, gone, dependents, signature)
+        further = _further_keys(reading, keys, gone)
+        deleted = forgetting.forget(store, keys, reading.cache, gone, dependents, signature, further=further)
     if as_json:
         print_json({**about, "dry_run": False, "deleted": deleted})
         return
     for one in shown:
         say(f"{one}: forgotten")
+
+
+def _further_keys(reading: Reading, keys: Keys, gone: frozenset[Target]) -> dict[str, int]:
+    """The keys of the tasks of these partitions, and of the waits of sensors in their runs, with their revisions."""
+    cache = reading.cache
+    states = {task: cache.state(task) for task in cache.tasks() if task.whole in gone}
+    of_tasks = {keys.state(task): seen.revision for task, seen in states.items() if seen is not None}
+    return of_tasks | {keys.wait(seen.ref): seen.revision for seen in cache.waits if seen.ref.run in gone}
 
 
 def _require_known(reading: Reading, target: Target) -> None:
@@ -100,7 +112,8 @@ def _require_free(reading: Reading, gone: frozenset[Target], *, downstream: bool
     from coordinator.model.retention.forgetting import why_not
 
     propagation, cache = reading.propagation, reading.cache
-    reasons = why_not(propagation.graph, cache, propagation, gone, known=tuple(cache.targets()), now=propagation.now)
+    known, waits = tuple(cache.targets()), tuple(cache.waits)
+    reasons = why_not(propagation.graph, cache, propagation, gone, known=known, waits=waits, now=propagation.now)
     if reasons:
         more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
         hint = "" if downstream else "; --downstream forgets a partition together with what stands on it"

@@ -42,6 +42,7 @@ from coordinator.controller.leading.unknown_dags import PLACE, UnknownDags
 from coordinator.controller.leading.watched_file import WatchedFile
 from coordinator.controller.line_file import LineFile
 from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.controller.state.missing_tasks import missing_tasks
 from coordinator.controller.state.problems import shown
 from coordinator.controller.state.reporters import HealthOfReporters, HeardInNumbers
 from coordinator.errors import ConfigurationError, WatcherIdTaken
@@ -272,6 +273,7 @@ class Watcher:
             "watcher": {place: what for place, what in self._problems() if what is not None},
             "environment": {f"environment {name}": what for name, what in self._failing_environments()},
             "reporters": self._reporters.problems(self._clock.now()),
+            "tasks": missing_tasks(reconciler.cache, reconciler.propagation.graph),
             "broken": reconciler.breakage.problems(),
         }
         some = shown(

@@ -81,6 +81,12 @@ class WaitRef(NamedTuple):
     map_index: int
 
     @property
+    def sensor(self) -> str:
+        """As people name it: ``mart:wait_orders``, with its map index if it is mapped."""
+        index = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return f"{self.run.pipeline}:{self.task_id}{index}"
+
+    @property
     def name(self) -> Target:
         """As a target, for the work queue and for questions to environments. No task of a dependency has such an id."""
         environment, dag_id, _ = self.run.pipeline

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from coordinator.cli.wait_list import wait_as_json, waits_of
+from coordinator.controller.state.missing_tasks import missing_tasks
 from coordinator.model.explanation import Explanation, explain
 from coordinator.reading.attention import Matter, attention
 from coordinator.reading.reading import read
@@ -147,3 +148,26 @@ def test_when_a_sensor_is_cleared(world: SimulatedWorld) -> None:
     world.finish("U", "failed")
     world.settle()
     assert explained(world).outlook == "sensor is cleared when U succeeds."
+
+
+def test_a_task_that_the_dag_lacks_is_a_problem_while_somebody_waits_for_it(world: SimulatedWorld) -> None:
+    """It names who waits: a dependency and a sensor; corrected, neither is told of any more."""
+    world.dependencies({"X": [{"pipeline": "U", "task": "laod"}, "R"]})
+    world.has_tasks("U", load="")
+    world.trigger("U")
+    world.run("U")
+    world.wait("D", "sensor", "U", task="laod")
+    world.settle()
+    place = f"task U:laod@{PARTITION}"
+    assert "has no task 'laod', which X, D:sensor wait for" in read(world.store, world.keys).problems[place]
+    assert world.watcher is not None
+    reconciler = world.watcher.reconciler
+    assert place in missing_tasks(reconciler.cache, reconciler.propagation.graph)
+    world.dependencies({"X": [{"pipeline": "U", "task": "load"}, "R"]})
+    world.settle()
+    assert "which D:sensor waits for" in read(world.store, world.keys).problems[place]
+    world.wait("D", "sensor", "U", task="load")
+    world.settle()
+    found = read(world.store, world.keys)
+    assert (found.problems, found.cache.problems.count) == ({}, 0)
+    assert missing_tasks(reconciler.cache, reconciler.propagation.graph) == {}

@@ -55,6 +55,10 @@ class Dispatchers:
         """The dispatcher of a target's environment; ``None``: it is not configured."""
         return self._by_environment.get(target.pipeline.environment)
 
+    def names(self) -> list[str]:
+        """The configured environments."""
+        return sorted(self._by_environment)
+
     def get(self, environment: str) -> Dispatcher | None:
         return self._by_environment.get(environment)
 

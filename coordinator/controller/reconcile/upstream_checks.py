@@ -120,6 +120,10 @@ class Checks:
         """Whether its environment is configured."""
         return self._dispatchers.of(target) is not None
 
+    def environments(self) -> list[str]:
+        """The configured environments."""
+        return self._dispatchers.names()
+
     def is_pending(self, target: Target) -> bool:
         return target in self._pending
 

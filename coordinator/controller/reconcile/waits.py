@@ -90,7 +90,9 @@ class WaitController:
         ref = seen.ref
         task = FollowedRun(TaskRef(ref.run.pipeline.dag_id, ref.run_id, ref.task_id), wait.since)
         self._following.want(name, task if self._checks.can_ask(name) else None, now=now)
-        if wait.upstream.pipeline.task and not self._checks.can_ask(wait.upstream):
+        if not self._checks.can_ask(name):
+            self._refuse(seen, wait, self._no_such_place(ref.run.pipeline.environment))
+        elif wait.upstream.pipeline.task and not self._checks.can_ask(wait.upstream):
             environment = wait.upstream.pipeline.environment
             what = f"environment {environment!r} is not configured, so its tasks cannot be read"
             self._refuse(seen, wait, f"{what}: add [environments.{environment}] to coordinator.toml")
@@ -159,6 +161,15 @@ class WaitController:
     def _refuse(self, seen: SeenWait, wait: Wait, reason: str) -> None:
         _log.warning("wait.refused", **_named(seen), upstream=str(wait.upstream), reason=reason)
         self._ledger.wait(seen, refused(wait, reason))
+
+    def _no_such_place(self, environment: str) -> str:
+        """Why a sensor is refused whose own run cannot be looked at: no clear would reach it."""
+        configured = ", ".join(self._checks.environments()) or "none"
+        return (
+            f"its own environment {environment!r} is no environment of the coordinator; configured are {configured}, "
+            "as of the watcher's start. Its 'environment', in its Airflow connection or its configuration, is the name "
+            f"of its own Airflow: correct it, or add [environments.{environment}] and restart the watcher"
+        )
 
     def _is_checked(self, name: Target, upstream: Target, completion: Consumed, now: float) -> bool:
         """Whether the environment has shown that the completion still stands, or did not answer in time."""

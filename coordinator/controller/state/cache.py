@@ -128,6 +128,7 @@ class Cache:
         self.cursors: dict[str, datetime] = {}
         self._states: dict[Target, SeenState] = {}
         self._tasks: set[Target] = set()
+        self._missing: set[Target] = set()
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
         self._holds: dict[PipelineRef, Hold | Unreadable] = {}
@@ -195,6 +196,10 @@ class Cache:
         """Every task that has a state."""
         return list(self._tasks)
 
+    def missing_tasks(self) -> tuple[Target, ...]:
+        """The tasks that the newest run of their pipeline does not have. Any thread may ask."""
+        return tuple(self._missing)
+
     def recorded(self) -> list[Target]:
         """Everything that has a record."""
         return list(self._records)
@@ -251,6 +256,7 @@ class Cache:
         before = (self._states, self._records, self._orders)
         self._states, self._records, self._orders = {}, {}, {}
         self._tasks.clear()
+        self._missing.clear()
         self._holds.clear()
         self._withheld.clear()
         for named in (self.published, self.published_before, self.watchers, self.problems):
@@ -334,7 +340,7 @@ class Cache:
                 self._states[target] = SeenState(state, item.mod_revision)
                 if target.pipeline.task:
                     self._tasks.add(target)
-                    self._note_missing(item.key, target, state)
+                    self._note_missing(target, state)
                 if arrived is not None:
                     self._arrived[target] = arrived
                     self._arrivals.append((arrived, target))
@@ -421,6 +427,7 @@ class Cache:
                 touched.states += 1
                 self._states.pop(target, None)
                 self._tasks.discard(target)
+                self._missing.discard(target)
                 self._withheld.pop(target, None)
                 self.expired.pop(target, None)
                 self._arrived.pop(target, None)
@@ -486,14 +493,11 @@ class Cache:
         else:
             self.problems.settle(key)
 
-    def _note_missing(self, key: str, target: Target, state: RunState | Unreadable) -> None:
+    def _note_missing(self, target: Target, state: RunState | Unreadable) -> None:
         if isinstance(state, TaskState) and state.missing:
-            pipeline = target.pipeline
-            self.problems.note(
-                key,
-                f"run {state.attempt.run_id} of {pipeline.whole} has no task {pipeline.task!r}, which others wait for; "
-                "correct its name where it is waited for, or deploy the DAG that has it and clear the run",
-            )
+            self._missing.add(target)
+        else:
+            self._missing.discard(target)
 
     def _forget_arrivals(self, now: float) -> None:
         while self._arrivals and now - self._arrivals[0][0] > self.fresh_for:

@@ -50,6 +50,14 @@ class Waits:
         """
         return tuple(self._behind.get(upstream, ()))
 
+    def on(self, upstream: Target) -> list[SeenWait]:
+        """Those of sensors that wait for a pipeline or a task in a partition, or are cleared when it completes again.
+        Any thread may ask."""
+        names = {*self.behind(upstream.whole)}
+        for run in self.runs_behind(upstream):
+            names.update(tuple(self._sensors.get(run, ())))
+        return [seen for name in names if (seen := self._seen.get(name)) is not None]
+
     def is_waiting_in(self, run: Target) -> bool:
         """Whether a sensor in a run of this target has no answer yet."""
         return run in self._waiting_in

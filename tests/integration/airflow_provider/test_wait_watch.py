@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.airflow_provider import wait_watch
+from coordinator.airflow_provider import trigger, wait_watch
 from coordinator.airflow_provider.wait_watch import answer_to
 from coordinator.config.settings import EtcdSettings
 from coordinator.model.conditions import On
@@ -17,7 +17,7 @@ from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import State
 from coordinator.model.waits import Completion, Wait, WaitStatus, dump_wait, passed, read_wait
 from coordinator.store.connection import EtcdStore, connect
-from coordinator.store.embedded import EmbeddedEtcd
+from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.keys import Keys
 from coordinator.store.port import Delete, Put, Transaction
 
@@ -204,3 +204,21 @@ def test_etcd_that_was_away_is_followed_again(tmp_path: Path) -> None:
             wait_watch._watches.clear()
 
     run(scenario())
+
+
+def test_the_log_of_the_task_says_why_etcd_cannot_be_followed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    monkeypatch.setattr(trigger, "TOLD_AFTER", 0.05)
+    monkeypatch.setenv("COORDINATOR_ETCD__ENDPOINTS", f'["127.0.0.1:{port}"]')
+    printed: list[str] = []
+    told = f"the triggerer cannot follow etcd 127.0.0.1:{port}"
+
+    async def scenario() -> None:
+        waiting = asyncio.ensure_future(anext(trigger.WaitTrigger("/key", dump_wait(WAIT).decode(), "default").run()))
+        await until(lambda: printed.append(capsys.readouterr().out) or told in "".join(printed))
+        waiting.cancel()
+
+    run(scenario())
+    assert f"waits for the answer in etcd 127.0.0.1:{port}" in "".join(printed)

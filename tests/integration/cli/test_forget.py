@@ -19,9 +19,11 @@ from coordinator.commands.report import write_report
 from coordinator.controller.state.cache import Cache
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.order import GivenOrder, Order
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import Attempt, RunStateDocument, State
+from coordinator.model.taskstate import dump_task_state, task_state_of
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
+from coordinator.model.waits import Wait, WaitStatus, dump_wait
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction
@@ -116,6 +118,23 @@ def test_what_another_has_run_on_goes_only_together_with_it(scene: Scene) -> Non
     assert scene.keys_of(PHANTOM) == []
 
 
+def test_tasks_and_waits_go_with_their_partition(scene: Scene) -> None:
+    """Also where nobody waits for the task any more, and whatever the sensor waited for."""
+    run = Target(LOAD, PHANTOM)
+    task, attempt = scene.keys.state(Target(LOAD._replace(task="laod"), PHANTOM)), Attempt(f"r-{PHANTOM}", None)
+    wait = scene.keys.wait(WaitRef(run, f"r-{PHANTOM}", "sensor", -1))
+    state = task_state_of((), run=attempt, observed_at=datetime.now(UTC))
+    passed = Wait(WaitStatus.PASSED, Target(PipelineRef("default", "rates"), K))
+    scene.etcd.commit(
+        Transaction((), (Put(task, dump_task_state(state, reported_by="x")), Put(wait, dump_wait(passed))))
+    )
+    result = scene("forget", "load", PHANTOM, "--downstream", "--yes", "--json")
+    assert result.exit_code == ExitCode.OK, result.stderr
+    assert {task, wait} <= {*json.loads(result.stdout)["deleted"]}
+    assert scene.etcd.get(task) is None
+    assert scene.etcd.get(wait) is None
+
+
 def test_what_runs_is_not_forgotten(scene: Scene) -> None:
     scene.reported(Target(LOAD, "2026-11-21"), State.RUNNING)
     refused = scene("forget", "load", "2026-11-21", "--yes")
@@ -153,7 +172,7 @@ def test_what_has_changed_since_it_was_looked_at_is_not_forgotten(scene: Scene, 
         scene.write_record(replace(TriggerRecord(Status.INTENT, 1, Action.CREATE, None, "t", 1), run_id="r"))
     signature = Signature("ann", datetime(2026, 11, 22, tzinfo=UTC))
     with pytest.raises(ChangedMeanwhile):
-        forget(scene.etcd, scene.keys, cache, {target}, [dependent], signature)
+        forget(scene.etcd, scene.keys, cache, {target}, [dependent], signature, further={})
     assert scene.etcd.get(scene.keys.state(target)) is not None
     assert scene.verbs() == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from typing import Any
 
 import pytest
 
-from coordinator.airflow_provider import get_provider_info
-from coordinator.airflow_provider.etcd_config import from_connection
+from coordinator.airflow_provider import PipelineSensor, get_provider_info
+from coordinator.airflow_provider.airflow_names import TriggerEvent
+from coordinator.airflow_provider.etcd_config import from_configuration, from_connection
 from coordinator.airflow_provider.hook import EtcdHook
+from coordinator.airflow_provider.trigger import WaitTrigger
 from coordinator.errors import ConfigurationError
 
 
@@ -127,3 +130,26 @@ def test_a_dag_file_that_has_a_sensor_loads_no_grpc() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     loaded = {name.split(".")[0] for name in eval(done.stdout.splitlines()[-1])}
     assert loaded <= {"coordinator", "airflow"}
+
+
+def test_a_host_that_names_no_etcd_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens at the default address of a worker or a triggerer."""
+    for name in [name for name in os.environ if name.startswith("COORDINATOR_")]:
+        monkeypatch.delenv(name)
+    with pytest.raises(ConfigurationError, match=r"no etcd is named on .*COORDINATOR_ETCD__ENDPOINTS"):
+        from_configuration()
+    monkeypatch.setenv("COORDINATOR_ETCD__ENDPOINTS", '["127.0.0.1:2379"]')
+    assert from_configuration().etcd.endpoints == ["127.0.0.1:2379"]
+
+
+def test_a_triggerer_that_knows_of_no_etcd_fails_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("COORDINATOR_")]:
+        monkeypatch.delenv(name)
+
+    async def fired() -> TriggerEvent:
+        return await anext(WaitTrigger("/key", "{}", "default").run())
+
+    event = asyncio.run(asyncio.wait_for(fired(), 30))
+    sensor = PipelineSensor(task_id="sensor", pipeline="U")
+    with pytest.raises(ConfigurationError, match="on the triggerer: no etcd is named"):
+        sensor.execute_complete({}, event.payload)

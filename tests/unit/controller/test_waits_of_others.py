@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.model.conditions import On
 from coordinator.model.references import Target, WaitRef
-from coordinator.model.waits import Wait, WaitStatus, dump_wait, read_wait
+from coordinator.model.waits import SensorRerun, Wait, WaitStatus, dump_wait, read_wait
 from coordinator.runners.airflow import looking
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import RunOrTask, TaskRef
@@ -78,6 +78,23 @@ def test_a_sensor_that_names_the_wrong_environment_for_itself_is_refused(world: 
     assert isinstance(read, Wait)
     assert read.status is WaitStatus.REFUSED
     assert "environment 'team_b' has no such task" in read.reason
+
+
+@pytest.mark.parametrize("rerun", SensorRerun)
+def test_a_sensor_whose_own_environment_is_not_configured_is_refused(world: SimulatedWorld, rerun: SensorRerun) -> None:
+    """Its own task could not be looked at, and not be cleared either, although its upstream has completed."""
+    world.trigger("U")
+    world.run("U")
+    run = Target(target("nope/D").pipeline, PARTITION)
+    key = world.keys.wait(WaitRef(run, world.newest_run("D", PARTITION).run_id, "sensor", -1))
+    world.write(Put(key, dump_wait(Wait(WaitStatus.WAITING, target("U"), On.SUCCESS, rerun=rerun))))
+    world.settle()
+    found = world.store.get(key)
+    assert found is not None
+    answer = read_wait(found.value)
+    assert isinstance(answer, Wait)
+    assert answer.status is WaitStatus.REFUSED
+    assert "'nope' is no environment of the coordinator; configured are default, team_b" in answer.reason
 
 
 def _until_gone(world: SimulatedWorld, key: str) -> None:

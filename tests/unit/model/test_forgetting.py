@@ -11,8 +11,9 @@ from coordinator.commands.forget import forget
 from coordinator.controller.state.cache import Cache
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.retention.forgetting import all_below, why_not
+from tests.worlds.sensor_cases import with_deferred_sensor
 from tests.worlds.simulated import SimulatedWorld
-from tests.worlds.world import target
+from tests.worlds.world import PARTITION, target
 
 PHANTOM = "2026-11-20"
 
@@ -34,15 +35,16 @@ def reading(world: SimulatedWorld) -> tuple[Cache, Propagation]:
     return cache, propagation
 
 
-def reasons(world: SimulatedWorld, *names: str) -> list[str]:
+def reasons(world: SimulatedWorld, *names: str, partition: str = PHANTOM) -> list[str]:
     cache, propagation = reading(world)
-    gone = frozenset(target(name, PHANTOM) for name in names)
-    return why_not(propagation.graph, cache, propagation, gone, known=tuple(cache.targets()), now=world.clock.now())
+    gone = frozenset(target(name, partition) for name in names)
+    known, waits = tuple(cache.targets()), tuple(cache.waits)
+    return why_not(propagation.graph, cache, propagation, gone, known=known, waits=waits, now=world.clock.now())
 
 
-def below(world: SimulatedWorld, name: str) -> set[str]:
-    _, propagation = reading(world)
-    return {str(one.pipeline) for one in all_below(propagation, target(name, PHANTOM))}
+def below(world: SimulatedWorld, name: str, partition: str = PHANTOM) -> set[str]:
+    cache, propagation = reading(world)
+    return {str(one.pipeline) for one in all_below(propagation, tuple(cache.waits), target(name, partition))}
 
 
 def test_what_nobody_stands_on_is_forgotten(world: SimulatedWorld) -> None:
@@ -78,10 +80,10 @@ def test_nothing_happens_once_it_is_forgotten(world: SimulatedWorld) -> None:
     world.mark("A", "success", partition=PHANTOM)
     world.settle()
     cache, propagation = reading(world)
-    gone = all_below(propagation, target("A", PHANTOM))
+    gone = all_below(propagation, (), target("A", PHANTOM))
     dependents = {one for each in gone for one in propagation.dependents(each)}
     signature = Signature("ann", datetime(2026, 11, 22, tzinfo=UTC))
-    forget(world.store, world.keys, cache, gone, dependents, signature)
+    forget(world.store, world.keys, cache, gone, dependents, signature, further={})
     world.settle()
     world.stop_watcher()
     world.start_watcher()
@@ -120,6 +122,34 @@ def test_a_real_partition_that_used_it_keeps_it(world: SimulatedWorld) -> None:
     phantom = target("H", "2026-11-20T05:00:00Z")
     gone = frozenset({phantom})
     known = tuple(cache.targets())
-    assert why_not(propagation.graph, cache, propagation, gone, known=known, now=world.clock.now()) == [
+    assert why_not(propagation.graph, cache, propagation, gone, known=known, waits=(), now=world.clock.now()) == [
         "DAY@2026-11-20T00:00:00Z has run on H@2026-11-20T05:00:00Z"
     ]
+
+
+def test_what_another_has_run_on_by_a_task_is_kept(world: SimulatedWorld) -> None:
+    world.dependencies({"B": {"upstream": {"pipeline": "A", "task": "load"}}})
+    world.has_tasks("A", load="")
+    world.by_hand("A")
+    world.trigger("A")
+    world.run("A")
+    world.settle()
+    assert world.runs("B") == 1
+    assert reasons(world, "A", partition=PARTITION) == [f"B@{PARTITION} has run on A:load@{PARTITION}"]
+    assert below(world, "A", partition=PARTITION) == {"A", "B"}
+    assert reasons(world, "A", "B", partition=PARTITION) == []
+
+
+@pytest.mark.parametrize("rerun", ["ignore", "clear"])
+def test_what_a_sensor_has_passed_on_is_kept(world: SimulatedWorld, rerun: str) -> None:
+    with_deferred_sensor(world)
+    world.dependencies({"X": "R"})
+    world.trigger("U")
+    world.run("U")
+    world.passes("D", "sensor", "U", rerun=rerun)
+    world.finish("D")
+    world.settle()
+    assert reasons(world, "U", partition=PARTITION) == [
+        f"D@{PARTITION} has a sensor sensor, which has passed on U@{PARTITION}"
+    ]
+    assert below(world, "U", partition=PARTITION) == {"U", "D"}
