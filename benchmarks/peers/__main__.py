@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--write", action="store_true", help="the tables and the picture into docs/")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything that runs is ended, as with Ctrl-C
     graph, wide = seven(), star(options.pipelines)
     limits = Limits(options.limit, options.fan_out_limit, options.rest)
     load = [os.getloadavg()[0]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from xml.sax.saxutils import escape
 
 from benchmarks.peers.figures import Row
@@ -51,8 +51,7 @@ def picture(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, "</svg>", ""])
 
 
-def _bar(row: Row, y: float, x: object) -> Iterator[str]:
-    assert callable(x)
+def _bar(row: Row, y: float, x: Callable[[float], float]) -> Iterator[str]:
     yield f'<text x="{LEFT - 10}" y="{y + BAR - 3}" text-anchor="end">{escape(TITLES[row.means])}</text>'
     if row.from_run is None:
         yield f'<text class="small" x="{x(0) + 6}" y="{y + BAR - 4}">no wave has ended</text>'

@@ -69,11 +69,15 @@ class Player:
                     self._stand.api.trigger(dag_ids[pipeline], date)
             self._until_deferred(list(dag_ids.values()), since, graph.dependencies, limit)
         self._stand.api.trigger(dag_ids[graph.root], date)
-        return self._until_rest(
+        runs = self._until_rest(
             lambda: self._stand.database.runs(dag_ids.values(), since),
             lambda runs: is_whole(graph, dag_ids, runs),
             limit,
         )
+        for run in runs:
+            if run.state not in ENDED:  # what is left over must not disturb what comes next
+                self._stand.api.set_state(run.dag_id, run.run_id, "failed")
+        return runs
 
     def _until_deferred(self, dag_ids: list[str], since: datetime, count: int, limit: float) -> None:
         """The root of a schedule works for a while; until it has ended, its sensors wait."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, get_parsing_context, task
 $imports
+
 UPSTREAMS: dict[str, list[str]] = $upstreams
 DOWNSTREAMS = {name: [one for one, its in UPSTREAMS.items() if name in its] for name in UPSTREAMS}
 WANTED = get_parsing_context().dag_id  # a task that runs needs its own DAG alone
