@@ -72,9 +72,10 @@ def main() -> None:
     if options.write:
         write(conditions, found)
     if options.json:
-        raw = {"waves": measured.waves, "fan_outs": measured.fan_outs}
-        every = {kind: {name: [asdict(one) for one in of] for name, of in its.items()} for kind, its in raw.items()}
-        print(json.dumps({"conditions": asdict(conditions), "rows": [asdict(row) for row in found], **every}))
+        waves = {name: [asdict(wave) for wave in of] for name, of in measured.waves.items()}
+        fans = {name: [asdict(fan) for fan in of] for name, of in measured.fan_outs.items()}
+        every = [asdict(row) for row in found]
+        print(json.dumps({"conditions": asdict(conditions), "rows": every, "waves": waves, "fan_outs": fans}))
         return
     for table in tables(conditions, found):
         Console(width=max(Console().width, 140)).print(table)

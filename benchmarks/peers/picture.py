@@ -10,7 +10,7 @@ from benchmarks.peers.figures import Row
 from benchmarks.peers.means import DIRECT
 from benchmarks.peers.table import TITLES
 
-WIDTH, LEFT, RIGHT = 760, 230, 110
+WIDTH, LEFT, RIGHT = 800, 230, 150
 TOP, LINE, BAR = 64, 32, 16
 
 _STYLE = """

@@ -11,6 +11,8 @@ from benchmarks.peers.figures import Row, Spread
 from benchmarks.peers.means import MEANS
 
 TITLES = {means.name: means.title for means in MEANS}
+BUSY = 1.5
+"""The load average at the beginning, above which times say little."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,13 @@ def grids(conditions: Conditions, rows: Sequence[Row]) -> list[Grid]:
         ],
     )
     clears = Grid(
-        f"What ran again after a clear, beside the run that was cleared; {conditions.clears} clears of each",
+        f"What ran again after a clear, beside the run that was cleared (clears of each: {conditions.clears})",
         ("", "01 is cleared", "03 is cleared"),
         [(TITLES[row.means], *row.again.values()) for row in rows if row.again],
     )
     fans = Grid(
-        f"From the end of the root's task, {conditions.pipelines} pipelines below it: seconds, "
-        f"median of {conditions.fan_outs}",
+        f"From the end of a root's task, with {conditions.pipelines} pipelines below it: seconds, median "
+        f"(fan-outs: {conditions.fan_outs})",
         ("", "started", "to the last start", "to the last end"),
         [
             (TITLES[row.means], str(row.started), _median(row.last_start), _median(row.last_end))
@@ -94,6 +96,11 @@ def markdown(conditions: Conditions, rows: Sequence[Row]) -> str:
     """For a document."""
     first, last = conditions.load
     parts = [f"{conditions.machine}; load average {first:.1f} at the beginning, {last:.1f} at the end."]
+    if first > BUSY:
+        parts.append(
+            "**The machine was busy with other things: what ended and what ran again holds, the times and their ratios "
+            "do not.**"
+        )
     for grid in grids(conditions, rows):
         head = f"| {' | '.join(grid.columns)} |\n|{'---|' * len(grid.columns)}"
         parts.append("\n".join([f"{grid.title}:\n", head, *(f"| {' | '.join(line)} |" for line in grid.lines)]))
