@@ -53,7 +53,7 @@ def test_a_retry_repeats_the_report(
     assert operator.execute(context(clear_number=0)) == "outdated"
 
 
-@pytest.mark.promise("nothing-lost")
+@pytest.mark.promise("late-reports")
 @pytest.mark.parametrize("external", [None, "job-7"])
 def test_a_run_that_is_deleted_and_made_again_completes_again(
     external: str | None, monkeypatch: pytest.MonkeyPatch, etcd_settings: EtcdSettings, etcd: EtcdStore, keys: Keys
