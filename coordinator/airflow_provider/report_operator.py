@@ -13,7 +13,7 @@ class ReportOperator(BaseOperator):  # type: ignore[misc]  # Airflow is an optio
     """Say what became of a pipeline that does not report by itself: something outside Airflow that this DAG has seen.
 
     Runs of Airflow's own DAGs are reported by the plugin, with no operator. A retry repeats the report: the attempt is
-    that of the run of this task, which only a clear changes.
+    that of the run of this task, which changes with a clear, and when the run is deleted and made again.
 
     :param pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``. May be a template.
     :param state: ``queued``, ``running``, ``success`` or ``failed``. May be a template.
@@ -45,7 +45,7 @@ class ReportOperator(BaseOperator):  # type: ignore[misc]  # Airflow is an optio
 
     def execute(self, context: Mapping[str, Any]) -> str:
         """:returns: what came of the report: ``new``, ``repeat`` or ``outdated``."""
-        from coordinator.airflow_provider.runs import run_of
+        from coordinator.airflow_provider.runs import attempt_of, run_of
         from coordinator.commands.report import write_report
         from coordinator.model.references import PipelineRef, Target
         from coordinator.model.runstate import RunStateDocument, State
@@ -59,7 +59,7 @@ class ReportOperator(BaseOperator):  # type: ignore[misc]  # Airflow is an optio
         document = RunStateDocument(
             state=State(self.state),
             run_id=self.external_run_id or run_id,
-            attempt=(context["dag_run"].clear_number or 0) + 1,
+            attempt=attempt_of(context),
             reported_by=f"airflow/{config.environment}/{instance.dag_id}/{instance.task_id}",
         )
         verdict = write_report(hook.get_conn(), Keys(config.etcd.prefix), target, document).name.lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coordinator.model.partitions.instants import partition_of_run
@@ -23,6 +24,22 @@ def run_of(context: Mapping[str, Any], environment: str) -> tuple[Target, str]:
         conf=dag_run.conf,
     )
     return Target(PipelineRef(environment, dag_run.dag_id), partition), dag_run.run_id
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def attempt_of(context: Mapping[str, Any]) -> int:
+    """The attempt of the run of a task: equal for its retries, and greater after each clear of the run.
+
+    It is the start of the run in microseconds since 1970, plus the number of clears. A clear of a run that goes on
+    keeps the start; a run that is deleted and made again under its name has no clears, and another start.
+
+    :param context: of the task.
+    """
+    dag_run = context["dag_run"]
+    started = (dag_run.start_date - _EPOCH) // timedelta(microseconds=1) if dag_run.start_date is not None else 0
+    return int(started) + (dag_run.clear_number or 0) + 1
 
 
 def wait_of(context: Mapping[str, Any], environment: str) -> tuple[WaitRef, str]:

@@ -7,7 +7,7 @@ be read is :class:`Unreadable`, which counts as "not yet" and is shown as a prob
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -88,11 +88,27 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
     """When the writer saw this state, by its own clock; orders two terminal states of one attempt."""
     marked: bool = False
     """A person has set this state, which overrules reports about this attempt."""
+    ended_at: datetime | None = None
+    """When it ended, by the environment's clock; of a run only if it was seen long after (:data:`SEEN_AT_ONCE`)."""
 
     @property
     def completed_at(self) -> datetime | None:
-        """When it ended, if it has, as far as is known: from then on its age counts (``max_age``)."""
-        return self.observed_at
+        """When it ended, if it has, as far as is known: from then on its age counts (``max_age``).
+
+        A look may come long after the end.
+        """
+        return self.ended_at or self.observed_at
+
+
+SEEN_AT_ONCE = timedelta(minutes=1)
+"""A run that was seen to have ended this soon ended when it was seen: most keep one time, and not two."""
+
+
+def _ended_before(end_date: datetime | None, observed_at: datetime | None, *, marked: bool | None) -> datetime | None:
+    """The end of a run that was seen long after it; ``None``: the look says it. A person's mark is another end."""
+    if marked or end_date is None or observed_at is None:
+        return None
+    return end_date if observed_at - end_date > SEEN_AT_ONCE else None
 
 
 def _of_a_run(state: State) -> State:
@@ -128,6 +144,7 @@ class RunStateDocument(BaseModel):
             attempt=Attempt(run_id=self.run_id, queued_at=self.queued_at, number=self.attempt),
             observed_at=self.observed_at or self.end_date,
             marked=bool(self.marked),
+            ended_at=_ended_before(self.end_date, self.observed_at, marked=self.marked),
         )
 
     def to_value(self) -> bytes:
@@ -166,7 +183,8 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         end_date = None if self.end_date is None else as_utc(self.end_date)
         observed_at = end_date if self.observed_at is None else as_utc(self.observed_at)
         attempt = Attempt(self.run_id, queued_at, self.attempt)
-        return RunState(_of_a_run(self.state), attempt, observed_at, bool(self.marked))
+        ended_at = _ended_before(end_date, observed_at, marked=self.marked)
+        return RunState(_of_a_run(self.state), attempt, observed_at, bool(self.marked), ended_at)
 
 
 _decode_known_fields = msgspec.json.Decoder(_KnownFields).decode

@@ -56,20 +56,14 @@ class TaskState(RunState, frozen=True, gc=False):
     :ivar run_ended: the run had ended at the look, so a task that had not ended will not end.
     :ivar by_tries: its environment gives instances no ids (Airflow 2). A clear of the task in a run that goes on is
         then seen only once the run has ended.
-    :ivar ended_at: when its last instance ended, by the environment's clock.
+    :ivar ended_at: when its last instance ended, by the environment's clock. Instances that never ran have none.
     :ivar missing: the run has no such task, so that it never ends.
     """
 
     run: Attempt = Attempt()
     run_ended: bool = False
     by_tries: bool = False
-    ended_at: datetime | None = None
     missing: bool = False
-
-    @property
-    def completed_at(self) -> datetime | None:
-        """When its last instance ended: a look may come long after. Instances that never ran have no such time."""
-        return self.ended_at or self.observed_at
 
 
 def task_state_of(

@@ -105,7 +105,8 @@ class Interning:
 
     def state(self, state: RunState | Unreadable) -> RunState | Unreadable:
         if type(state) is RunState:  # those of tasks and of asset events say more
-            return RunState(state.state, self._attempt(state.attempt), state.observed_at, state.marked)
+            attempt = self._attempt(state.attempt)
+            return RunState(state.state, attempt, state.observed_at, state.marked, state.ended_at)
         return state
 
     def record(self, target: Target, value: bytes) -> TriggerRecord | Unreadable:

@@ -103,3 +103,26 @@ def test_a_task_is_as_old_as_its_end_however_late_it_is_looked_at(*, is_asked_la
     world.finish("U", partition=DAY)
     world.settle()
     assert world.runs("D", partition=DAY) == 1
+
+
+@pytest.mark.promise("not-early")
+def test_a_run_is_as_old_as_its_end_however_late_it_is_seen() -> None:
+    """Nothing reports in this environment, and no watcher ran for the ten days after the end of U."""
+    world = SimulatedWorld(observed=True)
+    gate = {"pipeline": "U", "trigger": False, "max_age": "1 hour"}
+    world.dependencies({"D": {"upstream": ["R", gate]}})
+    world.by_hand("U")
+    world.trigger("U", partition=DAY)
+    world.start("U", partition=DAY)
+    world.settle()
+    world.stop_watcher()
+    world.finish("U", partition=DAY)
+    world.clock.seconds += 240 * HOUR
+    world.start_watcher()
+    world.settle()
+    world.comes("R", DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 0
+    world.rerun("U", partition=DAY)
+    world.settle()
+    assert world.runs("D", partition=DAY) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,34 @@ def test_one_instant_is_one_attempt_however_it_is_spelled() -> None:
     assert isinstance(one, RunState)
     assert isinstance(other, RunState)
     assert one.attempt.same_as(other.attempt)
+
+
+@pytest.mark.parametrize("more", [{}, {"of_another_writer": 1}])
+@pytest.mark.parametrize(
+    ("seen_after", "marked", "ended_at"),
+    [
+        pytest.param(timedelta(days=10), None, NOON, id="long after"),
+        pytest.param(timedelta(seconds=61), None, NOON, id="after more than a minute"),
+        pytest.param(timedelta(seconds=60), None, None, id="at once"),
+        pytest.param(timedelta(hours=-1), None, None, id="before it, by another clock"),
+        pytest.param(timedelta(days=10), True, None, id="marked by a person"),
+    ],
+)
+def test_the_end_is_kept_where_it_was_seen_late(
+    more: dict[str, Any], seen_after: timedelta, *, marked: bool | None, ended_at: datetime | None
+) -> None:
+    """Both readers of a run state agree: the one of known fields, and the one of all others."""
+    seen = NOON + seen_after
+    document = RunStateDocument(state=State.SUCCESS, end_date=NOON, observed_at=seen, marked=marked, **more)
+    read = read_run_state(document.to_value())
+    assert read == document.to_run_state() == RunState(State.SUCCESS, Attempt(), seen, bool(marked), ended_at)
+    assert isinstance(read, RunState)
+    assert read.completed_at == (ended_at or seen)
+
+
+def test_an_end_alone_is_when_it_was_seen() -> None:
+    read = read_run_state(b'{"state": "success", "end_date": "2026-11-20T12:00:00Z"}')
+    assert read == RunState(State.SUCCESS, observed_at=NOON)
 
 
 @pytest.mark.parametrize(
