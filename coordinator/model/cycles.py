@@ -64,11 +64,11 @@ def find_cycles(document: Document) -> list[Cycle]:
     tangled = without_acyclic_parts(
         {pipeline: {leaf.pipeline for leaf in leaves(entry.condition)} for pipeline, entry in document.items()}
     )
-    reversed_edges = _reversed(tangled)
+    reversed_edges = reverse(tangled)
     found, known = [], set[PipelineRef]()
     for pipeline in sorted(tangled):
         if pipeline not in known and (path := shortest_cycle(pipeline, tangled)):
-            group = frozenset(_reached(pipeline, tangled) & _reached(pipeline, reversed_edges))
+            group = frozenset(reached(pipeline, tangled) & reached(pipeline, reversed_edges))
             known |= group
             found.append(_evaluate_group(group, path, document))
     return found
@@ -143,7 +143,7 @@ def _is_started_by(pipelines: Collection[PipelineRef], entry: Downstream) -> boo
 
 def without_acyclic_parts(upstreams: Upstreams) -> Upstreams:
     """Without the pipelines that are on no cycle, and not between two either."""
-    return _reversed(_without_sources(_reversed(_without_sources(upstreams))))
+    return reverse(_without_sources(reverse(_without_sources(upstreams))))
 
 
 def shortest_cycle(start: PipelineRef, upstreams: Upstreams) -> CyclePath:
@@ -192,7 +192,8 @@ def _without_sources(edges: Upstreams) -> Upstreams:
     }
 
 
-def _reversed(edges: Upstreams) -> Upstreams:
+def reverse(edges: Upstreams) -> Upstreams:
+    """The edges the other way around."""
     reversed_edges: dict[PipelineRef, list[PipelineRef]] = {}
     for node, targets in edges.items():
         for target in targets:
@@ -200,7 +201,8 @@ def _reversed(edges: Upstreams) -> Upstreams:
     return reversed_edges
 
 
-def _reached(start: PipelineRef, edges: Upstreams) -> set[PipelineRef]:
+def reached(start: PipelineRef, edges: Upstreams) -> set[PipelineRef]:
+    """Everything that the edges lead to, with the start."""
     found, waiting = {start}, [start]
     while waiting:
         further = set(edges.get(waiting.pop(), ())) - found

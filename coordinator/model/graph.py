@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from coordinator.model import partitions as mappings
 from coordinator.model.conditions import IDENTITY, Dependency, leaves
-from coordinator.model.cycles import Cycle, CyclePath, back_in_time, find_cycles
+from coordinator.model.cycles import Cycle, CyclePath, back_in_time, find_cycles, reached, reverse
 from coordinator.model.cycles import Edge as CycleEdge
 from coordinator.model.dependencies import Downstream
-from coordinator.model.partitions import Identity, Latest
+from coordinator.model.partitions import Identity, Latest, Offset
 from coordinator.model.references import PipelineRef, Target, target_of
 
 
@@ -59,11 +59,13 @@ class SensorEdge(NamedTuple):
 
     :ivar upstream: a pipeline, or a task of one.
     :ivar same_partition: both are always in the same partition.
+    :ivar goes_back: both are always date-times, the upstream's the earlier one.
     """
 
     downstream: PipelineRef
     upstream: PipelineRef
     same_partition: bool
+    goes_back: bool = False
 
 
 class Graph:
@@ -104,6 +106,8 @@ class Graph:
             order = tuple(graphlib.TopologicalSorter(upstreams | of_tasks).static_order())
         self.going_back = frozenset(pipeline for cycle in self.cycles for pipeline in cycle.pipelines)
         self._directly_above: dict[PipelineRef, set[PipelineRef]] = {}
+        self._may_go_on: set[CycleEdge] = set()
+        self._only_back: dict[tuple[PipelineRef, PipelineRef], bool] = {}
         self._rank = {pipeline: rank for rank, pipeline in enumerate(order)}
         self._edges: dict[PipelineRef, list[Edge]] = {
             pipeline: [Edge(task, IDENTITY) for task in tasks] for pipeline, tasks in self._tasks.items()
@@ -127,11 +131,7 @@ class Graph:
     def is_above(self, upper: PipelineRef, lower: PipelineRef) -> bool:
         """Whether a pipeline, in some partition, may be above another one, or above itself, through dependencies and
         sensors."""
-        if not self._directly_above:
-            for pipeline, node in self._nodes.items():
-                self._directly_above.setdefault(pipeline, set()).update(leaf.upstream.whole for leaf in node.leaves())
-            for edge in self.sensors:
-                self._directly_above.setdefault(edge.downstream, set()).add(edge.upstream.whole)
+        self._note_what_is_above()
         known: set[PipelineRef] = set()
         to_visit = [lower.whole]
         while to_visit:
@@ -142,6 +142,34 @@ class Graph:
                 known.add(pipeline)
                 to_visit += self._directly_above.get(pipeline, ())
         return False
+
+    def leads_only_back(self, upper: PipelineRef, lower: PipelineRef) -> bool:
+        """Whether each way from a pipeline up to another one keeps the partition, or leads to an earlier date-time.
+
+        Ways that do not lead there do not count.
+        """
+        ends = upper.whole, lower.whole
+        if (found := self._only_back.get(ends)) is None:
+            self._note_what_is_above()
+            above = self._directly_above
+            on_ways = reached(lower.whole, above)
+            on_ways &= reached(upper.whole, reverse(above))
+            found = not any(
+                (one, two) in self._may_go_on for one in on_ways for two in above.get(one, ()) if two in on_ways
+            )
+            self._only_back[ends] = found
+        return found
+
+    def _note_what_is_above(self) -> None:
+        if self._directly_above:
+            return
+        for pipeline, node in self._nodes.items():
+            self._directly_above.setdefault(pipeline, set()).update(leaf.upstream.whole for leaf in node.leaves())
+            self._may_go_on |= {(pipeline, leaf.pipeline) for leaf in node.leaves() if not _never_goes_on(leaf.mapping)}
+        for edge in self.sensors:
+            self._directly_above.setdefault(edge.downstream, set()).add(edge.upstream.whole)
+            if not (edge.same_partition or edge.goes_back):
+                self._may_go_on.add((edge.downstream, edge.upstream.whole))
 
     def within(self, pipelines: Container[PipelineRef]) -> Graph:
         """The same graph and order, without the entries of all other pipelines."""
@@ -199,3 +227,10 @@ class Graph:
             elif not isinstance(edge.mapping, Latest):
                 for partition in edge.mapping.downstreams(upstream.partition):
                     yield target_of((edge.downstream, partition))
+
+
+def _never_goes_on(mapping: mappings.Mapping) -> bool:
+    """Whether a date-time needs itself or an earlier one only, spelled as usual."""
+    if isinstance(mapping, Offset):
+        return mapping.goes_back and mapping.input_format is mapping.output_format is None
+    return isinstance(mapping, Identity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coordinator.model.graph import Graph
 from coordinator.model.partitions import Assets, FixedKey, Latest, StartOf, gathers
+from coordinator.model.partitions.instants import is_earlier
 from coordinator.model.references import Target
 from coordinator.model.view import Facts
 from coordinator.model.waits import Wait, is_cleared_by
@@ -17,6 +18,9 @@ def is_loop(graph: Graph, facts: Facts, run: Target, wait: Wait) -> bool:
 
     :param run: the pipeline and the partition of the sensor's run.
     """
+    goes_back = is_earlier(wait.upstream.partition, run.partition)
+    if goes_back and graph.leads_only_back(run.pipeline, wait.upstream.pipeline):
+        return False  # no way leads from the past back to the run
     known: set[Target] = set()
     to_visit = [wait.upstream]
     while to_visit:

@@ -216,10 +216,11 @@ class _Ways:
             self._above[run].append(cause.target)
             self._with_sensors.append(run)
             is_old = since is not None and self._propagation.now - since > WAITS_LONG
-            not_yet = cause.kind is Kind.NOT_YET and (sensor.is_misnamed or is_old)
+            not_yet = cause.kind is Kind.NOT_YET and (sensor.is_misnamed or sensor.is_deadlocked or is_old)
             if not_yet or cause.kind in (Kind.FAILED, Kind.UNREADABLE):
                 told = cause if cause.since is not None else replace(cause, since=since)
-                self.found.setdefault(Place(Matter(cause.kind), *cause.target), told)
+                matter = Matter.STUCK if sensor.is_deadlocked else Matter(cause.kind)
+                self.found.setdefault(Place(matter, *cause.target), told)
 
     def _cause(self, matter: Matter, target: Target) -> Cause:
         if matter is Matter.FAILED:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from coordinator.model.explanation.causes import Cause, Kind
-from coordinator.model.explanation.waits import WaitingSensor, causes_of_wait
+from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.named_partitions import named_partition
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.view import SeenWait
 from coordinator.model.waits import Wait, WaitStatus
+from coordinator.reading.deadlocks import Deadlocks
 from coordinator.reading.reading import Reading
 
 
@@ -26,11 +27,15 @@ def waiting_sensors(reading: Reading, waits: Iterable[SeenWait]) -> Iterator[Wai
         return reading.known_pipelines()
 
     partitions = cache(reading.partitions_of)
+    deadlocks = Deadlocks(reading.propagation, reading.cache.waits)
     for seen in waits:
         wait = seen.value
         if not isinstance(wait, Wait) or wait.status is not WaitStatus.WAITING:
             continue
-        causes = causes_of_wait(reading.propagation, seen.ref.run, wait)
+        if deadlocks.has(seen):
+            yield WaitingSensor(seen.ref, wait, (_deadlock(seen.ref, wait.upstream),), is_deadlocked=True)
+            continue
+        causes = deadlocks.causes(seen)
         wrong = None
         if len(causes) == 1 and causes[0].kind is Kind.NOT_YET and reading.cache.state(wait.upstream.whole) is None:
             upstream = wait.upstream.whole
@@ -39,6 +44,15 @@ def waiting_sensors(reading: Reading, waits: Iterable[SeenWait]) -> Iterator[Wai
             else:
                 wrong = _other_spelling(upstream, partitions(upstream.pipeline))
         yield WaitingSensor(seen.ref, wait, causes if wrong is None else (wrong,), is_misnamed=wrong is not None)
+
+
+def _deadlock(sensor: WaitRef, upstream: Target) -> Cause:
+    says = f"waits for {sensor.sensor} in turn, so that neither goes on until a sensor times out"
+    remedy = (
+        f"mark {sensor.sensor} as failed or successful in its Airflow, so that its run goes on; then let only one of "
+        "the two wait for the other"
+    )
+    return Cause(upstream, Kind.NOT_YET, says, remedy)
 
 
 def _unknown_pipeline(upstream: Target, known: Iterable[PipelineRef]) -> Cause:

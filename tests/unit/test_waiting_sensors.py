@@ -124,6 +124,57 @@ def test_what_runs_passes_by_itself(world: SimulatedWorld) -> None:
     assert (listed(world)["remedies"], concerns(world)) == ([], [])
 
 
+def test_a_sensor_whose_upstream_depends_on_its_own_run(world: SimulatedWorld) -> None:
+    world.dependencies({"U": "D"})
+    world.wait("D", "sensor", "U")
+    world.settle()
+    assert listed(world)["says"].startswith("U waits for D:sensor in turn")
+    assert listed(world)["remedies"][0].startswith("mark D:sensor as failed or successful in its Airflow")
+    assert concerns(world) == [(Matter.STUCK, "U", ["D"])]
+    assert any(one.startswith("U waits for D:sensor in turn") for one in explained(world).because())
+
+
+def test_sensors_that_wait_for_each_others_first_runs(world: SimulatedWorld) -> None:
+    world.has_tasks("U", sensor="below", below="")
+    world.trigger("U")
+    world.start("U")
+    world.task("U", "sensor", "deferred")
+    world.wait("D", "sensor", "U")
+    world.settle()
+    assert listed(world)["says"].startswith("U is running"), "it ends by itself"
+    world.wait("U", "sensor", "D")
+    world.settle()
+    reading = read(world.store, world.keys)
+    found = [wait_as_json(reading, one, datetime.now(UTC))["says"] for one in waits_of(reading, None, all_=False)]
+    assert [one.partition(" in turn")[0] for one in found] == ["U waits for D:sensor", "D waits for U:sensor"]
+    assert sorted(concerns(world)) == [(Matter.STUCK, "D", ["U"]), (Matter.STUCK, "U", ["D"])]
+
+
+def test_a_task_of_its_own_run_that_is_not_below_the_sensor() -> None:
+    world = SimulatedWorld()
+    world.has_tasks("D", sensor="below", below="", beside="")
+    world.by_hand("D")
+    world.trigger("D")
+    world.start("D")
+    world.task("D", "sensor", "deferred")
+    world.task("D", "beside", "running")
+    world.wait("D", "sensor", "D", task="beside")
+    world.settle()
+    assert world.answer("D", "sensor") == "waiting"
+    assert listed(world)["says"].startswith("D:beside has not ended")
+    assert concerns(world) == []
+
+
+@pytest.mark.parametrize("task", ["", "sensor"])
+def test_a_sensor_that_waits_for_its_own_run_is_refused(world: SimulatedWorld, task: str) -> None:
+    world.wait("D", "sensor", "D", task=task)
+    world.settle()
+    assert world.answer("D", "sensor") == "refused"
+    reading = read(world.store, world.keys)
+    (seen,) = waits_of(reading, None, all_=True)
+    assert "it waits for the end of its own" in wait_as_json(reading, seen, datetime.now(UTC))["says"]
+
+
 def test_who_would_let_it_pass(world: SimulatedWorld) -> None:
     world.trigger("U")
     world.run("U")

@@ -17,7 +17,7 @@ from coordinator.model.decide import Decision
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
-from coordinator.model.view import Readiness, SeenWait
+from coordinator.model.view import Readiness, SeenWait, readable_state
 from coordinator.model.wait_assessment import Refuse, WaitVerdict, assess_wait
 from coordinator.model.waiting import completion_for
 from coordinator.model.waits import Completion, Wait, WaitStatus, passed, refused
@@ -96,6 +96,11 @@ class WaitController:
             environment = wait.upstream.pipeline.environment
             what = f"environment {environment!r} is not configured, so its tasks cannot be read"
             self._refuse(seen, wait, f"{what}: add [environments.{environment}] to coordinator.toml")
+        elif self._waits_for_itself(seen, wait):
+            what = f"task {ref.task_id}" if wait.upstream.pipeline.task else f"run {ref.run_id}"
+            self._refuse(
+                seen, wait, f"it waits for the end of its own {what}, which ends only after it: correct the sensor"
+            )
         elif not self._propagation.is_final(wait.upstream.whole):
             self._queue.add(name, after=now + RECHECK_AFTER)
         elif (used := completion_for(self._propagation, ref.run, wait)) is None:
@@ -161,6 +166,14 @@ class WaitController:
     def _refuse(self, seen: SeenWait, wait: Wait, reason: str) -> None:
         _log.warning("wait.refused", **_named(seen), upstream=str(wait.upstream), reason=reason)
         self._ledger.wait(seen, refused(wait, reason))
+
+    def _waits_for_itself(self, seen: SeenWait, wait: Wait) -> bool:
+        """Whether a sensor waits for the run that it is in, or for its own task. A task below it may have a trigger
+        rule that lets it end before the sensor."""
+        ref, task = seen.ref, wait.upstream.pipeline.task
+        run = readable_state(self._propagation.state(ref.run))
+        is_own_run = wait.upstream.whole == ref.run and run is not None and run.attempt.run_id == ref.run_id
+        return is_own_run and task in ("", ref.task_id)
 
     def _no_such_place(self, environment: str) -> str:
         """Why a sensor is refused whose own run cannot be looked at: no clear would reach it."""

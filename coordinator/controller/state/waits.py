@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from coordinator.model.graph import SensorEdge
+from coordinator.model.partitions.instants import is_earlier
 from coordinator.model.references import Target, WaitRef
 from coordinator.model.stored import Unreadable
 from coordinator.model.view import SeenWait
@@ -130,7 +131,9 @@ def edge_of(seen: SeenWait) -> SensorEdge:
     """The pipelines of a sensor that is cleared when its upstream completes again."""
     assert isinstance(seen.value, Wait)
     upstream = seen.value.upstream
-    return SensorEdge(seen.ref.run.pipeline, upstream.pipeline, upstream.partition == seen.ref.run.partition)
+    run = seen.ref.run
+    is_same, goes_back = upstream.partition == run.partition, is_earlier(upstream.partition, run.partition)
+    return SensorEdge(run.pipeline, upstream.pipeline, is_same, goes_back)
 
 
 def _is_sensor(wait: Wait) -> bool:

@@ -21,12 +21,14 @@ class WaitingSensor:
 
     :ivar causes: why it waits, followed up to the first reasons; empty: it passes now.
     :ivar is_misnamed: what it names is most likely not what it means.
+    :ivar is_deadlocked: what it waits for waits for it in turn.
     """
 
     ref: WaitRef
     wait: Wait
     causes: tuple[Cause, ...]
     is_misnamed: bool = False
+    is_deadlocked: bool = False
 
     def in_words(self) -> str:
         """``wait_rates waits for U since ...``."""

@@ -53,6 +53,12 @@ def partition_order(partition: str) -> tuple[bool, datetime, str]:
     return instant is not None, instant or _BEFORE_ALL, partition
 
 
+def is_earlier(partition: str, other: str) -> bool:
+    """Whether both are date-times, the first one the earlier."""
+    one, two = parse_instant(partition), parse_instant(other)
+    return one is not None and two is not None and one < two
+
+
 def partition_of_run(*, run_id: str, logical_date: datetime | None, partition_key: str | None, conf: object) -> str:
     """The partition of an Airflow run: the one that the coordinator started it for, else its own.
 
