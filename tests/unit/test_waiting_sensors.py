@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 
 from coordinator.cli.wait_list import wait_as_json, waits_of
-from coordinator.controller.state.missing_tasks import missing_tasks
+from coordinator.controller.state.task_problems import task_problems
+from coordinator.model import bounds
 from coordinator.model.explanation import Explanation, explain
+from coordinator.model.references import PipelineRef, Target
 from coordinator.reading.attention import Matter, attention
 from coordinator.reading.reading import read
 from coordinator.reading.waiting_sensors import waiting_sensors
@@ -162,7 +165,7 @@ def test_a_task_that_the_dag_lacks_is_a_problem_while_somebody_waits_for_it(worl
     assert "has no task 'laod', which X, D:sensor wait for" in read(world.store, world.keys).problems[place]
     assert world.watcher is not None
     reconciler = world.watcher.reconciler
-    assert place in missing_tasks(reconciler.cache, reconciler.propagation.graph)
+    assert place in task_problems(reconciler.cache, reconciler.propagation.graph)
     world.dependencies({"X": [{"pipeline": "U", "task": "load"}, "R"]})
     world.settle()
     assert "which D:sensor waits for" in read(world.store, world.keys).problems[place]
@@ -170,4 +173,60 @@ def test_a_task_that_the_dag_lacks_is_a_problem_while_somebody_waits_for_it(worl
     world.settle()
     found = read(world.store, world.keys)
     assert (found.problems, found.cache.problems.count) == ({}, 0)
-    assert missing_tasks(reconciler.cache, reconciler.propagation.graph) == {}
+    assert task_problems(reconciler.cache, reconciler.propagation.graph) == {}
+
+
+@pytest.mark.parametrize(
+    ("instances", "says"),
+    [(1, "answered 403"), (bounds.TASK_INSTANCES + 1, f"expected at most {bounds.TASK_INSTANCES}")],
+    ids=["forbidden", "too many instances"],
+)
+def test_a_task_that_is_not_shown_is_a_problem_while_somebody_waits_for_it(
+    world: SimulatedWorld, instances: int, says: str
+) -> None:
+    """It is written and logged once, explained, asked about again, and used once it is shown."""
+    world.dependencies({"X": {"upstream": {"pipeline": "U", "task": "load"}}})
+    world.has_tasks("U", load="")
+    world.trigger("U")
+    world.start("U")
+    world.settle()
+    world.task("U", "load", *["success"] * instances)
+    world.airflows["default"].api.hidden.update({"U"} if instances == 1 else ())
+    with structlog.testing.capture_logs() as logs:
+        world.settle()
+        world.finish("U")
+        for _ in range(5):
+            world.settle()
+    assert len([one for one in logs if one["event"] == "task.refused"]) == 1
+    place = f"task U:load@{PARTITION}"
+    found = read(world.store, world.keys)
+    assert "and X waits for it" in found.problems[place]
+    assert says in found.problems[place]
+    assert f"U:load is not shown by default in run scheduled__{PARTITION}: " in "; ".join(
+        explained(world, "X").because()
+    )
+    assert world.runs("X") == 0
+    world.airflows["default"].api.hidden.clear()
+    world.task("U", "load", "success")
+    for _ in range(5):
+        world.settle()
+    assert world.runs("X") == 1
+    assert read(world.store, world.keys).problems == {}
+
+
+def test_a_refusal_takes_nothing_from_a_task_that_is_known_to_have_ended(world: SimulatedWorld) -> None:
+    world.dependencies({"X": [{"pipeline": "U", "task": "load"}, "R"]})
+    world.has_tasks("U", load="")
+    world.trigger("U")
+    world.start("U")
+    world.task("U", "load", "success")
+    world.settle()
+    key = world.keys.state(Target(PipelineRef("default", "U", "load"), PARTITION))
+    known = world.store.get(key)
+    assert known is not None
+    world.airflows["default"].api.hidden.add("U")
+    world.finish("U")
+    for _ in range(5):
+        world.settle()
+    assert world.store.get(key) == known
+    assert read(world.store, world.keys).problems == {}

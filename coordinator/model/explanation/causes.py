@@ -38,7 +38,7 @@ from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
-from coordinator.model.tasks import TaskObservation, observation_of
+from coordinator.model.tasks import TaskObservation, observation_of, refusal_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record, readable_state
@@ -303,6 +303,9 @@ def _task_goes_on(propagation: Propagation, task: Target, via: tuple[Target, ...
     if run is None or pipeline.due or pipeline.readiness is Readiness.STUCK:
         return
     since = run.observed_at or run.attempt.queued_at
+    if (refused := _refused(propagation, task, via)) is not None:
+        yield refused
+        return
     match observation_of(propagation, task):
         case TaskObservation.RUNNING if run.state is State.RUNNING:
             seen = readable_state(propagation.state(task))
@@ -315,12 +318,23 @@ def _task_goes_on(propagation: Propagation, task: Target, via: tuple[Target, ...
             yield Cause(task, Kind.RUNNING, says, "", via, run.attempt.run_id, since)
 
 
+def _refused(propagation: Propagation, task: Target, via: tuple[Target, ...]) -> Cause | None:
+    """That its environment does not show the task."""
+    seen = readable_state(propagation.state(task))
+    if not isinstance(seen, TaskState) or not (why := refusal_of(propagation, task)):
+        return None
+    says = f"is not shown by {task.pipeline.environment} in run {seen.run.run_id}: {why}"
+    return Cause(task, Kind.UNREADABLE, says, "", via, seen.run.run_id)
+
+
 def _task_not_ended(propagation: Propagation, task: Target, via: tuple[Target, ...]) -> Cause:
     """That there is no run, or that it ended without the task."""
     seen = readable_state(propagation.state(task))
     if observation_of(propagation, task) is TaskObservation.NO_RUN or not isinstance(seen, TaskState):
         says = f"has not ended: {named(task.whole, task)} has no run in this partition yet"
         return Cause(task, Kind.NOT_YET, says, "run it in this partition", via)
+    if (refused := _refused(propagation, task, via)) is not None:
+        return refused
     run_id = seen.run.run_id
     if seen.missing:
         says = f"is no task of run {run_id}: its DAG did not have it"
