@@ -13,11 +13,12 @@ from coordinator.controller.state.task_problems import task_problems
 from coordinator.model import bounds
 from coordinator.model.explanation import Explanation, explain
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunStateDocument, State
 from coordinator.reading.attention import Matter, attention
 from coordinator.reading.reading import read
 from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.reading.wanted_keys import About
-from coordinator.store.port import Delete
+from coordinator.store.port import Delete, Put, Transaction
 from tests.worlds.sensor_cases import with_deferred_sensor
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
@@ -230,3 +231,50 @@ def test_a_refusal_takes_nothing_from_a_task_that_is_known_to_have_ended(world: 
         world.settle()
     assert world.store.get(key) == known
     assert read(world.store, world.keys).problems == {}
+
+
+@pytest.mark.parametrize(("task", "remedy"), [("", "report"), ("", "clear"), ("load", "clear")])
+def test_a_sensor_is_told_that_retention_may_have_removed_what_it_waits_for(task: str, remedy: str) -> None:
+    """An old run is cleared after retention: its sensor waits for a success that nobody remembers, until it is reported
+    again or the upstream's run is cleared."""
+    world = SimulatedWorld()
+    old = "2026-08-01T00:00:00Z"
+    world.dependencies({"X": "U"})
+    world.retain(max_age="30 days")
+    world.has_tasks("D", sensor="below", below="")
+    world.has_tasks("U", load="")
+    world.by_hand("U", "D")
+    world.trigger("U", partition=old)
+    world.start("U", partition=old)
+    world.finish("U", partition=old)
+    world.settle()
+    world.trigger("D", partition=old)
+    world.start("D", partition=old)
+    world.passes("D", "sensor", "U", partition=old, rerun="ignore")
+    world.finish("D", partition=old)
+    world.settle()
+    for seconds in (40 * 86400, 4000):
+        world.clock.seconds += seconds
+        for _ in range(5):
+            world.settle()
+    assert world.state("U", partition=old) is None
+    world.clear("D", partition=old)
+    world.start("D", partition=old)
+    world.wait("D", "sensor", "U", partition=old, task=task)
+    world.settle()
+    told = listed(world)
+    assert "it was removed by retention, which has removed runs queued up to 2026-" in told["says"]
+    (offered,) = told["remedies"]
+    assert "clear its run" in offered
+    assert ("coordinator report U success" in offered) == (not task)
+    if remedy == "report":
+        value = RunStateDocument(state=State.SUCCESS, observed_at=world.clock.now()).to_value()
+        world.store.commit(Transaction((), (Put(world.keys.state(target("U", old)), value),)))
+    else:
+        world.clear("U", partition=old)
+        world.start("U", partition=old)
+        world.task("U", "load", "success", partition=old)
+        world.finish("U", partition=old)
+    for _ in range(5):
+        world.settle()
+    assert world.answer("D", "sensor", partition=old) == "passed"
