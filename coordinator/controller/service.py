@@ -42,9 +42,9 @@ from coordinator.controller.leading.unknown_dags import PLACE, UnknownDags
 from coordinator.controller.leading.watched_file import WatchedFile
 from coordinator.controller.line_file import LineFile
 from coordinator.controller.reconciler import Options, Reconciler
-from coordinator.controller.state.missing_tasks import missing_tasks
 from coordinator.controller.state.problems import shown
 from coordinator.controller.state.reporters import HealthOfReporters, HeardInNumbers
+from coordinator.controller.state.task_problems import task_problems
 from coordinator.errors import ConfigurationError, WatcherIdTaken
 from coordinator.runners.port import Runner
 from coordinator.store.capacity import SizeAlarm
@@ -273,7 +273,7 @@ class Watcher:
             "watcher": {place: what for place, what in self._problems() if what is not None},
             "environment": {f"environment {name}": what for name, what in self._failing_environments()},
             "reporters": self._reporters.problems(self._clock.now()),
-            "tasks": missing_tasks(reconciler.cache, reconciler.propagation.graph),
+            "tasks": task_problems(reconciler.cache, reconciler.propagation.graph),
             "broken": reconciler.breakage.problems(),
         }
         some = shown(

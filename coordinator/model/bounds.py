@@ -120,6 +120,9 @@ ANSWER_PARTS: Final = 150_000
 """Values in an answer: 20,000 inputs have 120,000. Each takes about a hundred bytes while the answer is read, and may
 have two in the answer."""
 
+TASK_INSTANCES: Final = 4096
+"""Instances of one task that are read. Airflow's own ``[core] max_map_length`` is 1024."""
+
 ANSWER_HEAD: Final = 64 * KIB
 """Bytes of the status line and headers of an answer. Proxies have 8 KiB for them by default."""
 

@@ -46,6 +46,17 @@ def observation_of(facts: Facts, target: Target) -> TaskObservation:
     return TaskObservation.ENDED if has_ended else TaskObservation.RUNNING
 
 
+def refusal_of(facts: Facts, target: Target) -> str:
+    """Why the environment refuses to show a task in the newest run of its pipeline; empty: it does not, or the task is
+    known to have ended."""
+    above, seen = facts.state(target.whole), facts.state(target)
+    if above is None or not isinstance(above.value, RunState) or seen is None or not isinstance(seen.value, TaskState):
+        return ""
+    if not is_of_run(seen.value, above.value, is_later=seen.revision > above.revision):
+        return ""
+    return "" if observation_of(facts, target) is TaskObservation.ENDED else seen.value.refused
+
+
 def is_to_be_confirmed(facts: Facts, target: Target) -> bool:
     """Whether a task had ended, and its run has ended since: it is looked at once more.
 

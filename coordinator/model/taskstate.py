@@ -58,12 +58,14 @@ class TaskState(RunState, frozen=True, gc=False):
         then seen only once the run has ended.
     :ivar ended_at: when its last instance ended, by the environment's clock. Instances that never ran have none.
     :ivar missing: the run has no such task, so that it never ends.
+    :ivar refused: why its environment refused the last look, which has changed nothing else; empty: it was shown.
     """
 
     run: Attempt = Attempt()
     run_ended: bool = False
     by_tries: bool = False
     missing: bool = False
+    refused: str = ""
 
 
 def task_state_of(
@@ -130,6 +132,7 @@ class _TaskStateDocument(msgspec.Struct, omit_defaults=True, gc=False):
     observed_at: WrittenTime | None = None
     reported_by: str | None = None
     missing: bool = False
+    refused: str = ""
 
 
 _decode = msgspec.json.Decoder(_TaskStateDocument).decode
@@ -152,6 +155,7 @@ def dump_task_state(task: TaskState, *, reported_by: str) -> bytes:
             observed_at=task.observed_at,
             reported_by=reported_by,
             missing=task.missing,
+            refused=task.refused,
         )
     )
 
@@ -177,4 +181,5 @@ def _task_state_of(value: bytes) -> TaskState:
         by_tries=found.by_tries,
         ended_at=as_utc(found.end_date),
         missing=found.missing,
+        refused=found.refused,
     )

@@ -12,8 +12,8 @@ from coordinator.commands.publication_history import oldest_readable
 from coordinator.controller.reconcile.breakage import problems_of
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.heartbeat import Heartbeat
-from coordinator.controller.state.missing_tasks import missing_tasks
 from coordinator.controller.state.publications import Publications
+from coordinator.controller.state.task_problems import task_problems
 from coordinator.errors import CoordinatorError
 from coordinator.model.conditions import leaves
 from coordinator.model.graph import CycleFound, Graph
@@ -268,7 +268,7 @@ def _read(
         if (made := propagation.decide_next()) is not None:
             (late.add if made.decision.late else late.discard)(made.decision.target)
     problems.update(problems_of(propagation.broken))
-    problems.update(missing_tasks(cache, graph))
+    problems.update(task_problems(cache, graph))
     return Reading(cache, propagation, problems, newest_time, frozenset(late), newest_change)
 
 

@@ -6,15 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 
 from coordinator.cli.wait_list import wait_as_json, waits_of
-from coordinator.controller.state.missing_tasks import missing_tasks
+from coordinator.controller.state.task_problems import task_problems
+from coordinator.model import bounds
 from coordinator.model.explanation import Explanation, explain
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.runstate import RunStateDocument, State
 from coordinator.reading.attention import Matter, attention
 from coordinator.reading.reading import read
 from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.reading.wanted_keys import About
-from coordinator.store.port import Delete
+from coordinator.store.port import Delete, Put, Transaction
 from tests.worlds.sensor_cases import with_deferred_sensor
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
@@ -213,7 +217,7 @@ def test_a_task_that_the_dag_lacks_is_a_problem_while_somebody_waits_for_it(worl
     assert "has no task 'laod', which X, D:sensor wait for" in read(world.store, world.keys).problems[place]
     assert world.watcher is not None
     reconciler = world.watcher.reconciler
-    assert place in missing_tasks(reconciler.cache, reconciler.propagation.graph)
+    assert place in task_problems(reconciler.cache, reconciler.propagation.graph)
     world.dependencies({"X": [{"pipeline": "U", "task": "load"}, "R"]})
     world.settle()
     assert "which D:sensor waits for" in read(world.store, world.keys).problems[place]
@@ -221,4 +225,107 @@ def test_a_task_that_the_dag_lacks_is_a_problem_while_somebody_waits_for_it(worl
     world.settle()
     found = read(world.store, world.keys)
     assert (found.problems, found.cache.problems.count) == ({}, 0)
-    assert missing_tasks(reconciler.cache, reconciler.propagation.graph) == {}
+    assert task_problems(reconciler.cache, reconciler.propagation.graph) == {}
+
+
+@pytest.mark.parametrize(
+    ("instances", "says"),
+    [(1, "answered 403"), (bounds.TASK_INSTANCES + 1, f"expected at most {bounds.TASK_INSTANCES}")],
+    ids=["forbidden", "too many instances"],
+)
+def test_a_task_that_is_not_shown_is_a_problem_while_somebody_waits_for_it(
+    world: SimulatedWorld, instances: int, says: str
+) -> None:
+    """It is written and logged once, explained, asked about again, and used once it is shown."""
+    world.dependencies({"X": {"upstream": {"pipeline": "U", "task": "load"}}})
+    world.has_tasks("U", load="")
+    world.trigger("U")
+    world.start("U")
+    world.settle()
+    world.task("U", "load", *["success"] * instances)
+    world.airflows["default"].api.hidden.update({"U"} if instances == 1 else ())
+    with structlog.testing.capture_logs() as logs:
+        world.settle()
+        world.finish("U")
+        for _ in range(5):
+            world.settle()
+    assert len([one for one in logs if one["event"] == "task.refused"]) == 1
+    place = f"task U:load@{PARTITION}"
+    found = read(world.store, world.keys)
+    assert "and X waits for it" in found.problems[place]
+    assert says in found.problems[place]
+    assert f"U:load is not shown by default in run scheduled__{PARTITION}: " in "; ".join(
+        explained(world, "X").because()
+    )
+    assert world.runs("X") == 0
+    world.airflows["default"].api.hidden.clear()
+    world.task("U", "load", "success")
+    for _ in range(5):
+        world.settle()
+    assert world.runs("X") == 1
+    assert read(world.store, world.keys).problems == {}
+
+
+def test_a_refusal_takes_nothing_from_a_task_that_is_known_to_have_ended(world: SimulatedWorld) -> None:
+    world.dependencies({"X": [{"pipeline": "U", "task": "load"}, "R"]})
+    world.has_tasks("U", load="")
+    world.trigger("U")
+    world.start("U")
+    world.task("U", "load", "success")
+    world.settle()
+    key = world.keys.state(Target(PipelineRef("default", "U", "load"), PARTITION))
+    known = world.store.get(key)
+    assert known is not None
+    world.airflows["default"].api.hidden.add("U")
+    world.finish("U")
+    for _ in range(5):
+        world.settle()
+    assert world.store.get(key) == known
+    assert read(world.store, world.keys).problems == {}
+
+
+@pytest.mark.parametrize(("task", "remedy"), [("", "report"), ("", "clear"), ("load", "clear")])
+def test_a_sensor_is_told_that_retention_may_have_removed_what_it_waits_for(task: str, remedy: str) -> None:
+    """An old run is cleared after retention: its sensor waits for a success that nobody remembers, until it is reported
+    again or the upstream's run is cleared."""
+    world = SimulatedWorld()
+    old = "2026-08-01T00:00:00Z"
+    world.dependencies({"X": "U"})
+    world.retain(max_age="30 days")
+    world.has_tasks("D", sensor="below", below="")
+    world.has_tasks("U", load="")
+    world.by_hand("U", "D")
+    world.trigger("U", partition=old)
+    world.start("U", partition=old)
+    world.finish("U", partition=old)
+    world.settle()
+    world.trigger("D", partition=old)
+    world.start("D", partition=old)
+    world.passes("D", "sensor", "U", partition=old, rerun="ignore")
+    world.finish("D", partition=old)
+    world.settle()
+    for seconds in (40 * 86400, 4000):
+        world.clock.seconds += seconds
+        for _ in range(5):
+            world.settle()
+    assert world.state("U", partition=old) is None
+    world.clear("D", partition=old)
+    world.start("D", partition=old)
+    world.wait("D", "sensor", "U", partition=old, task=task)
+    world.settle()
+    told = listed(world)
+    assert "it was removed by retention, which has removed runs queued up to 2026-" in told["says"]
+    (offered,) = told["remedies"]
+    assert "clear its run" in offered
+    assert ("coordinator report U success" in offered) == (not task)
+    if remedy == "report":
+        value = RunStateDocument(state=State.SUCCESS, observed_at=world.clock.now()).to_value()
+        world.store.commit(Transaction((), (Put(world.keys.state(target("U", old)), value),)))
+    else:
+        world.clear("U", partition=old)
+        world.start("U", partition=old)
+        world.task("U", "load", "success", partition=old)
+        world.finish("U", partition=old)
+    for _ in range(5):
+        world.settle()
+    assert world.answer("D", "sensor", partition=old) == "passed"

@@ -164,6 +164,10 @@ class Observer:
 
     def _written(self, subject: Target, answer: Answer, asked_at: datetime) -> bool:
         """Whether an answer has shown something new of a subject, which is to be written."""
+        if answer.refused is not None:
+            if not isinstance(answer.ref, TaskRef) or answer.ref.task_id != subject.pipeline.task:
+                return False
+            return self._tasks.refused(subject, answer.ref, answer.refused, asked_at, answer.askers)
         if isinstance(answer.ref, TaskRef) and answer.ref.task_id != subject.pipeline.task:
             # The name of a wait, which may be gone by now.
             return self._waits.observed(subject, answer.seen, answer.look, answer.askers)

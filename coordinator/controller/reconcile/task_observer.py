@@ -14,13 +14,14 @@ import structlog
 from coordinator.controller.reconcile.following import FollowedRun, Following
 from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.state.cache import Cache
+from coordinator.model import bounds
 from coordinator.model.decide import Decision, tasks_to_ask_about
 from coordinator.model.references import Target
-from coordinator.model.runstate import Attempt, State
+from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.tasks import TaskObservation, is_to_be_confirmed, observation_of
-from coordinator.model.taskstate import TaskState, dump_task_state, is_same_look, task_state_of
+from coordinator.model.taskstate import TaskState, dump_task_state, is_of_run, is_same_look, task_state_of
 from coordinator.model.view import Facts, Readiness, readable_state
-from coordinator.runners.port import ObservedTask, TaskRef
+from coordinator.runners.port import ObservedTask, RequestRefused, TaskRef
 
 _log = structlog.get_logger(__name__)
 
@@ -106,6 +107,36 @@ class TaskObserver:
         self._ledger.state(target, dump_task_state(found, reported_by=f"coordinator/{self._who}"), askers=askers)
         return True
 
+    def refused(
+        self, target: Target, ref: TaskRef, why: RequestRefused, asked_at: datetime, askers: frozenset[Target]
+    ) -> bool:
+        """The environment refuses to show a task: that is written, once, so that those who wait for it are told.
+
+        Returns whether anything was to be written.
+
+        What is known of the task in this attempt of its run stays; the task is asked about again as if it went on.
+        """
+        above, present = self._cache.state(target.whole), self._cache.state(target)
+        if above is None or not isinstance(above.value, RunState) or above.value.attempt.run_id != ref.run_id:
+            return False  # there is another run in the partition by now, whose tasks count
+        if observation_of(self._cache, target) is TaskObservation.ENDED:
+            return False
+        run = Attempt(ref.run_id, above.value.attempt.queued_at)
+        found = TaskState(State.QUEUED, Attempt(ref.run_id, None, 0), asked_at, run=run)
+        if (
+            present is not None
+            and isinstance(present.value, TaskState)
+            and is_of_run(present.value, above.value, is_later=present.revision > above.revision)
+        ):
+            found = present.value
+        reason = _reason_of(why)
+        if found.refused == reason:
+            return False
+        found = msgspec.structs.replace(found, refused=reason)
+        _log.warning("task.refused", task=str(target.pipeline), partition=target.partition, reason=reason)
+        self._ledger.state(target, dump_task_state(found, reported_by=f"coordinator/{self._who}"), askers=askers)
+        return True
+
     def run_is_gone(self, target: Target, ref: TaskRef, asked_at: datetime, askers: frozenset[Target]) -> bool:
         """The run was deleted. Returns whether anything was to be written.
 
@@ -152,3 +183,15 @@ class TaskObserver:
                 return is_to_be_confirmed(self._cache, target)
             case TaskObservation.NO_RUN:
                 return False
+
+
+def _reason_of(refusal: RequestRefused) -> str:
+    """Why a task is not shown, and the remedy."""
+    match refusal.status:
+        case 200:
+            remedy = "wait for a task after it, or for its pipeline"
+        case 401 | 403:
+            remedy = "give the coordinator's user there the permission to read the task instances of this DAG"
+        case _:
+            remedy = "see the log of its webserver"
+    return f"{str(refusal)[: bounds.REASON]}; {remedy}"

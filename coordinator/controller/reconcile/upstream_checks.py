@@ -71,6 +71,7 @@ class Answer:
     """The answer about one run or task, with the targets that it is about and the targets that wait for the answer.
 
     :ivar look: the number of the look among those of the environment.
+    :ivar refused: why the environment refuses to show it; then nothing was seen.
     """
 
     ref: RunOrTask
@@ -78,6 +79,7 @@ class Answer:
     look: int
     subjects: frozenset[Target]
     askers: frozenset[Target]
+    refused: RequestRefused | None = None
 
 
 class Checks:
@@ -224,6 +226,8 @@ class Checks:
                     pending.own_refused = _why_refused(message.environment, ref, looked.refused[ref])
             if ref in looked.seen:
                 yield Answer(ref, looked.seen[ref], sent, subjects, askers)
+            elif ref in looked.refused:
+                yield Answer(ref, None, sent, subjects, askers, looked.refused[ref])
             else:
                 yield Answer(ref, None, sent, frozenset(), askers)
 

@@ -128,7 +128,7 @@ class Cache:
         self.cursors: dict[str, datetime] = {}
         self._states: dict[Target, SeenState] = {}
         self._tasks: set[Target] = set()
-        self._missing: set[Target] = set()
+        self._unseen_tasks: set[Target] = set()
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
         self._holds: dict[PipelineRef, Hold | Unreadable] = {}
@@ -196,9 +196,9 @@ class Cache:
         """Every task that has a state."""
         return list(self._tasks)
 
-    def missing_tasks(self) -> tuple[Target, ...]:
-        """The tasks that the newest run of their pipeline does not have. Any thread may ask."""
-        return tuple(self._missing)
+    def unseen_tasks(self) -> tuple[Target, ...]:
+        """The tasks that a run of their pipeline does not have, or that are not shown to us. Any thread may ask."""
+        return tuple(self._unseen_tasks)
 
     def recorded(self) -> list[Target]:
         """Everything that has a record."""
@@ -256,7 +256,7 @@ class Cache:
         before = (self._states, self._records, self._orders)
         self._states, self._records, self._orders = {}, {}, {}
         self._tasks.clear()
-        self._missing.clear()
+        self._unseen_tasks.clear()
         self._holds.clear()
         self._withheld.clear()
         for named in (self.published, self.published_before, self.watchers, self.problems):
@@ -340,7 +340,7 @@ class Cache:
                 self._states[target] = SeenState(state, item.mod_revision)
                 if target.pipeline.task:
                     self._tasks.add(target)
-                    self._note_missing(target, state)
+                    self._note_unseen(target, state)
                 if arrived is not None:
                     self._arrived[target] = arrived
                     self._arrivals.append((arrived, target))
@@ -427,7 +427,7 @@ class Cache:
                 touched.states += 1
                 self._states.pop(target, None)
                 self._tasks.discard(target)
-                self._missing.discard(target)
+                self._unseen_tasks.discard(target)
                 self._withheld.pop(target, None)
                 self.expired.pop(target, None)
                 self._arrived.pop(target, None)
@@ -493,11 +493,11 @@ class Cache:
         else:
             self.problems.settle(key)
 
-    def _note_missing(self, target: Target, state: RunState | Unreadable) -> None:
-        if isinstance(state, TaskState) and state.missing:
-            self._missing.add(target)
+    def _note_unseen(self, target: Target, state: RunState | Unreadable) -> None:
+        if isinstance(state, TaskState) and (state.missing or state.refused):
+            self._unseen_tasks.add(target)
         else:
-            self._missing.discard(target)
+            self._unseen_tasks.discard(target)
 
     def _forget_arrivals(self, now: float) -> None:
         while self._arrivals and now - self._arrivals[0][0] > self.fresh_for:

@@ -38,7 +38,7 @@ from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
-from coordinator.model.tasks import TaskObservation, observation_of
+from coordinator.model.tasks import TaskObservation, observation_of, refusal_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, readable_record, readable_state
@@ -219,6 +219,9 @@ def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Targe
             return Cause(upstream, Kind.UNREADABLE, f"is {state_of(seen)}", f"report it again: {how}", via)
         if (missed := _missed(propagation, upstream, via)) is not None:
             return missed
+        if (removed := _removed(propagation, upstream)) is not None:
+            remedy = f"if it has succeeded there, report that: {how}; else run it in this partition, or clear its run"
+            return Cause(upstream, Kind.NOT_YET, f"has not run in this partition, or {removed}", remedy, via)
         remedy = f"run it in this partition; if it has run there, report how it ended: {how}"
         return Cause(upstream, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
     if state.state is State.FAILED:
@@ -238,6 +241,14 @@ def _missed(propagation: Propagation, target: Target, via: tuple[Target, ...]) -
     else:
         says = f"has not run on {completed}, which completed before the dependency counted"
     return Cause(target, Kind.NOT_YET, says, f"order the run: {how_to_fill(target)}", via)
+
+
+def _removed(propagation: Propagation, target: Target) -> str | None:
+    """That retention may have removed what is not there, in words."""
+    watermark = propagation.watermark(target.pipeline)
+    if watermark is None or propagation.state(target) is not None or not watermark.may_have_removed(target.partition):
+        return None
+    return f"it was removed by retention, which has removed runs queued{moment('up to', watermark.queued_at)}"
 
 
 def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Cause:
@@ -303,6 +314,9 @@ def _task_goes_on(propagation: Propagation, task: Target, via: tuple[Target, ...
     if run is None or pipeline.due or pipeline.readiness is Readiness.STUCK:
         return
     since = run.observed_at or run.attempt.queued_at
+    if (refused := _refused(propagation, task, via)) is not None:
+        yield refused
+        return
     match observation_of(propagation, task):
         case TaskObservation.RUNNING if run.state is State.RUNNING:
             seen = readable_state(propagation.state(task))
@@ -315,12 +329,26 @@ def _task_goes_on(propagation: Propagation, task: Target, via: tuple[Target, ...
             yield Cause(task, Kind.RUNNING, says, "", via, run.attempt.run_id, since)
 
 
+def _refused(propagation: Propagation, task: Target, via: tuple[Target, ...]) -> Cause | None:
+    """That its environment does not show the task."""
+    seen = readable_state(propagation.state(task))
+    if not isinstance(seen, TaskState) or not (why := refusal_of(propagation, task)):
+        return None
+    says = f"is not shown by {task.pipeline.environment} in run {seen.run.run_id}: {why}"
+    return Cause(task, Kind.UNREADABLE, says, "", via, seen.run.run_id)
+
+
 def _task_not_ended(propagation: Propagation, task: Target, via: tuple[Target, ...]) -> Cause:
     """That there is no run, or that it ended without the task."""
     seen = readable_state(propagation.state(task))
     if observation_of(propagation, task) is TaskObservation.NO_RUN or not isinstance(seen, TaskState):
         says = f"has not ended: {named(task.whole, task)} has no run in this partition yet"
+        if (removed := _removed(propagation, task.whole)) is not None:
+            says = f"is not known: {named(task.whole, task)} has not run in this partition, or {removed}"
+            return Cause(task, Kind.NOT_YET, says, "run it in this partition, or clear its run", via)
         return Cause(task, Kind.NOT_YET, says, "run it in this partition", via)
+    if (refused := _refused(propagation, task, via)) is not None:
+        return refused
     run_id = seen.run.run_id
     if seen.missing:
         says = f"is no task of run {run_id}: its DAG did not have it"

@@ -6,7 +6,7 @@ from coordinator.model.explanation.causes import causes_of
 from coordinator.model.explanation.words import did
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
-from coordinator.model.tasks import TaskObservation, observation_of
+from coordinator.model.tasks import TaskObservation, observation_of, refusal_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.view import Readiness, readable_state
 
@@ -35,6 +35,8 @@ def task_in_words(propagation: Propagation, task: Target, *, is_waited_for: bool
 
 def _known(propagation: Propagation, task: Target) -> str:
     state = readable_state(propagation.state(task))
+    if refusal_of(propagation, task):
+        return "is not shown by its environment"
     match observation_of(propagation, task):
         case TaskObservation.ENDED:
             assert state is not None

@@ -8,6 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from coordinator.model import bounds
+from coordinator.model.partitions.instants import parse_instant
 from coordinator.model.runstate import RunState
 from coordinator.model.stored import Instant, Revision, Unreadable, read_stored
 
@@ -29,6 +30,12 @@ class Watermark:
         """Whether a state was removed before."""
         reported = state.attempt.queued_at
         return reported is not None and self.queued_at is not None and reported <= self.queued_at
+
+    def may_have_removed(self, partition: str) -> bool:
+        """Whether a partition without a state may have been removed: its time is not later than ``queued_at``. A
+        partition that is no date and no date-time tells no time."""
+        time = parse_instant(partition) or parse_instant(f"{partition}T00:00Z")
+        return time is not None and self.queued_at is not None and time <= self.queued_at
 
 
 class _WatermarkDocument(BaseModel):

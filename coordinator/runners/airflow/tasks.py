@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from coordinator.model import bounds
 from coordinator.model.taskstate import TaskInstance
 from coordinator.runners.airflow.answers import TaskInstancesAnswer
 from coordinator.runners.airflow.client import AirflowClient, addressable, addressable_dag
@@ -30,9 +31,6 @@ from coordinator.runners.port import (
 )
 
 PATH = "/dags/~/dagRuns/~/taskInstances/list"
-
-MAX_INSTANCES = 4096
-"""Instances of one task that are read. Airflow's own ``[core] max_map_length`` is 1024."""
 
 _Instances = dict[TaskRef, dict[int, TaskInstance]]
 
@@ -104,8 +102,8 @@ def _list(client: AirflowClient, batch: Sequence[TaskRef], deadline: Deadline) -
             raise refusal(answer)
         page = answer.read(TaskInstancesAnswer)
         total = page.total_entries if total is None else total
-        if total > MAX_INSTANCES:
-            raise AnswerTooLarge(f"{PATH}: {total} task instances; expected at most {MAX_INSTANCES}")
+        if total > bounds.TASK_INSTANCES:
+            raise AnswerTooLarge(f"{PATH}: {total} task instances; expected at most {bounds.TASK_INSTANCES}")
         for one in page.task_instances:
             ref = TaskRef(one.dag_id, one.dag_run_id, one.task_id)
             read.add((ref, one.map_index))
