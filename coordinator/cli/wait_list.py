@@ -62,7 +62,7 @@ def wait_as_json(reading: Reading, seen: SeenWait, now: datetime) -> dict[str, A
 def _outcome(reading: Reading, seen: SeenWait, wait: Wait) -> dict[str, Any]:
     """What has become of it, or why it waits, and what a person can do."""
     if wait.status is WaitStatus.REFUSED:
-        return {"says": wait.reason, "remedies": ["correct the sensor, then clear it"]}
+        return {"says": wait.reason, "remedies": ["correct the sensor, then clear the task"]}
     if wait.completion is not None:
         return {"says": f"passed on revision {wait.completion.revision}", "remedies": []}
     run = seen.ref.run

@@ -46,7 +46,8 @@ def _unknown_pipeline(upstream: Target, known: Iterable[PipelineRef]) -> Cause:
     meant = f" (did you mean {' or '.join(near)}?)" if near else ""
     says = "is unknown: no published document names it, and no run of it has ever been reported"
     remedy = (
-        f"correct the sensor if its name is wrong{meant}; otherwise see that its environment reports, or is observed"
+        f"correct the sensor if its name is wrong{meant}, then clear the task; otherwise see that its environment "
+        "reports, or is observed"
     )
     return Cause(upstream, Kind.NOT_YET, says, remedy)
 
@@ -56,4 +57,5 @@ def _other_spelling(upstream: Target, partitions: list[str]) -> Cause | None:
     if not named.known or named.partition == upstream.partition:
         return None
     says = f"has no partition {upstream.partition}, but {named.partition}"
-    return Cause(upstream, Kind.NOT_YET, says, f'correct the sensor: it needs partition="{named.partition}"')
+    remedy = f'correct the sensor: it needs partition="{named.partition}"; then clear the task'
+    return Cause(upstream, Kind.NOT_YET, says, remedy)

@@ -100,6 +100,7 @@ def test_a_pipeline_that_nobody_knows(world: SimulatedWorld, name: str) -> None:
     world.wait("D", "sensor", name)
     world.settle()
     assert listed(world)["says"].startswith(f"{name} is unknown: no published document names it")
+    assert all("then clear the task" in one for one in listed(world)["remedies"]), "it goes on waiting for the old name"
     assert concerns(world) == [(Matter.NOT_YET, name, ["D"])]
 
 
@@ -110,7 +111,7 @@ def test_another_spelling_of_a_partition(world: SimulatedWorld) -> None:
     world.wait("D", "sensor", f"U@{date}")
     world.settle()
     assert listed(world)["says"] == f"U@{date} has no partition {date}, but {PARTITION}"
-    assert listed(world)["remedies"] == [f'correct the sensor: it needs partition="{PARTITION}"']
+    assert listed(world)["remedies"] == [f'correct the sensor: it needs partition="{PARTITION}"; then clear the task']
     assert f"U@{date} has no partition {date}, but {PARTITION}" in list(explained(world).because())
     assert concerns(world) == [(Matter.NOT_YET, "U", ["D"])]
 

@@ -324,7 +324,8 @@ def _task_not_ended(propagation: Propagation, task: Target, via: tuple[Target, .
     run_id = seen.run.run_id
     if seen.missing:
         says = f"is no task of run {run_id}: its DAG did not have it"
-        return Cause(task, Kind.NOT_YET, says, "correct its name, or run the DAG that has it", via, run_id)
+        remedy = "correct its name (and clear a sensor that waits), or run the DAG that has it"
+        return Cause(task, Kind.NOT_YET, says, remedy, via, run_id)
     return Cause(task, Kind.NOT_YET, f"did not run in run {run_id}, which has ended", "clear it", via, run_id)
 
 
